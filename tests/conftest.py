@@ -1,0 +1,210 @@
+"""Tiny random models with tiny tokenizers, built in code: no downloads, the same on every machine.
+
+Models are fresh at every call, because adapters and patches change a module in place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from workbench.models import LanguageModel, architecture_of
+
+VOCABULARY = 384
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+WORDS = ("Ġthe", "Ġis", "What", "Confidence", "Answer")
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a tiny model<|im_end|>\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+COMMON = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.2,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+PECULIAR: dict[str, dict[str, Any]] = {
+    "mistral": {"sliding_window": 8},
+    "mixtral": {"num_local_experts": 4},
+    "qwen3_moe": EXPERTS,
+    "gemma2": {"sliding_window": 8, "query_pre_attn_scalar": 8},
+    "gemma3_text": {"sliding_window": 8, "query_pre_attn_scalar": 8},
+    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8},
+    "cohere2": {"sliding_window": 8},
+    "granite": {"logits_scaling": 4.0},
+    "falcon_h1": {
+        "mamba_d_ssm": 32,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_n_groups": 1,
+        "lm_head_multiplier": 0.5,
+    },
+    "qwen3_next": {
+        **EXPERTS,
+        "shared_expert_intermediate_size": 32,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+    },
+}
+
+
+def _split(kind: str) -> Any:
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if kind == "digits":
+        return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
+    if kind == "whole_numbers":
+        return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"\p{N}{1,3}"), "isolated"), byte_level])
+    return byte_level
+
+
+def _number_merges(kind: str) -> list[tuple[str, str]]:
+    if kind == "whole_numbers":
+        return [(tens, ones) for tens in "123456789" for ones in "0123456789"] + [("10", "0")]
+    return [("Ġ", digit) for digit in "0123456789"] if kind == "merged_space" else []
+
+
+def build_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    """Byte-level BPE with a chat template.
+
+    ``digits``: every digit its own token; ``whole_numbers``: 0 to 100 are single tokens; ``merged_space``: a digit
+    merges with the space before it, and digits never with each other.
+    """
+    if kind not in ("digits", "whole_numbers", "merged_space"):
+        raise ValueError(kind)
+    merges = [(word[:end], word[end]) for word in WORDS for end in range(1, len(word))] + _number_merges(kind)
+    pieces = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), *dict.fromkeys(a + b for a, b in merges)]
+    backend = Tokenizer(models.BPE(vocab={piece: index for index, piece in enumerate(pieces)}, merges=merges))
+    backend.pre_tokenizer = _split(kind)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        unk_token=SPECIAL[0],
+        pad_token=SPECIAL[0],
+        bos_token=SPECIAL[1],
+        eos_token=SPECIAL[2],
+        padding_side="left",
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def build_tiny(family: str = "llama", tokenizer: str = "digits", seed: int = 0, **overrides: Any) -> LanguageModel:
+    """A seeded random model of a family: width 32, four layers, four heads, two key-value heads, 384 tokens."""
+    config = AutoConfig.for_model(family, **{**COMMON, **PECULIAR.get(family, {}), **overrides})
+    row = architecture_of(config)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa" if row.sdpa else "eager")
+    model.eval().requires_grad_(False)
+    return LanguageModel(model, build_tokenizer(tokenizer), row, f"tiny-{family}", f"{family}-{tokenizer}-{seed}")
+
+
+@pytest.fixture
+def make_tiny() -> Callable[..., LanguageModel]:
+    """``make_tiny(family="llama", tokenizer="digits", seed=0, **config_overrides)``, fresh at every call."""
+    return build_tiny
+
+
+@pytest.fixture
+def make_tokenizer() -> Callable[[str], PreTrainedTokenizerFast]:
+    """``make_tokenizer(kind)`` with kind ``digits``, ``whole_numbers`` or ``merged_space``."""
+    return build_tokenizer
+
+
+@pytest.fixture
+def tiny_lm() -> LanguageModel:
+    """The tiny llama."""
+    return build_tiny()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved tiny llama that ``load_model`` and the command line can load; not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny") / "llama"
+    lm = build_tiny()
+    lm.model.save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_gguf(path: Path, lm: LanguageModel, split: str = "smollm") -> Path:
+    """A llama as a GGUF file, linear layers quantised to eight bits, for reading quantised checkpoints in tests."""
+    config, state = lm.config, {name: tensor.numpy() for name, tensor in lm.base().state_dict().items()}
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    _write_vocabulary(writer, lm, split)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for name, tensor in state.items():
+        target = names.get_name(name, try_suffixes=(".weight",))
+        for part, count in heads.items():
+            if part in name:
+                pairs = tensor.reshape(count, 2, -1, tensor.shape[-1])
+                tensor = pairs.swapaxes(1, 2).reshape(tensor.shape)
+        if name.endswith("proj.weight"):
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(target, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(target, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _write_vocabulary(writer: Any, lm: LanguageModel, split: str) -> None:
+    vocabulary = sorted(lm.tokenizer.get_vocab().items(), key=lambda item: item[1])
+    tokens = [token for token, _ in vocabulary]
+    tokens += [f"[PAD{index}]" for index in range(len(tokens), lm.config.vocab_size)]
+    merges = json.loads(lm.tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(split)
+    writer.add_token_list(tokens)
+    control, normal, unused = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL, gguf.TokenType.UNUSED
+    kinds = [control if token in SPECIAL else unused if token.startswith("[PAD") else normal for token in tokens]
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(merge) for merge in merges])
+    writer.add_unk_token_id(0)
+    writer.add_pad_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+
+
+@pytest.fixture
+def make_gguf() -> Callable[..., Path]:
+    """``make_gguf(path, lm, split="smollm")`` writes a tiny llama as a GGUF file."""
+    return write_gguf

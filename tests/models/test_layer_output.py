@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.models import hidden_of, with_hidden
+
+
+def test_a_bare_tensor_is_not_indexed() -> None:
+    hidden = torch.arange(12.0).reshape(2, 3, 2)
+    assert hidden_of(hidden) is hidden
+    new = hidden + 1
+    assert with_hidden(hidden, new) is new
+
+
+def test_a_tuple_keeps_its_other_elements() -> None:
+    hidden, cache = torch.zeros(2, 3, 2), object()
+    assert hidden_of((hidden, cache)) is hidden
+    new = torch.ones(2, 3, 2)
+    first, second = with_hidden((hidden, cache), new)
+    assert first is new
+    assert second is cache
+
+
+@pytest.mark.parametrize("output", [torch.zeros(3, 2), (torch.zeros(3, 2),), torch.zeros(1, 2, 3, 4)])
+def test_other_than_three_dimensions_is_refused(output: object) -> None:
+    with pytest.raises(WorkbenchError, match=r"expected \[batch, time, width\]"):
+        hidden_of(output)
+
+
+@pytest.mark.parametrize("output", [None, (), {"hidden": 1}, [torch.zeros(1, 1, 1)]])
+def test_other_kinds_are_refused(output: object) -> None:
+    with pytest.raises(WorkbenchError, match="not a tensor or a tuple"):
+        hidden_of(output)
+
+
+def test_a_replacement_must_fit() -> None:
+    with pytest.raises(WorkbenchError, match="cannot replace"):
+        with_hidden(torch.zeros(2, 3, 2), torch.zeros(1, 3, 2))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from workbench.errors import WorkbenchError
+from workbench.models import ARCHITECTURES, LanguageModel, validate
+
+MakeTiny = Callable[..., LanguageModel]
+
+
+@pytest.mark.parametrize("family", sorted(ARCHITECTURES))
+def test_every_row_holds_on_a_real_forward(make_tiny: MakeTiny, family: str) -> None:
+    validate(make_tiny(family))
+
+
+@pytest.mark.parametrize("family", ["gemma2", "granite", "cohere2", "falcon_h1"])
+def test_a_forgotten_logit_scaling_is_noticed(make_tiny: MakeTiny, family: str) -> None:
+    overrides = {"logit_scale": 0.25} if family == "cohere2" else {}
+    lm = make_tiny(family, **overrides)
+    validate(lm)
+    row = replace(lm.architecture, logit_multiplier="", logit_divisor="", logit_softcap="")
+    if family == "gemma2":
+        lm.base().config.final_logit_softcapping = 0.5
+    with pytest.raises(WorkbenchError, match="the head's reading of the last layer's output and the logits differ"):
+        validate(replace(lm, architecture=row))
+
+
+def test_paths_hold_inside_an_adapter(make_tiny: MakeTiny) -> None:
+    lm = make_tiny()
+    adapter = LoraConfig(r=2, target_modules=["k_proj", "o_proj", "down_proj"], init_lora_weights=False)
+    tuned = lm.with_model(get_peft_model(lm.model, adapter))
+    validate(tuned)
+    assert tuned.base() is lm.model
+    assert tuned.n_layers == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": "model.blocks"}, "there is no module 'model.blocks'"),
+        ({"mlp": "feed_forward"}, "there is no module 'feed_forward'"),
+        ({"final_norm": "model.layers.0.input_layernorm"}, "last hidden state differ"),
+    ],
+)
+def test_a_wrong_path_is_named(make_tiny: MakeTiny, change: dict[str, Any], message: str) -> None:
+    lm = make_tiny()
+    torch.nn.init.uniform_(lm.base().model.layers[0].input_layernorm.weight)
+    with pytest.raises(WorkbenchError, match=message):
+        validate(replace(lm, architecture=replace(lm.architecture, **change)))
+
+
+def test_a_missing_layer_is_counted(tiny_lm: LanguageModel) -> None:
+    del tiny_lm.base().model.layers[3]
+    with pytest.raises(WorkbenchError, match="holds 3 layers and the configuration counts 4"):
+        validate(tiny_lm)
+
+
+def test_a_layer_that_runs_twice_is_noticed(tiny_lm: LanguageModel) -> None:
+    layers = tiny_lm.base().model.layers
+    layers[2] = layers[1]
+    with pytest.raises(WorkbenchError, match="fired 2 times"):
+        validate(tiny_lm)
+
+
+def test_a_forward_that_does_not_repeat_itself_is_noticed(tiny_lm: LanguageModel) -> None:
+    class Drifting(torch.nn.Module):
+        """Returns something else at every call, so that no copy reproduces the logits."""
+
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner, self.calls = inner, 0
+            self.self_attn, self.mlp = inner.self_attn, inner.mlp
+
+        def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+            self.calls += 1
+            return self.inner(*args, **kwargs) * (1.0 if self.calls < 3 else 1.5)
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(super().__getattr__("inner"), name)
+
+    layers = tiny_lm.base().model.layers
+    layers[0] = Drifting(layers[0])
+    with pytest.raises(WorkbenchError, match="by a copy moved the logits"):
+        validate(tiny_lm)
+
+
+def test_hooks_are_gone_and_mode_is_kept(tiny_lm: LanguageModel) -> None:
+    tiny_lm.model.train()
+    validate(tiny_lm)
+    assert tiny_lm.model.training
+    assert not any(layer._forward_hooks for layer in tiny_lm.layers())
+
+
+def test_a_foreign_tokenizer_is_refused(make_tiny: MakeTiny) -> None:
+    with pytest.raises(WorkbenchError, match="use the tokenizer that belongs to the model"):
+        validate(make_tiny(vocab_size=64))

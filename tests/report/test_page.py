@@ -1,0 +1,126 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.plots import LayerQuestionHeatmap
+from workbench.report import Section, write_report
+
+NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def section(name: str = "heat_map") -> Section:
+    figure = LayerQuestionHeatmap(
+        layers=np.arange(2), labels=[NASTY], shift=np.array([[0.25, 0.75]]), title=NASTY, caption=NASTY
+    ).figure()
+    return Section(f"Heat {NASTY}", f"Read {NASTY}", figure, name)
+
+
+def report(folder: Path, **changes: Any) -> str:
+    parts: dict[str, Any] = {
+        "title": f"Run {NASTY}",
+        "sections": [section(), section("second")],
+        "summary": {"auroc2.text.before": 0.5512, "auroc2.text.before.low": 0.4, "auroc2.text.before.high": 0.7},
+        "config": {"model": NASTY, "path": folder},
+        "tables": ["tables/a b.parquet"],
+        "sample_rows": [{"question": NASTY, "answer": NASTY, "correct": True, "stated_before": 95.0}],
+    }
+    return write_report(folder, **(parts | changes)).read_text(encoding="utf-8")
+
+
+def test_files_written(tmp_path: Path) -> None:
+    report(tmp_path / "deep" / "run")
+    names = sorted(path.name for path in (tmp_path / "deep" / "run").iterdir())
+    assert names == ["heat_map.html", "index.html", "plotly.min.js", "second.html"]
+
+
+def test_nothing_is_loaded_from_the_network(tmp_path: Path) -> None:
+    index = report(tmp_path)
+    for text in (index, (tmp_path / "second.html").read_text(encoding="utf-8")):
+        assert re.findall(r'<script[^>]*\bsrc="([^"]*)"', text) == ["plotly.min.js"]
+        assert "http://" not in text
+        assert "https://" not in text
+        assert '"showSendToCloud": false' in text
+        assert '"responsive": true' in text
+
+
+def test_text_from_models_and_files_is_escaped_everywhere(tmp_path: Path) -> None:
+    index = report(tmp_path)
+    for text in (index, (tmp_path / "heat_map.html").read_text(encoding="utf-8")):
+        assert "<script>alert" not in text
+        assert "<img" not in text
+    assert index.count("&lt;script&gt;alert(1)") >= 8
+
+
+def test_summary_sample_tables_and_configuration(tmp_path: Path) -> None:
+    index = report(tmp_path)
+    assert "0.551" in index
+    assert "0.400 to 0.700" in index
+    assert 'title="auroc2.text.before"' in index
+    assert '<td class="right">right</td>' in index
+    assert '<a href="tables/a%20b.parquet">tables/a b.parquet</a>' in index
+    assert "<details" in index
+    assert str(tmp_path) in index
+
+
+def test_standalone_figure_carries_its_own_numbers_only(tmp_path: Path) -> None:
+    report(tmp_path)
+    alone = (tmp_path / "second.html").read_text(encoding="utf-8")
+    assert 'id="figure-second"' in alone
+    assert 'id="figure-heat_map"' not in alone
+    assert 'id="summary"' not in alone
+
+
+def test_the_figure_in_the_page_is_the_figure_given(tmp_path: Path) -> None:
+    figure = go.Figure(go.Scatter(x=[1, 2], y=[0.125, 0.875], name="line"))
+    index = report(tmp_path, sections=[Section("t", "e", figure, "only")])
+    drawn = re.search(r'Plotly\.newPlot\(\s*"figure-only",\s*(\[.*?\]),\s*\{"', index, re.DOTALL)
+    assert drawn
+    assert json.loads(drawn.group(1))[0]["y"] == [0.125, 0.875]
+
+
+def test_writing_again_gives_the_same_bytes_and_leaves_no_rubbish(tmp_path: Path) -> None:
+    first = report(tmp_path)
+    assert report(tmp_path) == first
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = report(tmp_path)
+
+    def refuse(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("workbench.report.page.os.replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        report(tmp_path, title="other")
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == first
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_empty_parts_are_left_out(tmp_path: Path) -> None:
+    index = report(tmp_path, sections=[], summary={}, tables=[], sample_rows=[])
+    for part in ("summary", "sample", "tables"):
+        assert f'id="{part}"' not in index
+
+
+@pytest.mark.parametrize("name", ["index", "../up", "Upper", "", "a b"])
+def test_figure_names_that_are_no_file_names(name: str) -> None:
+    with pytest.raises(WorkbenchError, match="cannot be a file name"):
+        section(name)
+
+
+@pytest.mark.parametrize("table", ["/etc/passwd", "../x.parquet", "a\\b"])
+def test_tables_outside_the_folder_are_refused(tmp_path: Path, table: str) -> None:
+    with pytest.raises(WorkbenchError, match="not inside"):
+        report(tmp_path, tables=[table])
+
+
+def test_two_sections_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match="share a name"):
+        report(tmp_path, sections=[section(), section()])

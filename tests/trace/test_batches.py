@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.errors import WorkbenchError
+from workbench.trace.batches import plan_batches
+
+
+def test_batches_by_hand() -> None:
+    """Longest first; 7+1 -> two rows of 16, 5+1 -> two, 2+1 -> the one that is left; ties keep their order."""
+    batches = plan_batches([5, 2, 7, 5, 7], token_budget=16, overhead=1)
+    assert [batch.tolist() for batch in batches] == [[2, 4], [0, 3], [1]]
+
+
+def test_a_row_larger_than_the_budget_stands_alone() -> None:
+    assert [batch.tolist() for batch in plan_batches([3, 100, 3], token_budget=6)] == [[1], [0, 2]]
+
+
+def test_no_rows_give_no_batches() -> None:
+    assert plan_batches([], token_budget=5) == []
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), max_size=50),
+    budget=st.integers(1, 400),
+    overhead=st.integers(0, 40),
+)
+def test_every_row_once_within_the_budget_and_the_same_every_time(
+    lengths: list[int], budget: int, overhead: int
+) -> None:
+    batches = plan_batches(lengths, budget, overhead)
+    assert sorted(int(row) for batch in batches for row in batch) == list(range(len(lengths)))
+    widths = [max(lengths[row] for row in batch) for batch in batches]
+    for batch, width in zip(batches, widths, strict=True):
+        assert len(batch) == 1 or len(batch) * (width + overhead) <= budget
+    for batch, width in zip(batches[:-1], widths[:-1], strict=True):
+        assert (len(batch) + 1) * (width + overhead) > budget
+    assert widths == sorted(widths, reverse=True)
+    again = plan_batches(np.asarray(lengths, dtype=np.int64).tolist(), budget, overhead)
+    assert [batch.tolist() for batch in again] == [batch.tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("budget", [0, -4])
+def test_a_budget_must_be_positive(budget: int) -> None:
+    with pytest.raises(WorkbenchError, match=f"must be positive, it is {budget}"):
+        plan_batches([1], budget)

@@ -1,0 +1,6 @@
+"""``python -m workbench`` is the ``workbench`` command."""
+
+from workbench.cli import app
+
+if __name__ == "__main__":
+    app()

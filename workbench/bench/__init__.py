@@ -1,0 +1,1 @@
+"""Measurements of the workbench's own cost, always as ratios within one run."""

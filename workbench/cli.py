@@ -1,0 +1,126 @@
+"""The command line: each command is one call into the library."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from workbench.config import RunConfig, dump_config, load_config
+from workbench.errors import WorkbenchError
+from workbench.terminal import bars, show_summary
+
+app = typer.Typer(
+    help="Does a language model know when it is wrong, where, does that cause what it says, and can it be taught to say it?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measurements of the workbench's own cost, as ratios within one run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+console = Console(stderr=True)
+
+
+@contextmanager
+def _mendable_errors() -> Iterator[None]:
+    try:
+        yield
+    except WorkbenchError as error:
+        console.print(f"[bold red]Error:[/] {_plain(str(error))}", highlight=False)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        console.print("Interrupted; what was finished is kept. Give the same command again to go on.")
+        raise typer.Exit(130) from None
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Option(help="Name of the run; its folder and its figures' folder.")] = "default",
+    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="JSONL, CSV or parquet; default: the built-in set.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+) -> None:
+    """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
+    with _mendable_errors():
+        overrides = _overrides(set_ or [])
+        given = {"model.name": model, "questions.file": questions, "questions.limit": limit, "seed": seed}
+        overrides.update({key: value for key, value in given.items() if value is not None})
+        if overrides.get("questions.limit") == 0:
+            overrides["questions.limit"] = None
+        settings = load_config(config, overrides)
+        from workbench.run import run as run_loop
+
+        with bars(console):
+            summary = run_loop(settings, runs / name, figures / name)
+        show_summary(console, summary)
+        console.print(f"\nFigures: {figures / name / 'index.html'}\nTables: {runs / name}", highlight=False)
+
+
+@app.command()
+def settings() -> None:
+    """Print the default settings as JSON; save, edit and pass them with --config."""
+    sys.stdout.write(dump_config(RunConfig()) + "\n")
+
+
+@app.command()
+def questions(
+    file: Annotated[Path | None, typer.Argument(help="JSONL, CSV or parquet; default: the built-in set.")] = None,
+) -> None:
+    """Check a question file and count its questions by domain."""
+    with _mendable_errors():
+        from workbench.questions import builtin_questions, read_questions
+
+        found = builtin_questions() if file is None else read_questions(file)
+        counts: dict[str, int] = {}
+        for question in found:
+            counts[question.domain] = counts.get(question.domain, 0) + 1
+        for domain, count in sorted(counts.items()):
+            sys.stdout.write(f"{domain}\t{count}\n")
+
+
+@bench.command("sweep")
+def bench_sweep(
+    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
+    rows: Annotated[int, typer.Option(help="Prompts in the batch.")] = 8,
+    tokens: Annotated[int, typer.Option(help="Tokens of each prompt.")] = 150,
+    repeats: Annotated[int, typer.Option(help="Timed repeats; medians are reported.")] = 5,
+    loop: Annotated[bool, typer.Option(help="Also time the loop of hooked forwards (slow).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """A packed all-layer sweep over one plain forward of the same batch."""
+    with _mendable_errors():
+        from workbench.bench.sweep import bench_sweep as measure
+
+        with bars(console):
+            result = measure(model, rows=rows, tokens=tokens, repeats=repeats, with_loop=loop)
+        if as_json:
+            sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        else:
+            for key, value in result.items():
+                sys.stdout.write(f"{key}\t{value}\n")
+
+
+def _overrides(assignments: list[str]) -> dict[str, Any]:
+    out = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise WorkbenchError(f"--set {assignment!r} must read key=value, for example --set teach.epochs=2.")
+        out[key] = yaml.safe_load(value)
+    return out

@@ -1,0 +1,130 @@
+"""Configuration of a run: typed, frozen, unknown keys refused, written beside every result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workbench.errors import WorkbenchError
+
+
+class Settings(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Settings):
+    """Which model, and how it computes."""
+
+    name: str = Field("default", description="'default', a Hugging Face id, a folder, or a GGUF file")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="dtype of the weights")
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="matrix products of elicitation and training; auto: bfloat16 where the processor has it"
+    )
+    trust_remote_code: bool = Field(False, description="run code that comes with a hub model")
+    chat_template: Path | None = Field(None, description="file with a chat template, for models without one")
+    tokens_per_batch: int = Field(4096, ge=1, description="memory bound: tokens of one forward pass")
+
+
+class QuestionSettings(Settings):
+    """Which questions, and how they are split."""
+
+    file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
+    limit: int | None = Field(480, ge=1, description="questions drawn evenly over domains; none for all")
+    train_fraction: float = Field(0.5, gt=0, lt=1)
+
+
+class ElicitSettings(Settings):
+    """How answers and confidence are asked for."""
+
+    format: str = "percent"
+    answer_tokens: int = Field(16, ge=1, description="most tokens of an answer")
+
+
+class ProbeConfig(Settings):
+    """Layer-wise probes."""
+
+    folds: int = Field(5, ge=3, description="outer folds of the cross-fit")
+    inner_folds: int = Field(4, ge=2, description="folds that choose C; folds - 1 halves the work")
+    c_grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+    shuffles: int = Field(5, ge=1, description="permutations of the shuffled-label control")
+
+
+class LoraSettings(Settings):
+    """The adapter: the published primary configuration."""
+
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    modules: tuple[str, ...] = ("k_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class TeachSettings(Settings):
+    """LoRA training on probe targets."""
+
+    lora: LoraSettings = LoraSettings()
+    learning_rate: float = Field(2e-4, gt=0)
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(16, ge=1, description="rows per device and step")
+    accumulation: int = Field(1, ge=1)
+    checkpoint_steps: int = Field(15, ge=1)
+
+
+class PatchSettings(Settings):
+    """Activation patching of the tuned model's states into the base model."""
+
+    items: int = Field(32, ge=8, description="held-out questions patched")
+    layers: tuple[int, ...] | None = Field(None, description="none for all")
+    control_layers: int = Field(8, ge=2, description="layers of the random-position control, evenly spread")
+    loop_items: int = Field(1, ge=1, description="questions on which the packed sweep is compared with the loop")
+
+
+class RunConfig(Settings):
+    """Everything that decides a run's results."""
+
+    model: ModelSettings = ModelSettings()
+    questions: QuestionSettings = QuestionSettings()
+    elicit: ElicitSettings = ElicitSettings()
+    probe: ProbeConfig = ProbeConfig()
+    teach: TeachSettings = TeachSettings()
+    patch: PatchSettings = PatchSettings()
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples of every interval")
+    seed: int = 0
+
+
+def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> RunConfig:
+    """Settings from a YAML or JSON file with dotted-key overrides on top.
+
+    Errors: WorkbenchError naming the file or key for unreadable files, unknown keys and values out of range.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = yaml.safe_load(path.read_text()) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise WorkbenchError(f"Cannot read the configuration file {path}: {error}") from error
+    for key, value in (overrides or {}).items():
+        _set(data, key.split("."), value)
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise WorkbenchError(f"Configuration key {place!r}: {first['msg']}.") from error
+
+
+def dump_config(config: Settings) -> str:
+    """The settings as indented JSON."""
+    return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True)
+
+
+def _set(data: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        data = data.setdefault(part, {})
+    data[path[-1]] = value

@@ -1,0 +1,170 @@
+"""Stages that talk to the model: choose questions, answer them, read confidence and states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.elicit.answer import answer_batch
+from workbench.elicit.conversation import (
+    POSITIONS,
+    Conversation,
+    answer_tokens,
+    check_conversation,
+    confidence_conversation,
+)
+from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence
+from workbench.loop.context import Context
+from workbench.models import LanguageModel, computing_in, resolve_precision
+from workbench.questions import (
+    Question,
+    builtin_questions,
+    grade,
+    read_questions,
+    sample_questions,
+    split_questions,
+)
+from workbench.store import ROW, Part, StageStore, run_parts
+from workbench.trace.batches import plan_batches
+
+
+def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Draw the run's questions and fix their split before anything is fitted."""
+    settings = context.config.questions
+    pool = builtin_questions() if settings.file is None else read_questions(settings.file)
+    chosen = sample_questions(pool, settings.limit, context.config.seed)
+    split = split_questions(chosen, settings.train_fraction, context.config.seed)
+    table = pd.DataFrame(
+        {
+            ROW: np.arange(len(chosen)),
+            "id": [q.id for q in chosen],
+            "question": [q.text for q in chosen],
+            "answers": [json.dumps(list(q.answers), ensure_ascii=False) for q in chosen],
+            "domain": [q.domain for q in chosen],
+            "source": [q.source for q in chosen],
+            "licence": [q.licence for q in chosen],
+            "kind": [q.kind for q in chosen],
+            "answerable": [q.answerable for q in chosen],
+            "split": [split[q.id] for q in chosen],
+        }
+    )
+    stage.save_table("questions", table)
+    return {"questions": len(table), "train": int((table["split"] == "train").sum())}
+
+
+def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
+    """The run's question table and the same rows as Question objects."""
+    table = context.stage("questions").table("questions")
+    questions = [
+        Question(
+            id=row.id, text=row.question, answers=tuple(json.loads(row.answers)), domain=row.domain,
+            source=row.source, licence=row.licence, kind=row.kind, answerable=bool(row.answerable),
+        )
+        for row in table.itertuples()
+    ]  # fmt: skip
+    return table, questions
+
+
+def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Greedy answers of the base model to every question, graded."""
+    _, questions = load_questions(context)
+    rows = np.arange(len(questions))
+    table = answers(context, context.lm, stage, questions, rows, "answering")
+    stage.save_table("answers", table)
+    return {
+        "accuracy": float(table["correct"].mean()),
+        "model_revision": context.lm.revision,
+        "precision": resolve_precision(context.config.model.precision, context.lm.device),
+    }
+
+
+def answers(
+    context: Context,
+    lm: LanguageModel,
+    stage: StageStore,
+    questions: Sequence[Question],
+    rows: NDArray[np.int64],
+    description: str,
+) -> pd.DataFrame:
+    """Answers to ``questions[rows]``: a table of row, answer, correct."""
+    config = context.config
+    prompts = {int(row): answer_tokens(lm.tokenizer, context.fmt, questions[row].text) for row in rows}
+    limit = config.elicit.answer_tokens
+    lengths = [len(prompts[int(row)]) for row in rows]
+
+    def compute(batch: NDArray[np.int64]) -> Part:
+        chosen = rows[batch]
+        with computing_in(config.model.precision, lm.device):
+            replies = answer_batch(lm, [prompts[int(row)] for row in chosen], limit)
+        correct = [grade(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
+        return Part(pd.DataFrame({ROW: chosen, "answer": replies, "correct": correct}), {})
+
+    return run_parts(stage, plan_batches(lengths, config.model.tokens_per_batch, limit), compute, description).table
+
+
+def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Confidence of the base model in its answers, with the states of every layer."""
+    conversations = conversations_of(context)
+    table, questions = load_questions(context)
+    answered = context.stage("answer").table("answers")
+    for row in table.groupby("domain").head(1)[ROW]:
+        check_conversation(
+            context.lm.tokenizer, context.fmt, context.numbers, questions[row].text, answered["answer"][row]
+        )
+    return read(context, context.lm, stage, conversations, np.arange(len(conversations)), POSITIONS, "reading confidence")
+
+
+def conversations_of(context: Context) -> list[Conversation]:
+    """The confidence conversation of every question with the base model's answer."""
+    _, questions = load_questions(context)
+    answered = context.stage("answer").table("answers")["answer"]
+    numbers = context.numbers
+    return [
+        confidence_conversation(context.lm.tokenizer, context.fmt, numbers, question.text, answer)
+        for question, answer in zip(questions, answered, strict=True)
+    ]
+
+
+def read(
+    context: Context,
+    lm: LanguageModel,
+    stage: StageStore,
+    conversations: Sequence[Conversation],
+    rows: NDArray[np.int64],
+    record: Sequence[str],
+    description: str,
+) -> dict[str, Any]:
+    """Read confidence for ``conversations[rows]`` and save the table "confidence" and the tensors "readings"."""
+    config, scale, numbers = context.config, context.fmt.scale, context.numbers
+    lengths = [len(conversations[row].tokens) for row in rows]
+
+    def compute(batch: NDArray[np.int64]) -> Part:
+        chosen = rows[batch]
+        with computing_in(config.model.precision, lm.device):
+            reading = read_confidence(lm, [conversations[row] for row in chosen], numbers, scale.certain, record)
+        expected = expected_confidence(reading.distribution, scale.values, scale.certain)
+        best = np.asarray(scale.values)[reading.distribution.argmax(axis=-1)] / scale.certain
+        table = pd.DataFrame(
+            {
+                ROW: chosen,
+                "stated_text": reading.stated_text,
+                "stated": reading.stated,
+                "expected": expected,
+                "argmax": best,
+                "mass": mass_on_scale(reading.distribution),
+            }
+        )
+        states = {} if reading.states is None else {"states": reading.states}
+        return Part(table, {"distribution": reading.distribution, **states})
+
+    overhead = len(numbers.trie.scored_tokens)
+    batches = plan_batches(lengths, config.model.tokens_per_batch, overhead)
+    part = run_parts(stage, batches, compute, description)
+    stage.save_tensors("readings", part.tensors)
+    stage.save_table("confidence", part.table)
+    return {"parse_rate": float(part.table["stated"].notna().mean())}

@@ -1,0 +1,160 @@
+"""The stage that patches: tuned states into the base model at the confidence position, with every control.
+
+Patching computes in float32, whatever the other stages use: its packed result is compared with the loop of hooked
+forwards, and a readout that moves with the kernel would hide a difference between them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from workbench.elicit.conversation import Conversation
+from workbench.elicit.readout import expected_confidence
+from workbench.loop.asking import conversations_of, load_questions
+from workbench.loop.context import Context
+from workbench.models import LanguageModel, computing_in
+from workbench.patch.conditions import (
+    CONDITIONS,
+    Condition,
+    Recorded,
+    control_layers,
+    derangement,
+    donor_readouts,
+    donor_states,
+)
+from workbench.patch.sweep import loop_sweep, packed_sweep
+from workbench.store import ROW, Part, StageStore, run_parts
+from workbench.teach.adapter import adapter_off
+from workbench.trace.batches import plan_batches
+from workbench.trace.record import record_states
+
+
+def patch(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Sweep every condition; saves the table "sweep" (condition, row, layer, base, donor, patched)."""
+    config = context.config
+    questions, _ = load_questions(context)
+    items = choose_items(questions, config.patch.items, config.seed)
+    conversations = [conversations_of(context)[row] for row in items]
+    layers = list(config.patch.layers or range(context.lm.n_layers))
+    positions = _positions(context, conversations, config.seed)
+    with context.tuned("teach") as tuned, computing_in("float32", tuned.device):
+        sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
+        table = sweeps.table(items)
+        largest, spread = sweeps.compare_with_loop(config.patch.loop_items)
+    stage.save_table("sweep", table)
+    return {"packed_vs_loop": largest, "loop_readout_spread": spread, "items": len(items)}
+
+
+def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.int64]:
+    """Rows of held-out questions, as evenly over domains as there are, fixed by the seed."""
+    test = questions[questions["split"] == "test"]
+    order = test.sample(frac=1, random_state=seed)
+    rank = order.groupby("domain").cumcount()
+    return np.sort(order.iloc[np.argsort(rank.to_numpy(), kind="stable")][ROW].to_numpy()[:items])
+
+
+def _positions(context: Context, conversations: list[Conversation], seed: int) -> NDArray[np.int64]:
+    """[items, 2] token indices: the confidence position, and a random one in the question or the answer."""
+    rng = np.random.default_rng(seed)
+    system = len(context.lm.tokenizer(context.fmt.system, add_special_tokens=False)["input_ids"])
+    return np.array([[c.confidence, rng.integers(min(system, c.answer_end), c.answer_end + 1)] for c in conversations])
+
+
+class _Sweeps:
+    """One item set's states and readouts, swept condition by condition."""
+
+    def __init__(
+        self,
+        context: Context,
+        tuned: LanguageModel,
+        conversations: list[Conversation],
+        positions: NDArray[np.int64],
+        layers: list[int],
+        stage: StageStore,
+    ) -> None:
+        self.context, self.tuned, self.stage = context, tuned, stage
+        self.tokens = [c.tokens for c in conversations]
+        self.positions, self.layers = positions, layers
+        self.trie = context.numbers.trie
+        self.partner = derangement(len(conversations), context.config.seed)
+        with adapter_off(tuned):
+            base = self._record()
+        self.states = Recorded(base=base, tuned=self._record())
+
+    def _record(self) -> torch.Tensor:
+        lengths = [len(tokens) for tokens in self.tokens]
+        out: torch.Tensor | None = None
+        for batch in plan_batches(lengths, self.context.config.model.tokens_per_batch):
+            states = record_states(self.tuned, [self.tokens[i] for i in batch], self.positions[batch].tolist()).cpu()
+            out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
+            out[torch.as_tensor(batch)] = states
+        assert out is not None
+        return out
+
+    def swept_layers(self, condition: Condition) -> list[int]:
+        return self.layers if condition.all_layers else control_layers(self.layers, self.context.config.patch.control_layers)
+
+    def sweep(self, condition: Condition, batch: NDArray[np.int64], method: Any) -> tuple[Any, Any]:
+        """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
+        layers = self.swept_layers(condition)
+        donors = donor_states(condition, self.states, batch, self.partner, self.context.config.seed)[:, layers]
+        at = self.positions[batch, 1 if condition.random_position else 0]
+        arguments = (self.tuned, [self.tokens[i] for i in batch], self.trie, at.tolist(), layers, donors)
+        if condition.into_tuned:
+            reading = method(*arguments)
+        else:
+            with adapter_off(self.tuned):
+                reading = method(*arguments)
+        scale = self.context.fmt.scale
+        return tuple(expected_confidence(d, scale.values, scale.certain) for d in (reading.base, reading.patched))
+
+    def table(self, rows: NDArray[np.int64]) -> pd.DataFrame:
+        """Tidy table of all conditions; ``rows`` names the items in the question table."""
+        parts = {condition.name: self._condition(condition, rows) for condition in CONDITIONS}
+        base = parts["own"].drop_duplicates("item").set_index("item")["base"].sort_index().to_numpy()
+        tuned = parts["reverse"].drop_duplicates("item").set_index("item")["base"].sort_index().to_numpy()
+        for condition in CONDITIONS:
+            donor = donor_readouts(condition, base, tuned, self.partner)
+            part = parts[condition.name]
+            part["donor"] = donor[part["item"].to_numpy()]
+        return pd.concat(parts.values(), ignore_index=True)
+
+    def _condition(self, condition: Condition, rows: NDArray[np.int64]) -> pd.DataFrame:
+        layers = self.swept_layers(condition)
+        copied = max(len(t) - int(p[1]) for t, p in zip(self.tokens, self.positions, strict=True))
+        branch = (copied if condition.random_position else 1) + len(self.trie.scored_tokens)
+        lengths = [len(tokens) for tokens in self.tokens]
+        budget = self.context.config.model.tokens_per_batch
+        batches = plan_batches(lengths, budget, overhead=len(layers) * branch)
+
+        def compute(batch: NDArray[np.int64]) -> Part:
+            base, patched = self.sweep(condition, batch, packed_sweep)
+            return Part(
+                pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)}
+            )
+
+        part = run_parts(self.stage, batches, compute, f"patching {condition.name.replace('_', ' ')}")
+        items = part.table[ROW].to_numpy()
+        return pd.DataFrame(
+            {
+                "condition": condition.name,
+                "item": np.repeat(items, len(layers)),
+                ROW: np.repeat(rows[items], len(layers)),
+                "layer": np.tile(layers, len(items)),
+                "base": np.repeat(part.table["base"].to_numpy(), len(layers)),
+                "patched": part.tensors["patched"].reshape(-1),
+            }
+        )
+
+    def compare_with_loop(self, items: int) -> tuple[float, float]:
+        """Largest packed-loop difference of the own sweep as a share of the scale, and the spread of its readouts."""
+        own = CONDITIONS[0]
+        batch = np.arange(min(items, len(self.tokens)))
+        _, packed = self.sweep(own, batch, packed_sweep)
+        _, loop = self.sweep(own, batch, loop_sweep)
+        return float(np.abs(packed - loop).max()), float(np.ptp(loop))

@@ -1,0 +1,89 @@
+"""Stages that fit probes: on the base model's states, and again on the tuned model's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.elicit.conversation import POSITIONS
+from workbench.loop.asking import load_questions
+from workbench.loop.context import Context
+from workbench.probe import (
+    ProbeSettings,
+    apply,
+    confidence_direction,
+    correctness_direction,
+    cosine,
+    crossfitted_targets,
+    evaluate_layers,
+    fit_layerwise,
+    shuffled_control,
+)
+from workbench.store import ROW, StageStore
+
+RIDGE_PENALTIES = (1e1, 1e2, 1e3, 1e4)
+
+
+def probe_before(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Probes on the base model's states; also the cross-fitted teaching targets."""
+    return _probe(context, stage, "elicit")
+
+
+def probe_after(context: Context, stage: StageStore) -> dict[str, Any]:
+    """The same probes refitted on the tuned model's states."""
+    return _probe(context, stage, "again")
+
+
+def _probe(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
+    config = context.config
+    questions, _ = load_questions(context)
+    correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=bool)
+    states: NDArray[Any] = context.stage(source).tensors("readings")["states"]
+    train = np.flatnonzero(questions["split"] == "train")
+    test = np.flatnonzero(questions["split"] == "test")
+    domain = questions["domain"].to_numpy(dtype=str)
+    settings = ProbeSettings(
+        folds=config.probe.folds,
+        inner_folds=config.probe.inner_folds,
+        c_grid=config.probe.c_grid,
+        seed=config.seed,
+    )
+    probe = fit_layerwise(states[train], correct[train], settings)
+    held_out = apply(probe, states[test])
+    layers = evaluate_layers(
+        held_out, correct[test], domain[test], positions=POSITIONS, resamples=config.resamples, seed=config.seed
+    )
+    control = shuffled_control(
+        probe, states[train], states[test], correct[test],
+        n_shuffles=config.probe.shuffles, seed=config.seed, held_out_domain=domain[test],
+    )  # fmt: skip
+    shuffled = control.auroc2
+    layers["auroc2_shuffled"] = shuffled.mean(axis=0).reshape(-1)
+    layers["auroc2_shuffled.low"] = shuffled.min(axis=0).reshape(-1)
+    layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
+    targets = crossfitted_targets(probe, "log_loss")
+    best = probe.best
+    probabilities = pd.DataFrame(
+        {
+            ROW: np.concatenate([train, test]),
+            "split": ["train"] * len(train) + ["test"] * len(test),
+            "probability": np.concatenate([targets.probability, held_out[:, best.layer, best.position]]),
+        }
+    ).sort_values(ROW)
+    stage.save_table("layers", layers)
+    stage.save_table("probabilities", probabilities)
+    stage.save_tensors("probe", {"weights": probe.weights, "intercept": probe.intercept, "c": probe.c})
+    expected = context.stage(source).table("confidence")["expected"].to_numpy()
+    site_states = states[train][:, best.layer, best.position]
+    angle = cosine(
+        correctness_direction(probe, best), confidence_direction(site_states, expected[train], RIDGE_PENALTIES)
+    )
+    return {
+        "layer": best.layer,
+        "position": POSITIONS[best.position],
+        "shuffled_mean": float(shuffled.mean()),
+        "direction_cosine": float(angle),
+    }

@@ -1,0 +1,266 @@
+"""A finished run's results as numbers: the flat summary with dotted keys, each estimate with its interval.
+
+All of it is measured on held-out questions. ``before`` is the base model, ``after`` the model with the adapter taught on
+probe targets, ``shuffled`` the control adapter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.elicit.conversation import POSITIONS
+from workbench.loop.asking import load_questions
+from workbench.loop.context import Context
+from workbench.measure import (
+    Estimate,
+    auroc2_difference,
+    auroc2_estimate,
+    auroc2_within_estimate,
+    bootstrap,
+    confidence_metrics,
+)
+from workbench.patch.effects import (
+    Sweep,
+    clipped_mean_shift,
+    following,
+    half_layer,
+    layer_gradient,
+    mean_shift,
+    permutation_p,
+    ramp_distance,
+)
+from workbench.plots import IntervalCurve
+
+WHEN = ("before", "after", "shuffled")
+
+
+@dataclass(frozen=True)
+class Readouts:
+    """Held-out questions, aligned: one row each.
+
+    Attributes:
+        questions: the question table's rows.
+        correct: [n] whether the base model's answer is right.
+        stated, expected: per condition (before, after, shuffled) [n], as shares of certainty.
+        probe: per condition (before, after) [n] probability of a right answer at the site chosen on training questions.
+    """
+
+    questions: pd.DataFrame
+    correct: NDArray[np.bool_]
+    stated: dict[str, NDArray[np.float64]]
+    expected: dict[str, NDArray[np.float64]]
+    probe: dict[str, NDArray[np.float64]]
+
+    @property
+    def domain(self) -> NDArray[Any]:
+        return self.questions["domain"].to_numpy(dtype=str)
+
+
+def collect(context: Context) -> Readouts:
+    """Line up every stage's readouts on the held-out questions."""
+    questions, _ = load_questions(context)
+    test = questions[questions["split"] == "test"]
+    rows = test["row"].to_numpy()
+
+    def confidence(stage: str, column: str) -> NDArray[np.float64]:
+        return context.stage(stage).table("confidence").set_index("row")[column].loc[rows].to_numpy(dtype=float)
+
+    stages = dict(zip(WHEN, ("elicit", "again", "again_control"), strict=True))
+    probes = {"before": "probe", "after": "probe_again"}
+    return Readouts(
+        questions=test.reset_index(drop=True),
+        correct=context.stage("answer").table("answers").set_index("row")["correct"].loc[rows].to_numpy(dtype=bool),
+        stated={when: confidence(stage, "stated") for when, stage in stages.items()},
+        expected={when: confidence(stage, "expected") for when, stage in stages.items()},
+        probe={
+            when: context.stage(stage).table("probabilities").set_index("row")["probability"].loc[rows].to_numpy()
+            for when, stage in probes.items()
+        },
+    )
+
+
+def sweeps(table: pd.DataFrame) -> dict[str, Sweep]:
+    """The sweep table as one :class:`Sweep` per condition."""
+    out = {}
+    for name, part in table.groupby("condition", sort=False):
+        wide = part.pivot(index="item", columns="layer", values="patched")
+        first = part.drop_duplicates("item").set_index("item").loc[wide.index]
+        out[str(name)] = Sweep(
+            layers=wide.columns.to_numpy(dtype=np.int64),
+            base=first["base"].to_numpy(),
+            donor=first["donor"].to_numpy(),
+            patched=wide.to_numpy(),
+        )
+    return out
+
+
+@dataclass(frozen=True)
+class PatchingResult:
+    """Curves of the patching stage: mean shift per condition, following slopes, layer gradient."""
+
+    sweeps: dict[str, Sweep]
+    shift: dict[str, IntervalCurve]
+    donor_slope: IntervalCurve
+    base_slope: IntervalCurve
+    rho: Estimate
+    half_layer: int | None
+
+
+def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> PatchingResult:
+    """Effects of all conditions. A donor without a distance of its own is measured in units of the own donor's."""
+    by_name = sweeps(table)
+    own = by_name["own"]
+    span = own.donor - own.base
+    shift = {
+        name: mean_shift(
+            sweep, resamples=resamples, seed=seed, span=span if name in ("neutral", "self") else None
+        )
+        for name, sweep in by_name.items()
+    }
+    donor_slope, base_slope = following(by_name["other"], resamples=resamples, seed=seed)
+    return PatchingResult(
+        sweeps=by_name,
+        shift=shift,
+        donor_slope=donor_slope,
+        base_slope=base_slope,
+        rho=layer_gradient(own, resamples=resamples, seed=seed),
+        half_layer=half_layer(own.layers, donor_slope.value),
+    )
+
+
+def summarise(context: Context, readouts: Readouts, patching: PatchingResult) -> dict[str, Any]:
+    """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""
+    return {
+        **_discrimination(context, readouts),
+        **_accuracy(context, readouts),
+        **_calibration(context, readouts),
+        **_probing(context),
+        **_patching(context, patching),
+        **_facts(context, readouts),
+    }
+
+
+def _discrimination(context: Context, r: Readouts) -> dict[str, Any]:
+    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+    out: dict[str, Any] = {}
+
+    def add(name: str, confidence: NDArray[np.float64], suffix: str) -> None:
+        end = f".{suffix}" if suffix else ""
+        out.update(auroc2_estimate(confidence, r.correct, **drawn).to_dict(f"auroc2.{name}{end}"))
+        within = auroc2_within_estimate(confidence, r.correct, r.domain, **drawn)
+        out.update(within.to_dict(f"auroc2.{name}.within{end}"))
+
+    for when in WHEN:
+        add("text", r.stated[when], when)
+        add("expected", r.expected[when], when)
+    add("probe", r.probe["before"], "")
+    add("probe", r.probe["after"], "after")
+    pairs = {
+        "text.gain": (r.stated["after"], r.stated["before"]),
+        "text.shuffled_gain": (r.stated["shuffled"], r.stated["before"]),
+        "expected.gain": (r.expected["after"], r.expected["before"]),
+    }
+    for name, (new, old) in pairs.items():
+        out.update(auroc2_difference(new, old, r.correct, None, **drawn).to_dict(f"auroc2.{name}"))
+    return out
+
+
+def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
+    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+    rows = r.questions["row"]
+    before = context.stage("answer").table("answers").set_index("row").loc[rows]
+    off = context.stage("again").table("answers").set_index("row").loc[rows]
+    on = context.stage("again").table("answers_adapter_on").set_index("row").loc[rows]
+
+    def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
+        return bootstrap(np.mean, table["correct"].to_numpy(dtype=float), **drawn).to_dict(key)
+
+    return {
+        **accuracy(before, "accuracy.before"),
+        **accuracy(off, "accuracy.after"),
+        **accuracy(on, "accuracy.adapter_on_while_answering"),
+        "answers.unchanged": float((before["answer"] == off["answer"]).mean()),
+        "answers.unchanged_adapter_on": float((before["answer"] == on["answer"]).mean()),
+    }
+
+
+def _calibration(context: Context, r: Readouts) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    wanted = {"ece": "ece", "smooth_ece": "smooth_ece", "brier": "brier", "parse_rate": "parse_rate"}
+    for readout, values in (("text", r.stated), ("expected", r.expected)):
+        for when in WHEN:
+            metrics = confidence_metrics(
+                values[when], r.correct, r.domain, seed=context.config.seed, resamples=context.config.resamples
+            )
+            for key, name in wanted.items():
+                metric = metrics[key]
+                full = f"{name}.{readout}.{when}"
+                out.update(metric.to_dict(full) if isinstance(metric, Estimate) else {full: metric})
+            if readout == "text":
+                share = metrics["share_ge_90"]
+                assert isinstance(share, Estimate)
+                out.update(share.to_dict(f"stated.share_ge_90.{when}"))
+                out[f"stated.tier.{when}"] = metrics["scale.tier"]
+    return out
+
+
+def _probing(context: Context) -> dict[str, Any]:
+    before, after = context.stage("probe").facts(), context.stage("probe_again").facts()
+    return {
+        "probe.layer": before["layer"],
+        "probe.position": before["position"],
+        "probe.layer.after": after["layer"],
+        "probe.position.after": after["position"],
+        "auroc2.probe.shuffled_labels": before["shuffled_mean"],
+        "probe.direction_cosine.before": before["direction_cosine"],
+        "probe.direction_cosine.after": after["direction_cosine"],
+    }
+
+
+def _patching(context: Context, result: PatchingResult) -> dict[str, Any]:
+    own, shift = result.sweeps["own"], result.shift
+    facts = context.stage("patch").facts()
+    last = {name: float(curve.value[-1]) for name, curve in shift.items()}
+    neutral = shift["neutral"].value
+    return {
+        **result.rho.to_dict("patching.rho"),
+        "patching.rho.permutation_p": permutation_p(
+            own.layers, shift["own"].value, permutations=9999, seed=context.config.seed
+        ),
+        "patching.rho.ramp_distance": ramp_distance(own.layers, shift["own"].value),
+        "patching.items": facts["items"],
+        "patching.following.half_layer": result.half_layer,
+        "patching.following.slope.last_layer": float(result.donor_slope.value[-1]),
+        "patching.following.slope.last_layer.low": float(result.donor_slope.low[-1]),
+        "patching.following.slope.last_layer.high": float(result.donor_slope.high[-1]),
+        "patching.following.base_slope.last_layer": float(result.base_slope.value[-1]),
+        "patching.shift.last_layer": last["own"],
+        "patching.shift.last_layer.low": float(shift["own"].low[-1]),
+        "patching.shift.last_layer.high": float(shift["own"].high[-1]),
+        "patching.shift.clipped.last_layer": float(clipped_mean_shift(own)[-1]),
+        "patching.shift.random_position": float(np.abs(shift["random_position"].value).mean()),
+        "patching.shift.random_vector": float(np.abs(shift["random_vector"].value).mean()),
+        "patching.shift.neutral": float(np.abs(neutral).mean()),
+        "patching.shift.self": float(np.abs(shift["self"].value).max()),
+        "patching.shift.reverse.last_layer": last["reverse"],
+        "patching.packed_vs_loop": facts["packed_vs_loop"],
+    }
+
+
+def _facts(context: Context, r: Readouts) -> dict[str, Any]:
+    mass = context.stage("elicit").table("confidence")["mass"]
+    return {
+        "model.name": context.config.model.name,
+        "model.revision": context.stage("answer").facts()["model_revision"],
+        "model.precision": context.stage("answer").facts()["precision"],
+        "questions.test": len(r.questions),
+        "questions.train": context.stage("questions").facts()["train"],
+        "positions": list(POSITIONS),
+        "mass_on_scale.before": float(mass.mean()),
+        "seed": context.config.seed,
+    }

@@ -1,0 +1,168 @@
+"""Calibration: of the answers given with probability p, is a share p right?
+
+Forecasts lie on 0-1 and are judged against 0/1 correctness. Binned measures use equal-width half-open bins with a closed last
+one, so that a forecast of exactly 1 counts. ECE = sum over bins of |sum (p - y)| / n. Brier = mean (p - y)^2.
+The decomposition (Murphy 1973) reliability - resolution + uncertainty equals the Brier score of the BINNED forecasts, each
+replaced by its bin's mean; it differs from ``brier`` by the spread of p inside bins. Low reliability is good, high resolution is good.
+What ECE does not show: a constant forecast at the base rate has ECE 0 and tells nothing; it also depends on the bins
+(:mod:`workbench.measure.smooth_calibration` does not). NaN forecasts (unparsed replies) are skipped everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+
+from workbench.errors import WorkbenchError
+from workbench.measure.inputs import Bools, Floats, checked_probability
+
+
+def ece(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> float:
+    """Expected calibration error of ``probability`` [n] over ``bins`` equal-width bins; NaN with no parsed forecast."""
+    return _once(BinnedForecasts(*checked_probability(probability, correct), bins).ece, probability)
+
+
+def brier(probability: ArrayLike, correct: ArrayLike) -> float:
+    """Mean squared difference between ``probability`` [n] and ``correct`` [n]; NaN with no parsed forecast."""
+    return _once(Brier(*checked_probability(probability, correct)), probability)
+
+
+@dataclass(frozen=True)
+class BrierDecomposition:
+    """Murphy's terms of the binned forecasts: their Brier score is reliability - resolution + uncertainty."""
+
+    reliability: float
+    resolution: float
+    uncertainty: float
+
+    @property
+    def binned_brier(self) -> float:
+        """Brier score of the forecasts after each was replaced by the mean of its bin."""
+        return self.reliability - self.resolution + self.uncertainty
+
+
+def brier_decomposition(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> BrierDecomposition:
+    """Reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width bins."""
+    forecasts = BinnedForecasts(*checked_probability(probability, correct), bins)
+    terms = (forecasts.reliability, forecasts.resolution, forecasts.uncertainty)
+    return BrierDecomposition(*(_once(term, probability) for term in terms))
+
+
+@dataclass(frozen=True)
+class ReliabilityBins:
+    """A reliability diagram: per bin [b] the mean forecast, accuracy, count and the accuracy's Wilson interval.
+
+    ``edges`` [b + 1]; an empty bin has count 0 and NaN elsewhere.
+    """
+
+    edges: Floats
+    mean_probability: Floats
+    accuracy: Floats
+    count: NDArray[np.int64]
+    low: Floats
+    high: Floats
+
+    def __post_init__(self) -> None:
+        shape = (len(self.edges) - 1,)
+        for name in ("mean_probability", "accuracy", "count", "low", "high"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, the edges ask for {shape}")
+
+
+def reliability_bins(
+    probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, level: float = 0.95
+) -> ReliabilityBins:
+    """Bin ``probability`` [n] (NaN skipped) and compare each bin's mean with its accuracy."""
+    scores, labels = checked_probability(probability, correct)
+    parsed = ~np.isnan(scores)
+    index = bin_index(scores[parsed], bins)
+    count = np.bincount(index, minlength=bins)
+    total = np.bincount(index, weights=scores[parsed], minlength=bins)
+    right = np.bincount(index, weights=labels[parsed].astype(np.float64), minlength=bins)
+    empty = np.full(bins, np.nan)
+    low, high = wilson_interval(right, count, level=level)
+    return ReliabilityBins(
+        edges=np.linspace(0.0, 1.0, bins + 1),
+        mean_probability=np.divide(total, count, out=empty.copy(), where=count > 0),
+        accuracy=np.divide(right, count, out=empty.copy(), where=count > 0),
+        count=count.astype(np.int64),
+        low=low,
+        high=high,
+    )
+
+
+def wilson_interval(successes: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were no trials."""
+    n = np.asarray(trials, dtype=np.float64)
+    z = float(norm.ppf((1 + level) / 2))
+    safe = np.where(n > 0, n, np.nan)
+    share = np.asarray(successes, dtype=np.float64) / safe
+    centre = (share + z**2 / (2 * safe)) / (1 + z**2 / safe)
+    half = z / (1 + z**2 / safe) * np.sqrt(share * (1 - share) / safe + z**2 / (4 * safe**2))
+    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+
+
+def bin_index(probability: Floats, bins: int) -> NDArray[np.int64]:
+    """Bin of each forecast on 0-1; the last bin is closed."""
+    if bins < 1:
+        raise WorkbenchError(f"a reliability diagram needs at least one bin; got {bins}")
+    # 0.57 * 100 is 56.99999999999999 in floating point: a value on an edge must not slip into the bin below it.
+    return np.clip(np.floor(probability * bins + 1e-9), 0, bins - 1).astype(np.int64)
+
+
+class Brier:
+    """Brier score of fixed forecasts as a function of how often each question is counted: [r, n] -> [r]."""
+
+    def __init__(self, probability: Floats, correct: Bools) -> None:
+        self._parsed = (~np.isnan(probability)).astype(np.float64)
+        self._loss = np.where(np.isnan(probability), 0.0, (probability - correct) ** 2)
+
+    def __call__(self, counts: Floats) -> Floats:
+        return _ratio(counts @ self._loss, counts @ self._parsed)
+
+
+class BinnedForecasts:
+    """Binned measures of fixed forecasts; every method maps counts [r, n] to values [r]."""
+
+    def __init__(self, probability: Floats, correct: Bools, bins: int) -> None:
+        parsed = ~np.isnan(probability)
+        scores = np.where(parsed, probability, 0.0)
+        member = np.eye(bins)[bin_index(scores, bins)] * parsed[:, None]
+        self._member = member
+        self._forecast = member * scores[:, None]
+        self._right = member * correct[:, None]
+
+    def ece(self, counts: Floats) -> Floats:
+        n, forecast, right = self._sums(counts)
+        return _ratio(np.abs(forecast - right).sum(axis=1), n.sum(axis=1))
+
+    def reliability(self, counts: Floats) -> Floats:
+        n, forecast, right = self._sums(counts)
+        squared = np.divide((forecast - right) ** 2, n, out=np.zeros_like(n), where=n > 0)
+        return _ratio(squared.sum(axis=1), n.sum(axis=1))
+
+    def resolution(self, counts: Floats) -> Floats:
+        n, _, right = self._sums(counts)
+        base = _ratio(right.sum(axis=1), n.sum(axis=1))[:, None]
+        squared = np.divide((right - n * base) ** 2, n, out=np.zeros_like(n), where=n > 0)
+        return _ratio(squared.sum(axis=1), n.sum(axis=1))
+
+    def uncertainty(self, counts: Floats) -> Floats:
+        n, _, right = self._sums(counts)
+        base = _ratio(right.sum(axis=1), n.sum(axis=1))
+        return base * (1 - base)
+
+    def _sums(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
+        return counts @ self._member, counts @ self._forecast, counts @ self._right
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+
+
+def _once(statistic: Callable[[Floats], Floats], probability: ArrayLike) -> float:
+    return float(statistic(np.ones((1, np.asarray(probability).shape[0])))[0])

@@ -1,0 +1,73 @@
+"""Discrimination: do correct answers get higher confidence than wrong ones (type-2 AUROC)?
+
+AUROC2 = P(confidence of a random correct answer > that of a random wrong one), ties counted half. Confidences are grouped by
+value once; with P and N the correct and wrong answers per value in rising order, AUROC2 = sum P (N below + N / 2) / (sum P sum N).
+With counts of how often a question was drawn in place of ones, the same sums give a bootstrap resample without sorting again.
+Sign: above .5 means that correct answers get more confidence.
+The number does not show calibration (it only sees order), and pooled over domains of different difficulty it rewards
+knowing the domain; ``auroc2_within`` is therefore always reported beside it. NaN confidences are skipped: see ``parse_rate``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.measure.inputs import Bools, Floats, checked, checked_domain
+
+
+def auroc2(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """Pooled AUROC2 of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n].
+
+    NaN when the parsed answers are all right, all wrong, or none. Equal to the area under the ROC curve.
+    """
+    scores, labels = checked(confidence, correct)
+    return float(Auroc2(scores, labels)(np.ones((1, len(scores))))[0])
+
+
+def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) -> float:
+    """Plain mean of AUROC2 over the domains that hold both a right and a wrong parsed answer; NaN when none does."""
+    scores, labels = checked(confidence, correct)
+    codes = checked_domain(domain, len(scores))
+    return float(Auroc2Within(scores, labels, codes)(np.ones((1, len(scores))))[0])
+
+
+class Auroc2:
+    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+
+    def __init__(self, confidence: Floats, correct: Bools) -> None:
+        parsed = np.flatnonzero(~np.isnan(confidence))
+        self._order = parsed[np.argsort(confidence[parsed], kind="stable")]
+        ordered = confidence[self._order]
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
+        self._correct = correct[self._order].astype(np.float64)
+
+    def __call__(self, counts: Floats) -> Floats:
+        if not len(self._order):
+            return np.full(len(counts), np.nan)
+        drawn = counts[:, self._order]
+        right = np.add.reduceat(drawn * self._correct, self._starts, axis=1)
+        wrong = np.add.reduceat(drawn, self._starts, axis=1) - right
+        wins = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
+        pairs = right.sum(axis=1) * wrong.sum(axis=1)
+        return np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+
+
+class Auroc2Within:
+    """Macro mean of AUROC2 over domains as a function of counts: [r, n] -> [r].
+
+    A domain that has one class only under some counts is left out of that row's mean.
+    """
+
+    def __init__(self, confidence: Floats, correct: Bools, codes: np.ndarray) -> None:
+        self._members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+        self._domains = [Auroc2(confidence[rows], correct[rows]) for rows in self._members]
+
+    def __call__(self, counts: Floats) -> Floats:
+        if not self._domains:
+            return np.full(len(counts), np.nan)
+        table = np.stack([each(counts[:, rows]) for each, rows in zip(self._domains, self._members, strict=True)])
+        defined = ~np.isnan(table)
+        total = np.where(defined, table, 0.0).sum(axis=0)
+        used = defined.sum(axis=0)
+        return np.divide(total, used, out=np.full(len(counts), np.nan), where=used > 0)

@@ -1,0 +1,109 @@
+"""Smooth calibration error (Blasiok and Nakkiran 2023, arXiv 2309.12236): calibration without bins.
+
+The residuals p - y are smoothed over the forecast axis with a Gaussian kernel of width s reflected at 0 and 1;
+smECE_s = integral over [0, 1] of |smoothed residual|, and smECE is its value at the width where smECE_s = s.
+The reflected kernel is the heat kernel with insulated ends, so in the cosine basis smoothing multiplies the k-th coefficient
+by exp(-(pi k s)^2 / 2): exact for masses anywhere, also at the ends, where stated confidences of 100 % sit.
+``relplot_smooth_ece`` is the authors' package instead. Its grid reflects without doubling the end nodes, so half of the weight
+of forecasts at exactly 0 or 1 is lost; it is kept only to check numbers published with it.
+What the number does not show: discrimination, and the direction of the error. NaN forecasts are skipped.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.fft import dct
+from scipy.signal import fftconvolve
+
+from workbench.measure.inputs import Bools, Floats, checked_probability
+
+_TERMS = 512
+_HALVINGS = 16
+_RELPLOT_NODES = 2000
+_RELPLOT_MESH = 200
+_RELPLOT_HALVINGS = 10
+_RELPLOT_SMALLEST = 0.001
+
+
+def smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
+    """smECE of ``probability`` [n] (0-1, NaN skipped) against ``correct`` [n]; NaN with no parsed forecast.
+
+    Widths are resolved to 2^-16; structure of the residuals finer than 1/512 of the axis is not seen.
+    """
+    scores, labels = checked_probability(probability, correct)
+    return float(SmoothEce(scores, labels)(np.ones((1, len(scores))))[0])
+
+
+class SmoothEce:
+    """smECE of fixed forecasts as a function of how often each question is counted: [r, n] -> [r]."""
+
+    def __init__(self, probability: Floats, correct: Bools) -> None:
+        parsed = np.flatnonzero(~np.isnan(probability))
+        self._order = parsed[np.argsort(probability[parsed], kind="stable")]
+        scores = probability[self._order]
+        values, self._starts = np.unique(scores, return_index=True)
+        self._residual = scores - correct[self._order]
+        self._cosines = np.cos(np.pi * np.outer(values, np.arange(_TERMS)))
+
+    def __call__(self, counts: Floats) -> Floats:
+        drawn = counts[:, self._order]
+        total = drawn.sum(axis=1)
+        result = np.full(len(counts), np.nan)
+        rows = np.flatnonzero(total > 0)
+        if len(rows):
+            weighted = drawn[rows] * self._residual / total[rows, None]
+            result[rows] = _fixed_point(np.add.reduceat(weighted, self._starts, axis=1) @ self._cosines)
+        return result
+
+
+def _fixed_point(coefficients: Floats) -> Floats:
+    """The width where smECE at that width equals it, by halving: smECE_s falls with s, so the crossing is unique."""
+    low = np.zeros(len(coefficients))
+    high = np.ones(len(coefficients))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = _smoothed_error(coefficients, middle) > middle
+        low = np.where(above, middle, low)
+        high = np.where(above, high, middle)
+    return _smoothed_error(coefficients, high)
+
+
+def _smoothed_error(coefficients: Floats, width: Floats) -> Floats:
+    """Mean of |smoothed residual| at the midpoints of a uniform grid; ``coefficients`` [r, k], ``width`` [r]."""
+    damping = np.exp(-((np.pi * np.outer(width, np.arange(_TERMS))) ** 2) / 2)
+    return np.abs(dct(coefficients * damping, type=3, axis=1)).mean(axis=1)
+
+
+def relplot_smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
+    """smECE as relplot 1.0.3 computes it, grid and all: only for checking numbers published with that package."""
+    scores, labels = checked_probability(probability, correct)
+    parsed = ~np.isnan(scores)
+    scores, residual = scores[parsed], scores[parsed] - labels[parsed]
+    if not len(scores):
+        return float("nan")
+    low, high = 0.0, 1.0
+    for _ in range(_RELPLOT_HALVINGS):
+        middle = (low + high) / 2
+        if middle < _RELPLOT_SMALLEST or middle < _relplot_error(scores, residual, middle):
+            low = middle
+        else:
+            high = middle
+    return _relplot_error(scores, residual, high)
+
+
+def _relplot_error(scores: Floats, residual: Floats, width: float) -> float:
+    nodes = max(_RELPLOT_NODES, round(20 / width)) // 2 + 1
+    mesh = np.linspace(0.0, 1.0, max(_RELPLOT_MESH, round(10 / width)))
+    position = scores * (nodes - 1)
+    left = np.clip(np.floor(position), 0, nodes - 2).astype(np.int64)
+    share = position - left
+    kernel = np.exp(-((np.linspace(-0.5, 0.5, nodes) / width) ** 2) / 2) / (np.sqrt(2 * np.pi) * width)
+
+    def smoothed(mass: Floats) -> Floats:
+        grid = np.bincount(left, mass * (1 - share), nodes) + np.bincount(left + 1, mass * share, nodes)
+        # Mode "reflect" does not repeat the end nodes: this is where relplot loses half of their weight.
+        wide = fftconvolve(np.pad(grid, nodes - 1, mode="reflect"), kernel, mode="valid")
+        return np.interp(mesh, np.linspace(0.0, 1.0, nodes), wide[nodes // 2 : nodes // 2 + nodes])
+
+    return float(np.abs(smoothed(residual)).sum() / smoothed(np.ones_like(scores)).sum())

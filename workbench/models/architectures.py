@@ -1,0 +1,142 @@
+"""Where each model family keeps its parts: a table of module paths, one row a family.
+
+The workbench leaves a model the Hugging Face module it is and addresses it by path. A row says where the decoder
+layers, the final norm, the token embedding and the head are, and inside a layer the attention, the MLP and the
+attention's output projection. Model-level paths start at the causal language model (``model.get_submodule(path)``),
+layer-level paths at the layer; an empty layer-level path means that not every layer of the family has that part.
+
+Adding a family: print the model, write a row, build a :class:`~workbench.models.language_model.LanguageModel` with it
+and call :func:`workbench.models.validate`, which checks every claim of the row on a real forward.
+
+``packable`` says that a layer mixes positions through masked attention alone, so that many patched copies of a token
+can share one forward. It does not say anything about the quality of the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.errors import WorkbenchError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Module paths and peculiarities of one family (``config.model_type``).
+
+    ``sdpa`` is False where the family's attention cannot run, or loses a term, with scaled dot product kernels.
+    ``mask_by_layer_type`` says that the decoder takes a dict {layer type: mask} of 4-D masks, not a single one.
+    ``logit_multiplier``, ``logit_divisor`` and ``logit_softcap`` name the configuration entries (empty: none) that
+    turn the head's output z into logits: softcap * tanh(z * multiplier / divisor / softcap).
+    """
+
+    family: str
+    layers: str
+    final_norm: str
+    embedding: str
+    head: str
+    attention: str
+    mlp: str
+    attention_output: str
+    packable: bool
+    why_not: str = ""
+    sdpa: bool = True
+    mask_by_layer_type: bool = False
+    logit_multiplier: str = ""
+    logit_divisor: str = ""
+    logit_softcap: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("family", "layers", "final_norm", "embedding", "head"):
+            if not getattr(self, name):
+                raise WorkbenchError(f"the architecture row of {self.family or 'a family'} has an empty {name!r}")
+        if self.packable == bool(self.why_not):
+            raise WorkbenchError(
+                f"the architecture row of {self.family!r} must give why_not exactly when packable is False"
+            )
+
+
+def _llama_layout(family: str, **differences: Any) -> Architecture:
+    """A row for the module names that most families took over from llama, with what differs."""
+    common: dict[str, Any] = {
+        "layers": "model.layers",
+        "final_norm": "model.norm",
+        "embedding": "model.embed_tokens",
+        "head": "lm_head",
+        "attention": "self_attn",
+        "mlp": "mlp",
+        "attention_output": "self_attn.o_proj",
+        "packable": True,
+    }
+    return Architecture(family=family, **{**common, **differences})
+
+
+_ROWS = (
+    _llama_layout("llama"),
+    _llama_layout("mistral"),
+    _llama_layout("mixtral"),
+    _llama_layout("qwen2", mask_by_layer_type=True),
+    _llama_layout("qwen3", mask_by_layer_type=True),
+    _llama_layout("qwen3_moe"),
+    _llama_layout("gemma2", mask_by_layer_type=True, sdpa=False, logit_softcap="final_logit_softcapping"),
+    _llama_layout("gemma3_text", mask_by_layer_type=True, logit_softcap="final_logit_softcapping"),
+    _llama_layout("phi3"),
+    _llama_layout("olmo2"),
+    _llama_layout("gpt_oss", mask_by_layer_type=True, sdpa=False),
+    _llama_layout("cohere2", mask_by_layer_type=True, logit_multiplier="logit_scale"),
+    _llama_layout("granite", logit_divisor="logits_scaling"),
+    _llama_layout("smollm3", mask_by_layer_type=True),
+    Architecture(
+        family="gpt_neox",
+        layers="gpt_neox.layers",
+        final_norm="gpt_neox.final_layer_norm",
+        embedding="gpt_neox.embed_in",
+        head="lm_head",
+        attention="attention",
+        mlp="mlp",
+        attention_output="attention.dense",
+        packable=True,
+    ),
+    Architecture(
+        family="gpt2",
+        layers="transformer.h",
+        final_norm="transformer.ln_f",
+        embedding="transformer.wte",
+        head="lm_head",
+        attention="attn",
+        mlp="mlp",
+        attention_output="attn.c_proj",
+        packable=True,
+    ),
+    _llama_layout(
+        "falcon_h1",
+        final_norm="model.final_layernorm",
+        mlp="feed_forward",
+        packable=False,
+        why_not="its layers carry a recurrent (Mamba) state from token to token, which no attention mask can separate",
+        logit_multiplier="lm_head_multiplier",
+    ),
+    _llama_layout(
+        "qwen3_next",
+        attention="",
+        attention_output="",
+        packable=False,
+        why_not="its linear-attention layers carry a recurrent state from token to token, which no attention mask "
+        "can separate",
+    ),
+)
+
+ARCHITECTURES: dict[str, Architecture] = {row.family: row for row in _ROWS}
+
+
+def architecture_of(config: Any) -> Architecture:
+    """The row of ``config.model_type``; :class:`WorkbenchError` telling how to add one when the family is unknown."""
+    family = str(getattr(config, "model_type", "") or "")
+    if family in ARCHITECTURES:
+        return ARCHITECTURES[family]
+    raise WorkbenchError(
+        f"the model family {family!r} is unknown to the workbench: add a row for it to _ROWS in "
+        "workbench/models/architectures.py (print the model to see its module paths), build a LanguageModel with that "
+        "row and check it with workbench.models.validate(language_model). "
+        f"Known families: {', '.join(sorted(ARCHITECTURES))}"
+    )

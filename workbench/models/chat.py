@@ -1,0 +1,194 @@
+"""Conversations as token ids, through the model's own chat template.
+
+A conversation is rendered with the template and its generation prompt; ``prefix`` is then appended: the words that the
+assistant's reply starts with. Every turn, an assistant turn at the end included, is history; only ``prefix`` is
+continued. Where the template knows a thinking switch, thinking is off, so that a reply starts with its answer.
+A system turn is merged into the first user turn when the template has no system role.
+
+The rendered text already contains what the template puts in front (BOS), so it is tokenised with
+``add_special_tokens=False``. Text of a turn can contain the spelling of a special token, such as ``<|im_end|>``;
+:func:`encode` turns that spelling into ordinary text tokens, so that no question can close its own turn. Where no
+turn contains one, its ids are exactly those of the rendered text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from jinja2.exceptions import TemplateError
+
+from workbench.errors import WorkbenchError
+
+Role = Literal["system", "user", "assistant"]
+_ROLES = ("system", "user", "assistant")
+_PROBE = "system-role-probe"
+_system_role: dict[str, bool] = {}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message: who says it and what it says."""
+
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in _ROLES:
+            raise WorkbenchError(f"a turn has the role {self.role!r}: use one of {', '.join(_ROLES)}")
+
+
+def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
+    """The conversation as the model would see it, generation prompt and ``prefix`` at its end.
+
+    For reading and showing; give a model :func:`encode`, which also defuses special tokens spelled out in a turn.
+    """
+    if not turns:
+        raise WorkbenchError("a conversation needs at least one turn")
+    if turns[0].role == "system" and not _has_system_role(tokenizer):
+        turns = _merge_system(turns)
+    return _apply(tokenizer, turns) + prefix
+
+
+def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]:
+    """Token ids of :func:`render`, where special tokens come from the template alone.
+
+    Raises :class:`WorkbenchError` when a turn spells a special token and the tokenizer cannot encode it as text
+    without changing its neighbours (some sentencepiece tokenizers).
+    """
+    specials = special_strings(tokenizer)
+    texts = [turn.content for turn in turns] + [prefix]
+    if specials is None or not any(specials.search(text) for text in texts):
+        return _plain(tokenizer, render(tokenizer, turns, prefix))
+    return _encode_defused(tokenizer, turns, prefix, specials)
+
+
+def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
+    """A pattern of the strings that the tokenizer turns into control tokens, longest first; None without any.
+
+    Added tokens that are not marked special (``<think>`` in some families) are vocabulary and are left alone.
+    """
+    added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    strings = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, strings))) if strings else None
+
+
+def require_chat_template(tokenizer: Any, name: str) -> None:
+    """Raise :class:`WorkbenchError` when the tokenizer of model ``name`` has no chat template."""
+    if not tokenizer.chat_template:
+        raise WorkbenchError(
+            f"the model {name!r} has no chat template, so it is a base model: "
+            "use its instruct version, or pass a file with a template (chat_template=FILE)"
+        )
+
+
+def _encode_defused(tokenizer: Any, turns: Sequence[Turn], prefix: str, specials: re.Pattern[str]) -> list[int]:
+    """Mask spelled specials, tokenise, then retokenise unmasked each stretch between genuine specials.
+
+    A tokenizer cuts its input at special tokens before anything else, so no merge crosses a stretch's borders. That
+    is checked: a masked stretch alone must give the ids it has within the whole text.
+    """
+    mask = _Mask(specials, [turn.content for turn in turns] + [prefix, str(tokenizer.chat_template)])
+    masked = render(tokenizer, [replace(turn, content=mask.hide(turn.content)) for turn in turns], mask.hide(prefix))
+    if not tokenizer.is_fast:
+        raise _not_encodable(specials, "".join(turn.content for turn in turns) + prefix)
+    control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    ids: list[int] = []
+    for stretch, inside in _stretches(tokenizer, masked):
+        revealed = mask.reveal(stretch)
+        if revealed == stretch:
+            ids += inside
+            continue
+        plain = _plain(tokenizer, revealed, split_special_tokens=True)
+        if _plain(tokenizer, stretch) != inside or control.intersection(plain):
+            raise _not_encodable(specials, revealed)
+        ids += plain
+    return ids
+
+
+class _Mask:
+    """Exchanges the first character of each spelled special token for a private-use character, and back."""
+
+    def __init__(self, specials: re.Pattern[str], texts: Sequence[str]) -> None:
+        used = set("".join(texts))
+        free = (chr(code) for code in range(0xE000, 0xF900) if chr(code) not in used)
+        self._specials = specials
+        self._free = free
+        self._to_mask: dict[str, str] = {}
+
+    def hide(self, text: str) -> str:
+        """Repeated until nothing matches, because masking one token can leave another, nested one."""
+        while match := self._specials.search(text):
+            first = match.group()[0]
+            if first not in self._to_mask:
+                self._to_mask[first] = next(self._free)
+            text = text[: match.start()] + self._to_mask[first] + text[match.start() + 1 :]
+        return text
+
+    def reveal(self, text: str) -> str:
+        return text.translate({ord(mask): first for first, mask in self._to_mask.items()})
+
+
+def _stretches(tokenizer: Any, text: str) -> Iterator[tuple[str, list[int]]]:
+    """``text`` cut at its special tokens: characters and ids of each piece in order, special tokens included."""
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    content = {index: token.content for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    start, inside = 0, list[int]()
+    for index, (begin, end) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True):
+        if text[begin:end].strip() != content.get(index):
+            inside.append(index)
+            continue
+        yield text[start:begin], inside
+        yield text[begin:end], [index]
+        start, inside = end, []
+    yield text[start:], inside
+
+
+def _plain(tokenizer: Any, text: str, **options: Any) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False, **options)["input_ids"])
+
+
+def _not_encodable(specials: re.Pattern[str], text: str) -> WorkbenchError:
+    found = specials.search(text)
+    return WorkbenchError(
+        f"a turn spells the model's special token {found.group() if found else ''!r} and this tokenizer cannot encode "
+        "it as plain text: remove it from the question"
+    )
+
+
+def _apply(tokenizer: Any, turns: Sequence[Turn]) -> str:
+    messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+    try:
+        return tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False, enable_thinking=False
+        )
+    except TemplateError as error:
+        roles = ", ".join(turn.role for turn in turns)
+        raise WorkbenchError(
+            f"the model's chat template refuses the turns ({roles}): {error}; "
+            "let user and assistant turns alternate, starting with a user turn"
+        ) from error
+
+
+def _has_system_role(tokenizer: Any) -> bool:
+    """Whether the template shows a system turn's text; found by trying, once per template."""
+    template = str(tokenizer.chat_template)
+    if template not in _system_role:
+        try:
+            text = _apply(tokenizer, [Turn("system", _PROBE), Turn("user", "?")])
+        except WorkbenchError:
+            text = ""
+        _system_role[template] = _PROBE in text
+    return _system_role[template]
+
+
+def _merge_system(turns: Sequence[Turn]) -> list[Turn]:
+    system, *rest = turns
+    if not rest or rest[0].role != "user":
+        raise WorkbenchError(
+            "the model's chat template has no system role and no user turn follows the system turn: "
+            "put the instruction into a user turn"
+        )
+    return [Turn("user", f"{system.content}\n\n{rest[0].content}"), *rest[1:]]

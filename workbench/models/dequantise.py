@@ -1,0 +1,112 @@
+"""A GGUF file as a plain safetensors folder, made once.
+
+transformers reads GGUF weights and the tokenizer, but what it returns cannot be saved: its configuration still speaks
+of quantisation. So a fresh model is built from the configuration without that entry, takes over the dequantised
+weights (every name must match), and is saved in float32, which holds each dequantised weight exactly.
+
+A GGUF file names the split of its byte-level tokenizer (``tokenizer.ggml.pre``); names that transformers does not map
+would silently get GPT-2's split. :data:`SPLITS` maps those this project knows, after the table in llama.cpp's
+``src/llama-vocab.cpp``; any other is refused, because wrong tokens would make every number of a run meaningless.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from gguf import GGUFReader
+from tokenizers import pre_tokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from workbench.errors import WorkbenchError
+from workbench.models.cache import build_folder, cache_root, require_space
+from workbench.models.fingerprint import fingerprint_files
+from workbench.models.quiet import quiet_bars
+from workbench.models.weights import read_model
+from workbench.progress import task
+
+# Changes whenever the conversion does, so that folders made by an earlier one are not used.
+FORMAT = "v1"
+
+
+def _digits_then_words() -> Any:
+    """Every digit alone, then GPT-2's words: the \\p{N} and GPT-2 cascade of llama.cpp."""
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+
+
+SPLITS = dict.fromkeys(
+    ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), _digits_then_words
+)
+GPT2_SPLITS = ("gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling")
+
+
+def dequantised_folder(gguf: Path, cache_dir: Path | None = None) -> Path:
+    """The cached safetensors folder of a GGUF file, made on first use.
+
+    Raises :class:`WorkbenchError` for a file that is not GGUF or that transformers cannot read.
+    """
+    key = fingerprint_files([gguf])[:16]
+    target = cache_root(cache_dir) / f"{gguf.stem}-{key}-{FORMAT}"
+    return build_folder(target, lambda folder: dequantise(gguf, folder))
+
+
+def dequantise(gguf: Path, folder: Path) -> None:
+    """Write model, tokenizer and chat template of ``gguf`` into the existing ``folder``."""
+    reader = _open(gguf)
+    require_space(folder, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
+    with task(f"dequantising {gguf.name}"), quiet_bars(True):
+        try:
+            tokenizer = _tokenizer(gguf, reader)
+            model = _plain_model(gguf)
+        except WorkbenchError:
+            raise
+        except (OSError, ValueError, KeyError, NotImplementedError, ImportError) as error:
+            raise WorkbenchError(
+                f"transformers cannot read {gguf.name}: {error}; use the model's safetensors folder instead"
+            ) from error
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _open(gguf: Path) -> Any:
+    try:
+        return GGUFReader(gguf)
+    except (ValueError, OSError, IndexError) as error:
+        raise WorkbenchError(f"{gguf} is not a readable GGUF file ({error}): download it again") from error
+
+
+def _plain_model(gguf: Path) -> Any:
+    """The model with dense float32 weights and a configuration that says nothing of quantisation."""
+    source = read_model(gguf.name, str(gguf.parent), quiet=True, gguf_file=gguf.name, dtype=torch.float32)
+    settings = source.config.to_dict()
+    settings.pop("quantization_config", None)
+    config = type(source.config).from_dict(settings)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(source.state_dict(), strict=True, assign=True)
+    model.tie_weights()
+    model.generation_config = source.generation_config
+    return model
+
+
+def _tokenizer(gguf: Path, reader: Any) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    kind, split = _text(reader, "tokenizer.ggml.model"), _text(reader, "tokenizer.ggml.pre")
+    backend = tokenizer.backend_tokenizer
+    if kind != "gpt2" or split in GPT2_SPLITS or not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
+        return tokenizer
+    if split not in SPLITS:
+        raise WorkbenchError(
+            f"{gguf.name} splits text by {split!r}, which is unknown to the workbench: add it to SPLITS in "
+            "workbench/models/dequantise.py, or use the model's safetensors folder"
+        )
+    backend.pre_tokenizer = SPLITS[split]()
+    return tokenizer
+
+
+def _text(reader: Any, key: str) -> str:
+    field = reader.get_field(key)
+    return str(field.contents()) if field is not None else ""

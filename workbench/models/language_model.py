@@ -1,0 +1,83 @@
+"""A causal language model with its tokenizer and the places of its parts.
+
+A :class:`LanguageModel` is what every other room receives. It holds the Hugging Face module itself, never a wrapper of
+its layers: a module is found by its path each time it is asked for, so a model that gained LoRA adapters
+(``with_model(peft_model)``) answers with the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from workbench.models.architectures import Architecture
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """``model`` is a transformers causal LM or a PEFT model around one; ``revision`` fingerprints the weights.
+
+    ``name`` is how the model was asked for (hub id, folder, "default") and is for display.
+    """
+
+    model: Any
+    tokenizer: Any
+    architecture: Architecture
+    name: str
+    revision: str
+
+    @property
+    def config(self) -> Any:
+        """The text model's configuration."""
+        return self.base().config.get_text_config()
+
+    @property
+    def n_layers(self) -> int:
+        """Number of decoder layers."""
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def width(self) -> int:
+        """Size of the residual stream."""
+        return int(self.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go in: the device of the token embedding."""
+        return self.embedding().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the token embedding, and so of the residual stream outside autocast."""
+        return self.embedding().weight.dtype
+
+    def base(self) -> Any:
+        """The transformers causal LM, with adapters injected if ``model`` is a PEFT model."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    def decoder(self) -> Any:
+        """The transformer below the head; its ``last_hidden_state`` lies behind the final norm."""
+        return self.base().base_model
+
+    def layers(self) -> list[torch.nn.Module]:
+        """The decoder layers, first to last."""
+        return list(self.base().get_submodule(self.architecture.layers))
+
+    def embedding(self) -> Any:
+        """The token embedding, its ``weight`` is [vocabulary, width]."""
+        return self.base().get_submodule(self.architecture.embedding)
+
+    def final_norm(self) -> torch.nn.Module:
+        """The norm between the last layer and the head."""
+        return self.base().get_submodule(self.architecture.final_norm)
+
+    def head(self) -> torch.nn.Module:
+        """The linear map from the normed hidden state to the vocabulary; see :mod:`workbench.models.unembed`."""
+        return self.base().get_submodule(self.architecture.head)
+
+    def with_model(self, model: Any) -> LanguageModel:
+        """A copy around another module of the same family, such as the same weights with an adapter."""
+        return replace(self, model=model)

@@ -1,0 +1,223 @@
+"""Loading a causal language model from the hub, a folder, a GGUF file, or the small default.
+
+The configuration is read first, so that an unknown family or a base model without chat template is refused before any
+weights move. Weights are read from safetensors only, never through pickle; GGUF files are dequantised once into a
+cached safetensors folder. Models come back in evaluation mode with frozen parameters, tokenizers pad on the left, and
+:func:`workbench.models.validate.validate` has checked the architecture's row on a real forward.
+
+``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for local files a
+SHA-256 over configuration, names, sizes, and first and last MiB of each weights file. It does not notice a change in
+the middle of a large file that keeps its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from huggingface_hub import errors as hub_errors
+from huggingface_hub import try_to_load_from_cache
+from transformers import AutoConfig, AutoTokenizer
+
+from workbench.errors import WorkbenchError
+from workbench.models.architectures import Architecture, architecture_of
+from workbench.models.chat import require_chat_template
+from workbench.models.dequantise import dequantised_folder
+from workbench.models.embedded import DEFAULT_SPEC, embedded_folder, embedded_revision
+from workbench.models.fingerprint import fingerprint_files, fingerprint_folder
+from workbench.models.language_model import LanguageModel
+from workbench.models.validate import validate
+from workbench.models.weights import read_model
+from workbench.progress import task
+
+Attention = Literal["sdpa", "eager"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(
+    spec: str,
+    *,
+    dtype: str = "float32",
+    device: str = "auto",
+    attention: Attention = "sdpa",
+    cache_dir: Path | None = None,
+    chat_template: Path | None = None,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+) -> LanguageModel:
+    """Load, freeze and validate a model.
+
+    Args:
+        spec: "default", a folder (safetensors, or one GGUF file), a ``.gguf`` file, or a hub id.
+        dtype: "float32", "bfloat16" or "float16".
+        device: "auto" (a GPU when there is one) or a torch device.
+        attention: kernel; families whose attention is wrong or missing under sdpa always run eager.
+        cache_dir: where the default and dequantised GGUF files are kept (see :mod:`workbench.models.cache`).
+        chat_template: a Jinja file used in place of the tokenizer's own template.
+        trust_remote_code: run code that comes with the model.
+        revision: branch, tag or commit on the hub; meaningless for local files.
+
+    Raises:
+        WorkbenchError: anything the person can mend: unknown id or family, no network, no chat template, ...
+    """
+    torch_dtype = _torch_dtype(dtype)
+    torch_device = _torch_device(device)
+    source = _find(spec, revision, cache_dir)
+    with _explained(spec), task(f"loading {spec}"):
+        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": source.revision}
+        config = AutoConfig.from_pretrained(source.place, **options)
+        architecture = architecture_of(config)
+        tokenizer = _tokenizer(source.place, spec, chat_template, options)
+        model = read_model(
+            spec,
+            source.place,
+            quiet=source.local or _cached(source),
+            config=config,
+            dtype=torch_dtype,
+            attn_implementation=_kernel(architecture, attention),
+            use_safetensors=True,
+            **options,
+        )
+    model = model.to(torch_device).eval().requires_grad_(False)
+    fingerprint = source.fingerprint or str(getattr(config, "_commit_hash", None) or source.revision)
+    lm = LanguageModel(model, tokenizer, architecture, spec, fingerprint + _template_mark(chat_template))
+    validate(lm)
+    return lm
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What transformers is pointed at: a local folder with its fingerprint, or a hub id with a revision."""
+
+    place: str
+    local: bool
+    fingerprint: str = ""
+    revision: str = "main"
+
+
+def _find(spec: str, revision: str | None, cache_dir: Path | None) -> _Source:
+    if spec == DEFAULT_SPEC:
+        return _Source(str(embedded_folder(cache_dir)), True, embedded_revision())
+    path = Path(spec).expanduser()
+    if not path.exists():
+        if spec.startswith((".", "/", "~")) or spec.endswith(".gguf") or spec.count("/") > 1:
+            raise WorkbenchError(
+                f"there is no model at {spec!r}: give a folder, a .gguf file or a hub id like 'org/name'"
+            )
+        return _Source(spec, False, revision=revision or "main")
+    if revision is not None:
+        raise WorkbenchError(f"{spec!r} is local and has no revision {revision!r}: leave the revision out")
+    if path.is_file() or not (path / "config.json").exists():
+        gguf = _gguf_in(path)
+        return _Source(str(dequantised_folder(gguf, cache_dir)), True, fingerprint_files([gguf]))
+    return _Source(str(path), True, fingerprint_folder(path))
+
+
+def _gguf_in(path: Path) -> Path:
+    """The GGUF file at ``path`` or the only one in that folder."""
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise WorkbenchError(f"{path} is not a .gguf file: give a model's folder, a .gguf file or a hub id")
+        return path
+    if (path / "adapter_config.json").exists():
+        raise WorkbenchError(f"{path} holds an adapter, not a model: give the model it was trained on")
+    files = sorted(path.glob("*.gguf"))
+    if not files:
+        raise WorkbenchError(f"the folder {path} holds neither config.json nor a .gguf file: give a model's folder")
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise WorkbenchError(f"the folder {path} holds several GGUF files ({names}): give the path of one")
+    return files[0]
+
+
+def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[str, Any]) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **options)
+    if chat_template is not None:
+        if not chat_template.is_file():
+            raise WorkbenchError(f"there is no chat template at {chat_template}: give the path of a Jinja file")
+        tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
+    require_chat_template(tokenizer, spec)
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise WorkbenchError(f"the tokenizer of {spec!r} has neither a pad nor an end token: set one in its folder")
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _kernel(architecture: Architecture, attention: Attention) -> Attention:
+    return attention if architecture.sdpa else "eager"
+
+
+def _torch_dtype(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise WorkbenchError(f"unknown dtype {name!r}: use one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def _torch_device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise WorkbenchError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ...") from error
+
+
+def _template_mark(chat_template: Path | None) -> str:
+    return "" if chat_template is None else f"+template-{fingerprint_files([chat_template])[:12]}"
+
+
+def _cached(source: _Source) -> bool:
+    """Whether the hub's weights are on this machine already, so that no download bar is missed."""
+    names = ("model.safetensors", "model.safetensors.index.json")
+    found = (try_to_load_from_cache(source.place, name, revision=source.revision) for name in names)
+    return any(isinstance(path, str) for path in found)
+
+
+@contextmanager
+def _explained(spec: str) -> Iterator[None]:
+    """Turn the loaders' exceptions into sentences that name the mend."""
+    try:
+        yield
+    except WorkbenchError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        raise WorkbenchError(_explanation(spec, error)) from error
+
+
+def _explanation(spec: str, error: BaseException) -> str:
+    chain = list(_causes(error))
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if any(isinstance(cause, hub_errors.GatedRepoError) for cause in chain):
+        return f"the model {spec!r} is gated: accept its terms on its hub page, then run `hf auth login`"
+    if any(isinstance(cause, hub_errors.RevisionNotFoundError) for cause in chain):
+        return f"the model {spec!r} has no such revision on the hub: check the revision's name"
+    if any(isinstance(cause, (hub_errors.RepositoryNotFoundError, hub_errors.HFValidationError)) for cause in chain):
+        return (
+            f"there is no model {spec!r}, neither as a local folder nor on the hub: check the spelling, give a folder, "
+            "or run `hf auth login` if it is private"
+        )
+    if any(isinstance(cause, (hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled)) for cause in chain):
+        return (
+            f"the hub cannot be reached and {spec!r} is not in the local cache: give a local folder, run once online, "
+            "or set HF_HOME to a cache that holds the model"
+        )
+    if "trust_remote_code" in str(error):
+        return f"the model {spec!r} brings its own code: read it, then pass trust_remote_code=True if you trust it"
+    if "does not recognize this architecture" in str(error):
+        return f"the installed transformers does not know the family of {spec!r}: upgrade transformers ({text})"
+    if "no file named" in str(error).lower() or "safetensors" in str(error):
+        return f"the model {spec!r} has no safetensors weights (pickled ones are never read): convert it first ({text})"
+    return f"the model {spec!r} cannot be loaded: {text}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

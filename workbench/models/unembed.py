@@ -1,0 +1,44 @@
+"""From final-normed states to logits, a few rows at a time.
+
+Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before the next is made.
+Families that scale or cap their logits do so here as their row of the architecture table says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from workbench.models.language_model import LanguageModel
+
+CHUNK_ROWS = 512
+
+
+def unembed(lm: LanguageModel, final: Tensor) -> Tensor:
+    """Logits [rows, vocab] in float32 of states [rows, width] behind the final norm."""
+    row, config = lm.architecture, lm.config
+    logits = lm.head()(final).float()
+    if row.logit_multiplier:
+        logits = logits * getattr(config, row.logit_multiplier)
+    if row.logit_divisor:
+        logits = logits / getattr(config, row.logit_divisor)
+    cap = getattr(config, row.logit_softcap) if row.logit_softcap else None
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def unembed_reduced(lm: LanguageModel, final: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """``reduce(logits)`` over all leading axes of ``final`` [..., width], without keeping the logits.
+
+    Args:
+        reduce: [rows, vocab] -> [rows, ...]; applied to chunks of CHUNK_ROWS rows.
+
+    Returns:
+        [..., *reduced].
+    """
+    flat = final.reshape(-1, final.shape[-1])
+    with torch.no_grad():
+        parts = [reduce(unembed(lm, chunk)) for chunk in flat.split(CHUNK_ROWS)]
+    joined = torch.cat(parts)
+    return joined.reshape(*final.shape[:-1], *joined.shape[1:])

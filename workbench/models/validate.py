@@ -1,0 +1,130 @@
+"""Checks at load that a model is wired as its architecture's row says.
+
+On one short prompt: as many layers as the configuration counts; every layer's output is [batch, time, width] or a
+tuple that starts with it; a hook on each layer fires exactly once a forward; the row's paths inside a layer exist;
+replacing every layer's output by a copy leaves the logits as they were; and the row's readout (final norm, head,
+scaling) of the last layer's output is the model's own logits.
+
+A row that passes points at the residual stream. The checks say nothing about packing, which the trace room tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.models.language_model import LanguageModel
+from workbench.models.layer_output import hidden_of, with_hidden
+from workbench.models.unembed import unembed
+
+PROMPT = "The capital of France is Paris."
+MEND = "correct its row in workbench/models/architectures.py"
+
+# Relative to the largest value: the readout is recomputed outside the model, where kernels may round otherwise.
+READOUT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+def validate(lm: LanguageModel) -> None:
+    """Raise :class:`WorkbenchError` naming the first claim of the architecture's row that does not hold."""
+    _check_paths(lm)
+    ids = _prompt_ids(lm)
+    training = lm.model.training
+    lm.model.eval()
+    try:
+        with torch.no_grad():
+            _check_forward(lm, ids)
+    finally:
+        lm.model.train(training)
+
+
+def _check_paths(lm: LanguageModel) -> None:
+    row, base = lm.architecture, lm.base()
+    for path in (row.layers, row.final_norm, row.embedding, row.head):
+        _require_module(base, path, lm)
+    layers = lm.layers()
+    if len(layers) != lm.n_layers:
+        raise _broken(lm, f"{row.layers!r} holds {len(layers)} layers and the configuration counts {lm.n_layers}")
+    for layer in layers:
+        for path in filter(None, (row.attention, row.mlp, row.attention_output)):
+            _require_module(layer, path, lm)
+
+
+def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
+    outputs: dict[int, list[torch.Tensor]] = {}
+
+    def record(index: int, output: Any) -> None:
+        outputs.setdefault(index, []).append(hidden_of(output).clone())
+
+    logits = _logits(lm, ids, record)
+    for index in range(lm.n_layers):
+        fired = len(outputs.get(index, []))
+        if fired != 1:
+            raise _broken(lm, f"a hook on layer {index} fired {fired} times in one forward")
+        if outputs[index][0].shape != (*ids.shape, lm.width):
+            raise _broken(lm, f"layer {index} returned {tuple(outputs[index][0].shape)}, not [1, time, {lm.width}]")
+    _check_no_op_patch(lm, ids, logits)
+    _check_readout(lm, ids, outputs[lm.n_layers - 1][0], logits)
+
+
+def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
+    """Exact, or as exact as the model repeats itself where its kernels do not."""
+    noise = (_logits(lm, ids, _ignore) - logits).abs().max()
+    patched = _logits(lm, ids, lambda _, output: with_hidden(output, hidden_of(output).clone()))
+    change = (patched - logits).abs().max()
+    if not change <= noise:
+        raise _broken(lm, f"replacing each layer's output by a copy moved the logits by {change:.1e}")
+
+
+def _check_readout(lm: LanguageModel, ids: torch.Tensor, last: torch.Tensor, logits: torch.Tensor) -> None:
+    final = lm.final_norm()(last)
+    decoded = lm.decoder()(input_ids=ids, use_cache=False).last_hidden_state
+    _check_close(lm, final, decoded, "the final norm of the last layer's output and the decoder's last hidden state")
+    _check_close(lm, unembed(lm, final), logits, "the head's reading of the last layer's output and the logits")
+
+
+def _check_close(lm: LanguageModel, found: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+    error = (found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(1e-6)
+    if not error <= READOUT_TOLERANCE.get(lm.dtype, 1e-4):
+        raise _broken(lm, f"{what} differ by {error:.1e} of the largest value")
+
+
+def _logits(lm: LanguageModel, ids: torch.Tensor, hook: Callable[[int, Any], Any]) -> torch.Tensor:
+    """Float logits of one forward with ``hook(layer index, output)`` on every layer; not None replaces the output."""
+    handles = [
+        layer.register_forward_hook(lambda _module, _args, output, index=index: hook(index, output))
+        for index, layer in enumerate(lm.layers())
+    ]
+    try:
+        return lm.base()(input_ids=ids, use_cache=False).logits.float()
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _ignore(_index: int, _output: Any) -> None:
+    return None
+
+
+def _prompt_ids(lm: LanguageModel) -> torch.Tensor:
+    ids = lm.tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
+    rows = lm.embedding().weight.shape[0]
+    if not ids or max(ids) >= rows:
+        raise WorkbenchError(
+            f"the tokenizer of {lm.name!r} gives token {max(ids, default=None)} and the model embeds {rows} tokens: "
+            "use the tokenizer that belongs to the model"
+        )
+    return torch.tensor([ids], device=lm.device)
+
+
+def _require_module(root: torch.nn.Module, path: str, lm: LanguageModel) -> None:
+    try:
+        root.get_submodule(path)
+    except AttributeError as error:
+        raise _broken(lm, f"there is no module {path!r} in {type(root).__name__}") from error
+
+
+def _broken(lm: LanguageModel, finding: str) -> WorkbenchError:
+    return WorkbenchError(f"the model {lm.name!r} is not wired as {lm.architecture.family!r} says: {finding}; {MEND}")

@@ -1,0 +1,32 @@
+"""Reading a checkpoint's weights through transformers, all of them or none.
+
+transformers fills weights that a checkpoint lacks with random numbers and only warns; here that is an error, because
+every number measured on such a model would be noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoModelForCausalLM
+
+from workbench.errors import WorkbenchError
+from workbench.models.quiet import quiet_bars
+
+
+def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
+    """The causal LM at ``place``, a folder or hub id; ``options`` go to ``from_pretrained``.
+
+    Raises :class:`WorkbenchError` when the checkpoint, called ``name`` in the message, lacks weights or has some of
+    another shape; the host library's own errors pass through.
+    """
+    with quiet_bars(quiet):
+        model, report = AutoModelForCausalLM.from_pretrained(place, output_loading_info=True, **options)
+    absent = sorted(map(str, report["missing_keys"])) + sorted(str(key[0]) for key in report["mismatched_keys"])
+    if absent:
+        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+        raise WorkbenchError(
+            f"the checkpoint of {name!r} lacks weights that its configuration asks for "
+            f"({', '.join(absent[:3])}{more}): take both from the same model"
+        )
+    return model

@@ -1,0 +1,140 @@
+"""Statistics of a patching sweep, with intervals over questions.
+
+``shift`` is (patched - base) / (donor - base) on the readout, aggregated over items as a ratio of means; 0 = the patch did
+nothing, 1 = it moved the readout all the way to the donor's. The per-item mean clipped to [0, 1] of the literature is
+reported beside it. ``following`` regresses the patched readout on the donor's and the base's own readouts, for donors
+from other questions: donor slope 1 and base slope 0 mean the state carries that item's confidence; a shift without
+following means that only the general level moved, which the mean shift alone cannot tell.
+
+``layer_gradient`` is Spearman's rho between layer and mean shift. A monotone curve does not by itself localise
+anything: a linear ramp has rho 1 as well, and a patch of the last layer moves everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata, spearmanr
+
+from workbench.errors import WorkbenchError
+from workbench.measure import Estimate
+from workbench.plots import IntervalCurve
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Readouts of one condition.
+
+    Attributes:
+        layers: [layers].
+        base: [items] unpatched readout of the run patched into.
+        donor: [items] readout of the run the state comes from.
+        patched: [items, layers].
+    """
+
+    layers: NDArray[np.int64]
+    base: Floats
+    donor: Floats
+    patched: Floats
+
+    def __post_init__(self) -> None:
+        items, layers = self.patched.shape
+        if len(self.layers) != layers or len(self.base) != items or len(self.donor) != items:
+            raise WorkbenchError("A sweep needs base and donor readouts per item and patched ones per item and layer.")
+
+
+def _resamples(items: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, items, size=(resamples, items))
+
+
+def _curve(statistic: Callable[[NDArray[np.int64]], Floats], items: int, resamples: int, seed: int) -> IntervalCurve:
+    value = statistic(np.arange(items)[None])[0]
+    drawn = statistic(_resamples(items, resamples, seed))
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    return IntervalCurve(value, low, high)
+
+
+def mean_shift(sweep: Sweep, *, resamples: int, seed: int, span: Floats | None = None) -> IntervalCurve:
+    """Ratio of means per layer. ``span`` [items] replaces donor - base where a control has no readout of its own."""
+    moved = sweep.patched - sweep.base[:, None]
+    distance = sweep.donor - sweep.base if span is None else span
+
+    def statistic(rows: NDArray[np.int64]) -> Floats:
+        return moved[rows].mean(axis=1) / distance[rows].mean(axis=1)[:, None]
+
+    return _curve(statistic, len(sweep.base), resamples, seed)
+
+
+def clipped_mean_shift(sweep: Sweep) -> Floats:
+    """Mean over items of the shift clipped to [0, 1]; items whose readouts differ by less than 0.01 are left out."""
+    distance = sweep.donor - sweep.base
+    used = np.abs(distance) >= 0.01
+    if not used.any():
+        return np.full(len(sweep.layers), np.nan)
+    shift = (sweep.patched[used] - sweep.base[used, None]) / distance[used, None]
+    return np.clip(shift, 0, 1).mean(axis=0)
+
+
+def following(sweep: Sweep, *, resamples: int, seed: int) -> tuple[IntervalCurve, IntervalCurve]:
+    """Slopes of the patched readout on the donor's and on the base's own readout, per layer."""
+    items = len(sweep.base)
+
+    def statistic(rows: NDArray[np.int64]) -> Floats:
+        design = np.stack([np.ones(rows.shape), sweep.donor[rows], sweep.base[rows]], axis=-1)
+        return np.einsum("rki,ril->rkl", np.linalg.pinv(design), sweep.patched[rows])
+
+    chunks = 200
+
+    def slope(index: int) -> Callable[[NDArray[np.int64]], Floats]:
+        return lambda rows: np.concatenate(
+            [statistic(rows[i : i + chunks])[:, index] for i in range(0, len(rows), chunks)]
+        )
+
+    return _curve(slope(1), items, resamples, seed), _curve(slope(2), items, resamples, seed)
+
+
+def half_layer(layers: NDArray[np.int64], donor_slope: Floats) -> int | None:
+    """First layer from whose patch on the donor slope passes 0.5; None if it never does."""
+    passed = np.flatnonzero(donor_slope > 0.5)
+    return int(layers[passed[0]]) if len(passed) else None
+
+
+def layer_gradient(sweep: Sweep, *, resamples: int, seed: int) -> Estimate:
+    """Spearman's rho between layer index and mean shift, with a bootstrap interval over items."""
+    moved = sweep.patched - sweep.base[:, None]
+    distance = sweep.donor - sweep.base
+    rows = _resamples(len(sweep.base), resamples, seed)
+    curves = moved[rows].mean(axis=1) / distance[rows].mean(axis=1)[:, None]
+    drawn = spearman_rows(sweep.layers, curves)
+    point = spearman_rows(sweep.layers, (moved.mean(axis=0) / distance.mean())[None])[0]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(float(point), float(low), float(high), len(sweep.base))
+
+
+def spearman_rows(layers: NDArray[np.int64], curves: Floats) -> Floats:
+    """Tie-corrected Spearman's rho of every row of ``curves`` [n, layers] with the layer index: [n]."""
+    x = rankdata(layers)
+    y = rankdata(curves, axis=1)
+    x, y = x - x.mean(), y - y.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return (y @ x) / np.sqrt((x**2).sum() * (y**2).sum(axis=1))
+
+
+def permutation_p(layers: NDArray[np.int64], curve: Floats, *, permutations: int, seed: int) -> float:
+    """Share of random orders of the layers whose rho reaches the observed one, counting the observed order itself."""
+    observed = float(spearmanr(layers, curve).statistic)
+    rng = np.random.default_rng(seed)
+    orders = rng.permuted(np.tile(curve, (permutations, 1)), axis=1)
+    reached = int((spearman_rows(layers, orders) >= observed - 1e-12).sum())
+    return (reached + 1) / (permutations + 1)
+
+
+def ramp_distance(layers: NDArray[np.int64], curve: Floats) -> float:
+    """Largest distance between the curve and the straight line from 0 at the first to 1 at the last layer."""
+    ramp = (layers - layers[0]) / (layers[-1] - layers[0])
+    return float(np.abs(curve - ramp).max())

@@ -1,0 +1,26 @@
+"""One file a figure: a frozen dataclass that checks its shapes and draws itself as a plotly Figure; nothing is written here.
+
+Every figure takes a ``title`` and a ``caption`` (one line: number of questions, dtype, model) beside its data, and escapes the
+text it is given.
+"""
+
+from workbench.plots.auroc_by_layer import AurocByLayer
+from workbench.plots.confidence_histogram import ConfidenceHistogram
+from workbench.plots.curves import IntervalCurve
+from workbench.plots.following import FollowingCurve
+from workbench.plots.layer_question_heatmap import LayerQuestionHeatmap
+from workbench.plots.patching_curve import PatchingCurve
+from workbench.plots.readout_comparison import ReadoutComparison, ReadoutRow
+from workbench.plots.reliability import Reliability
+
+__all__ = [
+    "AurocByLayer",
+    "ConfidenceHistogram",
+    "FollowingCurve",
+    "IntervalCurve",
+    "LayerQuestionHeatmap",
+    "PatchingCurve",
+    "ReadoutComparison",
+    "ReadoutRow",
+    "Reliability",
+]

@@ -1,0 +1,91 @@
+"""Layer x question heat map: is the patching curve the same story for every question, or a mean of several?
+
+One row a question, one column a layer, colour the item's own shift (patched - base) / (donor - base): white nothing, blue towards
+the donor, orange away from it. Colours stop at -0.5 and 1.5 because the ratio explodes where donor and base hardly differ; hover
+shows the value itself. NaN (no difference to share out) stays blank. Single cells are noisy: read columns, not cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from workbench.errors import WorkbenchError
+from workbench.plots.curves import checked_layers
+from workbench.plots.theme import safe, short, themed
+
+LOWEST, HIGHEST = -0.5, 1.5
+_LABEL_LENGTH = 34
+_ROW_HEIGHT = 17
+_SCALE = (
+    (0.0, "#E08A3C"),
+    (0.25, "#FFFFFF"),
+    (0.5, "#9CC9E6"),
+    (0.75, "#1B7DB8"),
+    (1.0, "#0A2F4F"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerQuestionHeatmap:
+    """``shift`` [questions, layers] for the question texts ``labels`` and ``layers``, drawn from the top in this order."""
+
+    layers: NDArray[np.int64]
+    labels: Sequence[str]
+    shift: NDArray[np.float64]
+    title: str
+    caption: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", checked_layers(self.layers, {}))
+        expected = (len(self.labels), len(self.layers))
+        if not self.labels or np.shape(self.shift) != expected:
+            raise WorkbenchError(f"shift has shape {np.shape(self.shift)}, labels and layers ask for {expected}")
+
+    def figure(self) -> go.Figure:
+        """The heat map; rows are numbered so that questions of the same beginning stay apart."""
+        rows = np.arange(len(self.labels))
+        full = np.array([safe(label) for label in self.labels], dtype=object)
+        figure = go.Figure(
+            go.Heatmap(
+                x=self.layers,
+                y=rows,
+                z=np.asarray(self.shift, dtype=np.float64),
+                customdata=np.repeat(full[:, None], len(self.layers), axis=1),
+                zmin=LOWEST,
+                zmax=HIGHEST,
+                colorscale=[list(stop) for stop in _SCALE],
+                colorbar={
+                    "title": {"text": "shift", "side": "top"},
+                    "tickvals": [-0.5, 0, 0.5, 1, 1.5],
+                    "ticktext": ["≤ −0.5", "0", "0.5", "1", "≥ 1.5"],
+                    "thickness": 12,
+                    "outlinewidth": 0,
+                },
+                hovertemplate="%{customdata}<br>layer %{x}: shift %{z:.3f}<extra></extra>",
+                hoverongaps=False,
+                xgap=1,
+                ygap=1,
+            )
+        )
+        themed(
+            figure,
+            title=self.title,
+            caption=self.caption,
+            x="patched decoder layer",
+            y="",
+            height=max(340, 190 + _ROW_HEIGHT * len(self.labels)),
+        )
+        figure.update_xaxes(showgrid=False)
+        figure.update_yaxes(
+            autorange="reversed",
+            tickvals=rows,
+            ticktext=[short(label, _LABEL_LENGTH) for label in self.labels],
+            tickfont={"size": 11},
+            showgrid=False,
+        )
+        return figure

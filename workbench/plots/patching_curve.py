@@ -1,0 +1,74 @@
+"""Patching curve: how much of the donor's confidence arrives when one layer's state is put into the base run?
+
+Mean shift = mean(patched - base) / mean(donor - base) on the readout: 0 nothing moved, 1 all of it. Controls stand beside the
+effect. The dotted ramp from 0 at the first to 1 at the last layer is what a model that writes evenly in every layer would give:
+since a patch of the last layer trivially moves everything, rho near 1 alone says little. The band at 0 is the numerical noise floor.
+Mean shift does not show whose confidence moved, only the level: see :mod:`workbench.plots.following`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from workbench.measure.interval import Estimate
+from workbench.plots.curves import IntervalCurve, checked_layers
+from workbench.plots.theme import BLUE, GREY, LIGHT, Style, add_curve, faded, styles, themed
+
+EFFECT = "own donor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchingCurve:
+    """Mean shift by layer: ``effect`` and ``controls`` are curves over ``layers`` [n].
+
+    ``rho``: Spearman correlation of layer and shift. ``noise_floor``: shift seen when a run is patched with its own state.
+    """
+
+    layers: NDArray[np.int64]
+    effect: IntervalCurve
+    controls: Mapping[str, IntervalCurve]
+    rho: Estimate
+    noise_floor: float | None
+    title: str
+    caption: str
+
+    def __post_init__(self) -> None:
+        curves = {EFFECT: self.effect, **self.controls}
+        object.__setattr__(self, "layers", checked_layers(self.layers, curves))
+
+    def figure(self) -> go.Figure:
+        """Curves of mean shift against layer."""
+        figure = go.Figure()
+        first, last = float(self.layers[0]), float(self.layers[-1])
+        if self.noise_floor is not None:
+            figure.add_hrect(-self.noise_floor, self.noise_floor, fillcolor=faded(GREY, 0.25), line_width=0)
+        figure.add_hline(0, line={"color": LIGHT, "width": 1})
+        figure.add_hline(1, line={"color": LIGHT, "width": 1})
+        figure.add_trace(
+            go.Scatter(
+                x=[first, last],
+                y=[0.0, 1.0],
+                mode="lines",
+                line={"color": GREY, "dash": "dot", "width": 1.6},
+                name="linear ramp (null)",
+                hoverinfo="skip",
+            )
+        )
+        for name, style in styles(self.controls).items():
+            add_curve(figure, self.layers, self.controls[name], name, style, "shift")
+        add_curve(figure, self.layers, self.effect, EFFECT, Style(BLUE, "solid", "circle"), "shift")
+        rho = f"Spearman rho of layer and shift {self.rho.value:.3f} [{self.rho.low:.3f}, {self.rho.high:.3f}]"
+        floor = "" if self.noise_floor is None else f" · noise floor {self.noise_floor:.1g}"
+        return themed(
+            figure,
+            title=self.title,
+            caption=f"{self.caption} · {rho}{floor}",
+            x="patched decoder layer",
+            y="mean shift (0 = base, 1 = donor)",
+            height=540,
+        )

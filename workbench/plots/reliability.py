@@ -1,0 +1,99 @@
+"""Reliability diagram: of the answers given with confidence p, how many were right?
+
+Points are bins of equal width at (mean confidence, accuracy), their area grows with the number of answers, bars are Wilson
+intervals of the accuracy. On the diagonal confidence means what it says; points below it are over-confident.
+The diagram does not show discrimination: one point on the diagonal is perfectly calibrated and knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from workbench.errors import WorkbenchError
+from workbench.measure.calibration import ece, reliability_bins
+from workbench.measure.inputs import checked_probability
+from workbench.plots.theme import GREY, Style, safe, styles, themed
+
+_SMALLEST, _LARGEST = 6.0, 26.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """``groups``: name -> (probability [n] on 0-1 with NaN = unparsed, correct [n]); ``bins`` of equal width."""
+
+    groups: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
+    bins: int
+    title: str
+    caption: str
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise WorkbenchError("a reliability diagram needs at least one group")
+        for probability, correct in self.groups.values():
+            checked_probability(probability, correct)
+
+    def figure(self) -> go.Figure:
+        """The diagram, with each group's ECE in the legend."""
+        figure = go.Figure(
+            go.Scatter(
+                x=[0, 1],
+                y=[0, 1],
+                mode="lines",
+                line={"color": GREY, "dash": "dot", "width": 1.4},
+                name="perfectly calibrated",
+                hoverinfo="skip",
+            )
+        )
+        look = styles(self.groups)
+        for name in self.groups:
+            figure.add_trace(self._points(name, look[name]))
+        themed(
+            figure,
+            title=self.title,
+            caption=self.caption,
+            x="mean confidence in the bin (0-1)",
+            y="share of answers right (0-1)",
+            height=540,
+        )
+        figure.update_xaxes(range=[-0.03, 1.04], dtick=0.2)
+        figure.update_yaxes(range=[-0.03, 1.04], dtick=0.2)
+        return figure
+
+    def _points(self, name: str, style: Style) -> go.Scatter:
+        probability, correct = self.groups[name]
+        table = reliability_bins(probability, correct, bins=self.bins)
+        filled = table.count > 0
+        count = table.count[filled]
+        share = np.sqrt(count / max(1, count.sum()))
+        return go.Scatter(
+            x=table.mean_probability[filled],
+            y=table.accuracy[filled],
+            mode="lines+markers",
+            line={"color": style.colour, "width": 1.2, "dash": style.dash},
+            marker={
+                "color": style.colour,
+                "size": _SMALLEST + (_LARGEST - _SMALLEST) * share,
+                "opacity": 0.85,
+                "line": {"color": "white", "width": 1},
+            },
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": (table.high - table.accuracy)[filled],
+                "arrayminus": (table.accuracy - table.low)[filled],
+                "thickness": 1.3,
+                "width": 3,
+                "color": style.colour,
+            },
+            customdata=np.stack([count, table.low[filled], table.high[filled]], axis=1),
+            name=f"{safe(name)} (ECE {ece(probability, correct, bins=self.bins):.3f})",
+            hovertemplate=(
+                "mean confidence %{x:.3f}<br>right %{y:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"
+                "<br>%{customdata[0]} answers<extra>%{fullData.name}</extra>"
+            ),
+        )

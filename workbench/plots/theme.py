@@ -1,0 +1,204 @@
+"""One look for every figure: white ground, readable type, colours that mean the same thing everywhere.
+
+Colours are Okabe and Ito's, safe for the common forms of colour blindness: before is grey, after blue, shuffled targets orange,
+the probe green. A name that says nothing of these takes the next muted control style. The second series of one meaning keeps the
+colour and changes its dash. Interval bands are the line's colour, lighter.
+Plotly reads <b>, <i> and <a href> in any text it draws, so every label from a file or a model passes through :func:`safe`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from workbench.plots.curves import IntervalCurve
+
+BLACK = "#222222"
+GREY = "#6b6b6b"
+LIGHT = "#dcdcdc"
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+CHANCE = 0.5
+
+_MEANINGS = (("shuffled", ORANGE), ("before", GREY), ("after", BLUE), ("probe", GREEN))
+_CONTROLS = (
+    ("#CC79A7", "dash"),
+    ("#D55E00", "dashdot"),
+    ("#8c7a4f", "longdash"),
+    ("#7a6f9b", "dot"),
+    ("#56B4E9", "longdashdot"),
+)
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
+_TITLE_WIDTH = 56
+_CAPTION_WIDTH = 86
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one series is drawn; ``colour`` is #rrggbb."""
+
+    colour: str
+    dash: str
+    symbol: str
+
+
+def styles(names: Iterable[str]) -> dict[str, Style]:
+    """A style for each name, by the meaning its words carry."""
+    chosen: dict[str, Style] = {}
+    seen: dict[str, int] = {}
+    for name in names:
+        colour = next((colour for word, colour in _MEANINGS if word in name.lower()), "")
+        key = colour or "control"
+        count = seen.get(key, 0)
+        seen[key] = count + 1
+        symbol = _SYMBOLS[count % len(_SYMBOLS)]
+        if colour:
+            chosen[name] = Style(colour, _DASHES[count % len(_DASHES)], symbol)
+        else:
+            chosen[name] = Style(*_CONTROLS[count % len(_CONTROLS)], symbol)
+    return chosen
+
+
+def safe(text: str) -> str:
+    """``text`` as plotly must get it to draw it literally, on one line."""
+    return escape(" ".join(text.split()), quote=False)
+
+
+def short(text: str, limit: int) -> str:
+    """``text`` cut to ``limit`` characters with an ellipsis, then made safe."""
+    line = " ".join(text.split())
+    return safe(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
+
+
+def faded(colour: str, alpha: float) -> str:
+    """The rgba() form of a #rrggbb colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def themed(figure: go.Figure, *, title: str, caption: str, x: str, y: str, height: int) -> go.Figure:
+    """Give ``figure`` the common look, a title with a caption line, axis titles and a legend below; returns it."""
+    head = _lines(title, _TITLE_WIDTH)
+    note = _lines(caption, _CAPTION_WIDTH)
+    top = 26 + 24 * (head.count("<br>") + 1) + (18 * (note.count("<br>") + 1) if note else 0)
+    figure.update_layout(
+        template="none",
+        autosize=True,
+        height=height,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"family": FONT, "size": 14, "color": BLACK},
+        title={
+            "text": head,
+            "subtitle": {"text": note, "font": {"size": 13, "color": GREY}},
+            "font": {"size": 18},
+            "x": 0.01,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 14, "l": 0},
+        },
+        margin={"l": 70, "r": 24, "t": top + 10, "b": 60},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "bgcolor": "rgba(255,255,255,0)",
+            "font": {"size": 13},
+            "itemsizing": "trace",
+            "itemwidth": 40,
+        },
+        hoverlabel={"font": {"family": FONT, "size": 13}, "align": "left", "namelength": -1},
+        hovermode="closest",
+    )
+    axis = {
+        "showline": True,
+        "linecolor": GREY,
+        "gridcolor": "#ececec",
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": GREY,
+        "ticklen": 4,
+        "automargin": True,
+    }
+    figure.update_xaxes(**axis, title={"text": x, "standoff": 10, "font": {"size": 14}})
+    figure.update_yaxes(**axis, title={"text": y, "standoff": 8, "font": {"size": 14}})
+    return figure
+
+
+def add_curve(
+    figure: go.Figure, x: NDArray[np.int64], curve: IntervalCurve, name: str, style: Style, unit: str
+) -> None:
+    """A line with its interval band, joined in the legend; hover shows value and interval of ``unit``."""
+    known = ~(np.isnan(curve.low) | np.isnan(curve.high))
+    if known.any():
+        figure.add_trace(
+            go.Scatter(
+                x=np.concatenate([x[known], x[known][::-1]]),
+                y=np.concatenate([curve.high[known], curve.low[known][::-1]]),
+                fill="toself",
+                fillcolor=faded(style.colour, 0.14),
+                line={"width": 0},
+                mode="lines",
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=safe(name),
+                name=f"{safe(name)} (interval)",
+            )
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=curve.value,
+            customdata=np.stack([curve.low, curve.high], axis=1),
+            mode="lines+markers",
+            line={"color": style.colour, "dash": style.dash, "width": 2.4},
+            marker={"size": 6, "symbol": style.symbol},
+            name=safe(name),
+            legendgroup=safe(name),
+            hovertemplate=(
+                f"layer %{{x}}<br>{unit} %{{y:.3f}} [%{{customdata[0]:.3f}}, %{{customdata[1]:.3f}}]"
+                "<extra>%{fullData.name}</extra>"
+            ),
+        )
+    )
+
+
+def add_level(figure: go.Figure, x: tuple[float, float], level: float, name: str, colour: str, dash: str) -> None:
+    """A horizontal reference line that has its own legend entry, so that it never collides with a label."""
+    figure.add_trace(
+        go.Scatter(
+            x=list(x),
+            y=[level, level],
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": 1.6},
+            name=safe(name),
+            hovertemplate="%{fullData.name}: %{y:.3f}<extra></extra>",
+        )
+    )
+
+
+def reference_styles(names: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+    """Colour and dash of horizontal reference lines: the colour of their meaning, never solid."""
+    dashes = ("dot", "dash", "longdash", "dashdot", "longdashdot")
+    return {name: (style.colour, dashes[i % len(dashes)]) for i, (name, style) in enumerate(styles(names).items())}
+
+
+def _lines(text: str, width: int) -> str:
+    # A number stays on the line of its per cent sign: textwrap breaks at plain spaces only.
+    unbroken = text.replace(" %", "\u00a0%")
+    return "<br>".join(safe(line) for line in textwrap.wrap(unbroken, width))

@@ -1,0 +1,210 @@
+"""Linear probes of "was my answer correct" at every layer and position, cross-fitted on the training questions.
+
+:func:`fit_layerwise` runs :mod:`workbench.probe.site` at every (layer, position), one layer in memory at a time.
+What is nested:
+- out-of-fold probability of a row at a given site: weights, standardisation and C all come from the other outer folds;
+- :func:`crossfitted_targets`: for fold k also the site is chosen by inner models that never saw fold k. Given the folds, the
+  target of a row depends on no label of its fold, its own included. So targets may be trained on.
+What is not nested:
+- the folds are stratified, so which fold a row is in depends on the labels (pass ``fold_of`` to fix them beforehand);
+- ``LayerwiseProbe.best`` and the final C use the out-of-fold scores of all training rows: the score AT the best site is
+  optimistic. Quote it on held-out questions (:mod:`workbench.probe.evaluate`) or use the score of the crossfitted targets.
+Sign: probabilities of a right answer. A high score says that correctness can be read there linearly, not that the model uses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.errors import WorkbenchError
+from workbench.measure import auroc2
+from workbench.probe.folds import Criterion, ProbeSettings, Rows, check_labels, plan_folds, stratified_folds
+from workbench.probe.site import Floats, SiteFits, fit_sites, probability
+from workbench.probe.states import States, check_states, layer_states
+from workbench.probe.workers import SMALL_ROWS, each_layer
+
+SMALLEST_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True)
+class Site:
+    """Indices of a layer and a position on the axes of the states the probe was fitted on."""
+
+    layer: int
+    position: int
+
+
+@dataclass(frozen=True)
+class LayerwiseProbe:
+    """Fitted probes of L layers x P positions x d features, on n training rows in k outer folds.
+
+    ``weights`` [L, P, d] and ``intercept`` [L, P] act on raw states (log-odds = states . weights + intercept);
+    ``weights * scale`` is the coefficient on states standardised by ``mean`` and ``scale`` [L, P, d].
+    ``out_of_fold`` [n, L, P] probabilities, ``c`` [L, P] of the final refit, ``fold_c``, ``inner_log_loss`` and
+    ``inner_auroc2`` [k, L, P] of the nested choice, ``correct`` [n] and ``fold_of`` [n] of the training rows.
+    """
+
+    weights: Floats
+    intercept: Floats
+    mean: Floats
+    scale: Floats
+    c: Floats
+    out_of_fold: Floats
+    fold_c: Floats
+    inner_log_loss: Floats
+    inner_auroc2: Floats
+    correct: NDArray[np.bool_]
+    fold_of: Rows
+    settings: ProbeSettings
+
+    def __post_init__(self) -> None:
+        layers, positions = self.intercept.shape
+        rows, folds = len(self.correct), self.settings.folds
+        width = self.weights.shape[-1]
+        wanted = {
+            "weights": (layers, positions, width),
+            "mean": (layers, positions, width),
+            "scale": (layers, positions, width),
+            "c": (layers, positions),
+            "out_of_fold": (rows, layers, positions),
+            "fold_c": (folds, layers, positions),
+            "inner_log_loss": (folds, layers, positions),
+            "inner_auroc2": (folds, layers, positions),
+            "fold_of": (rows,),
+        }
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+
+    @property
+    def out_of_fold_log_loss(self) -> Floats:
+        """Log loss [L, P] in nats of the out-of-fold probabilities."""
+        return log_loss(self.out_of_fold, self.correct)
+
+    @property
+    def out_of_fold_auroc2(self) -> Floats:
+        """Pooled AUROC2 [L, P] of the out-of-fold probabilities."""
+        return site_auroc2(self.out_of_fold, self.correct)
+
+    @property
+    def best(self) -> Site:
+        """The site with the smallest out-of-fold log loss."""
+        return self.best_by("log_loss")
+
+    def best_by(self, criterion: Criterion) -> Site:
+        """The site with the best out-of-fold score on the training rows; ties go to the earliest layer."""
+        return best_site(-self.out_of_fold_log_loss if criterion == "log_loss" else self.out_of_fold_auroc2)
+
+
+@dataclass(frozen=True)
+class CrossfittedTargets:
+    """``probability`` [n] of a right answer for each training row, its fold's chosen ``sites`` (one per fold), ``fold_of`` [n]."""
+
+    probability: Floats
+    sites: tuple[Site, ...]
+    fold_of: Rows
+
+    def __post_init__(self) -> None:
+        if self.probability.shape != self.fold_of.shape or int(self.fold_of.max()) >= len(self.sites):
+            raise ValueError("every row needs a probability and a fold with a chosen site")
+
+
+def fit_layerwise(
+    states: States, correct: ArrayLike, settings: ProbeSettings, *, fold_of: Rows | None = None
+) -> LayerwiseProbe:
+    """Fit and cross-fit a probe at every layer and position of ``states`` [n, layers, positions, width].
+
+    ``states`` is numpy or torch, memory-mapped or not, of any float type; ``correct`` [n] bool. ``fold_of`` [n] fixes the outer
+    folds (default: stratified by ``correct``). Raises WorkbenchError for states that are not finite, labels of (nearly) one
+    class, or too few rows.
+    """
+    n, layers, positions, _ = check_states(states)
+    labels = np.asarray(correct)
+    if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
+        raise WorkbenchError(f"correct must hold one true or false per question: {n} states, correct {labels.shape}")
+    labels = labels.astype(np.bool_)
+    check_labels(labels, settings)
+    assigned = stratified_folds(labels, settings) if fold_of is None else np.asarray(fold_of, dtype=np.int64)
+    plan = plan_folds(labels, assigned, settings)
+    together = positions if n <= SMALL_ROWS else 1
+
+    def fit_layer(layer: int) -> list[SiteFits]:
+        parts = layer_states(states, layer).transpose(0, 1).split(together)
+        return [fit_sites(part.to(torch.float64), labels, plan, settings.c_grid) for part in parts]
+
+    fits = each_layer(fit_layer, layers, n, "Fitting probes")
+
+    def gathered(name: str) -> Floats:
+        return np.stack([np.concatenate([getattr(one, name) for one in parts]) for parts in fits])
+
+    def rows_first(name: str) -> Floats:
+        return np.moveaxis(gathered(name), -1, 0)
+
+    return LayerwiseProbe(
+        weights=gathered("weights"),
+        intercept=gathered("intercept"),
+        mean=gathered("mean"),
+        scale=gathered("scale"),
+        c=gathered("c"),
+        out_of_fold=rows_first("out_of_fold"),
+        fold_c=rows_first("fold_c"),
+        inner_log_loss=rows_first("inner_log_loss"),
+        inner_auroc2=rows_first("inner_auroc2"),
+        correct=labels,
+        fold_of=assigned,
+        settings=settings,
+    )
+
+
+def crossfitted_targets(probe: LayerwiseProbe, criterion: Criterion) -> CrossfittedTargets:
+    """Out-of-fold probability of each training row at the site chosen without its fold.
+
+    For fold k every (layer, position) is judged by the inner models of the rows outside k (at their chosen C): smallest log
+    loss or largest AUROC2. The out-of-fold predictions of the other folds are not used for it, because the models behind
+    them were fitted on fold k.
+    """
+    scores = -probe.inner_log_loss if criterion == "log_loss" else probe.inner_auroc2
+    sites = tuple(best_site(of_fold) for of_fold in scores)
+    chosen_layer = np.array([site.layer for site in sites])[probe.fold_of]
+    chosen_position = np.array([site.position for site in sites])[probe.fold_of]
+    rows = np.arange(len(probe.fold_of))
+    return CrossfittedTargets(probe.out_of_fold[rows, chosen_layer, chosen_position], sites, probe.fold_of)
+
+
+def apply(probe: LayerwiseProbe, states: States) -> Floats:
+    """Probabilities [n, layers, positions] of a right answer for new ``states`` [n, layers, positions, width]."""
+    n, layers, positions, width = check_states(states)
+    if (layers, positions, width) != probe.weights.shape:
+        raise WorkbenchError(
+            f"the probe reads {probe.weights.shape} (layers, positions, width), the states have "
+            f"{(layers, positions, width)}; trace them with the same model and positions"
+        )
+    scores = np.empty((n, layers, positions))
+    for layer in range(layers):
+        slab = layer_states(states, layer).to(torch.float64)
+        direction = torch.from_numpy(probe.weights[layer])
+        scores[:, layer] = torch.einsum("npd,pd->np", slab, direction).numpy() + probe.intercept[layer]
+    return probability(scores)
+
+
+def log_loss(probabilities: Floats, correct: NDArray[np.bool_]) -> Floats:
+    """Log loss [L, P] in nats of ``probabilities`` [n, L, P], clipped to [1e-12, 1 - 1e-12]."""
+    clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    given = np.where(correct[:, None, None], clipped, 1 - clipped)
+    return -np.log(given).mean(axis=0)
+
+
+def site_auroc2(scores: Floats, correct: NDArray[np.bool_]) -> Floats:
+    """Pooled AUROC2 [L, P] of ``scores`` [n, L, P]."""
+    _, layers, positions = scores.shape
+    return np.array([[auroc2(scores[:, i, j], correct) for j in range(positions)] for i in range(layers)])
+
+
+def best_site(scores: Floats) -> Site:
+    """The site of the largest of ``scores`` [L, P], NaN counting as worst."""
+    layer, position = np.unravel_index(int(np.where(np.isnan(scores), -np.inf, scores).argmax()), scores.shape)
+    return Site(int(layer), int(position))

@@ -1,0 +1,73 @@
+"""Progress of long stages, reported to whoever asked for it.
+
+The library never prints. Long loops pass their iterables through :func:`track`; a caller that wants bars installs a
+:class:`Reporter` for the duration of its work with :func:`reporting`. Without one, :func:`track` only iterates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Reporter(Protocol):
+    """Receives the start, advance and end of each tracked loop."""
+
+    def start(self, description: str, total: float | None) -> int: ...
+
+    def advance(self, task: int, amount: float) -> None: ...
+
+    def finish(self, task: int) -> None: ...
+
+
+_reporter: ContextVar[Reporter | None] = ContextVar("workbench_reporter", default=None)
+
+
+@contextmanager
+def reporting(reporter: Reporter) -> Iterator[None]:
+    """Send the progress of everything inside the ``with`` block to ``reporter``."""
+    token = _reporter.set(reporter)
+    try:
+        yield
+    finally:
+        _reporter.reset(token)
+
+
+class Task:
+    """A handle on one bar; :meth:`advance` it by any amount of the stated total."""
+
+    def __init__(self, description: str, total: float | None) -> None:
+        self._reporter = _reporter.get()
+        self._id = self._reporter.start(description, total) if self._reporter else 0
+
+    def advance(self, amount: float = 1.0) -> None:
+        if self._reporter:
+            self._reporter.advance(self._id, amount)
+
+    def finish(self) -> None:
+        if self._reporter:
+            self._reporter.finish(self._id)
+
+
+@contextmanager
+def task(description: str, total: float | None = None) -> Iterator[Task]:
+    """One bar for work that is not a plain iteration (bytes of a download, steps of a trainer)."""
+    handle = Task(description, total)
+    try:
+        yield handle
+    finally:
+        handle.finish()
+
+
+def track(items: Iterable[Item], description: str, total: float | None = None) -> Iterator[Item]:
+    """Yield ``items``, reporting one unit of progress after each."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with task(description, total) as handle:
+        for item in items:
+            yield item
+            handle.advance()

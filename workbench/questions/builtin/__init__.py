@@ -1,0 +1,16 @@
+"""The built-in question set: openly licensed facts in seven domains of graded difficulty; see ``README.md`` beside this file."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+from workbench.questions.files import read_questions
+from workbench.questions.schema import Question
+
+__all__ = ["builtin_questions"]
+
+
+def builtin_questions() -> list[Question]:
+    """Every built-in question, in the order of the file."""
+    with as_file(files(__package__) / "questions.jsonl") as path:
+        return read_questions(path)

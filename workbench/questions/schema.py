@@ -1,0 +1,65 @@
+"""A question with its accepted answers, checked when it is made.
+
+``text`` is what the model is asked, ``answers`` are the aliases any of which is right, ``domain`` is the group inside which
+discrimination is measured, ``source`` and ``licence`` say where the fact comes from. ``kind`` chooses the grading rule:
+``open`` (alias inside the reply), ``numeric`` (the reply's number) or ``choice`` (one letter). ``answerable`` false marks a
+question that has no answer; its ``answers`` may be empty.
+
+What this does not show: whether an answer is true. The checks are of form only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from workbench.errors import WorkbenchError
+from workbench.questions.normalise import choice_letter, number_of
+
+Kind = Literal["open", "numeric", "choice"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question. Raises :class:`WorkbenchError` naming the field that is wrong."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...]
+    domain: str
+    source: str
+    licence: str
+    kind: Kind = "open"
+    answerable: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("id", "text", "domain"):
+            if not getattr(self, field).strip():
+                raise WorkbenchError(f"Question {self.id!r}: field '{field}' is empty; give it a value.")
+        if not isinstance(self.answers, tuple):
+            raise WorkbenchError(
+                f"Question {self.id!r}: field 'answers' must be a tuple of strings, not {self.answers!r}."
+            )
+        if self.kind not in KINDS:
+            raise WorkbenchError(f"Question {self.id!r}: field 'kind' is {self.kind!r}; use one of {', '.join(KINDS)}.")
+        self._check_answers()
+
+    def _check_answers(self) -> None:
+        if self.answerable and not self.answers:
+            raise WorkbenchError(
+                f"Question {self.id!r}: field 'answers' is empty; list an accepted answer or set answerable to false."
+            )
+        if any(not answer.strip() for answer in self.answers):
+            raise WorkbenchError(f"Question {self.id!r}: field 'answers' holds a blank answer; remove it.")
+        if len(set(self.answers)) < len(self.answers):
+            raise WorkbenchError(f"Question {self.id!r}: field 'answers' lists the same answer twice; remove one.")
+        for answer in self.answers:
+            if self.kind == "numeric" and number_of(answer) is None:
+                raise WorkbenchError(
+                    f"Question {self.id!r}: field 'answers' holds {answer!r}, which is not a number; use kind 'open'."
+                )
+            if self.kind == "choice" and choice_letter(answer) is None:
+                raise WorkbenchError(
+                    f"Question {self.id!r}: field 'answers' holds {answer!r}, which is not one letter; use kind 'open'."
+                )

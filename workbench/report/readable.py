@@ -1,0 +1,109 @@
+"""Numbers and keys as a person reads them: the rows of the report's tables.
+
+A summary key such as ``auroc2.text.before`` becomes "AUROC2 · text · before"; ``key.low`` and ``key.high`` join their key's row as
+an interval. Seconds and bytes get units, everything else three decimals or as many figures as a small number needs.
+Rounding is for the page only: ``summary.json`` keeps what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_WORDS = {
+    "auroc2": "AUROC2",
+    "ece": "ECE",
+    "smooth_ece": "smooth ECE",
+    "brier": "Brier",
+    "rho": "rho",
+    "share_ge_90": "share stated ≥ 90 %",
+    "within": "within domain",
+    "peak_bytes": "peak",
+    "packed_vs_loop": "packed vs loop, largest difference",
+}
+_BOUNDS = (".low", ".high")
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One line of the summary: the key, its words, the value and its interval ("" when it has none)."""
+
+    key: str
+    label: str
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the sample table; ``kind`` is text, number, right, wrong or missing."""
+
+    text: str
+    kind: str
+
+
+def summary_groups(summary: Mapping[str, Any]) -> list[tuple[str, list[SummaryRow]]]:
+    """Rows of ``summary`` grouped by the first part of their key, in order of first appearance."""
+    groups: dict[str, list[SummaryRow]] = {}
+    for key, value in summary.items():
+        if any(key.endswith(bound) and key.removesuffix(bound) in summary for bound in _BOUNDS):
+            continue
+        first, _, rest = key.partition(".")
+        bounds = [summary.get(key + bound) for bound in _BOUNDS]
+        interval = "" if None in bounds else " to ".join(readable(key, bound) for bound in bounds)
+        label = " · ".join(_word(part) for part in (rest or first).split("."))
+        groups.setdefault(_word(first), []).append(SummaryRow(key, label, readable(key, value), interval))
+    return list(groups.items())
+
+
+def readable(key: str, value: Any) -> str:
+    """``value`` of the summary entry ``key`` with its unit."""
+    value = _plain(value)
+    if value is None:
+        return "not defined"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | list | tuple | dict):
+        return str(value)
+    number = float(value)
+    if key.endswith("bytes"):
+        return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
+    if key.startswith("seconds"):
+        return f"{number:.1f} s"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{number:.3f}" if number == 0 or abs(number) >= 0.0005 else f"{number:.1e}"
+
+
+def sample_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]] | None:
+    """Column heads and cells of the sample answers; None when there are none."""
+    if not rows:
+        return None
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    heads = [column.replace("_", " ") for column in columns]
+    return heads, [[_cell(row.get(column)) for column in columns] for row in rows]
+
+
+def _cell(value: Any) -> Cell:
+    value = _plain(value)
+    if value is None:
+        return Cell("–", "missing")
+    if isinstance(value, bool):
+        return Cell("right", "right") if value else Cell("wrong", "wrong")
+    if isinstance(value, str):
+        return Cell(value, "text")
+    return Cell(f"{float(value):.4g}", "number")
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as a Python object, numpy scalars unwrapped, NaN as None."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _word(part: str) -> str:
+    return _WORDS.get(part, part.replace("_", " "))

@@ -1,0 +1,57 @@
+"""LoRA adapters: created on a base model, saved in PEFT's format, loaded and switched.
+
+There is one set of base weights. The tuned run is the model with the adapter on, the base run the same object inside
+:func:`adapter_off`; two models are never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from workbench.config import LoraSettings
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+
+
+def add_adapter(lm: LanguageModel, settings: LoraSettings) -> LanguageModel:
+    """A new LoRA adapter on the model's own weights; the base weights stay frozen."""
+    names = {name.rpartition(".")[2] for name, module in lm.base().named_modules() if isinstance(module, nn.Linear)}
+    missing = [module for module in settings.modules if module not in names]
+    if missing:
+        raise WorkbenchError(
+            f"The {lm.architecture.family} model has no linear modules named {', '.join(missing)}; "
+            f"set teach.lora.modules to some of {', '.join(sorted(names))}."
+        )
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.modules),
+        task_type="CAUSAL_LM",
+    )
+    return lm.with_model(get_peft_model(lm.base(), config))
+
+
+def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
+    """The model with a saved adapter on, for inference."""
+    if not (folder / "adapter_config.json").exists():
+        raise WorkbenchError(f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained.")
+    model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
+    return lm.with_model(model.eval())
+
+
+def remove_adapter(lm: LanguageModel) -> LanguageModel:
+    """The base model again, with the adapter's modules taken out."""
+    return lm.with_model(lm.model.unload()) if isinstance(lm.model, PeftModel) else lm
+
+
+@contextmanager
+def adapter_off(lm: LanguageModel) -> Iterator[None]:
+    """The base model's behaviour inside the block."""
+    with lm.model.disable_adapter():
+        yield

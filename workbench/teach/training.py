@@ -1,0 +1,168 @@
+"""LoRA training on confidence targets, with the transformers Trainer and PEFT.
+
+The loss is cross-entropy on the target tokens (number, ending, end of turn), averaged over the tokens of a batch. Batches
+group rows of similar length. The Trainer writes checkpoints; a run that was killed resumes from the last one with the
+random state it had, and gives the result of an uninterrupted run on the same machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from workbench import progress
+from workbench.config import TeachSettings
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.models.precision import Precision, resolve_precision
+from workbench.teach.adapter import add_adapter
+from workbench.teach.dropout import use_integer_dropout
+from workbench.teach.examples import IGNORED, Example, collate
+
+
+class ExampleSet(Dataset[dict[str, Any]]):
+    """Examples, each with the tokens whose number the Trainer groups by."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        example = self.examples[index]
+        return {"example": example, "input_ids": example.prompt + example.target}
+
+
+def target_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over labelled tokens; logits [rows, kept, vocab], labels [rows, kept]."""
+    return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+
+class TargetTrainer(Trainer):
+    """A Trainer whose loss needs logits at the target columns alone."""
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **kwargs: Any) -> Any:
+        labels = inputs.pop("labels")
+        columns = inputs["input_ids"].shape[1]
+        kept = torch.arange(columns - labels.shape[1], columns, device=labels.device)
+        outputs = model(**inputs, logits_to_keep=kept, use_cache=False)
+        loss = target_loss(outputs.logits, labels)
+        if not bool(torch.isfinite(loss)):
+            raise WorkbenchError(
+                "The training loss became NaN or infinite; the last checkpoint is kept. Lower teach.learning_rate "
+                "or use float32 precision, then run again."
+            )
+        return (loss, outputs) if return_outputs else loss
+
+
+class _Progress(TrainerCallback):
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self.task: progress.Task | None = None
+        self.losses: list[float] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.task = progress.Task(self.description, state.max_steps)
+        self.task.advance(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.task:
+            self.task.advance()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.task:
+            self.task.finish()
+
+
+def train_adapter(
+    lm: LanguageModel,
+    examples: Sequence[Example],
+    settings: TeachSettings,
+    folder: Path,
+    *,
+    precision: Precision,
+    seed: int,
+    description: str,
+) -> tuple[LanguageModel, list[dict[str, float]]]:
+    """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
+
+    Returns:
+        The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
+    """
+    torch.manual_seed(seed)
+    tuned = add_adapter(lm, settings.lora)
+    if lm.device.type == "cpu":
+        use_integer_dropout(tuned.model)
+    checkpoints = folder / "checkpoints"
+    trainer = TargetTrainer(
+        model=tuned.model,
+        args=_arguments(settings, checkpoints, lm.device, precision, seed),
+        train_dataset=ExampleSet(examples),
+        data_collator=lambda rows: collate([row["example"] for row in rows], lm.tokenizer.pad_token_id),
+        callbacks=[_Progress(description)],
+    )
+    _drop_printers(trainer)
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    with _short_attention(tuned):
+        trainer.train(resume_from_checkpoint=last)
+    tuned.model.eval()
+    tuned.model.save_pretrained(folder / "adapter")
+    log = [{"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm")}}
+           for row in trainer.state.log_history if "loss" in row]
+    return tuned, log
+
+
+def _arguments(
+    settings: TeachSettings, folder: Path, device: torch.device, precision: Precision, seed: int
+) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        train_sampling_strategy="group_by_length",
+        bf16=resolve_precision(precision, device) == "bfloat16",
+        use_cpu=device.type == "cpu",
+        seed=seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=settings.checkpoint_steps,
+        save_total_limit=1,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=device.type == "cuda",
+    )
+
+
+def _drop_printers(trainer: Trainer) -> None:
+    """Take out the callbacks that print; progress goes through the workbench's own reporter."""
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+
+
+@contextmanager
+def _short_attention(lm: LanguageModel) -> Iterator[None]:
+    """Plain attention while training on a CPU, where it is faster than the fused kernel's backward on short rows."""
+    model = lm.base()
+    before = model.config._attn_implementation
+    if lm.device.type == "cpu":
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

@@ -1,0 +1,121 @@
+"""How tokens are laid out for one forward pass: prompts, and a tail of packed branches.
+
+A batch of prompts is padded on the left, so the last prompt token of every row stands in the same column. Behind the
+prompts stands the *tail*: further tokens of each row that share the prompt's keys and values but not each other's.
+A tail token sees the prompt columns before its ``prefix_end`` and the tail tokens named in ``sees``: with that, any
+number of continuations or patched copies of a prompt's last tokens cost one forward (packing).
+
+A tail token may be *born* late: it exists only above layer ``birth``, as a copy of its unpatched ``twin``. A branch
+patched at layer l equals its twin up to layer l, so computing it there would be wasted work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.errors import WorkbenchError
+
+FROM_START = -1
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Left-padded prompts of one batch.
+
+    Attributes:
+        tokens: [rows, columns] token ids, padding where ``valid`` is false.
+        valid: [rows, columns] bool.
+        positions: [rows, columns] position ids, 0 at the first real token.
+    """
+
+    tokens: Tensor
+    valid: Tensor
+    positions: Tensor
+
+    def __post_init__(self) -> None:
+        if not self.tokens.shape == self.valid.shape == self.positions.shape or self.tokens.dim() != 2:
+            raise WorkbenchError("Prompt tokens, validity and positions must share one [rows, columns] shape.")
+
+    @property
+    def rows(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def columns(self) -> int:
+        return self.tokens.shape[1]
+
+    @property
+    def lengths(self) -> Tensor:
+        """[rows] number of real tokens."""
+        return self.valid.sum(dim=1)
+
+    def column_of(self, token_index: Tensor) -> Tensor:
+        """Column of a row's token, counted from its own first token; same shape as ``token_index`` ([rows, ...])."""
+        pad = self.columns - self.lengths
+        index = token_index.to(pad.device)
+        lengths = self.lengths.reshape(-1, *([1] * (index.dim() - 1)))
+        if bool(((index < 0) | (index >= lengths)).any()):
+            raise WorkbenchError("A token position lies outside its prompt; count from 0 at the row's first token.")
+        return index + pad.reshape(-1, *([1] * (index.dim() - 1)))
+
+
+def pad_prompts(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
+    """Lay token sequences out as one left-padded batch."""
+    if not sequences or min(len(s) for s in sequences) == 0:
+        raise WorkbenchError("A batch needs at least one prompt, and no prompt may be empty.")
+    columns = max(len(s) for s in sequences)
+    tokens = torch.full((len(sequences), columns), pad_token, dtype=torch.long)
+    valid = torch.zeros((len(sequences), columns), dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        tokens[row, columns - len(sequence) :] = torch.as_tensor(list(sequence), dtype=torch.long)
+        valid[row, columns - len(sequence) :] = True
+    positions = (valid.cumsum(dim=1) - 1).clamp(min=0)
+    return Prompts(tokens.to(device), valid.to(device), positions.to(device))
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Packed tokens behind the prompts; global column of tail token k is ``prompts.columns + k``.
+
+    Attributes:
+        tokens: [rows, k] token ids.
+        positions: [rows, k] position ids.
+        prefix_end: [rows, k] the tail token sees prompt columns < prefix_end.
+        sees: [1 or rows, k, k] bool, query first; a tail token must see itself.
+        birth: per tail token, the layer above which it exists, FROM_START for all layers; never decreasing.
+        twin: [rows, k] global column a late-born token is copied from; ignored for tokens there from the start.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    prefix_end: Tensor
+    sees: Tensor
+    birth: tuple[int, ...]
+    twin: Tensor
+
+    def __post_init__(self) -> None:
+        size = len(self.birth)
+        shapes = {tuple(t.shape) for t in (self.tokens, self.positions, self.prefix_end, self.twin)}
+        if len(shapes) != 1 or self.tokens.dim() != 2 or self.tokens.shape[1] != size:
+            raise WorkbenchError("Tail tokens, positions, prefix ends and twins must share one [rows, k] shape.")
+        fits = self.sees.dim() == 3 and self.sees.shape[0] in (1, self.tokens.shape[0])
+        if not fits or tuple(self.sees.shape[1:]) != (size, size):
+            raise WorkbenchError("The tail's visibility must be [1 or rows, k, k].")
+        if not bool(self.sees.diagonal(dim1=1, dim2=2).all()):
+            raise WorkbenchError("Every tail token must see itself.")
+        if any(a > b for a, b in zip(self.birth, self.birth[1:], strict=False)):
+            raise WorkbenchError("Tail tokens must be ordered by the layer they are born at.")
+
+    @property
+    def size(self) -> int:
+        return len(self.birth)
+
+
+def empty_tail(prompts: Prompts) -> Tail:
+    """A tail of no tokens: the plain forward."""
+    none = prompts.tokens[:, :0]
+    return Tail(none, none, none, torch.zeros((1, 0, 0), dtype=torch.bool, device=none.device), (), none)

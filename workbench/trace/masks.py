@@ -1,0 +1,62 @@
+"""Attention masks of packed layouts, as the additive 4-D masks Hugging Face models take.
+
+Entry [row, 0, query, key] is 0 where the query may look and a large negative number where it may not. Sliding windows
+are applied by position id, never by column, because packed copies of a token share its position. Models with mixed
+layer types get one mask per type. A mask like this is exact only where attention is the sole path between positions;
+architectures with recurrent layers are refused before it is built.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from workbench.models import LanguageModel
+from workbench.trace.layout import Prompts, Tail
+
+HIDDEN = -1e30
+SLIDING = "sliding_attention"
+
+
+def visibility(prompts: Prompts, tail: Tail) -> Tensor:
+    """[rows, S, S] bool, query first, S = prompt columns + tail size. Padding sees itself so no row is empty."""
+    columns, size = prompts.columns, prompts.columns + tail.size
+    device = prompts.tokens.device
+    see = torch.zeros((prompts.rows, size, size), dtype=torch.bool, device=device)
+    causal = torch.ones((columns, columns), dtype=torch.bool, device=device).tril()
+    see[:, :columns, :columns] = causal & prompts.valid[:, None, :]
+    if tail.size:
+        before = torch.arange(columns, device=device) < tail.prefix_end[:, :, None]
+        see[:, columns:, :columns] = before & prompts.valid[:, None, :]
+        see[:, columns:, columns:] = tail.sees
+    see |= torch.eye(size, dtype=torch.bool, device=device)
+    return see
+
+
+def within_window(see: Tensor, query_positions: Tensor, key_positions: Tensor, window: int) -> Tensor:
+    """``see`` restricted to keys less than ``window`` positions behind their query."""
+    return see & (query_positions[:, :, None] - key_positions[:, None, :] < window)
+
+
+def additive(see: Tensor, dtype: torch.dtype) -> Tensor:
+    """[rows, 1, query, key] additive mask of a boolean one."""
+    low = max(HIDDEN, torch.finfo(dtype).min / 2)
+    return torch.zeros(see.shape, dtype=dtype, device=see.device).masked_fill_(~see, low)[:, None]
+
+
+def model_mask(
+    lm: LanguageModel, see: Tensor, query_positions: Tensor, key_positions: Tensor
+) -> Tensor | dict[str, Tensor]:
+    """What the model's forward takes as ``attention_mask`` for this visibility."""
+    config = lm.config
+    window = getattr(config, "sliding_window", None)
+    dtype = lm.dtype
+
+    def mask(sliding: bool) -> Tensor:
+        if not sliding or window is None:
+            return additive(see, dtype)
+        return additive(within_window(see, query_positions, key_positions, int(window)), dtype)
+
+    if lm.architecture.mask_by_layer_type:
+        return {kind: mask(kind == SLIDING) for kind in sorted(set(config.layer_types))}
+    return mask(window is not None)
