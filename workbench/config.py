@@ -71,8 +71,8 @@ class TeachSettings(Settings):
     lora: LoraSettings = LoraSettings()
     learning_rate: float = Field(2e-4, gt=0)
     epochs: int = Field(3, ge=1)
-    batch_size: int = Field(16, ge=1, description="rows per device and step")
-    accumulation: int = Field(1, ge=1)
+    batch_size: int = Field(8, ge=1, description="rows per device held in memory at once")
+    accumulation: int = Field(2, ge=1, description="such batches per optimiser step")
     checkpoint_steps: int = Field(15, ge=1)
 
 

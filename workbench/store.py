@@ -144,9 +144,7 @@ class RunStore:
         return StageStore(self.folder / name, key)
 
 
-def run_parts(
-    stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str
-) -> Part:
+def run_parts(stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str) -> Part:
     """Compute every batch, keeping each as it is done, and return all rows in the order of their ``row``.
 
     A killed process loses the batch it was in; finished ones are read back.
@@ -171,9 +169,7 @@ def merge_parts(parts: Iterable[Part]) -> Part:
     items = list(parts)
     table = pd.concat([part.table for part in items], ignore_index=True)
     order = np.argsort(table[ROW].to_numpy(), kind="stable")
-    tensors = {
-        name: np.concatenate([part.tensors[name] for part in items])[order] for name in items[0].tensors
-    }
+    tensors = {name: np.concatenate([part.tensors[name] for part in items])[order] for name in items[0].tensors}
     return Part(table.iloc[order].reset_index(drop=True), tensors)
 
 

@@ -40,8 +40,10 @@ def rows_of(lm: LanguageModel) -> tuple[list[Conversation], NumberPrefix]:
 
 
 def speak_numbers(lm: LanguageModel) -> None:
-    """Make the head's other rows zero, so that the model says digits, points and percent signs."""
-    said = [t for t in range(len(lm.tokenizer)) if lm.tokenizer.decode([t]).strip() in {*map(str, range(101)), ".", "%"}]
+    """Make the head's other rows zero, so that the model says digits and percent signs."""
+    said = [
+        t for t in range(len(lm.tokenizer)) if lm.tokenizer.decode([t]).strip() in {*map(str, range(101)), ".", "%"}
+    ]
     mute = torch.ones(384, dtype=torch.bool)
     mute[said] = False
     with torch.no_grad():
@@ -74,9 +76,13 @@ def test_the_stated_text_is_what_the_model_writes_next(make_tiny: MakeTiny, kind
     stop = stop_after_number(lm)
     for row, text, stated in zip(rows, reading.stated_text, reading.stated, strict=True):
         ids = torch.tensor([row.tokens])
-        written = lm.base().generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=STATED_TOKENS, pad_token_id=0
-        )[0, len(row.tokens) :].tolist()
+        written = (
+            lm.base()
+            .generate(
+                ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=STATED_TOKENS, pad_token_id=0
+            )[0, len(row.tokens) :]
+            .tolist()
+        )
         written = written[: next((i + 1 for i, t in enumerate(written) if stop[t]), len(written))]
         assert text == lm.tokenizer.decode(written, skip_special_tokens=True)
         assert any(c.isdigit() for c in text)
@@ -93,7 +99,7 @@ def test_a_rigged_model_states_its_number(tiny_lm: LanguageModel) -> None:
             layer.mlp.down_proj.weight.zero_()
         tiny_lm.embedding().weight.zero_()
         tiny_lm.base().lm_head.weight.zero_()
-        for place, (now, then) in enumerate(["7 "[::-1], "73", "3%"]):
+        for place, (now, then) in enumerate([(" ", "7"), ("7", "3"), ("3", "%")]):
             tiny_lm.embedding().weight[token[now], place] = 1.0
             tiny_lm.base().lm_head.weight[token[then], place] = 10.0
     reading = read_confidence(tiny_lm, rows, numbers, 100)

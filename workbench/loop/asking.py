@@ -62,11 +62,17 @@ def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
     table = context.stage("questions").table("questions")
     questions = [
         Question(
-            id=row.id, text=row.question, answers=tuple(json.loads(row.answers)), domain=row.domain,
-            source=row.source, licence=row.licence, kind=row.kind, answerable=bool(row.answerable),
+            id=row["id"],
+            text=row["question"],
+            answers=tuple(json.loads(row["answers"])),
+            domain=row["domain"],
+            source=row["source"],
+            licence=row["licence"],
+            kind=row["kind"],
+            answerable=bool(row["answerable"]),
         )
-        for row in table.itertuples()
-    ]  # fmt: skip
+        for row in table.to_dict("records")
+    ]
     return table, questions
 
 
@@ -116,7 +122,9 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
         check_conversation(
             context.lm.tokenizer, context.fmt, context.numbers, questions[row].text, answered["answer"][row]
         )
-    return read(context, context.lm, stage, conversations, np.arange(len(conversations)), POSITIONS, "reading confidence")
+    return read(
+        context, context.lm, stage, conversations, np.arange(len(conversations)), POSITIONS, "reading confidence"
+    )
 
 
 def conversations_of(context: Context) -> list[Conversation]:

@@ -97,7 +97,11 @@ class _Sweeps:
         return out
 
     def swept_layers(self, condition: Condition) -> list[int]:
-        return self.layers if condition.all_layers else control_layers(self.layers, self.context.config.patch.control_layers)
+        return (
+            self.layers
+            if condition.all_layers
+            else control_layers(self.layers, self.context.config.patch.control_layers)
+        )
 
     def sweep(self, condition: Condition, batch: NDArray[np.int64], method: Any) -> tuple[Any, Any]:
         """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
@@ -111,7 +115,8 @@ class _Sweeps:
             with adapter_off(self.tuned):
                 reading = method(*arguments)
         scale = self.context.fmt.scale
-        return tuple(expected_confidence(d, scale.values, scale.certain) for d in (reading.base, reading.patched))
+        base, patched = (expected_confidence(d, scale.values, scale.certain) for d in (reading.base, reading.patched))
+        return base, patched
 
     def table(self, rows: NDArray[np.int64]) -> pd.DataFrame:
         """Tidy table of all conditions; ``rows`` names the items in the question table."""
@@ -134,9 +139,7 @@ class _Sweeps:
 
         def compute(batch: NDArray[np.int64]) -> Part:
             base, patched = self.sweep(condition, batch, packed_sweep)
-            return Part(
-                pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)}
-            )
+            return Part(pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)})
 
         part = run_parts(self.stage, batches, compute, f"patching {condition.name.replace('_', ' ')}")
         items = part.table[ROW].to_numpy()

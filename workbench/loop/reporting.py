@@ -62,9 +62,7 @@ def seconds(context: Context, without: tuple[str, ...] = ()) -> dict[str, float]
     return {f"seconds.{n}": context.stage(n).facts()["seconds"] for n in context.keys if n not in without}
 
 
-def sections(
-    context: Context, readouts: Readouts, patching: PatchingResult, summary: dict[str, Any]
-) -> list[Section]:
+def sections(context: Context, readouts: Readouts, patching: PatchingResult, summary: dict[str, Any]) -> list[Section]:
     """All figures of a run, in reading order."""
     caption = (
         f"{summary['questions.test']} held-out questions, {summary['model.name']}, matrix products in "
@@ -203,9 +201,7 @@ def _heatmap(readouts: Readouts, patching: PatchingResult, context: Context, cap
 
 
 def _columns(table: pd.DataFrame, name: str) -> IntervalCurve:
-    return IntervalCurve(
-        table[name].to_numpy(), table[f"{name}.low"].to_numpy(), table[f"{name}.high"].to_numpy()
-    )
+    return IntervalCurve(table[name].to_numpy(), table[f"{name}.low"].to_numpy(), table[f"{name}.high"].to_numpy())
 
 
 def _spread(curve: IntervalCurve, at: np.ndarray, layers: np.ndarray) -> IntervalCurve:
@@ -255,4 +251,3 @@ def _samples(context: Context, r: Readouts) -> list[dict[str, Any]]:
         }
         for i in chosen
     ]
-

@@ -117,9 +117,7 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
     own = by_name["own"]
     span = own.donor - own.base
     shift = {
-        name: mean_shift(
-            sweep, resamples=resamples, seed=seed, span=span if name in ("neutral", "self") else None
-        )
+        name: mean_shift(sweep, resamples=resamples, seed=seed, span=span if name in ("neutral", "self") else None)
         for name, sweep in by_name.items()
     }
     donor_slope, base_slope = following(by_name["other"], resamples=resamples, seed=seed)

@@ -8,7 +8,7 @@ from functools import partialmethod
 from unittest.mock import patch
 
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from tqdm.std import tqdm  # type: ignore[import-untyped]
+from tqdm.std import tqdm
 from transformers.utils import logging as transformers_logging
 
 

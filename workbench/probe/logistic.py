@@ -8,7 +8,7 @@ q = C r - alpha, zero at the optimum,
     h = q - s B^-1 s K q,   rise = sum h / sum(s B^-1 s),   alpha += h - rise s B^-1 s,   b += rise.
 A Cholesky factor of B serves a few steps with fresh p, and a step that raises the objective is halved. The gap, the log-odds
 and the objective are float64 throughout; B only steers the steps, so it is factorised in float32 where its condition allows.
-Sign: f > 0 speaks for the class True. Cost grows with m^3, so beyond about 2.5 rows per feature the primal form is cheaper.
+Sign: f > 0 speaks for the class True. Cost grows with m^3; by operation count the primal form wins beyond about 2.5 rows a feature.
 The fit does not show how well it holds on other rows; that is the business of :mod:`workbench.probe.crossfit`.
 """
 

@@ -1,8 +1,8 @@
 """Spend torch's thread budget across layers when each layer's matrices are small.
 
-A Cholesky factorisation of a few hundred rows runs slower on two BLAS threads than on one (and many times slower when other
-programs want the cores), so a few hundred questions are fitted on one thread a layer, several layers side by side; thousands
-of questions are fitted a layer at a time with all threads inside it. A layer's numbers do not depend on what runs beside it.
+Factorising matrices of a few hundred rows on two BLAS threads was seen to become many times slower as soon as other programs
+used the cores. So a few hundred questions are fitted on one thread a layer, several layers side by side; thousands of questions
+are fitted a layer at a time with all threads inside it. A layer's numbers do not depend on what runs beside it.
 Memory holds one layer of states for each worker.
 """
 

@@ -1,6 +1,6 @@
 """LoRA training on confidence targets, with the transformers Trainer and PEFT.
 
-The loss is cross-entropy on the target tokens (number, ending, end of turn), averaged over the tokens of a batch. Batches
+The loss is cross-entropy on the target tokens (number, ending, end of turn), averaged over those tokens of a step. Batches
 group rows of similar length. The Trainer writes checkpoints; a run that was killed resumes from the last one with the
 random state it had, and gives the result of an uninterrupted run on the same machine.
 """
@@ -43,20 +43,34 @@ class ExampleSet(Dataset[dict[str, Any]]):
         return {"example": example, "input_ids": example.prompt + example.target}
 
 
-def target_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over labelled tokens; logits [rows, kept, vocab], labels [rows, kept]."""
-    return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+def target_loss(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
+    """Cross-entropy over labelled tokens, divided by ``items`` (the labelled tokens of the whole step) or their mean.
+
+    Args:
+        logits: [rows, kept, vocab].
+        labels: [rows, kept], IGNORED where nothing is to be learned.
+    """
+    flat = logits.float().flatten(0, 1), labels.flatten()
+    if items is None:
+        return functional.cross_entropy(*flat, ignore_index=IGNORED)
+    return functional.cross_entropy(*flat, ignore_index=IGNORED, reduction="sum") / items
 
 
 class TargetTrainer(Trainer):
     """A Trainer whose loss needs logits at the target columns alone."""
 
-    def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **kwargs: Any) -> Any:
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
         labels = inputs.pop("labels")
         columns = inputs["input_ids"].shape[1]
         kept = torch.arange(columns - labels.shape[1], columns, device=labels.device)
         outputs = model(**inputs, logits_to_keep=kept, use_cache=False)
-        loss = target_loss(outputs.logits, labels)
+        loss = target_loss(outputs.logits, labels, num_items_in_batch)
         if not bool(torch.isfinite(loss)):
             raise WorkbenchError(
                 "The training loss became NaN or infinite; the last checkpoint is kept. Lower teach.learning_rate "
@@ -117,8 +131,11 @@ def train_adapter(
         trainer.train(resume_from_checkpoint=last)
     tuned.model.eval()
     tuned.model.save_pretrained(folder / "adapter")
-    log = [{"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm")}}
-           for row in trainer.state.log_history if "loss" in row]
+    log = [
+        {"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm")}}
+        for row in trainer.state.log_history
+        if "loss" in row
+    ]
     return tuned, log
 
 

@@ -82,7 +82,7 @@ def _countries(world: dict[str, Any], geonames: dict[str, Any], cities: Sequence
         gazetteer = geonames[code]
         name = row["name"]["common"]
         others = [gazetteer["name"], row["name"]["official"], *row["altSpellings"]]
-        spelt = {word for city in cities if city["countrycode"] == code for word in city["alternatenames"]}
+        spelt = {word for city in cities if city["countrycode"] == code for word in city["alternatenames"] if word}
         capitals = [*row["capital"], gazetteer["capital"], *sorted(spelt & {ENGLISH_SPELLINGS.get(code, "")})]
         found = {regions[gazetteer["continentcode"]]}
         if row["region"] in regions.values():

@@ -37,8 +37,8 @@ NATION_NAMES = {
 }  # fmt: skip
 
 
-# Places that are not states and whose names hold a state's name.
-NOT_STATES = ("New York City", "Washington, D.C.")
+# Places whose names hold a state's name and that may be missing from the table.
+OTHER_PLACES = ("New York City", "Washington, D.C.", "West Virginia")
 
 
 # How many, sign, range of the left number (of the quotient, for "divided by"), range of the right number.
@@ -103,7 +103,7 @@ def cities(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
 def us_states(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
     """Cities of the United States, from the largest down to 60,000 people."""
     states = {state for _, state, _ in rows}
-    inside = {state for state in states if any(_part_of_other(state, [other]) for other in (*states, *NOT_STATES))}
+    inside = {state for state in states if any(_part_of_other(state, [other]) for other in (*states, *OTHER_PLACES))}
     used: dict[str, int] = {}
     for name, state, _ in _spread(rows, 500, rng):
         used[state] = used.get(state, 0) + 1
