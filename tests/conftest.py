@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from workbench.models import LanguageModel, architecture_of
+from workbench.config import RunConfig
+from workbench.elicit.answer import answer_batch
+from workbench.elicit.conversation import answer_tokens
+from workbench.elicit.formats import FORMATS
+from workbench.models import LanguageModel, architecture_of, load_model
+from workbench.questions import Question, write_questions
 
 VOCABULARY = 384
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -208,3 +214,96 @@ def _write_vocabulary(writer: Any, lm: LanguageModel, split: str) -> None:
 def make_gguf() -> Callable[..., Path]:
     """``make_gguf(path, lm, split="smollm")`` writes a tiny llama as a GGUF file."""
     return write_gguf
+
+
+MARKUP = "<script>alert(1)</script>"
+ANSWER_TOKENS = 6
+
+
+@dataclass(frozen=True)
+class LoopInputs:
+    """What a whole run on a tiny model starts from: a model's folder, a question file, and the settings that fit them."""
+
+    model: Path
+    questions: Path
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that went through, its folders not to be written to."""
+
+    inputs: LoopInputs
+    folder: Path
+    figures: Path
+    summary: dict[str, Any]
+
+
+def save_number_writer(folder: Path) -> None:
+    """A tiny llama whose head favours digits and the percent sign, so that most of its confidences can be parsed."""
+    lm = build_tiny(seed=3)
+    ids = lm.tokenizer.convert_tokens_to_ids(list("0123456789%"))
+    with torch.no_grad():
+        lm.head().weight[ids] *= torch.tensor([3.0] * 10 + [6.0])[:, None]
+    lm.model.save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+
+
+def planted_questions(lm: LanguageModel) -> list[Question]:
+    """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones nothing it could reply.
+
+    So grading is real, half of the answers are right, and one word of the question decides which: a probe must find it.
+    Every eleventh question carries markup.
+    """
+    keys = [(i, domain, side) for i in range(33) for domain in ("planets", "rivers") for side in ("upper", "lower")]
+    texts = [f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}" for i, d, s in keys]
+    prompts = [answer_tokens(lm.tokenizer, FORMATS["percent"], text) for text in texts]
+    replies = answer_batch(lm, prompts, ANSWER_TOKENS)
+    return [
+        Question(
+            id=f"{domain}-{side}-{i}",
+            text=text,
+            answers=(reply if side == "upper" else "zzqx",),
+            domain=domain,
+            source="made for this test",
+            licence="none",
+        )
+        for (i, domain, side), text, reply in zip(keys, texts, replies, strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
+    """Model, questions and settings of a whole run that takes seconds."""
+    place = tmp_path_factory.mktemp("loop")
+    model, questions = place / "model", place / "questions.jsonl"
+    save_number_writer(model)
+    write_questions(questions, planted_questions(load_model(str(model), device="cpu")))
+    config = RunConfig.model_validate(
+        {
+            "model": {"name": str(model), "device": "cpu", "precision": "float32"},
+            "questions": {"file": questions, "limit": None},
+            "elicit": {"answer_tokens": ANSWER_TOKENS},
+            "probe": {"folds": 3, "inner_folds": 2, "c_grid": (0.01, 0.1), "shuffles": 2},
+            "teach": {
+                "lora": {"rank": 8, "alpha": 16},
+                "learning_rate": 5e-3,
+                "epochs": 1,
+                "accumulation": 1,
+                "checkpoint_steps": 3,
+            },
+            "patch": {"items": 8, "control_layers": 2},
+            "resamples": 200,
+        }
+    )
+    return LoopInputs(model, questions, config)
+
+
+@pytest.fixture(scope="session")
+def finished_run(loop_inputs: LoopInputs, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The whole loop on the tiny model, uninterrupted."""
+    from workbench.run import run
+
+    place = tmp_path_factory.mktemp("finished")
+    folder, figures = place / "run", place / "figures"
+    return FinishedRun(loop_inputs, folder, figures, run(loop_inputs.config, folder, figures))

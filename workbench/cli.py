@@ -69,7 +69,7 @@ def run(
         with bars(console):
             summary = run_loop(settings, runs / name, figures / name)
         show_summary(console, summary)
-        console.print(f"\nFigures: {figures / name / 'index.html'}\nTables: {runs / name}", highlight=False)
+        console.print(_plain(f"\nFigures: {figures / name / 'index.html'}\nTables: {runs / name}"), highlight=False)
 
 
 @app.command()
@@ -97,9 +97,9 @@ def questions(
 @bench.command("sweep")
 def bench_sweep(
     model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
-    rows: Annotated[int, typer.Option(help="Prompts in the batch.")] = 8,
-    tokens: Annotated[int, typer.Option(help="Tokens of each prompt.")] = 150,
-    repeats: Annotated[int, typer.Option(help="Timed repeats; medians are reported.")] = 5,
+    rows: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 8,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens of each prompt.")] = 150,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed repeats; medians are reported.")] = 5,
     loop: Annotated[bool, typer.Option(help="Also time the loop of hooked forwards (slow).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -122,5 +122,8 @@ def _overrides(assignments: list[str]) -> dict[str, Any]:
         key, equals, value = assignment.partition("=")
         if not equals or not key:
             raise WorkbenchError(f"--set {assignment!r} must read key=value, for example --set teach.epochs=2.")
-        out[key] = yaml.safe_load(value)
+        try:
+            out[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise WorkbenchError(f"--set {assignment!r}: the value is not readable as YAML; quote it.") from error
     return out

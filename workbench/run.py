@@ -1,7 +1,8 @@
 """The loop as a list of stages. It knows their order and what each builds on, and nothing of what they do.
 
-A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the model's identity and
-the package's source; a stage that finished with the same key is skipped, so a killed run goes on where it was.
+A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the files the run starts
+from (questions, local model, chat template) and the package's source; a stage that finished with the same key is skipped,
+so a killed run goes on where it was. A hub model counts by its name: give a run of its new revision another name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from workbench.loop.asking import answer_questions, choose_questions, elicit
 from workbench.loop.context import Context
 from workbench.loop.patching import patch
 from workbench.loop.probing import probe_after, probe_before
-from workbench.loop.reporting import report, seconds
+from workbench.loop.reporting import page, report, seconds
 from workbench.loop.teaching import again, again_shuffled, teach, teach_shuffled
+from workbench.models.embedded import DEFAULT_SPEC
+from workbench.models.fingerprint import fingerprint_files
 from workbench.store import RunStore, StageStore, code_version, fingerprint, write_atomically, write_json
 
 Work = Callable[[Context, StageStore], dict[str, Any]]
@@ -30,12 +34,20 @@ Work = Callable[[Context, StageStore], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the loop: what it does, the configuration it reads, and the stages it builds on."""
+    """One step of the loop: what it does, the configuration it reads, and the stages it builds on.
+
+    ``outside`` names a file it leaves outside its folder; where that is missing, the stage is done again.
+    """
 
     name: str
     work: Work
     reads: tuple[str, ...]
     needs: tuple[str, ...]
+    outside: Callable[[Context], Path] | None = None
+
+    def done(self, context: Context) -> bool:
+        """Whether the stage finished in this run's folder and what it left outside is still there."""
+        return context.stage(self.name).done and (self.outside is None or self.outside(context).exists())
 
 
 STAGES = (
@@ -49,7 +61,7 @@ STAGES = (
     Stage("again_control", again_shuffled, ("model", "elicit"), ("control",)),
     Stage("probe_again", probe_after, ("probe", "resamples", "seed"), ("again",)),
     Stage("patch", patch, ("model", "patch", "seed"), ("teach",)),
-    Stage("report", report, ("resamples", "seed"), ("probe", "again", "again_control", "probe_again", "patch")),
+    Stage("report", report, ("resamples", "seed"), ("probe", "again", "again_control", "probe_again", "patch"), page),
 )
 
 
@@ -64,18 +76,36 @@ def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
         The summary, as in ``summary.json``.
     """
     context = Context(config, RunStore(folder), figures)
-    source = _question_source(config)
+    inputs = _inputs(config)
     write_atomically(folder / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
     for stage in STAGES:
-        parts = [context.settings(*stage.reads), [context.keys[need] for need in stage.needs], code_version(), source]
-        context.keys[stage.name] = fingerprint([stage.name, *parts])
-        store = context.stage(stage.name)
-        if not store.done:
+        context.keys[stage.name] = _key(stage, context, inputs)
+        if not stage.done(context):
+            store = context.stage(stage.name)
             store.begin()
             _work(stage, context, store)
     summary = _with_costs(context)
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def finished(config: RunConfig, folder: Path, figures: Path) -> Context:
+    """A finished run, opened to read its tables and draw its figures again.
+
+    Errors: WorkbenchError naming the first stage that has not finished with this configuration.
+    """
+    context = Context(config, RunStore(folder), figures)
+    inputs = _inputs(config)
+    for stage in STAGES:
+        context.keys[stage.name] = _key(stage, context, inputs)
+        if not stage.done(context):
+            raise WorkbenchError(f"The run in {folder} has not finished its stage {stage.name!r}; run it again first.")
+    return context
+
+
+def _key(stage: Stage, context: Context, inputs: list[str]) -> str:
+    needs = [context.keys[need] for need in stage.needs]
+    return fingerprint([stage.name, context.settings(*stage.reads), needs, code_version(), inputs])
 
 
 def _with_costs(context: Context) -> dict[str, Any]:
@@ -109,12 +139,20 @@ def peak_memory() -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
-def _question_source(config: RunConfig) -> str:
-    """Content of the question file, so that an edited file makes the run new."""
-    file = config.questions.file
-    if file is None:
-        return "builtin"
+def _inputs(config: RunConfig) -> list[str]:
+    """Fingerprints of the files the run starts from, so that an edited file makes the run new."""
+    builtin = files("workbench.questions.builtin") / "questions.jsonl"
+    template = config.model.chat_template
     try:
-        return fingerprint(file.read_bytes().hex())
+        contents = (config.questions.file or builtin).read_bytes(), b"" if template is None else template.read_bytes()
     except OSError as error:
-        raise WorkbenchError(f"Cannot read the question file {file}: {error}") from error
+        raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error
+    return [*(fingerprint(content.hex()) for content in contents), _model_files(config.model.name)]
+
+
+def _model_files(name: str) -> str:
+    """Fingerprint of a local model's files; empty for the default, which is one fixed file, and for a hub id."""
+    path = Path(name).expanduser()
+    if name == DEFAULT_SPEC or not path.exists():
+        return ""
+    return fingerprint_files([path] if path.is_file() else sorted(item for item in path.iterdir() if item.is_file()))

@@ -31,15 +31,16 @@ ROW = "row"
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(temporary)
-        temporary.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise WorkbenchError(f"Cannot write {path}: {error}. What was written before is kept; run again.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -129,8 +130,8 @@ class StageStore:
         if not path.exists():
             return {}
         try:
-            return json.loads(path.read_text())
-        except json.JSONDecodeError as error:
+            return dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
             raise WorkbenchError(f"{path} is damaged; delete the folder {self.folder} and run again.") from error
 
 

@@ -58,5 +58,5 @@ def show_summary(console: Console, summary: Mapping[str, Any]) -> None:
     for group, rows in summary_groups(summary):
         table.add_row(Text(group, style="bold"))
         for row in rows:
-            table.add_row(Text(f"  {row.label}"), row.value, row.interval)
+            table.add_row(Text(f"  {row.label}"), Text(row.value), Text(row.interval))
     console.print(table)

@@ -25,7 +25,7 @@ from workbench.models.unembed import unembed, unembed_reduced
 from workbench.trace.forward import forward
 from workbench.trace.layout import FROM_START, Prompts, Tail, pad_prompts
 
-STATED_TOKENS = 7
+STATED_TOKENS = 5
 
 
 @dataclass(frozen=True)

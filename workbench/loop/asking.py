@@ -105,12 +105,13 @@ def answers(
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
-        with computing_in(config.model.precision, lm.device):
-            replies = answer_batch(lm, [prompts[int(row)] for row in chosen], limit)
+        replies = answer_batch(lm, [prompts[int(row)] for row in chosen], limit)
         correct = [grade(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
         return Part(pd.DataFrame({ROW: chosen, "answer": replies, "correct": correct}), {})
 
-    return run_parts(stage, plan_batches(lengths, config.model.tokens_per_batch, limit), compute, description).table
+    batches = plan_batches(lengths, config.model.tokens_per_batch, limit)
+    with computing_in(config.model.precision, lm):
+        return run_parts(stage, batches, compute, description).table
 
 
 def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -153,8 +154,7 @@ def read(
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
-        with computing_in(config.model.precision, lm.device):
-            reading = read_confidence(lm, [conversations[row] for row in chosen], numbers, scale.certain, record)
+        reading = read_confidence(lm, [conversations[row] for row in chosen], numbers, scale.certain, record)
         expected = expected_confidence(reading.distribution, scale.values, scale.certain)
         best = np.asarray(scale.values)[reading.distribution.argmax(axis=-1)] / scale.certain
         table = pd.DataFrame(
@@ -172,7 +172,8 @@ def read(
 
     overhead = len(numbers.trie.scored_tokens)
     batches = plan_batches(lengths, config.model.tokens_per_batch, overhead)
-    part = run_parts(stage, batches, compute, description)
+    with computing_in(config.model.precision, lm):
+        part = run_parts(stage, batches, compute, description)
     stage.save_tensors("readings", part.tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}

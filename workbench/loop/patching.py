@@ -6,6 +6,7 @@ forwards, and a readout that moves with the kernel would hide a difference betwe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
+from workbench.errors import WorkbenchError
 from workbench.loop.asking import conversations_of, load_questions
 from workbench.loop.context import Context
 from workbench.models import LanguageModel, computing_in
@@ -39,10 +41,11 @@ def patch(context: Context, stage: StageStore) -> dict[str, Any]:
     config = context.config
     questions, _ = load_questions(context)
     items = choose_items(questions, config.patch.items, config.seed)
-    conversations = [conversations_of(context)[row] for row in items]
-    layers = list(config.patch.layers or range(context.lm.n_layers))
+    everyone = conversations_of(context)
+    conversations = [everyone[row] for row in items]
+    layers = _layers(config.patch.layers, context.lm.n_layers)
     positions = _positions(context, conversations, config.seed)
-    with context.tuned("teach") as tuned, computing_in("float32", tuned.device):
+    with context.tuned("teach") as tuned, computing_in("float32", tuned):
         sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
         table = sweeps.table(items)
         largest, spread = sweeps.compare_with_loop(config.patch.loop_items)
@@ -56,6 +59,18 @@ def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.i
     order = test.sample(frac=1, random_state=seed)
     rank = order.groupby("domain").cumcount()
     return np.sort(order.iloc[np.argsort(rank.to_numpy(), kind="stable")][ROW].to_numpy()[:items])
+
+
+def _layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
+    """The layers to sweep, ascending; all of them when none are asked for."""
+    if wanted is None:
+        return list(range(n_layers))
+    outside = [layer for layer in wanted if not 0 <= layer < n_layers]
+    if outside or len(set(wanted)) < 2:
+        raise WorkbenchError(
+            f"patch.layers is {list(wanted)}; give at least two layers from 0 to {n_layers - 1}, or leave it out for all."
+        )
+    return sorted(set(wanted))
 
 
 def _positions(context: Context, conversations: list[Conversation], seed: int) -> NDArray[np.int64]:

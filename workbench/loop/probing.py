@@ -61,6 +61,7 @@ def _probe(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
         n_shuffles=config.probe.shuffles, seed=config.seed, held_out_domain=domain[test],
     )  # fmt: skip
     shuffled = control.auroc2
+    null = shuffled.mean(axis=(1, 2))
     layers["auroc2_shuffled"] = shuffled.mean(axis=0).reshape(-1)
     layers["auroc2_shuffled.low"] = shuffled.min(axis=0).reshape(-1)
     layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
@@ -84,6 +85,8 @@ def _probe(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
     return {
         "layer": best.layer,
         "position": POSITIONS[best.position],
-        "shuffled_mean": float(shuffled.mean()),
+        "shuffled_mean": float(null.mean()),
+        "shuffled_low": float(null.min()),
+        "shuffled_high": float(null.max()),
         "direction_cosine": float(angle),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,12 @@ def report(context: Context, stage: StageStore) -> dict[str, Any]:
         (),
         _samples(context, readouts),
     )
-    return {"summary": summary, "page": str(context.figures / "index.html")}
+    return {"summary": summary, "page": str(page(context))}
+
+
+def page(context: Context) -> Path:
+    """Where the report's page stands."""
+    return context.figures / "index.html"
 
 
 def seconds(context: Context, without: tuple[str, ...] = ()) -> dict[str, float]:

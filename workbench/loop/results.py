@@ -132,7 +132,11 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
 
 
 def summarise(context: Context, readouts: Readouts, patching: PatchingResult) -> dict[str, Any]:
-    """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""
+    """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
+
+    The bounds are bootstrap intervals over questions; those of ``auroc2.probe.shuffled_labels``, a mean over all layers
+    and positions, are the range over permutations.
+    """
     return {
         **_discrimination(context, readouts),
         **_accuracy(context, readouts),
@@ -215,6 +219,8 @@ def _probing(context: Context) -> dict[str, Any]:
         "probe.layer.after": after["layer"],
         "probe.position.after": after["position"],
         "auroc2.probe.shuffled_labels": before["shuffled_mean"],
+        "auroc2.probe.shuffled_labels.low": before["shuffled_low"],
+        "auroc2.probe.shuffled_labels.high": before["shuffled_high"],
         "probe.direction_cosine.before": before["direction_cosine"],
         "probe.direction_cosine.after": after["direction_cosine"],
     }

@@ -13,6 +13,8 @@ from typing import Literal
 
 import torch
 
+from workbench.models.language_model import LanguageModel
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -29,8 +31,34 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
 
 
 @contextmanager
-def computing_in(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Run forwards inside the block in this precision."""
-    enabled = resolve_precision(precision, device) == "bfloat16"
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
+def computing_in(precision: Precision, lm: LanguageModel) -> Iterator[None]:
+    """Run forwards of ``lm`` inside the block in this precision."""
+    if resolve_precision(precision, lm.device) == "float32":
         yield
+        return
+    with weights_in_bfloat16(lm), torch.autocast(lm.device.type, dtype=torch.bfloat16):
+        yield
+
+
+@contextmanager
+def weights_in_bfloat16(lm: LanguageModel) -> Iterator[None]:
+    """Hold the frozen matrices of linear layers in bfloat16 inside the block, the originals aside.
+
+    Autocast casts a frozen float32 matrix anew at every use, which on a CPU can cost more than the product. Cast once, the
+    products are the same to the bit. Matrices shared with the token embedding, and trainable ones, stay as they are.
+    """
+    shared = {id(lm.embedding().weight)}
+    kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    for module in lm.base().modules():
+        if not isinstance(module, torch.nn.Linear):
+            continue
+        weight = module.weight
+        if id(weight) not in shared and not weight.requires_grad and weight.dtype == torch.float32:
+            shared.add(id(weight))
+            kept.append((weight, weight.data))
+            weight.data = weight.data.to(torch.bfloat16)
+    try:
+        yield
+    finally:
+        for weight, original in kept:
+            weight.data = original

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
@@ -126,8 +126,13 @@ def spearman_rows(layers: NDArray[np.int64], curves: Floats) -> Floats:
 
 
 def permutation_p(layers: NDArray[np.int64], curve: Floats, *, permutations: int, seed: int) -> float:
-    """Share of random orders of the layers whose rho reaches the observed one, counting the observed order itself."""
-    observed = float(spearmanr(layers, curve).statistic)
+    """Share of random orders of the layers whose rho reaches the observed one, counting the observed order itself.
+
+    NaN for a curve without a rho (fewer than two different values).
+    """
+    observed = float(spearman_rows(layers, curve[None])[0])
+    if np.isnan(observed):
+        return float("nan")
     rng = np.random.default_rng(seed)
     orders = rng.permuted(np.tile(curve, (permutations, 1)), axis=1)
     reached = int((spearman_rows(layers, orders) >= observed - 1e-12).sum())

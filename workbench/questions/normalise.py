@@ -15,6 +15,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 _SPELLED = str.maketrans(
     {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",
@@ -59,7 +60,8 @@ def fold(text: str) -> str:
     return "".join(c for c in decomposed if not unicodedata.combining(c)).translate(_SPELLED)
 
 
-def tokens(text: str, join_initials: bool = False) -> list[Token]:
+@lru_cache(maxsize=8192)
+def tokens(text: str, join_initials: bool = False) -> tuple[Token, ...]:
     """Tokens of ``text``; ``join_initials`` reads ``U.S.A.`` as one word instead of three letters."""
     folded = fold(text)
     if join_initials:
@@ -71,7 +73,7 @@ def tokens(text: str, join_initials: bool = False) -> list[Token]:
         is_number = match.group("number") is not None and not starts_inside_word
         key = _number_key(spelling) if is_number else spelling.casefold()
         found.append(Token(key, spelling, match.start(), match.end()))
-    return _spelled_numbers(found)
+    return tuple(_spelled_numbers(found))
 
 
 def keys(text: str) -> list[str | Fraction]:

@@ -20,6 +20,7 @@ from workbench.models import LanguageModel
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings) -> LanguageModel:
     """A new LoRA adapter on the model's own weights; the base weights stay frozen."""
+    _require_plain(lm)
     names = {name.rpartition(".")[2] for name, module in lm.base().named_modules() if isinstance(module, nn.Linear)}
     missing = [module for module in settings.modules if module not in names]
     if missing:
@@ -41,6 +42,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     """The model with a saved adapter on, for inference."""
     if not (folder / "adapter_config.json").exists():
         raise WorkbenchError(f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained.")
+    _require_plain(lm)
     model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
     return lm.with_model(model.eval())
 
@@ -55,3 +57,9 @@ def adapter_off(lm: LanguageModel) -> Iterator[None]:
     """The base model's behaviour inside the block."""
     with lm.model.disable_adapter():
         yield
+
+
+def _require_plain(lm: LanguageModel) -> None:
+    """PEFT puts an adapter into the base module itself, so a second one would stand on top of the first."""
+    if getattr(lm.base(), "peft_config", None):
+        raise WorkbenchError("The model carries an adapter already; take it out with remove_adapter first.")

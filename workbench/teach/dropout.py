@@ -1,8 +1,12 @@
-"""Dropout from 16-bit random integers, for adapters trained on processors without an accelerator.
+"""Dropout from a pool of masks, for adapters trained on processors without an accelerator.
 
-torch draws one Bernoulli float per element on one thread; on LoRA's inputs that costs as much as a third of a training
-step. Comparing 16-bit integers with a threshold gives the same distribution with the probability rounded to 1/65536.
-The generator is seeded from torch's, so torch's saved random state still decides what a resumed run draws.
+torch draws one Bernoulli number per element on one thread; on LoRA's inputs that costs as much as a third of a training
+step. Here a pool of mask values is drawn now and then, and each call multiplies by a stretch of it that begins at a random
+place. Every element is still dropped with probability ``p`` (rounded to 1/65536) and independently of the others in its
+call; calls that share a pool may reuse stretches of one another's masks.
+
+The pool and the places come from a generator seeded by torch's, so torch's saved random state decides what a resumed run
+draws as long as it resumes at a pool's beginning; :class:`MaskPool` therefore starts a new pool for every step.
 """
 
 from __future__ import annotations
@@ -12,30 +16,57 @@ import torch
 from torch import Tensor, nn
 
 LEVELS = 65536
+POOL = 1 << 22
 
 
-class IntegerDropout(nn.Module):
-    """Inverted dropout; ``p`` is the probability that an element is zeroed."""
+class MaskPool:
+    """Mask values 0 or 1 / (1 - p), shared by all dropout layers of a model."""
 
     def __init__(self, p: float) -> None:
+        self.threshold = round(p * LEVELS)
+        self._masks: dict[torch.dtype, Tensor] = {}
+        self._places = np.random.default_rng(0)
+
+    def renew(self, size: int) -> None:
+        """Draw a new pool of at least ``size`` values."""
+        seed = int(torch.randint(2**31 - 1, (), dtype=torch.int64))
+        self._places = np.random.Generator(np.random.SFC64(seed))
+        draws = np.frombuffer(self._places.bytes(2 * size), dtype=np.uint16)
+        keep = torch.from_numpy(draws >= self.threshold)
+        self._masks = {torch.float32: keep.to(torch.float32) * (LEVELS / (LEVELS - self.threshold))}
+
+    def mask(self, x: Tensor) -> Tensor:
+        """A mask of the shape and dtype of ``x``."""
+        count = x.numel()
+        if torch.float32 not in self._masks or len(self._masks[torch.float32]) < 2 * count:
+            self.renew(max(POOL, 2 * count))
+        if x.dtype not in self._masks:
+            self._masks[x.dtype] = self._masks[torch.float32].to(x.dtype)
+        pool = self._masks[x.dtype]
+        start = int(self._places.integers(0, len(pool) - count + 1))
+        return pool[start : start + count].view(x.shape)
+
+
+class PooledDropout(nn.Module):
+    """Inverted dropout with masks from a pool."""
+
+    def __init__(self, pool: MaskPool) -> None:
         super().__init__()
-        self.p = p
+        self._pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        threshold = round(self.p * LEVELS)
-        if not self.training or threshold == 0:
+        if not self.training or self._pool.threshold == 0:
             return x
-        seed = int(torch.randint(2**31 - 1, (), dtype=torch.int64))
-        draws = np.frombuffer(np.random.Generator(np.random.SFC64(seed)).bytes(2 * x.numel()), dtype=np.uint16)
-        keep = torch.from_numpy(draws >= threshold).reshape(x.shape)
-        return x * (keep.to(x.dtype) * (LEVELS / (LEVELS - threshold)))
+        return x * self._pool.mask(x)
 
 
-def use_integer_dropout(model: nn.Module) -> None:
-    """Replace the dropout in every LoRA layer of ``model``, in place."""
+def use_pooled_dropout(model: nn.Module, p: float) -> MaskPool:
+    """Replace the dropout in every LoRA layer of ``model``, in place; renew the returned pool before each step."""
+    pool = MaskPool(p)
     for module in model.modules():
         dropouts = getattr(module, "lora_dropout", None)
         if isinstance(dropouts, nn.ModuleDict):
             for name, dropout in dropouts.items():
                 if isinstance(dropout, nn.Dropout):
-                    dropouts[name] = IntegerDropout(dropout.p)
+                    dropouts[name] = PooledDropout(pool)
+    return pool

@@ -8,11 +8,12 @@ random state it had, and gives the result of an uninterrupted run on the same ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -23,9 +24,9 @@ from workbench import progress
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.precision import Precision, resolve_precision
+from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter
-from workbench.teach.dropout import use_integer_dropout
+from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
 from workbench.teach.examples import IGNORED, Example, collate
 
 
@@ -83,7 +84,6 @@ class _Progress(TrainerCallback):
     def __init__(self, description: str) -> None:
         self.description = description
         self.task: progress.Task | None = None
-        self.losses: list[float] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.task = progress.Task(self.description, state.max_steps)
@@ -96,6 +96,16 @@ class _Progress(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.task:
             self.task.finish()
+
+
+class _RenewMasks(TrainerCallback):
+    """A new pool of dropout masks at every step, so that a resumed run draws what an uninterrupted one does."""
+
+    def __init__(self, pool: MaskPool) -> None:
+        self.pool = pool
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.pool.renew(POOL)
 
 
 def train_adapter(
@@ -115,19 +125,21 @@ def train_adapter(
     """
     torch.manual_seed(seed)
     tuned = add_adapter(lm, settings.lora)
-    if lm.device.type == "cpu":
-        use_integer_dropout(tuned.model)
+    pool = use_pooled_dropout(tuned.model, settings.lora.dropout) if lm.device.type == "cpu" else None
     checkpoints = folder / "checkpoints"
     trainer = TargetTrainer(
         model=tuned.model,
         args=_arguments(settings, checkpoints, lm.device, precision, seed),
         train_dataset=ExampleSet(examples),
         data_collator=lambda rows: collate([row["example"] for row in rows], lm.tokenizer.pad_token_id),
-        callbacks=[_Progress(description)],
+        callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],
     )
     _drop_printers(trainer)
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
-    with _short_attention(tuned):
+    # Autocast decides the dtype of the adapter's products; PEFT's own cast to float32 in front of it is a wasted copy.
+    lower = resolve_precision(precision, lm.device) == "bfloat16"
+    weights = weights_in_bfloat16(tuned) if lower else nullcontext()
+    with weights, _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
         trainer.train(resume_from_checkpoint=last)
     tuned.model.eval()
     tuned.model.save_pretrained(folder / "adapter")

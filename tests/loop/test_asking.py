@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import workbench.loop.asking
+from workbench.config import RunConfig
+from workbench.elicit.answer import answer_batch
+from workbench.elicit.conversation import POSITIONS, answer_tokens
+from workbench.elicit.parse import parse_confidence
+from workbench.elicit.readout import read_confidence
+from workbench.errors import WorkbenchError
+from workbench.loop.asking import choose_questions, conversations_of, elicit, load_questions
+from workbench.loop.context import Context
+from workbench.models import LanguageModel
+from workbench.questions import grade, read_questions, split_questions
+from workbench.store import RunStore, StageStore
+
+SOME = [0, 1, 40, 131]
+
+
+@pytest.fixture(scope="module")
+def confidence(context: Context) -> pd.DataFrame:
+    return context.stage("elicit").table("confidence")
+
+
+@pytest.fixture(scope="module")
+def readings(context: Context) -> dict[str, Any]:
+    return context.stage("elicit").tensors("readings")
+
+
+def test_the_chosen_questions_are_those_of_the_file_with_their_split(context: Context, finished_run: Any) -> None:
+    table, questions = load_questions(context)
+    assert questions == read_questions(finished_run.inputs.questions)
+    assert dict(zip(table["id"], table["split"], strict=True)) == split_questions(questions, 0.5, 0)
+    facts = context.stage("questions").facts()
+    assert (facts["questions"], facts["train"]) == (132, (table["split"] == "train").sum())
+
+
+def test_a_limit_draws_evenly_and_keeps_each_questions_side(context: Context, tmp_path: Any) -> None:
+    config = context.config.model_copy(
+        update={"questions": context.config.questions.model_copy(update={"limit": 40})}
+    )
+    small = Context(config, RunStore(tmp_path), tmp_path, {"questions": "key"})
+    small.stage("questions").begin()
+    facts = choose_questions(small, small.stage("questions"))
+    table, whole = small.stage("questions").table("questions"), context.stage("questions").table("questions")
+    assert facts["questions"] == 40
+    assert table["domain"].value_counts().to_dict() == {"planets": 20, "rivers": 20}
+    assert table["row"].tolist() == list(range(40))
+    side = whole.set_index("id")["split"]
+    assert table["split"].tolist() == side.loc[table["id"]].tolist()
+
+
+def test_answers_are_what_the_model_replies_alone_and_graded(context: Context) -> None:
+    _, questions = load_questions(context)
+    table = context.stage("answer").table("answers")
+    limit = context.config.elicit.answer_tokens
+    for row in SOME:
+        prompt = answer_tokens(context.lm.tokenizer, context.fmt, questions[row].text)
+        assert answer_batch(context.lm, [prompt], limit) == [table["answer"][row]]
+        assert table["correct"][row] == grade(table["answer"][row], questions[row])
+    assert table["row"].tolist() == list(range(132))
+    assert table["correct"].tolist() == ["upper" in question.id for question in questions]
+    facts = context.stage("answer").facts()
+    assert facts["accuracy"] == 0.5
+    assert facts["model_revision"] == context.lm.revision
+    assert facts["precision"] == "float32"
+
+
+def test_readings_are_those_of_each_row_alone(
+    context: Context, confidence: pd.DataFrame, readings: dict[str, Any]
+) -> None:
+    conversations = conversations_of(context)
+    for row in SOME:
+        alone = read_confidence(context.lm, [conversations[row]], context.numbers, 100, POSITIONS)
+        assert alone.states is not None
+        assert readings["distribution"][row] == pytest.approx(alone.distribution[0], abs=1e-6)
+        assert readings["states"][row] == pytest.approx(alone.states[0], abs=1e-4)
+        assert confidence["stated_text"][row] == alone.stated_text[0]
+
+
+def test_states_are_the_residual_stream_at_the_named_positions(context: Context, readings: dict[str, Any]) -> None:
+    conversation = conversations_of(context)[40]
+    with torch.no_grad():
+        hidden = context.lm.base()(
+            input_ids=torch.tensor([conversation.tokens]), output_hidden_states=True
+        ).hidden_states
+    assert readings["states"].shape == (132, 4, 3, 32)
+    for layer in range(3):
+        for index, name in enumerate(POSITIONS):
+            expected = hidden[layer + 1][0, conversation.position(name)].numpy()
+            assert readings["states"][40, layer, index] == pytest.approx(expected, abs=1e-4)
+
+
+def test_columns_are_computed_from_the_distribution_and_the_text(
+    confidence: pd.DataFrame, readings: dict[str, Any]
+) -> None:
+    distribution, values = readings["distribution"], np.arange(101) / 100
+    mass = distribution.sum(axis=1)
+    assert confidence["mass"].to_numpy() == pytest.approx(mass)
+    assert confidence["expected"].to_numpy() == pytest.approx((distribution * values).sum(axis=1) / mass)
+    assert confidence["argmax"].to_numpy() == pytest.approx(values[distribution.argmax(axis=1)])
+    stated = np.array([parse_confidence(text, 100) for text in confidence["stated_text"]])
+    assert np.array_equal(confidence["stated"].to_numpy(), stated, equal_nan=True)
+
+
+def test_the_parse_rate_counts_every_question(context: Context, confidence: pd.DataFrame) -> None:
+    failures = confidence["stated"].isna().sum()
+    assert 0 < failures < 132
+    assert context.stage("elicit").facts()["parse_rate"] == pytest.approx(1 - failures / 132)
+
+
+def test_a_conversation_that_cannot_be_resolved_stops_the_stage_first(
+    writable: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question of each domain is checked before anything is read."""
+    checked: list[str] = []
+
+    def refuse(tokenizer: Any, fmt: Any, numbers: Any, question: str, answer: str) -> None:
+        checked.append(question)
+        raise WorkbenchError("cannot be resolved")
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a forward ran")
+
+    monkeypatch.setattr(workbench.loop.asking, "check_conversation", refuse)
+    monkeypatch.setattr(workbench.loop.asking, "read_confidence", never)
+    with pytest.raises(WorkbenchError, match="cannot be resolved"):
+        elicit(writable, writable.stage("elicit"))
+    assert len(checked) == 1
+
+
+def test_a_small_token_budget_changes_nothing_but_the_batches(
+    context: Context, tmp_path: Any, confidence: pd.DataFrame
+) -> None:
+    """A budget below one row still reads each row, one at a time."""
+    model = context.config.model.model_copy(update={"tokens_per_batch": 1})
+    config = context.config.model_copy(update={"model": model})
+    tight = replace(context, config=config)
+    stage = StageStore(tmp_path / "elicit", "key")
+    stage.begin()
+    rows = np.array([3, 70])
+    workbench.loop.asking.read(tight, context.lm, stage, conversations_of(context), rows, (), "reading")
+    alone = stage.table("confidence")
+    assert len(list((stage.folder / "parts").glob("*.parquet"))) == 2
+    assert alone["row"].tolist() == [3, 70]
+    assert alone["expected"].to_numpy() == pytest.approx(confidence["expected"][rows].to_numpy(), abs=1e-6)
+    assert set(stage.tensors("readings")) == {"distribution"}
+
+
+def test_a_question_survives_the_table(tmp_path: Any, tiny_lm: LanguageModel) -> None:
+    """Choices, questions without an answer and text of every kind come back from parquet as they were read."""
+    file = tmp_path / "q.jsonl"
+    file.write_text(
+        '{"id": "a", "question": "Which letter, A or B? \\"é\\"", "answers": ["A"], "kind": "choice", "domain": "d"}\n'
+        '{"id": "b", "question": "Who was king of the moon?", "answers": [], "answerable": false, "domain": "d"}\n'
+        '{"id": "c", "question": "What is 7 + 5?", "answers": ["12", "12.0"], "kind": "numeric", "domain": "e"}\n'
+        + "".join(f'{{"question": "Filler {i}?", "answers": ["x"]}}\n' for i in range(8)),
+        encoding="utf-8",
+    )
+    config = RunConfig.model_validate({"questions": {"file": file, "limit": None}})
+    context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key"}, tiny_lm)
+    context.stage("questions").begin()
+    choose_questions(context, context.stage("questions"))
+    assert load_questions(context)[1] == read_questions(file)

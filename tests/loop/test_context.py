@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import workbench.loop.context
+from workbench.config import RunConfig
+from workbench.elicit.formats import FORMATS
+from workbench.errors import WorkbenchError
+from workbench.loop.context import Context
+from workbench.models import LanguageModel
+from workbench.teach.adapter import adapter_off
+
+IDS = torch.tensor([[5, 6, 7, 20]])
+
+
+def logits(lm: LanguageModel) -> torch.Tensor:
+    with torch.no_grad():
+        return lm.model(input_ids=IDS).logits
+
+
+def test_the_model_is_loaded_once_as_configured(
+    writable: Context, tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def load(*args: Any, **kwargs: Any) -> LanguageModel:
+        asked.append((args, kwargs))
+        return tiny_lm
+
+    monkeypatch.setattr(workbench.loop.context, "load_model", load)
+    assert writable.lm is tiny_lm
+    assert writable.lm is tiny_lm
+    options = {"dtype": "float32", "device": "cpu", "chat_template": None, "trust_remote_code": False}
+    assert asked == [((writable.config.model.name,), options)]
+
+
+def test_the_adapter_is_on_inside_and_gone_behind(writable: Context) -> None:
+    base = logits(writable.lm)
+    with writable.tuned("teach") as tuned:
+        assert (logits(tuned) - base).abs().max() > 1e-3
+        with adapter_off(tuned):
+            assert torch.equal(logits(tuned), base)
+    assert torch.equal(logits(writable.lm), base)
+    with pytest.raises(KeyboardInterrupt), writable.tuned("control"):
+        raise KeyboardInterrupt
+    assert torch.equal(logits(writable.lm), base)
+    assert not [name for name, _ in writable.lm.base().named_modules() if "lora" in name]
+
+
+def test_a_stage_is_found_with_the_key_the_run_gave_it(context: Context) -> None:
+    store = context.stage("elicit")
+    assert store.folder == context.store.folder / "elicit"
+    assert store.key == context.keys["elicit"]
+    with pytest.raises(KeyError):
+        context.stage("unheard of")
+
+
+def test_settings_are_the_named_parts_alone(context: Context) -> None:
+    assert context.settings("patch", "seed") == {
+        "patch": {"items": 8, "layers": None, "control_layers": 2, "loop_items": 1},
+        "seed": 0,
+    }
+    assert isinstance(context.settings("questions")["questions"]["file"], str)
+
+
+def test_format_and_numbers_are_the_configured_ones(context: Context) -> None:
+    assert context.fmt is FORMATS["percent"]
+    assert context.numbers.trie.values == tuple(range(101))
+    config = RunConfig.model_validate({"elicit": {"format": "tarot"}})
+    with pytest.raises(WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of percent"):
+        _ = Context(config, context.store, context.figures).fmt

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.elicit.readout import expected_confidence
+from workbench.errors import WorkbenchError
+from workbench.loop.asking import conversations_of, load_questions
+from workbench.loop.context import Context
+from workbench.loop.patching import _layers, _positions, choose_items, patch
+from workbench.models import computing_in
+from workbench.patch.conditions import CONDITIONS, derangement
+from workbench.patch.sweep import loop_sweep
+from workbench.teach.adapter import adapter_off
+from workbench.trace.record import record_states
+
+
+@pytest.fixture(scope="module")
+def sweep(context: Context) -> pd.DataFrame:
+    return context.stage("patch").table("sweep")
+
+
+def items_of(context: Context) -> np.ndarray:
+    return choose_items(load_questions(context)[0], 8, 0)
+
+
+def first_of(sweep: pd.DataFrame, condition: str, column: str) -> np.ndarray:
+    """One value an item."""
+    part = sweep[sweep["condition"] == condition]
+    return part.drop_duplicates("item").sort_values("item")[column].to_numpy()
+
+
+def questions(sides: str, domains: str) -> pd.DataFrame:
+    names = {"r": "train", "e": "test"}
+    return pd.DataFrame({"row": range(len(sides)), "split": [names[s] for s in sides], "domain": list(domains)})
+
+
+def test_items_are_held_out_and_even_over_domains() -> None:
+    table = questions("reeeeeeere", "aaaaaaabbc")
+    for seed in range(10):
+        chosen = choose_items(table, 3, seed)
+        assert chosen.tolist() == sorted(chosen.tolist())
+        domains = [table["domain"][row] for row in chosen]
+        assert domains[1:] == ["b", "c"]
+        assert domains[0] == "a"
+        assert all(table["split"][row] == "test" for row in chosen)
+    assert len({tuple(choose_items(table, 3, seed)) for seed in range(20)}) > 1
+    assert choose_items(table, 99, 0).tolist() == [1, 2, 3, 4, 5, 6, 7, 9]
+
+
+def test_layers_are_all_or_those_asked_for() -> None:
+    assert _layers(None, 4) == [0, 1, 2, 3]
+    assert _layers((3, 0, 3), 4) == [0, 3]
+    for wrong in ((0, 4), (-1, 2), (2,), ()):
+        with pytest.raises(WorkbenchError, match=r"at least two layers from 0 to 3"):
+            _layers(wrong, 4)
+
+
+def test_random_positions_lie_between_the_system_turn_and_the_answers_end(context: Context) -> None:
+    conversations = conversations_of(context)
+    positions = np.concatenate([_positions(context, conversations, seed) for seed in range(5)])
+    ends = np.array([c.answer_end for c in conversations] * 5)
+    assert positions[:, 0].tolist() == [c.confidence for c in conversations] * 5
+    assert (positions[:, 1] <= ends).all()
+    # Behind "<|im_start|>system\\n" and the instruction, which byte-level pieces make no shorter than its length in words.
+    assert positions[:, 1].min() >= len(context.fmt.system.split())
+    assert len(np.unique(positions[:, 1])) > 40
+
+
+def test_base_and_donor_readouts_are_those_of_the_other_stages(context: Context, sweep: pd.DataFrame) -> None:
+    """Patching computes in float32 like this run's readings, so its unpatched readouts must be the same numbers."""
+    items = items_of(context)
+    before = context.stage("elicit").table("confidence")["expected"].loc[items].to_numpy()
+    after = context.stage("again").table("confidence")["expected"].loc[items].to_numpy()
+    partner = derangement(8, 0)
+    assert first_of(sweep, "own", "row").tolist() == items.tolist()
+    expected = {
+        "own": (before, after),
+        "other": (before, after[partner]),
+        "random_vector": (before, after),
+        "random_position": (before, after),
+        "neutral": (before, before[partner]),
+        "self": (before, before),
+        "reverse": (after, before),
+    }
+    assert set(expected) == {condition.name for condition in CONDITIONS} == set(sweep["condition"])
+    for name, (base, donor) in expected.items():
+        assert first_of(sweep, name, "base") == pytest.approx(base, abs=1e-6)
+        assert first_of(sweep, name, "donor") == pytest.approx(donor, abs=1e-6)
+
+
+def test_controls_are_swept_at_fewer_layers(sweep: pd.DataFrame) -> None:
+    layers = {str(name): sorted(set(part["layer"])) for name, part in sweep.groupby("condition")}
+    for condition in CONDITIONS:
+        assert layers[condition.name] == ([0, 1, 2, 3] if condition.all_layers else [0, 3])
+    assert len(sweep) == 8 * (4 * 4 + 3 * 2)
+
+
+def test_the_models_own_state_changes_nothing(sweep: pd.DataFrame) -> None:
+    own = sweep[sweep["condition"] == "self"]
+    assert own["patched"].to_numpy() == pytest.approx(own["base"].to_numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("condition", ["other", "reverse"])
+def test_a_row_of_the_table_is_one_hooked_forward(context: Context, sweep: pd.DataFrame, condition: str) -> None:
+    """Written out anew: record the donor's state, put it in behind layer 2 of item 5, read the expected confidence."""
+    items, partner = items_of(context), derangement(8, 0)
+    conversations = conversations_of(context)
+    base, other = conversations[items[5]], conversations[items[partner[5]]]
+    with context.tuned("teach") as tuned, computing_in("float32", tuned.device):
+
+        def read(donor: Any) -> float:
+            reading = loop_sweep(tuned, [base.tokens], context.numbers.trie, [base.confidence], [2], donor[:, [2], 0])
+            return float(expected_confidence(reading.patched, range(101), 100)[0, 0])
+
+        if condition == "other":
+            donor = record_states(tuned, [other.tokens], [[other.confidence]])
+            with adapter_off(tuned):
+                value = read(donor)
+        else:
+            with adapter_off(tuned):
+                donor = record_states(tuned, [base.tokens], [[base.confidence]])
+            value = read(donor)
+    part = sweep[(sweep["condition"] == condition) & (sweep["item"] == 5) & (sweep["layer"] == 2)]
+    assert part["patched"].item() == pytest.approx(value, abs=1e-6)
+
+
+def test_the_comparison_with_the_loop_has_a_readout_that_moves(context: Context) -> None:
+    facts = context.stage("patch").facts()
+    assert facts["packed_vs_loop"] < 1e-6
+    assert facts["loop_readout_spread"] > 100 * facts["packed_vs_loop"]
+
+
+def test_chosen_layers_and_small_batches_give_the_same_numbers(writable: Context, sweep: pd.DataFrame) -> None:
+    config = writable.config.model_copy(
+        update={
+            "patch": writable.config.patch.model_copy(update={"layers": (3, 1)}),
+            "model": writable.config.model.model_copy(update={"tokens_per_batch": 1}),
+        }
+    )
+    few = replace(writable, config=config)
+    few.keys["patch"] = "another key"
+    few.stage("patch").begin()
+    patch(few, few.stage("patch"))
+    part = few.stage("patch").table("sweep").query("condition == 'own'").sort_values(["item", "layer"])
+    whole = sweep.query("condition == 'own' and layer in [1, 3]").sort_values(["item", "layer"])
+    assert part["layer"].tolist() == whole["layer"].tolist()
+    assert part["patched"].to_numpy() == pytest.approx(whole["patched"].to_numpy(), abs=1e-6)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+from workbench.config import LoraSettings
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.teach.adapter import adapter_off, add_adapter, load_adapter, remove_adapter
+
+MakeTiny = Callable[..., LanguageModel]
+IDS = torch.arange(5, 35).reshape(2, 15)
+SETTINGS = LoraSettings(rank=4, alpha=12, dropout=0.1)
+
+
+def logits(lm: LanguageModel) -> torch.Tensor:
+    lm.model.eval()
+    with torch.no_grad():
+        return lm.model(input_ids=IDS, use_cache=False).logits
+
+
+def randomise(lm: LanguageModel) -> None:
+    generator = torch.Generator().manual_seed(4)
+    for name, parameter in lm.model.named_parameters():
+        if "lora_" in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
+
+
+def test_a_new_adapter_says_what_the_base_says_and_alone_is_trained(tiny_lm: LanguageModel) -> None:
+    base = logits(tiny_lm)
+    tuned = add_adapter(tiny_lm, SETTINGS)
+    assert torch.equal(logits(tuned), base)
+    trained = {name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad}
+    assert all("lora_A" in name or "lora_B" in name for name in trained)
+    assert {name.split(".lora_")[0].rpartition(".")[2] for name in trained} == set(SETTINGS.modules)
+    assert len(trained) == 4 * len(SETTINGS.modules) * 2
+
+
+def test_rank_and_alpha_are_the_settings(tiny_lm: LanguageModel) -> None:
+    """The adapter adds alpha / rank times B A x to its module's output."""
+    tuned = add_adapter(tiny_lm, SETTINGS)
+    randomise(tuned)
+    tuned.model.eval()
+    module = tuned.base().model.layers[2].mlp.down_proj
+    x = torch.randn(3, 64)
+    a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+    assert tuple(a.shape) == (4, 64)
+    torch.testing.assert_close(module(x), module.base_layer(x) + x @ a.T @ b.T * 12 / 4)
+
+
+def test_switched_off_it_is_the_base_model(tiny_lm: LanguageModel) -> None:
+    base = logits(tiny_lm)
+    tuned = add_adapter(tiny_lm, SETTINGS)
+    randomise(tuned)
+    on = logits(tuned)
+    assert (on - base).abs().max() > 0.1
+    with adapter_off(tuned):
+        assert torch.equal(logits(tuned), base)
+    assert torch.equal(logits(tuned), on)
+    with pytest.raises(KeyError), adapter_off(tuned):
+        raise KeyError
+    assert torch.equal(logits(tuned), on)
+
+
+def test_saved_adapters_are_plain_peft(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    tuned = add_adapter(make_tiny(), SETTINGS)
+    randomise(tuned)
+    tuned.model.save_pretrained(tmp_path)
+    plain = PeftModel.from_pretrained(make_tiny().base(), tmp_path).eval()
+    with torch.no_grad():
+        assert torch.equal(plain(input_ids=IDS, use_cache=False).logits, logits(tuned))
+    loaded = load_adapter(make_tiny(), tmp_path)
+    assert torch.equal(logits(loaded), logits(tuned))
+    assert not loaded.model.training
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+
+
+def test_removed_it_leaves_the_base_model_as_it_was(tiny_lm: LanguageModel) -> None:
+    base = logits(tiny_lm)
+    names = [name for name, _ in tiny_lm.base().named_modules()]
+    tuned = add_adapter(tiny_lm, SETTINGS)
+    randomise(tuned)
+    plain = remove_adapter(tuned)
+    assert torch.equal(logits(plain), base)
+    assert torch.equal(logits(tiny_lm), base)
+    assert [name for name, _ in plain.model.named_modules()] == names
+    again = add_adapter(plain, SETTINGS)
+    assert torch.equal(logits(again), base)
+
+
+def test_a_model_without_adapter_is_returned_as_it_is(tiny_lm: LanguageModel) -> None:
+    assert remove_adapter(tiny_lm) is tiny_lm
+
+
+def test_a_second_adapter_is_refused(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    """Also through the handle on the base model, whose module the first adapter was put into."""
+    tuned = add_adapter(tiny_lm, SETTINGS)
+    tuned.model.save_pretrained(tmp_path)
+    for lm in (tiny_lm, tuned):
+        with pytest.raises(WorkbenchError, match="carries an adapter already; take it out with remove_adapter"):
+            add_adapter(lm, SETTINGS)
+        with pytest.raises(WorkbenchError, match="carries an adapter already"):
+            load_adapter(lm, tmp_path)
+    load_adapter(remove_adapter(tuned), tmp_path)
+
+
+def test_unknown_modules_are_named_with_those_there_are(tiny_lm: LanguageModel) -> None:
+    settings = LoraSettings(modules=("k_proj", "c_fc", "dense"))
+    with pytest.raises(WorkbenchError, match=r"llama model has no linear modules named c_fc, dense; .*k_proj.*q_proj"):
+        add_adapter(tiny_lm, settings)
+
+
+def test_a_folder_without_adapter_is_named(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=f"no adapter in {tmp_path}"):
+        load_adapter(tiny_lm, tmp_path)

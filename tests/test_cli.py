@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import workbench.run
+from workbench.cli import app
+from workbench.config import RunConfig, load_config
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def mistake(*arguments: object) -> str:
+    """The one sentence on the terminal of a command that must fail for the person to mend, unwrapped."""
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
+    text = " ".join(result.stderr.split())
+    assert text.startswith("Error: ")
+    return text.removeprefix("Error: ")
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Path, Path]]:
+    """What the command hands to the library, which does nothing."""
+    calls: list[tuple[RunConfig, Path, Path]] = []
+
+    def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
+        calls.append((config, folder, figures))
+        return {"auroc2.probe": 0.8125, "auroc2.probe.low": 0.75, "auroc2.probe.high": 0.875}
+
+    monkeypatch.setattr(workbench.run, "run", run)
+    return calls
+
+
+def test_settings_are_the_defaults_and_can_be_given_back(tmp_path: Path) -> None:
+    result = call("settings")
+    assert result.exit_code == 0
+    path = tmp_path / "settings.json"
+    path.write_text(result.stdout)
+    assert load_config(path) == RunConfig()
+
+
+def test_questions_of_a_file_are_counted_by_domain(tmp_path: Path) -> None:
+    file = tmp_path / "q.csv"
+    file.write_text("question,answers,domain\nA?,a,zoo\nB?,b,art\nC?,c|d,zoo\n")
+    result = call("questions", file)
+    assert (result.exit_code, result.stdout) == (0, "art\t1\nzoo\t2\n")
+
+
+def test_built_in_questions_are_counted() -> None:
+    counts = [int(line.split("\t")[1]) for line in call("questions").stdout.splitlines()]
+    assert len(counts) >= 5
+    assert sum(counts) >= 1500
+
+
+def test_a_run_gets_its_settings_from_file_options_and_set(
+    tmp_path: Path, taken: list[tuple[RunConfig, Path, Path]]
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("seed: 3\nteach: {epochs: 7, learning_rate: 1e-4}\nquestions: {limit: 9}\n")
+    result = call(
+        *("run", "--config", settings, "--name", "mine", "--model", "some/model", "--questions", "q.csv", "--limit", 0),
+        *("--set", "teach.learning_rate=5e-5", "--set", "patch.layers=[1, 4]", "--set", "seed=8"),
+        *("--seed", 5, "--runs", tmp_path / "runs", "--figures", tmp_path / "figures"),
+    )
+    assert result.exit_code == 0
+    ((config, folder, figures),) = taken
+    assert (folder, figures) == (tmp_path / "runs" / "mine", tmp_path / "figures" / "mine")
+    assert (config.model.name, config.questions.file, config.questions.limit) == ("some/model", Path("q.csv"), None)
+    assert (config.teach.epochs, config.teach.learning_rate, config.patch.layers) == (7, 5e-5, (1, 4))
+    assert config.seed == 5
+    shown = " ".join(result.stderr.split())
+    assert "probe 0.812 0.750 to 0.875" in shown
+    assert str(tmp_path / "figures" / "mine" / "index.html") in result.stderr.replace("\n", "")
+
+
+def test_a_run_without_options_is_the_default(taken: list[tuple[RunConfig, Path, Path]]) -> None:
+    assert call("run").exit_code == 0
+    assert taken == [(RunConfig(), Path("runs/default"), Path("figures/default"))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--set", "teach.epochs"), "--set 'teach.epochs' must read key=value, for example --set teach.epochs=2."),
+        (("--set", "=3"), "--set '=3' must read key=value, for example --set teach.epochs=2."),
+        (("--set", "teach.epochs=[1"), "--set 'teach.epochs=[1': the value is not readable as YAML; quote it."),
+        (("--set", "teach.rate=1"), "Configuration key 'teach.rate': Extra inputs are not permitted."),
+        (("--set", "teach.epochs=0"), "Configuration key 'teach.epochs': Input should be greater than or equal to 1."),
+        (("--set", "model.name.deep=1"), "Configuration key 'model.name': Input should be a valid string."),
+        (("--limit", "-3"), "Configuration key 'questions.limit': Input should be greater than or equal to 1."),
+    ],
+)
+def test_mistakes_in_settings_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    assert mistake("run", *arguments) == sentence
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    places = ("--runs", tmp_path / "runs", "--figures", tmp_path / "figures")
+    assert "absent.yaml" in mistake("run", "--config", tmp_path / "absent.yaml").replace(" ", "")
+    assert "absent.jsonl" in mistake("run", "--questions", tmp_path / "absent.jsonl", *places).replace(" ", "")
+    assert "there is no such file" in mistake("questions", tmp_path / "absent.jsonl")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_model_folder_is_named(tmp_path: Path) -> None:
+    places = ("--runs", tmp_path / "runs", "--figures", tmp_path / "figures")
+    for arguments in (("run", *places), ("bench", "sweep")):
+        sentence = mistake(*arguments, "--model", "/no/such/[folder]")
+        assert sentence.startswith("there is no model at '/no/such/[folder]': give a folder")
+
+
+def test_a_broken_question_names_file_line_and_field(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "A?", "answers": ["a"]}\n{"question": "B?"}\n')
+    sentence = mistake("questions", file)
+    assert "q.jsonl" in sentence.replace(" ", "")
+    assert "2" in sentence
+    assert "field 'answers' is missing" in sentence
+
+
+def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workbench.run, "run", run)
+    result = call("run")
+    assert result.exit_code == 130
+    assert "what was finished is kept" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_bench_prints_json_or_lines(tiny_folder: Path) -> None:
+    arguments = ("bench", "sweep", "--model", tiny_folder, "--rows", 2, "--tokens", 16, "--repeats", 1)
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["packed_over_forward"] == found["packed_over_forward.low"] == found["packed_over_forward.high"] > 0
+    assert (found["rows"], found["tokens"], found["layers"]) == (2, 16, 4)
+    lines = dict(line.split("\t") for line in call(*arguments, "--loop").stdout.splitlines())
+    assert float(lines["packed_vs_loop"]) < 1e-5
+    assert float(lines["loop_over_packed"]) > 0
+
+
+@pytest.mark.parametrize("option", ["--rows", "--tokens", "--repeats"])
+def test_the_bench_refuses_nothing_to_measure(option: str) -> None:
+    result = call("bench", "sweep", option, 0)
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
+def test_the_package_runs_as_a_module() -> None:
+    result = subprocess.run([sys.executable, "-m", "workbench", "settings"], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == RunConfig().model_dump(mode="json")

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import workbench.loop.asking
+import workbench.loop.context
+import workbench.loop.patching
+import workbench.loop.probing
+import workbench.teach.training
+from workbench import run as run_module
+from workbench.config import RunConfig, load_config
+from workbench.errors import WorkbenchError
+from workbench.loop.context import Context
+from workbench.run import STAGES, Stage, finished, peak_memory, run
+from workbench.store import StageStore
+
+NAMES = [stage.name for stage in STAGES]
+FIGURES = (
+    "bottleneck",
+    "stated_confidence",
+    "reliability",
+    "auroc2_by_layer",
+    "patching",
+    "following",
+    "layer_question",
+)
+WANTED = (
+    *(f"seconds.{name}" for name in ("total", *NAMES)),
+    "memory.peak_bytes",
+    "stated.share_ge_90.before",
+    "auroc2.text.before",
+    "auroc2.text.after",
+    "auroc2.text.shuffled",
+    "auroc2.expected.before",
+    "auroc2.expected.within.before",
+    "auroc2.expected.within.after",
+    "auroc2.probe",
+    "auroc2.probe.within",
+    "accuracy.before",
+    "accuracy.after",
+    "patching.rho",
+    "patching.rho.low",
+    "patching.rho.high",
+    "patching.following.half_layer",
+    "patching.following.slope.last_layer",
+    "patching.shift.random_position",
+    "patching.shift.last_layer",
+    "patching.packed_vs_loop",
+)
+
+
+def numbers(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary without what differs from run to run."""
+    return {key: value for key, value in summary.items() if not key.startswith(("seconds.", "memory."))}
+
+
+def changed(config: RunConfig, **overrides: Any) -> RunConfig:
+    """``config`` with dotted keys, written with two underscores, set anew."""
+    path = {key.replace("__", "."): value for key, value in overrides.items()}
+    whole = config.model_dump(mode="json")
+    for key, value in path.items():
+        *parents, last = key.split(".")
+        section = whole
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return RunConfig.model_validate(whole)
+
+
+@pytest.fixture
+def copied(finished_run: Any, tmp_path: Path) -> Any:
+    """The finished run in folders that may be written to."""
+    folder = shutil.copytree(finished_run.folder, tmp_path / "run")
+    figures = shutil.copytree(finished_run.figures, tmp_path / "figures")
+    return type(finished_run)(finished_run.inputs, folder, figures, finished_run.summary)
+
+
+@pytest.fixture
+def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the stages that are worked on, with nothing done in them."""
+    names: list[str] = []
+
+    def work(stage: Stage, context: Context, store: StageStore) -> None:
+        names.append(stage.name)
+        store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}})
+
+    monkeypatch.setattr(run_module, "_work", work)
+    return names
+
+
+def test_the_summary_has_every_key_that_is_asked_for(finished_run: Any) -> None:
+    summary = finished_run.summary
+    assert [key for key in WANTED if key not in summary] == []
+    discrimination = [key for key in summary if key.startswith("auroc2.") and not key.endswith((".low", ".high"))]
+    assert [key for key in discrimination if {f"{key}.low", f"{key}.high"} - summary.keys()] == []
+    assert json.loads((finished_run.folder / "summary.json").read_text()) == summary
+    assert summary["seconds.total"] == pytest.approx(sum(summary[f"seconds.{name}"] for name in NAMES))
+
+
+def test_what_was_planted_is_found(finished_run: Any) -> None:
+    """One word of the question decides which answers are right: half of them, in each domain alike."""
+    summary = finished_run.summary
+    assert summary["auroc2.probe"] > 0.9
+    assert summary["auroc2.probe.within"] > 0.9
+    assert summary["auroc2.probe.low"] > summary["auroc2.probe.shuffled_labels.high"]
+    assert summary["auroc2.probe.shuffled_labels.low"] <= summary["auroc2.probe.shuffled_labels"]
+    assert summary["accuracy.before"] == pytest.approx(0.5, abs=0.15)
+    assert 0.3 < summary["parse_rate.text.before"] < 1
+
+
+def test_what_must_not_move_does_not(finished_run: Any) -> None:
+    summary = finished_run.summary
+    assert summary["answers.unchanged"] == 1
+    assert summary["accuracy.after"] == summary["accuracy.before"]
+    assert summary["patching.shift.self"] < 1e-4
+    assert summary["patching.packed_vs_loop"] < 1e-4
+    assert summary["patching.items"] == 8
+
+
+def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:
+    for name in ("index", *FIGURES):
+        assert (finished_run.figures / f"{name}.html").stat().st_size > 1000
+    assert (finished_run.figures / "plotly.min.js").exists()
+    tables = {path.relative_to(finished_run.folder).as_posix() for path in finished_run.folder.rglob("*.parquet")}
+    assert {
+        "questions/questions.parquet",
+        "answer/answers.parquet",
+        "elicit/confidence.parquet",
+        "again/confidence.parquet",
+        "again_control/confidence.parquet",
+        "probe/layers.parquet",
+        "probe/probabilities.parquet",
+        "teach/log.parquet",
+        "patch/sweep.parquet",
+        "report/held_out.parquet",
+        "report/patching.parquet",
+    } <= tables
+    assert not [table for table in tables if "parts" in table]
+    assert (finished_run.folder / "teach" / "adapter" / "adapter_config.json").exists()
+    assert load_config(finished_run.folder / "config.json") == finished_run.inputs.config
+
+
+def test_markup_of_a_question_is_text_on_the_page(finished_run: Any) -> None:
+    pages = {path.name: path.read_text() for path in finished_run.figures.glob("*.html")}
+    assert not [name for name, page in pages.items() if "<script>alert" in page]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in pages["index.html"]
+
+
+def test_a_second_call_loads_no_model_and_works_on_nothing(
+    copied: Any, worked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(workbench.loop.context, "load_model", refuse)
+    assert run(copied.inputs.config, copied.folder, copied.figures) == copied.summary
+    assert worked == []
+
+
+class Interruption:
+    """Raises KeyboardInterrupt in place of one call of a function, and counts the calls that went through."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, module: Any, name: str, after: int) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        function: Callable[..., Any] = getattr(module, name)
+
+        def interrupted(*args: Any, **kwargs: Any) -> Any:
+            if len(self.calls) == after:
+                raise KeyboardInterrupt
+            self.calls.append(args)
+            return function(*args, **kwargs)
+
+        patch.setattr(module, name, interrupted)
+
+
+def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
+    finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the check that the same seed in another folder gives the same numbers."""
+    places = [
+        (workbench.loop.asking, "answer_batch", 1),
+        (workbench.loop.asking, "read_confidence", 2),
+        (workbench.loop.probing, "shuffled_control", 0),
+        (workbench.teach.training, "target_loss", 5),
+        (workbench.loop.patching, "packed_sweep", 3),
+    ]
+    config, folder, figures = finished_run.inputs.config, tmp_path / "run", tmp_path / "figures"
+    answered = 0
+    for module, name, after in places:
+        with monkeypatch.context() as patch:
+            interruption = Interruption(patch, module, name, after)
+            counted = interruption
+            if name == "read_confidence":
+                counted = Interruption(patch, workbench.loop.asking, "answer_batch", -1)
+            with pytest.raises(KeyboardInterrupt):
+                run(config, folder, figures)
+        assert len(interruption.calls) == after
+        if name in ("answer_batch", "read_confidence"):
+            answered += sum(len(call[1]) for call in counted.calls)
+        if name == "read_confidence":
+            assert answered == 132
+            assert len(list((folder / "elicit" / "parts").glob("*.parquet"))) == after
+        if name == "target_loss":
+            assert (folder / "teach" / "checkpoints" / "checkpoint-3").is_dir()
+        assert not (folder / "summary.json").exists()
+    assert numbers(run(config, folder, figures)) == numbers(finished_run.summary)
+
+
+BEHIND_PROBE = ["teach", "control", "again", "again_control", "probe_again", "patch", "report"]
+
+
+@pytest.mark.parametrize(
+    ("change", "redone"),
+    [
+        ({}, []),
+        ({"patch__items": 9}, ["patch", "report"]),
+        ({"teach__epochs": 2}, BEHIND_PROBE),
+        ({"probe__shuffles": 3}, ["probe", *BEHIND_PROBE]),
+        ({"elicit__answer_tokens": 7}, NAMES[1:]),
+        ({"model__tokens_per_batch": 2048}, NAMES[1:]),
+        ({"questions__limit": 100}, NAMES),
+        ({"seed": 1}, NAMES),
+    ],
+)
+def test_a_changed_setting_redoes_what_depends_on_it(
+    copied: Any, worked: list[str], change: dict[str, Any], redone: list[str]
+) -> None:
+    run(changed(copied.inputs.config, **change), copied.folder, copied.figures)
+    assert worked == redone
+
+
+def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> None:
+    summary = run(changed(copied.inputs.config, patch__items=10), copied.folder, copied.figures)
+    assert summary["patching.items"] == 10
+    kept = {key: value for key, value in numbers(copied.summary).items() if not key.startswith("patching.")}
+    assert {key: summary[key] for key in kept} == kept
+    assert summary["patching.rho.low"] <= summary["patching.rho.high"]
+
+
+def test_an_edited_question_file_makes_the_run_new(copied: Any, worked: list[str], tmp_path: Path) -> None:
+    questions = Path(shutil.copy(copied.inputs.questions, tmp_path / "edited.jsonl"))
+    config = changed(copied.inputs.config, questions__file=str(questions))
+    run(config, copied.folder, copied.figures)
+    run(config, copied.folder, copied.figures)
+    assert worked == NAMES
+    questions.write_text(questions.read_text().replace("Which", "Whose", 1))
+    run(config, copied.folder, copied.figures)
+    assert worked == NAMES * 2
+
+
+def test_other_model_files_or_another_template_make_the_run_new(
+    copied: Any, worked: list[str], tmp_path: Path
+) -> None:
+    model = shutil.copytree(copied.inputs.model, tmp_path / "model")
+    template = tmp_path / "template.jinja"
+    template.write_text("a")
+    config = changed(copied.inputs.config, model__name=str(model), model__chat_template=str(template))
+    run(config, copied.folder, copied.figures)
+    worked.clear()
+    run(config, copied.folder, copied.figures)
+    assert worked == []
+    template.write_text("b")
+    run(config, copied.folder, copied.figures)
+    assert worked == NAMES
+    settings = model / "generation_config.json"
+    settings.write_text(settings.read_text() + " ")
+    run(config, copied.folder, copied.figures)
+    assert worked == NAMES * 2
+
+
+def test_a_page_that_was_deleted_is_drawn_again(copied: Any, worked: list[str], tmp_path: Path) -> None:
+    run(copied.inputs.config, copied.folder, tmp_path / "elsewhere")
+    (copied.figures / "index.html").unlink()
+    run(copied.inputs.config, copied.folder, copied.figures)
+    assert worked == ["report", "report"]
+
+
+def test_a_finished_run_opens_with_the_keys_it_was_made_with(copied: Any) -> None:
+    context = finished(copied.inputs.config, copied.folder, copied.figures)
+    assert list(context.keys) == NAMES
+    assert len(context.stage("answer").table("answers")) == 132
+    shutil.rmtree(copied.folder / "patch")
+    with pytest.raises(WorkbenchError, match="has not finished its stage 'patch'"):
+        finished(copied.inputs.config, copied.folder, copied.figures)
+
+
+def test_a_stage_counts_the_seconds_of_its_interrupted_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter([10.0, 14.0])
+    monkeypatch.setattr(run_module.time, "monotonic", lambda: next(ticks))
+    store = StageStore(tmp_path / "stage", "key")
+    store.begin()
+    store.note_spent(3.0)
+    stage = Stage("stage", lambda context, store: {"found": 1}, (), ())
+    run_module._work(stage, None, store)  # type: ignore[arg-type]
+    assert store.facts()["seconds"] == 7.0
+    assert store.facts()["found"] == 1
+
+
+def test_a_missing_question_file_is_named(copied: Any, tmp_path: Path) -> None:
+    config = changed(copied.inputs.config, questions__file=str(tmp_path / "absent.jsonl"))
+    with pytest.raises(WorkbenchError, match=r"check its path.*absent\.jsonl"):
+        run(config, tmp_path / "run", tmp_path / "figures")
+
+
+def test_a_run_folder_that_is_a_file_is_named(loop_inputs: Any, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(WorkbenchError, match=r"Cannot write .*config\.json"):
+        run(loop_inputs.config, tmp_path / "run", tmp_path / "figures")
+
+
+def test_stages_need_only_what_stands_before_them() -> None:
+    for index, stage in enumerate(STAGES):
+        assert set(stage.needs) <= set(NAMES[:index])
+        assert set(stage.reads) <= set(RunConfig.model_fields)
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    now = psutil.Process().memory_info().rss
+    assert now * 0.9 < peak_memory() < 100 * now

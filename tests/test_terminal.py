@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from workbench import progress
+from workbench.terminal import bars, show_summary
+
+
+def terminal(width: int = 100) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_bars_show_what_is_tracked_with_time_left() -> None:
+    console = terminal()
+    with bars(console):
+        list(progress.track(range(3), "answering"))
+    last = [line for line in text(console).splitlines() if "answering" in line][-1]
+    assert "3/3" in last
+    assert "left 0:00:00" in last
+
+
+def test_an_unknown_total_and_an_interruption_leave_the_terminal_whole() -> None:
+    console = terminal()
+    try:
+        with bars(console), progress.task("downloading", None) as handle:
+            handle.advance(7)
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    assert "downloading" in text(console)
+    assert text(console).count("\x1b[?25l") == text(console).count("\x1b[?25h") == 1
+    assert list(progress.track([1], "afterwards")) == [1]
+
+
+def test_a_summary_is_a_table_with_units_and_intervals() -> None:
+    console = terminal()
+    show_summary(
+        console,
+        {
+            "auroc2.text.before": 0.5512,
+            "auroc2.text.before.low": 0.5,
+            "auroc2.text.before.high": 0.6,
+            "auroc2.text.after": None,
+            "seconds.total": 12.34,
+            "memory.peak_bytes": 2_500_000_000,
+            "model.name": "[red]a/model[/red]",
+        },
+    )
+    lines = [line.split() for line in text(console).splitlines()]
+    assert ["text", "·", "before", "0.551", "0.500", "to", "0.600"] in lines
+    assert ["text", "·", "after", "not", "defined"] in lines
+    assert ["total", "12.3", "s"] in lines
+    assert ["peak", "2.50", "GB"] in lines
+    assert ["name", "[red]a/model[/red]"] in lines
