@@ -255,9 +255,7 @@ def test_an_edited_question_file_makes_the_run_new(copied: Any, worked: list[str
     assert worked == NAMES * 2
 
 
-def test_other_model_files_or_another_template_make_the_run_new(
-    copied: Any, worked: list[str], tmp_path: Path
-) -> None:
+def test_other_model_files_or_another_template_make_the_run_new(copied: Any, worked: list[str], tmp_path: Path) -> None:
     model = shutil.copytree(copied.inputs.model, tmp_path / "model")
     template = tmp_path / "template.jinja"
     template.write_text("a")

@@ -67,7 +67,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_json_has_null_for_what_is_no_number(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    content = {"nan": float("nan"), "inf": np.float64("inf"), "deep": [(np.nan, 1)], "n": np.int64(3), "no": np.bool_(False)}
+    content = {
+        "nan": float("nan"),
+        "inf": np.float64("inf"),
+        "deep": [(np.nan, 1)],
+        "n": np.int64(3),
+        "no": np.bool_(False),
+    }
     write_json(path, content)
     assert json.loads(path.read_text()) == {"nan": None, "inf": None, "deep": [[None, 1]], "n": 3, "no": False}
     assert "NaN" not in path.read_text()

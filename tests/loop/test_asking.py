@@ -43,9 +43,7 @@ def test_the_chosen_questions_are_those_of_the_file_with_their_split(context: Co
 
 
 def test_a_limit_draws_evenly_and_keeps_each_questions_side(context: Context, tmp_path: Any) -> None:
-    config = context.config.model_copy(
-        update={"questions": context.config.questions.model_copy(update={"limit": 40})}
-    )
+    config = context.config.model_copy(update={"questions": context.config.questions.model_copy(update={"limit": 40})})
     small = Context(config, RunStore(tmp_path), tmp_path, {"questions": "key"})
     small.stage("questions").begin()
     facts = choose_questions(small, small.stage("questions"))

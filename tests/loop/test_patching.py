@@ -111,7 +111,7 @@ def test_a_row_of_the_table_is_one_hooked_forward(context: Context, sweep: pd.Da
     items, partner = items_of(context), derangement(8, 0)
     conversations = conversations_of(context)
     base, other = conversations[items[5]], conversations[items[partner[5]]]
-    with context.tuned("teach") as tuned, computing_in("float32", tuned.device):
+    with context.tuned("teach") as tuned, computing_in("float32", tuned):
 
         def read(donor: Any) -> float:
             reading = loop_sweep(tuned, [base.tokens], context.numbers.trie, [base.confidence], [2], donor[:, [2], 0])

@@ -51,9 +51,7 @@ def test_held_out_probabilities_are_the_saved_probes_at_the_chosen_site(
     assert len(layers) == 4 * 3
 
 
-def test_training_targets_are_out_of_fold(
-    context: Context, split: dict[str, np.ndarray], correct: np.ndarray
-) -> None:
+def test_training_targets_are_out_of_fold(context: Context, split: dict[str, np.ndarray], correct: np.ndarray) -> None:
     train = split["train"]
     states = context.stage("elicit").tensors("readings")["states"][train]
     found = context.stage("probe").table("probabilities").set_index("row")["probability"].loc[train].to_numpy()

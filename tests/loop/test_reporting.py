@@ -67,9 +67,12 @@ def test_the_bottleneck_shows_the_summarys_values(drawn: dict[str, Section], rea
 
 
 def test_stated_confidence_is_shown_in_percent(drawn: dict[str, Section], readouts: Readouts) -> None:
-    parsed = int((~np.isnan(readouts.stated["before"])).sum())
-    assert f"{parsed}" in str(drawn["stated_confidence"].figure.to_plotly_json())
-    assert np.nanmax(readouts.stated["before"]) <= 1
+    bars = [trace for trace in drawn["stated_confidence"].figure.data if trace.name and "before" in trace.name]
+    counts = {label: count for label, count in bars[0].customdata}
+    stated = 100 * readouts.stated["before"]
+    assert counts["0 to under 5"] == (stated < 5).sum()
+    assert counts["5 to under 10"] == ((stated >= 5) & (stated < 10)).sum()
+    assert sum(counts.values()) == (~np.isnan(stated)).sum()
 
 
 def test_layers_are_read_from_the_probe_tables(drawn: dict[str, Section], context: Context) -> None:

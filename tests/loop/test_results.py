@@ -79,9 +79,7 @@ def test_readouts_are_lined_up_by_question(context: Context, held_out: pd.DataFr
     assert set(readouts.probe) == {"before", "after"}
 
 
-def test_discrimination_in_the_summary_is_that_of_the_held_out_table(
-    finished_run: Any, held_out: pd.DataFrame
-) -> None:
+def test_discrimination_in_the_summary_is_that_of_the_held_out_table(finished_run: Any, held_out: pd.DataFrame) -> None:
     summary, correct, domain = finished_run.summary, held_out["correct"], held_out["domain"]
     columns = {
         **{f"text{{}}.{when}": f"stated_{when}" for when in WHEN},
@@ -121,7 +119,9 @@ def test_calibration_and_format_failures_are_those_of_the_metrics(finished_run: 
     summary = finished_run.summary
     for when in WHEN:
         stated = held_out[f"stated_{when}"]
-        metrics: dict[str, Any] = confidence_metrics(stated, held_out["correct"], held_out["domain"], seed=0, resamples=200)
+        metrics: dict[str, Any] = confidence_metrics(
+            stated, held_out["correct"], held_out["domain"], seed=0, resamples=200
+        )
         for name in ("ece", "smooth_ece", "brier"):
             assert summary[f"{name}.text.{when}"] == pytest.approx(metrics[name].value)
         assert summary[f"stated.tier.{when}"] == metrics["scale.tier"]
@@ -141,7 +141,9 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(context: Context, fi
     random = np.abs(moved.mean(axis=0) / (own.donor - own.base).mean()).mean()
     assert summary["patching.shift.random_position"] == pytest.approx(random)
     rho = layer_gradient(own, **drawn)
-    assert [summary[f"patching.rho{end}"] for end in ("", ".low", ".high")] == pytest.approx([rho.value, rho.low, rho.high])
+    assert [summary[f"patching.rho{end}"] for end in ("", ".low", ".high")] == pytest.approx(
+        [rho.value, rho.low, rho.high]
+    )
     probability = permutation_p(own.layers, shift.value, permutations=9999, seed=0)
     assert summary["patching.rho.permutation_p"] == pytest.approx(probability)
     donor, base = following(by_name["other"], **drawn)

@@ -18,7 +18,7 @@ WIDTH = 3
 
 def branches_at(starts: Sequence[int], layers: Sequence[int]) -> Branches:
     prompts = pad_prompts(ROWS, 0, torch.device("cpu"))
-    donors = torch.arange(2.0 * len(layers) * WIDTH).reshape(2, len(layers), WIDTH)
+    donors = torch.arange(2.0 * len(layers) * WIDTH).reshape(2, len(layers), 1, WIDTH)
     return layer_branches(prompts, TRIE, torch.tensor(starts), layers, donors)
 
 
@@ -33,10 +33,10 @@ def test_a_layout_by_hand() -> None:
     assert tail.twin[:, 1:].tolist() == [[2, 3, 4, 2, 3, 4]] * 2
     assert branches.read.tolist() == [[[3, 4], [6, 7], [9, 10]]] * 2
     assert [write.layer for write in branches.writes] == [1, 3]
-    assert [write.column.tolist() for write in branches.writes] == [[5, 6], [8, 9]]
+    assert [write.column.tolist() for write in branches.writes] == [[[5], [6]], [[8], [9]]]
     assert [write.value.tolist() for write in branches.writes] == [
-        [[0, 1, 2], [6, 7, 8]],
-        [[3, 4, 5], [9, 10, 11]],
+        [[[0, 1, 2]], [[6, 7, 8]]],
+        [[[3, 4, 5]], [[9, 10, 11]]],
     ]
 
 

@@ -23,10 +23,10 @@ PARTNER = np.array([2, 0, 3, 1])
 
 
 def recorded() -> Recorded:
-    """Base states are item + layer / 10 + place / 100, tuned states those plus 50 + item."""
+    """Base states are item + layer / 10 + place / 100, tuned states those plus 50 + item; place 0 is the random one."""
     item = torch.arange(ITEMS, dtype=torch.float32)[:, None, None, None]
     layer = torch.arange(LAYERS)[None, :, None, None] / 10
-    place = torch.arange(2)[None, None, :, None] / 100
+    place = torch.arange(3)[None, None, :, None] / 100
     base = (item + layer + place).expand(-1, -1, -1, WIDTH)
     return Recorded(base=base, tuned=base + 50 + item)
 
@@ -34,27 +34,27 @@ def recorded() -> Recorded:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("own", [56.0, 52.0]),
-        ("other", [52.0, 50.0]),
-        ("reverse", [3.0, 1.0]),
-        ("self", [3.0, 1.0]),
-        ("neutral", [1.0, 0.0]),
-        ("random_position", [56.01, 52.01]),
+        ("own", [56.01, 52.01]),
+        ("other", [52.01, 50.01]),
+        ("reverse", [3.01, 1.01]),
+        ("self", [3.01, 1.01]),
+        ("neutral", [1.01, 0.01]),
+        ("random_position", [56.0, 52.0]),
     ],
 )
 def test_whose_state_is_written(name: str, expected: list[float]) -> None:
     """Items 3 and 1, whose partners are 1 and 0; behind layer 0, then a tenth more per layer."""
     states = donor_states(NAMED[name], recorded(), np.array([3, 1]), PARTNER, seed=0)
-    assert states.shape == (2, LAYERS, WIDTH)
+    assert states.shape == (2, LAYERS, 1 if name == "random_position" else 2, WIDTH)
     for layer in range(LAYERS):
         for row, value in enumerate(expected):
-            torch.testing.assert_close(states[row, layer], torch.full((WIDTH,), value + layer / 10))
+            torch.testing.assert_close(states[row, layer, 0], torch.full((WIDTH,), value + layer / 10))
 
 
 def test_a_random_vector_is_as_long_as_the_own_donors_difference() -> None:
     states, items = recorded(), np.arange(ITEMS)
     random = donor_states(NAMED["random_vector"], states, items, PARTNER, seed=1)
-    away = random - states.base[:, :, 0]
+    away = (random - states.base[:, :, 1:])[:, :, 0]
     expected = (50 + torch.arange(ITEMS))[:, None].expand(-1, LAYERS) * WIDTH**0.5
     torch.testing.assert_close(away.norm(dim=-1), expected, rtol=1e-4, atol=1e-4)
     unit = (away / away.norm(dim=-1, keepdim=True)).flatten(0, 1)

@@ -15,7 +15,7 @@ from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
-from workbench.patch.sweep import loop_sweep, packed_sweep
+from workbench.patch.sweep import loop_sweep, packed_sweep, record_number
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -260,3 +260,17 @@ def test_a_recurrent_family_is_refused_by_name(make_tiny: MakeTiny) -> None:
     rows, numbers = rows_of(lm)
     with pytest.raises(WorkbenchError, match="falcon_h1: its layers carry a recurrent"):
         packed_sweep(lm, tokens_of(rows), numbers.trie, [row.confidence for row in rows], [0], random_states(1))
+
+
+def test_the_whole_number_patched_behind_the_last_layer_gives_the_donors_distribution(tiny_lm: LanguageModel) -> None:
+    """Donors from other questions; nothing is left to the question patched, and packed and loop agree at every layer."""
+    rows, numbers = rows_of(tiny_lm)
+    tokens, positions = tokens_of(rows), [row.confidence for row in rows]
+    donors = record_number(tiny_lm, tokens, numbers.trie, [[p] for p in positions]).flip(0)
+    assert donors.shape[2] == 1 + len(numbers.trie.scored_tokens) > 1
+    packed = packed_sweep(tiny_lm, tokens, numbers.trie, positions, LAYERS, donors)
+    looped = loop_sweep(tiny_lm, tokens, numbers.trie, positions, LAYERS, donors)
+    np.testing.assert_allclose(packed.patched, looped.patched, rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(packed.patched[:, -1], packed.base[::-1], rtol=1e-4, atol=1e-9)
+    first_token_only = packed_sweep(tiny_lm, tokens, numbers.trie, positions, LAYERS, donors[:, :, :1])
+    assert np.abs(first_token_only.patched[:, -1] / packed.base[::-1] - 1).max() > 1e-3

@@ -10,7 +10,7 @@ from peft import PeftModel
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.adapter import adapter_off, add_adapter, load_adapter, remove_adapter
+from workbench.teach.adapter import adapter_merged, adapter_off, add_adapter, load_adapter, remove_adapter
 
 MakeTiny = Callable[..., LanguageModel]
 IDS = torch.arange(5, 35).reshape(2, 15)
@@ -64,6 +64,22 @@ def test_switched_off_it_is_the_base_model(tiny_lm: LanguageModel) -> None:
     with pytest.raises(KeyError), adapter_off(tuned):
         raise KeyError
     assert torch.equal(logits(tuned), on)
+
+
+def test_merged_it_speaks_alike_and_leaves_no_trace(tiny_lm: LanguageModel) -> None:
+    base = logits(tiny_lm)
+    tuned = add_adapter(tiny_lm, SETTINGS)
+    randomise(tuned)
+    on = logits(tuned)
+    with adapter_merged(tuned):
+        torch.testing.assert_close(logits(tuned), on, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(logits(tiny_lm), on, rtol=1e-4, atol=1e-4)
+    assert torch.equal(logits(tuned), on)
+    with pytest.raises(KeyError), adapter_merged(tuned):
+        raise KeyError
+    assert torch.equal(logits(tuned), on)
+    with adapter_off(tuned):
+        assert torch.equal(logits(tuned), base)
 
 
 def test_saved_adapters_are_plain_peft(make_tiny: MakeTiny, tmp_path: Path) -> None:

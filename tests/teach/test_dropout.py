@@ -12,16 +12,13 @@ from workbench.teach.dropout import LEVELS, MaskPool, PooledDropout, use_pooled_
 
 MakeTiny = Callable[..., LanguageModel]
 N = 400_000
-
-
-def dropout_of(p: float) -> PooledDropout:
-    return PooledDropout(MaskPool(p))
+POOL = 1 << 12
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])
 def test_share_zeroed_and_mean_are_those_of_dropout(p: float) -> None:
     torch.manual_seed(11)
-    out = dropout_of(p)(torch.ones(N))
+    out = PooledDropout(MaskPool(p))(torch.ones(N))
     rounded = round(p * LEVELS) / LEVELS
     zeroed = float((out == 0).double().mean())
     deviation = (rounded * (1 - rounded) / N) ** 0.5
@@ -31,50 +28,66 @@ def test_share_zeroed_and_mean_are_those_of_dropout(p: float) -> None:
     assert abs(rounded - p) <= 0.5 / LEVELS
 
 
-def test_elements_of_a_call_fall_independently() -> None:
+def test_elements_fall_independently() -> None:
+    """Neighbours, and the same places of two calls, share zeros as often as chance has it."""
     torch.manual_seed(3)
-    zero = dropout_of(0.5)(torch.ones(N)) == 0
-    assert abs(float((zero[:-1] & zero[1:]).double().mean()) - 0.25) < 4 * (0.25 * 0.75 / N) ** 0.5
+    dropout = PooledDropout(MaskPool(0.5))
+    first, second = dropout(torch.ones(N)) == 0, dropout(torch.ones(N)) == 0
+    for a, b in ((first, second), (first[:-1], first[1:])):
+        assert abs(float((a & b).double().mean()) - 0.25) < 4 * (0.25 * 0.75 / N) ** 0.5
 
 
-def test_torchs_seed_decides_each_pool_and_every_call_takes_another_stretch() -> None:
+def test_torchs_state_when_a_pool_begins_decides_every_call_after() -> None:
     pool = MaskPool(0.3)
-    dropout, x = PooledDropout(pool), torch.randn(50, 40)
+    dropout = PooledDropout(pool)
+    x = torch.randn(10, 40)
     torch.manual_seed(5)
-    pool.renew(N)
-    first, second = dropout(x), dropout(x)
-    assert not torch.equal(first, second)
-    torch.manual_seed(5)
-    pool.renew(N)
-    assert torch.equal(dropout(x), first)
-    assert torch.equal(dropout(x), second)
-    pool.renew(N)
-    assert not torch.equal(dropout(x), first)
+    state = torch.get_rng_state()
+    pool.renew(POOL)
+    steps = [dropout(x) for _ in range(3)]
+    pool.renew(POOL)
+    later = dropout(x)
+    assert not any(torch.equal(a, b) for a, b in zip([*steps[1:], later], steps, strict=False))
+    fresh = MaskPool(0.3)
+    torch.set_rng_state(state)
+    fresh.renew(POOL)
+    assert all(torch.equal(PooledDropout(fresh)(x), step) for step in steps)
+    fresh.renew(POOL)
+    assert torch.equal(PooledDropout(fresh)(x), later)
 
 
-def test_a_pool_too_small_for_a_call_is_drawn_larger() -> None:
-    pool = MaskPool(0.3)
-    pool.renew(10)
-    assert float((PooledDropout(pool)(torch.ones(1000)) == 0).double().mean()) == pytest.approx(0.3, abs=0.06)
+def test_a_pool_that_was_not_begun_or_is_too_small_begins_by_itself() -> None:
+    pool = MaskPool(0.5)
+    torch.manual_seed(1)
+    first = pool.mask(torch.ones(100))
+    torch.manual_seed(1)
+    assert torch.equal(MaskPool(0.5).mask(torch.ones(100)), first)
+    pool.renew(50)
+    assert (pool.mask(torch.ones(300, 7)) == 0).double().mean() == pytest.approx(0.5, abs=4 * 0.5 / 2100**0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_values_and_gradients_are_kept_and_scaled(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     x = torch.randn(7, 5, 3, dtype=dtype).transpose(0, 2).requires_grad_()
-    out = dropout_of(0.25)(x)
+    pool = MaskPool(0.25)
+    pool.renew(POOL)
+    out = PooledDropout(pool)(x)
     out.sum().backward()
     assert out.dtype == dtype
     assert out.shape == (3, 5, 7)
     kept = out != 0
+    assert 0 < int(kept.sum()) < out.numel()
     torch.testing.assert_close(out[kept], x[kept] * (4 / 3))
     torch.testing.assert_close(x.grad, kept.to(dtype) * torch.tensor(4 / 3, dtype=dtype))
 
 
 def test_nothing_happens_outside_training_or_at_rate_zero() -> None:
     x = torch.randn(1000)
-    assert dropout_of(0.5).eval()(x) is x
-    assert dropout_of(0.0)(x) is x
+    before = torch.get_rng_state()
+    assert PooledDropout(MaskPool(0.5)).eval()(x) is x
+    assert PooledDropout(MaskPool(0.0))(x) is x
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_dropout_of_every_adapted_module_is_exchanged_and_no_other(make_tiny: MakeTiny) -> None:
@@ -83,14 +96,22 @@ def test_the_dropout_of_every_adapted_module_is_exchanged_and_no_other(make_tiny
     model = get_peft_model(lm.base(), config)
     before = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
     adapted = [name for name in before if "lora_dropout" in name]
-    use_pooled_dropout(model, 0.2)
+    pool = use_pooled_dropout(model, 0.2)
     after = {name: module for name, module in model.named_modules() if isinstance(module, PooledDropout)}
     assert sorted(after) == sorted(adapted)
     assert len(adapted) == 8
-    assert {module._pool.threshold for module in after.values()} == {round(0.2 * LEVELS)}
+    assert pool.threshold == round(0.2 * LEVELS)
     left = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
     assert left == [name for name in before if name not in adapted]
     assert left
+    model.train()
+    torch.manual_seed(2)
+    pool.renew(POOL)
+    x = torch.randn(3, 32)
+    torch.manual_seed(2)
+    twin = MaskPool(0.2)
+    twin.renew(POOL)
+    assert torch.equal(after[adapted[0]](x), PooledDropout(twin)(x))
 
 
 def test_without_dropout_there_is_nothing_to_exchange(make_tiny: MakeTiny) -> None:

@@ -1,7 +1,8 @@
 """The stage that patches: tuned states into the base model at the confidence position, with every control.
 
-Patching computes in float32, whatever the other stages use: its packed result is compared with the loop of hooked
-forwards, and a readout that moves with the kernel would hide a difference between them.
+Sweeps compute in the run's precision; the condition "self" patches each state into itself and so measures the noise that
+precision brings. The comparison of packed sweep and loop of hooked forwards is always done in float32, because a readout
+that moves with the kernel would hide a difference between them.
 """
 
 from __future__ import annotations
@@ -29,11 +30,10 @@ from workbench.patch.conditions import (
     donor_readouts,
     donor_states,
 )
-from workbench.patch.sweep import loop_sweep, packed_sweep
+from workbench.patch.sweep import loop_sweep, packed_sweep, record_number
 from workbench.store import ROW, Part, StageStore, run_parts
 from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
-from workbench.trace.record import record_states
 
 
 def patch(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -45,10 +45,12 @@ def patch(context: Context, stage: StageStore) -> dict[str, Any]:
     conversations = [everyone[row] for row in items]
     layers = _layers(config.patch.layers, context.lm.n_layers)
     positions = _positions(context, conversations, config.seed)
-    with context.tuned("teach") as tuned, computing_in("float32", tuned):
-        sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
-        table = sweeps.table(items)
-        largest, spread = sweeps.compare_with_loop(config.patch.loop_items)
+    with context.tuned("teach") as tuned:
+        with computing_in(config.model.precision, tuned):
+            sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
+            table = sweeps.table(items)
+        with computing_in("float32", tuned):
+            largest, spread = sweeps.compare_with_loop(config.patch.loop_items)
     stage.save_table("sweep", table)
     return {"packed_vs_loop": largest, "loop_readout_spread": spread, "items": len(items)}
 
@@ -74,10 +76,10 @@ def _layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
 
 
 def _positions(context: Context, conversations: list[Conversation], seed: int) -> NDArray[np.int64]:
-    """[items, 2] token indices: the confidence position, and a random one in the question or the answer."""
+    """[items, 2] token indices: a random one in the question or the answer, and the confidence position."""
     rng = np.random.default_rng(seed)
     system = len(context.lm.tokenizer(context.fmt.system, add_special_tokens=False)["input_ids"])
-    return np.array([[c.confidence, rng.integers(min(system, c.answer_end), c.answer_end + 1)] for c in conversations])
+    return np.array([[rng.integers(min(system, c.answer_end), c.answer_end + 1), c.confidence] for c in conversations])
 
 
 class _Sweeps:
@@ -104,10 +106,12 @@ class _Sweeps:
     def _record(self) -> torch.Tensor:
         lengths = [len(tokens) for tokens in self.tokens]
         out: torch.Tensor | None = None
-        for batch in plan_batches(lengths, self.context.config.model.tokens_per_batch):
-            states = record_states(self.tuned, [self.tokens[i] for i in batch], self.positions[batch].tolist()).cpu()
+        for batch in plan_batches(lengths, self.context.config.model.tokens_per_batch, len(self.trie.scored_tokens)):
+            states = record_number(
+                self.tuned, [self.tokens[i] for i in batch], self.trie, self.positions[batch].tolist()
+            )
             out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
-            out[torch.as_tensor(batch)] = states
+            out[torch.as_tensor(batch)] = states.float().cpu()
         assert out is not None
         return out
 
@@ -122,7 +126,7 @@ class _Sweeps:
         """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
         layers = self.swept_layers(condition)
         donors = donor_states(condition, self.states, batch, self.partner, self.context.config.seed)[:, layers]
-        at = self.positions[batch, 1 if condition.random_position else 0]
+        at = self.positions[batch, 0 if condition.random_position else 1]
         arguments = (self.tuned, [self.tokens[i] for i in batch], self.trie, at.tolist(), layers, donors)
         if condition.into_tuned:
             reading = method(*arguments)
@@ -146,7 +150,7 @@ class _Sweeps:
 
     def _condition(self, condition: Condition, rows: NDArray[np.int64]) -> pd.DataFrame:
         layers = self.swept_layers(condition)
-        copied = max(len(t) - int(p[1]) for t, p in zip(self.tokens, self.positions, strict=True))
+        copied = max(len(t) - int(p[0]) for t, p in zip(self.tokens, self.positions, strict=True))
         branch = (copied if condition.random_position else 1) + len(self.trie.scored_tokens)
         lengths = [len(tokens) for tokens in self.tokens]
         budget = self.context.config.model.tokens_per_batch

@@ -74,7 +74,10 @@ def sections(context: Context, readouts: Readouts, patching: PatchingResult, sum
         f"{summary['questions.test']} held-out questions, {summary['model.name']}, matrix products in "
         f"{summary['model.precision']}"
     )
-    patched = f"{summary['patching.items']} held-out questions, {summary['model.name']}, float32"
+    patched = (
+        f"{summary['patching.items']} held-out questions, {summary['model.name']}, matrix products in "
+        f"{summary['model.precision']}"
+    )
     return [
         _bottleneck(summary, caption),
         _histogram(readouts, caption),

@@ -177,7 +177,7 @@ def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
     rows = r.questions["row"]
     before = context.stage("answer").table("answers").set_index("row").loc[rows]
     off = context.stage("again").table("answers").set_index("row").loc[rows]
-    on = context.stage("again").table("answers_adapter_on").set_index("row").loc[rows]
+    on = context.stage("again").table("answers_adapter_on").set_index("row")
 
     def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
         return bootstrap(np.mean, table["correct"].to_numpy(dtype=float), **drawn).to_dict(key)
@@ -187,7 +187,8 @@ def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
         **accuracy(off, "accuracy.after"),
         **accuracy(on, "accuracy.adapter_on_while_answering"),
         "answers.unchanged": float((before["answer"] == off["answer"]).mean()),
-        "answers.unchanged_adapter_on": float((before["answer"] == on["answer"]).mean()),
+        "answers.unchanged_adapter_on": float((before["answer"].loc[on.index] == on["answer"]).mean()),
+        "answers.adapter_on_rows": len(on),
     }
 
 

@@ -11,10 +11,12 @@ from workbench.elicit.conversation import POSITIONS
 from workbench.loop.asking import answers, conversations_of, load_questions, read
 from workbench.loop.context import Context
 from workbench.store import ROW, StageStore
-from workbench.teach.adapter import adapter_off, remove_adapter
+from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
 from workbench.teach.examples import build_examples
 from workbench.teach.targets import scale_targets, shuffled_targets
 from workbench.teach.training import train_adapter
+
+ADAPTER_ON_ROWS = 64
 
 
 def teach(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -52,18 +54,19 @@ def again(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence and states of the tuned model for the same answers, and its answers to held-out questions.
 
     The confidence-only form switches the adapter on for the confidence turn alone. The answers are generated anew with the
-    adapter loaded and off, and, to see what it would do to them, with the adapter on.
+    adapter loaded and off, and, to see what it would do to them, for some questions with the adapter on.
     """
     questions, graded = load_questions(context)
     conversations = conversations_of(context)
     test = np.flatnonzero(questions["split"] == "test")
     with context.tuned("teach") as tuned:
-        facts = read(
-            context, tuned, stage, conversations, np.arange(len(conversations)), POSITIONS, "reading tuned confidence"
-        )
+        everyone = np.arange(len(conversations))
+        spread = test[np.linspace(0, len(test) - 1, min(ADAPTER_ON_ROWS, len(test))).astype(np.int64)]
+        with adapter_merged(tuned):
+            facts = read(context, tuned, stage, conversations, everyone, POSITIONS, "reading tuned confidence")
+            on = answers(context, tuned, stage, graded, spread, "answering with the adapter on")
         with adapter_off(tuned):
             off = answers(context, tuned, stage, graded, test, "answering with the adapter off")
-        on = answers(context, tuned, stage, graded, test, "answering with the adapter on")
     stage.save_table("answers", off)
     stage.save_table("answers_adapter_on", on)
     return facts
@@ -73,5 +76,5 @@ def again_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence of the control adapter on the held-out questions."""
     questions, _ = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
-    with context.tuned("control") as tuned:
+    with context.tuned("control") as tuned, adapter_merged(tuned):
         return read(context, tuned, stage, conversations_of(context), test, (), "reading control confidence")

@@ -52,7 +52,7 @@ def weights_in_bfloat16(lm: LanguageModel) -> Iterator[None]:
     for module in lm.base().modules():
         if not isinstance(module, torch.nn.Linear):
             continue
-        weight = module.weight
+        weight: torch.nn.Parameter = module.weight
         if id(weight) not in shared and not weight.requires_grad and weight.dtype == torch.float32:
             shared.add(id(weight))
             kept.append((weight, weight.data))

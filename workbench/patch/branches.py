@@ -2,7 +2,7 @@
 
 A patch behind layer l at token s changes only tokens from s on, and those only above layer l. So the branch of layer l
 is a copy of the prompt's tokens s.. and of the readout's trie nodes, born behind layer l from its unpatched twin, with the
-donor's state written over its first token. It sees the prompt before s and itself. All branches and the unpatched readout
+donor's state written over its first token (and over the nodes, where the whole number is patched). It sees the prompt before s and itself. All branches and the unpatched readout
 come out of one forward.
 
 Rows may start at different tokens; the branch then has the longest row's number of columns, and a shorter row's surplus
@@ -47,8 +47,11 @@ def layer_branches(
     Args:
         starts: [rows] prompt column of the patched token.
         layers: ascending.
-        donors: [rows, len(layers), width] states to write behind each of ``layers``.
+        donors: [rows, len(layers), 1 or 1 + nodes, width] states to write behind each of ``layers``, at the start token
+            and, if given, at the trie's packed nodes.
     """
+    if donors.dim() != 4 or donors.shape[2] not in (1, 1 + len(trie.scored_tokens)):
+        raise WorkbenchError("Donors must be [rows, layers, 1 or 1 + trie nodes, width].")
     if list(layers) != sorted(set(layers)):
         raise WorkbenchError("The layers of a sweep must ascend without repetition.")
     if bool((starts >= prompts.columns).any()) or not bool(prompts.valid.gather(1, starts[:, None]).all()):
@@ -66,9 +69,11 @@ def layer_branches(
         birth=(FROM_START,) * plain.size + tuple(layer for layer in layers for _ in range(size)),
         twin=torch.cat([plain.twin, *([block.twin] * len(layers))], dim=1),
     )
-    offset = starts - int(starts.min())
-    writes = tuple(Write(layer, columns[i] + offset, donors[:, i]) for i, layer in enumerate(layers))
     nodes = torch.arange(plain.size + 1, device=starts.device)
+    offset = (starts - int(starts.min()))[:, None]
+    if donors.shape[2] > 1:
+        offset = torch.cat([offset, (copied + nodes[:-1]).expand(prompts.rows, -1)], dim=1)
+    writes = tuple(Write(layer, columns[i] + offset, donors[:, i]) for i, layer in enumerate(layers))
     own = prompts.columns - 1 + nodes
     read = torch.cat([own[None], columns[:, None] + copied - 1 + nodes])
     return Branches(tail, read.expand(prompts.rows, -1, -1), writes)

@@ -1,9 +1,11 @@
 """The effect and its controls, as one table of sweeps.
 
-Every condition patches the same questions at one token and reads the expected confidence. They differ in which run is
+Every condition patches the same questions at one site and reads the expected confidence. They differ in which run is
 patched, where, and whose state is written:
 
-- own: the tuned model's state of the same question into the base model, at the confidence position (the effect)
+The patched site is the confidence position and, where a number takes several tokens, the tokens that continue it.
+
+- own: the tuned model's state of the same question into the base model (the effect)
 - other: the tuned model's state of another question (gives *following*)
 - neutral: the base model's state of another question (a donor whose readout is unchanged in level)
 - random_vector: the base state plus a random direction as long as the own donor's difference
@@ -55,21 +57,24 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Recorded:
-    """States of all items: [items, layers, 2, width], position 0 the confidence position, 1 the random one."""
+    """States of all items: [items, layers, 2 + nodes, width].
+
+    Place 0 is the random position, 1 the confidence position, the others the number's further tokens (trie nodes).
+    """
 
     base: Tensor
     tuned: Tensor
 
     def __post_init__(self) -> None:
-        if self.base.shape != self.tuned.shape or self.base.dim() != 4 or self.base.shape[2] != 2:
-            raise WorkbenchError("Base and tuned states must share one [items, layers, 2, width] shape.")
+        if self.base.shape != self.tuned.shape or self.base.dim() != 4 or self.base.shape[2] < 2:
+            raise WorkbenchError("Base and tuned states must share one [items, layers, 2 + nodes, width] shape.")
 
 
 def donor_states(
     condition: Condition, states: Recorded, items: NDArray[np.int64], partner: NDArray[np.int64], seed: int
 ) -> Tensor:
-    """States [items, layers, width] the condition writes for ``items``; ``partner`` [all items] names other questions."""
-    at = 1 if condition.random_position else 0
+    """States [items, layers, 1 or 1 + nodes, width] the condition writes; ``partner`` [all items] names other questions."""
+    at = slice(0, 1) if condition.random_position else slice(1, None)
     rows, others = torch.as_tensor(items), torch.as_tensor(partner[items])
     if condition.donor == "tuned_own":
         return states.tuned[rows, :, at]

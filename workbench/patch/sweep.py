@@ -1,7 +1,9 @@
 """Layer sweeps of activation patching on the confidence readout.
 
 For every layer the residual stream behind it, at one token, is replaced by a donor's state, and the exact confidence
-distribution is read. ``packed_sweep`` does all layers in one forward; ``loop_sweep`` runs one hooked forward per layer and
+distribution is read. Where a number takes several tokens, only the first is chosen at the confidence position; donors may
+therefore bring the states of the number's further tokens too (the trie's nodes), so that the patched site is all of the
+places the number is read from, and a patch behind the last layer gives exactly the donor's distribution. ``packed_sweep`` does all layers in one forward; ``loop_sweep`` runs one hooked forward per layer and
 is the reference the packed result is tested against. Both return the same numbers to rounding.
 
 A sweep says what a state *can* do where it is put. It does not say that the state is where the model reads the
@@ -53,11 +55,12 @@ def packed_sweep(
     Args:
         prompts: token ids up to the confidence position.
         positions: token index patched in each prompt, 0 at its first token.
-        donors: [rows, len(layers), width].
+        donors: [rows, len(layers), width], or [rows, len(layers), 1 + nodes, width] to patch the whole number
+            (see :func:`record_number`).
     """
     batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
     starts = batch.column_of(torch.as_tensor(list(positions)))
-    branches = layer_branches(batch, trie, starts, layers, donors.to(lm.device))
+    branches = layer_branches(batch, trie, starts, layers, _with_sites(donors).to(lm.device))
     read = branches.read
     result = forward(lm, batch, branches.tail, read.flatten(1), writes=branches.writes)
     final = result.final.reshape(batch.rows, read.shape[1], read.shape[2], -1)
@@ -79,14 +82,33 @@ def loop_sweep(
     tail = trie_tail(batch, trie)
     read = torch.arange(batch.columns - 1, batch.columns + tail.size, device=lm.device).expand(batch.rows, -1)
     base = forward(lm, batch, tail, read).final
+    donors = _with_sites(donors).to(lm.device)
+    columns = starts[:, None] if donors.shape[2] == 1 else torch.cat([starts[:, None], read[:, 1:]], dim=1)
     patched = [
-        forward(lm, batch, tail, read, writes=[Write(layer, starts, donors[:, i].to(lm.device))]).final
+        forward(lm, batch, tail, read, writes=[Write(layer, columns, donors[:, i])]).final
         for i, layer in enumerate(layers)
     ]
     return SweepReading(
         base=_distributions(lm, trie, base),
         patched=np.stack([_distributions(lm, trie, final) for final in patched], axis=1),
     )
+
+
+def record_number(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: NumberTrie, positions: Sequence[Sequence[int]]
+) -> Tensor:
+    """States at each prompt's ``positions``, then at the trie's packed nodes: [rows, layers, positions + nodes, width]."""
+    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
+    tail = trie_tail(batch, trie)
+    nodes = torch.arange(batch.columns, batch.columns + tail.size, device=lm.device).expand(batch.rows, -1)
+    columns = torch.cat([batch.column_of(torch.as_tensor([list(row) for row in positions])), nodes], dim=1)
+    recorded = forward(lm, batch, tail, columns[:, :1], record=columns).recorded
+    assert recorded is not None
+    return recorded
+
+
+def _with_sites(donors: Tensor) -> Tensor:
+    return donors[:, :, None] if donors.dim() == 3 else donors
 
 
 def _distributions(lm: LanguageModel, trie: NumberTrie, final: Tensor) -> NDArray[np.float64]:

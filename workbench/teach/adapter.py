@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from workbench.config import LoraSettings
@@ -50,6 +51,27 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
     """The base model again, with the adapter's modules taken out."""
     return lm.with_model(lm.model.unload()) if isinstance(lm.model, PeftModel) else lm
+
+
+@contextmanager
+def adapter_merged(lm: LanguageModel) -> Iterator[None]:
+    """The tuned behaviour inside the block at the base model's cost: the adapter's products are added to the weights.
+
+    The original matrices are put back as they were, not by subtraction, so nothing drifts.
+    """
+    layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A]
+    kept = []
+    for layer in layers:
+        weight = layer.get_base_layer().weight
+        kept.append((weight, weight.data))
+        delta = sum(layer.get_delta_weight(name) for name in layer.active_adapters)
+        weight.data = weight.data + delta
+    try:
+        with adapter_off(lm):
+            yield
+    finally:
+        for weight, original in kept:
+            weight.data = original
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from workbench.trace.masks import model_mask, visibility
 
 @dataclass(frozen=True)
 class Write:
-    """Replace the residual stream behind ``layer`` at global ``column`` [rows] by ``value`` [rows, width]."""
+    """Replace the residual stream behind ``layer`` at global columns [rows] or [rows, n] by ``value`` [..., width]."""
 
     layer: int
     column: Tensor
@@ -67,7 +67,7 @@ def forward(
 
     Args:
         read: [rows, reads] global columns whose final state is wanted.
-        record: [rows, n] global prompt columns to record behind every layer.
+        record: [rows, n] global columns, there from the first layer on, to record behind every layer.
         writes: applied in order behind their layer, after late-born columns of that layer are appended.
         cache: an empty key-value cache to fill; only for tails that exist from the start.
     """
@@ -89,7 +89,8 @@ def forward(
             elif mine:
                 hidden = hidden.clone()
             for write in mine:
-                hidden[torch.arange(prompts.rows, device=hidden.device), write.column] = write.value.to(hidden)
+                rows = torch.arange(prompts.rows, device=hidden.device).reshape(-1, *[1] * (write.column.dim() - 1))
+                hidden[rows, write.column] = write.value.to(hidden)
             return hidden
 
         return transform
@@ -126,9 +127,10 @@ def _check(lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[Wri
     for write in writes:
         if not 0 <= write.layer < lm.n_layers:
             raise WorkbenchError(f"Layer {write.layer} does not exist; the model has layers 0 to {lm.n_layers - 1}.")
-        if tuple(write.value.shape) != (prompts.rows, lm.width):
+        expected = (*write.column.shape, lm.width)
+        if tuple(write.value.shape) != expected or write.column.shape[0] != prompts.rows:
             raise WorkbenchError(
-                f"A state to write must be [rows, width] = {(prompts.rows, lm.width)}, got {tuple(write.value.shape)}; "
+                f"A state to write must be [rows, ..., width] = {expected}, got {tuple(write.value.shape)}; "
                 "donor and base must come from models of the same width."
             )
         if not bool(torch.isfinite(write.value).all()):

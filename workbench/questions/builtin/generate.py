@@ -125,11 +125,11 @@ def animals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
 
 
 def people(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Nationalities of people of history, no nation more than a quarter of the set."""
+    """Nationalities of people of history, at most 30 a nation."""
     used: dict[str, int] = {}
     for name, nation in rng.sample(rows, len(rows)):
         used[nation] = used.get(nation, 0) + 1
-        if used[nation] <= 60:
+        if used[nation] <= 30:
             yield Row(f"What was the nationality of {name}?", [nation, *NATION_NAMES[nation]])
 
 
