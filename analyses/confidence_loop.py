@@ -4,88 +4,143 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
 # ---
 
 # %% [markdown]
-# # Does the model know when it is wrong, and can it be taught to say so?
+# # Does the model know when it is wrong?
 #
-# One loop on one model: ask questions, read the confidence it states and the distribution behind it, probe its hidden states,
-# patch, teach, and look again. As a script this writes `figures/<run>/index.html`; as a notebook every figure also shows
-# below its cell. A finished run is read back, so running this twice costs nothing.
+# A language model asked for its confidence tends to state a number near 100 for nearly everything. This analysis asks whether
+# its hidden states know better, where that knowledge sits, whether it causes the stated number, and whether the model can be
+# taught to say it. It is the loop of `workbench run`, through the library.
+#
+# Run as a script it writes its figures to `figures/<run>/`; opened as a notebook it draws them below the cells. Stopped and
+# started again, it goes on where it was. What it looks at comes from the environment:
+#
+# | variable | meaning | default |
+# |---|---|---|
+# | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
+# | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
+# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
+# | `WORKBENCH_RUN` | name of the run | `default` |
 
 # %%
+from __future__ import annotations
+
+import builtins
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from workbench.config import load_config
+import plotly.graph_objects as go
+from rich.console import Console
+
+from workbench import load_config, run_loop
 from workbench.loop.reporting import sections
-from workbench.loop.results import collect, patching_result
-from workbench.run import finished, run
+from workbench.loop.results import collect, patching_result, summarise
+from workbench.report.readable import readable
+from workbench.run import finished
+from workbench.terminal import bars
 
-# %% [markdown]
-# Settings come from the environment so that the same file serves any model: `WORKBENCH_MODEL` ("default", a Hugging Face id, a
-# folder or a GGUF file), `WORKBENCH_QUESTIONS` (a file; default: the built-in set), `WORKBENCH_LIMIT`, `WORKBENCH_CONFIG`
-# (a YAML or JSON file with any other setting) and `WORKBENCH_RUN` (a name).
+
+def show(figure: go.Figure) -> None:
+    """Draw ``figure`` below the cell of a notebook; in a script it does nothing, the page has it."""
+    if hasattr(builtins, "get_ipython"):
+        figure.show()
+
 
 # %%
-wanted = {
+given = {
     "model.name": os.environ.get("WORKBENCH_MODEL"),
     "questions.file": os.environ.get("WORKBENCH_QUESTIONS"),
-    "questions.limit": int(os.environ["WORKBENCH_LIMIT"]) if "WORKBENCH_LIMIT" in os.environ else None,
+    "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
 }
-file = os.environ.get("WORKBENCH_CONFIG")
-config = load_config(Path(file) if file else None, {key: value for key, value in wanted.items() if value is not None})
+config = load_config(None, {key: value for key, value in given.items() if value})
 name = os.environ.get("WORKBENCH_RUN", "default")
-folder, figures = Path("runs") / name, Path("figures") / name
+root = Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()
+folder, page = root / "runs" / name, root / "figures" / name
 
 # %% [markdown]
-# The loop itself: a minute or ten, depending on model and questions. It resumes where it was stopped.
+# ## The loop
+#
+# Greedy answers, graded; confidence as text and as the exact distribution over 0-100; the residual stream of every layer at
+# three positions; a linear probe at each; an adapter taught on the probe's cross-fitted output, and one taught on shuffled
+# targets; the same readouts again; and the tuned model's states put into the base model layer by layer, with controls.
+# Half of the questions or more are held out, and every number below is measured on those.
 
 # %%
-summary = run(config, folder, figures)
-context = finished(config, folder, figures)
-readouts = collect(context)
-patching = patching_result(context.stage("patch").table("sweep"), resamples=config.resamples, seed=config.seed)
-drawn = {section.name: section for section in sections(context, readouts, patching, summary)}
+with bars(Console(stderr=True)):
+    run_loop(config, folder, page)
 
-
-def show(figure: str) -> Any:
-    """Display a figure under a notebook kernel; as a script the pages are already written."""
-    if "ipykernel" in sys.modules:
-        drawn[figure].figure.show()
-
+# %%
+run = finished(config, folder, page)
+readouts = collect(run)
+patching = patching_result(run.stage("patch").table("sweep"), resamples=config.resamples, seed=config.seed)
+summary = summarise(run, readouts, patching)
+figures = {section.name: section.figure for section in sections(run, readouts, patching, summary)}
 
 # %% [markdown]
-# ## What is said, and what is known
-# Text, the softmax behind it, and a probe on the hidden states, on held-out questions. Before teaching the text is nearly blind.
+# ## What it says, and what it knows
+#
+# AUROC2 is the probability that a right answer got more confidence than a wrong one. If the text stands far left of the probe
+# before teaching, the model knows and does not say: the text bottleneck. The panel within domain leaves out what knowing the
+# domain's difficulty alone would give.
 
 # %%
-show("bottleneck")
-show("stated_confidence")
-show("reliability")
+show(figures["bottleneck"])
+
+# %%
+show(figures["stated_confidence"])
+
+# %%
+show(figures["reliability"])
 
 # %% [markdown]
-# ## Where it is known
-# A probe per layer and position, cross-fitted and scored on held-out questions, beside its shuffled-label control.
+# ## Where it knows
+#
+# One probe a layer and position, scored on held-out questions. Probes on shuffled labels show what nothing to learn reaches.
 
 # %%
-show("auroc2_by_layer")
+show(figures["auroc2_by_layer"])
 
 # %% [markdown]
 # ## Does it cause what is said?
-# The tuned model's states, put into the base model at the number. Look at the controls first, then at *following*: only that
-# tells whether the state carries its own question's confidence.
+#
+# The tuned model's state replaces the base model's behind one layer, at the token before the number. A rising curve alone
+# localises little: a patch of the last layer trivially moves everything, and a donor from another question moves the mean just
+# as far. So look at *following*: with donors from other questions, a donor slope of 1 and a base slope of 0 say that the
+# state carries that very item's confidence.
 
 # %%
-show("patching")
-show("following")
-show("layer_question")
+show(figures["patching"])
+
+# %%
+show(figures["following"])
+
+# %%
+show(figures["layer_question"])
 
 # %% [markdown]
-# ## In numbers
+# ## In short
+#
+# All numbers are in `runs/<run>/summary.json`, the tables behind them beside it.
 
 # %%
-for key in ("auroc2.text.before", "auroc2.text.after", "auroc2.text.shuffled", "auroc2.probe", "patching.rho"):
-    print(f"{key:24} {summary[key]:.3f}  [{summary[key + '.low']:.3f}, {summary[key + '.high']:.3f}]")  # noqa: T201
+lines = []
+for key in (
+    "accuracy.before",
+    "accuracy.after",
+    "auroc2.text.before",
+    "auroc2.expected.before",
+    "auroc2.probe",
+    "auroc2.text.after",
+    "auroc2.text.shuffled",
+    "patching.rho",
+    "patching.following.half_layer",
+):
+    interval = [readable(key, summary[f"{key}.{end}"]) for end in ("low", "high") if f"{key}.{end}" in summary]
+    lines.append(f"{key:32}{readable(key, summary[key]):>12}  {' to '.join(interval)}".rstrip())
+sys.stdout.write("\n".join([*lines, f"figures: {page / 'index.html'}"]) + "\n")

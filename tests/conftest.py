@@ -21,7 +21,7 @@ from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import FORMATS
-from workbench.models import LanguageModel, architecture_of, load_model
+from workbench.models import LanguageModel, architecture_of, computing_in, load_model
 from workbench.questions import Question, write_questions
 
 VOCABULARY = 384
@@ -253,22 +253,26 @@ def planted_questions(lm: LanguageModel) -> list[Question]:
     """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones nothing it could reply.
 
     So grading is real, half of the answers are right, and one word of the question decides which: a probe must find it.
-    Every eleventh question carries markup.
+    Accepted are the replies under the settings of :func:`loop_inputs` and under the defaults. Every eleventh question
+    carries markup.
     """
     keys = [(i, domain, side) for i in range(33) for domain in ("planets", "rivers") for side in ("upper", "lower")]
     texts = [f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}" for i, d, s in keys]
     prompts = [answer_tokens(lm.tokenizer, FORMATS["percent"], text) for text in texts]
-    replies = answer_batch(lm, prompts, ANSWER_TOKENS)
+    defaults = RunConfig()
+    with computing_in(defaults.model.precision, lm):
+        usual = answer_batch(lm, prompts, defaults.elicit.answer_tokens)
+    replies = zip(answer_batch(lm, prompts, ANSWER_TOKENS), usual, strict=True)
     return [
         Question(
             id=f"{domain}-{side}-{i}",
             text=text,
-            answers=(reply if side == "upper" else "zzqx",),
+            answers=tuple(dict.fromkeys(accepted)) if side == "upper" else ("zzqx",),
             domain=domain,
             source="made for this test",
             licence="none",
         )
-        for (i, domain, side), text, reply in zip(keys, texts, replies, strict=True)
+        for (i, domain, side), text, accepted in zip(keys, texts, replies, strict=True)
     ]
 
 

@@ -74,11 +74,15 @@ def test_reporters_nest_and_go_away() -> None:
 
 
 def test_a_bar_ends_when_its_work_fails() -> None:
-    recorder = Recorder()
-    with progress.reporting(recorder):
-        with pytest.raises(KeyboardInterrupt), progress.task("bytes", 10) as handle:
+    def fail() -> None:
+        with progress.task("bytes", 10) as handle:
             handle.advance(4)
             raise KeyboardInterrupt
+
+    recorder = Recorder()
+    with progress.reporting(recorder):
+        with pytest.raises(KeyboardInterrupt):
+            fail()
         with pytest.raises(RuntimeError), progress.reporting(Recorder()):
             raise RuntimeError
         list(progress.track([0], "afterwards"))

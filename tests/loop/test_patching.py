@@ -72,7 +72,7 @@ def test_random_positions_lie_between_the_system_turn_and_the_answers_end(contex
 
 
 def test_base_and_donor_readouts_are_those_of_the_other_stages(context: Context, sweep: pd.DataFrame) -> None:
-    """Patching computes in float32 like this run's readings, so its unpatched readouts must be the same numbers."""
+    """All stages of this run compute in float32, so its unpatched readouts must be the same numbers."""
     items = items_of(context)
     before = context.stage("elicit").table("confidence")["expected"].loc[items].to_numpy()
     after = context.stage("again").table("confidence")["expected"].loc[items].to_numpy()

@@ -68,7 +68,7 @@ def test_the_bottleneck_shows_the_summarys_values(drawn: dict[str, Section], rea
 
 def test_stated_confidence_is_shown_in_percent(drawn: dict[str, Section], readouts: Readouts) -> None:
     bars = [trace for trace in drawn["stated_confidence"].figure.data if trace.name and "before" in trace.name]
-    counts = {label: count for label, count in bars[0].customdata}
+    counts = dict(bars[0].customdata)
     stated = 100 * readouts.stated["before"]
     assert counts["0 to under 5"] == (stated < 5).sum()
     assert counts["5 to under 10"] == ((stated >= 5) & (stated < 10)).sum()
