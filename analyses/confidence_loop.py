@@ -25,6 +25,7 @@
 # | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
 # | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
 # | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
+# | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
 # | `WORKBENCH_RUN` | name of the run | `default` |
 
 # %%
@@ -33,6 +34,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -45,10 +47,14 @@ from workbench.report.readable import readable
 from workbench.run import finished
 from workbench.terminal import bars
 
+NOTEBOOK = hasattr(builtins, "get_ipython")
+# Bars that move in a notebook need ipywidgets; without it they are printed when a stage is over.
+CONSOLE = Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
+
 
 def show(figure: go.Figure) -> None:
     """Draw ``figure`` below the cell of a notebook; in a script it does nothing, the page has it."""
-    if hasattr(builtins, "get_ipython"):
+    if NOTEBOOK:
         figure.show()
 
 
@@ -58,7 +64,8 @@ given = {
     "questions.file": os.environ.get("WORKBENCH_QUESTIONS"),
     "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
 }
-config = load_config(None, {key: value for key, value in given.items() if value})
+settings = os.environ.get("WORKBENCH_CONFIG")
+config = load_config(Path(settings) if settings else None, {key: value for key, value in given.items() if value})
 name = os.environ.get("WORKBENCH_RUN", "default")
 root = Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()
 folder, page = root / "runs" / name, root / "figures" / name
@@ -69,10 +76,10 @@ folder, page = root / "runs" / name, root / "figures" / name
 # Greedy answers, graded; confidence as text and as the exact distribution over 0-100; the residual stream of every layer at
 # three positions; a linear probe at each; an adapter taught on the probe's cross-fitted output, and one taught on shuffled
 # targets; the same readouts again; and the tuned model's states put into the base model layer by layer, with controls.
-# Half of the questions or more are held out, and every number below is measured on those.
+# Every number below is measured on questions that neither a probe nor an adapter was fitted on.
 
 # %%
-with bars(Console(stderr=True)):
+with bars(CONSOLE):
     run_loop(config, folder, page)
 
 # %%

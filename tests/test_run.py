@@ -122,6 +122,9 @@ def test_what_must_not_move_does_not(finished_run: Any) -> None:
     assert summary["patching.shift.self"] < 1e-4
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.items"] == 8
+    assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
+    assert summary["patching.following.slope.last_layer"] == pytest.approx(1, abs=1e-3)
+    assert summary["patching.following.base_slope.last_layer"] == pytest.approx(0, abs=1e-3)
 
 
 def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:

@@ -36,7 +36,7 @@ class QuestionSettings(Settings):
     """Which questions, and how they are split."""
 
     file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
-    limit: int | None = Field(440, ge=1, description="questions drawn evenly over domains; none for all")
+    limit: int | None = Field(520, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.6, gt=0, lt=1)
 
 
@@ -83,7 +83,7 @@ class TeachSettings(Settings):
 class PatchSettings(Settings):
     """Activation patching of the tuned model's states into the base model."""
 
-    items: int = Field(20, ge=8, description="held-out questions patched")
+    items: int = Field(16, ge=8, description="held-out questions patched")
     layers: tuple[int, ...] | None = Field(None, description="none for all")
     control_layers: int = Field(6, ge=2, description="layers of the random-position control, evenly spread")
     loop_items: int = Field(1, ge=1, description="questions on which the packed sweep is compared with the loop")

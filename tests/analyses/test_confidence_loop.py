@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,43 +11,52 @@ import jupytext
 import pytest
 from nbclient import NotebookClient
 
-from workbench.config import dump_config
-
 SCRIPT = Path(__file__).parents[2] / "analyses" / "confidence_loop.py"
 
 
 @pytest.fixture
 def place(finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a finished run on the tiny model and the settings that read it back."""
+    """A working folder with a finished run on the tiny model, and the environment that asks for that very run."""
     shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny")
     shutil.copytree(finished_run.figures, tmp_path / "figures" / "tiny")
-    settings = tmp_path / "settings.json"
-    settings.write_text(dump_config(finished_run.inputs.config))
-    monkeypatch.setenv("WORKBENCH_CONFIG", str(settings))
-    monkeypatch.setenv("WORKBENCH_RUN", "tiny")
-    for name in ("WORKBENCH_MODEL", "WORKBENCH_QUESTIONS", "WORKBENCH_LIMIT"):
-        monkeypatch.delenv(name, raising=False)
+    whole = finished_run.inputs.config.model_dump(mode="json")
+    given = {
+        "MODEL": whole["model"].pop("name"),
+        "QUESTIONS": whole["questions"].pop("file"),
+        "LIMIT": whole["questions"].pop("limit"),
+        "CONFIG": tmp_path / "settings.json",
+        "RUN": "tiny",
+    }
+    (tmp_path / "settings.json").write_text(json.dumps(whole))
+    for name, value in given.items():
+        monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
     return tmp_path
 
 
-def test_as_a_script_it_writes_the_page_and_prints_the_results(place: Path) -> None:
+def test_as_a_script_it_writes_the_page_and_prints_the_results(place: Path, finished_run: Any) -> None:
     index = place / "figures" / "tiny" / "index.html"
     index.unlink()
+    answered = (place / "runs" / "tiny" / "answer" / "done.json").read_bytes()
     done = subprocess.run([sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "auroc2.text.before" in done.stdout
-    assert "patching.rho" in done.stdout
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    summary = finished_run.summary
+    low, value, high = (summary[f"auroc2.probe{end}"] for end in (".low", "", ".high"))
+    assert lines["auroc2.probe"] == f"{value:.3f}  {low:.3f} to {high:.3f}"
+    assert lines["patching.following.half_layer"] == str(summary["patching.following.half_layer"])
+    assert Path(lines["figures:"]) == index
     assert index.exists()
+    assert (place / "runs" / "tiny" / "answer" / "done.json").read_bytes() == answered
 
 
 def test_as_a_notebook_every_cell_runs_and_shows_its_figures(place: Path) -> None:
+    finished = {path: path.read_bytes() for path in place.rglob("done.json")}
     notebook = jupytext.read(SCRIPT)
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
-    shown = [
-        output
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if output.output_type == "display_data"
-    ]
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [output for output in outputs if output.output_type == "display_data"]
     assert len(shown) == 7
+    assert all("application/vnd.plotly.v1+json" in output.data for output in shown)
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "auroc2.text.after" in printed
+    assert {path: path.read_bytes() for path in finished} == finished

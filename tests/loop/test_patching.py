@@ -12,11 +12,9 @@ from workbench.errors import WorkbenchError
 from workbench.loop.asking import conversations_of, load_questions
 from workbench.loop.context import Context
 from workbench.loop.patching import _layers, _positions, choose_items, patch
-from workbench.models import computing_in
 from workbench.patch.conditions import CONDITIONS, derangement
-from workbench.patch.sweep import loop_sweep
+from workbench.patch.sweep import loop_sweep, record_number
 from workbench.teach.adapter import adapter_off
-from workbench.trace.record import record_states
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +62,11 @@ def test_random_positions_lie_between_the_system_turn_and_the_answers_end(contex
     conversations = conversations_of(context)
     positions = np.concatenate([_positions(context, conversations, seed) for seed in range(5)])
     ends = np.array([c.answer_end for c in conversations] * 5)
-    assert positions[:, 0].tolist() == [c.confidence for c in conversations] * 5
-    assert (positions[:, 1] <= ends).all()
+    assert positions[:, 1].tolist() == [c.confidence for c in conversations] * 5
+    assert (positions[:, 0] <= ends).all()
     # Behind "<|im_start|>system\\n" and the instruction, which byte-level pieces make no shorter than its length in words.
-    assert positions[:, 1].min() >= len(context.fmt.system.split())
-    assert len(np.unique(positions[:, 1])) > 40
+    assert positions[:, 0].min() >= len(context.fmt.system.split())
+    assert len(np.unique(positions[:, 0])) > 40
 
 
 def test_base_and_donor_readouts_are_those_of_the_other_stages(context: Context, sweep: pd.DataFrame) -> None:
@@ -105,25 +103,32 @@ def test_the_models_own_state_changes_nothing(sweep: pd.DataFrame) -> None:
     assert own["patched"].to_numpy() == pytest.approx(own["base"].to_numpy(), abs=1e-6)
 
 
+@pytest.mark.parametrize("condition", ["own", "other", "reverse"])
+def test_behind_the_last_layer_the_donor_speaks(sweep: pd.DataFrame, condition: str) -> None:
+    last = sweep[(sweep["condition"] == condition) & (sweep["layer"] == 3)]
+    assert last["patched"].to_numpy() == pytest.approx(last["donor"].to_numpy(), abs=1e-6)
+
+
 @pytest.mark.parametrize("condition", ["other", "reverse"])
 def test_a_row_of_the_table_is_one_hooked_forward(context: Context, sweep: pd.DataFrame, condition: str) -> None:
     """Written out anew: record the donor's state, put it in behind layer 2 of item 5, read the expected confidence."""
     items, partner = items_of(context), derangement(8, 0)
     conversations = conversations_of(context)
     base, other = conversations[items[5]], conversations[items[partner[5]]]
-    with context.tuned("teach") as tuned, computing_in("float32", tuned):
+    trie = context.numbers.trie
+    with context.tuned("teach") as tuned:
 
         def read(donor: Any) -> float:
-            reading = loop_sweep(tuned, [base.tokens], context.numbers.trie, [base.confidence], [2], donor[:, [2], 0])
+            reading = loop_sweep(tuned, [base.tokens], trie, [base.confidence], [2], donor[:, [2]])
             return float(expected_confidence(reading.patched, range(101), 100)[0, 0])
 
         if condition == "other":
-            donor = record_states(tuned, [other.tokens], [[other.confidence]])
+            donor = record_number(tuned, [other.tokens], trie, [[other.confidence]])
             with adapter_off(tuned):
                 value = read(donor)
         else:
             with adapter_off(tuned):
-                donor = record_states(tuned, [base.tokens], [[base.confidence]])
+                donor = record_number(tuned, [base.tokens], trie, [[base.confidence]])
             value = read(donor)
     part = sweep[(sweep["condition"] == condition) & (sweep["item"] == 5) & (sweep["layer"] == 2)]
     assert part["patched"].item() == pytest.approx(value, abs=1e-6)

@@ -107,11 +107,15 @@ def test_gains_compare_questions_parsed_both_times(finished_run: Any, held_out: 
 def test_accuracy_and_unchanged_answers_are_counted(context: Context, finished_run: Any) -> None:
     test = context.stage("questions").table("questions").query("split == 'test'")["row"]
     before = context.stage("answer").table("answers").set_index("row").loc[test]
-    on = context.stage("again").table("answers_adapter_on").set_index("row").loc[test]
+    on = context.stage("again").table("answers_adapter_on").set_index("row")
+    unchanged = before["answer"].loc[on.index] == on["answer"]
+    off = context.stage("again").table("answers")
     summary = finished_run.summary
+    assert summary["answers.repeated"] == len(off)
     assert summary["accuracy.before"] == summary["accuracy.after"] == pytest.approx(before["correct"].mean())
     assert summary["accuracy.adapter_on_while_answering"] == pytest.approx(on["correct"].mean())
-    assert summary["answers.unchanged_adapter_on"] == pytest.approx((before["answer"] == on["answer"]).mean())
+    assert summary["answers.unchanged_adapter_on"] == pytest.approx(unchanged.mean())
+    assert summary["answers.adapter_on_rows"] == len(on)
     assert summary["answers.unchanged_adapter_on"] < 1
 
 

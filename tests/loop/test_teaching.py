@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from workbench.elicit.readout import read_confidence
 from workbench.loop.asking import conversations_of
 from workbench.loop.context import Context
+from workbench.loop.teaching import ADAPTER_ON_ROWS
 
 
 def test_targets_are_the_probabilities_on_the_scale_and_the_control_permutes_them(context: Context) -> None:
@@ -59,9 +60,11 @@ def test_the_adapter_moves_confidence_and_answers_only_when_it_is_on(context: Co
     assert (before - after).abs().max() > 0.01
     off, on = column("again", "answers", "answer"), column("again", "answers_adapter_on", "answer")
     test = context.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
-    assert off.index.tolist() == on.index.tolist() == test
-    assert off.equals(column("answer", "answers", "answer").loc[test])
-    assert not on.equals(off)
+    assert len(off.index.intersection(test)) > 30
+    assert off.equals(column("answer", "answers", "answer").loc[off.index])
+    assert len(on) == min(ADAPTER_ON_ROWS, len(test))
+    assert (on.index[0], on.index[-1]) == (test[0], test[-1])
+    assert not on.equals(off.loc[on.index])
 
 
 def test_the_control_is_read_on_held_out_questions_alone(context: Context) -> None:

@@ -26,10 +26,16 @@ def test_weights_cast_once_give_what_autocast_gives_to_the_bit(tiny_lm: Language
 def test_weights_come_back_as_they_were_also_after_an_error(tiny_lm: LanguageModel) -> None:
     before = {name: value.clone() for name, value in tiny_lm.base().state_dict().items()}
     held = tiny_lm.layers()[0].get_submodule("mlp.down_proj")
-    with pytest.raises(RuntimeError, match="stop"), weights_in_bfloat16(tiny_lm):
-        assert held.weight.dtype == torch.bfloat16
-        assert tiny_lm.embedding().weight.dtype == torch.float32
-        raise RuntimeError("stop")
+    seen: list[torch.dtype] = []
+
+    def fail_inside() -> None:
+        with weights_in_bfloat16(tiny_lm):
+            seen.extend([held.weight.dtype, tiny_lm.embedding().weight.dtype])
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail_inside()
+    assert seen == [torch.bfloat16, torch.float32]
     after = tiny_lm.base().state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 

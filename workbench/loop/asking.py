@@ -96,8 +96,9 @@ def answers(
     questions: Sequence[Question],
     rows: NDArray[np.int64],
     description: str,
+    most_batches: int | None = None,
 ) -> pd.DataFrame:
-    """Answers to ``questions[rows]``: a table of row, answer, correct."""
+    """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct."""
     config = context.config
     prompts = {int(row): answer_tokens(lm.tokenizer, context.fmt, questions[row].text) for row in rows}
     limit = config.elicit.answer_tokens
@@ -109,7 +110,7 @@ def answers(
         correct = [grade(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
         return Part(pd.DataFrame({ROW: chosen, "answer": replies, "correct": correct}), {})
 
-    batches = plan_batches(lengths, config.model.tokens_per_batch, limit)
+    batches = plan_batches(lengths, config.model.tokens_per_batch, limit)[:most_batches]
     with computing_in(config.model.precision, lm):
         return run_parts(stage, batches, compute, description).table
 

@@ -176,7 +176,10 @@ def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
     drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
     rows = r.questions["row"]
     before = context.stage("answer").table("answers").set_index("row").loc[rows]
-    off = context.stage("again").table("answers").set_index("row").loc[rows]
+    off = context.stage("again").table("answers").set_index("row")
+    base = context.stage("answer").table("answers").set_index("row")
+    after = before.copy()
+    after.update(off)
     on = context.stage("again").table("answers_adapter_on").set_index("row")
 
     def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
@@ -184,9 +187,10 @@ def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
 
     return {
         **accuracy(before, "accuracy.before"),
-        **accuracy(off, "accuracy.after"),
+        **accuracy(after, "accuracy.after"),
         **accuracy(on, "accuracy.adapter_on_while_answering"),
-        "answers.unchanged": float((before["answer"] == off["answer"]).mean()),
+        "answers.unchanged": float((base["answer"].loc[off.index] == off["answer"]).mean()),
+        "answers.repeated": len(off),
         "answers.unchanged_adapter_on": float((before["answer"].loc[on.index] == on["answer"]).mean()),
         "answers.adapter_on_rows": len(on),
     }

@@ -17,6 +17,7 @@ from workbench.teach.targets import scale_targets, shuffled_targets
 from workbench.teach.training import train_adapter
 
 ADAPTER_ON_ROWS = 64
+REPEATED_BATCHES = 2
 
 
 def teach(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -53,8 +54,9 @@ def _train(context: Context, stage: StageStore, *, shuffled: bool) -> dict[str, 
 def again(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence and states of the tuned model for the same answers, and its answers to held-out questions.
 
-    The confidence-only form switches the adapter on for the confidence turn alone. The answers are generated anew with the
-    adapter loaded and off, and, to see what it would do to them, for some questions with the adapter on.
+    The confidence-only form switches the adapter on for the confidence turn alone. That this leaves the answers as they were
+    is shown by generating the first batches anew with the adapter loaded and off (the same batches, because in bfloat16 the
+    kernels' rounding depends on a batch's shape). Some are also generated with it on, to see what it would do to them.
     """
     questions, graded = load_questions(context)
     conversations = conversations_of(context)
@@ -66,7 +68,9 @@ def again(context: Context, stage: StageStore) -> dict[str, Any]:
             facts = read(context, tuned, stage, conversations, everyone, POSITIONS, "reading tuned confidence")
             on = answers(context, tuned, stage, graded, spread, "answering with the adapter on")
         with adapter_off(tuned):
-            off = answers(context, tuned, stage, graded, test, "answering with the adapter off")
+            off = answers(
+                context, tuned, stage, graded, everyone, "answering with the adapter off", most_batches=REPEATED_BATCHES
+            )
     stage.save_table("answers", off)
     stage.save_table("answers_adapter_on", on)
     return facts

@@ -48,15 +48,15 @@ def weights_in_bfloat16(lm: LanguageModel) -> Iterator[None]:
     products are the same to the bit. Matrices shared with the token embedding, and trainable ones, stay as they are.
     """
     shared = {id(lm.embedding().weight)}
-    kept: list[tuple[torch.nn.Parameter, torch.Tensor]] = []
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
     for module in lm.base().modules():
         if not isinstance(module, torch.nn.Linear):
             continue
-        weight: torch.nn.Parameter = module.weight
+        weight = module.weight
         if id(weight) not in shared and not weight.requires_grad and weight.dtype == torch.float32:
             shared.add(id(weight))
             kept.append((weight, weight.data))
-            weight.data = weight.data.to(torch.bfloat16)
+            weight.data = kept[-1][1].to(torch.bfloat16)
     try:
         yield
     finally:

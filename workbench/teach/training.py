@@ -7,6 +7,7 @@ random state it had, and gives the result of an uninterrupted run on the same ma
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,8 +17,9 @@ import torch
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import get_last_checkpoint
 
 from workbench import progress
@@ -57,8 +59,34 @@ def target_loss(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> T
     return functional.cross_entropy(*flat, ignore_index=IGNORED, reduction="sum") / items
 
 
+class LengthGroups(Sampler[int]):
+    """Rows in random order with similar lengths together; the order depends on seed and epoch alone.
+
+    The Trainer's own sampler draws from the global random state, which a run resumed within an epoch does not have.
+    """
+
+    def __init__(self, lengths: Sequence[int], group: int, seed: int) -> None:
+        self.lengths, self.group, self.seed = list(lengths), group, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        return iter(get_length_grouped_indices(self.lengths, self.group, generator=generator))
+
+
 class TargetTrainer(Trainer):
-    """A Trainer whose loss needs logits at the target columns alone."""
+    """A Trainer whose loss needs logits at the target columns alone and whose batches a resumed run repeats."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroups:
+        group = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroups([len(e.prompt) + len(e.target) for e in self.train_dataset.examples], group, self.args.seed)
 
     def compute_loss(
         self,
@@ -68,6 +96,7 @@ class TargetTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         labels = inputs.pop("labels")
+        inputs.pop("shift_labels", None)
         columns = inputs["input_ids"].shape[1]
         kept = torch.arange(columns - labels.shape[1], columns, device=labels.device)
         outputs = model(**inputs, logits_to_keep=kept, use_cache=False)
@@ -131,10 +160,11 @@ def train_adapter(
         model=tuned.model,
         args=_arguments(settings, checkpoints, lm.device, precision, seed),
         train_dataset=ExampleSet(examples),
-        data_collator=lambda rows: collate([row["example"] for row in rows], lm.tokenizer.pad_token_id),
+        data_collator=lambda rows: _batch([row["example"] for row in rows], lm.tokenizer.pad_token_id),
         callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],
     )
     _drop_printers(trainer)
+    _drop_unfinished(checkpoints)
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     # Autocast decides the dtype of the adapter's products; PEFT's own cast to float32 in front of it is a wasted copy.
     lower = resolve_precision(precision, lm.device) == "bfloat16"
@@ -151,6 +181,19 @@ def train_adapter(
     return tuned, log
 
 
+def _batch(examples: Sequence[Example], pad_token: int) -> dict[str, Tensor]:
+    """``collate``, telling the Trainer that labels are aligned with the columns that predict them when it counts them."""
+    batch = collate(examples, pad_token)
+    return {**batch, "shift_labels": batch["labels"]}
+
+
+def _drop_unfinished(checkpoints: Path) -> None:
+    """Remove checkpoints that a killed process did not finish; the Trainer writes its state last."""
+    for folder in checkpoints.glob("checkpoint-*"):
+        if not (folder / "trainer_state.json").exists():
+            shutil.rmtree(folder)
+
+
 def _arguments(
     settings: TeachSettings, folder: Path, device: torch.device, precision: Precision, seed: int
 ) -> TrainingArguments:
@@ -161,7 +204,6 @@ def _arguments(
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
-        train_sampling_strategy="group_by_length",
         bf16=resolve_precision(precision, device) == "bfloat16",
         use_cpu=device.type == "cpu",
         seed=seed,
