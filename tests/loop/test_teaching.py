@@ -58,13 +58,14 @@ def test_the_adapter_moves_confidence_and_answers_only_when_it_is_on(context: Co
 
     before, after = column("elicit", "confidence", "expected"), column("again", "confidence", "expected")
     assert (before - after).abs().max() > 0.01
-    off, on = column("again", "answers", "answer"), column("again", "answers_adapter_on", "answer")
     test = context.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
+    off, on = column("again", "answers", "answer"), column("again", "answers_adapter_on", "answer")
     assert len(off.index.intersection(test)) > 30
-    assert off.equals(column("answer", "answers", "answer").loc[off.index])
+    base = column("answer", "answers", "answer")
+    assert off.equals(base.loc[off.index])
     assert len(on) == min(ADAPTER_ON_ROWS, len(test))
     assert (on.index[0], on.index[-1]) == (test[0], test[-1])
-    assert not on.equals(off.loc[on.index])
+    assert not on.equals(base.loc[on.index])
 
 
 def test_the_control_is_read_on_held_out_questions_alone(context: Context) -> None:

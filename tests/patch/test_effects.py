@@ -143,3 +143,21 @@ def test_a_sweep_checks_its_shapes() -> None:
     for layers, base, donor in ((LAYERS[:2], two, two), (LAYERS, two[:1], two), (LAYERS, two, two[:1])):
         with pytest.raises(WorkbenchError, match="per item and layer"):
             Sweep(layers, base, donor, table)
+
+
+def test_own_and_shuffled_donors_of_equal_shift_are_told_apart_by_following() -> None:
+    """Behind layer 0 the patch brings each donor's own readout, behind layer 1 only the donors' mean level."""
+    rng = np.random.default_rng(4)
+    base, donor = rng.uniform(0, 0.3, size=80), rng.uniform(0.5, 1, size=80)
+    patched = np.stack([donor, np.full(80, donor.mean())], axis=1)
+    sweep = Sweep(np.array([0, 1]), base, donor, patched)
+    assert mean_shift(sweep, resamples=10, seed=0).value == pytest.approx([1, 1])
+    donor_slope, base_slope = following(sweep, resamples=10, seed=0)
+    assert donor_slope.value == pytest.approx([1, 0], abs=1e-9)
+    assert base_slope.value == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_a_flat_curve_has_neither_rho_nor_probability() -> None:
+    flat = np.full(5, 0.3)
+    assert np.isnan(spearman_rows(np.arange(5), flat[None])).all()
+    assert np.isnan(permutation_p(np.arange(5), flat, permutations=99, seed=0))
