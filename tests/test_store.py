@@ -125,11 +125,28 @@ def test_a_folder_nobody_began_is_emptied(tmp_path: Path) -> None:
     assert [path.name for path in store.folder.iterdir()] == ["begun.json"]
 
 
-def test_finishing_removes_the_parts(stage: StageStore) -> None:
+def test_finishing_removes_what_resuming_needed_and_nothing_else(stage: StageStore) -> None:
     run_parts(stage, [[0], [1]], square, "squaring")
-    assert (stage.folder / "parts").exists()
+    (stage.folder / "checkpoints" / "checkpoint-3").mkdir(parents=True)
+    stage.save_table("kept", pd.DataFrame({"row": [1]}))
     stage.finish({})
-    assert not (stage.folder / "parts").exists()
+    assert {path.name for path in stage.folder.iterdir()} == {"begun.json", "done.json", "spent.json", "kept.parquet"}
+
+
+def test_a_process_killed_while_finishing_loses_nothing(stage: StageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either the stage counts as done, or its parts are still there."""
+    run_parts(stage, [[0], [1]], square, "squaring")
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("write_json", "shutil.rmtree"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"workbench.store.{place}", kill)
+            with pytest.raises(KeyboardInterrupt):
+                stage.finish({})
+        assert stage.done or len(list((stage.folder / "parts").glob("*.parquet"))) == 2
+    assert stage.done
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "3", '"key"'])

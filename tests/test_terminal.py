@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 from rich.console import Console
 
@@ -37,6 +38,16 @@ def test_an_unknown_total_and_an_interruption_leave_the_terminal_whole() -> None
     assert "downloading" in text(console)
     assert text(console).count("\x1b[?25l") == text(console).count("\x1b[?25h") == 1
     assert list(progress.track([1], "afterwards")) == [1]
+
+
+def test_notices_about_future_versions_are_hidden_and_warnings_are_not() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with bars(terminal()):
+            warnings.warn("renamed in version 6", FutureWarning, stacklevel=1)
+            warnings.warn("the disk is nearly full", UserWarning, stacklevel=1)
+        warnings.warn("afterwards", FutureWarning, stacklevel=1)
+    assert [str(warning.message) for warning in shown] == ["the disk is nearly full", "afterwards"]
 
 
 def test_a_summary_is_a_table_with_units_and_intervals() -> None:

@@ -2,7 +2,8 @@
 
 Every file is written under a temporary name and renamed, so a reader never sees half a file. A stage's folder carries a
 key: the fingerprint of its configuration, of the stages it builds on, and of the code. A finished stage with the same key
-is skipped, one with another key is redone from nothing, an unfinished one goes on behind its last finished part.
+is skipped, one with another key is redone from nothing, an unfinished one goes on behind its last finished part. Only the
+Trainer's checkpoints, which an unfinished stage resumes from, hold pickled states; they go when it finishes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from workbench import progress
 from workbench.errors import WorkbenchError
 
 ROW = "row"
+FOR_RESUMING = ("parts", "checkpoints")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -97,9 +99,10 @@ class StageStore:
         write_json(self.folder / "begun.json", {"key": self.key})
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Mark the stage as finished, with facts such as its seconds."""
-        shutil.rmtree(self.folder / "parts", ignore_errors=True)
+        """Mark the stage as finished, with facts such as its seconds; what it kept for resuming is removed."""
         write_json(self.folder / "done.json", {"key": self.key, **facts})
+        for name in FOR_RESUMING:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def facts(self) -> dict[str, Any]:
         """What :meth:`finish` was given."""

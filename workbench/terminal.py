@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -39,7 +40,10 @@ class _Bars:
 
 @contextmanager
 def bars(console: Console) -> Iterator[None]:
-    """Show the progress of everything inside the block, with elapsed time and time left."""
+    """Show the progress of everything inside the block, with elapsed time and time left.
+
+    Libraries' notices to their developers about future versions are kept off the screen.
+    """
     columns = (
         TextColumn("{task.description:<32}"),
         BarColumn(),
@@ -48,7 +52,8 @@ def bars(console: Console) -> Iterator[None]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress, reporting(_Bars(progress)):
+    with warnings.catch_warnings(), Progress(*columns, console=console) as progress, reporting(_Bars(progress)):
+        warnings.simplefilter("ignore", FutureWarning)
         yield
 
 
