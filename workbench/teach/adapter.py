@@ -61,12 +61,11 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     """
     layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A]
     kept = []
-    for layer in layers:
-        weight = layer.get_base_layer().weight
-        kept.append((weight, weight.data))
-        delta = sum(layer.get_delta_weight(name) for name in layer.active_adapters)
-        weight.data = weight.data + delta
     try:
+        for layer in layers:
+            weight = layer.get_base_layer().weight
+            kept.append((weight, weight.data))
+            weight.data = weight.data + sum(layer.get_delta_weight(name) for name in layer.active_adapters)
         with adapter_off(lm):
             yield
     finally:
