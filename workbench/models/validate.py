@@ -2,8 +2,9 @@
 
 On one short prompt: as many layers as the configuration counts; every layer's output is [batch, time, width] or a
 tuple that starts with it; a hook on each layer fires exactly once a forward; the row's paths inside a layer exist;
-replacing every layer's output by a copy leaves the logits as they were; and the row's readout (final norm, head,
-scaling) of the last layer's output is the model's own logits.
+replacing every layer's output by a copy leaves the logits as they were; the row's readout (final norm, head, scaling) of the
+last layer's output is the model's own logits; and the components inside a layer add up to what it returns
+(:mod:`workbench.models.validate_components`).
 
 A row that passes points at the residual stream. The checks say nothing about packing, which the trace room tests.
 """
@@ -19,6 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of, with_hidden
 from workbench.models.unembed import unembed
+from workbench.models.validate_components import check_components
 
 PROMPT = "The capital of France is Paris."
 MEND = "correct its row in workbench/models/architectures.py"
@@ -42,13 +44,14 @@ def validate(lm: LanguageModel) -> None:
 
 def _check_paths(lm: LanguageModel) -> None:
     row, base = lm.architecture, lm.base()
+    inner = (row.attention, row.mlp, row.attention_output, row.attention_added, row.mlp_added, row.mid)
     for path in (row.layers, row.final_norm, row.embedding, row.head):
         _require_module(base, path, lm)
     layers = lm.layers()
     if len(layers) != lm.n_layers:
         raise _broken(lm, f"{row.layers!r} holds {len(layers)} layers and the configuration counts {lm.n_layers}")
     for layer in layers:
-        for path in filter(None, (row.attention, row.mlp, row.attention_output)):
+        for path in filter(None, inner):
             _require_module(layer, path, lm)
 
 
@@ -67,6 +70,7 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
             raise _broken(lm, f"layer {index} returned {tuple(outputs[index][0].shape)}, not [1, time, {lm.width}]")
     _check_no_op_patch(lm, ids, logits)
     _check_readout(lm, ids, outputs[lm.n_layers - 1][0], logits)
+    check_components(lm, ids, READOUT_TOLERANCE.get(lm.dtype, 1e-4), lambda finding: _broken(lm, finding))
 
 
 def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
