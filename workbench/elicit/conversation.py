@@ -14,7 +14,7 @@ from typing import Any
 from workbench.elicit.formats import Format
 from workbench.elicit.trie import NumberTrie, build_trie
 from workbench.errors import WorkbenchError
-from workbench.models import Turn, encode, render
+from workbench.models import Turn, encode, encode_history, render
 
 POSITIONS = ("confidence", "answer_end", "after_answer")
 ANSWER_PROBE = "answer-probe"
@@ -82,6 +82,30 @@ def confidence_conversation(
     tokens = tuple(encode(tokenizer, fmt.confidence_turns(question, answer), fmt.confidence_prefix))
     answer_end = _answer_end(tokenizer, fmt, tokens, question, answer)
     return Conversation((*tokens, *numbers.shared), answer_end, answer_end + 1)
+
+
+def reply_tokens(tokenizer: Any, fmt: Format, numbers: NumberPrefix) -> tuple[int, ...]:
+    """What stands between the question for confidence and the number: the template's opening of a reply and the prefix.
+
+    Every conversation ends in these tokens, the last of which stands at the confidence position.
+    """
+    turns = fmt.confidence_turns("?", ANSWER_PROBE)
+    whole = (*encode(tokenizer, turns, fmt.confidence_prefix), *numbers.shared)
+    history = tuple(encode_history(tokenizer, turns))
+    shared = next((i for i, pair in enumerate(zip(whole, history, strict=False)) if pair[0] != pair[1]), len(history))
+    return whole[min(shared, len(whole) - 1) :]
+
+
+def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int, ...]:
+    """The conversation's tokens in front of ``reply``; an error where it ends otherwise."""
+    if conversation.tokens[-len(reply) :] != tuple(reply) or conversation.after_answer >= len(
+        conversation.tokens
+    ) - len(reply):
+        raise WorkbenchError(
+            "A conversation does not end in the tokens that open the confidence reply, because the tokenizer merges them "
+            "with what stands before; set teach.scope=conversation."
+        )
+    return conversation.tokens[: -len(reply)]
 
 
 def number_tokens(numbers: NumberPrefix, value: int) -> tuple[int, ...]:

@@ -8,13 +8,15 @@ the scale; ``stated`` is parsed from the generated text, NaN where it is no numb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache
+from torch import Tensor
+from transformers import Cache, DynamicCache
 
 from workbench.elicit.conversation import Conversation, NumberPrefix
 from workbench.elicit.greedy import greedy, stop_after_number
@@ -22,9 +24,12 @@ from workbench.elicit.parse import parse_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed, unembed_reduced
-from workbench.trace.continuation import continuation_tail, end_columns
-from workbench.trace.forward import forward
-from workbench.trace.layout import pad_prompts
+from workbench.trace.continuation import Continuation, continuation_tail, end_columns
+from workbench.trace.edits import Recording
+from workbench.trace.forward import every_layer, forward
+from workbench.trace.kept import Kept, forward_tail
+from workbench.trace.layout import Prompts, extended, pad_prompts
+from workbench.trace.prefixes import growing
 
 STATED_TOKENS = 5
 
@@ -45,6 +50,10 @@ class ConfidenceReading:
     stated: NDArray[np.float64]
     states: NDArray[np.float32] | None
 
+    def with_states(self, states: NDArray[np.float32] | None) -> ConfidenceReading:
+        """The same readouts with other states."""
+        return replace(self, states=states)
+
 
 def mass_on_scale(distribution: NDArray[np.floating]) -> NDArray[np.floating]:
     """Probability that the confidence is a number of the scale: [..., values] -> [...]."""
@@ -64,23 +73,72 @@ def read_confidence(
     numbers: NumberPrefix,
     certain: int,
     record: Sequence[str] = (),
+    keep: Callable[[Any, Prompts], None] | None = None,
 ) -> ConfidenceReading:
-    """Read stated confidence, distribution and (for positions named in ``record``) states of one batch."""
+    """Read stated confidence, distribution and (for positions named in ``record``) states of one batch.
+
+    Args:
+        keep: given the keys and values of the whole conversations, before anything is generated.
+    """
     prompts = pad_prompts([c.tokens for c in conversations], lm.tokenizer.pad_token_id, lm.device)
-    tail = continuation_tail(prompts, numbers.trie.continuation)
-    nodes = end_columns(prompts, numbers.trie.continuation)
+    continuation = numbers.trie.continuation
     columns = None
     if record:
         at = torch.as_tensor([[c.position(name) for name in record] for c in conversations])
         columns = prompts.column_of(at)
+    tail, nodes = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
     result = forward(lm, prompts, tail, nodes, record=columns, cache=DynamicCache())
-    scores = unembed_reduced(lm, result.final, lambda logits: child_log_probabilities(numbers.trie, logits))
-    first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
-    tokens = greedy(lm, prompts, tail, first, result.cache, STATED_TOKENS, stop_after_number(lm))
+    if keep is not None:
+        keep(result.cache, prompts)
+    return _reading(lm, prompts, numbers, certain, result.final, result.cache, result.recorded)
+
+
+def read_reply(
+    lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: NumberPrefix, certain: int
+) -> ConfidenceReading:
+    """The same on kept keys and values of what stands before the confidence reply; states at the confidence position.
+
+    An adapter with a reach acts on the reply alone, so this is the whole pass such an adapter needs.
+
+    Args:
+        kept: the conversations up to the reply, read by the base model.
+        reply: tokens of every conversation from there to the confidence position.
+    """
+    continuation = behind(reply, numbers.trie.continuation)
+    tail = continuation_tail(kept.prompts, continuation)
+    read = torch.arange(len(reply) - 1, continuation.size, device=lm.device).expand(kept.prompts.rows, -1)
+    recording = Recording(read[:, :1], every_layer(lm), {})
+    cache = growing(kept)
+    final = forward_tail(lm, kept, tail, read, (), recording=recording, cache=cache)
+    whole = extended(kept.prompts, reply)
+    return _reading(lm, whole, numbers, certain, final, cache, recording.stacked(lm.device))
+
+
+def behind(chain: Sequence[int], continuation: Continuation) -> Continuation:
+    """``continuation`` behind a chain of tokens."""
+    size = len(chain)
+    return Continuation(
+        (*chain, *continuation.tokens), (*range(-1, size - 1), *(parent + size for parent in continuation.parents))
+    )
+
+
+def _reading(
+    lm: LanguageModel,
+    prompts: Prompts,
+    numbers: NumberPrefix,
+    certain: int,
+    final: Tensor,
+    cache: Cache,
+    recorded: Tensor | None,
+) -> ConfidenceReading:
+    scores = unembed_reduced(lm, final, lambda logits: child_log_probabilities(numbers.trie, logits))
+    first = unembed(lm, final[:, 0]).argmax(dim=-1)
+    nodes = continuation_tail(prompts, numbers.trie.continuation)
+    tokens = greedy(lm, prompts, nodes, first, cache, STATED_TOKENS, stop_after_number(lm))
     text = tuple(lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens)
     return ConfidenceReading(
         distribution=distribution(numbers.trie, scores.double().cpu().numpy()),
         stated_text=text,
         stated=np.asarray([parse_confidence(t, certain) for t in text]),
-        states=None if result.recorded is None else result.recorded.float().cpu().numpy(),
+        states=None if recorded is None else recorded.float().cpu().numpy(),
     )

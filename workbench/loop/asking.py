@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from workbench.elicit.conversation import (
     check_conversation,
     confidence_conversation,
 )
-from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
 from workbench.loop.context import Context
 from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.questions import (
@@ -31,6 +31,7 @@ from workbench.questions import (
 )
 from workbench.store import ROW, Part, StageStore, run_parts
 from workbench.trace.batches import plan_batches
+from workbench.trace.layout import Prompts, without_last
 
 
 def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -124,9 +125,18 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
         check_conversation(
             context.lm.tokenizer, context.fmt, context.numbers, questions[row].text, answered["answer"][row]
         )
-    return read(
-        context, context.lm, stage, conversations, np.arange(len(conversations)), POSITIONS, "reading confidence"
-    )
+    reply, certain = context.reply, context.fmt.scale.certain
+
+    def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
+        def keep(cache: Any, prompts: Prompts) -> None:
+            if reply is not None:
+                context.prefixes.keep(rows.tolist(), cache, without_last(prompts, len(reply)))
+
+        chosen = [conversations[row] for row in rows]
+        return read_confidence(context.lm, chosen, context.numbers, certain, POSITIONS, keep)
+
+    lengths = [len(conversation.tokens) for conversation in conversations]
+    return read(context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence")
 
 
 def conversations_of(context: Context) -> list[Conversation]:
@@ -142,38 +152,39 @@ def conversations_of(context: Context) -> list[Conversation]:
 
 def read(
     context: Context,
-    lm: LanguageModel,
     stage: StageStore,
-    conversations: Sequence[Conversation],
     rows: NDArray[np.int64],
-    record: Sequence[str],
+    lengths: Sequence[int],
+    reading: Callable[[NDArray[np.int64]], ConfidenceReading],
     description: str,
 ) -> dict[str, Any]:
-    """Read confidence for ``conversations[rows]`` and save the table "confidence" and the tensors "readings"."""
-    config, scale, numbers = context.config, context.fmt.scale, context.numbers
-    lengths = [len(conversations[row].tokens) for row in rows]
+    """Read confidence of ``rows`` batch by batch and save the table "confidence" and the tensors "readings".
+
+    Args:
+        lengths: [rows] tokens each row costs, without the number trie.
+    """
+    config, scale = context.config, context.fmt.scale
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
-        reading = read_confidence(lm, [conversations[row] for row in chosen], numbers, scale.certain, record)
-        expected = expected_confidence(reading.distribution, scale.values, scale.certain)
-        best = np.asarray(scale.values)[reading.distribution.argmax(axis=-1)] / scale.certain
+        read_now = reading(chosen)
+        best = np.asarray(scale.values)[read_now.distribution.argmax(axis=-1)] / scale.certain
         table = pd.DataFrame(
             {
                 ROW: chosen,
-                "stated_text": reading.stated_text,
-                "stated": reading.stated,
-                "expected": expected,
+                "stated_text": read_now.stated_text,
+                "stated": read_now.stated,
+                "expected": expected_confidence(read_now.distribution, scale.values, scale.certain),
                 "argmax": best,
-                "mass": mass_on_scale(reading.distribution),
+                "mass": mass_on_scale(read_now.distribution),
             }
         )
-        states = {} if reading.states is None else {"states": reading.states}
-        return Part(table, {"distribution": reading.distribution, **states})
+        states = {} if read_now.states is None else {"states": read_now.states}
+        return Part(table, {"distribution": read_now.distribution, **states})
 
-    overhead = len(numbers.trie.scored_tokens)
+    overhead = len(context.numbers.trie.scored_tokens)
     batches = plan_batches(lengths, config.model.tokens_per_batch, overhead)
-    with computing_in(config.model.precision, lm):
+    with computing_in(config.model.precision, context.lm):
         part = run_parts(stage, batches, compute, description)
     stage.save_tensors("readings", part.tensors)
     stage.save_table("confidence", part.table)

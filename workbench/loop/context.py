@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from workbench.config import RunConfig
-from workbench.elicit.conversation import NumberPrefix, number_prefix
+from workbench.elicit.conversation import NumberPrefix, number_prefix, reply_tokens
 from workbench.elicit.formats import Format, format_named
-from workbench.models import LanguageModel, load_model
+from workbench.models import LanguageModel, load_model, resolve_precision
 from workbench.store import RunStore, StageStore
 from workbench.teach.adapter import load_adapter, remove_adapter
+from workbench.trace.prefixes import Prefixes
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Context:
     figures: Path
     keys: dict[str, str] = field(default_factory=dict)
     _lm: LanguageModel | None = None
+    _prefixes: Prefixes | None = None
 
     @property
     def fmt(self) -> Format:
@@ -52,6 +56,22 @@ class Context:
     def numbers(self) -> NumberPrefix:
         """Number trie of the run's format and tokenizer."""
         return number_prefix(self.lm.tokenizer, self.fmt)
+
+    @property
+    def reply(self) -> tuple[int, ...] | None:
+        """The tokens that open every confidence reply, if the adapter acts on the reply alone; else None."""
+        if self.config.teach.scope == "conversation":
+            return None
+        return reply_tokens(self.lm.tokenizer, self.fmt, self.numbers)
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """Keys and values of what stands before the confidence reply, of the questions by row, kept between stages."""
+        if self._prefixes is None:
+            model = self.config.model
+            lower = resolve_precision(model.precision, self.lm.device) == "bfloat16"
+            self._prefixes = Prefixes(model.kept_bytes, torch.bfloat16 if lower else None)
+        return self._prefixes
 
     def stage(self, name: str) -> StageStore:
         """The folder of a stage the run has already reached."""

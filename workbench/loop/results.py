@@ -180,7 +180,8 @@ def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
     base = context.stage("answer").table("answers").set_index("row")
     after = before.copy()
     after.update(off)
-    on = context.stage("again").table("answers_adapter_on").set_index("row")
+    whole = context.config.teach.scope == "conversation"
+    on = context.stage("again").table("answers_adapter_on").set_index("row") if whole else None
 
     def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
         return bootstrap(np.mean, table["correct"].to_numpy(dtype=float), **drawn).to_dict(key)
@@ -188,11 +189,13 @@ def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
     return {
         **accuracy(before, "accuracy.before"),
         **accuracy(after, "accuracy.after"),
-        **accuracy(on, "accuracy.adapter_on_while_answering"),
         "answers.unchanged": float((base["answer"].loc[off.index] == off["answer"]).mean()),
         "answers.repeated": len(off),
-        "answers.unchanged_adapter_on": float((before["answer"].loc[on.index] == on["answer"]).mean()),
-        "answers.adapter_on_rows": len(on),
+        **({} if on is None else accuracy(on, "accuracy.adapter_on_while_answering")),
+        "answers.unchanged_adapter_on": None
+        if on is None
+        else float((before["answer"].loc[on.index] == on["answer"]).mean()),
+        "answers.adapter_on_rows": 0 if on is None else len(on),
     }
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from workbench.elicit.conversation import POSITIONS
+from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
+from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply
 from workbench.loop.asking import answers, conversations_of, load_questions, read
 from workbench.loop.context import Context
+from workbench.models import LanguageModel, computing_in
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
-from workbench.teach.examples import build_examples
-from workbench.teach.targets import scale_targets, shuffled_targets
-from workbench.teach.training import train_adapter
+from workbench.teach.examples import Example, distribution_examples, text_examples
+from workbench.teach.targets import scale_targets, shuffled_targets, spread_targets
+from workbench.teach.training import Reply, train_adapter
 
 ADAPTER_ON_ROWS = 64
 REPEATED_BATCHES = 2
@@ -34,45 +38,81 @@ def _train(context: Context, stage: StageStore, *, shuffled: bool) -> dict[str, 
     config = context.config
     probabilities = context.stage("probe").table("probabilities")
     train = probabilities[probabilities["split"] == "train"]
-    targets = scale_targets(train["probability"].to_numpy(), context.fmt.scale)
+    rows, probability = train[ROW].to_numpy(), train["probability"].to_numpy()
     if shuffled:
-        targets = shuffled_targets(targets, config.seed)
+        probability = shuffled_targets(probability, config.seed)
     conversations = conversations_of(context)
-    chosen = [conversations[row] for row in train[ROW]]
-    examples = build_examples(context.lm.tokenizer, context.fmt, context.numbers, chosen, targets.tolist())
+    examples = _examples(context, [conversations[row] for row in rows], probability)
     tuned, log = train_adapter(
         context.lm, examples, config.teach, stage.folder,
         precision=config.model.precision, seed=config.seed,
         description="teaching shuffled targets" if shuffled else "teaching probe targets",
+        reply=_reply(context, conversations, rows),
     )  # fmt: skip
     remove_adapter(tuned)
-    stage.save_table("targets", pd.DataFrame({ROW: train[ROW].to_numpy(), "target": targets}))
+    targets = {"probability": probability, "target": scale_targets(probability, context.fmt.scale)}
+    stage.save_table("targets", pd.DataFrame({ROW: rows, **targets}))
     stage.save_table("log", pd.DataFrame(log))
     return {"examples": len(examples), "steps": len(log), "loss.last": log[-1]["loss"]}
+
+
+def _examples(
+    context: Context, conversations: Sequence[Conversation], probability: NDArray[np.float64]
+) -> list[Example]:
+    settings, scale = context.config.teach, context.fmt.scale
+    if settings.target == "distribution":
+        targets = spread_targets(probability, scale, settings.spread)
+        return distribution_examples(context.numbers, conversations, targets)
+    written = scale_targets(probability, scale).tolist()
+    return text_examples(context.lm.tokenizer, context.fmt, context.numbers, conversations, written)
+
+
+def _reply(context: Context, conversations: Sequence[Conversation], rows: NDArray[np.int64]) -> Reply | None:
+    """Where the adapter acts, with the keys and values of what stands before."""
+    tokens = context.reply
+    if tokens is None:
+        return None
+    _fill_prefixes(context, context.lm, conversations, rows, tokens)
+    return Reply(tokens, rows.tolist(), context.prefixes)
+
+
+def _fill_prefixes(
+    context: Context,
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    rows: NDArray[np.int64],
+    reply: Sequence[int],
+) -> None:
+    """Keys and values of ``rows`` up to the reply, where an earlier stage of this process has not left them."""
+    before = [before_reply(conversations[row], reply) for row in rows]
+    model = context.config.model
+    with computing_in(model.precision, lm):
+        context.prefixes.fill(lm, rows.tolist(), before, model.tokens_per_batch, "reading up to the reply")
 
 
 def again(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence and states of the tuned model for the same answers, and its answers to held-out questions.
 
-    The confidence-only form switches the adapter on for the confidence turn alone. That this leaves the answers as they were
-    is shown by generating the first batches anew with the adapter loaded and off (the same batches, because in bfloat16 the
-    kernels' rounding depends on a batch's shape). Some are also generated with it on, to see what it would do to them.
+    The adapter is switched on for the confidence turn or reply alone. That this leaves the answers as they were is shown by
+    generating the first batches anew with the adapter loaded and off (the same batches, because in bfloat16 the kernels'
+    rounding depends on a batch's shape). An adapter on the whole conversation also answers some with it on, to see what it
+    would do to them.
     """
     questions, graded = load_questions(context)
-    conversations = conversations_of(context)
     test = np.flatnonzero(questions["split"] == "test")
+    everyone = np.arange(len(questions))
     with context.tuned("teach") as tuned:
-        everyone = np.arange(len(conversations))
-        spread = test[np.linspace(0, len(test) - 1, min(ADAPTER_ON_ROWS, len(test))).astype(np.int64)]
-        with adapter_merged(tuned):
-            facts = read(context, tuned, stage, conversations, everyone, POSITIONS, "reading tuned confidence")
-            on = answers(context, tuned, stage, graded, spread, "answering with the adapter on")
+        facts = _read_tuned(context, tuned, stage, everyone, POSITIONS, "reading tuned confidence")
         with adapter_off(tuned):
             off = answers(
                 context, tuned, stage, graded, everyone, "answering with the adapter off", most_batches=REPEATED_BATCHES
             )
+        if tuned.reach is None:
+            spread = test[np.linspace(0, len(test) - 1, min(ADAPTER_ON_ROWS, len(test))).astype(np.int64)]
+            with adapter_merged(tuned):
+                on = answers(context, tuned, stage, graded, spread, "answering with the adapter on")
+            stage.save_table("answers_adapter_on", on)
     stage.save_table("answers", off)
-    stage.save_table("answers_adapter_on", on)
     return facts
 
 
@@ -80,5 +120,41 @@ def again_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence of the control adapter on the held-out questions."""
     questions, _ = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
-    with context.tuned("control") as tuned, adapter_merged(tuned):
-        return read(context, tuned, stage, conversations_of(context), test, (), "reading control confidence")
+    with context.tuned("control") as tuned:
+        return _read_tuned(context, tuned, stage, test, (), "reading control confidence")
+
+
+def _read_tuned(
+    context: Context,
+    tuned: LanguageModel,
+    stage: StageStore,
+    rows: NDArray[np.int64],
+    record: Sequence[str],
+    description: str,
+) -> dict[str, Any]:
+    conversations, certain = conversations_of(context), context.fmt.scale.certain
+    reply = context.reply
+    if reply is None:
+
+        def whole(batch: NDArray[np.int64]) -> ConfidenceReading:
+            return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, certain, record)
+
+        with adapter_merged(tuned):
+            return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], whole, description)
+    _fill_prefixes(context, tuned, conversations, rows, reply)
+    base = context.stage("elicit").tensors("readings")["states"] if record else None
+
+    def replies(batch: NDArray[np.int64]) -> ConfidenceReading:
+        kept = context.prefixes.kept(tuned, batch, [before_reply(conversations[row], reply) for row in batch])
+        reading = read_reply(tuned, kept, reply, context.numbers, certain)
+        return reading.with_states(None if base is None else _replaced(base[batch], reading.states, record))
+
+    return read(context, stage, rows, [2 * len(reply)] * len(rows), replies, description)
+
+
+def _replaced(base: NDArray[Any], tuned: NDArray[Any] | None, record: Sequence[str]) -> NDArray[Any]:
+    """The base model's states with the confidence position's replaced: an adapter on the reply moves no others."""
+    assert tuned is not None
+    states = base.copy()
+    states[:, :, record.index("confidence")] = tuned[:, :, 0]
+    return states

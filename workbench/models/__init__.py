@@ -5,7 +5,7 @@ as a :class:`LanguageModel`. Conversations become token ids here, through the mo
 """
 
 from workbench.models.architectures import ARCHITECTURES, Architecture, architecture_of
-from workbench.models.chat import Role, Turn, encode, render
+from workbench.models.chat import Role, Turn, encode, encode_history, render
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of, with_hidden
 from workbench.models.load import Attention, load_model
@@ -23,6 +23,7 @@ __all__ = [
     "architecture_of",
     "computing_in",
     "encode",
+    "encode_history",
     "hidden_of",
     "load_model",
     "render",

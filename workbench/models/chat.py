@@ -65,6 +65,13 @@ def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]
     return _encode_defused(tokenizer, turns, prefix, specials)
 
 
+def encode_history(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
+    """Token ids of the turns as history, without the opening of a reply; for turns that spell no special token."""
+    if turns[0].role == "system" and not _has_system_role(tokenizer):
+        turns = _merge_system(turns)
+    return _plain(tokenizer, _apply(tokenizer, turns, open_reply=False))
+
+
 def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
     """A pattern of the strings that the tokenizer turns into control tokens, longest first; None without any.
 
@@ -158,11 +165,11 @@ def _not_encodable(specials: re.Pattern[str], text: str) -> WorkbenchError:
     )
 
 
-def _apply(tokenizer: Any, turns: Sequence[Turn]) -> str:
+def _apply(tokenizer: Any, turns: Sequence[Turn], open_reply: bool = True) -> str:
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
     try:
         return tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False, enable_thinking=False
+            messages, add_generation_prompt=open_reply, tokenize=False, enable_thinking=False
         )
     except TemplateError as error:
         roles = ", ".join(turn.role for turn in turns)

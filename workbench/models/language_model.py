@@ -20,7 +20,8 @@ from workbench.models.architectures import Architecture
 class LanguageModel:
     """``model`` is a transformers causal LM or a PEFT model around one; ``revision`` fingerprints the weights.
 
-    ``name`` is how the model was asked for (hub id, folder, "default") and is for display.
+    ``name`` is how the model was asked for (hub id, folder, "default") and is for display. ``reach`` is how many of a prompt's
+    last tokens the model's adapter acts on, besides all that follow them; None: every token.
     """
 
     model: Any
@@ -28,6 +29,7 @@ class LanguageModel:
     architecture: Architecture
     name: str
     revision: str
+    reach: int | None = None
 
     @property
     def config(self) -> Any:
@@ -92,6 +94,6 @@ class LanguageModel:
         """The linear map from the normed hidden state to the vocabulary; see :mod:`workbench.models.unembed`."""
         return self.base().get_submodule(self.architecture.head)
 
-    def with_model(self, model: Any) -> LanguageModel:
-        """A copy around another module of the same family, such as the same weights with an adapter."""
-        return replace(self, model=model)
+    def with_model(self, model: Any, reach: int | None = None) -> LanguageModel:
+        """A copy around another module of the same family, such as the same weights with an adapter of this reach."""
+        return replace(self, model=model, reach=reach)

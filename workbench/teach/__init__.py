@@ -5,19 +5,21 @@ in PEFT's format, so that any program that reads it can load them.
 """
 
 from workbench.teach.adapter import adapter_off, add_adapter, load_adapter, remove_adapter
-from workbench.teach.examples import Example, build_examples, collate
-from workbench.teach.targets import scale_targets, shuffled_targets
-from workbench.teach.training import train_adapter
+from workbench.teach.examples import Example, distribution_examples, text_examples
+from workbench.teach.targets import scale_targets, shuffled_targets, spread_targets
+from workbench.teach.training import Reply, train_adapter
 
 __all__ = [
     "Example",
+    "Reply",
     "adapter_off",
     "add_adapter",
-    "build_examples",
-    "collate",
+    "distribution_examples",
     "load_adapter",
     "remove_adapter",
     "scale_targets",
     "shuffled_targets",
+    "spread_targets",
+    "text_examples",
     "train_adapter",
 ]

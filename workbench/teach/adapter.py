@@ -1,12 +1,15 @@
 """LoRA adapters: created on a base model, saved in PEFT's format, loaded and switched.
 
+An adapter with a reach (see :mod:`workbench.models.reach`) is saved with PEFT's ``alora_invocation_tokens``, so that plain
+PEFT applies it to the same tokens.
+
 There is one set of base weights. The tuned run is the model with the adapter on, the base run the same object inside
 :func:`adapter_off`; two models are never held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +48,14 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
         raise WorkbenchError(f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained.")
     _require_plain(lm)
     model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
-    return lm.with_model(model.eval())
+    invocation = getattr(model.active_peft_config, "alora_invocation_tokens", None)
+    return lm.with_model(model.eval(), len(invocation) if invocation else None)
+
+
+def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | None) -> None:
+    """Save the model's adapter for every token, or for ``invocation`` at a prompt's end and what follows it."""
+    lm.model.active_peft_config.alora_invocation_tokens = list(invocation) if invocation else None
+    lm.model.save_pretrained(folder)
 
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
@@ -57,8 +67,13 @@ def remove_adapter(lm: LanguageModel) -> LanguageModel:
 def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     """The tuned behaviour inside the block at the base model's cost: the adapter's products are added to the weights.
 
-    The original matrices are put back as they were, not by subtraction, so nothing drifts.
+    The original matrices are put back as they were, not by subtraction, so nothing drifts. Only for adapters that act on
+    every token.
     """
+    if lm.reach is not None:
+        raise WorkbenchError(
+            "An adapter that acts on the reply alone cannot be merged into the weights; run it as it is."
+        )
     layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A]
     kept = []
     try:

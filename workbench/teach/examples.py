@@ -1,7 +1,13 @@
-"""Training examples: a conversation up to the confidence position, then what should be written there.
+"""Training examples: a conversation up to the confidence position, and what should follow there.
 
-The loss covers only the tokens the model has to write: the number, the scale's ending and the end of the turn. Examples
-are padded on the left, so these tokens stand in the last columns of a batch and logits are needed there alone.
+What should follow is a small tree of tokens behind the prompt with a next-token target at the prompt's end and at each of its
+nodes. For a target that is text the tree is a chain: the number, the scale's ending, the end of the turn, each with all
+probability on the next one. For a target that is a distribution over the scale the tree is the part of the number trie that
+the distribution reaches. Packed, the tree costs its nodes; the loss is taken at those places alone.
+
+The loss of a place is cross-entropy, -sum q log p over the tokens targeted there - ends log(1 - sum p), where ``ends`` is the
+probability that none of them follows. Weighted by the probability of reaching each place, these sum to the cross-entropy of
+the whole distribution over the scale.
 """
 
 from __future__ import annotations
@@ -10,57 +16,100 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation, NumberPrefix, number_tokens
 from workbench.elicit.formats import Format
+from workbench.elicit.trie import NumberTrie
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, render
+from workbench.trace.continuation import Continuation
 
-IGNORED = -100
+UNREACHED = 1e-3
+
+
+@dataclass(frozen=True)
+class Place:
+    """A next-token target: ``probabilities`` of ``tokens``, ``ends`` that none of them follows, and the loss's weight."""
+
+    weight: float
+    tokens: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    ends: float = 0.0
+
+    def __post_init__(self) -> None:
+        total = sum(self.probabilities) + self.ends
+        if len(self.tokens) != len(self.probabilities) or not abs(total - 1) < 1e-6:
+            raise WorkbenchError(f"A next-token target needs probabilities that sum to 1; these sum to {total:.6f}.")
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of prompt and target; the model is trained to continue ``prompt`` by ``target``."""
+    """``places[0]`` stands at the end of ``prompt``, ``places[1 + k]`` at node k of ``continuation``."""
 
     prompt: tuple[int, ...]
-    target: tuple[int, ...]
+    continuation: Continuation
+    places: tuple[Place, ...]
 
     def __post_init__(self) -> None:
-        if not self.prompt or not self.target:
-            raise WorkbenchError("A training example needs prompt and target tokens.")
+        if not self.prompt or len(self.places) != 1 + self.continuation.size:
+            raise WorkbenchError(
+                "A training example needs prompt tokens and a target at the prompt's end and every node."
+            )
 
 
-def build_examples(
+def text_examples(
     tokenizer: Any, fmt: Format, numbers: NumberPrefix, conversations: Sequence[Conversation], targets: Sequence[int]
 ) -> list[Example]:
-    """One example per conversation, stating its target."""
+    """One example per conversation that writes its target, a value of the scale, and ends the turn."""
     ending = _ending_tokens(tokenizer, fmt)
     return [
-        Example(conversation.tokens, (*number_tokens(numbers, int(target)), *ending))
+        _chain(conversation.tokens, (*number_tokens(numbers, int(target)), *ending))
         for conversation, target in zip(conversations, targets, strict=True)
     ]
 
 
-def collate(examples: Sequence[Example], pad_token: int) -> dict[str, Tensor]:
-    """Left-padded batch: input_ids, attention_mask, position_ids [rows, columns]; labels [rows, kept].
+def distribution_examples(
+    numbers: NumberPrefix, conversations: Sequence[Conversation], targets: NDArray[np.floating]
+) -> list[Example]:
+    """One example per conversation whose distribution over the scale should be its row of ``targets`` [n, values]."""
+    return [
+        Example(conversation.tokens, *_reached(numbers.trie, target))
+        for conversation, target in zip(conversations, targets, strict=True)
+    ]
 
-    Column j of ``labels`` is what the last ``kept`` columns of the input should predict, IGNORED in front of a shorter
-    target.
-    """
-    rows = [example.prompt + example.target[:-1] for example in examples]
-    columns, kept = max(map(len, rows)), max(len(e.target) for e in examples)
-    input_ids = torch.full((len(rows), columns), pad_token, dtype=torch.long)
-    mask = torch.zeros((len(rows), columns), dtype=torch.long)
-    labels = torch.full((len(rows), kept), IGNORED, dtype=torch.long)
-    for i, (row, example) in enumerate(zip(rows, examples, strict=True)):
-        input_ids[i, columns - len(row) :] = torch.as_tensor(row)
-        mask[i, columns - len(row) :] = 1
-        labels[i, kept - len(example.target) :] = torch.as_tensor(example.target)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    return {"input_ids": input_ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
+
+def _chain(prompt: tuple[int, ...], target: tuple[int, ...]) -> Example:
+    places = tuple(Place(1 / len(target), (token,), (1.0,)) for token in target)
+    return Example(prompt, Continuation(target[:-1], tuple(range(-1, len(target) - 2))), places)
+
+
+def _reached(trie: NumberTrie, target: NDArray[np.floating]) -> tuple[Continuation, tuple[Place, ...]]:
+    """The trie's inner nodes that the distribution reaches, and the next-token target at each."""
+    follows: list[dict[int, float]] = [dict.fromkeys(children, 0.0) for children in trie.children]
+    ends = [0.0] * len(trie.inner)
+    for (steps, end), probability in zip(trie.ends, target.tolist(), strict=True):
+        for node, token in steps:
+            follows[node][token] += probability
+        if end >= 0:
+            ends[end] += probability
+    weights = [sum(tokens.values()) + end for tokens, end in zip(follows, ends, strict=True)]
+    kept = [node for node, weight in enumerate(weights) if node == 0 or weight > UNREACHED]
+    order = {node: index for index, node in enumerate(kept)}
+    continuation = Continuation(
+        tuple(trie.inner[node][-1] for node in kept[1:]), tuple(order[trie.parent[node]] - 1 for node in kept[1:])
+    )
+    places = tuple(
+        Place(
+            weights[node],
+            tuple(follows[node]),
+            tuple(probability / weights[node] for probability in follows[node].values()),
+            ends[node] / weights[node],
+        )
+        for node in kept
+    )
+    return continuation, places
 
 
 def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:

@@ -1,8 +1,12 @@
 """What confidence a training example should state.
 
 Targets come from probabilities that were cross-fitted: each question's value is predicted by a probe that never saw it.
-The shuffled twin permutes the same targets over the questions, so it keeps their distribution and the recipe and breaks
-only the link to the question.
+The shuffled twin permutes the same probabilities over the questions, so it keeps their distribution and the recipe and
+breaks only the link to the question.
+
+A target is one value of the scale, to be written as text, or a distribution over the scale around the probability: a probe's
+probability is itself uncertain by some points, and a distribution tells the model so, at every value at once instead of
+through the one token sequence that rounding happened to give.
 """
 
 from __future__ import annotations
@@ -16,18 +20,34 @@ from workbench.errors import WorkbenchError
 FEWEST_EXAMPLES = 50
 
 
-def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np.int64]:
-    """The scale value nearest to each probability of being correct."""
+def check_targets(probability: NDArray[np.floating]) -> None:
+    """Refuse too few examples and anything that is no probability."""
     if len(probability) < FEWEST_EXAMPLES:
         raise WorkbenchError(
             f"Teaching needs at least {FEWEST_EXAMPLES} examples, there are {len(probability)}; raise questions.limit."
         )
     if not np.isfinite(probability).all() or probability.min() < 0 or probability.max() > 1:
         raise WorkbenchError("Targets must be probabilities between 0 and 1; check the probe's output.")
+
+
+def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np.int64]:
+    """The scale value nearest to each probability of being correct."""
+    check_targets(probability)
     values = np.asarray(scale.values, dtype=np.float64) / scale.certain
     return np.asarray(scale.values)[np.abs(values - probability[:, None]).argmin(axis=1)]
 
 
-def shuffled_targets(targets: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+def spread_targets(probability: NDArray[np.floating], scale: Scale, spread: float) -> NDArray[np.float64]:
+    """A bell of standard deviation ``spread`` (a share of certainty) around each probability: [n, values], rows sum to 1."""
+    check_targets(probability)
+    if not spread > 0:
+        raise WorkbenchError(f"The spread of a target is {spread}; give a positive share of the scale, such as 0.06.")
+    values = np.asarray(scale.values, dtype=np.float64) / scale.certain
+    exponent = -0.5 * ((values - probability[:, None]) / spread) ** 2
+    bell = np.exp(exponent - exponent.max(axis=1, keepdims=True))
+    return bell / bell.sum(axis=1, keepdims=True)
+
+
+def shuffled_targets(targets: NDArray[np.floating], seed: int) -> NDArray[np.floating]:
     """The same targets, permuted over the questions."""
     return np.random.default_rng(seed).permutation(targets)

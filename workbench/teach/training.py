@@ -1,8 +1,10 @@
 """LoRA training on confidence targets, with the transformers Trainer and PEFT.
 
-The loss is cross-entropy on the target tokens (number, ending, end of turn), averaged over those tokens of a step. Batches
-group rows of similar length. The Trainer writes checkpoints; a run that was killed resumes from the last one with the
-random state it had, and gives the result of an uninterrupted run on the same machine.
+The loss is the cross-entropy of what should follow at the confidence position (see :mod:`workbench.teach.examples`), averaged
+over the rows of a step. Batches group rows of similar length. An adapter on the reply alone stands on keys and values of the
+base model, which no step can change: they are computed once, and a step costs the reply's tokens. The Trainer writes
+checkpoints; a run that was killed resumes from the last one with the random state it had, and gives the result of an
+uninterrupted run on the same machine.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import get_length_grouped_indices
@@ -27,36 +30,39 @@ from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
-from workbench.teach.adapter import add_adapter
+from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
+from workbench.teach.batch import batch_targets, inputs_of
 from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
-from workbench.teach.examples import IGNORED, Example, collate
+from workbench.teach.examples import Example
+from workbench.trace.kept import Kept
+from workbench.trace.prefixes import Prefixes
 
 
-class ExampleSet(Dataset[dict[str, Any]]):
-    """Examples, each with the tokens whose number the Trainer groups by."""
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """An adapter's reach: it acts on ``tokens`` at every prompt's end and on what follows.
 
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples
+    Attributes:
+        rows: number of each example in ``prefixes``.
+        prefixes: keys and values of what stands before, under the base model.
+    """
+
+    tokens: tuple[int, ...]
+    rows: Sequence[int]
+    prefixes: Prefixes
+
+
+class Numbers(Dataset[dict[str, int]]):
+    """The numbers of the examples; a batch is built where the model is."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return self.count
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        example = self.examples[index]
-        return {"example": example, "input_ids": example.prompt + example.target}
-
-
-def target_loss(logits: Tensor, labels: Tensor, items: Tensor | int | None) -> Tensor:
-    """Cross-entropy over labelled tokens, divided by ``items`` (the labelled tokens of the whole step) or their mean.
-
-    Args:
-        logits: [rows, kept, vocab].
-        labels: [rows, kept], IGNORED where nothing is to be learned.
-    """
-    flat = logits.float().flatten(0, 1), labels.flatten()
-    if items is None:
-        return functional.cross_entropy(*flat, ignore_index=IGNORED)
-    return functional.cross_entropy(*flat, ignore_index=IGNORED, reduction="sum") / items
+    def __getitem__(self, index: int) -> dict[str, int]:
+        return {"row": index}
 
 
 class LengthGroups(Sampler[int]):
@@ -82,11 +88,16 @@ class LengthGroups(Sampler[int]):
 
 
 class TargetTrainer(Trainer):
-    """A Trainer whose loss needs logits at the target columns alone and whose batches a resumed run repeats."""
+    """A Trainer that builds its batches from examples and whose batches a resumed run repeats."""
+
+    def __init__(self, lm: LanguageModel, examples: Sequence[Example], reply: Reply | None, **options: Any) -> None:
+        super().__init__(train_dataset=Numbers(len(examples)), data_collator=_rows, **options)
+        self.lm, self.examples, self.reply = lm, examples, reply
+        self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroups:
         group = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroups([len(e.prompt) + len(e.target) for e in self.train_dataset.examples], group, self.args.seed)
+        return LengthGroups([len(example.prompt) for example in self.examples], group, self.args.seed)
 
     def compute_loss(
         self,
@@ -95,18 +106,24 @@ class TargetTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        labels = inputs.pop("labels")
-        inputs.pop("shift_labels", None)
-        columns = inputs["input_ids"].shape[1]
-        kept = torch.arange(columns - labels.shape[1], columns, device=labels.device)
-        outputs = model(**inputs, logits_to_keep=kept, use_cache=False)
-        loss = target_loss(outputs.logits, labels, num_items_in_batch)
+        numbers = inputs["rows"].tolist()
+        examples = [self.examples[number] for number in numbers]
+        tokens = () if self.reply is None else self.reply.tokens
+        outputs = model(**inputs_of(self.lm, examples, self._kept(numbers), tokens))
+        loss = batch_targets(examples, outputs.logits.device).loss(outputs.logits)
         if not bool(torch.isfinite(loss)):
             raise WorkbenchError(
                 "The training loss became NaN or infinite; the last checkpoint is kept. Lower teach.learning_rate "
                 "or use float32 precision, then run again."
             )
         return (loss, outputs) if return_outputs else loss
+
+    def _kept(self, numbers: list[int]) -> Kept | None:
+        if self.reply is None:
+            return None
+        length = len(self.reply.tokens)
+        rows = np.array([self.reply.rows[number] for number in numbers])
+        return self.reply.prefixes.kept(self.lm, rows, [self.examples[n].prompt[:-length] for n in numbers])
 
 
 class _Progress(TrainerCallback):
@@ -146,8 +163,12 @@ def train_adapter(
     precision: Precision,
     seed: int,
     description: str,
+    reply: Reply | None = None,
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
+
+    Args:
+        reply: the adapter acts on the reply alone; None: on every token.
 
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
@@ -157,10 +178,11 @@ def train_adapter(
     pool = use_pooled_dropout(tuned.model, settings.lora.dropout) if lm.device.type == "cpu" else None
     checkpoints = folder / "checkpoints"
     trainer = TargetTrainer(
+        tuned,
+        examples,
+        reply,
         model=tuned.model,
         args=_arguments(settings, checkpoints, lm.device, precision, seed),
-        train_dataset=ExampleSet(examples),
-        data_collator=lambda rows: _batch([row["example"] for row in rows], lm.tokenizer.pad_token_id),
         callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],
     )
     _drop_printers(trainer)
@@ -171,20 +193,17 @@ def train_adapter(
     weights = weights_in_bfloat16(tuned) if lower else nullcontext()
     with weights, _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
         trainer.train(resume_from_checkpoint=last)
-    tuned.model.eval()
-    tuned.model.save_pretrained(folder / "adapter")
+    save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
     log = [
         {"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm")}}
         for row in trainer.state.log_history
         if "loss" in row
     ]
-    return tuned, log
+    return load_adapter(remove_adapter(tuned), folder / "adapter"), log
 
 
-def _batch(examples: Sequence[Example], pad_token: int) -> dict[str, Tensor]:
-    """``collate``, telling the Trainer that labels are aligned with the columns that predict them when it counts them."""
-    batch = collate(examples, pad_token)
-    return {**batch, "shift_labels": batch["labels"]}
+def _rows(items: list[dict[str, int]]) -> dict[str, Tensor]:
+    return {"rows": torch.tensor([item["row"] for item in items])}
 
 
 def _drop_unfinished(checkpoints: Path) -> None:
@@ -215,7 +234,6 @@ def _arguments(
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
-        label_names=["labels"],
         dataloader_pin_memory=device.type == "cuda",
     )
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.reach import adapter_from
 from workbench.trace.checks import require_layer, require_masks
 from workbench.trace.edits import Recording, Write, edits, take
 from workbench.trace.hooks import on_inputs, on_places
@@ -118,7 +119,8 @@ def run_joint(
     if lm.architecture.packable:
         mask = model_mask(lm, visibility(prompts, tail), positions, positions)
     tokens = torch.cat([prompts.tokens, tail.tokens], dim=1)
-    with on_inputs(lm, narrowed), on_places(lm, transforms):
+    starts = prompts.columns - (lm.reach or 0)
+    with on_inputs(lm, narrowed), on_places(lm, transforms), adapter_from(lm, starts):
         return decode(lm, tokens, positions, mask, cache)
 
 

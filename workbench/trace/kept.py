@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import Cache
 
 from workbench.models import LanguageModel
+from workbench.models.reach import adapter_from
 from workbench.trace.edits import Recording, Write, edits, take
 from workbench.trace.forward import check_writes, run_joint
 from workbench.trace.hooks import on_inputs, on_places, skipped
@@ -44,7 +45,7 @@ class PromptCache(Cache):
             keys, values = (states[:, :, : self.columns].clone() for states in (key_states, value_states))
             self.kept[layer_idx] = (keys, values)
             return key_states, value_states
-        keys, values = self.kept[layer_idx]
+        keys, values = (kept.to(key_states.dtype) for kept in self.kept[layer_idx])
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -89,8 +90,21 @@ def forward_keeping(
     return take(final, read), Kept(prompts, cache, states, lowest)
 
 
-def forward_tail(lm: LanguageModel, kept: Kept, tail: Tail, read: Tensor, writes: Sequence[Write]) -> Tensor:
-    """One pass over ``tail`` alone; ``read`` and the writes count columns from its first token: [rows, reads, width]."""
+def forward_tail(
+    lm: LanguageModel,
+    kept: Kept,
+    tail: Tail,
+    read: Tensor,
+    writes: Sequence[Write],
+    *,
+    recording: Recording | None = None,
+    cache: Cache | None = None,
+) -> Tensor:
+    """One pass over ``tail`` alone: [rows, reads, width] behind the final norm.
+
+    ``read``, the recording and the writes count columns from the tail's first token. A ``cache`` that holds what ``kept``
+    holds is used in its place, to be filled on; only for tails that exist from the start. An adapter acts on the whole tail.
+    """
     check_writes(lm, kept.prompts.rows, writes)
     alive = [sum(b < layer for b in tail.birth) for layer in range(lm.n_layers + 1)]
 
@@ -103,11 +117,12 @@ def forward_tail(lm: LanguageModel, kept: Kept, tail: Tail, read: Tensor, writes
 
         return born
 
-    transforms = edits(lm, {layer: grow(layer) for layer in {*tail.birth} if layer >= 0}, None, writes)
+    transforms = edits(lm, {layer: grow(layer) for layer in {*tail.birth} if layer >= 0}, recording, writes)
     first = tail.birth[0] + 1
     columns = kept.prompts.columns
     narrowed = {n: narrow_to(alive[n], tail.size, columns) for n in range(first, lm.n_layers) if alive[n] < tail.size}
     keys = torch.cat([kept.prompts.positions, tail.positions], dim=1)
     mask = model_mask(lm, tail_visibility(kept.prompts, tail), tail.positions, keys)
-    with skipped(lm.layers()[:first]), on_inputs(lm, narrowed), on_places(lm, transforms):
-        return take(decode(lm, tail.tokens, tail.positions, mask, kept.cache), read)
+    past = kept.cache if cache is None else cache
+    with skipped(lm.layers()[:first]), on_inputs(lm, narrowed), on_places(lm, transforms), adapter_from(lm, 0):
+        return take(decode(lm, tail.tokens, tail.positions, mask, past), read)

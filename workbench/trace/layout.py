@@ -77,6 +77,23 @@ def pad_prompts(sequences: Sequence[Sequence[int]], pad_token: int, device: torc
     return Prompts(tokens.to(device), valid.to(device), positions.to(device))
 
 
+def extended(prompts: Prompts, tokens: Sequence[int]) -> Prompts:
+    """Every prompt with the same ``tokens`` behind it."""
+    more = torch.as_tensor(list(tokens), dtype=torch.long, device=prompts.tokens.device).expand(prompts.rows, -1)
+    steps = torch.arange(1, len(tokens) + 1, device=prompts.tokens.device)
+    return Prompts(
+        tokens=torch.cat([prompts.tokens, more], dim=1),
+        valid=torch.cat([prompts.valid, torch.ones_like(more, dtype=torch.bool)], dim=1),
+        positions=torch.cat([prompts.positions, prompts.positions[:, -1:] + steps], dim=1),
+    )
+
+
+def without_last(prompts: Prompts, count: int) -> Prompts:
+    """Every prompt without its last ``count`` tokens."""
+    kept = slice(0, prompts.columns - count)
+    return Prompts(prompts.tokens[:, kept], prompts.valid[:, kept], prompts.positions[:, kept])
+
+
 @dataclass(frozen=True)
 class Tail:
     """Packed tokens behind the prompts; global column of tail token k is ``prompts.columns + k``.

@@ -1,0 +1,41 @@
+"""Which tokens an adapter acts on.
+
+An adapter may act on every token, or on the prompt's last tokens and what follows them alone (activated LoRA, Greenewald et
+al. 2025, arXiv 2504.12397): then everything before is read by the base model, its keys and values are the base model's
+own, and neither the adapter nor its training can change them. PEFT finds where such an adapter starts by its invocation
+tokens; a packed pass has other columns behind the prompt, so here the passes say themselves at which column it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from peft.tuners.lora import LoraLayer
+from torch import nn
+
+from workbench.models.language_model import LanguageModel
+
+
+@contextmanager
+def adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
+    """Let an adapter with a reach act on the columns from ``column`` on; other models are left alone.
+
+    Columns count from a pass's first one; those added while it runs lie behind and are acted on.
+    """
+    if lm.reach is None:
+        yield
+        return
+
+    def starts(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        rows, columns = args[0].shape[:2]
+        return args, {**kwargs, "alora_offsets": [max(0, columns - column)] * rows}
+
+    with ExitStack() as stack:
+        for module in lm.model.modules():
+            if isinstance(module, LoraLayer):
+                stack.callback(module.register_forward_pre_hook(starts, with_kwargs=True).remove)
+        yield
