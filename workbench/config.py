@@ -39,8 +39,8 @@ class QuestionSettings(Settings):
     """Which questions, and how they are split."""
 
     file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
-    limit: int | None = Field(520, ge=1, description="questions drawn evenly over domains; none for all")
-    train_fraction: float = Field(0.6, gt=0, lt=1)
+    limit: int | None = Field(840, ge=1, description="questions drawn evenly over domains; none for all")
+    train_fraction: float = Field(0.65, gt=0, lt=1)
 
 
 class ElicitSettings(Settings):
