@@ -29,7 +29,7 @@ class ModelSettings(Settings):
     )
     trust_remote_code: bool = Field(False, description="run code that comes with a hub model")
     chat_template: Path | None = Field(None, description="file with a chat template, for models without one")
-    tokens_per_batch: int = Field(4096, ge=1, description="memory bound: tokens of one forward pass")
+    tokens_per_batch: int = Field(2048, ge=1, description="memory bound: tokens of one forward pass")
     kept_bytes: int = Field(
         1_500_000_000, ge=0, description="memory bound: keys and values kept for teaching and reading"
     )
@@ -39,7 +39,7 @@ class QuestionSettings(Settings):
     """Which questions, and how they are split."""
 
     file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
-    limit: int | None = Field(840, ge=1, description="questions drawn evenly over domains; none for all")
+    limit: int | None = Field(720, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
 
 
@@ -56,6 +56,7 @@ class ProbeConfig(Settings):
     folds: int = Field(5, ge=3, description="outer folds of the cross-fit")
     inner_folds: int = Field(4, ge=2, description="folds that choose C; folds - 1 halves the work")
     c_grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+    committee: int = Field(20, ge=1, description="sites whose mean log-odds is the teaching target of a question")
     shuffles: int = Field(5, ge=1, description="permutations of the shuffled-label control")
 
 

@@ -14,10 +14,10 @@ from workbench.loop.context import Context
 from workbench.probe import (
     ProbeSettings,
     apply,
+    committee_targets,
     confidence_direction,
     correctness_direction,
     cosine,
-    crossfitted_targets,
     evaluate_layers,
     fit_layerwise,
     shuffled_control,
@@ -65,13 +65,14 @@ def _probe(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
     layers["auroc2_shuffled"] = shuffled.mean(axis=0).reshape(-1)
     layers["auroc2_shuffled.low"] = shuffled.min(axis=0).reshape(-1)
     layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
-    targets = crossfitted_targets(probe, "log_loss")
+    members = min(config.probe.committee, probe.intercept.size)
+    targets = committee_targets(probe, "log_loss", members)
     best = probe.best
     probabilities = pd.DataFrame(
         {
             ROW: np.concatenate([train, test]),
             "split": ["train"] * len(train) + ["test"] * len(test),
-            "probability": np.concatenate([targets.probability, held_out[:, best.layer, best.position]]),
+            "probability": np.concatenate([targets, held_out[:, best.layer, best.position]]),
         }
     ).sort_values(ROW)
     stage.save_table("layers", layers)

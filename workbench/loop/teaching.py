@@ -62,7 +62,7 @@ def _examples(
     settings, scale = context.config.teach, context.fmt.scale
     if settings.target == "distribution":
         targets = spread_targets(probability, scale, settings.spread)
-        return distribution_examples(context.numbers, conversations, targets)
+        return distribution_examples(context.lm.tokenizer, context.fmt, context.numbers, conversations, targets)
     written = scale_targets(probability, scale).tolist()
     return text_examples(context.lm.tokenizer, context.fmt, context.numbers, conversations, written)
 

@@ -11,6 +11,7 @@ from workbench.probe.crossfit import (
     LayerwiseProbe,
     Site,
     apply,
+    committee_targets,
     crossfitted_targets,
     fit_layerwise,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "ShuffledControl",
     "Site",
     "apply",
+    "committee_targets",
     "confidence_direction",
     "correctness_direction",
     "cosine",

@@ -27,6 +27,7 @@ from workbench.models import Turn, encode, render
 from workbench.trace.continuation import Continuation
 
 UNREACHED = 1e-3
+ENDING = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,21 @@ def text_examples(
 
 
 def distribution_examples(
-    numbers: NumberPrefix, conversations: Sequence[Conversation], targets: NDArray[np.floating]
+    tokenizer: Any,
+    fmt: Format,
+    numbers: NumberPrefix,
+    conversations: Sequence[Conversation],
+    targets: NDArray[np.floating],
 ) -> list[Example]:
-    """One example per conversation whose distribution over the scale should be its row of ``targets`` [n, values]."""
+    """One example per conversation whose distribution over the scale should be its row of ``targets`` [n, values].
+
+    The likeliest value is also followed by its ending and the end of the turn, with the weight ``ENDING``: the distribution
+    itself asks nothing of what follows a number that no longer number of the scale begins with, and there an adapter would
+    drift into further digits.
+    """
+    ending = _ending_tokens(tokenizer, fmt)
     return [
-        Example(conversation.tokens, *_reached(numbers.trie, target))
+        Example(conversation.tokens, *_with_ending(*_reached(numbers.trie, target), numbers.trie, target, ending))
         for conversation, target in zip(conversations, targets, strict=True)
     ]
 
@@ -110,6 +121,35 @@ def _reached(trie: NumberTrie, target: NDArray[np.floating]) -> tuple[Continuati
         for node in kept
     )
     return continuation, places
+
+
+def _with_ending(
+    continuation: Continuation,
+    places: tuple[Place, ...],
+    trie: NumberTrie,
+    target: NDArray[np.floating],
+    ending: tuple[int, ...],
+) -> tuple[Continuation, tuple[Place, ...]]:
+    """The tree with ``ending`` behind its likeliest value, as far as that value's own tokens are in the tree."""
+    steps, _ = trie.ends[int(np.argmax(target))]
+    tokens, parents = list(continuation.tokens), list(continuation.parents)
+    at, more = -1, list(places)
+    for _, token in steps:
+        child = next((k for k, pair in enumerate(zip(tokens, parents, strict=True)) if pair == (token, at)), None)
+        if child is None:
+            tokens.append(token)
+            parents.append(at)
+            child = len(tokens) - 1
+        at = child
+    if at < continuation.size:
+        return continuation, places
+    for token in ending:
+        more.append(Place(ENDING, (token,), (1.0,)))
+        if token is not ending[-1]:
+            tokens.append(token)
+            parents.append(at)
+            at = len(tokens) - 1
+    return Continuation(tuple(tokens), tuple(parents)), tuple(more)
 
 
 def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """LoRA training on confidence targets, with the transformers Trainer and PEFT.
 
 The loss is the cross-entropy of what should follow at the confidence position (see :mod:`workbench.teach.examples`), averaged
-over the rows of a step. Batches group rows of similar length. An adapter on the reply alone stands on keys and values of the
+over the rows of a step. An adapter on the reply alone stands on keys and values of the
 base model, which no step can change: they are computed once, and a step costs the reply's tokens. The Trainer writes
 checkpoints; a run that was killed resumes from the last one with the random state it had, and gives the result of an
 uninterrupted run on the same machine.
@@ -22,7 +22,6 @@ from peft.helpers import disable_input_dtype_casting
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import get_last_checkpoint
 
 from workbench import progress
@@ -65,14 +64,15 @@ class Numbers(Dataset[dict[str, int]]):
         return {"row": index}
 
 
-class LengthGroups(Sampler[int]):
-    """Rows in random order with similar lengths together; the order depends on seed and epoch alone.
+class SeededOrder(Sampler[int]):
+    """Rows in random order; the order depends on seed and epoch alone.
 
-    The Trainer's own sampler draws from the global random state, which a run resumed within an epoch does not have.
+    The Trainer's own sampler draws from the global random state, which a run resumed within an epoch does not have. Rows of
+    similar length do not go together: length tells the domain, and steps that each see one domain teach its level only.
     """
 
-    def __init__(self, lengths: Sequence[int], group: int, seed: int) -> None:
-        self.lengths, self.group, self.seed = list(lengths), group, seed
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,11 +80,11 @@ class LengthGroups(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self.count
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        return iter(get_length_grouped_indices(self.lengths, self.group, generator=generator))
+        return iter(torch.randperm(self.count, generator=generator).tolist())
 
 
 class TargetTrainer(Trainer):
@@ -95,9 +95,8 @@ class TargetTrainer(Trainer):
         self.lm, self.examples, self.reply = lm, examples, reply
         self.model_accepts_loss_kwargs = False
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroups:
-        group = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroups([len(example.prompt) for example in self.examples], group, self.args.seed)
+    def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
+        return SeededOrder(len(self.examples), self.args.seed)
 
     def compute_loss(
         self,
