@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 LEVELS = 65536
-POOL = 1 << 22
+POOL = 1 << 20
 
 
 class MaskPool:

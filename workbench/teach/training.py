@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft.helpers import disable_input_dtype_casting
+from peft.optimizers import create_loraplus_optimizer
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
@@ -90,13 +91,30 @@ class SeededOrder(Sampler[int]):
 class TargetTrainer(Trainer):
     """A Trainer that builds its batches from examples and whose batches a resumed run repeats."""
 
-    def __init__(self, lm: LanguageModel, examples: Sequence[Example], reply: Reply | None, **options: Any) -> None:
+    def __init__(
+        self, lm: LanguageModel, examples: Sequence[Example], reply: Reply | None, rate_ratio: float, **options: Any
+    ) -> None:
         super().__init__(train_dataset=Numbers(len(examples)), data_collator=_rows, **options)
-        self.lm, self.examples, self.reply = lm, examples, reply
+        self.lm, self.examples, self.reply, self.rate_ratio = lm, examples, reply, rate_ratio
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
         return SeededOrder(len(self.examples), self.args.seed)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """AdamW with the B matrices at ``rate_ratio`` times the rate (LoRA+, Hayou et al. 2024, arXiv 2402.12354).
+
+        B starts at zero, and at one rate for both the first half of a short training goes by before A has anything to do.
+        """
+        if self.optimizer is None:
+            self.optimizer = create_loraplus_optimizer(
+                model=self.model,
+                optimizer_cls=torch.optim.AdamW,
+                lr=self.args.learning_rate,
+                loraplus_lr_ratio=self.rate_ratio,
+                loraplus_weight_decay=0.0,
+            )
+        return self.optimizer
 
     def compute_loss(
         self,
@@ -180,6 +198,7 @@ def train_adapter(
         tuned,
         examples,
         reply,
+        settings.rate_ratio,
         model=tuned.model,
         args=_arguments(settings, checkpoints, lm.device, precision, seed),
         callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],
