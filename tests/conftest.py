@@ -6,8 +6,9 @@ Models are fresh at every call, because adapters and patches change a module in 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +292,7 @@ def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
             "probe": {"folds": 3, "inner_folds": 2, "c_grid": (0.01, 0.1), "shuffles": 2},
             "teach": {
                 "lora": {"rank": 8, "alpha": 16},
-                "learning_rate": 5e-3,
+                "learning_rate": 1e-3,
                 "epochs": 1,
                 "accumulation": 1,
                 "checkpoint_steps": 3,
@@ -311,3 +312,16 @@ def finished_run(loop_inputs: LoopInputs, tmp_path_factory: pytest.TempPathFacto
     place = tmp_path_factory.mktemp("finished")
     folder, figures = place / "run", place / "figures"
     return FinishedRun(loop_inputs, folder, figures, run(loop_inputs.config, folder, figures))
+
+
+@pytest.fixture(scope="session")
+def conversation_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The same with an adapter on the whole conversation that writes its targets as text; what it builds on is not done anew."""
+    from workbench.run import run
+
+    place = tmp_path_factory.mktemp("conversation")
+    folder, figures = shutil.copytree(finished_run.folder, place / "run"), place / "figures"
+    inputs = finished_run.inputs
+    changes = {"scope": "conversation", "target": "text", "learning_rate": 5e-3}
+    config = inputs.config.model_copy(update={"teach": inputs.config.teach.model_copy(update=changes)})
+    return FinishedRun(replace(inputs, config=config), folder, figures, run(config, folder, figures))

@@ -11,10 +11,19 @@ from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 
 
-def test_the_adapter_is_the_published_one() -> None:
+def test_the_adapter_is_the_published_one_and_two_modules_more() -> None:
     lora = RunConfig().teach.lora
     assert (lora.rank, lora.alpha, lora.dropout) == (16, 32, 0.05)
-    assert lora.modules == ("k_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    assert {*lora.modules} - {"q_proj", "v_proj"} == {"k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"teach.scope": "answer"}, {"teach.target": "number"}, {"teach.spread": 0}, {"model.kept_bytes": -1}],
+)
+def test_settings_of_the_reply_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(WorkbenchError, match=next(iter(wrong))):
+        load_config(None, wrong)
 
 
 def test_settings_are_frozen() -> None:

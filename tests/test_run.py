@@ -13,6 +13,7 @@ import workbench.loop.asking
 import workbench.loop.context
 import workbench.loop.patching
 import workbench.loop.probing
+import workbench.loop.teaching
 import workbench.teach.training
 from workbench import run as run_module
 from workbench.config import RunConfig, load_config
@@ -191,7 +192,8 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         (workbench.loop.asking, "answer_batch", 1),
         (workbench.loop.asking, "read_confidence", 2),
         (workbench.loop.probing, "shuffled_control", 0),
-        (workbench.teach.training, "target_loss", 5),
+        (workbench.teach.training, "inputs_of", 5),
+        (workbench.loop.teaching, "read_reply", 1),
         (workbench.loop.patching, "packed_sweep", 3),
     ]
     config, folder, figures = finished_run.inputs.config, tmp_path / "run", tmp_path / "figures"
@@ -210,7 +212,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         if name == "read_confidence":
             assert answered == 132
             assert len(list((folder / "elicit" / "parts").glob("*.parquet"))) == after
-        if name == "target_loss":
+        if name == "inputs_of":
             assert (folder / "teach" / "checkpoints" / "checkpoint-3").is_dir()
         assert not (folder / "summary.json").exists()
     assert numbers(run(config, folder, figures)) == numbers(finished_run.summary)

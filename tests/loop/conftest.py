@@ -16,6 +16,12 @@ def context(finished_run: Any) -> Context:
     return finished(finished_run.inputs.config, finished_run.folder, finished_run.figures)
 
 
+@pytest.fixture(scope="session")
+def conversation_context(conversation_run: Any) -> Context:
+    """The finished run whose adapter acts on the whole conversation, opened for reading."""
+    return finished(conversation_run.inputs.config, conversation_run.folder, conversation_run.figures)
+
+
 @pytest.fixture
 def writable(finished_run: Any, tmp_path: Path) -> Context:
     """The same with folders of its own."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -7,19 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import workbench.loop.asking
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
-from workbench.elicit.conversation import POSITIONS, answer_tokens
+from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply
 from workbench.elicit.parse import parse_confidence
-from workbench.elicit.readout import read_confidence
+from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import choose_questions, conversations_of, elicit, load_questions
+from workbench.loop.asking import choose_questions, conversations_of, elicit, load_questions, read
 from workbench.loop.context import Context
 from workbench.models import LanguageModel
 from workbench.questions import grade, read_questions, split_questions
 from workbench.store import RunStore, StageStore
+from workbench.trace.prefixes import Prefixes
 
 SOME = [0, 1, 40, 131]
 
@@ -144,7 +147,12 @@ def test_a_small_token_budget_changes_nothing_but_the_batches(
     stage = StageStore(tmp_path / "elicit", "key")
     stage.begin()
     rows = np.array([3, 70])
-    workbench.loop.asking.read(tight, context.lm, stage, conversations_of(context), rows, (), "reading")
+    conversations = conversations_of(context)
+
+    def reading(batch: NDArray[np.int64]) -> ConfidenceReading:
+        return read_confidence(context.lm, [conversations[row] for row in batch], context.numbers, 100)
+
+    read(tight, stage, rows, [len(conversations[row].tokens) for row in rows], reading, "reading")
     alone = stage.table("confidence")
     assert len(list((stage.folder / "parts").glob("*.parquet"))) == 2
     assert alone["row"].tolist() == [3, 70]
@@ -167,3 +175,21 @@ def test_a_question_survives_the_table(tmp_path: Any, tiny_lm: LanguageModel) ->
     context.stage("questions").begin()
     choose_questions(context, context.stage("questions"))
     assert load_questions(context)[1] == read_questions(file)
+
+
+def test_reading_leaves_the_keys_and_values_up_to_the_reply(writable: Context) -> None:
+    """What a pass over those tokens alone computes, so that teaching need not compute it again."""
+    shutil.rmtree(writable.stage("elicit").folder / "parts", ignore_errors=True)
+    elicit(writable, writable.stage("elicit"))
+    conversations, reply = conversations_of(writable), writable.reply
+    assert reply is not None
+    assert all(row in writable.prefixes for row in range(132))
+    rows = np.array(SOME)
+    before = [before_reply(conversations[row], reply) for row in SOME]
+    fresh = Prefixes(10**9, 4096, None)
+    found, expected = (prefixes.kept(writable.lm, rows, before) for prefixes in (writable.prefixes, fresh))
+    for layer in range(4):
+        for side in (0, 1):
+            torch.testing.assert_close(
+                found.cache.kept[layer][side], expected.cache.kept[layer][side], rtol=1e-5, atol=1e-5
+            )

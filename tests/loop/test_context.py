@@ -9,16 +9,22 @@ import workbench.loop.context
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
+from workbench.loop.asking import conversations_of
 from workbench.loop.context import Context
 from workbench.models import LanguageModel
+from workbench.models.unembed import unembed
 from workbench.teach.adapter import adapter_off
+from workbench.trace.forward import forward
+from workbench.trace.layout import empty_tail, pad_prompts
 
 IDS = torch.tensor([[5, 6, 7, 20]])
 
 
 def logits(lm: LanguageModel) -> torch.Tensor:
-    with torch.no_grad():
-        return lm.model(input_ids=IDS).logits
+    """Next-token logits as the passes of the workbench give them, an adapter's reach included."""
+    prompts = pad_prompts(IDS.tolist(), 0, lm.device)
+    read = torch.tensor([[prompts.columns - 1]])
+    return unembed(lm, forward(lm, prompts, empty_tail(prompts), read).final)
 
 
 def test_the_model_is_loaded_once_as_configured(
@@ -72,3 +78,21 @@ def test_format_and_numbers_are_the_configured_ones(context: Context) -> None:
     config = RunConfig.model_validate({"elicit": {"format": "tarot"}})
     with pytest.raises(WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of percent"):
         _ = Context(config, context.store, context.figures).fmt
+
+
+def test_the_reply_is_what_every_conversation_ends_in(context: Context, conversation_context: Context) -> None:
+    reply = context.reply
+    assert reply is not None
+    assert context.lm.tokenizer.decode(reply) == "<|im_start|>assistant\nConfidence: "
+    assert all(c.tokens[-len(reply) :] == reply for c in conversations_of(context))
+    assert conversation_context.reply is None
+
+
+def test_prefixes_are_bounded_as_configured_and_kept_between_stages(context: Context) -> None:
+    model = context.config.model.model_copy(update={"kept_bytes": 77, "tokens_per_batch": 99})
+    for precision, dtype in (("float32", None), ("bfloat16", torch.bfloat16)):
+        config = context.config.model_copy(update={"model": model.model_copy(update={"precision": precision})})
+        fresh = Context(config, context.store, context.figures, _lm=context.lm)
+        prefixes = fresh.prefixes
+        assert (prefixes.most_bytes, prefixes.tokens_per_pass, prefixes.dtype) == (77, 99, dtype)
+        assert fresh.prefixes is prefixes

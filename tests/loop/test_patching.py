@@ -58,14 +58,32 @@ def test_layers_are_all_or_those_asked_for() -> None:
             _layers(wrong, 4)
 
 
-def test_random_positions_lie_between_the_system_turn_and_the_answers_end(context: Context) -> None:
+def test_random_positions_lie_within_the_reply_before_the_confidence_position(context: Context) -> None:
     conversations = conversations_of(context)
     positions = np.concatenate([_positions(context, conversations, seed) for seed in range(5)])
+    ends = np.array([c.confidence for c in conversations] * 5)
+    assert positions[:, 1].tolist() == ends.tolist()
+    back = ends - positions[:, 0]
+    assert context.reply is not None
+    assert sorted(set(back.tolist())) == list(range(1, len(context.reply)))
+
+
+def test_a_reply_of_one_token_leaves_the_token_before_it(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Context, "reply", (5,))
+    conversations = conversations_of(context)[:9]
+    positions = _positions(context, conversations, 0)
+    assert (positions[:, 1] - positions[:, 0]).tolist() == [1] * 9
+
+
+def test_random_positions_lie_between_the_system_turn_and_the_answers_end(conversation_context: Context) -> None:
+    """Where the adapter acts on the whole conversation."""
+    conversations = conversations_of(conversation_context)
+    positions = np.concatenate([_positions(conversation_context, conversations, seed) for seed in range(5)])
     ends = np.array([c.answer_end for c in conversations] * 5)
     assert positions[:, 1].tolist() == [c.confidence for c in conversations] * 5
     assert (positions[:, 0] <= ends).all()
     # Behind "<|im_start|>system\\n" and the instruction, which byte-level pieces make no shorter than its length in words.
-    assert positions[:, 0].min() >= len(context.fmt.system.split())
+    assert positions[:, 0].min() >= len(conversation_context.fmt.system.split())
     assert len(np.unique(positions[:, 0])) > 40
 
 

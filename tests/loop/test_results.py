@@ -105,18 +105,32 @@ def test_gains_compare_questions_parsed_both_times(finished_run: Any, held_out: 
 
 
 def test_accuracy_and_unchanged_answers_are_counted(context: Context, finished_run: Any) -> None:
+    """An adapter on the reply alone cannot touch an answer, so none is generated with it on."""
     test = context.stage("questions").table("questions").query("split == 'test'")["row"]
     before = context.stage("answer").table("answers").set_index("row").loc[test]
-    on = context.stage("again").table("answers_adapter_on").set_index("row")
-    unchanged = before["answer"].loc[on.index] == on["answer"]
     off = context.stage("again").table("answers")
     summary = finished_run.summary
-    assert summary["answers.repeated"] == len(off)
+    assert summary["answers.repeated"] == len(off) > 0
+    assert summary["answers.unchanged"] == 1
     assert summary["accuracy.before"] == summary["accuracy.after"] == pytest.approx(before["correct"].mean())
+    assert summary["answers.adapter_on_rows"] == 0
+    assert summary["answers.unchanged_adapter_on"] is None
+    assert "accuracy.adapter_on_while_answering" not in summary
+
+
+def test_an_adapter_on_the_conversation_is_seen_in_the_answers(
+    conversation_context: Context, conversation_run: Any
+) -> None:
+    base = conversation_context.stage("answer").table("answers").set_index("row")
+    on = conversation_context.stage("again").table("answers_adapter_on").set_index("row")
+    unchanged = (base["answer"].loc[on.index] == on["answer"]).mean()
+    summary = conversation_run.summary
+    assert summary["answers.unchanged"] == 1
+    assert summary["accuracy.before"] == summary["accuracy.after"]
     assert summary["accuracy.adapter_on_while_answering"] == pytest.approx(on["correct"].mean())
-    assert summary["answers.unchanged_adapter_on"] == pytest.approx(unchanged.mean())
+    assert summary["answers.unchanged_adapter_on"] == pytest.approx(unchanged)
     assert summary["answers.adapter_on_rows"] == len(on)
-    assert summary["answers.unchanged_adapter_on"] < 1
+    assert unchanged < 1
 
 
 def test_calibration_and_format_failures_are_those_of_the_metrics(finished_run: Any, held_out: pd.DataFrame) -> None:

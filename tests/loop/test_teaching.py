@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +12,13 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
+from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.loop.asking import conversations_of
 from workbench.loop.context import Context
-from workbench.loop.teaching import ADAPTER_ON_ROWS
+from workbench.loop.teaching import ADAPTER_ON_ROWS, _examples, again_shuffled
+from workbench.store import StageStore
 
 
 def test_targets_are_the_probabilities_on_the_scale_and_the_control_permutes_them(context: Context) -> None:
@@ -38,34 +44,105 @@ def test_every_example_is_seen_once_an_epoch(context: Context, stage: str) -> No
     assert log["loss"].iloc[-1] < log["loss"].iloc[0]
 
 
+@pytest.fixture(params=["reply", "conversation"])
+def scoped(request: pytest.FixtureRequest) -> Context:
+    """The finished run of either scope."""
+    name = {"reply": "context", "conversation": "conversation_context"}[request.param]
+    context: Context = request.getfixturevalue(name)
+    assert context.config.teach.scope == request.param
+    return context
+
+
 @pytest.mark.parametrize(("stage", "again"), [("teach", "again"), ("control", "again_control")])
-def test_the_saved_adapter_gives_the_readings_with_plain_peft(context: Context, stage: str, again: str) -> None:
+def test_the_saved_adapter_gives_the_readings_with_plain_peft(scoped: Context, stage: str, again: str) -> None:
+    """Every number of the scale as an unpadded string through PEFT's own forward, which finds where the adapter starts."""
+    context = scoped
     table = context.stage(again).table("confidence").set_index("row")
-    rows = table.index[:3].tolist()
-    conversations = conversations_of(context)
+    readings = context.stage(again).tensors("readings")
+    trie = context.numbers.trie
     plain = AutoModelForCausalLM.from_pretrained(context.config.model.name, dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(context.config.model.name, dtype=torch.float32)
     model = PeftModel.from_pretrained(plain, context.stage(stage).folder / "adapter").eval()
-    lm = context.lm.with_model(model)
-    reading = read_confidence(lm, [conversations[row] for row in rows], context.numbers, 100)
-    distribution = context.stage(again).tensors("readings")["distribution"][:3]
-    assert distribution == pytest.approx(reading.distribution, abs=1e-6)
-    assert table["stated_text"].loc[rows].tolist() == list(reading.stated_text)
+    for index in (0, len(table) // 2, len(table) - 1):
+        tokens = conversations_of(context)[table.index[index]].tokens
+        logits = [next_logits(model, (*tokens, *path)) for path in trie.inner]
+        expected = distribution(trie, child_log_probabilities(trie, torch.stack(logits)).numpy())
+        assert readings["distribution"][index] == pytest.approx(expected, abs=1e-6)
+        assert table["stated_text"].iloc[index].startswith(context.lm.tokenizer.decode([int(logits[0].argmax())]))
+        untouched = torch.equal(next_logits(model, tokens[:-20]), next_logits(base, tokens[:-20]))
+        assert untouched == (context.reply is not None)
 
 
-def test_the_adapter_moves_confidence_and_answers_only_when_it_is_on(context: Context) -> None:
+def next_logits(model: Any, tokens: Sequence[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([tokens])).logits[0, -1]
+
+
+def test_the_adapter_moves_confidence_and_leaves_answers(scoped: Context) -> None:
     def column(stage: str, table: str, name: str) -> Any:
-        return context.stage(stage).table(table).set_index("row")[name]
+        return scoped.stage(stage).table(table).set_index("row")[name]
 
     before, after = column("elicit", "confidence", "expected"), column("again", "confidence", "expected")
     assert (before - after).abs().max() > 0.01
-    test = context.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
-    off, on = column("again", "answers", "answer"), column("again", "answers_adapter_on", "answer")
+    test = scoped.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
+    off, base = column("again", "answers", "answer"), column("answer", "answers", "answer")
     assert len(off.index.intersection(test)) > 30
-    base = column("answer", "answers", "answer")
     assert off.equals(base.loc[off.index])
+    if scoped.reply is not None:
+        assert not (scoped.stage("again").folder / "answers_adapter_on.parquet").exists()
+        return
+    on = column("again", "answers_adapter_on", "answer")
     assert len(on) == min(ADAPTER_ON_ROWS, len(test))
     assert (on.index[0], on.index[-1]) == (test[0], test[-1])
     assert not on.equals(base.loc[on.index])
+
+
+def test_states_after_teaching_are_those_of_the_whole_conversation(scoped: Context) -> None:
+    """An adapter on the reply moves the confidence position alone."""
+    before, after = (scoped.stage(stage).tensors("readings")["states"] for stage in ("elicit", "again"))
+    rows = [3, 60, 131]
+    conversations = [conversations_of(scoped)[row] for row in rows]
+    with scoped.tuned("teach") as tuned:
+        whole = read_confidence(tuned, conversations, scoped.numbers, 100, POSITIONS)
+    assert whole.states is not None
+    assert after[rows] == pytest.approx(whole.states, abs=1e-4)
+    place = POSITIONS.index("confidence")
+    assert np.abs(after - before)[:, :, place].max() > 0.01
+    others = [index for index in range(len(POSITIONS)) if index != place]
+    moved = np.abs(after - before)[:, :, others].max()
+    assert moved == 0 if scoped.reply is not None else moved > 0.01
+
+
+def test_without_room_for_prefixes_the_readings_are_the_same(context: Context, tmp_path: Path) -> None:
+    model = context.config.model.model_copy(update={"kept_bytes": 1, "tokens_per_batch": 700})
+    tight = replace(context, config=context.config.model_copy(update={"model": model}), _prefixes=None)
+    stage = StageStore(tmp_path / "again_control", "key")
+    stage.begin()
+    with pytest.warns(UserWarning, match="computed anew at each use") as said:
+        again_shuffled(tight, stage)
+    assert sum("computed anew" in str(warning.message) for warning in said) == 1
+    usual = context.stage("again_control").tensors("readings")["distribution"]
+    assert stage.tensors("readings")["distribution"] == pytest.approx(usual, abs=1e-6)
+
+
+@pytest.mark.parametrize("target", ["distribution", "text"])
+def test_examples_state_the_probabilities_as_configured(context: Context, target: str) -> None:
+    """The most likely value of a bell, or the number written out, is the scale's nearest to the probability."""
+    teach = context.config.teach.model_copy(update={"target": target})
+    changed = replace(context, config=context.config.model_copy(update={"teach": teach}))
+    probability = np.linspace(0, 1, 132)
+    examples = _examples(changed, conversations_of(context), probability)
+    trie = context.numbers.trie
+    for example, p in zip(examples[::13], probability[::13], strict=True):
+        first = dict(zip(example.places[0].tokens, example.places[0].probabilities, strict=True))
+        steps, _ = trie.ends[round(100 * p)]
+        if target == "text":
+            assert first == {steps[0][1]: 1.0}
+        else:
+            bell = np.exp(-0.5 * ((np.arange(101) / 100 - p) / context.config.teach.spread) ** 2)
+            bell /= bell.sum()
+            share = sum(q for q, (path, _) in zip(bell, trie.ends, strict=True) if path[0][1] == steps[0][1])
+            assert first[steps[0][1]] == pytest.approx(share)
 
 
 def test_the_control_is_read_on_held_out_questions_alone(context: Context) -> None:

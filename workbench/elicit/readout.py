@@ -29,7 +29,7 @@ from workbench.trace.edits import Recording
 from workbench.trace.forward import every_layer, forward
 from workbench.trace.kept import Kept, forward_tail
 from workbench.trace.layout import Prompts, extended, pad_prompts
-from workbench.trace.prefixes import growing
+from workbench.trace.prefixes import GrowingCache
 
 STATED_TOKENS = 5
 
@@ -108,7 +108,7 @@ def read_reply(
     tail = continuation_tail(kept.prompts, continuation)
     read = torch.arange(len(reply) - 1, continuation.size, device=lm.device).expand(kept.prompts.rows, -1)
     recording = Recording(read[:, :1], every_layer(lm), {})
-    cache = growing(kept)
+    cache = GrowingCache(kept)
     final = forward_tail(lm, kept, tail, read, (), recording=recording, cache=cache)
     whole = extended(kept.prompts, reply)
     return _reading(lm, whole, numbers, certain, final, cache, recording.stacked(lm.device))

@@ -70,7 +70,7 @@ class Context:
         if self._prefixes is None:
             model = self.config.model
             lower = resolve_precision(model.precision, self.lm.device) == "bfloat16"
-            self._prefixes = Prefixes(model.kept_bytes, torch.bfloat16 if lower else None)
+            self._prefixes = Prefixes(model.kept_bytes, model.tokens_per_batch, torch.bfloat16 if lower else None)
         return self._prefixes
 
     def stage(self, name: str) -> StageStore:

@@ -78,11 +78,12 @@ def _layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
 def _positions(context: Context, conversations: list[Conversation], seed: int) -> NDArray[np.int64]:
     """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence position.
 
-    An adapter on the reply alone leaves everything before it as it is; a patch there would change nothing by construction.
+    An adapter on the reply alone leaves everything before it as it is; a patch there changes nothing by construction, and is
+    chosen only where the reply has no token but the confidence position.
     """
     rng = np.random.default_rng(seed)
     if context.reply is not None:
-        starts = len(context.reply)
+        starts = max(2, len(context.reply))
         return np.array([[rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence] for c in conversations])
     system = len(context.lm.tokenizer(context.fmt.system, add_special_tokens=False)["input_ids"])
     return np.array([[rng.integers(min(system, c.answer_end), c.answer_end + 1), c.confidence] for c in conversations])

@@ -85,9 +85,8 @@ def _fill_prefixes(
 ) -> None:
     """Keys and values of ``rows`` up to the reply, where an earlier stage of this process has not left them."""
     before = [before_reply(conversations[row], reply) for row in rows]
-    model = context.config.model
-    with computing_in(model.precision, lm):
-        context.prefixes.fill(lm, rows.tolist(), before, model.tokens_per_batch, "reading up to the reply")
+    with computing_in(context.config.model.precision, lm):
+        context.prefixes.fill(lm, rows.tolist(), before, "reading up to the reply")
 
 
 def again(context: Context, stage: StageStore) -> dict[str, Any]:

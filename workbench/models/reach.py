@@ -15,7 +15,15 @@ from typing import Any
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
+
+
+def reach_of(lm: LanguageModel) -> int | None:
+    """How many of a prompt's last tokens the adapter acts on as the model stands; None also while the adapter is off."""
+    if lm.reach is None or not any(not module.disable_adapters for module in _adapted(lm)):
+        return None
+    return lm.reach
 
 
 @contextmanager
@@ -31,11 +39,19 @@ def adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
     def starts(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args[0].dim() != 3:
+            raise WorkbenchError(
+                "An adapter on a prompt's last tokens cannot act on modules that see tokens without their place, such as "
+                "experts; leave them out of teach.lora.modules or set teach.scope=conversation."
+            )
         rows, columns = args[0].shape[:2]
         return args, {**kwargs, "alora_offsets": [max(0, columns - column)] * rows}
 
     with ExitStack() as stack:
-        for module in lm.model.modules():
-            if isinstance(module, LoraLayer):
-                stack.callback(module.register_forward_pre_hook(starts, with_kwargs=True).remove)
+        for module in _adapted(lm):
+            stack.callback(module.register_forward_pre_hook(starts, with_kwargs=True).remove)
         yield
+
+
+def _adapted(lm: LanguageModel) -> list[Any]:
+    return [module for module in lm.model.modules() if isinstance(module, LoraLayer)]

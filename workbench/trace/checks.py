@@ -10,6 +10,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import lacks
+from workbench.models.reach import reach_of
 from workbench.trace.interventions import Branch
 from workbench.trace.sites import Site
 
@@ -90,4 +91,26 @@ def require_positions(positions: Tensor, lengths: Tensor, nodes: int) -> None:
         raise WorkbenchError(
             f"Position {int(positions[row, at])} of prompt {row} lies outside its prompt, which has {int(lengths[row])} "
             "tokens; count from 0 at the row's first token, padding left out."
+        )
+
+
+def require_within_reach(lm: LanguageModel, positions: Tensor, lengths: Tensor) -> None:
+    """Refuse branches that start before the tokens a switched-on adapter acts on.
+
+    Packed, a branch's copies of earlier tokens stand behind the prompt, where the adapter would act on them too.
+    """
+    reach = reach_of(lm)
+    if reach is not None and bool((positions < lengths[:, None] - reach).any()):
+        raise WorkbenchError(
+            f"The adapter acts on a prompt's last {reach} tokens and a patch stands before them; patch such positions with "
+            "loop_branches, or with the adapter off."
+        )
+
+
+def require_reach_apart(lm: LanguageModel) -> None:
+    """Refuse a switched-on adapter with a reach on strings in which prompt and continuation are not told apart."""
+    if reach_of(lm) is not None:
+        raise WorkbenchError(
+            f"{lm.architecture.family} is run on whole strings, in which an adapter on a prompt's last tokens cannot be told "
+            "where it starts; use an adapter on every token."
         )

@@ -45,7 +45,7 @@ class PromptCache(Cache):
             keys, values = (states[:, :, : self.columns].clone() for states in (key_states, value_states))
             self.kept[layer_idx] = (keys, values)
             return key_states, value_states
-        keys, values = (kept.to(key_states.dtype) for kept in self.kept[layer_idx])
+        keys, values = (kept.to(key_states) for kept in self.kept[layer_idx])
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
-from workbench.trace.checks import require_branches, require_masks
+from workbench.trace.checks import require_branches, require_masks, require_reach_apart
 from workbench.trace.continuation import END, Continuation, continuation_tail, end_columns
 from workbench.trace.edits import Write, take
 from workbench.trace.forward import run_joint
@@ -44,6 +44,7 @@ def loop_branches(
         require_masks(lm)
         pieces = _padded(lm, prompts, branches, positions, readout, token_budget, continuation)
     else:
+        require_reach_apart(lm)
         warn_unpackable(lm)
         pieces = _as_strings(lm, prompts, branches, positions, readout, token_budget, continuation)
     out: Tensor | None = None

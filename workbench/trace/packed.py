@@ -20,7 +20,7 @@ from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
 from workbench.trace.branches import BranchColumns, Layout, branch_columns, joined, lay_out
-from workbench.trace.checks import require_branches, require_masks
+from workbench.trace.checks import require_branches, require_masks, require_within_reach
 from workbench.trace.continuation import END, Continuation, continuation_tail, end_columns
 from workbench.trace.edits import take
 from workbench.trace.forward import run_joint
@@ -55,13 +55,15 @@ def patch_branches(
         [rows, branches, 1 + nodes, ...], the prompt's last token first.
 
     Raises:
-        WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
+        WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit, and for positions
+            before the tokens that an adapter on the prompt's end acts on.
     """
     if not lm.architecture.packable:
         return loop_branches(lm, prompts, branches, readout, token_budget=token_budget, continuation=continuation)
     require_masks(lm)
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
     positions = require_branches(lm, lengths, branches, continuation.size)
+    require_within_reach(lm, positions, lengths)
     wanted = _longest(lengths, branches, positions, continuation.size)
     room = tail_room(token_budget, int(lengths.max()), wanted)
     out: Patched | None = None

@@ -2,7 +2,8 @@
 
 Whatever an adapter with a reach does, it does behind these tokens; training it, reading it and reading its control all stand
 on the same keys and values, which are computed once. Rows go by number. What does not fit into the bound is computed anew
-each time, and that is said once. The adapter is off while they are computed.
+each time, in passes of at most ``tokens_per_pass`` tokens, and that is said once. The adapter and the model's own dropout are
+off while they are computed.
 
 Costs 2 x layers x key-value heads x head size entries a token.
 """
@@ -10,8 +11,9 @@ Costs 2 x layers x key-value heads x head size entries a token.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,10 +34,13 @@ Layers = tuple[tuple[Tensor, Tensor], ...]
 
 
 class Prefixes:
-    """Keeps the first tokens' keys and values of numbered rows, at most ``most_bytes`` of them, as ``dtype`` (None: as they are)."""
+    """Keeps the first tokens' keys and values of numbered rows, at most ``most_bytes`` of them.
 
-    def __init__(self, most_bytes: int, dtype: torch.dtype | None = None) -> None:
-        self.most_bytes, self.dtype = most_bytes, dtype
+    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are).
+    """
+
+    def __init__(self, most_bytes: int, tokens_per_pass: int, dtype: torch.dtype | None) -> None:
+        self.most_bytes, self.tokens_per_pass, self.dtype = most_bytes, tokens_per_pass, dtype
         self.bytes = 0
         self._rows: dict[int, Layers] = {}
         self._full = False
@@ -45,37 +50,46 @@ class Prefixes:
 
     def keep(self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts) -> None:
         """Keep what a pass over ``prompts`` (and anything behind them) left in ``cache``."""
-        pads = (prompts.columns - prompts.lengths).tolist()
-        for index, (row, pad) in enumerate(zip(rows, pads, strict=True)):
+        for index, (row, pad) in enumerate(zip(rows, _pads(prompts), strict=True)):
+            if self._full:
+                return
             self._keep(row, _row_of(cache, index, slice(pad, prompts.columns), self.dtype))
 
-    def fill(
-        self, lm: LanguageModel, rows: Sequence[int], tokens: Sequence[Sequence[int]], budget: int, description: str
-    ) -> None:
-        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, in passes of at most ``budget`` tokens."""
+    def fill(self, lm: LanguageModel, rows: Sequence[int], tokens: Sequence[Sequence[int]], description: str) -> None:
+        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as there is room."""
         missing = [index for index, row in enumerate(rows) if row not in self._rows]
         if not missing or self._full:
             return
-        batches = plan_batches([len(tokens[index]) for index in missing], budget)
-        for batch in progress.track(batches, description):
-            chosen = [missing[place] for place in batch]
-            self.keep([rows[index] for index in chosen], *_passed(lm, [tokens[index] for index in chosen]))
+        for batch in progress.track(self._batches(missing, tokens), description):
+            for index, layers in self._computed(lm, batch, tokens):
+                self._keep(rows[index], layers)
             if self._full:
                 return
 
     def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]]) -> Kept:
         """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them."""
         prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
-        if not all(int(row) in self._rows for row in rows):
-            cache, _ = _passed(lm, tokens)
-            return Kept(prompts, cache, {}, 0)
+        held = {index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows}
+        for batch in self._batches([index for index in range(len(rows)) if index not in held], tokens):
+            held.update(self._computed(lm, batch, tokens))
         cache = PromptCache(prompts.columns)
-        held = [self._rows[int(row)] for row in rows]
         for layer in range(len(held[0])):
-            pairs = [row[layer] for row in held]
+            pairs = [held[index][layer] for index in range(len(rows))]
             keys, values = (_padded([pair[side] for pair in pairs], prompts.columns) for side in (0, 1))
             cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
         return Kept(prompts, cache, {}, 0)
+
+    def _batches(self, indices: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        planned = plan_batches([len(tokens[index]) for index in indices], self.tokens_per_pass) if indices else []
+        return [[indices[place] for place in batch] for batch in planned]
+
+    def _computed(
+        self, lm: LanguageModel, indices: Sequence[int], tokens: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[int, Layers]]:
+        """Keys and values of some of the ``tokens`` from one pass."""
+        cache, prompts = _passed(lm, [tokens[index] for index in indices])
+        for place, (index, pad) in enumerate(zip(indices, _pads(prompts), strict=True)):
+            yield index, _row_of(cache, place, slice(pad, prompts.columns), self.dtype)
 
     def _keep(self, row: int, layers: Layers) -> None:
         size = sum(part.numel() * part.element_size() for pair in layers for part in pair)
@@ -94,21 +108,49 @@ class Prefixes:
         self._rows[row] = layers
 
 
-def growing(kept: Kept) -> DynamicCache:
-    """A cache that holds what ``kept`` holds and grows with what is computed behind it."""
-    cache = DynamicCache()
-    for layer in sorted(kept.cache.kept):
-        cache.update(*kept.cache.kept[layer], layer)
-    return cache
+class GrowingCache(DynamicCache):
+    """Holds what ``kept`` holds and grows with what is computed behind it, in the dtype and on the device of that."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self._waiting = dict(kept.cache.kept)
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        if layer_idx in self._waiting:
+            keys, values = self._waiting.pop(layer_idx)
+            super().update(keys.to(key_states), values.to(value_states), layer_idx)
+        return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        if layer_idx in self._waiting:
+            return self._waiting[layer_idx][0].shape[2]
+        return super().get_seq_length(layer_idx)
+
+
+def _pads(prompts: Prompts) -> list[int]:
+    return (prompts.columns - prompts.lengths).tolist()
 
 
 def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptCache, Prompts]:
     prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
     cache = PromptCache(prompts.columns)
     off = lm.model.disable_adapter() if isinstance(lm.model, PeftModel) else nullcontext()
-    with off:
+    with off, _evaluating(lm.model):
         run_joint(lm, prompts, empty_tail(prompts), None, (), cache)
     return cache, prompts
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Without dropout, also when a row is computed anew between two steps of training."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def _row_of(cache: DynamicCache | PromptCache, index: int, columns: slice, dtype: torch.dtype | None) -> Layers:

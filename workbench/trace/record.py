@@ -9,7 +9,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.checks import require_positions, require_sites
+from workbench.trace.checks import require_positions, require_reach_apart, require_sites
 from workbench.trace.continuation import END, Continuation, continuation_tail
 from workbench.trace.forward import every_layer, record_only
 from workbench.trace.layout import empty_tail, pad_prompts
@@ -64,6 +64,7 @@ def _as_strings(
     continuation: Continuation,
 ) -> Tensor:
     """The same from unpadded strings; a node is read at the end of its own path."""
+    require_reach_apart(lm)
     warn_unpackable(lm)
     whole = sum(len(prompt) for prompt in prompts)
     out: Tensor | None = None
