@@ -25,15 +25,21 @@ Report = Callable[[str], Exception]
 
 def check_components(lm: LanguageModel, ids: Tensor, tolerance: float, broken: Report) -> None:
     """Raise ``broken(finding)`` for the first component that is not where its row says."""
-    seen = _observe(lm, ids, [c for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, "head_out") if not lacks(lm, c)])
+    seen = _observe(
+        lm, ids, [c for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, "head_out") if not lacks(lm, c)]
+    )
     for layer in range(lm.n_layers):
         part = {component: states for (at, component), states in seen.items() if at == layer}
         if "head_out" in part:
             _check_heads(lm, layer, part["head_out"], broken)
         for terms, total in _sums(part):
-            error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[total].abs().max().clamp_min(1e-6)
+            error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[total].abs().max().clamp_min(
+                1e-6
+            )
             if not error <= tolerance:
-                raise broken(f"in layer {layer} {' + '.join(terms)} and {total} differ by {error:.1e} of the largest value")
+                raise broken(
+                    f"in layer {layer} {' + '.join(terms)} and {total} differ by {error:.1e} of the largest value"
+                )
 
 
 def _sums(part: dict[str, Tensor]) -> list[tuple[tuple[str, ...], str]]:
