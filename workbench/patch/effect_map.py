@@ -131,13 +131,13 @@ def _t(sums: Floats, moved: Floats) -> Floats:
     squares = (moved**2).sum(axis=0)
     spread = np.maximum(squares - sums**2 / items, np.finfo(np.float64).eps * squares)
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.abs(sums) / np.sqrt(spread * items / (items - 1))
-    return np.nan_to_num(t, nan=0.0).astype(np.float64)
+        t: Floats = np.abs(sums) / np.sqrt(spread * items / (items - 1))
+    return np.where(np.isnan(t), 0.0, t)
 
 
 def _all_signs(items: int) -> Floats:
     bits = np.arange(2**items)[:, None] >> np.arange(items) & 1
-    return 1.0 - 2.0 * bits
+    return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
 
 
 def _drawn_signs(items: int, permutations: int, seed: int) -> Floats:
