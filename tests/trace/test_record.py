@@ -127,3 +127,10 @@ def test_mistakes_are_named_before_the_forward(
     with pytest.raises(WorkbenchError, match=message):
         record(tiny_lm, ROWS, positions, sites)
     assert not ran
+
+
+def test_flash_attention_is_refused(tiny_lm: LanguageModel) -> None:
+    """Also for one prompt without padding, because the pass brings its own mask."""
+    tiny_lm.base().config._attn_implementation = "flash_attention_2"
+    with pytest.raises(WorkbenchError, match="takes no 4-D mask"):
+        record(tiny_lm, ROWS[:1], [[0]], [Site(0)])
