@@ -1,7 +1,8 @@
 """Putting one run's states into another: what a state suffices for, layer by layer, and the controls beside it.
 
-A sweep over all layers is one packed forward (:func:`packed_sweep`); the loop of hooked forwards is kept as its reference.
-Effects are computed from the sweep's table: shift, following, layer gradient and their nulls.
+A sweep over all layers is one packed forward (:func:`packed_sweep`), a map over layers, positions, heads or components is as
+few as memory allows (:mod:`workbench.patch.maps`); the loop of hooked forwards is kept as their reference. Effects are computed
+from the readouts: shift, following, layer gradient and their nulls, and for maps a tidy table with corrected p-values.
 """
 
 from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
@@ -14,6 +15,7 @@ from workbench.patch.conditions import (
     donor_readouts,
     donor_states,
 )
+from workbench.patch.effect_map import Axis, EffectMap, effect_table, noise_floor, sign_flip_p
 from workbench.patch.effects import (
     Sweep,
     clipped_mean_shift,
@@ -24,32 +26,69 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
+from workbench.patch.maps import (
+    Engine,
+    Reading,
+    component_map,
+    component_sites,
+    head_map,
+    layer_sweep,
+    logit_difference,
+    position_map,
+    spans,
+    token_log_probabilities,
+    token_logits,
+    window_sweep,
+)
 from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep, read_numbers, record_number
+from workbench.patch.values import along, matched_noise, mean_of_others, mean_of_rows, zeros
 
 __all__ = [
     "CONDITIONS",
+    "Axis",
     "Condition",
+    "EffectMap",
+    "Engine",
+    "Reading",
     "Recorded",
     "Sweep",
     "SweepReading",
+    "along",
     "clipped_mean_shift",
+    "component_map",
+    "component_sites",
     "control_layers",
     "derangement",
     "donor_readouts",
     "donor_states",
+    "effect_table",
     "following",
     "half_layer",
+    "head_map",
     "head_sites",
     "layer_gradient",
     "layer_sites",
+    "layer_sweep",
+    "logit_difference",
     "loop_sweep",
+    "matched_noise",
+    "mean_of_others",
+    "mean_of_rows",
     "mean_shift",
+    "noise_floor",
     "packed_sweep",
     "permutation_p",
     "position_branches",
+    "position_map",
     "ramp_distance",
     "read_numbers",
     "record_number",
+    "sign_flip_p",
     "site_branches",
+    "spans",
+    "token_log_probabilities",
+    "token_logits",
     "window_branches",
+    "window_sweep",
+    "zeros",
 ]
