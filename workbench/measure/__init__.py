@@ -4,13 +4,8 @@ Everything here takes plain arrays (confidence with NaN for replies that could n
 nothing of models. :func:`confidence_metrics` is the table every recipe reports.
 """
 
-from workbench.measure.bootstrap import (
-    auroc2_difference,
-    auroc2_estimate,
-    auroc2_within_estimate,
-    bootstrap,
-    bootstrap_counts,
-)
+from workbench.measure.auroc2_interval import auroc2_difference, auroc2_estimate, auroc2_within_estimate
+from workbench.measure.bootstrap import bootstrap, bootstrap_counts
 from workbench.measure.calibration import (
     BrierDecomposition,
     ReliabilityBins,

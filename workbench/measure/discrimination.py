@@ -32,22 +32,34 @@ def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) 
     return float(Auroc2Within(scores, labels, codes)(np.ones((1, len(scores))))[0])
 
 
-class Auroc2:
-    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+class ValueGroups:
+    """Right and wrong answers per distinct confidence, as a function of how often each question is counted."""
 
     def __init__(self, confidence: Floats, correct: Bools) -> None:
         parsed = np.flatnonzero(~np.isnan(confidence))
         self._order = parsed[np.argsort(confidence[parsed], kind="stable")]
+        self._correct = correct[self._order].astype(np.float64)
         ordered = confidence[self._order]
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
-        self._correct = correct[self._order].astype(np.float64)
+        self.values = ordered[self._starts]
 
-    def __call__(self, counts: Floats) -> Floats:
+    def __call__(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Right and wrong counts [r, v] of ``counts`` [r, n], by the v confidences in rising order."""
         if not len(self._order):
-            return np.full(len(counts), np.nan)
+            return np.zeros((len(counts), 0)), np.zeros((len(counts), 0))
         drawn = counts[:, self._order]
         right = np.add.reduceat(drawn * self._correct, self._starts, axis=1)
-        wrong = np.add.reduceat(drawn, self._starts, axis=1) - right
+        return right, np.add.reduceat(drawn, self._starts, axis=1) - right
+
+
+class Auroc2:
+    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+
+    def __init__(self, confidence: Floats, correct: Bools) -> None:
+        self._groups = ValueGroups(confidence, correct)
+
+    def __call__(self, counts: Floats) -> Floats:
+        right, wrong = self._groups(counts)
         wins = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
         pairs = right.sum(axis=1) * wrong.sum(axis=1)
         return np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)

@@ -20,6 +20,7 @@ from workbench.measure.inputs import Bools, Floats, checked_probability
 
 _TERMS = 512
 _HALVINGS = 16
+_VALUES_AT_ONCE = 4096
 _RELPLOT_NODES = 2000
 _RELPLOT_MESH = 200
 _RELPLOT_HALVINGS = 10
@@ -42,9 +43,8 @@ class SmoothEce:
         parsed = np.flatnonzero(~np.isnan(probability))
         self._order = parsed[np.argsort(probability[parsed], kind="stable")]
         scores = probability[self._order]
-        values, self._starts = np.unique(scores, return_index=True)
+        self._values, self._starts = np.unique(scores, return_index=True)
         self._residual = scores - correct[self._order]
-        self._cosines = np.cos(np.pi * np.outer(values, np.arange(_TERMS)))
 
     def __call__(self, counts: Floats) -> Floats:
         drawn = counts[:, self._order]
@@ -53,8 +53,16 @@ class SmoothEce:
         rows = np.flatnonzero(total > 0)
         if len(rows):
             weighted = drawn[rows] * self._residual / total[rows, None]
-            result[rows] = _fixed_point(np.add.reduceat(weighted, self._starts, axis=1) @ self._cosines)
+            result[rows] = _fixed_point(self._coefficients(np.add.reduceat(weighted, self._starts, axis=1)))
         return result
+
+    def _coefficients(self, mass: Floats) -> Floats:
+        """Cosine coefficients [r, k] of residual ``mass`` [r, v]; the cosines of a slice of values exist at a time."""
+        out = np.zeros((len(mass), _TERMS))
+        for start in range(0, len(self._values), _VALUES_AT_ONCE):
+            part = slice(start, start + _VALUES_AT_ONCE)
+            out += mass[:, part] @ np.cos(np.pi * np.outer(self._values[part], np.arange(_TERMS)))
+        return out
 
 
 def _fixed_point(coefficients: Floats) -> Floats:

@@ -1,0 +1,36 @@
+"""Statistics as functions of how often each answer is counted: counts [r, c] -> values [r].
+
+Ones give the value itself; bootstrap counts give one value per resample, all at once. Undefined values (nothing counted) are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.measure.inputs import Floats
+
+CountStatistic = Callable[[Floats], Floats]
+
+
+def once(statistic: CountStatistic, answers: ArrayLike) -> float:
+    """``statistic`` of ``answers`` [n] with each counted once."""
+    return float(statistic(np.ones((1, np.asarray(answers).shape[0])))[0])
+
+
+def mean_of(values: Floats) -> CountStatistic:
+    """The mean of ``values`` [c], those that are NaN left out."""
+    known = ~np.isnan(values)
+    weight, filled = known.astype(np.float64), np.where(known, values, 0.0)
+
+    def mean(counts: Floats) -> Floats:
+        return ratio(counts @ filled, counts @ weight)
+
+    return mean
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Elementwise quotient [r]; NaN where nothing was counted."""
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
