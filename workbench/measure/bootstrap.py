@@ -104,9 +104,7 @@ def resampled_rows(
         yield np.concatenate(drawn, axis=1)
 
 
-def resampled_counts(
-    cells: Cells, *, resamples: int, seed: int, strata: ArrayLike | None = None
-) -> Iterator[Floats]:
+def resampled_counts(cells: Cells, *, resamples: int, seed: int, strata: ArrayLike | None = None) -> Iterator[Floats]:
     """Chunks [chunk, c] of how often each cell was drawn; every row of a chunk adds up to the number of questions."""
     if method_of(len(cells.index), resamples) == "rows":
         for rows in resampled_rows(len(cells.index), resamples=resamples, seed=seed, strata=strata):

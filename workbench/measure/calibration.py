@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError
-from workbench.measure.counted import once, ratio
+from workbench.measure.counted import Latest, once, ratio
 from workbench.measure.inputs import Bools, Floats, checked_probability
 
 Binning = Literal["width", "mass"]
+_MATRIX_ROWS = 50_000
 
 
 def ece(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, binning: Binning = "width") -> float:
@@ -174,10 +175,12 @@ class BinnedForecasts:
         else:
             weight = np.ones(len(scores)) if multiplicity is None else multiplicity
             index[parsed] = mass_index(scores[parsed], weight[parsed], bins)
-        member = np.eye(bins)[index] * parsed[:, None]
-        self._member = member
-        self._forecast = member * scores[:, None]
-        self._right = member * correct[:, None]
+        self._bins, self._index = bins, index
+        self._columns = [weight * parsed for weight in (np.ones(len(scores)), scores, correct.astype(np.float64))]
+        # One matrix product serves many resamples; its [n, bins] matrices would fill the memory for a million answers.
+        small = len(scores) <= _MATRIX_ROWS
+        self._matrices = [np.eye(bins)[index] * column[:, None] for column in self._columns] if small else None
+        self._sums = Latest(self._sum)
 
     def ece(self, counts: Floats) -> Floats:
         n, forecast, right = self._sums(counts)
@@ -199,5 +202,13 @@ class BinnedForecasts:
         base = ratio(right.sum(axis=1), n.sum(axis=1))
         return base * (1 - base)
 
-    def _sums(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
-        return counts @ self._member, counts @ self._forecast, counts @ self._right
+    def _sum(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
+        """Answers, sum of forecasts and right answers per bin, each [r, bins]."""
+        if self._matrices is not None:
+            n, forecast, right = (counts @ matrix for matrix in self._matrices)
+        else:
+            n, forecast, right = (
+                np.stack([np.bincount(self._index, row * column, minlength=self._bins) for row in counts])
+                for column in self._columns
+            )
+        return n, forecast, right

@@ -6,6 +6,7 @@ Ones give the value itself; bootstrap counts give one value per resample, all at
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,23 @@ from numpy.typing import ArrayLike
 from workbench.measure.inputs import Floats
 
 CountStatistic = Callable[[Floats], Floats]
+Result = TypeVar("Result")
+
+
+class Latest(Generic[Result]):
+    """``function`` of counts that remembers its latest result, for metrics that share an intermediate step.
+
+    The very same array asks for the same result; counts must not be changed in place.
+    """
+
+    def __init__(self, function: Callable[[Floats], Result]) -> None:
+        self._function = function
+        self._latest: tuple[Floats, Result] | None = None
+
+    def __call__(self, counts: Floats) -> Result:
+        if self._latest is None or self._latest[0] is not counts:
+            self._latest = (counts, self._function(counts))
+        return self._latest[1]
 
 
 def once(statistic: CountStatistic, answers: ArrayLike) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.measure.counted import Latest, ratio
 from workbench.measure.inputs import Bools, Floats, checked, checked_domain
 
 
@@ -33,7 +34,10 @@ def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) 
 
 
 class ValueGroups:
-    """Right and wrong answers per distinct confidence, as a function of how often each question is counted."""
+    """Right and wrong answers per distinct confidence, as a function of how often each question is counted.
+
+    Metrics of the same answers may share one: the latest counts are grouped once.
+    """
 
     def __init__(self, confidence: Floats, correct: Bools) -> None:
         parsed = np.flatnonzero(~np.isnan(confidence))
@@ -42,9 +46,13 @@ class ValueGroups:
         ordered = confidence[self._order]
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
         self.values = ordered[self._starts]
+        self._grouped = Latest(self._group)
 
     def __call__(self, counts: Floats) -> tuple[Floats, Floats]:
         """Right and wrong counts [r, v] of ``counts`` [r, n], by the v confidences in rising order."""
+        return self._grouped(counts)
+
+    def _group(self, counts: Floats) -> tuple[Floats, Floats]:
         if not len(self._order):
             return np.zeros((len(counts), 0)), np.zeros((len(counts), 0))
         drawn = counts[:, self._order]
@@ -59,10 +67,13 @@ class Auroc2:
         self._groups = ValueGroups(confidence, correct)
 
     def __call__(self, counts: Floats) -> Floats:
-        right, wrong = self._groups(counts)
-        wins = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
-        pairs = right.sum(axis=1) * wrong.sum(axis=1)
-        return np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+        return auroc2_of_groups(*self._groups(counts))
+
+
+def auroc2_of_groups(right: Floats, wrong: Floats) -> Floats:
+    """AUROC2 [r] of ``right`` and ``wrong`` answers [r, v] at v confidences in rising order."""
+    wins = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
+    return ratio(wins, right.sum(axis=1) * wrong.sum(axis=1))
 
 
 class Auroc2Within:

@@ -7,13 +7,13 @@ module that computes it; ``NAMES`` gives the words and which way is better.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from workbench.measure.calibration import BinnedForecasts, Brier, top_label
 from workbench.measure.counted import CountStatistic, mean_of
-from workbench.measure.discrimination import Auroc2
+from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
 from workbench.measure.inputs import Bools, Floats
 from workbench.measure.precision import AveragePrecision
 from workbench.measure.proper import CLIP, surprise
@@ -22,31 +22,37 @@ from workbench.measure.selective import SelectiveRisk
 from workbench.measure.smooth_calibration import SmoothEce
 
 
-@dataclass(frozen=True)
 class Answers:
-    """One readout's cells: ``scores`` [c] on 0-1 (NaN = unparsed), ``labels`` [c], ``multiplicity`` [c]; ``bins`` of ECE."""
+    """One readout's cells with the steps that several metrics share.
 
-    scores: Floats
-    labels: Bools
-    multiplicity: Floats
-    bins: int
+    ``scores`` [c] on 0-1 (NaN = unparsed), ``labels`` [c], ``multiplicity`` [c]; ``bins`` of ECE.
+    """
 
-    @property
+    def __init__(self, scores: Floats, labels: Bools, multiplicity: Floats, bins: int) -> None:
+        self.scores, self.labels, self.multiplicity, self.bins = scores, labels, multiplicity, bins
+
+    @cached_property
+    def groups(self) -> ValueGroups:
+        return ValueGroups(self.scores, self.labels)
+
+    @cached_property
     def width_bins(self) -> BinnedForecasts:
-        """Bins of equal width."""
         return BinnedForecasts(self.scores, self.labels, self.bins)
 
-    @property
+    @cached_property
     def mass_bins(self) -> BinnedForecasts:
-        """Bins of equal mass."""
         return BinnedForecasts(self.scores, self.labels, self.bins, "mass", self.multiplicity)
+
+    @cached_property
+    def selective(self) -> SelectiveRisk:
+        return SelectiveRisk(self.groups)
 
 
 METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
     "accuracy": lambda a: mean_of(a.labels.astype(np.float64)),
-    "auroc2": lambda a: Auroc2(a.scores, a.labels),
-    "auprc": lambda a: AveragePrecision(a.scores, a.labels),
-    "auprc_wrong": lambda a: AveragePrecision(-a.scores, ~a.labels),
+    "auroc2": lambda a: lambda counts: auroc2_of_groups(*a.groups(counts)),
+    "auprc": lambda a: AveragePrecision(a.groups),
+    "auprc_wrong": lambda a: AveragePrecision(a.groups, of_wrong=True),
     "ece": lambda a: a.width_bins.ece,
     "ece_equal_mass": lambda a: a.mass_bins.ece,
     "ece_top_label": lambda a: BinnedForecasts(*top_label(a.scores, a.labels), a.bins).ece,
@@ -56,10 +62,10 @@ METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
     "resolution": lambda a: a.width_bins.resolution,
     "uncertainty": lambda a: a.width_bins.uncertainty,
     "log_score": lambda a: mean_of(surprise(a.scores, a.labels, CLIP)),
-    "aurc": lambda a: SelectiveRisk(a.scores, a.labels).aurc,
-    "excess_aurc": lambda a: SelectiveRisk(a.scores, a.labels).excess_aurc,
-    "accuracy_at_50": lambda a: SelectiveRisk(a.scores, a.labels).accuracy_at(0.5),
-    "accuracy_at_80": lambda a: SelectiveRisk(a.scores, a.labels).accuracy_at(0.8),
+    "aurc": lambda a: a.selective.aurc,
+    "excess_aurc": lambda a: a.selective.excess_aurc,
+    "accuracy_at_50": lambda a: a.selective.accuracy_at(0.5),
+    "accuracy_at_80": lambda a: a.selective.accuracy_at(0.8),
     "share_ge_90": lambda a: mean_of(np.where(np.isnan(a.scores), np.nan, a.scores >= 0.9)),
 }
 # Every recipe's table, before and after.

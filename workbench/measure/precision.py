@@ -11,33 +11,31 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.measure.counted import once, ratio
 from workbench.measure.discrimination import ValueGroups
-from workbench.measure.inputs import Bools, Floats, checked
+from workbench.measure.inputs import Floats, checked
 
 
 def auprc(confidence: ArrayLike, correct: ArrayLike) -> float:
     """Average precision of ``confidence`` [n] (any scale) for right answers [n]."""
-    scores, labels = checked(confidence, correct)
-    return float(AveragePrecision(scores, labels)(np.ones((1, len(scores))))[0])
+    return once(AveragePrecision(ValueGroups(*checked(confidence, correct))), confidence)
 
 
 def auprc_wrong(confidence: ArrayLike, correct: ArrayLike) -> float:
     """Average precision of low ``confidence`` [n] for wrong answers: does distrust find the errors?"""
-    scores, labels = checked(confidence, correct)
-    return auprc(-scores, ~labels)
+    return once(AveragePrecision(ValueGroups(*checked(confidence, correct)), of_wrong=True), confidence)
 
 
 class AveragePrecision:
     """Average precision of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
 
-    def __init__(self, confidence: Floats, correct: Bools) -> None:
-        self._groups = ValueGroups(confidence, correct)
+    def __init__(self, groups: ValueGroups, *, of_wrong: bool = False) -> None:
+        self._groups, self._of_wrong = groups, of_wrong
 
     def __call__(self, counts: Floats) -> Floats:
-        right, wrong = (each[:, ::-1] for each in self._groups(counts))
-        found = np.cumsum(right, axis=1)
-        named = found + np.cumsum(wrong, axis=1)
+        right, wrong = self._groups(counts)
+        wanted, other = (wrong, right) if self._of_wrong else (right[:, ::-1], wrong[:, ::-1])
+        found = np.cumsum(wanted, axis=1)
+        named = found + np.cumsum(other, axis=1)
         precision = np.divide(found, named, out=np.zeros_like(found), where=named > 0)
-        total = right.sum(axis=1)
-        area = (right * precision).sum(axis=1)
-        return np.divide(area, total, out=np.full(len(counts), np.nan), where=total > 0)
+        return ratio((wanted * precision).sum(axis=1), wanted.sum(axis=1))

@@ -97,7 +97,9 @@ def recalibrated_scores(
         raise WorkbenchError(f"fit_on has shape {fit.shape} for {len(scores)} answers; pass one value per answer")
     held_out, truth = scores[~fit], labels[~fit]
     if np.isnan(held_out).all():
-        raise WorkbenchError("recalibration has no parsed forecast left to be scored on; keep some answers out of fit_on")
+        raise WorkbenchError(
+            "recalibration has no parsed forecast left to be scored on; keep some answers out of fit_on"
+        )
     mapped = {"none": held_out}
     mapped |= {name: fitter(scores[fit], labels[fit])(held_out) for name, fitter in RECALIBRATIONS.items()}
     return {
@@ -110,7 +112,9 @@ def _fitting(probability: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]
     scores, labels = checked_probability(probability, correct)
     parsed = ~np.isnan(scores)
     if len(np.unique(labels[parsed])) < 2:
-        raise WorkbenchError("recalibration is fitted on right and wrong answers; the fitting split holds one kind only")
+        raise WorkbenchError(
+            "recalibration is fitted on right and wrong answers; the fitting split holds one kind only"
+        )
     return scores[parsed], labels[parsed]
 
 

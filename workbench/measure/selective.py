@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
-from workbench.measure.counted import CountStatistic, once, ratio
+from workbench.measure.counted import CountStatistic, Latest, once, ratio
 from workbench.measure.discrimination import ValueGroups
-from workbench.measure.inputs import Bools, Floats, checked
+from workbench.measure.inputs import Floats, checked
 
 
 @dataclass(frozen=True)
@@ -46,35 +46,36 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
 
 def aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
     """Area under the risk-coverage curve; NaN with no parsed answer."""
-    return once(SelectiveRisk(*checked(confidence, correct)).aurc, confidence)
+    return once(SelectiveRisk(ValueGroups(*checked(confidence, correct))).aurc, confidence)
 
 
 def excess_aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
     """AURC minus that of the best possible order; 0 when every right answer is above every wrong one."""
-    return once(SelectiveRisk(*checked(confidence, correct)).excess_aurc, confidence)
+    return once(SelectiveRisk(ValueGroups(*checked(confidence, correct))).excess_aurc, confidence)
 
 
 def accuracy_at_coverage(confidence: ArrayLike, correct: ArrayLike, coverages: Sequence[float]) -> Floats:
     """Expected accuracy of the most confident share of answers, for each of ``coverages`` (0 < c <= 1)."""
-    curve = SelectiveRisk(*checked(confidence, correct))
+    curve = SelectiveRisk(ValueGroups(*checked(confidence, correct)))
     return np.array([once(curve.accuracy_at(share), confidence) for share in coverages])
 
 
 class SelectiveRisk:
     """Selective measures of fixed answers; every method maps counts [r, n] to values [r]."""
 
-    def __init__(self, confidence: Floats, correct: Bools) -> None:
-        self._groups = ValueGroups(confidence, correct)
+    def __init__(self, groups: ValueGroups) -> None:
+        self._groups = groups
+        self.aurc: CountStatistic = Latest(self._aurc)
 
-    def aurc(self, counts: Floats) -> Floats:
+    def _aurc(self, counts: Floats) -> Floats:
         right, wrong = self._from_the_top(counts)
         size = right + wrong
         after, bad = np.cumsum(size, axis=1), np.cumsum(wrong, axis=1)
         before, bad_before = after - size, bad - wrong
-        harmonic = _harmonic(counts)
+        summed = np.take(_harmonic(counts), after.astype(np.int32))
         rate = np.divide(wrong, size, out=np.zeros_like(wrong), where=size > 0)
         # Sum over i = 1..size of (bad_before + i rate) / (before + i), in closed form.
-        part = wrong + (bad_before - before * rate) * (harmonic[after.astype(int)] - harmonic[before.astype(int)])
+        part = wrong + (bad_before - before * rate) * np.diff(summed, axis=1, prepend=0.0)
         return ratio(part.sum(axis=1), size.sum(axis=1))
 
     def best_aurc(self, counts: Floats) -> Floats:

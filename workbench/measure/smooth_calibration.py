@@ -45,6 +45,7 @@ class SmoothEce:
         scores = probability[self._order]
         self._values, self._starts = np.unique(scores, return_index=True)
         self._residual = scores - correct[self._order]
+        self._cosines = _cosines(self._values) if len(self._values) <= _VALUES_AT_ONCE else None
 
     def __call__(self, counts: Floats) -> Floats:
         drawn = counts[:, self._order]
@@ -58,11 +59,17 @@ class SmoothEce:
 
     def _coefficients(self, mass: Floats) -> Floats:
         """Cosine coefficients [r, k] of residual ``mass`` [r, v]; the cosines of a slice of values exist at a time."""
+        if self._cosines is not None:
+            return mass @ self._cosines
         out = np.zeros((len(mass), _TERMS))
         for start in range(0, len(self._values), _VALUES_AT_ONCE):
             part = slice(start, start + _VALUES_AT_ONCE)
-            out += mass[:, part] @ np.cos(np.pi * np.outer(self._values[part], np.arange(_TERMS)))
+            out += mass[:, part] @ _cosines(self._values[part])
         return out
+
+
+def _cosines(values: Floats) -> Floats:
+    return np.cos(np.pi * np.outer(values, np.arange(_TERMS)))
 
 
 def _fixed_point(coefficients: Floats) -> Floats:
@@ -79,8 +86,11 @@ def _fixed_point(coefficients: Floats) -> Floats:
 
 def _smoothed_error(coefficients: Floats, width: Floats) -> Floats:
     """Mean of |smoothed residual| at the midpoints of a uniform grid; ``coefficients`` [r, k], ``width`` [r]."""
-    damping = np.exp(-((np.pi * np.outer(width, np.arange(_TERMS))) ** 2) / 2)
-    return np.abs(dct(coefficients * damping, type=3, axis=1)).mean(axis=1)
+    # Terms damped below 1e-16 in every row are zero already.
+    alive = min(_TERMS, int(np.ceil(8.6 / (np.pi * max(width.min(), 1e-9)))) + 1)
+    damped = np.zeros_like(coefficients)
+    damped[:, :alive] = coefficients[:, :alive] * np.exp(-((np.pi * np.outer(width, np.arange(alive))) ** 2) / 2)
+    return np.abs(dct(damped, type=3, axis=1, overwrite_x=True)).mean(axis=1)
 
 
 def relplot_smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
