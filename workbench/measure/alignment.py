@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_estimate
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.counted import CountStatistic
-from workbench.measure.inputs import Bools, Floats, checked, parse_rate
+from workbench.measure.inputs import Floats, checked, parse_rate
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
 
@@ -88,13 +88,14 @@ def four_cells(
     a, b = _both(internal, stated)
     if not len(a):
         return dict.fromkeys(CELLS, float("nan"))
-    high_a, high_b = _high(a, internal_split), _high(b, stated_split)
+    high_a, high_b = a >= cut_of(a, internal_split), b >= cut_of(b, stated_split)
     hits = (high_a & high_b, high_a & ~high_b, ~high_a & high_b, ~high_a & ~high_b)
     return {name: float(hit.mean()) for name, hit in zip(CELLS, hits, strict=True)}
 
 
-def _high(values: Floats, split: Split) -> Bools:
-    return values >= (values.max() if split == "top" else np.median(values))
+def cut_of(values: Floats, split: Split) -> float:
+    """The smallest value of ``values`` [n] that counts as high."""
+    return float(values.max() if split == "top" else np.median(values))
 
 
 def _both(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:

@@ -202,13 +202,9 @@ class BinnedForecasts:
         base = ratio(right.sum(axis=1), n.sum(axis=1))
         return base * (1 - base)
 
-    def _sum(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
+    def _sum(self, counts: Floats) -> tuple[Floats, ...]:
         """Answers, sum of forecasts and right answers per bin, each [r, bins]."""
         if self._matrices is not None:
-            n, forecast, right = (counts @ matrix for matrix in self._matrices)
-        else:
-            n, forecast, right = (
-                np.stack([np.bincount(self._index, row * column, minlength=self._bins) for row in counts])
-                for column in self._columns
-            )
-        return n, forecast, right
+            return tuple(counts @ matrix for matrix in self._matrices)
+        by_row = [[np.bincount(self._index, row * c, minlength=self._bins) for row in counts] for c in self._columns]
+        return tuple(np.array(sums, dtype=np.float64) for sums in by_row)

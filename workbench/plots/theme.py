@@ -192,6 +192,14 @@ def add_level(figure: go.Figure, x: tuple[float, float], level: float, name: str
     )
 
 
+def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
+    """Indices of at most about ``most`` points of a curve whose ``along`` [n] rises, evenly spread over it, both ends kept."""
+    if len(along) <= most:
+        return np.arange(len(along))
+    at = np.searchsorted(along, np.linspace(along[0], along[-1], most))
+    return np.unique(np.r_[0, np.minimum(at, len(along) - 1), len(along) - 1])
+
+
 def reference_styles(names: Mapping[str, float]) -> dict[str, tuple[str, str]]:
     """Colour and dash of horizontal reference lines: the colour of their meaning, never solid."""
     dashes = ("dot", "dash", "longdash", "dashdot", "longdashdot")
