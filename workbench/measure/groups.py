@@ -19,7 +19,7 @@ from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.delong import delong, delong_within
 from workbench.measure.discrimination import auroc2_within
 from workbench.measure.interval import Estimate
-from workbench.measure.meta_d import MetaD, meta_d_of_choices, meta_d_of_correctness
+from workbench.measure.meta_d import MetaD, meta_d_of_choices, meta_d_of_correctness, undefined_meta_d
 from workbench.measure.metrics import METRICS
 from workbench.measure.proper import CLIP
 from workbench.measure.recalibration import RECALIBRATIONS, CalibrationScore, recalibrated_scores
@@ -76,7 +76,7 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
     values |= {"auroc2_delong": exact, "log_score_clip": CLIP}
     if many_domains and answers.domain is not None:
         values["auroc2_within_delong"] = delong_within(scores, labels, answers.domain, level=settings.level)
-    meta = _meta_d(answers)
+    meta = _meta_d(answers, settings.level)
     values |= {"d_prime": meta.d_prime, "meta_d": meta.meta_d, "m_ratio": meta.m_ratio}
     notes = _notes(answers, parsed, values)
     recalibrated, why = _recalibrated(answers, settings.bins)
@@ -93,11 +93,11 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
 
 
 def flat(values: Mapping[str, Metric]) -> dict[str, float | str | None]:
-    """``values`` with ``name.low`` and ``name.high`` beside each Estimate, and None for what is undefined."""
+    """``values`` with ``name.low`` and ``name.high`` beside each Estimate, and None for what is undefined or without bound."""
     out: dict[str, float | str | None] = {}
     for name, value in values.items():
         out.update(value.to_dict(name) if isinstance(value, Estimate) else {name: value})
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in out.items()}
+    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in out.items()}
 
 
 def fitting_half(answers: Answers) -> np.ndarray:
@@ -106,16 +106,16 @@ def fitting_half(answers: Answers) -> np.ndarray:
     return np.array([zlib.crc32(str(key).encode()) & 1 for key in keys.tolist()], dtype=np.bool_)
 
 
-def _meta_d(answers: Answers) -> MetaD:
+def _meta_d(answers: Answers, level: float) -> MetaD:
     scores = answers.confidence
     if len(np.unique(scores[~np.isnan(scores)])) < 2:
-        return MetaD(*(float("nan"),) * 4)
+        return undefined_meta_d(len(answers))
     if answers.stimulus is None or answers.choice is None:
-        return meta_d_of_correctness(scores, answers.correct)
+        return meta_d_of_correctness(scores, answers.correct, level=level)
     known = answers.stimulus[~np.isnan(scores)]
     if known.all() or not known.any():
-        return MetaD(*(float("nan"),) * 4)
-    return meta_d_of_choices(answers.stimulus, answers.choice, scores)
+        return undefined_meta_d(len(answers))
+    return meta_d_of_choices(answers.stimulus, answers.choice, scores, level=level)
 
 
 def _recalibrated(answers: Answers, bins: int) -> tuple[dict[str, Metric], list[str]]:
