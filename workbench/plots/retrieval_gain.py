@@ -31,7 +31,7 @@ class RetrievalGain:
 
     def figure(self) -> go.Figure:
         """Gated and random accuracy against the share looked up, in per cent."""
-        figure = go.Figure()
+        figure = go.Figure(layout={"showlegend": True})
         for name, style in styles(self.curves).items():
             curve = self.curves[name]
             at = thinned(curve.rate)

@@ -39,7 +39,8 @@ class RiskCoverageCurve:
 
     def figure(self) -> go.Figure:
         """Risk against coverage, in per cent."""
-        figure = go.Figure()
+        # Plotly hides the legend of a single trace, and with it what the legend says.
+        figure = go.Figure(layout={"showlegend": True})
         look = styles(self.groups)
         for name in self.groups:
             for trace in self._curve(name, look[name]):

@@ -55,8 +55,8 @@ class Roc:
             figure,
             title=self.title,
             caption=self.caption,
-            x="share of the wrong answers called right (0-1)",
-            y="share of the right answers called right (0-1)",
+            x="wrong answers called right (share)",
+            y="right answers called right (share)",
             height=560,
         )
         figure.update_xaxes(range=[-0.02, 1.02], dtick=0.2)

@@ -52,7 +52,10 @@ class Style:
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, by the meaning its words carry."""
+    """A style for each name, by the meaning its words carry; a single name without one is blue and solid."""
+    names = list(names)
+    if len(names) == 1 and not any(word in names[0].lower() for word, _ in _MEANINGS):
+        return {names[0]: Style(BLUE, _DASHES[0], _SYMBOLS[0])}
     chosen: dict[str, Style] = {}
     seen: dict[str, int] = {}
     for name in names:
