@@ -10,6 +10,9 @@ knowing the domain; ``auroc2_within`` is therefore always reported beside it. Na
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -33,6 +36,34 @@ def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) 
     return float(Auroc2Within(scores, labels, codes)(np.ones((1, len(scores))))[0])
 
 
+@dataclass(frozen=True)
+class Grouped:
+    """Counts [r, v] of ``right`` and ``wrong`` answers at v confidences in rising order, and their running sums."""
+
+    right: Floats
+    wrong: Floats
+
+    @cached_property
+    def right_below(self) -> Floats:
+        """Right answers at this confidence or below."""
+        return np.cumsum(self.right, axis=1)
+
+    @cached_property
+    def wrong_below(self) -> Floats:
+        """Wrong answers at this confidence or below."""
+        return np.cumsum(self.wrong, axis=1)
+
+    @cached_property
+    def right_above(self) -> Floats:
+        """Right answers at this confidence or above."""
+        return self.right_below[:, -1:] - self.right_below + self.right
+
+    @cached_property
+    def wrong_above(self) -> Floats:
+        """Wrong answers at this confidence or above."""
+        return self.wrong_below[:, -1:] - self.wrong_below + self.wrong
+
+
 class ValueGroups:
     """Right and wrong answers per distinct confidence, as a function of how often each question is counted.
 
@@ -48,16 +79,16 @@ class ValueGroups:
         self.values = ordered[self._starts]
         self._grouped = Latest(self._group)
 
-    def __call__(self, counts: Floats) -> tuple[Floats, Floats]:
-        """Right and wrong counts [r, v] of ``counts`` [r, n], by the v confidences in rising order."""
+    def __call__(self, counts: Floats) -> Grouped:
+        """Right and wrong answers under ``counts`` [r, n]."""
         return self._grouped(counts)
 
-    def _group(self, counts: Floats) -> tuple[Floats, Floats]:
+    def _group(self, counts: Floats) -> Grouped:
         if not len(self._order):
-            return np.zeros((len(counts), 0)), np.zeros((len(counts), 0))
+            return Grouped(np.zeros((len(counts), 0)), np.zeros((len(counts), 0)))
         drawn = counts[:, self._order]
         right = np.add.reduceat(drawn * self._correct, self._starts, axis=1)
-        return right, np.add.reduceat(drawn, self._starts, axis=1) - right
+        return Grouped(right, np.add.reduceat(drawn, self._starts, axis=1) - right)
 
 
 class Auroc2:
@@ -67,13 +98,13 @@ class Auroc2:
         self._groups = ValueGroups(confidence, correct)
 
     def __call__(self, counts: Floats) -> Floats:
-        return auroc2_of_groups(*self._groups(counts))
+        return auroc2_of_groups(self._groups(counts))
 
 
-def auroc2_of_groups(right: Floats, wrong: Floats) -> Floats:
-    """AUROC2 [r] of ``right`` and ``wrong`` answers [r, v] at v confidences in rising order."""
-    wins = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
-    return ratio(wins, right.sum(axis=1) * wrong.sum(axis=1))
+def auroc2_of_groups(groups: Grouped) -> Floats:
+    """AUROC2 [r]."""
+    wins = (groups.right * (groups.wrong_below - groups.wrong / 2)).sum(axis=1)
+    return ratio(wins, groups.right.sum(axis=1) * groups.wrong.sum(axis=1))
 
 
 class Auroc2Within:

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from workbench.measure.calibration import BinnedForecasts, Brier, top_label
-from workbench.measure.counted import CountStatistic, mean_of
+from workbench.measure.cells import cells_of
+from workbench.measure.counted import CountStatistic, Latest, mean_of
 from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
 from workbench.measure.inputs import Bools, Floats
 from workbench.measure.precision import AveragePrecision
@@ -50,7 +51,7 @@ class Answers:
 
 METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
     "accuracy": lambda a: mean_of(a.labels.astype(np.float64)),
-    "auroc2": lambda a: lambda counts: auroc2_of_groups(*a.groups(counts)),
+    "auroc2": lambda a: lambda counts: auroc2_of_groups(a.groups(counts)),
     "auprc": lambda a: AveragePrecision(a.groups),
     "auprc_wrong": lambda a: AveragePrecision(a.groups, of_wrong=True),
     "ece": lambda a: a.width_bins.ece,
@@ -77,7 +78,24 @@ NOT_SKIPPING_UNPARSED = frozenset({"accuracy"})
 
 
 def statistics_of(table: Table, names: tuple[str, ...], bins: int, reading: int = 0) -> dict[str, CountStatistic]:
-    """The metrics ``names`` of one reading of ``table``."""
+    """The metrics ``names`` of one reading of ``table``, as functions of counts of the table's cells.
+
+    Beside another reading, one reading's value and grade fill several cells; those are added up first.
+    """
     chosen = table.readings[reading]
-    answers = Answers(chosen.scores, chosen.labels, table.multiplicity, bins)
-    return {name: METRICS[name](answers) for name in names}
+    own = cells_of(chosen.scores, chosen.labels)
+    answers = Answers(
+        chosen.scores[own.first],
+        chosen.labels[own.first],
+        np.bincount(own.index, table.multiplicity).astype(np.float64),
+        bins,
+    )
+    order = np.argsort(own.index, kind="stable")
+    starts = np.r_[0, np.cumsum(np.bincount(own.index))[:-1]]
+    added = Latest(lambda counts: np.add.reduceat(counts[:, order], starts, axis=1))
+
+    def of_table(statistic: CountStatistic) -> CountStatistic:
+        return lambda counts: statistic(added(counts))
+
+    found = {name: METRICS[name](answers) for name in names}
+    return {name: of_table(statistic) for name, statistic in found.items()}

@@ -33,9 +33,10 @@ class AveragePrecision:
         self._groups, self._of_wrong = groups, of_wrong
 
     def __call__(self, counts: Floats) -> Floats:
-        right, wrong = self._groups(counts)
-        wanted, other = (wrong, right) if self._of_wrong else (right[:, ::-1], wrong[:, ::-1])
-        found = np.cumsum(wanted, axis=1)
-        named = found + np.cumsum(other, axis=1)
+        groups = self._groups(counts)
+        if self._of_wrong:
+            wanted, found, named = groups.wrong, groups.wrong_below, groups.wrong_below + groups.right_below
+        else:
+            wanted, found, named = groups.right, groups.right_above, groups.right_above + groups.wrong_above
         precision = np.divide(found, named, out=np.zeros_like(found), where=named > 0)
         return ratio((wanted * precision).sum(axis=1), wanted.sum(axis=1))

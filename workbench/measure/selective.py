@@ -39,9 +39,10 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
     """The curve of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n]; empty with no parsed answer."""
     scores, labels = checked(confidence, correct)
     groups = ValueGroups(scores, labels)
-    right, wrong = (each[0, ::-1] for each in groups(np.ones((1, len(scores)))))
-    accepted = np.cumsum(right + wrong)
-    return RiskCoverage(groups.values[::-1], accepted / max(1, (right + wrong).sum()), np.cumsum(wrong) / accepted)
+    found = groups(np.ones((1, len(scores))))
+    wrong = found.wrong_above[0, ::-1]
+    accepted = wrong + found.right_above[0, ::-1]
+    return RiskCoverage(groups.values[::-1], accepted / max(1, accepted.max(initial=0)), wrong / accepted)
 
 
 def aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
@@ -68,19 +69,20 @@ class SelectiveRisk:
         self.aurc: CountStatistic = Latest(self._aurc)
 
     def _aurc(self, counts: Floats) -> Floats:
-        right, wrong = self._from_the_top(counts)
-        size = right + wrong
-        after, bad = np.cumsum(size, axis=1), np.cumsum(wrong, axis=1)
-        before, bad_before = after - size, bad - wrong
-        summed = np.take(_harmonic(counts), after.astype(np.int32))
+        groups = self._groups(counts)
+        size, wrong = groups.right + groups.wrong, groups.wrong
+        after = groups.right_above + groups.wrong_above
         rate = np.divide(wrong, size, out=np.zeros_like(wrong), where=size > 0)
-        # Sum over i = 1..size of (bad_before + i rate) / (before + i), in closed form.
-        part = wrong + (bad_before - before * rate) * np.diff(summed, axis=1, prepend=0.0)
+        summed = np.take(_harmonic(counts), after.astype(np.int32))
+        # With B wrong of N accepted before a tie, the sum over i = 1..size of (B + i rate) / (N + i), in closed form.
+        before = groups.wrong_above - wrong - (after - size) * rate
+        part = wrong - before * np.diff(summed, axis=1, append=0.0)
         return ratio(part.sum(axis=1), size.sum(axis=1))
 
     def best_aurc(self, counts: Floats) -> Floats:
         """AURC of the best order with as many right and wrong answers."""
-        right, wrong = (each.sum(axis=1) for each in self._groups(counts))
+        groups = self._groups(counts)
+        right, wrong = groups.right.sum(axis=1), groups.wrong.sum(axis=1)
         harmonic = _harmonic(counts)
         area = wrong - right * (harmonic[(right + wrong).astype(int)] - harmonic[right.astype(int)])
         return ratio(area, right + wrong)
@@ -94,23 +96,21 @@ class SelectiveRisk:
             raise WorkbenchError(f"coverage is a share above 0 and at most 1; got {coverage}")
 
         def accuracy(counts: Floats) -> Floats:
-            right, wrong = self._from_the_top(counts)
-            if not right.shape[1]:
+            groups = self._groups(counts)
+            if not groups.right.shape[1]:
                 return np.full(len(counts), np.nan)
-            size = right + wrong
-            after, wanted = np.cumsum(size, axis=1), coverage * size.sum(axis=1)
-            cut = np.argmax(after >= wanted[:, None] - 1e-9, axis=1)[:, None]
-            reached, here, found, found_here = (
-                np.take_along_axis(each, cut, axis=1)[:, 0] for each in (after, size, np.cumsum(right, axis=1), right)
+            after = groups.right_above + groups.wrong_above
+            wanted = coverage * after[:, 0]
+            # The lowest confidence at which enough are accepted comes last: accepted counts fall along the row.
+            cut = (after >= wanted[:, None] - 1e-9).sum(axis=1)[:, None] - 1
+            reached, found, right, wrong = (
+                np.take_along_axis(each, cut, axis=1)[:, 0]
+                for each in (after, groups.right_above, groups.right, groups.wrong)
             )
-            beyond = np.divide(reached - wanted, here, out=np.zeros(len(counts)), where=here > 0)
-            return ratio(found - beyond * found_here, wanted)
+            beyond = np.divide(reached - wanted, right + wrong, out=np.zeros(len(counts)), where=right + wrong > 0)
+            return ratio(found - beyond * right, wanted)
 
         return accuracy
-
-    def _from_the_top(self, counts: Floats) -> tuple[Floats, Floats]:
-        right, wrong = self._groups(counts)
-        return right[:, ::-1], wrong[:, ::-1]
 
 
 def _harmonic(counts: Floats) -> Floats:

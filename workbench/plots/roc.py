@@ -66,10 +66,10 @@ class Roc:
     def _curve(self, name: str, style: Style) -> go.Scatter:
         confidence, correct = checked(*self.groups[name])
         groups = ValueGroups(confidence, correct)
-        right, wrong = (each[0, ::-1] for each in groups(np.ones((1, len(confidence)))))
-        if not right.sum() or not wrong.sum():
+        found = groups(np.ones((1, len(confidence))))
+        if not found.right.sum() or not found.wrong.sum():
             return go.Scatter(x=[None], y=[None], mode="lines", name=f"{safe(name)} (one class: no curve)")
-        x, y = np.r_[0, np.cumsum(wrong)] / wrong.sum(), np.r_[0, np.cumsum(right)] / right.sum()
+        x, y = (np.r_[0, each[0, ::-1]] / each.max() for each in (found.wrong_above, found.right_above))
         at = thinned(x + y)
         area = self.areas[name]
         bounds = "" if np.isnan(area.low) else f" [{area.low:.3f}, {area.high:.3f}]"
