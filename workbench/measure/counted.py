@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from workbench.measure.inputs import Floats
 
@@ -52,3 +52,8 @@ def mean_of(values: Floats) -> CountStatistic:
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Elementwise quotient [r]; NaN where nothing was counted."""
     return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+
+
+def summed(values: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Sums of ``values`` [r, c] over the runs of columns that begin at ``starts`` [v]: [r, v]."""
+    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.measure.counted import Latest, ratio
+from workbench.measure.counted import Latest, ratio, summed
 from workbench.measure.inputs import Bools, Floats, checked, checked_domain
 
 
@@ -87,8 +87,8 @@ class ValueGroups:
         if not len(self._order):
             return Grouped(np.zeros((len(counts), 0)), np.zeros((len(counts), 0)))
         drawn = counts[:, self._order]
-        right = np.add.reduceat(drawn * self._correct, self._starts, axis=1)
-        return Grouped(right, np.add.reduceat(drawn, self._starts, axis=1) - right)
+        right = summed(drawn * self._correct, self._starts)
+        return Grouped(right, summed(drawn, self._starts) - right)
 
 
 class Auroc2:

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.measure.calibration import BinnedForecasts, Brier, top_label
 from workbench.measure.cells import cells_of
-from workbench.measure.counted import CountStatistic, Latest, mean_of
+from workbench.measure.counted import CountStatistic, Latest, mean_of, summed
 from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
 from workbench.measure.inputs import Bools, Floats
 from workbench.measure.precision import AveragePrecision
@@ -92,7 +92,7 @@ def statistics_of(table: Table, names: tuple[str, ...], bins: int, reading: int 
     )
     order = np.argsort(own.index, kind="stable")
     starts = np.r_[0, np.cumsum(np.bincount(own.index))[:-1]]
-    added = Latest(lambda counts: np.add.reduceat(counts[:, order], starts, axis=1))
+    added = Latest(lambda counts: summed(counts[:, order], starts))
 
     def of_table(statistic: CountStatistic) -> CountStatistic:
         return lambda counts: statistic(added(counts))

@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 from scipy.fft import dct
 from scipy.signal import fftconvolve
 
+from workbench.measure.counted import summed
 from workbench.measure.inputs import Bools, Floats, checked_probability
 
 _TERMS = 512
-_HALVINGS = 16
+_RESOLUTION = 2.0**-16
 _MOST_VALUES = 10_000
 _GRID = 2**16
 _RELPLOT_NODES = 2000
@@ -57,7 +58,7 @@ class SmoothEce:
         rows = np.flatnonzero(total > 0)
         if len(rows):
             weighted = drawn[rows] * self._residual / total[rows, None]
-            result[rows] = _fixed_point(self._coefficients(np.add.reduceat(weighted, self._starts, axis=1)))
+            result[rows] = _fixed_point(self._coefficients(summed(weighted, self._starts)))
         return result
 
     def _coefficients(self, mass: Floats) -> Floats:
@@ -79,14 +80,19 @@ def _by_grid(values: Floats, mass: Floats) -> Floats:
 
 
 def _fixed_point(coefficients: Floats) -> Floats:
-    """The width where smECE at that width equals it, by halving: smECE_s falls with s, so the crossing is unique."""
-    low = np.zeros(len(coefficients))
-    high = np.ones(len(coefficients))
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        above = _smoothed_error(coefficients, middle) > middle
-        low = np.where(above, middle, low)
-        high = np.where(above, high, middle)
+    """The width where smECE at that width equals it; [r, k] -> [r].
+
+    smECE_s falls with s and never below |mean residual|, so each look at a width bounds the crossing from both sides: by the
+    width and by the error found there. A row is done when its bounds are 2^-16 apart.
+    """
+    low, high = np.abs(coefficients[:, 0]), np.ones(len(coefficients))
+    rows = np.flatnonzero(high - low > _RESOLUTION)
+    while len(rows):
+        middle = (low[rows] + high[rows]) / 2
+        error = _smoothed_error(coefficients[rows], middle)
+        low[rows] = np.maximum(low[rows], np.minimum(middle, error))
+        high[rows] = np.minimum(high[rows], np.maximum(middle, error))
+        rows = rows[high[rows] - low[rows] > _RESOLUTION]
     return _smoothed_error(coefficients, high)
 
 
