@@ -26,7 +26,7 @@ Judge = Literal["own", "first"]
 def compare_groups(answers: Answers, against: str, settings: Settings, *, judge: Judge) -> dict[str, Paired]:
     """Each other group minus ``against``; raises WorkbenchError without ids, for an unknown group or no shared question."""
     groups = answers.groups()
-    existing(against, list(groups), "--against")
+    existing(against, list(groups), "--against", "group")
     if answers.id is None:
         raise WorkbenchError("--against pairs answers by question; name the column of question ids with --id.")
     out = {}

@@ -76,13 +76,13 @@ def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str
     return found
 
 
-def existing(wanted: str, names: list[str], option: str) -> str:
-    """``wanted`` if it is one of ``names``; otherwise an error that lists them and the closest."""
+def existing(wanted: str, names: list[str], option: str, kind: str = "column") -> str:
+    """``wanted`` if it is one of ``names`` (of columns or groups); otherwise an error that lists them and the closest."""
     if wanted in names:
         return wanted
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else "."
-    raise WorkbenchError(f"{option}: there is no column {wanted!r} among {_listed(names)}{hint}")
+    raise WorkbenchError(f"{option}: there is no {kind} {wanted!r} among {_listed(names)}{hint}")
 
 
 def _listed(names: list[str], limit: int = 12) -> str:
