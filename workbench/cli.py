@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench = typer.Typer(help="Measurements of the workbench's own cost, as ratios within one run.", no_args_is_help=True)
+bench = typer.Typer(help="Measurements of the workbench's own cost.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 console = Console(stderr=True)
 
