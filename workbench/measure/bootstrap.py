@@ -27,7 +27,7 @@ from workbench.measure.interval import Estimate
 RESAMPLES = 2000
 LEVEL = 0.95
 ROW_DRAWS = 20_000_000
-_CELLS_PER_CHUNK = 500_000
+_CELLS_PER_CHUNK = 200_000
 
 
 def bootstrap(
@@ -90,7 +90,7 @@ def resampled_rows(
 ) -> Iterator[NDArray[np.int64]]:
     """Chunks [chunk, n] of row indices drawn with replacement, within each stratum when ``strata`` [n] is given.
 
-    A chunk holds at most half a million indices, so memory does not grow with the number of resamples.
+    A chunk holds at most 200,000 indices: they stay in the cache, and memory does not grow with the number of resamples.
     """
     if n < 1 or resamples < 1:
         raise WorkbenchError(f"cannot draw {resamples} resamples of {n} questions; both must be at least 1")
