@@ -11,6 +11,7 @@ def test_what_is_measured_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert (found["rows.small"], found["rows.large"], found["resamples.paired"]) == (1000, 2000, 100)
     for table in ("percent", "continuous"):
         assert found[f"paired.{table}.seconds"] > 0
+        assert found[f"large.{table}.cpu_seconds"] > 0
         assert found[f"paired.{table}.metrics"] == len(METRICS)
         assert found[f"paired.{table}.method"] == "100 bootstrap resamples of rows"
         assert found[f"large.{table}.method"] == "2,000 bootstrap resamples of rows"

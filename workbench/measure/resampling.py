@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from workbench.measure.bootstrap import bootstrap_counts, method_of
 from workbench.measure.cells import Cells, Codes, cells_of, grouped_levels
@@ -77,9 +78,11 @@ def resampled(
         drawn = _cells(joined, codes)
         grouped = _table(drawn, joined, codes)
         note = ", neighbouring confidences joined for the interval"
-    estimates = bootstrap_counts(
-        build(grouped), drawn, seed=seed, resamples=resamples, level=level, strata=codes, used=used
-    )
+    # The matrix products are small: threads of a shared machine wait for each other longer than they compute.
+    with threadpool_limits(limits=1, user_api="blas"):
+        estimates = bootstrap_counts(
+            build(grouped), drawn, seed=seed, resamples=resamples, level=level, strata=codes, used=used
+        )
     if grouped is not exact:
         everyone = exact.multiplicity[None]
         values = {name: float(statistic(everyone)[0]) for name, statistic in build(exact).items()}
