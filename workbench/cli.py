@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from workbench.commands.measure import measure
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.terminal import bars, show_summary
@@ -23,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench = typer.Typer(help="Measurements of the workbench's own cost, as ratios within one run.", no_args_is_help=True)
+bench = typer.Typer(help="Measurements of the workbench's own cost.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 console = Console(stderr=True)
 
@@ -38,6 +40,15 @@ def _mendable_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("Interrupted; what was finished is kept. Give the same command again to go on.")
         raise typer.Exit(130) from None
+
+
+def _mendable(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        with _mendable_errors():
+            command(*args, **kwargs)
+
+    return wrapped
 
 
 def _plain(text: str) -> str:
@@ -94,6 +105,9 @@ def questions(
             sys.stdout.write(f"{domain}\t{count}\n")
 
 
+app.command("measure")(_mendable(measure))
+
+
 @bench.command("sweep")
 def bench_sweep(
     model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
@@ -109,6 +123,24 @@ def bench_sweep(
 
         with bars(console):
             result = measure(model, rows=rows, tokens=tokens, repeats=repeats, with_loop=loop)
+        if as_json:
+            sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        else:
+            for key, value in result.items():
+                sys.stdout.write(f"{key}\t{value}\n")
+
+
+@bench.command("measure")
+def bench_measure(
+    rows: Annotated[int, typer.Option(min=100, help="Answers of the large table.")] = 1_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large table."""
+    with _mendable_errors():
+        from workbench.bench.measure import bench_measure as run_bench
+
+        with bars(console):
+            result = run_bench(rows)
         if as_json:
             sys.stdout.write(json.dumps(result, indent=2) + "\n")
         else:

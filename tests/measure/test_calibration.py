@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from sklearn.calibration import calibration_curve
 
 from workbench.errors import WorkbenchError
-from workbench.measure import brier, brier_decomposition, ece, reliability_bins, wilson_interval
+from workbench.measure import brier, brier_decomposition, ece, reliability_bins, top_label, wilson_interval
 from workbench.measure.calibration import bin_index
 
 
@@ -74,3 +75,36 @@ def test_wilson_interval_equals_scipy(right: int, trials: int) -> None:
 def test_no_bins_is_a_mistake() -> None:
     with pytest.raises(WorkbenchError, match="at least one bin"):
         ece([0.5], [1], bins=0)
+
+
+def test_equal_mass_bins_by_hand() -> None:
+    # Halves {.1, .2} and {.3, .9}: |.3 - 1| and |1.2 - 1| over four answers.
+    assert np.isclose(ece([0.1, 0.2, 0.3, 0.9], [1, 0, 0, 1], bins=2, binning="mass"), (0.7 + 0.2) / 4)
+
+
+def test_equal_mass_bins_keep_ties_together_whatever_the_order() -> None:
+    p, y = np.array([0.9] * 6 + [0.1] * 2), np.array([1, 1, 1, 0, 0, 0, 0, 1])
+    assert np.isclose(ece(p, y, bins=4, binning="mass"), (abs(5.4 - 3) + abs(0.2 - 1)) / 8)
+    assert ece(p, y, bins=4, binning="mass") == ece(p[::-1], y[::-1], bins=4, binning="mass")
+
+
+def test_equal_mass_equals_quantile_bins_of_sklearn() -> None:
+    p, y = check_vector()
+    share, mean = calibration_curve(y, p, n_bins=10, strategy="quantile")
+    assert np.isclose(ece(p, y, binning="mass"), np.abs(share - mean).mean(), atol=1e-3)
+
+
+def test_top_label_by_hand() -> None:
+    confidence, hit = top_label([0.2, 0.5, 0.9, 1.0, np.nan], [0, 1, 0, 1, 1])
+    assert np.allclose(confidence, [0.8, 0.5, 0.9, 1.0, np.nan], equal_nan=True)
+    assert hit[:4].tolist() == [True, True, False, True]
+    dropped, _ = top_label([0.0, 1.0, 0.6], [0, 0, 1], drop_certain=True)
+    assert np.isnan(dropped).tolist() == [True, True, False]
+
+
+def test_large_tables_are_summed_bin_by_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, y = check_vector()
+    expected = ece(p, y), brier_decomposition(p, y)
+    monkeypatch.setattr("workbench.measure.calibration._MATRIX_ROWS", 10)
+    assert np.isclose(ece(p, y), expected[0], atol=1e-12)
+    assert np.isclose(brier_decomposition(p, y).resolution, expected[1].resolution, atol=1e-12)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy.integrate import trapezoid
 from scipy.optimize import brentq
 
@@ -62,3 +63,28 @@ def test_counts_equal_repeated_rows_and_nan_is_skipped() -> None:
     assert np.isclose(value[1], smooth_ece(np.delete(p, 3), np.delete(y, 3)), atol=1e-12)
     assert np.isnan(smooth_ece([np.nan], [1]))
     assert np.isnan(relplot_smooth_ece([np.nan], [1]))
+
+
+def test_bounds_close_on_the_fixed_point() -> None:
+    rng = np.random.default_rng(6)
+    for power in (0.5, 1.0, 3.0):
+        p = rng.random(60)
+        y = rng.random(60) < p**power
+        assert np.isclose(smooth_ece(p, y), by_quadrature(p, y), atol=5e-5)
+
+
+def test_many_forecasts_by_grid_equal_the_sum_of_cosines(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    p = np.r_[0.0, 1.0, rng.random(500)]
+    y = rng.random(502) < p**2
+    exact = smooth_ece(p, y)
+    monkeypatch.setattr("workbench.measure.smooth_calibration._MOST_VALUES", 10)
+    assert np.isclose(smooth_ece(p, y), exact, atol=1e-6)
+
+
+def test_relplot_itself() -> None:
+    relplot = pytest.importorskip("relplot")
+    rng = np.random.default_rng(8)
+    p = np.round(rng.random(300), 2)
+    y = rng.random(300) < p
+    assert np.isclose(relplot_smooth_ece(p, y), relplot.smECE(p, y), atol=1e-9)

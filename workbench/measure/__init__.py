@@ -1,16 +1,15 @@
-"""What a confidence is worth: discrimination, calibration and validity of the rating scale, each with a bootstrap interval.
+"""What a confidence is worth: discrimination, calibration, selective answering, alignment and validity of the rating scale.
 
 Everything here takes plain arrays (confidence with NaN for replies that could not be parsed, correctness, domain) and knows
-nothing of models. :func:`confidence_metrics` is the table every recipe reports.
+nothing of models. :func:`confidence_metrics` is the table every recipe reports; :func:`read_answers` and :func:`measure_groups` do
+all of it for anyone's file.
 """
 
-from workbench.measure.bootstrap import (
-    auroc2_difference,
-    auroc2_estimate,
-    auroc2_within_estimate,
-    bootstrap,
-    bootstrap_counts,
-)
+from workbench.measure.against import compare_groups, paired_values
+from workbench.measure.alignment import Alignment, alignment, four_cells, spearman
+from workbench.measure.answers import Answers, read_answers
+from workbench.measure.auroc2_interval import auroc2_difference, auroc2_estimate, auroc2_within_estimate
+from workbench.measure.bootstrap import bootstrap, bootstrap_counts
 from workbench.measure.calibration import (
     BrierDecomposition,
     ReliabilityBins,
@@ -18,21 +17,54 @@ from workbench.measure.calibration import (
     brier_decomposition,
     ece,
     reliability_bins,
+    top_label,
     wilson_interval,
 )
+from workbench.measure.delong import DeLongDifference, delong, delong_difference, delong_within
 from workbench.measure.discrimination import auroc2, auroc2_within
+from workbench.measure.groups import GroupMeasures, Settings, flat, measure_group, measure_groups
 from workbench.measure.inputs import parse_rate
 from workbench.measure.interval import Estimate
+from workbench.measure.meta_d import MetaD, meta_d, meta_d_of_choices, meta_d_of_correctness
+from workbench.measure.paired import Paired, paired_metrics
+from workbench.measure.precision import auprc, auprc_wrong
+from workbench.measure.proper import log_score
 from workbench.measure.rating_scale import RatingScale, rating_scale
+from workbench.measure.recalibration import (
+    RECALIBRATIONS,
+    CalibrationScore,
+    isotonic,
+    platt,
+    recalibrated_scores,
+    temperature,
+)
+from workbench.measure.retrieval import GatedRetrieval, gated_retrieval
+from workbench.measure.selective import RiskCoverage, accuracy_at_coverage, aurc, excess_aurc, risk_coverage
 from workbench.measure.smooth_calibration import relplot_smooth_ece, smooth_ece
 from workbench.measure.table import Metric, confidence_metrics, flatten
 
 __all__ = [
+    "RECALIBRATIONS",
+    "Alignment",
+    "Answers",
     "BrierDecomposition",
+    "CalibrationScore",
+    "DeLongDifference",
     "Estimate",
+    "GatedRetrieval",
+    "GroupMeasures",
+    "MetaD",
     "Metric",
+    "Paired",
     "RatingScale",
     "ReliabilityBins",
+    "RiskCoverage",
+    "Settings",
+    "accuracy_at_coverage",
+    "alignment",
+    "auprc",
+    "auprc_wrong",
+    "aurc",
     "auroc2",
     "auroc2_difference",
     "auroc2_estimate",
@@ -42,13 +74,37 @@ __all__ = [
     "bootstrap_counts",
     "brier",
     "brier_decomposition",
+    "compare_groups",
     "confidence_metrics",
+    "delong",
+    "delong_difference",
+    "delong_within",
     "ece",
+    "excess_aurc",
+    "flat",
     "flatten",
+    "four_cells",
+    "gated_retrieval",
+    "isotonic",
+    "log_score",
+    "measure_group",
+    "measure_groups",
+    "meta_d",
+    "meta_d_of_choices",
+    "meta_d_of_correctness",
+    "paired_metrics",
+    "paired_values",
     "parse_rate",
+    "platt",
     "rating_scale",
+    "read_answers",
+    "recalibrated_scores",
     "reliability_bins",
     "relplot_smooth_ece",
+    "risk_coverage",
     "smooth_ece",
+    "spearman",
+    "temperature",
+    "top_label",
     "wilson_interval",
 ]

@@ -5,25 +5,29 @@ the percentile interval of the resampled values. :func:`bootstrap` calls any sta
 :func:`bootstrap_counts` hands a vectorised statistic the number of times each question was drawn, [chunk, n], which for sums
 and ranks is the same resample at a fraction of the cost. Both draw the same resamples from the same seed.
 With ``strata`` every stratum keeps its size (drawn within domain). Undefined resamples (one class only) are left out.
+Above ``ROW_DRAWS`` drawn rows, counts are multinomial draws over the distinct cells of the table (:mod:`.cells`) instead: the
+same distribution, other random numbers. :func:`method_of` names which of the two a call uses.
 What it does not show: error shared by all questions (prompt, training seed, grading).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.measure.discrimination import Auroc2, Auroc2Within
-from workbench.measure.inputs import Floats, checked, checked_domain
+from workbench.measure.cells import Cells, one_cell_each
+from workbench.measure.counted import CountStatistic
+from workbench.measure.inputs import Floats, checked_domain
 from workbench.measure.interval import Estimate
 
-CountStatistic = Callable[[Floats], Floats]
 RESAMPLES = 2000
 LEVEL = 0.95
-_CELLS_PER_CHUNK = 500_000
+ROW_DRAWS = 20_000_000
+_CELLS_PER_CHUNK = 200_000
 
 
 def bootstrap(
@@ -53,7 +57,7 @@ def bootstrap(
 
 def bootstrap_counts(
     statistics: Mapping[str, CountStatistic],
-    n: int,
+    cells: Cells | int,
     *,
     seed: int,
     resamples: int = RESAMPLES,
@@ -61,16 +65,18 @@ def bootstrap_counts(
     strata: ArrayLike | None = None,
     used: Mapping[str, int] | None = None,
 ) -> dict[str, Estimate]:
-    """Estimates of several statistics of counts ([r, n] -> [r]) from the same resamples of ``n`` questions.
+    """Estimates of several statistics of counts ([r, c] -> [r]) from the same resamples of the questions in ``cells``.
 
-    ``used`` gives the number of questions a statistic really reads, for its estimate's ``n`` (default: all).
+    An integer stands for that many questions, each in its own cell. ``strata`` [n] must be constant within a cell. ``used``
+    gives the number of questions a statistic really reads, for its estimate's ``n`` (default: all).
     """
+    table = one_cell_each(cells) if isinstance(cells, int) else cells
+    n = len(table.index)
     collected: dict[str, list[Floats]] = {name: [] for name in statistics}
-    for rows in resampled_rows(n, resamples=resamples, seed=seed, strata=strata):
-        counts = _counts(rows)
+    for counts in resampled_counts(table, resamples=resamples, seed=seed, strata=strata):
         for name, statistic in statistics.items():
             collected[name].append(statistic(counts))
-    everyone = np.ones((1, n))
+    everyone = table.multiplicity[None]
     return {
         name: _estimate(
             float(statistic(everyone)[0]), np.concatenate(collected[name]), level, (used or {}).get(name, n)
@@ -79,70 +85,12 @@ def bootstrap_counts(
     }
 
 
-def auroc2_estimate(
-    confidence: ArrayLike, correct: ArrayLike, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
-) -> Estimate:
-    """Pooled AUROC2 of ``confidence`` [n] (NaN skipped) with its interval; ``n`` counts the parsed answers."""
-    scores, labels = checked(confidence, correct)
-    return _single(Auroc2(scores, labels), scores, seed=seed, resamples=resamples, level=level, strata=None)
-
-
-def auroc2_within_estimate(
-    confidence: ArrayLike,
-    correct: ArrayLike,
-    domain: ArrayLike,
-    *,
-    seed: int,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-) -> Estimate:
-    """Mean within-domain AUROC2 with its interval, questions resampled within their domain [n]."""
-    scores, labels = checked(confidence, correct)
-    codes = checked_domain(domain, len(scores))
-    statistic = Auroc2Within(scores, labels, codes)
-    return _single(statistic, scores, seed=seed, resamples=resamples, level=level, strata=codes)
-
-
-def auroc2_difference(
-    confidence_a: ArrayLike,
-    confidence_b: ArrayLike,
-    correct: ArrayLike,
-    domain: ArrayLike | None,
-    *,
-    seed: int,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
-    correct_b: ArrayLike | None = None,
-) -> Estimate:
-    """AUROC2 of a minus AUROC2 of b on the same questions [n], paired; within domain when ``domain`` is given.
-
-    Only questions that were parsed in both are compared, so that neither gains by failing on hard ones. ``correct_b`` is for
-    runs whose answers differ (a retrained model answers anew); otherwise both are judged against ``correct``.
-    """
-    first, labels = checked(confidence_a, correct)
-    second, labels_b = checked(confidence_b, correct if correct_b is None else correct_b)
-    if first.shape != second.shape:
-        raise WorkbenchError(f"paired confidences have {len(first)} and {len(second)} rows; align them by question")
-    both = ~np.isnan(first) & ~np.isnan(second)
-    if not both.any():
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    codes = None if domain is None else checked_domain(domain, len(first))[both]
-    pair: list[CountStatistic] = []
-    for scores, right in ((first[both], labels[both]), (second[both], labels_b[both])):
-        pair.append(Auroc2(scores, right) if codes is None else Auroc2Within(scores, right, codes))
-
-    def difference(counts: Floats) -> Floats:
-        return pair[0](counts) - pair[1](counts)
-
-    return _single(difference, first[both], seed=seed, resamples=resamples, level=level, strata=codes)
-
-
 def resampled_rows(
     n: int, *, resamples: int, seed: int, strata: ArrayLike | None = None
 ) -> Iterator[NDArray[np.int64]]:
     """Chunks [chunk, n] of row indices drawn with replacement, within each stratum when ``strata`` [n] is given.
 
-    A chunk holds at most half a million indices, so memory does not grow with the number of resamples.
+    A chunk holds at most 200,000 indices: they stay in the cache, and memory does not grow with the number of resamples.
     """
     if n < 1 or resamples < 1:
         raise WorkbenchError(f"cannot draw {resamples} resamples of {n} questions; both must be at least 1")
@@ -156,25 +104,34 @@ def resampled_rows(
         yield np.concatenate(drawn, axis=1)
 
 
-def _counts(rows: NDArray[np.int64]) -> Floats:
-    chunk, n = rows.shape
-    flat = rows + np.arange(chunk)[:, None] * n
-    return np.bincount(flat.ravel(), minlength=chunk * n).reshape(chunk, n).astype(np.float64)
+def resampled_counts(cells: Cells, *, resamples: int, seed: int, strata: ArrayLike | None = None) -> Iterator[Floats]:
+    """Chunks [chunk, c] of how often each cell was drawn; every row of a chunk adds up to the number of questions."""
+    if method_of(len(cells.index), resamples) == "rows":
+        for rows in resampled_rows(len(cells.index), resamples=resamples, seed=seed, strata=strata):
+            yield _counts(cells.index[rows], len(cells))
+        return
+    rng = np.random.default_rng(seed)
+    codes = np.zeros(len(cells.index), dtype=np.int64) if strata is None else checked_domain(strata, len(cells.index))
+    of_cell = codes[cells.first]
+    members = [np.flatnonzero(of_cell == code) for code in np.unique(of_cell)]
+    size = max(1, _CELLS_PER_CHUNK // len(cells))
+    for start in range(0, resamples, size):
+        counts = np.empty((min(size, resamples - start), len(cells)))
+        for group in members:
+            many = cells.multiplicity[group]
+            counts[:, group] = rng.multinomial(int(many.sum()), many / many.sum(), size=len(counts))
+        yield counts
 
 
-def _single(
-    statistic: CountStatistic, scores: Floats, *, seed: int, resamples: int, level: float, strata: ArrayLike | None
-) -> Estimate:
-    parsed = int((~np.isnan(scores)).sum())
-    return bootstrap_counts(
-        {"value": statistic},
-        len(scores),
-        seed=seed,
-        resamples=resamples,
-        level=level,
-        strata=strata,
-        used={"value": parsed},
-    )["value"]
+def method_of(n: int, resamples: int) -> Literal["rows", "cells"]:
+    """How ``resamples`` of ``n`` questions are drawn: row by row, or as multinomial counts over distinct cells."""
+    return "rows" if n * resamples <= ROW_DRAWS else "cells"
+
+
+def _counts(rows: NDArray[np.int64], cells: int) -> Floats:
+    chunk = len(rows)
+    flat = rows + np.arange(chunk)[:, None] * cells
+    return np.bincount(flat.ravel(), minlength=chunk * cells).reshape(chunk, cells).astype(np.float64)
 
 
 def _estimate(value: float, resampled: Floats, level: float, n: int) -> Estimate:

@@ -1,7 +1,8 @@
 """Calibration: of the answers given with probability p, is a share p right?
 
 Forecasts lie on 0-1 and are judged against 0/1 correctness. Binned measures use equal-width half-open bins with a closed last
-one, so that a forecast of exactly 1 counts. ECE = sum over bins of |sum (p - y)| / n. Brier = mean (p - y)^2.
+one, so that a forecast of exactly 1 counts; bins of equal mass are the option for forecasts that crowd. Equal forecasts always
+share a bin, so on a stated scale of few values there are fewer such bins than asked for. ECE = sum over bins of |sum (p - y)| / n. Brier = mean (p - y)^2.
 The decomposition (Murphy 1973) reliability - resolution + uncertainty equals the Brier score of the BINNED forecasts, each
 replaced by its bin's mean; it differs from ``brier`` by the spread of p inside bins. Low reliability is good, high resolution is good.
 What ECE does not show: a constant forecast at the base rate has ECE 0 and tells nothing; it also depends on the bins
@@ -10,25 +11,42 @@ What ECE does not show: a constant forecast at the base rate has ECE 0 and tells
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError
+from workbench.measure.counted import Latest, once, ratio
 from workbench.measure.inputs import Bools, Floats, checked_probability
 
+Binning = Literal["width", "mass"]
+_MATRIX_ROWS = 50_000
 
-def ece(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> float:
-    """Expected calibration error of ``probability`` [n] over ``bins`` equal-width bins; NaN with no parsed forecast."""
-    return _once(BinnedForecasts(*checked_probability(probability, correct), bins).ece, probability)
+
+def ece(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, binning: Binning = "width") -> float:
+    """Expected calibration error of ``probability`` [n] over ``bins`` bins of equal width or mass; NaN with no forecast."""
+    return once(BinnedForecasts(*checked_probability(probability, correct), bins, binning).ece, probability)
+
+
+def top_label(probability: ArrayLike, correct: ArrayLike, *, drop_certain: bool = False) -> tuple[Floats, Bools]:
+    """The forecast read as a two-way decision: confidence max(p, 1 - p) [n] in it, and whether it was right [n].
+
+    ECE of these is the top-label ECE of Kapoor et al. 2024 (arXiv 2406.08391); a forecast of .5 decides for "right".
+    Forecasts p and 1 - p share a bin there, so the errors of the two sides can cancel: it may be far below ECE.
+    ``drop_certain`` leaves out confidence 1 (NaN), as their half-open bins do.
+    """
+    scores, labels = checked_probability(probability, correct)
+    confidence = np.maximum(scores, 1 - scores)
+    hit = (scores >= 0.5) == labels
+    return (np.where(confidence == 1, np.nan, confidence) if drop_certain else confidence), hit
 
 
 def brier(probability: ArrayLike, correct: ArrayLike) -> float:
     """Mean squared difference between ``probability`` [n] and ``correct`` [n]; NaN with no parsed forecast."""
-    return _once(Brier(*checked_probability(probability, correct)), probability)
+    return once(Brier(*checked_probability(probability, correct)), probability)
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,7 @@ def brier_decomposition(probability: ArrayLike, correct: ArrayLike, *, bins: int
     """Reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width bins."""
     forecasts = BinnedForecasts(*checked_probability(probability, correct), bins)
     terms = (forecasts.reliability, forecasts.resolution, forecasts.uncertainty)
-    return BrierDecomposition(*(_once(term, probability) for term in terms))
+    return BrierDecomposition(*(once(term, probability) for term in terms))
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,16 @@ def bin_index(probability: Floats, bins: int) -> NDArray[np.int64]:
     return np.clip(np.floor(probability * bins + 1e-9), 0, bins - 1).astype(np.int64)
 
 
+def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[np.int64]:
+    """Equal-mass bin of each forecast: where the middle of its value's ranks falls among ``bins`` equal parts."""
+    if bins < 1:
+        raise WorkbenchError(f"a reliability diagram needs at least one bin; got {bins}")
+    values, inverse = np.unique(probability, return_inverse=True)
+    mass = np.bincount(inverse, multiplicity, minlength=len(values))
+    middle = (np.cumsum(mass) - mass / 2) / max(mass.sum(), 1)
+    return np.minimum((middle * bins).astype(np.int64), bins - 1)[inverse]
+
+
 class Brier:
     """Brier score of fixed forecasts as a function of how often each question is counted: [r, n] -> [r]."""
 
@@ -122,47 +150,61 @@ class Brier:
         self._loss = np.where(np.isnan(probability), 0.0, (probability - correct) ** 2)
 
     def __call__(self, counts: Floats) -> Floats:
-        return _ratio(counts @ self._loss, counts @ self._parsed)
+        return ratio(counts @ self._loss, counts @ self._parsed)
 
 
 class BinnedForecasts:
-    """Binned measures of fixed forecasts; every method maps counts [r, n] to values [r]."""
+    """Binned measures of fixed forecasts; every method maps counts [r, n] to values [r].
 
-    def __init__(self, probability: Floats, correct: Bools, bins: int) -> None:
+    ``multiplicity`` [n] (default ones) places the edges of equal-mass bins; they then stay where they are under every count.
+    """
+
+    def __init__(
+        self,
+        probability: Floats,
+        correct: Bools,
+        bins: int,
+        binning: Binning = "width",
+        multiplicity: Floats | None = None,
+    ) -> None:
         parsed = ~np.isnan(probability)
         scores = np.where(parsed, probability, 0.0)
-        member = np.eye(bins)[bin_index(scores, bins)] * parsed[:, None]
-        self._member = member
-        self._forecast = member * scores[:, None]
-        self._right = member * correct[:, None]
+        index = np.zeros(len(scores), dtype=np.int64)
+        if binning == "width":
+            index[parsed] = bin_index(scores[parsed], bins)
+        else:
+            weight = np.ones(len(scores)) if multiplicity is None else multiplicity
+            index[parsed] = mass_index(scores[parsed], weight[parsed], bins)
+        self._bins, self._index = bins, index
+        self._columns = [weight * parsed for weight in (np.ones(len(scores)), scores, correct.astype(np.float64))]
+        # One matrix product serves many resamples; its [n, bins] matrices would fill the memory for a million answers.
+        small = len(scores) <= _MATRIX_ROWS
+        self._matrices = [np.eye(bins)[index] * column[:, None] for column in self._columns] if small else None
+        self._sums = Latest(self._sum)
 
     def ece(self, counts: Floats) -> Floats:
         n, forecast, right = self._sums(counts)
-        return _ratio(np.abs(forecast - right).sum(axis=1), n.sum(axis=1))
+        return ratio(np.abs(forecast - right).sum(axis=1), n.sum(axis=1))
 
     def reliability(self, counts: Floats) -> Floats:
         n, forecast, right = self._sums(counts)
         squared = np.divide((forecast - right) ** 2, n, out=np.zeros_like(n), where=n > 0)
-        return _ratio(squared.sum(axis=1), n.sum(axis=1))
+        return ratio(squared.sum(axis=1), n.sum(axis=1))
 
     def resolution(self, counts: Floats) -> Floats:
         n, _, right = self._sums(counts)
-        base = _ratio(right.sum(axis=1), n.sum(axis=1))[:, None]
+        base = ratio(right.sum(axis=1), n.sum(axis=1))[:, None]
         squared = np.divide((right - n * base) ** 2, n, out=np.zeros_like(n), where=n > 0)
-        return _ratio(squared.sum(axis=1), n.sum(axis=1))
+        return ratio(squared.sum(axis=1), n.sum(axis=1))
 
     def uncertainty(self, counts: Floats) -> Floats:
         n, _, right = self._sums(counts)
-        base = _ratio(right.sum(axis=1), n.sum(axis=1))
+        base = ratio(right.sum(axis=1), n.sum(axis=1))
         return base * (1 - base)
 
-    def _sums(self, counts: Floats) -> tuple[Floats, Floats, Floats]:
-        return counts @ self._member, counts @ self._forecast, counts @ self._right
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
-
-
-def _once(statistic: Callable[[Floats], Floats], probability: ArrayLike) -> float:
-    return float(statistic(np.ones((1, np.asarray(probability).shape[0])))[0])
+    def _sum(self, counts: Floats) -> tuple[Floats, ...]:
+        """Answers, sum of forecasts and right answers per bin, each [r, bins]."""
+        if self._matrices is not None:
+            return tuple(counts @ matrix for matrix in self._matrices)
+        by_row = [[np.bincount(self._index, row * c, minlength=self._bins) for row in counts] for c in self._columns]
+        return tuple(np.array(sums, dtype=np.float64) for sums in by_row)

@@ -10,9 +10,13 @@ knowing the domain; ``auroc2_within`` is therefore always reported beside it. Na
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.measure.counted import Latest, ratio, summed
 from workbench.measure.inputs import Bools, Floats, checked, checked_domain
 
 
@@ -32,25 +36,75 @@ def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) 
     return float(Auroc2Within(scores, labels, codes)(np.ones((1, len(scores))))[0])
 
 
-class Auroc2:
-    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+@dataclass(frozen=True)
+class Grouped:
+    """Counts [r, v] of ``right`` and ``wrong`` answers at v confidences in rising order, and their running sums."""
+
+    right: Floats
+    wrong: Floats
+
+    @cached_property
+    def right_below(self) -> Floats:
+        """Right answers at this confidence or below."""
+        return np.cumsum(self.right, axis=1)
+
+    @cached_property
+    def wrong_below(self) -> Floats:
+        """Wrong answers at this confidence or below."""
+        return np.cumsum(self.wrong, axis=1)
+
+    @cached_property
+    def right_above(self) -> Floats:
+        """Right answers at this confidence or above."""
+        return self.right_below[:, -1:] - self.right_below + self.right
+
+    @cached_property
+    def wrong_above(self) -> Floats:
+        """Wrong answers at this confidence or above."""
+        return self.wrong_below[:, -1:] - self.wrong_below + self.wrong
+
+
+class ValueGroups:
+    """Right and wrong answers per distinct confidence, as a function of how often each question is counted.
+
+    Metrics of the same answers may share one: the latest counts are grouped once.
+    """
 
     def __init__(self, confidence: Floats, correct: Bools) -> None:
         parsed = np.flatnonzero(~np.isnan(confidence))
         self._order = parsed[np.argsort(confidence[parsed], kind="stable")]
+        self._correct = correct[self._order].astype(np.float64)
         ordered = confidence[self._order]
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)])
-        self._correct = correct[self._order].astype(np.float64)
+        self.values = ordered[self._starts]
+        self._grouped = Latest(self._group)
+
+    def __call__(self, counts: Floats) -> Grouped:
+        """Right and wrong answers under ``counts`` [r, n]."""
+        return self._grouped(counts)
+
+    def _group(self, counts: Floats) -> Grouped:
+        if not len(self._order):
+            return Grouped(np.zeros((len(counts), 0)), np.zeros((len(counts), 0)))
+        drawn = counts[:, self._order]
+        right = summed(drawn * self._correct, self._starts)
+        return Grouped(right, summed(drawn, self._starts) - right)
+
+
+class Auroc2:
+    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+
+    def __init__(self, confidence: Floats, correct: Bools) -> None:
+        self._groups = ValueGroups(confidence, correct)
 
     def __call__(self, counts: Floats) -> Floats:
-        if not len(self._order):
-            return np.full(len(counts), np.nan)
-        drawn = counts[:, self._order]
-        right = np.add.reduceat(drawn * self._correct, self._starts, axis=1)
-        wrong = np.add.reduceat(drawn, self._starts, axis=1) - right
-        wins = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
-        pairs = right.sum(axis=1) * wrong.sum(axis=1)
-        return np.divide(wins, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+        return auroc2_of_groups(self._groups(counts))
+
+
+def auroc2_of_groups(groups: Grouped) -> Floats:
+    """AUROC2 [r]."""
+    wins = (groups.right * (groups.wrong_below - groups.wrong / 2)).sum(axis=1)
+    return ratio(wins, groups.right.sum(axis=1) * groups.wrong.sum(axis=1))
 
 
 class Auroc2Within:

@@ -3,7 +3,8 @@
 The residuals p - y are smoothed over the forecast axis with a Gaussian kernel of width s reflected at 0 and 1;
 smECE_s = integral over [0, 1] of |smoothed residual|, and smECE is its value at the width where smECE_s = s.
 The reflected kernel is the heat kernel with insulated ends, so in the cosine basis smoothing multiplies the k-th coefficient
-by exp(-(pi k s)^2 / 2): exact for masses anywhere, also at the ends, where stated confidences of 100 % sit.
+by exp(-(pi k s)^2 / 2): exact for masses anywhere, also at the ends, where stated confidences of 100 % sit. More than ten thousand distinct forecasts are first
+shared between the nearest points of a grid of 2^16, which moves smECE by less than 1e-6.
 ``relplot_smooth_ece`` is the authors' package instead. Its grid reflects without doubling the end nodes, so half of the weight
 of forecasts at exactly 0 or 1 is lost; it is kept only to check numbers published with it.
 What the number does not show: discrimination, and the direction of the error. NaN forecasts are skipped.
@@ -16,10 +17,13 @@ from numpy.typing import ArrayLike
 from scipy.fft import dct
 from scipy.signal import fftconvolve
 
+from workbench.measure.counted import summed
 from workbench.measure.inputs import Bools, Floats, checked_probability
 
 _TERMS = 512
-_HALVINGS = 16
+_RESOLUTION = 2.0**-16
+_MOST_VALUES = 10_000
+_GRID = 2**16
 _RELPLOT_NODES = 2000
 _RELPLOT_MESH = 200
 _RELPLOT_HALVINGS = 10
@@ -42,9 +46,10 @@ class SmoothEce:
         parsed = np.flatnonzero(~np.isnan(probability))
         self._order = parsed[np.argsort(probability[parsed], kind="stable")]
         scores = probability[self._order]
-        values, self._starts = np.unique(scores, return_index=True)
+        self._values, self._starts = np.unique(scores, return_index=True)
         self._residual = scores - correct[self._order]
-        self._cosines = np.cos(np.pi * np.outer(values, np.arange(_TERMS)))
+        few = len(self._values) <= _MOST_VALUES
+        self._cosines = np.cos(np.pi * np.outer(self._values, np.arange(_TERMS))) if few else None
 
     def __call__(self, counts: Floats) -> Floats:
         drawn = counts[:, self._order]
@@ -53,26 +58,51 @@ class SmoothEce:
         rows = np.flatnonzero(total > 0)
         if len(rows):
             weighted = drawn[rows] * self._residual / total[rows, None]
-            result[rows] = _fixed_point(np.add.reduceat(weighted, self._starts, axis=1) @ self._cosines)
+            result[rows] = _fixed_point(self._coefficients(summed(weighted, self._starts)))
         return result
+
+    def _coefficients(self, mass: Floats) -> Floats:
+        """Cosine coefficients [r, k] of residual ``mass`` [r, v]."""
+        if self._cosines is not None:
+            return mass @ self._cosines
+        return np.stack([_by_grid(self._values, row) for row in mass])
+
+
+def _by_grid(values: Floats, mass: Floats) -> Floats:
+    """Cosine coefficients [k] of ``mass`` [v] shared between the two nearest of 2^16 grid points, by one transform."""
+    place = values * _GRID
+    left = np.minimum(place.astype(np.int64), _GRID - 1)
+    right = mass * (place - left)
+    grid = np.bincount(left, mass - right, _GRID + 1) + np.bincount(left + 1, right, _GRID + 1)
+    # The transform counts inner points twice.
+    grid[[0, -1]] *= 2
+    return dct(grid, type=1)[:_TERMS] / 2
 
 
 def _fixed_point(coefficients: Floats) -> Floats:
-    """The width where smECE at that width equals it, by halving: smECE_s falls with s, so the crossing is unique."""
-    low = np.zeros(len(coefficients))
-    high = np.ones(len(coefficients))
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        above = _smoothed_error(coefficients, middle) > middle
-        low = np.where(above, middle, low)
-        high = np.where(above, high, middle)
+    """The width where smECE at that width equals it; [r, k] -> [r].
+
+    smECE_s falls with s and never below |mean residual|, so each look at a width bounds the crossing from both sides: by the
+    width and by the error found there. A row is done when its bounds are 2^-16 apart.
+    """
+    low, high = np.abs(coefficients[:, 0]), np.ones(len(coefficients))
+    rows = np.flatnonzero(high - low > _RESOLUTION)
+    while len(rows):
+        middle = (low[rows] + high[rows]) / 2
+        error = _smoothed_error(coefficients[rows], middle)
+        low[rows] = np.maximum(low[rows], np.minimum(middle, error))
+        high[rows] = np.minimum(high[rows], np.maximum(middle, error))
+        rows = rows[high[rows] - low[rows] > _RESOLUTION]
     return _smoothed_error(coefficients, high)
 
 
 def _smoothed_error(coefficients: Floats, width: Floats) -> Floats:
     """Mean of |smoothed residual| at the midpoints of a uniform grid; ``coefficients`` [r, k], ``width`` [r]."""
-    damping = np.exp(-((np.pi * np.outer(width, np.arange(_TERMS))) ** 2) / 2)
-    return np.abs(dct(coefficients * damping, type=3, axis=1)).mean(axis=1)
+    # Terms damped below 1e-16 in every row are zero already.
+    alive = min(_TERMS, int(np.ceil(8.6 / (np.pi * max(width.min(), 1e-9)))) + 1)
+    damped = np.zeros_like(coefficients)
+    damped[:, :alive] = coefficients[:, :alive] * np.exp(-((np.pi * np.outer(width, np.arange(alive))) ** 2) / 2)
+    return np.abs(dct(damped, type=3, axis=1, overwrite_x=True)).mean(axis=1)
 
 
 def relplot_smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:

@@ -8,19 +8,27 @@ from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.plots.confidence_histogram import ConfidenceHistogram
 from workbench.plots.curves import IntervalCurve
 from workbench.plots.following import FollowingCurve
+from workbench.plots.four_cells import FourCells
 from workbench.plots.layer_question_heatmap import LayerQuestionHeatmap
 from workbench.plots.patching_curve import PatchingCurve
 from workbench.plots.readout_comparison import ReadoutComparison, ReadoutRow
 from workbench.plots.reliability import Reliability
+from workbench.plots.retrieval_gain import RetrievalGain
+from workbench.plots.risk_coverage import RiskCoverageCurve
+from workbench.plots.roc import Roc
 
 __all__ = [
     "AurocByLayer",
     "ConfidenceHistogram",
     "FollowingCurve",
+    "FourCells",
     "IntervalCurve",
     "LayerQuestionHeatmap",
     "PatchingCurve",
     "ReadoutComparison",
     "ReadoutRow",
     "Reliability",
+    "RetrievalGain",
+    "RiskCoverageCurve",
+    "Roc",
 ]

@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.plots.theme import safe, styles, themed
 
 _WIDTH = 5
+_HATCHES = ("", "/", "x", "-", "|")
 _EDGES = np.arange(0, 101, _WIDTH)
 
 
@@ -41,8 +42,10 @@ class ConfidenceHistogram:
 
     def figure(self) -> go.Figure:
         """Grouped bars of the share of replies (percent) by stated confidence (percent)."""
-        figure = go.Figure()
+        # Plotly hides the legend of a single trace, and with it what the legend says.
+        figure = go.Figure(layout={"showlegend": True})
         look = styles(self.groups)
+        hatching = _hatching({name: style.colour for name, style in look.items()})
         ranges = [f"{edge} to under {edge + _WIDTH}" for edge in _EDGES[:-1]] + ["exactly 100"]
         for name, values in self.groups.items():
             shares, counts, unparsed = shares_by_bin(values)
@@ -52,7 +55,11 @@ class ConfidenceHistogram:
                     y=100 * shares,
                     customdata=list(zip(ranges, counts.tolist(), strict=True)),
                     name=f"{safe(name)} ({100 * unparsed:.1f} % unparsed)",
-                    marker={"color": look[name].colour, "line": {"width": 0}},
+                    marker={
+                        "color": look[name].colour,
+                        "line": {"width": 0},
+                        "pattern": {"shape": hatching[name], "fillmode": "overlay", "fgcolor": "white", "size": 5},
+                    },
                     hovertemplate=(
                         "stated %{customdata[0]} %<br>%{y:.1f} % of replies (%{customdata[1]})"
                         "<extra>%{fullData.name}</extra>"
@@ -71,6 +78,12 @@ class ConfidenceHistogram:
         figure.update_xaxes(type="category", showgrid=False, categoryarray=[str(edge) for edge in _EDGES], tickangle=0)
         figure.update_yaxes(rangemode="tozero")
         return figure
+
+
+def _hatching(colours: Mapping[str, str]) -> dict[str, str]:
+    """Bars have no dash: the second of one colour is hatched instead."""
+    names, order = list(colours), list(colours.values())
+    return {name: _HATCHES[order[:i].count(order[i]) % len(_HATCHES)] for i, name in enumerate(names)}
 
 
 def shares_by_bin(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:

@@ -52,7 +52,10 @@ class Style:
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, by the meaning its words carry."""
+    """A style for each name, by the meaning its words carry; a single name without one is blue and solid."""
+    names = list(names)
+    if len(names) == 1 and not any(word in names[0].lower() for word, _ in _MEANINGS):
+        return {names[0]: Style(BLUE, _DASHES[0], _SYMBOLS[0])}
     chosen: dict[str, Style] = {}
     seen: dict[str, int] = {}
     for name in names:
@@ -190,6 +193,14 @@ def add_level(figure: go.Figure, x: tuple[float, float], level: float, name: str
             hovertemplate="%{fullData.name}: %{y:.3f}<extra></extra>",
         )
     )
+
+
+def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
+    """Indices of at most about ``most`` points of a curve whose ``along`` [n] rises, evenly spread over it, both ends kept."""
+    if len(along) <= most:
+        return np.arange(len(along))
+    at = np.searchsorted(along, np.linspace(along[0], along[-1], most))
+    return np.unique(np.r_[0, np.minimum(at, len(along) - 1), len(along) - 1])
 
 
 def reference_styles(names: Mapping[str, float]) -> dict[str, tuple[str, str]]:

@@ -63,11 +63,13 @@ def write_report(
     config: Mapping[str, Any],
     tables: Sequence[str],
     sample_rows: Sequence[Mapping[str, Any]],
+    lead: Sequence[tuple[str, Sequence[Mapping[str, Any]]]] = (),
 ) -> Path:
     """Write the page, its figures and plotly into ``folder`` (made if missing); returns the path of ``index.html``.
 
     ``summary`` is flat with dotted keys, ``key.low`` and ``key.high`` being the interval of ``key``. ``tables`` are paths
-    relative to ``folder``, linked as they are. ``sample_rows`` share their keys, which become column heads.
+    relative to ``folder``, linked as they are. ``sample_rows`` share their keys, which become column heads; so do the rows
+    of each table of ``lead``, which stand above the figures with their headings.
     Raises WorkbenchError for two sections of one name or a table outside the folder.
     """
     names = [section.name for section in sections]
@@ -90,6 +92,7 @@ def write_report(
         groups=summary_groups(summary),
         tables=[_link(table) for table in tables],
         sample=sample_table(sample_rows),
+        lead=[(heading, sample_table(rows)) for heading, rows in lead],
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
     _write(index, page)
@@ -97,7 +100,7 @@ def write_report(
 
 
 def _page(template: Any, title: str, sections: Sequence[tuple[Section, Markup]], **parts: Any) -> str:
-    blank: dict[str, Any] = {"groups": [], "tables": [], "sample": None, "config": ""}
+    blank: dict[str, Any] = {"groups": [], "tables": [], "sample": None, "lead": [], "config": ""}
     return template.render(title=title, sections=sections, plotly=PLOTLY_FILE, **(blank | parts))
 
 

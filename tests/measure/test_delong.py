@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.errors import WorkbenchError
+from workbench.measure import auroc2, auroc2_estimate, auroc2_within, delong, delong_difference, delong_within
+
+RNG = np.random.default_rng(5)
+N = 300
+CORRECT = RNG.random(N) < 0.4
+A = np.round(CORRECT * 0.3 + RNG.random(N), 1)
+B = np.round(CORRECT * 0.1 + 0.5 * A + RNG.random(N), 1)
+ANSWERS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.booleans()), min_size=4, max_size=30)
+
+
+def by_pairs(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """DeLong's covariance matrix from the kernel of every pair, as in the 1988 paper."""
+    kernel = [(s[y][:, None] > s[~y]) + 0.5 * (s[y][:, None] == s[~y]) for s in (a, b)]
+    v10 = np.stack([k.mean(axis=1) for k in kernel])
+    v01 = np.stack([k.mean(axis=0) for k in kernel])
+    return np.cov(v10) / y.sum() + np.cov(v01) / (~y).sum()
+
+
+def width(estimate: object) -> float:
+    return estimate.high - estimate.low  # type: ignore[attr-defined]
+
+
+def test_variance_equals_the_kernel_of_every_pair() -> None:
+    covariance = by_pairs(A, B, CORRECT)
+    half = 1.959963984540054 * np.sqrt(covariance[0, 0])
+    found = delong(A, CORRECT)
+    assert np.isclose(found.high - found.value, half, rtol=1e-12)
+    assert np.isclose(found.value, auroc2(A, CORRECT))
+    difference = delong_difference(A, B, CORRECT)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    assert np.isclose(width(difference.difference) / 2, 1.959963984540054 * np.sqrt(variance), rtol=1e-12)
+    assert np.isclose(difference.difference.value, auroc2(A, CORRECT) - auroc2(B, CORRECT))
+
+
+@given(ANSWERS)
+def test_value_is_auroc2(answers: list[tuple[float, bool]]) -> None:
+    confidence, correct = (np.array(column) for column in zip(*answers, strict=True))
+    assert np.isclose(delong(confidence, correct).value, auroc2(confidence, correct), equal_nan=True)
+
+
+def test_interval_agrees_with_the_bootstrap() -> None:
+    boot = auroc2_estimate(A, CORRECT, seed=0, resamples=4000)
+    assert np.isclose(width(delong(A, CORRECT)), width(boot), rtol=0.06)
+
+
+def test_own_grades_agree_with_the_jackknife() -> None:
+    other = np.where(RNG.random(N) < 0.8, CORRECT, ~CORRECT)
+    left_out = [
+        auroc2(np.delete(A, i), np.delete(CORRECT, i)) - auroc2(np.delete(B, i), np.delete(other, i)) for i in range(N)
+    ]
+    spread = np.sqrt((N - 1) * np.var(left_out))
+    found = delong_difference(A, B, CORRECT, correct_b=other).difference
+    assert np.isclose(width(found) / 2, 1.959963984540054 * spread, rtol=0.02)
+
+
+def test_within_domain_variances_add() -> None:
+    domain = np.array(["a", "b", "c"])[RNG.integers(0, 3, N)]
+    found = delong_within(A, CORRECT, domain)
+    assert np.isclose(found.value, auroc2_within(A, CORRECT, domain))
+    widths = [width(delong(A[domain == d], CORRECT[domain == d])) for d in "abc"]
+    assert np.isclose(width(found), np.sqrt(np.sum(np.square(widths))) / 3)
+
+
+def test_unparsed_are_skipped_and_the_difference_uses_both() -> None:
+    a, b = A.copy(), B.copy()
+    a[:10], b[5:20] = np.nan, np.nan
+    assert delong(a, CORRECT) == delong(A[10:], CORRECT[10:])
+    assert delong_difference(a, b, CORRECT).difference.n == N - 20
+
+
+def test_no_width_where_there_is_none_to_offer() -> None:
+    for confidence, correct, value in (
+        ([1, 2, 3, 4], [0, 0, 1, 1], 1.0),
+        ([5, 5, 5, 5], [0, 1, 0, 1], 0.5),
+        ([1, 2, 3], [0, 1, 1], 1.0),
+        ([1, 2], [1, 1], np.nan),
+    ):
+        found = delong(confidence, correct)
+        assert np.isclose(found.value, value, equal_nan=True)
+        assert np.isnan([found.low, found.high]).all()
+    assert np.isnan(delong_within([1, 2], [1, 0], ["a", "b"]).value)
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(WorkbenchError, match="align them"):
+        delong_difference([1.0, 2.0], [1.0], [1, 0], correct_b=[1])
+    with pytest.raises(WorkbenchError, match=r"0\.95"):
+        delong(A, CORRECT, level=95)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+from workbench.errors import WorkbenchError
+from workbench.measure import delong
+from workbench.plots import Roc
+
+CONFIDENCE = np.array([0.9, 0.9, 0.5, 0.5, 0.1, np.nan])
+CORRECT = np.array([1, 1, 1, 0, 0, 1], dtype=bool)
+
+
+def drawn(confidence: np.ndarray, correct: np.ndarray) -> object:
+    areas = {"<b>a</b>": delong(confidence, correct)}
+    figure = Roc(groups={"<b>a</b>": (confidence, correct)}, areas=areas, title="t", caption="c").figure()
+    return figure.data[1]
+
+
+def test_curve_is_sklearns_and_the_area_its_own() -> None:
+    curve = drawn(CONFIDENCE, CORRECT)
+    false, true, _ = roc_curve(CORRECT[:-1], CONFIDENCE[:-1], drop_intermediate=False)
+    assert np.allclose(curve.x, false)  # type: ignore[attr-defined]
+    assert np.allclose(curve.y, true)  # type: ignore[attr-defined]
+    assert np.isclose(np.trapezoid(true, false), delong(CONFIDENCE, CORRECT).value)
+    assert curve.name.startswith("&lt;b&gt;a&lt;/b&gt; (0.917 [")  # type: ignore[attr-defined]
+
+
+def test_many_points_are_thinned_with_both_ends() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.random(20_000)
+    curve = drawn(confidence, rng.random(20_000) < confidence)
+    assert len(curve.x) <= 802  # type: ignore[attr-defined]
+    assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)  # type: ignore[attr-defined]
+
+
+def test_one_class_has_no_curve() -> None:
+    assert "one class" in drawn(CONFIDENCE, np.ones(6, dtype=bool)).name  # type: ignore[attr-defined]
+    with pytest.raises(WorkbenchError, match="at least one group"):
+        Roc(groups={}, areas={}, title="t", caption="c")

@@ -1,0 +1,1 @@
+"""Commands with many options, one file each; ``workbench.cli`` gathers them."""

@@ -1,0 +1,136 @@
+"""Confidence-probability alignment (Kumar et al. 2024, arXiv 2405.16282): does stated confidence rise with internal confidence?
+
+rho is Spearman's, tie-corrected: the Pearson correlation of mid-ranks, which a stated scale of six steps needs. Its interval is a
+bootstrap over questions with ranks taken anew in every resample. rho is NaN when either side is constant.
+Four cells: both sides are cut into high and low, at the median (high: at or above it) or at the top step (high: the largest value).
+consistent = both high; internal_over = internal high, stated low; external_over = internal low, stated high; discordant = both low.
+What rho does not show: whether either confidence is right (their AUROC2 stand beside it), nor agreement in level: it sees order only.
+Where nearly all is stated at the ceiling, rho rests on the few other replies: see the ceiling share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.errors import WorkbenchError
+from workbench.measure.auroc2_interval import auroc2_estimate
+from workbench.measure.bootstrap import LEVEL, RESAMPLES
+from workbench.measure.counted import CountStatistic
+from workbench.measure.inputs import Floats, checked, parse_rate
+from workbench.measure.interval import Estimate
+from workbench.measure.resampling import Reading, Table, resampled
+
+Split = Literal["median", "top"]
+CELLS = ("consistent", "internal_over", "external_over", "discordant")
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """rho over the questions with both confidences, with what is needed to read it."""
+
+    rho: Estimate
+    parse_rate: float
+    ceiling_share: float
+    auroc2_internal: Estimate
+    auroc2_stated: Estimate
+    cells: dict[str, float]
+
+
+def alignment(
+    internal: ArrayLike,
+    stated: ArrayLike,
+    correct: ArrayLike,
+    *,
+    seed: int,
+    ceiling: float,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    internal_split: Split = "median",
+    stated_split: Split = "top",
+) -> Alignment:
+    """Alignment of ``internal`` [n] and ``stated`` [n] (any scales, NaN = unparsed) with both judged by ``correct`` [n].
+
+    ``ceiling`` is the stated scale's largest value; its share is over parsed replies.
+    """
+    scores, labels = checked(internal, correct)
+    said, _ = checked(stated, correct)
+    both = ~np.isnan(scores) & ~np.isnan(said)
+    return Alignment(
+        rho=spearman(scores, said, seed=seed, resamples=resamples, level=level),
+        parse_rate=parse_rate(said),
+        ceiling_share=float(np.mean(said[~np.isnan(said)] >= ceiling)) if (~np.isnan(said)).any() else float("nan"),
+        auroc2_internal=auroc2_estimate(scores[both], labels[both], seed=seed, resamples=resamples, level=level),
+        auroc2_stated=auroc2_estimate(said[both], labels[both], seed=seed, resamples=resamples, level=level),
+        cells=four_cells(scores, said, internal_split=internal_split, stated_split=stated_split),
+    )
+
+
+def spearman(
+    first: ArrayLike, second: ArrayLike, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+) -> Estimate:
+    """Tie-corrected Spearman rho of two confidences [n] over the questions with both, with its bootstrap interval."""
+    a, b = _both(first, second)
+    readings = [Reading(column, np.zeros(len(a), dtype=np.bool_)) for column in (a, b)]
+    if not len(a):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    found = resampled(_rho, readings, None, seed=seed, resamples=resamples, level=level, bins=1)
+    return found.estimates["rho"]
+
+
+def four_cells(
+    internal: ArrayLike, stated: ArrayLike, *, internal_split: Split, stated_split: Split
+) -> dict[str, float]:
+    """Share of the questions with both confidences in each of CELLS; NaN when there are none."""
+    a, b = _both(internal, stated)
+    if not len(a):
+        return dict.fromkeys(CELLS, float("nan"))
+    high_a, high_b = a >= cut_of(a, internal_split), b >= cut_of(b, stated_split)
+    hits = (high_a & high_b, high_a & ~high_b, ~high_a & high_b, ~high_a & ~high_b)
+    return {name: float(hit.mean()) for name, hit in zip(CELLS, hits, strict=True)}
+
+
+def cut_of(values: Floats, split: Split) -> float:
+    """The smallest value of ``values`` [n] that counts as high."""
+    return float(values.max() if split == "top" else np.median(values))
+
+
+def _both(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise WorkbenchError(
+            f"two confidences have shapes {a.shape} and {b.shape}; pass one value of each per question"
+        )
+    known = ~np.isnan(a) & ~np.isnan(b)
+    return a[known], b[known]
+
+
+def _rho(table: Table) -> dict[str, CountStatistic]:
+    ranks = [_Ranks(reading.scores) for reading in table.readings]
+
+    def rho(counts: Floats) -> Floats:
+        n = counts.sum(axis=1, keepdims=True)
+        # Mid-ranks average (n + 1) / 2 whatever the ties.
+        x, y = (each(counts) - (n + 1) / 2 for each in ranks)
+        product, xx, yy = ((counts * p).sum(axis=1) for p in (x * y, x * x, y * y))
+        spread = np.sqrt(xx * yy)
+        return np.divide(product, spread, out=np.full(len(counts), np.nan), where=spread > 0)
+
+    return {"rho": rho}
+
+
+class _Ranks:
+    """Mid-ranks of fixed values as a function of how often each is counted: [r, c] -> [r, c]."""
+
+    def __init__(self, values: Floats) -> None:
+        self._order = np.argsort(values, kind="stable")
+        ordered = values[self._order]
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self._inverse = np.unique(values, return_inverse=True)[1]
+
+    def __call__(self, counts: Floats) -> Floats:
+        size = np.add.reduceat(counts[:, self._order], self._starts, axis=1)
+        return (np.cumsum(size, axis=1) - size / 2 + 0.5)[:, self._inverse]

@@ -1,0 +1,90 @@
+"""Which column is which: by the name a person gave, or by its usual names, never by a guess that stays unsaid.
+
+``ROLES`` is the table of what a file may hold. A role is taken from the name given for it; otherwise from the one column among its usual names
+(compared without case). Two candidates for confidence or correctness are an error: which of them was meant
+would change every number. For the other roles the first usual name wins, and what was found is reported.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from workbench.errors import WorkbenchError
+
+
+@dataclass(frozen=True)
+class Role:
+    """``names``: usual names, best first; ``needed``: a table without it cannot be measured."""
+
+    names: tuple[str, ...]
+    meaning: str
+    needed: bool = False
+
+
+ROLES: Mapping[str, Role] = {
+    "confidence": Role(
+        (
+            *("stated_confidence_percent", "confidence_percent", "stated_confidence", "confidence", "conf"),
+            *("verbalized_confidence", "verbalised_confidence", "probability", "prob", "p_true", "p_correct"),
+        ),
+        "the confidence of each answer",
+        needed=True,
+    ),
+    "correct": Role(
+        ("correct", "is_correct", "correctness", "graded_correct", "label", "accuracy"),
+        "whether the answer was right (0/1, true/false, yes/no)",
+        needed=True,
+    ),
+    "id": Role(("question_id", "id", "qid", "item_id", "item"), "which question was asked"),
+    "domain": Role(("domain", "subject", "category", "topic"), "the question's domain, for within-domain values"),
+    "retrieved": Role(
+        ("correct_retrieved", "correct_with_retrieval", "correct_rag"),
+        "whether the answer with retrieved text was right",
+    ),
+    "stimulus": Role(("stimulus",), "which of two alternatives was true (0/1), for meta-d'"),
+    "choice": Role(("choice",), "which of two alternatives was chosen (0/1), for meta-d'"),
+}
+
+
+def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Role -> column name. ``given`` holds the names a person chose, by role.
+
+    Raises WorkbenchError for a name that is not there, for a needed role without a column and for two candidates of a
+    needed role.
+    """
+    names = list(available)
+    found: dict[str, str] = {}
+    for role, what in ROLES.items():
+        if role in given:
+            found[role] = existing(given[role], names, f"--{role}")
+            continue
+        usual = {name.lower(): name for name in reversed(names) if name not in given.values()}
+        candidates = [usual[name] for name in what.names if name in usual]
+        if what.needed and len(candidates) > 1:
+            raise WorkbenchError(
+                f"columns {_listed(candidates)} could all be {what.meaning}; choose one with --{role} NAME."
+            )
+        if candidates:
+            found[role] = candidates[0]
+        elif what.needed:
+            raise WorkbenchError(
+                f"no column with {what.meaning} among {_listed(names)}; name it with --{role} NAME "
+                f"(usual names: {', '.join(what.names)})."
+            )
+    return found
+
+
+def existing(wanted: str, names: list[str], option: str, kind: str = "column") -> str:
+    """``wanted`` if it is one of ``names`` (of columns or groups); otherwise an error that lists them and the closest."""
+    if wanted in names:
+        return wanted
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    raise WorkbenchError(f"{option}: there is no {kind} {wanted!r} among {_listed(names)}{hint}")
+
+
+def _listed(names: list[str], limit: int = 12) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,59 @@
+"""Statistics as functions of how often each answer is counted: counts [r, c] -> values [r].
+
+Ones give the value itself; bootstrap counts give one value per resample, all at once. Undefined values (nothing counted) are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.measure.inputs import Floats
+
+CountStatistic = Callable[[Floats], Floats]
+Result = TypeVar("Result")
+
+
+class Latest(Generic[Result]):
+    """``function`` of counts that remembers its latest result, for metrics that share an intermediate step.
+
+    The very same array asks for the same result; counts must not be changed in place.
+    """
+
+    def __init__(self, function: Callable[[Floats], Result]) -> None:
+        self._function = function
+        self._latest: tuple[Floats, Result] | None = None
+
+    def __call__(self, counts: Floats) -> Result:
+        if self._latest is None or self._latest[0] is not counts:
+            self._latest = (counts, self._function(counts))
+        return self._latest[1]
+
+
+def once(statistic: CountStatistic, answers: ArrayLike) -> float:
+    """``statistic`` of ``answers`` [n] with each counted once."""
+    return float(statistic(np.ones((1, np.asarray(answers).shape[0])))[0])
+
+
+def mean_of(values: Floats) -> CountStatistic:
+    """The mean of ``values`` [c], those that are NaN left out."""
+    known = ~np.isnan(values)
+    weight, filled = known.astype(np.float64), np.where(known, values, 0.0)
+
+    def mean(counts: Floats) -> Floats:
+        return ratio(counts @ filled, counts @ weight)
+
+    return mean
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Elementwise quotient [r]; NaN where nothing was counted."""
+    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+
+
+def summed(values: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Sums of ``values`` [r, c] over the runs of columns that begin at ``starts`` [v]: [r, v]."""
+    return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)

@@ -1,0 +1,164 @@
+"""Every measure of every group of a table of answers: what ``workbench measure`` reports.
+
+Values are over the parsed replies of the group, accuracy and parse rate over all of them. AUROC2 has two intervals: bootstrap
+(``low``, ``high``) and DeLong. Recalibration is fitted on half of the questions, chosen by a hash of their id (all rows of a question
+fall on one side), and scored on the other half. What cannot be computed is NaN and said in ``notes``, never left out silently.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.measure.answers import Answers
+from workbench.measure.bootstrap import LEVEL, RESAMPLES
+from workbench.measure.delong import delong, delong_within
+from workbench.measure.discrimination import auroc2_within
+from workbench.measure.interval import Estimate
+from workbench.measure.meta_d import MetaD, meta_d_of_choices, meta_d_of_correctness, undefined_meta_d
+from workbench.measure.metrics import METRICS
+from workbench.measure.proper import CLIP
+from workbench.measure.recalibration import RECALIBRATIONS, CalibrationScore, recalibrated_scores
+from workbench.measure.retrieval import gated_retrieval
+from workbench.measure.table import Metric, confidence_metrics
+from workbench.progress import track
+
+FEW = 10
+_SCALE = "scale."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure: reliability ``bins``, bootstrap ``resamples``, the intervals' ``level``, the ``seed`` of all of it."""
+
+    bins: int = 10
+    resamples: int = RESAMPLES
+    level: float = LEVEL
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GroupMeasures:
+    """``values``: name -> Estimate, number or word; ``notes``: what is undefined or weak, and why."""
+
+    values: dict[str, Metric]
+    notes: tuple[str, ...]
+
+
+def measure_groups(answers: Answers, settings: Settings) -> dict[str, GroupMeasures]:
+    """The measures of each group of ``answers``, in order of first appearance."""
+    groups = answers.groups()
+    return {name: measure_group(part, settings) for name, part in track(groups.items(), "measuring", len(groups))}
+
+
+def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
+    """The measures of ``answers`` as one group."""
+    scores, labels = answers.confidence, answers.correct
+    many_domains = answers.domain is not None and len(np.unique(answers.domain)) > 1
+    table = confidence_metrics(
+        scores,
+        labels,
+        answers.domain if many_domains else None,
+        seed=settings.seed,
+        resamples=settings.resamples,
+        level=settings.level,
+        bins=settings.bins,
+        names=tuple(METRICS),
+    )
+    parsed = int((~np.isnan(scores)).sum())
+    values: dict[str, Metric] = {"n": len(scores), "n_parsed": parsed}
+    values |= {name.removeprefix(_SCALE): value for name, value in table.items()}
+    exact = delong(scores, labels, level=settings.level)
+    values |= {"auroc2_delong": exact, "log_score_clip": CLIP}
+    if many_domains and answers.domain is not None:
+        values["auroc2_within_delong"] = delong_within(scores, labels, answers.domain, level=settings.level)
+    meta = _meta_d(answers, settings.level)
+    values |= {"d_prime": meta.d_prime, "meta_d": meta.meta_d, "m_ratio": meta.m_ratio}
+    notes = _notes(answers, parsed, values)
+    recalibrated, why = _recalibrated(answers, settings.bins)
+    values |= recalibrated
+    if answers.retrieved is not None:
+        curve = gated_retrieval(scores, labels, answers.retrieved)
+        values |= {
+            "accuracy_retrieved": float(answers.retrieved.mean()),
+            "retrieval_gain_mean": curve.mean_gain,
+            "retrieval_gain_at_20": curve.gain_at(0.2),
+            "retrieval_gain_at_50": curve.gain_at(0.5),
+        }
+    return GroupMeasures(values, (*notes, *why))
+
+
+def flat(values: Mapping[str, Metric]) -> dict[str, float | str | None]:
+    """``values`` with ``name.low`` and ``name.high`` beside each Estimate, and None for what is undefined or without bound."""
+    out: dict[str, float | str | None] = {}
+    for name, value in values.items():
+        out.update(value.to_dict(name) if isinstance(value, Estimate) else {name: value})
+    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in out.items()}
+
+
+def fitting_half(answers: Answers) -> np.ndarray:
+    """True [n] for the questions that recalibration is fitted on: half of them, by a hash of the id (or of the row)."""
+    keys = np.arange(len(answers)) if answers.id is None else answers.id
+    return np.array([zlib.crc32(str(key).encode()) & 1 for key in keys.tolist()], dtype=np.bool_)
+
+
+def _meta_d(answers: Answers, level: float) -> MetaD:
+    scores = answers.confidence
+    if len(np.unique(scores[~np.isnan(scores)])) < 2:
+        return undefined_meta_d(len(answers))
+    if answers.stimulus is None or answers.choice is None:
+        return meta_d_of_correctness(scores, answers.correct, level=level)
+    known = answers.stimulus[~np.isnan(scores)]
+    if known.all() or not known.any():
+        return undefined_meta_d(len(answers))
+    return meta_d_of_choices(answers.stimulus, answers.choice, scores, level=level)
+
+
+def _recalibrated(answers: Answers, bins: int) -> tuple[dict[str, Metric], list[str]]:
+    names = ("none", *RECALIBRATIONS)
+    nothing = CalibrationScore(*(float("nan"),) * 3)
+    why: list[str] = []
+    try:
+        found = recalibrated_scores(answers.confidence, answers.correct, fitting_half(answers), bins=bins)
+    except WorkbenchError as error:
+        found, why = dict.fromkeys(names, nothing), [f"recalibrated values are undefined: {error}."]
+    flat_scores = {
+        f"recalibrated.{name}.{measure}": value for name in names for measure, value in asdict(found[name]).items()
+    }
+    return flat_scores, why
+
+
+def _notes(answers: Answers, parsed: int, values: Mapping[str, Metric]) -> list[str]:
+    """What a reader of this group's numbers must know, each once."""
+    labels = answers.correct[~np.isnan(answers.confidence)]
+    distinct = len(np.unique(answers.confidence[~np.isnan(answers.confidence)]))
+    notes = []
+    if parsed < FEW:
+        notes.append(f"only {parsed} parsed answers: no number of so few means much, whatever its interval.")
+    if parsed and (labels.all() or not labels.any()):
+        kind = "right" if labels.all() else "wrong"
+        notes.append(f"every parsed answer is {kind}: AUROC2, Pearson r and meta-d' are undefined.")
+    if parsed and distinct == 1:
+        notes.append(
+            "one confidence throughout (ties everywhere): AUROC2 is .5 by convention, Pearson r and meta-d' undefined."
+        )
+    if answers.domain is not None and "auroc2_within" in values:
+        names = np.unique(answers.domain)
+        within = [
+            d for d in names if np.isnan(auroc2_within(*_of(answers, d), np.zeros(int((answers.domain == d).sum()))))
+        ]
+        if within:
+            notes.append(
+                f"{len(within)} of {len(names)} domains hold only right or only wrong answers and are left out of the "
+                "within-domain AUROC2."
+            )
+    return notes
+
+
+def _of(answers: Answers, domain: str) -> tuple[np.ndarray, np.ndarray]:
+    at = answers.domain == domain
+    return answers.confidence[at], answers.correct[at]

@@ -1,0 +1,177 @@
+"""meta-d': how much type-1 sensitivity would explain the confidence ratings of an ideal observer (Maniscalco and Lau 2012)?
+
+A two-choice task: stimulus S1 or S2, a choice, a rating from 1 to K. Equal-variance signal detection gives d' and criterion c from
+the choices; meta-d' and 2 (K - 1) rating criteria are fitted to the ratings by maximum likelihood, conditional on the choice, with the
+criterion kept at the same relative place, meta-c = c meta-d' / d'. M-ratio = meta-d' / d': 1 when ratings use all that
+the choice used, below 1 when they lose some, above 1 when they know more. In units of the noise's standard deviation.
+The interval of meta-d' is where the profile likelihood stays within the level's chi-squared bound; a side without bound is infinite,
+as where a handful of ratings differ from the rest. An empty cell has no likelihood to give: with any, 1 / (2 K) is added to all, as in the authors' code.
+:func:`meta_d_of_correctness` is for answers that are only right or wrong: without choices to tell apart, an unbiased
+chooser is assumed, d' = 2 z(accuracy), right and wrong ratings shared evenly between S1 and S2. For open questions that d' is a name for accuracy,
+not a sensitivity; compare M-ratios only between readouts of the same questions. Undefined (NaN) unless d' > 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult, brentq, minimize
+from scipy.stats import chi2, norm
+
+from workbench.errors import WorkbenchError
+from workbench.measure.bootstrap import LEVEL
+from workbench.measure.inputs import Floats, checked
+from workbench.measure.interval import Estimate
+
+STEPS = 4
+_FARTHEST = 8.0
+# Below this the ratio divides by almost nothing.
+_SMALLEST_D = 0.05
+_FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class MetaD:
+    """``d_prime``, ``criterion``, ``meta_d`` with its interval, and the log-likelihood of the ratings; ``m_ratio`` follows."""
+
+    d_prime: float
+    criterion: float
+    meta_d: Estimate
+    log_likelihood: float
+
+    @property
+    def m_ratio(self) -> Estimate:
+        """meta-d' over d', d' taken as known: the interval is that of meta-d' alone, so it is a little too narrow."""
+        value = self.meta_d
+        if not self.d_prime > 0:
+            return Estimate(*(float("nan"),) * 3, n=value.n)
+        return Estimate(value.value / self.d_prime, value.low / self.d_prime, value.high / self.d_prime, value.n)
+
+
+def undefined_meta_d(n: int) -> MetaD:
+    """What there is to say of ``n`` answers that cannot be fitted."""
+    return MetaD(float("nan"), float("nan"), Estimate(*(float("nan"),) * 3, n=n), float("nan"))
+
+
+def meta_d(counts_s1: ArrayLike, counts_s2: ArrayLike, *, level: float = LEVEL) -> MetaD:
+    """Fit to rating counts of the trials of each stimulus, each [2 K].
+
+    Both run from "S1 with highest rating" over "S1, lowest", "S2, lowest" to "S2, highest".
+    """
+    table = np.stack([np.asarray(counts_s1, dtype=np.float64), np.asarray(counts_s2, dtype=np.float64)])
+    if table.ndim != 2 or table.shape[1] < 4 or table.shape[1] % 2 or (table < 0).any():
+        raise WorkbenchError("meta-d' needs two rows of counts of one even length of at least 4: choice x rating")
+    if (table.sum(axis=1) == 0).any():
+        raise WorkbenchError("meta-d' needs trials of both stimuli")
+    levels, n = table.shape[1] // 2, round(float(table.sum()))
+    if (table == 0).any():
+        table = table + 1 / (2 * levels)
+    z_false, z_hit = norm.ppf(table[:, levels:].sum(axis=1) / table.sum(axis=1))
+    d_prime, criterion = float(z_hit - z_false), float(-(z_hit + z_false) / 2)
+    if d_prime < _SMALLEST_D:
+        return replace(undefined_meta_d(n), d_prime=d_prime, criterion=criterion)
+    return _fit(table, d_prime, criterion, n, level)
+
+
+def meta_d_of_choices(
+    stimulus: ArrayLike, choice: ArrayLike, rating: ArrayLike, *, levels: int = STEPS, level: float = LEVEL
+) -> MetaD:
+    """Fit to ``stimulus`` [n] and ``choice`` [n] (False = S1, True = S2) and ``rating`` [n] (any scale, NaN skipped).
+
+    Ratings are cut into at most ``levels`` steps of equal mass, ties together.
+    """
+    scores, shown = checked(rating, stimulus)
+    _, chosen = checked(rating, choice)
+    known = ~np.isnan(scores)
+    step, levels = rating_steps(scores[known], levels)
+    column = np.where(chosen[known], levels + step, levels - 1 - step)
+    counts = [np.bincount(column[shown[known] == s], minlength=2 * levels) for s in (False, True)]
+    return meta_d(*counts, level=level)
+
+
+def meta_d_of_correctness(
+    confidence: ArrayLike, correct: ArrayLike, *, levels: int = STEPS, level: float = LEVEL
+) -> MetaD:
+    """Fit to ``confidence`` [n] (any scale, NaN skipped) and ``correct`` [n] of an unbiased chooser.
+
+    NaN where accuracy does not exceed one half, all are right or wrong, or one confidence was given throughout.
+    """
+    scores, labels = checked(confidence, correct)
+    known = ~np.isnan(scores)
+    scores, labels = scores[known], labels[known]
+    if not labels.any() or labels.all() or len(np.unique(scores)) < 2:
+        return undefined_meta_d(len(scores))
+    step, levels = rating_steps(scores, levels)
+    right, wrong = (np.bincount(step[labels == which], minlength=levels) / 2 for which in (True, False))
+    return meta_d(np.r_[right[::-1], wrong], np.r_[wrong[::-1], right], level=level)
+
+
+def rating_steps(scores: Floats, levels: int) -> tuple[NDArray[np.int64], int]:
+    """Steps 0.. of ``scores`` [n] in at most ``levels`` parts of equal mass, ties together; and how many there are.
+
+    With no more distinct scores than ``levels`` each is its own step.
+    """
+    if levels < 2:
+        raise WorkbenchError(f"meta-d' needs at least two rating steps; got {levels}")
+    values, inverse, count = np.unique(scores, return_inverse=True, return_counts=True)
+    if len(values) < 2:
+        raise WorkbenchError("meta-d' needs at least two different ratings")
+    if len(values) <= levels:
+        return inverse.astype(np.int64), len(values)
+    middle = (np.cumsum(count) - count / 2) / count.sum()
+    part = np.unique(np.minimum((middle * levels).astype(np.int64), levels - 1), return_inverse=True)[1]
+    if part.max() == 0:
+        # One value holds nearly everything: it against the rest.
+        part = (values >= values[np.argmax(count)] if np.argmax(count) else values > values[0]).astype(np.int64)
+    return part[inverse].astype(np.int64), int(part.max()) + 1
+
+
+def _fit(table: Floats, d_prime: float, criterion: float, n: int, level: float) -> MetaD:
+    levels = table.shape[1] // 2
+    steps = np.full(2 * (levels - 1), np.log(1 / levels))
+    best = min(
+        (_minimum(_surprise, np.r_[d, steps], table, d_prime, criterion) for d in (d_prime, d_prime / 4)), key=_cost
+    )
+    meta, limit = float(best.x[0]), float(best.fun) + float(chi2.ppf(level, 1)) / 2
+
+    def too_unlikely(value: float) -> float:
+        def along(rest: Floats, *what: object) -> float:
+            return _surprise(np.r_[value, rest], *what)  # type: ignore[arg-type]
+
+        return float(_minimum(along, best.x[1:], table, d_prime, criterion).fun) - limit
+
+    low, high = (_crossing(too_unlikely, meta, way) for way in (-1, 1))
+    return MetaD(d_prime, criterion, Estimate(meta, low, high, n), -float(best.fun))
+
+
+def _minimum(surprise: Callable[..., float], start: Floats, *what: object) -> OptimizeResult:
+    return minimize(surprise, start, args=what, method="BFGS", options={"gtol": 1e-5})
+
+
+def _cost(found: OptimizeResult) -> float:
+    return float(found.fun)
+
+
+def _crossing(too_unlikely: Callable[[float], float], meta: float, way: int) -> float:
+    """Where the profile likelihood falls out of the interval, going ``way`` from ``meta``; infinite if it never does."""
+    step = 0.25
+    while step <= _FARTHEST:
+        if too_unlikely(meta + way * step) > 0:
+            return float(brentq(lambda distance: too_unlikely(meta + way * distance), 0, step, xtol=1e-3)) * way + meta
+        step *= 2
+    return way * float("inf")
+
+
+def _surprise(parameters: Floats, table: Floats, d_prime: float, criterion: float) -> float:
+    levels = table.shape[1] // 2
+    meta = parameters[0]
+    place = meta * criterion / d_prime
+    outward = np.exp(np.clip(parameters[1:], -30, 5)).reshape(2, levels - 1).cumsum(axis=1)
+    edges = np.r_[-np.inf, place - outward[0][::-1], place, place + outward[1], np.inf]
+    chance = np.diff(norm.cdf(edges[None] - np.array([[-meta / 2], [meta / 2]])), axis=1)
+    by_choice = chance.reshape(2, 2, levels)
+    share = chance / np.repeat(np.maximum(by_choice.sum(axis=2), _FLOOR), levels, axis=1)
+    return -float((table * np.log(np.maximum(share, _FLOOR))).sum())

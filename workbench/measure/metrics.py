@@ -1,0 +1,101 @@
+"""The measures of confidence as rows of one table: a new one is one more row.
+
+Each row builds, from one readout's cells, a function of how often each cell is counted. Direction, unit and caveats of each are in the
+module that computes it; ``NAMES`` gives the words and which way is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from workbench.measure.calibration import BinnedForecasts, Brier, top_label
+from workbench.measure.cells import cells_of
+from workbench.measure.counted import CountStatistic, Latest, mean_of, summed
+from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
+from workbench.measure.inputs import Bools, Floats
+from workbench.measure.precision import AveragePrecision
+from workbench.measure.proper import CLIP, surprise
+from workbench.measure.resampling import Table
+from workbench.measure.selective import SelectiveRisk
+from workbench.measure.smooth_calibration import SmoothEce
+
+
+class Answers:
+    """One readout's cells with the steps that several metrics share.
+
+    ``scores`` [c] on 0-1 (NaN = unparsed), ``labels`` [c], ``multiplicity`` [c]; ``bins`` of ECE.
+    """
+
+    def __init__(self, scores: Floats, labels: Bools, multiplicity: Floats, bins: int) -> None:
+        self.scores, self.labels, self.multiplicity, self.bins = scores, labels, multiplicity, bins
+
+    @cached_property
+    def groups(self) -> ValueGroups:
+        return ValueGroups(self.scores, self.labels)
+
+    @cached_property
+    def width_bins(self) -> BinnedForecasts:
+        return BinnedForecasts(self.scores, self.labels, self.bins)
+
+    @cached_property
+    def mass_bins(self) -> BinnedForecasts:
+        return BinnedForecasts(self.scores, self.labels, self.bins, "mass", self.multiplicity)
+
+    @cached_property
+    def selective(self) -> SelectiveRisk:
+        return SelectiveRisk(self.groups)
+
+
+METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
+    "accuracy": lambda a: mean_of(a.labels.astype(np.float64)),
+    "auroc2": lambda a: lambda counts: auroc2_of_groups(a.groups(counts)),
+    "auprc": lambda a: AveragePrecision(a.groups),
+    "auprc_wrong": lambda a: AveragePrecision(a.groups, of_wrong=True),
+    "ece": lambda a: a.width_bins.ece,
+    "ece_equal_mass": lambda a: a.mass_bins.ece,
+    "ece_top_label": lambda a: BinnedForecasts(*top_label(a.scores, a.labels), a.bins).ece,
+    "smooth_ece": lambda a: SmoothEce(a.scores, a.labels),
+    "brier": lambda a: Brier(a.scores, a.labels),
+    "reliability": lambda a: a.width_bins.reliability,
+    "resolution": lambda a: a.width_bins.resolution,
+    "uncertainty": lambda a: a.width_bins.uncertainty,
+    "log_score": lambda a: mean_of(surprise(a.scores, a.labels, CLIP)),
+    "aurc": lambda a: a.selective.aurc,
+    "excess_aurc": lambda a: a.selective.excess_aurc,
+    "accuracy_at_50": lambda a: a.selective.accuracy_at(0.5),
+    "accuracy_at_80": lambda a: a.selective.accuracy_at(0.8),
+    "share_ge_90": lambda a: mean_of(np.where(np.isnan(a.scores), np.nan, a.scores >= 0.9)),
+}
+# Every recipe's table, before and after.
+RECIPE = (
+    *("accuracy", "auroc2", "ece", "smooth_ece", "brier", "reliability", "resolution", "uncertainty"),
+    "share_ge_90",
+)
+NOT_SKIPPING_UNPARSED = frozenset({"accuracy"})
+
+
+def statistics_of(table: Table, names: tuple[str, ...], bins: int, reading: int = 0) -> dict[str, CountStatistic]:
+    """The metrics ``names`` of one reading of ``table``, as functions of counts of the table's cells.
+
+    Beside another reading, one reading's value and grade fill several cells; those are added up first.
+    """
+    chosen = table.readings[reading]
+    own = cells_of(chosen.scores, chosen.labels)
+    answers = Answers(
+        chosen.scores[own.first],
+        chosen.labels[own.first],
+        np.bincount(own.index, table.multiplicity).astype(np.float64),
+        bins,
+    )
+    order = np.argsort(own.index, kind="stable")
+    starts = np.r_[0, np.cumsum(np.bincount(own.index))[:-1]]
+    added = Latest(lambda counts: summed(counts[:, order], starts))
+
+    def of_table(statistic: CountStatistic) -> CountStatistic:
+        return lambda counts: statistic(added(counts))
+
+    found = {name: METRICS[name](answers) for name in names}
+    return {name: of_table(statistic) for name, statistic in found.items()}
