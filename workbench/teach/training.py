@@ -106,14 +106,13 @@ class TargetTrainer(Trainer):
 
         B starts at zero, and at one rate for both the first half of a short training goes by before A has anything to do.
         """
-        if self.optimizer is None:
-            self.optimizer = create_loraplus_optimizer(
-                model=self.model,
-                optimizer_cls=torch.optim.AdamW,
-                lr=self.args.learning_rate,
-                loraplus_lr_ratio=self.rate_ratio,
-                loraplus_weight_decay=0.0,
-            )
+        self.optimizer = create_loraplus_optimizer(
+            model=self.model,
+            optimizer_cls=torch.optim.AdamW,
+            lr=self.args.learning_rate,
+            loraplus_lr_ratio=self.rate_ratio,
+            loraplus_weight_decay=0.0,
+        )
         return self.optimizer
 
     def compute_loss(
