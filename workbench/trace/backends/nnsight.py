@@ -1,0 +1,211 @@
+"""The backend on nnsight: one session of traces on the model that is already loaded, here or on an NDIF server.
+
+A sweep is one session: a trace without interventions and one for each branch, so that it reaches a server as a single
+request. Each trace runs a plain forward of the left-padded prompts; nothing is packed. Sites are visited in the order the
+forward reaches them, as nnsight requires, and states are written in place (see :mod:`workbench.trace.backends.places`).
+
+The session's source travels to the server and must run there without the workbench: it names torch and nnsight alone, and
+everything else it uses is plain data. The readout travels too and runs there, so that only its result comes back: write
+it as a function or lambda that needs torch alone.
+
+nnsight puts its own ``forward`` on every module it watches. Here the model is wrapped for the length of a call and every
+module gets back what it had. A PEFT model runs as it is; on a server the adapter is named by ``peft`` and the
+model here must be the one without it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnsight import CONFIG, save
+from nnsight.intervention.backends.remote import RemoteError
+from nnsight.modeling import peft as nnsight_peft
+from nnsight.modeling.transformers import TransformersModel
+from peft import PeftModel
+from torch import Tensor, nn
+
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.trace.backends.inputs import checked_columns, checked_sites, checked_writes, model_inputs, padded
+from workbench.trace.backends.places import place_of
+from workbench.trace.backends.protocol import PositionRows, TokenRows
+from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.sites import Site
+
+Visit = tuple[str, str, int, int, float]
+"""Module path, "input" or "output", first and last column, factor: a place as plain data."""
+
+Step = tuple[Visit, Tensor, Tensor, bool]
+"""A visit, columns [rows] of the batch, values [rows, width], and whether they are added."""
+
+MISSING = object()
+ATTACHED = ("forward", "__nnsight__", "__nnsight_body_forward__", "_persistent_id")
+
+
+@dataclass(frozen=True, eq=False)
+class NnsightBackend:
+    """Attributes:
+    lm: the model; on a server its weights are not used, so they may be on the meta device.
+    remote: False runs here; "local" runs here after the request was packed and unpacked as for a server, with the modules
+        a server lacks hidden; True runs on NDIF with nnsight's API key; a URL runs on that server.
+    peft: hub id (or, run here, folder) of an adapter to put on for the length of a call.
+    repo: the model's hub id for a server, when it is not ``lm.name``.
+    revision: the model's revision on the server; None is the server's default.
+    """
+
+    lm: LanguageModel
+    remote: bool | str = False
+    peft: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        wrapped = isinstance(self.lm.model, PeftModel)
+        if self.peft is not None and wrapped:
+            raise WorkbenchError(
+                "The nnsight backend got a PEFT model and peft=, so the adapter is there twice; give one of them."
+            )
+        if not self._on_server:
+            return
+        if wrapped:
+            raise WorkbenchError("A server attaches adapters itself: give the model without it and peft='org/adapter'.")
+        if self.remote is True and not CONFIG.API.APIKEY:
+            raise WorkbenchError(
+                "NDIF needs an API key: set NDIF_API_KEY before Python starts, or store it once with "
+                "nnsight.CONFIG.set_default_api_key('...')."
+            )
+        if Path(self._hub_id).expanduser().exists() or "/" not in self._hub_id:
+            raise WorkbenchError(f"A server knows models by hub id and {self._hub_id!r} is none: give repo='org/name'.")
+
+    @property
+    def _on_server(self) -> bool:
+        return self.remote not in (False, "local")
+
+    @property
+    def _hub_id(self) -> str:
+        return self.repo or self.lm.name
+
+    def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
+        """See :class:`~workbench.trace.backends.protocol.Backend`; one trace."""
+        checked_sites(self.lm, sites)
+        batch = padded(self.lm, prompts, self._device)
+        columns = checked_columns(batch, positions)
+        places = [place_of(self.lm, site, "nnsight") for site in sites]
+        order = sorted(range(len(places)), key=lambda index: places[index].order)
+        visits = [_visit(places[index]) for index in order]
+        with self._model() as model:
+            states = _answered(lambda: _recorded(model, self.remote, model_inputs(batch), visits, columns))
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return torch.stack([states[index].to(self._device) for index in back], dim=1)
+
+    def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
+        """See :class:`~workbench.trace.backends.protocol.Backend`; a trace for each branch and one without, one session."""
+        batch = padded(self.lm, prompts, self._device)
+        programs: list[list[Step]] = [[]]
+        for writes in checked_writes(self.lm, batch, branches):
+            placed = [(place_of(self.lm, write.site, "nnsight"), write) for write in writes]
+            placed.sort(key=lambda pair: pair[0].order)
+            programs.append([(_visit(place), write.columns, write.value, write.add) for place, write in placed])
+        with self._model() as model:
+            outcomes = _answered(lambda: _patched(model, self.remote, model_inputs(batch), programs, readout))
+        read = torch.stack([outcome.to(self._device) for outcome in outcomes], dim=1)
+        return Patched(base=read[:, 0], patched=read[:, 1:])
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cpu") if self._on_server else self.lm.device
+
+    @contextmanager
+    def _model(self) -> Iterator[Any]:
+        """The loaded model inside nnsight's wrapper; nothing of it is left on the model afterwards."""
+        base = self.lm.base()
+        attach = self.peft is not None and not self._on_server
+        with _untouched(base):
+            try:
+                model = TransformersModel(
+                    base,
+                    task="text-generation",
+                    # nnsight tags the tokenizer with an id; the copy shares its vocabulary.
+                    tokenizer=copy.copy(self.lm.tokenizer),
+                    revision=self.revision,
+                    peft=self.peft if attach else None,
+                )
+                if self._on_server:
+                    model.repo_id, model.peft = self._hub_id, self.peft
+                yield model
+            finally:
+                if attach:
+                    nnsight_peft.detach(base)
+
+
+@contextmanager
+def _untouched(model: nn.Module) -> Iterator[None]:
+    """Give every module back the attributes that nnsight sets, and parameters their need of a gradient."""
+    before = [(module, {name: vars(module).get(name, MISSING) for name in ATTACHED}) for module in model.modules()]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        yield
+    finally:
+        for module, attributes in before:
+            for name, value in attributes.items():
+                vars(module).pop(name, None)
+                if value is not MISSING:
+                    vars(module)[name] = value
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def _visit(place: Any) -> Visit:
+    return place.path, place.side, place.start, place.stop, place.factor
+
+
+def _answered(request: Callable[[], Any]) -> Any:
+    """What a request returns; a server's refusal as a sentence."""
+    try:
+        return request()
+    except RemoteError as error:
+        raise WorkbenchError(
+            f"The NDIF server did not run the request: {error}; nnsight.ndif.status() lists the models it serves."
+        ) from error
+
+
+def _recorded(model: Any, remote: bool | str, inputs: dict[str, Any], visits: list[Visit], columns: Tensor) -> Any:
+    """States [rows, n, width] of each visit."""
+    with model.session(remote=remote):
+        with torch.no_grad():
+            states = []
+            with model.trace(**inputs):
+                for path, side, start, stop, factor in visits:
+                    value = model.get(path).input if side == "input" else model.get(path).output
+                    hidden = value[0] if isinstance(value, tuple) else value
+                    index = columns.to(hidden.device)[:, :, None].expand(-1, -1, stop - start)
+                    states.append(hidden[:, :, start:stop].gather(1, index) * factor)
+        save(states)
+    return states
+
+
+def _patched(
+    model: Any, remote: bool | str, inputs: dict[str, Any], programs: list[list[Step]], readout: Readout
+) -> Any:
+    """The readout [rows, ...] of each program's last-token logits."""
+    with model.session(remote=remote):
+        with torch.no_grad():
+            outcomes = []
+            for steps in programs:
+                with model.trace(**inputs):
+                    for (path, side, start, stop, factor), columns, written, add in steps:
+                        value = model.get(path).input if side == "input" else model.get(path).output
+                        hidden = value[0] if isinstance(value, tuple) else value
+                        column = columns.to(hidden.device)
+                        row = torch.arange(len(column), device=hidden.device)
+                        new = written.to(hidden.device, hidden.dtype) / factor
+                        hidden[row, column, start:stop] = hidden[row, column, start:stop] + new if add else new
+                    outcomes.append(readout(model.output.logits[:, -1].float()))
+        save(outcomes)
+    return outcomes
