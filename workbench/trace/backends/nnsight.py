@@ -8,6 +8,9 @@ The session's source travels to the server and must run there without the workbe
 everything else it uses is plain data. The readout travels too and runs there, so that only its result comes back: write
 it as a function or lambda that needs torch alone.
 
+nnsight reads a server's answer through pickle: name only servers you trust. It shows the job's state on the terminal unless
+``nnsight.CONFIG.APP.REMOTE_LOGGING`` is off.
+
 nnsight puts its own ``forward`` on every module it watches. Here the model is wrapped for the length of a call and every
 module gets back what it had. A PEFT model runs as it is; on a server the adapter is named by ``peft`` and the
 model here must be the one without it.
@@ -24,7 +27,6 @@ from typing import Any
 
 import torch
 from nnsight import CONFIG, save
-from nnsight.intervention.backends.remote import RemoteError
 from nnsight.modeling import peft as nnsight_peft
 from nnsight.modeling.transformers import TransformersModel
 from peft import PeftModel
@@ -100,7 +102,7 @@ class NnsightBackend:
         order = sorted(range(len(places)), key=lambda index: places[index].order)
         visits = [_visit(places[index]) for index in order]
         with self._model() as model:
-            states = _answered(lambda: _recorded(model, self.remote, model_inputs(batch), visits, columns))
+            states = self._answered(lambda: _recorded(model, self.remote, model_inputs(batch), visits, columns))
         back = sorted(range(len(order)), key=order.__getitem__)
         return torch.stack([states[index].to(self._device) for index in back], dim=1)
 
@@ -113,9 +115,21 @@ class NnsightBackend:
             placed.sort(key=lambda pair: pair[0].order)
             programs.append([(_visit(place), write.columns, write.value, write.add) for place, write in placed])
         with self._model() as model:
-            outcomes = _answered(lambda: _patched(model, self.remote, model_inputs(batch), programs, readout))
+            outcomes = self._answered(lambda: _patched(model, self.remote, model_inputs(batch), programs, readout))
         read = torch.stack([outcome.to(self._device) for outcome in outcomes], dim=1)
         return Patched(base=read[:, 0], patched=read[:, 1:])
+
+    def _answered(self, request: Callable[[], Any]) -> Any:
+        """What a request returns; whatever a server or the way to it raises as a sentence."""
+        if not self._on_server:
+            return request()
+        try:
+            return request()
+        except Exception as error:
+            raise WorkbenchError(
+                f"The server did not run {self._hub_id!r} ({type(error).__name__}: {error}); check the network and the key, "
+                "and that nnsight.ndif.status() lists the model."
+            ) from error
 
     @property
     def _device(self) -> torch.device:
@@ -163,16 +177,6 @@ def _untouched(model: nn.Module) -> Iterator[None]:
 
 def _visit(place: Any) -> Visit:
     return place.path, place.side, place.start, place.stop, place.factor
-
-
-def _answered(request: Callable[[], Any]) -> Any:
-    """What a request returns; a server's refusal as a sentence."""
-    try:
-        return request()
-    except RemoteError as error:
-        raise WorkbenchError(
-            f"The NDIF server did not run the request: {error}; nnsight.ndif.status() lists the models it serves."
-        ) from error
 
 
 def _recorded(model: Any, remote: bool | str, inputs: dict[str, Any], visits: list[Visit], columns: Tensor) -> Any:
