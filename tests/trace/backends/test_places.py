@@ -43,7 +43,7 @@ def test_what_is_added_to_the_stream_adds_up(
     """The stream behind a layer is the stream before it plus both outputs, and in between lies the stream plus one."""
     lm = make_tiny(family, **overrides)
     parallel = is_parallel(family, overrides)
-    components = [c for c in ("resid_pre", "attn_out", "mlp_out", "resid_post", "resid_mid")]
+    components = ("resid_pre", "attn_out", "mlp_out", "resid_post", "resid_mid")
     sites = [Site(layer, c) for layer in range(4) for c in components if not (parallel and c == "resid_mid")]
     states = backend(name, lm).record(PROMPTS, POSITIONS, sites).unflatten(1, (4, -1))
     pre, attention, mlp, post = states[:, :, :4].unbind(2)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.trace.backends.inputs import (
+    checked_columns,
+    checked_sites,
+    checked_writes,
+    head_size,
+    model_inputs,
+    padded,
+    width_of,
+)
+from workbench.trace.interventions import Patch
+from workbench.trace.sites import Site
+
+CPU = torch.device("cpu")
+
+
+def test_positions_become_columns_of_the_left_padded_batch(tiny_lm: LanguageModel) -> None:
+    batch = padded(tiny_lm, [[5, 6, 7], [8]], CPU)
+    assert batch.tokens.tolist() == [[5, 6, 7], [0, 0, 8]]
+    assert checked_columns(batch, [[0, 2], [0, 0]]).tolist() == [[0, 2], [2, 2]]
+    assert checked_columns(batch, torch.tensor([[1], [0]])).tolist() == [[1], [2]]
+    inputs = model_inputs(batch)
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert inputs["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("positions", [[[0]], [[0], [0, 0]], [[0], [0], [0]]])
+def test_ragged_positions_are_refused(tiny_lm: LanguageModel, positions: list[list[int]]) -> None:
+    with pytest.raises(WorkbenchError, match="2 rows with as many positions each"):
+        checked_columns(padded(tiny_lm, [[5, 6, 7], [8]], CPU), positions)
+
+
+@pytest.mark.parametrize("positions", [[[3], [0]], [[0], [1]], [[-1], [0]]])
+def test_positions_in_the_padding_or_outside_are_refused(tiny_lm: LanguageModel, positions: list[list[int]]) -> None:
+    with pytest.raises(WorkbenchError, match="outside its prompt"):
+        checked_columns(padded(tiny_lm, [[5, 6, 7], [8]], CPU), positions)
+
+
+def test_sites_the_model_lacks_or_that_do_not_stack_are_refused(tiny_lm: LanguageModel) -> None:
+    checked_sites(tiny_lm, [Site(3), Site(0, "attn_out")])
+    checked_sites(tiny_lm, [Site(3, "head_out", 3)])
+    with pytest.raises(WorkbenchError, match="at least one site"):
+        checked_sites(tiny_lm, [])
+    with pytest.raises(WorkbenchError, match="layers 0 to 3"):
+        checked_sites(tiny_lm, [Site(4)])
+    with pytest.raises(WorkbenchError, match="query heads 0 to 3"):
+        checked_sites(tiny_lm, [Site(0, "head_out", 4)])
+    with pytest.raises(WorkbenchError, match="two calls"):
+        checked_sites(tiny_lm, [Site(0), Site(0, "head_out", 1)])
+
+
+def test_donors_of_another_width_or_batch_are_refused(tiny_lm: LanguageModel) -> None:
+    batch = padded(tiny_lm, [[5, 6, 7], [8]], CPU)
+    for site, value in (
+        (Site(0), torch.zeros(2, 64)),
+        (Site(0), torch.zeros(1, 32)),
+        (Site(0, "head_out", 0), torch.zeros(2, 32)),
+    ):
+        patch = Patch(site, torch.zeros(len(value), dtype=torch.long), value)
+        with pytest.raises(WorkbenchError, match="same width and batches of the same rows"):
+            checked_writes(tiny_lm, batch, [[patch]])
+
+
+def test_a_write_owns_its_values(tiny_lm: LanguageModel) -> None:
+    """A slice of a recording would otherwise keep, and be sent with, the whole of it."""
+    batch = padded(tiny_lm, [[5, 6, 7], [8]], CPU)
+    large = torch.randn(2, 100, 32)
+    patch = Patch(Site(1), torch.tensor([1, 0]), large[:, 3], "add")
+    [[write]] = checked_writes(tiny_lm, batch, [[patch]])
+    assert write.columns.tolist() == [1, 2]
+    assert write.add
+    assert write.value.equal(large[:, 3])
+    assert write.value.untyped_storage().nbytes() == 2 * 32 * 4
+
+
+def test_heads_of_families_without_a_head_size_in_their_configuration(make_tiny: Callable[..., LanguageModel]) -> None:
+    lm = make_tiny("gpt2", num_key_value_heads=4)
+    assert head_size(lm) == 8
+    assert (width_of(lm, Site(0)), width_of(lm, Site(0, "head_out", 1))) == (32, 8)
