@@ -4,9 +4,8 @@ A sweep is one session: a trace without interventions and one for each branch, s
 request. Each trace runs a plain forward of the left-padded prompts; nothing is packed. Sites are visited in the order the
 forward reaches them, as nnsight requires, and states are written in place (see :mod:`workbench.trace.backends.places`).
 
-The session's source travels to the server and must run there without the workbench: it names torch and nnsight alone, and
-everything else it uses is plain data. The readout travels too and runs there, so that only its result comes back: write
-it as a function or lambda that needs torch alone.
+The session (:mod:`workbench.trace.backends.nnsight_session`) travels to a server by its source, and so does the readout, which
+runs there so that only its result comes back: write it as a function or lambda that needs torch alone.
 
 nnsight reads a server's answer through pickle: name only servers you trust. It shows the job's state on the terminal unless
 ``nnsight.CONFIG.APP.REMOTE_LOGGING`` is off.
@@ -19,14 +18,15 @@ model here must be the one without it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from nnsight import CONFIG, save
+from nnsight import CONFIG, register
 from nnsight.modeling import peft as nnsight_peft
 from nnsight.modeling.transformers import TransformersModel
 from peft import PeftModel
@@ -34,19 +34,23 @@ from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.backends.inputs import checked_columns, checked_sites, checked_writes, model_inputs, padded
-from workbench.trace.backends.places import place_of
+from workbench.trace.backends.inputs import (
+    Write,
+    checked_columns,
+    checked_sites,
+    checked_writes,
+    model_inputs,
+    padded,
+)
+from workbench.trace.backends.nnsight_session import Step, run_session
+from workbench.trace.backends.places import Place, place_of
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.layout import Prompts
 from workbench.trace.sites import Site
 
-Visit = tuple[str, str, int, int, float]
-"""Module path, "input" or "output", first and last column, factor: a place as plain data."""
-
-Step = tuple[Visit, Tensor, Tensor, bool]
-"""A visit, columns [rows] of the batch, values [rows, width], and whether they are added."""
-
 MISSING = object()
+SERVER_HAS = ("torch", "numpy", "transformers", "nnsight")
 ATTACHED = ("forward", "__nnsight__", "__nnsight_body_forward__", "_persistent_id")
 
 
@@ -68,7 +72,7 @@ class NnsightBackend:
     revision: str | None = None
 
     def __post_init__(self) -> None:
-        wrapped = isinstance(self.lm.model, PeftModel)
+        wrapped = isinstance(self.lm.model, PeftModel) or bool(getattr(self.lm.base(), "peft_config", None))
         if self.peft is not None and wrapped:
             raise WorkbenchError(
                 "The nnsight backend got a PEFT model and peft=, so the adapter is there twice; give one of them."
@@ -100,9 +104,8 @@ class NnsightBackend:
         columns = checked_columns(batch, positions)
         places = [place_of(self.lm, site, "nnsight") for site in sites]
         order = sorted(range(len(places)), key=lambda index: places[index].order)
-        visits = [_visit(places[index]) for index in order]
         with self._model() as model:
-            states = self._answered(lambda: _recorded(model, self.remote, model_inputs(batch), visits, columns))
+            [states] = self._answers(model, batch, [[_step(places[index], columns) for index in order]], None)
         back = sorted(range(len(order)), key=order.__getitem__)
         return torch.stack([states[index].to(self._device) for index in back], dim=1)
 
@@ -113,19 +116,21 @@ class NnsightBackend:
         for writes in checked_writes(self.lm, batch, branches):
             placed = [(place_of(self.lm, write.site, "nnsight"), write) for write in writes]
             placed.sort(key=lambda pair: pair[0].order)
-            programs.append([(_visit(place), write.columns, write.value, write.add) for place, write in placed])
+            programs.append([_step(place, write.columns, write) for place, write in placed])
+        if self.remote:
+            _send_by_value(readout)
         with self._model() as model:
-            outcomes = self._answered(lambda: _patched(model, self.remote, model_inputs(batch), programs, readout))
+            outcomes = self._answers(model, batch, programs, readout)
         read = torch.stack([outcome.to(self._device) for outcome in outcomes], dim=1)
         return Patched(base=read[:, 0], patched=read[:, 1:])
 
-    def _answered(self, request: Callable[[], Any]) -> Any:
-        """What a request returns; whatever a server or the way to it raises as a sentence."""
-        if not self._on_server:
-            return request()
+    def _answers(self, model: Any, batch: Prompts, programs: list[list[Step]], readout: Readout | None) -> Any:
+        """The session's answers; whatever a server or the way to it raises as a sentence."""
         try:
-            return request()
+            return run_session(model, self.remote, model_inputs(batch), programs, readout)
         except Exception as error:
+            if not self._on_server:
+                raise
             raise WorkbenchError(
                 f"The server did not run {self._hub_id!r} ({type(error).__name__}: {error}); check the network and the key, "
                 "and that nnsight.ndif.status() lists the model."
@@ -140,6 +145,8 @@ class NnsightBackend:
         """The loaded model inside nnsight's wrapper; nothing of it is left on the model afterwards."""
         base = self.lm.base()
         attach = self.peft is not None and not self._on_server
+        # Left to itself the pipeline inside the wrapper moves the model to the first accelerator.
+        placed = {"device": base.device} if getattr(base, "hf_device_map", None) is None else {}
         with _untouched(base):
             try:
                 model = TransformersModel(
@@ -149,6 +156,7 @@ class NnsightBackend:
                     tokenizer=copy.copy(self.lm.tokenizer),
                     revision=self.revision,
                     peft=self.peft if attach else None,
+                    **placed,
                 )
                 if self._on_server:
                     model.repo_id, model.peft = self._hub_id, self.peft
@@ -175,41 +183,17 @@ def _untouched(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _visit(place: Any) -> Visit:
-    return place.path, place.side, place.start, place.stop, place.factor
+def _send_by_value(readout: Readout) -> None:
+    """Have the source of the module that defines ``readout`` travel, where a server cannot import it."""
+    module = str(getattr(readout, "__module__", None) or "")
+    root = module.split(".")[0]
+    if root and root not in SERVER_HAS and root not in sys.stdlib_module_names:
+        register(module)
 
 
-def _recorded(model: Any, remote: bool | str, inputs: dict[str, Any], visits: list[Visit], columns: Tensor) -> Any:
-    """States [rows, n, width] of each visit."""
-    with model.session(remote=remote):
-        with torch.no_grad():
-            states = []
-            with model.trace(**inputs):
-                for path, side, start, stop, factor in visits:
-                    value = model.get(path).input if side == "input" else model.get(path).output
-                    hidden = value[0] if isinstance(value, tuple) else value
-                    index = columns.to(hidden.device)[:, :, None].expand(-1, -1, stop - start)
-                    states.append(hidden[:, :, start:stop].gather(1, index) * factor)
-        save(states)
-    return states
-
-
-def _patched(
-    model: Any, remote: bool | str, inputs: dict[str, Any], programs: list[list[Step]], readout: Readout
-) -> Any:
-    """The readout [rows, ...] of each program's last-token logits."""
-    with model.session(remote=remote):
-        with torch.no_grad():
-            outcomes = []
-            for steps in programs:
-                with model.trace(**inputs):
-                    for (path, side, start, stop, factor), columns, written, add in steps:
-                        value = model.get(path).input if side == "input" else model.get(path).output
-                        hidden = value[0] if isinstance(value, tuple) else value
-                        column = columns.to(hidden.device)
-                        row = torch.arange(len(column), device=hidden.device)
-                        new = written.to(hidden.device, hidden.dtype) / factor
-                        hidden[row, column, start:stop] = hidden[row, column, start:stop] + new if add else new
-                    outcomes.append(readout(model.output.logits[:, -1].float()))
-        save(outcomes)
-    return outcomes
+def _step(place: Place, columns: Tensor, write: Write | None = None) -> Step:
+    """A place and what is done there as plain data; ``columns`` [rows, n], a write's [rows]."""
+    at = (place.path, place.side, place.start, place.stop, place.factor)
+    if write is None:
+        return *at, columns, None, False
+    return *at, columns[:, None], write.value[:, None], write.add
