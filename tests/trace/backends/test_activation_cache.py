@@ -60,6 +60,13 @@ def test_tools_of_transformer_lens_go_on_from_there(make_tiny: MakeTiny) -> None
     rms = states[:, axis[Site(3)]].pow(2).mean(-1, keepdim=True).add(lm.config.rms_norm_eps).sqrt()
     torch.testing.assert_close(scaled, outputs / rms, rtol=1e-4, atol=1e-5)
 
+    attributed = cache.logit_attrs(torch.cat([outputs, embedded[None]]), "What")
+    [token] = lm.tokenizer("What")["input_ids"]
+    assert bool((lm.final_norm().weight == 1).all())
+    for row, tokens in enumerate(PROMPTS):
+        logits = lm.model(torch.tensor([tokens])).logits[0, POSITIONS[row], token]
+        torch.testing.assert_close(attributed[:, row].sum(0), logits, rtol=1e-4, atol=1e-4)
+
     per_head = cache.stack_head_results(layer=3)
     for layer in range(3):
         added = states[:, axis[Site(layer, "attn_out")]]

@@ -7,6 +7,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.backends import backend
 from workbench.trace.backends.inputs import (
     checked_columns,
     checked_sites,
@@ -85,3 +86,13 @@ def test_heads_of_families_without_a_head_size_in_their_configuration(make_tiny:
     lm = make_tiny("gpt2", num_key_value_heads=4)
     assert head_size(lm) == 8
     assert (width_of(lm, Site(0)), width_of(lm, Site(0, "head_out", 1))) == (32, 8)
+
+
+def test_recurrent_families_take_prompts_of_one_length(make_tiny: Callable[..., LanguageModel]) -> None:
+    lm = make_tiny("falcon_h1")
+    with pytest.raises(WorkbenchError, match=r"not valid for falcon_h1.*prompts of one length"):
+        padded(lm, [[5, 6, 7], [8]], CPU)
+    own = lm.model(torch.tensor([[5, 6, 7], [8, 9, 5]]), output_hidden_states=True).hidden_states
+    states = backend("nnsight", lm).record([[5, 6, 7], [8, 9, 5]], [[1], [2]], [Site(1), Site(2, "resid_pre")])
+    torch.testing.assert_close(states[:, 0, 0], own[2][[0, 1], [1, 2]])
+    torch.testing.assert_close(states[:, 1, 0], own[2][[0, 1], [1, 2]])

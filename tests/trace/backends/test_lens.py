@@ -57,6 +57,15 @@ def test_a_model_of_its_own_is_used_and_the_loaded_one_refused(make_tiny: MakeTi
         LensBackend(lm, model=lm.model)
 
 
+def test_the_bridge_reads_text_with_the_models_tokenizer(tiny_lm: LanguageModel) -> None:
+    bridge = LensBackend(tiny_lm).bridge
+    ids = tiny_lm.tokenizer("What is the")["input_ids"]
+    assert bridge.to_tokens("What is the").tolist() == [ids]
+    assert bridge.to_str_tokens("What is the") == ["What", " is", " the"]
+    assert bridge.to_single_token("What") == ids[0]
+    assert tiny_lm.tokenizer.padding_side == "left"
+
+
 def test_no_hook_stays_on_the_bridge_even_when_the_readout_fails(tiny_lm: LanguageModel) -> None:
     backend = LensBackend(tiny_lm)
 

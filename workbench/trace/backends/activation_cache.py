@@ -5,7 +5,9 @@ states that were handed over: a method that needs others (``decompose_resid`` th
 ``compute_head_results`` every head) raises transformer-lens' own ``KeyError``.
 
 Scales of the final norm are added where the last layer's ``resid_post`` is there, computed by the bridge's own norm from
-that state, because direct logit attribution (``decompose_resid(apply_ln=True)``, ``logit_attrs``) divides by them.
+that state, because direct logit attribution (``decompose_resid(apply_ln=True)``, ``logit_attrs``) divides by them. The bridge's
+weights are not folded, so ``logit_attrs`` leaves the final norm's own weight out: exact where it is one, and otherwise to be
+multiplied into the directions.
 """
 
 from __future__ import annotations

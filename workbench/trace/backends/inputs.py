@@ -42,7 +42,12 @@ def width_of(lm: LanguageModel, site: Site) -> int:
 
 
 def padded(lm: LanguageModel, prompts: TokenRows, device: torch.device) -> Prompts:
-    """Prompts as one left-padded batch on ``device``."""
+    """Prompts as one left-padded batch on ``device``; refused where a layer would carry padding into the prompt."""
+    if not lm.architecture.packable and len({len(prompt) for prompt in prompts}) > 1:
+        raise WorkbenchError(
+            f"Padded batches are not valid for {lm.architecture.family}: {lm.architecture.why_not}; call the backend with "
+            "prompts of one length at a time."
+        )
     return pad_prompts(prompts, lm.tokenizer.pad_token_id, device)
 
 

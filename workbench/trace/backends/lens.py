@@ -78,6 +78,7 @@ class LensBackend:
         self.bridge = build_bridge_from_module(
             own, type(own).__name__, hf_config=copy.deepcopy(own.config), model_name=lm.name
         )
+        _give_tokenizer(self.bridge, lm.tokenizer)
 
     def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
@@ -123,6 +124,17 @@ def _plain_copy(model: Any) -> Any:
         return own
     off = any(getattr(module, "disable_adapters", False) is True for module in own.modules())
     return own.unload() if off else own.merge_and_unload()
+
+
+def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:
+    """The model's tokenizer for the bridge's text tools, which then add no BOS: prompts here carry their own.
+
+    Handed to the bridge's builder it would be loaded anew, to add one.
+    """
+    bridge.tokenizer = copy.copy(tokenizer)
+    first = tokenizer("a")["input_ids"][0]
+    bridge.cfg.tokenizer_prepends_bos = first == tokenizer.bos_token_id
+    bridge.cfg.default_prepend_bos = bridge.cfg.tokenizer_prepends_bos
 
 
 def _part(site: Site, hidden: Tensor) -> Tensor:
