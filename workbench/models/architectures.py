@@ -5,6 +5,10 @@ layers, the final norm, the token embedding and the head are, and inside a layer
 attention's output projection. Model-level paths start at the causal language model (``model.get_submodule(path)``),
 layer-level paths at the layer; an empty layer-level path means that not every layer of the family has that part.
 
+A layer adds two vectors to the residual stream. ``attention_added`` and ``mlp_added`` are the modules whose output (a
+tensor, or a tuple that starts with one) is what is added, up to ``added_multiplier``: behind a family's own norm where it
+has one on that path. ``mid`` is the module whose input is the stream between the two.
+
 Adding a family: print the model, write a row, build a :class:`~workbench.models.language_model.LanguageModel` with it
 and call :func:`workbench.models.validate`, which checks every claim of the row on a real forward.
 
@@ -28,6 +32,8 @@ class Architecture:
     ``mask_by_layer_type`` says that the decoder takes a dict {layer type: mask} of 4-D masks, not a single one.
     ``logit_multiplier``, ``logit_divisor`` and ``logit_softcap`` name the configuration entries (empty: none) that
     turn the head's output z into logits: softcap * tanh(z * multiplier / divisor / softcap).
+    ``added_multiplier`` names the entry that multiplies both added vectors (empty: none), ``parallel`` the entry that, when
+    true, makes attention and MLP read the same stream, so that there is nothing between them.
     """
 
     family: str
@@ -39,6 +45,11 @@ class Architecture:
     mlp: str
     attention_output: str
     packable: bool
+    attention_added: str = ""
+    mlp_added: str = ""
+    mid: str = ""
+    added_multiplier: str = ""
+    parallel: str = ""
     why_not: str = ""
     sdpa: bool = True
     mask_by_layer_type: bool = False
@@ -66,9 +77,16 @@ def _llama_layout(family: str, **differences: Any) -> Architecture:
         "attention": "self_attn",
         "mlp": "mlp",
         "attention_output": "self_attn.o_proj",
+        "attention_added": "self_attn",
+        "mlp_added": "mlp",
+        "mid": "post_attention_layernorm",
         "packable": True,
     }
     return Architecture(family=family, **{**common, **differences})
+
+
+_NORMS_BEHIND = {"attention_added": "post_attention_layernorm", "mlp_added": "post_feedforward_layernorm"}
+_FOUR_NORMS = {**_NORMS_BEHIND, "mid": "pre_feedforward_layernorm"}
 
 
 _ROWS = (
@@ -78,13 +96,15 @@ _ROWS = (
     _llama_layout("qwen2", mask_by_layer_type=True),
     _llama_layout("qwen3", mask_by_layer_type=True),
     _llama_layout("qwen3_moe"),
-    _llama_layout("gemma2", mask_by_layer_type=True, sdpa=False, logit_softcap="final_logit_softcapping"),
-    _llama_layout("gemma3_text", mask_by_layer_type=True, logit_softcap="final_logit_softcapping"),
+    _llama_layout(
+        "gemma2", mask_by_layer_type=True, sdpa=False, logit_softcap="final_logit_softcapping", **_FOUR_NORMS
+    ),
+    _llama_layout("gemma3_text", mask_by_layer_type=True, logit_softcap="final_logit_softcapping", **_FOUR_NORMS),
     _llama_layout("phi3"),
-    _llama_layout("olmo2"),
+    _llama_layout("olmo2", mid="mlp", **_NORMS_BEHIND),
     _llama_layout("gpt_oss", mask_by_layer_type=True, sdpa=False),
-    _llama_layout("cohere2", mask_by_layer_type=True, logit_multiplier="logit_scale"),
-    _llama_layout("granite", logit_divisor="logits_scaling"),
+    _llama_layout("cohere2", mask_by_layer_type=True, logit_multiplier="logit_scale", mid=""),
+    _llama_layout("granite", logit_divisor="logits_scaling", added_multiplier="residual_multiplier"),
     _llama_layout("smollm3", mask_by_layer_type=True),
     Architecture(
         family="gpt_neox",
@@ -96,6 +116,10 @@ _ROWS = (
         mlp="mlp",
         attention_output="attention.dense",
         packable=True,
+        attention_added="attention",
+        mlp_added="mlp",
+        mid="post_attention_layernorm",
+        parallel="use_parallel_residual",
     ),
     Architecture(
         family="gpt2",
@@ -107,11 +131,17 @@ _ROWS = (
         mlp="mlp",
         attention_output="attn.c_proj",
         packable=True,
+        attention_added="attn",
+        mlp_added="mlp",
+        mid="ln_2",
     ),
     _llama_layout(
         "falcon_h1",
         final_norm="model.final_layernorm",
         mlp="feed_forward",
+        attention_added="",
+        mlp_added="feed_forward",
+        mid="pre_ff_layernorm",
         packable=False,
         why_not="its layers carry a recurrent (Mamba) state from token to token, which no attention mask can separate",
         logit_multiplier="lm_head_multiplier",
@@ -120,6 +150,7 @@ _ROWS = (
         "qwen3_next",
         attention="",
         attention_output="",
+        attention_added="",
         packable=False,
         why_not="its linear-attention layers carry a recurrent state from token to token, which no attention mask "
         "can separate",

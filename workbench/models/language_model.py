@@ -45,9 +45,23 @@ class LanguageModel:
         return int(self.config.hidden_size)
 
     @property
+    def n_heads(self) -> int:
+        """Number of query heads in a layer, over all processes of a tensor-parallel model."""
+        return int(self.config.num_attention_heads)
+
+    @property
+    def head_size(self) -> int:
+        """Width of one head's output, a slice of the output projection's input."""
+        return int(getattr(self.config, "head_dim", None) or self.width // self.n_heads)
+
+    @property
     def device(self) -> torch.device:
-        """Where token ids go in: the device of the token embedding."""
-        return self.embedding().weight.device
+        """Where token ids go in: the device on which the token embedding computes."""
+        embedding = self.embedding()
+        if embedding.weight.device.type != "meta":
+            return embedding.weight.device
+        # Weights kept in memory or on disk by a device map are loaded for each use; the hook says where.
+        return torch.device(embedding._hf_hook.execution_device)
 
     @property
     def dtype(self) -> torch.dtype:

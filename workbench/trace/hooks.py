@@ -1,31 +1,46 @@
-"""Hooks on decoder layers as context managers that remove exactly the handles they registered.
+"""Hooks on a model's parts as context managers that remove exactly the handles they registered.
 
-A transform receives the residual stream behind a layer, [rows, columns, width], before the final norm, and returns the
-tensor to go on with. Hooks of other owners on the same model are never touched.
+A transform receives the tensor at a place, [rows, columns, width], and returns the tensor to go on with; the residual stream
+behind the last layer is the one before the final norm. Hooks of other owners on the same model are never touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from workbench.models import LanguageModel, hidden_of
+from workbench.models.components import place_of
 
 Transform = Callable[[Tensor], Tensor]
 Narrow = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 
 
 @contextmanager
+def on_places(lm: LanguageModel, transforms: Mapping[tuple[int, str], Transform]) -> Iterator[None]:
+    """Pass the tensor at each (layer, component) in ``transforms`` through its transform.
+
+    What the transform sees is not yet multiplied by the place's ``scale``.
+    """
+    with ExitStack() as stack:
+        for (layer, component), transform in transforms.items():
+            place = place_of(lm, layer, component)
+            if place.side == "output":
+                handle = place.module.register_forward_hook(_output_hook(transform))
+            else:
+                hook = _input_hook(_first_input(transform, in_place=component == "resid_mid"))
+                handle = place.module.register_forward_pre_hook(hook, with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
 def on_outputs(lm: LanguageModel, transforms: Mapping[int, Transform]) -> Iterator[None]:
     """Pass the output of each layer in ``transforms`` through its transform."""
-    layers = lm.layers()
-    with ExitStack() as stack:
-        for layer, transform in transforms.items():
-            handle = layers[layer].register_forward_hook(_output_hook(transform))
-            stack.callback(handle.remove)
+    with on_places(lm, {(layer, "resid_post"): transform for layer, transform in transforms.items()}):
         yield
 
 
@@ -38,6 +53,26 @@ def on_inputs(lm: LanguageModel, narrowers: Mapping[int, Narrow]) -> Iterator[No
             handle = layers[layer].register_forward_pre_hook(_input_hook(narrow), with_kwargs=True)
             stack.callback(handle.remove)
         yield
+
+
+@contextmanager
+def skipped(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Let the residual stream pass ``layers`` unchanged and uncomputed; their hooks still run."""
+    kept = [layer.__dict__.get("forward") for layer in layers]
+    try:
+        for layer in layers:
+            layer.__dict__["forward"] = _passed_on
+        yield
+    finally:
+        for layer, forward in zip(layers, kept, strict=True):
+            if forward is None:
+                layer.__dict__.pop("forward", None)
+            else:
+                layer.__dict__["forward"] = forward
+
+
+def _passed_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return hidden_states
 
 
 def _output_hook(transform: Transform) -> Callable[[nn.Module, Any, Any], Any]:
@@ -53,3 +88,16 @@ def _input_hook(narrow: Narrow) -> Callable[[nn.Module, Any, Any], Any]:
         return narrow(args, kwargs)
 
     return hook
+
+
+def _first_input(transform: Transform, in_place: bool) -> Narrow:
+    """The transform on a module's hidden states; ``in_place`` where the caller goes on to use the same tensor."""
+
+    def change(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        hidden = args[0] if args else kwargs["hidden_states"]
+        new = transform(hidden)
+        if in_place and new is not hidden:
+            new = hidden.copy_(new)
+        return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
+
+    return change

@@ -26,11 +26,16 @@ def visibility(prompts: Prompts, tail: Tail) -> Tensor:
     causal = torch.ones((columns, columns), dtype=torch.bool, device=device).tril()
     see[:, :columns, :columns] = causal & prompts.valid[:, None, :]
     if tail.size:
-        before = torch.arange(columns, device=device) < tail.prefix_end[:, :, None]
-        see[:, columns:, :columns] = before & prompts.valid[:, None, :]
-        see[:, columns:, columns:] = tail.sees
+        see[:, columns:] = tail_visibility(prompts, tail)
     see |= torch.eye(size, dtype=torch.bool, device=device)
     return see
+
+
+def tail_visibility(prompts: Prompts, tail: Tail) -> Tensor:
+    """The last rows of :func:`visibility`, [rows, tail, S]: what the tail's tokens see of prompts and tail."""
+    columns = torch.arange(prompts.columns, device=prompts.tokens.device)
+    before = (columns < tail.prefix_end[:, :, None]) & prompts.valid[:, None, :]
+    return torch.cat([before, tail.sees.expand(prompts.rows, -1, -1)], dim=2)
 
 
 def within_window(see: Tensor, query_positions: Tensor, key_positions: Tensor, window: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Recording the residual stream of every layer at chosen tokens, and nothing else of the pass."""
+"""Recording components at chosen tokens, and nothing else of the pass."""
 
 from __future__ import annotations
 
@@ -7,16 +7,81 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.forward import forward
+from workbench.trace.checks import require_positions, require_sites
+from workbench.trace.continuation import END, Continuation, continuation_tail
+from workbench.trace.forward import every_layer, record_only
 from workbench.trace.layout import empty_tail, pad_prompts
+from workbench.trace.sites import Site
+from workbench.trace.strings import equal_lengths, strings_of, token_at, warn_unpackable
+
+
+def record(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    positions: Sequence[Sequence[int]],
+    sites: Sequence[Site],
+    *,
+    continuation: Continuation = END,
+) -> Tensor:
+    """States of ``sites`` at each prompt's positions: [rows, sites, positions, width] (head size for heads).
+
+    One forward, which ends behind the highest layer asked for. Families that cannot be padded run their rows in groups of
+    equal length.
+
+    Args:
+        positions: token indices of each row, 0 at its first token, as many in every row; from the prompt's length on they
+            name nodes of the continuation.
+        sites: in any order; heads only among themselves.
+
+    Raises:
+        WorkbenchError: before the forward, for sites the model lacks and positions outside their prompt.
+    """
+    require_sites(lm, sites)
+    if len({len(row) for row in positions}) != 1 or len(positions) != len(prompts):
+        raise WorkbenchError("Give positions for every prompt, as many for one as for another.")
+    at = torch.as_tensor([list(row) for row in positions], dtype=torch.long)
+    lengths = torch.as_tensor([len(prompt) for prompt in prompts])
+    require_positions(at, lengths, continuation.size)
+    if not lm.architecture.packable:
+        return _as_strings(lm, prompts, at, sites, continuation)
+    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
+    columns = at.to(lm.device) + (batch.columns - batch.lengths)[:, None]
+    return record_only(lm, batch, continuation_tail(batch, continuation), columns, sites)
 
 
 def record_states(lm: LanguageModel, prompts: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> Tensor:
     """States behind every layer at each prompt's positions (0 = its first token): [rows, layers, positions, width]."""
-    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
-    columns = batch.column_of(torch.as_tensor([list(row) for row in positions]))
-    last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
-    recorded = forward(lm, batch, empty_tail(batch), last, record=columns).recorded
-    assert recorded is not None
-    return recorded
+    return record(lm, prompts, positions, every_layer(lm))
+
+
+def _as_strings(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    positions: Tensor,
+    sites: Sequence[Site],
+    continuation: Continuation,
+) -> Tensor:
+    """The same from unpadded strings; a node is read at the end of its own path."""
+    warn_unpackable(lm)
+    whole = sum(len(prompt) for prompt in prompts)
+    out: Tensor | None = None
+    strings = [s for s in strings_of(prompts, continuation) if s.node < 0 or _reads(s.row, s.node, prompts, positions)]
+    for batch in equal_lengths(strings, whole):
+        tokens = pad_prompts([s.tokens for s in batch], lm.tokenizer.pad_token_id, lm.device)
+        wanted = [[token_at(s, p, len(prompts[s.row]), continuation) for p in positions[s.row].tolist()] for s in batch]
+        columns = torch.tensor([[token or 0 for token in row] for row in wanted], device=lm.device)
+        states = record_only(lm, tokens, empty_tail(tokens), columns, sites)
+        if out is None:
+            out = states.new_empty(len(prompts), *states.shape[1:])
+        for index, (string, row) in enumerate(zip(batch, wanted, strict=True)):
+            for place, token in enumerate(row):
+                if token is not None:
+                    out[string.row, :, place] = states[index, :, place]
+    assert out is not None
+    return out
+
+
+def _reads(row: int, node: int, prompts: Sequence[Sequence[int]], positions: Tensor) -> bool:
+    return bool((positions[row] == len(prompts[row]) + node).any())

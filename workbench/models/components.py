@@ -1,0 +1,66 @@
+"""Where a layer's components can be read and written: a module and a side of it, from the family's row.
+
+``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are outputs of the modules the
+row calls added; ``resid_mid`` and the heads are inputs, of the row's ``mid`` module and of the attention's output projection.
+The tensor seen there times ``scale`` is the component as it enters the residual stream.
+
+A module's input can only stand for ``resid_mid`` if the layer adds to that very tensor afterwards, so whoever writes there
+must write in place. :func:`workbench.models.validate` proves both on a real forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from workbench.errors import WorkbenchError
+from workbench.models.language_model import LanguageModel
+
+RESIDUAL = ("resid_pre", "resid_post")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One side of a module, and what its tensor is multiplied with on the way into the residual stream."""
+
+    module: nn.Module
+    side: Literal["input", "output"]
+    scale: float = 1.0
+
+
+def lacks(lm: LanguageModel, component: str) -> str:
+    """Why the model has no such component, or an empty string."""
+    row = lm.architecture
+    if component == "resid_mid" and (not row.mid or (row.parallel and getattr(lm.config, row.parallel))):
+        return "its attention and MLP read the same residual stream in parallel"
+    if component == "attn_out" and not row.attention_added:
+        return "what its attention adds is not the output of one module in every layer"
+    if component == "mlp_out" and not row.mlp_added:
+        return "what its MLP adds is not the output of one module in every layer"
+    if component == "head_out" and not row.attention_output:
+        return "not every layer has attention heads behind one output projection"
+    return ""
+
+
+def place_of(lm: LanguageModel, layer: int, component: str) -> Place:
+    """Where ``component`` of ``layer`` is. Raises :class:`WorkbenchError` if the family lacks it."""
+    why = lacks(lm, component)
+    if why:
+        raise WorkbenchError(f"{lm.architecture.family} has no {component}: {why}; choose another component.")
+    row, module = lm.architecture, lm.layers()[layer]
+    if component in RESIDUAL:
+        return Place(module, "input" if component == "resid_pre" else "output")
+    if component == "resid_mid":
+        return Place(module.get_submodule(row.mid), "input")
+    if component == "head_out":
+        return Place(module.get_submodule(row.attention_output), "input")
+    added = row.attention_added if component == "attn_out" else row.mlp_added
+    return Place(module.get_submodule(added), "output", scale_of(lm, component))
+
+
+def scale_of(lm: LanguageModel, component: str) -> float:
+    """Factor between the tensor at the place of ``component`` and the component."""
+    name = lm.architecture.added_multiplier if component in ("attn_out", "mlp_out") else ""
+    return float(getattr(lm.config, name)) if name else 1.0

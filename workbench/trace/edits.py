@@ -1,0 +1,129 @@
+"""Transforms that record and write states at the places of one forward pass.
+
+``resid_pre`` of a layer is ``resid_post`` of the layer before, so both share one place; only the first layer's input has a
+place of its own. At a place, columns born behind it are appended first, then states are recorded, then writes applied in
+their order: what is recorded is what the model computed, whatever is written there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.models import LanguageModel
+from workbench.models.components import scale_of
+from workbench.trace.heads import HeadShard, head_shard
+from workbench.trace.hooks import Transform
+from workbench.trace.sites import Component, Site
+
+Place = tuple[int, Component]
+
+
+def place(layer: int, component: Component) -> Place:
+    """The place that stands for a component of a layer."""
+    return (layer - 1, "resid_post") if component == "resid_pre" and layer > 0 else (layer, component)
+
+
+@dataclass(frozen=True, eq=False)
+class Write:
+    """Put ``value`` [rows, n, width] at global ``columns`` [rows, n] of a component of ``layer``.
+
+    ``heads`` [n] names the head of each entry (width: head size) for ``head_out``. ``add`` adds instead of replacing.
+    ``only`` [rows] names the batch's rows that are written, all of them if None.
+    """
+
+    layer: int
+    columns: Tensor
+    value: Tensor
+    component: Component = "resid_post"
+    heads: Tensor | None = None
+    add: bool = False
+    only: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """States of ``sites`` at global ``columns`` [rows, n]; ``states`` fills up while the pass runs."""
+
+    columns: Tensor
+    sites: tuple[Site, ...]
+    states: dict[Site, Tensor]
+
+    def stacked(self, device: torch.device) -> Tensor:
+        """[rows, sites, n, width]."""
+        return torch.stack([self.states[site].to(device) for site in self.sites], dim=1)
+
+
+def take(hidden: Tensor, columns: Tensor) -> Tensor:
+    """Copy of ``hidden`` [rows, columns, width] at ``columns`` [rows, n]: [rows, n, width]."""
+    columns = columns.to(hidden.device)
+    return hidden.gather(1, columns[:, :, None].expand(-1, -1, hidden.shape[-1]))
+
+
+def edits(
+    lm: LanguageModel,
+    births: dict[int, Callable[[Tensor], Tensor]],
+    recording: Recording | None,
+    writes: Sequence[Write],
+) -> dict[Place, Transform]:
+    """One transform for each place where something is born (behind the layer named), recorded or written."""
+    sites: dict[Place, list[Site]] = {}
+    for site in recording.sites if recording else ():
+        sites.setdefault(place(site.layer, site.component), []).append(site)
+    mine: dict[Place, list[Write]] = {}
+    for write in writes:
+        mine.setdefault(place(write.layer, write.component), []).append(write)
+    born: dict[Place, Callable[[Tensor], Tensor]] = {(layer, "resid_post"): grow for layer, grow in births.items()}
+    shard = head_shard(lm)
+
+    def transform_at(at: Place) -> Transform:
+        grow, wanted, written = born.get(at), sites.get(at, []), mine.get(at, [])
+        scale = scale_of(lm, at[1])
+
+        def transform(hidden: Tensor) -> Tensor:
+            if wanted:
+                assert recording is not None
+                _record(hidden, wanted, recording, scale, shard)
+            if grow is not None:
+                hidden = grow(hidden)
+            elif written:
+                hidden = hidden.clone()
+            for write in written:
+                _apply(hidden, write, scale, shard)
+            return hidden
+
+        return transform
+
+    return {at: transform_at(at) for at in {*sites, *mine, *born}}
+
+
+def _record(hidden: Tensor, sites: Sequence[Site], recording: Recording, scale: float, shard: HeadShard) -> None:
+    columns = recording.columns.to(hidden.device)
+    if sites[0].head is None:
+        states = take(hidden, columns)
+        for site in sites:
+            recording.states[site] = states if scale == 1.0 else states * scale
+        return
+    rows = torch.arange(len(columns), device=hidden.device)[:, None]
+    wanted = [site.head for site in sites if site.head is not None]
+    states = shard.read(shard.split(hidden)[rows, columns], wanted)
+    for index, site in enumerate(sites):
+        recording.states[site] = states[:, :, index].clone()
+
+
+def _apply(hidden: Tensor, write: Write, scale: float, shard: HeadShard) -> None:
+    """Write into ``hidden``, which belongs to the caller."""
+    columns = write.columns.to(hidden.device)
+    value = write.value.to(hidden.device)
+    value = (value if scale == 1.0 else value / scale).to(hidden.dtype)
+    rows = torch.arange(len(columns)) if write.only is None else write.only
+    rows = rows.to(hidden.device)[:, None]
+    if write.heads is None:
+        hidden.index_put_((rows, columns), value, accumulate=write.add)
+        return
+    local, heads = shard.local(write.heads.to(hidden.device))
+    target = shard.split(hidden)
+    target.index_put_((rows, columns[:, local], heads.expand(len(columns), -1)), value[:, local], accumulate=write.add)

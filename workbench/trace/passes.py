@@ -1,0 +1,41 @@
+"""Calling a model's decoder, and leaving it once nothing more is wanted from a pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.models import LanguageModel
+from workbench.trace.hooks import Transform
+
+
+class _Enough(BaseException):
+    """Not an error: it ends a pass from which nothing more is wanted, past every ``except Exception`` on its way."""
+
+
+def stop_with(last: Transform | None) -> Transform:
+    """A transform that does ``last`` and ends the pass."""
+
+    def stop(hidden: Tensor) -> Tensor:
+        if last is not None:
+            last(hidden)
+        raise _Enough
+
+    return stop
+
+
+def decode(lm: LanguageModel, tokens: Tensor, positions: Tensor, mask: Any, cache: Any) -> Tensor:
+    """States behind the final norm, [rows, columns, width]; of width 0 if the pass was stopped before it."""
+    with torch.no_grad():
+        try:
+            return lm.decoder()(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).last_hidden_state
+        except _Enough:
+            return torch.empty((*tokens.shape, 0), device=tokens.device)

@@ -1,0 +1,43 @@
+"""Which branches share a forward pass.
+
+Branches are sorted by the layer they are born at and cut into groups whose columns fit. Branches of a later pass are then all
+young, and that pass starts at the layer of the eldest. A group holds at most TAIL_COLUMNS columns unless one branch alone is
+longer: within a pass every branch's attention is computed, and masked, against every other's, so the cost of a group grows
+with its square while one more group costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.errors import WorkbenchError
+
+TAIL_COLUMNS = 512
+
+
+def tail_room(token_budget: int, columns: int, wanted: int) -> int:
+    """Tail columns to plan for behind prompts of ``columns`` when all branches take ``wanted``."""
+    if token_budget < 1:
+        raise WorkbenchError(f"The token budget must be positive, it is {token_budget}.")
+    return max(1, min(wanted, TAIL_COLUMNS, max(token_budget - columns, token_budget // 2)))
+
+
+def plan_groups(sizes: Sequence[int], births: Sequence[int], first_room: int, room: int) -> list[list[int]]:
+    """Branches of each pass, ascending in birth.
+
+    Args:
+        sizes: columns of each branch.
+        births: layer behind which each is born.
+        first_room: columns left in the pass that holds the prompts, which may take no branch at all.
+        room: columns of the passes after it; a branch that is longer goes alone.
+    """
+    order = sorted(range(len(sizes)), key=lambda branch: (births[branch], branch))
+    groups: list[list[int]] = [[]]
+    left = first_room
+    for branch in order:
+        if sizes[branch] > left and (groups[-1] or len(groups) == 1):
+            groups.append([])
+            left = room
+        groups[-1].append(branch)
+        left -= sizes[branch]
+    return groups
