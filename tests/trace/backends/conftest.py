@@ -178,7 +178,6 @@ def _branches(seed: int) -> list[list[Patch]]:
         window,
         crowd,
         twice,
-        [],
     ]
 
 
@@ -205,8 +204,7 @@ def agree(case: Case) -> Callable[..., None]:
         torch.testing.assert_close(found.base, expected.base, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found.patched, expected.patched, rtol=1e-4, atol=1e-4)
         moved = (expected.patched - expected.base[:, None]).abs().amax(dim=(0, 2))
-        assert bool((moved[:-1] > 1e-2).all())
-        assert moved[-1] == 0
+        assert bool((moved > 1e-2).all())
 
     return check
 

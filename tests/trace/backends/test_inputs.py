@@ -10,12 +10,12 @@ from workbench.models import LanguageModel
 from workbench.trace.backends import backend
 from workbench.trace.backends.inputs import (
     checked_columns,
-    checked_sites,
     checked_writes,
-    head_size,
+    in_forward_order,
     model_inputs,
     padded,
-    width_of,
+    position_rows,
+    require_one_process,
 )
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
@@ -26,36 +26,46 @@ CPU = torch.device("cpu")
 def test_positions_become_columns_of_the_left_padded_batch(tiny_lm: LanguageModel) -> None:
     batch = padded(tiny_lm, [[5, 6, 7], [8]], CPU)
     assert batch.tokens.tolist() == [[5, 6, 7], [0, 0, 8]]
-    assert checked_columns(batch, [[0, 2], [0, 0]]).tolist() == [[0, 2], [2, 2]]
-    assert checked_columns(batch, torch.tensor([[1], [0]])).tolist() == [[1], [2]]
+    assert checked_columns(tiny_lm, batch, [[0, 2], [0, 0]], [Site(0)]).tolist() == [[0, 2], [2, 2]]
+    assert checked_columns(tiny_lm, batch, torch.tensor([[1], [0]]), [Site(0)]).tolist() == [[1], [2]]
     inputs = model_inputs(batch)
     assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
     assert inputs["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("positions", [[[0]], [[0], [0, 0]], [[0], [0], [0]]])
-def test_ragged_positions_are_refused(tiny_lm: LanguageModel, positions: list[list[int]]) -> None:
+def test_ragged_positions_are_refused(positions: list[list[int]]) -> None:
     with pytest.raises(WorkbenchError, match="2 rows with as many positions each"):
-        checked_columns(padded(tiny_lm, [[5, 6, 7], [8]], CPU), positions)
+        position_rows(positions, 2)
 
 
 @pytest.mark.parametrize("positions", [[[3], [0]], [[0], [1]], [[-1], [0]]])
 def test_positions_in_the_padding_or_outside_are_refused(tiny_lm: LanguageModel, positions: list[list[int]]) -> None:
     with pytest.raises(WorkbenchError, match="outside its prompt"):
-        checked_columns(padded(tiny_lm, [[5, 6, 7], [8]], CPU), positions)
+        checked_columns(tiny_lm, padded(tiny_lm, [[5, 6, 7], [8]], CPU), positions, [Site(0)])
 
 
-def test_sites_the_model_lacks_or_that_do_not_stack_are_refused(tiny_lm: LanguageModel) -> None:
-    checked_sites(tiny_lm, [Site(3), Site(0, "attn_out")])
-    checked_sites(tiny_lm, [Site(3, "head_out", 3)])
-    with pytest.raises(WorkbenchError, match="at least one site"):
-        checked_sites(tiny_lm, [])
-    with pytest.raises(WorkbenchError, match="layers 0 to 3"):
-        checked_sites(tiny_lm, [Site(4)])
-    with pytest.raises(WorkbenchError, match="query heads 0 to 3"):
-        checked_sites(tiny_lm, [Site(0, "head_out", 4)])
-    with pytest.raises(WorkbenchError, match="two calls"):
-        checked_sites(tiny_lm, [Site(0), Site(0, "head_out", 1)])
+def test_sites_the_model_lacks_are_refused(tiny_lm: LanguageModel) -> None:
+    batch = padded(tiny_lm, [[5, 6, 7], [8]], CPU)
+    for sites in ([], [Site(4)], [Site(0, "head_out", 4)], [Site(0), Site(0, "head_out", 1)]):
+        with pytest.raises(WorkbenchError):
+            checked_columns(tiny_lm, batch, [[0], [0]], sites)
+
+
+def test_patches_come_in_forward_order_and_keep_theirs_at_one_site() -> None:
+    def patch(site: Site, value: float) -> Patch:
+        return Patch(site, torch.tensor([0]), torch.full((1, 2), value))
+
+    branch = [patch(Site(1), 1), patch(Site(2, "resid_pre"), 2), patch(Site(1, "head_out", 3), 3), patch(Site(1), 4)]
+    found = [float(one.value[0, 0]) for one in in_forward_order(branch)]
+    assert found == [3, 1, 4, 2]
+
+
+def test_models_split_over_processes_are_refused(tiny_lm: LanguageModel) -> None:
+    require_one_process(tiny_lm, "nnsight")
+    tiny_lm.model._tp_size = 2
+    with pytest.raises(WorkbenchError, match="nnsight backend cannot run a tensor-parallel model; use the 'hooks'"):
+        require_one_process(tiny_lm, "nnsight")
 
 
 def test_donors_of_another_width_or_batch_are_refused(tiny_lm: LanguageModel) -> None:
@@ -66,7 +76,7 @@ def test_donors_of_another_width_or_batch_are_refused(tiny_lm: LanguageModel) ->
         (Site(0, "head_out", 0), torch.zeros(2, 32)),
     ):
         patch = Patch(site, torch.zeros(len(value), dtype=torch.long), value)
-        with pytest.raises(WorkbenchError, match="same width and batches of the same rows"):
+        with pytest.raises(WorkbenchError, match="model of the same width"):
             checked_writes(tiny_lm, batch, [[patch]])
 
 
@@ -80,12 +90,6 @@ def test_a_write_owns_its_values(tiny_lm: LanguageModel) -> None:
     assert write.add
     assert write.value.equal(large[:, 3])
     assert write.value.untyped_storage().nbytes() == 2 * 32 * 4
-
-
-def test_heads_of_families_without_a_head_size_in_their_configuration(make_tiny: Callable[..., LanguageModel]) -> None:
-    lm = make_tiny("gpt2", num_key_value_heads=4)
-    assert head_size(lm) == 8
-    assert (width_of(lm, Site(0)), width_of(lm, Site(0, "head_out", 1))) == (32, 8)
 
 
 def test_recurrent_families_take_prompts_of_one_length(make_tiny: Callable[..., LanguageModel]) -> None:

@@ -112,10 +112,16 @@ def test_names_are_transformer_lens_own() -> None:
     assert hook_name(Site(3, "head_out", 1)) == hook_name(Site(3, "head_out", 0)) == "blocks.3.attn.hook_z"
 
 
-def test_a_site_the_bridge_lacks_is_refused_before_a_forward(make_tiny: MakeTiny) -> None:
-    backend = LensBackend(make_tiny("cohere2"))
-    with pytest.raises(WorkbenchError, match=r"transformer-lens backend cannot reach 'resid_mid' in cohere2.*attn_out"):
-        backend.record([[5, 6]], [[1]], [Site(1, "resid_mid")])
+def test_a_site_the_bridge_lacks_is_refused_before_a_forward(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = LensBackend(tiny_lm)
+    monkeypatch.setitem(HOOKS, "resid_mid", "blocks.{layer}.hook_between")
     patch = Patch(Site(1, "resid_mid"), torch.tensor([1]), torch.ones(1, 32))
-    with pytest.raises(WorkbenchError, match="resid_mid"):
+    message = (
+        r"transformer-lens backend cannot reach resid_mid of layer 1: .* llama has no .*hook_between; use the 'hooks'"
+    )
+    with pytest.raises(WorkbenchError, match=message):
+        backend.record([[5, 6]], [[1]], [Site(1, "resid_mid")])
+    with pytest.raises(WorkbenchError, match=message):
         backend.patch([[5, 6]], [[patch]], lambda logits: logits)

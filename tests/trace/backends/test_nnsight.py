@@ -118,7 +118,7 @@ def test_nothing_is_left_behind_when_the_readout_fails(tiny_lm: LanguageModel) -
         raise KeyError("no such token")
 
     with pytest.raises(KeyError, match="no such token"):
-        NnsightBackend(tiny_lm).patch([[5, 6]], [], broken)
+        NnsightBackend(tiny_lm).patch([[5, 6]], [[Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))]], broken)
     assert belongings(tiny_lm) == before
 
 

@@ -32,6 +32,7 @@ from peft import LoraConfig, get_peft_model
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.nnsight import NnsightBackend
+from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
 
 MakeTiny = Callable[..., LanguageModel]
@@ -218,8 +219,9 @@ def test_an_adapter_is_named_and_put_on_by_the_server(make_tiny: MakeTiny, serve
 def test_what_fails_on_a_server_is_a_sentence(make_tiny: MakeTiny, server: Server) -> None:
     """The readout is defined in a module the server does not have, so its source went along."""
     backend = NnsightBackend(without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny")
+    patch = Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))
     with pytest.raises(WorkbenchError, match=r"server did not run 'org/tiny' .*KeyError.*no such token"):
-        backend.patch([[5, 6]], [], no_such_token)
+        backend.patch([[5, 6]], [[patch]], no_such_token)
 
 
 def no_such_token(logits: torch.Tensor) -> torch.Tensor:

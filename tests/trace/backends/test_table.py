@@ -20,9 +20,10 @@ def test_every_row_makes_a_backend(tiny_lm: LanguageModel, name: str) -> None:
     states = one.record([[5, 6, 7]], [[2, 0]], [Site(1), Site(0, "resid_pre")])
     torch.testing.assert_close(states[0, 0, 0], own.hidden_states[2][0, 2], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(states[0, 1, 1], own.hidden_states[0][0, 0])
-    patched = one.patch([[5, 6, 7]], [], lambda logits: logits.argmax(-1))
-    assert patched.base.tolist() == [int(own.logits[0, -1].argmax())]
-    assert patched.patched.shape == (1, 0)
+    same = Patch(Site(3), torch.tensor([2]), one.record([[5, 6, 7]], [[2]], [Site(3)])[:, 0, 0])
+    found = one.patch([[5, 6, 7]], [[same], [same]], lambda logits: logits.argmax(-1))
+    assert found.base.tolist() == [int(own.logits[0, -1].argmax())]
+    assert found.patched.tolist() == [found.base.tolist() * 2]
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -39,7 +40,7 @@ def test_the_same_mistakes_are_refused(tiny_lm: LanguageModel, name: str) -> Non
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tiny_lm: LanguageModel) -> None:
-    with pytest.raises(WorkbenchError, match=r"Unknown backend 'pyvene'; use one of .*nnsight, transformer-lens"):
+    with pytest.raises(WorkbenchError, match=r"Unknown backend 'pyvene'; use one of hooks, nnsight, transformer-lens"):
         backend("pyvene", tiny_lm)
 
 

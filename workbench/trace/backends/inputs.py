@@ -1,6 +1,7 @@
-"""What every backend does before its forward: pad the prompts, and refuse what cannot be run.
+"""What the backends on other libraries do before a forward: refuse what cannot be run, and pad the prompts.
 
-All checks are on shapes and numbers, so a mistake is named before any forward is paid for.
+The checks are those of the project's own engine (:mod:`workbench.trace.checks`), on shapes and numbers alone, so a mistake is
+named before any forward is paid for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.backends.places import forward_order
 from workbench.trace.backends.protocol import PositionRows, TokenRows
-from workbench.trace.interventions import Branch, Patch
+from workbench.trace.checks import require_branches, require_positions, require_sites
+from workbench.trace.interventions import Branch
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Site
 
@@ -30,15 +33,10 @@ class Write:
     add: bool
 
 
-def head_size(lm: LanguageModel) -> int:
-    """Size of one query head's weighted sum of values."""
-    config = lm.config
-    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-
-
-def width_of(lm: LanguageModel, site: Site) -> int:
-    """Size of the state at ``site``."""
-    return lm.width if site.head is None else head_size(lm)
+def require_one_process(lm: LanguageModel, backend: str) -> None:
+    """Refuse models that are split over processes, whose modules hold a share of each tensor."""
+    if int(getattr(lm.base(), "_tp_size", None) or 1) > 1:
+        raise WorkbenchError(f"The {backend} backend cannot run a tensor-parallel model; use the 'hooks' backend.")
 
 
 def padded(lm: LanguageModel, prompts: TokenRows, device: torch.device) -> Prompts:
@@ -62,49 +60,43 @@ def model_inputs(prompts: Prompts) -> dict[str, Any]:
     }
 
 
-def checked_sites(lm: LanguageModel, sites: Sequence[Site]) -> None:
-    """Refuse layers and heads the model lacks, and sites of different width."""
-    if not sites:
-        raise WorkbenchError("There is nothing to record: name at least one site.")
-    for site in sites:
-        _exists(lm, site)
-    if len({site.head is None for site in sites}) > 1:
-        raise WorkbenchError("Heads and the residual stream have different widths: record them in two calls.")
-
-
-def checked_columns(prompts: Prompts, positions: PositionRows) -> Tensor:
-    """Columns [rows, n] of token positions that must lie inside their rows."""
+def position_rows(positions: PositionRows, rows: int) -> Tensor:
+    """Positions as [rows, n] whole numbers."""
     lengths = {len(row) for row in positions}
-    if len(positions) != prompts.rows or len(lengths) != 1:
+    if len(positions) != rows or len(lengths) != 1:
         raise WorkbenchError(
-            f"Positions must be [rows, n]: {prompts.rows} rows with as many positions each, "
+            f"Positions must be [rows, n]: {rows} rows with as many positions each, "
             f"got {len(positions)} rows with {sorted(lengths)} positions."
         )
-    index = positions if isinstance(positions, Tensor) else torch.tensor([list(row) for row in positions])
+    return positions.long() if isinstance(positions, Tensor) else torch.tensor([list(row) for row in positions])
+
+
+def checked_columns(lm: LanguageModel, prompts: Prompts, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
+    """Columns [rows, n] to record; refused when sites do not exist or stack, or positions lie outside their rows."""
+    require_sites(lm, sites)
+    index = position_rows(positions, prompts.rows)
+    require_positions(index.cpu(), prompts.lengths.cpu(), 0)
     return prompts.column_of(index)
 
 
 def checked_writes(lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch]) -> list[list[Write]]:
-    """Each branch's patches in columns of the batch, refused when a row, width, layer, head or position does not exist."""
-    return [[_write(lm, prompts, patch) for patch in branch] for branch in branches]
+    """Each branch's patches, in forward order and in columns of the batch; refused when one does not fit."""
+    require_branches(lm, prompts.lengths.cpu(), branches, 0)
+    return [
+        [
+            # A slice of a large recording would keep, and travel with, all of it.
+            Write(
+                patch.site,
+                prompts.column_of(patch.positions[:, None])[:, 0],
+                patch.value.detach().clone(),
+                patch.mode == "add",
+            )
+            for patch in in_forward_order(branch)
+        ]
+        for branch in branches
+    ]
 
 
-def _write(lm: LanguageModel, prompts: Prompts, patch: Patch) -> Write:
-    _exists(lm, patch.site)
-    expected = (prompts.rows, width_of(lm, patch.site))
-    if tuple(patch.value.shape) != expected:
-        raise WorkbenchError(
-            f"A value for {patch.site} must be [rows, width] = {expected}, got {tuple(patch.value.shape)}; "
-            "donor and base must come from models of the same width and batches of the same rows."
-        )
-    columns = prompts.column_of(patch.positions[:, None])[:, 0]
-    # A slice of a large recording would keep, and travel with, all of it.
-    return Write(patch.site, columns, patch.value.detach().clone(), patch.mode == "add")
-
-
-def _exists(lm: LanguageModel, site: Site) -> None:
-    if site.layer >= lm.n_layers:
-        raise WorkbenchError(f"Layer {site.layer} does not exist; the model has layers 0 to {lm.n_layers - 1}.")
-    heads = int(lm.config.num_attention_heads)
-    if site.head is not None and site.head >= heads:
-        raise WorkbenchError(f"Head {site.head} does not exist; the model has query heads 0 to {heads - 1}.")
+def in_forward_order(branch: Branch) -> Branch:
+    """A branch as a forward comes upon its patches; those at one site keep their order."""
+    return sorted(branch, key=lambda patch: forward_order(patch.site))

@@ -28,15 +28,15 @@ from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import (
     Write,
     checked_columns,
-    checked_sites,
     checked_writes,
     model_inputs,
     padded,
+    require_one_process,
 )
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts
-from workbench.trace.sites import COMPONENTS, Component, Site
+from workbench.trace.sites import Component, Site
 
 HOOKS: dict[Component, str] = {
     "resid_pre": "blocks.{layer}.hook_resid_pre",
@@ -68,6 +68,7 @@ class LensBackend:
             model: a loaded Hugging Face model with the same weights that the bridge may keep and change. By default a
                 copy of ``lm``'s is made, which takes its memory once more.
         """
+        require_one_process(lm, "transformer-lens")
         if model is lm.model or model is lm.base():
             raise WorkbenchError(
                 "The bridge would change this model in place: give it one of its own, or leave model out."
@@ -75,6 +76,7 @@ class LensBackend:
         self.lm = lm
         own = _plain_copy(lm.model) if model is None else model
         own.set_attn_implementation("eager")
+        self._device = own.get_input_embeddings().weight.device
         self.bridge = build_bridge_from_module(
             own, type(own).__name__, hf_config=copy.deepcopy(own.config), model_name=lm.name
         )
@@ -82,17 +84,16 @@ class LensBackend:
 
     def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
-        checked_sites(self.lm, sites)
-        batch = padded(self.lm, prompts, self.lm.device)
-        columns = checked_columns(batch, positions)
+        batch = padded(self.lm, prompts, self._device)
+        columns = checked_columns(self.lm, batch, positions, sites)
         taken: dict[Site, Tensor] = {}
         hooks = [(self._reachable(site), _reader(site, columns, taken)) for site in dict.fromkeys(sites)]
         self._logits(batch, hooks)
-        return torch.stack([taken[site].to(self.lm.device) for site in sites], dim=1)
+        return torch.stack([taken[site].to(self._device) for site in sites], dim=1)
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
         """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and one without."""
-        batch = padded(self.lm, prompts, self.lm.device)
+        batch = padded(self.lm, prompts, self._device)
         programs = [
             [(self._reachable(write.site), _writer(write)) for write in writes]
             for writes in checked_writes(self.lm, batch, branches)
@@ -110,10 +111,9 @@ class LensBackend:
         name = hook_name(site)
         if name in self.bridge.hook_dict:
             return name
-        known = [c for c in COMPONENTS if HOOKS[c].format(layer=site.layer) in self.bridge.hook_dict]
         raise WorkbenchError(
-            f"The transformer-lens backend cannot reach {site.component!r} in {self.lm.architecture.family}: its bridge has "
-            f"no {name}; use one of {', '.join(known)}."
+            f"The transformer-lens backend cannot reach {site.component} of layer {site.layer}: its bridge of "
+            f"{self.lm.architecture.family} has no {name}; use the 'hooks' backend."
         )
 
 

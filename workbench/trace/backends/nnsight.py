@@ -37,13 +37,13 @@ from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import (
     Write,
     checked_columns,
-    checked_sites,
     checked_writes,
     model_inputs,
     padded,
+    require_one_process,
 )
 from workbench.trace.backends.nnsight_session import Step, run_session
-from workbench.trace.backends.places import Place, place_of
+from workbench.trace.backends.places import Place, forward_order, places_of
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts
@@ -72,6 +72,7 @@ class NnsightBackend:
     revision: str | None = None
 
     def __post_init__(self) -> None:
+        require_one_process(self.lm, "nnsight")
         wrapped = isinstance(self.lm.model, PeftModel) or bool(getattr(self.lm.base(), "peft_config", None))
         if self.peft is not None and wrapped:
             raise WorkbenchError(
@@ -99,13 +100,12 @@ class NnsightBackend:
 
     def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one trace."""
-        checked_sites(self.lm, sites)
         batch = padded(self.lm, prompts, self._device)
-        columns = checked_columns(batch, positions)
-        places = [place_of(self.lm, site, "nnsight") for site in sites]
-        order = sorted(range(len(places)), key=lambda index: places[index].order)
+        columns = checked_columns(self.lm, batch, positions, sites)
+        order = sorted(range(len(sites)), key=lambda index: forward_order(sites[index]))
+        steps = [_step(place, columns) for place in places_of(self.lm, [sites[index] for index in order])]
         with self._model() as model:
-            [states] = self._answers(model, batch, [[_step(places[index], columns) for index in order]], None)
+            [states] = self._answers(model, batch, [steps], None)
         back = sorted(range(len(order)), key=order.__getitem__)
         return torch.stack([states[index].to(self._device) for index in back], dim=1)
 
@@ -114,9 +114,8 @@ class NnsightBackend:
         batch = padded(self.lm, prompts, self._device)
         programs: list[list[Step]] = [[]]
         for writes in checked_writes(self.lm, batch, branches):
-            placed = [(place_of(self.lm, write.site, "nnsight"), write) for write in writes]
-            placed.sort(key=lambda pair: pair[0].order)
-            programs.append([_step(place, write.columns, write) for place, write in placed])
+            places = places_of(self.lm, [write.site for write in writes])
+            programs.append([_step(place, write.columns, write) for place, write in zip(places, writes, strict=True)])
         if self.remote:
             _send_by_value(readout)
         with self._model() as model:

@@ -1,4 +1,4 @@
-"""The backends by name: a row a backend."""
+"""The backends by name: a row a backend, the default first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.backends.hooks import HooksBackend
 from workbench.trace.backends.protocol import Backend
 
 
@@ -22,8 +23,12 @@ def _lens(lm: LanguageModel, **options: Any) -> Backend:
     return LensBackend(lm, **options)
 
 
-# Constructors import their library when they are called: each takes seconds, and a run needs at most one.
-BACKENDS: dict[str, Callable[..., Backend]] = {"nnsight": _nnsight, "transformer-lens": _lens}
+# The last two import their library when they are called: each takes seconds, and a run needs at most one.
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "hooks": HooksBackend,
+    "nnsight": _nnsight,
+    "transformer-lens": _lens,
+}
 
 
 def backend(name: str, lm: LanguageModel, **options: Any) -> Backend:
