@@ -10,9 +10,9 @@ from transformers import DynamicCache
 from workbench.elicit.conversation import number_prefix
 from workbench.elicit.formats import format_named
 from workbench.elicit.greedy import end_tokens, greedy, stop_after_number, stop_at_newline
-from workbench.elicit.readout import trie_tail
 from workbench.models import ARCHITECTURES, LanguageModel
 from workbench.models.unembed import unembed
+from workbench.trace.continuation import continuation_tail
 from workbench.trace.forward import forward
 from workbench.trace.layout import Tail, empty_tail, pad_prompts
 
@@ -36,7 +36,7 @@ def continued(lm: LanguageModel, limit: int, stop: torch.Tensor, with_tail: bool
     prompts = pad_prompts(ROWS, 0, lm.device)
     tail: Tail = empty_tail(prompts)
     if with_tail:
-        tail = trie_tail(prompts, number_prefix(lm.tokenizer, format_named("percent")).trie)
+        tail = continuation_tail(prompts, number_prefix(lm.tokenizer, format_named("percent")).trie.continuation)
     last = torch.full((3, 1), prompts.columns - 1)
     result = forward(lm, prompts, tail, last, cache=DynamicCache())
     first = unembed(lm, result.final[:, 0]).argmax(dim=-1)

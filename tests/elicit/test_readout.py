@@ -15,12 +15,9 @@ from workbench.elicit.readout import (
     expected_confidence,
     mass_on_scale,
     read_confidence,
-    trie_tail,
 )
-from workbench.elicit.trie import build_trie
 from workbench.models import LanguageModel
 from workbench.trace.hooks import on_outputs
-from workbench.trace.layout import FROM_START, pad_prompts
 
 MakeTiny = Callable[..., LanguageModel]
 QUESTIONS = (("Who?", "Ada"), ("What is 48 + 37?", "85"), ("In which country is Lyon, and since when?", "France"))
@@ -55,16 +52,6 @@ def test_mass_and_expected_confidence_by_hand() -> None:
     assert mass_on_scale(table) == pytest.approx([0.4, 0.6])
     assert expected_confidence(table, (0, 5, 10), 10) == pytest.approx([0.15 / 0.4, 0.5])
     assert expected_confidence(table[None], (0, 5, 10), 20) == pytest.approx(np.array([[0.075 / 0.4, 0.25]]))
-
-
-def test_the_tail_holds_the_inner_nodes_behind_each_prompt() -> None:
-    prompts = pad_prompts([[5, 6, 7], [8]], 0, torch.device("cpu"))
-    tail = trie_tail(prompts, build_trie([(1,), (1, 0), (1, 0, 0), (2,), (2, 3)], range(5)))
-    assert tail.tokens.tolist() == [[1, 2, 0]] * 2
-    assert tail.positions.tolist() == [[3, 3, 4], [1, 1, 2]]
-    assert tail.prefix_end.tolist() == [[3, 3, 3]] * 2
-    assert tail.sees.int().tolist() == [[[1, 0, 0], [0, 1, 0], [1, 0, 1]]]
-    assert tail.birth == (FROM_START,) * 3
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -50,7 +50,7 @@ def test_a_small_trie_by_hand() -> None:
     assert trie.parent == (-1, 0)
     assert trie.children == ((1, 2), (0,))
     assert trie.scored_tokens == (1,)
-    assert trie.depths == (1,)
+    assert trie.continuation.depths() == (1,)
     assert trie_tokens(trie) == (0, 1, 2)
     logits = torch.tensor([[0.1, 0.5, 0.25, 0.15], [0.3, 0.1, 0.2, 0.4]]).log()
     found = distribution(trie, child_log_probabilities(trie, logits).numpy())
@@ -91,7 +91,7 @@ def test_nodes_are_the_proper_prefixes_and_see_their_own_prefixes(paths: list[Pa
         assert trie.parent[node] < node
     packed = trie.inner[1:]
     expected = [[query[: len(key)] == key for key in packed] for query in packed]
-    assert trie.ancestry().tolist() == expected
+    assert trie.continuation.ancestry().tolist() == expected
     for path, (steps, end) in zip(paths, trie.ends, strict=True):
         assert tuple(token for _, token in steps) == path
         assert [trie.inner[node] for node, _ in steps] == [path[:depth] for depth in range(len(path))]

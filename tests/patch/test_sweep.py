@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribut
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
 from workbench.patch.sweep import loop_sweep, packed_sweep, record_number
+from workbench.trace import strings
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -255,11 +257,25 @@ def test_mistakes_are_named(
         sweep(tiny_lm, tokens_of(rows), numbers.trie, positions, layers, torch.full(shape, fill))
 
 
-def test_a_recurrent_family_is_refused_by_name(make_tiny: MakeTiny) -> None:
-    lm = make_tiny("falcon_h1")
+@pytest.mark.parametrize("family", ["falcon_h1", "qwen3_next"])
+def test_a_recurrent_family_is_patched_by_the_loop(
+    make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of unequal length, so that padding would be seen; said once, and equal to plain hooks on each string."""
+    monkeypatch.setattr(strings, "_said", set())
+    lm = make_tiny(family)
     rows, numbers = rows_of(lm)
-    with pytest.raises(WorkbenchError, match="falcon_h1: its layers carry a recurrent"):
-        packed_sweep(lm, tokens_of(rows), numbers.trie, [row.confidence for row in rows], [0], random_states(1))
+    positions, donors = [row.confidence for row in rows], random_states(2)
+    with pytest.warns(UserWarning, match=f"{family} is patched by one forward a branch.*recurrent"):
+        sweep = packed_sweep(lm, tokens_of(rows), numbers.trie, positions, [0, 2], donors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = loop_sweep(lm, tokens_of(rows), numbers.trie, positions, [0, 2], donors)
+    np.testing.assert_allclose(sweep.patched, again.patched, rtol=1e-6)
+    for row in range(3):
+        for place, layer in enumerate((0, 2)):
+            alone = patched_alone(lm, rows[row].tokens, numbers.trie, positions[row], layer, donors[row, place])
+            np.testing.assert_allclose(sweep.patched[row, place], alone, rtol=1e-4, atol=1e-9)
 
 
 def test_the_whole_number_patched_behind_the_last_layer_gives_the_donors_distribution(tiny_lm: LanguageModel) -> None:

@@ -19,11 +19,12 @@ from transformers import DynamicCache
 from workbench.elicit.conversation import Conversation, NumberPrefix
 from workbench.elicit.greedy import greedy, stop_after_number
 from workbench.elicit.parse import parse_confidence
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed, unembed_reduced
+from workbench.trace.continuation import continuation_tail, end_columns
 from workbench.trace.forward import forward
-from workbench.trace.layout import FROM_START, Prompts, Tail, pad_prompts
+from workbench.trace.layout import pad_prompts
 
 STATED_TOKENS = 5
 
@@ -57,22 +58,6 @@ def expected_confidence(
     return distribution @ (np.asarray(values, dtype=np.float64) / certain) / mass_on_scale(distribution)
 
 
-def trie_tail(prompts: Prompts, trie: NumberTrie) -> Tail:
-    """The trie's inner nodes as a tail behind every prompt."""
-    device = prompts.tokens.device
-    size = len(trie.scored_tokens)
-    tokens = torch.as_tensor(trie.scored_tokens, dtype=torch.long, device=device).expand(prompts.rows, size)
-    depth = torch.as_tensor(trie.depths, dtype=torch.long, device=device)
-    return Tail(
-        tokens=tokens,
-        positions=prompts.positions[:, -1:] + depth,
-        prefix_end=torch.full_like(tokens, prompts.columns),
-        sees=torch.as_tensor(trie.ancestry(), device=device)[None],
-        birth=(FROM_START,) * size,
-        twin=torch.zeros_like(tokens),
-    )
-
-
 def read_confidence(
     lm: LanguageModel,
     conversations: Sequence[Conversation],
@@ -82,13 +67,13 @@ def read_confidence(
 ) -> ConfidenceReading:
     """Read stated confidence, distribution and (for positions named in ``record``) states of one batch."""
     prompts = pad_prompts([c.tokens for c in conversations], lm.tokenizer.pad_token_id, lm.device)
-    tail = trie_tail(prompts, numbers.trie)
-    nodes = torch.arange(prompts.columns - 1, prompts.columns + tail.size, device=lm.device)
+    tail = continuation_tail(prompts, numbers.trie.continuation)
+    nodes = end_columns(prompts, numbers.trie.continuation)
     columns = None
     if record:
         at = torch.as_tensor([[c.position(name) for name in record] for c in conversations])
         columns = prompts.column_of(at)
-    result = forward(lm, prompts, tail, nodes.expand(prompts.rows, -1), record=columns, cache=DynamicCache())
+    result = forward(lm, prompts, tail, nodes, record=columns, cache=DynamicCache())
     scores = unembed_reduced(lm, result.final, lambda logits: child_log_probabilities(numbers.trie, logits))
     first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
     tokens = greedy(lm, prompts, tail, first, result.cache, STATED_TOKENS, stop_after_number(lm))

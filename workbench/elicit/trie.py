@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.trace.continuation import Continuation
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,9 @@ class NumberTrie:
         return tuple(path[-1] for path in self.inner[1:])
 
     @property
-    def depths(self) -> tuple[int, ...]:
-        """Depth of each packed node; 1 stands directly behind the confidence position."""
-        return tuple(len(path) for path in self.inner[1:])
-
-    def ancestry(self) -> NDArray[np.bool_]:
-        """[k, k] bool: packed node (row) sees packed node (column), itself included."""
-        size = len(self.inner) - 1
-        sees = np.zeros((size, size), dtype=bool)
-        for node in range(1, size + 1):
-            walker = node
-            while walker > 0:
-                sees[node - 1, walker - 1] = True
-                walker = self.parent[walker]
-        return sees
+    def continuation(self) -> Continuation:
+        """The inner nodes below the root, as what the trace room scores behind a prompt."""
+        return Continuation(self.scored_tokens, tuple(parent - 1 for parent in self.parent[1:]))
 
 
 def build_trie(paths: Sequence[Sequence[int]], values: Sequence[int]) -> NumberTrie:

@@ -4,7 +4,7 @@ A sweep over all layers is one packed forward (:func:`packed_sweep`); the loop o
 Effects are computed from the sweep's table: shift, following, layer gradient and their nulls.
 """
 
-from workbench.patch.branches import Branches, layer_branches
+from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
 from workbench.patch.conditions import (
     CONDITIONS,
     Condition,
@@ -24,11 +24,10 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
-from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep
+from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep, read_numbers, record_number
 
 __all__ = [
     "CONDITIONS",
-    "Branches",
     "Condition",
     "Recorded",
     "Sweep",
@@ -40,11 +39,17 @@ __all__ = [
     "donor_states",
     "following",
     "half_layer",
-    "layer_branches",
+    "head_sites",
     "layer_gradient",
+    "layer_sites",
     "loop_sweep",
     "mean_shift",
     "packed_sweep",
     "permutation_p",
+    "position_branches",
     "ramp_distance",
+    "read_numbers",
+    "record_number",
+    "site_branches",
+    "window_branches",
 ]

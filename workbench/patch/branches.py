@@ -1,112 +1,89 @@
-"""Patched copies of a prompt's last tokens as packed branches, one branch a layer.
+"""Branches of the usual maps: one cell of a map is one branch.
 
-A patch behind layer l at token s changes only tokens from s on, and those only above layer l. So the branch of layer l
-is a copy of the prompt's tokens s.. and of the readout's trie nodes, born behind layer l from its unpatched twin, with the
-donor's state written over its first token (and over the nodes, where the whole number is patched). It sees the prompt before s and itself. All branches and the unpatched readout
-come out of one forward.
-
-Rows may start at different tokens; the branch then has the longest row's number of columns, and a shorter row's surplus
-columns are seen by nobody.
+All of them patch tokens named by row and take donors whose first axis is the row, in the order the states were recorded in,
+so that what :func:`workbench.trace.record` returns for the same sites and positions fits as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from workbench.elicit.readout import trie_tail
-from workbench.elicit.trie import NumberTrie
 from workbench.errors import WorkbenchError
-from workbench.trace.forward import Write
-from workbench.trace.layout import FROM_START, Prompts, Tail
+from workbench.trace.interventions import Branch, Patch
+from workbench.trace.sites import Component, Site
+
+Mode = Literal["replace", "add"]
 
 
-@dataclass(frozen=True)
-class Branches:
-    """A packed sweep's layout.
-
-    Attributes:
-        tail: the unpatched trie nodes, then the branches in the order of ``layers``.
-        read: [rows, 1 + layers, inner nodes] global columns of the readouts, the unpatched one first.
-        writes: the donor states to write.
-    """
-
-    tail: Tail
-    read: Tensor
-    writes: tuple[Write, ...]
-
-
-def layer_branches(
-    prompts: Prompts, trie: NumberTrie, starts: Tensor, layers: Sequence[int], donors: Tensor
-) -> Branches:
-    """One branch per layer, patched at each row's start token.
+def site_branches(
+    sites: Sequence[Site], positions: Tensor, donors: Tensor, *, mode: Mode = "replace", nodes: Tensor | None = None
+) -> list[Branch]:
+    """One branch per site.
 
     Args:
-        starts: [rows] prompt column of the patched token.
-        layers: ascending.
-        donors: [rows, len(layers), 1 or 1 + nodes, width] states to write behind each of ``layers``, at the start token
-            and, if given, at the trie's packed nodes.
+        positions: [rows] token patched in each row.
+        donors: [rows, sites, width] states to write, or [rows, sites, 1 + nodes, width] together with ``nodes``.
+        nodes: [rows, nodes] further positions patched in the same branch, such as the tokens of a number.
     """
-    if donors.dim() != 4 or donors.shape[2] not in (1, 1 + len(trie.scored_tokens)):
-        raise WorkbenchError("Donors must be [rows, layers, 1 or 1 + trie nodes, width].")
-    if list(layers) != sorted(set(layers)):
-        raise WorkbenchError("The layers of a sweep must ascend without repetition.")
-    if bool((starts >= prompts.columns).any()) or not bool(prompts.valid.gather(1, starts[:, None]).all()):
-        raise WorkbenchError("A patched position is padding or lies outside its prompt.")
-    plain = trie_tail(prompts, trie)
-    copied = prompts.columns - int(starts.min())
-    size = copied + plain.size
-    block = _block(prompts, plain, starts, copied)
-    columns = prompts.columns + plain.size + size * torch.arange(len(layers), device=starts.device)
-    tail = Tail(
-        tokens=torch.cat([plain.tokens, *([block.tokens] * len(layers))], dim=1),
-        positions=torch.cat([plain.positions, *([block.positions] * len(layers))], dim=1),
-        prefix_end=torch.cat([plain.prefix_end, *([block.prefix_end] * len(layers))], dim=1),
-        sees=_block_diagonal(plain.sees, block.sees, len(layers)),
-        birth=(FROM_START,) * plain.size + tuple(layer for layer in layers for _ in range(size)),
-        twin=torch.cat([plain.twin, *([block.twin] * len(layers))], dim=1),
-    )
-    nodes = torch.arange(plain.size + 1, device=starts.device)
-    offset = (starts - int(starts.min()))[:, None]
-    if donors.shape[2] > 1:
-        offset = torch.cat([offset, (copied + nodes[:-1]).expand(prompts.rows, -1)], dim=1)
-    writes = tuple(Write(layer, columns[i] + offset, donors[:, i]) for i, layer in enumerate(layers))
-    own = prompts.columns - 1 + nodes
-    read = torch.cat([own[None], columns[:, None] + copied - 1 + nodes])
-    return Branches(tail, read.expand(prompts.rows, -1, -1), writes)
+    where = positions[:, None] if nodes is None else torch.cat([positions[:, None], nodes], dim=1)
+    states = donors[:, :, None] if donors.dim() == 3 else donors
+    _require(states, (len(positions), len(sites), where.shape[1]), "sites, patched tokens")
+    return [
+        tuple(Patch(site, where[:, k], states[:, i, k], mode) for k in range(where.shape[1]))
+        for i, site in enumerate(sites)
+    ]
 
 
-def _block(prompts: Prompts, plain: Tail, starts: Tensor, copied: int) -> Tail:
-    """One branch: the prompt's last ``copied`` columns and the trie nodes."""
-    first = prompts.columns - copied
-    device = starts.device
-    size = copied + plain.size
-    twin = torch.arange(first, first + size, device=device).expand(prompts.rows, -1)
-    inside = torch.arange(first, first + size, device=device) >= starts[:, None]
-    sees = torch.zeros((size, size), dtype=torch.bool, device=device)
-    sees[:, :copied] = torch.ones((size, copied), dtype=torch.bool, device=device).tril()
-    sees[copied:, copied:] = plain.sees[0]
-    own = torch.eye(size, dtype=torch.bool, device=device)
-    return Tail(
-        tokens=torch.cat([prompts.tokens[:, first:], plain.tokens], dim=1),
-        positions=torch.cat([prompts.positions[:, first:], plain.positions], dim=1),
-        prefix_end=starts[:, None].expand(-1, size),
-        sees=(sees & inside[:, None, :]) | own,
-        birth=(FROM_START,) * size,
-        twin=twin,
-    )
+def position_branches(
+    sites: Sequence[Site], positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
+) -> list[Branch]:
+    """One branch per site and position, all positions of the first site first.
+
+    Args:
+        positions: [rows, positions].
+        donors: [rows, sites, positions, width].
+    """
+    _require(donors, (*positions.shape[:1], len(sites), positions.shape[1]), "sites, positions")
+    return [
+        (Patch(site, positions[:, p], donors[:, i, p], mode),)
+        for i, site in enumerate(sites)
+        for p in range(positions.shape[1])
+    ]
 
 
-def _block_diagonal(plain: Tensor, block: Tensor, copies: int) -> Tensor:
-    """[rows, k, k] visibility of the unpatched nodes followed by ``copies`` branches that never see each other."""
-    rows, size = block.shape[0], block.shape[-1]
-    total = plain.shape[-1] + copies * size
-    sees = torch.zeros((rows, total, total), dtype=torch.bool, device=block.device)
-    sees[:, : plain.shape[-1], : plain.shape[-1]] = plain
-    for copy in range(copies):
-        start = plain.shape[-1] + copy * size
-        sees[:, start : start + size, start : start + size] = block
-    return sees
+def window_branches(
+    sites: Sequence[Site], size: int, positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
+) -> list[Branch]:
+    """One branch per run of ``size`` neighbouring sites patched together: len(sites) - size + 1 branches.
+
+    Args:
+        positions: [rows] token patched in each row.
+        donors: [rows, sites, width].
+    """
+    _require(donors, (len(positions), len(sites)), "sites")
+    if not 1 <= size <= len(sites):
+        raise WorkbenchError(f"A window spans 1 to {len(sites)} of the sites given, not {size}.")
+    patches = [Patch(site, positions, donors[:, i], mode) for i, site in enumerate(sites)]
+    return [tuple(patches[start : start + size]) for start in range(len(sites) - size + 1)]
+
+
+def layer_sites(layers: Sequence[int], component: Component = "resid_post") -> list[Site]:
+    """One component of each layer."""
+    return [Site(layer, component) for layer in layers]
+
+
+def head_sites(layers: Sequence[int], heads: Sequence[int]) -> list[Site]:
+    """Every named head of every layer, all heads of the first layer first."""
+    return [Site(layer, "head_out", head) for layer in layers for head in heads]
+
+
+def _require(donors: Tensor, shape: tuple[int, ...], names: str) -> None:
+    if donors.dim() != len(shape) + 1 or tuple(donors.shape[:-1]) != shape:
+        raise WorkbenchError(
+            f"Donors must be [rows, {names}, width] = {(*shape, 'width')}, got {tuple(donors.shape)}; record them at the "
+            "same sites and positions that are patched."
+        )

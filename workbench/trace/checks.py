@@ -73,7 +73,7 @@ def require_branches(lm: LanguageModel, lengths: Tensor, branches: Sequence[Bran
         if tuple(patch.value.shape) != (len(lengths), width):
             raise WorkbenchError(
                 f"The value to write at {patch.site} is {tuple(patch.value.shape)}, not [rows, width] = "
-                f"{(len(lengths), width)}; donors need one row a prompt and must come from a model of the same width."
+                f"{(len(lengths), width)}; donors need one row a prompt, and donor and base must come from models of the same width."
             )
     positions = torch.stack([patch.positions for patch in patches], dim=1).cpu()
     if positions.is_floating_point() or positions.dtype == torch.bool:

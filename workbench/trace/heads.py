@@ -62,5 +62,7 @@ def head_shard(lm: LanguageModel) -> HeadShard:
     mesh = lm.base()._device_mesh
     group = (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
     if rest:
-        raise WorkbenchError(f"{lm.n_heads} heads do not divide over {processes} processes; use a divisor of the heads.")
+        raise WorkbenchError(
+            f"{lm.n_heads} heads do not divide over {processes} processes; use a divisor of the heads."
+        )
     return HeadShard(lm.head_size, count * dist.get_rank(group), count, group)

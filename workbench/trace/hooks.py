@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from workbench.models import LanguageModel, hidden_of
 from workbench.models.components import place_of
+from workbench.trace.sites import Component
 
 Transform = Callable[[Tensor], Tensor]
 Narrow = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 
 
 @contextmanager
-def on_places(lm: LanguageModel, transforms: Mapping[tuple[int, str], Transform]) -> Iterator[None]:
+def on_places(lm: LanguageModel, transforms: Mapping[tuple[int, Component], Transform]) -> Iterator[None]:
     """Pass the tensor at each (layer, component) in ``transforms`` through its transform.
 
     What the transform sees is not yet multiplied by the place's ``scale``.
@@ -40,7 +41,8 @@ def on_places(lm: LanguageModel, transforms: Mapping[tuple[int, str], Transform]
 @contextmanager
 def on_outputs(lm: LanguageModel, transforms: Mapping[int, Transform]) -> Iterator[None]:
     """Pass the output of each layer in ``transforms`` through its transform."""
-    with on_places(lm, {(layer, "resid_post"): transform for layer, transform in transforms.items()}):
+    behind: Component = "resid_post"
+    with on_places(lm, {(layer, behind): transform for layer, transform in transforms.items()}):
         yield
 
 

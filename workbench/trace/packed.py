@@ -71,7 +71,9 @@ def patch_branches(
         where = branch_columns(padded, branches, positions[rows], rows)
         base, patched = _batch(lm, padded, where, readout, token_budget, continuation)
         if out is None:
-            out = Patched(base.new_empty(len(prompts), *base.shape[1:]), patched.new_empty(len(prompts), *patched.shape[1:]))
+            out = Patched(
+                base.new_empty(len(prompts), *base.shape[1:]), patched.new_empty(len(prompts), *patched.shape[1:])
+            )
         index = rows.to(base.device)
         out.base[index], out.patched[index] = base, patched
     assert out is not None
