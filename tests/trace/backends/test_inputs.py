@@ -76,7 +76,7 @@ def test_donors_of_another_width_or_batch_are_refused(tiny_lm: LanguageModel) ->
         (Site(0, "head_out", 0), torch.zeros(2, 32)),
     ):
         patch = Patch(site, torch.zeros(len(value), dtype=torch.long), value)
-        with pytest.raises(WorkbenchError, match="model of the same width"):
+        with pytest.raises(WorkbenchError, match="of the same width"):
             checked_writes(tiny_lm, batch, [[patch]])
 
 
