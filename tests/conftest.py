@@ -128,7 +128,7 @@ def build_tiny(family: str = "llama", tokenizer: str = "digits", seed: int = 0, 
     return LanguageModel(model, build_tokenizer(tokenizer), row, f"tiny-{family}", f"{family}-{tokenizer}-{seed}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_tiny() -> Callable[..., LanguageModel]:
     """``make_tiny(family="llama", tokenizer="digits", seed=0, **config_overrides)``, fresh at every call."""
     return build_tiny

@@ -12,10 +12,12 @@ from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
     answer_tokens,
+    before_reply,
     check_conversation,
     confidence_conversation,
     number_prefix,
     number_tokens,
+    reply_tokens,
     show_position,
 )
 from workbench.elicit.formats import PERCENT, Format
@@ -165,3 +167,73 @@ def test_positions_out_of_order_are_refused(answer_end: int, after_answer: int) 
 def test_an_unknown_position_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         Conversation((1, 2, 3), 0, 1).position("question_end")
+
+
+NO_OPENING = (
+    "{% for message in messages %}{{ '[' + message['role'] + ']' + message['content'] + eos_token }}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("template", "opening"),
+    [
+        (None, f"{START}assistant\n"),
+        (
+            NO_SYSTEM_ROLE.replace(
+                "{% endfor %}[assistant]", "{% endfor %}{% if add_generation_prompt %}[a]{% endif %}"
+            ),
+            "[a]",
+        ),
+        (EMPTY_THOUGHT.replace("[assistant]{%", "{% if add_generation_prompt %}[a]{% endif %}{%"), "[a]"),
+        (NO_OPENING, ""),
+    ],
+)
+def test_a_reply_opens_behind_the_last_turn(
+    make_tokenizer: MakeTokenizer, kind: str, template: str | None, opening: str
+) -> None:
+    """What the template adds when it opens a reply, then the prefix; the empty thought is history here, so it stays before."""
+    tokenizer = make_tokenizer(kind)
+    if template is not None:
+        tokenizer.chat_template = template
+    numbers = number_prefix(tokenizer, FORMAT)
+    reply = reply_tokens(tokenizer, FORMAT, numbers)
+    space = "" if kind == "merged_space" else " "
+    assert tokenizer.decode(reply).endswith(f"Confidence:{space}")
+    assert tokenizer.decode(reply).startswith(opening)
+    for question, answer in (("Who?", "Ada"), (f"{END}7", f"{START}assistant\nConfidence: 7")):
+        row = confidence_conversation(tokenizer, FORMAT, numbers, question, answer)
+        before = before_reply(row, reply)
+        assert (*before, *reply) == row.tokens
+        assert tokenizer.decode(before).endswith(f"How sure?{END}\n" if template is None else f"How sure?{END}")
+
+
+def test_the_thought_that_opens_a_reply_belongs_to_it(make_tokenizer: MakeTokenizer) -> None:
+    """A template that opens replies with an empty thought and writes history without it."""
+    tokenizer = make_tokenizer("digits")
+    tokenizer.chat_template = NO_OPENING + "{% if add_generation_prompt %}[a]<think>\n\n</think>\n\n{% endif %}"
+    numbers = number_prefix(tokenizer, FORMAT)
+    reply = reply_tokens(tokenizer, FORMAT, numbers)
+    assert tokenizer.decode(reply) == "[a]<think>\n\n</think>\n\nConfidence: "
+    row = confidence_conversation(tokenizer, FORMAT, numbers, "Who?", "Ada")
+    assert (*before_reply(row, reply), *reply) == row.tokens
+
+
+def test_a_template_that_always_opens_a_reply_leaves_its_prefix(make_tokenizer: MakeTokenizer) -> None:
+    """The opening stands behind history too, so only the prefix tells a reply."""
+    tokenizer = make_tokenizer("digits")
+    tokenizer.chat_template = NO_SYSTEM_ROLE
+    assert tokenizer.decode(reply_tokens(tokenizer, FORMAT, number_prefix(tokenizer, FORMAT))) == "Confidence: "
+
+
+@pytest.mark.parametrize("tokens", [(1, 2, 3, 4, 8, 7), (1, 2, 8, 9, 7, 9)])
+def test_a_conversation_that_ends_otherwise_is_refused(tokens: tuple[int, ...]) -> None:
+    with pytest.raises(WorkbenchError, match=r"does not end in the tokens .*teach\.scope=conversation"):
+        before_reply(Conversation(tokens, 1, 2), (8, 9))
+
+
+def test_a_reply_that_reaches_into_the_answer_is_refused() -> None:
+    """The state behind the answer would be one the adapter moves."""
+    assert before_reply(Conversation((1, 2, 3, 4, 8, 9), 2, 3), (8, 9)) == (1, 2, 3, 4)
+    with pytest.raises(WorkbenchError, match="does not end in the tokens"):
+        before_reply(Conversation((1, 2, 3, 4, 8, 9), 3, 4), (8, 9))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import DynamicCache
 
 from workbench.elicit.conversation import number_prefix
@@ -32,12 +34,18 @@ def generated_alone(lm: LanguageModel, row: list[int], limit: int) -> list[int]:
     return out[0, len(row) :].tolist()
 
 
-def continued(lm: LanguageModel, limit: int, stop: torch.Tensor, with_tail: bool = False) -> list[list[int]]:
-    prompts = pad_prompts(ROWS, 0, lm.device)
+def continued(
+    lm: LanguageModel,
+    limit: int,
+    stop: torch.Tensor,
+    with_tail: bool = False,
+    rows: Sequence[Sequence[int]] = ROWS,
+) -> list[list[int]]:
+    prompts = pad_prompts(rows, 0, lm.device)
     tail: Tail = empty_tail(prompts)
     if with_tail:
         tail = continuation_tail(prompts, number_prefix(lm.tokenizer, format_named("percent")).trie.continuation)
-    last = torch.full((3, 1), prompts.columns - 1)
+    last = torch.full((len(rows), 1), prompts.columns - 1)
     result = forward(lm, prompts, tail, last, cache=DynamicCache())
     first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
     return greedy(lm, prompts, tail, first, result.cache, limit, stop)
@@ -59,6 +67,40 @@ def test_a_row_ends_with_its_first_stop_token(tiny_lm: LanguageModel) -> None:
     expected = [row[: next((i + 1 for i, t in enumerate(row) if stop[t]), 10)] for row in plain]
     assert {len(row) for row in expected} != {10}
     assert continued(tiny_lm, 10, stop) == expected
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3_text", "gpt2"])
+def test_rows_that_leave_the_batch_one_by_one_change_nothing(make_tiny: MakeTiny, family: str) -> None:
+    """Eight rows, padded, ending after 1 to 14 tokens; each is what the host library writes for it alone."""
+    lm = make_tiny(family)
+    rows = [[(11 * row + 3 * place) % 380 + 3 for place in range(3 + row)] for row in range(8)]
+    alone = [generated_alone(lm, row, 14) for row in rows]
+
+    @settings(max_examples=12, deadline=None)
+    @given(st.lists(st.sampled_from(sorted({token for row in alone for token in row})), max_size=8), st.booleans())
+    def check(stops: list[int], with_tail: bool) -> None:
+        stop = NEVER.clone()
+        stop[stops] = True
+        expected = [row[: next((i + 1 for i, t in enumerate(row) if stop[t]), 14)] for row in alone]
+        assert continued(lm, 14, stop, with_tail, rows) == expected
+
+    check()
+
+
+def test_rows_leave_the_batch_once_half_of_it_has_ended(tiny_lm: LanguageModel) -> None:
+    alone = [generated_alone(tiny_lm, row, 10) for row in ROWS]
+    stop = NEVER.clone()
+    stop[[alone[0][0], alone[1][2]]] = True
+    sizes: list[int] = []
+    handle = tiny_lm.layers()[0].register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    found = continued(tiny_lm, 10, stop)
+    handle.remove()
+    lengths = [len(row) for row in found]
+    live = [sum(length > step for length in lengths) for step in range(1, max(lengths))]
+    assert sizes[0] == 3
+    assert len(sizes) == len(live) + 1
+    for size, count in zip(sizes[1:], live, strict=True):
+        assert count <= size < 2 * count or size == count
 
 
 def test_the_first_token_can_be_the_last(tiny_lm: LanguageModel) -> None:

@@ -5,19 +5,33 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
-from workbench.elicit.conversation import POSITIONS, Conversation, NumberPrefix, confidence_conversation, number_prefix
+from workbench.elicit.conversation import (
+    POSITIONS,
+    Conversation,
+    NumberPrefix,
+    before_reply,
+    confidence_conversation,
+    number_prefix,
+    reply_tokens,
+)
 from workbench.elicit.formats import format_named
 from workbench.elicit.greedy import stop_after_number
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import (
     STATED_TOKENS,
+    ConfidenceReading,
+    behind,
     expected_confidence,
     mass_on_scale,
     read_confidence,
+    read_reply,
 )
 from workbench.models import LanguageModel
+from workbench.trace.continuation import Continuation
 from workbench.trace.hooks import on_outputs
+from workbench.trace.prefixes import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
 QUESTIONS = (("Who?", "Ada"), ("What is 48 + 37?", "85"), ("In which country is Lyon, and since when?", "France"))
@@ -137,3 +151,76 @@ def test_rows_of_a_batch_read_as_they_do_alone(make_tiny: MakeTiny, family: str,
         assert batch.states is not None
         assert alone.states is not None
         assert batch.states[row] == pytest.approx(alone.states[0], abs=1e-5)
+
+
+def with_reach(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:
+    """A random adapter that acts on the reply alone."""
+    config = LoraConfig(
+        r=4,
+        target_modules=["q_proj", "v_proj", "down_proj"],
+        task_type="CAUSAL_LM",
+        alora_invocation_tokens=list(reply),
+        init_lora_weights=False,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return lm.with_model(get_peft_model(lm.base(), config).eval(), len(reply))
+
+
+def reply_reading(
+    lm: LanguageModel, rows: list[Conversation], numbers: NumberPrefix, prefixes: Prefixes
+) -> ConfidenceReading:
+    reply = reply_tokens(lm.tokenizer, format_named("percent"), numbers)
+    before = [before_reply(row, reply) for row in rows]
+    ids = np.arange(len(rows))
+    prefixes.fill(lm, ids.tolist(), before, "filling")
+    return read_reply(lm, prefixes.kept(lm, ids, before), reply, numbers, 100)
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+@pytest.mark.parametrize(("family", "overrides"), FAMILIES[:3])
+@pytest.mark.filterwarnings("ignore:Keys and values of")
+def test_the_reply_on_kept_prefixes_reads_like_whole_conversations(
+    make_tiny: MakeTiny, family: str, overrides: dict[str, object], tuned: bool
+) -> None:
+    """Rows of unequal length, prefixes kept or computed anew for want of room, in float32 and in bfloat16."""
+    lm = make_tiny(family, **overrides)
+    speak_numbers(lm)
+    rows, numbers = rows_of(lm)
+    base = read_confidence(lm, rows, numbers, 100, ("confidence",))
+    if tuned:
+        lm = with_reach(lm, reply_tokens(lm.tokenizer, format_named("percent"), numbers))
+    whole = read_confidence(lm, rows, numbers, 100, ("confidence",))
+    assert tuned == bool(np.abs(whole.distribution - base.distribution).max() > 1e-4)
+    assert whole.states is not None
+    for room in (10**9, 0):
+        found = reply_reading(lm, rows, numbers, Prefixes(room, 100, None))
+        assert found.distribution == pytest.approx(whole.distribution, abs=1e-6)
+        assert found.stated_text == whole.stated_text
+        np.testing.assert_equal(found.stated, whole.stated)
+        assert found.states is not None
+        assert found.states.shape == (3, 4, 1, 32)
+        assert found.states == pytest.approx(whole.states, abs=1e-5)
+    lower = reply_reading(lm, rows, numbers, Prefixes(10**9, 100, torch.bfloat16))
+    assert lower.distribution == pytest.approx(whole.distribution, abs=0.02)
+    assert lower.distribution != pytest.approx(whole.distribution, abs=1e-9)
+    if tuned:
+        with lm.model.disable_adapter():
+            off = reply_reading(lm, rows, numbers, Prefixes(10**9, 100, None))
+        assert off.distribution == pytest.approx(base.distribution, abs=1e-6)
+        assert off.stated_text == base.stated_text
+
+
+def test_a_tree_behind_a_chain() -> None:
+    assert behind((7, 8), Continuation((1, 2, 3), (-1, 0, -1))) == Continuation((7, 8, 1, 2, 3), (-1, 0, 1, 2, 1))
+    assert behind((), Continuation((1,), (-1,))) == Continuation((1,), (-1,))
+    assert behind((7,), Continuation()) == Continuation((7,), (-1,))
+
+
+def test_states_are_exchanged_and_nothing_else(tiny_lm: LanguageModel) -> None:
+    rows, numbers = rows_of(tiny_lm)
+    reading = read_confidence(tiny_lm, rows, numbers, 100)
+    states = np.ones((3, 4, 1, 32), dtype=np.float32)
+    changed = reading.with_states(states)
+    assert changed.states is states
+    assert (changed.distribution is reading.distribution, changed.stated_text) == (True, reading.stated_text)

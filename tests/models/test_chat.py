@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from workbench.errors import WorkbenchError
-from workbench.models import Turn, encode, render
+from workbench.models import Turn, encode, encode_history, render
 from workbench.models.chat import require_chat_template
 
 MakeTokenizer = Callable[[str], Any]
@@ -178,3 +178,15 @@ def test_a_saved_tokenizer_encodes_the_same(make_tokenizer: MakeTokenizer, tmp_p
 )
 def test_the_three_kinds_of_number_tokens(make_tokenizer: MakeTokenizer, kind: str, expected: list[str]) -> None:
     assert make_tokenizer(kind).tokenize(" 73% 100") == expected
+
+
+def test_history_is_the_conversation_without_the_opening_of_a_reply(make_tokenizer: MakeTokenizer) -> None:
+    tokenizer = make_tokenizer("digits")
+    turns = [Turn("system", "Be brief."), Turn("user", "Who?"), Turn("assistant", "Ada")]
+    text = tokenizer.decode(encode_history(tokenizer, turns))
+    assert f"{text}<|im_start|>assistant\n" == render(tokenizer, turns)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}"
+        "{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+    )
+    assert tokenizer.decode(encode_history(tokenizer, turns)) == "user:Be brief.\n\nWho?;assistant:Ada;"

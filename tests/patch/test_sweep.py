@@ -10,13 +10,19 @@ import torch
 from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
 
-from workbench.elicit.conversation import Conversation, NumberPrefix, confidence_conversation, number_prefix
+from workbench.elicit.conversation import (
+    Conversation,
+    NumberPrefix,
+    confidence_conversation,
+    number_prefix,
+    reply_tokens,
+)
 from workbench.elicit.formats import PERCENT, Format
 from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
-from workbench.patch.sweep import loop_sweep, packed_sweep, record_number
+from workbench.patch.sweep import ONE_BATCH, loop_sweep, packed_sweep, record_number
 from workbench.trace import strings
 
 MakeTiny = Callable[..., LanguageModel]
@@ -77,7 +83,7 @@ def patched_alone(
         nodes = [node for node, path in enumerate(trie.inner) if len(path) == size]
         ids = torch.tensor([[*tokens, *trie.inner[node]] for node in nodes])
         with torch.no_grad():
-            logits[nodes] = lm.base()(input_ids=ids, use_cache=False).logits[:, -1].float()
+            logits[nodes] = lm.model(input_ids=ids, use_cache=False).logits[:, -1].float()
     handle.remove()
     return distribution(trie, child_log_probabilities(trie, logits).double().numpy())
 
@@ -163,6 +169,66 @@ def test_inside_an_adapter(make_tiny: MakeTiny, attention: str) -> None:
     with tuned.model.disable_adapter():
         off = packed_sweep(tuned, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     np.testing.assert_allclose(off.base, plain, rtol=1e-5)
+
+
+def with_reach(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:
+    """The same adapter on every module, acting from the tokens of the reply on."""
+    config = LoraConfig(
+        r=4,
+        target_modules=["q_proj", "v_proj", "down_proj"],
+        task_type="CAUSAL_LM",
+        alora_invocation_tokens=list(reply),
+        init_lora_weights=False,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return lm.with_model(get_peft_model(lm.base(), config).eval(), len(reply))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
+@pytest.mark.parametrize("budget", [ONE_BATCH, 60])
+def test_inside_an_adapter_with_a_reach(make_tiny: MakeTiny, family: str, budget: int) -> None:
+    """Branches born late, in one pass and in passes of their own; each is PEFT's own forward with one plain hook."""
+    lm = make_tiny(family, **OVERRIDES.get(family, {}))
+    rows, numbers = rows_of(lm)
+    plain = read_confidence(lm, rows, numbers, 100).distribution
+    reply = reply_tokens(lm.tokenizer, FORMAT, numbers)
+    assert len(reply) > 3
+    tuned = with_reach(lm, reply)
+    donors = random_states(4)
+    for back in (0, len(reply) - 1):
+        positions = [row.confidence - back for row in rows]
+        packed, looped = (
+            sweep(tuned, tokens_of(rows), numbers.trie, positions, LAYERS, donors, token_budget=budget)
+            for sweep in (packed_sweep, loop_sweep)
+        )
+        np.testing.assert_allclose(packed.base, looped.base, rtol=1e-5, atol=1e-12)
+        np.testing.assert_allclose(packed.patched, looped.patched, rtol=1e-5, atol=1e-12)
+        alone = patched_alone(tuned, rows[2].tokens, numbers.trie, positions[2], 1, donors[2, 1])
+        np.testing.assert_allclose(packed.patched[2, 1], alone, rtol=1e-4, atol=1e-9)
+    assert np.abs(packed.base / plain - 1).max() > 1e-2
+    early = [row.confidence - len(reply) for row in rows]
+    with pytest.raises(
+        WorkbenchError, match=rf"last {len(reply)} tokens and a patch stands before them; .*loop_branches"
+    ):
+        packed_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, token_budget=budget)
+    looped = loop_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors)
+    alone = patched_alone(tuned, rows[2].tokens, numbers.trie, early[2], 1, donors[2, 1])
+    np.testing.assert_allclose(looped.patched[2, 1], alone, rtol=1e-4, atol=1e-9)
+    with tuned.model.disable_adapter():
+        off = packed_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, token_budget=budget)
+    np.testing.assert_allclose(off.base, plain, rtol=1e-5)
+
+
+def test_whole_strings_know_no_reach(make_tiny: MakeTiny) -> None:
+    lm = make_tiny("falcon_h1")
+    rows, numbers = rows_of(lm)
+    tuned = with_reach(lm, reply_tokens(lm.tokenizer, FORMAT, numbers))
+    positions = [row.confidence for row in rows]
+    with pytest.raises(WorkbenchError, match="falcon_h1 is run on whole strings"):
+        loop_sweep(tuned, tokens_of(rows), numbers.trie, positions, LAYERS, random_states(4))
+    with pytest.raises(WorkbenchError, match="falcon_h1 is run on whole strings"):
+        record_number(tuned, tokens_of(rows), numbers.trie, [[position] for position in positions])
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "mistral"])

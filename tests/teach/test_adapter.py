@@ -10,7 +10,17 @@ from peft import PeftModel
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.adapter import adapter_merged, adapter_off, add_adapter, load_adapter, remove_adapter
+from workbench.models.unembed import unembed
+from workbench.teach.adapter import (
+    adapter_merged,
+    adapter_off,
+    add_adapter,
+    load_adapter,
+    remove_adapter,
+    save_adapter,
+)
+from workbench.trace.forward import forward
+from workbench.trace.layout import empty_tail, pad_prompts
 
 MakeTiny = Callable[..., LanguageModel]
 IDS = torch.arange(5, 35).reshape(2, 15)
@@ -133,3 +143,57 @@ def test_unknown_modules_are_named_with_those_there_are(tiny_lm: LanguageModel) 
 def test_a_folder_without_adapter_is_named(tiny_lm: LanguageModel, tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=f"no adapter in {tmp_path}"):
         load_adapter(tiny_lm, tmp_path)
+
+
+INVOCATION = (41, 42, 43)
+PROMPTS = [[*range(5, 30), *INVOCATION], [60, 61, *INVOCATION], [*INVOCATION, 70, 71, 72, *INVOCATION]]
+
+
+def read_last(lm: LanguageModel, prompts: list[list[int]]) -> torch.Tensor:
+    """Next-token logits as the passes of the workbench give them, rows padded together."""
+    padded = pad_prompts(prompts, 0, lm.device)
+    read = torch.full((len(prompts), 1), padded.columns - 1)
+    return unembed(lm, forward(lm, padded, empty_tail(padded), read).final[:, 0])
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3_text"])
+def test_an_adapter_with_a_reach_is_plain_peft(make_tiny: MakeTiny, tmp_path: Path, family: str) -> None:
+    tuned = add_adapter(make_tiny(family), SETTINGS)
+    randomise(tuned)
+    save_adapter(tuned, tmp_path, INVOCATION)
+    plain = PeftModel.from_pretrained(make_tiny(family).base(), tmp_path).eval()
+    loaded = load_adapter(make_tiny(family), tmp_path)
+    assert loaded.reach == 3
+    with torch.no_grad():
+        expected = torch.stack([plain(input_ids=torch.tensor([row])).logits[0, -1] for row in PROMPTS])
+        base = torch.stack([make_tiny(family).base()(input_ids=torch.tensor([row])).logits[0, -1] for row in PROMPTS])
+        without = [row[:-1] for row in PROMPTS[:2]]
+        for row in without:
+            untouched = make_tiny(family).base()(input_ids=torch.tensor([row])).logits
+            assert torch.equal(plain(input_ids=torch.tensor([row])).logits, untouched)
+    torch.testing.assert_close(read_last(loaded, PROMPTS), expected, rtol=1e-5, atol=1e-5)
+    assert (expected - base).abs().max() > 0.05
+    with adapter_off(loaded):
+        torch.testing.assert_close(read_last(loaded, PROMPTS), base, rtol=1e-5, atol=1e-5)
+    whole = make_tiny(family)
+    tuned = add_adapter(whole, SETTINGS)
+    randomise(tuned)
+    assert (read_last(tuned, PROMPTS) - expected).abs().max() > 0.05
+
+
+def test_saved_without_invocation_it_acts_on_every_token(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    tuned = add_adapter(make_tiny(), SETTINGS)
+    randomise(tuned)
+    save_adapter(tuned, tmp_path, None)
+    loaded = load_adapter(make_tiny(), tmp_path)
+    assert loaded.reach is None
+    assert torch.equal(logits(loaded), logits(tuned))
+
+
+def test_an_adapter_with_a_reach_cannot_be_merged(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    tuned = add_adapter(make_tiny(), SETTINGS)
+    save_adapter(tuned, tmp_path, INVOCATION)
+    loaded = load_adapter(make_tiny(), tmp_path)
+    with pytest.raises(WorkbenchError, match="cannot be merged"), adapter_merged(loaded):
+        pass
+    assert remove_adapter(loaded).reach is None

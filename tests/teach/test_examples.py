@@ -4,27 +4,40 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, number_prefix, number_tokens
 from workbench.elicit.formats import PERCENT, Format, Scale
+from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import render
-from workbench.teach.examples import IGNORED, Example, build_examples, collate
+from workbench.teach.examples import UNREACHED, Example, Place, _reached, distribution_examples, text_examples
+from workbench.trace.continuation import END as NOTHING
+from workbench.trace.continuation import Continuation
 
 MakeTokenizer = Callable[[str], Any]
 KINDS = ("digits", "whole_numbers", "merged_space")
 FORMAT = Format("test", "Be brief.", "Answer:", "How sure?", "Confidence:", " ", "%", PERCENT)
 END = "<|im_end|>"
+PATHS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), min_size=1, max_size=9, unique=True)
 
 
 def examples_of(tokenizer: Any, fmt: Format, targets: list[int]) -> list[Example]:
     numbers = number_prefix(tokenizer, fmt)
     rows = [confidence_conversation(tokenizer, fmt, numbers, "Who?", "Ada" * i) for i, _ in enumerate(targets)]
-    return build_examples(tokenizer, fmt, numbers, rows, targets)
+    return text_examples(tokenizer, fmt, numbers, rows, targets)
+
+
+def written(example: Example) -> tuple[int, ...]:
+    """The target tokens of an example that is a chain of sure tokens, equally weighted."""
+    tokens = tuple(place.tokens[0] for place in example.places)
+    assert example.continuation == Continuation(tokens[:-1], tuple(range(-1, len(tokens) - 2)))
+    for place in example.places:
+        assert (place.weight, place.probabilities, place.ends) == (pytest.approx(1 / len(tokens)), (1.0,), 0.0)
+    return tokens
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -33,8 +46,8 @@ def test_tokens_are_those_of_the_whole_string(make_tokenizer: MakeTokenizer, kin
     targets = [73, 0, 100, 9, 10]
     for i, (example, target) in enumerate(zip(examples_of(tokenizer, FORMAT, targets), targets, strict=True)):
         text = render(tokenizer, FORMAT.confidence_turns("Who?", "Ada" * i), f"Confidence: {target}%{END}")
-        assert [*example.prompt, *example.target] == tokenizer(text, add_special_tokens=False)["input_ids"]
-        said = tokenizer.decode(example.target)
+        assert [*example.prompt, *written(example)] == tokenizer(text, add_special_tokens=False)["input_ids"]
+        said = tokenizer.decode(written(example))
         assert said.strip() == f"{target}%{END}"
         assert tokenizer.decode(example.prompt).endswith("Confidence:" if said.startswith(" ") else "Confidence: ")
 
@@ -58,15 +71,15 @@ def test_a_target_ends_with_the_templates_end_of_turn(make_tokenizer: MakeTokeni
         + "{% endfor %}[assistant]"
     )
     (example,) = examples_of(tokenizer, replace(FORMAT, system=""), [73])
-    assert example.target[-1] == end
-    assert tokenizer.decode(example.target[:-1]) == "73%"
+    assert written(example)[-1] == end
+    assert tokenizer.decode(written(example)[:-1]) == "73%"
 
 
 def test_a_scale_without_ending(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer("digits")
     fmt = replace(FORMAT, ending="", scale=Scale(tuple(range(10)), 9))
     (example,) = examples_of(tokenizer, fmt, [7])
-    assert tokenizer.decode(example.target) == f"7{END}"
+    assert tokenizer.decode(written(example)) == f"7{END}"
 
 
 def test_an_ending_that_merges_with_the_number_is_refused(make_tokenizer: MakeTokenizer) -> None:
@@ -80,40 +93,70 @@ def test_a_target_outside_the_scale_is_refused(make_tokenizer: MakeTokenizer) ->
         examples_of(make_tokenizer("digits"), FORMAT, [101])
 
 
-@pytest.mark.parametrize(("prompt", "target"), [((), (1,)), ((1,), ())])
-def test_empty_examples_are_refused(prompt: tuple[int, ...], target: tuple[int, ...]) -> None:
-    with pytest.raises(WorkbenchError, match="needs prompt and target"):
-        Example(prompt, target)
-
-
-def test_a_batch_by_hand() -> None:
-    """The last target token is predicted, never read; labels stand under the columns that predict them."""
-    batch = collate([Example((5, 6, 7), (1, 2, 3)), Example((8,), (4, 9))], pad_token=0)
-    assert batch["input_ids"].tolist() == [[5, 6, 7, 1, 2], [0, 0, 0, 8, 4]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [0, 0, 0, 1, 1]]
-    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4], [0, 0, 0, 0, 1]]
-    assert batch["labels"].tolist() == [[1, 2, 3], [IGNORED, 4, 9]]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.lists(st.integers(1, 9), min_size=1, max_size=8), st.lists(st.integers(1, 9), min_size=1, max_size=4)
-        ),
-        min_size=1,
-        max_size=6,
-    )
+@pytest.mark.parametrize(
+    ("prompt", "continuation", "places"), [((), NOTHING, 1), ((1,), NOTHING, 0), ((1,), NOTHING, 2)]
 )
-def test_every_label_stands_under_the_tokens_before_it(pairs: list[tuple[list[int], list[int]]]) -> None:
-    batch = collate([Example(tuple(prompt), tuple(target)) for prompt, target in pairs], pad_token=0)
-    columns, kept = batch["input_ids"].shape[1], batch["labels"].shape[1]
-    assert int((batch["labels"] != IGNORED).sum()) == sum(len(target) for _, target in pairs)
-    for row, (prompt, target) in enumerate(pairs):
-        valid = batch["attention_mask"][row].bool()
-        assert batch["input_ids"][row][valid].tolist() == prompt + target[:-1]
-        assert batch["position_ids"][row][valid].tolist() == list(range(len(prompt) + len(target) - 1))
-        for place in torch.nonzero(batch["labels"][row] != IGNORED)[:, 0].tolist():
-            column = columns - kept + place
-            before = batch["input_ids"][row][: column + 1][valid[: column + 1]].tolist()
-            assert (prompt + target)[: len(before)] == before
-            assert (prompt + target)[len(before)] == int(batch["labels"][row, place])
+def test_an_example_needs_a_prompt_and_a_target_at_every_place(
+    prompt: tuple[int, ...], continuation: Continuation, places: int
+) -> None:
+    with pytest.raises(WorkbenchError, match="needs prompt tokens and a target"):
+        Example(prompt, continuation, (Place(1.0, (3,), (1.0,)),) * places)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "ends"), [((0.5,), 0.0), ((0.6, 0.6), 0.0), ((0.5, 0.5), 0.1), ((float("nan"), 0.5), 0.0)]
+)
+def test_a_place_needs_probabilities_that_sum_to_one(probabilities: tuple[float, ...], ends: float) -> None:
+    with pytest.raises(WorkbenchError, match="sum to 1"):
+        Place(1.0, tuple(range(len(probabilities))), probabilities, ends)
+    with pytest.raises(WorkbenchError, match="sum to 1"):
+        Place(1.0, (1, 2), (1.0,), 0.0)
+
+
+def test_a_distribution_by_hand() -> None:
+    """Values 1, 10, 2, 30 as digits; a node that the distribution does not reach is left out."""
+    trie = build_trie([(1,), (1, 0), (2,), (3, 0)], [1, 10, 2, 30])
+    continuation, places = _reached(trie, np.array([0.3, 0.1, 0.6, 0.0]))
+    assert continuation == Continuation((1,), (-1,))
+    assert places[0].tokens == (1, 2, 3)
+    assert places[0].probabilities == pytest.approx((0.4, 0.6, 0.0))
+    assert (places[0].weight, places[0].ends) == (pytest.approx(1), 0)
+    assert (places[1].tokens, places[1].weight) == ((0,), pytest.approx(0.4))
+    assert (places[1].probabilities[0], places[1].ends) == (pytest.approx(0.25), pytest.approx(0.75))
+
+
+@given(paths=PATHS, seed=st.integers(0, 10_000), peak=st.floats(0.1, 8))
+def test_places_are_the_conditional_probabilities_of_the_nodes_reached(
+    paths: list[tuple[int, ...]], seed: int, peak: float
+) -> None:
+    trie = build_trie(paths, range(len(paths)))
+    target = np.exp(peak * np.random.default_rng(seed).standard_normal(len(paths)))
+    target /= target.sum()
+    continuation, places = _reached(trie, target)
+    kept = [()] + [tuple(continuation.tokens[node] for node in continuation.path(k)) for k in range(continuation.size)]
+    reach = {inner: target[[p[: len(inner)] == inner for p in paths]].sum() for inner in trie.inner}
+    assert set(kept) == {()} | {inner for inner in trie.inner if reach[inner] > UNREACHED}
+    for inner, place in zip(kept, places, strict=True):
+        assert place.weight == pytest.approx(reach[inner])
+        assert place.tokens == trie.children[trie.inner.index(inner)]
+        ends = sum(q for q, path in zip(target, paths, strict=True) if path == inner)
+        assert place.ends * place.weight == pytest.approx(ends, abs=1e-12)
+        for token, probability in zip(place.tokens, place.probabilities, strict=True):
+            behind = target[[p[: len(inner) + 1] == (*inner, token) for p in paths]].sum()
+            assert probability * place.weight == pytest.approx(behind, abs=1e-12)
+
+
+def test_one_example_a_conversation(make_tokenizer: MakeTokenizer) -> None:
+    tokenizer = make_tokenizer("digits")
+    numbers = number_prefix(tokenizer, FORMAT)
+    rows = [confidence_conversation(tokenizer, FORMAT, numbers, q, "Ada") for q in ("Who?", "And who else?")]
+    sure = np.zeros((2, 101))
+    sure[[0, 1], [73, 100]] = 1
+    for example, row, value in zip(distribution_examples(numbers, rows, sure), rows, (73, 100), strict=True):
+        assert example.prompt == row.tokens
+        path = number_tokens(numbers, value)
+        assert example.continuation.tokens == path[:-1]
+        for place, token in zip(example.places, path, strict=True):
+            assert dict(zip(place.tokens, place.probabilities, strict=True))[token] == 1
+    with pytest.raises(ValueError, match="zip"):
+        distribution_examples(numbers, rows, sure[:1])

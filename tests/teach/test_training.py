@@ -5,21 +5,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch.nn import functional
-from transformers import TrainingArguments
 
 from workbench.config import LoraSettings, TeachSettings
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import (
+    Conversation,
+    NumberPrefix,
+    confidence_conversation,
+    number_prefix,
+    reply_tokens,
+)
 from workbench.elicit.formats import PERCENT, Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.unembed import unembed
 from workbench.progress import reporting
 from workbench.teach.adapter import load_adapter
-from workbench.teach.examples import Example, build_examples, collate
-from workbench.teach.training import TargetTrainer, train_adapter
+from workbench.teach.examples import Example, distribution_examples, text_examples
+from workbench.teach.targets import spread_targets
+from workbench.teach.training import LengthGroups, Reply, train_adapter
+from workbench.trace.forward import forward
+from workbench.trace.layout import empty_tail, pad_prompts
+from workbench.trace.prefixes import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -30,33 +40,65 @@ STEPS = 12
 WHOLE_SET = TeachSettings(lora=LORA.model_copy(update={"dropout": 0.0}), epochs=1, batch_size=COUNT, accumulation=1)
 
 
-def examples_of(lm: LanguageModel) -> list[Example]:
-    """Conversations of unequal length and targets of one to three digits."""
+def rows_of(lm: LanguageModel) -> tuple[list[Conversation], NumberPrefix]:
+    """Conversations of unequal length."""
     numbers = number_prefix(lm.tokenizer, FORMAT)
-    rows = [
+    return [
         confidence_conversation(lm.tokenizer, FORMAT, numbers, f"What is {i} + 7{' x' * (i % 5)}?", str(i + 7))
         for i in range(COUNT)
-    ]
-    return build_examples(lm.tokenizer, FORMAT, numbers, rows, [(37 * i) % 101 for i in range(COUNT - 1)] + [100])
+    ], numbers
 
 
-def plain_loss(lm: LanguageModel, examples: Sequence[Example]) -> float:
-    """Cross-entropy over all target tokens from each example's own full, unpadded forward."""
-    logits, labels = [], []
+def examples_of(lm: LanguageModel, scope: str = "conversation") -> list[Example]:
+    """Texts of one to three digits for an adapter on the conversation, distributions for one on the reply."""
+    rows, numbers = rows_of(lm)
+    if scope == "conversation":
+        return text_examples(lm.tokenizer, FORMAT, numbers, rows, [(37 * i) % 101 for i in range(COUNT - 1)] + [100])
+    bells = spread_targets(np.resize(np.linspace(0, 1, COUNT), 50), PERCENT, 0.06)[:COUNT]
+    return distribution_examples(numbers, rows, bells)
+
+
+def reply_of(lm: LanguageModel, scope: str, most_bytes: int = 10**9) -> Reply | None:
+    if scope == "conversation":
+        return None
+    tokens = reply_tokens(lm.tokenizer, FORMAT, number_prefix(lm.tokenizer, FORMAT))
+    return Reply(tokens, [100 + i for i in range(COUNT)], Prefixes(most_bytes, 512, None))
+
+
+def plain_loss(lm: LanguageModel, examples: Sequence[Example], reply: Reply | None = None) -> float:
+    """Mean over rows of the loss at each place, read as an unpadded string of its own by a pass of the workbench."""
+    total = 0.0
     for example in examples:
-        with torch.no_grad():
-            whole = lm.base()(input_ids=torch.tensor([example.prompt + example.target])).logits[0]
-        logits.append(whole[len(example.prompt) - 1 : -1])
-        labels.append(torch.tensor(example.target))
-    return float(functional.cross_entropy(torch.cat(logits).double(), torch.cat(labels)))
+        nodes = example.continuation
+        paths = [()] + [tuple(nodes.tokens[step] for step in nodes.path(node)) for node in range(nodes.size)]
+        for place, path in zip(example.places, paths, strict=True):
+            reach = None if reply is None else len(reply.tokens) + len(path)
+            scores = last_scores(lm.with_model(lm.model, reach), (*example.prompt, *path))[list(place.tokens)]
+            total -= place.weight * float(torch.tensor(place.probabilities).double() @ scores)
+            if place.ends:
+                total -= place.weight * place.ends * float(torch.log(1 - scores.exp().sum()))
+    return total / len(examples)
+
+
+def last_scores(lm: LanguageModel, tokens: Sequence[int]) -> torch.Tensor:
+    """Log-probabilities of the token behind ``tokens``."""
+    prompts = pad_prompts([tokens], 0, lm.device)
+    final = forward(lm, prompts, empty_tail(prompts), torch.tensor([[len(tokens) - 1]])).final
+    return unembed(lm, final[0]).double().log_softmax(dim=-1)[0]
 
 
 def train(
-    lm: LanguageModel, folder: Path, settings: TeachSettings = SETTINGS
+    lm: LanguageModel,
+    folder: Path,
+    settings: TeachSettings = SETTINGS,
+    scope: str = "conversation",
+    seed: int = 3,
+    most_bytes: int = 10**9,
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     return train_adapter(
-        lm, examples_of(lm), settings, folder, precision="float32", seed=3, description="Teaching the tiny model"
-    )
+        lm, examples_of(lm, scope), settings, folder,
+        precision="float32", seed=seed, description="Teaching the tiny model", reply=reply_of(lm, scope, most_bytes),
+    )  # fmt: skip
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
@@ -85,43 +127,35 @@ class Recorder:
         self.finished += 1
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "cohere2"])
-def test_the_loss_of_a_batch_is_plain_cross_entropy_on_the_targets(
-    make_tiny: MakeTiny, family: str, tmp_path: Path
-) -> None:
-    lm = make_tiny(family)
-    examples = examples_of(lm)
-    trainer = TargetTrainer(
-        model=lm.base(), args=TrainingArguments(output_dir=str(tmp_path), report_to=[], use_cpu=True)
-    )
-    with torch.no_grad():
-        loss = trainer.compute_loss(lm.base(), collate(examples, pad_token=0))
-    assert float(loss) == pytest.approx(plain_loss(lm, examples), rel=1e-5)
+SCOPES = pytest.mark.parametrize("scope", ["conversation", "reply"])
 
 
-def test_the_logged_loss_is_the_mean_over_target_tokens(make_tiny: MakeTiny, tmp_path: Path) -> None:
+@SCOPES
+def test_the_logged_loss_is_the_mean_over_rows(make_tiny: MakeTiny, tmp_path: Path, scope: str) -> None:
     """One step over all examples, at once and accumulated: the same loss and the same gradient."""
     lm = make_tiny()
-    expected = plain_loss(lm, examples_of(lm))
-    (at_once,) = train(lm, tmp_path / "once", WHOLE_SET)[1]
+    expected = plain_loss(lm, examples_of(lm, scope))
+    (at_once,) = train(lm, tmp_path / "once", WHOLE_SET, scope)[1]
     assert at_once["loss"] == pytest.approx(expected, rel=1e-4)
     parts = WHOLE_SET.model_copy(update={"batch_size": 4, "accumulation": 4})
-    (in_parts,) = train(make_tiny(), tmp_path / "parts", parts)[1]
+    (in_parts,) = train(make_tiny(), tmp_path / "parts", parts, scope)[1]
     assert in_parts["loss"] == pytest.approx(expected, rel=1e-4)
     assert in_parts["grad_norm"] == pytest.approx(at_once["grad_norm"], rel=1e-3)
 
 
+@SCOPES
 def test_training_lowers_the_loss_and_leaves_the_base_alone(
-    make_tiny: MakeTiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    make_tiny: MakeTiny, tmp_path: Path, capfd: pytest.CaptureFixture[str], scope: str
 ) -> None:
     lm = make_tiny()
-    examples, before = examples_of(lm), plain_loss(lm, examples_of(lm))
+    examples, reply = examples_of(lm, scope), reply_of(lm, scope)
+    before = plain_loss(lm, examples)
     weights = {name: tensor.clone() for name, tensor in lm.base().state_dict().items()}
     recorder = Recorder()
     with reporting(recorder):
-        tuned, log = train(lm, tmp_path)
-    after = plain_loss(tuned, examples)
-    assert after < 0.8 * before
+        tuned, log = train(lm, tmp_path, scope=scope)
+    after = plain_loss(tuned, examples, reply)
+    assert after < 0.9 * before
     assert recorder.started == [("Teaching the tiny model", STEPS)]
     assert (recorder.done, recorder.finished) == (STEPS, 1)
     assert [row["step"] for row in log] == list(range(1, STEPS + 1))
@@ -130,63 +164,98 @@ def test_training_lowers_the_loss_and_leaves_the_base_alone(
     rates = [1e-2 * (1 + torch.cos(torch.tensor(torch.pi * k / STEPS)).item()) / 2 for k in range(STEPS)]
     assert [row["learning_rate"] for row in log] == pytest.approx(rates, rel=1e-4)
     assert not tuned.model.training
+    assert tuned.reach == (None if reply is None else len(reply.tokens))
     assert tuned.base().config._attn_implementation == "sdpa"
     with tuned.model.disable_adapter():
-        assert plain_loss(tuned, examples) == pytest.approx(before, rel=1e-6)
+        assert plain_loss(tuned, examples, reply) == pytest.approx(before, rel=1e-6)
     for name, tensor in tuned.base().state_dict().items():
         if "lora_" not in name:
             assert torch.equal(tensor, weights[name.replace("base_layer.", "")])
     reloaded = load_adapter(make_tiny(), tmp_path / "adapter")
-    assert plain_loss(reloaded, examples) == pytest.approx(after, rel=1e-6)
+    assert plain_loss(reloaded, examples, reply) == pytest.approx(after, rel=1e-6)
     assert capfd.readouterr().out == ""
 
 
-def test_a_killed_run_resumes_to_the_same_adapter(make_tiny: MakeTiny, tmp_path: Path) -> None:
+@SCOPES
+@pytest.mark.parametrize(("killed_after", "cut_short"), [(1, False), (5, False), (11, False), (7, True)])
+def test_a_killed_run_resumes_to_the_same_adapter(
+    make_tiny: MakeTiny, tmp_path: Path, whole_runs: dict[str, Any], scope: str, killed_after: int, cut_short: bool
+) -> None:
     """Killed before the first checkpoint, at an epoch's end and within an epoch; dropout is on.
 
     The last kill falls into the writing of a checkpoint: the Trainer's own state, which is written last, is missing.
     """
-    _, log = train(make_tiny(), tmp_path / "whole")
-    whole = saved(tmp_path / "whole")
-    for killed_after, cut_short in ((1, False), (5, False), (11, False), (7, True)):
-        folder = tmp_path / f"killed{killed_after}"
-        with reporting(Recorder(limit=killed_after)), pytest.raises(KeyboardInterrupt):
-            train(make_tiny(), folder)
-        assert not (folder / "adapter").exists()
-        if cut_short:
-            checkpoints = folder / "checkpoints"
-            shutil.copytree(checkpoints / "checkpoint-6", checkpoints / "checkpoint-8")
-            (checkpoints / "checkpoint-8" / "trainer_state.json").unlink()
-            (checkpoints / "checkpoint-8" / "optimizer.pt").unlink()
-        resumed = Recorder()
-        with reporting(resumed):
-            _, resumed_log = train(make_tiny(), folder)
-        assert resumed.done == STEPS
-        assert resumed_log == log
-        killed = saved(folder)
-        assert whole.keys() == killed.keys()
-        assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    whole, log = whole_runs[scope]
+    folder = tmp_path / "killed"
+    with reporting(Recorder(limit=killed_after)), pytest.raises(KeyboardInterrupt):
+        train(make_tiny(), folder, scope=scope)
+    assert not (folder / "adapter").exists()
+    if cut_short:
+        checkpoints = folder / "checkpoints"
+        shutil.copytree(checkpoints / "checkpoint-6", checkpoints / "checkpoint-8")
+        (checkpoints / "checkpoint-8" / "trainer_state.json").unlink()
+        (checkpoints / "checkpoint-8" / "optimizer.pt").unlink()
+    resumed = Recorder()
+    with reporting(resumed):
+        _, resumed_log = train(make_tiny(), folder, scope=scope)
+    assert resumed.done == STEPS
+    assert resumed_log == log
+    killed = saved(folder)
+    assert whole.keys() == killed.keys()
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+@pytest.fixture(scope="module")
+def whole_runs(make_tiny: MakeTiny, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Adapter and log of an uninterrupted run of each scope."""
+    out = {}
+    for scope in ("conversation", "reply"):
+        folder = tmp_path_factory.mktemp(scope)
+        _, log = train(make_tiny(), folder, scope=scope)
+        out[scope] = (saved(folder), log)
+    return out
+
+
+@pytest.mark.filterwarnings("ignore:Keys and values of")
+def test_prefixes_that_find_no_room_change_nothing(
+    make_tiny: MakeTiny, tmp_path: Path, whole_runs: dict[str, Any]
+) -> None:
+    _, log = train(make_tiny(), tmp_path, scope="reply", most_bytes=0)
+    expected, expected_log = whole_runs["reply"]
+    assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in expected_log], rel=1e-4)
+    for name, tensor in saved(tmp_path).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-3)
 
 
 def test_the_seed_decides_the_adapter(make_tiny: MakeTiny, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"epochs": 1})
-    lm = make_tiny()
     runs = {}
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        fresh = make_tiny()
-        train_adapter(
-            fresh, examples_of(lm), settings, tmp_path / name, precision="float32", seed=seed, description="x"
-        )
+        train(make_tiny(), tmp_path / name, settings, seed=seed)
         runs[name] = saved(tmp_path / name)
     assert all(torch.equal(runs["a"][name], runs["b"][name]) for name in runs["a"])
     assert any(not torch.equal(runs["a"][name], runs["c"][name]) for name in runs["a"])
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(make_tiny: MakeTiny, tmp_path: Path) -> None:
+@SCOPES
+def test_a_loss_that_is_not_finite_ends_the_run(make_tiny: MakeTiny, tmp_path: Path, scope: str) -> None:
     lm = make_tiny()
     with torch.no_grad():
         lm.base().lm_head.weight[7] = float("nan")
     before: Any = lm.base().config._attn_implementation
     with pytest.raises(WorkbenchError, match=r"became NaN or infinite.*Lower teach\.learning_rate"):
-        train(lm, tmp_path)
+        train(lm, tmp_path, scope=scope)
     assert lm.base().config._attn_implementation == before
+
+
+def test_rows_of_similar_length_stand_together_in_an_order_that_seed_and_epoch_decide() -> None:
+    lengths = [(7 * i) % 31 + 1 for i in range(400)]
+    sampler = LengthGroups(lengths, 8, seed=5)
+    first = list(sampler)
+    assert len(sampler) == 400
+    assert sorted(first) == list(range(400))
+    assert list(sampler) == first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    spread = [np.ptp([lengths[row] for row in first[start : start + 8]]) for start in range(0, 400, 8)]
+    assert np.mean(spread) < 6

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, pad_prompts
+from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, extended, pad_prompts, without_last
 
 CPU = torch.device("cpu")
 
@@ -77,3 +79,17 @@ def test_an_empty_tail_has_no_tokens() -> None:
     tail = empty_tail(pad_prompts([[1, 2], [3]], 0, CPU))
     assert tail.size == 0
     assert tail.tokens.numel() == 0
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5),
+    st.lists(st.integers(1, 9), max_size=4),
+)
+def test_prompts_grow_and_shrink_as_if_laid_out_anew(rows: list[list[int]], more: list[int]) -> None:
+    prompts = pad_prompts(rows, 0, CPU)
+    grown, anew = extended(prompts, more), pad_prompts([[*row, *more] for row in rows], 0, CPU)
+    back = without_last(grown, len(more))
+    for found, expected in ((grown, anew), (back, prompts)):
+        assert found.tokens.tolist() == expected.tokens.tolist()
+        assert found.valid.tolist() == expected.valid.tolist()
+        assert found.positions.tolist() == expected.positions.tolist()

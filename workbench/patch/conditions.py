@@ -9,7 +9,7 @@ The patched site is the confidence position and, where a number takes several to
 - other: the tuned model's state of another question (gives *following*)
 - neutral: the base model's state of another question (a donor whose readout is unchanged in level)
 - random_vector: the base state plus a random direction as long as the own donor's difference
-- random_position: the tuned model's own state, at a random earlier token from the question on
+- random_position: the tuned model's own state, at a random earlier token that the adapter acts on
 - self: the base model's own state (the noise floor)
 - reverse: the base model's state into the tuned model
 
