@@ -61,12 +61,15 @@ class ProbeConfig(Settings):
 
 
 class LoraSettings(Settings):
-    """The adapter. The published one leaves q_proj and v_proj out and acts on the whole conversation."""
+    """The adapter: on attention alone by default, where a reply fetches what stands before it.
+
+    The published one is on k_proj, o_proj, gate_proj, up_proj and down_proj and acts on the whole conversation.
+    """
 
     rank: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
-    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 class TeachSettings(Settings):

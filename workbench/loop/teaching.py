@@ -148,7 +148,7 @@ def _read_tuned(
         reading = read_reply(tuned, kept, reply, context.numbers, certain)
         return reading.with_states(None if base is None else _replaced(base[batch], reading.states, record))
 
-    return read(context, stage, rows, [2 * len(reply)] * len(rows), replies, description)
+    return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], replies, description)
 
 
 def _replaced(base: NDArray[Any], tuned: NDArray[Any] | None, record: Sequence[str]) -> NDArray[Any]:
