@@ -229,7 +229,7 @@ BEHIND_PROBE = ["teach", "control", "again", "again_control", "probe_again", "pa
         ({"teach__epochs": 2}, BEHIND_PROBE),
         ({"probe__shuffles": 3}, ["probe", *BEHIND_PROBE]),
         ({"elicit__answer_tokens": 7}, NAMES[1:]),
-        ({"model__tokens_per_batch": 2048}, NAMES[1:]),
+        ({"model__tokens_per_batch": 1024}, NAMES[1:]),
         ({"questions__limit": 100}, NAMES),
         ({"seed": 1}, NAMES),
     ],

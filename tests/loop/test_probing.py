@@ -9,7 +9,7 @@ import pytest
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.context import Context
 from workbench.measure import auroc2
-from workbench.probe import ProbeSettings, crossfitted_targets, fit_layerwise
+from workbench.probe import ProbeSettings, committee_targets, fit_layerwise
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_training_targets_are_out_of_fold(context: Context, split: dict[str, np.
     found = context.stage("probe").table("probabilities").set_index("row")["probability"].loc[train].to_numpy()
     settings = ProbeSettings(folds=3, inner_folds=2, c_grid=(0.01, 0.1), seed=0)
     fitted = fit_layerwise(states, correct[train], settings)
-    assert found == pytest.approx(crossfitted_targets(fitted, "log_loss").probability)
+    assert found == pytest.approx(committee_targets(fitted, "log_loss", 12))
     in_sample = saved_scores(context, "probe", states)
     assert np.abs(in_sample - found[:, None, None]).max(axis=0).min() > 0.01
 

@@ -24,7 +24,7 @@ from workbench.trace.layout import empty_tail, pad_prompts
 
 MakeTiny = Callable[..., LanguageModel]
 IDS = torch.arange(5, 35).reshape(2, 15)
-SETTINGS = LoraSettings(rank=4, alpha=12, dropout=0.1)
+SETTINGS = LoraSettings(rank=4, alpha=12, dropout=0.1, modules=("k_proj", "o_proj", "down_proj"))
 
 
 def logits(lm: LanguageModel) -> torch.Tensor:

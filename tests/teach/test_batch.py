@@ -106,15 +106,16 @@ def test_the_loss_of_a_distribution_is_its_cross_entropy_over_the_scale(
     scope: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With every node reached, exactly; as it is, without what stands at the nodes left out."""
+    """With every node reached, exactly; as it is, without what stands at the nodes left out. Endings weigh nothing here."""
+    monkeypatch.setattr(workbench.teach.examples, "ENDING", 0.0)
     lm = make_tiny(family, tokenizer=kind, **overrides)
     rows, numbers = rows_of(lm)
     expected = np.mean(cross_entropies(lm))
     with torch.no_grad():
-        short = distribution_examples(numbers, rows, spread_of(lm))
+        short = distribution_examples(lm.tokenizer, FORMAT, numbers, rows, spread_of(lm))
         found = float(loss_of(lm, short, rows, numbers, scope))
         monkeypatch.setattr(workbench.teach.examples, "UNREACHED", 0.0)
-        whole = distribution_examples(numbers, rows, spread_of(lm))
+        whole = distribution_examples(lm.tokenizer, FORMAT, numbers, rows, spread_of(lm))
         assert float(loss_of(lm, whole, rows, numbers, scope)) == pytest.approx(expected, rel=1e-5)
     dropped = max(len(w.places) - len(s.places) for w, s in zip(whole, short, strict=True)) * 1e-3
     assert expected - 20 * dropped - 1e-4 <= found <= expected * (1 + 1e-5)
@@ -176,7 +177,7 @@ def test_gradients_on_kept_prefixes_are_those_of_an_activated_adapter(
     if target == "text":
         examples = text_examples(lm.tokenizer, FORMAT, numbers, rows, [73, 0, 100])
     else:
-        examples = distribution_examples(numbers, rows, spread_of(lm)[:3])
+        examples = distribution_examples(lm.tokenizer, FORMAT, numbers, rows, spread_of(lm)[:3])
     config = {"r": 4, "lora_alpha": 8, "target_modules": list(MODULES), "task_type": "CAUSAL_LM"}
     alora = LoraConfig(alora_invocation_tokens=list(reply), **config)
     expected = randomised(get_peft_model(make_tiny(family, **overrides).base(), alora))
@@ -242,7 +243,7 @@ def test_trees_stand_behind_a_chain_and_see_their_own_ancestors() -> None:
 
 def test_logits_are_made_at_the_places_alone(tiny_lm: LanguageModel) -> None:
     rows, numbers = rows_of(tiny_lm)
-    examples = distribution_examples(numbers, rows, spread_of(tiny_lm))
+    examples = distribution_examples(tiny_lm.tokenizer, FORMAT, numbers, rows, spread_of(tiny_lm))
     with torch.no_grad():
         logits = tiny_lm.model(**inputs_of(tiny_lm, examples, None, ())).logits
     assert logits.shape == (5, max(len(example.places) for example in examples), 384)

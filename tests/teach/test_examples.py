@@ -14,7 +14,7 @@ from workbench.elicit.formats import PERCENT, Format, Scale
 from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import render
-from workbench.teach.examples import UNREACHED, Example, Place, _reached, distribution_examples, text_examples
+from workbench.teach.examples import ENDING, UNREACHED, Example, Place, _reached, distribution_examples, text_examples
 from workbench.trace.continuation import END as NOTHING
 from workbench.trace.continuation import Continuation
 
@@ -152,11 +152,28 @@ def test_one_example_a_conversation(make_tokenizer: MakeTokenizer) -> None:
     rows = [confidence_conversation(tokenizer, FORMAT, numbers, q, "Ada") for q in ("Who?", "And who else?")]
     sure = np.zeros((2, 101))
     sure[[0, 1], [73, 100]] = 1
-    for example, row, value in zip(distribution_examples(numbers, rows, sure), rows, (73, 100), strict=True):
+    percent, end = tokenizer.convert_tokens_to_ids(["%", END])
+    examples = distribution_examples(tokenizer, FORMAT, numbers, rows, sure)
+    for example, row, value in zip(examples, rows, (73, 100), strict=True):
         assert example.prompt == row.tokens
         path = number_tokens(numbers, value)
-        assert example.continuation.tokens == path[:-1]
-        for place, token in zip(example.places, path, strict=True):
+        assert example.continuation.tokens == (*path, percent)
+        for place, token in zip(example.places, path, strict=False):
             assert dict(zip(place.tokens, place.probabilities, strict=True))[token] == 1
+        assert example.places[-2:] == (Place(ENDING, (percent,), (1.0,)), Place(ENDING, (end,), (1.0,)))
     with pytest.raises(ValueError, match="zip"):
-        distribution_examples(numbers, rows, sure[:1])
+        distribution_examples(tokenizer, FORMAT, numbers, rows, sure[:1])
+
+
+def test_an_ending_stands_behind_the_likeliest_value_alone(make_tokenizer: MakeTokenizer) -> None:
+    """Behind 7, whose own place already says what may follow, there is none; behind 73 it hangs on the right 3."""
+    tokenizer = make_tokenizer("digits")
+    numbers = number_prefix(tokenizer, FORMAT)
+    row = confidence_conversation(tokenizer, FORMAT, numbers, "Who?", "Ada")
+    targets = np.zeros((2, 101))
+    targets[0, [7, 73]] = 0.6, 0.4
+    targets[1, [33, 73]] = 0.4, 0.6
+    single, double = distribution_examples(tokenizer, FORMAT, numbers, [row, row], targets)
+    three, seven, percent = tokenizer.convert_tokens_to_ids(["3", "7", "%"])
+    assert single.continuation == Continuation((seven,), (-1,))
+    assert double.continuation == Continuation((three, seven, three, percent), (-1, -1, 1, 2))

@@ -26,7 +26,7 @@ from workbench.progress import reporting
 from workbench.teach.adapter import load_adapter
 from workbench.teach.examples import Example, distribution_examples, text_examples
 from workbench.teach.targets import spread_targets
-from workbench.teach.training import LengthGroups, Reply, train_adapter
+from workbench.teach.training import Reply, SeededOrder, train_adapter
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.prefixes import Prefixes
@@ -55,7 +55,7 @@ def examples_of(lm: LanguageModel, scope: str = "conversation") -> list[Example]
     if scope == "conversation":
         return text_examples(lm.tokenizer, FORMAT, numbers, rows, [(37 * i) % 101 for i in range(COUNT - 1)] + [100])
     bells = spread_targets(np.resize(np.linspace(0, 1, COUNT), 50), PERCENT, 0.06)[:COUNT]
-    return distribution_examples(numbers, rows, bells)
+    return distribution_examples(lm.tokenizer, FORMAT, numbers, rows, bells)
 
 
 def reply_of(lm: LanguageModel, scope: str, most_bytes: int = 10**9) -> Reply | None:
@@ -248,14 +248,21 @@ def test_a_loss_that_is_not_finite_ends_the_run(make_tiny: MakeTiny, tmp_path: P
     assert lm.base().config._attn_implementation == before
 
 
-def test_rows_of_similar_length_stand_together_in_an_order_that_seed_and_epoch_decide() -> None:
-    lengths = [(7 * i) % 31 + 1 for i in range(400)]
-    sampler = LengthGroups(lengths, 8, seed=5)
+def test_rows_come_in_an_order_that_seed_and_epoch_decide() -> None:
+    sampler = SeededOrder(400, seed=5)
     first = list(sampler)
     assert len(sampler) == 400
     assert sorted(first) == list(range(400))
     assert list(sampler) == first
     sampler.set_epoch(1)
     assert list(sampler) != first
-    spread = [np.ptp([lengths[row] for row in first[start : start + 8]]) for start in range(0, 400, 8)]
-    assert np.mean(spread) < 6
+    assert list(SeededOrder(400, seed=6)) == list(sampler)
+    assert list(SeededOrder(400, seed=7)) != first
+
+
+def test_the_b_matrices_learn_at_the_ratios_multiple(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    """One step of Adam moves every weight by its rate: B from zero by rate x ratio, A by rate."""
+    settings = WHOLE_SET.model_copy(update={"learning_rate": 1e-3, "rate_ratio": 8.0})
+    train(make_tiny(), tmp_path, settings)
+    moved = [tensor.abs().max().item() for name, tensor in saved(tmp_path).items() if "lora_B" in name]
+    assert moved == pytest.approx([8e-3] * len(moved), rel=1e-2)

@@ -93,6 +93,19 @@ def read_confidence(
     return _reading(lm, prompts, numbers, certain, result.final, result.cache, result.recorded)
 
 
+def keep_keys(
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    numbers: NumberPrefix,
+    keep: Callable[[Any, Prompts], None],
+) -> None:
+    """What :func:`read_confidence` gives ``keep``, from the same pass and so the same to the bit, and nothing else."""
+    prompts = pad_prompts([c.tokens for c in conversations], lm.tokenizer.pad_token_id, lm.device)
+    continuation, cache = numbers.trie.continuation, DynamicCache()
+    forward(lm, prompts, continuation_tail(prompts, continuation), end_columns(prompts, continuation), cache=cache)
+    keep(cache, prompts)
+
+
 def read_reply(
     lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: NumberPrefix, certain: int
 ) -> ConfidenceReading:

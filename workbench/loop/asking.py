@@ -125,18 +125,30 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
         check_conversation(
             context.lm.tokenizer, context.fmt, context.numbers, questions[row].text, answered["answer"][row]
         )
-    reply, certain = context.reply, context.fmt.scale.certain
+    certain = context.fmt.scale.certain
 
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
-        def keep(cache: Any, prompts: Prompts) -> None:
-            if reply is not None:
-                context.prefixes.keep(rows.tolist(), cache, without_last(prompts, len(reply)))
-
         chosen = [conversations[row] for row in rows]
-        return read_confidence(context.lm, chosen, context.numbers, certain, POSITIONS, keep)
+        return read_confidence(context.lm, chosen, context.numbers, certain, POSITIONS, keeping(context, rows))
 
     lengths = [len(conversation.tokens) for conversation in conversations]
     return read(context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence")
+
+
+def keeping(context: Context, rows: NDArray[np.int64]) -> Callable[[Any, Prompts], None]:
+    """Keeps what a pass leaves of ``rows`` before their replies, if the adapter acts on the reply alone."""
+    reply = context.reply
+
+    def keep(cache: Any, prompts: Prompts) -> None:
+        if reply is not None:
+            context.prefixes.keep(rows.tolist(), cache, without_last(prompts, len(reply)))
+
+    return keep
+
+
+def reading_batches(context: Context, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
+    """The batches in which confidence is read from conversations of ``lengths`` tokens."""
+    return plan_batches(lengths, context.config.model.tokens_per_batch, len(context.numbers.trie.scored_tokens))
 
 
 def conversations_of(context: Context) -> list[Conversation]:
@@ -182,8 +194,7 @@ def read(
         states = {} if read_now.states is None else {"states": read_now.states}
         return Part(table, {"distribution": read_now.distribution, **states})
 
-    overhead = len(context.numbers.trie.scored_tokens)
-    batches = plan_batches(lengths, config.model.tokens_per_batch, overhead)
+    batches = reading_batches(context, lengths)
     with computing_in(config.model.precision, context.lm):
         part = run_parts(stage, batches, compute, description)
     stage.save_tensors("readings", part.tensors)

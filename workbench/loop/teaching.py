@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from peft import PeftModel
 
+from workbench import progress
 from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
-from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply
-from workbench.loop.asking import answers, conversations_of, load_questions, read
+from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confidence, read_reply
+from workbench.loop.asking import answers, conversations_of, keeping, load_questions, read, reading_batches
 from workbench.loop.context import Context
 from workbench.models import LanguageModel, computing_in
 from workbench.store import ROW, StageStore
@@ -21,7 +24,7 @@ from workbench.teach.targets import scale_targets, shuffled_targets, spread_targ
 from workbench.teach.training import Reply, train_adapter
 
 ADAPTER_ON_ROWS = 64
-REPEATED_BATCHES = 2
+REPEATED_BATCHES = 3
 
 
 def teach(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -72,21 +75,28 @@ def _reply(context: Context, conversations: Sequence[Conversation], rows: NDArra
     tokens = context.reply
     if tokens is None:
         return None
-    _fill_prefixes(context, context.lm, conversations, rows, tokens)
+    for row in rows:
+        before_reply(conversations[row], tokens)
+    _fill_prefixes(context, context.lm, conversations, rows)
     return Reply(tokens, rows.tolist(), context.prefixes)
 
 
 def _fill_prefixes(
-    context: Context,
-    lm: LanguageModel,
-    conversations: Sequence[Conversation],
-    rows: NDArray[np.int64],
-    reply: Sequence[int],
+    context: Context, lm: LanguageModel, conversations: Sequence[Conversation], rows: NDArray[np.int64]
 ) -> None:
-    """Keys and values of ``rows`` up to the reply, where an earlier stage of this process has not left them."""
-    before = [before_reply(conversations[row], reply) for row in rows]
-    with computing_in(context.config.model.precision, lm):
-        context.prefixes.fill(lm, rows.tolist(), before, "reading up to the reply")
+    """Keys and values of ``rows`` up to the reply, where an earlier stage of this process has not left them.
+
+    Computed in the passes in which the stage "elicit" left them, so that a resumed run stands on the same bits.
+    """
+    missing = [row for row in rows if row not in context.prefixes]
+    if not missing or context.prefixes.full:
+        return
+    planned = reading_batches(context, [len(conversation.tokens) for conversation in conversations])
+    batches = [batch for batch in planned if np.isin(batch, missing).any()]
+    off = adapter_off(lm) if isinstance(lm.model, PeftModel) else nullcontext()
+    with off, computing_in(context.config.model.precision, lm):
+        for batch in progress.track(batches, "reading up to the reply"):
+            keep_keys(lm, [conversations[row] for row in batch], context.numbers, keeping(context, batch))
 
 
 def again(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def _read_tuned(
 
         with adapter_merged(tuned):
             return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], whole, description)
-    _fill_prefixes(context, tuned, conversations, rows, reply)
+    _fill_prefixes(context, tuned, conversations, rows)
     base = context.stage("elicit").tensors("readings")["states"] if record else None
 
     def replies(batch: NDArray[np.int64]) -> ConfidenceReading:

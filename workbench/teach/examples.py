@@ -143,12 +143,11 @@ def _with_ending(
         at = child
     if at < continuation.size:
         return continuation, places
-    for token in ending:
-        more.append(Place(ENDING, (token,), (1.0,)))
-        if token is not ending[-1]:
-            tokens.append(token)
-            parents.append(at)
-            at = len(tokens) - 1
+    for token in ending[:-1]:
+        tokens.append(token)
+        parents.append(at)
+        at = len(tokens) - 1
+    more += [Place(ENDING, (token,), (1.0,)) for token in ending]
     return Continuation(tuple(tokens), tuple(parents)), tuple(more)
 
 

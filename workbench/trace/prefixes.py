@@ -48,6 +48,11 @@ class Prefixes:
     def __contains__(self, row: int) -> bool:
         return row in self._rows
 
+    @property
+    def full(self) -> bool:
+        """Whether a row has been turned away for want of room."""
+        return self._full
+
     def keep(self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts) -> None:
         """Keep what a pass over ``prompts`` (and anything behind them) left in ``cache``."""
         for index, (row, pad) in enumerate(zip(rows, _pads(prompts), strict=True)):
