@@ -39,7 +39,7 @@ class QuestionSettings(Settings):
     """Which questions, and how they are split."""
 
     file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
-    limit: int | None = Field(600, ge=1, description="questions drawn evenly over domains; none for all")
+    limit: int | None = Field(580, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
 
 
@@ -92,7 +92,7 @@ class TeachSettings(Settings):
     lora: LoraSettings = LoraSettings()
     learning_rate: float = Field(1e-3, gt=0)
     rate_ratio: float = Field(8, ge=1, description="LoRA+: learning rate of the B matrices over that of the A matrices")
-    epochs: int = Field(3, ge=1)
+    epochs: int = Field(4, ge=1)
     batch_size: int = Field(8, ge=1, description="rows per device held in memory at once")
     accumulation: int = Field(1, ge=1, description="such batches per optimiser step")
     checkpoint_steps: int = Field(50, ge=1)
