@@ -16,9 +16,12 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_masks, require_positions
-from workbench.trace.continuation import Continuation, continuation_tail, end_columns
+from workbench.trace.continuation import END, Continuation, continuation_tail, end_columns
 from workbench.trace.layout import Prompts, Tail, pad_prompts
+from workbench.trace.record import record
+from workbench.trace.sites import Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,19 @@ def batch_of(run: Run, rows: Tensor, continuation: Continuation) -> Batch:
     prompts = pad_prompts([run.prompts[row] for row in rows.tolist()], lm.tokenizer.pad_token_id, lm.device)
     columns = run.positions[rows.to(run.positions.device)].to(lm.device) + (prompts.columns - prompts.lengths)[:, None]
     return Batch(prompts, continuation_tail(prompts, continuation), columns, end_columns(prompts, continuation))
+
+
+def recorded(
+    run: Run, sites: Sequence[Site], where: Sequence[int], token_budget: int, continuation: Continuation = END
+) -> Tensor:
+    """States of ``sites``, of one width, at some of the run's positions: [rows, sites, len(where), width]."""
+    parts, order = [], []
+    for rows in plan_batches(run.lengths.tolist(), token_budget, overhead=continuation.size):
+        prompts, at = [run.prompts[row] for row in rows], run.positions[rows][:, list(where)].tolist()
+        with run.within():
+            parts.append(record(run.lm, prompts, at, sites, continuation=continuation))
+        order.append(torch.as_tensor(rows))
+    return torch.cat(parts)[torch.cat(order).argsort().to(parts[0].device)]
 
 
 def require_run(run: Run, nodes: int) -> None:

@@ -25,12 +25,10 @@ from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.patch.cuts import Cut
 from workbench.patch.metrics import Metric
-from workbench.patch.runs import Run
+from workbench.patch.runs import Run, recorded
 from workbench.progress import task
-from workbench.trace.batches import plan_batches
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.packed import patch_branches
-from workbench.trace.record import record
 from workbench.trace.sites import Component, Site
 
 Floats = NDArray[np.float64]
@@ -165,7 +163,7 @@ def true_effects(
     ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions; sites of one width.
     """
     wanted, where = list(dict.fromkeys(sites)), list(dict.fromkeys(positions))
-    states = _recorded(donor, metric, wanted, where, token_budget)
+    states = recorded(donor, wanted, where, token_budget, metric.continuation)
     branches: list[Branch] = [
         (Patch(site, base.positions[:, at], states[:, wanted.index(site), where.index(at)]),)
         for site, at in zip(sites, positions, strict=True)
@@ -182,17 +180,6 @@ def true_effects(
     plain = metric.of_reduced(out.base)
     patched = torch.stack([metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1)
     return (patched - plain[:, None]).double().cpu().numpy()
-
-
-def _recorded(run: Run, metric: Metric, sites: Sequence[Site], where: Sequence[int], token_budget: int) -> Tensor:
-    """[rows, sites, len(where), width] at some of the run's positions."""
-    parts, order = [], []
-    for rows in plan_batches(run.lengths.tolist(), token_budget, overhead=metric.continuation.size):
-        prompts, at = [run.prompts[row] for row in rows], run.positions[rows][:, where].tolist()
-        with run.within():
-            parts.append(record(run.lm, prompts, at, sites, continuation=metric.continuation))
-        order.append(torch.as_tensor(rows))
-    return torch.cat(parts)[torch.cat(order).argsort().to(parts[0].device)]
 
 
 def compare(scores: Floats, effects: Floats, *, resamples: int, seed: int) -> tuple[Estimate, Estimate]:
