@@ -38,9 +38,7 @@ class Point:
     estimated: bool
 
 
-def growth(
-    lm: LanguageModel, peers: Mapping[str, Sweep], rows: int, tokens: int, repeats: int
-) -> list[Point]:
+def growth(lm: LanguageModel, peers: Mapping[str, Sweep], rows: int, tokens: int, repeats: int) -> list[Point]:
     """Points of all axes; lengths the model does not take are left out.
 
     Args:
@@ -75,9 +73,7 @@ def spread_layers(depth: int, count: int) -> list[int]:
     return [(index + 1) * depth // count - 1 for index in range(count)]
 
 
-def _costs(
-    material: Material, peers: Mapping[str, Sweep], layers: Sequence[int], repeats: int
-) -> dict[str, float]:
+def _costs(material: Material, peers: Mapping[str, Sweep], layers: Sequence[int], repeats: int) -> dict[str, float]:
     """Plain forwards that the sweep of ``layers`` costs, by method."""
     branches = material.layers(layers)
     times = alternate({"forward": material.forward, "packed": lambda: material.packed(branches)}, repeats)

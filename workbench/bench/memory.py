@@ -80,7 +80,7 @@ def _bound(material: Material, budget: int) -> int | None:
     lm, rows = material.lm, material.rows
     long = make_material(lm, rows, budget // rows)
     forward = peak_bytes(long.forward, lm.device)
-    states = torch.zeros(CHUNK_ROWS, lm.width, device=lm.device, dtype=lm.dtype)
+    states = torch.zeros(min(CHUNK_ROWS, budget), lm.width, device=lm.device, dtype=lm.dtype)
     logits = peak_bytes(lambda: unembed_reduced(lm, states, material.readout), lm.device)
     if forward is None or logits is None:
         return None

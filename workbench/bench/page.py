@@ -125,9 +125,7 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
     )
     sections = []
     if found.points:
-        explanation = (
-            "Cost in plain forwards of the same prompts. Dashed: estimated from a few measured branches of the same sweep."
-        )
+        explanation = "Cost in plain forwards of the same prompts. Dashed: estimated from a few measured branches of the same sweep."
         figure = growth_figure(found.points, caption).figure()
         sections.append(Section("Growth", explanation, figure, "growth"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})

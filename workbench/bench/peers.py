@@ -47,7 +47,10 @@ def hooked_loop(lm: LanguageModel) -> Sweep:
         layers, model = lm.layers(), lm.base()
         read = []
         for branch in ((), *branches):
-            handles = [layers[patch.site.layer].register_forward_hook(_writer(patch.positions, patch.value)) for patch in branch]
+            handles = [
+                layers[patch.site.layer].register_forward_hook(_writer(patch.positions, patch.value))
+                for patch in branch
+            ]
             try:
                 with torch.no_grad():
                     logits = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1]

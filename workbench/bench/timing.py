@@ -41,7 +41,9 @@ def alternate(methods: Mapping[str, Method], repeats: int, *, untimed: int = 1) 
     return times
 
 
-def beside(reference: Method, methods: Mapping[str, Method], repeats: int) -> tuple[dict[str, list[float]], list[float]]:
+def beside(
+    reference: Method, methods: Mapping[str, Method], repeats: int
+) -> tuple[dict[str, list[float]], list[float]]:
     """Methods too slow to be repeated much, each between two calls of a fast ``reference``; nothing is warmed up here.
 
     Returns:

@@ -30,7 +30,9 @@ class CostCurve:
         for name in ("at", "cost"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         if self.at.ndim != 1 or not len(self.at) or self.at.shape != self.cost.shape:
-            raise WorkbenchError(f"a cost curve needs places and costs of one length, got {self.at.shape}, {self.cost.shape}")
+            raise WorkbenchError(
+                f"a cost curve needs places and costs of one length, got {self.at.shape}, {self.cost.shape}"
+            )
         if (np.diff(self.at) <= 0).any() or not (np.isfinite(self.cost) & (self.cost > 0)).all() or self.at[0] <= 0:
             raise WorkbenchError("a cost curve needs rising places and positive, finite costs")
 
@@ -78,7 +80,9 @@ class CostGrowth:
         themed(figure, title=self.title, caption=self.caption, x="", y="", height=520)
         for column, (axis, curves) in enumerate(self.panels.items(), start=1):
             ticks = sorted({float(place) for curve in curves.values() for place in curve.at})
-            figure.update_xaxes(type="log", title_text=safe(axis), tickvals=ticks, ticktext=[f"{t:g}" for t in ticks], col=column)
+            figure.update_xaxes(
+                type="log", title_text=safe(axis), tickvals=ticks, ticktext=[f"{t:g}" for t in ticks], col=column
+            )
         figure.update_yaxes(type="log", tickvals=[1, 2, 5, 10, 20, 50, 100, 200, 500])
         figure.update_yaxes(title_text=safe(self.unit), title_font_color=GREY, col=1)
         return figure
