@@ -1,7 +1,8 @@
 """Recording every layer at three positions, over one plain forward, and what it takes in memory beyond it.
 
 Recorded are the residual outputs at the first, the middle and the last token. ``record.extra_bytes`` is the peak of recording less
-that of the plain forward; a recorder that kept the streams would need ``record.all_streams_bytes`` more.
+that of the plain forward; a recorder that kept the streams would need ``record.all_streams_bytes`` more. The engine's explicit mask, rows * tokens ** 2 numbers, is part
+of the extra and grows with the length of prompts faster than the streams do.
 """
 
 from __future__ import annotations
