@@ -141,25 +141,6 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
     assert "Traceback" not in result.stderr
 
 
-def test_the_bench_prints_json_or_lines(tiny_folder: Path) -> None:
-    arguments = ("bench", "sweep", "--model", tiny_folder, "--rows", 2, "--tokens", 16, "--repeats", 1)
-    result = call(*arguments, "--json")
-    assert result.exit_code == 0
-    found = json.loads(result.stdout)
-    assert found["packed_over_forward"] == found["packed_over_forward.low"] == found["packed_over_forward.high"] > 0
-    assert (found["rows"], found["tokens"], found["layers"]) == (2, 16, 4)
-    lines = dict(line.split("\t") for line in call(*arguments, "--loop").stdout.splitlines())
-    assert float(lines["packed_vs_loop"]) < 1e-5
-    assert float(lines["loop_over_packed"]) > 0
-
-
-@pytest.mark.parametrize("option", ["--rows", "--tokens", "--repeats"])
-def test_the_bench_refuses_nothing_to_measure(option: str) -> None:
-    result = call("bench", "sweep", option, 0)
-    assert result.exit_code == 2
-    assert option in result.stderr
-
-
 def test_the_package_runs_as_a_module() -> None:
     result = subprocess.run([sys.executable, "-m", "workbench", "settings"], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == RunConfig().model_dump(mode="json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ import typer
 import yaml
 from rich.console import Console
 
+from workbench.commands.bench import measure as bench_measure
+from workbench.commands.bench import sweep as bench_sweep
 from workbench.commands.measure import measure
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
@@ -108,44 +109,8 @@ def questions(
 app.command("measure")(_mendable(measure))
 
 
-@bench.command("sweep")
-def bench_sweep(
-    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
-    rows: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 8,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens of each prompt.")] = 150,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed repeats; medians are reported.")] = 5,
-    loop: Annotated[bool, typer.Option(help="Also time the loop of hooked forwards (slow).")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """A packed all-layer sweep over one plain forward of the same batch."""
-    with _mendable_errors():
-        from workbench.bench.sweep import bench_sweep as measure
-
-        with bars(console):
-            result = measure(model, rows=rows, tokens=tokens, repeats=repeats, with_loop=loop)
-        if as_json:
-            sys.stdout.write(json.dumps(result, indent=2) + "\n")
-        else:
-            for key, value in result.items():
-                sys.stdout.write(f"{key}\t{value}\n")
-
-
-@bench.command("measure")
-def bench_measure(
-    rows: Annotated[int, typer.Option(min=100, help="Answers of the large table.")] = 1_000_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large table."""
-    with _mendable_errors():
-        from workbench.bench.measure import bench_measure as run_bench
-
-        with bars(console):
-            result = run_bench(rows)
-        if as_json:
-            sys.stdout.write(json.dumps(result, indent=2) + "\n")
-        else:
-            for key, value in result.items():
-                sys.stdout.write(f"{key}\t{value}\n")
+bench.command("sweep")(_mendable(bench_sweep))
+bench.command("measure")(_mendable(bench_measure))
 
 
 def _overrides(assignments: list[str]) -> dict[str, Any]:

@@ -1,90 +1,121 @@
-"""How much a packed all-layer sweep costs, as a ratio to one plain forward of the same batch in the same process.
+"""What the packed engine costs beside one plain forward, and beside the ways others patch: ``workbench bench sweep``.
 
-Both read one next-token distribution per prompt and layer or per prompt: the sweep patches the last token behind every
-layer and returns all patched logits of chosen tokens, the plain forward returns the unpatched ones. Repeats alternate
-between the two so that a machine whose speed drifts slows both. Ratios are medians over repeats.
+Five parts, each of which can be left out: ``sweep`` (all layers at the last token, the peers beside it), ``map`` (every layer at
+the last 32 positions), ``record``, ``growth`` and ``memory``. Everything is measured in one process on the same prompts with the same
+readout (:mod:`workbench.bench.material`), ratios within one run (:mod:`workbench.bench.timing`), and each peer's largest difference
+to the packed result stands beside its ratio. Fast methods are repeated ``repeats`` times, methods that take many forwards
+``slow_repeats`` times; both numbers are in the result.
+
+Ratios hold for this model, these sizes and this kind of machine: they rise with layers and fall where a library's own
+overhead, rather than the forward, decides.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from workbench.elicit.trie import NumberTrie, build_trie
-from workbench.models import LanguageModel, load_model
-from workbench.models.unembed import unembed_reduced
-from workbench.patch.sweep import loop_sweep, packed_sweep
-from workbench.progress import track
-from workbench.trace.forward import forward
-from workbench.trace.layout import empty_tail, pad_prompts
-from workbench.trace.record import record_states
+from workbench.bench.growth import Point, growth
+from workbench.bench.material import Material, make_material
+from workbench.bench.memory import memory
+from workbench.bench.peers import PEERS, Built, build_peers, runs
+from workbench.bench.position_map import POSITIONS, position_map
+from workbench.bench.recording import recording
+from workbench.bench.timing import Method, alternate, beside, ratio, spread
+from workbench.errors import WorkbenchError
+from workbench.models import load_model
+from workbench.trace.interventions import Patched
+
+PARTS = ("sweep", "map", "record", "growth", "memory")
+MOST_GROWTH_REPEATS = 3
+BASELINE = "the model's own forward, causal mask of its kernel, no cache, logits of the last token"
 
 
-def bench_sweep(model: str, *, rows: int, tokens: int, repeats: int, with_loop: bool) -> dict[str, Any]:
-    """Time plain forward, packed sweep and, if asked, the loop of hooked forwards.
+@dataclass(frozen=True)
+class SweepBench:
+    """``values``: flat keys, None where a peer is not installed; ``points`` of the growth curves; ``notes``: what to know."""
 
-    Returns:
-        ``packed_over_forward``, with ``.low`` and ``.high`` over repeats, ``loop_over_packed`` if measured, the
-        largest difference between packed and loop, and what was measured.
+    values: dict[str, Any]
+    points: list[Point] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def bench_sweep(
+    model: str,
+    *,
+    rows: int,
+    tokens: int,
+    repeats: int,
+    slow_repeats: int = 1,
+    parts: Sequence[str] = PARTS,
+    peers: Sequence[str] = tuple(PEERS),
+) -> SweepBench:
+    """Measure ``parts`` with ``peers`` on ``rows`` prompts of ``tokens`` tokens.
+
+    Raises:
+        WorkbenchError: before the model is loaded, for unknown parts and peers.
     """
+    unknown = [name for name in parts if name not in PARTS] + [name for name in peers if name not in PEERS]
+    if unknown or not parts:
+        raise WorkbenchError(
+            f"Unknown part or peer {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}, peers {', '.join(PEERS)}."
+        )
     lm = load_model(model)
-    generator = torch.Generator().manual_seed(0)
-    prompts = torch.randint(10, lm.config.vocab_size - 10, (rows, tokens), generator=generator).tolist()
-    trie = build_trie([[11], [12]], [0, 1])
-    positions = [tokens - 1] * rows
-    layers = list(range(lm.n_layers))
-    states = record_states(lm, prompts, [[p] for p in positions])[:, :, 0]
-    donors = states.roll(1, dims=0)
-    methods: dict[str, Callable[[], Any]] = {
-        "forward": lambda: plain_forward(lm, prompts, trie),
-        "packed": lambda: packed_sweep(lm, prompts, trie, positions, layers, donors),
-    }
-    times = alternate(methods, repeats)
-    ratios = [p / f for p, f in zip(times["packed"], times["forward"], strict=True)]
-    result: dict[str, Any] = {
-        "packed_over_forward": statistics.median(ratios),
-        "packed_over_forward.low": min(ratios),
-        "packed_over_forward.high": max(ratios),
+    material = make_material(lm, rows, tokens, POSITIONS)
+    wanted = "sweep" in parts or "growth" in parts
+    built = build_peers(lm, peers if wanted else ())
+    values: dict[str, Any] = {
+        "model": lm.name,
         "rows": rows,
         "tokens": tokens,
         "layers": lm.n_layers,
         "dtype": str(lm.dtype).removeprefix("torch."),
         "device": str(lm.device),
+        "threads": torch.get_num_threads(),
         "repeats": repeats,
-        "seconds.forward": statistics.median(times["forward"]),
+        "slow_repeats": slow_repeats,
+        "forward": BASELINE,
     }
-    if with_loop:
-        looped = alternate({"loop": lambda: loop_sweep(lm, prompts, trie, positions, layers, donors)}, 1)["loop"][0]
-        packed = packed_sweep(lm, prompts, trie, positions, layers, donors).patched
-        reference = loop_sweep(lm, prompts, trie, positions, layers, donors).patched
-        result["loop_over_packed"] = looped / statistics.median(times["packed"])
-        result["packed_vs_loop"] = float(abs(packed - reference).max())
-    return result
+    points: list[Point] = []
+    if "sweep" in parts:
+        values |= _sweep(material, built, repeats, slow_repeats)
+    if "map" in parts:
+        values |= position_map(material, slow_repeats)
+    if "record" in parts:
+        values |= recording(material, repeats)
+    if "growth" in parts:
+        points = growth(lm, built.sweeps, rows, tokens, min(repeats, MOST_GROWTH_REPEATS))
+        values["growth.repeats"] = min(repeats, MOST_GROWTH_REPEATS)
+        values |= {f"growth.{point.axis}.{point.at}.{point.method}": point.over_forward for point in points}
+    if "memory" in parts:
+        values |= memory(material)
+    return SweepBench(values, points, list(built.missing.values()))
 
 
-def plain_forward(lm: LanguageModel, prompts: list[list[int]], trie: NumberTrie) -> torch.Tensor:
-    """One unpatched forward of the batch with the same readout at the last token."""
-    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
-    last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
-    result = forward(lm, batch, empty_tail(batch), last)
-    return unembed_reduced(lm, result.final, lambda logits: logits.log_softmax(dim=-1)[:, [11, 12]])
+def _sweep(material: Material, built: Built, repeats: int, slow_repeats: int) -> dict[str, Any]:
+    branches = material.layers(range(material.lm.n_layers))
+    packed = material.packed(branches)
+    times = alternate({"forward": material.forward, "packed": lambda: material.packed(branches)}, repeats)
+    out: dict[str, Any] = {
+        **spread("packed_over_forward", ratio(times, "packed", "forward")),
+        "seconds.forward": statistics.median(times["forward"]),
+        "seconds.packed": statistics.median(times["packed"]),
+        "packed_vs_forward": float((packed.base - material.forward()).abs().max()),
+    }
+    found: dict[str, Patched] = {}
 
+    def kept(key: str) -> Method:
+        run = runs(built.sweeps[key], material, branches)
+        return lambda: found.__setitem__(key, run())
 
-def alternate(methods: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each method per repeat, methods taking turns, after one untimed round."""
-    times: dict[str, list[float]] = {name: [] for name in methods}
-    for repeat in track(range(repeats + 1), "timing"):
-        for name, method in methods.items():
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            started = time.perf_counter()
-            method()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if repeat:
-                times[name].append(time.perf_counter() - started)
-    return times
+    for key in built.sweeps:
+        runs(built.sweeps[key], material, branches[:1])()
+    ratios, _ = beside(lambda: material.packed(branches), {key: kept(key) for key in built.sweeps}, slow_repeats)
+    for key, values in ratios.items():
+        out |= spread(f"{key}_over_packed", values)
+        out[f"packed_vs_{key}"] = float((found[key].patched - packed.patched).abs().max())
+    return out | {f"{key}_over_packed": None for key in built.missing}

@@ -1,0 +1,136 @@
+"""The page and the table of a measurement: ``index.html`` with the growth figure, ``table.csv`` with every key.
+
+Bounds are those the engine is held to on the default model at the default sizes; elsewhere they are only for orientation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.bench.growth import Point
+from workbench.bench.sweep import SweepBench
+from workbench.plots.cost_growth import CostCurve, CostGrowth
+from workbench.report.page import Section, write_report
+from workbench.store import write_atomically
+
+AXES = {
+    "layers": "layers patched",
+    "tokens": "tokens of a prompt",
+    "rows": "rows",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A key of the result in words, with the bound it is held to and on which side of it the value must lie."""
+
+    key: str
+    words: str
+    bound: float | None = None
+    at_most: bool = True
+
+    def met(self, value: float) -> str:
+        if self.bound is None:
+            return ""
+        met = value <= self.bound if self.at_most else value >= self.bound
+        return f"{'<=' if self.at_most else '>='} {self.bound:g}: {'met' if met else 'missed'}"
+
+
+LINES = (
+    Line("packed_over_forward", "packed sweep of all layers / plain forward", 1.3),
+    Line("loop_over_packed", "loop of hooked forwards / packed", 20, False),
+    Line("transformer_lens_over_packed", "transformer-lens / packed", 20, False),
+    Line("nnsight_over_packed", "nnsight / packed", 20, False),
+    Line("pyvene_over_packed", "pyvene / packed", 20, False),
+    Line("position_map_over_forward", "layer x position map / plain forward"),
+    Line("position_map_loop_over_packed", "loop (estimated from measured cells) / layer x position map", 10, False),
+    Line("record_over_forward", "recording all layers at 3 positions / plain forward", 1.1),
+)
+BYTES: Mapping[str, str] = {
+    "record.extra_bytes": "peak memory of recording beyond the plain forward's",
+    "memory.forward_bytes": "peak memory of the plain forward",
+    "memory.sweep_bytes": "peak memory of the packed sweep",
+    "memory.map_bytes": "peak memory of a map under a token budget",
+    "memory.bound_bytes": "bound of that budget",
+}
+
+
+def table_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The measured lines in words: value, spread, bound, largest difference to the packed result."""
+    rows = [_row(line, values) for line in LINES if line.key in values]
+    rows += [_plain(words, _bytes(values[key])) for key, words in BYTES.items() if key in values]
+    if values.get("memory.within_bound") is not None:
+        rows.append(_plain("the map stayed under its bound", "yes" if values["memory.within_bound"] else "no"))
+    return rows
+
+
+def _row(line: Line, values: Mapping[str, Any]) -> dict[str, str]:
+    value = values[line.key]
+    if value is None:
+        return _plain(line.words, "not installed")
+    gap = values.get(f"packed_vs_{line.key.removesuffix('_over_packed')}")
+    if line.key == "position_map_loop_over_packed":
+        gap = values.get("position_map.packed_vs_loop")
+    spread = f"{values[f'{line.key}.low']:.3g} to {values[f'{line.key}.high']:.3g}"
+    return {
+        "measured": line.words,
+        "value": f"{value:.3g}",
+        "smallest to largest": spread,
+        "bound": line.met(value),
+        "largest difference": "" if gap is None else f"{gap:.1e}",
+    }
+
+
+def _plain(words: str, value: str) -> dict[str, str]:
+    return {"measured": words, "value": value, "smallest to largest": "", "bound": "", "largest difference": ""}
+
+
+def _bytes(value: int | None) -> str:
+    return "not measured on this device" if value is None else f"{value / 2**20:.1f} MiB"
+
+
+def growth_figure(points: list[Point], caption: str) -> CostGrowth:
+    """Curves of all axes and methods."""
+    panels: dict[str, dict[str, CostCurve]] = {}
+    for axis, words in AXES.items():
+        here = [point for point in points if point.axis == axis]
+        for method in dict.fromkeys(point.method for point in here):
+            mine = sorted((point for point in here if point.method == method), key=lambda point: point.at)
+            panels.setdefault(words, {})[method] = CostCurve(
+                at=np.array([point.at for point in mine], dtype=np.float64),
+                cost=np.array([point.over_forward for point in mine]),
+                estimated=any(point.estimated for point in mine),
+            )
+    return CostGrowth(
+        panels=panels,
+        ours="packed",
+        unit="plain forwards",
+        title="What a sweep of layers costs",
+        caption=caption,
+    )
+
+
+def write_bench(folder: Path, found: SweepBench) -> Path:
+    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of ``index.html``."""
+    values = found.values
+    caption = (
+        f"{values['model']}, {values['layers']} layers, {values['dtype']} on {values['device']} with {values['threads']} threads; "
+        f"{values['rows']} prompts of {values['tokens']} tokens where these do not vary; prompt lengths on at most two"
+    )
+    sections = []
+    if found.points:
+        explanation = "Cost in plain forwards of the same prompts. Dashed: estimated from a few measured branches of the same sweep."
+        figure = growth_figure(found.points, caption).figure()
+        sections.append(Section("Growth", explanation, figure, "growth"))
+    table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
+    write_atomically(folder / "table.csv", lambda path: table.to_csv(path, index=False))
+    rows = table_rows(values)
+    lead = [("Measured", rows)] if rows else []
+    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {"notes": found.notes}
+    return write_report(folder, "Cost of patching", sections, {}, settings, ["table.csv"], (), lead=lead)

@@ -1,0 +1,65 @@
+"""Layer x position map of the last positions, over one plain forward and beside the loop.
+
+The packed engine runs every cell. The loop would take a forward a cell, hours on large models; its cost is *estimated*: cells
+drawn at random are run by the loop, and the seconds of one are multiplied by the number of cells. The same cells say how far
+the packed values are from the loop's.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import torch
+
+from workbench.bench.material import Material
+from workbench.bench.peers import hooked_loop, runs
+from workbench.bench.timing import alternate, ratio, spread
+from workbench.patch.branches import layer_sites, position_branches
+from workbench.trace.interventions import Branch, Patched
+
+POSITIONS = 32
+SAMPLED = 6
+TOKEN_BUDGET = 8192
+
+
+def cells(material: Material, positions: int) -> list[Branch]:
+    """A branch for every layer at every one of the last ``positions`` tokens (fewer if there are fewer)."""
+    count = min(positions, material.donors.shape[2])
+    at = torch.arange(material.tokens - count, material.tokens).expand(material.rows, -1)
+    return position_branches(layer_sites(range(material.lm.n_layers)), at, material.donors[:, :, -count:])
+
+
+def position_map(material: Material, repeats: int) -> dict[str, Any]:
+    """Ratios of the whole map to a plain forward, and of the loop's estimate to the map; the first call is timed."""
+    grid = cells(material, POSITIONS)
+    loop, drawn = hooked_loop(material.lm), _drawn(len(grid))
+    sampled = runs(loop, material, [grid[cell] for cell in drawn])
+    maps: list[Patched] = []
+    methods = {
+        "forward": material.forward,
+        "map": lambda: maps.append(material.packed(grid, TOKEN_BUDGET)),
+        "loop": sampled,
+    }
+    material.forward()
+    times = alternate(methods, repeats, untimed=0)
+    # A loop reads the unpatched prompt once beside its cells.
+    scale = (len(grid) + 1) / (len(drawn) + 1)
+    gained = [scale * value for value in ratio(times, "loop", "map")]
+    return {
+        **spread("position_map_over_forward", ratio(times, "map", "forward")),
+        **spread("position_map_loop_over_packed", gained),
+        "position_map_loop_over_packed.estimated": True,
+        "position_map.loop_cells_measured": len(drawn),
+        "position_map.cells": len(grid),
+        "position_map.repeats": repeats,
+        "position_map.token_budget": TOKEN_BUDGET,
+        "position_map.packed_vs_loop": float((maps[-1].patched[:, drawn] - sampled().patched).abs().max()),
+        "seconds.position_map": statistics.median(times["map"]),
+        "seconds.position_map_loop_estimated": scale * statistics.median(times["loop"]),
+    }
+
+
+def _drawn(count: int) -> list[int]:
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return sorted(order[:SAMPLED].tolist())

@@ -1,0 +1,75 @@
+"""Seconds of methods that take turns, and ratios formed within a turn.
+
+A machine's speed drifts with what else it does. So a ratio is formed between calls that stand next to each other, and the
+median over turns is reported with the smallest and the largest. The first round is not timed: it pays for kernels that are
+chosen, and memory that is taken, once. On an accelerator the clock waits for all queued work.
+
+Seconds are those of this machine under its load at the time; only ratios can be compared with another run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from workbench.progress import track
+
+Method = Callable[[], Any]
+
+
+def seconds(method: Method) -> float:
+    """Seconds of one call, with everything it queued on an accelerator."""
+    synchronise()
+    started = time.perf_counter()
+    method()
+    synchronise()
+    return time.perf_counter() - started
+
+
+def alternate(methods: Mapping[str, Method], repeats: int, *, untimed: int = 1) -> dict[str, list[float]]:
+    """Seconds of each method per repeat, methods taking turns, after ``untimed`` rounds."""
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    for turn in track(range(untimed + repeats), f"timing {', '.join(methods)}"):
+        for name, method in methods.items():
+            taken = seconds(method)
+            if turn >= untimed:
+                times[name].append(taken)
+    return times
+
+
+def beside(
+    reference: Method, methods: Mapping[str, Method], repeats: int
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Methods too slow to be repeated much, each between two calls of a fast ``reference``; nothing is warmed up here.
+
+    Returns:
+        For every method its ratios to the mean of the reference before and after it, and all seconds of the reference.
+    """
+    ratios: dict[str, list[float]] = {name: [] for name in methods}
+    references = [seconds(reference)]
+    for _ in range(repeats):
+        for name, method in track(methods.items(), "timing the peers", total=len(methods)):
+            taken = seconds(method)
+            references.append(seconds(reference))
+            ratios[name].append(taken / statistics.mean(references[-2:]))
+    return ratios, references
+
+
+def ratio(times: Mapping[str, Sequence[float]], above: str, below: str) -> list[float]:
+    """Seconds of one method over those of another, turn by turn."""
+    return [a / b for a, b in zip(times[above], times[below], strict=True)]
+
+
+def spread(key: str, values: Sequence[float]) -> dict[str, float]:
+    """``key``: the median of ``values``; ``key.low`` and ``key.high``: the smallest and the largest."""
+    return {key: statistics.median(values), f"{key}.low": min(values), f"{key}.high": max(values)}
+
+
+def synchronise() -> None:
+    """Wait until an accelerator, if there is one, has done what it was given."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()

@@ -1,0 +1,116 @@
+"""``workbench bench``: what the workbench costs, measured on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from workbench.errors import WorkbenchError
+from workbench.terminal import bars
+
+if TYPE_CHECKING:
+    from workbench.bench.sweep import SweepBench
+
+FOLDER = "bench_sweep"
+ALL = "all"
+NONE = "none"
+
+
+def sweep(
+    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
+    rows: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 8,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens of each prompt.")] = 150,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed repeats of fast methods; medians are reported.")] = 5,
+    slow_repeats: Annotated[int, typer.Option(min=1, help="Timed repeats of whole peers and of the map.")] = 1,
+    parts: Annotated[str, typer.Option(help="Some of sweep,map,record,growth,memory.")] = ALL,
+    peers: Annotated[str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")] = ALL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")] = False,
+) -> None:
+    """The packed engine beside one plain forward and beside other libraries, ratios within one run.
+
+    A minute: --parts sweep,record --peers none. All of it takes about a thousand plain forwards.
+    """
+    from workbench.bench.peers import PEERS
+    from workbench.bench.sweep import PARTS, bench_sweep
+
+    screen = Console(stderr=True)
+    with bars(screen):
+        found = bench_sweep(
+            model,
+            rows=rows,
+            tokens=tokens,
+            repeats=repeats,
+            slow_repeats=slow_repeats,
+            parts=_names(parts, PARTS),
+            peers=_names(peers, tuple(PEERS)),
+        )
+    for note in found.notes:
+        screen.print(Text(f"Note: {note}"))
+    if as_json:
+        sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
+    else:
+        _show(found)
+    if not no_figures:
+        _draw(screen, figures / FOLDER, found)
+
+
+def measure(
+    rows: Annotated[int, typer.Option(min=100, help="Answers of the large table.")] = 1_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large table."""
+    from workbench.bench.measure import bench_measure
+
+    with bars(Console(stderr=True)):
+        result = bench_measure(rows)
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    else:
+        _lines(result)
+
+
+def _names(given: str, every: tuple[str, ...]) -> tuple[str, ...]:
+    if given == ALL:
+        return every
+    return () if given == NONE else tuple(name.strip() for name in given.split(","))
+
+
+def _show(found: SweepBench) -> None:
+    from workbench.bench.page import table_rows
+
+    out = Console()
+    if not out.is_terminal:
+        out = Console(width=200)
+    rows = table_rows(found.values)
+    table = Table(*rows[0], box=None, header_style="bold") if rows else None
+    if table is not None:
+        for row in rows:
+            table.add_row(*(Text(value) for value in row.values()))
+        out.print(table)
+    _lines(found.values)
+
+
+def _lines(values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        sys.stdout.write(f"{key}\t{value}\n")
+
+
+def _draw(screen: Console, folder: Path, found: SweepBench) -> None:
+    from workbench.bench.page import write_bench
+
+    try:
+        page = write_bench(folder, found)
+    except OSError as error:
+        raise WorkbenchError(
+            f"the figure cannot be written to {folder} ({error.strerror}); choose a folder with --figures or pass --no-figures."
+        ) from error
+    screen.print(Text(f"Figures: {page}"))
