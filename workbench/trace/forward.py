@@ -100,8 +100,12 @@ def run_joint(
     writes: Sequence[Write],
     cache: Any,
     stop_behind: int | None = None,
+    gradients: bool = False,
 ) -> Tensor:
-    """One pass over prompts and tail: [rows, columns, width] behind the final norm, or nothing if stopped before it."""
+    """One pass over prompts and tail: [rows, columns, width] behind the final norm, or nothing if stopped before it.
+
+    With ``gradients`` the pass can be differentiated with respect to whatever a transform outside of it starts from.
+    """
     _check(lm, prompts, tail, writes, cache)
     total = prompts.columns + tail.size
     alive = [prompts.columns + sum(b < layer for b in tail.birth) for layer in range(lm.n_layers + 1)]
@@ -121,7 +125,7 @@ def run_joint(
     tokens = torch.cat([prompts.tokens, tail.tokens], dim=1)
     starts = prompts.columns - (lm.reach or 0)
     with on_inputs(lm, narrowed), on_places(lm, transforms), adapter_from(lm, starts):
-        return decode(lm, tokens, positions, mask, cache)
+        return decode(lm, tokens, positions, mask, cache, gradients)
 
 
 def _check(lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[Write], cache: Any) -> None:

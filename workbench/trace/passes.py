@@ -26,9 +26,11 @@ def stop_with(last: Transform | None) -> Transform:
     return stop
 
 
-def decode(lm: LanguageModel, tokens: Tensor, positions: Tensor, mask: Any, cache: Any) -> Tensor:
+def decode(
+    lm: LanguageModel, tokens: Tensor, positions: Tensor, mask: Any, cache: Any, gradients: bool = False
+) -> Tensor:
     """States behind the final norm, [rows, columns, width]; of width 0 if the pass was stopped before it."""
-    with torch.no_grad():
+    with torch.set_grad_enabled(gradients):
         try:
             return lm.decoder()(
                 input_ids=tokens,

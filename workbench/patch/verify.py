@@ -1,0 +1,230 @@
+"""How far an attribution can be trusted: its largest cells and random other ones, patched truly.
+
+For each component the ``cells`` cells of largest mean absolute score, and as many drawn at random from the rest, are patched one
+by one in the packed engine and their effects (patched - base) compared with their scores over all pairs of row and cell:
+Spearman's rho, and the slope of effect on score through the origin (1: right size; between 0 and 1: exaggerated; negative: wrong
+sign). Intervals are 95 % bootstrap intervals over rows, NaN for a single row; a rho without variation is NaN.
+
+The largest cells are largest by score, so their slope shows exaggeration (a winner's curse); the random ones speak for the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+
+from workbench.errors import WorkbenchError
+from workbench.measure import Estimate
+from workbench.patch.cuts import Cut
+from workbench.patch.metrics import Metric
+from workbench.patch.runs import Run
+from workbench.progress import task
+from workbench.trace.batches import plan_batches
+from workbench.trace.interventions import Branch, Patch
+from workbench.trace.packed import patch_branches
+from workbench.trace.record import record
+from workbench.trace.sites import Component, Site
+
+Floats = NDArray[np.float64]
+Kind = Literal["largest", "random"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Check:
+    """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``; ``resamples`` of the bootstrap."""
+
+    cells: int = 8
+    seed: int = 0
+    resamples: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.cells < 1 or self.resamples < 1:
+            raise WorkbenchError(
+                "An attribution is always checked: patch at least one cell, with at least one resample."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Scores against true effects of one component's cells, ``scores`` and ``effects`` [rows, cells].
+
+    ``sites`` and ``positions`` [cells] name them, positions by their place in the run's positions.
+    """
+
+    component: Component
+    kind: Kind
+    sites: tuple[Site, ...]
+    positions: tuple[int, ...]
+    scores: Floats
+    effects: Floats
+    rho: Estimate
+    slope: Estimate
+
+    def __str__(self) -> str:
+        return f"{self.component}, {len(self.sites)} {self.kind} cells: Spearman {_said(self.rho)}, slope {_said(self.slope)}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Agreements of every component, largest cells first."""
+
+    agreements: tuple[Agreement, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(agreement) for agreement in self.agreements)
+
+    def of(self, component: Component, kind: Kind) -> Agreement:
+        """The agreement of one component's largest or random cells."""
+        for agreement in self.agreements:
+            if (agreement.component, agreement.kind) == (component, kind):
+                return agreement
+        raise WorkbenchError(f"No {kind} cells of {component} were patched.")
+
+    def table(self) -> pd.DataFrame:
+        """One line per component and kind: cells, items, rho and slope with their intervals."""
+        return pd.DataFrame(
+            [
+                {"component": a.component, "kind": a.kind, "cells": len(a.sites), "items": len(a.scores)}
+                | a.rho.to_dict("rho")
+                | a.slope.to_dict("slope")
+                for a in self.agreements
+            ]
+        )
+
+
+def verify(
+    base: Run,
+    donor: Run,
+    cut: Cut,
+    metric: Metric,
+    scores: Mapping[Component, Tensor],
+    check: Check,
+    *,
+    token_budget: int,
+) -> Verification:
+    """Patch cells truly and compare; ``scores`` as in :class:`workbench.patch.attribution.Scores`."""
+    agreements = []
+    with task("patching cells of the attribution"):
+        for component in cut.components:
+            table = scores[component].double().numpy()
+            for kind, chosen in zip(KINDS, choose(table, check), strict=True):
+                if len(chosen):
+                    agreements.append(
+                        _agreement(base, donor, cut, metric, component, kind, table, chosen, check, token_budget)
+                    )
+    return Verification(tuple(agreements))
+
+
+def choose(scores: Floats, check: Check) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cells [k], as flat indices into the axes behind the rows: the largest, and random ones of the rest (maybe fewer)."""
+    order = np.argsort(-np.abs(scores).mean(axis=0).ravel(), kind="stable")
+    rest = order[check.cells :]
+    drawn = np.random.default_rng(check.seed).permutation(len(rest))[: check.cells]
+    return order[: check.cells], rest[drawn]
+
+
+def _agreement(
+    base: Run,
+    donor: Run,
+    cut: Cut,
+    metric: Metric,
+    component: Component,
+    kind: Kind,
+    table: Floats,
+    chosen: NDArray[np.int64],
+    check: Check,
+    token_budget: int,
+) -> Agreement:
+    axes = np.unravel_index(chosen, table.shape[1:])
+    heads = axes[1] if component == "head_out" else [None] * len(chosen)
+    sites = tuple(
+        Site(cut.layers[layer], component, None if head is None else int(head))
+        for layer, head in zip(axes[0], heads, strict=True)
+    )
+    positions = tuple(int(position) for position in axes[-1])
+    effects = true_effects(base, donor, metric, sites, positions, token_budget=token_budget)
+    picked = table.reshape(len(table), -1)[:, chosen]
+    rho, slope = compare(picked, effects, resamples=check.resamples, seed=check.seed)
+    return Agreement(component, kind, sites, positions, picked, effects, rho, slope)
+
+
+def true_effects(
+    base: Run, donor: Run, metric: Metric, sites: Sequence[Site], positions: Sequence[int], *, token_budget: int
+) -> Floats:
+    """[rows, cells] metric with the donor's state patched in at one site and position, minus the base's metric.
+
+    ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions; sites of one width.
+    """
+    wanted, where = list(dict.fromkeys(sites)), list(dict.fromkeys(positions))
+    states = _recorded(donor, metric, wanted, where, token_budget)
+    branches: list[Branch] = [
+        (Patch(site, base.positions[:, at], states[:, wanted.index(site), where.index(at)]),)
+        for site, at in zip(sites, positions, strict=True)
+    ]
+    with base.within():
+        out = patch_branches(
+            base.lm,
+            base.prompts,
+            branches,
+            metric.readout,
+            token_budget=token_budget,
+            continuation=metric.continuation,
+        )
+    plain = metric.of_reduced(out.base)
+    patched = torch.stack([metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1)
+    return (patched - plain[:, None]).double().cpu().numpy()
+
+
+def _recorded(run: Run, metric: Metric, sites: Sequence[Site], where: Sequence[int], token_budget: int) -> Tensor:
+    """[rows, sites, len(where), width] at some of the run's positions."""
+    parts, order = [], []
+    for rows in plan_batches(run.lengths.tolist(), token_budget, overhead=metric.continuation.size):
+        prompts, at = [run.prompts[row] for row in rows], run.positions[rows][:, where].tolist()
+        with run.within():
+            parts.append(record(run.lm, prompts, at, sites, continuation=metric.continuation))
+        order.append(torch.as_tensor(rows))
+    return torch.cat(parts)[torch.cat(order).argsort().to(parts[0].device)]
+
+
+def compare(scores: Floats, effects: Floats, *, resamples: int, seed: int) -> tuple[Estimate, Estimate]:
+    """Spearman's rho and slope through the origin of ``effects`` on ``scores`` [rows, cells], over all pairs."""
+    rows = len(scores)
+    everyone = np.arange(rows)[None]
+    estimates = []
+    for statistic in (_rho, _slope):
+        value = float(statistic(scores[everyone], effects[everyone])[0])
+        low = high = float("nan")
+        if rows > 1:
+            drawn = np.random.default_rng(seed).integers(0, rows, size=(resamples, rows))
+            each = statistic(scores[drawn], effects[drawn])
+            defined = each[~np.isnan(each)]
+            if len(defined):
+                low, high = (float(q) for q in np.quantile(defined, [0.025, 0.975]))
+        estimates.append(Estimate(value, low, high, rows))
+    return estimates[0], estimates[1]
+
+
+def _rho(scores: Floats, effects: Floats) -> Floats:
+    """[n] of [n, rows, cells] each."""
+    x, y = (rankdata(part.reshape(len(part), -1), axis=1) for part in (scores, effects))
+    x, y = (part - part.mean(axis=1, keepdims=True) for part in (x, y))
+    with np.errstate(invalid="ignore"):
+        return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+
+
+def _slope(scores: Floats, effects: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return (scores * effects).sum(axis=(1, 2)) / (scores**2).sum(axis=(1, 2))
+
+
+def _said(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
