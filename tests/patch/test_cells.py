@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from workbench.patch.cells import (
     unpatched,
 )
 from workbench.patch.effect_map import Axis, EffectMap
-from workbench.trace import patch_branches
+from workbench.trace import Patch, Site, patch_branches
 
 PERCENT = FORMATS["percent"]
 QUESTIONS = [
@@ -76,7 +75,7 @@ def test_the_last_layer_at_the_number_gives_the_donors_readout_and_own_states_no
     assert own == pytest.approx(np.tile(stated[:, None], 4), abs=1e-5)
 
 
-def test_all_parts_and_layers_together_make_the_donors_run_where_lengths_agree(
+def test_several_parts_and_layers_are_written_together(
     make_tiny: Callable[..., LanguageModel],
 ) -> None:
     lm = make_tiny("qwen2")
@@ -119,55 +118,7 @@ def test_turned_over_a_move_of_the_level_cancels_and_following_stays() -> None:
     assert moved.mean(axis=0) / (turned.donor - turned.base).mean() == pytest.approx([0, 0.5], abs=1e-12)
 
 
-def test_branches_before_the_adapters_reach_go_through_the_loop(context_with_reach: Subject) -> None:
-    """With an adapter on the reply, an early patch is what one hooked forward gives; packed alone it is refused."""
-    subject = context_with_reach
-    parts = {
-        "early": Segment("early", (3,) * 2, (4,) * 2),
-        "late": Segment("late", *(tuple(len(p) - 2 for p in subject.prompts),) * 2),
-    }
-    rows, partner = np.arange(2), np.array([1, 0])
-    early, late = (
-        patch_cells(subject, subject, partner, cells_of(layer_sites([1]), [p]), rows)[1] for p in parts.values()
-    )
-    _, both = patch_cells(subject, subject, partner, cells_of(layer_sites([1]), list(parts.values())), rows)
-    assert both == pytest.approx(np.concatenate([early, late], axis=1), abs=1e-5)
-    with pytest.raises(WorkbenchError, match="loop_branches"), subject.within():
-        _packed_alone(subject, parts["early"])
-
-
-def _packed_alone(subject: Subject, part: Segment) -> None:
-    from workbench.trace import Patch, Site
-
-    value = torch.zeros(len(subject.prompts), subject.lm.width)
-    branch = (Patch(Site(1), torch.tensor(part.starts), value),)
-    patch_branches(subject.lm, subject.prompts, [branch], lambda logits: logits[:, :2], token_budget=999)
-
-
-@pytest.fixture
-def context_with_reach(tiny_lm: LanguageModel) -> Subject:
-    from workbench.config import LoraSettings
-    from workbench.teach.adapter import add_adapter
-
-    tuned = add_adapter(tiny_lm, LoraSettings(rank=4, alpha=8))
-    generator = torch.Generator().manual_seed(0)
-    for name, weight in tuned.model.named_parameters():
-        if "lora_B" in name:
-            weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
-    tuned = tuned.with_model(tuned.model.eval(), 4)
-    subject, _ = subject_of(tuned)
-
-    @contextmanager
-    def quiet() -> Iterator[None]:
-        with torch.no_grad():
-            yield
-
-    return Subject(tuned, subject.prompts[:2], subject.trie, subject.scale, 2048, quiet)
-
-
 def test_without_an_adapter_nothing_is_looped(tiny_lm: LanguageModel) -> None:
-    from workbench.trace import Patch, Site
-
     prompts = [[5, 6, 7, 8], [9, 10, 11]]
     branches = [
         (Patch(Site(1), torch.tensor([0, 0]), torch.ones(2, 32)),),

@@ -41,7 +41,8 @@ KINDS = {
     "before": Kind("before teaching", ACROSS),
     "after": Kind("after teaching", f"{ACROSS} Base and donor both have the adapter on."),
     "taught": Kind(
-        "what teaching added", "Donors are the tuned model's states of the same question, put into the base model."
+        "what teaching added",
+        "Donors are the tuned model's states of the same question, put into the base model; the general level that teaching moved counts.",
     ),
     "gathering": Kind(
         "first token after the answer", f"{ACROSS} Patched at the first token after the answer, before teaching."

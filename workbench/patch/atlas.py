@@ -5,7 +5,8 @@ own states. Its table has one line a cell with intervals and p-values corrected 
 (:func:`workbench.patch.effect_map.effect_table`), and ``floor``, the largest shift that the arithmetic alone gives: a cell
 whose shift is not beyond it shows nothing.
 
-Shifts: 0 = nothing moved, 1 = moved all the way to the donor. With donors from other questions they are oriented.
+Shifts: 0 = nothing moved, 1 = moved all the way to the donor; a ratio of means. Maps whose donors are other questions in the same
+model are oriented first; maps of two states of the model are not, so the general level that teaching moved counts in them.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class Pairing:
     batches: Sequence[Rows]
 
     @property
+    def across(self) -> bool:
+        """Whether base and donor are one model, so that donors are other questions and the map has to be turned."""
+        return self.base is self.donor
+
+    @property
     def own(self) -> Pairing:
         """The base's own states patched into itself."""
         return Pairing(self.base, self.base, np.arange(len(self.partner)), self.readout, self.batches)
@@ -51,7 +57,7 @@ class Pairing:
 
 @dataclass(frozen=True, eq=False)
 class AtlasMap:
-    """A map, turned so that donors lie above, and the same cells under the run's own states at a few of its sites.
+    """A map, turned if its donors are other questions, and the same cells under the run's own states at a few of its sites.
 
     Attributes:
         own: [items, cells of the noise floor] readouts, turned like the map's.
@@ -63,7 +69,7 @@ class AtlasMap:
     def floor(self) -> float:
         """Largest absolute shift that patching states into themselves gives, on the map's own distances."""
         moved = (self.own - self.effects.base[:, None]).mean(axis=0)
-        return float(np.abs(moved).max() / (self.effects.donor - self.effects.base).mean())
+        return float(np.abs(moved).max() / abs((self.effects.donor - self.effects.base).mean()))
 
     def item_floor(self) -> float:
         """Largest move of a single item's readout under its own states."""
@@ -101,9 +107,12 @@ def atlas_map(
     own_base, own = patched_readouts(stage, pairing.own, cells_of(few, parts), f"{name} noise")
     donor = pairing.readout[pairing.partner]
     shape = (len(base), *(len(axis.labels) for axis in axes))
-    effects = oriented(EffectMap(axes, base, donor, patched.reshape(shape)))
+    effects = EffectMap(axes, base, donor, patched.reshape(shape))
+    if not pairing.across:
+        return AtlasMap(effects, base[:, None] + own - own_base[:, None])
+    turned = oriented(effects)
     sign = np.where(donor < base, -1.0, 1.0)[:, None]
-    return AtlasMap(effects, effects.base[:, None] + sign * (own - own_base[:, None]))
+    return AtlasMap(turned, turned.base[:, None] + sign * (own - own_base[:, None]))
 
 
 def patched_readouts(stage: StageStore, pairing: Pairing, cells: Sequence[Cell], name: str) -> tuple[Floats, Floats]:

@@ -102,7 +102,7 @@ def effect_grid(
         caption=f"{caption} · noise floor {floor:.1g}",
         x=x,
         y="patched decoder layer",
-        height=230 + max(9, 7 * max(map(len, columns)) // 10) + 22 * len(layers),
+        height=300 + 22 * len(layers),
     )
     figure.update_xaxes(showgrid=False, tickvals=at, ticktext=[short(name, LABEL) for name in columns])
     figure.update_yaxes(showgrid=False, tickvals=rows, ticktext=[str(layer) for layer in layers])
