@@ -7,6 +7,7 @@ so a killed run goes on where it was. A hub model counts by its name: give a run
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from workbench.config import RunConfig, dump_config
+from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import answer_questions, choose_questions, elicit
 from workbench.loop.context import Context
@@ -100,6 +101,26 @@ def finished(config: RunConfig, folder: Path, figures: Path) -> Context:
         context.keys[stage.name] = _key(stage, context, inputs)
         if not stage.done(context):
             raise WorkbenchError(f"The run in {folder} has not finished its stage {stage.name!r}; run it again first.")
+    return context
+
+
+def complete(folder: Path) -> bool:
+    """Whether a run went through in ``folder``, whatever code and configuration it had."""
+    return (folder / "summary.json").exists() and all((folder / stage.name / "done.json").exists() for stage in STAGES)
+
+
+def opened(folder: Path, figures: Path) -> Context:
+    """A complete run as it stands, with the configuration written beside it: for analyses that build on its results.
+
+    Unlike :func:`finished` it also takes runs of an earlier version of the package, whose stages a new run would redo.
+
+    Errors: WorkbenchError where no run went through in ``folder``.
+    """
+    if not complete(folder):
+        raise WorkbenchError(f"No run went through in {folder}; run it first.")
+    context = Context(load_config(folder / "config.json"), RunStore(folder), figures)
+    for stage in STAGES:
+        context.keys[stage.name] = str(json.loads((folder / stage.name / "done.json").read_text())["key"])
     return context
 
 

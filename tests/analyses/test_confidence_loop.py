@@ -1,36 +1,14 @@
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import jupytext
-import pytest
 from nbclient import NotebookClient
 
 SCRIPT = Path(__file__).parents[2] / "analyses" / "confidence_loop.py"
-
-
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a finished run on the tiny model, and the environment that asks for that very run."""
-    shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny")
-    shutil.copytree(finished_run.figures, tmp_path / "figures" / "tiny")
-    whole = finished_run.inputs.config.model_dump(mode="json")
-    given = {
-        "MODEL": whole["model"].pop("name"),
-        "QUESTIONS": whole["questions"].pop("file"),
-        "LIMIT": whole["questions"].pop("limit"),
-        "CONFIG": tmp_path / "settings.json",
-        "RUN": "tiny",
-    }
-    (tmp_path / "settings.json").write_text(json.dumps(whole))
-    for name, value in given.items():
-        monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
-    return tmp_path
 
 
 def test_as_a_script_it_writes_the_page_and_prints_the_results(place: Path, finished_run: Any) -> None:

@@ -4,11 +4,16 @@ Every figure takes a ``title`` and a ``caption`` (one line: number of questions,
 text it is given.
 """
 
+from workbench.plots.attribution_scatter import AttributionScatter, ScatterGroup
 from workbench.plots.auroc_by_layer import AurocByLayer
+from workbench.plots.component_map import ComponentMap
 from workbench.plots.confidence_histogram import ConfidenceHistogram
 from workbench.plots.curves import IntervalCurve
+from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.following import FollowingCurve
 from workbench.plots.four_cells import FourCells
+from workbench.plots.layer_head_map import LayerHeadMap
+from workbench.plots.layer_position_map import LayerPositionMap
 from workbench.plots.layer_question_heatmap import LayerQuestionHeatmap
 from workbench.plots.patching_curve import PatchingCurve
 from workbench.plots.readout_comparison import ReadoutComparison, ReadoutRow
@@ -18,11 +23,17 @@ from workbench.plots.risk_coverage import RiskCoverageCurve
 from workbench.plots.roc import Roc
 
 __all__ = [
+    "AttributionScatter",
     "AurocByLayer",
+    "ComponentMap",
     "ConfidenceHistogram",
+    "EstimateRow",
+    "EstimateRows",
     "FollowingCurve",
     "FourCells",
     "IntervalCurve",
+    "LayerHeadMap",
+    "LayerPositionMap",
     "LayerQuestionHeatmap",
     "PatchingCurve",
     "ReadoutComparison",
@@ -31,4 +42,5 @@ __all__ = [
     "RetrievalGain",
     "RiskCoverageCurve",
     "Roc",
+    "ScatterGroup",
 ]

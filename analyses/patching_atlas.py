@@ -1,0 +1,270 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where is the stated confidence written?
+#
+# An atlas of activation patching on a finished run: whose states, put where, move the number the model states? Layer by part of the
+# conversation, layer by head, component by component, before the model was taught and after. The readout is always the expected
+# value of the exact distribution over the confidence scale. Then a claim from the literature is put to the test with a rule
+# written down beforehand.
+#
+# Run as a script it writes `figures/<run>/atlas/`; opened as a notebook it draws below the cells. Stopped and started again, it goes
+# on where it was. The run is made first if there is none.
+#
+# | variable | meaning | default |
+# |---|---|---|
+# | `WORKBENCH_RUN` | name of the run | `default` |
+# | `WORKBENCH_MODEL`, `WORKBENCH_QUESTIONS`, `WORKBENCH_LIMIT`, `WORKBENCH_CONFIG` | the run, if it has to be made | as in `confidence_loop.py` |
+# | `WORKBENCH_ATLAS_ITEMS` | held-out questions of every map | 16 |
+# | `WORKBENCH_ATLAS_CLAIM_ITEMS` | held-out questions of the claim's test | 40 |
+# | `WORKBENCH_ATLAS_LAYERS` | layers of the maps, spread evenly | 8 |
+# | `WORKBENCH_ATLAS_PRECISION` | matrix products, `float32` or `bfloat16` | `float32` |
+
+# %%
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from rich.console import Console
+
+from workbench import load_config, run_loop
+from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE
+from workbench.loop.atlas import held_out
+from workbench.loop.atlas_figures import (
+    claim_sections,
+    component_section,
+    head_section,
+    position_section,
+    scatter_section,
+)
+from workbench.models import computing_in
+from workbench.patch import (
+    Check,
+    Cut,
+    Run,
+    attribute,
+    expected_confidence_of,
+    half_ranks_apart,
+    head_sites,
+    layer_sites,
+)
+from workbench.patch.atlas import Pairing, atlas_map, drawn_token, moves, patched_readouts, readouts, thinned_layers
+from workbench.patch.cells import align
+from workbench.patch.effect_map import Axis
+from workbench.patch.gathered import CONTROL, conditions, finding
+from workbench.report import Section, write_report
+from workbench.run import complete, opened
+from workbench.store import StageStore, code_version, fingerprint
+from workbench.terminal import bars
+
+NOTEBOOK = hasattr(builtins, "get_ipython")
+CONSOLE = Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
+COMPONENTS = ("attn_out", "mlp_out")
+
+
+def show(figure: go.Figure) -> None:
+    """Draw ``figure`` below the cell of a notebook; in a script it does nothing, the page has it."""
+    if NOTEBOOK:
+        figure.show()
+
+
+# %%
+given = {
+    "model.name": os.environ.get("WORKBENCH_MODEL"),
+    "questions.file": os.environ.get("WORKBENCH_QUESTIONS"),
+    "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
+}
+settings = os.environ.get("WORKBENCH_CONFIG")
+name = os.environ.get("WORKBENCH_RUN", "default")
+atlas = {
+    key: os.environ.get(f"WORKBENCH_ATLAS_{key.upper()}", default)
+    for key, default in (("items", "16"), ("claim_items", "40"), ("layers", "8"), ("precision", "float32"))
+}
+root = Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()
+folder, page = root / "runs" / name, root / "figures" / name
+if not complete(folder):
+    config = load_config(Path(settings) if settings else None, {key: value for key, value in given.items() if value})
+    with bars(CONSOLE):
+        run_loop(config, folder, page)
+context = opened(folder, page)
+config = context.config
+
+# %% [markdown]
+# ## What is patched
+#
+# A conversation is cut into named parts: question, answer, the first token after it, the question for confidence, the reply's opening, and
+# the confidence position with the further tokens of a number. Questions of different length are aligned at the ends of these parts.
+#
+# Donors are of two kinds. *Another question*, in the same model: each question gets the states of the one half of all ranks away in
+# stated confidence, so as many donors state more as state less, a patch that moves only the general level cancels, and what remains is
+# that item's own confidence. *The tuned model*, on the same question: what teaching added. The adapter here may act on the confidence
+# reply alone; then base and tuned runs differ nowhere else.
+#
+# Beside every map stands its noise floor: the same places patched with the run's own states. Cells within it are hatched.
+
+# %%
+with ExitStack() as stack:
+    stack.enter_context(bars(CONSOLE))
+    tuned = stack.enter_context(context.tuned("teach"))
+    stack.enter_context(computing_in(atlas["precision"], tuned))
+    stage = StageStore(folder / "atlas", fingerprint([context.keys, atlas, code_version()]))
+    stage.begin()
+    held = held_out(context, tuned, int(atlas["items"]))
+    layers = thinned_layers(tuned.n_layers, int(atlas["layers"]))
+    after_answer, number = held.part(AFTER_ANSWER), held.part(CONFIDENCE)
+    before = readouts(stage, held.before, held.batches, "confidence before")
+    after = readouts(stage, held.after, held.batches, "confidence after")
+    across = Pairing(held.before, held.before, half_ranks_apart(before), before, held.batches)
+    across_tuned = Pairing(held.after, held.after, half_ranks_apart(after), after, held.batches)
+    taught = Pairing(held.before, held.after, np.arange(len(before)), after, held.batches)
+
+    few = thinned_layers(tuned.n_layers, max(2, int(atlas["layers"]) // 2))
+    taught_parts = held.reply if context.reply is not None else list(held.parts)
+    positions = {}
+    for key, pairing, parts, chosen in (
+        ("before", across, list(held.parts), layers),
+        ("after", across_tuned, list(held.parts), few),
+        ("taught", taught, taught_parts, list(range(tuned.n_layers))),
+    ):
+        axes = (Axis("layer", tuple(chosen)), Axis("part", tuple(part.name for part in parts)))
+        positions[key] = atlas_map(stage, pairing, layer_sites(chosen), parts, axes, f"positions {key}")
+
+    heads, components = {}, {}
+    sites = head_sites(layers, range(tuned.n_heads)), [s for c in COMPONENTS for s in layer_sites(layers, c)]
+    by_head = Axis("layer", tuple(layers)), Axis("head", tuple(range(tuned.n_heads)))
+    by_component = Axis("component", COMPONENTS), Axis("layer", tuple(layers))
+    for key, pairing, part in (
+        ("before", across, number),
+        ("after", across_tuned, number),
+        ("taught", taught, number),
+        ("gathering", across, after_answer),
+    ):
+        here = Axis("part", (part.name,))
+        heads[key] = atlas_map(stage, pairing, sites[0], [part], (*by_head, here), f"heads {key}")
+        components[key] = atlas_map(stage, pairing, sites[1], [part], (*by_component, here), f"components {key}")
+
+# %%
+caption = f"{len(before)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
+statistics = {"resamples": config.resamples, "seed": config.seed}
+figures: list[Section] = []
+
+# %% [markdown]
+# ## Layer by position
+#
+# Read it from the bottom left, where everything about a question stands in its own tokens, to the top right, where the last layer of the
+# number's own place decides by itself. Bright cells between are where the confidence has gone in the meantime.
+
+# %%
+figures += [position_section(key, found, caption, **statistics) for key, found in positions.items()]
+for section in figures[-3:]:
+    show(section.figure)
+
+# %% [markdown]
+# ## Layer by head
+#
+# Single heads at the confidence position, and at the first token after the answer. Heads share the work, so their shifts are small.
+
+# %%
+figures += [head_section(key, found, caption, **statistics) for key, found in heads.items()]
+for section in figures[-4:]:
+    show(section.figure)
+
+# %% [markdown]
+# ## Attention or MLP
+
+# %%
+figures += [component_section(key, found, caption, **statistics) for key, found in components.items()]
+for section in figures[-4:]:
+    show(section.figure)
+
+# %% [markdown]
+# ## How far could gradients have told?
+#
+# Attribution patching estimates every cell at once, from two forwards and one backward. Its largest cells and as many random ones are
+# patched truly; slope and rank correlation say how far the cheap map is to be trusted.
+
+# %%
+with bars(CONSOLE), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
+    held = held_out(context, tuned, int(atlas["items"]))
+    everyone = np.arange(len(before))
+    named = [part for part in held.parts if part.name in (AFTER_ANSWER, CONFIDENCE)]
+    pairs = [align(part, everyone, across.partner, 0, held.before.prompts, held.before.prompts) for part in named]
+    here, there = (torch.cat([pair[side] for pair in pairs], dim=1) for side in (0, 1))
+    prompts = held.before.prompts
+    attribution = attribute(
+        Run(tuned, prompts, here, held.before.within),
+        Run(tuned, [prompts[p] for p in across.partner], there, held.before.within),
+        Cut(tuple(layers), ("resid_post", *COMPONENTS)),
+        expected_confidence_of(context.numbers.trie, context.fmt.scale.certain),
+        token_budget=config.model.tokens_per_batch // 2,
+        check=Check(cells=6, seed=config.seed, resamples=config.resamples),
+    )
+figures.append(scatter_section(attribution.verification, caption))
+show(figures[-1].figure)
+
+# %% [markdown]
+# ## A claim, and the rule for it
+#
+# Kumaran et al. (arXiv 2603.17839) find, in models of 7B and more, that confidence is gathered from the answer at the first token after
+# it, kept there, and retrieved where the number is written. Here states of another question are put into the untaught model at one token, behind all
+# layers of a third of the model (early, middle, late) or behind all layers. Controls: a random other token of the same turn, the answer itself, both places together.
+#
+# The rule, fixed before looking: **reproduced** if three intervals all lie above zero: (1) over all layers the first token after the
+# answer carries more than the random token; (2) in the middle layers it carries more than the answer's own tokens; (3) the confidence position
+# carries more in the late third than in the early one. **Contradicted** if one of the three lies below zero, or if the first token's own
+# shift over all layers lies below a tenth of the way. **Undecided** otherwise. The four intervals (bootstrap over questions) hold together at 95 %.
+
+# %%
+with bars(CONSOLE), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
+    held = held_out(context, tuned, int(atlas["claim_items"]))
+    base = readouts(stage, held.before, held.batches, "confidence of the claim")
+    pairing = Pairing(held.before, held.before, half_ranks_apart(base), base, held.batches)
+    turn = [part for part in held.parts if part.name not in (AFTER_ANSWER, CONFIDENCE)]
+    turn = [part for part in turn if min(np.subtract(part.starts, held.part(AFTER_ANSWER).ends)) > 0]
+    cells = conditions(held.parts, drawn_token(turn, CONTROL, config.seed), tuned.n_layers)
+    unpatched, patched = patched_readouts(stage, pairing, list(cells.values()), "the claim")
+distance, moved = moves(unpatched, base[pairing.partner], patched)
+found = finding(list(cells), distance, moved, **statistics)
+figures += claim_sections(
+    found, f"{len(base)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
+)
+for section in figures[-2:]:
+    show(section.figure)
+
+# %% [markdown]
+# ## In short
+
+# %%
+summary = {"claim": found.verdict, "items": len(before), "claim_items": len(base)}
+for difference, estimate in found.differences.items():
+    summary |= estimate.to_dict(difference.split(":")[0].replace(" ", "_"))
+summary |= found.carried.to_dict("first_token_shift")
+index = write_report(
+    page / "atlas",
+    f"Where does {config.model.name} write its confidence?",
+    figures,
+    summary,
+    {**atlas, "run": name},
+    (),
+    (),
+)
+lines = [f"{key:24}{value if isinstance(value, str | int) else f'{value:.3f}'}" for key, value in summary.items()]
+sys.stdout.write("\n".join([*lines, str(attribution.verification), f"figures: {index}"]) + "\n")

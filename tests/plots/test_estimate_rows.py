@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.measure import Estimate
+from workbench.plots import EstimateRow, EstimateRows
+
+
+def test_rows_of_one_name_share_a_line() -> None:
+    rows = [
+        EstimateRow(group, name, Estimate(value, value - 0.1, value + 0.3, 5))
+        for value, (group, name) in enumerate([("early", "answer"), ("late", "answer"), ("late", "after <b>")])
+    ]
+    figure = EstimateRows(rows=rows, axis="shift", title="t", caption="c", bound=0.1).figure()
+    early, late = figure.data
+    assert list(figure.layout.yaxis.ticktext) == ["answer", "after &lt;b&gt;"]
+    assert list(late.x) == [1, 2]
+    assert np.round(late.y).tolist() == [0, 1]
+    assert early.y[0] < late.y[0]
+    assert late.error_x.array == pytest.approx([0.3, 0.3])
+    assert late.error_x.arrayminus == pytest.approx([0.1, 0.1])
+    assert [shape.x0 for shape in figure.layout.shapes] == [0, 0.1]
+
+
+def test_a_row_given_twice_is_refused() -> None:
+    row = EstimateRow("a", "b", Estimate(0, 0, 0, 1))
+    for rows in ([row, row], []):
+        with pytest.raises(WorkbenchError, match="name of its own"):
+            EstimateRows(rows=rows, axis="x", title="t", caption="c")

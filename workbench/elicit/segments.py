@@ -1,0 +1,130 @@
+"""A conversation cut into named parts, so that rows with different numbers of tokens can be compared part by part.
+
+Question and answer differ in length from row to row; everything behind the answer is the same text in every row, which is
+checked. Parts follow one another without overlap from the question's first token to the confidence position; what stands
+before the question (the system turn) belongs to none. Borders are found by encoding the conversation with a placeholder in
+place of the question or of the confidence question, as the whole conversation is encoded.
+
+What the parts do not show: where within the question or the answer something happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from workbench.elicit.conversation import Conversation, NumberPrefix, answer_tokens, reply_tokens
+from workbench.elicit.formats import Format
+from workbench.errors import WorkbenchError
+from workbench.models import Turn, encode
+
+QUESTION = "question"
+OPENING = "answer's opening"
+ANSWER = "answer"
+AFTER_ANSWER = "first token after the answer"
+TO_USER = "turn to the user"
+TO_REPLY = "turn to the reply"
+REPLY = "reply's opening"
+CONFIDENCE = "confidence position"
+_PLACEHOLDER = "§"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A named part: row r has the tokens ``starts[r]`` to ``ends[r]``, both included."""
+
+    name: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.starts) != len(self.ends) or any(
+            s < 0 or e < s for s, e in zip(self.starts, self.ends, strict=True)
+        ):
+            raise WorkbenchError(f"The segment {self.name!r} needs a start and an end at or behind it in every row.")
+
+
+def segments_of(
+    tokenizer: Any,
+    fmt: Format,
+    numbers: NumberPrefix,
+    conversations: Sequence[Conversation],
+    questions: Sequence[str],
+    answers: Sequence[str],
+    *,
+    pieces: int,
+) -> tuple[Segment, ...]:
+    """The parts of ``conversations``, whose ``questions`` and ``answers`` they are, in the order of their tokens.
+
+    ``pieces``: how many parts of about equal length the confidence question is cut into. Parts without tokens in this
+    template are left out.
+
+    Raises:
+        WorkbenchError: where the rows do not share what follows the answer, or the template rewrites the question.
+    """
+    rows = [
+        _own(tokenizer, fmt, conversation, question, answer)
+        for conversation, question, answer in zip(conversations, questions, answers, strict=True)
+    ]
+    behind = {conversation.tokens[conversation.after_answer :] for conversation in conversations}
+    if len(behind) != 1:
+        raise WorkbenchError(
+            "The text behind the answer is tokenised differently from row to row, so rows cannot be aligned."
+        )
+    (shared,) = behind
+    cuts = _shared(tokenizer, fmt, numbers, shared, questions[0], answers[0], pieces)
+    own = [_segment(name, [row[name] for row in rows]) for name in (QUESTION, OPENING, ANSWER) if name in rows[0]]
+    after = [conversation.after_answer for conversation in conversations]
+    return (*own, *(_segment(name, [(a + first, a + last) for a in after]) for name, first, last in cuts))
+
+
+def _segment(name: str, spans: Sequence[tuple[int, int]]) -> Segment:
+    return Segment(name, tuple(first for first, _ in spans), tuple(last for _, last in spans))
+
+
+def _own(
+    tokenizer: Any, fmt: Format, conversation: Conversation, question: str, answer: str
+) -> dict[str, tuple[int, int]]:
+    """First and last token of the parts up to the answer."""
+    asked = answer_tokens(tokenizer, fmt, question)
+    first, behind = _around(asked, answer_tokens(tokenizer, fmt, _PLACEHOLDER))
+    whole = encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer))
+    start = conversation.answer_end + 1 - max(1, len(whole) - len(asked))
+    last = len(asked) - behind - 1
+    if conversation.tokens[: last + 1] != asked[: last + 1] or not first <= last < start:
+        raise WorkbenchError(
+            "The chat template writes the question differently in earlier turns, so it cannot be located in the conversation."
+        )
+    parts = {QUESTION: (first, last), OPENING: (last + 1, start - 1), ANSWER: (start, conversation.answer_end)}
+    return {name: (first, last) for name, (first, last) in parts.items() if first <= last}
+
+
+def _shared(
+    tokenizer: Any, fmt: Format, numbers: NumberPrefix, shared: tuple[int, ...], question: str, answer: str, pieces: int
+) -> list[tuple[str, int, int]]:
+    """Name, first and last token of the parts behind the answer, counted from the first token after it."""
+    turns = fmt.confidence_turns(question, answer)
+    blank = (*encode(tokenizer, (*turns[:-1], Turn("user", _PLACEHOLDER)), fmt.confidence_prefix), *numbers.shared)
+    whole = (*encode(tokenizer, turns, fmt.confidence_prefix), *numbers.shared)
+    first, behind = _around(whole, blank)
+    first, last = first - (len(whole) - len(shared)), len(shared) - behind - 1
+    reply = len(shared) - len(reply_tokens(tokenizer, fmt, numbers))
+    end = len(shared) - 1
+    size = last - first + 1
+    borders = [first + round(k * size / pieces) for k in range(pieces + 1)]
+    inner = [(a, b - 1) for a, b in pairwise(borders)]
+    named = [(AFTER_ANSWER, 0, 0), (TO_USER, 1, first - 1)]
+    named += [(f"“{tokenizer.decode(list(shared[a : b + 1])).strip()}”", a, b) for a, b in inner]
+    named += [(TO_REPLY, last + 1, reply - 1), (REPLY, reply, end - 1), (CONFIDENCE, end, end)]
+    return [(name, a, b) for name, a, b in named if a <= b]
+
+
+def _around(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
+    """How many tokens two sequences share at their beginning and, of the rest, at their end."""
+    shortest = min(len(one), len(other))
+    first = next((k for k in range(shortest) if one[k] != other[k]), shortest)
+    rest = shortest - first
+    behind = next((k for k in range(rest) if one[-1 - k] != other[-1 - k]), rest)
+    return first, behind

@@ -1,0 +1,117 @@
+"""The common look of maps whose rows are layers: colour the mean shift, hatching what the arithmetic alone could have done.
+
+White is no move, blue towards the donor, orange away from it; colours end at the largest absolute shift of the map, or at the
+``limit`` given, so that maps can share a scale. Hatched cells lie within the noise floor (a state patched into itself); a dot marks
+cells whose chance of being any false cell of the whole map is below .05. An unmarked cell is not a zero: read the hover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from workbench.errors import WorkbenchError
+from workbench.plots.theme import BLACK, GREY, safe, short, themed
+
+SIGNIFICANT = 0.05
+LABEL = 30
+_SMALLEST = 0.01
+_SCALE = ((0.0, "#A8500F"), (0.25, "#E8A366"), (0.5, "#FFFFFF"), (0.65, "#9CC9E6"), (0.85, "#1B7DB8"), (1.0, "#0A2F4F"))
+Floats = NDArray[np.float64]
+
+
+def check_grid(layers: NDArray[np.int64], columns: Sequence[str], cells: dict[str, Floats], floor: float) -> None:
+    """Refuse layers that do not rise, matrices of another shape than [layers, columns], and a negative noise floor."""
+    if layers.ndim != 1 or not len(layers) or (np.diff(layers) <= 0).any():
+        raise WorkbenchError("layers must be a rising list of layer numbers")
+    shape = (len(layers), len(columns))
+    for name, values in cells.items():
+        if np.shape(values) != shape:
+            raise WorkbenchError(f"{name} has shape {np.shape(values)}, layers and columns ask for {shape}")
+    if not floor >= 0:
+        raise WorkbenchError(f"a noise floor is a size, so at least 0; got {floor}")
+
+
+def effect_grid(
+    *,
+    layers: NDArray[np.int64],
+    columns: Sequence[str],
+    shift: Floats,
+    low: Floats,
+    high: Floats,
+    p_any: Floats,
+    floor: float,
+    limit: float | None,
+    title: str,
+    caption: str,
+    x: str,
+) -> go.Figure:
+    """The map; the first layer stands at the bottom, where the model begins."""
+    at, rows = np.arange(len(columns)), np.arange(len(layers))
+    most = max(_SMALLEST, float(np.nanmax(np.abs(shift), initial=0.0))) if limit is None else limit
+    names = np.array([safe(name) for name in columns], dtype=object)
+    hover = np.empty((*shift.shape, 5), dtype=object)
+    for index, values in enumerate((np.broadcast_to(names, shift.shape), layers[:, None] + 0 * at, low, high, p_any)):
+        hover[..., index] = values
+    figure = go.Figure(
+        go.Heatmap(
+            x=at,
+            y=rows,
+            z=shift,
+            customdata=hover,
+            zmin=-most,
+            zmax=most,
+            colorscale=[list(stop) for stop in _SCALE],
+            colorbar={
+                "title": {"text": "shift", "side": "top"},
+                "thickness": 12,
+                "outlinewidth": 0,
+                "tickformat": ".2~g",
+            },
+            hovertemplate=(
+                "%{customdata[0]}<br>layer %{customdata[1]}: shift %{z:.3f} [%{customdata[2]:.3f}, "
+                "%{customdata[3]:.3f}]<br>p over the whole map %{customdata[4]:.3f}<extra></extra>"
+            ),
+            hoverongaps=False,
+            xgap=1,
+            ygap=1,
+            name="shift",
+        )
+    )
+    within = np.abs(shift) <= floor
+    _mark(
+        figure,
+        within,
+        "within the noise floor",
+        {"symbol": "line-ne-open", "size": 11, "color": GREY, "line": {"width": 1.2}},
+    )
+    known = (p_any < SIGNIFICANT) & ~within
+    light = np.where(np.abs(shift) > 0.6 * most, "#FFFFFF", BLACK)
+    _mark(
+        figure,
+        known,
+        f"p < {SIGNIFICANT:g} over the whole map",
+        {"symbol": "circle", "size": 5, "color": list(light[known])},
+    )
+    themed(
+        figure,
+        title=title,
+        caption=f"{caption} · noise floor {floor:.1g}",
+        x=x,
+        y="patched decoder layer",
+        height=300 + 22 * len(layers),
+    )
+    figure.update_xaxes(showgrid=False, tickvals=at, ticktext=[short(name, LABEL) for name in columns])
+    figure.update_yaxes(showgrid=False, tickvals=rows, ticktext=[str(layer) for layer in layers])
+    return figure
+
+
+def _mark(figure: go.Figure, where: NDArray[np.bool_], name: str, marker: dict[str, object]) -> None:
+    rows, columns = np.nonzero(where)
+    if len(rows):
+        figure.add_trace(
+            go.Scatter(x=columns, y=rows, mode="markers", marker=marker, name=safe(name), hoverinfo="skip")
+        )

@@ -1,0 +1,93 @@
+"""Named estimates below one another, in groups, each with its interval: differences, or conditions side by side.
+
+A vertical line marks zero; ``bound`` draws a second one where a rule has its threshold. Colours follow the groups. Intervals of two rows that overlap do
+not show that the rows are alike: compare the difference itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from workbench.errors import WorkbenchError
+from workbench.measure import Estimate
+from workbench.plots.theme import GREY, safe, short, styles, themed
+
+
+@dataclass(frozen=True)
+class EstimateRow:
+    """One line: which ``group`` it belongs to (a colour), its name, and the estimate."""
+
+    group: str
+    name: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateRows:
+    """``rows`` from the top; rows of one name and other groups share a line. ``axis`` names what is estimated."""
+
+    rows: Sequence[EstimateRow]
+    axis: str
+    title: str
+    caption: str
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        names = [(row.group, row.name) for row in self.rows]
+        if not names or len(set(names)) != len(names):
+            raise WorkbenchError("every row needs a name of its own within its group, and there must be one at least")
+
+    def figure(self) -> go.Figure:
+        """Dots with intervals."""
+        names = list(dict.fromkeys(row.name for row in self.rows))
+        groups = list(dict.fromkeys(row.group for row in self.rows))
+        look = styles(groups)
+        figure = go.Figure()
+        figure.add_vline(0, line={"color": GREY, "width": 1})
+        if self.bound is not None:
+            figure.add_vline(self.bound, line={"color": GREY, "width": 1, "dash": "dot"})
+        for index, group in enumerate(groups):
+            mine = [row for row in self.rows if row.group == group]
+            offset = (index - (len(groups) - 1) / 2) * 0.7 / max(1, len(groups))
+            value = [row.estimate.value for row in mine]
+            figure.add_trace(
+                go.Scatter(
+                    x=value,
+                    y=[names.index(row.name) + offset for row in mine],
+                    error_x={
+                        "type": "data",
+                        "symmetric": False,
+                        "array": [row.estimate.high - row.estimate.value for row in mine],
+                        "arrayminus": [row.estimate.value - row.estimate.low for row in mine],
+                        "thickness": 1.6,
+                        "width": 3,
+                    },
+                    customdata=[[safe(row.name), row.estimate.low, row.estimate.high, row.estimate.n] for row in mine],
+                    mode="markers",
+                    marker={"color": look[group].colour, "symbol": look[group].symbol, "size": 8},
+                    name=safe(group),
+                    showlegend=len(groups) > 1,
+                    hovertemplate=(
+                        "%{customdata[0]}<br>%{x:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}], "
+                        "%{customdata[3]} questions<extra>%{fullData.name}</extra>"
+                    ),
+                )
+            )
+        themed(
+            figure,
+            title=self.title,
+            caption=self.caption,
+            x=self.axis,
+            y="",
+            height=220 + len(names) * (26 + 10 * len(groups)),
+        )
+        figure.update_yaxes(
+            tickvals=list(range(len(names))),
+            ticktext=[short(name, 64) for name in names],
+            range=[len(names) - 0.4, -0.6],
+            showgrid=False,
+        )
+        return figure
