@@ -29,6 +29,10 @@ BUDGET = 10**6
 Hooked = Callable[[torch.Tensor], torch.Tensor]
 
 
+def _on_output(edit: Hooked) -> Callable[[Any, Any, Any], Any]:
+    return lambda module, args, out: with_hidden(out, edit(hidden_of(out)))
+
+
 @contextmanager
 def plain_hooks(lm: LanguageModel, edits: dict[tuple[int, Component], Hooked]) -> Iterator[None]:
     """Plain hooks on modules, tensors as they are there."""
@@ -36,8 +40,7 @@ def plain_hooks(lm: LanguageModel, edits: dict[tuple[int, Component], Hooked]) -
         for (layer, component), edit in edits.items():
             place = place_of(lm, layer, component)
             if place.side == "output":
-                hook: Any = lambda m, a, out, edit=edit: with_hidden(out, edit(hidden_of(out)))
-                stack.callback(place.module.register_forward_hook(hook).remove)
+                stack.callback(place.module.register_forward_hook(_on_output(edit)).remove)
                 continue
 
             def before(m: Any, args: Any, kwargs: Any, edit: Hooked = edit) -> Any:
