@@ -15,7 +15,11 @@ MakeTiny = Callable[..., LanguageModel]
 
 @pytest.mark.parametrize(
     ("family", "overrides"),
-    [("granite", {"residual_multiplier": 0.3}), ("gpt_neox", {"use_parallel_residual": False}), ("llama", {"head_dim": 16})],
+    [
+        ("granite", {"residual_multiplier": 0.3}),
+        ("gpt_neox", {"use_parallel_residual": False}),
+        ("llama", {"head_dim": 16}),
+    ],
 )
 def test_peculiar_configurations_hold(make_tiny: MakeTiny, family: str, overrides: dict[str, Any]) -> None:
     validate(make_tiny(family, **overrides))

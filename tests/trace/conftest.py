@@ -36,7 +36,9 @@ PARTS = {
 }
 
 
-def build_branches(lm: LanguageModel, backs: Sequence[Sequence[int]] = ((1, 1, 1), (4, 3, 5)), seed: int = 0) -> list[Branch]:
+def build_branches(
+    lm: LanguageModel, backs: Sequence[Sequence[int]] = ((1, 1, 1), (4, 3, 5)), seed: int = 0
+) -> list[Branch]:
     """At every layer and component one branch per entry of ``backs`` (tokens from each row's end); even ones add."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([len(row) for row in ROWS])

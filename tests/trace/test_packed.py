@@ -48,7 +48,11 @@ def combined() -> list[Branch]:
     """Several sites in a branch, also behind the prompt's end, and both modes at one place."""
     end = LENGTHS - 1
     return [
-        [random_patch(Site(1), end, 1), random_patch(Site(2, "mlp_out"), end - 1, 2), random_patch(Site(2), end, 3, "add")],
+        [
+            random_patch(Site(1), end, 1),
+            random_patch(Site(2, "mlp_out"), end - 1, 2),
+            random_patch(Site(2), end, 3, "add"),
+        ],
         [random_patch(Site(1), LENGTHS + 1, 4), random_patch(Site(0), end, 5)],
         [random_patch(Site(3, "resid_pre"), LENGTHS + 2, 6)],
         [random_patch(Site(2, "head_out", head), end, 7 + head) for head in (0, 3)],
@@ -130,7 +134,9 @@ class Spy:
         self.computed: list[list[int]] = []
         lm.decoder().register_forward_pre_hook(self._enter, with_kwargs=True)
         for number, layer in enumerate(lm.layers()):
-            layer.self_attn.register_forward_pre_hook(lambda m, a, k, n=number: self.computed[-1].append(n), with_kwargs=True)
+            layer.self_attn.register_forward_pre_hook(
+                lambda m, a, k, n=number: self.computed[-1].append(n), with_kwargs=True
+            )
 
     def _enter(self, module: Any, args: Any, kwargs: dict[str, Any]) -> None:
         self.sizes.append(tuple(kwargs["input_ids"].shape))
