@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from workbench.questions import Question, builtin_questions, grade, read_questions
     from workbench.run import run as run_loop
     from workbench.teach import load_adapter, train_adapter
-    from workbench.trace import record_states
+    from workbench.trace import Patch, Site, patch_branches, record, record_states
 
 __all__ = [
     "FORMATS",
     "Estimate",
     "Format",
     "LanguageModel",
+    "Patch",
     "Question",
     "RunConfig",
+    "Site",
     "WorkbenchError",
     "__version__",
     "auroc2",
@@ -44,8 +46,10 @@ __all__ = [
     "load_model",
     "loop_sweep",
     "packed_sweep",
+    "patch_branches",
     "read_confidence",
     "read_questions",
+    "record",
     "record_states",
     "run_loop",
     "train_adapter",
@@ -72,6 +76,10 @@ _ROOMS = {
     "load_model": "workbench.models",
     "loop_sweep": "workbench.patch",
     "packed_sweep": "workbench.patch",
+    "patch_branches": "workbench.trace",
+    "record": "workbench.trace",
+    "Patch": "workbench.trace",
+    "Site": "workbench.trace",
     "read_confidence": "workbench.elicit",
     "read_questions": "workbench.questions",
     "record_states": "workbench.trace",

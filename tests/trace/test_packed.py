@@ -217,6 +217,6 @@ def test_bfloat16_weights_run(make_tiny: MakeTiny, every_branch: Callable[..., l
 def test_flash_attention_is_refused_with_the_reason(tiny_lm: LanguageModel, engine: Any) -> None:
     tiny_lm.base().config._attn_implementation = "flash_attention_2"
     spy = Spy(tiny_lm)
-    with pytest.raises(WorkbenchError, match="flash_attention_2.*takes no 4-D mask.*attention='sdpa' or 'eager'"):
+    with pytest.raises(WorkbenchError, match=r"flash_attention_2.*takes no 4-D mask.*attention='sdpa' or 'eager'"):
         engine(tiny_lm, ROWS, combined()[:1], some_logits, token_budget=100)
     assert not spy.sizes

@@ -1,9 +1,11 @@
 """Putting one run's states into another: what a state suffices for, layer by layer, and the controls beside it.
 
-A sweep over all layers is one packed forward (:func:`packed_sweep`); the loop of hooked forwards is kept as its reference.
-Effects are computed from the sweep's table: shift, following, layer gradient and their nulls. Beside the sweep stand
-:func:`attribute` (all cells from one backward, verified by true patches), :func:`direct_attribution` (who wrote the logits) and
-:func:`path_effects` (what one part tells another directly).
+A sweep over all layers is one packed forward (:func:`packed_sweep`), a map over layers, positions, heads or components is as
+few as memory allows (:mod:`workbench.patch.maps`); the loop of hooked forwards is kept as their reference. Effects are computed
+from the readouts: shift, following, layer gradient and their nulls, and for maps a tidy table with corrected p-values.
+
+Beside the sweep stand :func:`attribute` (all cells from one backward, verified by true patches), :func:`direct_attribution` (who
+wrote the logits) and :func:`path_effects` (what one part tells another directly).
 """
 
 from workbench.patch.attribution import Attribution, Scores, attribute, unverified_scores
@@ -20,6 +22,7 @@ from workbench.patch.conditions import (
 )
 from workbench.patch.cuts import Cut, whole_model
 from workbench.patch.direct import Direct, direct_attribution
+from workbench.patch.effect_map import Axis, EffectMap, effect_table, noise_floor, sign_flip_p
 from workbench.patch.effects import (
     Sweep,
     clipped_mean_shift,
@@ -30,58 +33,95 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
+from workbench.patch.maps import (
+    Engine,
+    Reading,
+    component_map,
+    component_sites,
+    head_map,
+    layer_sweep,
+    logit_difference,
+    position_map,
+    spans,
+    token_log_probabilities,
+    token_logits,
+    window_sweep,
+)
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
 from workbench.patch.paths import PathEffects, path_effects
 from workbench.patch.runs import Run
 from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep, read_numbers, record_number
+from workbench.patch.values import along, matched_noise, mean_of_others, mean_of_rows, zeros
 from workbench.patch.verify import Agreement, Check, Verification, verify
 
 __all__ = [
     "CONDITIONS",
     "Agreement",
     "Attribution",
+    "Axis",
     "Check",
     "Combination",
     "Condition",
     "Cut",
     "Direct",
+    "EffectMap",
+    "Engine",
     "Metric",
     "PathEffects",
+    "Reading",
     "Recorded",
     "Run",
     "Scores",
     "Sweep",
     "SweepReading",
     "Verification",
+    "along",
     "attribute",
     "clipped_mean_shift",
+    "component_map",
+    "component_sites",
     "contrast",
     "control_layers",
     "derangement",
     "direct_attribution",
     "donor_readouts",
     "donor_states",
+    "effect_table",
     "expected_combination",
     "expected_confidence_of",
     "following",
     "half_layer",
+    "head_map",
     "head_sites",
     "layer_gradient",
     "layer_sites",
+    "layer_sweep",
     "logit_contrast",
+    "logit_difference",
     "loop_sweep",
+    "matched_noise",
+    "mean_of_others",
+    "mean_of_rows",
     "mean_shift",
+    "noise_floor",
     "number_contrast",
     "packed_sweep",
     "path_effects",
     "permutation_p",
     "position_branches",
+    "position_map",
     "ramp_distance",
     "read_numbers",
     "record_number",
+    "sign_flip_p",
     "site_branches",
+    "spans",
+    "token_log_probabilities",
+    "token_logits",
     "unverified_scores",
     "verify",
     "whole_model",
     "window_branches",
+    "window_sweep",
+    "zeros",
 ]

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.patch.values import matched_noise
 
 Donor = Literal["tuned_own", "tuned_other", "base_own", "base_other", "random_vector"]
 
@@ -84,11 +85,7 @@ def donor_states(
         return states.base[rows, :, at]
     if condition.donor == "base_other":
         return states.base[others, :, at]
-    difference = (states.tuned - states.base)[:, :, at]
-    generator = torch.Generator().manual_seed(seed)
-    direction = torch.randn(difference.shape, generator=generator)
-    scaled = direction / direction.norm(dim=-1, keepdim=True) * difference.norm(dim=-1, keepdim=True)
-    return (states.base[:, :, at] + scaled)[rows]
+    return matched_noise(states.base[:, :, at], states.tuned[:, :, at], seed)[rows]
 
 
 def donor_readouts(

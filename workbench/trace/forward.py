@@ -127,7 +127,7 @@ def run_joint(
 
 
 def _check(lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[Write], cache: Any) -> None:
-    if tail.size or cache is not None or not bool(prompts.valid.all()):
+    if lm.architecture.packable or tail.size or cache is not None or not bool(prompts.valid.all()):
         require_masks(lm)
     if tail.size and tail.birth[-1] >= lm.n_layers:
         raise WorkbenchError(

@@ -1,0 +1,49 @@
+"""A model split over two processes (gloo, CPU) records and patches as the whole one does."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from workbench.models import load_model
+
+WORKER = Path(__file__).with_name("tensor_parallel_worker.py")
+
+
+def worker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tensor_parallel_worker", WORKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None:
+    """Heads lie two and two in the processes; each returns all four."""
+    generator = torch.Generator().manual_seed(0)
+    donors = {name: torch.randn((2, n, w), generator=generator) for name, n, w in (("heads", 4, 8), ("stream", 5, 32))}
+    save_file(donors, tmp_path / "donors.safetensors")
+    arguments = [str(WORKER), str(tiny_folder), str(tmp_path / "donors.safetensors"), str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = worker().results(load_model(str(tiny_folder), device="cpu"), donors["heads"], donors["stream"])
+    for rank in range(2):
+        found = load_file(tmp_path / f"{rank}.safetensors")
+        assert set(found) == set(expected)
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
