@@ -29,10 +29,6 @@ BUDGET = 10**6
 Hooked = Callable[[torch.Tensor], torch.Tensor]
 
 
-def _on_output(edit: Hooked) -> Callable[[Any, Any, Any], Any]:
-    return lambda module, args, out: with_hidden(out, edit(hidden_of(out)))
-
-
 @contextmanager
 def plain_hooks(lm: LanguageModel, edits: dict[tuple[int, Component], Hooked]) -> Iterator[None]:
     """Plain hooks on modules, tensors as they are there."""
@@ -40,7 +36,11 @@ def plain_hooks(lm: LanguageModel, edits: dict[tuple[int, Component], Hooked]) -
         for (layer, component), edit in edits.items():
             place = place_of(lm, layer, component)
             if place.side == "output":
-                stack.callback(place.module.register_forward_hook(_on_output(edit)).remove)
+
+                def behind(m: Any, args: Any, out: Any, edit: Hooked = edit) -> Any:
+                    return with_hidden(out, edit(hidden_of(out)))
+
+                stack.callback(place.module.register_forward_hook(behind).remove)
                 continue
 
             def before(m: Any, args: Any, kwargs: Any, edit: Hooked = edit) -> Any:
@@ -178,7 +178,7 @@ def test_only_the_planted_path_has_an_effect(make_tiny: MakeTiny) -> None:
     planted = found.effects[:, 1, 3].clone()
     assert planted.abs().min() > 1e-4
     found.effects[:, 1, 3] = 0
-    assert not found.effects.any()
+    assert float(found.effects.abs().max()) < 1e-6
 
 
 def test_a_path_through_a_third_part_is_not_direct(make_tiny: MakeTiny) -> None:
@@ -214,7 +214,7 @@ def test_a_path_through_a_third_part_is_not_direct(make_tiny: MakeTiny) -> None:
 def _freeze_scale(module: Any, args: Any, kwargs: Any) -> Any:
     """Undo the norm's scale by the untouched coordinates 16-31, so that a write elsewhere cannot be seen through it."""
     hidden = kwargs["hidden_states"]
-    return args, {**kwargs, "hidden_states": hidden / hidden[..., 16:].norm(dim=-1, keepdim=True)}
+    return args, {**kwargs, "hidden_states": hidden / hidden[..., 16:].norm(dim=-1, keepdim=True).clamp_min(1e-6)}
 
 
 def test_direct_effect_on_the_output(make_tiny: MakeTiny) -> None:
