@@ -56,20 +56,16 @@ from workbench.loop.atlas_figures import (
     scatter_section,
 )
 from workbench.models import computing_in
-from workbench.patch import (
-    Check,
-    Cut,
-    Run,
-    attribute,
-    expected_confidence_of,
-    half_ranks_apart,
-    head_sites,
-    layer_sites,
-)
+from workbench.patch import head_sites, layer_sites
 from workbench.patch.atlas import Pairing, atlas_map, drawn_token, moves, patched_readouts, readouts, thinned_layers
-from workbench.patch.cells import align
+from workbench.patch.attribution import attribute
+from workbench.patch.cells import align, half_ranks_apart
+from workbench.patch.cuts import Cut
 from workbench.patch.effect_map import Axis
 from workbench.patch.gathered import CONTROL, conditions, finding
+from workbench.patch.metrics import expected_confidence_of
+from workbench.patch.runs import Run
+from workbench.patch.verify import Check
 from workbench.report import Section, write_report
 from workbench.run import complete, opened
 from workbench.store import StageStore, code_version, fingerprint
@@ -206,7 +202,7 @@ with bars(CONSOLE), context.tuned("teach") as tuned, computing_in(atlas["precisi
     held = held_out(context, tuned, int(atlas["items"]))
     everyone = np.arange(len(before))
     named = [part for part in held.parts if part.name in (AFTER_ANSWER, CONFIDENCE)]
-    pairs = [align(part, everyone, across.partner, 0, held.before.prompts, held.before.prompts) for part in named]
+    pairs = [align(part, everyone, across.partner) for part in named]
     here, there = (torch.cat([pair[side] for pair in pairs], dim=1) for side in (0, 1))
     prompts = held.before.prompts
     attribution = attribute(

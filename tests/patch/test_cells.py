@@ -48,14 +48,14 @@ def subject_of(lm: LanguageModel) -> tuple[Subject, dict[str, Segment]]:
 
 def test_ends_are_aligned_as_far_as_both_reach() -> None:
     part = Segment("answer", (2, 5, 1), (5, 6, 1))
-    here, there = align(part, np.array([0, 1, 2]), np.array([1, 0, 0]), 0, [], [])
+    here, there = align(part, np.array([0, 1, 2]), np.array([1, 0, 0]))
     assert here.tolist() == [[4, 5], [5, 6], [1, 1]]
     assert there.tolist() == [[5, 6], [4, 5], [5, 5]]
 
 
 def test_the_numbers_further_tokens_stand_behind_each_prompt() -> None:
     part = Segment(CONFIDENCE, (4, 6), (4, 6))
-    here, there = align(part, np.array([1]), np.array([1, 0]), 2, [[0] * 5, [0] * 7], [[0] * 5, [0] * 7])
+    here, there = align(part, np.array([1]), np.array([1, 0]), 2)
     assert here.tolist() == [[6, 7, 8]]
     assert there.tolist() == [[4, 5, 6]]
 

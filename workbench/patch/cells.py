@@ -100,7 +100,7 @@ def patch_cells(
     """
     sites = list(dict.fromkeys(site for cell in cells for site in cell.sites))
     parts = list(dict.fromkeys(part for cell in cells for part in cell.parts))
-    pairs = [align(part, rows, partner, _nodes(base, part), base.prompts, donor.prompts) for part in parts]
+    pairs = [align(part, rows, partner, _nodes(base, part)) for part in parts]
     with donor.within():
         states = record(
             donor.lm,
@@ -126,23 +126,18 @@ def patch_cells(
     return base.expected(reading.base), base.expected(reading.patched)
 
 
-def align(
-    part: Segment, rows: Rows, partner: Rows, nodes: int, prompts: Sequence[Any], donors: Sequence[Any]
-) -> tuple[Tensor, Tensor]:
+def align(part: Segment, rows: Rows, partner: Rows, nodes: int = 0) -> tuple[Tensor, Tensor]:
     """Token positions of ``part`` in each row and in its partner, [rows, n] each, aligned at their ends.
 
     Rows in which the shorter of the two has fewer tokens than in others repeat their last pair, which changes nothing: a state
-    is written twice. Behind them stand ``nodes`` positions of the continuation.
+    is written twice. Directly behind the part stand ``nodes`` positions of the continuation.
     """
     other = partner[rows]
     starts, ends = np.asarray(part.starts), np.asarray(part.ends)
-    last = np.minimum((ends - starts)[rows], (ends - starts)[other])
-    back = np.arange(last.max(), -1, -1)[None]
-    back = np.where(back > last[:, None], 0, back)
-    behind = np.arange(nodes)
-    here = np.concatenate([ends[rows][:, None] - back, np.array([[len(prompts[r])] for r in rows]) + behind], axis=1)
-    there = np.concatenate([ends[other][:, None] - back, np.array([[len(donors[r])] for r in other]) + behind], axis=1)
-    return torch.from_numpy(here), torch.from_numpy(there)
+    before = np.minimum((ends - starts)[rows], (ends - starts)[other])[:, None]
+    back = np.arange(before.max(), -1, -1)[None]
+    offsets = np.concatenate([-np.where(back > before, 0, back), np.tile(1 + np.arange(nodes), (len(rows), 1))], axis=1)
+    return torch.from_numpy(ends[rows][:, None] + offsets), torch.from_numpy(ends[other][:, None] + offsets)
 
 
 def packed_within_reach(
