@@ -65,7 +65,7 @@ from workbench.patch.effect_map import Axis
 from workbench.patch.gathered import CONTROL, conditions, finding
 from workbench.patch.metrics import expected_confidence_of
 from workbench.patch.runs import Run
-from workbench.patch.verify import Check
+from workbench.patch.verification import Check
 from workbench.report import Section, write_report
 from workbench.run import complete, opened
 from workbench.store import StageStore, code_version, fingerprint

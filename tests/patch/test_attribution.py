@@ -15,7 +15,7 @@ from workbench.patch.attribution import Attribution, attribute, unverified_score
 from workbench.patch.cuts import Cut, whole_model
 from workbench.patch.metrics import contrast, expected_confidence_of
 from workbench.patch.runs import Run
-from workbench.patch.verify import Check
+from workbench.patch.verification import Check
 from workbench.teach.adapter import adapter_off
 from workbench.trace.sites import COMPONENTS, Component
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.patch.atlas import AtlasMap
 from workbench.patch.gathered import LITTLE, Finding
-from workbench.patch.verify import Verification
+from workbench.patch.verification import Verification
 from workbench.plots import (
     AttributionScatter,
     ComponentMap,

@@ -51,7 +51,7 @@ from workbench.patch.paths import PathEffects, path_effects
 from workbench.patch.runs import Run
 from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep, read_numbers, record_number
 from workbench.patch.values import along, matched_noise, mean_of_others, mean_of_rows, zeros
-from workbench.patch.verify import Agreement, Check, Verification, verify
+from workbench.patch.verification import Agreement, Check, Verification, verify
 
 __all__ = [
     "CONDITIONS",

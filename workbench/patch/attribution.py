@@ -6,7 +6,7 @@ position, component and head.
 
 What the number does not show: anything the tangent cannot see. Where the effect bends - saturated softmax, norms whose scale the
 patch changes, early layers, large differences - scores have the wrong size or sign. So a result always carries a
-:class:`~workbench.patch.verify.Verification`; read the map only as far as its slope and rank correlation allow. ``steps`` asks for
+:class:`~workbench.patch.verification.Verification`; read the map only as far as its slope and rank correlation allow. ``steps`` asks for
 integrated gradients instead (:mod:`workbench.patch.integrated`), many times the cost.
 
 Memory: activations of one forward, kept for the backward, for ``token_budget`` tokens; beside them the states of the places
@@ -27,7 +27,7 @@ from workbench.patch.gradients import gradient_times_difference
 from workbench.patch.integrated import integrated_gradients
 from workbench.patch.metrics import Metric
 from workbench.patch.runs import Run, batch_of, require_pair
-from workbench.patch.verify import Check, Verification, verify
+from workbench.patch.verification import Check, Verification, verify
 from workbench.progress import track
 from workbench.trace.batches import plan_batches
 from workbench.trace.edits import Place, place
