@@ -82,7 +82,8 @@ def cells_of(sites: Sequence[Site], parts: Sequence[Segment]) -> list[Cell]:
 def unpatched(subject: Subject, rows: Rows) -> Floats:
     """Expected confidence [rows] as the model states it."""
     prompts = pad_prompts([subject.prompts[r] for r in rows], subject.lm.tokenizer.pad_token_id, subject.lm.device)
-    tail, ends = (f(prompts, subject.trie.continuation) for f in (continuation_tail, end_columns))
+    continuation = subject.trie.continuation
+    tail, ends = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
     with subject.within():
         final = forward(subject.lm, prompts, tail, ends).final
         scores = unembed_reduced(subject.lm, final, lambda logits: child_log_probabilities(subject.trie, logits))
