@@ -19,6 +19,7 @@ from workbench.elicit.conversation import (
     reply_tokens,
 )
 from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.readout import keep_keys
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
@@ -28,7 +29,7 @@ from workbench.teach.examples import Example, distribution_examples, text_exampl
 from workbench.teach.targets import spread_targets
 from workbench.teach.training import Reply, SeededOrder, train_adapter
 from workbench.trace.forward import forward
-from workbench.trace.layout import empty_tail, pad_prompts
+from workbench.trace.layout import empty_tail, pad_prompts, without_last
 from workbench.trace.prefixes import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
@@ -61,8 +62,12 @@ def examples_of(lm: LanguageModel, scope: str = "conversation") -> list[Example]
 def reply_of(lm: LanguageModel, scope: str, most_bytes: int = 10**9) -> Reply | None:
     if scope == "conversation":
         return None
-    tokens = reply_tokens(lm.tokenizer, FORMAT, number_prefix(lm.tokenizer, FORMAT))
-    return Reply(tokens, [100 + i for i in range(COUNT)], Prefixes(most_bytes, 512, None))
+    rows, numbers = rows_of(lm)
+    tokens, names = reply_tokens(lm.tokenizer, FORMAT, numbers), [100 + i for i in range(COUNT)]
+    prefixes = Prefixes(most_bytes, 512, None)
+    keep_keys(lm, rows, numbers, lambda cache, prompts: prefixes.keep(names, cache, without_last(prompts, len(tokens))))
+    assert prefixes.full == (most_bytes == 0)
+    return Reply(tokens, names, prefixes)
 
 
 def plain_loss(lm: LanguageModel, examples: Sequence[Example], reply: Reply | None = None) -> float:
