@@ -17,7 +17,8 @@ from workbench.patch.metrics import contrast, expected_confidence_of
 from workbench.patch.runs import Run
 from workbench.patch.verification import Check
 from workbench.teach.adapter import adapter_off
-from workbench.trace.sites import COMPONENTS, Component
+from workbench.trace.loop import loop_branches
+from workbench.trace.packed import patch_branches
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -170,6 +171,34 @@ def test_tuned_into_base_and_back_with_one_set_of_weights(make_tiny: MakeTiny) -
             np.testing.assert_allclose(a.effects, b.effects, rtol=1e-3, atol=1e-4)
 
 
+def test_positions_before_an_adapters_reach_are_checked_by_the_loop(make_tiny: MakeTiny) -> None:
+    """The packed engine refuses them, before any forward; the loop's effects are those of hooks on the real model."""
+    lm = make_tiny("llama")
+    config = LoraConfig(r=4, target_modules=["v_proj"], task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2])
+    model = get_peft_model(lm.base(), config).eval()
+    generator = torch.Generator().manual_seed(4)
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
+    tuned = lm.with_model(model, 2)
+    pair, cut = runs(tuned), Cut((1,), ("resid_pre", "attn_out"))
+    calls: list[int] = []
+    handle = tuned.layers()[0].register_forward_pre_hook(lambda module, args: calls.append(1))
+    with pytest.raises(WorkbenchError, match=r"last 2 tokens and a patch stands before them; .*loop_branches"):
+        attribute(*pair, cut, METRIC, token_budget=BUDGET, check=CHECK)
+    handle.remove()
+    assert not calls
+    found = attribute(*pair, cut, METRIC, token_budget=BUDGET, check=Check(cells=3, resamples=50, engine=loop_branches))
+    assert np.abs(found.verification.of("resid_pre", "largest").effects).max() > 1e-3
+    inside = [Run(tuned, run.prompts, run.positions[:, 1:]) for run in pair]
+    packed, looped = (
+        attribute(*inside, cut, METRIC, token_budget=BUDGET, check=Check(cells=2, resamples=50, engine=engine))
+        for engine in (patch_branches, loop_branches)
+    )
+    for a, b in zip(packed.verification.agreements, looped.verification.agreements, strict=True):
+        np.testing.assert_allclose(a.effects, b.effects, rtol=1e-4, atol=1e-5)
+
+
 def test_nodes_behind_the_prompt_are_positions_too(make_tiny: MakeTiny) -> None:
     """Patching the whole number behind the last layer moves everything: its scores, integrated, sum to the metrics' gap."""
     lm = make_tiny("llama", initializer_range=0.05)
@@ -197,22 +226,6 @@ def test_the_table_names_every_cell(tiny_lm: LanguageModel) -> None:
     assert set(table.query("component == 'attn_out'")["head"]) == {-1}
 
 
-@pytest.mark.parametrize(
-    ("layers", "components", "message"),
-    [
-        ((0, 4), ("resid_pre",), "Layer 4 does not exist"),
-        ((1, 1), ("resid_pre",), "ascending order"),
-        ((), ("resid_pre",), "at least one"),
-        ((0,), ("resid_pre", "resid_pre"), "each component once"),
-    ],
-)
-def test_wrong_cuts_are_named(
-    tiny_lm: LanguageModel, layers: tuple[int, ...], components: tuple[Component, ...], message: str
-) -> None:
-    with pytest.raises(WorkbenchError, match=message):
-        unverified_scores(*runs(tiny_lm), Cut(layers, components), METRIC, token_budget=BUDGET)
-
-
 def test_wrong_runs_are_named(tiny_lm: LanguageModel, make_tiny: MakeTiny) -> None:
     base, donor = runs(tiny_lm)
     cut = whole_model(tiny_lm)
@@ -230,10 +243,3 @@ def test_wrong_runs_are_named(tiny_lm: LanguageModel, make_tiny: MakeTiny) -> No
     twice = [Run(run.lm, run.prompts, run.positions[:, [0, 0]]) for run in (base, donor)]
     with pytest.raises(WorkbenchError, match="each position of a row once"):
         unverified_scores(*twice, cut, METRIC, token_budget=BUDGET, steps=2)
-    with pytest.raises(WorkbenchError, match="whole numbers"):
-        Run(tiny_lm, PROMPTS, last_three(PROMPTS).float())
-
-
-def test_the_cut_of_a_whole_model_leaves_out_what_a_family_lacks(make_tiny: MakeTiny) -> None:
-    assert whole_model(make_tiny("llama")) == Cut((0, 1, 2, 3), COMPONENTS)
-    assert whole_model(make_tiny("cohere2"), ("resid_mid", "mlp_out")) == Cut((0, 1, 2, 3), ("mlp_out",))

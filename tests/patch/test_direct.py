@@ -105,6 +105,31 @@ def test_adapters_in_projection_and_head_count(make_tiny: MakeTiny) -> None:
     assert float(found.total[1]) == pytest.approx(uncapped_contrast(tuned, PROMPTS[1]), abs=1e-4)
 
 
+@pytest.mark.parametrize(("back", "inside"), [(1, True), (2, True), (4, False)])
+def test_an_adapter_with_a_reach_counts_where_it_acts(make_tiny: MakeTiny, back: int, inside: bool) -> None:
+    """Two tokens at each prompt's end are within reach; before them the pieces are the base model's own."""
+    lm = make_tiny("llama")
+    positions = [len(prompt) - back for prompt in PROMPTS]
+    plain = direct_attribution(lm, PROMPTS, CONTRAST, token_budget=10**6, positions=positions)
+    config = LoraConfig(
+        r=4, target_modules=["o_proj", "up_proj"], task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2]
+    )
+    model = get_peft_model(lm.base(), config).eval()
+    generator = torch.Generator().manual_seed(4)
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
+    found = direct_attribution(lm.with_model(model, 2), PROMPTS, CONTRAST, token_budget=10**6, positions=positions)
+    assert float(found.remainder.abs().max()) < 1e-4
+    torch.testing.assert_close(found.heads.sum(dim=2) + found.head_bias, found.attention, rtol=1e-4, atol=1e-5)
+    assert bool(((found.total - plain.total).abs() > 1e-3).all()) == inside
+    mixed = [len(prompt) - 1 - 3 * (row == 1) for row, prompt in enumerate(PROMPTS)]
+    with pytest.raises(WorkbenchError, match="all of them before"):
+        direct_attribution(lm.with_model(model, 2), PROMPTS, CONTRAST, token_budget=10**6, positions=mixed)
+    if not inside:
+        torch.testing.assert_close(found.heads, plain.heads, rtol=1e-4, atol=1e-5)
+
+
 def test_an_earlier_position_is_that_of_the_prompt_cut_there(tiny_lm: LanguageModel) -> None:
     early = direct_attribution(tiny_lm, PROMPTS, CONTRAST, token_budget=10**6, positions=[2, 3, 4])
     cut = [prompt[: at + 1] for prompt, at in zip(PROMPTS, (2, 3, 4), strict=True)]

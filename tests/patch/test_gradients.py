@@ -10,10 +10,12 @@ from workbench.elicit.trie import build_trie
 from workbench.models import ARCHITECTURES, LanguageModel
 from workbench.patch.cuts import Cut, states_at, whole_model
 from workbench.patch.gradients import gradient_times_difference
+from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
 from workbench.patch.runs import Batch, Run, batch_of
 from workbench.trace.edits import Place
 from workbench.trace.interventions import Patch
+from workbench.trace.loop import loop_branches
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
 
@@ -39,7 +41,12 @@ def moved_states(bases: dict[Place, torch.Tensor]) -> dict[Place, torch.Tensor]:
 
 
 def central_difference(
-    lm: LanguageModel, metric: Metric, at: Place, base: torch.Tensor, donor: torch.Tensor
+    lm: LanguageModel,
+    metric: Metric,
+    at: Place,
+    base: torch.Tensor,
+    donor: torch.Tensor,
+    engine: Engine = patch_branches,
 ) -> torch.Tensor:
     """[rows, heads or 1, n] slope of the metric along the way from base to donor, by true patches a little to either side."""
     layer, component = at
@@ -53,7 +60,7 @@ def central_difference(
         for head, site in enumerate(sites)
         for n in range(POSITIONS.shape[1])
     ]
-    out = patch_branches(lm, PROMPTS, branches, metric.readout, token_budget=10**6, continuation=metric.continuation)
+    out = engine(lm, PROMPTS, branches, metric.readout, token_budget=10**6, continuation=metric.continuation)
     values = torch.stack([metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1)
     above, below = values.double().unflatten(1, (2, len(sites), -1)).unbind(1)
     return (above - below) / (2 * STEP)
@@ -76,6 +83,32 @@ def test_scores_are_slopes_of_true_patches(make_tiny: MakeTiny, family: str) -> 
     assert largest > 1e-3
     for at, score in found.items():
         slope = central_difference(lm, metric, at, bases[at], donors[at])
+        expected = slope if at[1] == "head_out" else slope[:, 0]
+        torch.testing.assert_close(score.double(), expected, rtol=1e-2, atol=2e-3 * largest)
+
+
+def test_scores_through_an_adapter_with_a_reach(make_tiny: MakeTiny) -> None:
+    """It acts on each prompt's last three tokens and on the number's, and the gradient sees it there."""
+    lm = make_tiny("llama")
+    lm.base().double()
+    modules = ["q_proj", "v_proj", "o_proj", "down_proj"]
+    config = LoraConfig(r=4, target_modules=modules, task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2, 3])
+    model = get_peft_model(lm.base(), config).eval()
+    generator = torch.Generator().manual_seed(4)
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = (0.2 * torch.randn(weight.shape, generator=generator)).double()
+    tuned, metric = lm.with_model(model, 3), expected_confidence_of(DIGITS, 99)
+    cut = whole_model(tuned)
+    _, bases = states_at(tuned, batch(tuned, metric), cut.places())
+    donors = moved_states(bases)
+    value, found = gradient_times_difference(tuned, batch(tuned, metric), cut, metric, dict(donors))
+    with tuned.model.disable_adapter():
+        plain, _ = gradient_times_difference(tuned, batch(tuned, metric), cut, metric, dict(donors))
+    assert float((value - plain).abs().min()) > 1e-4
+    largest = max(float(score.abs().max()) for score in found.values())
+    for at, score in found.items():
+        slope = central_difference(tuned, metric, at, bases[at], donors[at], loop_branches)
         expected = slope if at[1] == "head_out" else slope[:, 0]
         torch.testing.assert_close(score.double(), expected, rtol=1e-2, atol=2e-3 * largest)
 

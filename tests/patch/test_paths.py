@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
 from workbench.models.components import lacks, place_of
+from workbench.models.reach import adapter_from
 from workbench.patch.metrics import Metric, contrast
 from workbench.patch.paths import path_effects
 from workbench.patch.runs import Run
@@ -291,3 +292,38 @@ def test_wrong_runs_are_named(tiny_lm: LanguageModel) -> None:
         path_effects(donor, donor, *pair, token_budget=BUDGET)
     with pytest.raises(WorkbenchError, match="at least one sender"):
         path_effects(base, donor, [], *pair[1:], token_budget=BUDGET)
+
+
+@pytest.mark.parametrize("reach", [2, 7])
+def test_senders_before_an_adapters_reach_are_refused_and_others_as_by_hooks(
+    make_tiny: MakeTiny, reach: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adapter starts at token 1 of the first row; the slow reference's forwards are told so, row by row."""
+    # Donors as long as their base, so that the adapter starts at one token in both.
+    monkeypatch.setitem(globals(), "DONORS", [[token + 3 for token in prompt] for prompt in PROMPTS])
+    monkeypatch.setitem(globals(), "FROM", SENT[:, None])
+    lm = make_tiny("llama")
+    modules = ["q_proj", "v_proj", "o_proj", "down_proj"]
+    config = LoraConfig(r=4, target_modules=modules, task_type="CAUSAL_LM", alora_invocation_tokens=list(range(reach)))
+    model = get_peft_model(lm.base(), config).eval()
+    generator = torch.Generator().manual_seed(4)
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
+    tuned = lm.with_model(model, reach)
+    senders, receivers = [Site(0, "head_out", 1), Site(0, "mlp_out")], [Site(2, "head_out", 3), Site(2, "attn_out")]
+    if reach == 2:
+        with pytest.raises(WorkbenchError, match="a patch stands before them"):
+            path_effects(*runs(tuned), senders, receivers, METRIC, token_budget=BUDGET)
+        return
+    found = path_effects(*runs(tuned), senders, receivers, METRIC, token_budget=BUDGET)
+    size = float(found.effects.abs().max())
+    for row in range(3):
+        with adapter_from(tuned, max(0, len(PROMPTS[row]) - reach)):
+            answers = {
+                (i, j): slow_effect(tuned, DONORS[row], PROMPTS[row], sender, receiver, row)
+                for i, sender in enumerate(senders)
+                for j, receiver in enumerate(receivers)
+            }
+        for (i, j), expected in answers.items():
+            assert float(found.effects[row, i, j]) == pytest.approx(expected, rel=1e-3, abs=1e-4 * size)

@@ -13,7 +13,7 @@ from workbench.patch.attribution import attribute, unverified_scores
 from workbench.patch.cuts import whole_model
 from workbench.patch.metrics import contrast
 from workbench.patch.runs import Run
-from workbench.patch.verification import Check, choose, compare, true_effects
+from workbench.patch.verification import Check, choose, compare, true_effects, verify
 from workbench.trace.interventions import Patch
 from workbench.trace.loop import loop_branches
 from workbench.trace.record import record
@@ -84,8 +84,6 @@ def test_a_wrong_map_is_found_out(make_tiny: MakeTiny) -> None:
     cut = whole_model(lm, ("resid_post", "head_out"))
     found = attribute(base, donor, cut, METRIC, token_budget=BUDGET, check=Check(cells=3, resamples=50))
     scores = unverified_scores(base, donor, cut, METRIC, token_budget=BUDGET)
-    from workbench.patch.verification import verify
-
     turned = {component: -of for component, of in scores.of.items()}
     wrong = verify(base, donor, cut, METRIC, turned, Check(cells=3, resamples=50), token_budget=BUDGET)
     for right, false in zip(found.verification.agreements, wrong.agreements, strict=True):

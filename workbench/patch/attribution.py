@@ -27,7 +27,7 @@ from workbench.patch.gradients import gradient_times_difference
 from workbench.patch.integrated import integrated_gradients
 from workbench.patch.metrics import Metric
 from workbench.patch.runs import Run, batch_of, require_pair
-from workbench.patch.verification import Check, Verification, verify
+from workbench.patch.verification import Check, Verification, require_checkable, verify
 from workbench.progress import track
 from workbench.trace.batches import plan_batches
 from workbench.trace.edits import Place, place
@@ -87,6 +87,8 @@ def attribute(
     Raises:
         WorkbenchError: before any forward, for runs, cuts or positions that do not fit.
     """
+    require_pair(base, donor, metric.continuation.size)
+    require_checkable(base, check)
     scores = unverified_scores(base, donor, cut, metric, token_budget=token_budget, steps=steps)
     return Attribution(scores, verify(base, donor, cut, metric, scores.of, check, token_budget=token_budget))
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import place_of, scale_of
+from workbench.models.reach import adapter_from, reach_of
 from workbench.patch.combinations import Combination
 from workbench.patch.cuts import Cut, require_cut, states_at
 from workbench.patch.frozen_norm import frozen
@@ -80,15 +81,28 @@ def direct_attribution(
     require_cut(lm, cut)
     if len(combination.weights) != len(prompts):
         raise WorkbenchError(f"The combination has {len(combination.weights)} rows for {len(prompts)} prompts.")
+    start = _adapter_start(lm, run)
     parts, order = [], []
     for numbers in plan_batches(run.lengths.tolist(), token_budget):
         rows = torch.as_tensor(numbers)
         places = [*cut.places(), (0, "resid_pre"), (lm.n_layers - 1, "resid_post")]
         _, states = states_at(lm, batch_of(run, rows, END), places)
-        parts.append(_split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows))
+        with adapter_from(lm, start):
+            parts.append(_split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows))
         order.append(rows)
     back = torch.cat(order).argsort()
     return Direct(*(torch.cat(pieces)[back] for pieces in zip(*parts, strict=True)))
+
+
+def _adapter_start(lm: LanguageModel, run: Run) -> int:
+    """Where a switched-on adapter with a reach starts in a pass of the read tokens alone: at the first, or behind it."""
+    reach = reach_of(lm)
+    acts = run.positions[:, 0].cpu() >= run.lengths - (reach or 0)
+    if reach is not None and len(acts.unique()) > 1:
+        raise WorkbenchError(
+            f"The adapter acts on a prompt's last {reach} tokens; read all prompts there, or all of them before."
+        )
+    return 0 if bool(acts.any()) else 1
 
 
 def _split(
@@ -101,7 +115,7 @@ def _split(
     direction, head_bias = _head_direction(lm, combination.tokens, weights)
     norm = frozen(lm.final_norm(), stream, tolerance)
     with torch.no_grad():
-        logits = lm.head()(lm.final_norm()(stream))[:, list(combination.tokens)].double().cpu()
+        logits = lm.head()(lm.final_norm()(stream)[:, None])[:, 0, list(combination.tokens)].double().cpu()
     total = _factor(lm) * (weights * logits).sum(dim=-1)
     back = norm.back(direction)
     layers = range(lm.n_layers)

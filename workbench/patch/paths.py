@@ -32,7 +32,7 @@ from workbench.models.components import lacks
 from workbench.patch.metrics import Metric
 from workbench.patch.recorded_branches import record_branches
 from workbench.patch.runs import Run, recorded, require_run
-from workbench.trace.checks import require_site
+from workbench.trace.checks import require_site, require_within_reach
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
@@ -155,6 +155,8 @@ def _require(base: Run, donor: Run, senders: Sequence[Site], receivers: Sequence
     sent, reached = base.positions.unbind(dim=1)
     if bool((sent > reached).any()):
         raise WorkbenchError("A receiver's token cannot stand before its sender's.")
+    with base.within():
+        require_within_reach(base.lm, base.positions.cpu(), base.lengths)
     for receiver in receivers:
         stream = read_at(base.lm, receiver)
         attention = receiver.component in ("attn_out", "head_out")

@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.patch.runs import Run, batch_of
 from workbench.trace.batches import plan_batches
 from workbench.trace.branches import birth_of, branch_columns, lay_out
-from workbench.trace.checks import require_branches, require_sites
+from workbench.trace.checks import require_branches, require_sites, require_within_reach
 from workbench.trace.continuation import END
 from workbench.trace.edits import Recording
 from workbench.trace.forward import run_joint
@@ -37,6 +37,8 @@ def record_branches(
     require_sites(lm, sites)
     branches = [(patch,) for patch in patches]
     positions = require_branches(lm, lengths, branches, 0)
+    with run.within():
+        require_within_reach(lm, positions, lengths)
     layers, births = {site.layer for site in sites}, {birth_of(patch.site) for patch in patches}
     if len(layers) != 1 or len(births) != 1 or max(births) >= min(layers):
         raise WorkbenchError("Branches to record are patched in one layer and read in one layer, not below.")

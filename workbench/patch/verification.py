@@ -24,9 +24,11 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.patch.cuts import Cut
+from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric
 from workbench.patch.runs import Run, recorded
 from workbench.progress import task
+from workbench.trace.checks import require_within_reach
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Component, Site
@@ -38,11 +40,15 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Check:
-    """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``; ``resamples`` of the bootstrap."""
+    """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``; ``resamples`` of the bootstrap.
+
+    ``engine`` patches them; :func:`workbench.trace.loop_branches` also does so before the tokens an adapter acts on.
+    """
 
     cells: int = 8
     seed: int = 0
     resamples: int = 2000
+    engine: Engine = patch_branches
 
     def __post_init__(self) -> None:
         if self.cells < 1 or self.resamples < 1:
@@ -122,6 +128,13 @@ def verify(
     return Verification(tuple(agreements))
 
 
+def require_checkable(base: Run, check: Check) -> None:
+    """Refuse positions that the check's engine cannot patch in the base run."""
+    if check.engine is patch_branches:
+        with base.within():
+            require_within_reach(base.lm, base.positions.cpu(), base.lengths)
+
+
 def choose(scores: Floats, check: Check) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cells [k], as flat indices into the axes behind the rows: the largest, and random ones of the rest (maybe fewer)."""
     order = np.argsort(-np.abs(scores).mean(axis=0).ravel(), kind="stable")
@@ -149,14 +162,21 @@ def _agreement(
         for layer, head in zip(axes[0], heads, strict=True)
     )
     positions = tuple(int(position) for position in axes[-1])
-    effects = true_effects(base, donor, metric, sites, positions, token_budget=token_budget)
+    effects = true_effects(base, donor, metric, sites, positions, token_budget=token_budget, engine=check.engine)
     picked = table.reshape(len(table), -1)[:, chosen]
     rho, slope = compare(picked, effects, resamples=check.resamples, seed=check.seed)
     return Agreement(component, kind, sites, positions, picked, effects, rho, slope)
 
 
 def true_effects(
-    base: Run, donor: Run, metric: Metric, sites: Sequence[Site], positions: Sequence[int], *, token_budget: int
+    base: Run,
+    donor: Run,
+    metric: Metric,
+    sites: Sequence[Site],
+    positions: Sequence[int],
+    *,
+    token_budget: int,
+    engine: Engine = patch_branches,
 ) -> Floats:
     """[rows, cells] metric with the donor's state patched in at one site and position, minus the base's metric.
 
@@ -169,7 +189,7 @@ def true_effects(
         for site, at in zip(sites, positions, strict=True)
     ]
     with base.within():
-        out = patch_branches(
+        out = engine(
             base.lm,
             base.prompts,
             branches,
