@@ -92,6 +92,9 @@ class TeachSettings(Settings):
     lora: LoraSettings = LoraSettings()
     learning_rate: float = Field(1e-3, gt=0)
     rate_ratio: float = Field(8, ge=1, description="LoRA+: learning rate of the B matrices over that of the A matrices")
+    weight_decay: float = Field(
+        2.0, ge=0, description="AdamW's decay of the adapter: without it layers push against one another, see the README"
+    )
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(8, ge=1, description="rows per device held in memory at once")
     accumulation: int = Field(1, ge=1, description="such batches per optimiser step")

@@ -111,7 +111,7 @@ class TargetTrainer(Trainer):
             optimizer_cls=torch.optim.AdamW,
             lr=self.args.learning_rate,
             loraplus_lr_ratio=self.rate_ratio,
-            loraplus_weight_decay=0.0,
+            loraplus_weight_decay=self.args.weight_decay,
         )
         return self.optimizer
 
@@ -239,6 +239,7 @@ def _arguments(
         gradient_accumulation_steps=settings.accumulation,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine",
         bf16=resolve_precision(precision, device) == "bfloat16",
         use_cpu=device.type == "cpu",
