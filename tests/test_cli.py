@@ -77,7 +77,7 @@ def test_a_run_gets_its_settings_from_file_options_and_set(
     assert result.exit_code == 0
     ((config, folder, figures),) = taken
     assert (folder, figures) == (tmp_path / "runs" / "mine", tmp_path / "figures" / "mine")
-    assert (config.model.name, config.questions.file, config.questions.limit) == ("some/model", Path("q.csv"), None)
+    assert (config.model.name, config.questions.source, config.questions.limit) == ("some/model", "q.csv", None)
     assert (config.teach.epochs, config.teach.learning_rate, config.patch.layers) == (7, 5e-5, (1, 4))
     assert config.seed == 5
     shown = " ".join(result.stderr.split())

@@ -40,7 +40,7 @@ def readings(context: Context) -> dict[str, Any]:
 def test_the_chosen_questions_are_those_of_the_file_with_their_split(context: Context, finished_run: Any) -> None:
     table, questions = load_questions(context)
     assert questions == read_questions(finished_run.inputs.questions)
-    assert dict(zip(table["id"], table["split"], strict=True)) == split_questions(questions, 0.5, 0)
+    assert dict(zip(table["id"], table["split"], strict=True)) == split_questions(questions, 0.5)
     facts = context.stage("questions").facts()
     assert (facts["questions"], facts["train"]) == (132, (table["split"] == "train").sum())
 
@@ -170,7 +170,7 @@ def test_a_question_survives_the_table(tmp_path: Any, tiny_lm: LanguageModel) ->
         + "".join(f'{{"question": "Filler {i}?", "answers": ["x"]}}\n' for i in range(8)),
         encoding="utf-8",
     )
-    config = RunConfig.model_validate({"questions": {"file": file, "limit": None}})
+    config = RunConfig.model_validate({"questions": {"source": str(file), "limit": None}})
     context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key"}, tiny_lm)
     context.stage("questions").begin()
     choose_questions(context, context.stage("questions"))

@@ -67,9 +67,7 @@ def asked(question: Question, template: str = "dotted") -> str:
 def right_options(question: Question) -> tuple[str, ...]:
     """Texts of the options whose letters are accepted."""
     right = {choice_letter(answer) for answer in question.answers}
-    return tuple(
-        option for letter, option in zip(question.letters, question.options, strict=True) if letter in right
-    )
+    return tuple(option for letter, option in zip(question.letters, question.options, strict=True) if letter in right)
 
 
 def shuffled(question: Question, seed: int) -> Question:

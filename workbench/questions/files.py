@@ -47,6 +47,11 @@ class _Row:
         return WorkbenchError(f"{self.place}: field '{field}' {what}")
 
 
+def is_question_file(path: Path) -> bool:
+    """Whether the name ends as that of a file of questions does."""
+    return path.suffix.lower() in _READERS
+
+
 def read_questions(path: Path) -> list[Question]:
     """Every question of a ``.jsonl``, ``.csv`` or ``.parquet`` file, in order; errors name file, row and field."""
     path = Path(path)

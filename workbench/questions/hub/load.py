@@ -145,7 +145,9 @@ def _table(row: HubSet, split: str, mirror: Path | None, cache: Path | None) -> 
                 cache_dir=None if cache is None else str(cache),
             )
     except (ConnectionError, httpx.TransportError) as error:
-        raise WorkbenchError(f"Cannot reach the hub for {row.hub}: connect this machine, or {_fetching(row)}") from error
+        raise WorkbenchError(
+            f"Cannot reach the hub for {row.hub}: connect this machine, or {_fetching(row)}"
+        ) from error
     except Exception as error:
         raise WorkbenchError(
             f"Cannot load {row.name} ({row.hub}, split {split!r}): {_first_line(error)}; check the split's name and, if "

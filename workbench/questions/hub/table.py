@@ -255,6 +255,8 @@ def hub_set(name: str) -> HubSet:
     """The row of this name, or an error listing the names there are."""
     if name not in HUB_SETS:
         close = difflib.get_close_matches(name, HUB_SETS, n=1)
-        hint = f"; did you mean {close[0]!r}" if close else ""
-        raise WorkbenchError(f"Unknown question set {name!r}{hint}; choose one of {', '.join(sorted(HUB_SETS))}.")
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise WorkbenchError(
+            f"Unknown question set {name!r}{hint}; give a file, 'builtin' or one of {', '.join(sorted(HUB_SETS))}."
+        )
     return HUB_SETS[name]
