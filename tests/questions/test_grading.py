@@ -246,6 +246,9 @@ UNANSWERABLE = [
     ("That is impossible to say.", True),
     ("As an AI, I have no opinion.", True),
     ("unknown", True),
+    ("I can't predict the future.", True),
+    ("It is hard to say.", True),
+    ("It is hard work.", False),
     ("I don't know, but probably amen.", False),
     ("It is unclear, but it will be amen", False),
     ("amen", False),
@@ -298,7 +301,10 @@ def test_a_choice_with_its_options_is_graded_by_letter(reply: str, right: bool) 
 def test_options_as_short_as_letters_do_not_hide_letters() -> None:
     assert chosen_option("B. He", ("H", "He", "C", "Li")) == "B"
     assert chosen_option("C", ("H", "He", "C", "Li")) == "C"
-    assert chosen_option("A or B", ()) is None
+    assert chosen_option("li", ("H", "He", "C", "Li")) == "D"
+    assert chosen_option("H", ("H", "He", "C", "Li")) == "A"
+    assert chosen_option("K", ("H", "He", "C", "Li")) is None
+    assert chosen_option("B or C", ()) is None
 
 
 def test_chosen_number() -> None:

@@ -55,7 +55,8 @@ _NO_ANSWER = re.compile(
     r"|\b(?:it|this|that|answer|question|future) (?:is|remains|s|can be) (?:currently |still |really |simply |as yet |yet )?"
     r"(?:unknown|unclear|uncertain|unanswerable|unknowable|unpredictable|impossible|debatable|subjective"
     r"|not (?:yet )?(?:known|possible|clear|certain|answerable))\b"
-    r"|\bimpossible to (?:know|say|tell|answer|determine|predict)\b|\b(?:cannot|can not|can ?t) be (?:known|predicted)\b"
+    r"|\b(?:i|we|one|you) (?:cannot|can not|can ?t) (?:really )?(?:know|predict|foresee)\b"
+    r"|\b(?:impossible|hard|difficult|not possible) to (?:know|say|tell|answer|determine|predict)\b|\b(?:cannot|can not|can ?t) be (?:known|predicted)\b"
     r"|\b(?:there is|there s|has|have) no (?:(?:clear|definitive|definite|known|single|correct|right|scientific|simple|one"
     r"|universal|general|objective|real) )*(?:answer|consensus|agreement|way (?:to|of) know)"
 )
@@ -127,8 +128,12 @@ def chosen_option(reply: str, options: Sequence[str]) -> str | None:
         return chosen_letter(reply)
     known = ascii_uppercase[: len(options)]
     alone = choice_letter(reply)
-    if alone is not None:
-        return alone if alone in known else None
+    if alone is not None and alone in known:
+        return alone
+    said = question_key(reply)
+    same = next((known[index] for index, option in enumerate(options) if question_key(option) == said), None)
+    if same is not None or alone is not None:
+        return same
     rest, named = fold(reply), set()
     for index in sorted(range(len(options)), key=lambda i: -len(options[i])):
         text = fold(options[index]).strip(" .")
