@@ -61,7 +61,7 @@ def show(figure: go.Figure) -> None:
 # %%
 given = {
     "model.name": os.environ.get("WORKBENCH_MODEL"),
-    "questions.file": os.environ.get("WORKBENCH_QUESTIONS"),
+    "questions.source": os.environ.get("WORKBENCH_QUESTIONS"),
     "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
 }
 settings = os.environ.get("WORKBENCH_CONFIG")

@@ -287,7 +287,7 @@ def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
     config = RunConfig.model_validate(
         {
             "model": {"name": str(model), "device": "cpu", "precision": "float32"},
-            "questions": {"file": questions, "limit": 132, "train_fraction": 0.5},
+            "questions": {"source": str(questions), "limit": 132, "train_fraction": 0.5},
             "elicit": {"answer_tokens": ANSWER_TOKENS},
             "probe": {"folds": 3, "inner_folds": 2, "c_grid": (0.01, 0.1), "shuffles": 2},
             "teach": {

@@ -64,6 +64,18 @@ def test_built_in_questions_are_counted() -> None:
     assert sum(counts) >= 1500
 
 
+def test_a_hub_set_is_counted_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "akariasai" / "PopQA"
+    place.mkdir(parents=True)
+    rows = [("1", "occupation", "What does Ann do?", '[""bakes""]'), ("2", "father", "Whose son is Bob?", '[""Cid""]')]
+    lines = [f'{number}\t{kind}\t{question}\t"{answers}"' for number, kind, question, answers in rows]
+    (place / "test.tsv").write_text("\n".join(["id\tprop\tquestion\tpossible_answers", *lines]) + "\n")
+    assert call("questions", "popqa", "--mirror", tmp_path).stdout == "father\t1\noccupation\t1\n"
+    assert mistake("questions", "popqua").startswith("Unknown question set 'popqua' (did you mean 'popqa'?)")
+    assert "--local-dir FOLDER/openai/gsm8k" in mistake("questions", "gsm8k", "--mirror", tmp_path)
+
+
 def test_a_run_gets_its_settings_from_file_options_and_set(
     tmp_path: Path, taken: list[tuple[RunConfig, Path, Path]]
 ) -> None:
@@ -77,7 +89,7 @@ def test_a_run_gets_its_settings_from_file_options_and_set(
     assert result.exit_code == 0
     ((config, folder, figures),) = taken
     assert (folder, figures) == (tmp_path / "runs" / "mine", tmp_path / "figures" / "mine")
-    assert (config.model.name, config.questions.file, config.questions.limit) == ("some/model", Path("q.csv"), None)
+    assert (config.model.name, config.questions.source, config.questions.limit) == ("some/model", "q.csv", None)
     assert (config.teach.epochs, config.teach.learning_rate, config.patch.layers) == (7, 5e-5, (1, 4))
     assert config.seed == 5
     shown = " ".join(result.stderr.split())

@@ -33,11 +33,11 @@ def test_settings_are_frozen() -> None:
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 def test_what_is_written_reads_back_equal(tmp_path: Path, suffix: str) -> None:
-    config = load_config(None, {"questions.file": "some/file.csv", "patch.layers": [0, 3], "seed": 7})
+    config = load_config(None, {"questions.source": "some/file.csv", "patch.layers": [0, 3], "seed": 7})
     path = tmp_path / f"settings.{suffix}"
     path.write_text(dump_config(config))
     assert load_config(path) == config
-    assert json.loads(dump_config(config))["questions"]["file"] == "some/file.csv"
+    assert json.loads(dump_config(config))["questions"]["source"] == "some/file.csv"
 
 
 def test_overrides_stand_on_top_of_the_file(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> Non
 
 def test_an_edited_question_file_makes_the_run_new(copied: Any, worked: list[str], tmp_path: Path) -> None:
     questions = Path(shutil.copy(copied.inputs.questions, tmp_path / "edited.jsonl"))
-    config = changed(copied.inputs.config, questions__file=str(questions))
+    config = changed(copied.inputs.config, questions__source=str(questions))
     run(config, copied.folder, copied.figures)
     run(config, copied.folder, copied.figures)
     assert worked == NAMES
@@ -309,7 +309,7 @@ def test_a_stage_counts_the_seconds_of_its_interrupted_attempts(
 
 
 def test_a_missing_question_file_is_named(copied: Any, tmp_path: Path) -> None:
-    config = changed(copied.inputs.config, questions__file=str(tmp_path / "absent.jsonl"))
+    config = changed(copied.inputs.config, questions__source=str(tmp_path / "absent.jsonl"))
     with pytest.raises(WorkbenchError, match=r"check its path.*absent\.jsonl"):
         run(config, tmp_path / "run", tmp_path / "figures")
 

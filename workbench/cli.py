@@ -60,7 +60,9 @@ def _plain(text: str) -> str:
 def run(
     name: Annotated[str, typer.Option(help="Name of the run; its folder and its figures' folder.")] = "default",
     model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
-    questions: Annotated[Path | None, typer.Option(help="JSONL, CSV or parquet; default: the built-in set.")] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
@@ -71,7 +73,7 @@ def run(
     """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
     with _mendable_errors():
         overrides = _overrides(set_ or [])
-        given = {"model.name": model, "questions.file": questions, "questions.limit": limit, "seed": seed}
+        given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
         overrides.update({key: value for key, value in given.items() if value is not None})
         if overrides.get("questions.limit") == 0:
             overrides["questions.limit"] = None
@@ -92,13 +94,17 @@ def settings() -> None:
 
 @app.command()
 def questions(
-    file: Annotated[Path | None, typer.Argument(help="JSONL, CSV or parquet; default: the built-in set.")] = None,
+    source: Annotated[
+        str, typer.Argument(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file.")
+    ] = "builtin",
+    mirror: Annotated[Path | None, typer.Option(help="Folder with hub repositories under their ids.")] = None,
 ) -> None:
-    """Check a question file and count its questions by domain."""
+    """Check a set of questions and count them by domain."""
     with _mendable_errors():
-        from workbench.questions import builtin_questions, read_questions
+        from workbench.questions import questions_from
 
-        found = builtin_questions() if file is None else read_questions(file)
+        with bars(console):
+            found = questions_from(source, mirror)
         counts: dict[str, int] = {}
         for question in found:
             counts[question.domain] = counts.get(question.domain, 0) + 1

@@ -38,7 +38,12 @@ class ModelSettings(Settings):
 class QuestionSettings(Settings):
     """Which questions, and how they are split."""
 
-    file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
+    source: str = Field("builtin", description="'builtin', a hub set (triviaqa, mmlu:validation), or a file")
+    mirror: Path | None = Field(None, description="folder with hub repositories under their ids, instead of the hub")
+    form: Literal["published", "choice", "open"] = Field(
+        "published", description="as published, all among options, or all without options"
+    )
+    options: int = Field(4, ge=2, le=26, description="options of an open question asked as a choice")
     limit: int | None = Field(580, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
 

@@ -2,7 +2,8 @@
 
 A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the files the run starts
 from (questions, local model, chat template) and the package's source; a stage that finished with the same key is skipped,
-so a killed run goes on where it was. A hub model counts by its name: give a run of its new revision another name.
+so a killed run goes on where it was. A hub model or question set counts by its name: give a run of its new revision
+another name.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from workbench.loop.reporting import page, report, seconds
 from workbench.loop.teaching import again, again_shuffled, teach, teach_shuffled
 from workbench.models.embedded import DEFAULT_SPEC
 from workbench.models.fingerprint import fingerprint_files
+from workbench.questions.sources import source_content
 from workbench.store import RunStore, StageStore, code_version, fingerprint, write_atomically, write_json
 
 Work = Callable[[Context, StageStore], dict[str, Any]]
@@ -162,10 +163,10 @@ def peak_memory() -> int:
 
 def _inputs(config: RunConfig) -> list[str]:
     """Fingerprints of the files the run starts from, so that an edited file makes the run new."""
-    builtin = files("workbench.questions.builtin") / "questions.jsonl"
-    template = config.model.chat_template
+    template, asked = config.model.chat_template, config.questions
     try:
-        contents = (config.questions.file or builtin).read_bytes(), b"" if template is None else template.read_bytes()
+        questions = source_content(asked.source, asked.mirror)
+        contents = questions, b"" if template is None else template.read_bytes()
     except OSError as error:
         raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error
     return [*(fingerprint(content.hex()) for content in contents), _model_files(config.model.name)]

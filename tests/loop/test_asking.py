@@ -17,10 +17,10 @@ from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import choose_questions, conversations_of, elicit, load_questions, read
+from workbench.loop.asking import answer_questions, choose_questions, conversations_of, elicit, load_questions, read
 from workbench.loop.context import Context
 from workbench.models import LanguageModel
-from workbench.questions import grade, read_questions, split_questions
+from workbench.questions import asked, grade, read_questions, shuffled, split_questions
 from workbench.store import RunStore, StageStore
 from workbench.trace.prefixes import Prefixes
 
@@ -40,7 +40,7 @@ def readings(context: Context) -> dict[str, Any]:
 def test_the_chosen_questions_are_those_of_the_file_with_their_split(context: Context, finished_run: Any) -> None:
     table, questions = load_questions(context)
     assert questions == read_questions(finished_run.inputs.questions)
-    assert dict(zip(table["id"], table["split"], strict=True)) == split_questions(questions, 0.5, 0)
+    assert dict(zip(table["id"], table["split"], strict=True)) == split_questions(questions, 0.5)
     facts = context.stage("questions").facts()
     assert (facts["questions"], facts["train"]) == (132, (table["split"] == "train").sum())
 
@@ -165,16 +165,36 @@ def test_a_question_survives_the_table(tmp_path: Any, tiny_lm: LanguageModel) ->
     file = tmp_path / "q.jsonl"
     file.write_text(
         '{"id": "a", "question": "Which letter, A or B? \\"é\\"", "answers": ["A"], "kind": "choice", "domain": "d"}\n'
+        '{"id": "o", "question": "What melts ice?", "answers": ["B"], "kind": "choice", "options": ["frost", "heat"], '
+        '"domain": "d"}\n'
         '{"id": "b", "question": "Who was king of the moon?", "answers": [], "answerable": false, "domain": "d"}\n'
         '{"id": "c", "question": "What is 7 + 5?", "answers": ["12", "12.0"], "kind": "numeric", "domain": "e"}\n'
         + "".join(f'{{"question": "Filler {i}?", "answers": ["x"]}}\n' for i in range(8)),
         encoding="utf-8",
     )
-    config = RunConfig.model_validate({"questions": {"file": file, "limit": None}})
+    config = RunConfig.model_validate({"questions": {"source": str(file), "limit": None}})
     context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key"}, tiny_lm)
     context.stage("questions").begin()
     choose_questions(context, context.stage("questions"))
-    assert load_questions(context)[1] == read_questions(file)
+    assert load_questions(context)[1] == [shuffled(question, 0) for question in read_questions(file)]
+
+
+def test_a_choice_is_asked_with_its_options(tmp_path: Any, tiny_lm: LanguageModel) -> None:
+    """From the set's open questions by ``questions.form``; the answer prompt and the confidence conversation show the options."""
+    file = tmp_path / "q.jsonl"
+    file.write_text("".join(f'{{"question": "Who is {i}?", "answers": ["Name{i}"]}}\n' for i in range(12)))
+    config = RunConfig.model_validate({"questions": {"source": str(file), "form": "choice", "options": 3}})
+    context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key", "answer": "key"}, tiny_lm)
+    for name, stage in (("questions", choose_questions), ("answer", answer_questions)):
+        context.stage(name).begin()
+        context.stage(name).finish(stage(context, context.stage(name)))
+    table, questions = load_questions(context)
+    assert {len(question.options) for question in questions} == {3}
+    answered = context.stage("answer").table("answers")
+    assert answered["correct"].tolist() == [grade(r, q) for r, q in zip(answered["answer"], questions, strict=True)]
+    for question, text, conversation in zip(questions, table["question"], conversations_of(context), strict=True):
+        assert text == question.text
+        assert asked(question) in tiny_lm.tokenizer.decode(conversation.tokens)
 
 
 def test_reading_leaves_the_keys_and_values_up_to_the_reply(writable: Context) -> None:

@@ -58,6 +58,27 @@ def test_missing_id_is_a_hash_of_the_question(tmp_path: Path) -> None:
     assert one.id == again.id
 
 
+def test_options_are_read_from_every_format_and_written_back(tmp_path: Path) -> None:
+    row = {
+        "id": "c",
+        "question": "Who?",
+        "answers": ["B"],
+        "kind": "choice",
+        "options": ["Ann", "Bob", 3],
+        "domain": "d",
+    }
+    (one,) = read_questions(jsonl(tmp_path, row))
+    assert (one.options, one.letters) == (("Ann", "Bob", "3"), ("A", "B", "C"))
+    (two,) = read_questions(
+        csv_file(tmp_path, "id,question,answers,kind,options,domain\nc,Who?,B,choice,Ann|Bob|3,d\n")
+    )
+    pd.DataFrame([{**row, "options": ["Ann", "Bob", "3"]}]).to_parquet(tmp_path / "set.parquet")
+    (three,) = read_questions(tmp_path / "set.parquet")
+    assert one.options == two.options == three.options
+    write_questions(tmp_path / "back.jsonl", [one])
+    assert read_questions(tmp_path / "back.jsonl") == [one]
+
+
 def test_line_separators_inside_a_text_do_not_end_the_row(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     path.write_text('\ufeff{"question": "a\u2028b\x85c?", "answers": ["x"]}\r\n', encoding="utf-8")
@@ -112,6 +133,9 @@ BROKEN = [
     ({"question": "Who?", "answers": ["a"], "answerable": "maybe"}, "field 'answerable' is 'maybe'"),
     ({"question": "Who?", "answers": ["a"], "domain": 3}, "field 'domain' is 3"),
     ({"question": "Who?", "answers": ["a"], "id": "q-1"}, "field 'id' is 'q-1', already used at .*line 1"),
+    ({"question": "Who?", "answers": ["A"], "options": ["x", "y"]}, "field 'options' belongs to kind 'choice'"),
+    ({"question": "Who?", "answers": ["A"], "kind": "choice", "options": "x"}, "field 'options' is 'x'; write a list"),
+    ({"question": "Who?", "answers": ["A"], "kind": "choice", "options": ["x", None]}, "field 'options' holds None"),
     ('{"question": "Who?", "answers": ["\\ud800"]}', "field 'answers' holds half of a Unicode character"),
     ('{"question": "Who?"', "line 2: not a JSON object"),
     ('["Who?"]', "line 2: a row is a JSON object"),

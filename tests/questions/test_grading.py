@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workbench.questions.grading import chosen_letter, chosen_number, grade, is_refusal
+from workbench.questions.grading import chosen_letter, chosen_number, chosen_option, declines, grade, is_refusal
 from workbench.questions.normalise import choice_letter, number_of
 from workbench.questions.schema import Kind, Question
 
@@ -236,10 +236,75 @@ def test_options_with_articles() -> None:
     assert not grade("a mammal, a bird or a fish", question)
 
 
-def test_unanswerable_has_no_right_reply() -> None:
+UNANSWERABLE = [
+    ("I don't know.", True),
+    ("Nobody knows.", True),
+    ("No one can know that.", True),
+    ("It is unknown.", True),
+    ("The answer to this question is still unknown.", True),
+    ("There is no definitive answer to this.", True),
+    ("That is impossible to say.", True),
+    ("As an AI, I have no opinion.", True),
+    ("unknown", True),
+    ("I can't predict the future.", True),
+    ("It is hard to say.", True),
+    ("It is hard work.", False),
+    ("I don't know, but probably amen.", False),
+    ("It is unclear, but it will be amen", False),
+    ("amen", False),
+    ("42", False),
+    ("The unknown soldier said it.", False),
+    ("Everyone knows that it is amen.", False),
+    ("", False),
+    ("  \n", False),
+]
+
+
+@pytest.mark.parametrize(("reply", "right"), UNANSWERABLE)
+def test_a_question_without_an_answer_is_answered_by_a_refusal(reply: str, right: bool) -> None:
     question = Question("q", "What will the last word be?", (), "d", "s", "", answerable=False)
-    assert not grade("I don't know", question)
-    assert not grade("amen", question)
+    assert grade(reply, question) is right
+    assert declines(reply) is right
+
+
+def test_saying_that_there_is_no_answer_is_wrong_where_there_is_one() -> None:
+    assert not grade("Nobody knows.", ask("Who wrote Emma?", "Jane Austen"))
+    assert grade("It is unclear who, but Jane Austen.", ask("Who wrote Emma?", "Jane Austen"))
+
+
+VITAMINS = ("Vitamin A", "Iron", "Vitamin C", "Vitamin C and iron")
+OPTION_REPLIES = [
+    ("C", True),
+    ("c)", True),
+    ("The answer is (C).", True),
+    ("C. Vitamin C", True),
+    ("Vitamin C", True),
+    ("It is vitamin c.", True),
+    ("B. Vitamin C", False),
+    ("Vitamin A", False),
+    ("Vitamin C and iron", False),
+    ("Vitamin C or Vitamin A", False),
+    ("C or D", False),
+    ("E", False),
+    ("E or C", True),
+    ("I don't know", False),
+    ("", False),
+]
+
+
+@pytest.mark.parametrize(("reply", "right"), OPTION_REPLIES)
+def test_a_choice_with_its_options_is_graded_by_letter(reply: str, right: bool) -> None:
+    question = Question("q", "What is missing in scurvy?", ("C",), "d", "s", "", "choice", options=VITAMINS)
+    assert grade(reply, question) is right
+
+
+def test_options_as_short_as_letters_do_not_hide_letters() -> None:
+    assert chosen_option("B. He", ("H", "He", "C", "Li")) == "B"
+    assert chosen_option("C", ("H", "He", "C", "Li")) == "C"
+    assert chosen_option("li", ("H", "He", "C", "Li")) == "D"
+    assert chosen_option("H", ("H", "He", "C", "Li")) == "A"
+    assert chosen_option("K", ("H", "He", "C", "Li")) is None
+    assert chosen_option("B or C", ()) is None
 
 
 def test_chosen_number() -> None:

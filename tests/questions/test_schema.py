@@ -42,6 +42,15 @@ def test_unanswerable_question_may_have_no_answers() -> None:
         ({"kind": "essay"}, "'kind'"),
         ({"kind": "numeric", "answers": ("12 apples",)}, "'answers'"),
         ({"kind": "choice", "answers": ("BC",)}, "'answers'"),
+        ({"options": ("Paris", "Rome")}, "'options' belongs to kind 'choice'"),
+        ({"kind": "choice", "answers": ("A",), "options": ["x", "y"]}, "'options' belongs to kind 'choice'"),
+        ({"kind": "choice", "answers": ("A",), "options": ("x",)}, "'options' needs 2 to 26"),
+        ({"kind": "choice", "answers": ("A",), "options": ("x", " ")}, "'options' holds a blank"),
+        ({"kind": "choice", "answers": ("A",), "options": ("x", "X.")}, "'options' holds a blank option or the same"),
+        (
+            {"kind": "choice", "answers": ("C",), "options": ("x", "y")},
+            "'answers' holds 'C'; with 2 options the letters",
+        ),
     ],
 )
 def test_broken_question_names_its_field(change: dict[str, Any], field: str) -> None:
@@ -55,3 +64,9 @@ def test_broken_question_names_its_field(change: dict[str, Any], field: str) -> 
 )
 def test_answers_that_fit_their_kind(kind: str, answer: str) -> None:
     assert Question(**{**GOOD, "kind": kind, "answers": (answer,)}).answers == (answer,)
+
+
+def test_letters_follow_the_options() -> None:
+    question = Question(**{**GOOD, "kind": "choice", "answers": ("(c)",), "options": ("x", "y", "z")})
+    assert question.letters == ("A", "B", "C")
+    assert Question(**GOOD).letters == ()

@@ -23,9 +23,10 @@ from workbench.loop.context import Context
 from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.questions import (
     Question,
-    builtin_questions,
+    asked,
     grade,
-    read_questions,
+    in_form,
+    questions_from,
     sample_questions,
     split_questions,
 )
@@ -37,9 +38,10 @@ from workbench.trace.layout import Prompts, without_last
 def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     """Draw the run's questions and fix their split before anything is fitted."""
     settings = context.config.questions
-    pool = builtin_questions() if settings.file is None else read_questions(settings.file)
-    chosen = sample_questions(pool, settings.limit, context.config.seed)
-    split = split_questions(chosen, settings.train_fraction, context.config.seed)
+    seed = context.config.seed
+    pool = in_form(questions_from(settings.source, settings.mirror), settings.form, settings.options, seed)
+    chosen = sample_questions(pool, settings.limit, seed)
+    split = split_questions(chosen, settings.train_fraction)
     table = pd.DataFrame(
         {
             ROW: np.arange(len(chosen)),
@@ -51,6 +53,7 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
             "licence": [q.licence for q in chosen],
             "kind": [q.kind for q in chosen],
             "answerable": [q.answerable for q in chosen],
+            "options": [json.dumps(list(q.options), ensure_ascii=False) for q in chosen],
             "split": [split[q.id] for q in chosen],
         }
     )
@@ -71,6 +74,7 @@ def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
             licence=row["licence"],
             kind=row["kind"],
             answerable=bool(row["answerable"]),
+            options=tuple(json.loads(row["options"])),
         )
         for row in table.to_dict("records")
     ]
@@ -101,7 +105,7 @@ def answers(
 ) -> pd.DataFrame:
     """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct."""
     config = context.config
-    prompts = {int(row): answer_tokens(lm.tokenizer, context.fmt, questions[row].text) for row in rows}
+    prompts = {int(row): answer_tokens(lm.tokenizer, context.fmt, asked(questions[row])) for row in rows}
     limit = config.elicit.answer_tokens
     lengths = [len(prompts[int(row)]) for row in rows]
 
@@ -123,7 +127,7 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
     answered = context.stage("answer").table("answers")
     for row in table.groupby("domain").head(1)[ROW]:
         check_conversation(
-            context.lm.tokenizer, context.fmt, context.numbers, questions[row].text, answered["answer"][row]
+            context.lm.tokenizer, context.fmt, context.numbers, asked(questions[row]), answered["answer"][row]
         )
     certain = context.fmt.scale.certain
 
@@ -157,7 +161,7 @@ def conversations_of(context: Context) -> list[Conversation]:
     answered = context.stage("answer").table("answers")["answer"]
     numbers = context.numbers
     return [
-        confidence_conversation(context.lm.tokenizer, context.fmt, numbers, question.text, answer)
+        confidence_conversation(context.lm.tokenizer, context.fmt, numbers, asked(question), answer)
         for question, answer in zip(questions, answered, strict=True)
     ]
 

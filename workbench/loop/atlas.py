@@ -18,6 +18,7 @@ from workbench.loop.context import Context
 from workbench.loop.patching import choose_items
 from workbench.models import LanguageModel
 from workbench.patch.cells import Rows, Subject
+from workbench.questions import asked
 from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
 
@@ -74,7 +75,7 @@ def held_out(context: Context, tuned: LanguageModel, items: int) -> Held:
         context.fmt,
         context.numbers,
         chosen,
-        [questions[row].text for row in rows],
+        [asked(questions[row]) for row in rows],
         [answers[row] for row in rows],
         pieces=PIECES,
     )

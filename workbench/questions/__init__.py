@@ -1,28 +1,70 @@
-"""Questions: their form, where they come from (built-in set, JSONL, CSV, parquet), how replies are graded and how a set is
-split and sampled. Nothing here touches a model."""
+"""Questions: their form, where they come from (built-in set, files, hub sets), how replies are graded, how a set is split and
+sampled, and how one item is asked with its options and without.
+
+Only :mod:`workbench.questions.judge` touches a model.
+"""
 
 from __future__ import annotations
 
 from workbench.questions.builtin import builtin_questions
+from workbench.questions.choice import (
+    TEMPLATES,
+    ChoiceTemplate,
+    asked,
+    open_variant,
+    right_options,
+    shuffled,
+    stands_alone,
+)
+from workbench.questions.distractors import choice_questions
 from workbench.questions.files import read_questions, write_questions
-from workbench.questions.grading import chosen_letter, chosen_number, contains_alias, grade, is_refusal
+from workbench.questions.grading import (
+    chosen_letter,
+    chosen_number,
+    chosen_option,
+    contains_alias,
+    declines,
+    grade,
+    is_refusal,
+)
+from workbench.questions.hub import HUB_SETS, HubSet, hub_questions, hub_set
 from workbench.questions.normalise import question_key
 from workbench.questions.schema import Kind, Question
-from workbench.questions.split import Side, sample_questions, split_questions
+from workbench.questions.sources import Form, in_form, questions_from
+from workbench.questions.split import Side, check_disjoint, sample_questions, side_of, split_questions
 
 __all__ = [
+    "HUB_SETS",
+    "TEMPLATES",
+    "ChoiceTemplate",
+    "Form",
+    "HubSet",
     "Kind",
     "Question",
     "Side",
+    "asked",
     "builtin_questions",
+    "check_disjoint",
+    "choice_questions",
     "chosen_letter",
     "chosen_number",
+    "chosen_option",
     "contains_alias",
+    "declines",
     "grade",
+    "hub_questions",
+    "hub_set",
+    "in_form",
     "is_refusal",
+    "open_variant",
     "question_key",
+    "questions_from",
     "read_questions",
+    "right_options",
     "sample_questions",
+    "shuffled",
+    "side_of",
     "split_questions",
+    "stands_alone",
     "write_questions",
 ]

@@ -3,7 +3,8 @@
 Fields: ``question`` (text) and ``answers`` (a list; in CSV separated by ``|`` or a JSON list) are required. Optional:
 ``id`` (default: a hash of the question), ``domain`` (default: the file's name without suffix), ``source`` (default: the
 file's name), ``licence`` (default: empty), ``kind`` (``open``, ``numeric``, ``choice``; default ``open``), ``answerable``
-(default true). Other fields are ignored. An answer listed twice is kept once. Text is UTF-8; blank lines are skipped.
+(default true), ``options`` (a list like ``answers``: the options of a ``choice`` question in the order of their letters, which
+``answers`` then names). Other fields are ignored. An answer listed twice is kept once. Text is UTF-8; blank lines are skipped.
 
 A broken row stops the reading with an error that names the file, the line (parquet: the row, counted from 1) and the field.
 """
@@ -31,7 +32,7 @@ from workbench.questions.normalise import question_key
 from workbench.questions.schema import Question
 
 REQUIRED = ("question", "answers")
-OPTIONAL = ("id", "domain", "source", "licence", "kind", "answerable")
+OPTIONAL = ("id", "domain", "source", "licence", "kind", "answerable", "options")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -44,6 +45,11 @@ class _Row:
 
     def error(self, field: str, what: str) -> WorkbenchError:
         return WorkbenchError(f"{self.place}: field '{field}' {what}")
+
+
+def is_question_file(path: Path) -> bool:
+    """Whether the name ends as that of a file of questions does."""
+    return path.suffix.lower() in _READERS
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -95,7 +101,11 @@ def _record(question: Question) -> dict[str, Any]:
         "licence": question.licence,
         "kind": question.kind,
     }
-    return record if question.answerable else {**record, "answerable": False}
+    if not question.answerable:
+        record["answerable"] = False
+    if question.options:
+        record["options"] = list(question.options)
+    return record
 
 
 def _question(row: _Row, path: Path) -> Question:
@@ -120,6 +130,7 @@ def _question(row: _Row, path: Path) -> Question:
             licence=_text(row, "licence", ""),
             kind=kind,  # type: ignore[arg-type]
             answerable=answerable,
+            options=tuple(_texts(row, "options")),
         )
     except WorkbenchError as error:
         raise WorkbenchError(f"{row.place}: {error}") from error
@@ -166,23 +177,27 @@ def _truth(row: _Row) -> bool:
 
 
 def _answers(row: _Row, answerable: bool) -> tuple[str, ...]:
-    value = row.fields["answers"]
-    if _is_missing(value):
-        value = []
-    if not isinstance(value, list):
-        raise row.error("answers", f"is {value!r}; write a list of accepted answers.")
-    answers = [_answer(row, item) for item in value]
+    answers = _texts(row, "answers")
     if answerable and not answers:
         raise row.error("answers", "is empty; list an accepted answer or set answerable to false.")
     return tuple(dict.fromkeys(answers))
 
 
-def _answer(row: _Row, item: Any) -> str:
+def _texts(row: _Row, field: str) -> list[str]:
+    value = row.fields.get(field)
+    if _is_missing(value):
+        return []
+    if not isinstance(value, list):
+        raise row.error(field, f"is {value!r}; write a list of {field}.")
+    return [_item(row, field, item) for item in value]
+
+
+def _item(row: _Row, field: str, item: Any) -> str:
     if isinstance(item, int | float) and not isinstance(item, bool) and not _is_missing(item):
         item = str(item)
     if not isinstance(item, str) or not item.strip():
-        raise row.error("answers", f"holds {item!r}; each answer is a text that is not blank.")
-    return _encodable(row, "answers", item.strip())
+        raise row.error(field, f"holds {item!r}; each of the {field} is a text that is not blank.")
+    return _encodable(row, field, item.strip())
 
 
 def _jsonl_rows(path: Path) -> Iterator[_Row]:
@@ -244,17 +259,18 @@ def _csv_row(header: Sequence[str], cells: Sequence[str], place: str) -> _Row:
             "hold a comma."
         )
     row = _Row(dict(zip(header, cells, strict=True)), place)
-    return _Row({**row.fields, "answers": _csv_answers(row)}, place)
+    lists = {field: _csv_list(row, field) for field in ("answers", "options") if field in row.fields}
+    return _Row({**row.fields, **lists}, place)
 
 
-def _csv_answers(row: _Row) -> list[Any]:
-    cell = row.fields["answers"].strip()
+def _csv_list(row: _Row, field: str) -> list[Any]:
+    cell = row.fields[field].strip()
     if not cell.startswith("["):
         return [part for part in cell.split("|") if part.strip()]
     try:
         value = json.loads(cell)
     except (ValueError, RecursionError) as error:
-        raise row.error("answers", f"starts with '[' but is not a JSON list ({error}).") from error
+        raise row.error(field, f"starts with '[' but is not a JSON list ({error}).") from error
     return value
 
 

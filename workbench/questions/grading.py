@@ -9,13 +9,18 @@ numeric  The reply's number equals the answer as a number. Its number is the fir
          several the last one left after each number of the question is taken away once. A copy of the whole question
          is left out first.
 choice   The reply names exactly one letter, the right one. ``A`` and ``I`` before a lower-case word are an article and a
-         pronoun (except before "is"); a lower-case letter counts only when the reply is nothing else.
+         pronoun (except before "is"); a lower-case letter counts only when the reply is nothing else. Where the question
+         holds its options, letters inside an option's text do not count ("B) Vitamin C" is B), and a reply without a letter
+         that holds the text of exactly one option stands for it; letter and text at odds, the letter counts.
 Always   A reply that equals an alias is right. Empty replies and refusals are wrong (after "but" a reply counts again).
          An alias inside words copied from the question (the alias and at least two words around it) does not count.
+No answer  A question that has none (``answerable`` false) is answered right by a refusal, in the first person or by saying
+         that the answer is unknown, cannot be known or does not exist, and wrong by anything else: an answer, a refusal
+         followed by "but" and an answer, and an empty reply, which is a format failure and no judgement.
 
 What this does not show: negation ("not Paris" is right for Paris), a list of guesses one of which is right, a right
-number overtaken by a later remark ("12, not 13" reads 13), truth beyond the listed aliases. A question with no answers
-(``answerable`` false) has no right reply here; :func:`is_refusal` tells whether the model abstained.
+number overtaken by a later remark ("12, not 13" reads 13), truth beyond the listed aliases, refusals in words that are not
+on the list of phrases.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from string import ascii_uppercase
 
 from workbench.questions.normalise import Token, choice_letter, fold, number_of, numbers, question_key, tokens
 from workbench.questions.schema import Question
@@ -35,11 +41,24 @@ me my no of oh ok on or os pa so to up us we ye
 SHORT_WORDS = frozenset(_SHORT_WORD_LIST.split())
 _KEEPS_ARTICLE = SHORT_WORDS | ARTICLES | {"who", "what", "you", "and", "not", "are", "was", "for", "one"}
 _COPIED_WORDS = 2
+# Shorter options look like letters and articles.
+_SHORTEST_OPTION = 2
 _REFUSAL = re.compile(
     r"\b(?:i|we) (?:do not|don ?t|cannot|can not|can ?t|am unable to|m unable to|could not|couldn ?t) "
     r"(?:really |actually |currently )?(?:know|answer|say|tell|provide|determine|find|help|recall|remember|give)\b"
     r"|\b(?:i am|i m|im) (?:not sure|unsure|not certain|sorry|unable)\b|\b(?:i have|have) no idea\b|\bas an ai\b"
     r"|\bnot enough information\b|\bcannot be (?:answered|determined)\b"
+)
+_NO_ANSWER = re.compile(
+    r"\b(?:no one|nobody|science does not|we do not|humans do not) (?:really |truly |yet |currently )?"
+    r"(?:knows?|can (?:know|say|tell|answer|predict))\b"
+    r"|\b(?:it|this|that|answer|question|future) (?:is|remains|s|can be) (?:currently |still |really |simply |as yet |yet )?"
+    r"(?:unknown|unclear|uncertain|unanswerable|unknowable|unpredictable|impossible|debatable|subjective"
+    r"|not (?:yet )?(?:known|possible|clear|certain|answerable))\b"
+    r"|\b(?:i|we|one|you) (?:cannot|can not|can ?t) (?:really )?(?:know|predict|foresee)\b"
+    r"|\b(?:impossible|hard|difficult|not possible) to (?:know|say|tell|answer|determine|predict)\b|\b(?:cannot|can not|can ?t) be (?:known|predicted)\b"
+    r"|\b(?:there is|there s|has|have) no (?:(?:clear|definitive|definite|known|single|correct|right|scientific|simple|one"
+    r"|universal|general|objective|real) )*(?:answer|consensus|agreement|way (?:to|of) know)"
 )
 _BARE_REFUSALS = frozenset(
     {"unknown", "no idea", "unsure", "not sure", "none", "n a", "no answer", "not known", "dunno", "idk"}
@@ -49,13 +68,15 @@ _CHOICE = re.compile(r"(?<![\w'’.])([A-Z])(?![\w'’])(?!\.[A-Za-z])(?P<next>\
 
 def grade(reply: str, question: Question) -> bool:
     """Whether ``reply`` gives an accepted answer of ``question``; never raises, whatever the text."""
+    if not question.answerable:
+        return declines(reply)
     if any(_same(reply, alias, question.kind == "choice") for alias in question.answers):
         return True
     answer = _after_refusal(reply)
     if answer is None:
         return False
     if question.kind == "choice":
-        letter = chosen_letter(answer)
+        letter = chosen_option(answer, question.options)
         return letter is not None and letter in {choice_letter(alias) for alias in question.answers}
     number = chosen_number(answer, question.text)
     for alias in question.answers:
@@ -70,6 +91,11 @@ def grade(reply: str, question: Question) -> bool:
 def is_refusal(reply: str) -> bool:
     """Whether the reply is empty or declines to answer."""
     return _after_refusal(reply) is None
+
+
+def declines(reply: str) -> bool:
+    """Whether the reply refuses to answer or says that there is no answer to give; an empty reply does neither."""
+    return bool(reply.strip()) and _after_refusal(reply, (_REFUSAL, _NO_ANSWER)) is None
 
 
 def chosen_number(reply: str, question_text: str) -> Fraction | None:
@@ -92,16 +118,46 @@ def chosen_number(reply: str, question_text: str) -> Fraction | None:
 
 def chosen_letter(reply: str) -> str | None:
     """The one choice letter a reply names (rule ``choice`` above); None when it names none or several."""
+    letters = _letters(reply)
+    return letters.pop() if len(letters) == 1 else None
+
+
+def chosen_option(reply: str, options: Sequence[str]) -> str | None:
+    """The letter of the one option a reply stands for (rule ``choice`` above); without ``options``, its one letter."""
+    if not options:
+        return chosen_letter(reply)
+    known = ascii_uppercase[: len(options)]
+    alone = choice_letter(reply)
+    if alone is not None and alone in known:
+        return alone
+    said = question_key(reply)
+    same = next((known[index] for index, option in enumerate(options) if question_key(option) == said), None)
+    if same is not None or alone is not None:
+        return same
+    rest, named = fold(reply), set()
+    for index in sorted(range(len(options)), key=lambda i: -len(options[i])):
+        text = fold(options[index]).strip(" .")
+        if len(text) <= _SHORTEST_OPTION:
+            continue
+        rest, found = re.subn(rf"(?<!\w){re.escape(text)}(?!\w)", " ; ", rest, flags=re.IGNORECASE)
+        if found:
+            named.add(known[index])
+    letters = _letters(rest) & set(known) or named
+    return letters.pop() if len(letters) == 1 else None
+
+
+def _letters(reply: str) -> set[str]:
+    """Every choice letter a reply names."""
     alone = choice_letter(reply)
     if alone is not None:
-        return alone
+        return {alone}
     letters = set()
     for match in _CHOICE.finditer(fold(reply)):
         following = (match.group("next") or "").strip()
         if match.group(1) in "AI" and following and following != "is":
             continue
         letters.add(match.group(1))
-    return letters.pop() if len(letters) == 1 else None
+    return letters
 
 
 def contains_alias(reply: str, alias: str, question_text: str = "") -> bool:
@@ -129,15 +185,15 @@ def _same(reply: str, alias: str, is_choice: bool) -> bool:
     return [token.key for token in said] == [token.key for token in wanted]
 
 
-def _after_refusal(reply: str) -> str | None:
+def _after_refusal(reply: str, refusals: Sequence[re.Pattern[str]] = (_REFUSAL,)) -> str | None:
     """The part of the reply that is an answer: all of it, what follows "but" after a refusal, or None."""
     plain = " ".join(re.sub(r"[\W_]+", " ", fold(reply).casefold()).split())
     if not plain or plain in _BARE_REFUSALS:
         return None
-    if not _REFUSAL.search(plain):
+    if not any(refusal.search(plain) for refusal in refusals):
         return reply
     rest = re.split(r"\bbut\b", reply, maxsplit=1, flags=re.IGNORECASE)
-    return _after_refusal(rest[1]) if len(rest) == 2 else None
+    return _after_refusal(rest[1], refusals) if len(rest) == 2 else None
 
 
 def _without_question(reply: str, question_text: str) -> str:

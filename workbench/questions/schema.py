@@ -5,16 +5,21 @@ discrimination is measured, ``source`` and ``licence`` say where the fact comes 
 ``open`` (alias inside the reply), ``numeric`` (the reply's number) or ``choice`` (one letter). ``answerable`` false marks a
 question that has no answer; its ``answers`` may be empty.
 
+``options`` of a choice question are its possible answers in the order of their letters; ``answers`` then holds the right
+letters and ``text`` the question without options (:mod:`workbench.questions.choice` writes both out). A choice question
+without ``options`` has them in its text.
+
 What this does not show: whether an answer is true. The checks are of form only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Literal, get_args
 
 from workbench.errors import WorkbenchError
-from workbench.questions.normalise import choice_letter, number_of
+from workbench.questions.normalise import choice_letter, number_of, question_key
 
 Kind = Literal["open", "numeric", "choice"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -32,6 +37,12 @@ class Question:
     licence: str
     kind: Kind = "open"
     answerable: bool = True
+    options: tuple[str, ...] = ()
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The letters of ``options``."""
+        return tuple(ascii_uppercase[: len(self.options)])
 
     def __post_init__(self) -> None:
         for field in ("id", "text", "domain"):
@@ -44,6 +55,8 @@ class Question:
         if self.kind not in KINDS:
             raise WorkbenchError(f"Question {self.id!r}: field 'kind' is {self.kind!r}; use one of {', '.join(KINDS)}.")
         self._check_answers()
+        if self.options:
+            self._check_options()
 
     def _check_answers(self) -> None:
         if self.answerable and not self.answers:
@@ -62,4 +75,23 @@ class Question:
             if self.kind == "choice" and choice_letter(answer) is None:
                 raise WorkbenchError(
                     f"Question {self.id!r}: field 'answers' holds {answer!r}, which is not one letter; use kind 'open'."
+                )
+
+    def _check_options(self) -> None:
+        if self.kind != "choice" or not isinstance(self.options, tuple):
+            raise WorkbenchError(
+                f"Question {self.id!r}: field 'options' belongs to kind 'choice' and is a tuple of strings; leave it out."
+            )
+        if not 2 <= len(self.options) <= len(ascii_uppercase):
+            raise WorkbenchError(f"Question {self.id!r}: field 'options' needs 2 to {len(ascii_uppercase)} options.")
+        plain = [question_key(option) for option in self.options]
+        if not all(plain) or len(set(plain)) < len(plain):
+            raise WorkbenchError(
+                f"Question {self.id!r}: field 'options' holds a blank option or the same one twice; remove it."
+            )
+        for answer in self.answers:
+            if choice_letter(answer) not in self.letters:
+                raise WorkbenchError(
+                    f"Question {self.id!r}: field 'answers' holds {answer!r}; with {len(self.options)} options the letters "
+                    f"are {self.letters[0]} to {self.letters[-1]}."
                 )
