@@ -46,8 +46,11 @@ class QuestionSettings(Settings):
 class ElicitSettings(Settings):
     """How answers and confidence are asked for."""
 
-    format: str = "percent"
+    format: str = Field("percent", description="a row of the table of formats, see 'workbench formats'")
     answer_tokens: int = Field(16, ge=1, description="most tokens of an answer")
+    reasoning_tokens: int = Field(
+        96, ge=1, description="most tokens of the reasoning before an answer, where there is any"
+    )
 
 
 class ProbeConfig(Settings):
