@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.elicit.parse import parse_confidence
+from workbench.elicit.scales import PERCENT
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from workbench.elicit.readout import (
     read_confidence,
     read_reply,
 )
+from workbench.elicit.scales import PERCENT
 from workbench.models import LanguageModel
 from workbench.trace.continuation import Continuation
 from workbench.trace.hooks import on_outputs

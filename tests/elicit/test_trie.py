@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix, number_tokens
 from workbench.elicit.formats import Format, format_named
-from workbench.elicit.scales import Scale
 from workbench.elicit.readout import mass_on_scale, read_confidence
+from workbench.elicit.scales import Scale
 from workbench.elicit.trie import NumberTrie, build_trie, child_log_probabilities, distribution, trie_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -156,6 +156,6 @@ def test_scales_of_other_values(make_tiny: MakeTiny, values: tuple[int, ...]) ->
     fmt = Format("other", "", "", "How sure?", "Sure:", " ", "", Scale(values, 1000))
     numbers = number_prefix(lm.tokenizer, fmt)
     row = confidence_conversation(lm.tokenizer, fmt, numbers, "Who?", "Ada")
-    found = read_confidence(lm, [row], numbers0).distribution[0]
+    found = read_confidence(lm, [row], numbers).distribution[0]
     paths = [number_tokens(numbers, value) for value in values]
     assert found == pytest.approx(teacher_forced(lm, row.tokens, paths), abs=1e-6)

@@ -16,6 +16,7 @@ from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, read_confidence
+from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import choose_questions, conversations_of, elicit, load_questions, read
 from workbench.loop.context import Context

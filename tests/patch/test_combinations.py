@@ -7,8 +7,8 @@ import torch
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix
 from workbench.elicit.formats import Format
-from workbench.elicit.scales import PERCENT
 from workbench.elicit.readout import expected_confidence, read_confidence
+from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel

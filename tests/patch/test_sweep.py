@@ -18,8 +18,8 @@ from workbench.elicit.conversation import (
     reply_tokens,
 )
 from workbench.elicit.formats import Format
-from workbench.elicit.scales import PERCENT
 from workbench.elicit.readout import expected_confidence, read_confidence
+from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden

@@ -19,8 +19,8 @@ from workbench.elicit.conversation import (
     reply_tokens,
 )
 from workbench.elicit.formats import Format
-from workbench.elicit.scales import PERCENT
 from workbench.elicit.readout import keep_keys
+from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed

@@ -61,3 +61,12 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise WorkbenchError(f"Unknown elicitation format {name!r}; choose one of {', '.join(sorted(FORMATS))}.")
     return FORMATS[name]
+
+
+def described(fmt: Format) -> str:
+    """A format in a few words: its layout, its scale and what else there is to it."""
+    texts = fmt.scale.texts
+    scale = ", ".join(texts) if len(texts) < 4 else f"{texts[0]} ... {texts[-1]}"
+    more = ["reasoning first"] * bool(fmt.reasoning_prefix) + ["options not shown"] * (not fmt.options)
+    third = ["of another model's answer"] * ("language model" in fmt.confidence_question)
+    return "; ".join([fmt.layout, scale, *third, *more])

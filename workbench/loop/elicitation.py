@@ -19,7 +19,7 @@ from workbench.elicit.asking import LIMITS, TOKEN_BUDGET, ask
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.turns import Format
-from workbench.measure import Estimate, Metric, confidence_metrics, wilson_interval
+from workbench.measure import Estimate, confidence_metrics, wilson_interval
 from workbench.models import LanguageModel
 from workbench.questions import Question, grade
 
@@ -69,9 +69,9 @@ def compared(
     return table
 
 
-def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, Metric]:
+def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, float]:
     """n, accuracy, parse_rate, mass, and AUROC2 and ECE of the stated text and of the expectation, with intervals."""
-    found: dict[str, Metric] = {
+    found: dict[str, float] = {
         "n": float(len(table)),
         "accuracy": float(table["correct"].mean()),
         "parse_rate": float(1 - table["parse_failure"].mean()),
@@ -81,11 +81,14 @@ def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, M
         metrics = confidence_metrics(
             table[readout], table["correct"], None, seed=seed, resamples=resamples, names=METRICS
         )
-        found |= {f"{name}.{readout}": metrics[name] for name in METRICS}
+        for name in METRICS:
+            metric = metrics[name]
+            assert isinstance(metric, Estimate)
+            found |= metric.to_dict(f"{name}.{readout}")
     return found
 
 
-def pair_summary(table: pd.DataFrame) -> dict[str, Metric]:
+def pair_summary(table: pd.DataFrame) -> dict[str, float]:
     """n pairs, parse_rate, mass, first_place (mean probability of the question shown first), swap_consistency, and agreement.
 
     Agreement: among pairs with one right answer, how often ``combined`` prefers its question, ties half; with a Wilson
@@ -96,7 +99,7 @@ def pair_summary(table: pd.DataFrame) -> dict[str, Metric]:
     mixed = right != left
     towards_right = np.where(right, table["combined"], 1 - table["combined"])[mixed]
     agreed = float((towards_right > 0.5).sum() + 0.5 * (towards_right == 0.5).sum())
-    found: dict[str, Metric] = {
+    found: dict[str, float] = {
         "n": float(len(table)),
         "parse_rate": float(table[["chose_first", "chose_first_swapped"]].notna().to_numpy().mean()),
         "mass": float(table[["mass", "mass_swapped"]].to_numpy().mean()),
@@ -105,6 +108,6 @@ def pair_summary(table: pd.DataFrame) -> dict[str, Metric]:
         "mixed_pairs": float(mixed.sum()),
     }
     if mixed.any():
-        low, high = wilson_interval(agreed, int(mixed.sum()))
-        found["agreement"] = Estimate(agreed / mixed.sum(), low, high, int(mixed.sum()))
+        low, high = (float(bound) for bound in wilson_interval(agreed, mixed.sum()))
+        found |= Estimate(agreed / mixed.sum(), low, high, int(mixed.sum())).to_dict("agreement")
     return found
