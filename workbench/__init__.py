@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.config import RunConfig, load_config
-    from workbench.elicit import FORMATS, Format, read_confidence
+    from workbench.elicit import FORMATS, Format, ask, ask_pairs, read_confidence
     from workbench.errors import WorkbenchError
     from workbench.measure import Estimate, auroc2, auroc2_within, confidence_metrics
     from workbench.models import LanguageModel, load_model
@@ -35,6 +35,8 @@ __all__ = [
     "Site",
     "WorkbenchError",
     "__version__",
+    "ask",
+    "ask_pairs",
     "auroc2",
     "auroc2_within",
     "builtin_questions",
@@ -65,6 +67,8 @@ _ROOMS = {
     "Question": "workbench.questions",
     "RunConfig": "workbench.config",
     "WorkbenchError": "workbench.errors",
+    "ask": "workbench.elicit",
+    "ask_pairs": "workbench.elicit",
     "auroc2": "workbench.measure",
     "auroc2_within": "workbench.measure",
     "builtin_questions": "workbench.questions",

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from workbench.commands.bench import measure as bench_measure
 from workbench.commands.bench import sweep as bench_sweep
+from workbench.commands.elicit import elicit, formats
 from workbench.commands.measure import measure
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
@@ -112,6 +113,8 @@ def questions(
             sys.stdout.write(f"{domain}\t{count}\n")
 
 
+app.command("elicit")(_mendable(elicit))
+app.command("formats")(_mendable(formats))
 app.command("measure")(_mendable(measure))
 
 

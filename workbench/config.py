@@ -51,8 +51,11 @@ class QuestionSettings(Settings):
 class ElicitSettings(Settings):
     """How answers and confidence are asked for."""
 
-    format: str = "percent"
+    format: str = Field("percent", description="a row of the table of formats, see 'workbench formats'")
     answer_tokens: int = Field(16, ge=1, description="most tokens of an answer")
+    reasoning_tokens: int = Field(
+        96, ge=1, description="most tokens of the reasoning before an answer, where there is any"
+    )
 
 
 class ProbeConfig(Settings):
@@ -98,7 +101,9 @@ class TeachSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0)
     rate_ratio: float = Field(8, ge=1, description="LoRA+: learning rate of the B matrices over that of the A matrices")
     weight_decay: float = Field(
-        2.0, ge=0, description="AdamW's decay of the adapter: without it layers push against one another, see the README"
+        2.0,
+        ge=0,
+        description="AdamW's decay of the adapter: without it layers push against one another, see the README",
     )
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(8, ge=1, description="rows per device held in memory at once")

@@ -21,7 +21,7 @@ import psutil
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import answer_questions, choose_questions, elicit
-from workbench.loop.context import Context
+from workbench.loop.context import Context, loop_format
 from workbench.loop.patching import patch
 from workbench.loop.probing import probe_after, probe_before
 from workbench.loop.reporting import page, report, seconds
@@ -76,8 +76,11 @@ def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
 
     Returns:
         The summary, as in ``summary.json``.
+
+    Errors: WorkbenchError before anything is computed where the format cannot be taught and patched.
     """
     context = Context(config, RunStore(folder), figures)
+    loop_format(config.elicit.format)
     inputs = _inputs(config)
     write_atomically(folder / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
     for stage in STAGES:

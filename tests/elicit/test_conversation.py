@@ -20,7 +20,8 @@ from workbench.elicit.conversation import (
     reply_tokens,
     show_position,
 )
-from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.formats import Format
+from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import render
 

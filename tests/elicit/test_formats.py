@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.elicit.formats import FORMATS, PERCENT, Format, Scale, format_named
+from workbench.elicit.formats import FORMATS, Format, format_named
+from workbench.elicit.scales import PERCENT, Scale
 from workbench.errors import WorkbenchError
 from workbench.models import Turn
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.elicit.parse import parse_confidence
+from workbench.elicit.scales import PERCENT
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from workbench.elicit.parse import parse_confidence
     ],
 )
 def test_a_number_that_stands_alone_is_the_confidence(text: str, value: float) -> None:
-    assert parse_confidence(text, 100) == pytest.approx(value, abs=1e-12)
+    assert parse_confidence(text, PERCENT) == pytest.approx(value, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_number_that_stands_alone_is_the_confidence(text: str, value: float) -
     ],
 )
 def test_anything_else_is_a_format_failure(text: str) -> None:
-    assert math.isnan(parse_confidence(text, 100))
+    assert math.isnan(parse_confidence(text, PERCENT))
 
 
 def test_other_scales_divide_by_their_own_certainty() -> None:
@@ -88,7 +89,7 @@ def test_a_written_number_is_read_back(whole: int, decimals: str, front: str, en
 @given(st.text("0123456789.,:%-/ x\n", max_size=10))
 def test_what_is_read_is_the_leading_number_or_nothing(text: str) -> None:
     """The number read is the longest run of digits and points the text opens with, less a closing point."""
-    found = parse_confidence(text, 100)
+    found = parse_confidence(text, PERCENT)
     if math.isnan(found) or ".." in text:
         return
     body = text.lstrip()

@@ -28,6 +28,7 @@ from workbench.elicit.readout import (
     read_confidence,
     read_reply,
 )
+from workbench.elicit.scales import PERCENT
 from workbench.models import LanguageModel
 from workbench.trace.continuation import Continuation
 from workbench.trace.hooks import on_outputs
@@ -73,7 +74,7 @@ def test_the_stated_text_is_what_the_model_writes_next(make_tiny: MakeTiny, kind
     lm = make_tiny("llama", tokenizer=kind)
     speak_numbers(lm)
     rows, numbers = rows_of(lm)
-    reading = read_confidence(lm, rows, numbers, 100)
+    reading = read_confidence(lm, rows, numbers)
     stop = stop_after_number(lm)
     for row, text, stated in zip(rows, reading.stated_text, reading.stated, strict=True):
         ids = torch.tensor([row.tokens])
@@ -86,7 +87,7 @@ def test_the_stated_text_is_what_the_model_writes_next(make_tiny: MakeTiny, kind
         )
         written = written[: next((i + 1 for i, t in enumerate(written) if stop[t]), len(written))]
         assert text == lm.tokenizer.decode(written, skip_special_tokens=True)
-        np.testing.assert_equal(stated, parse_confidence(text, 100))
+        np.testing.assert_equal(stated, parse_confidence(text, PERCENT))
     assert any(c.isdigit() for c in "".join(reading.stated_text))
 
 
@@ -103,7 +104,7 @@ def test_a_rigged_model_states_its_number(tiny_lm: LanguageModel) -> None:
         for place, (now, then) in enumerate([(" ", "7"), ("7", "3"), ("3", "%")]):
             tiny_lm.embedding().weight[token[now], place] = 1.0
             tiny_lm.base().lm_head.weight[token[then], place] = 10.0
-    reading = read_confidence(tiny_lm, rows, numbers, 100)
+    reading = read_confidence(tiny_lm, rows, numbers)
     assert reading.stated_text == ("73%",) * 3
     assert reading.stated.tolist() == [0.73] * 3
     assert reading.states is None
@@ -118,7 +119,7 @@ def test_recorded_states_are_the_models_own(make_tiny: MakeTiny, family: str, ov
     """Behind each layer, at each named place of each row; the last layer before the final norm."""
     lm = make_tiny(family, **overrides)
     rows, numbers = rows_of(lm)
-    states = read_confidence(lm, rows, numbers, 100, record=POSITIONS).states
+    states = read_confidence(lm, rows, numbers, record=POSITIONS).states
     assert states is not None
     assert states.shape == (3, 4, 3, 32)
     last: list[torch.Tensor] = []
@@ -142,9 +143,9 @@ def test_rows_of_a_batch_read_as_they_do_alone(make_tiny: MakeTiny, family: str,
     lm = make_tiny(family, **overrides)
     rows, numbers = rows_of(lm)
     assert len({len(row.tokens) for row in rows}) == 3
-    batch = read_confidence(lm, rows, numbers, 100, record=("confidence", "answer_end"))
+    batch = read_confidence(lm, rows, numbers, record=("confidence", "answer_end"))
     for row, conversation in enumerate(rows):
-        alone = read_confidence(lm, [conversation], numbers, 100, record=("confidence", "answer_end"))
+        alone = read_confidence(lm, [conversation], numbers, record=("confidence", "answer_end"))
         assert batch.distribution[row] == pytest.approx(alone.distribution[0], rel=1e-5)
         assert batch.stated_text[row] == alone.stated_text[0]
         np.testing.assert_equal(batch.stated[row], alone.stated[0])
@@ -174,7 +175,7 @@ def reply_reading(
     before = [before_reply(row, reply) for row in rows]
     ids = np.arange(len(rows))
     prefixes.fill(lm, ids.tolist(), before, "filling")
-    return read_reply(lm, prefixes.kept(lm, ids, before), reply, numbers, 100)
+    return read_reply(lm, prefixes.kept(lm, ids, before), reply, numbers)
 
 
 @pytest.mark.parametrize("tuned", [False, True])
@@ -187,10 +188,10 @@ def test_the_reply_on_kept_prefixes_reads_like_whole_conversations(
     lm = make_tiny(family, **overrides)
     speak_numbers(lm)
     rows, numbers = rows_of(lm)
-    base = read_confidence(lm, rows, numbers, 100, ("confidence",))
+    base = read_confidence(lm, rows, numbers, ("confidence",))
     if tuned:
         lm = with_reach(lm, reply_tokens(lm.tokenizer, format_named("percent"), numbers))
-    whole = read_confidence(lm, rows, numbers, 100, ("confidence",))
+    whole = read_confidence(lm, rows, numbers, ("confidence",))
     assert tuned == bool(np.abs(whole.distribution - base.distribution).max() > 1e-4)
     assert whole.states is not None
     for room in (10**9, 0):
@@ -219,7 +220,7 @@ def test_a_tree_behind_a_chain() -> None:
 
 def test_states_are_exchanged_and_nothing_else(tiny_lm: LanguageModel) -> None:
     rows, numbers = rows_of(tiny_lm)
-    reading = read_confidence(tiny_lm, rows, numbers, 100)
+    reading = read_confidence(tiny_lm, rows, numbers)
     states = np.ones((3, 4, 1, 32), dtype=np.float32)
     changed = reading.with_states(states)
     assert changed.states is states

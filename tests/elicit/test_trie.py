@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix, number_tokens
-from workbench.elicit.formats import Format, Scale, format_named
+from workbench.elicit.formats import Format, format_named
 from workbench.elicit.readout import mass_on_scale, read_confidence
+from workbench.elicit.scales import Scale
 from workbench.elicit.trie import NumberTrie, build_trie, child_log_probabilities, distribution, trie_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -140,7 +141,7 @@ def test_one_packed_forward_equals_scoring_every_string(make_tiny: MakeTiny, kin
         confidence_conversation(lm.tokenizer, fmt, numbers, question, answer)
         for question, answer in (("Who?", "Ada"), ("What is 48 + 37?", "85"))
     ]
-    found = read_confidence(lm, rows, numbers, 100).distribution
+    found = read_confidence(lm, rows, numbers).distribution
     paths = [number_tokens(numbers, value) for value in fmt.scale.values]
     for row, conversation in enumerate(rows):
         expected = teacher_forced(lm, conversation.tokens, paths)
@@ -155,6 +156,6 @@ def test_scales_of_other_values(make_tiny: MakeTiny, values: tuple[int, ...]) ->
     fmt = Format("other", "", "", "How sure?", "Sure:", " ", "", Scale(values, 1000))
     numbers = number_prefix(lm.tokenizer, fmt)
     row = confidence_conversation(lm.tokenizer, fmt, numbers, "Who?", "Ada")
-    found = read_confidence(lm, [row], numbers, 1000).distribution[0]
+    found = read_confidence(lm, [row], numbers).distribution[0]
     paths = [number_tokens(numbers, value) for value in values]
     assert found == pytest.approx(teacher_forced(lm, row.tokens, paths), abs=1e-6)

@@ -16,6 +16,7 @@ from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, read_confidence
+from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import answer_questions, choose_questions, conversations_of, elicit, load_questions, read
 from workbench.loop.context import Context
@@ -79,7 +80,7 @@ def test_readings_are_those_of_each_row_alone(
 ) -> None:
     conversations = conversations_of(context)
     for row in SOME:
-        alone = read_confidence(context.lm, [conversations[row]], context.numbers, 100, POSITIONS)
+        alone = read_confidence(context.lm, [conversations[row]], context.numbers, POSITIONS)
         assert alone.states is not None
         assert readings["distribution"][row] == pytest.approx(alone.distribution[0], abs=1e-6)
         assert readings["states"][row] == pytest.approx(alone.states[0], abs=1e-4)
@@ -107,7 +108,7 @@ def test_columns_are_computed_from_the_distribution_and_the_text(
     assert confidence["mass"].to_numpy() == pytest.approx(mass)
     assert confidence["expected"].to_numpy() == pytest.approx((distribution * values).sum(axis=1) / mass)
     assert confidence["argmax"].to_numpy() == pytest.approx(values[distribution.argmax(axis=1)])
-    stated = np.array([parse_confidence(text, 100) for text in confidence["stated_text"]])
+    stated = np.array([parse_confidence(text, PERCENT) for text in confidence["stated_text"]])
     assert np.array_equal(confidence["stated"].to_numpy(), stated, equal_nan=True)
 
 
@@ -150,7 +151,7 @@ def test_a_small_token_budget_changes_nothing_but_the_batches(
     conversations = conversations_of(context)
 
     def reading(batch: NDArray[np.int64]) -> ConfidenceReading:
-        return read_confidence(context.lm, [conversations[row] for row in batch], context.numbers, 100)
+        return read_confidence(context.lm, [conversations[row] for row in batch], context.numbers)
 
     read(tight, stage, rows, [len(conversations[row].tokens) for row in rows], reading, "reading")
     alone = stage.table("confidence")

@@ -106,7 +106,7 @@ def test_states_after_teaching_are_those_of_the_whole_conversation(scoped: Conte
     rows = [3, 60, 131]
     conversations = [conversations_of(scoped)[row] for row in rows]
     with scoped.tuned("teach") as tuned:
-        whole = read_confidence(tuned, conversations, scoped.numbers, 100, POSITIONS)
+        whole = read_confidence(tuned, conversations, scoped.numbers, POSITIONS)
     assert whole.states is not None
     assert after[rows] == pytest.approx(whole.states, abs=1e-4)
     place = POSITIONS.index("confidence")

@@ -8,7 +8,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix
-from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.formats import Format
+from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.attribution import Attribution, attribute, unverified_scores

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix
-from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
+from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -62,7 +63,7 @@ def test_the_expected_direction_is_the_slope_of_the_expectation(make_tiny: MakeT
             return moved
 
         handle = lm.head().register_forward_hook(nudge)
-        table = read_confidence(lm, rows, numbers, 100).distribution
+        table = read_confidence(lm, rows, numbers).distribution
         handle.remove()
         return torch.as_tensor(expected_confidence(table, numbers.trie.values, 100))
 

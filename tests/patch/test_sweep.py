@@ -17,8 +17,9 @@ from workbench.elicit.conversation import (
     number_prefix,
     reply_tokens,
 )
-from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
+from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
@@ -62,7 +63,7 @@ def random_states(layers: int, seed: int = 1) -> torch.Tensor:
 
 
 def states_at(lm: LanguageModel, rows: Sequence[Conversation], numbers: NumberPrefix, name: str) -> torch.Tensor:
-    states = read_confidence(lm, rows, numbers, 100, record=(name,)).states
+    states = read_confidence(lm, rows, numbers, record=(name,)).states
     assert states is not None
     return torch.as_tensor(states[:, :, 0])
 
@@ -127,7 +128,7 @@ def test_other_tokenizers(make_tiny: MakeTiny, kind: str) -> None:
     packed = packed_sweep(lm, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     looped = loop_sweep(lm, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     np.testing.assert_allclose(packed.patched, looped.patched, rtol=1e-5)
-    np.testing.assert_allclose(packed.base, read_confidence(lm, rows, numbers, 100).distribution, rtol=1e-5)
+    np.testing.assert_allclose(packed.base, read_confidence(lm, rows, numbers).distribution, rtol=1e-5)
 
 
 def test_a_subset_of_layers_is_those_columns_of_the_whole_sweep(tiny_lm: LanguageModel) -> None:
@@ -157,7 +158,7 @@ def test_inside_an_adapter(make_tiny: MakeTiny, attention: str) -> None:
     lm = make_tiny("llama")
     lm.base().set_attn_implementation(attention)
     rows, numbers = rows_of(lm)
-    plain = read_confidence(lm, rows, numbers, 100).distribution
+    plain = read_confidence(lm, rows, numbers).distribution
     tuned = with_random_adapter(lm)
     positions, donors = [row.answer_end for row in rows], random_states(4)
     packed = packed_sweep(tuned, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
@@ -191,7 +192,7 @@ def test_inside_an_adapter_with_a_reach(make_tiny: MakeTiny, family: str, budget
     """Branches born late, in one pass and in passes of their own; each is PEFT's own forward with one plain hook."""
     lm = make_tiny(family, **OVERRIDES.get(family, {}))
     rows, numbers = rows_of(lm)
-    plain = read_confidence(lm, rows, numbers, 100).distribution
+    plain = read_confidence(lm, rows, numbers).distribution
     reply = reply_tokens(lm.tokenizer, FORMAT, numbers)
     assert len(reply) > 3
     tuned = with_reach(lm, reply)
@@ -270,7 +271,7 @@ def test_the_layer_that_writes_the_readout_is_found_exactly(make_tiny: MakeTiny,
         silence(lm, attention=[writer], mlp=[writer])
     change_mlp(tuned, writer)
     rows, numbers = rows_of(base)
-    target = read_confidence(tuned, rows, numbers, 100).distribution
+    target = read_confidence(tuned, rows, numbers).distribution
     donors = states_at(tuned, rows, numbers, "confidence")
     positions = [row.confidence for row in rows]
     sweep = packed_sweep(base, tokens_of(rows), numbers.trie, positions, LAYERS, donors)

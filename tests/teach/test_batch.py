@@ -20,7 +20,8 @@ from workbench.elicit.conversation import (
     number_prefix,
     reply_tokens,
 )
-from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.formats import Format
+from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter

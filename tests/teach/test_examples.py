@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix, number_tokens
-from workbench.elicit.formats import PERCENT, Format, Scale
+from workbench.elicit.formats import Format
+from workbench.elicit.scales import PERCENT, Scale
 from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import render

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from workbench.elicit.formats import PERCENT, Scale
+from workbench.elicit.scales import PERCENT, Scale
 from workbench.errors import WorkbenchError
 from workbench.teach.targets import FEWEST_EXAMPLES, scale_targets, shuffled_targets, spread_targets
 

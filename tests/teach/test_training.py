@@ -18,8 +18,9 @@ from workbench.elicit.conversation import (
     number_prefix,
     reply_tokens,
 )
-from workbench.elicit.formats import PERCENT, Format
+from workbench.elicit.formats import Format
 from workbench.elicit.readout import keep_keys
+from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed

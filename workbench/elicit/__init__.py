@@ -1,11 +1,13 @@
 """Asking a model for answers and for its confidence in them.
 
-Formats are data; a conversation is tokens with named positions; confidence is read three ways from one forward: the text
-the model writes, the exact distribution over the scale by number trie, and the states that carry it. The function that
-continues text greedily stays in :mod:`workbench.elicit.greedy`, the module of its name.
+Formats are data: a scale is a row of texts and what they are worth, a format a row of words, layout and scale. A conversation is
+tokens with named positions; confidence is read three ways from one forward: the text the model writes, the exact distribution
+over the scale by number trie, and the states that carry it. :func:`ask` gives a table for any format, :func:`ask_pairs` for pairs
+of questions. The function that continues text greedily stays in :mod:`workbench.elicit.greedy`, the module of its name.
 """
 
-from workbench.elicit.answer import answer_batch, first_line
+from workbench.elicit.answer import Limits, answer_batch, answer_prompts, first_line, reason_batch
+from workbench.elicit.asking import ask
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
@@ -15,36 +17,52 @@ from workbench.elicit.conversation import (
     confidence_conversation,
     number_prefix,
     number_tokens,
+    pair_conversation,
     show_position,
 )
-from workbench.elicit.formats import FORMATS, PERCENT, Format, Scale, format_named
+from workbench.elicit.formats import FORMATS, format_named
+from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.scales import PERCENT, Scale
 from workbench.elicit.trie import NumberTrie, build_trie, distribution
+from workbench.elicit.turns import Format, Layout
+from workbench.elicit.wording import RATINGS, Rating, compose
 
 __all__ = [
     "FORMATS",
     "PERCENT",
     "POSITIONS",
+    "RATINGS",
     "ConfidenceReading",
     "Conversation",
     "Format",
+    "Layout",
+    "Limits",
     "NumberPrefix",
     "NumberTrie",
+    "Rating",
     "Scale",
     "answer_batch",
+    "answer_prompts",
     "answer_tokens",
+    "ask",
+    "ask_pairs",
     "build_trie",
     "check_conversation",
+    "compose",
     "confidence_conversation",
     "distribution",
     "expected_confidence",
     "first_line",
     "format_named",
     "mass_on_scale",
+    "neighbours",
     "number_prefix",
     "number_tokens",
+    "pair_conversation",
     "parse_confidence",
     "read_confidence",
+    "reason_batch",
     "show_position",
 ]

@@ -1,16 +1,23 @@
-"""Greedy answers of a batch of questions.
+"""Greedy answers of a batch of questions, behind their reasoning where the format asks for one.
 
 The reply ends at the first line break or the end of the turn; what counts as the answer is that first line, stripped.
+Reasoning ends at the end of the turn, at its limit, or where the model itself opens the line of its answer; the answer is then
+generated behind the reasoning by a second pass over the prompt, in the words the format has for it. What that does not show:
+reasoning cut by its limit may stop short of its conclusion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
-from workbench.elicit.greedy import greedy, stop_at_newline
+from workbench.elicit.conversation import answer_tokens, reasoning_tokens
+from workbench.elicit.greedy import greedy, stop_at_end, stop_at_newline
+from workbench.elicit.turns import Format
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.trace.forward import forward
@@ -24,15 +31,54 @@ def answer_batch(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int
         prompts: token ids of each prompt, ending where the answer begins.
         limit: most tokens per answer.
     """
-    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
-    tail = empty_tail(batch)
-    last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
-    result = forward(lm, batch, tail, last, cache=DynamicCache())
-    first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
-    tokens = greedy(lm, batch, tail, first, result.cache, limit, stop_at_newline(lm))
-    return [first_line(lm.tokenizer.decode(row, skip_special_tokens=True)) for row in tokens]
+    return [first_line(text) for text in _written(lm, prompts, limit, stop_at_newline(lm))]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most tokens of an answer, and of the reasoning before it."""
+
+    answer: int = 16
+    reasoning: int = 96
+
+    def of(self, fmt: Format) -> int:
+        """Most tokens that a reply in ``fmt`` adds to its prompt."""
+        return self.answer + (self.reasoning if fmt.reasoning_prefix else 0)
+
+
+def reason_batch(lm: LanguageModel, fmt: Format, questions: Sequence[str], limit: int) -> list[str]:
+    """The model's greedy reasoning on each question; empty where the format asks for none."""
+    if not fmt.reasoning_prefix:
+        return [""] * len(questions)
+    prompts = [reasoning_tokens(lm.tokenizer, fmt, question) for question in questions]
+    return [before_answer(text, fmt) for text in _written(lm, prompts, limit, stop_at_end(lm))]
+
+
+def answer_prompts(
+    lm: LanguageModel, fmt: Format, questions: Sequence[str], reasonings: Sequence[str]
+) -> list[tuple[int, ...]]:
+    """Prompts that :func:`answer_batch` answers, behind the reasoning of each question."""
+    return [
+        answer_tokens(lm.tokenizer, fmt, question, reasoning=reasoning)
+        for question, reasoning in zip(questions, reasonings, strict=True)
+    ]
+
+
+def before_answer(reply: str, fmt: Format) -> str:
+    """The reasoning in a reply: what stands before the line that opens the answer, stripped."""
+    return f"\n{reply}".split(f"\n{fmt.answer_prefix}", 1)[0].strip()
 
 
 def first_line(reply: str) -> str:
     """The reply up to its first line break, stripped."""
     return reply.split("\n", 1)[0].strip()
+
+
+def _written(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, stop: Tensor) -> list[str]:
+    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
+    tail = empty_tail(batch)
+    last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
+    result = forward(lm, batch, tail, last, cache=DynamicCache())
+    first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
+    tokens = greedy(lm, batch, tail, first, result.cache, limit, stop)
+    return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]

@@ -1,8 +1,10 @@
 """A conversation as tokens, with the positions the analyses read.
 
 Positions are resolved per row by tokenising the conversation up to each place, and checked: the confidence position is
-the last token before the first token of the number; the last answer token holds the last character of the assistant's
-answer; the token behind it is the first one after the answer. :func:`show_position` prints a row with one token marked.
+the last token before the first token of the number (or of the word or letter, where the scale has those); the last answer
+token holds the last character of the answer as the conversation quotes it; the token behind it is the first one after the
+answer. Where the confidence is asked for without the answer the last two do not exist. :func:`show_position` prints a row with
+one token marked.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.elicit.formats import Format
+from workbench.elicit.scales import Scale
 from workbench.elicit.trie import NumberTrie, build_trie
+from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, encode_history, render
 
 POSITIONS = ("confidence", "answer_end", "after_answer")
 ANSWER_PROBE = "answer-probe"
+_ENDINGS = ("", "7", *".,:;!?)\"'")
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,20 @@ class Conversation:
 
     Attributes:
         tokens: token ids; the last one stands at the confidence position.
-        answer_end: index of the answer's last token.
+        answer_end: index of the answer's last token, None where the conversation holds no answer.
         after_answer: index of the first token behind the answer.
     """
 
     tokens: tuple[int, ...]
-    answer_end: int
-    after_answer: int
+    answer_end: int | None
+    after_answer: int | None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.answer_end < self.after_answer <= self.confidence:
+        if self.answer_end is None or self.after_answer is None:
+            wrong = self.answer_end is not self.after_answer
+        else:
+            wrong = not 0 <= self.answer_end < self.after_answer <= self.confidence
+        if wrong:
             raise WorkbenchError("Positions out of order: the answer must end before the confidence position.")
 
     @property
@@ -44,27 +52,41 @@ class Conversation:
 
     def position(self, name: str) -> int:
         """Index of a named position (one of POSITIONS)."""
-        return {"confidence": self.confidence, "answer_end": self.answer_end, "after_answer": self.after_answer}[name]
+        at = {"confidence": self.confidence, "answer_end": self.answer_end, "after_answer": self.after_answer}[name]
+        if at is None:
+            raise WorkbenchError(
+                f"The conversation asks for confidence without the answer, so it has no position {name!r}; "
+                "choose a format that shows the answer."
+            )
+        return at
 
 
 @dataclass(frozen=True)
 class NumberPrefix:
-    """How numbers continue the confidence prefix: tokens they all begin with, and the trie of the rest."""
+    """How the scale's texts continue the confidence prefix: tokens they all begin with, and the trie of the rest."""
 
+    scale: Scale
     shared: tuple[int, ...]
     trie: NumberTrie
 
 
-def answer_tokens(tokenizer: Any, fmt: Format, question: str) -> tuple[int, ...]:
-    """Tokens of the prompt the answer is generated from."""
-    return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_prefix))
+def answer_tokens(
+    tokenizer: Any, fmt: Format, question: str, *, reasoning: str = "", stated: str = ""
+) -> tuple[int, ...]:
+    """Tokens of the prompt the answer is generated from, behind the reasoning or the confidence stated before it."""
+    return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_opening(reasoning, stated)))
+
+
+def reasoning_tokens(tokenizer: Any, fmt: Format, question: str) -> tuple[int, ...]:
+    """Tokens of the prompt the reasoning is generated from."""
+    return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.reasoning_prefix))
 
 
 def number_prefix(tokenizer: Any, fmt: Format) -> NumberPrefix:
-    """Tokenise the confidence reply with every value of the scale and build the trie of what differs."""
-    opening = (Turn("user", fmt.confidence_question),)
-    before = tuple(encode(tokenizer, opening, fmt.confidence_prefix))
-    numbers = [tuple(encode(tokenizer, opening, _with_number(fmt, value))) for value in fmt.scale.values]
+    """Tokenise the confidence reply with every text of the scale and build the trie of what differs."""
+    turns, opening = _asked(fmt, "?", ANSWER_PROBE, "")
+    before = tuple(encode(tokenizer, turns, opening))
+    numbers = [tuple(encode(tokenizer, turns, opening + fmt.written(text))) for text in fmt.scale.texts]
     shared = _common_prefix(numbers)
     if shared[: len(before)] != before:
         raise WorkbenchError(
@@ -72,25 +94,47 @@ def number_prefix(tokenizer: Any, fmt: Format) -> NumberPrefix:
             "end the prefix in a character that stands alone, for example a colon."
         )
     trie = build_trie([ids[len(shared) :] for ids in numbers], fmt.scale.values)
-    return NumberPrefix(shared[len(before) :], trie)
+    return NumberPrefix(fmt.scale, shared[len(before) :], trie)
 
 
 def confidence_conversation(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, question: str, answer: str
+    tokenizer: Any, fmt: Format, numbers: NumberPrefix, question: str, answer: str = "", reasoning: str = ""
 ) -> Conversation:
     """The conversation up to the confidence position, with its answer located."""
-    tokens = tuple(encode(tokenizer, fmt.confidence_turns(question, answer), fmt.confidence_prefix))
-    answer_end = _answer_end(tokenizer, fmt, tokens, question, answer)
-    return Conversation((*tokens, *numbers.shared), answer_end, answer_end + 1)
+    turns, opening = _asked(fmt, question, answer, reasoning)
+    tokens = tuple(encode(tokenizer, turns, opening))
+    whole = (*tokens, *numbers.shared)
+    if not fmt.shows_answer:
+        return Conversation(whole, None, None)
+    answer_end = _answer_end(tokenizer, fmt, tokens, question, answer, reasoning)
+    return Conversation(whole, answer_end, answer_end + 1)
+
+
+def pair_conversation(tokenizer: Any, fmt: Format, numbers: NumberPrefix, first: str, second: str) -> Conversation:
+    """The conversation that asks which of two questions would be answered correctly, up to the choice."""
+    tokens = encode(tokenizer, fmt.pair_turns(first, second), fmt.confidence_prefix)
+    return Conversation((*tokens, *numbers.shared), None, None)
 
 
 def reply_tokens(tokenizer: Any, fmt: Format, numbers: NumberPrefix) -> tuple[int, ...]:
     """What stands between the question for confidence and the number: the template's opening of a reply and the prefix.
 
-    Every conversation ends in these tokens, the last of which stands at the confidence position.
+    Every conversation ends in these tokens, the last of which stands at the confidence position. Where the answer's own reply
+    states the confidence, they are what all such replies end in behind the first token after the answer.
     """
-    turns = fmt.confidence_turns("?", ANSWER_PROBE)
-    whole = (*encode(tokenizer, turns, fmt.confidence_prefix), *numbers.shared)
+    if fmt.layout == "one-turn":
+        ends = [
+            confidence_conversation(tokenizer, fmt, numbers, "?", ANSWER_PROBE + ending).tokens for ending in _ENDINGS
+        ]
+        reply = _common_prefix([tokens[::-1] for tokens in ends])[::-1][1:]
+        if not reply:
+            raise WorkbenchError(
+                f"The confidence prefix {fmt.confidence_prefix!r} is one token with this tokenizer, so no token stands between "
+                "the answer and the confidence for an adapter to act on; set teach.scope=conversation."
+            )
+        return reply
+    turns, opening = _asked(fmt, "?", ANSWER_PROBE, "")
+    whole = (*encode(tokenizer, turns, opening), *numbers.shared)
     history = tuple(encode_history(tokenizer, turns))
     shared = next((i for i, pair in enumerate(zip(whole, history, strict=False)) if pair[0] != pair[1]), len(history))
     return whole[min(shared, len(whole) - 1) :]
@@ -98,32 +142,39 @@ def reply_tokens(tokenizer: Any, fmt: Format, numbers: NumberPrefix) -> tuple[in
 
 def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int, ...]:
     """The conversation's tokens in front of ``reply``; an error where it ends otherwise."""
-    if conversation.tokens[-len(reply) :] != tuple(reply) or conversation.after_answer >= len(
-        conversation.tokens
-    ) - len(reply):
+    start = len(conversation.tokens) - len(reply)
+    if conversation.tokens[start:] != tuple(reply) or conversation.position("after_answer") >= start:
         raise WorkbenchError(
             "A conversation does not end in the tokens that open the confidence reply, because the tokenizer merges them "
             "with what stands before; set teach.scope=conversation."
         )
-    return conversation.tokens[: -len(reply)]
+    return conversation.tokens[:start]
 
 
-def number_tokens(numbers: NumberPrefix, value: int) -> tuple[int, ...]:
+def number_tokens(numbers: NumberPrefix, value: float) -> tuple[int, ...]:
     """Tokens of a scale value behind the confidence position."""
     steps, _ = numbers.trie.ends[numbers.trie.values.index(value)]
     return tuple(token for _, token in steps)
 
 
-def check_conversation(tokenizer: Any, fmt: Format, numbers: NumberPrefix, question: str, answer: str) -> None:
-    """Assert that tokenising the whole string with a number gives the conversation followed by the trie's path."""
-    conversation = confidence_conversation(tokenizer, fmt, numbers, question, answer)
-    turns = fmt.confidence_turns(question, answer)
+def check_conversation(
+    tokenizer: Any, fmt: Format, numbers: NumberPrefix, question: str, answer: str = "", reasoning: str = ""
+) -> None:
+    """Assert that tokenising the whole string with a number gives the conversation followed by the trie's path.
+
+    For a pair, ``question`` and ``answer`` are its two questions.
+    """
+    if fmt.layout == "pair":
+        conversation = pair_conversation(tokenizer, fmt, numbers, question, answer)
+    else:
+        conversation = confidence_conversation(tokenizer, fmt, numbers, question, answer, reasoning)
+    turns, opening = _asked(fmt, question, answer, reasoning)
     for value in (fmt.scale.values[0], fmt.scale.values[-1]):
-        whole = tuple(encode(tokenizer, turns, _with_number(fmt, value)))
+        whole = tuple(encode(tokenizer, turns, opening + fmt.written(fmt.scale.text(value))))
         if whole != (*conversation.tokens, *number_tokens(numbers, value)):
             raise WorkbenchError(
-                f"Tokenising the reply with the number {value} gives other tokens than prefix and number apart; "
-                "the confidence position cannot be resolved for this tokenizer and format."
+                f"Tokenising the reply with the number {fmt.scale.text(value)} gives other tokens than prefix and number "
+                "apart; the confidence position cannot be resolved for this tokenizer and format."
             )
 
 
@@ -133,28 +184,49 @@ def show_position(tokenizer: Any, tokens: Sequence[int], position: int) -> str:
     return f"{before}«{tokenizer.decode([tokens[position]])}»{after}"
 
 
-def _answer_end(tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: str, answer: str) -> int:
-    """Index of the answer's last token, counted from the back where history is written unlike a fresh reply.
+def _asked(fmt: Format, question: str, answer: str, reasoning: str) -> tuple[tuple[Turn, ...], str]:
+    """Turns up to the confidence reply, and its opening; for a pair ``question`` and ``answer`` are its two questions."""
+    if fmt.layout == "pair":
+        return fmt.pair_turns(question, answer), fmt.confidence_prefix
+    return fmt.confidence_turns(question, answer, reasoning), fmt.confidence_opening(answer, reasoning)
+
+
+def _answer_end(
+    tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: str, answer: str, reasoning: str
+) -> int:
+    """Index of the answer's last token, counted from the front where an earlier turn is written like a fresh reply.
 
     Some templates open a reply with an empty thought that they leave out of earlier turns.
     """
-    until_answer = tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer)))
-    end = len(until_answer) - 1
-    if tokens[:end] == until_answer[:end]:
-        return end
-    marked = render(tokenizer, fmt.confidence_turns(question, ANSWER_PROBE), fmt.confidence_prefix)
-    _, found, behind = marked.rpartition(ANSWER_PROBE)
-    ids = tuple(tokenizer(behind, add_special_tokens=False)["input_ids"])
-    if not found or tokens[-len(ids) :] != ids:
+    if fmt.layout == "two-turn":
+        until_answer = tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer, reasoning)))
+        end = len(until_answer) - 1
+        if tokens[:end] == until_answer[:end]:
+            return end
+    turns, opening = _asked(fmt, question, ANSWER_PROBE, reasoning)
+    _, found, behind = render(tokenizer, turns, opening).rpartition(ANSWER_PROBE)
+    count = _tokens_of(tokenizer, tokens, behind)
+    if not found or count is None:
         raise WorkbenchError(
             "The chat template rewrites earlier turns, so the answer cannot be located in the conversation; "
             "use a template that keeps assistant turns as they were written."
         )
-    return len(tokens) - len(ids) - 1
+    return len(tokens) - count - 1
 
 
-def _with_number(fmt: Format, value: int) -> str:
-    return f"{fmt.confidence_prefix}{fmt.separator}{value}"
+def _tokens_of(tokenizer: Any, tokens: tuple[int, ...], text: str) -> int | None:
+    """How many of the last tokens write ``text``; None where they write something else.
+
+    A token that holds the text's first white space together with what stands before, as a full stop and a line break may be one,
+    is not among them.
+    """
+    alone = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    if tokens[-len(alone) :] == alone:
+        return len(alone)
+    wanted = "".join(text.split())
+    counts = range(1, min(len(tokens), 2 * len(alone)) + 1)
+    written = ["".join(tokenizer.decode(list(tokens[-count:])).split()) for count in counts]
+    return max((count for count, said in zip(counts, written, strict=True) if said == wanted), default=None)
 
 
 def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -1,85 +1,57 @@
-"""How answers and confidence are asked for: each format is one row of data.
+"""The table of formats: each way to elicit an answer and its confidence is one row.
 
-The two-turn format asks the question, lets the model answer, then asks in a second turn how confident it is. The
-confidence turn opens with ``confidence_prefix``; what the model writes next is its stated confidence. The answer cannot
-be changed by anything learned about the second turn.
+Rows without a layout in their name ask in a second turn. A new combination is one more line here; a new scale one more line in
+:mod:`workbench.elicit.wording`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import product
+from typing import get_args
 
+from workbench.elicit.scales import WHICH
+from workbench.elicit.turns import Format
+from workbench.elicit.wording import RATINGS, Voice, compose
 from workbench.errors import WorkbenchError
-from workbench.models import Turn
+
+PAIRWISE = Format(
+    name="pairwise",
+    system="Answer with only the answer.",
+    answer_prefix="Answer:",
+    confidence_question="Q1: {first}\n\nQ2: {second}\n\n"
+    "Which of these two questions are you more likely to answer correctly? Choose Q1 or Q2.",
+    confidence_prefix="Choice:",
+    separator=" ",
+    ending="",
+    scale=WHICH,
+    layout="pair",
+)
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A numeric confidence scale: the values a model may state and the one that means certainty."""
+def _review(rating: str, voice: Voice, options: bool) -> Format:
+    """One of the eight combinations of scale, voice and options."""
+    name = f"{rating}-review-{voice}{'' if options else '-no-options'}"
+    return compose(name, "review", RATINGS[rating], voice=voice, options=options)
 
-    values: tuple[int, ...]
-    certain: int
-
-    def __post_init__(self) -> None:
-        if list(self.values) != sorted(set(self.values)) or self.certain < self.values[-1]:
-            raise WorkbenchError("A scale's values must ascend, and none may exceed the value that means certainty.")
-
-
-@dataclass(frozen=True)
-class Format:
-    """Prompt texts and scale of one way to elicit an answer and its confidence.
-
-    Attributes:
-        system: system turn that shapes the answer ("" for none).
-        answer_prefix: opens the assistant's answer.
-        confidence_question: the user's second turn.
-        confidence_prefix: opens the assistant's confidence reply.
-        separator: between the prefix and the number.
-        ending: written behind the number in training targets.
-    """
-
-    name: str
-    system: str
-    answer_prefix: str
-    confidence_question: str
-    confidence_prefix: str
-    separator: str
-    ending: str
-    scale: Scale
-
-    def answer_turns(self, question: str) -> tuple[Turn, ...]:
-        """Turns up to the answer; the assistant turn opens with ``answer_prefix``."""
-        system = (Turn("system", self.system),) if self.system else ()
-        return (*system, Turn("user", question))
-
-    def answer_text(self, answer: str) -> str:
-        """The assistant turn as it stands in the conversation."""
-        return f"{self.answer_prefix} {answer}".strip()
-
-    def confidence_turns(self, question: str, answer: str) -> tuple[Turn, ...]:
-        """Turns up to the confidence reply, which opens with ``confidence_prefix``."""
-        return (
-            *self.answer_turns(question),
-            Turn("assistant", self.answer_text(answer)),
-            Turn("user", self.confidence_question),
-        )
-
-
-PERCENT = Scale(values=tuple(range(101)), certain=100)
 
 FORMATS: dict[str, Format] = {
     row.name: row
     for row in (
-        Format(
-            name="percent",
-            system="Answer with only the answer.",
-            answer_prefix="Answer:",
-            confidence_question="How confident are you that this answer is correct, from 0% to 100%?",
-            confidence_prefix="Confidence:",
-            separator=" ",
-            ending="%",
-            scale=PERCENT,
+        *(compose(name, "two-turn", rating) for name, rating in RATINGS.items()),
+        *(
+            compose(f"{name}-one-turn", "one-turn", RATINGS[name])
+            for name in ("percent", "digit", "ten", "probability", "words", "yes-no")
         ),
+        *(compose(f"{name}-first", "confidence-first", RATINGS[name]) for name in ("percent", "probability")),
+        *(compose(f"{name}-alone", "question-alone", RATINGS[name]) for name in ("percent", "yes-no")),
+        *(compose(f"{name}-reasoned", "one-turn", RATINGS[name], reasoning=True) for name in ("percent", "digit")),
+        compose("percent-reasoned-two-turn", "two-turn", RATINGS["percent"], reasoning=True),
+        *(
+            _review(rating, voice, options)
+            for rating, voice, options in product(("hundred", "words"), get_args(Voice), (True, False))
+        ),
+        _review("letters", "third", True),
+        PAIRWISE,
     )
 }
 
@@ -89,3 +61,12 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise WorkbenchError(f"Unknown elicitation format {name!r}; choose one of {', '.join(sorted(FORMATS))}.")
     return FORMATS[name]
+
+
+def described(fmt: Format) -> str:
+    """A format in a few words: its layout, its scale and what else there is to it."""
+    texts = fmt.scale.texts
+    scale = ", ".join(texts) if len(texts) < 4 else f"{texts[0]} ... {texts[-1]}"
+    more = ["reasoning first"] * bool(fmt.reasoning_prefix) + ["options not shown"] * (not fmt.options)
+    third = ["of another model's answer"] * ("language model" in fmt.confidence_question)
+    return "; ".join([fmt.layout, scale, *third, *more])

@@ -118,6 +118,11 @@ def stop_at_newline(lm: LanguageModel) -> Tensor:
     return _stop_mask(lm, lambda text: "\n" in text)
 
 
+def stop_at_end(lm: LanguageModel) -> Tensor:
+    """[vocab] bool: tokens that end a turn."""
+    return _stop_mask(lm, lambda text: False)
+
+
 def stop_after_number(lm: LanguageModel) -> Tensor:
     """[vocab] bool: tokens that end a number, anything but digits, points and spaces."""
     return _stop_mask(lm, lambda text: not text or any(c not in "0123456789. " for c in text))

@@ -3,7 +3,7 @@
 For each conversation the packed forward scores the number trie's inner nodes behind the confidence position, records the
 residual stream of every layer at the asked-for positions, and leaves a cache from which the text is generated. All three
 readouts come from the same pass: ``expected`` is the mean of the distribution over the scale divided by the mass on
-the scale; ``stated`` is parsed from the generated text, NaN where it is no number.
+the scale; ``stated`` is parsed from the generated text, NaN where it states nothing on the scale.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from workbench.elicit.conversation import Conversation, NumberPrefix
-from workbench.elicit.greedy import greedy, stop_after_number
+from workbench.elicit.greedy import greedy, stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
@@ -32,6 +32,7 @@ from workbench.trace.layout import Prompts, extended, pad_prompts
 from workbench.trace.prefixes import GrowingCache
 
 STATED_TOKENS = 5
+CLOSING_TOKENS = 2
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,18 @@ class ConfidenceReading:
         return replace(self, states=states)
 
 
+def stated_tokens(numbers: NumberPrefix) -> int:
+    """How many tokens of a reply are generated: enough for the scale's longest text and what closes it."""
+    return max(STATED_TOKENS, CLOSING_TOKENS + max(len(steps) for steps, _ in numbers.trie.ends))
+
+
 def mass_on_scale(distribution: NDArray[np.floating]) -> NDArray[np.floating]:
     """Probability that the confidence is a number of the scale: [..., values] -> [...]."""
     return distribution.sum(axis=-1)
 
 
 def expected_confidence(
-    distribution: NDArray[np.floating], values: Sequence[int], certain: int
+    distribution: NDArray[np.floating], values: Sequence[float], certain: float
 ) -> NDArray[np.floating]:
     """Mean of the distribution, normalised to the scale, as a share of certainty: [..., values] -> [...]."""
     return distribution @ (np.asarray(values, dtype=np.float64) / certain) / mass_on_scale(distribution)
@@ -71,7 +77,6 @@ def read_confidence(
     lm: LanguageModel,
     conversations: Sequence[Conversation],
     numbers: NumberPrefix,
-    certain: int,
     record: Sequence[str] = (),
     keep: Callable[[Any, Prompts], None] | None = None,
 ) -> ConfidenceReading:
@@ -90,7 +95,7 @@ def read_confidence(
     result = forward(lm, prompts, tail, nodes, record=columns, cache=DynamicCache())
     if keep is not None:
         keep(result.cache, prompts)
-    return _reading(lm, prompts, numbers, certain, result.final, result.cache, result.recorded)
+    return _reading(lm, prompts, numbers, result.final, result.cache, result.recorded)
 
 
 def keep_keys(
@@ -106,9 +111,7 @@ def keep_keys(
     keep(cache, prompts)
 
 
-def read_reply(
-    lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: NumberPrefix, certain: int
-) -> ConfidenceReading:
+def read_reply(lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: NumberPrefix) -> ConfidenceReading:
     """The same on kept keys and values of what stands before the confidence reply; states at the confidence position.
 
     An adapter with a reach acts on the reply alone, so this is the whole pass such an adapter needs.
@@ -124,7 +127,7 @@ def read_reply(
     cache = GrowingCache(kept)
     final = forward_tail(lm, kept, tail, read, (), recording=recording, cache=cache)
     whole = extended(kept.prompts, reply)
-    return _reading(lm, whole, numbers, certain, final, cache, recording.stacked(lm.device))
+    return _reading(lm, whole, numbers, final, cache, recording.stacked(lm.device))
 
 
 def behind(chain: Sequence[int], continuation: Continuation) -> Continuation:
@@ -139,7 +142,6 @@ def _reading(
     lm: LanguageModel,
     prompts: Prompts,
     numbers: NumberPrefix,
-    certain: int,
     final: Tensor,
     cache: Cache,
     recorded: Tensor | None,
@@ -147,11 +149,12 @@ def _reading(
     scores = unembed_reduced(lm, final, lambda logits: child_log_probabilities(numbers.trie, logits))
     first = unembed(lm, final[:, 0]).argmax(dim=-1)
     nodes = continuation_tail(prompts, numbers.trie.continuation)
-    tokens = greedy(lm, prompts, nodes, first, cache, STATED_TOKENS, stop_after_number(lm))
+    stop = stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)
+    tokens = greedy(lm, prompts, nodes, first, cache, stated_tokens(numbers), stop)
     text = tuple(lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens)
     return ConfidenceReading(
         distribution=distribution(numbers.trie, scores.double().cpu().numpy()),
         stated_text=text,
-        stated=np.asarray([parse_confidence(t, certain) for t in text]),
+        stated=np.asarray([parse_confidence(t, numbers.scale) for t in text]),
         states=None if recorded is None else recorded.float().cpu().numpy(),
     )

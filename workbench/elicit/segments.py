@@ -2,7 +2,8 @@
 
 Question and answer differ in length from row to row; everything behind the answer is the same text in every row, which is
 checked. Parts follow one another without overlap from the question's first token to the confidence position; what stands
-before the question (the system turn) belongs to none. Borders are found by encoding the conversation with a placeholder in
+before the question (the system turn) belongs to none. Only layouts in which the answer stands in a turn of the model's own, and
+is not preceded by reasoning, are cut. Borders are found by encoding the conversation with a placeholder in
 place of the question or of the confidence question, as the whole conversation is encoded.
 
 What the parts do not show: where within the question or the answer something happens.
@@ -16,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from workbench.elicit.conversation import Conversation, NumberPrefix, answer_tokens, reply_tokens
-from workbench.elicit.formats import Format
+from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
 
@@ -62,13 +63,19 @@ def segments_of(
     template are left out.
 
     Raises:
-        WorkbenchError: where the rows do not share what follows the answer, or the template rewrites the question.
+        WorkbenchError: where the rows do not share what follows the answer, the template rewrites the question, or the
+            format's layout cannot be cut.
     """
+    if fmt.layout not in ("two-turn", "one-turn") or fmt.reasoning_prefix:
+        raise WorkbenchError(
+            f"Conversations of the format {fmt.name!r} cannot be cut into parts; choose a two-turn or one-turn format without "
+            "reasoning, such as percent."
+        )
     rows = [
         _own(tokenizer, fmt, conversation, question, answer)
         for conversation, question, answer in zip(conversations, questions, answers, strict=True)
     ]
-    behind = {conversation.tokens[conversation.after_answer :] for conversation in conversations}
+    behind = {conversation.tokens[conversation.position("after_answer") :] for conversation in conversations}
     if len(behind) != 1:
         raise WorkbenchError(
             "The text behind the answer is tokenised differently from row to row, so rows cannot be aligned."
@@ -76,7 +83,7 @@ def segments_of(
     (shared,) = behind
     cuts = _shared(tokenizer, fmt, numbers, shared, questions[0], answers[0], pieces)
     own = [_segment(name, [row[name] for row in rows]) for name in (QUESTION, OPENING, ANSWER) if name in rows[0]]
-    after = [conversation.after_answer for conversation in conversations]
+    after = [conversation.position("after_answer") for conversation in conversations]
     return (*own, *(_segment(name, [(a + first, a + last) for a in after]) for name, first, last in cuts))
 
 
@@ -91,13 +98,17 @@ def _own(
     asked = answer_tokens(tokenizer, fmt, question)
     first, behind = _around(asked, answer_tokens(tokenizer, fmt, _PLACEHOLDER))
     whole = encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer))
-    start = conversation.answer_end + 1 - max(1, len(whole) - len(asked))
+    start = conversation.position("answer_end") + 1 - max(1, len(whole) - len(asked))
     last = len(asked) - behind - 1
     if conversation.tokens[: last + 1] != asked[: last + 1] or not first <= last < start:
         raise WorkbenchError(
             "The chat template writes the question differently in earlier turns, so it cannot be located in the conversation."
         )
-    parts = {QUESTION: (first, last), OPENING: (last + 1, start - 1), ANSWER: (start, conversation.answer_end)}
+    parts = {
+        QUESTION: (first, last),
+        OPENING: (last + 1, start - 1),
+        ANSWER: (start, conversation.position("answer_end")),
+    }
     return {name: (first, last) for name, (first, last) in parts.items() if first <= last}
 
 
@@ -105,13 +116,16 @@ def _shared(
     tokenizer: Any, fmt: Format, numbers: NumberPrefix, shared: tuple[int, ...], question: str, answer: str, pieces: int
 ) -> list[tuple[str, int, int]]:
     """Name, first and last token of the parts behind the answer, counted from the first token after it."""
+    end = len(shared) - 1
+    if fmt.layout == "one-turn":
+        named = [(AFTER_ANSWER, 0, 0), (REPLY, 1, end - 1), (CONFIDENCE, end, end)]
+        return [(name, a, b) for name, a, b in named if a <= b]
     turns = fmt.confidence_turns(question, answer)
     blank = (*encode(tokenizer, (*turns[:-1], Turn("user", _PLACEHOLDER)), fmt.confidence_prefix), *numbers.shared)
     whole = (*encode(tokenizer, turns, fmt.confidence_prefix), *numbers.shared)
     first, behind = _around(whole, blank)
     first, last = first - (len(whole) - len(shared)), len(shared) - behind - 1
     reply = len(shared) - len(reply_tokens(tokenizer, fmt, numbers))
-    end = len(shared) - 1
     size = last - first + 1
     borders = [first + round(k * size / pieces) for k in range(pieces + 1)]
     inner = [(a, b - 1) for a, b in pairwise(borders)]

@@ -1,13 +1,14 @@
 """The number trie: a confidence scale's exact distribution from one packed forward.
 
-Every value of the scale is tokenised as the model would write it behind the confidence prefix, as part of the whole
+What is said of numbers holds for every text a scale may have: decimals, words, letters. Every text is tokenised as the model would write it behind the confidence prefix, as part of the whole
 string, so merged spaces, single-token numbers and digit-by-digit tokenisers all come out right. Tokens common to all
 values belong to the prompt; what differs forms a trie. Its inner nodes are scored as packed branches. Along a path
 probabilities multiply, and a value ends with probability 1 - (mass of the tokens that would continue it to a longer
 value of the scale), so no list of endings is needed and the sum over values is the mass the model puts on the scale.
 
 What the numbers do not show: a value that no longer one of the scale begins with counts as ended whatever follows it
-("57" in "57.5" or "573"). The text the model generates is parsed for itself and may differ.
+("57" in "57.5" or "573", "very certain" in "very certainly"), and a text the model writes in other
+tokens than its tokenizer would, or with other capitals, is not counted. The text the model generates is parsed for itself and may differ.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class NumberTrie:
         ends: for each value, (steps, inner node where it ends or -1): steps are (inner node, token) pairs.
     """
 
-    values: tuple[int, ...]
+    values: tuple[float, ...]
     inner: tuple[tuple[int, ...], ...]
     parent: tuple[int, ...]
     children: tuple[tuple[int, ...], ...]
@@ -53,7 +54,7 @@ class NumberTrie:
         return Continuation(self.scored_tokens, tuple(parent - 1 for parent in self.parent[1:]))
 
 
-def build_trie(paths: Sequence[Sequence[int]], values: Sequence[int]) -> NumberTrie:
+def build_trie(paths: Sequence[Sequence[int]], values: Sequence[float]) -> NumberTrie:
     """Trie of one token path per value; paths must be distinct and non-empty."""
     keys = [tuple(int(t) for t in path) for path in paths]
     if len(keys) != len(values) or len(set(keys)) != len(keys) or any(not key for key in keys):
@@ -68,7 +69,7 @@ def build_trie(paths: Sequence[Sequence[int]], values: Sequence[int]) -> NumberT
         (tuple((index[key[:depth]], token) for depth, token in enumerate(key)), index.get(key, -1)) for key in keys
     )
     return NumberTrie(
-        values=tuple(int(v) for v in values),
+        values=tuple(values),
         inner=tuple(prefixes),
         parent=tuple(index[p[:-1]] if p else -1 for p in prefixes),
         children=tuple(tuple(sorted(c)) for c in children),

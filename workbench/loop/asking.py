@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.answer import answer_batch
+from workbench.elicit.answer import Limits, answer_batch, answer_prompts, reason_batch
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
@@ -103,19 +103,24 @@ def answers(
     description: str,
     most_batches: int | None = None,
 ) -> pd.DataFrame:
-    """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct."""
-    config = context.config
-    prompts = {int(row): answer_tokens(lm.tokenizer, context.fmt, asked(questions[row])) for row in rows}
-    limit = config.elicit.answer_tokens
-    lengths = [len(prompts[int(row)]) for row in rows]
+    """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct.
+
+    A format that asks for reasoning adds the column reasoning.
+    """
+    config, fmt = context.config, context.fmt
+    limits = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
+    lengths = [len(answer_tokens(lm.tokenizer, fmt, asked(questions[row]))) for row in rows]
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
-        replies = answer_batch(lm, [prompts[int(row)] for row in chosen], limit)
+        texts = [asked(questions[row]) for row in chosen]
+        reasonings = reason_batch(lm, fmt, texts, limits.reasoning)
+        replies = answer_batch(lm, answer_prompts(lm, fmt, texts, reasonings), limits.answer)
         correct = [grade(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
-        return Part(pd.DataFrame({ROW: chosen, "answer": replies, "correct": correct}), {})
+        columns = {ROW: chosen, "answer": replies, "correct": correct}
+        return Part(pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns), {})
 
-    batches = plan_batches(lengths, config.model.tokens_per_batch, limit)[:most_batches]
+    batches = plan_batches(lengths, config.model.tokens_per_batch, limits.of(fmt))[:most_batches]
     with computing_in(config.model.precision, lm):
         return run_parts(stage, batches, compute, description).table
 
@@ -124,16 +129,13 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence of the base model in its answers, with the states of every layer."""
     conversations = conversations_of(context)
     table, questions = load_questions(context)
-    answered = context.stage("answer").table("answers")
+    said = list(_answered(context))
     for row in table.groupby("domain").head(1)[ROW]:
-        check_conversation(
-            context.lm.tokenizer, context.fmt, context.numbers, asked(questions[row]), answered["answer"][row]
-        )
-    certain = context.fmt.scale.certain
+        check_conversation(context.lm.tokenizer, context.fmt, context.numbers, asked(questions[row]), *said[row])
 
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
         chosen = [conversations[row] for row in rows]
-        return read_confidence(context.lm, chosen, context.numbers, certain, POSITIONS, keeping(context, rows))
+        return read_confidence(context.lm, chosen, context.numbers, POSITIONS, keeping(context, rows))
 
     lengths = [len(conversation.tokens) for conversation in conversations]
     return read(context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence")
@@ -158,12 +160,18 @@ def reading_batches(context: Context, lengths: Sequence[int]) -> list[NDArray[np
 def conversations_of(context: Context) -> list[Conversation]:
     """The confidence conversation of every question with the base model's answer."""
     _, questions = load_questions(context)
-    answered = context.stage("answer").table("answers")["answer"]
     numbers = context.numbers
     return [
-        confidence_conversation(context.lm.tokenizer, context.fmt, numbers, asked(question), answer)
-        for question, answer in zip(questions, answered, strict=True)
+        confidence_conversation(context.lm.tokenizer, context.fmt, numbers, asked(question), answer, reasoning)
+        for question, (answer, reasoning) in zip(questions, _answered(context), strict=True)
     ]
+
+
+def _answered(context: Context) -> Iterator[tuple[str, str]]:
+    """Answer and reasoning of every question."""
+    table = context.stage("answer").table("answers")
+    reasoning = table["reasoning"] if "reasoning" in table else [""] * len(table)
+    return zip(table["answer"], reasoning, strict=True)
 
 
 def read(

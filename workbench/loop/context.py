@@ -12,11 +12,29 @@ import torch
 
 from workbench.config import RunConfig
 from workbench.elicit.conversation import NumberPrefix, number_prefix, reply_tokens
-from workbench.elicit.formats import Format, format_named
+from workbench.elicit.formats import FORMATS, format_named
+from workbench.elicit.turns import Format
+from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, load_model, resolve_precision
 from workbench.store import RunStore, StageStore
 from workbench.teach.adapter import load_adapter, remove_adapter
 from workbench.trace.prefixes import Prefixes
+
+
+def loop_format(name: str) -> Format:
+    """The format of this name, if the loop can run on it.
+
+    Errors: WorkbenchError where the confidence is asked for without the answer, so that there are no states of the answer to
+    probe, and an adapter on the confidence could change the answer that follows it.
+    """
+    fmt = format_named(name)
+    if not fmt.shows_answer:
+        usable = ", ".join(row.name for row in FORMATS.values() if row.shows_answer)
+        raise WorkbenchError(
+            f"The format {name!r} asks for confidence without the answer, which the loop probes and teaches on; read it with "
+            f"'workbench elicit {name}', or set elicit.format to one of {usable}."
+        )
+    return fmt
 
 
 @dataclass
@@ -36,7 +54,7 @@ class Context:
     @property
     def fmt(self) -> Format:
         """The elicitation format of this run."""
-        return format_named(self.config.elicit.format)
+        return loop_format(self.config.elicit.format)
 
     @property
     def lm(self) -> LanguageModel:

@@ -86,7 +86,10 @@ def _positions(context: Context, conversations: list[Conversation], seed: int) -
         starts = max(2, len(context.reply))
         return np.array([[rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence] for c in conversations])
     system = len(context.lm.tokenizer(context.fmt.system, add_special_tokens=False)["input_ids"])
-    return np.array([[rng.integers(min(system, c.answer_end), c.answer_end + 1), c.confidence] for c in conversations])
+    ends = [c.position("answer_end") for c in conversations]
+    return np.array(
+        [[rng.integers(min(system, end), end + 1), c.confidence] for end, c in zip(ends, conversations, strict=True)]
+    )
 
 
 class _Sweeps:

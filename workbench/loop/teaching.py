@@ -141,12 +141,12 @@ def _read_tuned(
     record: Sequence[str],
     description: str,
 ) -> dict[str, Any]:
-    conversations, certain = conversations_of(context), context.fmt.scale.certain
+    conversations = conversations_of(context)
     reply = context.reply
     if reply is None:
 
         def whole(batch: NDArray[np.int64]) -> ConfidenceReading:
-            return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, certain, record)
+            return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, record)
 
         with adapter_merged(tuned):
             return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], whole, description)
@@ -155,7 +155,7 @@ def _read_tuned(
 
     def replies(batch: NDArray[np.int64]) -> ConfidenceReading:
         kept = context.prefixes.kept(tuned, batch, [before_reply(conversations[row], reply) for row in batch])
-        reading = read_reply(tuned, kept, reply, context.numbers, certain)
+        reading = read_reply(tuned, kept, reply, context.numbers)
         return reading.with_states(None if base is None else _replaced(base[batch], reading.states, record))
 
     return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], replies, description)

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.formats import Scale
 from workbench.elicit.readout import expected_confidence
+from workbench.elicit.scales import Scale
 from workbench.elicit.segments import CONFIDENCE, Segment
 from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError

@@ -49,7 +49,7 @@ def logit_contrast(chosen: Sequence[int], others: Sequence[int], rows: int) -> C
     return Combination((*chosen, *others), torch.tensor(weights, dtype=torch.float64).expand(rows, -1))
 
 
-def number_contrast(trie: NumberTrie, values: Sequence[int]) -> Combination:
+def number_contrast(trie: NumberTrie, values: Sequence[float]) -> Combination:
     """For each row, the logit of the first token of its value minus the mean over the scale's other first tokens."""
     tokens = trie.children[0]
     if len(tokens) < 2:
@@ -64,7 +64,7 @@ def number_contrast(trie: NumberTrie, values: Sequence[int]) -> Combination:
 
 
 def expected_combination(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: NumberTrie, certain: int, *, token_budget: int
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: NumberTrie, certain: float, *, token_budget: int
 ) -> Combination:
     """Gradient of the expected confidence by the logits of the number's first token, at each prompt's end."""
     metric = expected_confidence_of(trie, certain)

@@ -69,7 +69,7 @@ class Metric:
         return value
 
 
-def expected_confidence_of(trie: NumberTrie, certain: int) -> Metric:
+def expected_confidence_of(trie: NumberTrie, certain: float) -> Metric:
     """Expected confidence of a number scale whose value ``certain`` states certainty."""
 
     def value(scores: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def expected_confidence_of(trie: NumberTrie, certain: int) -> Metric:
     return Metric(lambda logits: child_log_probabilities(trie, logits), value, trie.continuation)
 
 
-def expectation(trie: NumberTrie, certain: int, log_probabilities: Tensor) -> Tensor:
+def expectation(trie: NumberTrie, certain: float, log_probabilities: Tensor) -> Tensor:
     """[...] expected confidence, in float64, of :func:`child_log_probabilities` [..., inner nodes, trie tokens].
 
     The numbers of :func:`workbench.elicit.trie.distribution`, differentiable.

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation, NumberPrefix, number_tokens
-from workbench.elicit.formats import Format
 from workbench.elicit.trie import NumberTrie
+from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, render
 from workbench.trace.continuation import Continuation
@@ -61,12 +61,12 @@ class Example:
 
 
 def text_examples(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, conversations: Sequence[Conversation], targets: Sequence[int]
+    tokenizer: Any, fmt: Format, numbers: NumberPrefix, conversations: Sequence[Conversation], targets: Sequence[float]
 ) -> list[Example]:
     """One example per conversation that writes its target, a value of the scale, and ends the turn."""
     ending = _ending_tokens(tokenizer, fmt)
     return [
-        _chain(conversation.tokens, (*number_tokens(numbers, int(target)), *ending))
+        _chain(conversation.tokens, (*number_tokens(numbers, target), *ending))
         for conversation, target in zip(conversations, targets, strict=True)
     ]
 
@@ -153,7 +153,7 @@ def _with_ending(
 
 def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
     """The scale's ending and the token that ends an assistant turn, as they stand behind a number."""
-    number = f"{fmt.confidence_prefix}{fmt.separator}{fmt.scale.values[-1]}"
+    number = fmt.confidence_prefix + fmt.written(fmt.scale.texts[-1])
     opening = (Turn("user", fmt.confidence_question),)
     plain = encode(tokenizer, opening, number)
     ended = encode(tokenizer, opening, f"{number}{fmt.ending}")

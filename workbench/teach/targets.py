@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.formats import Scale
+from workbench.elicit.scales import Scale
 from workbench.errors import WorkbenchError
 
 FEWEST_EXAMPLES = 50
@@ -30,7 +30,7 @@ def check_targets(probability: NDArray[np.floating]) -> None:
         raise WorkbenchError("Targets must be probabilities between 0 and 1; check the probe's output.")
 
 
-def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np.int64]:
+def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np.number]:
     """The scale value nearest to each probability of being correct."""
     check_targets(probability)
     values = np.asarray(scale.values, dtype=np.float64) / scale.certain

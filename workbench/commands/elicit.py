@@ -1,0 +1,91 @@
+"""``workbench elicit FORMAT`` and ``workbench formats``: questions asked in any format, as a table; the formats there are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from workbench.config import load_config
+from workbench.errors import WorkbenchError
+from workbench.terminal import bars, show_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WRITERS = (".csv", ".parquet")
+
+
+def elicit(
+    name: Annotated[str, typer.Argument(metavar="FORMAT", help="A row of the table that 'workbench formats' lists.")],
+    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
+    questions: Annotated[str, typer.Option(help="'builtin', a hub set such as triviaqa, or a file.")] = "builtin",
+    form: Annotated[
+        str, typer.Option(help="'published', 'choice' (all among options) or 'open' (none).")
+    ] = "published",
+    limit: Annotated[int, typer.Option(min=0, help="Questions to draw, evenly over domains; 0 for all.")] = 100,
+    out: Annotated[Path | None, typer.Option(help=".parquet or .csv; default: runs/elicited/FORMAT.parquet.")] = None,
+    answer_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 16,
+    reasoning_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the reasoning before an answer.")] = 96,
+    tokens_per_batch: Annotated[int, typer.Option(min=1, help="Memory bound: tokens of one forward pass.")] = 2048,
+    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
+    chat_template: Annotated[Path | None, typer.Option(help="Chat template, for models without one.")] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples of every interval.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the draw, the pairs and the intervals.")] = 0,
+) -> None:
+    """Ask questions in one format: a table of answers and confidences, and how well the confidence tells right from wrong."""
+    from workbench.elicit.formats import format_named
+
+    fmt = format_named(name)
+    path = out or Path("runs") / "elicited" / f"{name}.parquet"
+    if path.suffix not in _WRITERS:
+        raise WorkbenchError(
+            f"--out {path}: the table is written as {' or '.join(_WRITERS)}; give one of these endings."
+        )
+    screen = Console(stderr=True)
+    from workbench.elicit.answer import Limits
+    from workbench.loop.elicitation import compared, elicited, pair_summary, summary_of
+    from workbench.models import computing_in, load_model
+    from workbench.questions import in_form, questions_from, sample_questions
+
+    settings = load_config(None, {"questions.source": questions, "questions.form": form}).questions
+    pool = in_form(questions_from(settings.source), settings.form, settings.options, seed)
+    chosen, limits = sample_questions(pool, limit or None, seed), Limits(answer_tokens, reasoning_tokens)
+    with bars(screen):
+        lm = load_model(model, device=device, chat_template=chat_template)
+        with computing_in("auto", lm):
+            if fmt.layout == "pair":
+                table = compared(lm, chosen, fmt, seed=seed, limits=limits, token_budget=tokens_per_batch)
+            else:
+                table = elicited(lm, chosen, fmt, limits=limits, token_budget=tokens_per_batch)
+    _write(table, path)
+    pair = fmt.layout == "pair"
+    summary = pair_summary(table) if pair else summary_of(table, seed=seed, resamples=resamples)
+    show_summary(Console(), summary)
+    screen.print(f"Table: {path}", highlight=False, markup=False)
+
+
+def formats(
+    full: Annotated[bool, typer.Option("--full", help="Print the words of every format too.")] = False,
+) -> None:
+    """List the formats: layout, scale, and what else there is to them."""
+    from workbench.elicit.formats import FORMATS, described
+
+    width = max(map(len, FORMATS))
+    for name, row in FORMATS.items():
+        sys.stdout.write(f"{name:<{width}}  {described(row)}\n")
+        if full:
+            for turn in (row.system, row.confidence_question, f"{row.confidence_prefix}{row.written('...')}"):
+                sys.stdout.write("".join(f"    {line}\n" for line in turn.splitlines()))
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    from workbench.store import write_atomically
+
+    if path.suffix == ".csv":
+        write_atomically(path, lambda place: table.to_csv(place, index=False))
+    else:
+        write_atomically(path, lambda place: table.to_parquet(place, index=False))

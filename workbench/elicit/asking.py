@@ -1,0 +1,182 @@
+"""Questions asked in any format, one table for all: answer, stated confidence, exact expectation, mass on the scale.
+
+The order of generation follows the layout: where the confidence comes first it is read first, and the answer is generated behind
+the likeliest text of the scale; otherwise the answer is generated, behind its reasoning if there is any, and the confidence read
+in the conversation that holds it or stands apart from it. Confidence is a share of certainty: higher is surer of being right.
+
+Costs one pass over each prompt, the tokens generated, and one packed pass over each conversation with the scale's trie; a
+reasoned answer one more pass over its prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench import progress
+from workbench.elicit.answer import Limits, answer_batch, reason_batch
+from workbench.elicit.conversation import (
+    Conversation,
+    NumberPrefix,
+    answer_tokens,
+    check_conversation,
+    confidence_conversation,
+    number_prefix,
+    reasoning_tokens,
+)
+from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.turns import Format
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.trace.batches import plan_batches
+
+TOKEN_BUDGET = 2048
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What many conversations state.
+
+    Attributes:
+        distribution: [rows, values] probability of each text of the scale.
+        stated_text: generated text behind the confidence position.
+        stated: [rows] share of certainty the text states, NaN for format failures.
+    """
+
+    distribution: NDArray[np.float64]
+    stated_text: tuple[str, ...]
+    stated: NDArray[np.float64]
+
+
+def ask(
+    lm: LanguageModel,
+    questions: Sequence[str],
+    fmt: Format,
+    *,
+    limits: Limits = LIMITS,
+    token_budget: int = TOKEN_BUDGET,
+) -> pd.DataFrame:
+    """Answer every question and state a confidence in ``fmt``.
+
+    Args:
+        questions: the texts that are asked, options of multiple choice included.
+        token_budget: memory bound, tokens of one forward pass.
+
+    Returns:
+        One row a question: row, format, answer, reasoning (where the format has it), stated_text, stated, likeliest (the scale's most
+        probable value), expected, mass (probability of the whole scale), parse_failure. Confidences are shares of
+        certainty; stated is NaN where nothing on the scale was stated.
+
+    Raises:
+        WorkbenchError: for a format of pairs, for no questions, and where the tokenizer cannot tell the scale's texts apart.
+    """
+    if fmt.layout == "pair":
+        raise WorkbenchError(f"The format {fmt.name!r} compares two questions; use ask_pairs.")
+    if not questions:
+        raise WorkbenchError("There are no questions to ask; give at least one.")
+    numbers = number_prefix(lm.tokenizer, fmt)
+    if fmt.layout == "confidence-first":
+        check_conversation(lm.tokenizer, fmt, numbers, questions[0])
+        readings = read_all(lm, _conversations(lm, fmt, numbers, questions), numbers, token_budget)
+        stated = [fmt.scale.texts[best] for best in readings.distribution.argmax(axis=1)]
+        answers, reasonings = _answers(lm, fmt, questions, [""] * len(questions), stated, limits, token_budget), None
+    else:
+        reasonings = _reasonings(lm, fmt, questions, limits, token_budget)
+        answers = _answers(lm, fmt, questions, reasonings, [""] * len(questions), limits, token_budget)
+        check_conversation(lm.tokenizer, fmt, numbers, questions[0], answers[0], reasonings[0])
+        readings = read_all(lm, _conversations(lm, fmt, numbers, questions, answers, reasonings), numbers, token_budget)
+    table = pd.DataFrame({"row": np.arange(len(questions)), "format": fmt.name, "answer": answers})
+    if fmt.reasoning_prefix:
+        table["reasoning"] = reasonings
+    shares = np.asarray(fmt.scale.shares)
+    return table.assign(
+        stated_text=list(readings.stated_text),
+        stated=readings.stated,
+        likeliest=shares[readings.distribution.argmax(axis=1)],
+        expected=expected_confidence(readings.distribution, fmt.scale.values, fmt.scale.certain),
+        mass=mass_on_scale(readings.distribution),
+        parse_failure=np.isnan(readings.stated),
+    )
+
+
+def read_all(
+    lm: LanguageModel, conversations: Sequence[Conversation], numbers: NumberPrefix, token_budget: int
+) -> Readings:
+    """Read the confidence of all conversations, in batches of similar length."""
+    rows = len(conversations)
+    distribution = np.empty((rows, len(numbers.scale.values)))
+    texts, stated = [""] * rows, np.empty(rows)
+    lengths = [len(conversation.tokens) for conversation in conversations]
+    overhead = len(numbers.trie.scored_tokens)
+    for batch in progress.track(plan_batches(lengths, token_budget, overhead), "reading confidence"):
+        reading = read_confidence(lm, [conversations[row] for row in batch], numbers)
+        distribution[batch], stated[batch] = reading.distribution, reading.stated
+        for row, text in zip(batch, reading.stated_text, strict=True):
+            texts[row] = text
+    return Readings(distribution, tuple(texts), stated)
+
+
+def _conversations(
+    lm: LanguageModel,
+    fmt: Format,
+    numbers: NumberPrefix,
+    questions: Sequence[str],
+    answers: Sequence[str] | None = None,
+    reasonings: Sequence[str] | None = None,
+) -> list[Conversation]:
+    empty = [""] * len(questions)
+    said = zip(questions, answers or empty, reasonings or empty, strict=True)
+    return [confidence_conversation(lm.tokenizer, fmt, numbers, *row) for row in said]
+
+
+def _reasonings(
+    lm: LanguageModel, fmt: Format, questions: Sequence[str], limits: Limits, token_budget: int
+) -> list[str]:
+    if not fmt.reasoning_prefix:
+        return [""] * len(questions)
+    lengths = [len(reasoning_tokens(lm.tokenizer, fmt, question)) for question in questions]
+
+    def reason(batch: NDArray[np.int64]) -> list[str]:
+        return reason_batch(lm, fmt, [questions[row] for row in batch], limits.reasoning)
+
+    return _generated(lengths, token_budget, limits.reasoning, reason, "reasoning")
+
+
+def _answers(
+    lm: LanguageModel,
+    fmt: Format,
+    questions: Sequence[str],
+    reasonings: Sequence[str],
+    stated: Sequence[str],
+    limits: Limits,
+    token_budget: int,
+) -> list[str]:
+    prompts = [
+        answer_tokens(lm.tokenizer, fmt, question, reasoning=reasoning, stated=said)
+        for question, reasoning, said in zip(questions, reasonings, stated, strict=True)
+    ]
+
+    def answer(batch: NDArray[np.int64]) -> list[str]:
+        return answer_batch(lm, [prompts[row] for row in batch], limits.answer)
+
+    return _generated([len(prompt) for prompt in prompts], token_budget, limits.answer, answer, "answering")
+
+
+def _generated(
+    lengths: Sequence[int],
+    token_budget: int,
+    limit: int,
+    generate: Callable[[NDArray[np.int64]], list[str]],
+    description: str,
+) -> list[str]:
+    """``generate`` batch by batch, in the rows' order."""
+    out = [""] * len(lengths)
+    for batch in progress.track(plan_batches(lengths, token_budget, limit), description):
+        for row, text in zip(batch, generate(batch), strict=True):
+            out[row] = text
+    return out
