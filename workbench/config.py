@@ -41,6 +41,9 @@ class QuestionSettings(Settings):
     file: Path | None = Field(None, description="JSONL, CSV or parquet; none for the built-in set")
     limit: int | None = Field(580, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
+    held_out_domains: tuple[str, ...] = Field(
+        (), description="domains that nothing is fitted on or taught from; all their questions are held out"
+    )
 
 
 class ElicitSettings(Settings):

@@ -19,6 +19,7 @@ from workbench.elicit.conversation import (
     confidence_conversation,
 )
 from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
+from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.questions import (
@@ -40,6 +41,7 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     pool = builtin_questions() if settings.file is None else read_questions(settings.file)
     chosen = sample_questions(pool, settings.limit, context.config.seed)
     split = split_questions(chosen, settings.train_fraction, context.config.seed)
+    split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
     table = pd.DataFrame(
         {
             ROW: np.arange(len(chosen)),
@@ -56,6 +58,16 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     )
     stage.save_table("questions", table)
     return {"questions": len(table), "train": int((table["split"] == "train").sum())}
+
+
+def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
+    """Ids of the questions of ``domains``, each of which must occur, and not alone."""
+    there = {question.domain for question in questions}
+    unknown = sorted(set(domains) - there)
+    if unknown or (domains and there <= set(domains)):
+        what = f"there is no domain {unknown[0]!r}" if unknown else "no domain would be left to teach from"
+        raise WorkbenchError(f"questions.held_out_domains: {what}; the domains are {', '.join(sorted(there))}.")
+    return [question.id for question in questions if question.domain in domains]
 
 
 def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
