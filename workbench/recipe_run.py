@@ -7,6 +7,7 @@ are skipped and resumed as in :mod:`workbench.run`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ from workbench.teach.recipes import Recipe
 BASE = ("questions", "answer", "elicit", "probe")
 
 
+@dataclass(frozen=True)
+class RecipeResult:
+    """What a recipe's run ends in.
+
+    Attributes:
+        summary: flat, as in ``summary.json`` in ``folder``.
+        rows: the table, one row a condition, as text.
+        folder: of the recipe, inside the run's.
+        page: the figures.
+    """
+
+    summary: dict[str, Any]
+    rows: list[dict[str, str]]
+    folder: Path
+    page: Path
+
+
 def teach_recipe(
     config: RunConfig,
     recipe: Recipe,
@@ -34,7 +52,7 @@ def teach_recipe(
     arms: Sequence[str] = (),
     seeds: int = 1,
     probe_again: bool = False,
-) -> dict[str, Any]:
+) -> RecipeResult:
     """Teach arms of a recipe and measure them; resumes what was begun.
 
     Args:
@@ -44,8 +62,6 @@ def teach_recipe(
         seeds: trainings of each arm, on the same questions and targets; all but the first without a shuffled twin.
         probe_again: fit probes on the states of the taught models as well, which reads all questions.
 
-    Returns:
-        The summary, as in ``recipes/<recipe>/summary.json``.
     """
     if seeds < 1:
         raise WorkbenchError(f"A recipe is taught with at least one seed, not {seeds}.")
@@ -57,7 +73,14 @@ def teach_recipe(
     go_through(recipe_stages(recipe, taught), context)
     summary = with_costs(context, report_stage(recipe))
     write_json(place / "summary.json", summary)
-    return summary
+    facts = context.stage(report_stage(recipe)).facts()
+    return RecipeResult(summary, facts["rows"], place, recipe_page(context))
+
+
+def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()) -> list[Path]:
+    """Where the adapters of the arms, taught with the run's seed, stand."""
+    chosen = [recipe.arm(name) for name in (arms or recipe.default)]
+    return [folder / p.stage("teach") / "adapter" for p in pupils(config, recipe, chosen, 1, False)]
 
 
 def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:

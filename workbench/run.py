@@ -173,7 +173,8 @@ def _inputs(config: RunConfig) -> list[str]:
     builtin = files("workbench.questions.builtin") / "questions.jsonl"
     template = config.model.chat_template
     try:
-        contents = (config.questions.file or builtin).read_bytes(), b"" if template is None else template.read_bytes()
+        asked = config.questions.graded or config.questions.file or builtin
+        contents = asked.read_bytes(), b"" if template is None else template.read_bytes()
     except OSError as error:
         raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error
     return [*(fingerprint(content.hex()) for content in contents), _model_files(config.model.name)]

@@ -154,7 +154,7 @@ def _answer_end(tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: 
 
 
 def _with_number(fmt: Format, value: int) -> str:
-    return f"{fmt.confidence_prefix}{fmt.separator}{value}"
+    return f"{fmt.confidence_prefix}{fmt.separator}{fmt.scale.texts[fmt.scale.values.index(value)]}"
 
 
 def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -15,12 +15,17 @@ from workbench.models import Turn
 
 @dataclass(frozen=True)
 class Scale:
-    """A numeric confidence scale: the values a model may state and the one that means certainty."""
+    """A confidence scale: the values a model may state, how they are written, and the value that means certainty."""
 
     values: tuple[int, ...]
     certain: int
+    texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.texts:
+            object.__setattr__(self, "texts", tuple(str(value) for value in self.values))
+        if len(self.texts) != len(self.values):
+            raise WorkbenchError("A scale needs one text a value.")
         if list(self.values) != sorted(set(self.values)) or self.certain < self.values[-1]:
             raise WorkbenchError("A scale's values must ascend, and none may exceed the value that means certainty.")
 
@@ -66,6 +71,7 @@ class Format:
 
 
 PERCENT = Scale(values=tuple(range(101)), certain=100)
+ROMAN = Scale(values=(0, 1), certain=1, texts=("i", "ii"))
 
 FORMATS: dict[str, Format] = {
     row.name: row
@@ -79,6 +85,16 @@ FORMATS: dict[str, Format] = {
             separator=" ",
             ending="%",
             scale=PERCENT,
+        ),
+        Format(
+            name="i-ii",
+            system="Answer with only the answer.",
+            answer_prefix="Answer:",
+            confidence_question="Is the proposed answer correct?\n(i) no\n(ii) yes",
+            confidence_prefix="Answer:",
+            separator=" ",
+            ending="",
+            scale=ROMAN,
         ),
     )
 }

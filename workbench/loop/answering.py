@@ -26,14 +26,17 @@ def answer_accuracy(
     """``accuracy.before``, ``accuracy.<when>`` and the shares of unchanged answers, of what the stage ``again`` answered."""
     rows = r.questions["row"]
     base = context.stage("answer").table("answers").set_index("row")
-    before, off = base.loc[rows], context.stage(again).table("answers").set_index("row")
-    after = before.copy()
-    after.update(off)
-    on = answers_with_adapter(context, again)
+    before = base.loc[rows]
 
     def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
         drawn = bootstrap(np.mean, table["correct"].to_numpy(dtype=float), resamples=resamples, seed=seed)
         return drawn.to_dict(key)
+
+    if context.config.questions.graded is not None:
+        return accuracy(before, "accuracy.before")
+    off, on = context.stage(again).table("answers").set_index("row"), answers_with_adapter(context, again)
+    after = before.copy()
+    after.update(off)
 
     end = "" if when == "after" else f".{when}"
     return {

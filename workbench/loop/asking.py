@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from workbench.questions import (
     split_questions,
 )
 from workbench.store import ROW, Part, StageStore, run_parts
+from workbench.teach.graded import Graded, graded_questions, read_graded, write_graded
 from workbench.trace.batches import plan_batches
 from workbench.trace.layout import Prompts, without_last
 
@@ -38,7 +39,10 @@ from workbench.trace.layout import Prompts, without_last
 def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     """Draw the run's questions and fix their split before anything is fitted."""
     settings = context.config.questions
-    pool = builtin_questions() if settings.file is None else read_questions(settings.file)
+    if settings.graded is not None:
+        pool = graded_questions(read_graded(settings.graded))
+    else:
+        pool = builtin_questions() if settings.file is None else read_questions(settings.file)
     chosen = sample_questions(pool, settings.limit, context.config.seed)
     split = split_questions(chosen, settings.train_fraction, context.config.seed)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
@@ -90,16 +94,35 @@ def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
 
 
 def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
-    """Greedy answers of the base model to every question, graded."""
+    """Greedy answers of the base model to every question, graded; or those of a file of graded answers."""
     _, questions = load_questions(context)
-    rows = np.arange(len(questions))
-    table = answers(context, context.lm, stage, questions, rows, "answering")
+    rows, given = np.arange(len(questions)), context.config.questions.graded
+    if given is None:
+        table = answers(context, context.lm, stage, questions, rows, "answering")
+        write_graded(stage.folder / "graded.jsonl", _graded(context, questions, table))
+    else:
+        table = _given_answers(questions, read_graded(given))
     stage.save_table("answers", table)
     return {
         "accuracy": float(table["correct"].mean()),
         "model_revision": context.lm.revision,
         "precision": resolve_precision(context.config.model.precision, context.lm.device),
     }
+
+
+def _graded(context: Context, questions: Sequence[Question], table: pd.DataFrame) -> Iterator[Graded]:
+    tokenizer = context.lm.tokenizer
+    for question, answer, correct in zip(questions, table["answer"], table["correct"], strict=True):
+        prompt = tokenizer.decode(list(answer_tokens(tokenizer, context.fmt, question.text)))
+        yield Graded(prompt, question.text, answer, bool(correct), question.id, question.domain)
+
+
+def _given_answers(questions: Sequence[Question], given: Sequence[Graded]) -> pd.DataFrame:
+    by_id = dict(zip([question.id for question in graded_questions(given)], given, strict=True))
+    own = [by_id[question.id] for question in questions]
+    return pd.DataFrame(
+        {ROW: np.arange(len(own)), "answer": [g.answer for g in own], "correct": [g.correct for g in own]}
+    )
 
 
 def answers(

@@ -41,6 +41,11 @@ class Pupil:
     def twin_name(self) -> str:
         return f"{self.name}-{SHUFFLED}"
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it states confidence as text; a head beside the model does not."""
+        return self.arm.reader is None
+
     def stage(self, kind: str) -> str:
         """Name and folder of its stage ``teach``, ``read``, ``control``, ``read_control`` or ``probe``."""
         return f"recipes/{self.recipe}/{self.arm.name}/{self.seed}/{kind}"
@@ -55,7 +60,15 @@ def pupils(config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, p
     """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin."""
     first = config.seed
     return [
-        Pupil(recipe.name, arm, seed, first, arm_settings(config, arm), seed == first, probed and seed == first)
+        Pupil(
+            recipe=recipe.name,
+            arm=arm,
+            seed=seed,
+            first_seed=first,
+            teach=arm_settings(config, arm),
+            twin=seed == first,
+            probed=probed and seed == first and arm.reader is None,
+        )
         for arm in arms
         for seed in range(first, first + seeds)
     ]

@@ -6,6 +6,7 @@ base model's answers, from the same resamples.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,14 @@ class Readouts:
         """The rows of ``chosen`` [n]."""
         parts = [{when: v[chosen] for when, v in each.items()} for each in (self.stated, self.expected, self.probe)]
         return Readouts(self.questions[chosen].reset_index(drop=True), self.correct[chosen], *parts)
+
+    def without(self, conditions: Container[str]) -> Readouts:
+        """All conditions but these."""
+        parts = [
+            {when: v for when, v in each.items() if when not in conditions}
+            for each in (self.stated, self.expected, self.probe)
+        ]
+        return Readouts(self.questions, self.correct, *parts)
 
 
 def discrimination(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:

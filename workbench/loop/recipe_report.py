@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.loop.context import Context
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import Readouts
@@ -35,6 +37,8 @@ COLUMNS: Mapping[str, str] = {
     "training tokens": "training.tokens",
     "seconds": "seconds.training",
 }
+# Maps that leave the order of confidences alone; the figures show one of the recalibrated bases.
+MAPPED = ("isotonic", "temperature")
 
 
 def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: Sequence[Pupil]) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
     write_report(
         context.figures,
         f"{recipe.name}: {recipe.about}",
-        recipe_sections(readouts, summary),
+        recipe_sections(readouts.without(MAPPED), summary),
         summary,
         {"run": context.config.model_dump(mode="json"), "arms": {p.name: _described(p) for p in taught}},
         (),
@@ -54,6 +58,8 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows)],
     )
     for pupil in taught:
+        if not pupil.speaks:
+            continue
         folder = context.stage(pupil.stage("teach")).folder / "adapter"
         write_card(folder, _card(context, recipe, pupil, taught, summary))
     return {"summary": summary, "rows": rows, "page": str(recipe_page(context))}
@@ -70,11 +76,10 @@ def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section
         f"{len(readouts.correct)} held-out questions, {summary['model.name']}, matrix products in "
         f"{summary['model.precision']}"
     )
-    return [
-        bottleneck(readouts, summary, caption),
-        histogram(readouts, caption),
-        reliability(readouts, caption),
-    ]
+    found = [bottleneck(readouts, summary, caption), reliability(readouts, caption)]
+    if not all(np.isnan(values).all() for values in readouts.stated.values()):
+        found.insert(1, histogram(readouts, caption))
+    return found
 
 
 def table_rows(readouts: Readouts, summary: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -114,7 +119,7 @@ def _card(context: Context, recipe: Recipe, pupil: Pupil, taught: Sequence[Pupil
         recipe=f"{recipe.name}, {recipe.about}",
         source=recipe.source,
         arm=f"{pupil.arm.name}: {pupil.arm.about}",
-        data="the built-in questions" if questions.file is None else questions.file.name,
+        data=given.name if (given := questions.graded or questions.file) else "the built-in questions",
         train=int(summary["questions.train"]),
         test=int(summary["questions.test"]),
         held_out_domains=questions.held_out_domains,

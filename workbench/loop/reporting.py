@@ -100,6 +100,7 @@ def bottleneck(readouts: Readouts, summary: dict[str, Any], caption: str) -> Sec
         ReadoutRow(readout, when, estimate(f"auroc2.{readout}.{when}"), estimate(f"auroc2.{readout}.within.{when}"))
         for readout in ("text", "expected")
         for when in readouts.stated
+        if f"auroc2.{readout}.{when}" in summary
     ]
     for when in readouts.probe:
         end = "" if when == BEFORE else f".{when}"
@@ -115,7 +116,7 @@ def bottleneck(readouts: Readouts, summary: dict[str, Any], caption: str) -> Sec
 
 def histogram(readouts: Readouts, caption: str) -> Section:
     """What the text states under every condition."""
-    groups = {when: 100 * values for when, values in readouts.stated.items()}
+    groups = {when: 100 * values for when, values in readouts.stated.items() if not np.isnan(values).all()}
     figure = ConfidenceHistogram(groups=groups, title="What the text states", caption=caption).figure()
     explanation = "Stated confidence before and after teaching, and after teaching on shuffled targets."
     return Section("Stated confidence", explanation, figure, "stated_confidence")
@@ -127,7 +128,7 @@ def reliability(readouts: Readouts, caption: str) -> Section:
         f"{name} {when}": (values[when], readouts.correct)
         for name, values in (("text", readouts.stated), ("expected", readouts.expected))
         for when in readouts.stated
-        if "shuffled" not in when
+        if "shuffled" not in when and not np.isnan(values[when]).all()
     }
     figure = Reliability(groups=groups, bins=10, title="Is stated confidence earned?", caption=caption).figure()
     explanation = "Share of right answers at each level of confidence; on the diagonal confidence means what it says."

@@ -27,7 +27,7 @@ class Source:
 
 def _probe(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     table = context.stage("probe").table("probabilities").set_index(ROW)
-    return table["probability"].loc[rows].to_numpy(dtype=np.float64)
+    return table["probability"].loc[rows.tolist()].to_numpy(dtype=np.float64)
 
 
 SOURCES: Mapping[str, Source] = {"probe": Source("probe", _probe)}

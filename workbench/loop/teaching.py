@@ -20,8 +20,9 @@ from workbench.loop.sources import source_named
 from workbench.models import LanguageModel, computing_in
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
+from workbench.teach.lesson import Lesson, States
 from workbench.teach.material import Material, check_both_kinds
-from workbench.teach.recipes import PROBE, Arm, Lesson
+from workbench.teach.recipes import PROBE, Arm
 from workbench.teach.targets import check_targets, scale_targets, shuffled_targets
 from workbench.teach.training import Reply
 
@@ -47,8 +48,10 @@ def main_arm(context: Context) -> Arm:
 def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool) -> dict[str, Any]:
     """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of ``context``."""
     config = context.config
-    material = training_material(context, arm)
+    material = training_material(context, arm, seed)
     rows = material.row
+    _, asked = load_questions(context)
+    answered = context.stage("answer").table("answers")["answer"]
     targets = arm.targets(material)
     check_targets(targets)
     if shuffled:
@@ -59,7 +62,10 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             lm=context.lm,
             fmt=context.fmt,
             numbers=context.numbers,
+            questions=[asked[row].text for row in rows],
+            answers=answered.loc[rows.tolist()].tolist(),
             conversations=[conversations[row] for row in rows],
+            states=states_of(context, rows),
             targets=targets,
             base=context.stage("elicit").tensors("readings")["distribution"][rows],
             settings=config.teach,
@@ -83,15 +89,27 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     }
 
 
-def training_material(context: Context, arm: Arm) -> Material:
-    """What ``arm`` makes its targets from: grades, domains and its sources of the training questions.
+def states_of(context: Context, rows: NDArray[np.int64]) -> States:
+    """By name of a position, the base model's residual stream there [rows, layers, width]."""
+
+    def states(position: str) -> NDArray[np.float32]:
+        return context.stage("elicit").tensors("readings")["states"][rows, :, POSITIONS.index(position)]
+
+    return states
+
+
+def training_material(context: Context, arm: Arm, seed: int) -> Material:
+    """What ``arm`` makes its targets from: grades, domains and its sources of the training questions it does not keep back.
 
     Errors: WorkbenchError where all answers are right or all wrong.
     """
     questions, _ = load_questions(context)
     train = questions[questions["split"] == "train"]
+    if arm.kept_back:
+        kept = np.random.default_rng(seed).permutation(len(train))[: round(arm.kept_back * len(train))]
+        train = train.drop(index=train.index[kept])
     rows = train[ROW].to_numpy()
-    correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows].to_numpy(dtype=bool)
+    correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()].to_numpy(dtype=bool)
     check_both_kinds(correct)
     return Material(
         row=rows,
@@ -158,6 +176,8 @@ def look_again(
     test = np.flatnonzero(questions["split"] == "test")
     with context.tuned(taught) as tuned:
         facts = _read_tuned(context, tuned, stage, rows, record, description)
+        if context.config.questions.graded is not None:
+            return facts
         with adapter_off(tuned):
             off = answers(
                 context, tuned, stage, graded, np.arange(len(graded)), "answering with the adapter off",
@@ -175,15 +195,17 @@ def look_again(
 
 def again_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence of the control adapter on the held-out questions."""
-    return read_taught(context, stage, "control", "reading control confidence")
-
-
-def read_taught(context: Context, stage: StageStore, taught: str, description: str) -> dict[str, Any]:
-    """What the adapter of the stage ``taught`` states on the held-out questions."""
     questions, _ = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
+    return read_taught(context, stage, "control", test, "reading control confidence")
+
+
+def read_taught(
+    context: Context, stage: StageStore, taught: str, rows: NDArray[np.int64], description: str
+) -> dict[str, Any]:
+    """What the adapter of the stage ``taught`` states on the questions ``rows``."""
     with context.tuned(taught) as tuned:
-        return _read_tuned(context, tuned, stage, test, (), description)
+        return _read_tuned(context, tuned, stage, rows, (), description)
 
 
 def _read_tuned(

@@ -173,7 +173,7 @@ def _with_ending(
 
 def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
     """The scale's ending and the token that ends an assistant turn, as they stand behind a number."""
-    number = f"{fmt.confidence_prefix}{fmt.separator}{fmt.scale.values[-1]}"
+    number = f"{fmt.confidence_prefix}{fmt.separator}{fmt.scale.texts[-1]}"
     opening = (Turn("user", fmt.confidence_question),)
     plain = encode(tokenizer, opening, number)
     ended = encode(tokenizer, opening, f"{number}{fmt.ending}")

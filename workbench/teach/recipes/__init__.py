@@ -18,12 +18,14 @@ writes the same table, figures and model cards for all.
 """
 
 from workbench.errors import WorkbenchError
+from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
 from workbench.teach.material import Material
+from workbench.teach.recipes.calibration import CALIBRATION
 from workbench.teach.recipes.doubt import DOUBT
 from workbench.teach.recipes.probe import PROBE
-from workbench.teach.recipes.recipe import Arm, Lesson, Plan, Recipe, Taught, Teacher, by_examples
+from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, DOUBT)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, CALIBRATION, DOUBT)}
 
 
 def recipe_named(name: str) -> Recipe:
@@ -34,6 +36,7 @@ def recipe_named(name: str) -> Recipe:
 
 
 __all__ = [
+    "CALIBRATION",
     "DOUBT",
     "PROBE",
     "RECIPES",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from workbench.teach.examples import distribution_examples, scale_examples, text_examples
+from workbench.teach.lesson import Lesson, Plan
 from workbench.teach.losses import (
     Reward,
     added,
@@ -14,7 +15,6 @@ from workbench.teach.losses import (
     cross_entropy,
     expected_reward,
 )
-from workbench.teach.recipes.recipe import Lesson, Plan
 from workbench.teach.scale_distribution import scale_paths
 from workbench.teach.targets import scale_targets, spread_targets
 

@@ -13,75 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.config import TeachSettings
-from workbench.elicit.conversation import Conversation, NumberPrefix
-from workbench.elicit.formats import Format
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
-from workbench.models.precision import Precision
 from workbench.teach.examples import Example
-from workbench.teach.losses import Loss
+from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
 from workbench.teach.material import Material
 from workbench.teach.training import Reply, train_adapter
 
 
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """Everything a teacher gets.
-
-    Attributes:
-        lm: the base model, without an adapter.
-        conversations: [n] up to the confidence position, with the base model's answers.
-        targets: [n] probability to be stated; permuted for the shuffled twin.
-        base: [n, values] the base model's distribution over the scale at the confidence position.
-        settings: the run's training settings with the arm's changes.
-        reply: where an adapter on the reply acts; None: on the whole conversation.
-        folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
-    """
-
-    lm: LanguageModel
-    fmt: Format
-    numbers: NumberPrefix
-    conversations: list[Conversation]
-    targets: NDArray[np.float64]
-    base: NDArray[np.float64]
-    settings: TeachSettings
-    precision: Precision
-    seed: int
-    reply: Reply | None
-    folder: Path
-    description: str
-
-
-@dataclass(frozen=True)
-class Taught:
-    """The model with its new adapter on, one row of numbers a step (``step``, ``loss``, ...), and the tokens training computed."""
-
-    lm: LanguageModel
-    log: list[dict[str, float]]
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Examples, one per conversation, and the loss of a batch of them."""
-
-    examples: list[Example]
-    loss: Loss
-
-
-Teacher = Callable[[Lesson], Taught]
-
-
 @dataclass(frozen=True)
 class Arm:
-    """One way of teaching. ``teach`` holds changes to :class:`workbench.config.TeachSettings`; what a user sets goes before them."""
+    """One way of teaching.
+
+    Attributes:
+        teach: changes to :class:`workbench.config.TeachSettings`; what a user sets goes before them.
+        reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
+        kept_back: share of the training questions that are not taught, to fit a temperature on.
+    """
 
     name: str
     about: str
@@ -89,6 +41,8 @@ class Arm:
     teacher: Teacher
     sources: tuple[str, ...] = ()
     teach: Mapping[str, Any] = field(default_factory=dict)
+    reader: Reader | None = None
+    kept_back: float = 0.0
 
 
 @dataclass(frozen=True)
