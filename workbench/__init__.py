@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workbench.patch import loop_sweep, packed_sweep
     from workbench.probe import fit_layerwise
     from workbench.questions import Question, builtin_questions, grade, read_questions
+    from workbench.recipe_run import teach_recipe
     from workbench.run import run as run_loop
     from workbench.teach import load_adapter, train_adapter
     from workbench.trace import Patch, Site, patch_branches, record, record_states
@@ -54,6 +55,7 @@ __all__ = [
     "record",
     "record_states",
     "run_loop",
+    "teach_recipe",
     "train_adapter",
 ]
 
@@ -88,6 +90,7 @@ _ROOMS = {
     "read_questions": "workbench.questions",
     "record_states": "workbench.trace",
     "run_loop": "workbench.run",
+    "teach_recipe": "workbench.recipe_run",
     "train_adapter": "workbench.teach",
 }
 # The module workbench.run would hide a function of its own name.

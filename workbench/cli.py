@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
 from workbench.commands.bench import measure as bench_measure
 from workbench.commands.bench import sweep as bench_sweep
 from workbench.commands.elicit import elicit, formats
 from workbench.commands.measure import measure
+from workbench.commands.teach import assignments, recipes, teach
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.terminal import bars, show_summary
@@ -73,7 +73,7 @@ def run(
 ) -> None:
     """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
     with _mendable_errors():
-        overrides = _overrides(set_ or [])
+        overrides = assignments(set_ or [])
         given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
         overrides.update({key: value for key, value in given.items() if value is not None})
         if overrides.get("questions.limit") == 0:
@@ -116,20 +116,9 @@ def questions(
 app.command("elicit")(_mendable(elicit))
 app.command("formats")(_mendable(formats))
 app.command("measure")(_mendable(measure))
+app.command("teach")(_mendable(teach))
+app.command("recipes")(_mendable(recipes))
 
 
 bench.command("sweep")(_mendable(bench_sweep))
 bench.command("measure")(_mendable(bench_measure))
-
-
-def _overrides(assignments: list[str]) -> dict[str, Any]:
-    out = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise WorkbenchError(f"--set {assignment!r} must read key=value, for example --set teach.epochs=2.")
-        try:
-            out[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise WorkbenchError(f"--set {assignment!r}: the value is not readable as YAML; quote it.") from error
-    return out

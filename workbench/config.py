@@ -44,8 +44,14 @@ class QuestionSettings(Settings):
         "published", description="as published, all among options, or all without options"
     )
     options: int = Field(4, ge=2, le=26, description="options of an open question asked as a choice")
+    graded: Path | None = Field(
+        None, description="JSONL of graded answers, taken in place of questions to be answered and graded"
+    )
     limit: int | None = Field(580, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
+    held_out_domains: tuple[str, ...] = Field(
+        (), description="domains that nothing is fitted on or taught from; all their questions are held out"
+    )
 
 
 class ElicitSettings(Settings):
@@ -133,8 +139,10 @@ class RunConfig(Settings):
     seed: int = 0
 
 
-def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> RunConfig:
-    """Settings from a YAML or JSON file with dotted-key overrides on top.
+def load_config(
+    path: Path | None, overrides: dict[str, Any] | None = None, defaults: dict[str, Any] | None = None
+) -> RunConfig:
+    """Settings from a YAML or JSON file with dotted-key ``overrides`` on top and ``defaults`` where it says nothing.
 
     Errors: WorkbenchError naming the file or key for unreadable files, unknown keys and values out of range.
     """
@@ -146,6 +154,9 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> R
             raise WorkbenchError(f"Cannot read the configuration file {path}: {error}") from error
         if not isinstance(data, dict):
             raise WorkbenchError(f"The configuration file {path} must hold keys and values, such as 'seed: 1'.")
+    for key, value in (defaults or {}).items():
+        if not _has(data, key.split(".")):
+            _set(data, key.split("."), value)
     for key, value in (overrides or {}).items():
         _set(data, key.split("."), value)
     try:
@@ -159,6 +170,14 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> R
 def dump_config(config: Settings) -> str:
     """The settings as indented JSON."""
     return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True)
+
+
+def _has(data: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+    return True
 
 
 def _set(data: dict[str, Any], path: list[str], value: Any) -> None:

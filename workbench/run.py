@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ Work = Callable[[Context, StageStore], dict[str, Any]]
 class Stage:
     """One step of the loop: what it does, the configuration it reads, and the stages it builds on.
 
-    ``outside`` names a file it leaves outside its folder; where that is missing, the stage is done again.
+    ``outside`` names a file it leaves outside its folder; where that is missing, the stage is done again. ``given`` is what else
+    decides its result, such as a recipe's arm.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage:
     reads: tuple[str, ...]
     needs: tuple[str, ...]
     outside: Callable[[Context], Path] | None = None
+    given: Any = None
 
     def done(self, context: Context) -> bool:
         """Whether the stage finished in this run's folder and what it left outside is still there."""
@@ -81,17 +83,22 @@ def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
     """
     context = Context(config, RunStore(folder), figures)
     loop_format(config.elicit.format)
-    inputs = _inputs(config)
     write_atomically(folder / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
-    for stage in STAGES:
+    go_through(STAGES, context)
+    summary = with_costs(context)
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def go_through(stages: Sequence[Stage], context: Context) -> None:
+    """Do every stage that has not finished, in their order."""
+    inputs = _inputs(context.config)
+    for stage in stages:
         context.keys[stage.name] = _key(stage, context, inputs)
         if not stage.done(context):
             store = context.stage(stage.name)
             store.begin()
             _work(stage, context, store)
-    summary = _with_costs(context)
-    write_json(folder / "summary.json", summary)
-    return summary
 
 
 def finished(config: RunConfig, folder: Path, figures: Path) -> Context:
@@ -130,15 +137,16 @@ def opened(folder: Path, figures: Path) -> Context:
 
 def _key(stage: Stage, context: Context, inputs: list[str]) -> str:
     needs = [context.keys[need] for need in stage.needs]
-    return fingerprint([stage.name, context.settings(*stage.reads), needs, code_version(), inputs])
+    more = [] if stage.given is None else [stage.given]
+    return fingerprint([stage.name, context.settings(*stage.reads), needs, code_version(), inputs, *more])
 
 
-def _with_costs(context: Context) -> dict[str, Any]:
-    """The report's summary with time and memory of every stage."""
+def with_costs(context: Context, report: str = "report") -> dict[str, Any]:
+    """The summary of the stage ``report`` with time and memory of every stage."""
     facts = {name: context.stage(name).facts() for name in context.keys}
     spent = seconds(context)
     return {
-        **facts["report"]["summary"],
+        **facts[report]["summary"],
         **spent,
         "seconds.total": sum(spent.values()),
         "memory.peak_bytes": max(fact["peak_bytes"] for fact in facts.values()),
@@ -168,7 +176,7 @@ def _inputs(config: RunConfig) -> list[str]:
     """Fingerprints of the files the run starts from, so that an edited file makes the run new."""
     template, asked = config.model.chat_template, config.questions
     try:
-        questions = source_content(asked.source, asked.mirror)
+        questions = asked.graded.read_bytes() if asked.graded else source_content(asked.source, asked.mirror)
         contents = questions, b"" if template is None else template.read_bytes()
     except OSError as error:
         raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error

@@ -10,7 +10,7 @@ from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import conversations_of
-from workbench.loop.context import Context
+from workbench.loop.context import Context, Loaded
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import adapter_off
@@ -92,7 +92,7 @@ def test_prefixes_are_bounded_as_configured_and_kept_between_stages(context: Con
     model = context.config.model.model_copy(update={"kept_bytes": 77, "tokens_per_batch": 99})
     for precision, dtype in (("float32", None), ("bfloat16", torch.bfloat16)):
         config = context.config.model_copy(update={"model": model.model_copy(update={"precision": precision})})
-        fresh = Context(config, context.store, context.figures, _lm=context.lm)
+        fresh = Context(config, context.store, context.figures, loaded=Loaded(context.lm))
         prefixes = fresh.prefixes
         assert (prefixes.most_bytes, prefixes.tokens_per_pass, prefixes.dtype) == (77, 99, dtype)
         assert fresh.prefixes is prefixes

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from workbench.loop.context import Context
+from workbench.loop.readouts import Readouts
 from workbench.loop.reporting import CONTROL_NAMES, _spread, page, report, seconds, sections
-from workbench.loop.results import PatchingResult, Readouts, collect, patching_result, summarise
+from workbench.loop.results import PatchingResult, collect, patching_result, summarise
 from workbench.measure import auroc2
 from workbench.patch.conditions import CONDITIONS
 from workbench.plots import IntervalCurve

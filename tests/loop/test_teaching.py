@@ -16,8 +16,8 @@ from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.loop.asking import conversations_of
-from workbench.loop.context import Context
-from workbench.loop.teaching import ADAPTER_ON_ROWS, _examples, again_shuffled
+from workbench.loop.context import Context, Loaded
+from workbench.loop.teaching import ADAPTER_ON_ROWS, again_shuffled
 from workbench.store import StageStore
 
 # Float32 sums taken in batches of another size differ by this much at most in a probability.
@@ -118,7 +118,7 @@ def test_states_after_teaching_are_those_of_the_whole_conversation(scoped: Conte
 
 def test_without_room_for_prefixes_the_readings_are_the_same(context: Context, tmp_path: Path) -> None:
     model = context.config.model.model_copy(update={"kept_bytes": 1, "tokens_per_batch": 700})
-    tight = replace(context, config=context.config.model_copy(update={"model": model}), _prefixes=None)
+    tight = replace(context, config=context.config.model_copy(update={"model": model}), loaded=Loaded())
     stage = StageStore(tmp_path / "again_control", "key")
     stage.begin()
     with pytest.warns(UserWarning, match="computed anew at each use") as said:
@@ -126,26 +126,6 @@ def test_without_room_for_prefixes_the_readings_are_the_same(context: Context, t
     assert sum("computed anew" in str(warning.message) for warning in said) == 1
     usual = context.stage("again_control").tensors("readings")["distribution"]
     assert stage.tensors("readings")["distribution"] == pytest.approx(usual, abs=ROUNDING)
-
-
-@pytest.mark.parametrize("target", ["distribution", "text"])
-def test_examples_state_the_probabilities_as_configured(context: Context, target: str) -> None:
-    """The most likely value of a bell, or the number written out, is the scale's nearest to the probability."""
-    teach = context.config.teach.model_copy(update={"target": target})
-    changed = replace(context, config=context.config.model_copy(update={"teach": teach}))
-    probability = np.linspace(0, 1, 132)
-    examples = _examples(changed, conversations_of(context), probability)
-    trie = context.numbers.trie
-    for example, p in zip(examples[::13], probability[::13], strict=True):
-        first = dict(zip(example.places[0].tokens, example.places[0].probabilities, strict=True))
-        steps, _ = trie.ends[round(100 * p)]
-        if target == "text":
-            assert first == {steps[0][1]: 1.0}
-        else:
-            bell = np.exp(-0.5 * ((np.arange(101) / 100 - p) / context.config.teach.spread) ** 2)
-            bell /= bell.sum()
-            share = sum(q for q, (path, _) in zip(bell, trie.ends, strict=True) if path[0][1] == steps[0][1])
-            assert first[steps[0][1]] == pytest.approx(share)
 
 
 def test_the_control_is_read_on_held_out_questions_alone(context: Context) -> None:

@@ -19,6 +19,7 @@ from workbench.elicit.conversation import (
     confidence_conversation,
 )
 from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
+from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.questions import (
@@ -31,6 +32,7 @@ from workbench.questions import (
     split_questions,
 )
 from workbench.store import ROW, Part, StageStore, run_parts
+from workbench.teach.graded import Graded, graded_questions, read_graded, write_graded
 from workbench.trace.batches import plan_batches
 from workbench.trace.layout import Prompts, without_last
 
@@ -39,9 +41,13 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     """Draw the run's questions and fix their split before anything is fitted."""
     settings = context.config.questions
     seed = context.config.seed
-    pool = in_form(questions_from(settings.source, settings.mirror), settings.form, settings.options, seed)
+    if settings.graded is not None:
+        pool = graded_questions(read_graded(settings.graded))
+    else:
+        pool = in_form(questions_from(settings.source, settings.mirror), settings.form, settings.options, seed)
     chosen = sample_questions(pool, settings.limit, seed)
     split = split_questions(chosen, settings.train_fraction)
+    split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
     table = pd.DataFrame(
         {
             ROW: np.arange(len(chosen)),
@@ -59,6 +65,16 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     )
     stage.save_table("questions", table)
     return {"questions": len(table), "train": int((table["split"] == "train").sum())}
+
+
+def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
+    """Ids of the questions of ``domains``, each of which must occur, and not alone."""
+    there = {question.domain for question in questions}
+    unknown = sorted(set(domains) - there)
+    if unknown or (domains and there <= set(domains)):
+        what = f"there is no domain {unknown[0]!r}" if unknown else "no domain would be left to teach from"
+        raise WorkbenchError(f"questions.held_out_domains: {what}; the domains are {', '.join(sorted(there))}.")
+    return [question.id for question in questions if question.domain in domains]
 
 
 def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
@@ -82,16 +98,35 @@ def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
 
 
 def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
-    """Greedy answers of the base model to every question, graded."""
+    """Greedy answers of the base model to every question, graded; or those of a file of graded answers."""
     _, questions = load_questions(context)
-    rows = np.arange(len(questions))
-    table = answers(context, context.lm, stage, questions, rows, "answering")
+    rows, given = np.arange(len(questions)), context.config.questions.graded
+    if given is None:
+        table = answers(context, context.lm, stage, questions, rows, "answering")
+        write_graded(stage.folder / "graded.jsonl", _graded(context, questions, table))
+    else:
+        table = _given_answers(questions, read_graded(given))
     stage.save_table("answers", table)
     return {
         "accuracy": float(table["correct"].mean()),
         "model_revision": context.lm.revision,
         "precision": resolve_precision(context.config.model.precision, context.lm.device),
     }
+
+
+def _graded(context: Context, questions: Sequence[Question], table: pd.DataFrame) -> Iterator[Graded]:
+    tokenizer = context.lm.tokenizer
+    for question, answer, correct in zip(questions, table["answer"], table["correct"], strict=True):
+        prompt = tokenizer.decode(list(answer_tokens(tokenizer, context.fmt, asked(question))))
+        yield Graded(prompt, asked(question), answer, bool(correct), question.id, question.domain)
+
+
+def _given_answers(questions: Sequence[Question], given: Sequence[Graded]) -> pd.DataFrame:
+    by_id = dict(zip([question.id for question in graded_questions(given)], given, strict=True))
+    own = [by_id[question.id] for question in questions]
+    return pd.DataFrame(
+        {ROW: np.arange(len(own)), "answer": [g.answer for g in own], "correct": [g.correct for g in own]}
+    )
 
 
 def answers(

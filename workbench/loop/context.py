@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from workbench.config import RunConfig
+from workbench.config import RunConfig, TeachSettings
 from workbench.elicit.conversation import NumberPrefix, number_prefix, reply_tokens
 from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.turns import Format
@@ -38,6 +38,14 @@ def loop_format(name: str) -> Format:
 
 
 @dataclass
+class Loaded:
+    """The model and the kept prefixes of a run, once they are needed."""
+
+    lm: LanguageModel | None = None
+    prefixes: Prefixes | None = None
+
+
+@dataclass
 class Context:
     """Shared by the stages of one run.
 
@@ -48,8 +56,7 @@ class Context:
     store: RunStore
     figures: Path
     keys: dict[str, str] = field(default_factory=dict)
-    _lm: LanguageModel | None = None
-    _prefixes: Prefixes | None = None
+    loaded: Loaded = field(default_factory=Loaded)
 
     @property
     def fmt(self) -> Format:
@@ -59,16 +66,16 @@ class Context:
     @property
     def lm(self) -> LanguageModel:
         """The base model."""
-        if self._lm is None:
+        if self.loaded.lm is None:
             model = self.config.model
-            self._lm = load_model(
+            self.loaded.lm = load_model(
                 model.name,
                 dtype=model.dtype,
                 device=model.device,
                 chat_template=model.chat_template,
                 trust_remote_code=model.trust_remote_code,
             )
-        return self._lm
+        return self.loaded.lm
 
     @property
     def numbers(self) -> NumberPrefix:
@@ -85,11 +92,15 @@ class Context:
     @property
     def prefixes(self) -> Prefixes:
         """Keys and values of what stands before the confidence reply, of the questions by row, kept between stages."""
-        if self._prefixes is None:
+        if self.loaded.prefixes is None:
             model = self.config.model
             lower = resolve_precision(model.precision, self.lm.device) == "bfloat16"
-            self._prefixes = Prefixes(model.kept_bytes, model.tokens_per_batch, torch.bfloat16 if lower else None)
-        return self._prefixes
+            self.loaded.prefixes = Prefixes(model.kept_bytes, model.tokens_per_batch, torch.bfloat16 if lower else None)
+        return self.loaded.prefixes
+
+    def with_teach(self, teach: TeachSettings) -> Context:
+        """The same run, model and keys with other settings of teaching."""
+        return replace(self, config=self.config.model_copy(update={"teach": teach}))
 
     def stage(self, name: str) -> StageStore:
         """The folder of a stage the run has already reached."""

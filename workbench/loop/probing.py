@@ -29,15 +29,16 @@ RIDGE_PENALTIES = (1e1, 1e2, 1e3, 1e4)
 
 def probe_before(context: Context, stage: StageStore) -> dict[str, Any]:
     """Probes on the base model's states; also the cross-fitted teaching targets."""
-    return _probe(context, stage, "elicit")
+    return fit_probes(context, stage, "elicit")
 
 
 def probe_after(context: Context, stage: StageStore) -> dict[str, Any]:
     """The same probes refitted on the tuned model's states."""
-    return _probe(context, stage, "again")
+    return fit_probes(context, stage, "again")
 
 
-def _probe(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
+def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
+    """Probes on the states that the stage ``source`` left of all questions."""
     config = context.config
     questions, _ = load_questions(context)
     correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=bool)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.context import Context
-from workbench.loop.results import PatchingResult, Readouts, collect, patching_result, summarise
+from workbench.loop.readouts import BEFORE, Readouts
+from workbench.loop.results import PatchingResult, collect, patching_result, summarise
 from workbench.measure import Estimate
 from workbench.plots import (
     AurocByLayer,
@@ -43,7 +44,7 @@ def report(context: Context, stage: StageStore) -> dict[str, Any]:
     sweep = context.stage("patch").table("sweep")
     patching = patching_result(sweep, resamples=context.config.resamples, seed=context.config.seed)
     summary = summarise(context, readouts, patching)
-    stage.save_table("held_out", _held_out(readouts))
+    stage.save_table("held_out", held_out_table(readouts))
     stage.save_table("patching", _patching_table(patching))
     shown = {**summary, **seconds(context, ("report",))}
     write_report(
@@ -79,9 +80,9 @@ def sections(context: Context, readouts: Readouts, patching: PatchingResult, sum
         f"{summary['model.precision']}"
     )
     return [
-        _bottleneck(summary, caption),
-        _histogram(readouts, caption),
-        _reliability(readouts, caption),
+        bottleneck(readouts, summary, caption),
+        histogram(readouts, caption),
+        reliability(readouts, caption),
         _by_layer(context, summary, caption),
         _patching(patching, patched),
         _following(patching, patched),
@@ -89,17 +90,21 @@ def sections(context: Context, readouts: Readouts, patching: PatchingResult, sum
     ]
 
 
-def _bottleneck(summary: dict[str, Any], caption: str) -> Section:
+def bottleneck(readouts: Readouts, summary: dict[str, Any], caption: str) -> Section:
+    """AUROC2 of every readout under every condition."""
+
     def estimate(key: str) -> Estimate:
-        return Estimate(summary[key], summary[f"{key}.low"], summary[f"{key}.high"], summary["questions.test"])
+        return Estimate(summary[key], summary[f"{key}.low"], summary[f"{key}.high"], len(readouts.correct))
 
     rows = [
         ReadoutRow(readout, when, estimate(f"auroc2.{readout}.{when}"), estimate(f"auroc2.{readout}.within.{when}"))
         for readout in ("text", "expected")
-        for when in ("before", "after", "shuffled")
+        for when in readouts.stated
+        if f"auroc2.{readout}.{when}" in summary
     ]
-    rows.append(ReadoutRow("probe", "before", estimate("auroc2.probe"), estimate("auroc2.probe.within")))
-    rows.append(ReadoutRow("probe", "after", estimate("auroc2.probe.after"), estimate("auroc2.probe.within.after")))
+    for when in readouts.probe:
+        end = "" if when == BEFORE else f".{when}"
+        rows.append(ReadoutRow("probe", when, estimate(f"auroc2.probe{end}"), estimate(f"auroc2.probe.within{end}")))
     figure = ReadoutComparison(rows=rows, title="What is known and what is said", caption=caption).figure()
     explanation = (
         "How well each readout tells right from wrong answers: the text the model writes, the expected value of its "
@@ -109,18 +114,21 @@ def _bottleneck(summary: dict[str, Any], caption: str) -> Section:
     return Section("The bottleneck at a glance", explanation, figure, "bottleneck")
 
 
-def _histogram(readouts: Readouts, caption: str) -> Section:
-    groups = {when: 100 * values for when, values in readouts.stated.items()}
+def histogram(readouts: Readouts, caption: str) -> Section:
+    """What the text states under every condition."""
+    groups = {when: 100 * values for when, values in readouts.stated.items() if not np.isnan(values).all()}
     figure = ConfidenceHistogram(groups=groups, title="What the text states", caption=caption).figure()
     explanation = "Stated confidence before and after teaching, and after teaching on shuffled targets."
     return Section("Stated confidence", explanation, figure, "stated_confidence")
 
 
-def _reliability(readouts: Readouts, caption: str) -> Section:
+def reliability(readouts: Readouts, caption: str) -> Section:
+    """Text and expected confidence against the share of right answers, shuffled targets left out."""
     groups = {
         f"{name} {when}": (values[when], readouts.correct)
         for name, values in (("text", readouts.stated), ("expected", readouts.expected))
-        for when in ("before", "after")
+        for when in readouts.stated
+        if "shuffled" not in when and not np.isnan(values[when]).all()
     }
     figure = Reliability(groups=groups, bins=10, title="Is stated confidence earned?", caption=caption).figure()
     explanation = "Share of right answers at each level of confidence; on the diagonal confidence means what it says."
@@ -224,7 +232,8 @@ def _spread(curve: IntervalCurve, at: np.ndarray, layers: np.ndarray) -> Interva
     return IntervalCurve(full(curve.value), full(curve.low), full(curve.high))
 
 
-def _held_out(r: Readouts) -> pd.DataFrame:
+def held_out_table(r: Readouts) -> pd.DataFrame:
+    """The held-out questions with their grade and every condition's readouts."""
     table = r.questions[["row", "id", "question", "domain"]].copy()
     table["correct"] = r.correct
     for name, values in (("stated", r.stated), ("expected", r.expected), ("probe", r.probe)):

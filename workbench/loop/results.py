@@ -14,16 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
+from workbench.loop.answering import answer_accuracy
 from workbench.loop.asking import load_questions
 from workbench.loop.context import Context
-from workbench.measure import (
-    Estimate,
-    auroc2_difference,
-    auroc2_estimate,
-    auroc2_within_estimate,
-    bootstrap,
-    confidence_metrics,
-)
+from workbench.loop.readouts import Readouts, calibration, discrimination
+from workbench.measure import Estimate, auroc2_difference
 from workbench.patch.effects import (
     Sweep,
     clipped_mean_shift,
@@ -37,28 +32,6 @@ from workbench.patch.effects import (
 from workbench.plots import IntervalCurve
 
 WHEN = ("before", "after", "shuffled")
-
-
-@dataclass(frozen=True)
-class Readouts:
-    """Held-out questions, aligned: one row each.
-
-    Attributes:
-        questions: the question table's rows.
-        correct: [n] whether the base model's answer is right.
-        stated, expected: per condition (before, after, shuffled) [n], as shares of certainty.
-        probe: per condition (before, after) [n] probability of a right answer at the site chosen on training questions.
-    """
-
-    questions: pd.DataFrame
-    correct: NDArray[np.bool_]
-    stated: dict[str, NDArray[np.float64]]
-    expected: dict[str, NDArray[np.float64]]
-    probe: dict[str, NDArray[np.float64]]
-
-    @property
-    def domain(self) -> NDArray[Any]:
-        return self.questions["domain"].to_numpy(dtype=str)
 
 
 def collect(context: Context) -> Readouts:
@@ -137,85 +110,28 @@ def summarise(context: Context, readouts: Readouts, patching: PatchingResult) ->
     The bounds are bootstrap intervals over questions; those of ``auroc2.probe.shuffled_labels``, a mean over all layers
     and positions, are the range over permutations.
     """
+    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
     return {
-        **_discrimination(context, readouts),
-        **_accuracy(context, readouts),
-        **_calibration(context, readouts),
+        **discrimination(readouts, **drawn),
+        **_gains(context, readouts),
+        **answer_accuracy(context, readouts, "again", "after", **drawn),
+        **calibration(readouts, **drawn),
         **_probing(context),
         **_patching(context, patching),
         **_facts(context, readouts),
     }
 
 
-def _discrimination(context: Context, r: Readouts) -> dict[str, Any]:
-    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
-    out: dict[str, Any] = {}
-
-    def add(name: str, confidence: NDArray[np.float64], suffix: str) -> None:
-        end = f".{suffix}" if suffix else ""
-        out.update(auroc2_estimate(confidence, r.correct, **drawn).to_dict(f"auroc2.{name}{end}"))
-        within = auroc2_within_estimate(confidence, r.correct, r.domain, **drawn)
-        out.update(within.to_dict(f"auroc2.{name}.within{end}"))
-
-    for when in WHEN:
-        add("text", r.stated[when], when)
-        add("expected", r.expected[when], when)
-    add("probe", r.probe["before"], "")
-    add("probe", r.probe["after"], "after")
+def _gains(context: Context, r: Readouts) -> dict[str, Any]:
     pairs = {
         "text.gain": (r.stated["after"], r.stated["before"]),
         "text.shuffled_gain": (r.stated["shuffled"], r.stated["before"]),
         "expected.gain": (r.expected["after"], r.expected["before"]),
     }
+    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+    out: dict[str, Any] = {}
     for name, (new, old) in pairs.items():
         out.update(auroc2_difference(new, old, r.correct, None, **drawn).to_dict(f"auroc2.{name}"))
-    return out
-
-
-def _accuracy(context: Context, r: Readouts) -> dict[str, Any]:
-    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
-    rows = r.questions["row"]
-    before = context.stage("answer").table("answers").set_index("row").loc[rows]
-    off = context.stage("again").table("answers").set_index("row")
-    base = context.stage("answer").table("answers").set_index("row")
-    after = before.copy()
-    after.update(off)
-    whole = context.config.teach.scope == "conversation"
-    on = context.stage("again").table("answers_adapter_on").set_index("row") if whole else None
-
-    def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
-        return bootstrap(np.mean, table["correct"].to_numpy(dtype=float), **drawn).to_dict(key)
-
-    return {
-        **accuracy(before, "accuracy.before"),
-        **accuracy(after, "accuracy.after"),
-        "answers.unchanged": float((base["answer"].loc[off.index] == off["answer"]).mean()),
-        "answers.repeated": len(off),
-        **({} if on is None else accuracy(on, "accuracy.adapter_on_while_answering")),
-        "answers.unchanged_adapter_on": None
-        if on is None
-        else float((before["answer"].loc[on.index] == on["answer"]).mean()),
-        "answers.adapter_on_rows": 0 if on is None else len(on),
-    }
-
-
-def _calibration(context: Context, r: Readouts) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    wanted = {"ece": "ece", "smooth_ece": "smooth_ece", "brier": "brier", "parse_rate": "parse_rate"}
-    for readout, values in (("text", r.stated), ("expected", r.expected)):
-        for when in WHEN:
-            metrics = confidence_metrics(
-                values[when], r.correct, r.domain, seed=context.config.seed, resamples=context.config.resamples
-            )
-            for key, name in wanted.items():
-                metric = metrics[key]
-                full = f"{name}.{readout}.{when}"
-                out.update(metric.to_dict(full) if isinstance(metric, Estimate) else {full: metric})
-            if readout == "text":
-                share = metrics["share_ge_90"]
-                assert isinstance(share, Estimate)
-                out.update(share.to_dict(f"stated.share_ge_90.{when}"))
-                out[f"stated.tier.{when}"] = metrics["scale.tier"]
     return out
 
 

@@ -1,4 +1,4 @@
-"""Stages that teach and look again: adapter on probe targets, its shuffled twin, and what each of them states."""
+"""Stages that teach and look again: an arm of a recipe, its shuffled twin, and what each of them states."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
 from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confidence, read_reply
 from workbench.loop.asking import answers, conversations_of, keeping, load_questions, read, reading_batches
 from workbench.loop.context import Context
+from workbench.loop.sources import source_named
 from workbench.models import LanguageModel, computing_in
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
-from workbench.teach.examples import Example, distribution_examples, text_examples
-from workbench.teach.targets import scale_targets, shuffled_targets, spread_targets
-from workbench.teach.training import Reply, train_adapter
+from workbench.teach.lesson import Lesson, States
+from workbench.teach.material import Material, check_both_kinds
+from workbench.teach.recipes import PROBE, Arm
+from workbench.teach.targets import check_targets, scale_targets, shuffled_targets
+from workbench.teach.training import Reply
 
 ADAPTER_ON_ROWS = 64
 REPEATED_BATCHES = 3
@@ -29,45 +32,92 @@ REPEATED_BATCHES = 3
 
 def teach(context: Context, stage: StageStore) -> dict[str, Any]:
     """LoRA on the cross-fitted probe targets of the training questions."""
-    return _train(context, stage, shuffled=False)
+    return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=False)
 
 
 def teach_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
     """The same recipe on permuted targets: the control."""
-    return _train(context, stage, shuffled=True)
+    return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=True)
 
 
-def _train(context: Context, stage: StageStore, *, shuffled: bool) -> dict[str, Any]:
+def main_arm(context: Context) -> Arm:
+    """The arm of the probe recipe that the whole loop teaches, by the target it is set to."""
+    return PROBE.arm({"distribution": "soft", "text": "hard"}[context.config.teach.target])
+
+
+def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool) -> dict[str, Any]:
+    """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of ``context``."""
     config = context.config
-    probabilities = context.stage("probe").table("probabilities")
-    train = probabilities[probabilities["split"] == "train"]
-    rows, probability = train[ROW].to_numpy(), train["probability"].to_numpy()
+    material = training_material(context, arm, seed)
+    rows = material.row
+    _, asked = load_questions(context)
+    answered = context.stage("answer").table("answers")["answer"]
+    targets = arm.targets(material)
+    check_targets(targets)
     if shuffled:
-        probability = shuffled_targets(probability, config.seed)
+        targets = shuffled_targets(targets, seed)
     conversations = conversations_of(context)
-    examples = _examples(context, [conversations[row] for row in rows], probability)
-    tuned, log = train_adapter(
-        context.lm, examples, config.teach, stage.folder,
-        precision=config.model.precision, seed=config.seed,
-        description="teaching shuffled targets" if shuffled else "teaching probe targets",
-        reply=_reply(context, conversations, rows),
-    )  # fmt: skip
-    remove_adapter(tuned)
-    targets = {"probability": probability, "target": scale_targets(probability, context.fmt.scale)}
-    stage.save_table("targets", pd.DataFrame({ROW: rows, **targets}))
-    stage.save_table("log", pd.DataFrame(log))
-    return {"examples": len(examples), "steps": len(log), "loss.last": log[-1]["loss"]}
+    taught = arm.teacher(
+        Lesson(
+            lm=context.lm,
+            fmt=context.fmt,
+            numbers=context.numbers,
+            questions=[asked[row].text for row in rows],
+            answers=answered.loc[rows.tolist()].tolist(),
+            conversations=[conversations[row] for row in rows],
+            states=states_of(context, rows),
+            targets=targets,
+            base=context.stage("elicit").tensors("readings")["distribution"][rows],
+            settings=config.teach,
+            precision=config.model.precision,
+            seed=seed,
+            reply=_reply(context, conversations, rows),
+            folder=stage.folder,
+            description=f"teaching {'shuffled' if shuffled else arm.name} targets",
+        )
+    )
+    remove_adapter(taught.lm)
+    written = {"probability": targets, "target": scale_targets(targets, context.fmt.scale)}
+    stage.save_table("targets", pd.DataFrame({ROW: rows, **written}))
+    stage.save_table("log", pd.DataFrame(taught.log))
+    return {
+        "examples": len(rows),
+        "steps": len(taught.log),
+        "tokens": taught.tokens,
+        "loss.last": taught.log[-1]["loss"],
+        "teach": config.teach.model_dump(mode="json"),
+    }
 
 
-def _examples(
-    context: Context, conversations: Sequence[Conversation], probability: NDArray[np.float64]
-) -> list[Example]:
-    settings, scale = context.config.teach, context.fmt.scale
-    if settings.target == "distribution":
-        targets = spread_targets(probability, scale, settings.spread)
-        return distribution_examples(context.lm.tokenizer, context.fmt, context.numbers, conversations, targets)
-    written = scale_targets(probability, scale).tolist()
-    return text_examples(context.lm.tokenizer, context.fmt, context.numbers, conversations, written)
+def states_of(context: Context, rows: NDArray[np.int64]) -> States:
+    """By name of a position, the base model's residual stream there [rows, layers, width]."""
+
+    def states(position: str) -> NDArray[np.float32]:
+        return context.stage("elicit").tensors("readings")["states"][rows, :, POSITIONS.index(position)]
+
+    return states
+
+
+def training_material(context: Context, arm: Arm, seed: int) -> Material:
+    """What ``arm`` makes its targets from: grades, domains and its sources of the training questions it does not keep back.
+
+    Errors: WorkbenchError where all answers are right or all wrong.
+    """
+    questions, _ = load_questions(context)
+    train = questions[questions["split"] == "train"]
+    if arm.kept_back:
+        kept = np.random.default_rng(seed).permutation(len(train))[: round(arm.kept_back * len(train))]
+        train = train.drop(index=train.index[kept])
+    rows = train[ROW].to_numpy()
+    correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()].to_numpy(dtype=bool)
+    check_both_kinds(correct)
+    return Material(
+        row=rows,
+        correct=correct,
+        domain=train["domain"].to_numpy(dtype=str),
+        sources={name: source_named(name).values(context, rows) for name in arm.sources},
+        seed=context.config.seed,
+    )
 
 
 def _reply(context: Context, conversations: Sequence[Conversation], rows: NDArray[np.int64]) -> Reply | None:
@@ -100,24 +150,42 @@ def _fill_prefixes(
 
 
 def again(context: Context, stage: StageStore) -> dict[str, Any]:
-    """Confidence and states of the tuned model for the same answers, and its answers to held-out questions.
+    """Confidence and states of the tuned model on all questions, and its answers to held-out ones."""
+    questions, _ = load_questions(context)
+    everyone = np.arange(len(questions))
+    return look_again(context, stage, "teach", everyone, POSITIONS, "reading tuned confidence", ADAPTER_ON_ROWS)
+
+
+def look_again(
+    context: Context,
+    stage: StageStore,
+    taught: str,
+    rows: NDArray[np.int64],
+    record: Sequence[str],
+    description: str,
+    most_on: int | None,
+) -> dict[str, Any]:
+    """What the adapter of the stage ``taught`` states for the same answers, and what it does to the answers.
 
     The adapter is switched on for the confidence turn or reply alone. That this leaves the answers as they were is shown by
     generating the first batches anew with the adapter loaded and off (the same batches, because in bfloat16 the kernels'
-    rounding depends on a batch's shape). An adapter on the whole conversation also answers some with it on, to see what it
-    would do to them.
+    rounding depends on a batch's shape). An adapter on the whole conversation also answers held-out questions with it on, at
+    most ``most_on`` of them, to see what it would do to them.
     """
     questions, graded = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
-    everyone = np.arange(len(questions))
-    with context.tuned("teach") as tuned:
-        facts = _read_tuned(context, tuned, stage, everyone, POSITIONS, "reading tuned confidence")
+    with context.tuned(taught) as tuned:
+        facts = _read_tuned(context, tuned, stage, rows, record, description)
+        if context.config.questions.graded is not None:
+            return facts
         with adapter_off(tuned):
             off = answers(
-                context, tuned, stage, graded, everyone, "answering with the adapter off", most_batches=REPEATED_BATCHES
-            )
+                context, tuned, stage, graded, np.arange(len(graded)), "answering with the adapter off",
+                most_batches=REPEATED_BATCHES,
+            )  # fmt: skip
         if tuned.reach is None:
-            spread = test[np.linspace(0, len(test) - 1, min(ADAPTER_ON_ROWS, len(test))).astype(np.int64)]
+            count = min(len(test), most_on or len(test))
+            spread = test[np.linspace(0, len(test) - 1, count).astype(np.int64)]
             with adapter_merged(tuned):
                 on = answers(context, tuned, stage, graded, spread, "answering with the adapter on")
             stage.save_table("answers_adapter_on", on)
@@ -129,8 +197,15 @@ def again_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence of the control adapter on the held-out questions."""
     questions, _ = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
-    with context.tuned("control") as tuned:
-        return _read_tuned(context, tuned, stage, test, (), "reading control confidence")
+    return read_taught(context, stage, "control", test, "reading control confidence")
+
+
+def read_taught(
+    context: Context, stage: StageStore, taught: str, rows: NDArray[np.int64], description: str
+) -> dict[str, Any]:
+    """What the adapter of the stage ``taught`` states on the questions ``rows``."""
+    with context.tuned(taught) as tuned:
+        return _read_tuned(context, tuned, stage, rows, (), description)
 
 
 def _read_tuned(

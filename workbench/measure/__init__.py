@@ -39,6 +39,7 @@ from workbench.measure.recalibration import (
     temperature,
 )
 from workbench.measure.retrieval import GatedRetrieval, gated_retrieval
+from workbench.measure.seeds import SeedSplit, seed_split
 from workbench.measure.selective import RiskCoverage, accuracy_at_coverage, aurc, excess_aurc, risk_coverage
 from workbench.measure.smooth_calibration import relplot_smooth_ece, smooth_ece
 from workbench.measure.table import Metric, confidence_metrics, flatten
@@ -59,6 +60,7 @@ __all__ = [
     "RatingScale",
     "ReliabilityBins",
     "RiskCoverage",
+    "SeedSplit",
     "Settings",
     "accuracy_at_coverage",
     "alignment",
@@ -102,6 +104,7 @@ __all__ = [
     "reliability_bins",
     "relplot_smooth_ece",
     "risk_coverage",
+    "seed_split",
     "smooth_ece",
     "spearman",
     "temperature",

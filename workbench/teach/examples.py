@@ -91,6 +91,26 @@ def distribution_examples(
     ]
 
 
+def scale_examples(
+    tokenizer: Any, fmt: Format, numbers: NumberPrefix, conversations: Sequence[Conversation], seed: int
+) -> list[Example]:
+    """One example per conversation with the number trie's inner nodes, in their order, for losses over the whole scale.
+
+    The trie's places weigh nothing by themselves. A value drawn for each conversation is followed by its ending and the end of
+    the turn, with the weight ``ENDING``, for the reason of :func:`distribution_examples`.
+    """
+    ending, trie = _ending_tokens(tokenizer, fmt), numbers.trie
+    places = tuple(Place(0.0, children[:1], (1.0,)) for children in trie.children)
+    drawn = np.random.default_rng(seed).integers(len(trie.values), size=len(conversations))
+    return [
+        Example(
+            conversation.tokens,
+            *_with_ending(trie.continuation, places, trie, np.eye(1, len(trie.values), value)[0], ending),
+        )
+        for conversation, value in zip(conversations, drawn, strict=True)
+    ]
+
+
 def _chain(prompt: tuple[int, ...], target: tuple[int, ...]) -> Example:
     places = tuple(Place(1 / len(target), (token,), (1.0,)) for token in target)
     return Example(prompt, Continuation(target[:-1], tuple(range(-1, len(target) - 2))), places)

@@ -48,6 +48,6 @@ def spread_targets(probability: NDArray[np.floating], scale: Scale, spread: floa
     return bell / bell.sum(axis=1, keepdims=True)
 
 
-def shuffled_targets(targets: NDArray[np.floating], seed: int) -> NDArray[np.floating]:
+def shuffled_targets(targets: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """The same targets, permuted over the questions."""
     return np.random.default_rng(seed).permutation(targets)

@@ -1,7 +1,7 @@
 """LoRA training on confidence targets, with the transformers Trainer and PEFT.
 
-The loss is the cross-entropy of what should follow at the confidence position (see :mod:`workbench.teach.examples`), averaged
-over the rows of a step. An adapter on the reply alone stands on keys and values of the
+The loss is by default the cross-entropy of what should follow at the confidence position (see
+:mod:`workbench.teach.examples`), averaged over the rows of a step; others are in :mod:`workbench.teach.losses`. An adapter on the reply alone stands on keys and values of the
 base model, which no step can change: they are computed once, and a step costs the reply's tokens. The Trainer writes
 checkpoints; a run that was killed resumes from the last one with the random state it had, and gives the result of an
 uninterrupted run on the same machine.
@@ -31,9 +31,10 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
-from workbench.teach.batch import batch_targets, inputs_of
+from workbench.teach.batch import inputs_of
 from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
 from workbench.teach.examples import Example
+from workbench.teach.losses import Loss, cross_entropy
 from workbench.trace.kept import Kept
 from workbench.trace.prefixes import Prefixes
 
@@ -92,10 +93,17 @@ class TargetTrainer(Trainer):
     """A Trainer that builds its batches from examples and whose batches a resumed run repeats."""
 
     def __init__(
-        self, lm: LanguageModel, examples: Sequence[Example], reply: Reply | None, rate_ratio: float, **options: Any
+        self,
+        lm: LanguageModel,
+        examples: Sequence[Example],
+        loss: Loss,
+        reply: Reply | None,
+        rate_ratio: float,
+        **options: Any,
     ) -> None:
         super().__init__(train_dataset=Numbers(len(examples)), data_collator=_rows, **options)
         self.lm, self.examples, self.reply, self.rate_ratio = lm, examples, reply, rate_ratio
+        self.loss = loss
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
@@ -126,7 +134,7 @@ class TargetTrainer(Trainer):
         examples = [self.examples[number] for number in numbers]
         tokens = () if self.reply is None else self.reply.tokens
         outputs = model(**inputs_of(self.lm, examples, self._kept(numbers), tokens))
-        loss = batch_targets(examples, outputs.logits.device).loss(outputs.logits)
+        loss = self.loss(numbers, outputs.logits)
         if not bool(torch.isfinite(loss)):
             raise WorkbenchError(
                 "The training loss became NaN or infinite; the last checkpoint is kept. Lower teach.learning_rate "
@@ -180,11 +188,13 @@ def train_adapter(
     seed: int,
     description: str,
     reply: Reply | None = None,
+    loss: Loss | None = None,
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
     Args:
         reply: the adapter acts on the reply alone; None: on every token.
+        loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at the examples' places.
 
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
@@ -196,6 +206,7 @@ def train_adapter(
     trainer = TargetTrainer(
         tuned,
         examples,
+        loss or cross_entropy(examples),
         reply,
         settings.rate_ratio,
         model=tuned.model,

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import workbench.recipe_run
+from workbench.cli import app
+from workbench.recipe_run import RecipeResult
+from workbench.teach.recipes import RECIPES
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ...]]:
+    """What the library is called with; it returns a table at once."""
+    calls: list[tuple[Any, ...]] = []
+
+    def teach(config: Any, recipe: Any, folder: Path, figures: Path, **options: Any) -> RecipeResult:
+        calls.append((config, recipe, folder, figures, options))
+        return RecipeResult({}, [{"arm": "log", "accuracy": "0.5"}], folder, figures / "index.html")
+
+    monkeypatch.setattr(workbench.recipe_run, "teach_recipe", teach)
+    return calls
+
+
+def test_options_reach_the_library(asked: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    given = [
+        "teach", "doubt", "--arms", "log, brier", "--seeds", "3", "--hold-out", "capitals", "--name", "n", "--limit", "90",
+        "--seed", "2", "--set", "teach.epochs=1", "--probe-again", "--runs", str(tmp_path), "--figures", str(tmp_path),
+    ]  # fmt: skip
+    result = RUNNER.invoke(app, given)
+    assert result.exit_code == 0, result.output
+    ((config, recipe, folder, figures, options),) = asked
+    assert recipe is RECIPES["doubt"]
+    assert (folder, figures) == (tmp_path / "n", tmp_path / "n")
+    assert options == {"arms": ["log", "brier"], "seeds": 3, "probe_again": True}
+    assert (config.seed, config.questions.limit, config.teach.epochs) == (2, 90, 1)
+    assert config.questions.held_out_domains == ("capitals",)
+    assert "log" in result.stdout
+    assert "0.5" in result.stdout
+
+
+def test_a_recipes_settings_stand_below_the_users(asked: list[tuple[Any, ...]]) -> None:
+    assert RUNNER.invoke(app, ["teach", "calibration"]).exit_code == 0
+    assert RUNNER.invoke(app, ["teach", "calibration", "--set", "elicit.format=percent"]).exit_code == 0
+    assert [call[0].elicit.format for call in asked] == ["i-ii", "percent"]
+
+
+def test_all_stands_for_every_arm(asked: list[tuple[Any, ...]]) -> None:
+    assert RUNNER.invoke(app, ["teach", "probe", "--arms", "all"]).exit_code == 0
+    assert asked[0][4]["arms"] == [arm.name for arm in RECIPES["probe"].arms]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["teach", "doubts"], "no recipe 'doubts'"),
+        (["teach", "doubt", "--push-to-hub", "name"], "write it as owner/name"),
+        (["teach", "doubt", "--push-to-hub", "a/b", "--seeds", "2"], "uploads one adapter"),
+        (["teach", "doubt", "--push-to-hub", "a/b", "--arms", "log,brier"], "uploads one adapter"),
+        (["teach", "doubt", "--set", "teach"], "must read key=value"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_done(
+    asked: list[tuple[Any, ...]], given: list[str], message: str
+) -> None:
+    result = RUNNER.invoke(app, given)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert asked == []
+
+
+def test_recipes_are_listed_with_their_arms() -> None:
+    out = RUNNER.invoke(app, ["recipes"]).stdout
+    for recipe in RECIPES.values():
+        assert recipe.name in out
+        for arm in recipe.arms:
+            assert arm.name + ("*" if arm.name in recipe.default else "") in out

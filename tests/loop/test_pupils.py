@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from workbench.config import RunConfig, TeachSettings
+from workbench.loop.pupils import arm_settings, pupils, report_stage
+from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE
+
+
+def test_what_the_user_sets_goes_before_the_arm_and_the_arm_before_the_defaults() -> None:
+    arm = PROBE.arm("primary")
+    config = RunConfig.model_validate({"teach": {"epochs": 7, "lora": {"rank": 2}}})
+    found = arm_settings(config, arm)
+    assert (found.epochs, found.lora.rank) == (7, 2)
+    assert (found.learning_rate, found.lora.modules[0], found.scope) == (2e-4, "k_proj", "conversation")
+    assert found.checkpoint_steps == TeachSettings().checkpoint_steps
+
+
+def test_pupils_are_arms_by_seeds_and_the_first_has_a_twin() -> None:
+    found = pupils(RunConfig(seed=5), DOUBT, [DOUBT.arm("log"), DOUBT.arm("brier")], 3, True)
+    assert [p.name for p in found] == ["log", "log-seed6", "log-seed7", "brier", "brier-seed6", "brier-seed7"]
+    assert [p.twin for p in found] == [True, False, False] * 2
+    assert [p.probed for p in found] == [True, False, False] * 2
+    assert found[1].stage("teach") == "recipes/doubt/log/6/teach"
+    assert found[0].twin_name == "log-shuffled"
+    assert report_stage(DOUBT) == "recipes/doubt/report"
+
+
+def test_a_head_does_not_speak_and_has_no_states_to_probe() -> None:
+    (head,) = pupils(RunConfig(), CALIBRATION, [CALIBRATION.arm("head")], 1, True)
+    assert not head.speaks
+    assert not head.probed

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.models import LanguageModel
+from workbench.teach.losses import expected_reward, log_reward
+from workbench.teach.recipes import DOUBT
+from workbench.teach.recipes.doubt import SCALE, WRONG_FORMAT
+from workbench.teach.scale_distribution import scale_paths
+
+from .test_plans import lesson_of
+
+
+@pytest.mark.parametrize("arm", [arm.name for arm in DOUBT.arms])
+def test_every_arm_teaches_grades_without_other_measurements(arm: str) -> None:
+    assert DOUBT.arm(arm).sources == ()
+    assert DOUBT.arm(arm).reader is None
+
+
+def test_stating_no_number_costs_three_times_the_worst_reward(tiny_lm: LanguageModel) -> None:
+    """All mass off the scale: every row's loss is 15, whatever its grade; the pull to the base model comes on top."""
+    lesson = lesson_of(tiny_lm)
+    paths = scale_paths(lesson.numbers.trie)
+    rewards = SCALE * log_reward(np.arange(101) / 100, np.round(lesson.targets)[:, None])
+    assert rewards.min() == pytest.approx(-5)
+    assert rewards.max() == pytest.approx(5)
+    loss = expected_reward(paths, rewards, wrong_format=SCALE * WRONG_FORMAT, kl=0.0, base=None)
+    logits = torch.zeros(2, paths.nodes, 384)
+    logits[..., 7] = 60.0
+    assert float(loss([0, 1], logits)) == pytest.approx(15, rel=1e-4)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.config import TeachSettings
+from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.formats import FORMATS
+from workbench.elicit.trie import child_log_probabilities, distribution
+from workbench.models import LanguageModel
+from workbench.teach.batch import batch_targets, inputs_of
+from workbench.teach.lesson import Lesson
+from workbench.teach.losses import brier_reward, log_reward
+from workbench.teach.recipes.plans import as_set, expectation, rewarded
+
+MakeTiny = Callable[..., LanguageModel]
+COUNT = 50
+TARGETS = np.resize([1.0, 0.0, 0.73], COUNT)
+
+
+def lesson_of(lm: LanguageModel, targets: np.ndarray = TARGETS, **teach: Any) -> Lesson:
+    fmt = FORMATS["percent"]
+    numbers = number_prefix(lm.tokenizer, fmt)
+    questions, answers = [f"What is {i} + 1?" for i in range(COUNT)], [str(i + 1) for i in range(COUNT)]
+    conversations = [
+        confidence_conversation(lm.tokenizer, fmt, numbers, q, a) for q, a in zip(questions, answers, strict=True)
+    ]
+    return Lesson(
+        lm=lm, fmt=fmt, numbers=numbers, questions=questions, answers=answers, conversations=conversations,
+        states=lambda name: np.zeros((COUNT, 1, 1), np.float32), targets=targets,
+        base=np.random.default_rng(0).dirichlet(np.ones(102), COUNT)[:, :-1], settings=TeachSettings(**teach),
+        precision="float32", seed=0, reply=None, folder=Path(), description="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["distribution", "text"])
+def test_examples_state_the_probabilities_as_set(tiny_lm: LanguageModel, target: str) -> None:
+    """The first token of the scale's nearest number, or its share of the bell."""
+    lesson = lesson_of(tiny_lm, np.linspace(0, 1, COUNT), target=target)
+    trie = lesson.numbers.trie
+    for example, p in list(zip(as_set(lesson).examples, lesson.targets, strict=True))[::7]:
+        first = dict(zip(example.places[0].tokens, example.places[0].probabilities, strict=True))
+        steps, _ = trie.ends[round(100 * p)]
+        if target == "text":
+            assert first == {steps[0][1]: 1.0}
+        else:
+            bell = np.exp(-0.5 * ((np.arange(101) / 100 - p) / lesson.settings.spread) ** 2)
+            bell /= bell.sum()
+            share = sum(q for q, (path, _) in zip(bell, trie.ends, strict=True) if path[0][1] == steps[0][1])
+            assert first[steps[0][1]] == pytest.approx(share)
+
+
+def read(lm: LanguageModel, lesson: Lesson, row: int) -> np.ndarray:
+    """[values] from every inner node as a string of its own."""
+    trie, tokens = lesson.numbers.trie, lesson.conversations[row].tokens
+    with torch.no_grad():
+        logits = [lm.model(input_ids=torch.tensor([[*tokens, *path]])).logits[0, -1] for path in trie.inner]
+    return distribution(trie, child_log_probabilities(trie, torch.stack(logits)).double().numpy())
+
+
+@pytest.mark.parametrize("kind", ["digits", "whole_numbers", "merged_space"])
+@pytest.mark.parametrize("name", ["expectation", "log", "brier", "restricted"])
+def test_a_plans_loss_is_the_loss_of_what_is_read(make_tiny: MakeTiny, kind: str, name: str) -> None:
+    lm = make_tiny(tokenizer=kind)
+    lesson = lesson_of(lm, np.round(TARGETS))
+    plan = {
+        "expectation": expectation,
+        "log": rewarded(log_reward, scale=5.0, wrong_format=-3.0, kl=0.05),
+        "brier": rewarded(brier_reward, scale=2.0, wrong_format=-3.0, kl=0.0),
+        "restricted": rewarded(brier_reward, scale=1.0, wrong_format=None, kl=0.0),
+    }[name](lesson)
+    rows, stated, expected = [4, 0, 2], np.arange(101) / 100, []
+    for row in rows:
+        q, y = read(lm, lesson, row), lesson.targets[[row]]
+        off = 1 - q.sum()
+        if name == "expectation":
+            expected.append(((q @ stated) / q.sum() - y[0]) ** 2 + off**2)
+        elif name == "log":
+            whole, base = np.append(q, off), np.append(lesson.base[row], 1 - lesson.base[row].sum())
+            pull = (whole * np.log(whole / base)).sum()
+            expected.append(-5 * q @ log_reward(stated, y) + 15 * off + 0.05 * pull)
+        elif name == "brier":
+            expected.append(-2 * q @ brier_reward(stated, y) + 6 * off)
+        else:
+            expected.append(-q @ brier_reward(stated, y) / q.sum())
+    chosen = [plan.examples[row] for row in rows]
+    with torch.no_grad():
+        logits = lm.model(**inputs_of(lm, chosen, None, ())).logits
+        found = float(plan.loss(rows, logits)) - float(batch_targets(chosen, lm.device).loss(logits))
+    assert found == pytest.approx(np.mean(expected), rel=2e-3, abs=1e-4)
+
+
+def test_some_numbers_are_followed_by_their_ending(tiny_lm: LanguageModel) -> None:
+    """On a scale of digits "7" may go on, "73" may not: behind the latter stand the sign and the end of the turn."""
+    lesson = lesson_of(tiny_lm)
+    inner = len(lesson.numbers.trie.inner)
+    lengths = {len(example.places) - inner for example in expectation(lesson).examples}
+    assert lengths == {0, 2}
+    weights = {place.weight for example in expectation(lesson).examples for place in example.places[:inner]}
+    assert weights == {0.0}

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+import workbench.loop.context
+import workbench.teach.training
+from workbench import run as run_module
+from workbench.config import RunConfig
+from workbench.errors import WorkbenchError
+from workbench.loop.context import Context
+from workbench.loop.pupils import pupils
+from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, teach_recipe
+from workbench.run import Stage
+from workbench.store import StageStore
+from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE, Recipe
+
+TEACH = {"epochs": 1, "checkpoint_steps": 3, "lora": {"rank": 4}}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run's folders and configuration; what a recipe shares with the whole loop stands there already."""
+
+    config: RunConfig
+    folder: Path
+    figures: Path
+
+    def teach(self, recipe: Recipe, **options: Any) -> RecipeResult:
+        return teach_recipe(self.config, recipe, self.folder, self.figures, **options)
+
+
+def place_of(finished_run: Any, folder: Path, **changes: Any) -> Place:
+    whole = {**finished_run.inputs.config.model_dump(mode="json"), "teach": TEACH}
+    for key, value in changes.items():
+        section, name = key.split("__")
+        whole[section] = {**whole[section], name: value}
+    shutil.copytree(finished_run.folder, folder / "run")
+    return Place(RunConfig.model_validate(whole), folder / "run", folder / "figures")
+
+
+@pytest.fixture(scope="module")
+def doubted(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, RecipeResult]:
+    """The default arm of rewarded doubt with two seeds."""
+    place = place_of(finished_run, tmp_path_factory.mktemp("doubt"))
+    return place, place.teach(DOUBT, seeds=2, probe_again=True)
+
+
+def numbers(summary: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in summary.items() if not key.startswith(("seconds.", "memory."))}
+
+
+@pytest.fixture
+def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the stages that are worked on, with nothing done in them."""
+    names: list[str] = []
+
+    def work(stage: Stage, context: Context, store: StageStore) -> None:
+        names.append(stage.name)
+        store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}, "rows": []})
+
+    monkeypatch.setattr(run_module, "_work", work)
+    return names
+
+
+def test_a_recipe_ends_in_its_table_and_page(doubted: tuple[Place, RecipeResult]) -> None:
+    place, found = doubted
+    names = ["before", "platt", "isotonic", "temperature", "log", "log-shuffled", "log-seed1"]
+    assert [row["arm"] for row in found.rows] == names
+    assert found.folder == place.folder / "recipes" / "doubt"
+    assert json.loads((found.folder / "summary.json").read_text()) == found.summary
+    assert found.page == place.figures / "doubt" / "index.html"
+    for name in ("index", "bottleneck", "stated_confidence", "reliability"):
+        assert (found.page.parent / f"{name}.html").stat().st_size > 1000
+    page = found.page.read_text()
+    assert all(f">{name}<" in page for name in names)
+
+
+def test_every_condition_has_every_measure_with_its_interval(doubted: tuple[Place, RecipeResult]) -> None:
+    summary = doubted[1].summary
+    for when in ("before", "platt", "log", "log-shuffled", "log-seed1"):
+        for measure in ("auroc2", "ece", "smooth_ece", "brier"):
+            for readout in ("text", "expected"):
+                key = f"{measure}.{readout}.{when}"
+                assert summary[f"{key}.low"] <= summary[f"{key}.high"]
+                assert key in summary
+        assert f"auroc2.expected.within.{when}" in summary
+        assert f"parse_rate.text.{when}" in summary
+    for kind in ("gain", "over_shuffled", "over_platt"):
+        assert {f"{kind}.auroc2.expected.log", f"{kind}.auroc2.expected.within.log", f"{kind}.ece.text.log"} <= set(
+            summary
+        )
+    assert summary["training.tokens.log"] > 0
+    assert summary["seconds.training.log"] > 0
+    assert summary["accuracy.log"] == summary["accuracy.before"]
+    assert summary["answers.unchanged.log"] == 1
+    assert summary["seeds.expected.seeds.log"] == 2
+    assert summary["seeds.expected.shape.log"] > 0
+    assert "auroc2.probe.log" in summary
+
+
+def test_what_is_shared_with_the_whole_loop_is_not_done_again(
+    finished_run: Any, tmp_path: Path, worked: list[str]
+) -> None:
+    place = place_of(finished_run, tmp_path)
+    place.teach(DOUBT)
+    own = [f"recipes/doubt/log/0/{kind}" for kind in ("teach", "read", "control", "read_control")]
+    assert worked == [*own, "recipes/doubt/report"]
+    worked.clear()
+    place.teach(DOUBT)
+    assert worked == ["recipes/doubt/report"]
+    worked.clear()
+    place.teach(DOUBT, arms=("log", "brier"))
+    assert worked == [*(name.replace("/log/", "/brier/") for name in own), "recipes/doubt/report"]
+
+
+def test_a_second_call_loads_no_model(doubted: tuple[Place, RecipeResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(workbench.loop.context, "load_model", refuse)
+    place, found = doubted
+    assert place.teach(DOUBT, seeds=2, probe_again=True).summary == found.summary
+
+
+def test_a_killed_recipe_ends_like_an_uninterrupted_one(
+    doubted: tuple[Place, RecipeResult], finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(finished_run, tmp_path)
+    calls = 0
+    inputs_of = workbench.teach.training.inputs_of
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return inputs_of(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workbench.teach.training, "inputs_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            place.teach(DOUBT, seeds=2, probe_again=True)
+    assert (place.folder / "recipes/doubt/log/0/teach/checkpoints/checkpoint-3").is_dir()
+    assert numbers(place.teach(DOUBT, seeds=2, probe_again=True).summary) == numbers(doubted[1].summary)
+
+
+def test_the_adapter_loads_with_plain_peft_and_carries_its_card(doubted: tuple[Place, RecipeResult]) -> None:
+    place, found = doubted
+    (folder,) = adapter_folders(place.config, DOUBT, place.folder)
+    plain = AutoModelForCausalLM.from_pretrained(place.config.model.name, dtype=torch.float32)
+    model = PeftModel.from_pretrained(plain, folder)
+    assert any("lora_A" in name for name, _ in model.named_parameters())
+    card = (folder / "README.md").read_text()
+    assert f"| AUROC2 expected, log | {found.summary['auroc2.expected.log']:.3f} [" in card
+    assert "Seed: 0. The same was taught with the seeds 1." in card
+    assert "Rewarding Doubt" in card
+
+
+def test_held_out_domains_are_tested_on_alone(finished_run: Any, tmp_path: Path) -> None:
+    place = place_of(finished_run, tmp_path, questions__held_out_domains=["rivers"])
+    summary = place.teach(DOUBT, arms=("tokenised-brier",)).summary
+    assert summary["out_of_domain.questions"] == 66
+    assert summary["in_domain.questions"] + 66 == summary["questions.test"]
+    assert summary["training.examples.tokenised-brier"] == 132 - summary["questions.test"]
+    assert "out_of_domain.auroc2.expected.tokenised-brier" in summary
+    assert "in_domain.ece.text.before" in summary
+
+
+def test_a_domain_that_is_not_there_is_named(finished_run: Any, tmp_path: Path) -> None:
+    for domains, message in (
+        (["seas"], "there is no domain 'seas'"),
+        (["rivers", "planets"], "no domain would be left"),
+    ):
+        place = place_of(finished_run, tmp_path / message[:5], questions__held_out_domains=domains)
+        with pytest.raises(WorkbenchError, match=message):
+            place.teach(DOUBT)
+
+
+def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished_run: Any, tmp_path: Path) -> None:
+    place = place_of(finished_run, tmp_path, teach__learning_rate=5e-3)
+    summary = place.teach(PROBE, arms=("primary",)).summary
+    read = place.folder / "recipes/probe/primary/0/read"
+    on = StageStore(read, "").table("answers_adapter_on").set_index("row")["answer"]
+    base = StageStore(place.folder / "answer", "").table("answers").set_index("row")["answer"].loc[on.index]
+    assert len(on) == summary["questions.test"]
+    assert summary["same_answers.questions.primary"] == (on == base).sum()
+    assert summary["answers.unchanged_adapter_on.primary"] == pytest.approx((on == base).mean())
+    assert "accuracy.adapter_on_while_answering.primary" in summary
+
+
+def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:
+    place = place_of(finished_run, tmp_path, elicit__format="i-ii")
+    found = place.teach(CALIBRATION)
+    names = [row["arm"] for row in found.rows]
+    assert names[4:] == [
+        "head", "head-temperature", "head-shuffled",
+        "lora-prompt", "lora-prompt-temperature", "lora-prompt-shuffled",
+    ]  # fmt: skip
+    assert found.summary["auroc2.expected.head"] > 0.8
+    train = found.summary["questions.train"]
+    assert found.summary["training.examples.head"] == train - round(0.2 * train)
+    assert "auroc2.text.head" not in found.summary
+    stage = StageStore(place.folder / "recipes/calibration/head/0/read", "")
+    taught = StageStore(place.folder / "recipes/calibration/head/0/teach", "").table("targets")["row"]
+    assert not set(stage.table("confidence")["row"]) & set(taught)
+
+
+def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any, tmp_path: Path) -> None:
+    """Those that the run itself wrote: the same answers, grades and so the same readings before teaching."""
+    graded = finished_run.folder / "answer" / "graded.jsonl"
+    place = place_of(finished_run, tmp_path, questions__graded=str(graded))
+    summary = place.teach(DOUBT, arms=("brier",)).summary
+    for name in ("questions", "answer"):
+        tables = [
+            StageStore(folder / name, "").table("questions" if name == "questions" else "answers")
+            for folder in (finished_run.folder, place.folder)
+        ]
+        for column in ("id", "question", "split") if name == "questions" else ("answer", "correct"):
+            assert tables[0][column].tolist() == tables[1][column].tolist()
+    assert summary["auroc2.expected.before"] == pytest.approx(finished_run.summary["auroc2.expected.before"])
+    assert "accuracy.brier" not in summary
+
+
+def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: Path) -> None:
+    lines = (finished_run.folder / "answer" / "graded.jsonl").read_text().splitlines()
+    path = tmp_path / "all_right.jsonl"
+    path.write_text("".join(json.dumps({**json.loads(line), "correct": True}) + "\n" for line in lines))
+    place = place_of(finished_run, tmp_path, questions__graded=str(path))
+    with pytest.raises(WorkbenchError, match="right"):
+        place.teach(DOUBT)
+
+
+def test_too_few_questions_are_refused(finished_run: Any, tmp_path: Path) -> None:
+    place = place_of(finished_run, tmp_path, questions__limit=60, probe__folds=3)
+    with pytest.raises(WorkbenchError, match="at least 50 examples"):
+        place.teach(DOUBT)
+
+
+def test_stages_need_only_what_stands_before_them(finished_run: Any) -> None:
+    for recipe in (PROBE, DOUBT, CALIBRATION):
+        taught = pupils(finished_run.inputs.config, recipe, recipe.arms, 2, True)
+        stages = recipe_stages(recipe, taught)
+        names = [stage.name for stage in stages]
+        assert len(set(names)) == len(names)
+        for index, stage in enumerate(stages):
+            assert set(stage.needs) <= set(names[:index])
+
+
+def test_a_recipe_needs_a_seed(finished_run: Any, tmp_path: Path) -> None:
+    place = Place(finished_run.inputs.config, tmp_path, tmp_path)
+    with pytest.raises(WorkbenchError, match="at least one seed, not 0"):
+        place.teach(DOUBT, seeds=0)
+
+
+def test_the_shuffled_twin_permutes_the_targets(doubted: tuple[Place, RecipeResult]) -> None:
+    folder = doubted[0].folder / "recipes/doubt/log/0"
+    own, twin = (StageStore(folder / kind, "").table("targets") for kind in ("teach", "control"))
+    assert own["row"].tolist() == twin["row"].tolist()
+    assert sorted(own["probability"]) == sorted(twin["probability"])
+    assert not np.array_equal(own["probability"], twin["probability"])
+    assert set(own["target"]) == {0, 100}

@@ -1,0 +1,118 @@
+"""``workbench teach RECIPE``: a recipe from the questions to its table, and the recipes there are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from workbench.config import load_config
+from workbench.errors import WorkbenchError
+from workbench.terminal import bars
+
+_WIDE = 240
+
+
+def teach(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe; `workbench recipes` lists them.")],
+    arms: Annotated[
+        str | None, typer.Option(help="Names of arms, by commas, or all; default: the recipe's own choice.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm; the first has a shuffled twin.")] = 1,
+    hold_out: Annotated[
+        list[str] | None, typer.Option(help="Domain to be taught nothing of and tested on; may be repeated.")
+    ] = None,
+    probe_again: Annotated[bool, typer.Option("--probe-again", help="Fit probes on the taught models too.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the run; recipes of one run share its answers. Default: teach, or the recipe's name where it asks "
+            "in a way of its own."
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    push_to_hub: Annotated[
+        str | None, typer.Option(help="owner/name on the Hugging Face hub to upload the adapter and its card to.")
+    ] = None,
+) -> None:
+    """Teach a recipe's arms and their shuffled twins, and measure them on held-out questions. Resumes where it was stopped."""
+    from workbench.recipe_run import adapter_folders, teach_recipe
+    from workbench.report.recipe import show_rows
+    from workbench.teach.hub import check_repository, push_adapter
+    from workbench.teach.recipes import recipe_named
+
+    chosen = recipe_named(recipe)
+    wanted = [arm.name for arm in chosen.arms] if arms == "all" else _names(arms)
+    if push_to_hub is not None:
+        check_repository(push_to_hub)
+        if len(wanted or chosen.default) > 1 or seeds > 1:
+            raise WorkbenchError("--push-to-hub uploads one adapter; choose one arm with --arms and one seed.")
+    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
+    overrides = {**assignments(set_ or []), **{key: value for key, value in given.items() if value is not None}}
+    if hold_out:
+        overrides["questions.held_out_domains"] = hold_out
+    if overrides.get("questions.limit") == 0:
+        overrides["questions.limit"] = None
+    settings = load_config(config, overrides, dict(chosen.settings))
+    name = name or (chosen.name if chosen.settings else "teach")
+    screen = Console(stderr=True)
+    with bars(screen):
+        found = teach_recipe(
+            settings, chosen, runs / name, figures / name, arms=wanted, seeds=seeds, probe_again=probe_again
+        )
+    show_rows(_out(), found.rows)
+    screen.print(Text(f"\nFigures: {found.page}\nTables and adapters: {found.folder}"))
+    if push_to_hub is not None:
+        (folder,) = adapter_folders(settings, chosen, runs / name, wanted)
+        screen.print(Text(f"Uploaded: {push_adapter(folder, push_to_hub)}"))
+
+
+def recipes() -> None:
+    """List the recipes and their arms; those taught without --arms carry a star."""
+    from workbench.teach.recipes import RECIPES
+
+    table = Table("recipe", "arm", "", box=None, header_style="bold")
+    for recipe in RECIPES.values():
+        table.add_row(Text(recipe.name, style="bold"), "", Text(f"{recipe.about}; {recipe.source}"))
+        for arm in recipe.arms:
+            star = "*" if arm.name in recipe.default else ""
+            table.add_row("", Text(arm.name + star), Text(arm.about))
+    _out().print(table)
+
+
+def assignments(given: list[str]) -> dict[str, Any]:
+    """``--set key=value`` options as dotted keys and values."""
+    out = {}
+    for assignment in given:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise WorkbenchError(f"--set {assignment!r} must read key=value, for example --set teach.epochs=2.")
+        try:
+            out[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise WorkbenchError(f"--set {assignment!r}: the value is not readable as YAML; quote it.") from error
+    return out
+
+
+def _names(given: str | None) -> list[str]:
+    return [] if given is None else [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _out() -> Console:
+    out = Console(file=sys.stdout)
+    return out if out.is_terminal else Console(file=sys.stdout, width=_WIDE)

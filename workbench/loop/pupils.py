@@ -1,0 +1,87 @@
+"""The models a recipe's run teaches: an arm with a seed each, its settings, and the names of its stages.
+
+Settings go from the general to the particular: the package's defaults, the arm's changes, what the user set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.config import RunConfig, TeachSettings
+from workbench.teach.recipes import Arm, Recipe
+
+SHUFFLED = "shuffled"
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """One arm taught with one seed.
+
+    Attributes:
+        twin: whether the same is also taught on shuffled targets.
+        probed: whether probes are fitted again on its states.
+    """
+
+    recipe: str
+    arm: Arm
+    seed: int
+    first_seed: int
+    teach: TeachSettings
+    twin: bool
+    probed: bool
+
+    @property
+    def name(self) -> str:
+        """The condition's name in tables and figures."""
+        return self.arm.name if self.seed == self.first_seed else f"{self.arm.name}-seed{self.seed}"
+
+    @property
+    def twin_name(self) -> str:
+        return f"{self.name}-{SHUFFLED}"
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it states confidence as text; a head beside the model does not."""
+        return self.arm.reader is None
+
+    def stage(self, kind: str) -> str:
+        """Name and folder of its stage ``teach``, ``read``, ``control``, ``read_control`` or ``probe``."""
+        return f"recipes/{self.recipe}/{self.arm.name}/{self.seed}/{kind}"
+
+
+def report_stage(recipe: Recipe) -> str:
+    """Name and folder of the stage that reports on ``recipe``."""
+    return f"recipes/{recipe.name}/report"
+
+
+def pupils(config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, probed: bool) -> list[Pupil]:
+    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin."""
+    first = config.seed
+    return [
+        Pupil(
+            recipe=recipe.name,
+            arm=arm,
+            seed=seed,
+            first_seed=first,
+            teach=arm_settings(config, arm),
+            twin=seed == first,
+            probed=probed and seed == first and arm.reader is None,
+        )
+        for arm in arms
+        for seed in range(first, first + seeds)
+    ]
+
+
+def arm_settings(config: RunConfig, arm: Arm) -> TeachSettings:
+    """The arm's training settings, with what was set explicitly in ``config.teach`` going before them."""
+    whole = _merged(TeachSettings().model_dump(), arm.teach)
+    return TeachSettings.model_validate(_merged(whole, config.teach.model_dump(exclude_unset=True)))
+
+
+def _merged(under: dict[str, Any], over: Any) -> dict[str, Any]:
+    out = dict(under)
+    for key, value in over.items():
+        out[key] = _merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out

@@ -1,0 +1,130 @@
+"""The stage that reports on a recipe: table, figures, page, and a model card beside every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.loop.context import Context
+from workbench.loop.pupils import Pupil
+from workbench.loop.readouts import Readouts
+from workbench.loop.recipe_results import collect_recipe, summarise_recipe
+from workbench.loop.reporting import bottleneck, held_out_table, histogram, reliability
+from workbench.measure import Estimate
+from workbench.report import write_report
+from workbench.report.measured import written
+from workbench.report.page import Section
+from workbench.store import StageStore
+from workbench.teach.card import Card, write_card
+from workbench.teach.recipes import Recipe
+
+# Heading -> key of the summary, before the condition's name.
+COLUMNS: Mapping[str, str] = {
+    "AUROC2 text": "auroc2.text",
+    "within": "auroc2.text.within",
+    "AUROC2 expected": "auroc2.expected",
+    "within ": "auroc2.expected.within",
+    "ECE text": "ece.text",
+    "ECE expected": "ece.expected",
+    "smooth ECE text": "smooth_ece.text",
+    "smooth ECE expected": "smooth_ece.expected",
+    "Brier expected": "brier.expected",
+    "accuracy": "accuracy",
+    "parsed": "parse_rate.text",
+    "training tokens": "training.tokens",
+    "seconds": "seconds.training",
+}
+# Maps that leave the order of confidences alone; the figures show one of the recalibrated bases.
+MAPPED = ("isotonic", "temperature")
+
+
+def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: Sequence[Pupil]) -> dict[str, Any]:
+    """Write the page, the cards, the summary and the held-out table."""
+    readouts = collect_recipe(context, taught)
+    summary = summarise_recipe(context, readouts, taught)
+    rows = table_rows(readouts, summary)
+    stage.save_table("held_out", held_out_table(readouts))
+    write_report(
+        context.figures,
+        f"{recipe.name}: {recipe.about}",
+        recipe_sections(readouts.without(MAPPED), summary),
+        summary,
+        {"run": context.config.model_dump(mode="json"), "arms": {p.name: _described(p) for p in taught}},
+        (),
+        (),
+        lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows)],
+    )
+    for pupil in taught:
+        if not pupil.speaks:
+            continue
+        folder = context.stage(pupil.stage("teach")).folder / "adapter"
+        write_card(folder, _card(context, recipe, pupil, taught, summary))
+    return {"summary": summary, "rows": rows, "page": str(recipe_page(context))}
+
+
+def recipe_page(context: Context) -> Path:
+    """Where the recipe's page stands."""
+    return context.figures / "index.html"
+
+
+def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section]:
+    """The figures, those of the main loop."""
+    caption = (
+        f"{len(readouts.correct)} held-out questions, {summary['model.name']}, matrix products in "
+        f"{summary['model.precision']}"
+    )
+    found = [bottleneck(readouts, summary, caption), reliability(readouts, caption)]
+    if not all(np.isnan(values).all() for values in readouts.stated.values()):
+        found.insert(1, histogram(readouts, caption))
+    return found
+
+
+def table_rows(readouts: Readouts, summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    """One row a condition; what a condition does not have is left empty."""
+    return [
+        {"arm": when, **{head: _cell(summary, f"{key}.{when}") for head, key in COLUMNS.items()}}
+        for when in readouts.stated
+    ]
+
+
+def _cell(summary: Mapping[str, Any], key: str) -> str:
+    value = summary.get(key)
+    if value is None:
+        return ""
+    if f"{key}.low" in summary:
+        return written(Estimate(value, summary[f"{key}.low"], summary[f"{key}.high"], 0))
+    return f"{value:.0f} s" if key.startswith("seconds") else written(value)
+
+
+def _described(pupil: Pupil) -> dict[str, Any]:
+    return {"about": pupil.arm.about, "seed": pupil.seed, "teach": pupil.teach.model_dump(mode="json")}
+
+
+def _card(context: Context, recipe: Recipe, pupil: Pupil, taught: Sequence[Pupil], summary: Mapping[str, Any]) -> Card:
+    name = pupil.name
+    conditions = [when for when in ("before", name, pupil.twin_name) if f"auroc2.text.{when}" in summary]
+    metrics = {
+        f"{head.strip()}, {when}": cell.replace("\n", " ")
+        for when in conditions
+        for head, key in COLUMNS.items()
+        if (cell := _cell(summary, f"{key}.{when}"))
+    }
+    questions = context.config.questions
+    return Card(
+        base_model=str(summary["model.name"]),
+        revision=str(summary["model.revision"]),
+        recipe=f"{recipe.name}, {recipe.about}",
+        source=recipe.source,
+        arm=f"{pupil.arm.name}: {pupil.arm.about}",
+        data=questions.graded.name if questions.graded else questions.source,
+        train=int(summary["questions.train"]),
+        test=int(summary["questions.test"]),
+        held_out_domains=questions.held_out_domains,
+        seed=pupil.seed,
+        other_seeds=tuple(p.seed for p in taught if p.arm.name == pupil.arm.name and p.seed != pupil.seed),
+        settings=pupil.teach.model_dump(mode="json"),
+        metrics=metrics,
+    )

@@ -1,0 +1,74 @@
+"""The stages of one pupil: teach it, read what it states, and the same for its twin on shuffled targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.elicit.conversation import POSITIONS
+from workbench.loop.asking import load_questions
+from workbench.loop.context import Context
+from workbench.loop.probing import fit_probes
+from workbench.loop.pupils import Pupil
+from workbench.loop.teaching import look_again, read_taught, states_of, teach_arm
+from workbench.store import ROW, StageStore
+from workbench.teach.lesson import Judged
+
+
+def teach_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
+    """Teach the arm."""
+    return teach_arm(context.with_teach(pupil.teach), stage, pupil.arm, seed=pupil.seed, shuffled=False)
+
+
+def teach_twin(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
+    """Teach the arm on permuted targets."""
+    return teach_arm(context.with_teach(pupil.teach), stage, pupil.arm, seed=pupil.seed, shuffled=True)
+
+
+def read_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
+    """What it states on held-out questions and those kept back; on all, with states, if probes are to be fitted again."""
+    rows = rows_read(context, pupil)
+    if pupil.arm.reader is not None:
+        return _read_head(context, stage, pupil, pupil.stage("teach"), rows)
+    if pupil.probed:
+        rows = np.arange(len(context.stage("questions").table("questions")))
+    record = POSITIONS if pupil.probed else ()
+    taught, description = pupil.stage("teach"), f"reading {pupil.name}"
+    return look_again(context.with_teach(pupil.teach), stage, taught, rows, record, description, most_on=None)
+
+
+def read_twin(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
+    """What the twin states on the same questions."""
+    rows, taught = rows_read(context, pupil), pupil.stage("control")
+    if pupil.arm.reader is not None:
+        return _read_head(context, stage, pupil, taught, rows)
+    return read_taught(context.with_teach(pupil.teach), stage, taught, rows, f"reading {pupil.twin_name}")
+
+
+def probe_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
+    """Probes on the taught model's states."""
+    return fit_probes(context, stage, pupil.stage("read"))
+
+
+def rows_read(context: Context, pupil: Pupil) -> NDArray[np.int64]:
+    """The questions it is not taught, as far as the arm has use for them: held-out ones, and those kept back."""
+    questions, _ = load_questions(context)
+    taught = context.stage(pupil.stage("teach")).table("targets")[ROW]
+    read = questions["split"] == "test"
+    if pupil.arm.kept_back:
+        read |= ~questions[ROW].isin(taught)
+    return np.flatnonzero(read)
+
+
+def _read_head(
+    context: Context, stage: StageStore, pupil: Pupil, taught: str, rows: NDArray[np.int64]
+) -> dict[str, Any]:
+    """A head's probabilities as the expected confidence; it states nothing as text."""
+    assert pupil.arm.reader is not None
+    probability = pupil.arm.reader(Judged(states_of(context, rows), context.stage(taught).folder))
+    table = pd.DataFrame({ROW: rows, "stated": np.nan, "expected": probability})
+    stage.save_table("confidence", table)
+    return {}

@@ -1,0 +1,124 @@
+"""A recipe from its name to its table: the loop's own stages up to the base model's confidence, then the arms.
+
+All recipes of one run folder share those first stages, so the second recipe starts where the first one found them done. Stages
+are skipped and resumed as in :mod:`workbench.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.config import RunConfig, dump_config
+from workbench.errors import WorkbenchError
+from workbench.loop.context import Context
+from workbench.loop.pupils import Pupil, pupils, report_stage
+from workbench.loop.recipe_report import recipe_page, report_recipe
+from workbench.loop.recipe_stages import probe_pupil, read_pupil, read_twin, teach_pupil, teach_twin
+from workbench.loop.sources import source_named
+from workbench.run import STAGES, Stage, go_through, with_costs
+from workbench.store import RunStore, write_atomically, write_json
+from workbench.teach.recipes import Recipe
+
+BASE = ("questions", "answer", "elicit", "probe")
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """What a recipe's run ends in.
+
+    Attributes:
+        summary: flat, as in ``summary.json`` in ``folder``.
+        rows: the table, one row a condition, as text.
+        folder: of the recipe, inside the run's.
+        page: the figures.
+    """
+
+    summary: dict[str, Any]
+    rows: list[dict[str, str]]
+    folder: Path
+    page: Path
+
+
+def teach_recipe(
+    config: RunConfig,
+    recipe: Recipe,
+    folder: Path,
+    figures: Path,
+    *,
+    arms: Sequence[str] = (),
+    seeds: int = 1,
+    probe_again: bool = False,
+) -> RecipeResult:
+    """Teach arms of a recipe and measure them; resumes what was begun.
+
+    Args:
+        folder: the run's folder; a recipe's stages go to ``recipes/<recipe>/`` in it.
+        figures: the page goes to ``figures / recipe.name``.
+        arms: names; none for the recipe's default ones.
+        seeds: trainings of each arm, on the same questions and targets; all but the first without a shuffled twin.
+        probe_again: fit probes on the states of the taught models as well, which reads all questions.
+
+    """
+    if seeds < 1:
+        raise WorkbenchError(f"A recipe is taught with at least one seed, not {seeds}.")
+    chosen = [recipe.arm(name) for name in (arms or recipe.default)]
+    taught = pupils(config, recipe, chosen, seeds, probe_again)
+    context = Context(config, RunStore(folder), figures / recipe.name)
+    place = folder / "recipes" / recipe.name
+    write_atomically(place / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
+    go_through(recipe_stages(recipe, taught), context)
+    summary = with_costs(context, report_stage(recipe))
+    write_json(place / "summary.json", summary)
+    facts = context.stage(report_stage(recipe)).facts()
+    return RecipeResult(summary, facts["rows"], place, recipe_page(context))
+
+
+def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()) -> list[Path]:
+    """Where the adapters of the arms, taught with the run's seed, stand."""
+    chosen = [recipe.arm(name) for name in (arms or recipe.default)]
+    return [folder / p.stage("teach") / "adapter" for p in pupils(config, recipe, chosen, 1, False)]
+
+
+def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:
+    """The loop's stages up to the probe and those of the pupils, in order."""
+    stages = [stage for stage in STAGES if stage.name in BASE]
+    needed = ["probe"]
+    for pupil in taught:
+        for stage in _of(pupil):
+            stages.append(stage)
+            needed.append(stage.name)
+    return [
+        *stages,
+        Stage(
+            report_stage(recipe),
+            partial(report_recipe, recipe=recipe, taught=tuple(taught)),
+            ("resamples", "seed"),
+            tuple(needed),
+            recipe_page,
+        ),
+    ]
+
+
+def _of(pupil: Pupil) -> list[Stage]:
+    model, name = ("model", "elicit"), pupil.stage
+    given = {"arm": pupil.arm.name, "seed": pupil.seed, "teach": pupil.teach.model_dump(mode="json")}
+    sources = tuple(source_named(source).stage for source in pupil.arm.sources)
+    before = ("elicit", *sources)
+    probed = {**given, "probed": pupil.probed}
+    stages = [
+        Stage(name("teach"), partial(teach_pupil, pupil=pupil), model, before, given=given),
+        Stage(name("read"), partial(read_pupil, pupil=pupil), model, (name("teach"),), given=probed),
+    ]
+    if pupil.probed:
+        reads = ("probe", "resamples", "seed")
+        stages.append(Stage(name("probe"), partial(probe_pupil, pupil=pupil), reads, (name("read"),)))
+    if pupil.twin:
+        stages += [
+            Stage(name("control"), partial(teach_twin, pupil=pupil), model, before, given=given),
+            Stage(name("read_control"), partial(read_twin, pupil=pupil), model, (name("control"),), given=given),
+        ]
+    return stages

@@ -1,0 +1,106 @@
+"""Graded answers as a file that others can use: one JSON object a line.
+
+    {"prompt": "...", "question": "...", "answer": "...", "correct": true, "id": "q1", "domain": "capitals"}
+
+``prompt`` is the text the model was given, its chat template's markers included, up to where the answer begins; ``question`` what
+was asked in it; ``answer`` the model's own; ``correct`` true or false (1 and 0 are read as well). ``id`` and ``domain`` are optional.
+The file says nothing of how the grade was made; its writer should.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.questions import Question
+from workbench.store import write_atomically
+
+REQUIRED = ("prompt", "question", "answer", "correct")
+OPTIONAL = ("id", "domain")
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One graded answer; ``id`` and ``domain`` may be empty."""
+
+    prompt: str
+    question: str
+    answer: str
+    correct: bool
+    id: str = ""
+    domain: str = ""
+
+
+def write_graded(path: Path, answers: Iterable[Graded]) -> None:
+    """Write ``answers`` to ``path``, one a line; optional fields that are empty are left out."""
+    lines = [
+        json.dumps({k: v for k, v in asdict(one).items() if v != "" or k in REQUIRED}, ensure_ascii=False)
+        for one in answers
+    ]
+    write_atomically(path, lambda temporary: temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8"))
+
+
+def read_graded(path: Path) -> list[Graded]:
+    """The answers in ``path``.
+
+    Errors: WorkbenchError naming file, line and field for what is missing, unknown or of the wrong kind, and for an empty file.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkbenchError(f"Cannot read the graded answers {path}: {error}") from error
+    answers = [_graded(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]
+    if not answers:
+        raise WorkbenchError(f"{path} holds no graded answers; write one JSON object a line.")
+    return answers
+
+
+def graded_questions(answers: Sequence[Graded]) -> list[Question]:
+    """The questions that ``answers`` are about, one each, in their order; ids that are missing are numbers from 1.
+
+    What would be accepted is not in the file, so these questions cannot be graded anew.
+    """
+    return [
+        Question(
+            id=one.id or str(number),
+            text=one.question,
+            answers=(one.answer.strip() or "?",),
+            domain=one.domain or "graded",
+            source="graded answers",
+            licence="",
+        )
+        for number, one in enumerate(answers, start=1)
+    ]
+
+
+def _graded(line: str, place: str) -> Graded:
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise WorkbenchError(f"{place}: not JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise WorkbenchError(f"{place}: a graded answer is an object with {', '.join(REQUIRED)}.")
+    for name in REQUIRED:
+        if name not in found:
+            raise WorkbenchError(f"{place}: the field {name!r} is missing.")
+    unknown = sorted(set(found) - {*REQUIRED, *OPTIONAL})
+    if unknown:
+        raise WorkbenchError(f"{place}: unknown field {unknown[0]!r}; the fields are {', '.join(REQUIRED + OPTIONAL)}.")
+    texts = {name: _text(found[name], name, place) for name in (*REQUIRED[:3], *OPTIONAL) if name in found}
+    return Graded(correct=_grade(found["correct"], place), **texts)
+
+
+def _text(value: Any, name: str, place: str) -> str:
+    if not isinstance(value, str):
+        raise WorkbenchError(f"{place}: the field {name!r} must be text, it is {value!r}.")
+    return value
+
+
+def _grade(value: Any, place: str) -> bool:
+    if isinstance(value, bool) or value in (0, 1):
+        return bool(value)
+    raise WorkbenchError(f"{place}: the field 'correct' must be true or false, it is {value!r}.")

@@ -1,0 +1,87 @@
+"""What a teacher of a recipe gets and gives back.
+
+A teacher trains an adapter (or a head beside the model) on a :class:`Lesson` and saves it in the lesson's folder. Most are made from
+a plan: a function from a lesson to training examples and a loss, see :func:`workbench.teach.recipes.recipe.by_examples`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.config import TeachSettings
+from workbench.elicit.conversation import Conversation, NumberPrefix
+from workbench.elicit.formats import Format
+from workbench.models import LanguageModel
+from workbench.models.precision import Precision
+from workbench.teach.examples import Example
+from workbench.teach.losses import Loss
+from workbench.teach.training import Reply
+
+States = Callable[[str], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Everything a teacher gets.
+
+    Attributes:
+        lm: the base model, without an adapter.
+        questions, answers: [n] texts; answers are the base model's.
+        conversations: [n] up to the confidence position, with those answers.
+        states: by name of a position, [n, layers, width] residual stream of the base model there.
+        targets: [n] probability to be stated; permuted for the shuffled twin.
+        base: [n, values] the base model's distribution over the scale at the confidence position.
+        settings: the run's training settings with the arm's changes.
+        reply: where an adapter on the reply acts; None: on the whole conversation.
+        folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
+    """
+
+    lm: LanguageModel
+    fmt: Format
+    numbers: NumberPrefix
+    questions: list[str]
+    answers: list[str]
+    conversations: list[Conversation]
+    states: States
+    targets: NDArray[np.float64]
+    base: NDArray[np.float64]
+    settings: TeachSettings
+    precision: Precision
+    seed: int
+    reply: Reply | None
+    folder: Path
+    description: str
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The model as it was taught, one row of numbers a step (``step``, ``loss``, ...), and the tokens training computed."""
+
+    lm: LanguageModel
+    log: list[dict[str, float]]
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Examples, one per conversation, and the loss of a batch of them."""
+
+    examples: list[Example]
+    loss: Loss
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a head reads: ``states`` as in :class:`Lesson` of the questions to be judged, and where its teacher saved it."""
+
+    states: States
+    folder: Path
+
+
+Teacher = Callable[[Lesson], Taught]
+Reader = Callable[[Judged], NDArray[np.float64]]

@@ -1,0 +1,59 @@
+"""What targets are made from, and the plain functions that make them.
+
+A target is the probability that a training example should state. Functions here keep no state and see training questions
+only; whether their values are probabilities is checked where they are used (:func:`workbench.teach.targets.check_targets`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import WorkbenchError
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What targets are made from: the training questions, aligned.
+
+    Attributes:
+        row: [n] number of each question in the run.
+        correct: [n] whether the base model's answer is right.
+        domain: [n] domain of each question.
+        sources: by name, [n] what the loop measured of each question, such as "probe": the cross-fitted probability.
+        seed: of everything random in making targets.
+    """
+
+    row: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    domain: NDArray[np.str_]
+    sources: Mapping[str, NDArray[np.float64]]
+    seed: int
+
+    def source(self, name: str) -> NDArray[np.float64]:
+        """What was measured under this name."""
+        if name not in self.sources:
+            raise WorkbenchError(f"These targets need {name!r}; name it in the arm's sources.")
+        return self.sources[name]
+
+
+def probe_targets(material: Material) -> NDArray[np.float64]:
+    """What a probe that never saw the question reads from the base model's states."""
+    return material.source("probe")
+
+
+def correctness_targets(material: Material) -> NDArray[np.float64]:
+    """1 for a right answer, 0 for a wrong one."""
+    return material.correct.astype(np.float64)
+
+
+def check_both_kinds(correct: NDArray[np.bool_]) -> None:
+    """Refuse training questions whose answers are all right or all wrong: confidence cannot learn what tells them apart."""
+    if correct.all() or not correct.any():
+        raise WorkbenchError(
+            f"All {len(correct)} training answers are {'right' if correct.all() else 'wrong'}, so there is nothing to tell "
+            "apart; choose harder or easier questions, or more of them."
+        )

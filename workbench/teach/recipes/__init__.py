@@ -1,0 +1,52 @@
+"""The recipes, one file each.
+
+How to add one: write ``teach/recipes/<name>.py`` with a :class:`~workbench.teach.recipes.recipe.Recipe` and put it into ``RECIPES``. Its
+arms say three things.
+
+1. What to state: ``targets``, a function ``Material -> [n] probabilities`` of the training questions, and in ``sources`` the names
+   of what it reads from ``Material.sources`` (rows of ``workbench.loop.sources.SOURCES``: "probe", ...; a new measurement is a
+   new row there, with the stage that makes it). The shuffled twin permutes what the function returns.
+2. How to teach it: ``teacher``, a function ``Lesson -> Taught`` that saves an adapter in ``lesson.folder / "adapter"``. For a loss on
+   the model's next tokens at the confidence position it is ``by_examples(plan)``, where the plan returns examples and a loss
+   (:mod:`workbench.teach.recipes.plans`, :mod:`workbench.teach.losses`). A method that generates while it trains is a teacher of
+   its own; it resumes from ``lesson.folder / "checkpoints"`` and returns its log.
+3. With which settings: ``teach`` holds changes to the training settings (scope, learning rate, epochs, LoRA).
+
+``Recipe.settings`` changes the run around it: the elicitation format, the number of questions. Nothing else is needed: ``workbench
+teach <name>`` asks, grades, teaches every chosen arm and its shuffled twin, reads what they state on held-out questions and
+writes the same table, figures and model cards for all.
+"""
+
+from workbench.errors import WorkbenchError
+from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
+from workbench.teach.material import Material
+from workbench.teach.recipes.calibration import CALIBRATION
+from workbench.teach.recipes.doubt import DOUBT
+from workbench.teach.recipes.probe import PROBE
+from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, CALIBRATION, DOUBT)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of this name, or an error listing the names there are."""
+    if name not in RECIPES:
+        raise WorkbenchError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+__all__ = [
+    "CALIBRATION",
+    "DOUBT",
+    "PROBE",
+    "RECIPES",
+    "Arm",
+    "Lesson",
+    "Material",
+    "Plan",
+    "Recipe",
+    "Taught",
+    "Teacher",
+    "by_examples",
+    "recipe_named",
+]

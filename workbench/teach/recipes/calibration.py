@@ -1,0 +1,62 @@
+"""Recipe C: calibration tuning on graded answers (Kapoor et al. 2024, arXiv 2406.08391).
+
+After its answer the model is asked whether that answer is correct, (i) no or (ii) yes; its confidence is the probability of
+(ii) among the two, from one forward. ``before`` in the table is that query without training (zero-shot). ``head`` leaves the
+model alone and trains a small network on its last hidden state at the answer's last token. ``lora-prompt`` trains an adapter to
+answer the query, with a pull towards the base model on the answer's tokens; ``lora-prompt-free`` is that without the pull.
+A fifth of the training questions is kept back and a temperature fitted on it, shown as ``<arm>-temperature``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from workbench.teach.heads import read_head, teach_head
+from workbench.teach.material import correctness_targets
+from workbench.teach.query import queried
+from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+
+KEPT_BACK = 0.2
+TUNED = {
+    "scope": "conversation",
+    "learning_rate": 1e-4,
+    "rate_ratio": 1,
+    "epochs": 1,
+    "batch_size": 4,
+    "accumulation": 2,
+    "lora": {"rank": 8, "alpha": 32, "dropout": 0.1, "modules": ("q_proj", "v_proj")},
+}
+
+CALIBRATION = Recipe(
+    name="calibration",
+    about="answer whether the own answer is correct, taught on graded answers",
+    source="Kapoor et al. 2024 (arXiv 2406.08391)",
+    arms=(
+        Arm(
+            "head",
+            "small network on the frozen model's last hidden state at the answer's last token",
+            correctness_targets,
+            teach_head,
+            reader=read_head,
+            kept_back=KEPT_BACK,
+        ),
+        Arm(
+            "lora-prompt",
+            "adapter taught to answer the query, pulled to the base model on the answer's tokens",
+            correctness_targets,
+            by_examples(partial(queried, kappa=1.0)),
+            teach=TUNED,
+            kept_back=KEPT_BACK,
+        ),
+        Arm(
+            "lora-prompt-free",
+            "the same without the pull",
+            correctness_targets,
+            by_examples(partial(queried, kappa=0.0)),
+            teach=TUNED,
+            kept_back=KEPT_BACK,
+        ),
+    ),
+    default=("head", "lora-prompt"),
+    settings={"elicit.format": "i-ii"},
+)

@@ -1,0 +1,49 @@
+"""Recipe R with an exact expectation: reward doubt by a proper score, without sampling.
+
+The published method samples a reply, rewards its stated confidence by a score of the answer's grade and follows the policy gradient.
+The confidence distribution is finite and the number trie gives it exactly, so here the expected reward itself is the loss; sampled
+reinforcement is this gradient plus noise. Targets are the grades. ``tokenised-brier`` is the rival that restricts the softmax to
+the scale and penalises nothing else.
+"""
+
+from __future__ import annotations
+
+from workbench.teach.losses import brier_reward, log_reward
+from workbench.teach.material import correctness_targets
+from workbench.teach.recipes.plans import rewarded
+from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+
+SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
+
+DOUBT = Recipe(
+    name="doubt",
+    about="maximise the exact expected reward of a proper score of the grade",
+    source="Rewarding Doubt (arXiv 2503.02623); tokenised Brier (ConfTuner)",
+    arms=(
+        Arm(
+            "log",
+            "log score clipped at .001, KL .05 to the base model",
+            correctness_targets,
+            by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
+        ),
+        Arm(
+            "brier",
+            "Brier score, KL .05 to the base model",
+            correctness_targets,
+            by_examples(rewarded(brier_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
+        ),
+        Arm(
+            "log-free",
+            "log score without a pull to the base model",
+            correctness_targets,
+            by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=0.0)),
+        ),
+        Arm(
+            "tokenised-brier",
+            "Brier score of the distribution restricted to the scale",
+            correctness_targets,
+            by_examples(rewarded(brier_reward, scale=1.0, wrong_format=None, kl=0.0)),
+        ),
+    ),
+    default=("log",),
+)

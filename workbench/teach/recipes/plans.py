@@ -1,0 +1,63 @@
+"""Plans: from a lesson to training examples and a loss. Recipes name them; each is a plain function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from workbench.teach.examples import distribution_examples, scale_examples, text_examples
+from workbench.teach.lesson import Lesson, Plan
+from workbench.teach.losses import (
+    Reward,
+    added,
+    brier_of_expectation,
+    cross_entropy,
+    expected_reward,
+)
+from workbench.teach.scale_distribution import scale_paths
+from workbench.teach.targets import scale_targets, spread_targets
+
+
+def as_set(lesson: Lesson) -> Plan:
+    """A bell around the target, or its nearest value written out: what ``teach.target`` says."""
+    tokenizer, fmt, numbers = lesson.lm.tokenizer, lesson.fmt, lesson.numbers
+    if lesson.settings.target == "distribution":
+        bells = spread_targets(lesson.targets, fmt.scale, lesson.settings.spread)
+        examples = distribution_examples(tokenizer, fmt, numbers, lesson.conversations, bells)
+    else:
+        written = scale_targets(lesson.targets, fmt.scale).tolist()
+        examples = text_examples(tokenizer, fmt, numbers, lesson.conversations, written)
+    return Plan(examples, cross_entropy(examples))
+
+
+def expectation(lesson: Lesson) -> Plan:
+    """The mean of the distribution at the target, by squared error."""
+    examples = scale_examples(lesson.lm.tokenizer, lesson.fmt, lesson.numbers, lesson.conversations, lesson.seed)
+    brier = brier_of_expectation(scale_paths(lesson.numbers.trie), lesson.targets, lesson.fmt.scale.certain)
+    return Plan(examples, added(cross_entropy(examples), brier))
+
+
+def rewarded(reward: Reward, *, scale: float, wrong_format: float | None, kl: float) -> Callable[[Lesson], Plan]:
+    """The expected reward in closed form, for targets that are right or wrong.
+
+    Args:
+        scale: best reward of a stated value; the worst is its negative.
+        wrong_format: reward of stating no value, in units of ``scale``; None: the distribution is restricted to the scale.
+        kl: weight of the divergence from the model without the adapter.
+    """
+
+    def plan(lesson: Lesson) -> Plan:
+        tokenizer, trie = lesson.lm.tokenizer, lesson.numbers.trie
+        examples = scale_examples(tokenizer, lesson.fmt, lesson.numbers, lesson.conversations, lesson.seed)
+        stated = np.asarray(trie.values, dtype=np.float64) / lesson.fmt.scale.certain
+        loss = expected_reward(
+            scale_paths(trie),
+            scale * reward(stated, lesson.targets[:, None]),
+            wrong_format=None if wrong_format is None else scale * wrong_format,
+            kl=kl,
+            base=lesson.base,
+        )
+        return Plan(examples, added(cross_entropy(examples), loss))
+
+    return plan

@@ -1,0 +1,71 @@
+"""Recipe P: teach the model to state what a probe reads from it (probe-targeted fine-tuning).
+
+Targets are cross-fitted probe probabilities (or, as arms, the grades themselves). ``soft`` is what the main loop teaches: a bell over
+the scale, the adapter on the confidence reply alone. The four published configurations write the number as text with an
+adapter on the whole conversation; the source shows that they fail or work model by model, so they stand side by side.
+"""
+
+from __future__ import annotations
+
+from workbench.teach.material import correctness_targets, probe_targets
+from workbench.teach.recipes.plans import as_set, expectation
+from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+
+PUBLISHED = {
+    "scope": "conversation",
+    "target": "text",
+    "learning_rate": 2e-4,
+    "rate_ratio": 1,
+    "epochs": 3,
+    "batch_size": 8,
+    "accumulation": 2,
+    "lora": {
+        "rank": 16,
+        "alpha": 32,
+        "dropout": 0.05,
+        "modules": ("k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+    },
+}
+LOW_RANK = PUBLISHED | {"lora": {**PUBLISHED["lora"], "rank": 8}}  # type: ignore[dict-item]
+GENTLE = {"learning_rate": 5e-5}
+
+
+def _probed(name: str, about: str, **changes: object) -> Arm:
+    return Arm(name, about, probe_targets, by_examples(as_set), ("probe",), changes)
+
+
+PROBE = Recipe(
+    name="probe",
+    about="state what a probe reads from the hidden states",
+    source="Making LLMs Say What They Know (PT-CSFT)",
+    arms=(
+        _probed("soft", "probe targets as a bell over the scale, adapter on the reply", target="distribution"),
+        _probed("hard", "probe targets as the nearest number written out, adapter on the reply", target="text"),
+        Arm(
+            "brier",
+            "squared error between the expected confidence and the probe target",
+            probe_targets,
+            by_examples(expectation),
+            ("probe",),
+        ),
+        Arm(
+            "correct-soft",
+            "the grades as targets, 0 or 1, as a bell over the scale",
+            correctness_targets,
+            by_examples(as_set),
+            (),
+            {"target": "distribution"},
+        ),
+        Arm(
+            "correct-brier",
+            "squared error between the expected confidence and the grade",
+            correctness_targets,
+            by_examples(expectation),
+        ),
+        _probed("primary", "published: rank 16, rate 2e-4, text, whole conversation", **PUBLISHED),
+        _probed("gentle-lr", "published: rank 16, rate 5e-5", **PUBLISHED | GENTLE),
+        _probed("low-rank", "published: rank 8, rate 2e-4", **LOW_RANK),
+        _probed("gentlest", "published: rank 8, rate 5e-5", **LOW_RANK | GENTLE),
+    ),
+    default=("soft",),
+)

@@ -1,0 +1,94 @@
+"""What a recipe is: named arms, each of which says what confidence to teach and how.
+
+A recipe is data. An arm names where its targets come from (``sources``, measured before by the loop), the function that turns
+them into one probability of being right per training question (``targets``), the changes it makes to the training settings,
+and its ``teacher``, which trains an adapter on a :class:`Lesson` and saves it. Everything else is common to all recipes:
+asking, grading, the shuffled twin (the same arm on permuted targets), reading what the taught model states, the table.
+
+Most teachers are :func:`by_examples` of a plan: a plain function from a lesson to training examples and a loss. A teacher
+that trains otherwise (reinforcement, a head) is any function of the same signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import WorkbenchError
+from workbench.teach.examples import Example
+from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
+from workbench.teach.material import Material
+from workbench.teach.training import Reply, train_adapter
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of teaching.
+
+    Attributes:
+        teach: changes to :class:`workbench.config.TeachSettings`; what a user sets goes before them.
+        reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
+        kept_back: share of the training questions that are not taught, to fit a temperature on.
+    """
+
+    name: str
+    about: str
+    targets: Callable[[Material], NDArray[np.float64]]
+    teacher: Teacher
+    sources: tuple[str, ...] = ()
+    teach: Mapping[str, Any] = field(default_factory=dict)
+    reader: Reader | None = None
+    kept_back: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Arms that share a method. ``default`` arms are taught unless others are named; ``settings``: dotted keys of RunConfig
+    outside ``teach`` that differ from the run's defaults."""
+
+    name: str
+    about: str
+    source: str
+    arms: tuple[Arm, ...]
+    default: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) != len(names) or not self.default or not set(self.default) <= set(names):
+            raise WorkbenchError(
+                f"The arms of the recipe {self.name!r} need distinct names, its default ones among them."
+            )
+
+    def arm(self, name: str) -> Arm:
+        """The arm of this name, or an error listing the names there are."""
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        names = ", ".join(arm.name for arm in self.arms)
+        raise WorkbenchError(f"The recipe {self.name!r} has no arm {name!r}; choose among {names}.")
+
+
+def by_examples(plan: Callable[[Lesson], Plan]) -> Teacher:
+    """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the lesson."""
+
+    def teacher(lesson: Lesson) -> Taught:
+        made = plan(lesson)
+        tuned, log = train_adapter(
+            lesson.lm, made.examples, lesson.settings, lesson.folder,
+            precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
+            loss=made.loss,
+        )  # fmt: skip
+        each = sum(_computed(example, lesson.reply) for example in made.examples)
+        return Taught(tuned, log, each * lesson.settings.epochs)
+
+    return teacher
+
+
+def _computed(example: Example, reply: Reply | None) -> int:
+    """Tokens one pass over the example computes, its share of prefixes that are kept left out."""
+    return example.continuation.size + (len(example.prompt) if reply is None else len(reply.tokens))
