@@ -1,17 +1,35 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 
+from workbench.config import LoraSettings, TeachSettings
+from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.formats import FORMATS
 from workbench.measure import auroc2
+from workbench.models import LanguageModel
 from workbench.progress import reporting
-from workbench.teach.heads import BATCH, EPOCHS, FILE, head_network, read_head, teach_head
+from workbench.teach.adapter import load_adapter, remove_adapter
+from workbench.teach.heads import (
+    BATCH,
+    EPOCHS,
+    FILE,
+    head_network,
+    read_head,
+    read_head_and_adapter,
+    teach_head,
+    teach_head_and_adapter,
+)
 from workbench.teach.lesson import Judged, Lesson
+from workbench.teach.training import BESIDE_FILE
 
 RNG = np.random.default_rng(0)
 STATES = RNG.normal(size=(120, 3, 8)).astype(np.float32) * 50
@@ -30,9 +48,14 @@ def lesson(folder: Path, states: np.ndarray = STATES, targets: np.ndarray = RIGH
     return Lesson(**whole)
 
 
+def judged(folder: Path, states: np.ndarray) -> Judged:
+    whole: dict[str, Any] = dict.fromkeys(Judged.__dataclass_fields__)
+    return Judged(**(whole | {"states": lambda name: {"answer_end": states}[name], "folder": folder}))
+
+
 def test_what_the_last_layer_holds_is_learnt(tmp_path: Path) -> None:
     taught = teach_head(lesson(tmp_path, STATES[:80], RIGHT[:80]))
-    found = read_head(Judged(lambda name: STATES[80:], tmp_path))
+    found = read_head(judged(tmp_path, STATES[80:]))
     assert auroc2(found, RIGHT[80:]) > 0.9
     assert ((found > 0) & (found < 1)).all()
     assert len(taught.log) == EPOCHS * 80 // BATCH
@@ -48,7 +71,7 @@ def test_the_saved_network_gives_the_probabilities(tmp_path: Path) -> None:
     for layer in (0, 2, 4):
         x = torch.relu(x @ saved[f"{layer}.weight"].T + saved[f"{layer}.bias"])
     expected = (x @ saved["6.weight"].T + saved["6.bias"]).softmax(dim=-1)[:, 1]
-    assert read_head(Judged(lambda name: STATES, tmp_path)) == pytest.approx(expected.numpy(), abs=1e-5)
+    assert read_head(judged(tmp_path, STATES)) == pytest.approx(expected.numpy(), abs=1e-5)
     assert [tuple(p.shape) for p in head_network(8).parameters()][::2] == [(256, 8), (128, 256), (64, 128), (2, 64)]
 
 
@@ -61,16 +84,85 @@ def test_the_seed_decides_and_nothing_outside_is_drawn_from(tmp_path: Path) -> N
     assert logs[0] == logs[1] != logs[2]
 
 
-def test_a_killed_training_leaves_no_head(tmp_path: Path) -> None:
-    class Killer:
-        def start(self, description: str, total: float | None) -> int:
-            return 0
+class Killer:
+    """Interrupts after some units of work."""
 
-        def advance(self, task: int, amount: float) -> None:
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def start(self, description: str, total: float | None) -> int:
+        return 0
+
+    def advance(self, task: int, amount: float) -> None:
+        self.left -= int(amount)
+        if self.left <= 0:
             raise KeyboardInterrupt
 
-        def finish(self, task: int) -> None: ...
+    def finish(self, task: int) -> None: ...
 
-    with reporting(Killer()), pytest.raises(KeyboardInterrupt):
+
+def test_a_killed_training_leaves_no_head(tmp_path: Path) -> None:
+    with reporting(Killer(1)), pytest.raises(KeyboardInterrupt):
         teach_head(lesson(tmp_path))
     assert not (tmp_path / FILE).exists()
+
+
+FORMAT = FORMATS["percent"]
+TEACH = TeachSettings(
+    scope="conversation", epochs=3, batch_size=5, learning_rate=1e-2, rate_ratio=1, checkpoint_steps=4,
+    lora=LoraSettings(rank=4, dropout=0.1, modules=("q_proj", "v_proj")),
+)  # fmt: skip
+
+
+def spoken_lesson(lm: LanguageModel, folder: Path) -> Lesson:
+    """Thirty answers, right where the question says "upper"."""
+    numbers = number_prefix(lm.tokenizer, FORMAT)
+    texts = [f"Is the {'upper' if i % 2 else 'lower'} one {i * 37 % 50}?" for i in range(30)]
+    whole = vars(lesson(folder, targets=np.arange(30) % 2 == 1))
+    rows = [confidence_conversation(lm.tokenizer, FORMAT, numbers, text, "it is") for text in texts]
+    return Lesson(**(whole | {"lm": lm, "conversations": rows, "settings": TEACH, "precision": "float32"}))
+
+
+def spoken(lm: LanguageModel, lesson: Lesson) -> Judged:
+    @contextmanager
+    def tuned() -> Iterator[LanguageModel]:
+        model = load_adapter(lm, lesson.folder / "adapter")
+        yield model
+        remove_adapter(model)
+
+    return Judged(lesson.conversations, lesson.states, lesson.folder, tuned, "float32", 300)
+
+
+def test_head_and_adapter_learn_together_and_are_read_together(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    """Read by plain PEFT and plain matrix products; the loss of training is that of what is read."""
+    taught_lesson = spoken_lesson(tiny_lm, tmp_path)
+    taught = teach_head_and_adapter(taught_lesson)
+    remove_adapter(taught.lm)
+    assert [row["step"] for row in taught.log] == list(range(1, 19))
+    assert taught.log[-1]["loss"] < taught.log[0]["loss"]
+    found = read_head_and_adapter(spoken(tiny_lm, taught_lesson))
+    saved, expected = load_file(tmp_path / FILE), []
+    assert "mean" not in saved
+    model = PeftModel.from_pretrained(tiny_lm.base(), tmp_path / "adapter").eval()
+    for row in taught_lesson.conversations:
+        with torch.no_grad():
+            tokens = torch.tensor([row.tokens[: row.answer_end + 1]])
+            x = model.get_base_model().model(input_ids=tokens).last_hidden_state[0, -1]
+            for layer in (0, 2, 4):
+                x = torch.relu(saved[f"{layer}.weight"] @ x + saved[f"{layer}.bias"])
+            expected.append(float((saved["6.weight"] @ x + saved["6.bias"]).softmax(dim=-1)[1]))
+    assert found == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_a_killed_training_of_both_resumes_to_the_same(make_tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:
+    files = {}
+    for name, killed in (("whole", False), ("killed", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        if killed:
+            with reporting(Killer(10)), pytest.raises(KeyboardInterrupt):
+                teach_head_and_adapter(spoken_lesson(make_tiny(), folder))
+            assert (folder / "checkpoints" / "checkpoint-8" / BESIDE_FILE).exists()
+        teach_head_and_adapter(spoken_lesson(make_tiny(), folder))
+        files[name] = load_file(folder / FILE) | load_file(folder / "adapter" / "adapter_model.safetensors")
+    assert all(torch.equal(files["whole"][key], files["killed"][key]) for key in files["whole"])

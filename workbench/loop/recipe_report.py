@@ -58,9 +58,9 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows)],
     )
     for pupil in taught:
-        if not pupil.speaks:
-            continue
         folder = context.stage(pupil.stage("teach")).folder / "adapter"
+        if not folder.exists():
+            continue
         write_card(folder, _card(context, recipe, pupil, taught, summary))
     return {"summary": summary, "rows": rows, "page": str(recipe_page(context))}
 
@@ -105,7 +105,7 @@ def _described(pupil: Pupil) -> dict[str, Any]:
 
 def _card(context: Context, recipe: Recipe, pupil: Pupil, taught: Sequence[Pupil], summary: Mapping[str, Any]) -> Card:
     name = pupil.name
-    conditions = [when for when in ("before", name, pupil.twin_name) if f"auroc2.text.{when}" in summary]
+    conditions = [when for when in ("before", name, pupil.twin_name) if f"auroc2.expected.{when}" in summary]
     metrics = {
         f"{head.strip()}, {when}": cell.replace("\n", " ")
         for when in conditions

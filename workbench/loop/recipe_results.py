@@ -38,18 +38,19 @@ def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
     def read(stage: str, column: str, at: NDArray[np.int64] = rows) -> Floats:
         return context.stage(stage).table("confidence").set_index("row")[column].loc[at.tolist()].to_numpy(dtype=float)
 
+    def right(at: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return graded.loc[at.tolist()].to_numpy(dtype=bool)
+
     def every(column: str) -> dict[str, Floats]:
         base, fitted_on = read("elicit", column), read("elicit", column, train)
-        right = graded.loc[train.tolist()].to_numpy(dtype=bool)
         found = {BEFORE: base}
-        found |= {name: _recalibrated(name, fitted_on, right, base) for name in RECALIBRATED}
+        found |= {name: _recalibrated(name, fitted_on, right(train), base) for name in RECALIBRATED}
         for pupil in taught:
             found[pupil.name] = read(pupil.stage("read"), column)
             if pupil.arm.kept_back:
                 back = kept_back(context, pupil)
-                known = read(pupil.stage("read"), column, back)
-                right = graded.loc[back.tolist()].to_numpy(dtype=bool)
-                found[f"{pupil.name}-temperature"] = _recalibrated("temperature", known, right, found[pupil.name])
+                known, own = read(pupil.stage("read"), column, back), found[pupil.name]
+                found[f"{pupil.name}-temperature"] = _recalibrated("temperature", known, right(back), own)
             if pupil.twin:
                 found[pupil.twin_name] = read(pupil.stage("read_control"), column)
         return found
@@ -59,7 +60,7 @@ def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
 
     return Readouts(
         questions=test.reset_index(drop=True),
-        correct=graded.loc[rows].to_numpy(dtype=bool),
+        correct=right(rows),
         stated=every("stated"),
         expected=every("expected"),
         probe={BEFORE: probed("probe")} | {p.name: probed(p.stage("probe")) for p in taught if p.probed},

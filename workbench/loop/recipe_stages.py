@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
-from workbench.loop.asking import load_questions
+from workbench.loop.asking import conversations_of, load_questions
 from workbench.loop.context import Context
 from workbench.loop.probing import fit_probes
 from workbench.loop.pupils import Pupil
@@ -68,7 +69,17 @@ def _read_head(
 ) -> dict[str, Any]:
     """A head's probabilities as the expected confidence; it states nothing as text."""
     assert pupil.arm.reader is not None
-    probability = pupil.arm.reader(Judged(states_of(context, rows), context.stage(taught).folder))
+    conversations, model = conversations_of(context), context.config.model
+    probability = pupil.arm.reader(
+        Judged(
+            conversations=[conversations[row] for row in rows],
+            states=states_of(context, rows),
+            folder=context.stage(taught).folder,
+            tuned=partial(context.tuned, taught),
+            precision=model.precision,
+            tokens_per_batch=model.tokens_per_batch,
+        )
+    )
     table = pd.DataFrame({ROW: rows, "stated": np.nan, "expected": probability})
     stage.save_table("confidence", table)
     return {}

@@ -71,7 +71,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             settings=config.teach,
             precision=config.model.precision,
             seed=seed,
-            reply=_reply(context, conversations, rows),
+            reply=None if arm.reader else _reply(context, conversations, rows),
             folder=stage.folder,
             description=f"teaching {'shuffled' if shuffled else arm.name} targets",
         )

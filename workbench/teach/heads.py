@@ -1,14 +1,18 @@
-"""A head beside a frozen model: a small network from a hidden state to the probability that the answer is right.
+"""A head beside the model: a small network from a hidden state to the probability that the answer is right.
 
-Layers d - 256 - 128 - 64 - 2 with ReLU on the last layer's residual stream at the answer's last token, standardised on the
-taught questions; cross-entropy, AdamW, cosine (the "Probe" of Kapoor et al. 2024, arXiv 2406.08391). The model computes nothing
-for it: the states are those recorded when it was asked for its confidence. What it reads says nothing of what the model says.
+Layers d - 256 - 128 - 64 - 2 with ReLU on the last hidden state at the answer's last token, cross-entropy, AdamW, cosine (Kapoor et al.
+2024, arXiv 2406.08391). Beside a frozen model ("Probe") it reads the residual stream as it was recorded when the model was asked
+for its confidence, standardised on the taught questions, and the model computes nothing for it. With an adapter that is trained
+together with it ("LoRA") it reads what the head of the model reads, behind the final norm. What a head reads says nothing of what
+the model says.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +21,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workbench import progress
+from workbench.elicit.conversation import Conversation
+from workbench.models import computing_in
 from workbench.store import write_atomically
+from workbench.teach.examples import Example, Place
 from workbench.teach.lesson import Judged, Lesson, Taught
+from workbench.teach.training import train_adapter
+from workbench.trace.batches import plan_batches
+from workbench.trace.continuation import Continuation
+from workbench.trace.forward import forward
+from workbench.trace.layout import empty_tail, pad_prompts
 
 WIDTHS = (256, 128, 64)
 EPOCHS, BATCH, RATE = 60, 8, 1e-4
@@ -44,19 +56,79 @@ def teach_head(lesson: Lesson) -> Taught:
         torch.manual_seed(lesson.seed)
         network = head_network(features.shape[1])
         log = _train(network, (features - mean) / scale, torch.stack([1 - wanted, wanted], dim=1), lesson.description)
-    saved = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(lesson.folder / FILE, lambda path: save_file({**saved, "mean": mean, "scale": scale}, path))
+    _save(network, lesson.folder, {"mean": mean, "scale": scale})
     return Taught(lesson.lm, log, 0)
 
 
 def read_head(judged: Judged) -> NDArray[np.float64]:
     """The saved head's probability [n] that each answer is right."""
-    saved = load_file(judged.folder / FILE)
-    mean, scale = saved.pop("mean"), saved.pop("scale")
-    network = head_network(len(mean))
+    network, shift = _load(judged.folder)
+    return _probability(network, (_features(judged.states(POSITION)) - shift["mean"]) / shift["scale"])
+
+
+def teach_head_and_adapter(lesson: Lesson) -> Taught:
+    """Train the head together with an adapter on the conversation up to the answer's end, and save both."""
+    prompts = _up_to_answer(lesson.conversations)
+    examples = [Example(prompt, Continuation(), (Place(0.0, (0,), (1.0,)),)) for prompt in prompts]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(lesson.seed)
+        network = head_network(lesson.lm.width).to(lesson.lm.device)
+    wanted = torch.as_tensor(lesson.targets, dtype=torch.float32)
+    seen: list[Tensor] = []
+
+    def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
+        right = wanted[list(rows)].to(logits.device)
+        told = network(seen.pop()[:, 0].float())
+        return nn.functional.cross_entropy(told.float(), torch.stack([1 - right, right], dim=1))
+
+    watched = lesson.lm.head().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        tuned, log = train_adapter(
+            lesson.lm, examples, lesson.settings, lesson.folder,
+            precision=lesson.precision, seed=lesson.seed, description=lesson.description, loss=loss, beside=network,
+        )  # fmt: skip
+    finally:
+        watched.remove()
+    _save(network, lesson.folder, {})
+    return Taught(tuned, log, sum(map(len, prompts)) * lesson.settings.epochs)
+
+
+def read_head_and_adapter(judged: Judged) -> NDArray[np.float64]:
+    """The saved head's probability [n], from passes of the tuned model."""
+    network, _ = _load(judged.folder)
+    prompts = _up_to_answer(judged.conversations)
+    out = np.empty(len(prompts))
+    with judged.tuned() as lm, computing_in(judged.precision, lm):
+        for batch in progress.track(
+            plan_batches([len(p) for p in prompts], judged.tokens_per_batch), "reading the head"
+        ):
+            padded = pad_prompts([prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device)
+            last = torch.full((padded.rows, 1), padded.columns - 1, device=lm.device)
+            out[batch] = _probability(network, forward(lm, padded, empty_tail(padded), last).final[:, 0].float().cpu())
+    return out
+
+
+def _up_to_answer(conversations: Sequence[Conversation]) -> list[tuple[int, ...]]:
+    return [conversation.tokens[: conversation.position(POSITION) + 1] for conversation in conversations]
+
+
+def _save(network: nn.Sequential, folder: Path, more: dict[str, Tensor]) -> None:
+    saved = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_atomically(folder / FILE, lambda path: save_file({**saved, **more}, path))
+
+
+def _load(folder: Path) -> tuple[nn.Sequential, dict[str, Tensor]]:
+    """The network, and what was saved beside it."""
+    saved = load_file(folder / FILE)
+    more = {name: saved.pop(name) for name in ("mean", "scale") if name in saved}
+    network = head_network(saved["0.weight"].shape[1])
     network.load_state_dict(saved)
+    return network, more
+
+
+def _probability(network: nn.Sequential, features: Tensor) -> NDArray[np.float64]:
     with torch.no_grad():
-        return network((_features(judged.states(POSITION)) - mean) / scale).double().softmax(dim=-1)[:, 1].numpy()
+        return network(features).double().softmax(dim=-1)[:, 1].numpy()
 
 
 def _features(states: NDArray[np.float32]) -> Tensor:

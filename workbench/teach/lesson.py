@@ -7,6 +7,7 @@ a plan: a function from a lesson to training examples and a loss, see :func:`wor
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,10 +78,21 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a head reads: ``states`` as in :class:`Lesson` of the questions to be judged, and where its teacher saved it."""
+    """What a head reads.
 
+    Attributes:
+        conversations, states: as in :class:`Lesson`, of the questions to be judged.
+        folder: where its teacher saved it.
+        tuned: the model with the adapter that its teacher saved, inside a with block.
+        tokens_per_batch: memory bound of a pass.
+    """
+
+    conversations: list[Conversation]
     states: States
     folder: Path
+    tuned: Callable[[], AbstractContextManager[LanguageModel]]
+    precision: Precision
+    tokens_per_batch: int
 
 
 Teacher = Callable[[Lesson], Taught]

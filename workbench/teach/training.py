@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from peft.helpers import disable_input_dtype_casting
 from peft.optimizers import create_loraplus_optimizer
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
@@ -37,6 +38,8 @@ from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
 from workbench.trace.kept import Kept
 from workbench.trace.prefixes import Prefixes
+
+BESIDE_FILE = "beside.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +102,12 @@ class TargetTrainer(Trainer):
         loss: Loss,
         reply: Reply | None,
         rate_ratio: float,
+        beside: nn.Module | None,
         **options: Any,
     ) -> None:
         super().__init__(train_dataset=Numbers(len(examples)), data_collator=_rows, **options)
         self.lm, self.examples, self.reply, self.rate_ratio = lm, examples, reply, rate_ratio
-        self.loss = loss
+        self.loss, self.beside = loss, beside
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
@@ -122,6 +126,16 @@ class TargetTrainer(Trainer):
             loraplus_weight_decay=self.args.weight_decay,
         )
         return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.beside is not None:
+            save_file(self.beside.state_dict(), Path(output_dir or self.args.output_dir) / BESIDE_FILE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.beside is not None:
+            self.beside.load_state_dict(load_file(Path(resume_from_checkpoint) / BESIDE_FILE))
 
     def compute_loss(
         self,
@@ -189,18 +203,22 @@ def train_adapter(
     description: str,
     reply: Reply | None = None,
     loss: Loss | None = None,
+    beside: nn.Module | None = None,
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
     Args:
         reply: the adapter acts on the reply alone; None: on every token.
         loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at the examples' places.
+        beside: a module that the loss uses and that is trained with the adapter; its last state is left in it, not saved.
 
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
     """
     torch.manual_seed(seed)
     tuned = add_adapter(lm, settings.lora)
+    if beside is not None:
+        tuned.model.add_module("beside", beside)
     pool = use_pooled_dropout(tuned.model, settings.lora.dropout) if lm.device.type == "cpu" else None
     checkpoints = folder / "checkpoints"
     trainer = TargetTrainer(
@@ -209,6 +227,7 @@ def train_adapter(
         loss or cross_entropy(examples),
         reply,
         settings.rate_ratio,
+        beside,
         model=tuned.model,
         args=_arguments(settings, checkpoints, lm.device, precision, seed),
         callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],

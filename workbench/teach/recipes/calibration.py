@@ -2,7 +2,8 @@
 
 After its answer the model is asked whether that answer is correct, (i) no or (ii) yes; its confidence is the probability of
 (ii) among the two, from one forward. ``before`` in the table is that query without training (zero-shot). ``head`` leaves the
-model alone and trains a small network on its last hidden state at the answer's last token. ``lora-prompt`` trains an adapter to
+model alone and trains a small network on its last hidden state at the answer's last token, ``lora`` trains an adapter together with
+that network. ``lora-prompt`` trains an adapter to
 answer the query, with a pull towards the base model on the answer's tokens; ``lora-prompt-free`` is that without the pull.
 A fifth of the training questions is kept back and a temperature fitted on it, shown as ``<arm>-temperature``.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from workbench.teach.heads import read_head, teach_head
+from workbench.teach.heads import read_head, read_head_and_adapter, teach_head, teach_head_and_adapter
 from workbench.teach.material import correctness_targets
 from workbench.teach.query import queried
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
@@ -38,6 +39,15 @@ CALIBRATION = Recipe(
             correctness_targets,
             teach_head,
             reader=read_head,
+            kept_back=KEPT_BACK,
+        ),
+        Arm(
+            "lora",
+            "the same network on the hidden state of a model whose adapter is trained with it",
+            correctness_targets,
+            teach_head_and_adapter,
+            teach=TUNED,
+            reader=read_head_and_adapter,
             kept_back=KEPT_BACK,
         ),
         Arm(
