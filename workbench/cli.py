@@ -13,6 +13,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from workbench.commands.baselines import baselines
 from workbench.commands.bench import measure as bench_measure
 from workbench.commands.bench import sweep as bench_sweep
 from workbench.commands.measure import measure
@@ -107,6 +108,7 @@ def questions(
 
 
 app.command("measure")(_mendable(measure))
+app.command("baselines")(_mendable(baselines))
 
 
 bench.command("sweep")(_mendable(bench_sweep))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.elicit.baselines.letters import letters_of
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import Format
 from workbench.errors import WorkbenchError
@@ -52,21 +53,10 @@ class Asked:
         return len(self.answered) - len(self.prompt)
 
 
-def ask(
-    tokenizer: Any,
-    fmt: Format,
-    questions: Sequence[Question],
-    answers: Sequence[str],
-    options: Sequence[Sequence[str]] | None = None,
-) -> list[Asked]:
-    """``questions`` with their greedy ``answers`` under ``fmt``, the format they were asked in.
-
-    Args:
-        options: letters each question offers; only for choice questions.
-    """
-    letters = [()] * len(questions) if options is None else [tuple(row) for row in options]
+def ask(tokenizer: Any, fmt: Format, questions: Sequence[Question], answers: Sequence[str]) -> list[Asked]:
+    """``questions`` with their greedy ``answers`` under ``fmt``, the format they were asked in."""
     out = []
-    for question, answer, offered in zip(questions, answers, letters, strict=True):
+    for question, answer in zip(questions, answers, strict=True):
         turns, text = fmt.answer_turns(question.text), fmt.answer_text(answer)
         out.append(
             Asked(
@@ -75,7 +65,7 @@ def ask(
                 prompt=answer_tokens(tokenizer, fmt, question.text),
                 answered=tuple(encode(tokenizer, turns, text)),
                 turns=(*turns, Turn("assistant", text)),
-                options=offered,
+                options=letters_of(question),
             )
         )
     return out

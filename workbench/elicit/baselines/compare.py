@@ -41,9 +41,7 @@ class Compared:
         }
 
 
-def compare(
-    table: pd.DataFrame, correct: ArrayLike, domain: ArrayLike, *, resamples: int, seed: int
-) -> list[Compared]:
+def compare(table: pd.DataFrame, correct: ArrayLike, domain: ArrayLike, *, resamples: int, seed: int) -> list[Compared]:
     """Compare the baselines of a table of :func:`workbench.elicit.baselines.run.run_baselines`.
 
     Args:

@@ -77,7 +77,9 @@ class _Work:
     settings: BaselineSettings
     stage: StageStore | None
 
-    def parts(self, lengths: Sequence[int], budget: int, compute: Callable[[Rows], pd.DataFrame], what: str) -> pd.DataFrame:
+    def parts(
+        self, lengths: Sequence[int], budget: int, compute: Callable[[Rows], pd.DataFrame], what: str
+    ) -> pd.DataFrame:
         """``compute`` over all rows in batches of similar ``lengths``."""
         batches = plan_batches(lengths, budget)
 

@@ -80,7 +80,9 @@ def uniform_numbers(question: str, settings: BaselineSettings) -> NDArray[np.flo
 
 def repeated(prompts: Prompts, times: int) -> Prompts:
     """Every prompt ``times`` times, one behind the other."""
-    return Prompts(*(part.repeat_interleave(times, dim=0) for part in (prompts.tokens, prompts.valid, prompts.positions)))
+    return Prompts(
+        *(part.repeat_interleave(times, dim=0) for part in (prompts.tokens, prompts.valid, prompts.positions))
+    )
 
 
 def sampled_from(logits: Tensor, temperature: float, top_p: float) -> Tensor:
