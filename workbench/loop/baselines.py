@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def write_baselines(
     for name, run in runs.items():
         files = {f"{name}.csv": compared_table(run.found), f"{name}_scores.csv": run.table}
         for file, table in files.items():
-            write_atomically(folder / file, lambda path, table=table: table.to_csv(path, index=False))
+            write_atomically(folder / file, partial(_write_csv, table))
         tables += list(files)
         words = "Each dot scores the same greedy answers. Cost counts the tokens the model computes for that baseline alone."
         sections.append(Section(f"Discrimination against cost: {name} questions", words, run.figure().figure(), name))
@@ -133,6 +134,10 @@ def write_baselines(
         (),
         [(f"Every baseline, {name} questions", [shown(one) for one in run.found]) for name, run in runs.items()],
     )
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False)
 
 
 def shown(one: Compared) -> dict[str, str]:

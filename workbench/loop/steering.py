@@ -7,7 +7,7 @@ against the unsteered model, paired over questions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,14 +128,14 @@ def steering_effects(
     right, where = correct[rows], domain[rows]
     statistics = {"resamples": resamples, "seed": seed}
     out = []
-    for (direction, layer, length), lines in table.groupby(["direction", "layer", "length"], sort=False):
+    for (direction, layer, length), lines in _by_push(table):
         ordered = lines.sort_values(ROW)
         expected, written = (ordered[name].to_numpy(dtype=np.float64) for name in ("expected", "written"))
         out.append(
             SteeringEffect(
-                direction=str(direction),
-                layer=int(layer),
-                length=float(length),
+                direction=direction,
+                layer=layer,
+                length=length,
                 level=bootstrap(np.mean, expected, **statistics),
                 expected=auroc2_within_estimate(expected, right, where, **statistics),
                 written=auroc2_within_estimate(written, right, where, **statistics),
@@ -144,6 +144,14 @@ def steering_effects(
             )
         )
     return out
+
+
+def _by_push(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int, float], pd.DataFrame]]:
+    """Direction, layer and length of every push with its lines, in order of appearance."""
+    columns = (table[name] for name in ("direction", "layer", "length"))
+    keys = list(zip(*(column.tolist() for column in columns), strict=True))
+    for key in dict.fromkeys(keys):
+        yield key, table[[other == key for other in keys]]
 
 
 def steering_summary(
@@ -159,11 +167,9 @@ def steering_summary(
     summary: dict[str, Any] = {"questions": int(table[ROW].nunique()), "pushes": len(pushed)}
     for readout in ("expected", "written"):
         gains = {
-            (str(direction), int(layer), float(length)): _gain(
-                table, lines, readout, correct, domain, resamples=resamples, seed=seed, level=level
-            )
-            for (direction, layer, length), lines in table.groupby(["direction", "layer", "length"])
-            if direction != BASE
+            push: _gain(table, lines, readout, correct, domain, resamples=resamples, seed=seed, level=level)
+            for push, lines in _by_push(table)
+            if push[0] != BASE
         }
         mine = {key: gain for key, gain in gains.items() if key[0] == PROBE and not np.isnan(gain.value)}
         if not mine:

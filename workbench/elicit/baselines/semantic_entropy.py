@@ -33,9 +33,14 @@ def _of_one(lines: pd.DataFrame) -> dict[str, float]:
     distinct = ~lines["path"].duplicated().to_numpy()
     weight = shares(lines["log_likelihood"].to_numpy(dtype=float)[distinct])
     return {
-        "discrete": entropy(np.bincount(group) / len(group)),
-        "weighted": entropy(np.bincount(group[distinct], weights=weight)),
+        "discrete": entropy(_sums(group, np.full(len(group), 1 / len(group)))),
+        "weighted": entropy(_sums(group[distinct], weight)),
     }
+
+
+def _sums(group: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the weights of each group."""
+    return np.bincount(group, weights=weights).astype(np.float64)
 
 
 def entropy(shares_: NDArray[np.float64]) -> float:
