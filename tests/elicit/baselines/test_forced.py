@@ -19,7 +19,9 @@ PERCENT = format_named("percent")
 MakeAsked = Callable[[LanguageModel], list[Asked]]
 
 
-@pytest.mark.parametrize(("family", "tokenizer"), [("llama", "digits"), ("mistral", "merged_space"), ("gpt2", "digits")])
+@pytest.mark.parametrize(
+    ("family", "tokenizer"), [("llama", "digits"), ("mistral", "merged_space"), ("gpt2", "digits")]
+)
 def test_every_number_is_that_of_plain_forwards(
     make_tiny: Callable[..., LanguageModel], make_asked: MakeAsked, brute: Any, family: str, tokenizer: str
 ) -> None:
