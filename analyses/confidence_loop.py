@@ -31,44 +31,19 @@
 # %%
 from __future__ import annotations
 
-import builtins
-import os
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
-import plotly.graph_objects as go
-from rich.console import Console
-
-from workbench import load_config, run_loop
+from workbench import run_loop
 from workbench.loop.reporting import sections
 from workbench.loop.results import collect, patching_result, summarise
 from workbench.report.readable import readable
 from workbench.run import finished
+from workbench.script import asked_config, console, option, root, show
 from workbench.terminal import bars
 
-NOTEBOOK = hasattr(builtins, "get_ipython")
-# Bars that move in a notebook need ipywidgets; without it they are printed when a stage is over.
-CONSOLE = Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
-
-
-def show(figure: go.Figure) -> None:
-    """Draw ``figure`` below the cell of a notebook; in a script it does nothing, the page has it."""
-    if NOTEBOOK:
-        figure.show()
-
-
 # %%
-given = {
-    "model.name": os.environ.get("WORKBENCH_MODEL"),
-    "questions.source": os.environ.get("WORKBENCH_QUESTIONS"),
-    "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
-}
-settings = os.environ.get("WORKBENCH_CONFIG")
-config = load_config(Path(settings) if settings else None, {key: value for key, value in given.items() if value})
-name = os.environ.get("WORKBENCH_RUN", "default")
-root = Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()
-folder, page = root / "runs" / name, root / "figures" / name
+config, name = asked_config(), option("RUN", "default")
+folder, page = root() / "runs" / name, root() / "figures" / name
 
 # %% [markdown]
 # ## The loop
@@ -79,7 +54,7 @@ folder, page = root / "runs" / name, root / "figures" / name
 # Every number below is measured on questions that neither a probe nor an adapter was fitted on.
 
 # %%
-with bars(CONSOLE):
+with bars(console()):
     run_loop(config, folder, page)
 
 # %%

@@ -33,19 +33,13 @@
 # %%
 from __future__ import annotations
 
-import builtins
-import os
 import sys
 from contextlib import ExitStack
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
-from rich.console import Console
 
-from workbench import load_config, run_loop
+from workbench import run_loop
 from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE
 from workbench.loop.atlas import held_out
 from workbench.loop.atlas_figures import (
@@ -68,38 +62,23 @@ from workbench.patch.runs import Run
 from workbench.patch.verification import Check
 from workbench.report import Section, write_report
 from workbench.run import complete, opened
+from workbench.script import asked_config, console, option, root, show
 from workbench.store import StageStore, code_version, fingerprint
 from workbench.terminal import bars
 
-NOTEBOOK = hasattr(builtins, "get_ipython")
-CONSOLE = Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
 COMPONENTS = ("attn_out", "mlp_out")
 
 
-def show(figure: go.Figure) -> None:
-    """Draw ``figure`` below the cell of a notebook; in a script it does nothing, the page has it."""
-    if NOTEBOOK:
-        figure.show()
-
-
 # %%
-given = {
-    "model.name": os.environ.get("WORKBENCH_MODEL"),
-    "questions.source": os.environ.get("WORKBENCH_QUESTIONS"),
-    "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
-}
-settings = os.environ.get("WORKBENCH_CONFIG")
-name = os.environ.get("WORKBENCH_RUN", "default")
+name = option("RUN", "default")
 atlas = {
-    key: os.environ.get(f"WORKBENCH_ATLAS_{key.upper()}", default)
+    key: option(f"ATLAS_{key.upper()}", default)
     for key, default in (("items", "16"), ("claim_items", "40"), ("layers", "8"), ("precision", "float32"))
 }
-root = Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()
-folder, page = root / "runs" / name, root / "figures" / name
+folder, page = root() / "runs" / name, root() / "figures" / name
 if not complete(folder):
-    config = load_config(Path(settings) if settings else None, {key: value for key, value in given.items() if value})
-    with bars(CONSOLE):
-        run_loop(config, folder, page)
+    with bars(console()):
+        run_loop(asked_config(), folder, page)
 context = opened(folder, page)
 config = context.config
 
@@ -118,7 +97,7 @@ config = context.config
 
 # %%
 with ExitStack() as stack:
-    stack.enter_context(bars(CONSOLE))
+    stack.enter_context(bars(console()))
     tuned = stack.enter_context(context.tuned("teach"))
     stack.enter_context(computing_in(atlas["precision"], tuned))
     stage = StageStore(folder / "atlas", fingerprint([context.keys, atlas, code_version()]))
@@ -198,7 +177,7 @@ for section in figures[-4:]:
 # patched truly; slope and rank correlation say how far the cheap map is to be trusted.
 
 # %%
-with bars(CONSOLE), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
+with bars(console()), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
     held = held_out(context, tuned, int(atlas["items"]))
     everyone = np.arange(len(before))
     named = [part for part in held.parts if part.name in (AFTER_ANSWER, CONFIDENCE)]
@@ -229,7 +208,7 @@ show(figures[-1].figure)
 # shift over all layers lies below a tenth of the way. **Undecided** otherwise. The four intervals (bootstrap over questions) hold together at 95 %.
 
 # %%
-with bars(CONSOLE), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
+with bars(console()), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
     held = held_out(context, tuned, int(atlas["claim_items"]))
     base = readouts(stage, held.before, held.batches, "confidence of the claim")
     pairing = Pairing(held.before, held.before, half_ranks_apart(base), base, held.batches)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from workbench.commands.baselines import baselines
 from workbench.commands.bench import measure as bench_measure
 from workbench.commands.bench import sweep as bench_sweep
 from workbench.commands.elicit import elicit, formats
@@ -118,6 +119,7 @@ app.command("formats")(_mendable(formats))
 app.command("measure")(_mendable(measure))
 app.command("teach")(_mendable(teach))
 app.command("recipes")(_mendable(recipes))
+app.command("baselines")(_mendable(baselines))
 
 
 bench.command("sweep")(_mendable(bench_sweep))

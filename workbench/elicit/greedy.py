@@ -1,104 +1,31 @@
-"""Greedy continuation of a batch from a filled cache.
+"""Greedy continuation of a batch from a filled cache, and the tokens that end a reply.
 
-Rows end at a stop token; the loop ends when all rows have. Packed tail tokens that share the cache stay invisible to what
-is generated. Generation is by argmax, so the same batch on the same machine gives the same text.
+Generation is by argmax, so the same batch on the same machine gives the same text.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from workbench.elicit.generate import continued
 from workbench.models import LanguageModel
-from workbench.models.reach import adapter_from
 from workbench.models.unembed import unembed
 from workbench.trace.layout import Prompts, Tail
-from workbench.trace.masks import model_mask
 
 
 def greedy(
     lm: LanguageModel, prompts: Prompts, tail: Tail, first: Tensor, cache: Any, limit: int, stop: Tensor
 ) -> list[list[int]]:
-    """Continue every prompt by its most likely tokens.
+    """Continue every prompt by its most likely tokens; arguments and result are those of :func:`continued`."""
 
-    Args:
-        tail: packed tokens whose keys stand behind the prompts in ``cache``; they are masked out.
-        first: [rows] the first generated token of each row.
-        cache: keys and values of prompts and tail.
-        limit: most tokens generated per row, the first one included.
-        stop: [vocab] bool; a row ends with the first of these tokens, which is kept.
+    def likeliest(final: Tensor, rows: Tensor, step: int) -> Tensor:
+        return unembed(lm, final).argmax(dim=-1)
 
-    Returns:
-        Token ids of each row.
-    """
-    out: list[list[int]] = [[int(t)] for t in first]
-    live = _Live.of(prompts, tail, first)
-    for _ in range(limit - 1):
-        live = live.without(stop, cache)
-        if not len(live.rows):
-            break
-        live = live.stepped()
-        with torch.no_grad(), adapter_from(lm, 0):
-            hidden = lm.decoder()(
-                input_ids=live.token[:, None],
-                attention_mask=model_mask(lm, live.visible[:, None, :], live.at, live.keys),
-                position_ids=live.at,
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state
-            live = replace(live, token=unembed(lm, hidden[:, -1]).argmax(dim=-1))
-        for row, token, ended in zip(live.rows.tolist(), live.token.tolist(), live.ended.tolist(), strict=True):
-            if not ended:
-                out[row].append(token)
-    return out
-
-
-@dataclass(frozen=True)
-class _Live:
-    """Rows still in the batch: their number in it, last token and its position ``at``, and what it sees of the cached keys.
-
-    Rows that have ended stay until they are half of the batch, because taking rows out copies the cache.
-    """
-
-    rows: Tensor
-    token: Tensor
-    ended: Tensor
-    at: Tensor
-    visible: Tensor
-    keys: Tensor
-
-    @classmethod
-    def of(cls, prompts: Prompts, tail: Tail, first: Tensor) -> _Live:
-        hidden = torch.zeros((prompts.rows, tail.size), dtype=torch.bool, device=first.device)
-        return cls(
-            rows=torch.arange(prompts.rows, device=first.device),
-            token=first,
-            ended=torch.zeros_like(first, dtype=torch.bool),
-            at=prompts.positions[:, -1:],
-            visible=torch.cat([prompts.valid, hidden], dim=1),
-            keys=torch.cat([prompts.positions, tail.positions], dim=1),
-        )
-
-    def without(self, stop: Tensor, cache: Any) -> _Live:
-        """The rows whose last token does not end them, as far as the others can be left out yet."""
-        ended = self.ended | stop[self.token]
-        left = torch.nonzero(~ended)[:, 0]
-        if 2 * len(left) > len(ended):
-            return replace(self, ended=ended)
-        if len(left):
-            cache.batch_select_indices(left)
-        parts = (self.rows, self.token, ended, self.at, self.visible, self.keys)
-        return _Live(*(part[left] for part in parts))
-
-    def stepped(self) -> _Live:
-        """One column further."""
-        at = self.at + 1
-        visible = torch.cat([self.visible, torch.ones_like(self.visible[:, :1])], dim=1)
-        return replace(self, at=at, visible=visible, keys=torch.cat([self.keys, at], dim=1))
+    return continued(lm, prompts, tail, first, cache, limit, stop, likeliest)
 
 
 @lru_cache(maxsize=8)

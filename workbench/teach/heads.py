@@ -120,7 +120,7 @@ def _save(network: nn.Sequential, folder: Path, more: dict[str, Tensor]) -> None
 def _load(folder: Path) -> tuple[nn.Sequential, dict[str, Tensor]]:
     """The network, and what was saved beside it."""
     saved = load_file(folder / FILE)
-    more = {name: saved.pop(name) for name in ("mean", "scale") if name in saved}
+    more: dict[str, Tensor] = {name: saved.pop(name) for name in ("mean", "scale") if name in saved}
     network = head_network(saved["0.weight"].shape[1])
     network.load_state_dict(saved)
     return network, more
@@ -147,5 +147,5 @@ def _train(network: nn.Sequential, features: Tensor, wanted: Tensor, description
             loss.backward()
             optimizer.step()
             schedule.step()
-            log.append({"step": len(log) + 1, "loss": loss.item(), "learning_rate": schedule.get_last_lr()[0]})
+            log.append({"step": len(log) + 1, "loss": loss.item(), "learning_rate": float(schedule.get_last_lr()[0])})
     return log

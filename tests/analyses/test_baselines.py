@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "analyses" / "baselines.py"
+
+
+def test_as_a_script_it_writes_tables_and_figures_of_both_kinds(
+    loop_inputs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"MODEL": loop_inputs.model, "QUESTIONS": loop_inputs.questions, "LIMIT": 12, "SAMPLES": 2, "RUN": "tiny"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
+    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "figures" / "tiny"
+    assert done.stdout.splitlines()[-1] == f"figures: {page / 'index.html'}"
+    assert {path.name for path in page.glob("*.html")} == {"index.html", "open.html", "choice.html"}
+    opened, choice = (pd.read_csv(page / f"{name}.csv") for name in ("open", "choice"))
+    assert len(opened) == 15
+    assert set(choice["baseline"]) >= {"p_ic", "max_softmax"}
+    for title in opened["title"]:
+        assert title in done.stdout

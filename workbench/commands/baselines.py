@@ -1,0 +1,71 @@
+"""``workbench baselines``: every confidence that needs no training, on the same answers, against what it costs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from workbench.config import load_config
+from workbench.terminal import bars
+
+if TYPE_CHECKING:
+    from workbench.loop.baselines import BaselineRun
+
+_LIMIT = 140
+
+
+def baselines(
+    name: Annotated[str, typer.Option(help="Name of its folder in runs and figures.")] = "baselines",
+    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Questions to draw, evenly over domains.")] = _LIMIT,
+    only: Annotated[str | None, typer.Option(help="Some baselines, as p_true,agreement; default: all.")] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Sampled answers of each question.")] = 10,
+    temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Share of the distribution that is sampled from.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per baseline.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+) -> None:
+    """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
+    from workbench.loop.baselines import compare_baselines, settings_of, write_baselines
+
+    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
+    settings = load_config(config, {key: value for key, value in given.items() if value is not None})
+    chosen = settings_of(settings, samples=samples, temperature=temperature, top_p=top_p)
+    names = None if only is None else [part.strip() for part in only.split(",")]
+    screen = Console(stderr=True)
+    with bars(screen):
+        found = compare_baselines(settings, chosen, names, runs / name)
+        page = write_baselines({"baselines": found}, figures / name, settings, chosen)
+    _show(found, as_json)
+    screen.print(Text(f"Figures: {page}"))
+
+
+def _show(found: BaselineRun, as_json: bool) -> None:
+    from workbench.loop.baselines import shown
+
+    if as_json:
+        for one in found.found:
+            line = {key: None if value != value else value for key, value in one.line().items()}
+            sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
+        return
+    rows = [shown(one) for one in found.found]
+    out = Console()
+    if not out.is_terminal:
+        out = Console(width=200)
+    table = Table(*rows[0], box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(value) for value in row.values()))
+    out.print(table)

@@ -1,0 +1,176 @@
+"""What baselines read, gathered in passes; each pass serves several baselines and is made once.
+
+forced   one forward over prompt and own answer, with the closed questions about it
+samples  several sampled answers
+groups   which of them mean the same, judged by the model (needs ``samples``)
+list     a list of guesses with probabilities
+stated   the stated confidence and its distribution
+
+Every pass goes batch by batch; within a stage of a run (:mod:`workbench.store`) finished batches are kept, so that a killed run
+goes on where it was. Tables have one line a row, ``samples`` and ``groups`` one line a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench import progress
+from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.clusters import grouped_batch
+from workbench.elicit.baselines.consistency import consistency
+from workbench.elicit.baselines.forced import chain_tokens, forced_batch
+from workbench.elicit.baselines.sampling import sampled_batch
+from workbench.elicit.baselines.semantic_entropy import semantic_entropies
+from workbench.elicit.baselines.settings import BaselineSettings
+from workbench.elicit.baselines.stated import stated_batch
+from workbench.elicit.baselines.top_k import list_prompt, listed_batch
+from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.formats import format_named
+from workbench.models import LanguageModel
+from workbench.store import ROW, Part, StageStore, merge_parts, run_parts
+from workbench.trace.batches import plan_batches
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of the passes that were made, by name; lines in order of ``row``, which counts ``asked``."""
+
+    asked: tuple[Asked, ...]
+    tables: dict[str, pd.DataFrame]
+
+    def column(self, name: str, column: str) -> NDArray[np.float64]:
+        """[rows] one column of a pass with one line a row."""
+        return self.tables[name][column].to_numpy(dtype=np.float64)
+
+    def summed(self, name: str, column: str) -> NDArray[np.float64]:
+        """[rows] sum over a row's lines."""
+        return self.tables[name].groupby(ROW)[column].sum().to_numpy(dtype=np.float64)
+
+    def first(self, name: str, column: str) -> NDArray[np.float64]:
+        """[rows] value in a row's first line."""
+        return self.tables[name].groupby(ROW)[column].first().to_numpy(dtype=np.float64)
+
+    @cached_property
+    def consistency(self) -> pd.DataFrame:
+        """Shares of agreeing samples, one line a row."""
+        return consistency(self.tables["samples"], self.asked)
+
+    @cached_property
+    def entropies(self) -> pd.DataFrame:
+        """Semantic entropies, one line a row."""
+        return semantic_entropies(self.tables["samples"], self.tables["groups"])
+
+
+@dataclass(frozen=True)
+class _Work:
+    lm: LanguageModel
+    asked: tuple[Asked, ...]
+    queries: tuple[str, ...]
+    settings: BaselineSettings
+    stage: StageStore | None
+
+    def parts(
+        self, lengths: Sequence[int], budget: int, compute: Callable[[Rows], pd.DataFrame], what: str
+    ) -> pd.DataFrame:
+        """``compute`` over all rows in batches of similar ``lengths``."""
+        batches = plan_batches(lengths, budget)
+
+        def part(rows: Rows) -> Part:
+            return Part(compute(rows), {})
+
+        if self.stage is not None:
+            return run_parts(self.stage, batches, part, what).table
+        return merge_parts([part(rows) for rows in progress.track(batches, what)]).table
+
+    def of(self, rows: Rows) -> list[Asked]:
+        return [self.asked[row] for row in rows]
+
+
+def gather(
+    lm: LanguageModel,
+    asked: Sequence[Asked],
+    passes: Sequence[str],
+    queries: Sequence[str],
+    settings: BaselineSettings,
+    stage: StageStore | None,
+) -> Evidence:
+    """Make ``passes`` (names of PASSES) over every question; ``queries`` are those of the forced pass."""
+    work = _Work(lm, tuple(asked), tuple(queries), settings, stage)
+    tables: dict[str, pd.DataFrame] = {}
+    for name, make in PASSES.items():
+        if name in passes:
+            tables[name] = make(work, tables)
+    return Evidence(work.asked, tables)
+
+
+def _forced(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    fmt = format_named(work.settings.format)
+    extra = chain_tokens(work.lm.tokenizer, fmt, work.asked[:1], work.queries)
+    return work.parts(
+        [len(one.answered) + extra for one in work.asked],
+        work.settings.tokens_per_batch,
+        lambda rows: forced_batch(work.lm, fmt, work.of(rows), rows, work.queries),
+        "scoring answers",
+    )
+
+
+def _samples(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    settings = work.settings
+    return work.parts(
+        [settings.samples * (len(one.prompt) + settings.answer_tokens) for one in work.asked],
+        settings.tokens_held,
+        lambda rows: sampled_batch(work.lm, work.of(rows), rows, settings),
+        "sampling answers",
+    )
+
+
+def _groups(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    texts = tables["samples"].groupby(ROW)["text"].agg(list).tolist()
+    return work.parts(
+        [len(one.prompt) for one in work.asked],
+        work.settings.tokens_held // 2,
+        lambda rows: grouped_batch(work.lm, work.of(rows), [texts[row] for row in rows], rows, work.settings),
+        "comparing answers",
+    )
+
+
+def _list(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    settings = work.settings
+    prompts = [list_prompt(work.lm.tokenizer, one.text, settings.guesses) for one in work.asked]
+    return work.parts(
+        [len(prompt) + settings.list_tokens for prompt in prompts],
+        settings.tokens_per_batch,
+        lambda rows: listed_batch(work.lm, work.of(rows), rows, settings),
+        "listing guesses",
+    )
+
+
+def _stated(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    fmt, tokenizer, one = format_named(work.settings.format), work.lm.tokenizer, work.asked[0]
+    numbers = number_prefix(tokenizer, fmt)
+    conversation = confidence_conversation(tokenizer, fmt, numbers, one.text, one.answer)
+    extra = len(conversation.tokens) - len(one.answered) + numbers.trie.continuation.size
+    return work.parts(
+        [len(each.answered) + extra for each in work.asked],
+        work.settings.tokens_per_batch,
+        lambda rows: stated_batch(work.lm, fmt, numbers, work.of(rows), rows),
+        "reading stated confidence",
+    )
+
+
+PASSES: dict[str, Callable[[_Work, dict[str, pd.DataFrame]], pd.DataFrame]] = {
+    "stated": _stated,
+    "forced": _forced,
+    "samples": _samples,
+    "groups": _groups,
+    "list": _list,
+}
+"""In the order in which they are made."""

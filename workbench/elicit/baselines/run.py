@@ -1,0 +1,83 @@
+"""Every baseline asked for, on the same questions and greedy answers, as one tidy table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.evidence import Evidence, gather
+from workbench.elicit.baselines.settings import BaselineSettings
+from workbench.elicit.baselines.table import BASELINES, Baseline
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.store import ROW, StageStore
+
+
+def run_baselines(
+    lm: LanguageModel,
+    asked: Sequence[Asked],
+    names: Sequence[str] | None,
+    settings: BaselineSettings,
+    stage: StageStore | None = None,
+) -> pd.DataFrame:
+    """Score every question by every baseline.
+
+    Args:
+        asked: questions with their greedy answers, from :func:`workbench.elicit.baselines.asked.ask` in the format of ``settings``.
+        names: of :data:`BASELINES`; None for all that apply to these questions.
+        stage: where finished batches are kept; it must not be one of other questions, settings or baselines.
+
+    Returns:
+        One line a question and baseline: ``row`` (counts ``asked``), ``baseline``, ``score`` (larger means more confident; NaN where the
+        model's reply could not be read), ``tokens`` computed for it.
+
+    Raises:
+        WorkbenchError: before any forward, for unknown names, and for baselines of choice questions on others.
+    """
+    chosen = chosen_baselines(asked, names)
+    return scored(evidence_for(lm, asked, chosen, settings, stage), chosen)
+
+
+def chosen_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> list[Baseline]:
+    """The baselines of these names, or all that apply to the questions."""
+    choice = bool(asked) and all(one.options for one in asked)
+    if not asked:
+        raise WorkbenchError("There is no question to score; give at least one.")
+    if names is None:
+        return [row for row in BASELINES.values() if choice or not row.choice]
+    unknown = [name for name in names if name not in BASELINES]
+    if unknown or not names:
+        raise WorkbenchError(f"Unknown baseline {unknown or 'list'}; choose from {', '.join(BASELINES)}.")
+    chosen = [BASELINES[name] for name in dict.fromkeys(names)]
+    for row in chosen:
+        if row.choice and not choice:
+            raise WorkbenchError(f"The baseline {row.name!r} needs choice questions throughout; leave it out.")
+    return chosen
+
+
+def evidence_for(
+    lm: LanguageModel,
+    asked: Sequence[Asked],
+    chosen: Sequence[Baseline],
+    settings: BaselineSettings,
+    stage: StageStore | None = None,
+) -> Evidence:
+    """Every pass the ``chosen`` baselines need."""
+    passes = list(dict.fromkeys(name for row in chosen for name in row.passes))
+    queries = list(dict.fromkeys(row.query for row in chosen if row.query))
+    return gather(lm, asked, passes, queries, settings, stage)
+
+
+def scored(evidence: Evidence, chosen: Sequence[Baseline]) -> pd.DataFrame:
+    """The tidy table of :func:`run_baselines` from gathered evidence."""
+    rows = np.arange(len(evidence.asked))
+    parts = [
+        pd.DataFrame(
+            {ROW: rows, "baseline": row.name, "score": row.score(evidence), "tokens": row.tokens(evidence).astype(int)}
+        )
+        for row in chosen
+    ]
+    return pd.concat(parts, ignore_index=True)

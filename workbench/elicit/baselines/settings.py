@@ -1,0 +1,22 @@
+"""What decides the numbers of training-free baselines, and how much memory they may take."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from workbench.config import Settings
+
+
+class BaselineSettings(Settings):
+    """Sampling, listing and memory. The same settings and seed give the same samples whatever the batches are."""
+
+    samples: int = Field(10, ge=2, description="sampled answers of each question")
+    temperature: float = Field(1.0, gt=0, description="of the sampled answers")
+    top_p: float = Field(1.0, gt=0, le=1, description="share of the distribution that is sampled from")
+    answer_tokens: int = Field(16, ge=1, description="most tokens of a sampled answer")
+    guesses: int = Field(4, ge=1, description="guesses the model is asked to list")
+    list_tokens: int = Field(64, ge=1, description="most tokens of such a list")
+    format: str = Field("percent", description="elicitation format of the stated confidence")
+    tokens_per_batch: int = Field(2048, ge=1, description="memory bound: tokens of one forward pass")
+    tokens_held: int = Field(8192, ge=1, description="memory bound: tokens whose keys and values are held at once")
+    seed: int = 0

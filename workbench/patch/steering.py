@@ -1,0 +1,137 @@
+"""Steering: a direction added to the residual stream while the model writes its confidence.
+
+For every layer and length a branch adds the same vector at the confidence position and at every further token of a number,
+so that the whole number is written under steering; all branches share the prompt's computation. Read are the exact distribution
+over the scale, and the value greedy decoding would write: from the confidence position along the most likely tokens of the whole
+vocabulary, as far as they continue a value of the scale.
+Sign: a positive length moves states towards where the direction points (a probe's points to right answers).
+
+One vector moves all questions alike, so that steering can move the level of confidence freely; it discriminates better only if
+states respond differently. Equal-norm random directions beside it show what any push of that length does. The written value
+ignores what follows it ("99" in "99.99"), as the trie does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution, trie_tokens
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.trace.interventions import Patch
+from workbench.trace.packed import patch_branches
+from workbench.trace.sites import Site
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """``vector`` [width] added behind ``layer``."""
+
+    layer: int
+    vector: Tensor
+
+    def __post_init__(self) -> None:
+        if self.vector.dim() != 1:
+            raise WorkbenchError(f"A push needs a vector [width], not {list(self.vector.shape)}.")
+
+
+@dataclass(frozen=True)
+class Steered:
+    """Confidence of each row, unsteered first and then under every push.
+
+    ``distribution`` [rows, 1 + pushes, values] over the scale; ``written`` [rows, 1 + pushes] the value greedy decoding writes, NaN where
+    it writes none of the scale.
+    """
+
+    distribution: Floats
+    written: Floats
+
+
+def steer(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    trie: NumberTrie,
+    pushes: Sequence[Push],
+    *,
+    token_budget: int,
+) -> Steered:
+    """Read confidence under every push.
+
+    Args:
+        prompts: conversations up to the confidence position, their last token.
+        trie: of the scale, behind them.
+        token_budget: most tokens of a forward.
+    """
+    lengths = torch.as_tensor([len(prompt) for prompt in prompts])
+    places = [lengths - 1, *(lengths + node for node in range(trie.continuation.size))]
+    branches = [
+        [
+            Patch(Site(push.layer), place, push.vector.expand(len(prompts), -1).contiguous(), "add")
+            for place in places
+        ]
+        for push in pushes
+    ]  # fmt: skip
+
+    def readout(logits: Tensor) -> Tensor:
+        wide = logits.float()
+        best = wide.amax(dim=-1, keepdim=True) - wide.logsumexp(dim=-1, keepdim=True)
+        return torch.cat([child_log_probabilities(trie, logits), best], dim=-1)
+
+    found = patch_branches(lm, prompts, branches, readout, token_budget=token_budget, continuation=trie.continuation)
+    every = torch.cat([found.base[:, None], found.patched], dim=1).double().cpu().numpy()
+    if not trie.continuation.size:
+        every = every[:, :, None]
+    return Steered(distribution(trie, every[..., :-1]), written(trie, every))
+
+
+def written(trie: NumberTrie, log_probabilities: Floats) -> Floats:
+    """The value greedy decoding writes: [..., inner nodes, trie tokens + 1] -> [...], the last entry being the vocabulary's best."""
+    tokens = trie_tokens(trie)
+    inner = {path: node for node, path in enumerate(trie.inner)}
+    values = {
+        tuple(token for _, token in steps): value for (steps, _), value in zip(trie.ends, trie.values, strict=True)
+    }
+    flat = log_probabilities.reshape(-1, *log_probabilities.shape[-2:])
+    out = np.full(len(flat), np.nan)
+    for row, table in enumerate(flat):
+        path: tuple[int, ...] = ()
+        while (node := inner.get(path)) is not None:
+            children = trie.children[node]
+            scores = [table[node, tokens.index(token)] for token in children]
+            best = int(np.argmax(scores))
+            if scores[best] < table[node, -1]:
+                break
+            path = (*path, children[best])
+        out[row] = values.get(path, np.nan)
+    return out.reshape(log_probabilities.shape[:-2])
+
+
+def spread_of(states: Floats) -> float:
+    """Standard deviation over questions of states [questions, width], all directions together: the unit of a push's length."""
+    return float(np.sqrt(states.astype(np.float64).var(axis=0).sum()))
+
+
+def pushes_along(directions: Floats, layers: Sequence[int], lengths: Floats) -> list[Push]:
+    """Pushes of every layer and length, layer by layer.
+
+    Args:
+        directions: [layers, width], of any norm.
+        lengths: [layers, n] signed.
+    """
+    norms = np.linalg.norm(directions, axis=1, keepdims=True)
+    if not (norms > 0).all():
+        raise WorkbenchError("A direction of length zero points nowhere.")
+    units = directions / norms
+    return [
+        Push(layer, torch.as_tensor(unit * length, dtype=torch.float32))
+        for layer, unit, row in zip(layers, units, lengths, strict=True)
+        for length in row
+    ]
