@@ -65,7 +65,7 @@ def test_built_in_questions_are_counted() -> None:
 
 
 def test_a_hub_set_is_counted_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     place = tmp_path / "akariasai" / "PopQA"
     place.mkdir(parents=True)
     rows = [("1", "occupation", "What does Ann do?", '[""bakes""]'), ("2", "father", "Whose son is Bob?", '[""Cid""]')]

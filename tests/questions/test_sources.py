@@ -25,7 +25,7 @@ def hub_folder(mirror: Path, answers: list[str]) -> None:
 
 
 def test_a_source_is_a_name_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     assert questions_from("builtin") == builtin_questions()
     file = tmp_path / "set.jsonl"
     file.write_text(json.dumps(ROW))

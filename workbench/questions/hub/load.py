@@ -76,7 +76,7 @@ class _Built:
             if question.id in self.questions:
                 raise WorkbenchError(f"its id {question.id!r} was used before")
             self.questions[question.id] = question
-        except (WorkbenchError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             self.left_out += 1
             self.first = self.first or _LeftOut(index, str(error) or type(error).__name__)
 
