@@ -250,16 +250,16 @@ def save_number_writer(folder: Path) -> None:
     lm.tokenizer.save_pretrained(folder)
 
 
-def planted_questions(lm: LanguageModel) -> list[Question]:
+def planted_questions(lm: LanguageModel, name: str = "percent") -> list[Question]:
     """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones nothing it could reply.
 
     So grading is real, half of the answers are right, and one word of the question decides which: a probe must find it.
-    Accepted are the replies under the settings of :func:`loop_inputs` and under the defaults. Every eleventh question
-    carries markup.
+    Accepted are the replies in the format ``name`` under the settings of :func:`loop_inputs` and under the defaults. Every
+    eleventh question carries markup.
     """
     keys = [(i, domain, side) for i in range(33) for domain in ("planets", "rivers") for side in ("upper", "lower")]
     texts = [f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}" for i, d, s in keys]
-    prompts = [answer_tokens(lm.tokenizer, FORMATS["percent"], text) for text in texts]
+    prompts = [answer_tokens(lm.tokenizer, FORMATS[name], text) for text in texts]
     defaults = RunConfig()
     with computing_in(defaults.model.precision, lm):
         usual = answer_batch(lm, prompts, defaults.elicit.answer_tokens)

@@ -15,10 +15,14 @@ import workbench.loop.patching
 import workbench.loop.probing
 import workbench.loop.teaching
 import workbench.teach.training
+from tests.conftest import planted_questions
 from workbench import run as run_module
 from workbench.config import RunConfig, load_config
+from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
+from workbench.models import load_model
+from workbench.questions import write_questions
 from workbench.run import STAGES, Stage, finished, peak_memory, run
 from workbench.store import StageStore
 
@@ -329,3 +333,39 @@ def test_stages_need_only_what_stands_before_them() -> None:
 def test_peak_memory_is_in_bytes() -> None:
     now = psutil.Process().memory_info().rss
     assert now * 0.9 < peak_memory() < 100 * now
+
+
+@pytest.mark.parametrize("name", ["percent-one-turn", "digit", "percent-reasoned"])
+def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: str) -> None:
+    """Asked, probed, taught, asked again and patched at the confidence position of the format."""
+    model, questions = load_model(str(loop_inputs.model), device="cpu"), tmp_path / "questions.jsonl"
+    write_questions(questions, planted_questions(model, name))
+    config = changed(
+        loop_inputs.config,
+        elicit__format=name,
+        elicit__reasoning_tokens=4,
+        questions__file=str(questions),
+        resamples=100,
+    )
+    summary = run(config, tmp_path / "run", tmp_path / "figures")
+    assert 0.3 < summary["accuracy.before"] < 0.7
+    assert summary["auroc2.probe"] > 0.8
+    assert summary["patching.packed_vs_loop"] < 1e-4
+    assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
+    context = finished(config, tmp_path / "run", tmp_path / "figures")
+    expected = [context.stage(stage).table("confidence").set_index("row")["expected"] for stage in ("elicit", "again")]
+    assert all(column.between(0, 1).all() for column in expected)
+    assert (expected[1] - expected[0]).abs().max() > 0.01
+    readings = context.stage("elicit").tensors("readings")["distribution"]
+    assert readings.shape[1] == len(FORMATS[name].scale.values)
+    assert ("reasoning" in context.stage("answer").table("answers")) == bool(FORMATS[name].reasoning_prefix)
+
+
+@pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if not row.shows_answer])
+def test_a_format_without_an_answer_is_refused_before_anything_is_done(
+    loop_inputs: Any, tmp_path: Path, name: str
+) -> None:
+    message = rf"'{name}' asks for confidence without the answer.*workbench elicit {name}.*set elicit.format to one of percent, "
+    with pytest.raises(WorkbenchError, match=message):
+        run(changed(loop_inputs.config, elicit__format=name), tmp_path / "run", tmp_path / "figures")
+    assert not (tmp_path / "run").exists()

@@ -7,7 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.elicit.parse import parse_confidence
-from workbench.elicit.scales import PERCENT
+from workbench.elicit.scales import (
+    CERTAINTY,
+    CERTAINTY_LETTERS,
+    DIGIT,
+    HUNDRED,
+    HUNDREDTHS,
+    PERCENT,
+    ROMAN,
+    TEN,
+    TENTHS,
+    WHICH,
+    YES_NO,
+    Scale,
+)
+
+SCALES = (CERTAINTY, CERTAINTY_LETTERS, DIGIT, HUNDRED, HUNDREDTHS, PERCENT, ROMAN, TEN, TENTHS, WHICH, YES_NO)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +84,124 @@ def test_anything_else_is_a_format_failure(text: str) -> None:
     assert math.isnan(parse_confidence(text, PERCENT))
 
 
-def test_other_scales_divide_by_their_own_certainty() -> None:
-    assert parse_confidence("7", 10) == pytest.approx(0.7)
-    assert parse_confidence("9", 9) == 1.0
-    assert math.isnan(parse_confidence("10", 9))
+@pytest.mark.parametrize(
+    ("text", "scale", "value"),
+    [
+        ("7", TEN, 0.7),
+        (" 7.5.", TEN, 0.75),
+        ("7 out of 10", TEN, 0.7),
+        ("10", TEN, 1.0),
+        ("9", DIGIT, 1.0),
+        ("3, since", DIGIT, 1 / 3),
+        ("0.85", HUNDREDTHS, 0.85),
+        ("1", HUNDREDTHS, 1.0),
+        ("0.855", TENTHS, 0.855),
+        ("1.0\n", TENTHS, 1.0),
+        ("1", HUNDRED, 0.01),
+        ("99", HUNDRED, 0.99),
+    ],
+)
+def test_numbers_of_other_scales_divide_by_their_own_certainty(text: str, scale: Scale, value: float) -> None:
+    assert parse_confidence(text, scale) == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        ("10", DIGIT),
+        ("7%", DIGIT),
+        ("7 %", TEN),
+        ("1%", TENTHS),
+        ("0.8%", HUNDREDTHS),
+        ("85", HUNDREDTHS),
+        ("85%", HUNDREDTHS),
+        ("1.01", HUNDREDTHS),
+        ("0.0 to", TENTHS),
+        ("0.0 to 1.0", TENTHS),
+        ("0", HUNDRED),
+        ("0.5", HUNDRED),
+        ("7/10", TEN),
+        ("seven", TEN),
+    ],
+)
+def test_numbers_off_a_scale_or_in_another_unit_are_failures(text: str, scale: Scale) -> None:
+    assert math.isnan(parse_confidence(text, scale))
+
+
+@pytest.mark.parametrize(
+    ("text", "scale", "value"),
+    [
+        ("very certain", CERTAINTY, 1.0),
+        (" Very Certain.", CERTAINTY, 1.0),
+        ("very\n certain", CERTAINTY, 1.0),
+        ("very uncertain, as", CERTAINTY, 0.0),
+        ("not certain that it is", CERTAINTY, 0.2),
+        ("Somewhat certain!", CERTAINTY, 0.4),
+        ("A", CERTAINTY_LETTERS, 1.0),
+        (" B) fairly", CERTAINTY_LETTERS, 0.8),
+        ("C (moderately", CERTAINTY_LETTERS, 0.6),
+        ("D. somewhat certain", CERTAINTY_LETTERS, 0.4),
+        ("F\nmore", CERTAINTY_LETTERS, 0.0),
+        ("yes", YES_NO, 1.0),
+        ("Yes, it is", YES_NO, 1.0),
+        ("NO.", YES_NO, 0.0),
+        (" ii) yes", ROMAN, 1.0),
+        ("i", ROMAN, 0.0),
+        ("Q1", WHICH, 1.0),
+        ("Q2: Who?", WHICH, 0.0),
+    ],
+)
+def test_words_of_a_scale(text: str, scale: Scale, value: float) -> None:
+    assert parse_confidence(text, scale) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [
+        ("certain", CERTAINTY),
+        ("very", CERTAINTY),
+        ("very certainly", CERTAINTY),
+        ("very uncertainty", CERTAINTY),
+        ("I am very certain", CERTAINTY),
+        ("quite certain", CERTAINTY),
+        ("1.0", CERTAINTY),
+        ("a", CERTAINTY_LETTERS),
+        ("A very good guess", CERTAINTY_LETTERS),
+        ("AB", CERTAINTY_LETTERS),
+        ("G", CERTAINTY_LETTERS),
+        ("Nothing", YES_NO),
+        ("No one knows", YES_NO),
+        ("Yes and no", YES_NO),
+        ("I", ROMAN),
+        ("iii", ROMAN),
+        ("i think", ROMAN),
+        ("(ii)", ROMAN),
+        ("1", WHICH),
+        ("Q12", WHICH),
+        ("", YES_NO),
+    ],
+)
+def test_other_words_are_failures(text: str, scale: Scale) -> None:
+    assert math.isnan(parse_confidence(text, scale))
+
+
+@given(
+    place=st.sampled_from([(row, i) for row in SCALES for i in range(len(row.texts))]),
+    front=st.sampled_from(["", " ", "\n", "  "]),
+    ending=st.sampled_from(["", ".", "!", "\n", "\nAnswer: x", ", so", "; so"]),
+)
+def test_what_a_scale_has_is_read_back(place: tuple[Scale, int], front: str, ending: str) -> None:
+    scale, index = place
+    assert parse_confidence(f"{front}{scale.texts[index]}{ending}", scale) == pytest.approx(scale.shares[index])
+
+
+@given(st.sampled_from(SCALES), st.text("ABFQYNesoivertcn 0129.,%()\n", max_size=14))
+def test_nothing_else_than_a_share_or_nan_is_read(scale: Scale, text: str) -> None:
+    found = parse_confidence(text, scale)
+    assert math.isnan(found) or 0 <= found <= 1
+    if scale.reader == "words" and not math.isnan(found):
+        said = " ".join(text.split()).casefold()
+        assert said.startswith(scale.texts[scale.shares.index(found)].casefold())
 
 
 @given(
@@ -83,7 +212,7 @@ def test_other_scales_divide_by_their_own_certainty() -> None:
 )
 def test_a_written_number_is_read_back(whole: int, decimals: str, front: str, ending: str) -> None:
     number = f"{whole}.{decimals}" if decimals else f"{whole}"
-    assert parse_confidence(f"{front}{number}{ending}", 100) == pytest.approx(float(number) / 100)
+    assert parse_confidence(f"{front}{number}{ending}", PERCENT) == pytest.approx(float(number) / 100)
 
 
 @given(st.text("0123456789.,:%-/ x\n", max_size=10))

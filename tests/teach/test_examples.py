@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.elicit.conversation import confidence_conversation, number_prefix, number_tokens
-from workbench.elicit.formats import Format
+from workbench.elicit.formats import FORMATS, Format
 from workbench.elicit.scales import PERCENT, Scale
 from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
@@ -26,7 +26,7 @@ END = "<|im_end|>"
 PATHS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple), min_size=1, max_size=9, unique=True)
 
 
-def examples_of(tokenizer: Any, fmt: Format, targets: list[int]) -> list[Example]:
+def examples_of(tokenizer: Any, fmt: Format, targets: Sequence[float]) -> list[Example]:
     numbers = number_prefix(tokenizer, fmt)
     rows = [confidence_conversation(tokenizer, fmt, numbers, "Who?", "Ada" * i) for i, _ in enumerate(targets)]
     return text_examples(tokenizer, fmt, numbers, rows, targets)
@@ -81,6 +81,17 @@ def test_a_scale_without_ending(make_tokenizer: MakeTokenizer) -> None:
     fmt = replace(FORMAT, ending="", scale=Scale(tuple(range(10)), 9))
     (example,) = examples_of(tokenizer, fmt, [7])
     assert tokenizer.decode(written(example)) == f"7{END}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "value", "text"), [("probability", 0.29, "0.29"), ("words", 3, "moderately certain"), ("yes-no", 1, "Yes")]
+)
+def test_a_target_is_written_as_its_scale_writes_it(
+    make_tokenizer: MakeTokenizer, kind: str, name: str, value: float, text: str
+) -> None:
+    (example,) = examples_of(make_tokenizer(kind), FORMATS[name], [value])
+    assert make_tokenizer(kind).decode(written(example)).strip() == f"{text}{END}"
 
 
 def test_an_ending_that_merges_with_the_number_is_refused(make_tokenizer: MakeTokenizer) -> None:

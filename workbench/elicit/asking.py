@@ -44,7 +44,7 @@ class Readings:
 
     Attributes:
         distribution: [rows, values] probability of each text of the scale.
-        stated_text: generated text behind the confidence position.
+        stated_text: the confidence as it is stated.
         stated: [rows] share of certainty the text states, NaN for format failures.
     """
 

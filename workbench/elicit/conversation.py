@@ -63,10 +63,17 @@ class Conversation:
 
 @dataclass(frozen=True)
 class NumberPrefix:
-    """How the scale's texts continue the confidence prefix: tokens they all begin with, and the trie of the rest."""
+    """How the scale's texts continue the confidence prefix.
+
+    Attributes:
+        shared: tokens they all begin with, which belong to the prompt.
+        said: what those tokens write of every text, such as the "Q" of "Q1" and "Q2"; "" where they are white space or none.
+        trie: the tokens in which the texts differ.
+    """
 
     scale: Scale
     shared: tuple[int, ...]
+    said: str
     trie: NumberTrie
 
 
@@ -94,7 +101,8 @@ def number_prefix(tokenizer: Any, fmt: Format) -> NumberPrefix:
             "end the prefix in a character that stands alone, for example a colon."
         )
     trie = build_trie([ids[len(shared) :] for ids in numbers], fmt.scale.values)
-    return NumberPrefix(fmt.scale, shared[len(before) :], trie)
+    own = shared[len(before) :]
+    return NumberPrefix(fmt.scale, own, tokenizer.decode(list(own)).strip(), trie)
 
 
 def confidence_conversation(

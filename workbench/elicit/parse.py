@@ -4,8 +4,8 @@ A reply counts only if it begins with what the scale asks for; anything else is 
 counted and shown, never guessed at.
 
 A number, optionally with decimals, must lie on the scale and be followed by the end of the reply, white space or sentence
-punctuation that no digit follows ("0,95" and "95.5/100" do not count); on a percent scale by a percent sign too, which is a
-failure on every other.
+punctuation that no digit follows ("0,95" and "95.5/100" do not count). On a percent scale a percent sign may follow too; on every
+other that is a failure, and so is a range ("0.0 to 1.0"), which repeats what was asked.
 
 One of the scale's texts, its case ignored unless it is a single letter, must be followed by the end of the reply, a line
 break or sentence punctuation, behind a phrase of several words also by white space: "very certain that" states something,
@@ -23,7 +23,7 @@ from workbench.elicit.scales import Scale
 
 _ENDS = r"$|(?=\s|[.,;:!)](?!\d))"
 _PERCENT = re.compile(rf"\s*(\d{{1,3}}(?:\.\d+)?)\.?\s*(?:%|{_ENDS})")
-_NUMBER = re.compile(rf"\s*(\d{{1,3}}(?:\.\d+)?)\.?(?:{_ENDS})(?!\.?\s*%)")
+_NUMBER = re.compile(rf"\s*(\d{{1,3}}(?:\.\d+)?)\.?(?:{_ENDS})(?!\.?\s*(?:%|to\b))")
 _CLOSED = r"[^\S\n]*(?:$|[\n.,;:!?)(])"
 
 

@@ -41,7 +41,7 @@ class ConfidenceReading:
 
     Attributes:
         distribution: [rows, values] probability of each scale value.
-        stated_text: generated text behind the confidence position.
+        stated_text: the confidence as it is stated: what all texts of the scale begin with, and what is generated behind it.
         stated: [rows] share of certainty the text states, NaN for format failures.
         states: [rows, layers, positions, width] residual stream, or None.
     """
@@ -151,7 +151,7 @@ def _reading(
     nodes = continuation_tail(prompts, numbers.trie.continuation)
     stop = stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)
     tokens = greedy(lm, prompts, nodes, first, cache, stated_tokens(numbers), stop)
-    text = tuple(lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens)
+    text = tuple(numbers.said + lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens)
     return ConfidenceReading(
         distribution=distribution(numbers.trie, scores.double().cpu().numpy()),
         stated_text=text,

@@ -1,14 +1,17 @@
 """The number trie: a confidence scale's exact distribution from one packed forward.
 
-What is said of numbers holds for every text a scale may have: decimals, words, letters. Every text is tokenised as the model would write it behind the confidence prefix, as part of the whole
-string, so merged spaces, single-token numbers and digit-by-digit tokenisers all come out right. Tokens common to all
-values belong to the prompt; what differs forms a trie. Its inner nodes are scored as packed branches. Along a path
-probabilities multiply, and a value ends with probability 1 - (mass of the tokens that would continue it to a longer
-value of the scale), so no list of endings is needed and the sum over values is the mass the model puts on the scale.
+A scale's values are numbers, decimals, words or letters; "number" stands for all of them. Every value is tokenised as the
+model would write it behind the confidence prefix, as part of the whole string, so merged spaces, single-token numbers and
+digit-by-digit tokenisers all come out right. Tokens common to all values belong to the prompt; what differs forms a trie. Its
+inner nodes are scored as packed branches. Along a path probabilities multiply, and a value ends with probability 1 - (mass of
+the tokens that would continue it to a longer value of the scale), so no list of endings is needed and the sum over values is the
+mass the model puts on the scale.
 
 What the numbers do not show: a value that no longer one of the scale begins with counts as ended whatever follows it
-("57" in "57.5" or "573", "very certain" in "very certainly"), and a text the model writes in other
-tokens than its tokenizer would, or with other capitals, is not counted. The text the model generates is parsed for itself and may differ.
+("57" in "57.5" or "573", "very certain" in "very certainly"). A value written in other tokens than its tokenizer would use, with
+other capitals, or merged into one token with the punctuation behind it, is not counted. Tokens common to all values are given,
+so the mass does not say whether the model would have written them. The text the model generates is parsed for itself and may
+differ.
 """
 
 from __future__ import annotations
