@@ -16,6 +16,7 @@ from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
 from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confidence, read_reply
 from workbench.loop.asking import answers, conversations_of, keeping, load_questions, read, reading_batches
 from workbench.loop.context import Context
+from workbench.loop.partial import settled
 from workbench.models import LanguageModel, computing_in
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
@@ -46,8 +47,9 @@ def _train(context: Context, stage: StageStore, *, shuffled: bool) -> dict[str, 
         probability = shuffled_targets(probability, config.seed)
     conversations = conversations_of(context)
     examples = _examples(context, [conversations[row] for row in rows], probability)
+    settings = settled(context, conversations, rows)
     tuned, log = train_adapter(
-        context.lm, examples, config.teach, stage.folder,
+        context.lm, examples, settings, stage.folder,
         precision=config.model.precision, seed=config.seed,
         description="teaching shuffled targets" if shuffled else "teaching probe targets",
         reply=_reply(context, conversations, rows),
@@ -56,7 +58,8 @@ def _train(context: Context, stage: StageStore, *, shuffled: bool) -> dict[str, 
     targets = {"probability": probability, "target": scale_targets(probability, context.fmt.scale)}
     stage.save_table("targets", pd.DataFrame({ROW: rows, **targets}))
     stage.save_table("log", pd.DataFrame(log))
-    return {"examples": len(examples), "steps": len(log), "loss.last": log[-1]["loss"]}
+    facts = {"examples": len(examples), "steps": len(log), "loss.last": log[-1]["loss"]}
+    return {**facts, "from_layer": settings.from_layer}
 
 
 def _examples(
