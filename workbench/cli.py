@@ -15,6 +15,7 @@ from rich.console import Console
 
 from workbench.commands.bench import measure as bench_measure
 from workbench.commands.bench import sweep as bench_sweep
+from workbench.commands.bench import teach as bench_teach
 from workbench.commands.measure import measure
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
@@ -110,6 +111,7 @@ app.command("measure")(_mendable(measure))
 
 
 bench.command("sweep")(_mendable(bench_sweep))
+bench.command("teach")(_mendable(bench_teach))
 bench.command("measure")(_mendable(bench_measure))
 
 

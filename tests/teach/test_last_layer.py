@@ -17,8 +17,10 @@ def test_logits_of_the_last_columns_are_the_same_and_the_others_are_spared(make_
     lm = make_tiny(family)
     tokens = torch.randint(10, 300, (2, 9), generator=torch.Generator().manual_seed(0))
     seen: list[Any] = []
-    handle = lm.layers()[-1].get_submodule(lm.architecture.mlp).register_forward_hook(
-        lambda module, args, output: seen.append(args[0].shape)
+    handle = (
+        lm.layers()[-1]
+        .get_submodule(lm.architecture.mlp)
+        .register_forward_hook(lambda module, args, output: seen.append(args[0].shape))
     )
     with torch.no_grad():
         whole = lm.base()(input_ids=tokens).logits

@@ -20,7 +20,8 @@ def test_a_pass_from_a_layer_on_ends_as_the_whole_one(make_tiny: MakeTiny, famil
     lm = make_tiny(family)
     counted: list[int] = []
     handles = [
-        layer.register_forward_pre_hook(lambda module, args, n=n: counted.append(n)) for n, layer in enumerate(lm.layers())
+        layer.register_forward_pre_hook(lambda module, args, n=n: counted.append(n))
+        for n, layer in enumerate(lm.layers())
     ]
     states = states_behind(lm, first - 1, TOKENS, POSITIONS, None)
     assert counted == list(range(first))
@@ -43,5 +44,8 @@ def test_layer_0_starts_with_the_tokens(tiny_lm: LanguageModel) -> None:
 def test_a_layer_the_model_lacks_is_refused(tiny_lm: LanguageModel) -> None:
     with pytest.raises(WorkbenchError, match="Layer 4 does not exist"):
         states_behind(tiny_lm, 4, TOKENS, POSITIONS, None)
-    with pytest.raises(WorkbenchError, match="Layer 9 does not exist"), starting_from(tiny_lm, 9, torch.zeros(2, 7, 32)):
+    with (
+        pytest.raises(WorkbenchError, match="Layer 9 does not exist"),
+        starting_from(tiny_lm, 9, torch.zeros(2, 7, 32)),
+    ):
         pass

@@ -20,6 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from workbench.bench.timing import seconds
 from workbench.config import TeachSettings
 from workbench.models import LanguageModel
@@ -31,7 +33,7 @@ from workbench.teach.training import first_layer, loraplus, train_adapter
 
 IGNORED = -100
 TRL_MISSING = "trl is not installed, so it was not measured: pip install 'confidence-workbench[bench]'."
-NO_CHECKPOINTS = 10**9
+TRL_ATTENTION = "eager"
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,17 @@ def train_with_trl(lm: LanguageModel, examples: Sequence[Example], settings: Tea
 
         def train() -> None:
             tuned = _start(lm, settings, seed)
+            base = tuned.base()
+            kernel = base.config._attn_implementation
+            base.set_attn_implementation(TRL_ATTENTION)
             try:
                 trainer = _sft_trainer(tuned, ordered, settings, seed, folder)
                 trainer.train()
                 trainer.save_model(folder)
                 log.extend(row for row in trainer.state.log_history if "loss" in row)
             finally:
-                lm.base().__dict__.pop("forward", None)
+                base.set_attn_implementation(kernel)
+                base.__dict__.pop("forward", None)
                 remove_adapter(tuned)
 
         taken = seconds(train)
@@ -89,8 +95,6 @@ def train_with_trl(lm: LanguageModel, examples: Sequence[Example], settings: Tea
 
 def _start(lm: LanguageModel, settings: TeachSettings, seed: int) -> LanguageModel:
     """The model with the adapter that :func:`workbench.teach.train_adapter` starts from."""
-    import torch
-
     torch.manual_seed(seed)
     return add_adapter(lm, settings.lora, first_layer(settings))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -50,7 +50,8 @@ def shared_tokens(examples: Sequence[Example]) -> tuple[int, ...]:
     """What all prompts begin with, short of any prompt's last token; nothing where that is too short to be worth a pass."""
     if len(examples) < 2:
         return ()
-    shared = tuple(commonprefix([example.prompt[:-1] for example in examples]))
+    columns = zip(*(example.prompt[:-1] for example in examples), strict=False)
+    shared = tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
     return shared if len(shared) >= FEWEST_SHARED else ()
 
 

@@ -71,9 +71,7 @@ class Prefixes:
             if self._full:
                 return
 
-    def kept(
-        self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]], first: int = 0
-    ) -> Kept:
+    def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]], first: int = 0) -> Kept:
         """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them.
 
         Layers below ``first`` are left out, for passes that start there.
