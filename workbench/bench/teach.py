@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 
+from workbench.bench.kinds import KINDS, Kind, run_kind, settings_of
 from workbench.bench.lessons import make_lessons
 from workbench.bench.teach_memory import peaks
 from workbench.bench.timing import ratio, spread
-from workbench.bench.trainers import TRL_ATTENTION, TRL_MISSING, Trained, train_here, train_with_trl, trl_installed
-from workbench.config import TeachSettings
+from workbench.bench.trainers import TRL_ATTENTION, TRL_MISSING, Trained, trl_installed
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, load_model
 from workbench.progress import task
@@ -52,32 +52,6 @@ class TeachBench:
     values: dict[str, Any]
     rounds: dict[str, list[Trained]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One of the trainings: by TRL or by the workbench, and whether the adapter begins at the chosen layer."""
-
-    trl: bool
-    upper: bool
-
-
-KINDS = {
-    "trl": Kind(trl=True, upper=False),
-    "full": Kind(trl=False, upper=False),
-    "trl_upper": Kind(trl=True, upper=True),
-    "partial": Kind(trl=False, upper=True),
-}
-
-
-def settings_of(kind: Kind, from_layer: int, **changes: Any) -> TeachSettings:
-    """The published rate on whole conversations with the text as target; everything else is the default."""
-    first = from_layer if kind.upper else 0
-    return TeachSettings(scope="conversation", target="text", learning_rate=2e-4, from_layer=first, **changes)
-
-
-def run_kind(kind: Kind, lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> Trained:
-    return (train_with_trl if kind.trl else train_here)(lm, examples, settings, seed)
 
 
 def bench_teach(

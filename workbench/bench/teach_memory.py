@@ -17,14 +17,18 @@ from contextlib import contextmanager
 import psutil
 import torch
 
+from workbench.bench.kinds import KINDS, run_kind, settings_of
+from workbench.bench.lessons import make_lessons
+from workbench.bench.trainers import trl_installed
 from workbench.errors import WorkbenchError
+from workbench.models import load_model
 from workbench.progress import track
 
 INTERVAL = 0.01
 
 
 def peaks(model: str, names: Sequence[str], rows: int, from_layer: int) -> dict[str, int]:
-    """Bytes by name of the training (see :data:`workbench.bench.teach.KINDS`), one epoch over ``rows`` examples each."""
+    """Bytes by name of the training (see :data:`workbench.bench.kinds.KINDS`), one epoch over ``rows`` examples each."""
     found = {}
     for name in track(names, "memory of trainings", total=len(names)):
         command = [sys.executable, "-m", __name__, model, name, str(rows), str(from_layer)]
@@ -64,11 +68,6 @@ def peak_of_block(device: torch.device) -> Iterator[list[int]]:
 
 def measured(model: str, name: str, rows: int, from_layer: int) -> int:
     """Peak bytes of one training in this process."""
-    from workbench.bench.lessons import make_lessons
-    from workbench.bench.teach import KINDS, run_kind, settings_of
-    from workbench.bench.trainers import trl_installed
-    from workbench.models import load_model
-
     if trl_installed():
         import trl
 
