@@ -199,9 +199,9 @@ def test_a_killed_run_resumes_to_the_same_adapter(
 
     The last kill falls into the writing of a checkpoint: the Trainer's own state, which is written last, is missing.
     """
-    whole, log = whole_runs[scope, settings.from_layer]
+    whole, log, filled = whole_runs[scope, settings.from_layer]
     folder = tmp_path / "killed"
-    with reporting(Recorder(limit=killed_after + filled(settings))), pytest.raises(KeyboardInterrupt):
+    with reporting(Recorder(limit=killed_after + filled)), pytest.raises(KeyboardInterrupt):
         train(make_tiny(), folder, settings, scope)
     assert not (folder / "adapter").exists()
     if cut_short:
@@ -212,26 +212,23 @@ def test_a_killed_run_resumes_to_the_same_adapter(
     resumed = Recorder()
     with reporting(resumed):
         _, resumed_log = train(make_tiny(), folder, settings, scope)
-    assert resumed.done == STEPS + filled(settings)
+    assert resumed.done == STEPS + filled
     assert resumed_log == log
     killed = saved(folder)
     assert whole.keys() == killed.keys()
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
 
 
-def filled(settings: TeachSettings) -> int:
-    """Passes that compute what is kept below an adapter, which progress counts before the steps."""
-    return 4 if settings.from_layer else 0
-
-
 @pytest.fixture(scope="module")
 def whole_runs(make_tiny: MakeTiny, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
-    """Adapter and log of an uninterrupted run of each kind."""
+    """Adapter and log of an uninterrupted run of each kind, and the passes it took before its first step."""
     out = {}
     for scope, settings in RUNS:
-        folder = tmp_path_factory.mktemp(scope)
-        _, log = train(make_tiny(), folder, settings, scope)
-        out[scope, settings.from_layer] = (saved(folder), log)
+        folder, recorder = tmp_path_factory.mktemp(scope), Recorder()
+        with reporting(recorder):
+            _, log = train(make_tiny(), folder, settings, scope)
+        assert (recorder.done > STEPS) == (settings.from_layer > 0)
+        out[scope, settings.from_layer] = (saved(folder), log, recorder.done - STEPS)
     return out
 
 
@@ -240,7 +237,7 @@ def test_prefixes_that_find_no_room_change_nothing(
     make_tiny: MakeTiny, tmp_path: Path, whole_runs: dict[Any, Any]
 ) -> None:
     _, log = train(make_tiny(), tmp_path, scope="reply", most_bytes=0)
-    expected, expected_log = whole_runs["reply", 0]
+    expected, expected_log, _ = whole_runs["reply", 0]
     assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in expected_log], rel=1e-4)
     for name, tensor in saved(tmp_path).items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-3)

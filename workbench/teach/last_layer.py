@@ -1,7 +1,7 @@
 """The last layer at the places of a loss alone.
 
-Behind a model's last attention nothing moves between columns, so its output projection, its MLP and everything above are
-needed only at the columns that logits are made at. Keys and values there are still those of all columns.
+Behind a model's last attention nothing moves between columns, so its output projection and its MLP are needed only at the
+columns that logits are made at. Keys and values there are still those of all columns.
 """
 
 from __future__ import annotations
@@ -14,23 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from workbench.models import LanguageModel
-from workbench.trace.hooks import on_outputs
 
 
 @contextmanager
 def last_layer_at(lm: LanguageModel, places: int) -> Iterator[None]:
-    """Passes inside the block return logits [rows, places, vocab] of their last ``places`` columns, other columns spared."""
+    """Passes inside the block end in what they should at their last ``places`` columns, and in nothing of use at the others."""
     row, layers = lm.architecture, lm.layers()
     paths = [path for path in (row.attention_output, row.mlp) if path and places]
     with ExitStack() as stack:
         for path in paths:
             _spare(stack, layers[-1].get_submodule(path), places)
-        stack.enter_context(on_outputs(lm, {lm.n_layers - 1: lambda hidden: _last(hidden, places)}))
         yield
-
-
-def _last(hidden: Tensor, places: int) -> Tensor:
-    return hidden[:, hidden.shape[1] - places :]
 
 
 def _spare(stack: ExitStack, module: nn.Module, places: int) -> None:
@@ -38,9 +32,9 @@ def _spare(stack: ExitStack, module: nn.Module, places: int) -> None:
     spared: list[int] = []
 
     def cut(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        hidden = args[0] if args else kwargs["hidden_states"]
+        hidden: Tensor = args[0] if args else kwargs["hidden_states"]
         spared.append(hidden.shape[1] - places)
-        new = _last(hidden, places).contiguous()
+        new = hidden[:, spared[-1] :].contiguous()
         return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
 
     def pad(module: nn.Module, args: Any, output: Any) -> Any:

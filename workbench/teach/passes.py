@@ -90,6 +90,7 @@ class Passes:
         return self._run(model, columns, cache, self._states(numbers, columns))
 
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
+        total = columns.tokens.shape[1]
         with starting_from(self.lm, self.first, states), last_layer_at(self.lm, columns.places):
             return model(
                 input_ids=columns.tokens,
@@ -97,6 +98,7 @@ class Passes:
                 attention_mask=columns.mask,
                 past_key_values=cache,
                 use_cache=cache is not None,
+                logits_to_keep=torch.arange(total - columns.places, total, device=self.lm.device),
             ).logits
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
