@@ -13,7 +13,6 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import workbench.loop.context
-import workbench.teach.training
 from workbench import run as run_module
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
@@ -22,6 +21,7 @@ from workbench.loop.pupils import pupils
 from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, teach_recipe
 from workbench.run import Stage
 from workbench.store import StageStore
+from workbench.teach.passes import Passes
 from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE, Recipe
 
 TEACH = {"epochs": 1, "checkpoint_steps": 3, "lora": {"rank": 4}}
@@ -137,17 +137,17 @@ def test_a_killed_recipe_ends_like_an_uninterrupted_one(
 ) -> None:
     place = place_of(finished_run, tmp_path)
     calls = 0
-    inputs_of = workbench.teach.training.inputs_of
+    logits = Passes.logits
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
-        return inputs_of(*args, **kwargs)
+        return logits(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workbench.teach.training, "inputs_of", interrupted)
+        patch.setattr(Passes, "logits", interrupted)
         with pytest.raises(KeyboardInterrupt):
             place.teach(DOUBT, seeds=2, probe_again=True)
     assert (place.folder / "recipes/doubt/log/0/teach/checkpoints/checkpoint-3").is_dir()

@@ -14,7 +14,6 @@ import workbench.loop.context
 import workbench.loop.patching
 import workbench.loop.probing
 import workbench.loop.teaching
-import workbench.teach.training
 from tests.conftest import planted_questions
 from workbench import run as run_module
 from workbench.config import RunConfig, load_config
@@ -25,6 +24,7 @@ from workbench.models import load_model
 from workbench.questions import write_questions
 from workbench.run import STAGES, Stage, finished, peak_memory, run
 from workbench.store import StageStore
+from workbench.teach.passes import Passes
 
 NAMES = [stage.name for stage in STAGES]
 FIGURES = (
@@ -196,7 +196,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         (workbench.loop.asking, "answer_batch", 1),
         (workbench.loop.asking, "read_confidence", 2),
         (workbench.loop.probing, "shuffled_control", 0),
-        (workbench.teach.training, "inputs_of", 5),
+        (Passes, "logits", 5),
         (workbench.loop.teaching, "read_reply", 1),
         (workbench.loop.patching, "packed_sweep", 3),
     ]
@@ -216,7 +216,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         if name == "read_confidence":
             assert answered == 132
             assert len(list((folder / "elicit" / "parts").glob("*.parquet"))) == after
-        if name == "inputs_of":
+        if name == "logits":
             assert (folder / "teach" / "checkpoints" / "checkpoint-3").is_dir()
         assert not (folder / "summary.json").exists()
     assert numbers(run(config, folder, figures)) == numbers(finished_run.summary)

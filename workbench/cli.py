@@ -15,6 +15,7 @@ from rich.console import Console
 from workbench.commands.baselines import baselines
 from workbench.commands.bench import measure as bench_measure
 from workbench.commands.bench import sweep as bench_sweep
+from workbench.commands.bench import teach as bench_teach
 from workbench.commands.elicit import elicit, formats
 from workbench.commands.measure import measure
 from workbench.commands.teach import assignments, recipes, teach
@@ -123,4 +124,5 @@ app.command("baselines")(_mendable(baselines))
 
 
 bench.command("sweep")(_mendable(bench_sweep))
+bench.command("teach")(_mendable(bench_teach))
 bench.command("measure")(_mendable(bench_measure))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -104,6 +104,12 @@ class TeachSettings(Settings):
         0.06, gt=0, description="standard deviation of a target distribution, as a share of the scale"
     )
     lora: LoraSettings = LoraSettings()
+    from_layer: Annotated[int, Field(ge=0)] | Literal["patching"] = Field(
+        0,
+        description="layer at which the adapter begins; states below are computed once. patching: where the base model's "
+        "confidence begins to be carried (see workbench.loop.partial)",
+    )
+    states_bytes: int = Field(1_000_000_000, ge=0, description="memory bound: states kept below the adapter")
     learning_rate: float = Field(1e-3, gt=0)
     rate_ratio: float = Field(8, ge=1, description="LoRA+: learning rate of the B matrices over that of the A matrices")
     weight_decay: float = Field(

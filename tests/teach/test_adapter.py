@@ -197,3 +197,29 @@ def test_an_adapter_with_a_reach_cannot_be_merged(make_tiny: MakeTiny, tmp_path:
     with pytest.raises(WorkbenchError, match="cannot be merged"), adapter_merged(loaded):
         pass
     assert remove_adapter(loaded).reach is None
+
+
+@pytest.mark.parametrize(("family", "modules"), [("llama", ("k_proj", "down_proj")), ("gpt2", ("c_attn",))])
+def test_an_adapter_from_a_layer_on_leaves_the_layers_below_alone(
+    make_tiny: MakeTiny, family: str, modules: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Also once it was saved and loaded by plain PEFT."""
+    lm = make_tiny(family)
+    tuned = add_adapter(lm, SETTINGS.model_copy(update={"modules": modules}), 2)
+    names = {name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad}
+    layers = tuned.base().get_submodule(lm.architecture.layers)
+    adapted = {index for index, layer in enumerate(layers) for name, _ in layer.named_parameters() if "lora_" in name}
+    assert adapted == {2, 3}
+    assert len(names) == 2 * 2 * len(modules)
+    randomise(tuned)
+    on = logits(tuned)
+    save_adapter(tuned, tmp_path / "adapter", None)
+    again = PeftModel.from_pretrained(make_tiny(family).base(), tmp_path / "adapter").eval()
+    with torch.no_grad():
+        assert torch.equal(again(input_ids=IDS, use_cache=False).logits, on)
+
+
+@pytest.mark.parametrize("layer", [-1, 4])
+def test_an_adapter_cannot_begin_outside_the_model(tiny_lm: LanguageModel, layer: int) -> None:
+    with pytest.raises(WorkbenchError, match=rf"begin at layer {layer}; the model has layers 0 to 3"):
+        add_adapter(tiny_lm, SETTINGS, layer)

@@ -15,9 +15,9 @@ from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter
-from workbench.teach.batch import inputs_of
 from workbench.teach.divergence import jensen_shannon, without_adapter
 from workbench.teach.lesson import Lesson
+from workbench.teach.passes import Passes
 from workbench.teach.query import answer_start, queried
 
 MakeTiny = Callable[..., LanguageModel]
@@ -65,7 +65,7 @@ def test_the_loss_from_plain_forwards_of_each_row(make_tiny: MakeTiny, kappa: fl
         if "lora_" in name:
             parameter.data.normal_(std=0.3, generator=torch.Generator().manual_seed(len(name)))
     rows = [2, 0, 1]
-    found = plan.loss(rows, tuned.model(**inputs_of(tuned, [plan.examples[row] for row in rows], None, ())).logits)
+    found = plan.loss(rows, Passes(tuned, plan.examples, None, 0, 0).logits(tuned.model, rows))
     expected = []
     for row in rows:
         conversation = lesson.conversations[row]

@@ -27,8 +27,9 @@ from workbench.models.unembed import unembed
 from workbench.progress import reporting
 from workbench.teach.adapter import load_adapter
 from workbench.teach.examples import Example, distribution_examples, text_examples
+from workbench.teach.passes import Reply
 from workbench.teach.targets import spread_targets
-from workbench.teach.training import Reply, SeededOrder, train_adapter
+from workbench.teach.training import train_adapter
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts, without_last
 from workbench.trace.prefixes import Prefixes
@@ -134,6 +135,8 @@ class Recorder:
 
 
 SCOPES = pytest.mark.parametrize("scope", ["conversation", "reply"])
+PARTIAL = SETTINGS.model_copy(update={"from_layer": 2})
+RUNS = [(scope, settings) for scope in ("conversation", "reply") for settings in (SETTINGS, PARTIAL)]
 
 
 @SCOPES
@@ -182,19 +185,25 @@ def test_training_lowers_the_loss_and_leaves_the_base_alone(
     assert capfd.readouterr().out == ""
 
 
-@SCOPES
+@pytest.mark.parametrize(("scope", "settings"), RUNS)
 @pytest.mark.parametrize(("killed_after", "cut_short"), [(1, False), (5, False), (11, False), (7, True)])
 def test_a_killed_run_resumes_to_the_same_adapter(
-    make_tiny: MakeTiny, tmp_path: Path, whole_runs: dict[str, Any], scope: str, killed_after: int, cut_short: bool
+    make_tiny: MakeTiny,
+    tmp_path: Path,
+    whole_runs: dict[Any, Any],
+    scope: str,
+    settings: TeachSettings,
+    killed_after: int,
+    cut_short: bool,
 ) -> None:
     """Killed before the first checkpoint, at an epoch's end and within an epoch; dropout is on.
 
     The last kill falls into the writing of a checkpoint: the Trainer's own state, which is written last, is missing.
     """
-    whole, log = whole_runs[scope]
+    whole, log, filled = whole_runs[scope, settings.from_layer]
     folder = tmp_path / "killed"
-    with reporting(Recorder(limit=killed_after)), pytest.raises(KeyboardInterrupt):
-        train(make_tiny(), folder, scope=scope)
+    with reporting(Recorder(limit=killed_after + filled)), pytest.raises(KeyboardInterrupt):
+        train(make_tiny(), folder, settings, scope)
     assert not (folder / "adapter").exists()
     if cut_short:
         checkpoints = folder / "checkpoints"
@@ -203,8 +212,8 @@ def test_a_killed_run_resumes_to_the_same_adapter(
         (checkpoints / "checkpoint-8" / "optimizer.pt").unlink()
     resumed = Recorder()
     with reporting(resumed):
-        _, resumed_log = train(make_tiny(), folder, scope=scope)
-    assert resumed.done == STEPS
+        _, resumed_log = train(make_tiny(), folder, settings, scope)
+    assert resumed.done == STEPS + filled
     assert resumed_log == log
     killed = saved(folder)
     assert whole.keys() == killed.keys()
@@ -212,22 +221,24 @@ def test_a_killed_run_resumes_to_the_same_adapter(
 
 
 @pytest.fixture(scope="module")
-def whole_runs(make_tiny: MakeTiny, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Adapter and log of an uninterrupted run of each scope."""
+def whole_runs(make_tiny: MakeTiny, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    """Adapter and log of an uninterrupted run of each kind, and the passes it took before its first step."""
     out = {}
-    for scope in ("conversation", "reply"):
-        folder = tmp_path_factory.mktemp(scope)
-        _, log = train(make_tiny(), folder, scope=scope)
-        out[scope] = (saved(folder), log)
+    for scope, settings in RUNS:
+        folder, recorder = tmp_path_factory.mktemp(scope), Recorder()
+        with reporting(recorder):
+            _, log = train(make_tiny(), folder, settings, scope)
+        assert (recorder.done > STEPS) == (settings.from_layer > 0)
+        out[scope, settings.from_layer] = (saved(folder), log, recorder.done - STEPS)
     return out
 
 
 @pytest.mark.filterwarnings("ignore:Keys and values of")
 def test_prefixes_that_find_no_room_change_nothing(
-    make_tiny: MakeTiny, tmp_path: Path, whole_runs: dict[str, Any]
+    make_tiny: MakeTiny, tmp_path: Path, whole_runs: dict[Any, Any]
 ) -> None:
     _, log = train(make_tiny(), tmp_path, scope="reply", most_bytes=0)
-    expected, expected_log = whole_runs["reply"]
+    expected, expected_log, _ = whole_runs["reply", 0]
     assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in expected_log], rel=1e-4)
     for name, tensor in saved(tmp_path).items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-3)
@@ -249,21 +260,58 @@ def test_a_loss_that_is_not_finite_ends_the_run(make_tiny: MakeTiny, tmp_path: P
     with torch.no_grad():
         lm.base().lm_head.weight[7] = float("nan")
     before: Any = lm.base().config._attn_implementation
-    with pytest.raises(WorkbenchError, match=r"became NaN or infinite.*Lower teach\.learning_rate"):
+    with pytest.raises(WorkbenchError, match=r"NaN or infinite at step 1; no checkpoint.*Lower teach\.learning_rate"):
         train(lm, tmp_path, scope=scope)
     assert lm.base().config._attn_implementation == before
+    assert not hasattr(lm.base(), "peft_config")
 
 
-def test_rows_come_in_an_order_that_seed_and_epoch_decide() -> None:
-    sampler = SeededOrder(400, seed=5)
-    first = list(sampler)
-    assert len(sampler) == 400
-    assert sorted(first) == list(range(400))
-    assert list(sampler) == first
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-    assert list(SeededOrder(400, seed=6)) == list(sampler)
-    assert list(SeededOrder(400, seed=7)) != first
+@SCOPES
+def test_a_divergence_keeps_the_last_checkpoint_whose_loss_was_finite(
+    make_tiny: MakeTiny, tmp_path: Path, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth update makes weights infinite; the checkpoint of step 4 is written before that shows, that of step 2 is good."""
+    real = torch.optim.AdamW.step
+
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.taken = getattr(self, "taken", 0) + 1
+        result = real(self, *args, **kwargs)
+        if self.taken == 4:
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.data.fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(WorkbenchError, match=r"at step 5; the last good checkpoint is kept in .*checkpoint-2\."):
+        train(make_tiny(), tmp_path, scope=scope)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-2"]
+    kept = load_file(tmp_path / "checkpoints" / "checkpoint-2" / "adapter_model.safetensors")
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in kept.values())
+    monkeypatch.undo()
+    _, log = train(make_tiny(), tmp_path, scope=scope)
+    assert [row["step"] for row in log] == list(range(1, STEPS + 1))
+
+
+@SCOPES
+def test_an_adapter_on_the_upper_layers_learns_the_same_from_kept_states(
+    make_tiny: MakeTiny, tmp_path: Path, scope: str
+) -> None:
+    """Kept within the bound, and without room for anything: the same losses, and matrices in layers 2 and 3 alone."""
+    _, log = train(make_tiny(), tmp_path / "kept", PARTIAL, scope)
+    with pytest.warns(UserWarning, match="computed anew at each step"):
+        _, anew = train(make_tiny(), tmp_path / "anew", PARTIAL.model_copy(update={"states_bytes": 0}), scope)
+    assert [row["loss"] for row in anew] == pytest.approx([row["loss"] for row in log], rel=1e-4)
+    assert log[-1]["loss"] < log[0]["loss"]
+    layers = {int(name.split(".layers.")[1].split(".")[0]) for name in saved(tmp_path / "kept")}
+    assert layers == {2, 3}
+
+
+def test_a_layer_that_is_still_to_be_found_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match="only a run of the whole loop makes"):
+        train(make_tiny(), tmp_path, SETTINGS.model_copy(update={"from_layer": "patching"}))
+    with pytest.raises(WorkbenchError, match="begin at layer 4; the model has layers 0 to 3"):
+        train(make_tiny(), tmp_path, SETTINGS.model_copy(update={"from_layer": 4}))
 
 
 def test_the_b_matrices_learn_at_the_ratios_multiple(make_tiny: MakeTiny, tmp_path: Path) -> None:

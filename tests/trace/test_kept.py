@@ -21,6 +21,18 @@ def test_the_first_pass_is_kept_and_stands_before_later_ones() -> None:
     assert cache.get_seq_length() == 2
 
 
+def test_what_one_row_left_stands_before_every_row_and_has_their_gradient() -> None:
+    cache = PromptCache(1)
+    first = torch.tensor([5.0]).reshape(1, 1, 1, 1).requires_grad_()
+    cache.update(first, 2 * first, 0)
+    rows = torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1, 1)
+    keys, values = cache.update(rows, rows, 0)
+    assert keys[..., 0].squeeze(1).tolist() == [[5, 1], [5, 2], [5, 3]]
+    (keys.sum() + values.sum()).backward()
+    assert first.grad is not None
+    assert first.grad.item() == 3 + 3 * 2
+
+
 def test_skipped_layers_pass_on_and_come_back(tiny_lm: LanguageModel) -> None:
     ids = torch.tensor([[5, 6, 7]])
     layers = tiny_lm.layers()

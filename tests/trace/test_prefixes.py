@@ -77,6 +77,14 @@ def test_filled_once_they_are_what_each_row_leaves_alone(
     assert subset.prompts.columns == 5
 
 
+def test_layers_below_a_passs_beginning_are_left_out(tiny_lm: LanguageModel) -> None:
+    prefixes = Prefixes(10**9, 100, None)
+    whole, upper = prefixes.kept(tiny_lm, ROWS, TOKENS), prefixes.kept(tiny_lm, ROWS, TOKENS, first=2)
+    assert sorted(upper.cache.kept) == [2, 3]
+    for layer in (2, 3):
+        assert all(torch.equal(*pair) for pair in zip(upper.cache.kept[layer], whole.cache.kept[layer], strict=True))
+
+
 def test_only_missing_rows_are_computed(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prefixes = Prefixes(10**9, 100, None)
     prefixes.fill(tiny_lm, [3], [TOKENS[1]], "filling")

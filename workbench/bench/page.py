@@ -6,7 +6,6 @@ Bounds are those the engine is held to on the default model at the default sizes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.bench.growth import Point
+from workbench.bench.lines import Line, mebibytes, spread_of
 from workbench.bench.sweep import SweepBench
 from workbench.plots.cost_growth import CostCurve, CostGrowth
 from workbench.report.page import Section, write_report
@@ -24,22 +24,6 @@ AXES = {
     "tokens": "tokens of a prompt",
     "rows": "rows",
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """A key of the result in words, with the bound it is held to and on which side of it the value must lie."""
-
-    key: str
-    words: str
-    bound: float | None = None
-    at_most: bool = True
-
-    def met(self, value: float) -> str:
-        if self.bound is None:
-            return ""
-        met = value <= self.bound if self.at_most else value >= self.bound
-        return f"{'<=' if self.at_most else '>='} {self.bound:g}: {'met' if met else 'missed'}"
 
 
 LINES = (
@@ -64,7 +48,7 @@ BYTES: Mapping[str, str] = {
 def table_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
     """The measured lines in words: value, spread, bound, largest difference to the packed result."""
     rows = [_row(line, values) for line in LINES if line.key in values]
-    rows += [_plain(words, _bytes(values[key])) for key, words in BYTES.items() if key in values]
+    rows += [_plain(words, mebibytes(values[key])) for key, words in BYTES.items() if key in values]
     if values.get("memory.within_bound") is not None:
         rows.append(_plain("the map stayed under its bound", "yes" if values["memory.within_bound"] else "no"))
     return rows
@@ -77,11 +61,10 @@ def _row(line: Line, values: Mapping[str, Any]) -> dict[str, str]:
     gap = values.get(f"packed_vs_{line.key.removesuffix('_over_packed')}")
     if line.key == "position_map_loop_over_packed":
         gap = values.get("position_map.packed_vs_loop")
-    spread = f"{values[f'{line.key}.low']:.3g} to {values[f'{line.key}.high']:.3g}"
     return {
         "measured": line.words,
         "value": f"{value:.3g}",
-        "smallest to largest": spread,
+        "smallest to largest": spread_of(line.key, values),
         "bound": line.met(value),
         "largest difference": "" if gap is None else f"{gap:.1e}",
     }
@@ -89,10 +72,6 @@ def _row(line: Line, values: Mapping[str, Any]) -> dict[str, str]:
 
 def _plain(words: str, value: str) -> dict[str, str]:
     return {"measured": words, "value": value, "smallest to largest": "", "bound": "", "largest difference": ""}
-
-
-def _bytes(value: int | None) -> str:
-    return "not measured on this device" if value is None else f"{value / 2**20:.1f} MiB"
 
 
 def growth_figure(points: list[Point], caption: str) -> CostGrowth:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,10 +16,8 @@ from rich.text import Text
 from workbench.errors import WorkbenchError
 from workbench.terminal import bars
 
-if TYPE_CHECKING:
-    from workbench.bench.sweep import SweepBench
-
 FOLDER = "bench_sweep"
+TEACH_FOLDER = "bench_teach"
 ALL = "all"
 NONE = "none"
 
@@ -39,6 +38,7 @@ def sweep(
 
     A minute: --parts sweep,record --peers none. All of it takes about a thousand plain forwards.
     """
+    from workbench.bench.page import table_rows, write_bench
     from workbench.bench.peers import PEERS
     from workbench.bench.sweep import PARTS, bench_sweep
 
@@ -58,9 +58,44 @@ def sweep(
     if as_json:
         sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
     else:
-        _show(found)
+        _show(table_rows(found.values), found.values)
     if not no_figures:
-        _draw(screen, figures / FOLDER, found)
+        _draw(screen, figures / FOLDER, lambda folder: write_bench(folder, found))
+
+
+def teach(
+    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
+    rows: Annotated[int, typer.Option(min=8, help="Training examples, a multiple of 8.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="Times each example is seen.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Trainings each way, with a seed each; medians are reported.")] = 3,
+    from_layer: Annotated[
+        int | None, typer.Option(min=1, help="Where the partial adapter begins; none: half depth.")
+    ] = None,
+    parts: Annotated[str, typer.Option(help="Some of speed,exact,memory.")] = ALL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")] = False,
+) -> None:
+    """Training beside TRL's SFTTrainer on the same data, adapter and steps, ratios within one run.
+
+    A quick look: --rows 16 --epochs 2 --rounds 1 --parts speed.
+    """
+    from workbench.bench.teach import PARTS, bench_teach
+    from workbench.bench.teach_page import table_rows, write_teach_bench
+
+    screen = Console(stderr=True)
+    with bars(screen):
+        found = bench_teach(
+            model, rows=rows, epochs=epochs, rounds=rounds, from_layer=from_layer, parts=_names(parts, PARTS)
+        )
+    for note in found.notes:
+        screen.print(Text(f"Note: {note}"))
+    if as_json:
+        sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
+    else:
+        _show(table_rows(found.values), found.values)
+    if not no_figures:
+        _draw(screen, figures / TEACH_FOLDER, lambda folder: write_teach_bench(folder, found))
 
 
 def measure(
@@ -84,19 +119,16 @@ def _names(given: str, every: tuple[str, ...]) -> tuple[str, ...]:
     return () if given == NONE else tuple(name.strip() for name in given.split(","))
 
 
-def _show(found: SweepBench) -> None:
-    from workbench.bench.page import table_rows
-
+def _show(rows: list[dict[str, str]], values: dict[str, Any]) -> None:
     out = Console()
     if not out.is_terminal:
         out = Console(width=200)
-    rows = table_rows(found.values)
     table = Table(*rows[0], box=None, header_style="bold") if rows else None
     if table is not None:
         for row in rows:
             table.add_row(*(Text(value) for value in row.values()))
         out.print(table)
-    _lines(found.values)
+    _lines(values)
 
 
 def _lines(values: dict[str, Any]) -> None:
@@ -104,11 +136,9 @@ def _lines(values: dict[str, Any]) -> None:
         sys.stdout.write(f"{key}\t{value}\n")
 
 
-def _draw(screen: Console, folder: Path, found: SweepBench) -> None:
-    from workbench.bench.page import write_bench
-
+def _draw(screen: Console, folder: Path, write: Callable[[Path], Path]) -> None:
     try:
-        page = write_bench(folder, found)
+        page = write(folder)
     except OSError as error:
         raise WorkbenchError(
             f"the figure cannot be written to {folder} ({error.strerror}); choose a folder with --figures or pass --no-figures."

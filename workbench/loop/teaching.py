@@ -16,6 +16,7 @@ from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
 from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confidence, read_reply
 from workbench.loop.asking import answers, conversations_of, keeping, load_questions, read, reading_batches
 from workbench.loop.context import Context
+from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
 from workbench.models import LanguageModel, computing_in
 from workbench.store import ROW, StageStore
@@ -57,6 +58,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     if shuffled:
         targets = shuffled_targets(targets, seed)
     conversations = conversations_of(context)
+    settings = settled(context, conversations, rows)
     taught = arm.teacher(
         Lesson(
             lm=context.lm,
@@ -68,7 +70,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             states=states_of(context, rows),
             targets=targets,
             base=context.stage("elicit").tensors("readings")["distribution"][rows],
-            settings=config.teach,
+            settings=settings,
             precision=config.model.precision,
             seed=seed,
             reply=None if arm.reader else _reply(context, conversations, rows),
@@ -85,7 +87,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
         "steps": len(taught.log),
         "tokens": taught.tokens,
         "loss.last": taught.log[-1]["loss"],
-        "teach": config.teach.model_dump(mode="json"),
+        "teach": settings.model_dump(mode="json"),
     }
 
 

@@ -16,27 +16,40 @@ from pathlib import Path
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
 
-def add_adapter(lm: LanguageModel, settings: LoraSettings) -> LanguageModel:
-    """A new LoRA adapter on the model's own weights; the base weights stay frozen."""
+def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) -> LanguageModel:
+    """A new LoRA adapter on the model's own weights, in the layers from ``from_layer`` on; the base weights stay frozen."""
     _require_plain(lm)
-    names = {name.rpartition(".")[2] for name, module in lm.base().named_modules() if isinstance(module, nn.Linear)}
-    missing = [module for module in settings.modules if module not in names]
+    if not 0 <= from_layer < lm.n_layers:
+        raise WorkbenchError(
+            f"The adapter is to begin at layer {from_layer}; the model has layers 0 to {lm.n_layers - 1}, so set "
+            "teach.from_layer to one of them."
+        )
+    linear = {
+        name.rpartition(".")[2]: type(module)
+        for name, module in lm.base().named_modules()
+        if isinstance(module, (nn.Linear, Conv1D))
+    }
+    missing = [module for module in settings.modules if module not in linear]
     if missing:
         raise WorkbenchError(
             f"The {lm.architecture.family} model has no linear modules named {', '.join(missing)}; "
-            f"set teach.lora.modules to some of {', '.join(sorted(names))}."
+            f"set teach.lora.modules to some of {', '.join(sorted(linear))}."
         )
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
+        fan_in_fan_out=any(linear[module] is Conv1D for module in settings.modules),
         target_modules=list(settings.modules),
+        layers_to_transform=list(range(from_layer, lm.n_layers)) if from_layer else None,
+        layers_pattern=lm.architecture.layers.rpartition(".")[2] if from_layer else None,
         task_type="CAUSAL_LM",
     )
     return lm.with_model(get_peft_model(lm.base(), config))

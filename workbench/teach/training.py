@@ -1,30 +1,26 @@
 """LoRA training on confidence targets, with the transformers Trainer and PEFT.
 
 The loss is by default the cross-entropy of what should follow at the confidence position (see
-:mod:`workbench.teach.examples`), averaged over the rows of a step; others are in :mod:`workbench.teach.losses`. An adapter on the reply alone stands on keys and values of the
-base model, which no step can change: they are computed once, and a step costs the reply's tokens. The Trainer writes
-checkpoints; a run that was killed resumes from the last one with the random state it had, and gives the result of an
+:mod:`workbench.teach.examples`), averaged over the rows of a step; others are in :mod:`workbench.teach.losses`. What a step cannot change is computed once (see :mod:`workbench.teach.passes`): keys and values of
+what stands before an adapter on the reply alone, states behind the layers below an adapter that begins higher up. The Trainer
+writes checkpoints; a run that was killed resumes from the last one with the random state it had, and gives the result of an
 uninterrupted run on the same machine.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from peft.helpers import disable_input_dtype_casting
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from workbench import progress
 from workbench.config import TeachSettings
@@ -32,28 +28,14 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
-from workbench.teach.batch import inputs_of
+from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
 from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
-from workbench.trace.kept import Kept
-from workbench.trace.prefixes import Prefixes
+from workbench.teach.order import SeededOrder
+from workbench.teach.passes import Passes, Reply
 
 BESIDE_FILE = "beside.safetensors"
-
-
-@dataclass(frozen=True, eq=False)
-class Reply:
-    """An adapter's reach: it acts on ``tokens`` at every prompt's end and on what follows.
-
-    Attributes:
-        rows: number of each example in ``prefixes``.
-        prefixes: keys and values of what stands before, under the base model.
-    """
-
-    tokens: tuple[int, ...]
-    rows: Sequence[int]
-    prefixes: Prefixes
 
 
 class Numbers(Dataset[dict[str, int]]):
@@ -69,62 +51,19 @@ class Numbers(Dataset[dict[str, int]]):
         return {"row": index}
 
 
-class SeededOrder(Sampler[int]):
-    """Rows in random order; the order depends on seed and epoch alone.
-
-    The Trainer's own sampler draws from the global random state, which a run resumed within an epoch does not have. Rows of
-    similar length do not go together: length tells the domain, and steps that each see one domain teach its level only.
-    """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed = count, seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        return iter(torch.randperm(self.count, generator=generator).tolist())
-
-
 class TargetTrainer(Trainer):
     """A Trainer that builds its batches from examples and whose batches a resumed run repeats."""
 
-    def __init__(
-        self,
-        lm: LanguageModel,
-        examples: Sequence[Example],
-        loss: Loss,
-        reply: Reply | None,
-        rate_ratio: float,
-        beside: nn.Module | None,
-        **options: Any,
-    ) -> None:
-        super().__init__(train_dataset=Numbers(len(examples)), data_collator=_rows, **options)
-        self.lm, self.examples, self.reply, self.rate_ratio = lm, examples, reply, rate_ratio
-        self.loss, self.beside = loss, beside
+    def __init__(self, passes: Passes, loss: Loss, rate_ratio: float, beside: nn.Module | None, **options: Any) -> None:
+        super().__init__(train_dataset=Numbers(len(passes.examples)), data_collator=_rows, **options)
+        self.passes, self.loss, self.rate_ratio, self.beside = passes, loss, rate_ratio, beside
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
-        return SeededOrder(len(self.examples), self.args.seed)
+        return SeededOrder(self.passes.sizes, self.args.per_device_train_batch_size, self.args.seed)
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """AdamW with the B matrices at ``rate_ratio`` times the rate (LoRA+, Hayou et al. 2024, arXiv 2402.12354).
-
-        B starts at zero, and at one rate for both the first half of a short training goes by before A has anything to do.
-        """
-        self.optimizer = create_loraplus_optimizer(
-            model=self.model,
-            optimizer_cls=torch.optim.AdamW,
-            lr=self.args.learning_rate,
-            loraplus_lr_ratio=self.rate_ratio,
-            loraplus_weight_decay=self.args.weight_decay,
-        )
+        self.optimizer = loraplus(self.model, self.args.learning_rate, self.rate_ratio, self.args.weight_decay)
         return self.optimizer
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -145,23 +84,25 @@ class TargetTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         numbers = inputs["rows"].tolist()
-        examples = [self.examples[number] for number in numbers]
-        tokens = () if self.reply is None else self.reply.tokens
-        outputs = model(**inputs_of(self.lm, examples, self._kept(numbers), tokens))
-        loss = self.loss(numbers, outputs.logits)
+        logits = self.passes.logits(model, numbers)
+        loss = self.loss(numbers, logits)
         if not bool(torch.isfinite(loss)):
-            raise WorkbenchError(
-                "The training loss became NaN or infinite; the last checkpoint is kept. Lower teach.learning_rate "
-                "or use float32 precision, then run again."
-            )
-        return (loss, outputs) if return_outputs else loss
+            raise diverged(Path(self.args.output_dir), self.state.global_step)
+        return (loss, {"logits": logits}) if return_outputs else loss
 
-    def _kept(self, numbers: list[int]) -> Kept | None:
-        if self.reply is None:
-            return None
-        length = len(self.reply.tokens)
-        rows = np.array([self.reply.rows[number] for number in numbers])
-        return self.reply.prefixes.kept(self.lm, rows, [self.examples[n].prompt[:-length] for n in numbers])
+
+def loraplus(model: Any, learning_rate: float, rate_ratio: float, weight_decay: float) -> Any:
+    """AdamW with the B matrices at ``rate_ratio`` times the rate (LoRA+, Hayou et al. 2024, arXiv 2402.12354).
+
+    B starts at zero, and at one rate for both the first half of a short training goes by before A has anything to do.
+    """
+    return create_loraplus_optimizer(
+        model=model,
+        optimizer_cls=torch.optim.AdamW,
+        lr=learning_rate,
+        loraplus_lr_ratio=rate_ratio,
+        loraplus_weight_decay=weight_decay,
+    )
 
 
 class _Progress(TrainerCallback):
@@ -208,6 +149,7 @@ def train_adapter(
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
     Args:
+        settings: with ``from_layer`` a number.
         reply: the adapter acts on the reply alone; None: on every token.
         loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at the examples' places.
         beside: a module that the loss uses and that is trained with the adapter; its last state is left in it, not saved.
@@ -215,49 +157,89 @@ def train_adapter(
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
     """
+    first = first_layer(settings)
     torch.manual_seed(seed)
-    tuned = add_adapter(lm, settings.lora)
+    tuned = add_adapter(lm, settings.lora, first)
     if beside is not None:
         tuned.model.add_module("beside", beside)
-    pool = use_pooled_dropout(tuned.model, settings.lora.dropout) if lm.device.type == "cpu" else None
-    checkpoints = folder / "checkpoints"
+    try:
+        passes = Passes(tuned, examples, reply, first, settings.states_bytes)
+        trainer = _trainer(
+            passes,
+            loss or cross_entropy(examples),
+            beside,
+            settings,
+            folder / "checkpoints",
+            precision,
+            seed,
+            description,
+        )
+        log = _train(trainer, settings, precision, description)
+        save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
+    finally:
+        plain = remove_adapter(tuned)
+    return load_adapter(plain, folder / "adapter"), log
+
+
+def _trainer(
+    passes: Passes,
+    loss: Loss,
+    beside: nn.Module | None,
+    settings: TeachSettings,
+    checkpoints: Path,
+    precision: Precision,
+    seed: int,
+    description: str,
+) -> TargetTrainer:
+    tuned = passes.lm
+    pool = use_pooled_dropout(tuned.model, settings.lora.dropout) if tuned.device.type == "cpu" else None
     trainer = TargetTrainer(
-        tuned,
-        examples,
-        loss or cross_entropy(examples),
-        reply,
+        passes,
+        loss,
         settings.rate_ratio,
         beside,
         model=tuned.model,
-        args=_arguments(settings, checkpoints, lm.device, precision, seed),
+        args=_arguments(settings, checkpoints, tuned.device, precision, seed),
         callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],
     )
     _drop_printers(trainer)
-    _drop_unfinished(checkpoints)
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    return trainer
+
+
+def _train(
+    trainer: TargetTrainer, settings: TeachSettings, precision: Precision, description: str
+) -> list[dict[str, float]]:
+    """The Trainer's log rows of a training that goes on where its last checkpoint is."""
+    passes, checkpoints = trainer.passes, Path(trainer.args.output_dir)
+    tuned = passes.lm
+    drop_unfinished(checkpoints)
+    last = last_checkpoint(checkpoints)
     # Autocast decides the dtype of the adapter's products; PEFT's own cast to float32 in front of it is a wasted copy.
-    lower = resolve_precision(precision, lm.device) == "bfloat16"
+    lower = resolve_precision(precision, tuned.device) == "bfloat16"
     weights = weights_in_bfloat16(tuned) if lower else nullcontext()
     with weights, _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
-        trainer.train(resume_from_checkpoint=last)
-    save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
-    log = [
+        with torch.autocast(tuned.device.type, dtype=torch.bfloat16, enabled=lower):
+            passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    return [
         {"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm")}}
         for row in trainer.state.log_history
         if "loss" in row
     ]
-    return load_adapter(remove_adapter(tuned), folder / "adapter"), log
 
 
 def _rows(items: list[dict[str, int]]) -> dict[str, Tensor]:
     return {"rows": torch.tensor([item["row"] for item in items])}
 
 
-def _drop_unfinished(checkpoints: Path) -> None:
-    """Remove checkpoints that a killed process did not finish; the Trainer writes its state last."""
-    for folder in checkpoints.glob("checkpoint-*"):
-        if not (folder / "trainer_state.json").exists():
-            shutil.rmtree(folder)
+def first_layer(settings: TeachSettings) -> int:
+    """The layer at which the adapter begins; an error where it is still to be found from a patching curve."""
+    if not isinstance(settings.from_layer, int):
+        raise WorkbenchError(
+            "teach.from_layer=patching asks for a patching curve, which only a run of the whole loop makes; give the number of "
+            "a layer."
+        )
+    return settings.from_layer
 
 
 def _arguments(
@@ -269,7 +251,6 @@ def _arguments(
         gradient_accumulation_steps=settings.accumulation,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine",
         bf16=resolve_precision(precision, device) == "bfloat16",
         use_cpu=device.type == "cpu",
@@ -278,7 +259,7 @@ def _arguments(
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=settings.checkpoint_steps,
-        save_total_limit=1,
+        save_total_limit=KEPT,
         report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,

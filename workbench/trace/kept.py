@@ -31,7 +31,10 @@ from workbench.trace.sites import Site
 
 
 class PromptCache(Cache):
-    """Keeps each layer's keys and values of the first ``columns`` columns, and puts them before those of later passes."""
+    """Keeps each layer's keys and values of the first ``columns`` columns, and puts them before those of later passes.
+
+    What was kept of a single row stands before every row of a later pass. Gradients flow through what is kept.
+    """
 
     def __init__(self, columns: int) -> None:
         super().__init__(layers=[])
@@ -45,7 +48,8 @@ class PromptCache(Cache):
             keys, values = (states[:, :, : self.columns].clone() for states in (key_states, value_states))
             self.kept[layer_idx] = (keys, values)
             return key_states, value_states
-        keys, values = (kept.to(key_states) for kept in self.kept[layer_idx])
+        rows = len(key_states)
+        keys, values = (kept.to(key_states).expand(rows, -1, -1, -1) for kept in self.kept[layer_idx])
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:

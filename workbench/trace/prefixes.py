@@ -71,14 +71,17 @@ class Prefixes:
             if self._full:
                 return
 
-    def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]]) -> Kept:
-        """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them."""
+    def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]], first: int = 0) -> Kept:
+        """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them.
+
+        Layers below ``first`` are left out, for passes that start there.
+        """
         prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
         held = {index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows}
         for batch in self._batches([index for index in range(len(rows)) if index not in held], tokens):
             held.update(self._computed(lm, batch, tokens))
         cache = PromptCache(prompts.columns)
-        for layer in range(len(held[0])):
+        for layer in range(first, len(held[0])):
             pairs = [held[index][layer] for index in range(len(rows))]
             keys, values = (_padded([pair[side] for pair in pairs], prompts.columns) for side in (0, 1))
             cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
@@ -142,13 +145,13 @@ def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptC
     prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
     cache = PromptCache(prompts.columns)
     off = lm.model.disable_adapter() if isinstance(lm.model, PeftModel) else nullcontext()
-    with off, _evaluating(lm.model):
+    with off, evaluating(lm.model):
         run_joint(lm, prompts, empty_tail(prompts), None, (), cache)
     return cache, prompts
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Without dropout, also when a row is computed anew between two steps of training."""
     training = model.training
     model.eval()

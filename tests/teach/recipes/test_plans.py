@@ -13,9 +13,10 @@ from workbench.elicit.conversation import confidence_conversation, number_prefix
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
-from workbench.teach.batch import batch_targets, inputs_of
+from workbench.teach.batch import batch_targets
 from workbench.teach.lesson import Lesson
 from workbench.teach.losses import brier_reward, log_reward
+from workbench.teach.passes import Passes
 from workbench.teach.recipes.plans import as_set, expectation, rewarded
 
 MakeTiny = Callable[..., LanguageModel]
@@ -90,7 +91,7 @@ def test_a_plans_loss_is_the_loss_of_what_is_read(make_tiny: MakeTiny, kind: str
             expected.append(-q @ brier_reward(stated, y) / q.sum())
     chosen = [plan.examples[row] for row in rows]
     with torch.no_grad():
-        logits = lm.model(**inputs_of(lm, chosen, None, ())).logits
+        logits = Passes(lm, chosen, None, 0, 0).logits(lm.model, range(len(chosen)))
         found = float(plan.loss(rows, logits)) - float(batch_targets(chosen, lm.device).loss(logits))
     assert found == pytest.approx(np.mean(expected), rel=2e-3, abs=1e-4)
 
