@@ -344,7 +344,7 @@ def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: 
         loop_inputs.config,
         elicit__format=name,
         elicit__reasoning_tokens=4,
-        questions__file=str(questions),
+        questions__source=str(questions),
         resamples=100,
     )
     summary = run(config, tmp_path / "run", tmp_path / "figures")

@@ -95,7 +95,7 @@ def test_the_loss_from_plain_forwards_of_each_row(make_tiny: MakeTiny, kappa: fl
 def test_without_an_adapter_the_pull_is_nothing(tiny_lm: LanguageModel) -> None:
     plan, free = queried(lesson_of(tiny_lm), 1.0), queried(lesson_of(tiny_lm), 0.0)
     with torch.no_grad():
-        logits = tiny_lm.model(**inputs_of(tiny_lm, plan.examples, None, ())).logits
+        logits = Passes(tiny_lm, plan.examples, None, 0, 0).logits(tiny_lm.model, [0, 1, 2])
     assert float(plan.loss([0, 1, 2], logits)) == pytest.approx(float(free.loss([0, 1, 2], logits)), abs=1e-5)
 
 
