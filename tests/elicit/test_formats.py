@@ -109,7 +109,7 @@ def test_formats_are_described() -> None:
     assert described(FORMATS["digit-reasoned"]) == "one-turn; 0 ... 9; reasoning first"
     assert described(FORMATS["yes-no-alone"]) == "question-alone; No, Yes"
     assert described(FORMATS["words-review-third-no-options"]) == (
-        "review; very uncertain ... very certain; of another model's answer; options not shown"
+        "review; Very uncertain ... Very certain; of another model's answer; options not shown"
     )
 
 

@@ -61,7 +61,7 @@ def test_the_eight_combinations_differ_in_what_they_should() -> None:
         assert ("your answer" in text.lower()) == (voice == "own")
         assert ("B. Blue" in text) == options
         assert ("answer was: Red" in text) == (not options)
-        assert ("very uncertain" in text) == (name == "words")
+        assert ("Very uncertain" in text) == (name == "words")
         assert ("from 1 to 100" in text) == (name == "hundred")
 
 

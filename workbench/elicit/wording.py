@@ -52,7 +52,7 @@ RATINGS: dict[str, Rating] = {
     "ten": Rating(scales.TEN, ", on a scale from 0 to 10?"),
     "tenths": Rating(scales.TENTHS, ", as a probability between 0 and 1 with one decimal?"),
     "probability": Rating(scales.HUNDREDTHS, ", as a probability between 0 and 1 with two decimals?"),
-    "words": Rating(scales.CERTAINTY, f"? Choose one of: {', '.join(TERMS)}.", "certain", "Certainty: it is"),
+    "words": Rating(scales.CERTAINTY, f"? Choose one of: {', '.join(TERMS)}.", "certain", "Certainty:"),
     "letters": Rating(scales.CERTAINTY_LETTERS, f"? Reply with one letter.{_LETTERED}", "certain", "Letter:"),
     "yes-no": Rating(scales.YES_NO, "? Choose Yes or No.", "", "Correct:"),
     "i-ii": Rating(scales.ROMAN, "?\n(i) no\n(ii) yes", "", "Answer:"),
