@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import DynamicCache
 
 from workbench.elicit.conversation import (
     POSITIONS,
@@ -32,7 +34,9 @@ from workbench.elicit.readout import (
 from workbench.elicit.scales import PERCENT
 from workbench.models import LanguageModel
 from workbench.trace.continuation import Continuation
+from workbench.trace.forward import forward
 from workbench.trace.hooks import on_outputs
+from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.prefixes import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
@@ -195,7 +199,12 @@ def reply_reading(
     reply = reply_tokens(lm.tokenizer, format_named("percent"), numbers)
     before = [before_reply(row, reply) for row in rows]
     ids = np.arange(len(rows))
-    prefixes.fill(lm, ids.tolist(), before, "filling")
+    prompts = pad_prompts(before, lm.tokenizer.pad_token_id, lm.device)
+    cache = DynamicCache()
+    base = lm.model.disable_adapter() if isinstance(lm.model, PeftModel) else nullcontext()
+    with base:
+        forward(lm, prompts, empty_tail(prompts), torch.zeros((len(rows), 1), dtype=torch.long), cache=cache)
+    prefixes.keep(ids.tolist(), cache, prompts)
     return read_reply(lm, prefixes.kept(lm, ids, before), reply, numbers)
 
 

@@ -16,7 +16,8 @@ from workbench.loop import baselines as module
 from workbench.loop.baselines import compare_baselines, drawn_questions, settings_of, summary_of, write_baselines
 from workbench.measure import auroc2
 from workbench.models import load_model
-from workbench.questions.choice import with_options, grade
+from workbench.questions import grade
+from workbench.questions.choice import with_options
 
 NAMES = ["likelihood", "p_true", "agreement", "semantic_entropy", "stated"]
 
