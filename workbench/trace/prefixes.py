@@ -22,6 +22,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache
 
+from workbench import progress
 from workbench.models import LanguageModel
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import run_joint
@@ -58,6 +59,17 @@ class Prefixes:
             if self._full:
                 return
             self._keep(row, _row_of(cache, index, slice(pad, prompts.columns), self.dtype))
+
+    def fill(self, lm: LanguageModel, rows: Sequence[int], tokens: Sequence[Sequence[int]], description: str) -> None:
+        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as there is room."""
+        missing = [index for index, row in enumerate(rows) if row not in self._rows]
+        if not missing or self._full:
+            return
+        for batch in progress.track(self._batches(missing, tokens), description):
+            for index, layers in self._computed(lm, batch, tokens):
+                self._keep(rows[index], layers)
+            if self._full:
+                return
 
     def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]], first: int = 0) -> Kept:
         """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them.
