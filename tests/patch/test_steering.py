@@ -45,7 +45,7 @@ def test_distribution_and_written_value_are_those_of_hooked_forwards(
     prompts = [confidence_conversation(lm.tokenizer, PERCENT, numbers, q, a).tokens for q, a in pairs]
     vectors = torch.randn(3, lm.width, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        digits = [token for token in trie_tokens(numbers.trie)]
+        digits = list(trie_tokens(numbers.trie))
         lm.head().weight[digits] *= 3
     pushes = [Push(0, vectors[0]), Push(2, 3 * vectors[1]), Push(3, -3 * vectors[2])]
     found = steer(lm, prompts, numbers.trie, pushes, token_budget=512)
