@@ -86,8 +86,8 @@ def test_the_loss_from_plain_forwards_of_each_row(make_tiny: MakeTiny, kappa: fl
             with without_adapter(tuned.base()):
                 base = logits_at(tuned.model, tokens).log_softmax(dim=-1)[at]
             loss = loss + kappa * jensen_shannon(moved, base).mean()
-        expected.append(float(loss))
-    assert float(found) == pytest.approx(np.mean(expected), rel=1e-4)
+        expected.append(loss.item())
+    assert found.item() == pytest.approx(np.mean(expected), rel=1e-4)
     found.backward()
     assert all(p.grad is not None for n, p in tuned.model.named_parameters() if "lora_B" in n)
 
