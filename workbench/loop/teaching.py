@@ -17,7 +17,7 @@ from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confiden
 from workbench.loop.asking import answers, conversations_of, keeping, load_questions, read, reading_batches
 from workbench.loop.context import Context
 from workbench.loop.partial import settled
-from workbench.models import LanguageModel, computing_in
+from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
 from workbench.teach.examples import Example, distribution_examples, text_examples
@@ -59,7 +59,8 @@ def _train(context: Context, stage: StageStore, *, shuffled: bool) -> dict[str, 
     stage.save_table("targets", pd.DataFrame({ROW: rows, **targets}))
     stage.save_table("log", pd.DataFrame(log))
     facts = {"examples": len(examples), "steps": len(log), "loss.last": log[-1]["loss"]}
-    return {**facts, "from_layer": settings.from_layer}
+    precision = resolve_precision(config.model.precision, context.lm.device)
+    return {**facts, "from_layer": settings.from_layer, "precision": precision}
 
 
 def _examples(
