@@ -69,7 +69,7 @@ def test_settings_are_the_named_parts_alone(context: Context) -> None:
         "patch": {"items": 8, "layers": None, "control_layers": 2, "loop_items": 1},
         "seed": 0,
     }
-    assert isinstance(context.settings("questions")["questions"]["file"], str)
+    assert isinstance(context.settings("questions")["questions"]["source"], str)
 
 
 def test_format_and_numbers_are_the_configured_ones(context: Context) -> None:
