@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import sys
 
-from workbench.elicit.baselines.letters import lettered
 from workbench.loop.baselines import compare_baselines, drawn_questions, settings_of, shown, write_baselines
+from workbench.questions import choice_questions
 from workbench.script import asked_config, console, option, root, show
 from workbench.terminal import bars
 
@@ -75,7 +75,7 @@ show(opened.figure().figure())
 
 # %%
 with bars(console()):
-    choices = lettered(drawn_questions(config), 4, config.seed)
+    choices = choice_questions(drawn_questions(config), 4, config.seed)
     chosen = compare_baselines(config, settings, CHOICE_BASELINES, folder / "choice", choices)
 show(chosen.figure().figure())
 
