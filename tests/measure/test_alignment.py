@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from workbench.errors import WorkbenchError
-from workbench.measure import alignment, auroc2, bootstrap, four_cells, spearman
+from workbench.measure import alignment, auroc2, bootstrap, four_cells, shuffled_spearman, spearman
 
 PAIRS = st.lists(
     st.tuples(st.sampled_from([0.0, 0.2, 0.4, 1.0]), st.sampled_from([0.1, 0.5, 0.9])), min_size=2, max_size=30
@@ -63,3 +63,31 @@ def test_nothing_in_common() -> None:
     assert np.isnan(found.value)
     with pytest.raises(WorkbenchError, match="one value of each"):
         spearman([1, 2], [1], seed=0)
+
+
+def test_shuffled_pairs_have_no_rho_and_within_domain_only_what_the_domain_gives() -> None:
+    rng = np.random.default_rng(4)
+    a = rng.integers(0, 5, 120) / 4
+    found = shuffled_spearman(a, a, seed=0, shuffles=2000)
+    # The null of a rank correlation has standard deviation 1 / sqrt(n - 1), with ties or without.
+    assert abs(found.value) < 4 / np.sqrt(119 * 2000)
+    assert found.high == pytest.approx(1.96 / np.sqrt(119), rel=0.1)
+    assert found.low == pytest.approx(-found.high, rel=0.2)
+    # Two domains, in each the first and second confidence unrelated: only the domain's level is shared.
+    domain = np.repeat(["easy", "hard"], 60)
+    first, second = (rng.random(120) + (domain == "easy") for _ in range(2))
+    whole, within = (spearman(first, second, seed=0, resamples=2), shuffled_spearman(first, second, domain, seed=0))
+    assert whole.value == pytest.approx(0.75, abs=0.1)
+    assert within.low < whole.value < within.high
+    assert shuffled_spearman(first, second, seed=0).high < 0.3
+
+
+def test_shuffling_within_domain_by_hand() -> None:
+    first, second = [1.0, 2.0, 3.0, 4.0, np.nan], [1.0, 2.0, 3.0, 3.0, 9.0]
+    domain = ["a", "b", "b", "c", "a"]
+    found = shuffled_spearman(first, second, domain, seed=0, shuffles=400)
+    # Only the two of "b" can change places, so rho is one of two values.
+    values = [spearmanr([1, 2, 3, 4], each).statistic for each in ([1, 2, 3, 3], [1, 3, 2, 3])]
+    assert [found.low, found.high] == pytest.approx(sorted(values))
+    assert found.value == pytest.approx(np.mean(values), abs=0.05)
+    assert np.isnan(shuffled_spearman([1, 2], [3, 3], seed=0).value)

@@ -6,7 +6,7 @@ all of it for anyone's file.
 """
 
 from workbench.measure.against import compare_groups, paired_values
-from workbench.measure.alignment import Alignment, alignment, four_cells, spearman
+from workbench.measure.alignment import Alignment, alignment, four_cells, shuffled_spearman, spearman
 from workbench.measure.answers import Answers, read_answers
 from workbench.measure.auroc2_interval import auroc2_difference, auroc2_estimate, auroc2_within_estimate
 from workbench.measure.bootstrap import bootstrap, bootstrap_counts
@@ -105,6 +105,7 @@ __all__ = [
     "relplot_smooth_ece",
     "risk_coverage",
     "seed_split",
+    "shuffled_spearman",
     "smooth_ece",
     "spearman",
     "temperature",

@@ -5,7 +5,9 @@ bootstrap over questions with ranks taken anew in every resample. rho is NaN whe
 Four cells: both sides are cut into high and low, at the median (high: at or above it) or at the top step (high: the largest value).
 consistent = both high; internal_over = internal high, stated low; external_over = internal low, stated high; discordant = both low.
 What rho does not show: whether either confidence is right (their AUROC2 stand beside it), nor agreement in level: it sees order only.
-Where nearly all is stated at the ceiling, rho rests on the few other replies: see the ceiling share.
+Where nearly all is stated at the ceiling, rho rests on the few other replies: see the ceiling share. Shuffled pairs say what rho comes to
+when the stated confidence belongs to another question: around zero, and where pairs stay within their domain, what knowing the
+domain alone gives.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_estimate
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.counted import CountStatistic
-from workbench.measure.inputs import Floats, checked, parse_rate
+from workbench.measure.inputs import Floats, checked, checked_domain, parse_rate
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
 
 Split = Literal["median", "top"]
+SHUFFLES = 1000
 CELLS = ("consistent", "internal_over", "external_over", "discordant")
 
 
@@ -79,6 +82,37 @@ def spearman(
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
     found = resampled(_rho, readings, None, seed=seed, resamples=resamples, level=level, bins=1)
     return found.estimates["rho"]
+
+
+def shuffled_spearman(
+    first: ArrayLike,
+    second: ArrayLike,
+    domain: ArrayLike | None = None,
+    *,
+    seed: int,
+    shuffles: int = SHUFFLES,
+    level: float = LEVEL,
+) -> Estimate:
+    """rho when every question's second confidence is another one's, within its ``domain`` [n] if given.
+
+    The value is the mean over ``shuffles``, the interval holds ``level`` of them: it is the spread of a null, not of a measurement.
+    """
+    a, b = _both(first, second)
+    nothing = Estimate(float("nan"), float("nan"), float("nan"), len(a))
+    if not len(a) or not np.ptp(a) or not np.ptp(b):
+        return nothing
+    codes = np.zeros(len(a), dtype=np.int64)
+    if domain is not None:
+        both = ~np.isnan(np.asarray(first, dtype=np.float64)) & ~np.isnan(np.asarray(second, dtype=np.float64))
+        codes = checked_domain(np.asarray(domain)[both], len(a))
+    x, y = (ranks - ranks.mean() for ranks in (_Ranks(column)(np.ones((1, len(a))))[0] for column in (a, b)))
+    rng, members = np.random.default_rng(seed), [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    found = np.zeros(shuffles)
+    for rows in members:
+        found += rng.permuted(np.tile(y[rows], (shuffles, 1)), axis=1) @ x[rows]
+    found /= np.sqrt((x @ x) * (y @ y))
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(found.mean()), float(low), float(high), len(a))
 
 
 def four_cells(

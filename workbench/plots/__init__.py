@@ -4,6 +4,7 @@ Every figure takes a ``title`` and a ``caption`` (one line: number of questions,
 text it is given.
 """
 
+from workbench.plots.alignment_grid import AlignmentGrid, GridCell
 from workbench.plots.attribution_scatter import AttributionScatter, ScatterGroup
 from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.plots.component_map import ComponentMap
@@ -23,6 +24,7 @@ from workbench.plots.risk_coverage import RiskCoverageCurve
 from workbench.plots.roc import Roc
 
 __all__ = [
+    "AlignmentGrid",
     "AttributionScatter",
     "AurocByLayer",
     "ComponentMap",
@@ -31,6 +33,7 @@ __all__ = [
     "EstimateRows",
     "FollowingCurve",
     "FourCells",
+    "GridCell",
     "IntervalCurve",
     "LayerHeadMap",
     "LayerPositionMap",

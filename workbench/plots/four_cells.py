@@ -2,7 +2,7 @@
 
 Top right both are high (consistent), bottom left both low (discordant with answering at all); top left only the text is confident (external
 over-confidence), bottom right only the softmax (internal over-confidence). Points are questions, shifted a little where many state the
-same; right and wrong answers have their own mark. Shares are of all questions with both confidences.
+same; right and wrong answers have their own mark. Shares are of all questions with both confidences, with Wilson intervals.
 The cells depend on where the cuts lie: they are drawn, and named in the caption by the caller.
 """
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure.alignment import Split, cut_of, four_cells
+from workbench.measure.calibration import wilson_interval
 from workbench.measure.inputs import checked
 from workbench.plots.theme import BLUE, GREY, ORANGE, themed
 
@@ -71,7 +72,7 @@ class FourCells:
         figure.add_vline(cut_of(x, self.internal_split), line={"color": GREY, "dash": "dash", "width": 1.2})
         figure.add_hline(cut_of(y, self.stated_split) - 0.02, line={"color": GREY, "dash": "dash", "width": 1.2})
         for name, share in cells.items():
-            self._label(figure, name, share)
+            self._label(figure, name, share, len(x))
         themed(
             figure,
             title=self.title,
@@ -84,10 +85,11 @@ class FourCells:
         figure.update_yaxes(range=[-0.12, 1.14])
         return figure
 
-    def _label(self, figure: go.Figure, cell: str, share: float) -> None:
+    def _label(self, figure: go.Figure, cell: str, share: float, n: int) -> None:
         words, right, top = _WORDS[cell]
+        low, high = (100 * float(bound) for bound in wilson_interval(round(share * n), n))
         figure.add_annotation(
-            text=f"{words} {100 * share:.0f} %",
+            text=f"{words} {100 * share:.0f} % [{low:.0f}, {high:.0f}]",
             x=0.99 if right else 0.01,
             xref="paper",
             xanchor="right" if right else "left",

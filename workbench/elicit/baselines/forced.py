@@ -24,11 +24,11 @@ from torch import Tensor
 from workbench.elicit.baselines.alternatives import Alternatives, share_of
 from workbench.elicit.baselines.asked import Asked
 from workbench.elicit.baselines.chains import beside, chained
+from workbench.elicit.baselines.options import letters_offered, weighed
 from workbench.elicit.baselines.queries import AFTER_ANSWER, Query, option_alternatives
 from workbench.elicit.baselines.token_scores import token_scores
 from workbench.elicit.formats import Format
 from workbench.elicit.greedy import stop_at_newline
-from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.store import ROW
 from workbench.trace.forward import forward
@@ -112,9 +112,7 @@ def _likelihood(lm: LanguageModel, asked: Sequence[Asked], final: Tensor, sizes:
 
 def _posed(tokenizer: Any, fmt: Format, asked: Sequence[Asked], name: str) -> Posed:
     if name == OPTIONS:
-        letters = tuple(sorted({letter for one in asked for letter in one.options}))
-        if not all(one.options for one in asked):
-            raise WorkbenchError("Only choice questions have options to weigh; leave the baselines of options out.")
+        letters = letters_offered([one.options for one in asked])
         found = option_alternatives(tokenizer, fmt.answer_prefix, letters)
         return Posed(
             tuple(len(one.prompt) for one in asked), tuple(found.shared for _ in asked), found
@@ -136,11 +134,7 @@ def _behind(tokenizer: Any, one: Asked, query: Query, found: Alternatives) -> tu
 def _scores(
     name: str, probabilities: NDArray[np.float64], found: Alternatives, asked: Sequence[Asked]
 ) -> dict[str, NDArray[np.float64]]:
-    largest = found.largest(probabilities)
     if name != OPTIONS:
-        return {name: share_of(largest, AFTER_ANSWER[name].chosen)}
-    letters = sorted({letter for one in asked for letter in one.options})
-    offered = np.asarray([[letter in one.options for letter in letters] for one in asked])
-    mine = np.where(offered, largest, 0.0)
-    top = mine.max(axis=1)
-    return {"p_ic": top / mine.sum(axis=1), "max_softmax": top}
+        return {name: share_of(found.largest(probabilities), AFTER_ANSWER[name].chosen)}
+    options = weighed(found, probabilities, [one.options for one in asked])
+    return {"p_ic": options.p_ic, "max_softmax": options.largest}
