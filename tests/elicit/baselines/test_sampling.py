@@ -26,7 +26,7 @@ def likely_to_end(lm: LanguageModel) -> LanguageModel:
     """A model whose ending tokens are likely enough that samples differ in length; tied heads are left as they are."""
     if lm.head().weight is not lm.embedding().weight:
         with torch.no_grad():
-            lm.head().weight[lm.tokenizer.eos_token_id] *= 12
+            lm.head().weight[lm.tokenizer.eos_token_id] *= 4
     return lm
 
 
