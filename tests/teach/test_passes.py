@@ -297,3 +297,16 @@ def test_a_family_that_no_mask_can_separate_is_refused(make_tiny: MakeTiny) -> N
     examples = text_examples(lm.tokenizer, FORMAT, numbers, rows, [73, 0, 100, 9, 10])
     with pytest.raises(WorkbenchError, match="not valid for falcon_h1"):
         passes_of(lm, examples, numbers, "conversation")
+
+
+def test_the_order_of_a_training_cannot_tell_targets(make_tiny: MakeTiny) -> None:
+    """Bells of unequal width have unequal numbers of nodes; lengths, which the order goes by, are those of prompts alone."""
+    lm = make_tiny("llama")
+    rows, numbers = rows_of(lm)
+    examples = distribution_examples(lm.tokenizer, FORMAT, numbers, rows, spread_of(lm))
+    reply = passes_of(lm, examples, numbers, "reply")
+    assert len(set(reply.sizes)) > 1
+    assert set(reply.lengths) == {len(reply_tokens(lm.tokenizer, FORMAT, numbers))}
+    whole = passes_of(lm, examples, numbers, "conversation")
+    beyond = {len(example.prompt) - length for example, length in zip(examples, whole.lengths, strict=True)}
+    assert beyond == {len(whole.shared)}

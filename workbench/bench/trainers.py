@@ -101,7 +101,7 @@ def _start(lm: LanguageModel, settings: TeachSettings, seed: int) -> LanguageMod
 
 def _order(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> list[int]:
     """The rows of all epochs in the order in which the workbench sees them."""
-    order = SeededOrder(Passes(lm, examples, None, 0, 0).sizes, settings.batch_size, seed)
+    order = SeededOrder(Passes(lm, examples, None, 0, 0).lengths, settings.batch_size, seed)
     rows: list[int] = []
     for epoch in range(settings.epochs):
         order.set_epoch(epoch)

@@ -18,7 +18,7 @@ LEAST_GAIN = 0.02
 
 
 class SeededOrder(Sampler[int]):
-    """Rows of ``sizes`` tokens in an order that depends on sizes, batch size, seed and epoch alone.
+    """Rows with prompts of ``sizes`` tokens in an order that depends on sizes, batch size, seed and epoch alone.
 
     The Trainer's own sampler draws from the global random state, which a run resumed within an epoch does not have. Where
     windows would not save a fiftieth of the tokens, the order is plainly random. Rows left over from whole batches come last.

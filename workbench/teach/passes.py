@@ -53,6 +53,8 @@ class Passes:
         reply: where the adapter acts; None: on whole conversations.
         shared: tokens that are computed in one row for all.
         sizes: tokens of its own that each example costs in a step.
+        lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many nodes a target takes tells
+            what it is, and steps of one target each teach a level only.
     """
 
     def __init__(
@@ -61,13 +63,13 @@ class Passes:
         require_masks(lm)
         self.lm, self.examples, self.reply, self.first = lm, examples, reply, first
         self.shared = shared_tokens(examples) if reply is None else ()
-        self.sizes = [self._size(example) for example in examples]
+        self.lengths = [self._length(example) for example in examples]
+        self.sizes = [length + e.continuation.size for length, e in zip(self.lengths, examples, strict=True)]
         self.frozen = FrozenStates(most_bytes)
         self._shared_states: Tensor | None = None
 
-    def _size(self, example: Example) -> int:
-        own = len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
-        return own + example.continuation.size
+    def _length(self, example: Example) -> int:
+        return len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
 
     def fill(self, tokens_per_pass: int, description: str) -> None:
         """Compute the kept states of all examples, longest rows first, as far as there is room."""

@@ -60,7 +60,7 @@ class TargetTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
-        return SeededOrder(self.passes.sizes, self.args.per_device_train_batch_size, self.args.seed)
+        return SeededOrder(self.passes.lengths, self.args.per_device_train_batch_size, self.args.seed)
 
     def create_optimizer(self, model: Any = None) -> Any:
         self.optimizer = loraplus(self.model, self.args.learning_rate, self.rate_ratio, self.args.weight_decay)
