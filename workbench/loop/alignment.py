@@ -52,9 +52,9 @@ class Combination:
         return f"{self.scale}-review-{self.voice}{'' if self.options else '-no-options'}"
 
 
+_EITHER: tuple[ScaleName, ...] = ("hundred", "words")
 EIGHT: tuple[Combination, ...] = tuple(
-    Combination(scale, voice, options)
-    for voice, options, scale in product(get_args(Voice), (True, False), ("hundred", "words"))
+    Combination(scale, voice, options) for voice, options, scale in product(get_args(Voice), (True, False), _EITHER)
 )
 FULL = Combination("letters", "third", True)
 """The full prompt of the publication."""
@@ -157,8 +157,8 @@ def _read_internal(
 
 def _long(probability: NDArray[np.float64], letters: Sequence[str], questions: Sequence[Question]) -> pd.DataFrame:
     rows, places = np.nonzero(~np.isnan(probability))
-    named = [letters[place] for place in places]
-    right = [grade(letter, questions[row]) for row, letter in zip(rows, named, strict=True)]
+    named = [letters[place] for place in places.tolist()]
+    right = [grade(letter, questions[row]) for row, letter in zip(rows.tolist(), named, strict=True)]
     return pd.DataFrame({ROW: rows, "letter": named, "probability": probability[rows, places], "right": right})
 
 

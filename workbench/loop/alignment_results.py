@@ -170,15 +170,17 @@ def _aligned(confidences: Confidences, combination: Combination, readout: str, *
     internal = confidences.internal["p_ic"].to_numpy(dtype=np.float64)
     correct = confidences.internal["correct"].to_numpy(dtype=bool)
     domain, stated = confidences.domain, stated_of(confidences, combination, readout)
-    both = ~np.isnan(internal) & ~np.isnan(stated)
+    neither = np.isnan(internal) | np.isnan(stated)
+
+    def within(confidence: Floats) -> Estimate:
+        both = np.where(neither, np.nan, confidence)
+        return auroc2_within_estimate(both, correct, domain, seed=seed, resamples=resamples)
+
     return Aligned(
         combination,
         readout,
         alignment(internal, stated, correct, seed=seed, ceiling=1.0, resamples=resamples),
-        (
-            auroc2_within_estimate(internal[both], correct[both], domain[both], seed=seed, resamples=resamples),
-            auroc2_within_estimate(stated[both], correct[both], domain[both], seed=seed, resamples=resamples),
-        ),
+        (within(internal), within(stated)),
         shuffled_spearman(internal, stated, seed=seed),
         shuffled_spearman(internal, stated, domain, seed=seed),
         float(_lines(confidences, combination)["mass"].mean()),
