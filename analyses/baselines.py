@@ -75,7 +75,7 @@ show(opened.figure().figure())
 
 # %%
 with bars(console()):
-    choices = choice_questions(drawn_questions(config), 4, config.seed)
+    choices = choice_questions(drawn_questions(config), config.questions.options, config.seed)
     chosen = compare_baselines(config, settings, CHOICE_BASELINES, folder / "choice", choices)
 show(chosen.figure().figure())
 

@@ -19,8 +19,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from workbench.config import RunConfig
-from workbench.elicit.answer import answer_batch
-from workbench.elicit.conversation import answer_tokens
+from workbench.elicit.answer import answer_batch, answer_prompts, reason_batch
 from workbench.elicit.formats import FORMATS
 from workbench.models import LanguageModel, architecture_of, computing_in, load_model
 from workbench.questions import Question, write_questions
@@ -250,7 +249,7 @@ def save_number_writer(folder: Path) -> None:
     lm.tokenizer.save_pretrained(folder)
 
 
-def planted_questions(lm: LanguageModel, name: str = "percent") -> list[Question]:
+def planted_questions(lm: LanguageModel, name: str = "percent", reasoning_tokens: int = 4) -> list[Question]:
     """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones nothing it could reply.
 
     So grading is real, half of the answers are right, and one word of the question decides which: a probe must find it.
@@ -259,7 +258,8 @@ def planted_questions(lm: LanguageModel, name: str = "percent") -> list[Question
     """
     keys = [(i, domain, side) for i in range(33) for domain in ("planets", "rivers") for side in ("upper", "lower")]
     texts = [f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}" for i, d, s in keys]
-    prompts = [answer_tokens(lm.tokenizer, FORMATS[name], text) for text in texts]
+    reasonings = reason_batch(lm, FORMATS[name], texts, reasoning_tokens)
+    prompts = answer_prompts(lm, FORMATS[name], texts, reasonings)
     defaults = RunConfig()
     with computing_in(defaults.model.precision, lm):
         usual = answer_batch(lm, prompts, defaults.elicit.answer_tokens)
@@ -275,6 +275,22 @@ def planted_questions(lm: LanguageModel, name: str = "percent") -> list[Question
         )
         for (i, domain, side), text, accepted in zip(keys, texts, replies, strict=True)
     ]
+
+
+@pytest.fixture(scope="session")
+def answered_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 open questions of two domains, no two with the same answer, so that each can be asked as a choice."""
+    path = tmp_path_factory.mktemp("answered") / "questions.jsonl"
+    rows = [
+        {
+            "question": f"Which planet has {i} moons?{MARKUP}",
+            "answers": [f"Planet{i}"],
+            "domain": ("near", "far")[i % 2],
+        }
+        for i in range(24)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,7 @@ def test_the_adapter_loads_with_plain_peft_and_carries_its_card(doubted: tuple[P
 
 
 def test_held_out_domains_are_tested_on_alone(finished_run: Any, tmp_path: Path) -> None:
-    place = place_of(finished_run, tmp_path, questions__held_out_domains=["rivers"])
+    place = place_of(finished_run, tmp_path, questions__held_out_domains=["rivers"], questions__train_fraction=0.9)
     summary = place.teach(DOUBT, arms=("tokenised-brier",)).summary
     assert summary["out_of_domain.questions"] == 66
     assert summary["in_domain.questions"] + 66 == summary["questions.test"]

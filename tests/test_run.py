@@ -22,7 +22,7 @@ from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.models import load_model
 from workbench.questions import write_questions
-from workbench.run import STAGES, Stage, finished, peak_memory, run
+from workbench.run import STAGES, Stage, complete, finished, opened, peak_memory, run
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
 
@@ -298,6 +298,36 @@ def test_a_finished_run_opens_with_the_keys_it_was_made_with(copied: Any) -> Non
         finished(copied.inputs.config, copied.folder, copied.figures)
 
 
+def test_a_run_is_complete_once_every_stage_and_the_summary_are_there(copied: Any, tmp_path: Path) -> None:
+    assert complete(copied.folder)
+    assert not complete(tmp_path / "absent")
+    for missing in (Path("summary.json"), *(Path(name) / "done.json" for name in NAMES)):
+        aside = (copied.folder / missing).rename(tmp_path / "aside")
+        assert not complete(copied.folder), missing
+        with pytest.raises(WorkbenchError, match="No run went through in"):
+            opened(copied.folder, copied.figures)
+        aside.rename(copied.folder / missing)
+    assert complete(copied.folder)
+
+
+def test_a_complete_run_opens_with_its_own_configuration_and_keys(copied: Any) -> None:
+    expected = finished(copied.inputs.config, copied.folder, copied.figures)
+    context = opened(copied.folder, copied.figures)
+    assert context.config == copied.inputs.config
+    assert context.keys == expected.keys
+    assert all(context.stage(name).done for name in NAMES)
+
+
+def test_a_run_of_other_code_opens_although_it_would_be_redone(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_with = opened(copied.folder, copied.figures).keys
+    monkeypatch.setattr(run_module, "code_version", lambda: "another")
+    with pytest.raises(WorkbenchError, match="has not finished its stage 'questions'"):
+        finished(copied.inputs.config, copied.folder, copied.figures)
+    context = opened(copied.folder, copied.figures)
+    assert context.keys == made_with
+    assert len(context.stage("answer").table("answers")) == 132
+
+
 def test_a_stage_counts_the_seconds_of_its_interrupted_attempts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,7 +374,7 @@ def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: 
         loop_inputs.config,
         elicit__format=name,
         elicit__reasoning_tokens=4,
-        questions__file=str(questions),
+        questions__source=str(questions),
         resamples=100,
     )
     summary = run(config, tmp_path / "run", tmp_path / "figures")

@@ -83,6 +83,7 @@ def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
     """
     context = Context(config, RunStore(folder), figures)
     loop_format(config.elicit.format)
+    _inputs(config)
     write_atomically(folder / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
     go_through(STAGES, context)
     summary = with_costs(context)

@@ -14,11 +14,11 @@ SCRIPT = Path(__file__).parents[2] / "analyses" / "alignment.py"
 
 
 @pytest.fixture
-def small(loop_inputs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def small(loop_inputs: Any, answered_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "settings.yaml").write_text("questions: {options: 2}\nelicit: {answer_tokens: 4}\nresamples: 100\n")
     given = {
         "MODEL": loop_inputs.model,
-        "QUESTIONS": loop_inputs.questions,
+        "QUESTIONS": answered_file,
         "LIMIT": 8,
         "CONFIG": tmp_path / "settings.yaml",
         "RUN": "tiny",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,13 @@ SCRIPT = Path(__file__).parents[2] / "analyses" / "baselines.py"
 def test_as_a_script_it_writes_tables_and_figures_of_both_kinds(
     loop_inputs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {"MODEL": loop_inputs.model, "QUESTIONS": loop_inputs.questions, "LIMIT": 12, "SAMPLES": 2, "RUN": "tiny"}
+    questions = tmp_path / "questions.jsonl"
+    rows = [
+        {"question": f"Which planet has {i} moons?", "answers": [f"Planet{i}"], "domain": ("near", "far")[i % 2]}
+        for i in range(24)
+    ]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {"MODEL": loop_inputs.model, "QUESTIONS": questions, "LIMIT": 12, "SAMPLES": 2, "RUN": "tiny"}
     for name, value in given.items():
         monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
     done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from workbench.elicit.answer import Limits, first_line
-from workbench.elicit.asking import ask, read_all
+from workbench.elicit.asking import ask
 from workbench.elicit.conversation import confidence_conversation, number_prefix
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.parse import parse_confidence
@@ -87,18 +87,6 @@ def test_reasoning_ends_where_the_model_opens_its_answer(make_tiny: MakeTiny) ->
     table = ask(lm, QUESTIONS[:2], FORMATS["percent-reasoned"], limits=Limits(4, 12))
     assert list(table["reasoning"]) == ["a", "a"]
     assert list(table["answer"]) == ["a", "a"]
-
-
-@pytest.mark.parametrize("kind", ["digits", "whole_numbers", "merged_space"])
-def test_long_words_are_generated_to_their_end(make_tiny: MakeTiny, kind: str) -> None:
-    """Byte by byte "moderately certain" has 18 tokens."""
-    lm, fmt = make_tiny("llama", tokenizer=kind), FORMATS["words"]
-    numbers = number_prefix(lm.tokenizer, fmt)
-    conversation = confidence_conversation(lm.tokenizer, fmt, numbers, "Who?", "Ada")
-    readings = read_all(lm, [conversation], numbers, 100)
-    text = spoken(lm, lm.tokenizer.decode(conversation.tokens), 40)
-    assert text.startswith(readings.stated_text[0])
-    assert len(readings.stated_text[0]) >= len("moderately certain") or "\n" in readings.stated_text[0]
 
 
 def test_progress_is_reported(make_tiny: MakeTiny) -> None:

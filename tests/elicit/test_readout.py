@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import DynamicCache
 
 from workbench.elicit.conversation import (
     POSITIONS,
@@ -17,7 +19,7 @@ from workbench.elicit.conversation import (
     reply_tokens,
 )
 from workbench.elicit.formats import format_named
-from workbench.elicit.greedy import stop_after_number
+from workbench.elicit.greedy import stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import (
     STATED_TOKENS,
@@ -27,11 +29,14 @@ from workbench.elicit.readout import (
     mass_on_scale,
     read_confidence,
     read_reply,
+    stated_tokens,
 )
 from workbench.elicit.scales import PERCENT
 from workbench.models import LanguageModel
 from workbench.trace.continuation import Continuation
+from workbench.trace.forward import forward
 from workbench.trace.hooks import on_outputs
+from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.prefixes import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
@@ -89,6 +94,26 @@ def test_the_stated_text_is_what_the_model_writes_next(make_tiny: MakeTiny, kind
         assert text == lm.tokenizer.decode(written, skip_special_tokens=True)
         np.testing.assert_equal(stated, parse_confidence(text, PERCENT))
     assert any(c.isdigit() for c in "".join(reading.stated_text))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_are_generated_to_their_end(make_tiny: MakeTiny, kind: str) -> None:
+    """Byte by byte "Moderately certain" has 18 tokens and white space; a percentage needs no more than it did."""
+    lm = make_tiny("llama", tokenizer=kind)
+    assert stated_tokens(number_prefix(lm.tokenizer, format_named("percent"))) == STATED_TOKENS == 5
+    fmt = format_named("words")
+    numbers = number_prefix(lm.tokenizer, fmt)
+    row = confidence_conversation(lm.tokenizer, fmt, numbers, "Who?", "Ada")
+    longest = len(lm.tokenizer(" Moderately certain.\n")["input_ids"]) - len(numbers.shared)
+    assert stated_tokens(numbers) == longest
+    ids = torch.tensor([row.tokens])
+    written = lm.base().generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=longest, pad_token_id=0
+    )[0, len(row.tokens) :]
+    stop = stop_at_newline(lm)[written]
+    end = int(stop.int().argmax()) + 1 if bool(stop.any()) else longest
+    (text,) = read_confidence(lm, [row], numbers).stated_text
+    assert text == lm.tokenizer.decode(written[:end], skip_special_tokens=True)
 
 
 def test_a_rigged_model_states_its_number(tiny_lm: LanguageModel) -> None:
@@ -174,7 +199,12 @@ def reply_reading(
     reply = reply_tokens(lm.tokenizer, format_named("percent"), numbers)
     before = [before_reply(row, reply) for row in rows]
     ids = np.arange(len(rows))
-    prefixes.fill(lm, ids.tolist(), before, "filling")
+    prompts = pad_prompts(before, lm.tokenizer.pad_token_id, lm.device)
+    cache = DynamicCache()
+    base = lm.model.disable_adapter() if isinstance(lm.model, PeftModel) else nullcontext()
+    with base:
+        forward(lm, prompts, empty_tail(prompts), torch.zeros((len(rows), 1), dtype=torch.long), cache=cache)
+    prefixes.keep(ids.tolist(), cache, prompts)
     return read_reply(lm, prefixes.kept(lm, ids, before), reply, numbers)
 
 

@@ -24,12 +24,12 @@ def test_words_are_worth_what_was_published() -> None:
     """Kumar et al. 2024: very certain 1, fairly .8, moderately .6, somewhat .4, not certain .2, very uncertain 0."""
     worth = dict(zip(ROWS["CERTAINTY"].texts, ROWS["CERTAINTY"].shares, strict=True))
     assert worth == {
-        "very certain": 1.0,
-        "fairly certain": 0.8,
-        "moderately certain": 0.6,
-        "somewhat certain": 0.4,
-        "not certain": 0.2,
-        "very uncertain": 0.0,
+        "Very certain": 1.0,
+        "Fairly certain": 0.8,
+        "Moderately certain": 0.6,
+        "Somewhat certain": 0.4,
+        "Not certain": 0.2,
+        "Very uncertain": 0.0,
     }
     assert dict(zip(ROWS["CERTAINTY_LETTERS"].texts, ROWS["CERTAINTY_LETTERS"].shares, strict=True)) == dict(
         zip("ABCDEF", (1.0, 0.8, 0.6, 0.4, 0.2, 0.0), strict=True)

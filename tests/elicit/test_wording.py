@@ -28,11 +28,14 @@ def test_every_scale_goes_with_every_layout(layout: Layout, name: str) -> None:
 
 
 def test_the_scale_is_named_as_it_is_read() -> None:
-    """Each text of a worded scale is spelled in its question; the ends of each numeric one are."""
+    """Each text of a worded scale is spelled in its question; the ends of each numeric one are, without decimals."""
     for rating in RATINGS.values():
-        texts = (
-            rating.scale.texts if rating.scale.reader == "words" else (rating.scale.texts[0], rating.scale.texts[-1])
-        )
+        ends = [
+            f"{float(text):.0f}"
+            for text in rating.scale.texts[:: len(rating.scale.texts) - 1]
+            if rating.scale.reader != "words"
+        ]
+        texts = ends or rating.scale.texts
         assert all(text in rating.how for text in texts)
 
 
@@ -58,7 +61,7 @@ def test_the_eight_combinations_differ_in_what_they_should() -> None:
         assert ("your answer" in text.lower()) == (voice == "own")
         assert ("B. Blue" in text) == options
         assert ("answer was: Red" in text) == (not options)
-        assert ("very uncertain" in text) == (name == "words")
+        assert ("Very uncertain" in text) == (name == "words")
         assert ("from 1 to 100" in text) == (name == "hundred")
 
 

@@ -17,9 +17,10 @@ from workbench.questions import asked, grade
 
 
 @pytest.fixture(scope="module")
-def config(loop_inputs: Any) -> RunConfig:
+def config(loop_inputs: Any, answered_file: Path) -> RunConfig:
     whole: RunConfig = loop_inputs.config
-    return whole.model_copy(update={"questions": whole.questions.model_copy(update={"limit": 6, "options": 2})})
+    asked_for = {"source": str(answered_file), "limit": 6, "options": 2}
+    return whole.model_copy(update={"questions": whole.questions.model_copy(update=asked_for)})
 
 
 @pytest.fixture(scope="module")

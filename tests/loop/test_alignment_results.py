@@ -12,6 +12,7 @@ from workbench.loop.alignment_results import (
     letter_shares,
     measure_alignment,
     stated_of,
+    to_steps,
 )
 from workbench.measure import Estimate, auroc2
 
@@ -27,6 +28,7 @@ def test_a_stated_confidence_that_follows_is_aligned_and_shuffled_pairs_are_not(
     found = results.of(SPOKEN, "stated")
     p_ic = results.confidences.internal["p_ic"]
     stated = stated_of(results.confidences, SPOKEN, "stated")
+    assert set(np.round(100 * stated)) == {8, 17, 25, 33, 42, 50, 58, 67, 75, 83, 92, 100}
     assert found.measured.rho.value == pytest.approx(spearmanr(p_ic, stated).statistic)
     assert found.measured.rho.value > 0.98
     for null in (found.shuffled, found.shuffled_within):
@@ -36,6 +38,12 @@ def test_a_stated_confidence_that_follows_is_aligned_and_shuffled_pairs_are_not(
     assert found.measured.auroc2_stated.value == pytest.approx(auroc2(stated, results.confidences.internal["correct"]))
     assert results.internal.value == 1.0
     assert results.internal_within.value == 1.0
+
+
+def test_a_text_between_two_steps_counts_as_the_next() -> None:
+    steps = [0.2, 0.6, 1.0]
+    found = to_steps(np.array([0.9999, 0.1, 0.39, 0.4, np.nan, 0.81]), steps)
+    np.testing.assert_array_equal(found, [1.0, 0.2, 0.2, 0.6, np.nan, 1.0])
 
 
 def test_what_cannot_be_read_or_never_differs_is_said(results: AlignmentResults) -> None:

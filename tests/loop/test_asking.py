@@ -19,7 +19,7 @@ from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import answer_questions, choose_questions, conversations_of, elicit, load_questions, read
-from workbench.loop.context import Context
+from workbench.loop.context import Context, Loaded
 from workbench.models import LanguageModel
 from workbench.questions import asked, grade, read_questions, shuffled, split_questions
 from workbench.store import RunStore, StageStore
@@ -124,7 +124,7 @@ def test_a_conversation_that_cannot_be_resolved_stops_the_stage_first(
     """One question of each domain is checked before anything is read."""
     checked: list[str] = []
 
-    def refuse(tokenizer: Any, fmt: Any, numbers: Any, question: str, answer: str) -> None:
+    def refuse(tokenizer: Any, fmt: Any, numbers: Any, question: str, answer: str, reasoning: str) -> None:
         checked.append(question)
         raise WorkbenchError("cannot be resolved")
 
@@ -174,7 +174,7 @@ def test_a_question_survives_the_table(tmp_path: Any, tiny_lm: LanguageModel) ->
         encoding="utf-8",
     )
     config = RunConfig.model_validate({"questions": {"source": str(file), "limit": None}})
-    context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key"}, tiny_lm)
+    context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key"}, Loaded(tiny_lm))
     context.stage("questions").begin()
     choose_questions(context, context.stage("questions"))
     assert load_questions(context)[1] == [shuffled(question, 0) for question in read_questions(file)]
@@ -185,7 +185,9 @@ def test_a_choice_is_asked_with_its_options(tmp_path: Any, tiny_lm: LanguageMode
     file = tmp_path / "q.jsonl"
     file.write_text("".join(f'{{"question": "Who is {i}?", "answers": ["Name{i}"]}}\n' for i in range(12)))
     config = RunConfig.model_validate({"questions": {"source": str(file), "form": "choice", "options": 3}})
-    context = Context(config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key", "answer": "key"}, tiny_lm)
+    context = Context(
+        config, RunStore(tmp_path / "run"), tmp_path, {"questions": "key", "answer": "key"}, Loaded(tiny_lm)
+    )
     for name, stage in (("questions", choose_questions), ("answer", answer_questions)):
         context.stage(name).begin()
         context.stage(name).finish(stage(context, context.stage(name)))

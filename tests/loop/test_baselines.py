@@ -16,7 +16,8 @@ from workbench.loop import baselines as module
 from workbench.loop.baselines import compare_baselines, drawn_questions, settings_of, summary_of, write_baselines
 from workbench.measure import auroc2
 from workbench.models import load_model
-from workbench.questions import choice_questions, grade
+from workbench.questions import grade
+from workbench.questions.choice import with_options
 
 NAMES = ["likelihood", "p_true", "agreement", "semantic_entropy", "stated"]
 
@@ -69,7 +70,10 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
 def test_page_tables_and_summary(config: RunConfig, tmp_path: Path) -> None:
     settings = settings_of(config, samples=3)
     names = ["likelihood", "p_ic"]
-    choices = choice_questions(drawn_questions(config), 2, 0)
+    choices = [
+        with_options(question, [question.answers[0], "Nothing"], question.answers[:1])
+        for question in drawn_questions(config)
+    ]
     runs = {
         "open": compare_baselines(config, settings, names[:1], tmp_path / "open"),
         "choice": compare_baselines(config, settings, names, tmp_path / "choice", choices),

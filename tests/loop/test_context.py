@@ -69,14 +69,14 @@ def test_settings_are_the_named_parts_alone(context: Context) -> None:
         "patch": {"items": 8, "layers": None, "control_layers": 2, "loop_items": 1},
         "seed": 0,
     }
-    assert isinstance(context.settings("questions")["questions"]["file"], str)
+    assert isinstance(context.settings("questions")["questions"]["source"], str)
 
 
 def test_format_and_numbers_are_the_configured_ones(context: Context) -> None:
     assert context.fmt is FORMATS["percent"]
     assert context.numbers.trie.values == tuple(range(101))
     config = RunConfig.model_validate({"elicit": {"format": "tarot"}})
-    with pytest.raises(WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of percent"):
+    with pytest.raises(WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of digit"):
         _ = Context(config, context.store, context.figures).fmt
 
 

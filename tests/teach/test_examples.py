@@ -85,7 +85,7 @@ def test_a_scale_without_ending(make_tokenizer: MakeTokenizer) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("name", "value", "text"), [("probability", 0.29, "0.29"), ("words", 3, "moderately certain"), ("yes-no", 1, "Yes")]
+    ("name", "value", "text"), [("probability", 0.29, "0.29"), ("words", 3, "Moderately certain"), ("yes-no", 1, "Yes")]
 )
 def test_a_target_is_written_as_its_scale_writes_it(
     make_tokenizer: MakeTokenizer, kind: str, name: str, value: float, text: str

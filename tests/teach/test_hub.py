@@ -30,6 +30,8 @@ class Hub(BaseHTTPRequestHandler):
         elif self.path == "/api/repos/create":
             self.created.append(json.loads(body))
             self._reply(200, {"url": f"http://{self.headers['Host']}/owner/name"})
+        elif self.path == "/api/validate-yaml":
+            self._reply(200, {"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             asked = json.loads(body)["files"]
             modes = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked]
@@ -44,7 +46,8 @@ class Hub(BaseHTTPRequestHandler):
             self._reply(404, {"error": self.path})
 
     def do_GET(self) -> None:
-        self._reply(200, {"id": "owner/name", "sha": "0", "siblings": [], "tags": [], "private": True})
+        found = {"id": "owner/name", "sha": "0", "siblings": [], "tags": [], "private": True}
+        self._reply(*((404, {"error": "not here"}) if self.refuse else (200, found)))
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -88,7 +91,7 @@ def test_the_adapter_and_its_card_arrive_and_nothing_else(hub: tuple[str, type[H
     assert push_adapter(adapter, "owner/name", endpoint) == f"{endpoint}/owner/name"
     assert handler.files == {name: f"content of {name}".encode() for name in FILES}
     (created,) = handler.created
-    assert (created["name"], created["organization"], created["private"]) == ("name", "owner", True)
+    assert (created["name"], created["organization"], created["visibility"]) == ("name", "owner", "private")
 
 
 def test_a_refusal_is_said(hub: tuple[str, type[Hub]], adapter: Path) -> None:

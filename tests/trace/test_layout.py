@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, extended, pad_prompts, without_last
+from workbench.trace.layout import (
+    FROM_START,
+    Prompts,
+    Tail,
+    empty_tail,
+    extended,
+    pad_behind,
+    pad_prompts,
+    without_last,
+)
 
 CPU = torch.device("cpu")
 
@@ -26,6 +35,21 @@ def test_prompts_are_padded_on_the_left() -> None:
     assert prompts.positions.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
     assert prompts.lengths.tolist() == [3, 1, 2]
     assert (prompts.rows, prompts.columns) == (3, 3)
+    assert not prompts.causal
+    assert pad_prompts([[7, 8], [5, 6]], pad_token=1, device=CPU).causal
+
+
+def test_prompts_without_a_tail_are_padded_on_the_right() -> None:
+    """Positions count on over the padding; a token's column is its index."""
+    prompts = pad_behind([[7, 8, 9], [5], [3, 4]], pad_token=1, device=CPU)
+    assert prompts.tokens.tolist() == [[7, 8, 9], [5, 1, 1], [3, 4, 1]]
+    assert prompts.valid.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+    assert prompts.positions.tolist() == [[0, 1, 2]] * 3
+    assert prompts.lengths.tolist() == [3, 1, 2]
+    assert prompts.causal
+    assert prompts.column_of(torch.tensor([2, 0, 1])).tolist() == [2, 0, 1]
+    with pytest.raises(WorkbenchError, match="no prompt may be empty"):
+        pad_behind([[7], []], pad_token=1, device=CPU)
 
 
 def test_a_pad_token_inside_a_prompt_is_a_token() -> None:

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
+from workbench.models import ARCHITECTURES, LanguageModel
 from workbench.trace import Continuation, Site, record, record_states, strings
+from workbench.trace.masks import model_mask
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10], [20, 21, 22], [30, 31, 32, 33]]
@@ -26,6 +28,48 @@ def test_states_are_the_rows_own_at_the_positions_asked_for(tiny_lm: LanguageMod
             torch.testing.assert_close(states[row, layer], own[layer + 1][0, POSITIONS[row]], rtol=1e-4, atol=1e-5)
         normed = tiny_lm.final_norm()(states[row, 3])
         torch.testing.assert_close(normed, own[4][0, POSITIONS[row]], rtol=1e-4, atol=1e-5)
+
+
+MIXED = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"] * 2}
+UNMASKED: list[tuple[str, dict[str, Any]]] = [
+    ("llama", {}),
+    ("mistral", {"sliding_window": 3}),
+    ("qwen3_moe", {}),
+    ("gemma2", {"sliding_window": 3}),
+    ("gemma3_text", MIXED),
+    ("gpt_oss", MIXED),
+    ("gpt2", {}),
+    ("gpt_neox", {}),
+]
+KERNELS = [
+    (family, overrides, attention)
+    for family, overrides in UNMASKED
+    for attention in ("sdpa", "eager")
+    if attention == "eager" or ARCHITECTURES[family].sdpa
+]
+
+
+@pytest.mark.parametrize(("family", "overrides", "attention"), KERNELS)
+def test_no_mask_is_made_where_causality_hides_the_padding(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch, family: str, overrides: dict[str, Any], attention: str
+) -> None:
+    """Rows of different lengths have the states each has alone, and those of the masked pass over left padding."""
+    lm = make_tiny(family, **overrides)
+    lm.base().set_attn_implementation(attention)
+    made: list[int] = []
+    monkeypatch.setattr(
+        import_module("workbench.trace.forward"), "model_mask", lambda *given: made.append(1) or model_mask(*given)
+    )
+    every = tuple(Site(layer) for layer in range(lm.n_layers))
+    states = record(lm, ROWS, POSITIONS, every)
+    assert not made
+    for row, ids in enumerate(ROWS):
+        alone = record(lm, [ids], [POSITIONS[row]], every)
+        torch.testing.assert_close(states[row], alone[0], rtol=1e-4, atol=1e-5)
+    assert not made
+    masked = record(lm, ROWS, POSITIONS, every, continuation=Continuation((7,), (-1,)))
+    assert made
+    torch.testing.assert_close(states, masked, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +174,7 @@ def test_mistakes_are_named_before_the_forward(
 
 
 def test_flash_attention_is_refused(tiny_lm: LanguageModel) -> None:
-    """Also for one prompt without padding, because the pass brings its own mask."""
+    """Also for one prompt without padding, which is there to be patched in a packed pass."""
     tiny_lm.base().config._attn_implementation = "flash_attention_2"
     with pytest.raises(WorkbenchError, match="takes no 4-D mask"):
         record(tiny_lm, ROWS[:1], [[0]], [Site(0)])

@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from workbench.bench.material import Material, make_material
 from workbench.bench.position_map import cells
 from workbench.bench.timing import Method, synchronise
-from workbench.models.unembed import CHUNK_ROWS, unembed_reduced
+from workbench.models.unembed import chunk_rows, unembed_reduced
 
 MAP_POSITIONS = 8
 
@@ -80,7 +80,7 @@ def _bound(material: Material, budget: int) -> int | None:
     lm, rows = material.lm, material.rows
     long = make_material(lm, rows, budget // rows)
     forward = peak_bytes(long.forward, lm.device)
-    states = torch.zeros(min(CHUNK_ROWS, budget), lm.width, device=lm.device, dtype=lm.dtype)
+    states = torch.zeros(min(chunk_rows(lm), budget), lm.width, device=lm.device, dtype=lm.dtype)
     logits = peak_bytes(lambda: unembed_reduced(lm, states, material.readout), lm.device)
     if forward is None or logits is None:
         return None

@@ -7,9 +7,9 @@ A number, optionally with decimals, must lie on the scale and be followed by the
 punctuation that no digit follows ("0,95" and "95.5/100" do not count). On a percent scale a percent sign may follow too; on every
 other that is a failure, and so is a range ("0.0 to 1.0"), which repeats what was asked.
 
-One of the scale's texts, its case ignored unless it is a single letter, must be followed by the end of the reply, a line
-break or sentence punctuation, behind a phrase of several words also by white space: "very certain that" states something,
-"No one" and "A guess" do not.
+One of the scale's texts, in a bracket or not, its case ignored unless it is a single letter, must be followed by the end of
+the reply, a line break or sentence punctuation, behind a phrase of several words also by white space: "very certain that" states
+something, "No one" and "A guess" do not.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _patterns(scale: Scale) -> tuple[tuple[re.Pattern[str], float], ...]:
 def _pattern(text: str) -> re.Pattern[str]:
     words = r"\s+".join(map(re.escape, text.split()))
     ends = rf"(?:\s|{_CLOSED})" if len(text.split()) > 1 else _CLOSED
-    return re.compile(rf"\s*{words}{ends}", re.NOFLAG if len(text) == 1 else re.IGNORECASE)
+    return re.compile(rf"\s*\(?{words}{ends}", re.NOFLAG if len(text) == 1 else re.IGNORECASE)
 
 
 _READERS: dict[str, Callable[[str, Scale], float]] = {"percent": _percent, "number": _plain_number, "words": _words}

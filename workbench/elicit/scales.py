@@ -76,7 +76,7 @@ TEN = Scale(values=tuple(range(11)), certain=10)
 TENTHS = _decimals(1)
 HUNDREDTHS = _decimals(2)
 CERTAINTY = _words(
-    "very uncertain", "not certain", "somewhat certain", "moderately certain", "fairly certain", "very certain"
+    "Very uncertain", "Not certain", "Somewhat certain", "Moderately certain", "Fairly certain", "Very certain"
 )
 CERTAINTY_LETTERS = _words(*"FEDCBA")
 YES_NO = _words("No", "Yes")

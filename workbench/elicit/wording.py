@@ -50,10 +50,10 @@ RATINGS: dict[str, Rating] = {
     "hundred": Rating(scales.HUNDRED, ", on a scale from 1 to 100?"),
     "digit": Rating(scales.DIGIT, ", on a scale from 0 to 9?"),
     "ten": Rating(scales.TEN, ", on a scale from 0 to 10?"),
-    "tenths": Rating(scales.TENTHS, ", as a probability from 0.0 to 1.0?"),
-    "probability": Rating(scales.HUNDREDTHS, ", as a probability from 0.00 to 1.00?"),
+    "tenths": Rating(scales.TENTHS, ", as a probability between 0 and 1 with one decimal?"),
+    "probability": Rating(scales.HUNDREDTHS, ", as a probability between 0 and 1 with two decimals?"),
     "words": Rating(scales.CERTAINTY, f"? Choose one of: {', '.join(TERMS)}.", "certain", "Certainty:"),
-    "letters": Rating(scales.CERTAINTY_LETTERS, f"? Choose one letter.{_LETTERED}", "certain", "Certainty:"),
+    "letters": Rating(scales.CERTAINTY_LETTERS, f"? Reply with one letter.{_LETTERED}", "certain", "Letter:"),
     "yes-no": Rating(scales.YES_NO, "? Choose Yes or No.", "", "Correct:"),
     "i-ii": Rating(scales.ROMAN, "?\n(i) no\n(ii) yes", "", "Answer:"),
 }

@@ -52,9 +52,10 @@ class Combination:
         return f"{self.scale}-review-{self.voice}{'' if self.options else '-no-options'}"
 
 
-_EITHER: tuple[ScaleName, ...] = ("hundred", "words")
+NUMERIC_OR_WORDS: tuple[ScaleName, ...] = ("hundred", "words")
 EIGHT: tuple[Combination, ...] = tuple(
-    Combination(scale, voice, options) for voice, options, scale in product(get_args(Voice), (True, False), _EITHER)
+    Combination(scale, voice, options)
+    for voice, options, scale in product(get_args(Voice), (True, False), NUMERIC_OR_WORDS)
 )
 FULL = Combination("letters", "third", True)
 """The full prompt of the publication."""

@@ -62,6 +62,6 @@ def base_following(context: Context, conversations: Sequence[Conversation]) -> S
         states = torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(planned)))]
         read = packed_sweep(lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], token_budget=budget)
     base, patched = (
-        expected_confidence(d, scale.values, scale.certain).astype(np.float64) for d in (read.base, read.patched)
+        expected_confidence(part, scale.values, scale.certain).astype(np.float64) for part in (read.base, read.patched)
     )
     return Sweep(layers=np.asarray(layers), base=base, donor=base[partner], patched=patched)

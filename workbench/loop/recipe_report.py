@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from workbench.loop.context import Context
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import Readouts
 from workbench.loop.recipe_results import collect_recipe, summarise_recipe
-from workbench.loop.reporting import bottleneck, held_out_table, histogram, reliability
+from workbench.loop.reporting import bottleneck, held_out_table, histogram, parsed_at_all, reliability
 from workbench.measure import Estimate
 from workbench.report import write_report
 from workbench.report.measured import written
@@ -77,7 +75,7 @@ def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section
         f"{summary['model.precision']}"
     )
     found = [bottleneck(readouts, summary, caption), reliability(readouts, caption)]
-    if not all(np.isnan(values).all() for values in readouts.stated.values()):
+    if parsed_at_all(readouts):
         found.insert(1, histogram(readouts, caption))
     return found
 

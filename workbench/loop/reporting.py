@@ -81,7 +81,7 @@ def sections(context: Context, readouts: Readouts, patching: PatchingResult, sum
     )
     return [
         bottleneck(readouts, summary, caption),
-        histogram(readouts, caption),
+        *([histogram(readouts, caption)] if parsed_at_all(readouts) else []),
         reliability(readouts, caption),
         _by_layer(context, summary, caption),
         _patching(patching, patched),
@@ -112,6 +112,11 @@ def bottleneck(readouts: Readouts, summary: dict[str, Any], caption: str) -> Sec
         "text bottleneck. The within-domain panel removes what knowing a domain's difficulty alone would give."
     )
     return Section("The bottleneck at a glance", explanation, figure, "bottleneck")
+
+
+def parsed_at_all(readouts: Readouts) -> bool:
+    """Whether a number was stated under any condition; without one there is nothing to draw, and parse rates say so."""
+    return any(not np.isnan(values).all() for values in readouts.stated.values())
 
 
 def histogram(readouts: Readouts, caption: str) -> Section:

@@ -18,7 +18,8 @@ from workbench.loop.asking import answers, conversations_of, keeping, load_quest
 from workbench.loop.context import Context
 from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
-from workbench.models import LanguageModel, computing_in
+from workbench.models import LanguageModel, computing_in, resolve_precision
+from workbench.questions import asked
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
 from workbench.teach.lesson import Lesson, States
@@ -51,7 +52,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     config = context.config
     material = training_material(context, arm, seed)
     rows = material.row
-    _, asked = load_questions(context)
+    _, questions = load_questions(context)
     answered = context.stage("answer").table("answers")["answer"]
     targets = arm.targets(material)
     check_targets(targets)
@@ -64,7 +65,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             lm=context.lm,
             fmt=context.fmt,
             numbers=context.numbers,
-            questions=[asked[row].text for row in rows],
+            questions=[asked(questions[row]) for row in rows],
             answers=answered.loc[rows.tolist()].tolist(),
             conversations=[conversations[row] for row in rows],
             states=states_of(context, rows),
@@ -87,6 +88,8 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
         "steps": len(taught.log),
         "tokens": taught.tokens,
         "loss.last": taught.log[-1]["loss"],
+        "from_layer": settings.from_layer,
+        "precision": resolve_precision(config.model.precision, context.lm.device),
         "teach": settings.model_dump(mode="json"),
     }
 

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from workbench.models.language_model import LanguageModel
+from workbench.models.replaced import replaced_weights
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -42,23 +43,17 @@ def computing_in(precision: Precision, lm: LanguageModel) -> Iterator[None]:
 
 @contextmanager
 def weights_in_bfloat16(lm: LanguageModel) -> Iterator[None]:
-    """Hold the frozen matrices of linear layers in bfloat16 inside the block, the originals aside.
+    """Hold the frozen matrices of linear layers in bfloat16 inside the block.
 
     Autocast casts a frozen float32 matrix anew at every use, which on a CPU can cost more than the product. Cast once, the
     products are the same to the bit. Matrices shared with the token embedding, and trainable ones, stay as they are.
     """
-    shared = {id(lm.embedding().weight)}
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for module in lm.base().modules():
-        if not isinstance(module, torch.nn.Linear):
-            continue
-        weight = module.weight
-        if id(weight) not in shared and not weight.requires_grad and weight.dtype == torch.float32:
-            shared.add(id(weight))
-            kept.append((weight, weight.data))
-            weight.data = kept[-1][1].to(torch.bfloat16)
-    try:
+    embedding = lm.embedding().weight
+    with replaced_weights() as put:
+        for module in lm.base().modules():
+            if not isinstance(module, torch.nn.Linear):
+                continue
+            weight = module.weight
+            if weight is not embedding and not weight.requires_grad and weight.dtype == torch.float32:
+                put(weight, weight.data.to(torch.bfloat16))
         yield
-    finally:
-        for weight, original in kept:
-            weight.data = original

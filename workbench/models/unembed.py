@@ -1,6 +1,7 @@
 """From final-normed states to logits, a few rows at a time.
 
-Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before the next is made.
+Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before the next is made, and a
+chunk's logits take at most CHUNK_BYTES in float32 whatever the vocabulary.
 Families that scale or cap their logits do so here as their row of the architecture table says.
 """
 
@@ -13,7 +14,12 @@ from torch import Tensor
 
 from workbench.models.language_model import LanguageModel
 
-CHUNK_ROWS = 512
+CHUNK_BYTES = 32 * 2**20
+
+
+def chunk_rows(lm: LanguageModel) -> int:
+    """Rows whose logits are made together; one at least."""
+    return int(max(1, CHUNK_BYTES // (4 * lm.config.vocab_size)))
 
 
 def unembed(lm: LanguageModel, final: Tensor) -> Tensor:
@@ -32,13 +38,13 @@ def unembed_reduced(lm: LanguageModel, final: Tensor, reduce: Callable[[Tensor],
     """``reduce(logits)`` over all leading axes of ``final`` [..., width], without keeping the logits.
 
     Args:
-        reduce: [rows, vocab] -> [rows, ...]; applied to chunks of CHUNK_ROWS rows.
+        reduce: [rows, vocab] -> [rows, ...]; applied to chunks of :func:`chunk_rows` rows.
 
     Returns:
         [..., *reduced].
     """
     flat = final.reshape(-1, final.shape[-1])
     with torch.no_grad():
-        parts = [reduce(unembed(lm, chunk)) for chunk in flat.split(CHUNK_ROWS)]
+        parts = [reduce(unembed(lm, chunk)) for chunk in flat.split(chunk_rows(lm))]
     joined = torch.cat(parts)
     return joined.reshape(*final.shape[:-1], *joined.shape[1:])

@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.replaced import replaced_weights
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) -> LanguageModel:
@@ -80,25 +81,19 @@ def remove_adapter(lm: LanguageModel) -> LanguageModel:
 def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     """The tuned behaviour inside the block at the base model's cost: the adapter's products are added to the weights.
 
-    The original matrices are put back as they were, not by subtraction, so nothing drifts. Only for adapters that act on
-    every token.
+    Only for adapters that act on every token.
     """
     if lm.reach is not None:
         raise WorkbenchError(
             "An adapter that acts on the reply alone cannot be merged into the weights; run it as it is."
         )
     layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A]
-    kept = []
-    try:
+    with replaced_weights() as put:
         for layer in layers:
             weight = layer.get_base_layer().weight
-            kept.append((weight, weight.data))
-            weight.data = weight.data + sum(layer.get_delta_weight(name) for name in layer.active_adapters)
+            put(weight, weight.data + sum(layer.get_delta_weight(name) for name in layer.active_adapters))
         with adapter_off(lm):
             yield
-    finally:
-        for weight, original in kept:
-            weight.data = original
 
 
 @contextmanager

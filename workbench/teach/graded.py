@@ -50,7 +50,8 @@ def read_graded(path: Path) -> list[Graded]:
     Errors: WorkbenchError naming file, line and field for what is missing, unknown or of the wrong kind, and for an empty file.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # A string may hold separators at which splitlines would break it; JSON escapes line feeds.
+        lines = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkbenchError(f"Cannot read the graded answers {path}: {error}") from error
     answers = [_graded(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]

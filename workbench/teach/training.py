@@ -251,6 +251,7 @@ def _arguments(
         gradient_accumulation_steps=settings.accumulation,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine",
         bf16=resolve_precision(precision, device) == "bfloat16",
         use_cpu=device.type == "cpu",

@@ -1,9 +1,10 @@
 """One forward pass over a packed layout: record states, write states, read final states.
 
 The pass calls the model's own decoder (everything below the output head), so nothing of size [rows, columns, vocab] is
-ever built. Recording clones the asked-for columns only. A write puts a state at one column of each row of a component.
-Late-born tail columns are appended behind the layer of their birth as copies of their twins, which makes the
-average packed branch cost half of one that is carried through all layers; the result is the same to rounding.
+ever built, and no mask where the model's own causal pass is exact. Recording clones the asked-for columns only. A write puts a
+state at one column of each row of a component. Late-born tail columns are appended behind the layer of their birth as copies
+of their twins, which makes the average packed branch cost half of one that is carried through all layers; the result is the
+same to rounding.
 
 What comes back in ``final`` is the state behind the final norm, ready for :func:`workbench.models.unembed`.
 """
@@ -120,7 +121,7 @@ def run_joint(
     narrowed = {n: narrow_to(alive[n], total) for n in range(lm.n_layers) if alive[n] < total}
     positions = torch.cat([prompts.positions, tail.positions], dim=1)
     mask = None
-    if lm.architecture.packable:
+    if lm.architecture.packable and not (tail.size == 0 and cache is None and prompts.causal):
         mask = model_mask(lm, visibility(prompts, tail), positions, positions)
     tokens = torch.cat([prompts.tokens, tail.tokens], dim=1)
     starts = prompts.columns - (lm.reach or 0)

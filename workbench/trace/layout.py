@@ -1,6 +1,7 @@
 """How tokens are laid out for one forward pass: prompts, and a tail of packed branches.
 
-A batch of prompts is padded on the left, so the last prompt token of every row stands in the same column. Behind the
+A batch of prompts is padded on the left, so the last prompt token of every row stands in the same column. Where nothing
+follows the prompts they may be padded on the right instead: then causality alone hides the padding, and no mask is made. Behind the
 prompts stands the *tail*: further tokens of each row that share the prompt's keys and values but not each other's.
 A tail token sees the prompt columns before its ``prefix_end`` and the tail tokens named in ``sees``: with that, any
 number of continuations or patched copies of a prompt's last tokens cost one forward (packing).
@@ -24,7 +25,7 @@ FROM_START = -1
 
 @dataclass(frozen=True)
 class Prompts:
-    """Left-padded prompts of one batch.
+    """Prompts of one batch, padded on the left, or on the right where no tail follows them.
 
     Attributes:
         tokens: [rows, columns] token ids, padding where ``valid`` is false.
@@ -53,9 +54,14 @@ class Prompts:
         """[rows] number of real tokens."""
         return self.valid.sum(dim=1)
 
+    @property
+    def causal(self) -> bool:
+        """Whether a causal pass of its own keeps padding apart: every row starts at the first column."""
+        return bool(self.valid[:, 0].all())
+
     def column_of(self, token_index: Tensor) -> Tensor:
         """Column of a row's token, counted from its own first token; same shape as ``token_index`` ([rows, ...])."""
-        pad = self.columns - self.lengths
+        pad = torch.zeros_like(self.lengths) if self.causal else self.columns - self.lengths
         index = token_index.to(pad.device)
         lengths = self.lengths.reshape(-1, *([1] * (index.dim() - 1)))
         if bool(((index < 0) | (index >= lengths)).any()):
@@ -65,16 +71,33 @@ class Prompts:
 
 def pad_prompts(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
     """Lay token sequences out as one left-padded batch."""
+    tokens, valid = _padded(sequences, pad_token, left=True)
+    positions = (valid.cumsum(dim=1) - 1).clamp(min=0)
+    return Prompts(tokens.to(device), valid.to(device), positions.to(device))
+
+
+def pad_behind(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
+    """Lay token sequences out as one right-padded batch, for passes without a tail.
+
+    Position ids count on over the padding: a model that finds them broken off takes what follows for another sequence.
+    """
+    tokens, valid = _padded(sequences, pad_token, left=False)
+    positions = torch.arange(tokens.shape[1], device=device).expand(len(tokens), -1)
+    return Prompts(tokens.to(device), valid.to(device), positions)
+
+
+def _padded(sequences: Sequence[Sequence[int]], pad_token: int, *, left: bool) -> tuple[Tensor, Tensor]:
+    """Token ids and which of them are real, [rows, longest] each."""
     if not sequences or min(len(s) for s in sequences) == 0:
         raise WorkbenchError("A batch needs at least one prompt, and no prompt may be empty.")
     columns = max(len(s) for s in sequences)
     tokens = torch.full((len(sequences), columns), pad_token, dtype=torch.long)
     valid = torch.zeros((len(sequences), columns), dtype=torch.bool)
     for row, sequence in enumerate(sequences):
-        tokens[row, columns - len(sequence) :] = torch.as_tensor(list(sequence), dtype=torch.long)
-        valid[row, columns - len(sequence) :] = True
-    positions = (valid.cumsum(dim=1) - 1).clamp(min=0)
-    return Prompts(tokens.to(device), valid.to(device), positions.to(device))
+        at = slice(columns - len(sequence), columns) if left else slice(len(sequence))
+        tokens[row, at] = torch.as_tensor(list(sequence), dtype=torch.long)
+        valid[row, at] = True
+    return tokens, valid
 
 
 def extended(prompts: Prompts, tokens: Sequence[int]) -> Prompts:

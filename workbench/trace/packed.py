@@ -5,7 +5,7 @@ passes of their own on the kept prompts (see :mod:`workbench.trace.kept`). Every
 forward a branch (:func:`workbench.trace.loop.loop_branches`), which is also what recurrent families are given.
 
 The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows * columns ** 2 numbers for each
-kind of attention layer. When branches take several passes, the prompts' keys and values and the states branches are born from
+kind of attention layer, and the readout at most :data:`workbench.models.unembed.CHUNK_BYTES` of logits. When branches take several passes, the prompts' keys and values and the states branches are born from
 are kept beside that.
 """
 

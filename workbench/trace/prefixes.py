@@ -152,13 +152,14 @@ def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptC
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Without dropout, also when a row is computed anew between two steps of training."""
-    training = model.training
+    """Without dropout, also when a row is computed anew between two steps of training; each part is put back as it was."""
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
 def _row_of(cache: DynamicCache | PromptCache, index: int, columns: slice, dtype: torch.dtype | None) -> Layers:

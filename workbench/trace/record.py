@@ -12,7 +12,7 @@ from workbench.models import LanguageModel
 from workbench.trace.checks import require_positions, require_reach_apart, require_sites
 from workbench.trace.continuation import END, Continuation, continuation_tail
 from workbench.trace.forward import every_layer, record_only
-from workbench.trace.layout import empty_tail, pad_prompts
+from workbench.trace.layout import empty_tail, pad_behind, pad_prompts
 from workbench.trace.sites import Site
 from workbench.trace.strings import equal_lengths, strings_of, token_at, warn_unpackable
 
@@ -27,7 +27,8 @@ def record(
 ) -> Tensor:
     """States of ``sites`` at each prompt's positions: [rows, sites, positions, width] (head size for heads).
 
-    One forward, which ends behind the highest layer asked for. Families that cannot be padded run their rows in groups of
+    One forward, which ends behind the highest layer asked for and needs no mask unless a continuation stands behind the
+    prompts or an adapter acts on their ends alone. Families that cannot be padded run their rows in groups of
     equal length.
 
     Args:
@@ -46,6 +47,9 @@ def record(
     require_positions(at, lengths, continuation.size)
     if not lm.architecture.packable:
         return _as_strings(lm, prompts, at, sites, continuation)
+    if continuation.size == 0 and lm.reach is None:
+        plain = pad_behind(prompts, lm.tokenizer.pad_token_id, lm.device)
+        return record_only(lm, plain, empty_tail(plain), at.to(lm.device), sites)
     batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
     columns = at.to(lm.device) + (batch.columns - batch.lengths)[:, None]
     return record_only(lm, batch, continuation_tail(batch, continuation), columns, sites)

@@ -23,7 +23,7 @@ def test_it_is_the_readout_of_the_elicitation_room(
     asked, numbers = make_asked(lm), number_prefix(lm.tokenizer, PERCENT)
     table = stated_batch(lm, PERCENT, numbers, asked, np.arange(4))
     whole = [confidence_conversation(lm.tokenizer, PERCENT, numbers, one.question.text, one.answer) for one in asked]
-    reading = read_confidence(lm, whole, numbers, PERCENT.scale.certain)
+    reading = read_confidence(lm, whole, numbers)
     expected = expected_confidence(reading.distribution, PERCENT.scale.values, PERCENT.scale.certain)
     np.testing.assert_allclose(table["expected"], expected)
     np.testing.assert_array_equal(table["stated"], reading.stated)

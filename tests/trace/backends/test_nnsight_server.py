@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import queue
@@ -24,6 +25,7 @@ from typing import Any
 
 import pytest
 import torch
+import zstandard
 from nnsight import CONFIG
 from nnsight.modeling import huggingface
 from nnsight.schema.response import ResponseModel, Status
@@ -222,6 +224,24 @@ def test_what_fails_on_a_server_is_a_sentence(make_tiny: MakeTiny, server: Serve
     patch = Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))
     with pytest.raises(WorkbenchError, match=r"server did not run 'org/tiny' .*KeyError.*no such token"):
         backend.patch([[5, 6]], [[patch]], no_such_token)
+
+
+def test_an_answer_with_code_in_it_is_refused_unread(
+    make_tiny: MakeTiny, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Touch:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    buffer = io.BytesIO()
+    torch.save({"answers": [Touch()]}, buffer)
+    data = zstandard.ZstdCompressor().compress(buffer.getvalue())
+    answer = ResponseModel(id="1", status=Status.COMPLETED, data=data)
+    monkeypatch.setattr(server, "run", lambda request, blob: answer)
+    backend = NnsightBackend(without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny")
+    with pytest.raises(WorkbenchError, match="no part of a tensor, so none of it was read"):
+        backend.record([[5, 6]], [[1]], [Site(1)])
+    assert not (tmp_path / "ran").exists()
 
 
 def no_such_token(logits: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.trace.continuation import Continuation
-from workbench.trace.layout import FROM_START, Prompts, Tail
+from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail
 
 
 def chained(
@@ -71,7 +71,9 @@ def _sees(real: Tensor, width: int, ends: Continuation) -> Tensor:
 
 
 def beside(prompts: Prompts, parts: Sequence[tuple[Tail, Tensor]]) -> tuple[Tail, list[Tensor]]:
-    """Several tails of the same prompts as one, neither seeing the other, and their columns in it."""
+    """Several tails of the same prompts, or none, as one in which neither sees the other, and their columns in it."""
+    if not parts:
+        return empty_tail(prompts), []
     sizes = [tail.size for tail, _ in parts]
     total = sum(sizes)
     sees = torch.zeros((prompts.rows, total, total), dtype=torch.bool, device=prompts.tokens.device)

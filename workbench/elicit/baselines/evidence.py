@@ -136,7 +136,7 @@ def _groups(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     texts = tables["samples"].groupby(ROW)["text"].agg(list).tolist()
     return work.parts(
         [len(one.prompt) for one in work.asked],
-        work.settings.tokens_held // 2,
+        max(1, work.settings.tokens_held // 2),
         lambda rows: grouped_batch(work.lm, work.of(rows), [texts[row] for row in rows], rows, work.settings),
         "comparing answers",
     )

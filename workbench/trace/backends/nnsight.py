@@ -7,7 +7,8 @@ forward reaches them, as nnsight requires, and states are written in place (see 
 The session (:mod:`workbench.trace.backends.nnsight_session`) travels to a server by its source, and so does the readout, which
 runs there so that only its result comes back: write it as a function or lambda that needs torch alone.
 
-nnsight reads a server's answer through pickle: name only servers you trust. It shows the job's state on the terminal unless
+nnsight reads a server's answer through pickle; here only tensors and plain data are taken from it
+(:mod:`workbench.trace.backends.nnsight_answers`), and an answer with anything else is refused unread. It shows the job's state on the terminal unless
 ``nnsight.CONFIG.APP.REMOTE_LOGGING`` is off.
 
 nnsight puts its own ``forward`` on every module it watches. Here the model is wrapped for the length of a call and every
@@ -42,6 +43,7 @@ from workbench.trace.backends.inputs import (
     padded,
     require_one_process,
 )
+from workbench.trace.backends.nnsight_answers import PlainRemote
 from workbench.trace.backends.nnsight_session import Step, run_session
 from workbench.trace.backends.places import Place, forward_order, places_of
 from workbench.trace.backends.protocol import PositionRows, TokenRows
@@ -126,7 +128,9 @@ class NnsightBackend:
     def _answers(self, model: Any, batch: Prompts, programs: list[list[Step]], readout: Readout | None) -> Any:
         """The session's answers; whatever a server or the way to it raises as a sentence."""
         try:
-            return run_session(model, self.remote, model_inputs(batch), programs, readout)
+            return run_session(model, self._where(model), model_inputs(batch), programs, readout)
+        except WorkbenchError:
+            raise
         except Exception as error:
             if not self._on_server:
                 raise
@@ -134,6 +138,13 @@ class NnsightBackend:
                 f"The server did not run {self._hub_id!r} ({type(error).__name__}: {error}); check the network and the key, "
                 "and that nnsight.ndif.status() lists the model."
             ) from error
+
+    def _where(self, model: Any) -> dict[str, Any]:
+        """Arguments of the session that say where it runs; on a server through a client that unpickles plain data alone."""
+        if not self._on_server:
+            return {"remote": self.remote}
+        host = self.remote if isinstance(self.remote, str) else None
+        return {"backend": PlainRemote(model.to_model_key(), host=host, env=model._remoteable_get_env())}
 
     @property
     def _device(self) -> torch.device:

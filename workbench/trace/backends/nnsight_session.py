@@ -21,18 +21,19 @@ Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool]
 
 
 def run_session(
-    model: Any, remote: bool | str, inputs: dict[str, Any], programs: list[list[Step]], readout: Readout | None
+    model: Any, where: dict[str, Any], inputs: dict[str, Any], programs: list[list[Step]], readout: Readout | None
 ) -> Any:
     """One trace a program, its steps in forward order; what the last token's logits read, or without readout the states.
 
     Args:
         model: nnsight's wrapper of a causal language model.
+        where: arguments of the session that say where it runs; they do not travel.
         inputs: arguments of its forward for a left-padded batch, with ``logits_to_keep=1``.
 
     Returns:
         For each program the readout [rows, ...] of float32 logits, or the list of states [rows, n, width] of its steps.
     """
-    with model.session(remote=remote):
+    with model.session(**where):
         with torch.no_grad():
             answers = []
             for steps in programs:
