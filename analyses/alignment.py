@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import sys
 
-from workbench.loop.alignment import FULL, read_alignment
+from workbench.loop.alignment import read_alignment
 from workbench.loop.alignment_report import caption_of, cells, discrimination, grid, letters, lines, write_alignment
 from workbench.loop.alignment_results import READOUTS, measure_alignment
 from workbench.script import asked_config, console, option, root, show
@@ -100,5 +100,4 @@ for line in lines(results):
     report.append(
         f"{line['prompt']:<44}{line['readout']:<10}{line['rho']:<22}read {line['read']:<6}AUROC2 {line['AUROC2']}"
     )
-report.append(f"full prompt: {FULL.format}")
 sys.stdout.write("\n".join([*report, f"figures: {index}"]) + "\n")

@@ -278,6 +278,22 @@ def planted_questions(lm: LanguageModel, name: str = "percent", reasoning_tokens
 
 
 @pytest.fixture(scope="session")
+def answered_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 open questions of two domains, no two with the same answer, so that each can be asked as a choice."""
+    path = tmp_path_factory.mktemp("answered") / "questions.jsonl"
+    rows = [
+        {
+            "question": f"Which planet has {i} moons?{MARKUP}",
+            "answers": [f"Planet{i}"],
+            "domain": ("near", "far")[i % 2],
+        }
+        for i in range(24)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
 def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
     """Model, questions and settings of a whole run that takes seconds."""
     place = tmp_path_factory.mktemp("loop")

@@ -4,9 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
+from workbench.loop.alignment import EIGHT, FULL, Confidences
 from workbench.loop.context import Context
+from workbench.questions import Question
 from workbench.run import finished
 
 
@@ -28,3 +33,44 @@ def writable(finished_run: Any, tmp_path: Path) -> Context:
     folder = shutil.copytree(finished_run.folder, tmp_path / "run")
     figures = shutil.copytree(finished_run.figures, tmp_path / "figures")
     return finished(finished_run.inputs.config, folder, figures)
+
+
+N = 60
+
+
+@pytest.fixture(scope="session")
+def planted_confidences() -> Confidences:
+    """60 questions of two options, A always right; P_IC decides correctness; EIGHT[0] states its rank in twelve steps,
+    EIGHT[1] always the most, EIGHT[2] the opposite of EIGHT[0] in the 45 replies that can be read."""
+    rng = np.random.default_rng(0)
+    p_ic = rng.permutation(np.linspace(0.5, 0.99, N))
+    correct = p_ic > 0.7
+    questions = tuple(
+        Question(f"q{i}", f"Which {i}?", ("A",), "ab"[i % 2], "s", "l", "choice", options=(f"x{i}", f"y{i}"))
+        for i in range(N)
+    )
+    letters = np.where(correct, "A", "B")
+    internal = pd.DataFrame(
+        {
+            "row": np.arange(N), "letter": letters, "correct": correct, "p_ic": p_ic, "p_max": p_ic, "mass": 1.0,
+            "reply": letters, "reply_letter": letters, "reply_correct": correct,
+        }
+    )  # fmt: skip
+    options = pd.DataFrame(
+        {
+            "row": np.repeat(np.arange(N), 2),
+            "letter": ["A", "B"] * N,
+            "probability": np.stack([np.where(correct, p_ic, 1 - p_ic), np.where(correct, 1 - p_ic, p_ic)], 1).ravel(),
+            "right": [True, False] * N,
+        }
+    )
+    steps = np.ceil(rankdata(p_ic) / 5) / 12
+    unread = np.where(np.arange(N) < 15, np.nan, 1 - steps)
+    said = dict(zip(EIGHT[:3], (steps, np.ones(N), unread), strict=True))
+    stated = [_lines(each.format, said.get(each, rng.random(N))) for each in (*EIGHT, FULL)]
+    return Confidences(questions, internal, options, pd.concat(stated, ignore_index=True), "float32")
+
+
+def _lines(name: str, values: Any) -> pd.DataFrame:
+    lines = {"row": np.arange(N), "format": name, "stated": values, "expected": np.nan_to_num(values), "mass": 0.5}
+    return pd.DataFrame(lines).sample(frac=1, random_state=1)

@@ -58,6 +58,9 @@ def test_all_that_is_needed_to_read_rho() -> None:
 
 
 def test_nothing_in_common() -> None:
+    silent = alignment([0.1, 0.9], [np.nan, np.nan], [0, 1], seed=0, ceiling=1.0, resamples=50)
+    assert (silent.parse_rate, silent.rho.n, silent.auroc2_internal.n) == (0.0, 0, 0)
+    assert np.isnan([silent.ceiling_share, silent.rho.value, silent.auroc2_internal.value]).all()
     found = spearman([np.nan, 1], [1, np.nan], seed=0)
     assert found.n == 0
     assert np.isnan(found.value)

@@ -25,10 +25,10 @@ def test_points_cuts_and_shares() -> None:
     assert np.abs(np.array(wrong.y) - wrong.customdata).max() <= 0.015
     assert (right.name, wrong.name) == ("right (2)", "wrong (2)")
     assert {note.text for note in figure.layout.annotations} == {
-        "consistent 25 %",
-        "internal over-confidence 25 %",
-        "external over-confidence 25 %",
-        "discordant 25 %",
+        "consistent 25 % [5, 70]",
+        "internal over-confidence 25 % [5, 70]",
+        "external over-confidence 25 % [5, 70]",
+        "discordant 25 % [5, 70]",
     }
     assert figure.layout.shapes[0].x0 == 0.5
 

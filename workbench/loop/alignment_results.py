@@ -5,12 +5,14 @@ stated side cut at its top step and at its median, and two nulls: rho of shuffle
 knowing how hard the domain is gives by itself. Accuracy stands beside chance, and letters beside how often they are right, because
 a model that answers at chance has no internal confidence worth aligning with, and one that likes a letter has a high one for no reason.
 
-Sign: above zero, what is stated rises with P_IC. None of it says that a confidence is right in level.
+A text that lies between two steps ("99.99" on a scale from 1 to 100) counts as the step next to it, so that ways to write the same do not
+count as an order. Sign: above zero, what is stated rises with P_IC. None of it says that a confidence is right in level.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -18,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.elicit.formats import format_named
 from workbench.loop.alignment import EIGHT, FULL, Combination, Confidences
 from workbench.measure import (
     Alignment,
@@ -158,7 +161,15 @@ def measure_alignment(confidences: Confidences, *, resamples: int, seed: int) ->
 
 def stated_of(confidences: Confidences, combination: Combination, readout: str) -> Floats:
     """[rows] one readout of one prompt, as shares of certainty, NaN where the text states nothing on the scale."""
-    return _lines(confidences, combination)[readout].to_numpy(dtype=np.float64)
+    values = _lines(confidences, combination)[readout].to_numpy(dtype=np.float64)
+    return values if readout == "expected" else to_steps(values, format_named(combination.format).scale.shares)
+
+
+def to_steps(values: Floats, steps: Sequence[float]) -> Floats:
+    """``values`` [n] at the nearest of the rising ``steps``, NaN kept; halfway counts upwards."""
+    at = np.asarray(steps, dtype=np.float64)
+    nearest = at[np.searchsorted((at[1:] + at[:-1]) / 2, values, side="right")]
+    return np.where(np.isnan(values), np.nan, nearest)
 
 
 def _lines(confidences: Confidences, combination: Combination) -> pd.DataFrame:
@@ -170,15 +181,17 @@ def _aligned(confidences: Confidences, combination: Combination, readout: str, *
     internal = confidences.internal["p_ic"].to_numpy(dtype=np.float64)
     correct = confidences.internal["correct"].to_numpy(dtype=bool)
     domain, stated = confidences.domain, stated_of(confidences, combination, readout)
-    both = ~np.isnan(internal) & ~np.isnan(stated)
+    neither = np.isnan(internal) | np.isnan(stated)
+
+    def within(confidence: Floats) -> Estimate:
+        both = np.where(neither, np.nan, confidence)
+        return auroc2_within_estimate(both, correct, domain, seed=seed, resamples=resamples)
+
     return Aligned(
         combination,
         readout,
         alignment(internal, stated, correct, seed=seed, ceiling=1.0, resamples=resamples),
-        (
-            auroc2_within_estimate(internal[both], correct[both], domain[both], seed=seed, resamples=resamples),
-            auroc2_within_estimate(stated[both], correct[both], domain[both], seed=seed, resamples=resamples),
-        ),
+        (within(internal), within(stated)),
         shuffled_spearman(internal, stated, seed=seed),
         shuffled_spearman(internal, stated, domain, seed=seed),
         float(_lines(confidences, combination)["mass"].mean()),

@@ -61,13 +61,15 @@ def alignment(
     """
     scores, labels = checked(internal, correct)
     said, _ = checked(stated, correct)
-    both = ~np.isnan(scores) & ~np.isnan(said)
+    parsed, top = parse_rate(said), said[~np.isnan(said)] >= ceiling
+    neither = np.isnan(scores) | np.isnan(said)
+    scores, said = (np.where(neither, np.nan, values) for values in (scores, said))
     return Alignment(
         rho=spearman(scores, said, seed=seed, resamples=resamples, level=level),
-        parse_rate=parse_rate(said),
-        ceiling_share=float(np.mean(said[~np.isnan(said)] >= ceiling)) if (~np.isnan(said)).any() else float("nan"),
-        auroc2_internal=auroc2_estimate(scores[both], labels[both], seed=seed, resamples=resamples, level=level),
-        auroc2_stated=auroc2_estimate(said[both], labels[both], seed=seed, resamples=resamples, level=level),
+        parse_rate=parsed,
+        ceiling_share=float(top.mean()) if len(top) else float("nan"),
+        auroc2_internal=auroc2_estimate(scores, labels, seed=seed, resamples=resamples, level=level),
+        auroc2_stated=auroc2_estimate(said, labels, seed=seed, resamples=resamples, level=level),
         cells=four_cells(scores, said, internal_split=internal_split, stated_split=stated_split),
     )
 
