@@ -16,7 +16,7 @@ def place(finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     whole = finished_run.inputs.config.model_dump(mode="json")
     given = {
         "MODEL": whole["model"].pop("name"),
-        "QUESTIONS": whole["questions"].pop("file"),
+        "QUESTIONS": whole["questions"].pop("source"),
         "LIMIT": whole["questions"].pop("limit"),
         "CONFIG": tmp_path / "settings.json",
         "RUN": "tiny",
