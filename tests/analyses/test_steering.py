@@ -36,4 +36,4 @@ def test_as_a_notebook_it_shows_its_figure(small: Path) -> None:
     notebook = jupytext.read(SCRIPT)
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(small)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum(output.output_type == "display_data" for output in outputs) == 1
+    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 1
