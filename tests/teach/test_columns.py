@@ -3,7 +3,8 @@ from __future__ import annotations
 import torch
 
 from workbench.models import LanguageModel
-from workbench.teach.columns import conversation_columns, shared_tokens, trees
+from workbench.teach.columns import conversation_columns, trees
+from workbench.trace.behind import shared_tokens
 from workbench.teach.examples import Example, Place
 from workbench.trace.continuation import Continuation
 from workbench.trace.layout import pad_prompts
@@ -34,10 +35,10 @@ def test_trees_stand_behind_a_chain_and_see_their_own_ancestors() -> None:
 
 
 def test_shared_tokens_leave_every_prompt_its_last() -> None:
-    assert shared_tokens([example(1, 2, 3, 4, 5, 6), example(1, 2, 3, 4, 5, 7)]) == (1, 2, 3, 4, 5)
-    assert shared_tokens([example(1, 2, 3, 4, 5), example(1, 2, 3, 4, 5, 6)]) == (1, 2, 3, 4)
-    assert shared_tokens([example(1, 2, 3, 9), example(1, 2, 3, 4, 5)]) == ()
-    assert shared_tokens([example(1, 2, 3, 4, 5, 6)]) == ()
+    assert shared_tokens([(1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 7)]) == (1, 2, 3, 4, 5)
+    assert shared_tokens([(1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 6)]) == (1, 2, 3, 4)
+    assert shared_tokens([(1, 2, 3, 9), (1, 2, 3, 4, 5)]) == ()
+    assert shared_tokens([(1, 2, 3, 4, 5, 6)]) == ()
 
 
 def test_columns_by_hand(tiny_lm: LanguageModel) -> None:

@@ -59,9 +59,10 @@ def test_the_shuffle_breaks_the_link_to_the_question() -> None:
     targets = np.arange(2000)
     twins = [shuffled_targets(targets, seed) for seed in range(3)]
     for twin in twins:
-        # Of a random permutation one element is expected in place, and a correlation has a deviation of 1/sqrt(n).
+        # Of a random permutation one element is expected in place, and a correlation has a deviation of 1/sqrt(n), of which
+        # the least of many is a small part.
         assert (twin == targets).sum() < 10
-        assert abs(np.corrcoef(twin, targets)[0, 1]) < 4 / np.sqrt(2000)
+        assert abs(np.corrcoef(twin, targets)[0, 1]) < 0.2 / np.sqrt(2000)
     assert (twins[0] != twins[1]).any()
 
 

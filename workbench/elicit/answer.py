@@ -4,12 +4,15 @@ The reply ends at the first line break or the end of the turn; what counts as th
 Reasoning ends at the end of the turn, at its limit, or where the model itself opens the line of its answer; the answer is then
 generated behind the reasoning by a second pass over the prompt, in the words the format has for it. What that does not show:
 reasoning cut by its limit may stop short of its conclusion.
+
+What all prompts of a batch begin with is computed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,18 +23,32 @@ from workbench.elicit.greedy import greedy, stop_at_end, stop_at_newline
 from workbench.elicit.turns import Format
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
+from workbench.trace.behind import common_beginning, pass_behind, shared_tokens
+from workbench.trace.continuation import END
 from workbench.trace.forward import forward
-from workbench.trace.layout import empty_tail, pad_prompts
+from workbench.trace.layout import Prompts, empty_tail, pad_prompts
+
+Keep = Callable[[Any, Prompts], None]
+"""Given the keys and values a pass left of its prompts, and the prompts, before anything is generated."""
 
 
-def answer_batch(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int) -> list[str]:
+def answer_batch(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, keep: Keep | None = None
+) -> list[str]:
     """The model's greedy answer to each prompt.
 
     Args:
         prompts: token ids of each prompt, ending where the answer begins.
         limit: most tokens per answer.
+        keep: given the keys and values of the prompts.
     """
-    return [first_line(text) for text in _written(lm, prompts, limit, stop_at_newline(lm))]
+    return [first_line(text) for text in _written(lm, prompts, limit, stop_at_newline(lm), keep)]
+
+
+def keep_prompts(lm: LanguageModel, prompts: Sequence[Sequence[int]], keep: Keep) -> None:
+    """What :func:`answer_batch` gives ``keep``, from the same pass and so the same to the bit, and nothing else."""
+    _, cache, batch = _passed(lm, prompts)
+    keep(cache, batch)
 
 
 @dataclass(frozen=True)
@@ -74,11 +91,25 @@ def first_line(reply: str) -> str:
     return reply.split("\n", 1)[0].strip()
 
 
-def _written(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, stop: Tensor) -> list[str]:
-    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
-    tail = empty_tail(batch)
-    last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
-    result = forward(lm, batch, tail, last, cache=DynamicCache())
-    first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
-    tokens = greedy(lm, batch, tail, first, result.cache, limit, stop)
+def _written(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, stop: Tensor, keep: Keep | None = None
+) -> list[str]:
+    final, cache, batch = _passed(lm, prompts)
+    if keep is not None:
+        keep(cache, batch)
+    first = unembed(lm, final).argmax(dim=-1)
+    tokens = greedy(lm, batch, empty_tail(batch), first, cache, limit, stop)
     return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+
+
+def _passed(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, DynamicCache, Prompts]:
+    """[rows, width] behind the final norm at the prompts' ends, keys and values of the prompts, and their columns."""
+    shared = shared_tokens(prompts) if lm.architecture.packable else ()
+    if shared:
+        rests = [prompt[len(shared) :] for prompt in prompts]
+        behind = pass_behind(lm, common_beginning(lm, shared, len(prompts)), rests, END)
+        return behind.final[:, 0], behind.cache, behind.prompts
+    batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
+    last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
+    result = forward(lm, batch, empty_tail(batch), last, cache=DynamicCache())
+    return result.final[:, 0], result.cache, batch

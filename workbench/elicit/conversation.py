@@ -84,6 +84,11 @@ def answer_tokens(
     return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_opening(reasoning, stated)))
 
 
+def answer_beginning(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
+    """What the answer prompts of most questions begin with: that of a question that starts with a letter and of one with a digit."""
+    return _common_prefix([answer_tokens(tokenizer, fmt, question) for question in ("Who?", "7?")])
+
+
 def reasoning_tokens(tokenizer: Any, fmt: Format, question: str) -> tuple[int, ...]:
     """Tokens of the prompt the reasoning is generated from."""
     return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.reasoning_prefix))

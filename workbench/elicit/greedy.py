@@ -5,6 +5,7 @@ Generation is by argmax, so the same batch on the same machine gives the same te
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -28,11 +29,6 @@ def greedy(
     return continued(lm, prompts, tail, first, cache, limit, stop, likeliest)
 
 
-@lru_cache(maxsize=8)
-def _vocabulary(tokenizer: Any) -> tuple[str, ...]:
-    return tuple(tokenizer.batch_decode([[i] for i in range(len(tokenizer))]))
-
-
 def end_tokens(lm: LanguageModel) -> set[int]:
     """Ids that end a turn, from the tokenizer and the model's generation settings."""
     declared = getattr(lm.base().generation_config, "eos_token_id", None)
@@ -42,24 +38,46 @@ def end_tokens(lm: LanguageModel) -> set[int]:
 
 def stop_at_newline(lm: LanguageModel) -> Tensor:
     """[vocab] bool: tokens that end an answer, a turn's end or anything holding a line break."""
-    return _stop_mask(lm, lambda text: "\n" in text)
+    return _stop_mask(lm, _holds_break)
 
 
 def stop_at_end(lm: LanguageModel) -> Tensor:
     """[vocab] bool: tokens that end a turn."""
-    return _stop_mask(lm, lambda text: False)
+    return _stop_mask(lm, _never)
 
 
 def stop_after_number(lm: LanguageModel) -> Tensor:
     """[vocab] bool: tokens that end a number, anything but digits, points and spaces."""
-    return _stop_mask(lm, lambda text: not text or any(c not in "0123456789. " for c in text))
+    return _stop_mask(lm, _ends_number)
 
 
-def _stop_mask(lm: LanguageModel, ends: Any) -> Tensor:
-    size = lm.config.vocab_size
-    mask = torch.zeros(size, dtype=torch.bool)
-    for token, text in enumerate(_vocabulary(lm.tokenizer)[:size]):
-        mask[token] = ends(text)
-    for token in end_tokens(lm):
-        mask[token] = True
+def _holds_break(text: str) -> bool:
+    return "\n" in text
+
+
+def _never(text: str) -> bool:
+    return False
+
+
+def _ends_number(text: str) -> bool:
+    return not text or any(c not in "0123456789. " for c in text)
+
+
+def _stop_mask(lm: LanguageModel, ends: Callable[[str], bool]) -> Tensor:
+    mask = _ending(lm.tokenizer, lm.config.vocab_size, ends).clone()
+    mask[list(end_tokens(lm))] = True
     return mask.to(lm.device)
+
+
+@lru_cache(maxsize=8)
+def _vocabulary(tokenizer: Any) -> tuple[str, ...]:
+    return tuple(tokenizer.batch_decode([[i] for i in range(len(tokenizer))]))
+
+
+@lru_cache(maxsize=24)
+def _ending(tokenizer: Any, size: int, ends: Callable[[str], bool]) -> Tensor:
+    """[size] bool: tokens whose text ``ends`` a reply; none of those the tokenizer has no text for."""
+    texts = _vocabulary(tokenizer)[:size]
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[: len(texts)] = torch.tensor([ends(text) for text in texts], dtype=torch.bool)
+    return mask

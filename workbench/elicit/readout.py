@@ -8,9 +8,8 @@ the scale; ``stated`` is parsed from the generated text, NaN where it states not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
+from workbench.elicit.answer import Keep
 from workbench.elicit.conversation import Conversation, NumberPrefix
 from workbench.elicit.greedy import greedy, stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed, unembed_reduced
+from workbench.trace.behind import Behind, pass_behind
 from workbench.trace.continuation import Continuation, continuation_tail, end_columns
 from workbench.trace.edits import Recording
 from workbench.trace.forward import every_layer, forward
@@ -78,37 +79,52 @@ def read_confidence(
     conversations: Sequence[Conversation],
     numbers: NumberPrefix,
     record: Sequence[str] = (),
-    keep: Callable[[Any, Prompts], None] | None = None,
+    keep: Keep | None = None,
+    kept: Kept | None = None,
 ) -> ConfidenceReading:
     """Read stated confidence, distribution and (for positions named in ``record``) states of one batch.
 
     Args:
-        keep: given the keys and values of the whole conversations, before anything is generated.
+        record: positions behind what is ``kept``.
+        keep: given the keys and values of the whole conversations.
+        kept: keys and values of the conversations' beginnings, where they have been computed before.
     """
-    prompts = pad_prompts([c.tokens for c in conversations], lm.tokenizer.pad_token_id, lm.device)
-    continuation = numbers.trie.continuation
-    columns = None
-    if record:
-        at = torch.as_tensor([[c.position(name) for name in record] for c in conversations])
-        columns = prompts.column_of(at)
-    tail, nodes = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
-    result = forward(lm, prompts, tail, nodes, record=columns, cache=DynamicCache())
+    passed = _passed(lm, conversations, numbers, record, kept)
     if keep is not None:
-        keep(result.cache, prompts)
-    return _reading(lm, prompts, numbers, result.final, result.cache, result.recorded)
+        keep(passed.cache, passed.prompts)
+    return _reading(lm, passed.prompts, numbers, passed.final, passed.cache, passed.recorded)
 
 
 def keep_keys(
     lm: LanguageModel,
     conversations: Sequence[Conversation],
     numbers: NumberPrefix,
-    keep: Callable[[Any, Prompts], None],
+    keep: Keep,
+    kept: Kept | None = None,
 ) -> None:
     """What :func:`read_confidence` gives ``keep``, from the same pass and so the same to the bit, and nothing else."""
+    passed = _passed(lm, conversations, numbers, (), kept)
+    keep(passed.cache, passed.prompts)
+
+
+def _passed(
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    numbers: NumberPrefix,
+    record: Sequence[str],
+    kept: Kept | None,
+) -> Behind:
+    continuation = numbers.trie.continuation
+    at = torch.as_tensor([[c.position(name) for name in record] for c in conversations]) if record else None
+    if kept is not None:
+        begun = kept.prompts.lengths.tolist()
+        rests = [c.tokens[length:] for c, length in zip(conversations, begun, strict=True)]
+        return pass_behind(lm, kept, rests, continuation, at)
     prompts = pad_prompts([c.tokens for c in conversations], lm.tokenizer.pad_token_id, lm.device)
-    continuation, cache = numbers.trie.continuation, DynamicCache()
-    forward(lm, prompts, continuation_tail(prompts, continuation), end_columns(prompts, continuation), cache=cache)
-    keep(cache, prompts)
+    columns = None if at is None else prompts.column_of(at)
+    tail, nodes = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
+    result = forward(lm, prompts, tail, nodes, record=columns, cache=DynamicCache())
+    return Behind(prompts, result.final, result.recorded, result.cache)
 
 
 def read_reply(lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: NumberPrefix) -> ConfidenceReading:

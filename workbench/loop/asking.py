@@ -21,6 +21,7 @@ from workbench.elicit.conversation import (
 from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
+from workbench.loop.leaving import Beginnings, answering_batches, beginnings, keeping, keeping_prompts
 from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.questions import (
     Question,
@@ -34,7 +35,6 @@ from workbench.questions import (
 from workbench.store import ROW, Part, StageStore, run_parts
 from workbench.teach.graded import Graded, graded_questions, read_graded, write_graded
 from workbench.trace.batches import plan_batches
-from workbench.trace.layout import Prompts, without_last
 
 
 def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     _, questions = load_questions(context)
     rows, given = np.arange(len(questions)), context.config.questions.graded
     if given is None:
-        table = answers(context, context.lm, stage, questions, rows, "answering")
+        table = answers(context, context.lm, stage, questions, rows, "answering", leave=True)
         write_graded(stage.folder / "graded.jsonl", _graded(context, questions, table))
     else:
         table = _given_answers(questions, read_graded(given))
@@ -137,27 +137,34 @@ def answers(
     rows: NDArray[np.int64],
     description: str,
     most_batches: int | None = None,
+    leave: bool = False,
 ) -> pd.DataFrame:
     """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct.
 
-    A format that asks for reasoning adds the column reasoning.
+    A format that asks for reasoning adds the column reasoning. ``leave`` keeps the prompts' keys and values for the stage that
+    reads confidence.
     """
     config, fmt = context.config, context.fmt
-    limits = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
-    lengths = [len(answer_tokens(lm.tokenizer, fmt, asked(questions[row]))) for row in rows]
+    most = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
         texts = [asked(questions[row]) for row in chosen]
-        reasonings = reason_batch(lm, fmt, texts, limits.reasoning)
-        replies = answer_batch(lm, answer_prompts(lm, fmt, texts, reasonings), limits.answer)
+        reasonings = reason_batch(lm, fmt, texts, most.reasoning)
+        keep = keeping_prompts(context, chosen) if leave else None
+        replies = answer_batch(lm, answer_prompts(lm, fmt, texts, reasonings), most.answer, keep)
         correct = [grade(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
         columns = {ROW: chosen, "answer": replies, "correct": correct}
         return Part(pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns), {})
 
-    batches = plan_batches(lengths, config.model.tokens_per_batch, limits.of(fmt))[:most_batches]
+    batches = answering_batches(context, _opened(context, [questions[row] for row in rows]))[:most_batches]
     with computing_in(config.model.precision, lm):
         return run_parts(stage, batches, compute, description).table
+
+
+def _opened(context: Context, questions: Sequence[Question]) -> list[tuple[int, ...]]:
+    """The tokens that open the reply to each question, without reasoning."""
+    return [answer_tokens(context.lm.tokenizer, context.fmt, asked(question)) for question in questions]
 
 
 def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -168,23 +175,23 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
     for row in table.groupby("domain").head(1)[ROW]:
         check_conversation(context.lm.tokenizer, context.fmt, context.numbers, asked(questions[row]), *said[row])
 
+    begun = begun_conversations(context, conversations)
+
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
         chosen = [conversations[row] for row in rows]
-        return read_confidence(context.lm, chosen, context.numbers, POSITIONS, keeping(context, rows))
+        kept = None if begun is None else begun.kept(rows)
+        return read_confidence(context.lm, chosen, context.numbers, POSITIONS, keeping(context, rows), kept)
 
     lengths = [len(conversation.tokens) for conversation in conversations]
     return read(context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence")
 
 
-def keeping(context: Context, rows: NDArray[np.int64]) -> Callable[[Any, Prompts], None]:
-    """Keeps what a pass leaves of ``rows`` before their replies, if the adapter acts on the reply alone."""
-    reply = context.reply
-
-    def keep(cache: Any, prompts: Prompts) -> None:
-        if reply is not None:
-            context.prefixes.keep(rows.tolist(), cache, without_last(prompts, len(reply)))
-
-    return keep
+def begun_conversations(context: Context, conversations: Sequence[Conversation]) -> Beginnings | None:
+    """What answering left of the conversations, where they go on from it."""
+    _, questions = load_questions(context)
+    texts = [asked(question) for question in questions]
+    prompts = answer_prompts(context.lm, context.fmt, texts, [reasoning for _, reasoning in _answered(context)])
+    return beginnings(context, _opened(context, questions), prompts, conversations)
 
 
 def reading_batches(context: Context, lengths: Sequence[int]) -> list[NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from workbench.config import RunConfig, TeachSettings
-from workbench.elicit.conversation import NumberPrefix, number_prefix, reply_tokens
+from workbench.elicit.conversation import NumberPrefix, answer_beginning, number_prefix, reply_tokens
 from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
@@ -39,10 +39,11 @@ def loop_format(name: str) -> Format:
 
 @dataclass
 class Loaded:
-    """The model and the kept prefixes of a run, once they are needed."""
+    """The model and the kept keys and values of a run, once they are needed."""
 
     lm: LanguageModel | None = None
     prefixes: Prefixes | None = None
+    asked: Prefixes | None = None
 
 
 @dataclass
@@ -93,10 +94,26 @@ class Context:
     def prefixes(self) -> Prefixes:
         """Keys and values of what stands before the confidence reply, of the questions by row, kept between stages."""
         if self.loaded.prefixes is None:
-            model = self.config.model
-            lower = resolve_precision(model.precision, self.lm.device) == "bfloat16"
-            self.loaded.prefixes = Prefixes(model.kept_bytes, model.tokens_per_batch, torch.bfloat16 if lower else None)
+            self.loaded.prefixes = self._store(self.asked)
         return self.loaded.prefixes
+
+    @property
+    def asked(self) -> Prefixes:
+        """Keys and values of the answer prompts, of the questions by row, kept until their confidence is read."""
+        if self.loaded.asked is None:
+            self.loaded.asked = self._store(None)
+        return self.loaded.asked
+
+    def _store(self, beside: Prefixes | None) -> Prefixes:
+        model = self.config.model
+        lower = resolve_precision(model.precision, self.lm.device) == "bfloat16"
+        return Prefixes(
+            model.kept_bytes,
+            model.tokens_per_batch,
+            torch.bfloat16 if lower else None,
+            shared=answer_beginning(self.lm.tokenizer, self.fmt),
+            beside=beside,
+        )
 
     def with_teach(self, teach: TeachSettings) -> Context:
         """The same run, model and keys with other settings of teaching."""

@@ -14,8 +14,9 @@ from peft import PeftModel
 from workbench import progress
 from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
 from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confidence, read_reply
-from workbench.loop.asking import answers, conversations_of, keeping, load_questions, read, reading_batches
+from workbench.loop.asking import answers, begun_conversations, conversations_of, load_questions, read, reading_batches
 from workbench.loop.context import Context
+from workbench.loop.leaving import keeping
 from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
 from workbench.models import LanguageModel, computing_in, resolve_precision
@@ -29,7 +30,7 @@ from workbench.teach.targets import check_targets, scale_targets, shuffled_targe
 from workbench.teach.training import Reply
 
 ADAPTER_ON_ROWS = 64
-REPEATED_BATCHES = 3
+REPEATED_BATCHES = 1
 
 
 def teach(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -148,10 +149,12 @@ def _fill_prefixes(
         return
     planned = reading_batches(context, [len(conversation.tokens) for conversation in conversations])
     batches = [batch for batch in planned if np.isin(batch, missing).any()]
+    begun = begun_conversations(context, conversations)
     off = adapter_off(lm) if isinstance(lm.model, PeftModel) else nullcontext()
     with off, computing_in(context.config.model.precision, lm):
         for batch in progress.track(batches, "reading up to the reply"):
-            keep_keys(lm, [conversations[row] for row in batch], context.numbers, keeping(context, batch))
+            kept = None if begun is None else begun.kept(batch)
+            keep_keys(lm, [conversations[row] for row in batch], context.numbers, keeping(context, batch), kept)
 
 
 def again(context: Context, stage: StageStore) -> dict[str, Any]:

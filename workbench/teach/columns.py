@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any
 
 import torch
@@ -25,8 +24,6 @@ from workbench.trace.kept import Kept
 from workbench.trace.layout import FROM_START, Prompts, Tail, pad_prompts
 from workbench.trace.masks import model_mask, tail_visibility, visibility
 
-FEWEST_SHARED = 4
-
 
 @dataclass(frozen=True, eq=False)
 class Columns:
@@ -37,6 +34,7 @@ class Columns:
         mask: what the model takes; keys of what stands before come first.
         begins: for each row, the column at which its own tokens begin; before it is padding.
         places: how many of the last columns carry a loss.
+        real: [rows, columns] bool, on the CPU; false at padding.
     """
 
     tokens: Tensor
@@ -44,15 +42,7 @@ class Columns:
     mask: Any
     begins: tuple[int, ...]
     places: int
-
-
-def shared_tokens(examples: Sequence[Example]) -> tuple[int, ...]:
-    """What all prompts begin with, short of any prompt's last token; nothing where that is too short to be worth a pass."""
-    if len(examples) < 2:
-        return ()
-    columns = zip(*(example.prompt[:-1] for example in examples), strict=False)
-    shared = tuple(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
-    return shared if len(shared) >= FEWEST_SHARED else ()
+    real: Tensor
 
 
 def shared_columns(lm: LanguageModel, shared: Sequence[int]) -> Columns:
@@ -60,7 +50,7 @@ def shared_columns(lm: LanguageModel, shared: Sequence[int]) -> Columns:
     prompts = pad_prompts([shared], lm.tokenizer.pad_token_id, lm.device)
     causal = torch.ones(1, prompts.columns, prompts.columns, dtype=torch.bool, device=lm.device).tril()
     mask = model_mask(lm, causal, prompts.positions, prompts.positions)
-    return Columns(prompts.tokens, prompts.positions, mask, (0,), 0)
+    return Columns(prompts.tokens, prompts.positions, mask, (0,), 0, prompts.valid.cpu())
 
 
 def conversation_columns(lm: LanguageModel, examples: Sequence[Example], shared: int) -> Columns:
@@ -78,6 +68,7 @@ def conversation_columns(lm: LanguageModel, examples: Sequence[Example], shared:
         mask=model_mask(lm, see, positions, torch.cat([before, positions], dim=1)),
         begins=tuple((prompts.columns - prompts.lengths).tolist()),
         places=_places(examples),
+        real=torch.cat([prompts.valid.cpu(), _real(examples)], dim=1),
     )
 
 
@@ -86,7 +77,9 @@ def reply_columns(lm: LanguageModel, examples: Sequence[Example], kept: Kept, re
     tail = trees(kept.prompts, reply, [example.continuation for example in examples])
     keys = torch.cat([kept.prompts.positions, tail.positions], dim=1)
     mask = model_mask(lm, tail_visibility(kept.prompts, tail), tail.positions, keys)
-    return Columns(tail.tokens, tail.positions, mask, (0,) * len(examples), _places(examples))
+    chain = torch.ones(len(examples), len(reply), dtype=torch.bool)
+    real = torch.cat([chain, _real(examples)], dim=1)
+    return Columns(tail.tokens, tail.positions, mask, (0,) * len(examples), _places(examples), real)
 
 
 def trees(prompts: Prompts, chain: Sequence[int], continuations: Sequence[Continuation]) -> Tail:
@@ -119,3 +112,9 @@ def trees(prompts: Prompts, chain: Sequence[int], continuations: Sequence[Contin
 
 def _places(examples: Sequence[Example]) -> int:
     return 1 + max(example.continuation.size for example in examples)
+
+
+def _real(examples: Sequence[Example]) -> Tensor:
+    """[rows, nodes] bool: nodes of each row's own tree."""
+    sizes = torch.tensor([example.continuation.size for example in examples])
+    return torch.arange(_places(examples) - 1) < sizes[:, None]

@@ -1,8 +1,8 @@
 """Logits at the places of a batch of examples, with everything left out that a step cannot change or does not use.
 
 Left out are: what stands before an adapter that acts on the reply alone (its keys and values are kept), the layers below an
-adapter that begins higher up (the states behind them are kept), the tokens all prompts begin with in every row but one, the
-last layer's output projection and MLP at columns without a loss, and the unembedding there. Loss and gradients are those of
+adapter that begins higher up (the states behind them are kept), the tokens all prompts begin with in every row but one, output
+projections and MLPs at padding, and in the last layer at columns without a loss, and the unembedding there. Loss and gradients are those of
 plain forwards of every row, to rounding. The model's own dropout, which a few old families have, is off in what is kept.
 
 A family whose layers carry a state from token to token knows no mask that keeps a tree's branches apart and is refused.
@@ -20,11 +20,12 @@ from torch import Tensor
 
 from workbench import progress
 from workbench.models import LanguageModel
-from workbench.teach.columns import Columns, conversation_columns, reply_columns, shared_columns, shared_tokens
+from workbench.teach.columns import Columns, conversation_columns, reply_columns, shared_columns
 from workbench.teach.examples import Example
 from workbench.teach.frozen import FrozenStates, own_states, placed
-from workbench.teach.last_layer import last_layer_at
+from workbench.teach.spared import spared
 from workbench.trace.batches import plan_batches
+from workbench.trace.behind import shared_tokens
 from workbench.trace.checks import require_masks
 from workbench.trace.kept import Kept, PromptCache
 from workbench.trace.prefixes import Prefixes, evaluating
@@ -62,7 +63,7 @@ class Passes:
     ) -> None:
         require_masks(lm)
         self.lm, self.examples, self.reply, self.first = lm, examples, reply, first
-        self.shared = shared_tokens(examples) if reply is None else ()
+        self.shared = shared_tokens([example.prompt for example in examples]) if reply is None else ()
         self.lengths = [self._length(example) for example in examples]
         self.sizes = [length + e.continuation.size for length, e in zip(self.lengths, examples, strict=True)]
         self.frozen = FrozenStates(most_bytes)
@@ -93,7 +94,7 @@ class Passes:
 
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
         total = columns.tokens.shape[1]
-        with starting_from(self.lm, self.first, states), last_layer_at(self.lm, columns.places):
+        with starting_from(self.lm, self.first, states), spared(self.lm, columns.real, columns.places):
             return model(
                 input_ids=columns.tokens,
                 position_ids=columns.positions,

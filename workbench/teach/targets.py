@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from workbench.elicit.scales import Scale
 from workbench.errors import WorkbenchError
 
 FEWEST_EXAMPLES = 50
+DRAWS = 200
 
 
 def check_targets(probability: NDArray[np.floating]) -> None:
@@ -49,5 +51,10 @@ def spread_targets(probability: NDArray[np.floating], scale: Scale, spread: floa
 
 
 def shuffled_targets(targets: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """The same targets, permuted over the questions."""
-    return np.random.default_rng(seed).permutation(targets)
+    """The same targets, permuted over the questions: of ``DRAWS`` permutations the one least rank-correlated with them.
+
+    A permutation that agrees with the targets by chance teaches a part of them, and of all things to learn that part is the easiest.
+    """
+    permuted = np.random.default_rng(seed).permuted(np.tile(targets, (DRAWS, 1)), axis=1)
+    ranks = rankdata(targets) - (len(targets) + 1) / 2
+    return permuted[np.abs(rankdata(permuted, axis=1) @ ranks).argmin()]

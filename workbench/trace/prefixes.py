@@ -36,12 +36,23 @@ Layers = tuple[tuple[Tensor, Tensor], ...]
 class Prefixes:
     """Keeps the first tokens' keys and values of numbered rows, at most ``most_bytes`` of them.
 
-    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are).
+    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are). Of rows that begin with the tokens
+    ``shared`` these are kept once. What is held ``beside`` them counts against the bound.
     """
 
-    def __init__(self, most_bytes: int, tokens_per_pass: int, dtype: torch.dtype | None) -> None:
-        self.most_bytes, self.tokens_per_pass, self.dtype = most_bytes, tokens_per_pass, dtype
+    def __init__(
+        self,
+        most_bytes: int,
+        tokens_per_pass: int,
+        dtype: torch.dtype | None,
+        *,
+        shared: Sequence[int] = (),
+        beside: Prefixes | None = None,
+    ) -> None:
+        self.most_bytes, self.tokens_per_pass, self.dtype, self.beside = most_bytes, tokens_per_pass, dtype, beside
+        self.shared = tuple(shared)
         self.bytes = 0
+        self._beginning: Layers = ()
         self._rows: dict[int, Layers] = {}
         self._full = False
 
@@ -55,10 +66,15 @@ class Prefixes:
 
     def keep(self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts) -> None:
         """Keep what a pass over ``prompts`` (and anything behind them) left in ``cache``."""
-        for index, (row, pad) in enumerate(zip(rows, _pads(prompts), strict=True)):
+        for index, row in enumerate(rows):
             if self._full:
                 return
-            self._keep(row, _row_of(cache, index, slice(pad, prompts.columns), self.dtype))
+            self._keep(row, _row_of(cache, index, prompts, self._cut(prompts, index), self.dtype))
+
+    def drop(self, rows: Iterable[int]) -> None:
+        """Let go of ``rows``, where they are kept; their room is free again."""
+        for row in rows:
+            self.bytes -= _size(self._rows.pop(row, ()))
 
     def fill(self, lm: LanguageModel, rows: Sequence[int], tokens: Sequence[Sequence[int]], description: str) -> None:
         """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as there is room."""
@@ -80,10 +96,15 @@ class Prefixes:
         held = {index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows}
         for batch in self._batches([index for index in range(len(rows)) if index not in held], tokens):
             held.update(self._computed(lm, batch, tokens))
-        cache = PromptCache(prompts.columns)
+        cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
+        beginning = self._shared_layers(lm)
         for layer in range(first, len(held[0])):
             pairs = [held[index][layer] for index in range(len(rows))]
-            keys, values = (_padded([pair[side] for pair in pairs], prompts.columns) for side in (0, 1))
+            begins = beginning[layer] if beginning else None
+            keys, values = (
+                _padded([pair[side] for pair in pairs], lengths, None if begins is None else begins[side])
+                for side in (0, 1)
+            )
             cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
         return Kept(prompts, cache, {}, 0)
 
@@ -96,14 +117,28 @@ class Prefixes:
     ) -> Iterator[tuple[int, Layers]]:
         """Keys and values of some of the ``tokens`` from one pass."""
         cache, prompts = _passed(lm, [tokens[index] for index in indices])
-        for place, (index, pad) in enumerate(zip(indices, _pads(prompts), strict=True)):
-            yield index, _row_of(cache, place, slice(pad, prompts.columns), self.dtype)
+        for place, index in enumerate(indices):
+            yield index, _row_of(cache, place, prompts, self._cut(prompts, place), self.dtype)
+
+    def _cut(self, prompts: Prompts, index: int) -> int:
+        """How many of a row's first tokens are kept once for all."""
+        count = len(self.shared)
+        own = prompts.tokens[index][prompts.valid[index]]
+        return count if own[:count].tolist() == list(self.shared) and len(own) > count else 0
+
+    def _shared_layers(self, lm: LanguageModel) -> Layers:
+        if self.shared and not self._beginning:
+            cache, prompts = _passed(lm, [self.shared])
+            self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
+            self.bytes += _size(self._beginning)
+        return self._beginning
 
     def _keep(self, row: int, layers: Layers) -> None:
-        size = sum(part.numel() * part.element_size() for pair in layers for part in pair)
+        size = _size(layers)
         if row in self._rows:
             return
-        if self.bytes + size > self.most_bytes:
+        beside = 0 if self.beside is None else self.beside.bytes
+        if self.bytes + beside + size > self.most_bytes:
             if not self._full:
                 warnings.warn(
                     f"Keys and values of {len(self._rows)} prompts fill the {self.most_bytes / 1e9:.1f} GB of "
@@ -128,7 +163,9 @@ class GrowingCache(DynamicCache):
     ) -> tuple[Tensor, Tensor]:
         if layer_idx in self._waiting:
             keys, values = self._waiting.pop(layer_idx)
-            super().update(keys.to(key_states), values.to(value_states), layer_idx)
+            rows = len(key_states)
+            keys, values = (states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values))
+            super().update(keys, values, layer_idx)
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -137,8 +174,8 @@ class GrowingCache(DynamicCache):
         return super().get_seq_length(layer_idx)
 
 
-def _pads(prompts: Prompts) -> list[int]:
-    return (prompts.columns - prompts.lengths).tolist()
+def _size(layers: Layers) -> int:
+    return sum(part.numel() * part.element_size() for pair in layers for part in pair)
 
 
 def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptCache, Prompts]:
@@ -162,22 +199,33 @@ def evaluating(model: Any) -> Iterator[None]:
             module.training = True
 
 
-def _row_of(cache: DynamicCache | PromptCache, index: int, columns: slice, dtype: torch.dtype | None) -> Layers:
+def _row_of(
+    cache: DynamicCache | PromptCache, index: int, prompts: Prompts, cut: int, dtype: torch.dtype | None
+) -> Layers:
+    """What a row's own tokens from ``cut`` on left, without the padding before or between them."""
+    columns = prompts.valid[index].nonzero()[cut:, 0]
     if isinstance(cache, PromptCache):
         pairs = [cache.kept[layer] for layer in sorted(cache.kept)]
     else:
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
 
     def part(states: Tensor) -> Tensor:
-        return states[index, :, columns].to(dtype=dtype, device="cpu", copy=True)
+        return states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
 
     return tuple((part(keys), part(values)) for keys, values in pairs)
 
 
-def _padded(parts: Sequence[Tensor], columns: int) -> Tensor:
-    """[rows, heads, columns, head size], zeros in front of shorter rows."""
+def _padded(parts: Sequence[Tensor], lengths: Sequence[int], beginning: Tensor | None) -> Tensor:
+    """[rows, heads, columns, head size] of rows of ``lengths`` tokens, zeros in front of shorter ones.
+
+    A part shorter than its row lacks the ``beginning``.
+    """
     heads, _, size = parts[0].shape
-    out = parts[0].new_zeros(len(parts), heads, columns, size)
-    for row, part in zip(out, parts, strict=True):
-        row[:, columns - part.shape[1] :] = part
+    out = parts[0].new_zeros(len(parts), heads, max(lengths), size)
+    for row, part, length in zip(out, parts, lengths, strict=True):
+        own = part.shape[1]
+        row[:, row.shape[1] - own :] = part
+        if own < length:
+            assert beginning is not None
+            row[:, row.shape[1] - length : row.shape[1] - own] = beginning
     return out
