@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.elicit.answer import answer_batch, first_line
+from workbench.elicit.answer import answer_batch, first_line, keep_prompts
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import format_named
 from workbench.models import LanguageModel
+from workbench.trace.behind import shared_tokens
+from workbench.trace.prefixes import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
 QUESTIONS = ("Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?", "Why is it so?")
@@ -33,6 +37,26 @@ def test_answers_are_the_host_librarys_first_lines(make_tiny: MakeTiny, family: 
     assert answer_batch(lm, prompts, 12) == expected
     assert [answer_batch(lm, [prompt], 12)[0] for prompt in prompts] == expected
     assert any(expected)
+
+
+def test_prompts_leave_their_keys_and_values_before_anything_is_generated(make_tiny: MakeTiny) -> None:
+    """What stands before every prompt's end, computed behind a common beginning and, for one prompt, without; asked for again
+    without answering it is the same to the bit."""
+    lm = make_tiny("llama")
+    prompts = [answer_tokens(lm.tokenizer, format_named("percent"), question) for question in QUESTIONS]
+    assert shared_tokens(prompts)
+    for chosen in (prompts, prompts[:1]):
+        rows = np.arange(len(chosen))
+        left, again = Prefixes(10**9, 10**6, None), Prefixes(10**9, 10**6, None)
+        answer_batch(lm, chosen, 4, partial(left.keep, rows.tolist()))
+        keep_prompts(lm, chosen, partial(again.keep, rows.tolist()))
+        found, same, anew = (
+            store.kept(lm, rows, chosen).cache.kept for store in (left, again, Prefixes(10**9, 10**6, None))
+        )
+        for layer, pair in anew.items():
+            for side in (0, 1):
+                assert torch.equal(found[layer][side], same[layer][side])
+                torch.testing.assert_close(found[layer][side], pair[side], rtol=1e-4, atol=1e-5)
 
 
 def test_an_answer_ends_at_a_line_break_and_at_the_end_of_a_turn(tiny_lm: LanguageModel) -> None:

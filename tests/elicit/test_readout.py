@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from workbench.elicit.readout import (
     ConfidenceReading,
     behind,
     expected_confidence,
+    keep_keys,
     mass_on_scale,
     read_confidence,
     read_reply,
@@ -177,6 +179,31 @@ def test_rows_of_a_batch_read_as_they_do_alone(make_tiny: MakeTiny, family: str,
         assert batch.states is not None
         assert alone.states is not None
         assert batch.states[row] == pytest.approx(alone.states[0], abs=1e-5)
+
+
+@pytest.mark.parametrize(("family", "overrides"), FAMILIES)
+def test_a_reading_goes_on_from_what_is_kept_of_its_conversations(
+    make_tiny: MakeTiny, family: str, overrides: dict[str, object]
+) -> None:
+    """The same readouts, states, and keys and values for later stages, from beginnings of unequal length."""
+    lm = make_tiny(family, **overrides)
+    speak_numbers(lm)
+    rows, numbers = rows_of(lm)
+    begun = [row.tokens[: row.position("answer_end") - place] for place, row in enumerate(rows)]
+    kept = Prefixes(10**9, 100, None).kept(lm, np.arange(len(rows)), begun)
+    left: list[Prefixes] = [Prefixes(10**9, 100, None) for _ in range(3)]
+    keeps = [partial(store.keep, range(len(rows))) for store in left]
+    whole = read_confidence(lm, rows, numbers, POSITIONS, keeps[0])
+    found = read_confidence(lm, rows, numbers, POSITIONS, keeps[1], kept)
+    keep_keys(lm, rows, numbers, keeps[2], kept)
+    assert found.distribution == pytest.approx(whole.distribution, abs=1e-6)
+    assert found.stated_text == whole.stated_text
+    assert found.states == pytest.approx(whole.states, abs=1e-5)
+    caches = [store.kept(lm, np.arange(len(rows)), [row.tokens for row in rows]).cache.kept for store in left]
+    for layer, pairs in caches[0].items():
+        for side in (0, 1):
+            torch.testing.assert_close(caches[1][layer][side], pairs[side], rtol=1e-4, atol=1e-5)
+            assert torch.equal(caches[2][layer][side], caches[1][layer][side])
 
 
 def with_reach(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:

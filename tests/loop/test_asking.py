@@ -13,13 +13,23 @@ from numpy.typing import NDArray
 import workbench.loop.asking
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
-from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply
+from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply, confidence_conversation
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import answer_questions, choose_questions, conversations_of, elicit, load_questions, read
+from workbench.loop.asking import (
+    answer_questions,
+    answers,
+    begun_conversations,
+    choose_questions,
+    conversations_of,
+    elicit,
+    load_questions,
+    read,
+)
 from workbench.loop.context import Context, Loaded
+from workbench.loop.leaving import keeping
 from workbench.models import LanguageModel
 from workbench.questions import asked, grade, read_questions, shuffled, split_questions
 from workbench.store import RunStore, StageStore
@@ -216,3 +226,54 @@ def test_reading_leaves_the_keys_and_values_up_to_the_reply(writable: Context) -
             torch.testing.assert_close(
                 found.cache.kept[layer][side], expected.cache.kept[layer][side], rtol=1e-5, atol=1e-5
             )
+
+
+def test_reading_goes_on_from_what_answering_left(writable: Context) -> None:
+    """Left by the stage before or, in a resumed run, computed in that stage's batches: to the bit the same readings, after which
+    nothing of the answer prompts is kept."""
+    rows = [np.array(batch) for batch in (SOME, [2, 3, 5])]
+    conversations = conversations_of(writable)
+    readings = []
+    for left in (True, False):
+        writable.loaded.asked = writable.loaded.prefixes = None
+        begun = begun_conversations(writable, conversations)
+        assert begun is not None
+        if left:
+            stage = StageStore(writable.store.folder / "answer-anew", "key")
+            stage.begin()
+            _, questions = load_questions(writable)
+            answers(writable, writable.lm, stage, questions, np.arange(132), "answering", leave=True)
+            assert all(row in writable.asked for row in range(132))
+        found = [
+            read_confidence(
+                writable.lm, [conversations[row] for row in batch], writable.numbers, POSITIONS,
+                keeping(writable, batch), begun.kept(batch),
+            )
+            for batch in rows
+        ]  # fmt: skip
+        readings.append(found)
+        assert all(int(row) not in writable.asked and int(row) in writable.prefixes for batch in rows for row in batch)
+    for one, other in zip(*readings, strict=True):
+        assert np.array_equal(one.distribution, other.distribution)
+        assert np.array_equal(one.states, other.states)
+
+
+def test_an_empty_answer_ends_at_the_prompts_last_token(writable: Context) -> None:
+    """Its states are recorded in the pass that goes on from answering, too."""
+    _, questions = load_questions(writable)
+    empty = confidence_conversation(writable.lm.tokenizer, writable.fmt, writable.numbers, asked(questions[40]), "")
+    prompt = answer_tokens(writable.lm.tokenizer, writable.fmt, asked(questions[40]))
+    assert empty.answer_end == len(prompt) - 1
+    begun = begun_conversations(writable, conversations_of(writable))
+    assert begun is not None
+    found = read_confidence(writable.lm, [empty], writable.numbers, POSITIONS, kept=begun.kept(np.array([40])))
+    whole = read_confidence(writable.lm, [empty], writable.numbers, POSITIONS)
+    assert found.states == pytest.approx(whole.states, abs=1e-5)
+
+
+def test_a_conversation_that_rewrites_its_prompt_is_read_whole(context: Context) -> None:
+    conversations = conversations_of(context)
+    assert begun_conversations(context, conversations) is not None
+    first = conversations[0]
+    changed = replace(first, tokens=(first.tokens[0] + 1, *first.tokens[1:]))
+    assert begun_conversations(context, [changed, *conversations[1:]]) is None

@@ -4,7 +4,6 @@ import torch
 
 from workbench.models import LanguageModel
 from workbench.teach.columns import conversation_columns, trees
-from workbench.trace.behind import shared_tokens
 from workbench.teach.examples import Example, Place
 from workbench.trace.continuation import Continuation
 from workbench.trace.layout import pad_prompts
@@ -32,13 +31,6 @@ def test_trees_stand_behind_a_chain_and_see_their_own_ancestors() -> None:
     ]
     assert tail.sees[1, :3, :3].int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     assert not tail.sees[1, :3, 3:].any()
-
-
-def test_shared_tokens_leave_every_prompt_its_last() -> None:
-    assert shared_tokens([(1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 7)]) == (1, 2, 3, 4, 5)
-    assert shared_tokens([(1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 6)]) == (1, 2, 3, 4)
-    assert shared_tokens([(1, 2, 3, 9), (1, 2, 3, 4, 5)]) == ()
-    assert shared_tokens([(1, 2, 3, 4, 5, 6)]) == ()
 
 
 def test_columns_by_hand(tiny_lm: LanguageModel) -> None:

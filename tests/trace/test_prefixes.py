@@ -189,3 +189,39 @@ def test_a_growing_cache_takes_on_the_dtype_of_what_follows(tiny_lm: LanguageMod
             assert torch.equal(keys[:, :, -steps:], more)
     cache.batch_select_indices(torch.tensor([2, 0]))
     assert torch.equal(cache.layers[1].keys[:, :, :7], kept.cache.kept[1][0].float()[[2, 0]])
+
+
+def test_what_rows_begin_with_is_kept_once(tiny_lm: LanguageModel) -> None:
+    """Rows that begin otherwise, or hold nothing else, are kept whole; kept or computed anew, all come back whole."""
+    tokens = [[5, 6, 7, 8], [5, 6, 9], [20, 21], [5, 6]]
+    rows = np.arange(4)
+    for room in (10**9, 0):
+        prefixes = Prefixes(room, 100, None, shared=(5, 6))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            keep(tiny_lm, prefixes, rows.tolist(), tokens)
+        assert prefixes.bytes == (SIZE * (2 + 1 + 2 + 2) if room else 0)
+        kept = prefixes.kept(tiny_lm, rows, tokens)
+        assert prefixes.bytes == (SIZE * (2 + 1 + 2 + 2 + 2) if room else SIZE * 2)
+        for row, own in enumerate(tokens):
+            for layer, pair in enumerate(own_cache(tiny_lm, own)):
+                for side in (0, 1):
+                    found = kept.cache.kept[layer][side][row]
+                    torch.testing.assert_close(found[:, -len(own) :], pair[side], rtol=1e-5, atol=1e-5)
+                    assert not found[:, : -len(own)].any()
+
+
+def test_dropped_rows_leave_their_room_to_others(tiny_lm: LanguageModel) -> None:
+    """Two stores under one bound of ten tokens: the second has room once the first lets go."""
+    first = Prefixes(10 * SIZE, 100, None)
+    second = Prefixes(10 * SIZE, 100, None, beside=first)
+    keep(tiny_lm, first, [70, 3], [TOKENS[0], TOKENS[1]])
+    assert first.bytes == 10 * SIZE
+    first.drop([70, 99])
+    assert first.bytes == 3 * SIZE
+    assert 70 not in first
+    keep(tiny_lm, second, [70], [TOKENS[0]])
+    assert 70 in second
+    with pytest.warns(UserWarning, match="model.kept_bytes"):
+        keep(tiny_lm, second, [41], [TOKENS[2]])
+    assert 41 not in second

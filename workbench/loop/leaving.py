@@ -36,10 +36,10 @@ def answering_batches(context: Context, opened: Tokens) -> list[Rows]:
 
 
 def keeping_prompts(context: Context, rows: Rows) -> Keep:
-    """Keeps what a pass leaves of the answer prompts of ``rows``."""
+    """Keeps what a pass leaves of the answer prompts of ``rows``, short of their last tokens, at which an empty answer ends."""
 
     def keep(cache: Any, prompts: Prompts) -> None:
-        context.asked.keep(rows.tolist(), cache, prompts)
+        context.asked.keep(rows.tolist(), cache, without_last(prompts, 1))
 
     return keep
 
@@ -71,13 +71,13 @@ class Beginnings:
     batches: Sequence[Rows]
 
     def kept(self, rows: Rows) -> Kept:
-        """Keys and values of the answer prompts of ``rows``."""
+        """Keys and values of the answer prompts of ``rows``, short of their last tokens."""
         context, lm = self.context, self.context.lm
         missing = [row for row in rows.tolist() if row not in context.asked]
         for batch in self.batches:
             if not context.asked.full and np.isin(batch, missing).any():
                 keep_prompts(lm, [self.prompts[row] for row in batch], keeping_prompts(context, batch))
-        return context.asked.kept(lm, rows, [self.prompts[row] for row in rows])
+        return context.asked.kept(lm, rows, [self.prompts[row][:-1] for row in rows])
 
 
 def beginnings(
