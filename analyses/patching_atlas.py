@@ -192,7 +192,7 @@ with bars(console()), context.tuned("teach") as tuned, computing_in(atlas["preci
         token_budget=config.model.tokens_per_batch // 2,
         check=Check(cells=6, seed=config.seed, resamples=config.resamples),
     )
-figures.append(scatter_section(attribution.verification, caption))
+figures.append(scatter_section(attribution.verification, positions["before"].item_floor(), caption))
 show(figures[-1].figure)
 
 # %% [markdown]

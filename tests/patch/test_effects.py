@@ -14,8 +14,10 @@ from workbench.patch.effects import (
     half_layer,
     layer_gradient,
     mean_shift,
+    own_noise,
     permutation_p,
     ramp_distance,
+    slope_noise,
     spearman_rows,
 )
 
@@ -161,3 +163,16 @@ def test_a_flat_curve_has_neither_rho_nor_probability() -> None:
     flat = np.full(5, 0.3)
     assert np.isnan(spearman_rows(np.arange(5), flat[None])).all()
     assert np.isnan(permutation_p(np.arange(5), flat, permutations=99, seed=0))
+
+
+def test_the_noise_floor_by_hand() -> None:
+    """Donors 0 1 0 1 over bases 0 0 1 1: each leaves a deviation of one half once the other is taken out, so moves of .02 give
+    slopes of .04 at most, which moves along the donor reach."""
+    donor, base = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
+    own = Sweep(np.arange(2), base, base, base[:, None] + np.array([[0, 0.01], [0, 0], [-0.02, 0], [0, 0]]))
+    assert own_noise(own) == pytest.approx(0.02)
+    moved = Sweep(np.arange(1), base, donor, (0.02 * np.sign(donor - 0.5))[:, None])
+    assert slope_noise(moved, 0.02) == pytest.approx(0.04)
+    donor_slope, _ = following(moved, resamples=100, seed=0)
+    assert donor_slope.value[0] == pytest.approx(0.04)
+    assert np.isnan(slope_noise(Sweep(np.arange(1), base, base, base[:, None]), 0.02))

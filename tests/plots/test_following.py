@@ -10,7 +10,13 @@ BASE = IntervalCurve(1 - DONOR.value, 1 - DONOR.high, 1 - DONOR.low)
 
 def drawn(half_layer: int | None) -> FollowingCurve:
     return FollowingCurve(
-        layers=np.array([2, 4, 6]), donor_slope=DONOR, base_slope=BASE, half_layer=half_layer, title="t", caption="c"
+        layers=np.array([2, 4, 6]),
+        donor_slope=DONOR,
+        base_slope=BASE,
+        half_layer=half_layer,
+        noise_floor=0.02,
+        title="t",
+        caption="c",
     )
 
 
@@ -21,6 +27,9 @@ def test_both_slopes_and_the_half_layer() -> None:
     assert np.allclose(traces["slope on the base's readout"].y, [1.0, 0.4, 0.0])
     vertical = [shape for shape in figure.layout.shapes if shape.x0 == shape.x1]
     assert [shape.x0 for shape in vertical] == [4]
+    (band,) = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert (band.y0, band.y1) == (-0.02, 0.02)
+    assert "noise floor 0.02" in figure.layout.title.text
     assert figure.layout.annotations[0].text.endswith("layer 4")
 
 

@@ -16,7 +16,12 @@ NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 def section(name: str = "heat_map") -> Section:
     figure = LayerQuestionHeatmap(
-        layers=np.arange(2), labels=[NASTY], shift=np.array([[0.25, 0.75]]), title=NASTY, caption=NASTY
+        layers=np.arange(2),
+        labels=[NASTY],
+        shift=np.array([[0.25, 0.75]]),
+        floor=np.zeros(1),
+        title=NASTY,
+        caption=NASTY,
     ).figure()
     return Section(f"Heat {NASTY}", f"Read {NASTY}", figure, name)
 

@@ -107,13 +107,15 @@ def component_section(key: str, found: AtlasMap, caption: str, *, resamples: int
     return Section(f"Components, {kind.title}", kind.explanation, figure, f"components_{key}")
 
 
-def scatter_section(verification: Verification, caption: str) -> Section:
-    """Attribution scores against true patches."""
+def scatter_section(verification: Verification, floor: float, caption: str) -> Section:
+    """Attribution scores against true patches; ``floor`` is the largest move of a readout under its own states."""
     groups = [
         ScatterGroup(a.component, f"{a.kind} cells", a.scores.ravel(), a.effects.ravel(), a.rho, a.slope)
         for a in verification.agreements
     ]
-    figure = AttributionScatter(groups=groups, title="Attribution against true patching", caption=caption).figure()
+    figure = AttributionScatter(
+        groups=groups, floor=floor, title="Attribution against true patching", caption=caption
+    ).figure()
     explanation = (
         "One point a question and cell, donors from other questions, before teaching. The largest cells were chosen by their "
         "score and so exaggerate; the random ones say what the rest of the map is worth."

@@ -13,6 +13,7 @@ from workbench.loop.context import Context
 from workbench.loop.readouts import BEFORE, Readouts
 from workbench.loop.results import PatchingResult, collect, patching_result, summarise
 from workbench.measure import Estimate
+from workbench.patch.effects import slope_noise
 from workbench.plots import (
     AurocByLayer,
     ConfidenceHistogram,
@@ -193,6 +194,7 @@ def _following(patching: PatchingResult, caption: str) -> Section:
         donor_slope=patching.donor_slope,
         base_slope=patching.base_slope,
         half_layer=patching.half_layer,
+        noise_floor=slope_noise(patching.sweeps["other"], patching.noise),
         title="Whose confidence is it?",
         caption=caption,
     ).figure()
@@ -213,8 +215,9 @@ def _heatmap(readouts: Readouts, patching: PatchingResult, context: Context, cap
         shift = np.where(
             np.abs(distance[:, None]) >= 0.01, (own.patched - own.base[:, None]) / distance[:, None], np.nan
         )
+        floor = np.where(np.abs(distance) >= 0.01, patching.noise / np.abs(distance), np.nan)
     figure = LayerQuestionHeatmap(
-        layers=own.layers, labels=text, shift=shift, title="Question by question", caption=caption
+        layers=own.layers, labels=text, shift=shift, floor=floor, title="Question by question", caption=caption
     ).figure()
     explanation = (
         "The shift of each question; blank where tuned and base model state the same to within one point of confidence."

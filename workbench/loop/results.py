@@ -26,6 +26,7 @@ from workbench.patch.effects import (
     half_layer,
     layer_gradient,
     mean_shift,
+    own_noise,
     permutation_p,
     ramp_distance,
 )
@@ -74,7 +75,10 @@ def sweeps(table: pd.DataFrame) -> dict[str, Sweep]:
 
 @dataclass(frozen=True)
 class PatchingResult:
-    """Curves of the patching stage: mean shift per condition, following slopes, layer gradient."""
+    """Curves of the patching stage: mean shift per condition, following slopes, layer gradient.
+
+    ``noise`` is the largest move of a readout under its own states.
+    """
 
     sweeps: dict[str, Sweep]
     shift: dict[str, IntervalCurve]
@@ -82,6 +86,7 @@ class PatchingResult:
     base_slope: IntervalCurve
     rho: Estimate
     half_layer: int | None
+    noise: float
 
 
 def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> PatchingResult:
@@ -101,6 +106,7 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
         base_slope=base_slope,
         rho=layer_gradient(own, resamples=resamples, seed=seed),
         half_layer=half_layer(own.layers, donor_slope.value),
+        noise=own_noise(by_name["self"]),
     )
 
 
@@ -175,6 +181,7 @@ def _patching(context: Context, result: PatchingResult) -> dict[str, Any]:
         "patching.shift.random_vector": float(np.abs(shift["random_vector"].value).mean()),
         "patching.shift.neutral": float(np.abs(neutral).mean()),
         "patching.shift.self": float(np.abs(shift["self"].value).max()),
+        "patching.noise": result.noise,
         "patching.shift.reverse.last_layer": last["reverse"],
         "patching.packed_vs_loop": facts["packed_vs_loop"],
     }

@@ -143,3 +143,19 @@ def ramp_distance(layers: NDArray[np.int64], curve: Floats) -> float:
     """Largest distance between the curve and the straight line from 0 at the first to 1 at the last layer."""
     ramp = (layers - layers[0]) / (layers[-1] - layers[0])
     return float(np.abs(curve - ramp).max())
+
+
+def own_noise(own: Sweep) -> float:
+    """The noise floor: the largest move of any item's readout when each run is patched with its own states."""
+    return float(np.abs(own.patched - own.base[:, None]).max())
+
+
+def slope_noise(sweep: Sweep, noise: float) -> float:
+    """The largest following slope that readouts moved by no more than ``noise`` can give; NaN where a slope is undefined."""
+    spreads = []
+    for one, other in ((sweep.donor, sweep.base), (sweep.base, sweep.donor)):
+        design = np.stack([np.ones_like(other), other], axis=1)
+        left = one - design @ np.linalg.lstsq(design, one, rcond=None)[0]
+        spreads.append(float(np.sqrt(np.mean(left**2))))
+    least = min(spreads)
+    return noise / least if least > 0 else float("nan")

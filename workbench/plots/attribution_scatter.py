@@ -3,6 +3,7 @@
 One point a row (question) and cell: the first-order score on the horizontal axis, the effect of truly patching that cell on the
 vertical one. On the diagonal the tangent is right. Colours tell the cells chosen for their large score from random ones; the
 legend carries Spearman's rho and the slope through the origin. Large cells exaggerate by their choice; random ones speak for the map.
+The band holds effects that numerical noise alone can give.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import BLUE, GREY, ORANGE, safe, themed
+from workbench.plots.theme import BLUE, GREY, ORANGE, add_floor, safe, themed
 
 COLOURS = (BLUE, ORANGE)
 SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "x-open")
@@ -42,9 +43,10 @@ class ScatterGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionScatter:
-    """``groups`` of points over one pair of axes, in units of the readout."""
+    """``groups`` of points over one pair of axes, in units of the readout; ``floor`` is the noise of true patches in these."""
 
     groups: Sequence[ScatterGroup]
+    floor: float
     title: str
     caption: str
 
@@ -57,6 +59,7 @@ class AttributionScatter:
         kinds = list(dict.fromkeys(group.kind for group in self.groups))
         components = list(dict.fromkeys(group.component for group in self.groups))
         figure = go.Figure()
+        add_floor(figure, self.floor)
         most = max(float(np.abs(np.r_[g.scores, g.effects]).max()) for g in self.groups)
         figure.add_trace(
             go.Scatter(
@@ -87,7 +90,7 @@ class AttributionScatter:
         themed(
             figure,
             title=self.title,
-            caption=self.caption,
+            caption=f"{self.caption} · noise floor {self.floor:.1g}",
             x="attribution score (gradient × difference)",
             y="effect of the true patch",
             height=500 + 24 * len(self.groups),

@@ -14,7 +14,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import BLACK, GREY, safe, short, themed
+from workbench.plots.cells import FLOOR_MARK, WITHIN_FLOOR, mark_cells
+from workbench.plots.theme import BLACK, safe, short, themed
 
 SIGNIFICANT = 0.05
 LABEL = 30
@@ -82,16 +83,12 @@ def effect_grid(
         )
     )
     within = np.abs(shift) <= floor
-    _mark(
-        figure,
-        within,
-        "within the noise floor",
-        {"symbol": "line-ne-open", "size": 11, "color": GREY, "line": {"width": 1.2}},
-    )
+    mark_cells(figure, at, within, WITHIN_FLOOR, FLOOR_MARK)
     known = (p_any < SIGNIFICANT) & ~within
     light = np.where(np.abs(shift) > 0.6 * most, "#FFFFFF", BLACK)
-    _mark(
+    mark_cells(
         figure,
+        at,
         known,
         f"p < {SIGNIFICANT:g} over the whole map",
         {"symbol": "circle", "size": 5, "color": list(light[known])},
@@ -107,11 +104,3 @@ def effect_grid(
     figure.update_xaxes(showgrid=False, tickvals=at, ticktext=[short(name, LABEL) for name in columns])
     figure.update_yaxes(showgrid=False, tickvals=rows, ticktext=[str(layer) for layer in layers])
     return figure
-
-
-def _mark(figure: go.Figure, where: NDArray[np.bool_], name: str, marker: dict[str, object]) -> None:
-    rows, columns = np.nonzero(where)
-    if len(rows):
-        figure.add_trace(
-            go.Scatter(x=columns, y=rows, mode="markers", marker=marker, name=safe(name), hoverinfo="skip")
-        )

@@ -3,7 +3,8 @@
 Donors come from other questions. Per layer the patched readout is regressed on the donor's own readout and on the base's own.
 Donor slope 1 with base slope 0: the patched state carries the donor's confidence. Donor slope 0 with base slope 1: it does not,
 whatever the mean shift says. ``half_layer`` is the first layer whose donor slope passes .5.
-The slopes do not show where the confidence was computed, only where it is held at the patched position.
+The slopes do not show where the confidence was computed, only where it is held at the patched position. The band at 0 is the largest
+slope that numerical noise alone could give.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.plots.curves import IntervalCurve, checked_layers
-from workbench.plots.theme import BLACK, BLUE, GREY, LIGHT, Style, add_curve, themed
+from workbench.plots.theme import BLACK, BLUE, GREY, LIGHT, Style, add_curve, add_floor, themed
 
 
 @dataclass(frozen=True, kw_only=True)
 class FollowingCurve:
-    """``donor_slope`` and ``base_slope`` over ``layers`` [n]; ``half_layer`` is one of them, or None when never reached."""
+    """``donor_slope`` and ``base_slope`` over ``layers`` [n]; ``half_layer`` is one of them, or None when never reached.
+
+    ``noise_floor`` is a slope, NaN where it is unknown.
+    """
 
     layers: NDArray[np.int64]
     donor_slope: IntervalCurve
     base_slope: IntervalCurve
     half_layer: int | None
+    noise_floor: float
     title: str
     caption: str
 
@@ -39,6 +44,7 @@ class FollowingCurve:
     def figure(self) -> go.Figure:
         """Curves of both slopes against layer."""
         figure = go.Figure()
+        add_floor(figure, self.noise_floor)
         for level in (0.0, 1.0):
             figure.add_hline(level, line={"color": LIGHT, "width": 1})
         if self.half_layer is not None:
@@ -70,7 +76,7 @@ class FollowingCurve:
         themed(
             figure,
             title=self.title,
-            caption=self.caption,
+            caption=f"{self.caption} · noise floor {self.noise_floor:.1g}",
             x="patched decoder layer",
             y="slope (1 = follows, 0 = does not)",
             height=480,

@@ -2,7 +2,8 @@
 
 One row a question, one column a layer, colour the item's own shift (patched - base) / (donor - base): white nothing, blue towards
 the donor, orange away from it. Colours stop at -0.5 and 1.5 because the ratio explodes where donor and base hardly differ; hover
-shows the value itself. NaN (no difference to share out) stays blank. Single cells are noisy: read columns, not cells.
+shows the value itself. NaN (no difference to share out) stays blank. Hatched cells moved less than numerical noise alone can. Single
+cells are noisy: read columns, not cells.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
+from workbench.plots.cells import FLOOR_MARK, WITHIN_FLOOR, mark_cells
 from workbench.plots.curves import checked_layers
 from workbench.plots.theme import safe, short, themed
 
@@ -32,11 +34,15 @@ _SCALE = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerQuestionHeatmap:
-    """``shift`` [questions, layers] for the question texts ``labels`` and ``layers``, drawn from the top in this order."""
+    """``shift`` [questions, layers] for the question texts ``labels`` and ``layers``, drawn from the top in this order.
+
+    ``floor`` [questions]: each question's noise, in units of its shift.
+    """
 
     layers: NDArray[np.int64]
     labels: Sequence[str]
     shift: NDArray[np.float64]
+    floor: NDArray[np.float64]
     title: str
     caption: str
 
@@ -45,6 +51,10 @@ class LayerQuestionHeatmap:
         expected = (len(self.labels), len(self.layers))
         if not self.labels or np.shape(self.shift) != expected:
             raise WorkbenchError(f"shift has shape {np.shape(self.shift)}, labels and layers ask for {expected}")
+        if np.shape(self.floor) != (len(self.labels),):
+            raise WorkbenchError(
+                f"the floor has shape {np.shape(self.floor)}, the labels ask for {(len(self.labels),)}"
+            )
 
     def figure(self) -> go.Figure:
         """The heat map; rows are numbered so that questions of the same beginning stay apart."""
@@ -72,6 +82,8 @@ class LayerQuestionHeatmap:
                 ygap=1,
             )
         )
+        within = np.abs(self.shift) <= np.asarray(self.floor)[:, None]
+        mark_cells(figure, self.layers, within, WITHIN_FLOOR, FLOOR_MARK)
         themed(
             figure,
             title=self.title,

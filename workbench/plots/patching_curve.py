@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.measure.interval import Estimate
 from workbench.plots.curves import IntervalCurve, checked_layers
-from workbench.plots.theme import BLUE, GREY, LIGHT, Style, add_curve, faded, styles, themed
+from workbench.plots.theme import BLUE, GREY, LIGHT, Style, add_curve, add_floor, styles, themed
 
 EFFECT = "own donor"
 
@@ -46,7 +46,7 @@ class PatchingCurve:
         figure = go.Figure()
         first, last = float(self.layers[0]), float(self.layers[-1])
         if self.noise_floor is not None:
-            figure.add_hrect(-self.noise_floor, self.noise_floor, fillcolor=faded(GREY, 0.25), line_width=0)
+            add_floor(figure, self.noise_floor)
         figure.add_hline(0, line={"color": LIGHT, "width": 1})
         figure.add_hline(1, line={"color": LIGHT, "width": 1})
         figure.add_trace(

@@ -143,6 +143,12 @@ def themed(figure: go.Figure, *, title: str, caption: str, x: str, y: str, heigh
     return figure
 
 
+def add_floor(figure: go.Figure, floor: float) -> None:
+    """A band around 0 that numerical noise alone can fill; none where the floor is NaN."""
+    if not np.isnan(floor):
+        figure.add_hrect(-floor, floor, fillcolor=faded(GREY, 0.25), line_width=0)
+
+
 def add_curve(
     figure: go.Figure, x: NDArray[np.int64], curve: IntervalCurve, name: str, style: Style, unit: str
 ) -> None:
