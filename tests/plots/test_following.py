@@ -29,7 +29,7 @@ def test_both_slopes_and_the_half_layer() -> None:
     assert [shape.x0 for shape in vertical] == [4]
     (band,) = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert (band.y0, band.y1) == (-0.02, 0.02)
-    assert "noise floor 0.02" in figure.layout.title.text
+    assert "noise floor 0.02" in figure.layout.title.subtitle.text
     assert figure.layout.annotations[0].text.endswith("layer 4")
 
 

@@ -24,6 +24,8 @@ from workbench.measure import Estimate
 from workbench.plots import IntervalCurve
 
 Floats = NDArray[np.float64]
+ALIKE = 1e-9
+"""Readouts on 0-1 that differ by less are the same but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,10 @@ def own_noise(own: Sweep) -> float:
 
 def slope_noise(sweep: Sweep, noise: float) -> float:
     """The largest following slope that readouts moved by no more than ``noise`` can give; NaN where a slope is undefined."""
-    spreads = []
+    shares = []
     for one, other in ((sweep.donor, sweep.base), (sweep.base, sweep.donor)):
         design = np.stack([np.ones_like(other), other], axis=1)
         left = one - design @ np.linalg.lstsq(design, one, rcond=None)[0]
-        spreads.append(float(np.sqrt(np.mean(left**2))))
-    least = min(spreads)
-    return noise / least if least > 0 else float("nan")
+        spread = float(np.sqrt(np.mean(left**2)))
+        shares.append(noise / spread if spread > ALIKE else np.nan)
+    return float(np.max(shares))

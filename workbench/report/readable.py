@@ -67,7 +67,9 @@ def readable(key: str, value: Any) -> str:
         return "not defined"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str | list | tuple | dict):
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, str | dict):
         return str(value)
     number = float(value)
     if key.endswith("bytes"):
