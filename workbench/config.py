@@ -31,7 +31,7 @@ class ModelSettings(Settings):
     chat_template: Path | None = Field(None, description="file with a chat template, for models without one")
     tokens_per_batch: int = Field(2048, ge=1, description="memory bound: tokens of one forward pass")
     kept_bytes: int = Field(
-        1_500_000_000, ge=0, description="memory bound: keys and values kept for teaching and reading"
+        1_600_000_000, ge=0, description="memory bound: keys and values kept for teaching and reading"
     )
 
 
