@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -165,12 +166,28 @@ def load_config(
             _set(data, key.split("."), value)
     for key, value in (overrides or {}).items():
         _set(data, key.split("."), value)
+    return _validated(data)
+
+
+def _validated(data: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise WorkbenchError(f"Configuration key {place!r}: {first['msg']}.") from error
+
+
+def with_defaults(config: RunConfig, defaults: Mapping[str, Any]) -> RunConfig:
+    """The settings with dotted-key ``defaults`` where ``config`` was given nothing; what was not given stays open to later ones.
+
+    Errors: WorkbenchError naming the key for values out of range.
+    """
+    data = config.model_dump(mode="json", exclude_unset=True)
+    for key, value in defaults.items():
+        if not _has(data, key.split(".")):
+            _set(data, key.split("."), value)
+    return _validated(data)
 
 
 def dump_config(config: Settings) -> str:

@@ -1,0 +1,101 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which recipe teaches a model to say what it knows?
+#
+# Every recipe on the same questions, with the same split and several training seeds, in one table: what the taught model states as text and expects, how well
+# that tells right answers from wrong ones within a domain, how far it is calibrated, and what it cost. One domain is held out: nothing of it is taught,
+# and it is tested on. Beside the arms stand the base model, the base model recalibrated after the fact, and twins taught on shuffled targets.
+#
+# Run as a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and `league.json` with the configuration that made them. Each
+# recipe's own page, with paired differences, stands in `figures/<run>/<recipe>/`. Opened as a notebook it draws below the cells. Stopped and
+# started again, it goes on where it was.
+#
+# | variable | meaning | default |
+# |---|---|---|
+# | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
+# | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
+# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
+# | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
+# | `WORKBENCH_RUN` | name of the run | `recipes` |
+# | `WORKBENCH_RECIPES` | recipes, by commas | all of them |
+# | `WORKBENCH_ARMS` | `default`, or `all` arms of each recipe | `default` |
+# | `WORKBENCH_SEEDS` | trainings of each arm | 3 |
+# | `WORKBENCH_HOLD_OUT` | domains that are not taught, by commas; `none` | `elements` among the built-in questions, else none |
+
+# %%
+from __future__ import annotations
+
+import sys
+
+from workbench.config import with_defaults
+from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
+from workbench.loop.league_page import sections, write_league
+from workbench.recipe_run import teach_recipe
+from workbench.script import asked_config, console, option, root, show
+from workbench.store import write_json
+from workbench.teach.recipes import RECIPES, recipe_named
+from workbench.terminal import bars
+
+# %%
+config, name = asked_config(), option("RUN", "recipes")
+recipes = [recipe_named(each.strip()) for each in option("RECIPES", ",".join(RECIPES)).split(",")]
+everything, seeds = option("ARMS", "default") == "all", int(option("SEEDS", "3"))
+built_in = config.questions.source == "builtin"
+held_out = [
+    part.strip() for part in option("HOLD_OUT", "elements" if built_in else "none").split(",") if part != "none"
+]
+
+# %% [markdown]
+# ## Teaching
+#
+# Recipes that ask for confidence in the same way share answers, readings and probes. Nothing is chosen on held-out questions: every arm runs with the
+# settings it came with.
+
+# %%
+played, configuration = [], {}
+for recipe in recipes:
+    settings = with_defaults(config, {**recipe.settings, "questions.held_out_domains": held_out})
+    run = "-".join([name, *map(str, recipe.settings.values())])
+    arms = [arm.name for arm in recipe.arms] if everything else list(recipe.default)
+    with bars(console()):
+        found = teach_recipe(settings, recipe, root() / "runs" / run, root() / "figures" / name, arms=arms, seeds=seeds)
+    played.append(finished_recipe(recipe.name, found.folder, found.summary, settings.questions.held_out_domains))
+    configuration[recipe.name] = {"arms": arms, "seeds": seeds, "run": settings.model_dump(mode="json")}
+
+# %% [markdown]
+# ## The league
+#
+# A value is the mean over seeds; its interval comes from resampled questions and resampled seeds. Lines stand on the same questions, so that overlapping
+# intervals do not show that two are alike: a recipe's own page has the paired differences.
+
+# %%
+standings = league(played, resamples=config.resamples, seed=config.seed)
+caption = f"{config.model.name}, {seeds} seeds" + (f", held out: {', '.join(held_out)}" if held_out else "")
+for section in sections(standings, caption):
+    show(section.figure)
+
+# %%
+page = root() / "figures" / name / "league"
+index, rows = write_league(page, standings, configuration, caption)
+write_json(page / "league.json", {"configuration": configuration, "lines": rows})
+best = max(
+    (one for one in standings if one.part == IN_DOMAIN and is_taught(one)),
+    key=lambda one: one.estimates["AUROC2 expected within"].value,
+)
+lines = [
+    f"{row['questions']:14}{row['recipe']:14}{row['arm']:24}{row['AUROC2 expected within']:>26}{row['ECE expected']:>26}"
+    for row in rows
+]
+lines.append(f"largest expected AUROC2 within domain, in domain: {best.name}")
+sys.stdout.write("\n".join([*lines, f"figures: {index}"]) + "\n")

@@ -1,0 +1,86 @@
+"""The league's page: one table for each part of the held-out questions, and a figure for each measure of interest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.loop.league import MEASURES, Standing, league_summary, league_table
+from workbench.plots.estimate_rows import EstimateRow, EstimateRows
+from workbench.report import Section, write_report
+from workbench.report.measured import written
+from workbench.store import write_atomically
+
+TABLE = "league.parquet"
+_SAYS = {
+    "AUROC2": "AUROC2 within domain: 0.5 is chance, 1 tells every right answer from every wrong one.",
+    "ECE": "Expected calibration error: 0 means that stated shares are met.",
+    "smooth": "Smooth calibration error: as ECE, without bins.",
+}
+
+
+def write_league(
+    folder: Path, standings: Sequence[Standing], configuration: Mapping[str, Any], caption: str
+) -> tuple[Path, list[dict[str, str]]]:
+    """Write tables, figures and page into ``folder``; returns the page and its rows."""
+    parts = list(dict.fromkeys(one.part for one in standings))
+    leads = [
+        (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
+        for part in parts
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / TABLE, partial(_save, standings))
+    page = write_report(
+        folder,
+        "Which recipe teaches a model to say what it knows?",
+        sections(standings, caption),
+        league_summary(standings),
+        configuration,
+        [TABLE],
+        (),
+        lead=leads,
+    )
+    return page, [{"questions": part, **row} for part, (_, rows) in zip(parts, leads, strict=True) for row in rows]
+
+
+def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
+    """One figure a measure: recipes and arms from the top, in- and out-of-domain questions side by side."""
+    out = []
+    for heading in MEASURES:
+        measured = [one for one in standings if heading in one.estimates]
+        if not measured:
+            continue
+        figure = EstimateRows(
+            rows=[EstimateRow(one.part, one.name, one.estimates[heading]) for one in measured],
+            axis=heading,
+            title=heading,
+            caption=caption,
+            bound=0.5 if heading.startswith("AUROC2") else None,
+        ).figure()
+        out.append(Section(heading, _SAYS[heading.split()[0]], figure, heading.lower().replace(" ", "_")))
+    return out
+
+
+def shown(one: Standing) -> dict[str, str]:
+    """A line of the page's table."""
+    measured = {heading: written(one.estimates[heading]) if heading in one.estimates else "" for heading in MEASURES}
+    return {
+        "recipe": one.recipe,
+        "arm": one.arm,
+        "seeds": str(one.seeds),
+        **measured,
+        "answers right": f"{100 * one.accuracy:.0f} %",
+        "training tokens": "" if one.tokens is None else f"{one.tokens:,.0f}",
+        "seconds": "" if one.seconds is None else f"{one.seconds:.0f}",
+    }
+
+
+def _questions(standings: Sequence[Standing], part: str) -> str:
+    counts = sorted({one.questions for one in standings if one.part == part})
+    return f"{' or '.join(map(str, counts))} held-out questions"
+
+
+def _save(standings: Sequence[Standing], path: Path) -> None:
+    league_table(standings).to_parquet(path)
