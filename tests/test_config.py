@@ -91,3 +91,13 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"Cannot read the configuration file .*absent\.yaml"):
         load_config(tmp_path / "absent.yaml")
+
+
+def test_defaults_stand_where_nothing_was_given() -> None:
+    """What was not given stays open: an arm's settings go before the package's and behind the user's."""
+    given = load_config(None, {"teach.epochs": 2})
+    found = with_defaults(given, {"teach.epochs": 9, "elicit.format": "i-ii"})
+    assert found.teach.model_dump(exclude_unset=True) == {"epochs": 2}
+    assert found.elicit.format == "i-ii"
+    with pytest.raises(WorkbenchError, match=r"'teach.epochs'"):
+        with_defaults(RunConfig(), {"teach.epochs": 0})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from peft import PeftModel
@@ -22,7 +23,7 @@ from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, t
 from workbench.run import Stage
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
-from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE, Recipe
+from workbench.teach.recipes import CALIBRATION, DOUBT, METACOGNITION, PROBE, Recipe
 
 TEACH = {"epochs": 1, "checkpoint_steps": 3, "lora": {"rank": 4}}
 
@@ -269,3 +270,27 @@ def test_the_shuffled_twin_permutes_the_targets(doubted: tuple[Place, RecipeResu
     assert sorted(own["probability"]) == sorted(twin["probability"])
     assert not np.array_equal(own["probability"], twin["probability"])
     assert set(own["target"]) == {0, 100}
+
+
+def test_metacognition_samples_compares_and_measures_both_tasks(finished_run: Any, tmp_path: Path) -> None:
+    """On samples that agree to a planted degree, so that there are bins to balance."""
+    place = place_of(finished_run, tmp_path)
+    found = place.teach(METACOGNITION, arms=["single", "pairwise", "both"])
+    summary = found.summary
+    names = ["single", "pairwise", "both"]
+    for name in ("before", *names, *(f"{name}-shuffled" for name in names)):
+        for measure in ("agreement", "consistent", "read"):
+            assert {f"pairs.{measure}.{name}{end}" for end in ("", ".low", ".high")} <= set(summary)
+    assert "auroc2.expected.within.bradley-terry" in summary
+    spent = [summary[f"training.tokens.{name}"] for name in names]
+    assert max(spent) < 1.1 * min(spent)
+    rows = {row["arm"]: row for row in found.rows}
+    assert rows["before"]["pairs right"]
+    assert not rows["platt"]["pairs right"]
+    shares = pd.read_parquet(place.folder / "samples" / "consistency.parquet")
+    questions = pd.read_parquet(place.folder / "questions" / "questions.parquet")
+    assert shares["row"].tolist() == np.flatnonzero(questions["split"] == "train").tolist()
+    assert shares["modal_share"].between(0.1, 1).all()
+    taught = pd.read_parquet(found.folder / "single" / "0" / "teach" / "targets.parquet")
+    assert len(taught) < len(shares)
+    assert (found.page.parent / "transfer.html").exists()

@@ -15,15 +15,19 @@ from typing import Any
 from workbench.config import RunConfig, dump_config
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
+from workbench.loop.pair_choices import pairs_stage, read_pairs
 from workbench.loop.pupils import Pupil, pupils, report_stage
 from workbench.loop.recipe_report import recipe_page, report_recipe
 from workbench.loop.recipe_stages import probe_pupil, read_pupil, read_twin, teach_pupil, teach_twin
+from workbench.loop.sampling import sample
 from workbench.loop.sources import source_named
 from workbench.run import STAGES, Stage, go_through, with_costs
 from workbench.store import RunStore, write_atomically, write_json
 from workbench.teach.recipes import Recipe
 
 BASE = ("questions", "answer", "elicit", "probe")
+MEASURED = (Stage("samples", sample, ("model", "elicit", "seed"), ("answer",)),)
+"""What targets of some arms are made from, measured where one of them is taught."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,14 @@ def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Seque
 
 def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:
     """The loop's stages up to the probe and those of the pupils, in order."""
-    stages = [stage for stage in STAGES if stage.name in BASE]
+    sources = {source_named(source).stage for pupil in taught for source in pupil.arm.sources}
+    stages = [stage for stage in STAGES if stage.name in BASE] + [stage for stage in MEASURED if stage.name in sources]
     needed = ["probe"]
+    if recipe.pairs:
+        stages.append(Stage(pairs_stage(recipe.name), read_pairs, ("model", "elicit", "seed"), ("answer",)))
+        needed.append(stages[-1].name)
     for pupil in taught:
-        for stage in _of(pupil):
+        for stage in [*_of(pupil), *(_pairs_of(pupil) if recipe.pairs else ())]:
             stages.append(stage)
             needed.append(stage.name)
     return [
@@ -100,6 +108,20 @@ def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:
             tuple(needed),
             recipe_page,
         ),
+    ]
+
+
+def _pairs_of(pupil: Pupil) -> list[Stage]:
+    """What the pupil and its twin choose of two questions."""
+    taught = [("pairs", "teach"), *([("pairs_control", "control")] if pupil.twin else [])]
+    return [
+        Stage(
+            pupil.stage(kind),
+            partial(read_pairs, taught=pupil.stage(by)),
+            ("model", "elicit", "seed"),
+            (pupil.stage(by),),
+        )
+        for kind, by in taught
     ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.loop.context import Context
+from workbench.loop.pair_choices import PAIR_COLUMNS, pair_summary, transfer_section
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import Readouts
 from workbench.loop.recipe_results import collect_recipe, summarise_recipe
@@ -43,12 +44,16 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
     """Write the page, the cards, the summary and the held-out table."""
     readouts = collect_recipe(context, taught)
     summary = summarise_recipe(context, readouts, taught)
-    rows = table_rows(readouts, summary)
+    sections = recipe_sections(readouts.without(MAPPED), summary)
+    if recipe.pairs:
+        summary |= pair_summary(context, recipe.name, taught)
+        sections.insert(1, transfer_section(summary, list(readouts.stated)))
+    rows = table_rows(readouts, summary, {**COLUMNS, **PAIR_COLUMNS} if recipe.pairs else COLUMNS)
     stage.save_table("held_out", held_out_table(readouts))
     write_report(
         context.figures,
         f"{recipe.name}: {recipe.about}",
-        recipe_sections(readouts.without(MAPPED), summary),
+        sections,
         summary,
         {"run": context.config.model_dump(mode="json"), "arms": {p.name: _described(p) for p in taught}},
         (),
@@ -80,10 +85,12 @@ def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section
     return found
 
 
-def table_rows(readouts: Readouts, summary: Mapping[str, Any]) -> list[dict[str, str]]:
+def table_rows(
+    readouts: Readouts, summary: Mapping[str, Any], columns: Mapping[str, str] = COLUMNS
+) -> list[dict[str, str]]:
     """One row a condition; what a condition does not have is left empty."""
     return [
-        {"arm": when, **{head: _cell(summary, f"{key}.{when}") for head, key in COLUMNS.items()}}
+        {"arm": when, **{head: _cell(summary, f"{key}.{when}") for head, key in columns.items()}}
         for when in readouts.stated
     ]
 

@@ -30,7 +30,12 @@ def _probe(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return table["probability"].loc[rows.tolist()].to_numpy(dtype=np.float64)
 
 
-SOURCES: Mapping[str, Source] = {"probe": Source("probe", _probe)}
+def _consistency(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    table = context.stage("samples").table("consistency").set_index(ROW)
+    return table["modal_share"].loc[rows.tolist()].to_numpy(dtype=np.float64)
+
+
+SOURCES: Mapping[str, Source] = {"probe": Source("probe", _probe), "consistency": Source("samples", _consistency)}
 
 
 def source_named(name: str) -> Source:

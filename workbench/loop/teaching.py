@@ -52,10 +52,12 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of ``context``."""
     config = context.config
     material = training_material(context, arm, seed)
-    rows = material.row
+    rows, targets = material.row, arm.targets(material)
+    if arm.drawn is not None:
+        chosen = arm.drawn(material)
+        rows, targets = rows[chosen], targets[chosen]
     _, questions = load_questions(context)
     answered = context.stage("answer").table("answers")["answer"]
-    targets = arm.targets(material)
     check_targets(targets)
     if shuffled:
         targets = shuffled_targets(targets, seed)

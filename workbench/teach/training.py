@@ -200,9 +200,9 @@ def _trainer(
         beside,
         model=tuned.model,
         args=_arguments(settings, checkpoints, tuned.device, precision, seed),
-        callbacks=[_Progress(description), *([_RenewMasks(pool)] if pool else [])],
+        callbacks=[_RenewMasks(pool)] if pool else [],
     )
-    _drop_printers(trainer)
+    quiet(trainer, description)
     return trainer
 
 
@@ -268,10 +268,11 @@ def _arguments(
     )
 
 
-def _drop_printers(trainer: Trainer) -> None:
+def quiet(trainer: Trainer, description: str) -> None:
     """Take out the callbacks that print; progress goes through the workbench's own reporter."""
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
+    trainer.add_callback(_Progress(description))
 
 
 @contextmanager

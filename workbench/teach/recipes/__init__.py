@@ -14,7 +14,8 @@ arms say three things.
 
 ``Recipe.settings`` changes the run around it: the elicitation format, the number of questions. Nothing else is needed: ``workbench
 teach <name>`` asks, grades, teaches every chosen arm and its shuffled twin, reads what they state on held-out questions and
-writes the same table, figures and model cards for all.
+writes the same table, figures and model cards for all. ``Recipe.pairs`` measures comparisons of two questions as well, and an
+arm's ``drawn`` chooses which training questions it is taught.
 """
 
 from workbench.errors import WorkbenchError
@@ -22,10 +23,11 @@ from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
 from workbench.teach.material import Material
 from workbench.teach.recipes.calibration import CALIBRATION
 from workbench.teach.recipes.doubt import DOUBT
+from workbench.teach.recipes.metacognition import METACOGNITION
 from workbench.teach.recipes.probe import PROBE
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, CALIBRATION, DOUBT)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, METACOGNITION, CALIBRATION, DOUBT)}
 
 
 def recipe_named(name: str) -> Recipe:
@@ -38,6 +40,7 @@ def recipe_named(name: str) -> Recipe:
 __all__ = [
     "CALIBRATION",
     "DOUBT",
+    "METACOGNITION",
     "PROBE",
     "RECIPES",
     "Arm",

@@ -2,7 +2,7 @@
 
 The published method samples a reply, rewards its stated confidence by a score of the answer's grade and follows the policy gradient.
 The confidence distribution is finite and the number trie gives it exactly, so here the expected reward itself is the loss; sampled
-reinforcement is this gradient plus noise. Targets are the grades. ``tokenised-brier`` is the rival that restricts the softmax to
+reinforcement is this gradient plus noise; ``grpo`` is that reinforcement, for comparison. Targets are the grades. ``tokenised-brier`` is the rival that restricts the softmax to
 the scale and penalises nothing else.
 """
 
@@ -12,8 +12,14 @@ from workbench.teach.losses import brier_reward, log_reward
 from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.plans import rewarded
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+from workbench.teach.reinforce import Reinforcement, by_sampling
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
+STEPS = 40
+SAMPLED = {
+    "scope": "conversation", "learning_rate": 1e-4, "rate_ratio": 1, "weight_decay": 0.0, "batch_size": 2,
+    "checkpoint_steps": 10,
+}  # fmt: skip
 
 DOUBT = Recipe(
     name="doubt",
@@ -37,6 +43,13 @@ DOUBT = Recipe(
             "log score without a pull to the base model",
             correctness_targets,
             by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=0.0)),
+        ),
+        Arm(
+            "grpo",
+            "log score by sampled replies in groups (TRL), KL .05 to the base model, whole conversation",
+            correctness_targets,
+            by_sampling(Reinforcement(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL, steps=STEPS)),
+            teach=SAMPLED,
         ),
         Arm(
             "tokenised-brier",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from workbench.teach.examples import distribution_examples, scale_examples, text_examples
+from workbench.teach.comparing import pair_examples, size_of, within_budget
+from workbench.teach.examples import Example, distribution_examples, scale_examples, text_examples
 from workbench.teach.lesson import Lesson, Plan
 from workbench.teach.losses import (
     Reward,
@@ -29,6 +30,30 @@ def as_set(lesson: Lesson) -> Plan:
         written = scale_targets(lesson.targets, fmt.scale).tolist()
         examples = text_examples(tokenizer, fmt, numbers, lesson.conversations, written)
     return Plan(examples, cross_entropy(examples))
+
+
+def compared(lesson: Lesson) -> Plan:
+    """Comparisons of two questions by their targets, of as many tokens as :func:`as_set` would take."""
+    examples = _pairs_within(lesson, _tokens(as_set(lesson)))
+    return Plan(examples, cross_entropy(examples))
+
+
+def mixed(lesson: Lesson) -> Plan:
+    """Single questions and comparisons, half of the tokens of :func:`as_set` each."""
+    single = as_set(lesson).examples
+    order = np.random.default_rng(lesson.seed).permutation(len(single))
+    half = sum(map(size_of, single)) / 2
+    examples = [*within_budget([single[number] for number in order], half), *_pairs_within(lesson, half)]
+    return Plan(examples, cross_entropy(examples))
+
+
+def _pairs_within(lesson: Lesson, tokens: float) -> list[Example]:
+    made = pair_examples(lesson.lm, lesson.questions, lesson.targets, 2 * len(lesson.questions), lesson.seed)
+    return within_budget(made, tokens)
+
+
+def _tokens(plan: Plan) -> int:
+    return sum(map(size_of, plan.examples))
 
 
 def expectation(lesson: Lesson) -> Plan:

@@ -7,6 +7,8 @@ adapter on the whole conversation; the source shows that they fail or work model
 
 from __future__ import annotations
 
+from workbench.teach.consistency import SOURCE as CONSISTENCY
+from workbench.teach.consistency import consistency_targets
 from workbench.teach.material import correctness_targets, probe_targets
 from workbench.teach.recipes.plans import as_set, expectation
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
@@ -61,6 +63,14 @@ PROBE = Recipe(
             "squared error between the expected confidence and the grade",
             correctness_targets,
             by_examples(expectation),
+        ),
+        Arm(
+            "consistency",
+            "self-consistency of sampled answers as targets, as a bell over the scale",
+            consistency_targets,
+            by_examples(as_set),
+            (CONSISTENCY,),
+            {"target": "distribution"},
         ),
         _probed("primary", "published: rank 16, rate 2e-4, text, whole conversation", **PUBLISHED),
         _probed("gentle-lr", "published: rank 16, rate 5e-5", **PUBLISHED | GENTLE),

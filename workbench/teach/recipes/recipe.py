@@ -33,6 +33,7 @@ class Arm:
         teach: changes to :class:`workbench.config.TeachSettings`; what a user sets goes before them.
         reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
         kept_back: share of the training questions that are not taught, to fit a temperature on.
+        drawn: numbers of the questions to be taught, where not all are.
     """
 
     name: str
@@ -43,12 +44,13 @@ class Arm:
     teach: Mapping[str, Any] = field(default_factory=dict)
     reader: Reader | None = None
     kept_back: float = 0.0
+    drawn: Callable[[Material], NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Arms that share a method. ``default`` arms are taught unless others are named; ``settings``: dotted keys of RunConfig
-    outside ``teach`` that differ from the run's defaults."""
+    outside ``teach`` that differ from the run's defaults; ``pairs``: comparisons of two questions are measured as well."""
 
     name: str
     about: str
@@ -56,6 +58,7 @@ class Recipe:
     arms: tuple[Arm, ...]
     default: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]

@@ -1,0 +1,55 @@
+"""Targets from self-consistency: how often answers were right among those the model was as consistent about.
+
+Source: Steyvers, Belem, Smyth 2025 (arXiv 2510.05126). Shares of the most frequent sampled answer are cut into bins of about equal
+size; a question's target is the accuracy of the greedy answers in its bin, plus a uniform draw of at most ``NOISE``, so that a bin teaches a
+range and not a number. A target is one value for right and wrong answers of a bin alike, so a question's own grade does not tell it
+apart from its neighbours. Bins are balanced by subsampling, whatever the grades in them: keeping only questions whose most frequent answer is
+right would leave nothing to tell apart.
+What it does not show: anything that consistency does not tell; within a bin the targets are noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import WorkbenchError
+from workbench.teach.material import Material
+
+SOURCE = "consistency"
+MOST_BINS = 5
+NOISE = 0.05
+
+
+def consistency_targets(material: Material) -> NDArray[np.float64]:
+    """What the samples agree on, as it is: the share [n] of the most frequent answer."""
+    return material.source(SOURCE)
+
+
+def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bin numbers [n] from 0 of ``share`` [n], at most ``MOST_BINS``; equal shares are never parted."""
+    edges = np.unique(np.quantile(share, np.linspace(0, 1, MOST_BINS + 1)[1:-1]))
+    codes = np.searchsorted(edges, share, side="right")
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+
+
+def bin_targets(material: Material) -> NDArray[np.float64]:
+    """The accuracy of each question's bin, blurred: [n]."""
+    bins = consistency_bins(material.source(SOURCE))
+    if bins.max() == 0:
+        raise WorkbenchError(
+            "The sampled answers of all training questions agree equally often, so consistency tells nothing apart; take harder "
+            "questions, or more of them."
+        )
+    right = np.bincount(bins, weights=material.correct) / np.bincount(bins)
+    noise = np.random.default_rng(material.seed).uniform(-NOISE, NOISE, size=len(bins))
+    return np.clip(right[bins] + noise, 0, 1)
+
+
+def balanced_bins(material: Material) -> NDArray[np.int64]:
+    """Numbers of the questions to be taught, ascending: as many of each bin as the smallest one holds, drawn by seed."""
+    bins = consistency_bins(material.source(SOURCE))
+    size = int(np.bincount(bins).min())
+    rng = np.random.default_rng(material.seed)
+    drawn = [rng.permutation(np.flatnonzero(bins == code))[:size] for code in range(int(bins.max()) + 1)]
+    return np.sort(np.concatenate(drawn))
