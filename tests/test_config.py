@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from workbench.config import RunConfig, dump_config, load_config
+from workbench.config import RunConfig, dump_config, load_config, with_defaults
 from workbench.errors import WorkbenchError
 
 
