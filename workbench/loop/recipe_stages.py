@@ -15,6 +15,7 @@ from workbench.loop.context import Context
 from workbench.loop.probing import fit_probes
 from workbench.loop.pupils import Pupil
 from workbench.loop.teaching import look_again, read_taught, states_of, teach_arm
+from workbench.questions import asked
 from workbench.store import ROW, StageStore
 from workbench.teach.lesson import Judged
 
@@ -70,8 +71,12 @@ def _read_head(
     """A head's probabilities as the expected confidence; it states nothing as text."""
     assert pupil.arm.reader is not None
     conversations, model = conversations_of(context), context.config.model
+    _, questions = load_questions(context)
+    answered = context.stage("answer").table("answers")["answer"]
     probability = pupil.arm.reader(
         Judged(
+            questions=[asked(questions[row]) for row in rows],
+            answers=answered.loc[rows.tolist()].tolist(),
             conversations=[conversations[row] for row in rows],
             states=states_of(context, rows),
             folder=context.stage(taught).folder,

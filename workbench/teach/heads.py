@@ -48,8 +48,12 @@ def head_network(width: int) -> nn.Sequential:
 
 
 def teach_head(lesson: Lesson) -> Taught:
-    """Train the head on the lesson's targets and save it, with the standardisation, in the lesson's folder."""
-    features = _features(lesson.states(POSITION))
+    """Train the head on the recorded states."""
+    return teach_on(_features(lesson.states(POSITION)), lesson)
+
+
+def teach_on(features: Tensor, lesson: Lesson) -> Taught:
+    """Train the head on ``features`` [n, width] of the lesson and save it, with their standardisation, in the lesson's folder."""
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
     wanted = torch.as_tensor(lesson.targets, dtype=torch.float32)
     with torch.random.fork_rng(devices=[]):
@@ -62,8 +66,13 @@ def teach_head(lesson: Lesson) -> Taught:
 
 def read_head(judged: Judged) -> NDArray[np.float64]:
     """The saved head's probability [n] that each answer is right."""
-    network, shift = _load(judged.folder)
-    return _probability(network, (_features(judged.states(POSITION)) - shift["mean"]) / shift["scale"])
+    return read_on(_features(judged.states(POSITION)), judged.folder)
+
+
+def read_on(features: Tensor, folder: Path) -> NDArray[np.float64]:
+    """The probability [n] that the head saved in ``folder`` gives ``features`` [n, width]."""
+    network, shift = _load(folder)
+    return _probability(network, (features - shift["mean"]) / shift["scale"])
 
 
 def teach_head_and_adapter(lesson: Lesson) -> Taught:

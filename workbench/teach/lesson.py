@@ -81,12 +81,14 @@ class Judged:
     """What a head reads.
 
     Attributes:
-        conversations, states: as in :class:`Lesson`, of the questions to be judged.
+        questions, answers, conversations, states: as in :class:`Lesson`, of the questions to be judged.
         folder: where its teacher saved it.
         tuned: the model with the adapter that its teacher saved, inside a with block.
         tokens_per_batch: memory bound of a pass.
     """
 
+    questions: list[str]
+    answers: list[str]
     conversations: list[Conversation]
     states: States
     folder: Path

@@ -6,7 +6,7 @@ only; whether their values are probabilities is checked where they are used (:fu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,16 @@ def probe_targets(material: Material) -> NDArray[np.float64]:
 def correctness_targets(material: Material) -> NDArray[np.float64]:
     """1 for a right answer, 0 for a wrong one."""
     return material.correct.astype(np.float64)
+
+
+def labelled(share: float) -> Callable[[Material], NDArray[np.int64]]:
+    """Numbers of a share of the training questions, drawn by seed, for curves over the number of labels; ascending."""
+
+    def drawn(material: Material) -> NDArray[np.int64]:
+        order = np.random.default_rng(material.seed).permutation(len(material.row))
+        return np.sort(order[: round(share * len(order))])
+
+    return drawn
 
 
 def check_both_kinds(correct: NDArray[np.bool_]) -> None:

