@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.teach.material import Material, check_both_kinds, correctness_targets, probe_targets
+from workbench.teach.material import Material, check_both_kinds, correctness_targets, labelled, probe_targets
 
 MATERIAL = Material(
     row=np.array([3, 5]),
@@ -30,3 +30,12 @@ def test_answers_of_one_kind_are_refused(value: bool, word: str) -> None:
     with pytest.raises(WorkbenchError, match=f"All 60 training answers are {word}"):
         check_both_kinds(np.full(60, value))
     check_both_kinds(np.array([True, False]))
+
+
+def test_a_share_of_the_labels_is_drawn_by_seed() -> None:
+    material = Material(np.arange(40), np.arange(40) < 20, np.full(40, "d"), {}, 3)
+    chosen = labelled(0.25)(material)
+    assert len(chosen) == len(set(chosen.tolist())) == 10
+    assert (np.diff(chosen) > 0).all()
+    assert (labelled(0.25)(material) == chosen).all()
+    assert set(chosen) <= set(labelled(0.5)(material))

@@ -68,10 +68,8 @@ def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
 
 
 def kept_back(context: Context, pupil: Pupil) -> NDArray[np.int64]:
-    """Training questions that the pupil was not taught."""
-    questions, _ = load_questions(context)
-    taught = context.stage(pupil.stage("teach")).table("targets")["row"]
-    return questions["row"][(questions["split"] == "train") & ~questions["row"].isin(taught)].to_numpy()
+    """Training questions kept back from the pupil; those it merely did not draw are not among them."""
+    return context.stage(pupil.stage("teach")).table("kept_back")["row"].to_numpy()
 
 
 def _recalibrated(name: str, fitted_on: Floats, right: NDArray[np.bool_], base: Floats) -> Floats:

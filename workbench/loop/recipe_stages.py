@@ -58,11 +58,8 @@ def probe_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, 
 def rows_read(context: Context, pupil: Pupil) -> NDArray[np.int64]:
     """The questions it is not taught, as far as the arm has use for them: held-out ones, and those kept back."""
     questions, _ = load_questions(context)
-    taught = context.stage(pupil.stage("teach")).table("targets")[ROW]
-    read = questions["split"] == "test"
-    if pupil.arm.kept_back:
-        read |= ~questions[ROW].isin(taught)
-    return np.flatnonzero(read)
+    kept = context.stage(pupil.stage("teach")).table("kept_back")[ROW]
+    return np.flatnonzero((questions["split"] == "test") | questions[ROW].isin(kept))
 
 
 def _read_head(

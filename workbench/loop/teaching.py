@@ -53,8 +53,10 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     config = context.config
     material = training_material(context, arm, seed)
     rows, targets = material.row, arm.targets(material)
+    stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, rows)}))
     if arm.drawn is not None:
         chosen = arm.drawn(material)
+        check_both_kinds(material.correct[chosen])
         rows, targets = rows[chosen], targets[chosen]
     _, questions = load_questions(context)
     answered = context.stage("answer").table("answers")["answer"]
@@ -126,6 +128,13 @@ def training_material(context: Context, arm: Arm, seed: int) -> Material:
         sources={name: source_named(name).values(context, rows) for name in arm.sources},
         seed=context.config.seed,
     )
+
+
+def kept_back_rows(context: Context, usable: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Training questions that are not among the ``usable`` ones, from which an arm draws what it is taught."""
+    questions, _ = load_questions(context)
+    train = questions[ROW][questions["split"] == "train"].to_numpy()
+    return train[~np.isin(train, usable)]
 
 
 def _reply(context: Context, conversations: Sequence[Conversation], rows: NDArray[np.int64]) -> Reply | None:

@@ -5,8 +5,8 @@ After its answer the model is asked whether that answer is correct, (i) no or (i
 model alone and trains a small network on its last hidden state at the answer's last token, ``lora`` trains an adapter together with
 that network. ``lora-prompt`` trains an adapter to
 answer the query, with a pull towards the base model on the answer's tokens; ``lora-prompt-free`` is that without the pull.
-``embeddings`` puts the same network on a sentence encoder's embedding of question and answer; ``lora-prompt-25-labels`` and ``-50-labels`` are
-``lora-prompt`` on a quarter and half of the labels (per cent).
+``embeddings`` puts the same network on a sentence encoder's embedding of question and answer; ``lora-prompt-25-percent`` and ``-50-percent`` are
+``lora-prompt`` on that share of the labels.
 A fifth of the training questions is kept back and a temperature fitted on it, shown as ``<arm>-temperature``.
 """
 
@@ -36,7 +36,7 @@ LABELS = (0.25, 0.5)
 
 def _with_labels(share: float) -> Arm:
     return Arm(
-        f"lora-prompt-{share:.0%}".replace("%", "-labels"),
+        f"lora-prompt-{100 * share:.0f}-percent",
         f"the adapter with {share:.0%} of the labels, of the curve that lora-prompt ends",
         correctness_targets,
         by_examples(partial(queried, kappa=1.0)),
