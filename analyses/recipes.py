@@ -36,6 +36,7 @@
 # %%
 from __future__ import annotations
 
+import math
 import sys
 
 from workbench.config import with_defaults
@@ -91,7 +92,7 @@ index, rows = write_league(page, standings, configuration, caption)
 write_json(page / "league.json", {"configuration": configuration, "lines": rows})
 best = max(
     (one for one in standings if one.part == IN_DOMAIN and is_taught(one)),
-    key=lambda one: one.estimates["AUROC2 expected within"].value,
+    key=lambda one: (known := one.estimates["AUROC2 expected within"].value, not math.isnan(known))[::-1],
 )
 lines = [
     f"{row['questions']:14}{row['recipe']:14}{row['arm']:24}{row['AUROC2 expected within']:>26}{row['ECE expected']:>26}"

@@ -6,6 +6,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.sources import SOURCES, source_named
+from workbench.recipe_run import MEASURED
 from workbench.run import STAGES
 from workbench.teach.recipes import RECIPES
 
@@ -20,6 +21,6 @@ def test_every_source_of_an_arm_is_there() -> None:
     for recipe in RECIPES.values():
         for arm in recipe.arms:
             assert set(arm.sources) <= set(SOURCES)
-    assert {source.stage for source in SOURCES.values()} <= {stage.name for stage in STAGES}
+    assert {source.stage for source in SOURCES.values()} <= {stage.name for stage in (*STAGES, *MEASURED)}
     with pytest.raises(WorkbenchError, match="cannot be made from 'probes'; choose among probe"):
         source_named("probes")

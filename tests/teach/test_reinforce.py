@@ -15,7 +15,6 @@ import workbench.teach.reinforce as module
 from workbench.config import TeachSettings
 from workbench.elicit.conversation import number_prefix
 from workbench.elicit.formats import FORMATS
-from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import remove_adapter
@@ -108,18 +107,29 @@ def test_an_adapter_on_the_reply_and_a_missing_trl_are_refused(
         require_trl()
 
 
-def test_reinforcement_moves_towards_what_is_rewarded(tiny_lm: LanguageModel, tmp_path: Path) -> None:
-    """Where every answer is right, the first digit that earns most gains probability over the one that earns least."""
+def test_reinforcement_moves_towards_what_is_rewarded(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head is rigged to write 9 or 1, each half of the time; replies that begin with 9 are rewarded."""
     given = lesson(tiny_lm, tmp_path)
-    digits = tiny_lm.tokenizer.convert_tokens_to_ids(["9", "1"])
+    nine, one = tiny_lm.tokenizer.convert_tokens_to_ids(["9", "1"])
+    prompt = torch.tensor([given.conversations[0].tokens])
     with torch.no_grad():
-        tiny_lm.base().lm_head.weight.mul_(0.05)
-        tiny_lm.base().lm_head.weight[digits] = torch.randn(1, 32) * 2
-    before = read_confidence(tiny_lm, given.conversations[:4], given.numbers).distribution
-    plan = replace(PLAN, steps=12, kl=0.0)
-    taught = by_sampling(plan)(replace(given, targets=np.ones(50)))
-    after = read_confidence(taught.lm, given.conversations[:4], given.numbers).distribution
-    values = np.arange(101)
-    first_nine = (values == 9) | (values // 10 == 9)
-    assert after[:, first_nine].sum() > before[:, first_nine].sum()
+        state = tiny_lm.base().model(input_ids=prompt).last_hidden_state[0, -1]
+        tiny_lm.base().lm_head.weight.zero_()
+        apart = torch.randn(32, generator=torch.Generator().manual_seed(0))
+        apart -= (apart @ state) / (state @ state) * state
+        tiny_lm.base().lm_head.weight[nine] = 8 * state / state.norm() ** 2 + apart
+        tiny_lm.base().lm_head.weight[one] = 8 * state / state.norm() ** 2 - apart
+
+    def share(lm: LanguageModel) -> float:
+        with torch.no_grad():
+            chances = lm.model(input_ids=prompt).logits[0, -1].softmax(dim=-1)
+        return float(chances[nine] / (chances[nine] + chances[one]))
+
+    monkeypatch.setattr(module, "rewards_of", lambda texts, *_: [float(text.startswith("9")) for text in texts])
+    assert share(tiny_lm) == pytest.approx(0.5, abs=1e-3)
+    taught = by_sampling(replace(PLAN, steps=12, kl=0.0))(given)
+    assert share(taught.lm) > 0.505
+    assert taught.log[-1]["wrong_format"] == 0
     remove_adapter(taught.lm)

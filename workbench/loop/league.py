@@ -78,7 +78,7 @@ class Standing:
         arm: the arm, its shuffled twin, or an untaught base model.
         seeds, questions: how many of each the estimates come from.
         estimates: by heading of MEASURES; a measure is left out where nothing was parsed.
-        accuracy: of the base model's answers to the part's questions, which no arm here may change.
+        accuracy: of the base model's answers to the part's questions, in which all confidence is stated.
         tokens, seconds: of one training, mean over seeds; None for what is not trained.
     """
 
@@ -104,12 +104,15 @@ def league(played: Sequence[Played], *, resamples: int, seed: int) -> list[Stand
     """
     if not played:
         raise WorkbenchError("A league needs at least one recipe that was taught.")
-    return [
-        standing
-        for one in played
-        for part, table in parts_of(one).items()
-        for standing in _standings(one, part, table, resamples=resamples, seed=seed)
-    ]
+    out, seen = [], set()
+    for one in played:
+        for part, table in parts_of(one).items():
+            for standing in _standings(one, part, table, resamples=resamples, seed=seed):
+                key = (standing.arm, part, table["expected_before"].to_numpy().tobytes())
+                if standing.arm not in UNTAUGHT or key not in seen:
+                    out.append(standing)
+                seen.add(key)
+    return out
 
 
 def parts_of(one: Played) -> dict[str, pd.DataFrame]:
@@ -169,9 +172,9 @@ def over_seeds(values: Floats, chosen: NDArray[np.int64], questions: int) -> Est
     the seeds each resample takes.
     """
     resampled = np.take_along_axis(values[:, 1:].T, chosen, axis=1).mean(axis=1)
-    known = resampled[~np.isnan(resampled)]
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-    return Estimate(float(values[:, 0].mean()), float(low), float(high), questions)
+    known, value = resampled[~np.isnan(resampled)], float(values[:, 0].mean())
+    low, high = np.quantile(known, [0.025, 0.975]) if len(known) and not np.isnan(value) else (np.nan, np.nan)
+    return Estimate(value, float(low), float(high), questions)
 
 
 def _mean(summary: Mapping[str, Any], key: str, conditions: Sequence[str]) -> float | None:

@@ -71,7 +71,7 @@ def shown(one: Standing) -> dict[str, str]:
         "arm": one.arm,
         "seeds": str(one.seeds),
         **measured,
-        "answers right": f"{100 * one.accuracy:.0f} %",
+        "base answers right": f"{100 * one.accuracy:.0f} %",
         "training tokens": "" if one.tokens is None else f"{one.tokens:,.0f}",
         "seconds": "" if one.seconds is None else f"{one.seconds:.0f}",
     }

@@ -134,7 +134,7 @@ def transfer_section(summary: Mapping[str, Any], conditions: Sequence[str]) -> S
         "pairs: share right of mixed pairs": "pairs.agreement",
     }
     rows = [
-        EstimateRow(task, name, Estimate(*(summary[f"{key}.{name}{end}"] for end in ("", ".low", ".high")), 0))
+        EstimateRow(task, name, _estimate(summary, f"{key}.{name}"))
         for task, key in tasks.items()
         for name in (*conditions, BRADLEY_TERRY)
         if f"{key}.{name}" in summary and (f"pairs.agreement.{name}" in summary or name == BRADLEY_TERRY)
@@ -151,3 +151,8 @@ def transfer_section(summary: Mapping[str, Any], conditions: Sequence[str]) -> S
         "chosen before any answer. An arm that was taught one task alone shows here whether the other came with it."
     )
     return Section("From one task to the other", words, figure, "transfer")
+
+
+def _estimate(summary: Mapping[str, Any], key: str) -> Estimate:
+    asked_about = "pairs.mixed" if key.startswith("pairs.") else "questions.test"
+    return Estimate(summary[key], summary[f"{key}.low"], summary[f"{key}.high"], int(summary.get(asked_about, 0)))

@@ -2,8 +2,9 @@
 
 The answer stands; only the reply that states confidence is sampled, ``GROUP`` of them for each conversation, and trained. A reply's reward
 is a proper score of the confidence it states, ``scale`` at best and its negative at worst, and ``wrong_format`` times the scale where it
-states nothing on the scale; such replies are rewarded, never dropped. TRL turns the rewards of a group into advantages and adds the divergence from
-the model without the adapter (:class:`workbench.teach.losses` has the same objective in closed form, without sampling).
+states nothing on the scale; such replies are rewarded, never dropped. TRL subtracts the group's mean (and does not
+divide by its deviation, which would undo the score's scale) and adds the divergence from
+the model without the adapter (:mod:`workbench.teach.losses` has the same objective in closed form, without sampling).
 Source: Rewarding Doubt (arXiv 2503.02623), which used PPO.
 
 What the log's ``reward`` does not show: discrimination. Stating the share of right answers for everything earns much of it.
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import TrainerCallback
 
 from workbench.elicit.conversation import NumberPrefix
 from workbench.elicit.parse import parse_confidence
@@ -28,7 +30,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
-from workbench.teach.checkpoints import KEPT, drop_unfinished, last_checkpoint
+from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
 from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
 from workbench.teach.training import first_layer, quiet
@@ -62,12 +64,15 @@ def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
         require_trl()
         if lesson.reply is not None:
             raise WorkbenchError("Sampled reinforcement adapts the whole conversation; set teach.scope=conversation.")
+        if lesson.settings.rate_ratio != 1:
+            raise WorkbenchError("TRL trains both of LoRA's matrices at one rate; set teach.rate_ratio=1.")
         torch.manual_seed(lesson.seed)
         tuned = add_adapter(lesson.lm, lesson.settings.lora, first_layer(lesson.settings))
         try:
             trainer = _trainer(tuned, lesson, plan)
             _train(trainer, tuned, lesson)
-            tuned.model.delete_adapter(_REFERENCE)
+            if _REFERENCE in tuned.model.peft_config:
+                tuned.model.delete_adapter(_REFERENCE)
             save_adapter(tuned, lesson.folder / "adapter", None)
         finally:
             plain = remove_adapter(tuned)
@@ -102,7 +107,7 @@ def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement) -> Any:
     settings, device = lesson.settings, tuned.device
     rows = [{"prompt": str(row), "target": float(target)} for row, target in enumerate(lesson.targets)]
 
-    class OnTokens(GRPOTrainer):  # type: ignore[misc]
+    class OnTokens(GRPOTrainer):
         """Prompts are the conversations' own tokens, which a text tokenised again need not give."""
 
         def _tokenize_prompts(self, given: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
@@ -121,6 +126,7 @@ def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement) -> Any:
         max_completion_length=stated_tokens(lesson.numbers),
         temperature=1.0,
         beta=plan.kl,
+        scale_rewards="none",
         max_steps=plan.steps,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -151,8 +157,20 @@ def _train(trainer: Any, tuned: LanguageModel, lesson: Lesson) -> None:
     last = last_checkpoint(checkpoints)
     lower = resolve_precision(lesson.precision, tuned.device) == "bfloat16"
     quiet(trainer, lesson.description)
+    trainer.add_callback(_Finite(checkpoints))
     with weights_in_bfloat16(tuned) if lower else nullcontext():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+
+
+class _Finite(TrainerCallback):
+    """Stops at a loss that is not finite."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if logs and not np.isfinite(logs.get("loss", 0.0)):
+            raise diverged(self.checkpoints, state.global_step)
 
 
 def _log(trainer: Any) -> list[dict[str, float]]:

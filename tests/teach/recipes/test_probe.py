@@ -27,4 +27,5 @@ def test_the_default_arm_has_the_main_loops_settings() -> None:
 
 def test_every_arm_names_what_its_targets_are_made_from() -> None:
     probed = {arm.name for arm in PROBE.arms if arm.sources == ("probe",)}
-    assert probed == {arm.name for arm in PROBE.arms} - {"correct-soft", "correct-brier"}
+    assert probed == {arm.name for arm in PROBE.arms} - {"correct-soft", "correct-brier", "consistency"}
+    assert PROBE.arm("consistency").sources == ("consistency",)

@@ -23,7 +23,9 @@ def test_names_of_arms_are_distinct_and_defaults_among_them() -> None:
 
 
 def test_an_unknown_recipe_or_arm_lists_what_there_is() -> None:
-    with pytest.raises(WorkbenchError, match="no recipe 'prob'; choose one of probe, calibration, doubt"):
+    with pytest.raises(
+        WorkbenchError, match="no recipe 'prob'; choose one of probe, metacognition, calibration, doubt"
+    ):
         recipe_named("prob")
     with pytest.raises(WorkbenchError, match="no arm 'softer'; choose among soft, hard"):
         recipe_named("probe").arm("softer")
