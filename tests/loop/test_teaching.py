@@ -89,7 +89,8 @@ def test_the_adapter_moves_confidence_and_leaves_answers(scoped: Context) -> Non
     assert (before - after).abs().max() > 0.01
     test = scoped.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
     off, base = column("again", "answers", "answer"), column("answer", "answers", "answer")
-    assert len(off.index.intersection(test)) > 30
+    assert len(off) > 30
+    assert len(off.index.intersection(test)) > 10
     assert off.equals(base.loc[off.index])
     if scoped.reply is not None:
         assert not (scoped.stage("again").folder / "answers_adapter_on.parquet").exists()

@@ -31,7 +31,7 @@ def test_the_adapter_is_off_inside_and_learns_behind(tiny_lm: LanguageModel) -> 
     tuned = add_adapter(tiny_lm, LoraSettings(rank=4, dropout=0.5))
     for name, parameter in tuned.model.named_parameters():
         if "lora_" in name:
-            parameter.data.normal_(generator=torch.Generator().manual_seed(1))
+            parameter.data.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
     tuned.model.train()
     with without_adapter(tuned.base()):
         inside = tuned.model(input_ids=IDS).logits

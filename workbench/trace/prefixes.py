@@ -139,7 +139,8 @@ class Prefixes:
             return
         beside = 0 if self.beside is None else self.beside.bytes
         if self.bytes + beside + size > self.most_bytes:
-            if not self._full:
+            said = self._full or (self.beside is not None and self.beside.full)
+            if not said:
                 warnings.warn(
                     f"Keys and values of {len(self._rows)} prompts fill the {self.most_bytes / 1e9:.1f} GB of "
                     "model.kept_bytes; the others are computed anew at each use, which is slower.",
