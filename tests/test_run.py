@@ -219,12 +219,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         if name == "logits":
             assert (folder / "teach" / "checkpoints" / "checkpoint-3").is_dir()
         assert not (folder / "summary.json").exists()
-    resumed, whole = numbers(run(config, folder, figures)), numbers(finished_run.summary)
-    assert resumed.keys() == whole.keys()
-    for key, value in whole.items():
-        # To rounding: keys and values that a killed process left are computed anew in other company.
-        wanted = pytest.approx(value, rel=1e-4, abs=1e-5, nan_ok=True) if isinstance(value, float) else value
-        assert resumed[key] == wanted, key
+    assert numbers(run(config, folder, figures)) == numbers(finished_run.summary)
 
 
 BEHIND_PROBE = ["teach", "control", "again", "again_control", "probe_again", "patch", "report"]

@@ -52,6 +52,8 @@ def keeping(context: Context, rows: Rows) -> Keep:
     def keep(cache: Any, prompts: Prompts) -> None:
         context.asked.drop(rows.tolist())
         if reply is not None:
+            # Here, because training sets another attention kernel: a run resumed behind it would begin on other bits.
+            context.prefixes.begin(context.lm)
             context.prefixes.keep(rows.tolist(), cache, without_last(prompts, len(reply)))
 
     return keep

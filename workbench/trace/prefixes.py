@@ -97,7 +97,7 @@ class Prefixes:
         for batch in self._batches([index for index in range(len(rows)) if index not in held], tokens):
             held.update(self._computed(lm, batch, tokens))
         cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
-        beginning = self._shared_layers(lm)
+        beginning = self.begin(lm)
         for layer in range(first, len(held[0])):
             pairs = [held[index][layer] for index in range(len(rows))]
             begins = beginning[layer] if beginning else None
@@ -126,7 +126,8 @@ class Prefixes:
         own = prompts.tokens[index][prompts.valid[index]]
         return count if own[:count].tolist() == list(self.shared) and len(own) > count else 0
 
-    def _shared_layers(self, lm: LanguageModel) -> Layers:
+    def begin(self, lm: LanguageModel) -> Layers:
+        """What rows begin with, computed at the first call: its bits are those of the attention kernel set then."""
         if self.shared and not self._beginning:
             cache, prompts = _passed(lm, [self.shared])
             self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
