@@ -36,8 +36,9 @@
 # %%
 from __future__ import annotations
 
-import math
 import sys
+
+import numpy as np
 
 from workbench.config import with_defaults
 from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
@@ -83,16 +84,17 @@ for recipe in recipes:
 # %%
 standings = league(played, resamples=config.resamples, seed=config.seed)
 caption = f"{config.model.name}, {seeds} seeds" + (f", held out: {', '.join(held_out)}" if held_out else "")
-for section in sections(standings, caption):
+figures = sections(standings, caption)
+for section in figures:
     show(section.figure)
 
 # %%
 page = root() / "figures" / name / "league"
-index, rows = write_league(page, standings, configuration, caption)
+index, rows = write_league(page, standings, configuration, figures)
 write_json(page / "league.json", {"configuration": configuration, "lines": rows})
 best = max(
     (one for one in standings if one.part == IN_DOMAIN and is_taught(one)),
-    key=lambda one: (known := one.estimates["AUROC2 expected within"].value, not math.isnan(known))[::-1],
+    key=lambda one: np.nan_to_num(one.estimates["AUROC2 expected within"].value, nan=-1),
 )
 lines = [
     f"{row['questions']:14}{row['recipe']:14}{row['arm']:24}{row['AUROC2 expected within']:>26}{row['ECE expected']:>26}"

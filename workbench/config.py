@@ -161,9 +161,7 @@ def load_config(
             raise WorkbenchError(f"Cannot read the configuration file {path}: {error}") from error
         if not isinstance(data, dict):
             raise WorkbenchError(f"The configuration file {path} must hold keys and values, such as 'seed: 1'.")
-    for key, value in (defaults or {}).items():
-        if not _has(data, key.split(".")):
-            _set(data, key.split("."), value)
+    _fill(data, defaults or {})
     for key, value in (overrides or {}).items():
         _set(data, key.split("."), value)
     return _validated(data)
@@ -184,15 +182,20 @@ def with_defaults(config: RunConfig, defaults: Mapping[str, Any]) -> RunConfig:
     Errors: WorkbenchError naming the key for values out of range.
     """
     data = config.model_dump(mode="json", exclude_unset=True)
-    for key, value in defaults.items():
-        if not _has(data, key.split(".")):
-            _set(data, key.split("."), value)
+    _fill(data, defaults)
     return _validated(data)
 
 
 def dump_config(config: Settings) -> str:
     """The settings as indented JSON."""
     return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True)
+
+
+def _fill(data: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Put dotted-key ``defaults`` where ``data`` says nothing."""
+    for key, value in defaults.items():
+        if not _has(data, key.split(".")):
+            _set(data, key.split("."), value)
 
 
 def _has(data: Any, path: list[str]) -> bool:

@@ -3,37 +3,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 
 SCRIPT = Path(__file__).parents[2] / "analyses" / "recipes.py"
 
 
 def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
-    loop_inputs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loop_inputs: Any, tmp_path: Path, ask_for: Callable[..., None]
 ) -> None:
     """Two recipes that ask in two ways, with a domain held out, twice: the second time nothing is taught anew."""
     whole = loop_inputs.config.model_dump(mode="json")
     whole["questions"]["train_fraction"] = 0.97
     whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
     domain = pd.read_json(whole["questions"]["source"], lines=True)["domain"].iloc[0]
-    given = {
-        "MODEL": whole["model"].pop("name"),
-        "QUESTIONS": whole["questions"].pop("source"),
-        "LIMIT": whole["questions"].pop("limit"),
-        "CONFIG": tmp_path / "settings.json",
-        "RUN": "tiny",
-        "RECIPES": "doubt,calibration",
-        "SEEDS": 2,
-        "HOLD_OUT": domain,
-    }
     del whole["elicit"]["format"], whole["questions"]["held_out_domains"]
-    (tmp_path / "settings.json").write_text(json.dumps(whole))
-    for name, value in given.items():
-        monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
+    ask_for(whole, RECIPES="doubt,calibration", SEEDS=2, HOLD_OUT=domain)
     for _ in range(2):
         done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -25,7 +25,6 @@ from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import (
     STATED_TOKENS,
     ConfidenceReading,
-    behind,
     expected_confidence,
     keep_keys,
     mass_on_scale,
@@ -35,7 +34,6 @@ from workbench.elicit.readout import (
 )
 from workbench.elicit.scales import PERCENT
 from workbench.models import LanguageModel
-from workbench.trace.continuation import Continuation
 from workbench.trace.forward import forward
 from workbench.trace.hooks import on_outputs
 from workbench.trace.layout import empty_tail, pad_prompts
@@ -267,12 +265,6 @@ def test_the_reply_on_kept_prefixes_reads_like_whole_conversations(
             off = reply_reading(lm, rows, numbers, Prefixes(10**9, 100, None))
         assert off.distribution == pytest.approx(base.distribution, abs=1e-6)
         assert off.stated_text == base.stated_text
-
-
-def test_a_tree_behind_a_chain() -> None:
-    assert behind((7, 8), Continuation((1, 2, 3), (-1, 0, -1))) == Continuation((7, 8, 1, 2, 3), (-1, 0, 1, 2, 1))
-    assert behind((), Continuation((1,), (-1,))) == Continuation((1,), (-1,))
-    assert behind((7,), Continuation()) == Continuation((7,), (-1,))
 
 
 def test_states_are_exchanged_and_nothing_else(tiny_lm: LanguageModel) -> None:

@@ -20,7 +20,7 @@ from workbench.loop.league import (
     league_table,
     over_seeds,
 )
-from workbench.loop.league_page import TABLE, write_league
+from workbench.loop.league_page import TABLE, sections, write_league
 from workbench.measure import auroc2_within, ece, smooth_ece
 
 RNG = np.random.default_rng(0)
@@ -107,7 +107,7 @@ def test_the_interval_counts_questions_and_seeds_by_hand() -> None:
 
 def test_table_summary_and_page_say_the_same(played: Played, tmp_path: Path) -> None:
     standings = league([played], resamples=20, seed=0)
-    page, rows = write_league(tmp_path, standings, {"seeds": 2}, "caption <b>")
+    page, rows = write_league(tmp_path, standings, {"seeds": 2}, sections(standings, "caption <b>"))
     assert page.exists()
     assert "<b>" not in page.read_text().split("<body>")[1].split("plotly")[0]
     stored = pd.read_parquet(tmp_path / TABLE)

@@ -12,9 +12,9 @@ from workbench.patch.effects import (
     clipped_mean_shift,
     following,
     half_layer,
+    largest_move,
     layer_gradient,
     mean_shift,
-    own_noise,
     permutation_p,
     ramp_distance,
     slope_noise,
@@ -170,7 +170,7 @@ def test_the_noise_floor_by_hand() -> None:
     slopes of .04 at most, which moves along the donor reach."""
     donor, base = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
     own = Sweep(np.arange(2), base, base, base[:, None] + np.array([[0, 0.01], [0, 0], [-0.02, 0], [0, 0]]))
-    assert own_noise(own) == pytest.approx(0.02)
+    assert largest_move(own.base, own.patched) == pytest.approx(0.02)
     moved = Sweep(np.arange(1), base, donor, (0.02 * np.sign(donor - 0.5))[:, None])
     assert slope_noise(moved, 0.02) == pytest.approx(0.04)
     donor_slope, _ = following(moved, resamples=100, seed=0)

@@ -14,7 +14,7 @@ from workbench.trace.layout import (
     Prompts,
     Tail,
     empty_tail,
-    extended,
+    joined,
     pad_behind,
     pad_prompts,
     without_last,
@@ -111,7 +111,10 @@ def test_an_empty_tail_has_no_tokens() -> None:
 )
 def test_prompts_grow_and_shrink_as_if_laid_out_anew(rows: list[list[int]], more: list[int]) -> None:
     prompts = pad_prompts(rows, 0, CPU)
-    grown, anew = extended(prompts, more), pad_prompts([[*row, *more] for row in rows], 0, CPU)
+    rest = torch.tensor([more] * len(rows), dtype=torch.long)
+    steps = torch.arange(len(more)).expand(len(rows), -1)
+    grown = joined(prompts, Prompts(rest, torch.ones_like(rest, dtype=torch.bool), steps))
+    anew = pad_prompts([[*row, *more] for row in rows], 0, CPU)
     back = without_last(grown, len(more))
     for found, expected in ((grown, anew), (back, prompts)):
         assert found.tokens.tolist() == expected.tokens.tolist()

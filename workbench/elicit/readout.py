@@ -25,12 +25,10 @@ from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed, unembed_reduced
 from workbench.trace.behind import Behind, pass_behind
-from workbench.trace.continuation import Continuation, continuation_tail, end_columns
-from workbench.trace.edits import Recording
-from workbench.trace.forward import every_layer, forward
-from workbench.trace.kept import Kept, forward_tail
-from workbench.trace.layout import Prompts, extended, pad_prompts
-from workbench.trace.prefixes import GrowingCache
+from workbench.trace.continuation import continuation_tail, end_columns
+from workbench.trace.forward import forward
+from workbench.trace.kept import Kept
+from workbench.trace.layout import Prompts, pad_prompts
 
 STATED_TOKENS = 5
 CLOSING_TOKENS = 2
@@ -136,22 +134,9 @@ def read_reply(lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: Num
         kept: the conversations up to the reply, read by the base model.
         reply: tokens of every conversation from there to the confidence position.
     """
-    continuation = behind(reply, numbers.trie.continuation)
-    tail = continuation_tail(kept.prompts, continuation)
-    read = torch.arange(len(reply) - 1, continuation.size, device=lm.device).expand(kept.prompts.rows, -1)
-    recording = Recording(read[:, :1], every_layer(lm), {})
-    cache = GrowingCache(kept)
-    final = forward_tail(lm, kept, tail, read, (), recording=recording, cache=cache)
-    whole = extended(kept.prompts, reply)
-    return _reading(lm, whole, numbers, final, cache, recording.stacked(lm.device))
-
-
-def behind(chain: Sequence[int], continuation: Continuation) -> Continuation:
-    """``continuation`` behind a chain of tokens."""
-    size = len(chain)
-    return Continuation(
-        (*chain, *continuation.tokens), (*range(-1, size - 1), *(parent + size for parent in continuation.parents))
-    )
+    end = kept.prompts.lengths[:, None] + len(reply) - 1
+    passed = pass_behind(lm, kept, [reply] * kept.prompts.rows, numbers.trie.continuation, end)
+    return _reading(lm, passed.prompts, numbers, passed.final, passed.cache, passed.recorded)
 
 
 def _reading(

@@ -97,6 +97,13 @@ def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
     return table, questions
 
 
+def questions_and_answers(context: Context, rows: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+    """What was asked in ``rows``, as text, and the base model's answers."""
+    _, questions = load_questions(context)
+    answered = context.stage("answer").table("answers")["answer"]
+    return [asked(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
+
+
 def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     """Greedy answers of the base model to every question, graded; or those of a file of graded answers."""
     _, questions = load_questions(context)

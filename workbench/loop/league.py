@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from workbench.errors import WorkbenchError
 from workbench.loop.pupils import SHUFFLED
 from workbench.loop.readouts import BEFORE
+from workbench.loop.recipe_report import MAPPED
 from workbench.measure import Estimate
 from workbench.measure.bootstrap import resampled_counts
 from workbench.measure.calibration import BinnedForecasts
@@ -129,8 +130,7 @@ def arms_of(table: pd.DataFrame) -> dict[str, list[str]]:
     for name in found:
         arm, mark, number = name.rpartition("-seed")
         lines.setdefault(arm if mark and number.isdigit() else name, []).append(name)
-    mapped = ("isotonic", "temperature")
-    return {name: each for name, each in lines.items() if name not in mapped and not name.endswith("-temperature")}
+    return {name: each for name, each in lines.items() if name not in MAPPED and not name.endswith("-temperature")}
 
 
 def _standings(one: Played, part: str, table: pd.DataFrame, *, resamples: int, seed: int) -> list[Standing]:

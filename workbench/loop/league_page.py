@@ -22,9 +22,9 @@ _SAYS = {
 
 
 def write_league(
-    folder: Path, standings: Sequence[Standing], configuration: Mapping[str, Any], caption: str
+    folder: Path, standings: Sequence[Standing], configuration: Mapping[str, Any], drawn: Sequence[Section]
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write tables, figures and page into ``folder``; returns the page and its rows."""
+    """Write tables, figures (``drawn`` by :func:`sections`) and page into ``folder``; returns the page and its rows."""
     parts = list(dict.fromkeys(one.part for one in standings))
     leads = [
         (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
@@ -35,7 +35,7 @@ def write_league(
     page = write_report(
         folder,
         "Which recipe teaches a model to say what it knows?",
-        sections(standings, caption),
+        drawn,
         league_summary(standings),
         configuration,
         [TABLE],

@@ -10,12 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
-from workbench.loop.asking import conversations_of, load_questions
+from workbench.loop.asking import conversations_of, load_questions, questions_and_answers
 from workbench.loop.context import Context
 from workbench.loop.probing import fit_probes
 from workbench.loop.pupils import Pupil
 from workbench.loop.teaching import look_again, read_taught, states_of, teach_arm
-from workbench.questions import asked
 from workbench.store import ROW, StageStore
 from workbench.teach.lesson import Judged
 
@@ -68,12 +67,11 @@ def _read_head(
     """A head's probabilities as the expected confidence; it states nothing as text."""
     assert pupil.arm.reader is not None
     conversations, model = conversations_of(context), context.config.model
-    _, questions = load_questions(context)
-    answered = context.stage("answer").table("answers")["answer"]
+    questions, answered = questions_and_answers(context, rows)
     probability = pupil.arm.reader(
         Judged(
-            questions=[asked(questions[row]) for row in rows],
-            answers=answered.loc[rows.tolist()].tolist(),
+            questions=questions,
+            answers=answered,
             conversations=[conversations[row] for row in rows],
             states=states_of(context, rows),
             folder=context.stage(taught).folder,

@@ -211,11 +211,8 @@ def _heatmap(readouts: Readouts, patching: PatchingResult, context: Context, cap
     rows = table[table["condition"] == "own"].drop_duplicates("item").sort_values("item")["row"]
     text = readouts.questions.set_index("row")["question"].loc[rows].tolist()
     distance = own.donor - own.base
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = np.where(
-            np.abs(distance[:, None]) >= 0.01, (own.patched - own.base[:, None]) / distance[:, None], np.nan
-        )
-        floor = np.where(np.abs(distance) >= 0.01, patching.noise / np.abs(distance), np.nan)
+    distance = np.where(np.abs(distance) >= 0.01, distance, np.nan)
+    shift, floor = (own.patched - own.base[:, None]) / distance[:, None], patching.noise / np.abs(distance)
     figure = LayerQuestionHeatmap(
         layers=own.layers, labels=text, shift=shift, floor=floor, title="Question by question", caption=caption
     ).figure()

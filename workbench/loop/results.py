@@ -24,9 +24,9 @@ from workbench.patch.effects import (
     clipped_mean_shift,
     following,
     half_layer,
+    largest_move,
     layer_gradient,
     mean_shift,
-    own_noise,
     permutation_p,
     ramp_distance,
 )
@@ -106,7 +106,7 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
         base_slope=base_slope,
         rho=layer_gradient(own, resamples=resamples, seed=seed),
         half_layer=half_layer(own.layers, donor_slope.value),
-        noise=own_noise(by_name["self"]),
+        noise=largest_move(by_name["self"].base, by_name["self"].patched),
     )
 
 

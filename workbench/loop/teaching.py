@@ -14,13 +14,20 @@ from peft import PeftModel
 from workbench import progress
 from workbench.elicit.conversation import POSITIONS, Conversation, before_reply
 from workbench.elicit.readout import ConfidenceReading, keep_keys, read_confidence, read_reply
-from workbench.loop.asking import answers, begun_conversations, conversations_of, load_questions, read, reading_batches
+from workbench.loop.asking import (
+    answers,
+    begun_conversations,
+    conversations_of,
+    load_questions,
+    questions_and_answers,
+    read,
+    reading_batches,
+)
 from workbench.loop.context import Context
 from workbench.loop.leaving import keeping
 from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
 from workbench.models import LanguageModel, computing_in, resolve_precision
-from workbench.questions import asked
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
 from workbench.teach.lesson import Lesson, States
@@ -58,20 +65,18 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
         chosen = arm.drawn(material)
         check_both_kinds(material.correct[chosen])
         rows, targets = rows[chosen], targets[chosen]
-    _, questions = load_questions(context)
-    answered = context.stage("answer").table("answers")["answer"]
     check_targets(targets)
     if shuffled:
         targets = shuffled_targets(targets, seed)
-    conversations = conversations_of(context)
+    conversations, (questions, answered) = conversations_of(context), questions_and_answers(context, rows)
     settings = settled(context, conversations, rows)
     taught = arm.teacher(
         Lesson(
             lm=context.lm,
             fmt=context.fmt,
             numbers=context.numbers,
-            questions=[asked(questions[row]) for row in rows],
-            answers=answered.loc[rows.tolist()].tolist(),
+            questions=questions,
+            answers=answered,
             conversations=[conversations[row] for row in rows],
             states=states_of(context, rows),
             targets=targets,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from workbench.elicit.segments import Segment
 from workbench.patch.cells import Cell, Floats, Rows, Subject, cells_of, oriented, patch_cells, unpatched
 from workbench.patch.effect_map import Axis, EffectMap, effect_table
+from workbench.patch.effects import largest_move
 from workbench.store import ROW, Part, StageStore, run_parts
 from workbench.trace.sites import Site
 
@@ -73,7 +74,7 @@ class AtlasMap:
 
     def item_floor(self) -> float:
         """Largest move of a single item's readout under its own states."""
-        return float(np.abs(self.own - self.effects.base[:, None]).max())
+        return largest_move(self.effects.base, self.own)
 
     def table(self, *, resamples: int, seed: int) -> pd.DataFrame:
         """:func:`workbench.patch.effect_map.effect_table` with the column ``floor``."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from workbench.errors import WorkbenchError
-from workbench.patch.effects import Sweep, clipped_mean_shift, mean_shift
+from workbench.patch.effects import Sweep, clipped_mean_shift, largest_move, mean_shift
 
 Floats = NDArray[np.float64]
 CHUNK = 256
@@ -64,7 +64,7 @@ class EffectMap:
 
 def noise_floor(effects: EffectMap) -> float:
     """Largest move of a map whose donors are the run's own states: what the arithmetic alone does to the readout."""
-    return float(np.abs(effects.flat().patched - effects.base[:, None]).max())
+    return largest_move(effects.base, effects.flat().patched)
 
 
 def effect_table(

@@ -147,9 +147,10 @@ def ramp_distance(layers: NDArray[np.int64], curve: Floats) -> float:
     return float(np.abs(curve - ramp).max())
 
 
-def own_noise(own: Sweep) -> float:
-    """The noise floor: the largest move of any item's readout when each run is patched with its own states."""
-    return float(np.abs(own.patched - own.base[:, None]).max())
+def largest_move(base: Floats, patched: Floats) -> float:
+    """The largest move of any readout from ``base`` [items] to ``patched`` [items, cells]; of runs patched with their own states it is
+    the noise floor."""
+    return float(np.abs(patched - base[:, None]).max())
 
 
 def slope_noise(sweep: Sweep, noise: float) -> float:

@@ -22,7 +22,7 @@ from workbench.trace.continuation import Continuation, continuation_tail, end_co
 from workbench.trace.edits import Recording
 from workbench.trace.forward import every_layer, run_joint
 from workbench.trace.kept import Kept, PromptCache, forward_tail
-from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, pad_prompts
+from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, joined, pad_prompts
 from workbench.trace.masks import visibility
 from workbench.trace.prefixes import GrowingCache
 
@@ -94,12 +94,4 @@ def pass_behind(
     cache = GrowingCache(kept)
     final = forward_tail(lm, kept, tail, end_columns(rest, continuation), (), recording=recording, cache=cache)
     recorded = None if recording is None else recording.stacked(lm.device)
-    return Behind(_whole(kept.prompts, rest, after), final, recorded, cache)
-
-
-def _whole(beginnings: Prompts, rest: Prompts, after: Tensor) -> Prompts:
-    return Prompts(
-        torch.cat([beginnings.tokens, rest.tokens], dim=1),
-        torch.cat([beginnings.valid, rest.valid], dim=1),
-        torch.cat([beginnings.positions, rest.positions + after], dim=1),
-    )
+    return Behind(joined(kept.prompts, rest), final, recorded, cache)

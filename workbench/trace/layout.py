@@ -100,14 +100,12 @@ def _padded(sequences: Sequence[Sequence[int]], pad_token: int, *, left: bool) -
     return tokens, valid
 
 
-def extended(prompts: Prompts, tokens: Sequence[int]) -> Prompts:
-    """Every prompt with the same ``tokens`` behind it."""
-    more = torch.as_tensor(list(tokens), dtype=torch.long, device=prompts.tokens.device).expand(prompts.rows, -1)
-    steps = torch.arange(1, len(tokens) + 1, device=prompts.tokens.device)
+def joined(beginnings: Prompts, rests: Prompts) -> Prompts:
+    """Every prompt with its rest behind it; padding of a rest stays where it is, between the two."""
     return Prompts(
-        tokens=torch.cat([prompts.tokens, more], dim=1),
-        valid=torch.cat([prompts.valid, torch.ones_like(more, dtype=torch.bool)], dim=1),
-        positions=torch.cat([prompts.positions, prompts.positions[:, -1:] + steps], dim=1),
+        torch.cat([beginnings.tokens, rests.tokens], dim=1),
+        torch.cat([beginnings.valid, rests.valid], dim=1),
+        torch.cat([beginnings.positions, rests.positions + beginnings.lengths[:, None]], dim=1),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def as_set(lesson: Lesson) -> Plan:
 
 def compared(lesson: Lesson) -> Plan:
     """Comparisons of two questions by their targets, of as many tokens as :func:`as_set` would take."""
-    examples = _pairs_within(lesson, _tokens(as_set(lesson)))
+    examples = _pairs_within(lesson, _tokens(as_set(lesson).examples))
     return Plan(examples, cross_entropy(examples))
 
 
@@ -42,7 +42,7 @@ def mixed(lesson: Lesson) -> Plan:
     """Single questions and comparisons, half of the tokens of :func:`as_set` each."""
     single = as_set(lesson).examples
     order = np.random.default_rng(lesson.seed).permutation(len(single))
-    half = sum(map(size_of, single)) / 2
+    half = _tokens(single) / 2
     examples = [*within_budget([single[number] for number in order], half), *_pairs_within(lesson, half)]
     return Plan(examples, cross_entropy(examples))
 
@@ -52,8 +52,8 @@ def _pairs_within(lesson: Lesson, tokens: float) -> list[Example]:
     return within_budget(made, tokens)
 
 
-def _tokens(plan: Plan) -> int:
-    return sum(map(size_of, plan.examples))
+def _tokens(examples: Sequence[Example]) -> int:
+    return sum(map(size_of, examples))
 
 
 def expectation(lesson: Lesson) -> Plan:
