@@ -67,6 +67,7 @@ from workbench.store import StageStore, code_version, fingerprint
 from workbench.terminal import bars
 
 COMPONENTS = ("attn_out", "mlp_out")
+STILL = ((AFTER_ANSWER, "all"), (CONFIDENCE, "all"))
 
 
 # %%
@@ -93,7 +94,8 @@ config = context.config
 # that item's own confidence. *The tuned model*, on the same question: what teaching added. The adapter here may act on the confidence
 # reply alone; then base and tuned runs differ nowhere else.
 #
-# Beside every map stands its noise floor: the same places patched with the run's own states. Cells within it are hatched.
+# Beside every map stands its noise floor: the same places patched with the run's own states. Cells within it are hatched. And its
+# control: one random other token of each conversation, behind the answer (for what teaching added: of the reply), with the donor's states.
 
 # %%
 with ExitStack() as stack:
@@ -113,6 +115,11 @@ with ExitStack() as stack:
 
     few = thinned_layers(tuned.n_layers, max(2, int(atlas["layers"]) // 2))
     taught_parts = held.reply if context.reply is not None else list(held.parts)
+    elsewhere = drawn_token(held.behind_answer, CONTROL, config.seed)
+    in_reply = [part for part in held.reply if part.name != CONFIDENCE]
+    elsewhere_taught = (
+        drawn_token(in_reply, CONTROL, config.seed) if context.reply is not None and in_reply else elsewhere
+    )
     positions = {}
     for key, pairing, parts, chosen in (
         ("before", across, list(held.parts), layers),
@@ -120,7 +127,8 @@ with ExitStack() as stack:
         ("taught", taught, taught_parts, list(range(tuned.n_layers))),
     ):
         axes = (Axis("layer", tuple(chosen)), Axis("part", tuple(part.name for part in parts)))
-        positions[key] = atlas_map(stage, pairing, layer_sites(chosen), parts, axes, f"positions {key}")
+        control = elsewhere_taught if key == "taught" else elsewhere
+        positions[key] = atlas_map(stage, pairing, layer_sites(chosen), parts, axes, f"positions {key}", control)
 
     heads, components = {}, {}
     sites = head_sites(layers, range(tuned.n_heads)), [s for c in COMPONENTS for s in layer_sites(layers, c)]
@@ -133,8 +141,11 @@ with ExitStack() as stack:
         ("gathering", across, after_answer),
     ):
         here = Axis("part", (part.name,))
-        heads[key] = atlas_map(stage, pairing, sites[0], [part], (*by_head, here), f"heads {key}")
-        components[key] = atlas_map(stage, pairing, sites[1], [part], (*by_component, here), f"components {key}")
+        control = elsewhere_taught if key == "taught" else elsewhere
+        heads[key] = atlas_map(stage, pairing, sites[0], [part], (*by_head, here), f"heads {key}", control)
+        components[key] = atlas_map(
+            stage, pairing, sites[1], [part], (*by_component, here), f"components {key}", control
+        )
 
 # %%
 caption = f"{len(before)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
@@ -212,14 +223,14 @@ with bars(console()), context.tuned("teach") as tuned, computing_in(atlas["preci
     held = held_out(context, tuned, int(atlas["claim_items"]))
     base = readouts(stage, held.before, held.batches, "confidence of the claim")
     pairing = Pairing(held.before, held.before, half_ranks_apart(base), base, held.batches)
-    turn = [part for part in held.parts if part.name not in (AFTER_ANSWER, CONFIDENCE)]
-    turn = [part for part in turn if min(np.subtract(part.starts, held.part(AFTER_ANSWER).ends)) > 0]
-    cells = conditions(held.parts, drawn_token(turn, CONTROL, config.seed), tuned.n_layers)
+    cells = conditions(held.parts, drawn_token(held.behind_answer, CONTROL, config.seed), tuned.n_layers)
     unpatched, patched = patched_readouts(stage, pairing, list(cells.values()), "the claim")
+    own_base, own = patched_readouts(stage, pairing.own, [cells[condition] for condition in STILL], "the claim's noise")
 distance, moved = moves(unpatched, base[pairing.partner], patched)
 found = finding(list(cells), distance, moved, **statistics)
+floor = float(np.abs((own - own_base[:, None]).mean(axis=0)).max() / distance.mean())
 figures += claim_sections(
-    found, f"{len(base)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
+    found, floor, f"{len(base)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
 )
 for section in figures[-2:]:
     show(section.figure)

@@ -10,6 +10,7 @@ from workbench.elicit.conversation import POSITIONS
 from workbench.loop.context import Context
 from workbench.loop.steering import (
     BASE,
+    NOTHING,
     PROBE,
     SteeringPlan,
     effects_table,
@@ -33,13 +34,16 @@ def stage_in(folder: Path) -> StageStore:
 
 def test_the_unsteered_model_reads_as_the_run_read_it(context: Context, tmp_path: Path) -> None:
     table = steered_confidence(context, PLAN, stage_in(tmp_path))
-    assert table.groupby(["direction", "layer", "length"]).size().tolist() == [12] * 9
+    assert table.groupby(["direction", "layer", "length"]).size().tolist() == [12] * 11
     base = table[table["direction"] == BASE].set_index("row")
     read = context.stage("elicit").table("confidence").set_index("row").loc[base.index]
     np.testing.assert_allclose(base["expected"], read["expected"], atol=1e-4)
     questions = context.stage("questions").table("questions").set_index("row")
     assert set(questions.loc[base.index, "split"]) == {"test"}
     assert table["expected"].between(0, 1).all()
+    still = table[table["direction"] == NOTHING]
+    assert sorted(still["layer"].unique()) == [1, 2]
+    np.testing.assert_allclose(still["expected"], base["expected"].loc[still["row"]], atol=1e-5)
 
 
 def test_a_push_along_the_probe_moves_the_probes_reading_by_its_length(context: Context) -> None:
@@ -66,10 +70,17 @@ def planted(shift: float) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     correct, domain = np.arange(40) % 2 == 0, np.asarray(["a", "b"])[np.arange(40) // 20]
     lines = []
-    for direction, length in ((BASE, 0.0), (PROBE, 1.0), (PROBE, 2.0), ("random 1", 1.0), ("random 1", 2.0)):
+    for direction, length in (
+        (BASE, 0.0),
+        (NOTHING, 0.0),
+        (PROBE, 1.0),
+        (PROBE, 2.0),
+        ("random 1", 1.0),
+        ("random 1", 2.0),
+    ):
         known = shift if (direction, length) == (PROBE, 2.0) else 0.0
         for row, noise in enumerate(rng.random(40)):
-            value = float(np.clip(0.5 * noise + known * correct[row], 0, 1))
+            value = float(np.clip(0.5 * noise + known * correct[row], 0, 1)) + 0.01 * (direction == NOTHING)
             layer = -1 if direction == BASE else 3
             lines.append((row, direction, layer, length, value, value, 1.0))
     columns = ["row", "direction", "layer", "length", "expected", "written", "mass"]
@@ -100,4 +111,5 @@ def test_effects_and_figure_hold_what_the_table_says() -> None:
     drawn = steering_figure(effects, "t", "c")
     assert drawn.lengths.tolist() == [0, 1, 2]
     assert {line.direction for line in drawn.lines} == {"along the probe", "random direction"}
+    assert drawn.floors == pytest.approx((0.01, 0, 0))
     assert drawn.lines[0].level.value[2] == pytest.approx(lines.loc[(PROBE, 2.0), "level"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.patch.test_cells import subject_of
-from workbench.elicit.segments import ANSWER, CONFIDENCE, Segment
+from workbench.elicit.segments import ANSWER, CONFIDENCE, QUESTION, Segment
 from workbench.models import LanguageModel
 from workbench.patch.atlas import (
     AtlasMap,
@@ -34,25 +34,39 @@ def test_a_map_with_its_floor_comes_back_from_the_store(tiny_lm: LanguageModel, 
     pairing = Pairing(subject, subject, half_ranks_apart(stated), stated, BATCHES)
     chosen = [parts[ANSWER], parts[CONFIDENCE]]
     axes = (Axis("layer", (0, 3)), Axis("part", (ANSWER, CONFIDENCE)))
-    found = atlas_map(stage, pairing, layer_sites([0, 3]), chosen, axes, "positions")
+    # The question is another one in every row, so its last token moves something; the answer's first does not at the last layer.
+    elsewhere = drawn_token([parts[QUESTION]], "control", 0)
+    found = atlas_map(stage, pairing, layer_sites([0, 3]), chosen, axes, "positions", elsewhere)
     table = found.table(resamples=100, seed=0).set_index(["layer", "part"])
     assert table.loc[(3, CONFIDENCE), "shift"] == pytest.approx(1, abs=1e-3)
     assert table.loc[(3, ANSWER), "shift"] == pytest.approx(0, abs=1e-3)
     assert 0 <= found.floor() < 1e-3
     assert (table["floor"] == found.floor()).all()
+    assert (table["control"] == found.control()).all()
+    assert found.control() > 10 * found.floor()
+    at_last = found.elsewhere[:, 1] - found.effects.base
+    assert np.abs(at_last).max() < 1e-4
     again = atlas_map(
-        stage, Pairing(None, None, pairing.partner, stated, BATCHES), layer_sites([0, 3]), chosen, axes, "positions"
-    )  # type: ignore[arg-type]  # what is finished needs no model
+        stage,
+        Pairing(None, None, pairing.partner, stated, BATCHES),  # type: ignore[arg-type]  # what is finished needs no model
+        layer_sites([0, 3]),
+        chosen,
+        axes,
+        "positions",
+        elsewhere,
+    )
     assert np.array_equal(again.effects.patched, found.effects.patched)
     assert np.array_equal(again.own, found.own)
+    assert np.array_equal(again.elsewhere, found.elsewhere)
 
 
 def test_the_floor_is_a_shift_on_the_maps_own_distances() -> None:
     base, donor = np.array([0.0, 0.0]), np.array([0.2, 0.6])
     effects = EffectMap((Axis("layer", (0,)),), base, donor, donor[:, None])
-    found = AtlasMap(effects, np.array([[0.02, 0.0], [0.02, -0.04]]))
+    found = AtlasMap(effects, np.array([[0.02, 0.0], [0.02, -0.04]]), np.array([[0.0], [-0.2]]))
     assert found.floor() == pytest.approx(0.02 / 0.4)
     assert found.item_floor() == pytest.approx(0.04)
+    assert found.control() == pytest.approx(0.1 / 0.4)
 
 
 def test_moves_are_towards_the_donor() -> None:

@@ -27,3 +27,11 @@ def test_a_row_given_twice_is_refused() -> None:
     for rows in ([row, row], []):
         with pytest.raises(WorkbenchError, match="name of its own"):
             EstimateRows(rows=rows, axis="x", title="t", caption="c")
+
+
+def test_the_noise_floor_is_a_band_around_zero() -> None:
+    row = EstimateRow("a", "b", Estimate(0, 0, 0, 1))
+    band, zero = EstimateRows(rows=[row], axis="x", title="t", caption="c", floor=0.02).figure().layout.shapes
+    assert (band.x0, band.x1, zero.x0) == (-0.02, 0.02, 0)
+    with pytest.raises(WorkbenchError, match="at least 0"):
+        EstimateRows(rows=[row], axis="x", title="t", caption="c", floor=-0.02)

@@ -7,6 +7,8 @@ from workbench.errors import WorkbenchError
 from workbench.plots.curves import IntervalCurve
 from workbench.plots.steering import SteeringCurves, SteeringLine
 
+STILL = (0.0, 0.0, 0.0)
+
 
 def curve(*values: float) -> IntervalCurve:
     value = np.asarray(values)
@@ -21,6 +23,7 @@ def test_three_panels_one_line_a_layer_and_direction() -> None:
     figure = SteeringCurves(
         lengths=np.asarray([-1.0, 0.0, 1.0]),
         lines=[line("along", 3), line("along", 7), line("random", 3)],
+        floors=(0.05, 0.01, np.nan),
         title="t",
         caption="c",
     ).figure()
@@ -37,12 +40,24 @@ def test_three_panels_one_line_a_layer_and_direction() -> None:
     assert lines[0].line.dash == lines[6].line.dash != lines[3].line.dash
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(bands[2].x) == 4
+    assert [(round(shape.y0, 2), round(shape.y1, 2)) for shape in figure.layout.shapes if shape.type == "rect"] == [
+        (0.45, 0.55),
+        (0.59, 0.61),
+    ]
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(WorkbenchError, match="ascending"):
-        SteeringCurves(lengths=np.asarray([1.0, 0.0, 2.0]), lines=[line("a", 1)], title="t", caption="c")
+        SteeringCurves(lengths=np.asarray([1.0, 0.0, 2.0]), lines=[line("a", 1)], floors=STILL, title="t", caption="c")
     with pytest.raises(WorkbenchError, match="one value per length"):
-        SteeringCurves(lengths=np.asarray([0.0, 1.0]), lines=[line("a", 1)], title="t", caption="c")
+        SteeringCurves(lengths=np.asarray([0.0, 1.0]), lines=[line("a", 1)], floors=STILL, title="t", caption="c")
     with pytest.raises(WorkbenchError, match="once"):
-        SteeringCurves(lengths=np.asarray([0.0, 1.0, 2.0]), lines=[line("a", 1)] * 2, title="t", caption="c")
+        SteeringCurves(
+            lengths=np.asarray([0.0, 1.0, 2.0]), lines=[line("a", 1)] * 2, floors=STILL, title="t", caption="c"
+        )
+    with pytest.raises(WorkbenchError, match="length 0"):
+        SteeringCurves(lengths=np.asarray([-1.0, 1.0, 2.0]), lines=[line("a", 1)], floors=STILL, title="t", caption="c")
+    with pytest.raises(WorkbenchError, match="at least 0"):
+        SteeringCurves(
+            lengths=np.asarray([0.0, 1.0, 2.0]), lines=[line("a", 1)], floors=(-1, 0, 0), title="t", caption="c"
+        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.segments import CONFIDENCE, REPLY, Segment, segments_of
+from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE, REPLY, Segment, segments_of
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import conversations_of, load_questions
 from workbench.loop.context import Context
@@ -50,6 +50,13 @@ class Held:
             if part.name == name:
                 return part
         raise WorkbenchError(f"The conversations have no part {name!r}, but {', '.join(p.name for p in self.parts)}.")
+
+    @property
+    def behind_answer(self) -> list[Segment]:
+        """The parts between the first token after the answer and the confidence position."""
+        ends = self.part(AFTER_ANSWER).ends
+        behind = [part for part in self.parts if part.name != CONFIDENCE]
+        return [part for part in behind if min(s - e for s, e in zip(part.starts, ends, strict=True)) > 0]
 
     @property
     def reply(self) -> list[Segment]:

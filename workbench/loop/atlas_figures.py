@@ -64,7 +64,7 @@ def position_section(key: str, found: AtlasMap, caption: str, *, resamples: int,
         p_any=_grid(table, "p_any", shape),
         floor=found.floor(),
         title=f"Layer by position: {kind.title}",
-        caption=caption,
+        caption=_with_control(caption, found),
     ).figure()
     return Section(f"Layer by position, {kind.title}", kind.explanation, figure, f"positions_{key}")
 
@@ -82,7 +82,7 @@ def head_section(key: str, found: AtlasMap, caption: str, *, resamples: int, see
         p_any=_grid(table, "p_any", shape),
         floor=found.floor(),
         title=f"Single heads at the {part.labels[0]}: {kind.title}",
-        caption=caption,
+        caption=_with_control(caption, found),
     ).figure()
     return Section(f"Layer by head, {kind.title}", kind.explanation, figure, f"heads_{key}")
 
@@ -102,7 +102,7 @@ def component_section(key: str, found: AtlasMap, caption: str, *, resamples: int
         p_any={shown: mine["p_any"].to_numpy() for shown, mine in rows.items()},
         floor=found.floor(),
         title=f"Attention and MLP at the {part.labels[0]}: {kind.title}",
-        caption=caption,
+        caption=_with_control(caption, found),
     ).figure()
     return Section(f"Components, {kind.title}", kind.explanation, figure, f"components_{key}")
 
@@ -123,8 +123,8 @@ def scatter_section(verification: Verification, floor: float, caption: str) -> S
     return Section("Attribution against true patching", explanation, figure, "attribution")
 
 
-def claim_sections(found: Finding, caption: str) -> list[Section]:
-    """The three differences with the verdict, and the shifts of every condition behind them."""
+def claim_sections(found: Finding, floor: float, caption: str) -> list[Section]:
+    """The three differences with the verdict, and the shifts of every condition behind them; ``floor`` in units of shift."""
     rule = [EstimateRow("difference", name, estimate) for name, estimate in found.differences.items()]
     rule.append(EstimateRow("difference", "first token after the answer, all layers", found.carried))
     differences = EstimateRows(
@@ -133,12 +133,14 @@ def claim_sections(found: Finding, caption: str) -> list[Section]:
         title=f"Gathered after the answer, retrieved at the number: {found.verdict}",
         caption=f"{caption} · intervals hold together at 95 %",
         bound=LITTLE,
+        floor=floor,
     ).figure()
     conditions = EstimateRows(
         rows=[EstimateRow(f"{band} layers", token, estimate) for (token, band), estimate in found.shifts.items()],
         axis="shift (0 = base, 1 = donor)",
         title="One token patched, in a third of the layers or in all",
         caption=caption,
+        floor=floor,
     ).figure()
     return [
         Section(
@@ -150,6 +152,10 @@ def claim_sections(found: Finding, caption: str) -> list[Section]:
         ),
         Section("The conditions behind it", ACROSS, conditions, "claim_conditions"),
     ]
+
+
+def _with_control(caption: str, found: AtlasMap) -> str:
+    return f"{caption} · a random token moves at most {found.control():.2g}"
 
 
 def _grid(table: pd.DataFrame, column: str, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Steering a finished run's base model along its probe's direction, on held-out questions.
 
 The direction of a layer is that of its probe of correctness at the confidence position, fitted on training questions; beside it stand random
-directions, pushed by the same lengths. Measured are the level of confidence, its AUROC2 within domain, and the change of that
+directions, pushed by the same lengths, and a push of nothing, whose effect is the noise floor. Measured are the level of confidence, its AUROC2 within domain, and the change of that
 against the unsteered model, paired over questions.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
@@ -31,6 +32,7 @@ from workbench.trace.batches import plan_batches
 
 PROBE = "probe"
 BASE = "none"
+NOTHING = "nothing"
 Floats = NDArray[np.float64]
 
 
@@ -48,7 +50,7 @@ def steered_confidence(context: Context, plan: SteeringPlan, stage: StageStore) 
     """Confidence of held-out questions under every push.
 
     Returns:
-        One line a question and push: ``row``, ``direction`` ("none" once, "probe", "random 1", ...), ``layer``, ``length``,
+        One line a question and push: ``row``, ``direction`` ("none" once, "nothing", "probe", "random 1", ...), ``layer``, ``length``,
         ``expected`` and ``written`` in [0, 1], ``mass`` on the scale.
     """
     questions, _ = load_questions(context)
@@ -93,8 +95,9 @@ def _pushes(context: Context, plan: SteeringPlan) -> tuple[list[Push], pd.DataFr
     directions = {PROBE: weights[layers, at]}
     for number in range(1, plan.random + 1):
         directions[f"random {number}"] = rng.standard_normal((len(layers), weights.shape[-1]))
-    pushes: list[Push] = []
+    pushes = [Push(layer, torch.zeros(weights.shape[-1])) for layer in layers]
     names = [{"direction": BASE, "layer": -1, "length": 0.0}]
+    names += [{"direction": NOTHING, "layer": layer, "length": 0.0} for layer in layers]
     for name, direction in directions.items():
         pushes += pushes_along(direction, layers, lengths)
         names += [{"direction": name, "layer": layer, "length": length} for layer in layers for length in plan.lengths]
@@ -169,7 +172,7 @@ def steering_summary(
         gains = {
             push: _gain(table, lines, readout, correct, domain, resamples=resamples, seed=seed, level=level)
             for push, lines in _by_push(table)
-            if push[0] != BASE
+            if push[0] not in (BASE, NOTHING)
         }
         mine = {key: gain for key, gain in gains.items() if key[0] == PROBE and not np.isnan(gain.value)}
         if not mine:
@@ -228,7 +231,20 @@ def steering_figure(effects: Sequence[SteeringEffect], title: str, caption: str)
                 _curve([e.written for e in along]),
             )
         )
-    return SteeringCurves(lengths=np.asarray(lengths), lines=lines, title=title, caption=caption)
+    return SteeringCurves(
+        lengths=np.asarray(lengths), lines=lines, floors=noise_floors(effects), title=title, caption=caption
+    )
+
+
+def noise_floors(effects: Sequence[SteeringEffect]) -> tuple[float, float, float]:
+    """Largest change of level and of both AUROC2 under a push of nothing: what the arithmetic alone does."""
+    base = next(effect for effect in effects if effect.direction == BASE)
+    still = [effect for effect in effects if effect.direction == NOTHING]
+
+    def largest(name: str) -> float:
+        return max(abs(getattr(effect, name).value - getattr(base, name).value) for effect in still)
+
+    return largest("level"), largest("expected"), largest("written")
 
 
 def _curve(estimates: Sequence[Estimate]) -> IntervalCurve:

@@ -1,9 +1,10 @@
 """The maps of an atlas, gathered batch by batch so that a stopped one goes on where it was.
 
-Every map is patched cells (:mod:`workbench.patch.cells`) and a noise floor: the same parts, at a few of its sites, with the run's
-own states. Its table has one line a cell with intervals and p-values corrected for the number of cells
-(:func:`workbench.patch.effect_map.effect_table`), and ``floor``, the largest shift that the arithmetic alone gives: a cell
-whose shift is not beyond it shows nothing.
+Every map is patched cells (:mod:`workbench.patch.cells`) with two measures of nothing beside it, both at a few of its sites: a noise
+floor, the same parts with the run's own states, and a control, one random other token with the donor's states. Its table has one line a cell with intervals and p-values corrected for the number of cells
+(:func:`workbench.patch.effect_map.effect_table`), ``floor``, the largest shift that the arithmetic alone gives: a cell
+whose shift is not beyond it shows nothing; and ``control``, the largest at the random token: a cell not beyond that is nothing
+special to its place.
 
 Shifts: 0 = nothing moved, 1 = moved all the way to the donor; a ratio of means. Maps whose donors are other questions in the same
 model are oriented first; maps of two states of the model are not, so the general level that teaching moved counts in them.
@@ -58,18 +59,27 @@ class Pairing:
 
 @dataclass(frozen=True, eq=False)
 class AtlasMap:
-    """A map, turned if its donors are other questions, and the same cells under the run's own states at a few of its sites.
+    """A map, turned if its donors are other questions, and what its noise floor and control gave.
 
     Attributes:
-        own: [items, cells of the noise floor] readouts, turned like the map's.
+        own: [items, cells] readouts under the run's own states at a few of the map's sites, turned like the map's.
+        elsewhere: [items, sites] readouts under the donor's states at one random token of each item, turned likewise.
     """
 
     effects: EffectMap
     own: Floats
+    elsewhere: Floats
 
     def floor(self) -> float:
         """Largest absolute shift that patching states into themselves gives, on the map's own distances."""
-        moved = (self.own - self.effects.base[:, None]).mean(axis=0)
+        return self._largest(self.own)
+
+    def control(self) -> float:
+        """Largest absolute shift at a random token."""
+        return self._largest(self.elsewhere)
+
+    def _largest(self, readouts: Floats) -> float:
+        moved = (readouts - self.effects.base[:, None]).mean(axis=0)
         return float(np.abs(moved).max() / abs((self.effects.donor - self.effects.base).mean()))
 
     def item_floor(self) -> float:
@@ -77,11 +87,11 @@ class AtlasMap:
         return largest_move(self.effects.base, self.own)
 
     def table(self, *, resamples: int, seed: int) -> pd.DataFrame:
-        """:func:`workbench.patch.effect_map.effect_table` with the column ``floor``."""
+        """:func:`workbench.patch.effect_map.effect_table` with the columns ``floor`` and ``control``."""
         table = effect_table(
             self.effects, resamples=resamples, permutations=PERMUTATIONS, seed=seed, noise=self.item_floor()
         )
-        return table.assign(floor=self.floor())
+        return table.assign(floor=self.floor(), control=self.control())
 
 
 def readouts(stage: StageStore, subject: Subject, batches: Sequence[Rows], name: str) -> Floats:
@@ -100,20 +110,26 @@ def atlas_map(
     parts: Sequence[Segment],
     axes: tuple[Axis, ...],
     name: str,
+    elsewhere: Segment,
 ) -> AtlasMap:
-    """The map of every site at every part; ``axes`` unfold the sites, in their order, and then the parts."""
+    """The map of every site at every part; ``axes`` unfold the sites, in their order, and then the parts.
+
+    ``elsewhere``: one random token of each item, for the control (:func:`drawn_token`).
+    """
     cells = cells_of(sites, parts)
     few = [sites[k] for k in np.unique(np.linspace(0, len(sites) - 1, NOISE_SITES).round().astype(int))]
     base, patched = patched_readouts(stage, pairing, cells, name)
     own_base, own = patched_readouts(stage, pairing.own, cells_of(few, parts), f"{name} noise")
+    there_base, there = patched_readouts(stage, pairing, cells_of(few, [elsewhere]), f"{name} control")
+    own, there = own - own_base[:, None], there - there_base[:, None]
     donor = pairing.readout[pairing.partner]
     shape = (len(base), *(len(axis.labels) for axis in axes))
     effects = EffectMap(axes, base, donor, patched.reshape(shape))
     if not pairing.across:
-        return AtlasMap(effects, base[:, None] + own - own_base[:, None])
+        return AtlasMap(effects, base[:, None] + own, base[:, None] + there)
     turned = oriented(effects)
     sign = np.where(donor < base, -1.0, 1.0)[:, None]
-    return AtlasMap(turned, turned.base[:, None] + sign * (own - own_base[:, None]))
+    return AtlasMap(turned, turned.base[:, None] + sign * own, turned.base[:, None] + sign * there)
 
 
 def patched_readouts(stage: StageStore, pairing: Pairing, cells: Sequence[Cell], name: str) -> tuple[Floats, Floats]:

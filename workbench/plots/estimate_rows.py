@@ -1,6 +1,6 @@
 """Named estimates below one another, in groups, each with its interval: differences, or conditions side by side.
 
-A vertical line marks zero; ``bound`` draws a second one where a rule has its threshold. Colours follow the groups. Intervals of two rows that overlap do
+A vertical line marks zero, with the noise floor as a band around it; ``bound`` draws a second line where a rule has its threshold. Colours follow the groups. Intervals of two rows that overlap do
 not show that the rows are alike: compare the difference itself.
 """
 
@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import GREY, safe, short, styles, themed
+from workbench.plots.theme import GREY, faded, safe, short, styles, themed
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,22 @@ class EstimateRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateRows:
-    """``rows`` from the top; rows of one name and other groups share a line. ``axis`` names what is estimated."""
+    """``rows`` from the top; rows of one name and other groups share a line. ``axis`` names what is estimated, and ``floor`` is its
+    noise, where there is one."""
 
     rows: Sequence[EstimateRow]
     axis: str
     title: str
     caption: str
     bound: float | None = None
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         names = [(row.group, row.name) for row in self.rows]
         if not names or len(set(names)) != len(names):
             raise WorkbenchError("every row needs a name of its own within its group, and there must be one at least")
+        if self.floor is not None and not self.floor >= 0:
+            raise WorkbenchError(f"a noise floor is a size, so at least 0; got {self.floor}")
 
     def figure(self) -> go.Figure:
         """Dots with intervals."""
@@ -46,6 +50,8 @@ class EstimateRows:
         groups = list(dict.fromkeys(row.group for row in self.rows))
         look = styles(groups)
         figure = go.Figure()
+        if self.floor is not None:
+            figure.add_vrect(-self.floor, self.floor, fillcolor=faded(GREY, 0.25), line_width=0)
         figure.add_vline(0, line={"color": GREY, "width": 1})
         if self.bound is not None:
             figure.add_vline(self.bound, line={"color": GREY, "width": 1, "dash": "dot"})
@@ -79,7 +85,7 @@ class EstimateRows:
         themed(
             figure,
             title=self.title,
-            caption=self.caption,
+            caption=self.caption if self.floor is None else f"{self.caption} · noise floor {self.floor:.1g}",
             x=self.axis,
             y="",
             height=220 + len(names) * (26 + 10 * len(groups)),

@@ -2,7 +2,7 @@
 
 Three panels over the push's signed length: mean expected confidence, AUROC2 within domain of the expected confidence, and of the written
 number. One line a layer and direction; a direction keeps its colour through its layers' dashes. Length 0 is the unsteered model
-and common to all lines. If the first panel moves and the others do not, a push sets the level and tells no more; what the random
+and common to all lines; the band around it is the noise floor, what a push of nothing does. If the first panel moves and the others do not, a push sets the level and tells no more; what the random
 directions do as well is no merit of the direction.
 """
 
@@ -42,10 +42,14 @@ class SteeringLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SteeringCurves:
-    """``lengths`` [n] ascending, in standard deviations of the layer's states, and a line for each layer and direction."""
+    """``lengths`` [n] ascending, in standard deviations of the layer's states, and a line for each layer and direction.
+
+    ``floors``: of every panel, the largest change under a push of nothing.
+    """
 
     lengths: NDArray[np.float64]
     lines: Sequence[SteeringLine]
+    floors: tuple[float, float, float]
     title: str
     caption: str
 
@@ -60,6 +64,8 @@ class SteeringCurves:
         for line in self.lines:
             if any(len(curve.value) != len(lengths) for curve in (line.level, line.expected, line.written)):
                 raise WorkbenchError(f"the line of {line.direction!r} at layer {line.layer} needs one value per length")
+        if any(floor < 0 for floor in self.floors) or 0 not in lengths:
+            raise WorkbenchError("noise floors are sizes, at least 0, around the unsteered model at length 0")
 
     def figure(self) -> go.Figure:
         """Three panels, one below the other."""
@@ -73,9 +79,21 @@ class SteeringCurves:
             for row, curve in enumerate((line.level, line.expected, line.written), start=1):
                 for trace in _traces(self.lengths, curve, name, colour, dash, legend=row == 1):
                     figure.add_trace(trace, row=row, col=1)
+        unsteered = int(np.flatnonzero(self.lengths == 0)[0])
+        first = self.lines[0]
+        for row, (curve, floor) in enumerate(
+            zip((first.level, first.expected, first.written), self.floors, strict=True), start=1
+        ):
+            middle = curve.value[unsteered]
+            if not np.isnan(middle + floor):
+                figure.add_hrect(
+                    middle - floor, middle + floor, fillcolor=faded(GREY, 0.25), line_width=0, row=row, col=1
+                )
         for row in (2, 3):
             figure.add_hline(CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=row, col=1)
-        themed(figure, title=self.title, caption=self.caption, x="", y="", height=880)
+        shown = ", ".join("undefined" if np.isnan(floor) else f"{floor:.1g}" for floor in self.floors)
+        caption = f"{self.caption} · noise floors {shown}"
+        themed(figure, title=self.title, caption=caption, x="", y="", height=880)
         figure.update_layout(margin_t=figure.layout.margin.t + 24, margin_b=150)
         figure.update_xaxes(title_text="length of the push (standard deviations of the layer's states)", row=3, col=1)
         return figure
