@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -54,6 +55,21 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) 
         task_type="CAUSAL_LM",
     )
     return lm.with_model(get_peft_model(lm.base(), config))
+
+
+def begin_with(lm: LanguageModel, folder: Path) -> None:
+    """Put a saved adapter's weights into the model's own adapter, which must have the same shape.
+
+    Errors: WorkbenchError where modules, layers or ranks differ.
+    """
+    weights = load_file(folder / "adapter_model.safetensors")
+    own = {name: value.shape for name, value in get_peft_model_state_dict(lm.model).items()}
+    if own != {name: value.shape for name, value in weights.items()}:
+        raise WorkbenchError(
+            f"The adapter in {folder} has other modules, layers or ranks than the one to be trained; give both the same teach.lora "
+            "and teach.from_layer."
+        )
+    set_peft_model_state_dict(lm.model, weights)
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,24 @@ class Lesson:
     reply: Reply | None
     folder: Path
     description: str
+
+    def at(self, rows: NDArray[np.int64]) -> Lesson:
+        """The same lesson with these of its examples, in this order; some may come more than once."""
+
+        def states(position: str) -> NDArray[np.float32]:
+            return self.states(position)[rows]
+
+        reply = self.reply
+        return replace(
+            self,
+            questions=[self.questions[row] for row in rows],
+            answers=[self.answers[row] for row in rows],
+            conversations=[self.conversations[row] for row in rows],
+            states=states,
+            targets=self.targets[rows],
+            base=self.base[rows],
+            reply=None if reply is None else replace(reply, rows=[reply.rows[row] for row in rows]),
+        )
 
 
 @dataclass(frozen=True)

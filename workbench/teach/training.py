@@ -27,7 +27,7 @@ from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
-from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
+from workbench.teach.adapter import add_adapter, begin_with, load_adapter, remove_adapter, save_adapter
 from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
 from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
 from workbench.teach.examples import Example
@@ -145,6 +145,7 @@ def train_adapter(
     reply: Reply | None = None,
     loss: Loss | None = None,
     beside: nn.Module | None = None,
+    start: Path | None = None,
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
@@ -153,6 +154,7 @@ def train_adapter(
         reply: the adapter acts on the reply alone; None: on every token.
         loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at the examples' places.
         beside: a module that the loss uses and that is trained with the adapter; its last state is left in it, not saved.
+        start: folder of an adapter of the same shape, with whose weights the new one begins; None: with LoRA's own.
 
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
@@ -160,6 +162,8 @@ def train_adapter(
     first = first_layer(settings)
     torch.manual_seed(seed)
     tuned = add_adapter(lm, settings.lora, first)
+    if start is not None:
+        begin_with(tuned, start)
     if beside is not None:
         tuned.model.add_module("beside", beside)
     try:

@@ -24,7 +24,7 @@ def test_names_of_arms_are_distinct_and_defaults_among_them() -> None:
 
 def test_an_unknown_recipe_or_arm_lists_what_there_is() -> None:
     with pytest.raises(
-        WorkbenchError, match="no recipe 'prob'; choose one of probe, metacognition, calibration, doubt"
+        WorkbenchError, match="no recipe 'prob'; choose one of probe, probe-one-turn, probe-worked, metacognition"
     ):
         recipe_named("prob")
     with pytest.raises(WorkbenchError, match="no arm 'softer'; choose among soft, hard"):

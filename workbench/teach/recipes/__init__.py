@@ -24,10 +24,12 @@ from workbench.teach.material import Material
 from workbench.teach.recipes.calibration import CALIBRATION
 from workbench.teach.recipes.doubt import DOUBT
 from workbench.teach.recipes.metacognition import METACOGNITION
-from workbench.teach.recipes.probe import PROBE
+from workbench.teach.recipes.probe import ONE_TURN, PROBE, WORKED
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, METACOGNITION, CALIBRATION, DOUBT)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT)
+}
 
 
 def recipe_named(name: str) -> Recipe:
@@ -41,8 +43,10 @@ __all__ = [
     "CALIBRATION",
     "DOUBT",
     "METACOGNITION",
+    "ONE_TURN",
     "PROBE",
     "RECIPES",
+    "WORKED",
     "Arm",
     "Lesson",
     "Material",

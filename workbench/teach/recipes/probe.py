@@ -3,6 +3,7 @@
 Targets are cross-fitted probe probabilities (or, as arms, the grades themselves). ``soft`` is what the main loop teaches: a bell over
 the scale, the adapter on the confidence reply alone. The four published configurations write the number as text with an
 adapter on the whole conversation; the source shows that they fail or work model by model, so they stand side by side.
+Two more recipes teach the same in the source's other forms: confidence in the answer's own reply, and as a digit behind a worked solution.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from workbench.teach.consistency import SOURCE as CONSISTENCY
 from workbench.teach.consistency import consistency_targets
 from workbench.teach.material import correctness_targets, probe_targets
+from workbench.teach.recipes.curriculum import in_two_stages
 from workbench.teach.recipes.plans import as_set, expectation
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
@@ -36,13 +38,18 @@ def _probed(name: str, about: str, **changes: object) -> Arm:
     return Arm(name, about, probe_targets, by_examples(as_set), ("probe",), changes)
 
 
+SOFT = _probed("soft", "probe targets as a bell over the scale, adapter on the reply", target="distribution")
+HARD = _probed("hard", "probe targets as the nearest number written out, adapter on the reply", target="text")
+PRIMARY = _probed("primary", "published: rank 16, rate 2e-4, text, whole conversation", **PUBLISHED)
+SOURCE = "Making LLMs Say What They Know (PT-CSFT)"
+
 PROBE = Recipe(
     name="probe",
     about="state what a probe reads from the hidden states",
-    source="Making LLMs Say What They Know (PT-CSFT)",
+    source=SOURCE,
     arms=(
-        _probed("soft", "probe targets as a bell over the scale, adapter on the reply", target="distribution"),
-        _probed("hard", "probe targets as the nearest number written out, adapter on the reply", target="text"),
+        SOFT,
+        HARD,
         Arm(
             "brier",
             "squared error between the expected confidence and the probe target",
@@ -72,10 +79,36 @@ PROBE = Recipe(
             (CONSISTENCY,),
             {"target": "distribution"},
         ),
-        _probed("primary", "published: rank 16, rate 2e-4, text, whole conversation", **PUBLISHED),
+        Arm(
+            "curriculum",
+            "soft, after one pass over examples drawn evenly over the scale",
+            probe_targets,
+            in_two_stages(as_set),
+            ("probe",),
+            {"target": "distribution"},
+        ),
+        PRIMARY,
         _probed("gentle-lr", "published: rank 16, rate 5e-5", **PUBLISHED | GENTLE),
         _probed("low-rank", "published: rank 8, rate 2e-4", **LOW_RANK),
         _probed("gentlest", "published: rank 8, rate 5e-5", **LOW_RANK | GENTLE),
     ),
     default=("soft",),
+)
+
+ONE_TURN = Recipe(
+    name="probe-one-turn",
+    about="as probe, with answer and confidence in one reply",
+    source=SOURCE,
+    arms=(SOFT, HARD, PRIMARY),
+    default=("soft",),
+    settings={"elicit.format": "percent-one-turn"},
+)
+
+WORKED = Recipe(
+    name="probe-worked",
+    about="as probe, with a digit 0-9 behind a worked solution and its answer, all in one reply",
+    source=SOURCE,
+    arms=(SOFT, HARD, PRIMARY),
+    default=("soft",),
+    settings={"elicit.format": "digit-reasoned"},
 )

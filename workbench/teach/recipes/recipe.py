@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,15 @@ class Recipe:
         raise WorkbenchError(f"The recipe {self.name!r} has no arm {name!r}; choose among {names}.")
 
 
-def by_examples(plan: Callable[[Lesson], Plan]) -> Teacher:
-    """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the lesson."""
+def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Teacher:
+    """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the lesson, from the adapter in ``start``."""
 
     def teacher(lesson: Lesson) -> Taught:
         made = plan(lesson)
         tuned, log = train_adapter(
             lesson.lm, made.examples, lesson.settings, lesson.folder,
             precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
-            loss=made.loss,
+            loss=made.loss, start=start,
         )  # fmt: skip
         each = sum(_computed(example, lesson.reply) for example in made.examples)
         return Taught(tuned, log, each * lesson.settings.epochs)
