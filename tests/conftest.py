@@ -6,6 +6,7 @@ Models are fresh at every call, because adapters and patches change a module in 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,10 @@ from workbench.elicit.answer import answer_batch, answer_prompts, reason_batch
 from workbench.elicit.formats import FORMATS
 from workbench.models import LanguageModel, architecture_of, computing_in, load_model
 from workbench.questions import Question, write_questions
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores; threads of several would wait for one another
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 VOCABULARY = 384
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
