@@ -28,7 +28,7 @@ def test_as_a_script_it_gives_a_verdict_and_a_line_a_push(small: Path) -> None:
     page = small / "figures" / "tiny" / "steering"
     assert Path(lines["figures:"]) == page / "index.html"
     table = pd.read_csv(page / "steering.csv")
-    assert len(table) == 1 + 2 * 2 * 4
+    assert len(table) == 1 + 2 + 2 * 2 * 4
     assert (page / "steering.html").is_file()
 
 

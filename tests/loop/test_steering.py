@@ -69,7 +69,7 @@ def planted(shift: float) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """40 questions in two domains whose confidence knows nothing; under the probe's long push it knows by ``shift``."""
     rng = np.random.default_rng(0)
     correct, domain = np.arange(40) % 2 == 0, np.asarray(["a", "b"])[np.arange(40) // 20]
-    lines = []
+    lines, base = [], rng.random(40)
     for direction, length in (
         (BASE, 0.0),
         (NOTHING, 0.0),
@@ -79,7 +79,8 @@ def planted(shift: float) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
         ("random 1", 2.0),
     ):
         known = shift if (direction, length) == (PROBE, 2.0) else 0.0
-        for row, noise in enumerate(rng.random(40)):
+        noises = base if direction in (BASE, NOTHING) else rng.random(40)
+        for row, noise in enumerate(noises):
             value = float(np.clip(0.5 * noise + known * correct[row], 0, 1)) + 0.01 * (direction == NOTHING)
             layer = -1 if direction == BASE else 3
             lines.append((row, direction, layer, length, value, value, 1.0))
@@ -112,4 +113,5 @@ def test_effects_and_figure_hold_what_the_table_says() -> None:
     assert drawn.lengths.tolist() == [0, 1, 2]
     assert {line.direction for line in drawn.lines} == {"along the probe", "random direction"}
     assert drawn.floors == pytest.approx((0.01, 0, 0))
-    assert drawn.lines[0].level.value[2] == pytest.approx(lines.loc[(PROBE, 2.0), "level"])
+    along = next(line for line in drawn.lines if line.direction == "along the probe")
+    assert along.level.value[2] == pytest.approx(lines.loc[(PROBE, 2.0), "level"])
