@@ -82,7 +82,7 @@ def test_a_recipe_ends_in_its_table_and_page(doubted: tuple[Place, RecipeResult]
     assert found.folder == place.folder / "recipes" / "doubt"
     assert json.loads((found.folder / "summary.json").read_text()) == found.summary
     assert found.page == place.figures / "doubt" / "index.html"
-    for name in ("index", "bottleneck", "stated_confidence", "reliability"):
+    for name in ("index", "bottleneck", "stated_confidence", "reliability", "learning_curves"):
         assert (found.page.parent / f"{name}.html").stat().st_size > 1000
     page = found.page.read_text()
     assert all(f">{name}<" in page for name in names)
@@ -191,7 +191,9 @@ def test_a_domain_that_is_not_there_is_named(finished_run: Any, tmp_path: Path) 
 
 def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished_run: Any, tmp_path: Path) -> None:
     place = place_of(finished_run, tmp_path, teach__learning_rate=5e-3)
-    summary = place.teach(PROBE, arms=("primary",)).summary
+    found = place.teach(PROBE, arms=("primary",))
+    summary = found.summary
+    assert not (found.page.parent / "learning_curves.html").exists()
     read = place.folder / "recipes/probe/primary/0/read"
     on = StageStore(read, "").table("answers_adapter_on").set_index("row")["answer"]
     base = StageStore(place.folder / "answer", "").table("answers").set_index("row")["answer"].loc[on.index]
@@ -199,6 +201,9 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished
     assert summary["same_answers.questions.primary"] == (on == base).sum()
     assert summary["answers.unchanged_adapter_on.primary"] == pytest.approx((on == base).mean())
     assert "accuracy.adapter_on_while_answering.primary" in summary
+    shown = {row["arm"]: row["accuracy, adapter on"] for row in found.rows}
+    assert shown["primary"]
+    assert not shown["before"]
 
 
 def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.examples import Example
 from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
 from workbench.teach.material import Material
-from workbench.teach.training import Reply, train_adapter
+from workbench.teach.training import train_adapter
 
 
 @dataclass(frozen=True)
@@ -84,14 +83,8 @@ def by_examples(plan: Callable[[Lesson], Plan]) -> Teacher:
         tuned, log = train_adapter(
             lesson.lm, made.examples, lesson.settings, lesson.folder,
             precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
-            loss=made.loss,
+            loss=made.loss, measured=made.measured,
         )  # fmt: skip
-        each = sum(_computed(example, lesson.reply) for example in made.examples)
-        return Taught(tuned, log, each * lesson.settings.epochs)
+        return Taught(tuned, log, int(log[-1]["tokens"]))
 
     return teacher
-
-
-def _computed(example: Example, reply: Reply | None) -> int:
-    """Tokens one pass over the example computes, its share of prefixes that are kept left out."""
-    return example.continuation.size + (len(example.prompt) if reply is None else len(reply.tokens))
