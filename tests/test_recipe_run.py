@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,22 @@ from transformers import AutoModelForCausalLM
 import workbench.loop.context
 import workbench.teach.comparing
 import workbench.teach.consistency
+from tests.conftest import planted_questions
 from workbench import run as run_module
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.pupils import pupils
+from workbench.models import load_model
+from workbench.questions import write_questions
 from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, teach_recipe
 from workbench.run import Stage
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
-from workbench.teach.recipes import CALIBRATION, DOUBT, METACOGNITION, PROBE, Recipe
+from workbench.teach.recipes import CALIBRATION, DOUBT, JOINT, METACOGNITION, PROBE, Recipe
+from workbench.teach.recipes.joint import WRONG_FORMAT, correct_and_brier
+from workbench.teach.reinforce import Reinforcement, by_sampling
+from workbench.teach.replies import whole_replies
 
 TEACH = {"epochs": 1, "checkpoint_steps": 3, "lora": {"rank": 4}}
 
@@ -237,6 +243,35 @@ def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any,
             assert tables[0][column].tolist() == tables[1][column].tolist()
     assert summary["auroc2.expected.before"] == pytest.approx(finished_run.summary["auroc2.expected.before"])
     assert "accuracy.brier" not in summary
+
+
+def test_answer_and_confidence_are_taught_together(finished_run: Any, tmp_path: Path) -> None:
+    """Whole replies are sampled and graded; the table says what became of the answers."""
+    model, questions = load_model(finished_run.inputs.config.model.name, device="cpu"), tmp_path / "questions.jsonl"
+    write_questions(questions, planted_questions(model, "percent-one-turn"))
+    place = place_of(
+        finished_run, tmp_path, elicit__format="percent-one-turn", questions__source=str(questions),
+        teach__learning_rate=5e-3,
+    )  # fmt: skip
+    plan = Reinforcement(correct_and_brier, 1.0, WRONG_FORMAT, 0.01, steps=2, replies=whole_replies)
+    short = replace(JOINT, arms=(replace(JOINT.arm("rlcr"), teacher=by_sampling(plan)),))
+    found = place.teach(short)
+    assert [row["arm"] for row in found.rows][4:] == ["rlcr", "rlcr-shuffled"]
+    assert found.rows[4]["accuracy, adapter on"]
+    assert found.summary["answers.adapter_on_rows.rlcr"] == found.summary["questions.test"]
+    log = StageStore(place.folder / "recipes/joint/rlcr/0/teach", "").table("log")
+    assert log["reward"].between(-2, 1).all()
+    assert found.summary["training.tokens.rlcr"] == log["tokens"].iloc[-1]
+    assert (found.page.parent / "learning_curves.html").exists()
+
+
+def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: Path) -> None:
+    graded = finished_run.folder / "answer" / "graded.jsonl"
+    place = place_of(
+        finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn"
+    )  # fmt: skip
+    with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
+        place.teach(JOINT)
 
 
 def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: Path) -> None:

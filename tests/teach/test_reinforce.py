@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,13 +15,14 @@ from transformers import AutoModelForCausalLM
 
 import workbench.teach.reinforce as module
 from workbench.config import LoraSettings, TeachSettings
+from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.lesson import Lesson
 from workbench.teach.losses import log_reward
-from workbench.teach.reinforce import Reinforcement, by_sampling, require_trl, rewards_of
-from workbench.teach.replies import confidence_replies
+from workbench.teach.reinforce import RLOO, Reinforcement, by_sampling, require_trl, rewards_of
+from workbench.teach.replies import confidence_replies, whole_replies
 from workbench.teach.training import Reply
 from workbench.teach.trl_mends import left_as_found, positions_from_mask
 from workbench.trace.prefixes import Prefixes
@@ -83,6 +85,36 @@ def test_it_trains_on_the_conversations_own_tokens_and_plain_peft_loads_it(
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
     assert list(plain.peft_config) == ["default"]
     torch.testing.assert_close(plain(input_ids=torch.tensor([given.conversations[0].tokens])).logits, ours)
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.05])
+def test_leave_one_out_counts_its_own_pass_and_logs_the_reward_without_the_divergence(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float
+) -> None:
+    monkeypatch.setattr(module, "rewards_of", lambda texts, *_: [float(number) for number in range(len(texts))])
+    plan = replace(PLAN, algorithm=RLOO, kl=kl)
+    taught = by_sampling(plan)(lesson(tiny_lm, tmp_path))
+    assert [row["reward"] for row in taught.log] == pytest.approx([3.5] * 3)
+    counted = json.loads((tmp_path / "checkpoints" / "checkpoint-3" / "trainer_state.json").read_text())
+    assert taught.tokens == (4 if kl else 3) * counted["num_input_tokens_seen"]
+    assert all(np.isfinite(list(row.values())).all() for row in taught.log)
+    remove_adapter(taught.lm)
+
+
+def test_whole_replies_are_sampled_behind_the_questions(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    """Rewarded by the length of the answer, so that what is graded is what was sampled."""
+    seen: list[str] = []
+
+    def grade(row: int, answer: str) -> bool:
+        seen.append(answer)
+        return bool(len(answer) % 2)
+
+    given = replace(lesson(tiny_lm, tmp_path), fmt=FORMATS["percent-one-turn"], grade=grade, answer_limit=6)
+    taught = by_sampling(replace(PLAN, replies=whole_replies))(given)
+    assert len(seen) == 24
+    assert len(set(seen)) > 12
+    assert {row["wrong_format"] for row in taught.log} == {1.0}
+    remove_adapter(taught.lm)
 
 
 def test_a_padded_row_is_scored_as_it_is_alone(make_tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
 from workbench.teach.material import Material
 from workbench.teach.recipes.calibration import CALIBRATION
 from workbench.teach.recipes.doubt import DOUBT
+from workbench.teach.recipes.joint import JOINT
 from workbench.teach.recipes.metacognition import METACOGNITION
 from workbench.teach.recipes.probe import PROBE
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, METACOGNITION, CALIBRATION, DOUBT)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (PROBE, METACOGNITION, CALIBRATION, DOUBT, JOINT)}
 
 
 def recipe_named(name: str) -> Recipe:
@@ -40,6 +41,7 @@ def recipe_named(name: str) -> Recipe:
 __all__ = [
     "CALIBRATION",
     "DOUBT",
+    "JOINT",
     "METACOGNITION",
     "PROBE",
     "RECIPES",
