@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 import workbench.loop.context
 import workbench.teach.comparing
 import workbench.teach.consistency
+import workbench.teach.replies
 from tests.conftest import planted_questions
 from workbench import run as run_module
 from workbench.config import RunConfig
@@ -245,8 +246,18 @@ def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any,
     assert "accuracy.brier" not in summary
 
 
-def test_answer_and_confidence_are_taught_together(finished_run: Any, tmp_path: Path) -> None:
-    """Whole replies are sampled and graded; the table says what became of the answers."""
+def test_answer_and_confidence_are_taught_together(
+    finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole replies are sampled and graded; the table says what became of the answers.
+
+    With a planted confidence, because a random model states none and would learn nothing.
+    """
+
+    def planted(fmt: Any, text: str) -> tuple[str, float]:
+        return text.partition("\n")[0].strip(), len(text) % 10 / 9
+
+    monkeypatch.setattr(workbench.teach.replies, "answer_and_confidence", planted)
     model, questions = load_model(finished_run.inputs.config.model.name, device="cpu"), tmp_path / "questions.jsonl"
     write_questions(questions, planted_questions(model, "percent-one-turn"))
     place = place_of(
@@ -259,19 +270,33 @@ def test_answer_and_confidence_are_taught_together(finished_run: Any, tmp_path: 
     assert [row["arm"] for row in found.rows][4:] == ["rlcr", "rlcr-shuffled"]
     assert found.rows[4]["accuracy, adapter on"]
     assert found.summary["answers.adapter_on_rows.rlcr"] == found.summary["questions.test"]
+    read = StageStore(place.folder / "recipes/joint/rlcr/0/read", "")
+    own = StageStore(place.folder / "recipes/joint/rlcr/0/own", "").table("confidence").set_index("row")["expected"]
+    on, base = (
+        table.set_index("row").loc[own.index]
+        for table in (read.table("answers_adapter_on"), StageStore(place.folder / "answer", "").table("answers"))
+    )
+    same = (on["answer"] == base["answer"]).to_numpy()
+    behind = read.table("confidence").set_index("row")["expected"].loc[own.index]
+    assert 0 < same.sum() < len(same)
+    np.testing.assert_allclose(own[same], behind[same], rtol=1e-3)
+    assert np.abs(own[~same] - behind[~same]).max() > 1e-3
+    brier = float(np.mean((own - on["correct"]) ** 2))
+    assert found.summary["own.brier.expected.rlcr"] == pytest.approx(brier)
+    assert found.rows[4]["own Brier expected"]
+    assert not found.rows[5]["own Brier expected"]
     log = StageStore(place.folder / "recipes/joint/rlcr/0/teach", "").table("log")
-    assert log["reward"].between(-2, 1).all()
+    assert log["reward"].between(-1, 1).all()
     assert found.summary["training.tokens.rlcr"] == log["tokens"].iloc[-1]
     assert (found.page.parent / "learning_curves.html").exists()
 
 
 def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: Path) -> None:
     graded = finished_run.folder / "answer" / "graded.jsonl"
-    place = place_of(
-        finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn"
-    )  # fmt: skip
+    place = place_of(finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn")
     with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
         place.teach(JOINT)
+    assert not (place.folder / "recipes").exists()
 
 
 def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: Path) -> None:

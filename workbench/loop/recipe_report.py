@@ -37,7 +37,13 @@ COLUMNS: Mapping[str, str] = {
     "training tokens": "training.tokens",
     "seconds": "seconds.training",
 }
-ADAPTER_ON_COLUMN: Mapping[str, str] = {"accuracy, adapter on": "accuracy.adapter_on_while_answering"}
+# Where an adapter could have changed answers, and where answers were taught.
+MORE_COLUMNS: Mapping[str, str] = {
+    "accuracy, adapter on": "accuracy.adapter_on_while_answering",
+    "own AUROC2 expected": "own.auroc2.expected",
+    "own ECE expected": "own.ece.expected",
+    "own Brier expected": "own.brier.expected",
+}
 # Maps that leave the order of confidences alone; the figures show one of the recalibrated bases.
 MAPPED = ("isotonic", "temperature")
 
@@ -108,9 +114,9 @@ def learning_sections(context: Context, taught: Sequence[Pupil], summary: Mappin
 
 
 def columns_of(summary: Mapping[str, Any]) -> Mapping[str, str]:
-    """The table's columns, with the accuracy of answers given with an adapter on where one could have changed them."""
-    (key,) = ADAPTER_ON_COLUMN.values()
-    return {**COLUMNS, **ADAPTER_ON_COLUMN} if any(name.startswith(f"{key}.") for name in summary) else COLUMNS
+    """The table's columns, with those that only some recipes have."""
+    there = {head: key for head, key in MORE_COLUMNS.items() if any(name.startswith(f"{key}.") for name in summary)}
+    return {**COLUMNS, **there}
 
 
 def table_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -259,12 +259,7 @@ def _read_tuned(
     conversations = conversations_of(context)
     reply = context.reply
     if reply is None:
-
-        def whole(batch: NDArray[np.int64]) -> ConfidenceReading:
-            return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, record)
-
-        with adapter_merged(tuned):
-            return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], whole, description)
+        return read_whole(context, tuned, stage, dict(enumerate(conversations)), rows, record, description)
     _fill_prefixes(context, tuned, conversations, rows)
     base = context.stage("elicit").tensors("readings")["states"] if record else None
 
@@ -274,6 +269,24 @@ def _read_tuned(
         return reading.with_states(None if base is None else _replaced(base[batch], reading.states, record))
 
     return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], replies, description)
+
+
+def read_whole(
+    context: Context,
+    tuned: LanguageModel,
+    stage: StageStore,
+    conversations: Mapping[int, Conversation],
+    rows: NDArray[np.int64],
+    record: Sequence[str],
+    description: str,
+) -> dict[str, Any]:
+    """What a model with an adapter on the whole conversation states at the end of the ``conversations`` of ``rows``."""
+
+    def reading(batch: NDArray[np.int64]) -> ConfidenceReading:
+        return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, record)
+
+    with adapter_merged(tuned):
+        return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], reading, description)
 
 
 def _replaced(base: NDArray[Any], tuned: NDArray[Any] | None, record: Sequence[str]) -> NDArray[Any]:

@@ -35,11 +35,12 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
+from workbench.teach.callbacks import quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
 from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
 from workbench.teach.replies import Replies, confidence_replies
-from workbench.teach.training import first_layer, quiet
+from workbench.teach.training import first_layer
 from workbench.teach.trl_mends import left_as_found, numbers_only, positions_from_mask
 
 GROUP = 8

@@ -58,10 +58,7 @@ def whole_replies(lesson: Lesson) -> Replies:
             "elicit.format=percent-one-turn."
         )
     if grade is None:
-        raise WorkbenchError(
-            "Sampled answers have to be graded, and a file of graded answers does not say which others would be right; take "
-            "questions.graded out and give questions with their accepted answers as questions.source."
-        )
+        raise ungraded()
 
     def judge(row: int, text: str) -> Judgement:
         answer, stated = answer_and_confidence(fmt, text)
@@ -71,6 +68,14 @@ def whole_replies(lesson: Lesson) -> Replies:
     prompts = [answer_tokens(tokenizer, fmt, question) for question in lesson.questions]
     return Replies(
         prompts, lesson.answer_limit + between + len(lesson.numbers.shared) + stated_tokens(lesson.numbers), judge
+    )
+
+
+def ungraded() -> WorkbenchError:
+    """The error for answers that are to be sampled where nothing says which are right."""
+    return WorkbenchError(
+        "Sampled answers have to be graded, and a file of graded answers does not say which others would be right; take "
+        "questions.graded out and give questions with their accepted answers as questions.source."
     )
 
 

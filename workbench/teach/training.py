@@ -22,16 +22,16 @@ from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
-from workbench import progress
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
+from workbench.teach.callbacks import RenewMasks, quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
-from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
+from workbench.teach.dropout import use_pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
 from workbench.teach.order import SeededOrder
@@ -134,34 +134,6 @@ def loraplus(model: Any, learning_rate: float, rate_ratio: float, weight_decay: 
     )
 
 
-class _Progress(TrainerCallback):
-    def __init__(self, description: str) -> None:
-        self.description = description
-        self.task: progress.Task | None = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.task = progress.Task(self.description, state.max_steps)
-        self.task.advance(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.task:
-            self.task.advance()
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.task:
-            self.task.finish()
-
-
-class _RenewMasks(TrainerCallback):
-    """A new pool of dropout masks at every step, so that a resumed run draws what an uninterrupted one does."""
-
-    def __init__(self, pool: MaskPool) -> None:
-        self.pool = pool
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.pool.renew(POOL)
-
-
 def train_adapter(
     lm: LanguageModel,
     examples: Sequence[Example],
@@ -235,7 +207,7 @@ def _trainer(
         measured,
         model=tuned.model,
         args=_arguments(settings, checkpoints, tuned.device, precision, seed),
-        callbacks=[_RenewMasks(pool)] if pool else [],
+        callbacks=[RenewMasks(pool)] if pool else [],
     )
     quiet(trainer, description)
     return trainer
@@ -301,13 +273,6 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=device.type == "cuda",
     )
-
-
-def quiet(trainer: Trainer, description: str) -> None:
-    """Take out the callbacks that print; progress goes through the workbench's own reporter."""
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(_Progress(description))
 
 
 @contextmanager

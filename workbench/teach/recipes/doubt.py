@@ -15,21 +15,24 @@ from workbench.teach.losses import brier_reward, log_reward
 from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.plans import rewarded
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
-from workbench.teach.reinforce import RLOO, SAMPLED, Reinforcement, by_sampling
+from workbench.teach.reinforce import GRPO, RLOO, SAMPLED, Algorithm, Reinforcement, by_sampling
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
+LOG = by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL))
+
+
+def _sampled(name: str, about: str, algorithm: Algorithm) -> Arm:
+    plan = Reinforcement(log_reward, SCALE, WRONG_FORMAT, KL, algorithm=algorithm)
+    about = f"log score by sampled replies, {about} (TRL), KL .05 to the base model, whole conversation"
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED)
+
 
 DOUBT = Recipe(
     name="doubt",
     about="maximise the exact expected reward of a proper score of the grade",
     source="Rewarding Doubt (arXiv 2503.02623); tokenised Brier (ConfTuner)",
     arms=(
-        Arm(
-            "log",
-            "log score clipped at .001, KL .05 to the base model",
-            correctness_targets,
-            by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
-        ),
+        Arm("log", "log score clipped at .001, KL .05 to the base model", correctness_targets, LOG),
         Arm(
             "brier",
             "Brier score, KL .05 to the base model",
@@ -42,25 +45,13 @@ DOUBT = Recipe(
             correctness_targets,
             by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=0.0)),
         ),
-        Arm(
-            "grpo",
-            "log score by sampled replies in groups (TRL), KL .05 to the base model, whole conversation",
-            correctness_targets,
-            by_sampling(Reinforcement(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
-            teach=SAMPLED,
-        ),
-        Arm(
-            "rloo",
-            "log score by sampled replies, each against the others of its group (TRL), KL .05, whole conversation",
-            correctness_targets,
-            by_sampling(Reinforcement(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL, algorithm=RLOO)),
-            teach=SAMPLED,
-        ),
+        _sampled("grpo", "each against the mean of its group", GRPO),
+        _sampled("rloo", "each against the others of its group", RLOO),
         Arm(
             "log-whole",
             "log score, KL .05 to the base model, whole conversation, with the settings of grpo",
             correctness_targets,
-            by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
+            LOG,
             teach=SAMPLED,
         ),
         Arm(

@@ -7,9 +7,9 @@ A reply without an answer, or without a confidence on its next line, costs ``WRO
 The pull to the model without the adapter is as strong as in rewarded doubt, relative to the reward's range. The shuffled twin is
 rewarded by another question's grade, whatever it answers.
 
-What the table does not show: confidence in the taught model's own answers. It is read behind the base model's, as for every recipe,
-and ``same_answers`` restricts to those left as they were; ``accuracy, adapter on`` is what became of the answers. Published for
-models that reason before they answer; here they do not.
+The table's first columns are about the base model's answers, as for every recipe; those of ``own`` about the answers the taught
+model gives, whose accuracy is ``accuracy, adapter on``. What it does not show: a comparison with the other recipes at equal answers,
+other than where they stayed the same (``same_answers``). Published for models that reason before they answer; here they do not.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.teach.losses import Reward
 from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.recipe import Arm, Recipe
 from workbench.teach.reinforce import SAMPLED, Reinforcement, by_sampling
@@ -35,25 +36,19 @@ def brier_alone(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> ND
     return -((stated - correct) ** 2)
 
 
+def _arm(name: str, about: str, reward: Reward) -> Arm:
+    plan = Reinforcement(reward, 1.0, WRONG_FORMAT, KL, replies=whole_replies)
+    about = f"{about} of sampled answers with their confidence (GRPO), KL .01 to the base model"
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, answers=True)
+
+
 JOINT = Recipe(
     name="joint",
     about="reward right answers and the Brier score of the confidence stated in them, sampled together",
     source="RLCR (arXiv 2507.16806)",
     arms=(
-        Arm(
-            "rlcr",
-            "correctness and Brier score of sampled answers with their confidence (GRPO), KL .01 to the base model",
-            correctness_targets,
-            by_sampling(Reinforcement(correct_and_brier, 1.0, WRONG_FORMAT, KL, replies=whole_replies)),
-            teach=SAMPLED,
-        ),
-        Arm(
-            "brier-only",
-            "the same with the Brier score alone: the answer is sampled and not rewarded",
-            correctness_targets,
-            by_sampling(Reinforcement(brier_alone, 1.0, WRONG_FORMAT, KL, replies=whole_replies)),
-            teach=SAMPLED,
-        ),
+        _arm("rlcr", "correctness and Brier score", correct_and_brier),
+        _arm("brier-only", "Brier score alone, nothing for right answers,", brier_alone),
     ),
     default=("rlcr",),
     settings={"elicit.format": "percent-one-turn"},

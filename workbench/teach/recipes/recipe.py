@@ -33,6 +33,7 @@ class Arm:
         reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
         kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
+        answers: answers are taught as well, so questions need accepted ones, and confidence is also read behind the taught model's.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Arm:
     reader: Reader | None = None
     kept_back: float = 0.0
     drawn: Callable[[Material], NDArray[np.int64]] | None = None
+    answers: bool = False
 
 
 @dataclass(frozen=True)
