@@ -29,11 +29,12 @@ def read_own(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any
     given = answers_with_adapter(context, pupil.stage("read"))
     assert given is not None
     _, questions = load_questions(context)
+    rows = given.index.to_numpy()
     conversations = {
         row: confidence_conversation(context.lm.tokenizer, context.fmt, context.numbers, asked(questions[row]), answer)
-        for row, answer in given["answer"].items()
+        for row, answer in zip(rows.tolist(), given["answer"], strict=True)
     }
-    rows, description = given.index.to_numpy(), f"reading {pupil.name} behind its own answers"
+    description = f"reading {pupil.name} behind its own answers"
     with context.tuned(pupil.stage("teach")) as tuned:
         return read_whole(context, tuned, stage, conversations, rows, (), description)
 

@@ -164,7 +164,7 @@ def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies:
 def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:
     """The TRL trainer's class with prompts as tokens, which a text tokenised again need not give, and with finite losses."""
 
-    class OnTokens(trainer):  # type: ignore[misc]
+    class OnTokens(trainer):
         def _tokenize_prompts(self, given: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
             return [list(prompts[int(row)]) for row in given], None, {}
 
