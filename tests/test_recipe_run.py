@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,23 @@ from transformers import AutoModelForCausalLM
 import workbench.loop.context
 import workbench.teach.comparing
 import workbench.teach.consistency
+import workbench.teach.replies
+from tests.conftest import planted_questions
 from workbench import run as run_module
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.pupils import pupils
+from workbench.models import load_model
+from workbench.questions import write_questions
 from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, teach_recipe
 from workbench.run import Stage
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
-from workbench.teach.recipes import CALIBRATION, DOUBT, METACOGNITION, PROBE, Recipe
+from workbench.teach.recipes import CALIBRATION, DOUBT, JOINT, METACOGNITION, PROBE, Recipe
+from workbench.teach.recipes.joint import WRONG_FORMAT, correct_and_brier
+from workbench.teach.reinforce import Reinforcement, by_sampling
+from workbench.teach.replies import whole_replies
 
 TEACH = {"epochs": 1, "checkpoint_steps": 3, "lora": {"rank": 4}}
 
@@ -82,7 +89,7 @@ def test_a_recipe_ends_in_its_table_and_page(doubted: tuple[Place, RecipeResult]
     assert found.folder == place.folder / "recipes" / "doubt"
     assert json.loads((found.folder / "summary.json").read_text()) == found.summary
     assert found.page == place.figures / "doubt" / "index.html"
-    for name in ("index", "bottleneck", "stated_confidence", "reliability"):
+    for name in ("index", "bottleneck", "stated_confidence", "reliability", "learning_curves"):
         assert (found.page.parent / f"{name}.html").stat().st_size > 1000
     page = found.page.read_text()
     assert all(f">{name}<" in page for name in names)
@@ -191,7 +198,9 @@ def test_a_domain_that_is_not_there_is_named(finished_run: Any, tmp_path: Path) 
 
 def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished_run: Any, tmp_path: Path) -> None:
     place = place_of(finished_run, tmp_path, teach__learning_rate=5e-3)
-    summary = place.teach(PROBE, arms=("primary",)).summary
+    found = place.teach(PROBE, arms=("primary",))
+    summary = found.summary
+    assert not (found.page.parent / "learning_curves.html").exists()
     read = place.folder / "recipes/probe/primary/0/read"
     on = StageStore(read, "").table("answers_adapter_on").set_index("row")["answer"]
     base = StageStore(place.folder / "answer", "").table("answers").set_index("row")["answer"].loc[on.index]
@@ -199,6 +208,9 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished
     assert summary["same_answers.questions.primary"] == (on == base).sum()
     assert summary["answers.unchanged_adapter_on.primary"] == pytest.approx((on == base).mean())
     assert "accuracy.adapter_on_while_answering.primary" in summary
+    shown = {row["arm"]: row["accuracy, adapter on"] for row in found.rows}
+    assert shown["primary"]
+    assert not shown["before"]
 
 
 def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:
@@ -232,6 +244,59 @@ def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any,
             assert tables[0][column].tolist() == tables[1][column].tolist()
     assert summary["auroc2.expected.before"] == pytest.approx(finished_run.summary["auroc2.expected.before"])
     assert "accuracy.brier" not in summary
+
+
+def test_answer_and_confidence_are_taught_together(
+    finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole replies are sampled and graded; the table says what became of the answers.
+
+    With a planted confidence, because a random model states none and would learn nothing.
+    """
+
+    def planted(fmt: Any, text: str) -> tuple[str, float]:
+        return text.partition("\n")[0].strip(), len(text) % 10 / 9
+
+    monkeypatch.setattr(workbench.teach.replies, "answer_and_confidence", planted)
+    model, questions = load_model(finished_run.inputs.config.model.name, device="cpu"), tmp_path / "questions.jsonl"
+    write_questions(questions, planted_questions(model, "percent-one-turn"))
+    place = place_of(
+        finished_run, tmp_path, elicit__format="percent-one-turn", questions__source=str(questions),
+        teach__learning_rate=5e-3,
+    )  # fmt: skip
+    plan = Reinforcement(correct_and_brier, 1.0, WRONG_FORMAT, 0.01, steps=2, replies=whole_replies)
+    short = replace(JOINT, arms=(replace(JOINT.arm("rlcr"), teacher=by_sampling(plan)),))
+    found = place.teach(short)
+    assert [row["arm"] for row in found.rows][4:] == ["rlcr", "rlcr-shuffled"]
+    assert found.rows[4]["accuracy, adapter on"]
+    assert found.summary["answers.adapter_on_rows.rlcr"] == found.summary["questions.test"]
+    read = StageStore(place.folder / "recipes/joint/rlcr/0/read", "")
+    own = StageStore(place.folder / "recipes/joint/rlcr/0/own", "").table("confidence").set_index("row")["expected"]
+    on, base = (
+        table.set_index("row").loc[own.index]
+        for table in (read.table("answers_adapter_on"), StageStore(place.folder / "answer", "").table("answers"))
+    )
+    same = (on["answer"] == base["answer"]).to_numpy()
+    behind = read.table("confidence").set_index("row")["expected"].loc[own.index]
+    assert 0 < same.sum() < len(same)
+    np.testing.assert_allclose(own[same], behind[same], rtol=1e-3)
+    assert np.abs(own[~same] - behind[~same]).max() > 1e-3
+    brier = float(np.mean((own - on["correct"]) ** 2))
+    assert found.summary["own.brier.expected.rlcr"] == pytest.approx(brier)
+    assert found.rows[4]["own Brier expected"]
+    assert not found.rows[5]["own Brier expected"]
+    log = StageStore(place.folder / "recipes/joint/rlcr/0/teach", "").table("log")
+    assert log["reward"].between(-1, 1).all()
+    assert found.summary["training.tokens.rlcr"] == log["tokens"].iloc[-1]
+    assert (found.page.parent / "learning_curves.html").exists()
+
+
+def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: Path) -> None:
+    graded = finished_run.folder / "answer" / "graded.jsonl"
+    place = place_of(finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn")
+    with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
+        place.teach(JOINT)
+    assert not (place.folder / "recipes").exists()
 
 
 def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: Path) -> None:

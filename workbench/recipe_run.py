@@ -15,6 +15,7 @@ from typing import Any
 from workbench.config import RunConfig, dump_config
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
+from workbench.loop.own_answers import read_own
 from workbench.loop.pair_choices import pairs_stage, read_pairs
 from workbench.loop.pupils import Pupil, pupils, report_stage
 from workbench.loop.recipe_report import recipe_page, report_recipe
@@ -24,6 +25,7 @@ from workbench.loop.sources import source_named
 from workbench.run import STAGES, Stage, go_through, with_costs
 from workbench.store import RunStore, write_atomically, write_json
 from workbench.teach.recipes import Recipe
+from workbench.teach.replies import ungraded
 
 BASE = ("questions", "answer", "elicit", "probe")
 MEASURED = (Stage("samples", sample, ("model", "elicit", "seed"), ("answer",)),)
@@ -70,6 +72,8 @@ def teach_recipe(
     if seeds < 1:
         raise WorkbenchError(f"A recipe is taught with at least one seed, not {seeds}.")
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
+    if config.questions.graded is not None and any(arm.answers for arm in chosen):
+        raise ungraded()
     taught = pupils(config, recipe, chosen, seeds, probe_again)
     context = Context(config, RunStore(folder), figures / recipe.name)
     place = folder / "recipes" / recipe.name
@@ -138,6 +142,8 @@ def _of(pupil: Pupil) -> list[Stage]:
     if pupil.probed:
         reads = ("probe", "resamples", "seed")
         stages.append(Stage(name("probe"), partial(probe_pupil, pupil=pupil), reads, (name("read"),)))
+    if pupil.arm.answers:
+        stages.append(Stage(name("own"), partial(read_own, pupil=pupil), model, (name("read"),)))
     if pupil.twin:
         stages += [
             Stage(name("control"), partial(teach_twin, pupil=pupil), model, before, given=given),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,17 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import workbench.teach.reinforce as module
-from workbench.config import TeachSettings
-from workbench.elicit.conversation import number_prefix
+from workbench.config import LoraSettings, TeachSettings
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.adapter import remove_adapter
+from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.lesson import Lesson
 from workbench.teach.losses import log_reward
-from workbench.teach.reinforce import Reinforcement, by_sampling, require_trl, rewards_of
+from workbench.teach.reinforce import RLOO, Reinforcement, by_sampling, require_trl, rewards_of
+from workbench.teach.replies import confidence_replies, whole_replies
 from workbench.teach.training import Reply
+from workbench.teach.trl_mends import left_as_found, positions_from_mask
 from workbench.trace.prefixes import Prefixes
 
 from .recipes.test_plans import lesson_of
@@ -38,9 +41,9 @@ def lesson(lm: LanguageModel, folder: Path) -> Lesson:
 
 def test_rewards_by_hand(tiny_lm: LanguageModel) -> None:
     """Certainty is clipped at .001: certain and right earns 5, certain and wrong -5; what states nothing costs 15."""
-    numbers = number_prefix(tiny_lm.tokenizer, FORMATS["percent"])
+    given = replace(lesson_of(tiny_lm), targets=np.array([1, 0, 0, 1, 1, 0]))
     middle = 5 * (2 * (np.log(0.5) - np.log(0.001)) / (np.log(0.999) - np.log(0.001)) - 1)
-    found = rewards_of(["100%", "100%", "50%", "no idea", "105%", ""], [1, 0, 0, 1, 1, 0], numbers, PLAN)
+    found = rewards_of(["100%", "100%", "50%", "no idea", "105%", ""], range(6), confidence_replies(given), PLAN)
     assert found == pytest.approx([5, -5, middle, -15, -15, -15])
 
 
@@ -48,6 +51,7 @@ def test_it_trains_on_the_conversations_own_tokens_and_plain_peft_loads_it(
     tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[int]] = []
+    sampled: list[list[int]] = []
     made = module._trainer
 
     def watched(*given: Any) -> Any:
@@ -56,7 +60,9 @@ def test_it_trains_on_the_conversations_own_tokens_and_plain_peft_loads_it(
 
         def noted(prompt_ids: Any, *rest: Any, **more: Any) -> Any:
             seen.extend(prompt_ids)
-            return generate(prompt_ids, *rest, **more)
+            replies, logprobs = generate(prompt_ids, *rest, **more)
+            sampled.extend(replies)
+            return replies, logprobs
 
         trainer._generate_single_turn = noted
         return trainer
@@ -71,13 +77,114 @@ def test_it_trains_on_the_conversations_own_tokens_and_plain_peft_loads_it(
     own = {conversation.tokens for conversation in given.conversations}
     assert len(seen) == 24
     assert {tuple(tokens) for tokens in seen} <= own
-    assert taught.tokens > 24 * min(map(len, own))
+    # Sampled, scored, and scored by the model without the adapter.
+    assert taught.tokens == 3 * sum(map(len, [*seen, *sampled])) == taught.log[-1]["tokens"]
     ours = taught.lm.model(input_ids=torch.tensor([given.conversations[0].tokens])).logits
     remove_adapter(taught.lm)
     tiny_lm.base().save_pretrained(tmp_path / "base")
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
     assert list(plain.peft_config) == ["default"]
     torch.testing.assert_close(plain(input_ids=torch.tensor([given.conversations[0].tokens])).logits, ours)
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.05])
+def test_leave_one_out_counts_its_own_pass_and_logs_the_reward_without_the_divergence(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kl: float
+) -> None:
+    monkeypatch.setattr(module, "rewards_of", lambda texts, *_: [float(number) for number in range(len(texts))])
+    plan = replace(PLAN, algorithm=RLOO, kl=kl)
+    taught = by_sampling(plan)(lesson(tiny_lm, tmp_path))
+    assert [row["reward"] for row in taught.log] == pytest.approx([3.5] * 3)
+    counted = json.loads((tmp_path / "checkpoints" / "checkpoint-3" / "trainer_state.json").read_text())
+    assert taught.tokens == (4 if kl else 3) * counted["num_input_tokens_seen"]
+    assert all(np.isfinite(list(row.values())).all() for row in taught.log)
+    remove_adapter(taught.lm)
+
+
+def test_whole_replies_are_sampled_behind_the_questions(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    """Rewarded by the length of the answer, so that what is graded is what was sampled."""
+    seen: list[str] = []
+
+    def grade(row: int, answer: str) -> bool:
+        seen.append(answer)
+        return bool(len(answer) % 2)
+
+    given = replace(lesson(tiny_lm, tmp_path), fmt=FORMATS["percent-one-turn"], grade=grade, answer_limit=6)
+    taught = by_sampling(replace(PLAN, replies=whole_replies))(given)
+    assert len(seen) == 24
+    assert len(set(seen)) > 12
+    assert {row["wrong_format"] for row in taught.log} == {1.0}
+    remove_adapter(taught.lm)
+
+
+def test_a_padded_row_is_scored_as_it_is_alone(make_tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:
+    """On a model with learned positions, where a row that is moved is another row."""
+    lm = make_tiny("gpt2")
+    given = lesson(lm, tmp_path)
+    settings = given.settings.model_copy(update={"lora": LoraSettings(rank=2, modules=("c_attn",), dropout=0.0)})
+    tuned = add_adapter(lm, settings.lora)
+    with left_as_found(tuned.base()):
+        trainer = module._trainer(tuned, replace(given, settings=settings), PLAN, confidence_replies(given))
+        row, padding = torch.tensor([given.conversations[0].tokens]), torch.zeros(1, 7, dtype=torch.long)
+        mask = torch.ones_like(row)
+
+        def scored(tokens: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return trainer._get_per_token_logps_and_entropies(tuned.model, tokens, valid, 5)[0]
+
+        alone = scored(row, mask)
+        padded = torch.cat([padding, row], dim=1), torch.cat([padding, mask], dim=1)
+        with positions_from_mask(tuned.model):
+            torch.testing.assert_close(scored(row, mask), alone)
+            torch.testing.assert_close(scored(*padded), alone)
+        assert not torch.allclose(scored(*padded), alone)
+    remove_adapter(tuned)
+
+
+def test_the_base_model_is_left_as_it_was(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    model, tokens = tiny_lm.base(), torch.tensor([[5, 6, 7]])
+    model.config.pad_token_id = model.generation_config.pad_token_id = None
+    before, attributes = model(input_ids=tokens).logits, set(vars(model))
+    remove_adapter(by_sampling(PLAN)(lesson(tiny_lm, tmp_path)).lm)
+    assert "forward" not in vars(model)
+    assert set(vars(model)) == attributes
+    assert (model.config.pad_token_id, model.generation_config.pad_token_id) == (None, None)
+    assert not any(module.training for module in model.modules())
+    torch.testing.assert_close(model(input_ids=tokens).logits, before, rtol=0, atol=0)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_the_last_good_checkpoint(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN is planted behind the sampling of step 3, so the weights after two updates are of no use."""
+    calls: list[int] = []
+
+    def planted(texts: list[str], *_: Any) -> list[float]:
+        calls.append(1)
+        if len(calls) == 3:
+            weight = next(p for n, p in tiny_lm.base().named_parameters() if "lora_B.default" in n)
+            weight.data.fill_(float("nan"))
+        return [float(number) for number in range(len(texts))]
+
+    monkeypatch.setattr(module, "rewards_of", planted)
+    with pytest.raises(
+        WorkbenchError, match=r"infinite at step 3; the last good checkpoint is kept in .*checkpoint-1\."
+    ):
+        by_sampling(PLAN)(lesson(tiny_lm, tmp_path))
+    assert [folder.name for folder in (tmp_path / "checkpoints").glob("checkpoint-*")] == ["checkpoint-1"]
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(1e39, 3), (1e39, 1), (1e37, 3)])
+def test_an_update_that_ruins_the_weights_stops_before_sampling(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float, steps: int
+) -> None:
+    """Weights that are infinite, also after the last update; and finite ones so large that logits are no numbers."""
+    monkeypatch.setattr(module, "rewards_of", lambda texts, *_: [float(number) for number in range(len(texts))])
+    given = lesson(tiny_lm, tmp_path)
+    given = replace(given, settings=given.settings.model_copy(update={"learning_rate": rate}))
+    with pytest.raises(WorkbenchError, match=r"infinite at step 2; no checkpoint had been written before"):
+        by_sampling(replace(PLAN, steps=steps))(given)
+    assert not (tmp_path / "adapter").exists()
 
 
 def test_a_killed_training_goes_on_to_the_same_adapter(tiny_lm: LanguageModel, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from workbench.loop.readouts import Readouts
 from workbench.loop.recipe_results import collect_recipe, summarise_recipe
 from workbench.loop.reporting import bottleneck, held_out_table, histogram, parsed_at_all, reliability
 from workbench.measure import Estimate
+from workbench.plots import LearningCurve, LearningCurves
 from workbench.report import write_report
 from workbench.report.measured import written
 from workbench.report.page import Section
@@ -36,6 +37,13 @@ COLUMNS: Mapping[str, str] = {
     "training tokens": "training.tokens",
     "seconds": "seconds.training",
 }
+# Where an adapter could have changed answers, and where answers were taught.
+MORE_COLUMNS: Mapping[str, str] = {
+    "accuracy, adapter on": "accuracy.adapter_on_while_answering",
+    "own AUROC2 expected": "own.auroc2.expected",
+    "own ECE expected": "own.ece.expected",
+    "own Brier expected": "own.brier.expected",
+}
 # Maps that leave the order of confidences alone; the figures show one of the recalibrated bases.
 MAPPED = ("isotonic", "temperature")
 
@@ -48,7 +56,8 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
     if recipe.pairs:
         summary |= pair_summary(context, recipe.name, taught)
         sections.insert(1, transfer_section(summary, list(readouts.stated)))
-    rows = table_rows(readouts, summary, {**COLUMNS, **PAIR_COLUMNS} if recipe.pairs else COLUMNS)
+    sections += learning_sections(context, taught, summary)
+    rows = table_rows(readouts, summary, {**columns_of(summary), **(PAIR_COLUMNS if recipe.pairs else {})})
     stage.save_table("held_out", held_out_table(readouts))
     write_report(
         context.figures,
@@ -75,14 +84,39 @@ def recipe_page(context: Context) -> Path:
 
 def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section]:
     """The figures, those of the main loop."""
-    caption = (
-        f"{len(readouts.correct)} held-out questions, {summary['model.name']}, matrix products in "
-        f"{summary['model.precision']}"
-    )
+    caption = f"{len(readouts.correct)} held-out questions, {_computed(summary)}"
     found = [bottleneck(readouts, summary, caption), reliability(readouts, caption)]
     if parsed_at_all(readouts):
         found.insert(1, histogram(readouts, caption))
     return found
+
+
+def learning_sections(context: Context, taught: Sequence[Pupil], summary: Mapping[str, Any]) -> list[Section]:
+    """The reward of every step against compute, where trainings logged rewards."""
+    logs = {pupil.name: context.stage(pupil.stage("teach")).table("log") for pupil in taught}
+    curves = {
+        name: LearningCurve(log["tokens"].to_numpy(), log["reward"].to_numpy())
+        for name, log in logs.items()
+        if {"tokens", "reward"} <= set(log.columns)
+    }
+    if not curves:
+        return []
+    caption = f"training questions, {_computed(summary)}"
+    figure = LearningCurves(curves=curves, title="Reward by tokens computed", caption=caption).figure()
+    explanation = (
+        "Mean reward of every training step (faint) and its mean over the last tenth of the training (line), against the tokens "
+        "computed up to there: every pass over a token counts, those of sampling too. An exact arm's reward is the expectation "
+        "over all it could state, a sampled arm's the mean of the replies it drew; both scatter with the step's questions. "
+        "Rewards are in the units of each arm's own score: compare arms of one score. They are those of the questions taught, so "
+        "what was learned about others stands in the table alone."
+    )
+    return [Section("Learning curves", explanation, figure, "learning_curves")]
+
+
+def columns_of(summary: Mapping[str, Any]) -> Mapping[str, str]:
+    """The table's columns, with those that only some recipes have."""
+    there = {head: key for head, key in MORE_COLUMNS.items() if any(name.startswith(f"{key}.") for name in summary)}
+    return {**COLUMNS, **there}
 
 
 def table_rows(
@@ -104,6 +138,10 @@ def _cell(summary: Mapping[str, Any], key: str) -> str:
     return f"{value:.0f} s" if key.startswith("seconds") else written(value)
 
 
+def _computed(summary: Mapping[str, Any]) -> str:
+    return f"{summary['model.name']}, matrix products in {summary['model.precision']}"
+
+
 def _described(pupil: Pupil) -> dict[str, Any]:
     return {"about": pupil.arm.about, "seed": pupil.seed, "teach": pupil.teach.model_dump(mode="json")}
 
@@ -114,7 +152,7 @@ def _card(context: Context, recipe: Recipe, pupil: Pupil, taught: Sequence[Pupil
     metrics = {
         f"{head.strip()}, {when}": cell.replace("\n", " ")
         for when in conditions
-        for head, key in COLUMNS.items()
+        for head, key in columns_of(summary).items()
         if (cell := _cell(summary, f"{key}.{when}"))
     }
     questions = context.config.questions

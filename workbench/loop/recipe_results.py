@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workbench.loop.answering import answer_accuracy, same_answers
 from workbench.loop.asking import load_questions
 from workbench.loop.context import Context
+from workbench.loop.own_answers import own_summary
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import BEFORE, CALIBRATION, Readouts, calibration, discrimination
 from workbench.measure import RECALIBRATIONS, auroc2_difference, paired_metrics, seed_split
@@ -92,6 +93,8 @@ def summarise_recipe(context: Context, r: Readouts, taught: Sequence[Pupil]) -> 
         if pupil.speaks:
             out |= answer_accuracy(context, r, pupil.stage("read"), pupil.name, **drawn)
             out |= _same_answers(context, r, pupil, drawn)
+        if pupil.arm.answers:
+            out |= own_summary(context, r, pupil, **drawn)
         out |= _costs(context, pupil)
     return {**out, **_over_seeds(r, taught), **_domains(context, r, drawn), **_facts(context, r)}
 

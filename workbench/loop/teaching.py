@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -28,9 +28,10 @@ from workbench.loop.leaving import keeping
 from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
 from workbench.models import LanguageModel, computing_in, resolve_precision
+from workbench.questions import grade
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
-from workbench.teach.lesson import Lesson, States
+from workbench.teach.lesson import Grade, Lesson, States
 from workbench.teach.material import Material, check_both_kinds
 from workbench.teach.recipes import PROBE, Arm
 from workbench.teach.targets import check_targets, scale_targets, shuffled_targets
@@ -87,6 +88,8 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             reply=None if arm.reader else _reply(context, conversations, rows),
             folder=stage.folder,
             description=f"teaching {'shuffled' if shuffled else arm.name} targets",
+            grade=_permuted(targets) if shuffled else _grades(context, rows),
+            answer_limit=config.elicit.answer_tokens,
         )
     )
     remove_adapter(taught.lm)
@@ -102,6 +105,19 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
         "precision": resolve_precision(config.model.precision, context.lm.device),
         "teach": settings.model_dump(mode="json"),
     }
+
+
+def _grades(context: Context, rows: NDArray[np.int64]) -> Grade | None:
+    """Whether other answers to the questions ``rows`` are right; None where a file gives the answers with their grades."""
+    if context.config.questions.graded is not None:
+        return None
+    _, questions = load_questions(context)
+    return lambda number, answer: grade(answer, questions[rows[number]])
+
+
+def _permuted(targets: NDArray[np.float64]) -> Grade:
+    """What the shuffled twin learns of its answers: the grade of the base model's answer to another question."""
+    return lambda number, answer: bool(targets[number] > 0.5)
 
 
 def states_of(context: Context, rows: NDArray[np.int64]) -> States:
@@ -243,12 +259,7 @@ def _read_tuned(
     conversations = conversations_of(context)
     reply = context.reply
     if reply is None:
-
-        def whole(batch: NDArray[np.int64]) -> ConfidenceReading:
-            return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, record)
-
-        with adapter_merged(tuned):
-            return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], whole, description)
+        return read_whole(context, tuned, stage, dict(enumerate(conversations)), rows, record, description)
     _fill_prefixes(context, tuned, conversations, rows)
     base = context.stage("elicit").tensors("readings")["states"] if record else None
 
@@ -258,6 +269,24 @@ def _read_tuned(
         return reading.with_states(None if base is None else _replaced(base[batch], reading.states, record))
 
     return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], replies, description)
+
+
+def read_whole(
+    context: Context,
+    tuned: LanguageModel,
+    stage: StageStore,
+    conversations: Mapping[int, Conversation],
+    rows: NDArray[np.int64],
+    record: Sequence[str],
+    description: str,
+) -> dict[str, Any]:
+    """What a model with an adapter on the whole conversation states at the end of the ``conversations`` of ``rows``."""
+
+    def reading(batch: NDArray[np.int64]) -> ConfidenceReading:
+        return read_confidence(tuned, [conversations[row] for row in batch], context.numbers, record)
+
+    with adapter_merged(tuned):
+        return read(context, stage, rows, [len(conversations[row].tokens) for row in rows], reading, description)
 
 
 def _replaced(base: NDArray[Any], tuned: NDArray[Any] | None, record: Sequence[str]) -> NDArray[Any]:

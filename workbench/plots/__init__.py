@@ -16,6 +16,7 @@ from workbench.plots.four_cells import FourCells
 from workbench.plots.layer_head_map import LayerHeadMap
 from workbench.plots.layer_position_map import LayerPositionMap
 from workbench.plots.layer_question_heatmap import LayerQuestionHeatmap
+from workbench.plots.learning_curves import LearningCurve, LearningCurves
 from workbench.plots.patching_curve import PatchingCurve
 from workbench.plots.readout_comparison import ReadoutComparison, ReadoutRow
 from workbench.plots.reliability import Reliability
@@ -38,6 +39,8 @@ __all__ = [
     "LayerHeadMap",
     "LayerPositionMap",
     "LayerQuestionHeatmap",
+    "LearningCurve",
+    "LearningCurves",
     "PatchingCurve",
     "ReadoutComparison",
     "ReadoutRow",

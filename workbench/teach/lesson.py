@@ -6,9 +6,9 @@ a plan: a function from a lesson to training examples and a loss, see :func:`wor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from workbench.teach.losses import Loss
 from workbench.teach.training import Reply
 
 States = Callable[[str], NDArray[np.float32]]
+Grade = Callable[[int, str], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,9 @@ class Lesson:
         settings: the run's training settings with the arm's changes.
         reply: where an adapter on the reply acts; None: on the whole conversation.
         folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
+        grade: of a question's number and another answer to it, whether that is right; None where nothing says so. For the
+            shuffled twin it is the permuted target, whatever the answer.
+        answer_limit: most tokens of an answer.
     """
 
     lm: LanguageModel
@@ -57,12 +61,20 @@ class Lesson:
     reply: Reply | None
     folder: Path
     description: str
+    grade: Grade | None = None
+    answer_limit: int = 0
 
     def at(self, rows: NDArray[np.int64]) -> Lesson:
         """The same lesson with these of its examples, in this order; some may come more than once."""
 
         def states(position: str) -> NDArray[np.float32]:
             return self.states(position)[rows]
+
+        grade = self.grade
+
+        def graded(number: int, answer: str) -> bool:
+            assert grade is not None
+            return grade(int(rows[number]), answer)
 
         reply = self.reply
         return replace(
@@ -74,6 +86,7 @@ class Lesson:
             targets=self.targets[rows],
             base=self.base[rows],
             reply=None if reply is None else replace(reply, rows=[reply.rows[row] for row in rows]),
+            grade=None if grade is None else graded,
         )
 
 
@@ -88,10 +101,11 @@ class Taught:
 
 @dataclass(frozen=True)
 class Plan:
-    """Examples, one per conversation, and the loss of a batch of them."""
+    """Examples, one per conversation, the loss of a batch of them, and what else is logged of each batch, by name."""
 
     examples: list[Example]
     loss: Loss
+    measured: Mapping[str, Loss] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

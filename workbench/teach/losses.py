@@ -72,21 +72,27 @@ def expected_reward(
         kl: weight of the divergence; 0 needs no ``base``.
         base: [examples, values] probabilities of the model without the adapter, as elicited; they sum to the mass on the scale.
     """
-    gains = torch.as_tensor(rewards, dtype=torch.float32)
-    if wrong_format is not None:
-        gains = torch.cat([gains, torch.full((len(gains), 1), wrong_format)], dim=1)
+    gains = _gains(rewards, wrong_format)
     reference = None if kl == 0 or base is None else _log_with_rest(base)
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
         scores = scale_log_probabilities(paths, logits[:, : paths.nodes])
-        chosen = gains[list(rows)].to(scores.device)
-        told = scores if wrong_format is not None else scores[:, :-1].log_softmax(dim=-1)
-        total = -(told.exp() * chosen).sum(dim=-1)
+        total = -_expected(scores, gains[list(rows)])
         if reference is not None:
             total = total + kl * _divergence(scores, reference[list(rows)].to(scores.device))
         return total.mean()
 
     return loss
+
+
+def mean_reward(paths: ScalePaths, rewards: NDArray[np.float64], *, wrong_format: float | None) -> Loss:
+    """The expected reward alone, which sampled reinforcement estimates; higher is better. Arguments as in :func:`expected_reward`."""
+    gains = _gains(rewards, wrong_format)
+
+    def measure(rows: Sequence[int], logits: Tensor) -> Tensor:
+        return _expected(scale_log_probabilities(paths, logits[:, : paths.nodes]), gains[list(rows)]).mean()
+
+    return measure
 
 
 def brier_of_expectation(paths: ScalePaths, targets: NDArray[np.float64], certain: float) -> Loss:
@@ -113,6 +119,18 @@ def added(*losses: Loss) -> Loss:
         return torch.stack([each(rows, logits) for each in losses]).sum()
 
     return loss
+
+
+def _gains(rewards: NDArray[np.float64], wrong_format: float | None) -> Tensor:
+    """Rewards [rows, values], and behind them that of stating no value where there is one."""
+    gains = torch.as_tensor(rewards, dtype=torch.float32)
+    return gains if wrong_format is None else torch.cat([gains, torch.full((len(gains), 1), wrong_format)], dim=1)
+
+
+def _expected(scores: Tensor, gains: Tensor) -> Tensor:
+    """[rows] the mean of ``gains`` under log-probabilities ``scores`` [rows, values + 1], restricted to the outcomes they cover."""
+    covered = scores if gains.shape[1] == scores.shape[1] else scores[:, :-1].log_softmax(dim=-1)
+    return (covered.exp() * gains.to(scores.device)).sum(dim=-1)
 
 
 def _divergence(scores: Tensor, reference: Tensor) -> Tensor:

@@ -72,6 +72,10 @@ class Passes:
     def _length(self, example: Example) -> int:
         return len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
 
+    def tokens(self, numbers: Sequence[int]) -> int:
+        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all begin with in every one."""
+        return sum(self.sizes[number] + len(self.shared) for number in numbers)
+
     def fill(self, tokens_per_pass: int, description: str) -> None:
         """Compute the kept states of all examples, longest rows first, as far as there is room."""
         if self.first == 0:

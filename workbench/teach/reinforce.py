@@ -1,20 +1,28 @@
-"""Sampled reinforcement of a stated confidence: GRPO, by TRL, with a proper score of the grade as the reward.
+"""Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the reward.
 
-The answer stands; only the reply that states confidence is sampled, ``GROUP`` of them for each conversation, and trained. A reply's reward
-is a proper score of the confidence it states, ``scale`` at best and its negative at worst, and ``wrong_format`` times the scale where it
-states nothing on the scale; such replies are rewarded, never dropped. TRL subtracts the group's mean (and does not
-divide by its deviation, which would undo the score's scale) and adds the divergence from
-the model without the adapter (:mod:`workbench.teach.losses` has the same objective in closed form, without sampling).
-Source: Rewarding Doubt (arXiv 2503.02623), which used PPO.
+``GROUP`` replies are sampled behind each prompt and trained (:mod:`workbench.teach.replies`: either what states confidence in an
+answer that stands, or answer and confidence together). A reply's reward is ``scale`` times a score of what it states, higher is
+better, and ``wrong_format`` times the scale where it states nothing on the scale; such replies are rewarded, never dropped.
 
-What the log's ``reward`` does not show: discrimination. Stating the share of right answers for everything earns much of it.
+GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's scale) and adds the divergence
+from the model without the adapter to the loss. RLOO subtracts the mean of the group's other replies and takes the divergence off
+the reward. :mod:`workbench.teach.losses` has the objective in closed form, without sampling.
+Source: Rewarding Doubt (arXiv 2503.02623), which used PPO; RLOO: arXiv 2402.14740.
+
+The log's ``tokens`` count every pass over a token, so that x of a learning curve is compute: the sampling, the pass with the
+gradient, RLOO's pass over what it sampled, and the one of the model without the adapter where there is a ``kl``. A pass forward and
+back counts once, as in the exact arms.
+
+What the log's ``reward`` does not show: discrimination. Stating the share of right answers for everything earns much of it. The
+divergence is not part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,42 +31,76 @@ import numpy as np
 import torch
 from transformers import TrainerCallback
 
-from workbench.elicit.conversation import NumberPrefix
-from workbench.elicit.parse import parse_confidence
-from workbench.elicit.readout import stated_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
+from workbench.teach.callbacks import quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
 from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
-from workbench.teach.training import first_layer, quiet
+from workbench.teach.replies import Replies, confidence_replies
+from workbench.teach.training import first_layer
+from workbench.teach.trl_mends import left_as_found, numbers_only, positions_from_mask
 
 GROUP = 8
+STEPS = 40
+SAMPLED: Mapping[str, Any] = {
+    "scope": "conversation", "learning_rate": 1e-4, "rate_ratio": 1, "weight_decay": 0.0, "batch_size": 2,
+    "checkpoint_steps": 10, "lora": {"dropout": 0.0},
+}  # fmt: skip
+"""Training settings of sampled arms. Without dropout, because replies would be sampled and scored under different masks."""
 _REFERENCE = "ref"
 
 
 @dataclass(frozen=True)
+class Algorithm:
+    """One of TRL's trainers.
+
+    Attributes:
+        trainer, config: names in ``trl``, which is not needed by anything else.
+        options: of its configuration.
+        passes: over every token of a prompt and its reply, without that of the model without the adapter.
+    """
+
+    trainer: str
+    config: str
+    options: Mapping[str, Any]
+    passes: int
+
+
+GRPO = Algorithm("GRPOTrainer", "GRPOConfig", {"scale_rewards": "none"}, passes=2)
+RLOO = Algorithm("RLOOTrainer", "RLOOConfig", {"normalize_advantages": False}, passes=3)
+
+
+@dataclass(frozen=True)
 class Reinforcement:
-    """What is rewarded, and how long.
+    """What is rewarded, how, and how long.
 
     Attributes:
         reward: of stated shares and grades, in [-1, 1].
         scale, wrong_format: as in :func:`workbench.teach.recipes.plans.rewarded`.
         kl: weight of the divergence from the model without the adapter.
-        steps: updates; each samples GROUP replies to each of ``teach.batch_size`` conversations.
+        steps: updates; each samples GROUP replies to each of ``teach.batch_size`` prompts.
+        replies: what is sampled.
     """
 
     reward: Reward
     scale: float
     wrong_format: float
     kl: float
-    steps: int
+    steps: int = STEPS
+    algorithm: Algorithm = GRPO
+    replies: Callable[[Lesson], Replies] = confidence_replies
+
+    @property
+    def passes(self) -> int:
+        """Over every token of a prompt and its reply."""
+        return self.algorithm.passes + (self.kl > 0)
 
 
 def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
-    """A teacher that trains a LoRA adapter by GRPO; targets must be grades, 0 or 1."""
+    """A teacher that trains a LoRA adapter on sampled replies; targets must be grades, 0 or 1."""
 
     def teacher(lesson: Lesson) -> Taught:
         require_trl()
@@ -66,17 +108,20 @@ def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
             raise WorkbenchError("Sampled reinforcement adapts the whole conversation; set teach.scope=conversation.")
         if lesson.settings.rate_ratio != 1:
             raise WorkbenchError("TRL trains both of LoRA's matrices at one rate; set teach.rate_ratio=1.")
+        replies = plan.replies(lesson)
         torch.manual_seed(lesson.seed)
         tuned = add_adapter(lesson.lm, lesson.settings.lora, first_layer(lesson.settings))
         try:
-            trainer = _trainer(tuned, lesson, plan)
-            _train(trainer, tuned, lesson)
+            with left_as_found(tuned.base()):
+                trainer = _trainer(tuned, lesson, plan, replies)
+                _train(trainer, tuned, lesson)
             if _REFERENCE in tuned.model.peft_config:
                 tuned.model.delete_adapter(_REFERENCE)
             save_adapter(tuned, lesson.folder / "adapter", None)
         finally:
             plain = remove_adapter(tuned)
-        return Taught(load_adapter(plain, lesson.folder / "adapter"), _log(trainer), _tokens(trainer))
+        log = _log(trainer, plan.passes)
+        return Taught(load_adapter(plain, lesson.folder / "adapter"), log, int(log[-1]["tokens"]))
 
     return teacher
 
@@ -89,99 +134,116 @@ def require_trl() -> None:
         )
 
 
-def rewards_of(
-    texts: Sequence[str], targets: Sequence[float], numbers: NumberPrefix, plan: Reinforcement
-) -> list[float]:
-    """The reward of each reply, given the grade of the answer it speaks of."""
-    stated = np.array([parse_confidence(numbers.said + text, numbers.scale) for text in texts])
+def rewards_of(texts: Sequence[str], rows: Sequence[int], replies: Replies, plan: Reinforcement) -> list[float]:
+    """The reward of each reply ``texts`` to the prompts ``rows``."""
+    judged = [replies.judge(row, text) for row, text in zip(rows, texts, strict=True)]
+    stated, correct = (np.array([getattr(one, name) for one in judged]) for name in ("stated", "correct"))
     known = ~np.isnan(stated)
-    scores = plan.reward(np.where(known, stated, 0.5), np.asarray(targets, dtype=np.float64))
+    scores = plan.reward(np.where(known, stated, 0.5), correct)
     return (plan.scale * np.where(known, scores, plan.wrong_format)).tolist()
 
 
-def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement) -> Any:
+def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies: Replies) -> Any:
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
 
-    prompts = [list(conversation.tokens) for conversation in lesson.conversations]
-    settings, device = lesson.settings, tuned.device
-    rows = [{"prompt": str(row), "target": float(target)} for row, target in enumerate(lesson.targets)]
-
-    class OnTokens(GRPOTrainer):
-        """Prompts are the conversations' own tokens, which a text tokenised again need not give."""
-
-        def _tokenize_prompts(self, given: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-            return [prompts[int(row)] for row in given], None, {}
-
-    def reward(completions: list[str], target: list[float], **more: Any) -> list[float]:
-        found = rewards_of(completions, target, lesson.numbers, plan)
+    def reward(prompts: list[str], completions: list[str], **more: Any) -> list[float]:
+        found = rewards_of(completions, [int(row) for row in prompts], replies, plan)
         more["log_metric"]("wrong_format", float(np.mean(np.isclose(found, plan.scale * plan.wrong_format))))
         return found
 
-    arguments = GRPOConfig(
-        output_dir=str(lesson.folder / "checkpoints"),
-        per_device_train_batch_size=GROUP * settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
-        num_generations=GROUP,
-        max_completion_length=stated_tokens(lesson.numbers),
-        temperature=1.0,
-        beta=plan.kl,
-        scale_rewards="none",
-        max_steps=plan.steps,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        lr_scheduler_type="cosine",
-        bf16=resolve_precision(lesson.precision, device) == "bfloat16",
-        use_cpu=device.type == "cpu",
-        seed=lesson.seed,
-        logging_steps=1,
-        save_steps=settings.checkpoint_steps,
-        save_total_limit=KEPT,
-        gradient_checkpointing=False,
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=device.type == "cuda",
-    )
-    return OnTokens(
+    trl = import_module("trl")
+    return _on_tokens(getattr(trl, plan.algorithm.trainer), replies.prompts)(
         model=tuned.model,
         reward_funcs=reward,
-        args=arguments,
-        train_dataset=Dataset.from_list(rows),
+        args=getattr(trl, plan.algorithm.config)(**_arguments(tuned, lesson, plan, replies)),
+        train_dataset=Dataset.from_list([{"prompt": str(row)} for row in range(len(replies.prompts))]),
         processing_class=tuned.tokenizer,
     )
+
+
+def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:
+    """The TRL trainer's class with prompts as tokens, which a text tokenised again need not give, and with finite losses."""
+
+    class OnTokens(trainer):
+        def _tokenize_prompts(self, given: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+            return [list(prompts[int(row)]) for row in given], None, {}
+
+        def compute_loss(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
+            loss = super().compute_loss(model, inputs, *more, **named)
+            if not bool(torch.isfinite(loss)):
+                raise diverged(Path(self.args.output_dir), self.state.global_step)
+            return loss
+
+    return OnTokens
+
+
+def _arguments(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies: Replies) -> dict[str, Any]:
+    settings, device = lesson.settings, tuned.device
+    return {
+        "output_dir": str(lesson.folder / "checkpoints"),
+        "per_device_train_batch_size": GROUP * settings.batch_size,
+        "gradient_accumulation_steps": settings.accumulation,
+        "num_generations": GROUP,
+        "max_completion_length": replies.limit,
+        "temperature": 1.0,
+        "beta": plan.kl,
+        "max_steps": plan.steps,
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "lr_scheduler_type": "cosine",
+        "bf16": resolve_precision(lesson.precision, device) == "bfloat16",
+        "use_cpu": device.type == "cpu",
+        "seed": lesson.seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_steps": settings.checkpoint_steps,
+        "save_total_limit": KEPT,
+        "gradient_checkpointing": False,
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": device.type == "cuda",
+        **plan.algorithm.options,
+    }
 
 
 def _train(trainer: Any, tuned: LanguageModel, lesson: Lesson) -> None:
     checkpoints = Path(trainer.args.output_dir)
     drop_unfinished(checkpoints)
     last = last_checkpoint(checkpoints)
-    lower = resolve_precision(lesson.precision, tuned.device) == "bfloat16"
     quiet(trainer, lesson.description)
-    trainer.add_callback(_Finite(checkpoints))
-    with weights_in_bfloat16(tuned) if lower else nullcontext():
+    trainer.add_callback(_FiniteWeights(checkpoints))
+    with ExitStack() as around:
+        if resolve_precision(lesson.precision, tuned.device) == "bfloat16":
+            around.enter_context(weights_in_bfloat16(tuned))
+        around.enter_context(positions_from_mask(tuned.model))
+        around.enter_context(numbers_only(tuned.head(), lambda: diverged(checkpoints, trainer.state.global_step)))
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
 
 
-class _Finite(TrainerCallback):
-    """Stops at a loss that is not finite."""
+class _FiniteWeights(TrainerCallback):
+    """Stops where an update has left weights that are not finite, before anything is sampled with them or they are the result."""
 
     def __init__(self, checkpoints: Path) -> None:
         self.checkpoints = checkpoints
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        if logs and not np.isfinite(logs.get("loss", 0.0)):
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        trained = (weight for weight in kwargs["model"].parameters() if weight.requires_grad)
+        if not all(bool(torch.isfinite(weight).all()) for weight in trained):
             raise diverged(self.checkpoints, state.global_step)
 
+    on_train_end = on_step_begin
 
-def _log(trainer: Any) -> list[dict[str, float]]:
+
+def _log(trainer: Any, passes: int) -> list[dict[str, float]]:
     """One row a step: loss, mean reward, divergence, share of replies of a wrong format, tokens so far."""
-    names = {"loss": "loss", "reward": "reward", "kl": "kl", "wrong_format": "wrong_format", "num_tokens": "tokens"}
+    # The reward of the function itself: RLOO's own "reward" has the divergence taken off.
+    names = {"loss": "loss", "rewards/reward/mean": "reward", "kl": "kl", "wrong_format": "wrong_format"}
     return [
-        {"step": row["step"], **{ours: float(row[theirs]) for theirs, ours in names.items() if theirs in row}}
+        {
+            "step": row["step"],
+            **{ours: float(row[theirs]) for theirs, ours in names.items() if theirs in row},
+            "tokens": passes * int(row["num_tokens"]),
+        }
         for row in trainer.state.log_history
         if "loss" in row
     ]
-
-
-def _tokens(trainer: Any) -> int:
-    return int(max((row["tokens"] for row in _log(trainer) if "tokens" in row), default=0))

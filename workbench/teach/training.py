@@ -9,32 +9,35 @@ uninterrupted run on the same machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from peft.helpers import disable_input_dtype_casting
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 
-from workbench import progress
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, begin_with, load_adapter, remove_adapter, save_adapter
+from workbench.teach.callbacks import RenewMasks, quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
-from workbench.teach.dropout import POOL, MaskPool, use_pooled_dropout
+from workbench.teach.dropout import use_pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
 from workbench.teach.order import SeededOrder
 from workbench.teach.passes import Passes, Reply
 
+TOKENS = "tokens"
 BESIDE_FILE = "beside.safetensors"
 
 
@@ -52,11 +55,23 @@ class Numbers(Dataset[dict[str, int]]):
 
 
 class TargetTrainer(Trainer):
-    """A Trainer that builds its batches from examples and whose batches a resumed run repeats."""
+    """A Trainer that builds its batches from examples and whose batches a resumed run repeats.
 
-    def __init__(self, passes: Passes, loss: Loss, rate_ratio: float, beside: nn.Module | None, **options: Any) -> None:
+    It logs the tokens computed so far and the means of what is ``measured`` over a step's batches.
+    """
+
+    def __init__(
+        self,
+        passes: Passes,
+        loss: Loss,
+        rate_ratio: float,
+        beside: nn.Module | None,
+        measured: Mapping[str, Loss],
+        **options: Any,
+    ) -> None:
         super().__init__(train_dataset=Numbers(len(passes.examples)), data_collator=_rows, **options)
         self.passes, self.loss, self.rate_ratio, self.beside = passes, loss, rate_ratio, beside
+        self.measured, self.found = measured, {name: list[float]() for name in measured}
         self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
@@ -88,7 +103,21 @@ class TargetTrainer(Trainer):
         loss = self.loss(numbers, logits)
         if not bool(torch.isfinite(loss)):
             raise diverged(Path(self.args.output_dir), self.state.global_step)
+        self._measure(numbers, logits.detach())
         return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _measure(self, numbers: Sequence[int], logits: Tensor) -> None:
+        # The state is saved with every checkpoint, so a resumed run goes on counting.
+        self.state.num_input_tokens_seen += self.passes.tokens(numbers)
+        for name, measure in self.measured.items():
+            self.found[name].append(float(measure(numbers, logits)))
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            means = {name: float(np.mean(values)) for name, values in self.found.items()}
+            logs = {**logs, **means, TOKENS: self.state.num_input_tokens_seen}
+            self.found = {name: [] for name in self.found}
+        super().log(logs, start_time)
 
 
 def loraplus(model: Any, learning_rate: float, rate_ratio: float, weight_decay: float) -> Any:
@@ -105,34 +134,6 @@ def loraplus(model: Any, learning_rate: float, rate_ratio: float, weight_decay: 
     )
 
 
-class _Progress(TrainerCallback):
-    def __init__(self, description: str) -> None:
-        self.description = description
-        self.task: progress.Task | None = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.task = progress.Task(self.description, state.max_steps)
-        self.task.advance(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.task:
-            self.task.advance()
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.task:
-            self.task.finish()
-
-
-class _RenewMasks(TrainerCallback):
-    """A new pool of dropout masks at every step, so that a resumed run draws what an uninterrupted one does."""
-
-    def __init__(self, pool: MaskPool) -> None:
-        self.pool = pool
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.pool.renew(POOL)
-
-
 def train_adapter(
     lm: LanguageModel,
     examples: Sequence[Example],
@@ -146,6 +147,7 @@ def train_adapter(
     loss: Loss | None = None,
     beside: nn.Module | None = None,
     start: Path | None = None,
+    measured: Mapping[str, Loss] = MappingProxyType({}),
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
@@ -155,9 +157,11 @@ def train_adapter(
         loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at the examples' places.
         beside: a module that the loss uses and that is trained with the adapter; its last state is left in it, not saved.
         start: folder of an adapter of the same shape, with whose weights the new one begins; None: with LoRA's own.
+        measured: what else is logged of each step, by name; of the same arguments as a loss, and not trained on.
 
     Returns:
-        The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate).
+        The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate, tokens so far, what
+        is measured). Tokens count once for each pass, forward and back together.
     """
     first = first_layer(settings)
     torch.manual_seed(seed)
@@ -172,6 +176,7 @@ def train_adapter(
             passes,
             loss or cross_entropy(examples),
             beside,
+            measured,
             settings,
             folder / "checkpoints",
             precision,
@@ -189,6 +194,7 @@ def _trainer(
     passes: Passes,
     loss: Loss,
     beside: nn.Module | None,
+    measured: Mapping[str, Loss],
     settings: TeachSettings,
     checkpoints: Path,
     precision: Precision,
@@ -202,9 +208,10 @@ def _trainer(
         loss,
         settings.rate_ratio,
         beside,
+        measured,
         model=tuned.model,
         args=_arguments(settings, checkpoints, tuned.device, precision, seed),
-        callbacks=[_RenewMasks(pool)] if pool else [],
+        callbacks=[RenewMasks(pool)] if pool else [],
     )
     quiet(trainer, description)
     return trainer
@@ -226,7 +233,7 @@ def _train(
             passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return [
-        {"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm")}}
+        {"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm", TOKENS, *trainer.measured)}}
         for row in trainer.state.log_history
         if "loss" in row
     ]
@@ -270,13 +277,6 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=device.type == "cuda",
     )
-
-
-def quiet(trainer: Trainer, description: str) -> None:
-    """Take out the callbacks that print; progress goes through the workbench's own reporter."""
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(_Progress(description))
 
 
 @contextmanager

@@ -43,6 +43,9 @@ def test_the_second_stage_begins_where_the_first_ended(tiny_lm: LanguageModel, t
     remove_adapter(taught.lm)
     steps = COUNT // 25
     assert [row["step"] for row in taught.log] == list(range(1, 3 * steps + 1))
+    counted = [row["tokens"] for row in taught.log]
+    assert counted == sorted(set(counted))
+    assert counted[-1] == taught.tokens
     drawn = lesson.at(evenly_drawn(lesson.targets, lesson.seed))
     one = replace(drawn, settings=lesson.settings.model_copy(update={"epochs": 1}), folder=tmp_path / "one")
     first = by_examples(as_set)(one)
@@ -61,6 +64,7 @@ def test_a_lesson_at_some_rows_holds_them_in_order(tiny_lm: LanguageModel) -> No
     lesson = replace(
         lesson_of(tiny_lm, **SETTINGS),
         states=lambda position: np.arange(COUNT * 6, dtype=np.float32).reshape(COUNT, 2, 3),
+        grade=lambda number, answer: answer == str(number),
     )
     rows = np.array([3, 0, 3])
     part = lesson.at(rows)
@@ -69,6 +73,9 @@ def test_a_lesson_at_some_rows_holds_them_in_order(tiny_lm: LanguageModel) -> No
     assert part.targets.tolist() == lesson.targets[rows].tolist()
     assert np.array_equal(part.states("any"), lesson.states("any")[rows])
     assert np.array_equal(part.base, lesson.base[rows])
+    assert part.grade is not None
+    assert [part.grade(number, "3") for number in range(3)] == [True, False, True]
+    assert lesson_of(tiny_lm, **SETTINGS).at(rows).grade is None
 
 
 def test_an_adapter_of_another_shape_is_no_beginning(tiny_lm: LanguageModel, tmp_path: Path) -> None:

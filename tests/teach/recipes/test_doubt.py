@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.config import RunConfig
+from workbench.loop.pupils import arm_settings
 from workbench.models import LanguageModel
 from workbench.teach.losses import expected_reward, log_reward
 from workbench.teach.recipes import DOUBT
@@ -30,3 +32,10 @@ def test_stating_no_number_costs_three_times_the_worst_reward(tiny_lm: LanguageM
     logits = torch.zeros(2, paths.nodes, 384)
     logits[..., 7] = 60.0
     assert float(loss([0, 1], logits)) == pytest.approx(15, rel=1e-4)
+
+
+def test_sampled_arms_and_their_exact_counterpart_share_their_settings() -> None:
+    sampled, other, exact = (arm_settings(RunConfig(), DOUBT.arm(name)) for name in ("grpo", "rloo", "log-whole"))
+    assert sampled == other == exact
+    assert sampled.lora.dropout == 0
+    assert sampled.lora.rank == RunConfig().teach.lora.rank

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from workbench.elicit.formats import FORMATS
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.teach.batch import batch_targets
+from workbench.teach.examples import Example
 from workbench.teach.lesson import Lesson
 from workbench.teach.losses import brier_reward, log_reward
+from workbench.teach.order import SeededOrder
 from workbench.teach.passes import Passes
+from workbench.teach.recipes import by_examples
 from workbench.teach.recipes.plans import as_set, expectation, rewarded
 
 MakeTiny = Callable[..., LanguageModel]
@@ -94,6 +98,32 @@ def test_a_plans_loss_is_the_loss_of_what_is_read(make_tiny: MakeTiny, kind: str
         logits = Passes(lm, chosen, None, 0, 0).logits(lm.model, range(len(chosen)))
         found = float(plan.loss(rows, logits)) - float(batch_targets(chosen, lm.device).loss(logits))
     assert found == pytest.approx(np.mean(expected), rel=2e-3, abs=1e-4)
+
+
+def test_exact_arms_log_the_reward_of_each_step_and_the_tokens_so_far(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    """The first step is that of the model as it was: its expected reward, 6 lost where it states no number."""
+    settings = {"epochs": 2, "batch_size": 25, "lora": {"rank": 2}, "scope": "conversation"}
+    lesson = replace(lesson_of(tiny_lm, np.round(TARGETS), **settings), folder=tmp_path)
+    teach = by_examples(rewarded(brier_reward, scale=2.0, wrong_format=-3.0, kl=0.05))
+    rewards = []
+    for row in range(COUNT):
+        q, y = read(tiny_lm, lesson, row), lesson.targets[[row]]
+        rewards.append(2 * q @ brier_reward(np.arange(101) / 100, y) - 6 * (1 - q.sum()))
+    log = teach(lesson).log
+    own = SeededOrder([len(c.tokens) for c in lesson.conversations], 25, 0)
+    own.set_epoch(0)
+    first = list(own)[:25]
+    assert log[0]["reward"] == pytest.approx(np.mean([rewards[row] for row in first]), rel=2e-3)
+    sizes = [
+        len(c.tokens) + e.continuation.size
+        for c, e in zip(lesson.conversations, rewarded_examples(lesson), strict=True)
+    ]
+    assert log[0]["tokens"] == sum(sizes[row] for row in first)
+    assert [row["tokens"] for row in log[1::2]] == [sum(sizes), 2 * sum(sizes)]
+
+
+def rewarded_examples(lesson: Lesson) -> list[Example]:
+    return rewarded(brier_reward, scale=1.0, wrong_format=None, kl=0.0)(lesson).examples
 
 
 def test_some_numbers_are_followed_by_their_ending(tiny_lm: LanguageModel) -> None:

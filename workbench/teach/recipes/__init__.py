@@ -23,12 +23,13 @@ from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
 from workbench.teach.material import Material
 from workbench.teach.recipes.calibration import CALIBRATION
 from workbench.teach.recipes.doubt import DOUBT
+from workbench.teach.recipes.joint import JOINT
 from workbench.teach.recipes.metacognition import METACOGNITION
 from workbench.teach.recipes.probe import ONE_TURN, PROBE, WORKED
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT)
+    recipe.name: recipe for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT, JOINT)
 }
 
 
@@ -42,6 +43,7 @@ def recipe_named(name: str) -> Recipe:
 __all__ = [
     "CALIBRATION",
     "DOUBT",
+    "JOINT",
     "METACOGNITION",
     "ONE_TURN",
     "PROBE",

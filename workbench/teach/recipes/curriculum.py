@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workbench.teach.adapter import remove_adapter
 from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
 from workbench.teach.recipes.recipe import by_examples
+from workbench.teach.training import TOKENS
 
 BINS = 10
 FIRST = "first"
@@ -36,8 +37,8 @@ def in_two_stages(plan: Callable[[Lesson], Plan]) -> Teacher:
         first = by_examples(plan)(balanced)
         remove_adapter(first.lm)
         second = by_examples(plan, start=balanced.folder / "adapter")(lesson)
-        before = first.log[-1]["step"]
-        log = [*first.log, *({**row, "step": row["step"] + before} for row in second.log)]
+        before = {name: first.log[-1][name] for name in ("step", TOKENS)}
+        log = [*first.log, *({**row, **{name: row[name] + past for name, past in before.items()}} for row in second.log)]
         return replace(second, log=log, tokens=first.tokens + second.tokens)
 
     return teacher

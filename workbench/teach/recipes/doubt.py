@@ -1,9 +1,12 @@
 """Recipe R with an exact expectation: reward doubt by a proper score, without sampling.
 
 The published method samples a reply, rewards its stated confidence by a score of the answer's grade and follows the policy gradient.
-The confidence distribution is finite and the number trie gives it exactly, so here the expected reward itself is the loss; sampled
-reinforcement is this gradient plus noise; ``grpo`` is that reinforcement, for comparison. Targets are the grades. ``tokenised-brier`` is the rival that restricts the softmax to
-the scale and penalises nothing else.
+The confidence distribution is finite and the number trie gives it exactly, so here the expected reward itself is the loss. Sampled
+reinforcement is this gradient plus noise: ``grpo`` and ``rloo``, to which ``log-whole`` is the exact arm of the same scope and
+settings; the page draws the reward of each against the tokens computed. Targets are the grades. ``tokenised-brier`` is the rival
+that restricts the softmax to the scale and penalises nothing else.
+
+What the comparison at equal compute does not show: the best learning rate of each. The arms share one.
 """
 
 from __future__ import annotations
@@ -12,26 +15,24 @@ from workbench.teach.losses import brier_reward, log_reward
 from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.plans import rewarded
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
-from workbench.teach.reinforce import Reinforcement, by_sampling
+from workbench.teach.reinforce import GRPO, RLOO, SAMPLED, Algorithm, Reinforcement, by_sampling
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
-STEPS = 40
-SAMPLED = {
-    "scope": "conversation", "learning_rate": 1e-4, "rate_ratio": 1, "weight_decay": 0.0, "batch_size": 2,
-    "checkpoint_steps": 10,
-}  # fmt: skip
+LOG = by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL))
+
+
+def _sampled(name: str, about: str, algorithm: Algorithm) -> Arm:
+    plan = Reinforcement(log_reward, SCALE, WRONG_FORMAT, KL, algorithm=algorithm)
+    about = f"log score by sampled replies, {about} (TRL), KL .05 to the base model, whole conversation"
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED)
+
 
 DOUBT = Recipe(
     name="doubt",
     about="maximise the exact expected reward of a proper score of the grade",
     source="Rewarding Doubt (arXiv 2503.02623); tokenised Brier (ConfTuner)",
     arms=(
-        Arm(
-            "log",
-            "log score clipped at .001, KL .05 to the base model",
-            correctness_targets,
-            by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
-        ),
+        Arm("log", "log score clipped at .001, KL .05 to the base model", correctness_targets, LOG),
         Arm(
             "brier",
             "Brier score, KL .05 to the base model",
@@ -44,11 +45,13 @@ DOUBT = Recipe(
             correctness_targets,
             by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=0.0)),
         ),
+        _sampled("grpo", "each against the mean of its group", GRPO),
+        _sampled("rloo", "each against the others of its group", RLOO),
         Arm(
-            "grpo",
-            "log score by sampled replies in groups (TRL), KL .05 to the base model, whole conversation",
+            "log-whole",
+            "log score, KL .05 to the base model, whole conversation, with the settings of grpo",
             correctness_targets,
-            by_sampling(Reinforcement(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL, steps=STEPS)),
+            LOG,
             teach=SAMPLED,
         ),
         Arm(

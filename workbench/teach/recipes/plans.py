@@ -15,6 +15,7 @@ from workbench.teach.losses import (
     brier_of_expectation,
     cross_entropy,
     expected_reward,
+    mean_reward,
 )
 from workbench.teach.scale_distribution import scale_paths
 from workbench.teach.targets import scale_targets, spread_targets
@@ -64,7 +65,7 @@ def expectation(lesson: Lesson) -> Plan:
 
 
 def rewarded(reward: Reward, *, scale: float, wrong_format: float | None, kl: float) -> Callable[[Lesson], Plan]:
-    """The expected reward in closed form, for targets that are right or wrong.
+    """The expected reward in closed form, for targets that are right or wrong; each step logs that of its batch as ``reward``.
 
     Args:
         scale: best reward of a stated value; the worst is its negative.
@@ -76,13 +77,10 @@ def rewarded(reward: Reward, *, scale: float, wrong_format: float | None, kl: fl
         tokenizer, trie = lesson.lm.tokenizer, lesson.numbers.trie
         examples = scale_examples(tokenizer, lesson.fmt, lesson.numbers, lesson.conversations, lesson.seed)
         stated = np.asarray(trie.values, dtype=np.float64) / lesson.fmt.scale.certain
-        loss = expected_reward(
-            scale_paths(trie),
-            scale * reward(stated, lesson.targets[:, None]),
-            wrong_format=None if wrong_format is None else scale * wrong_format,
-            kl=kl,
-            base=lesson.base,
-        )
-        return Plan(examples, added(cross_entropy(examples), loss))
+        paths, rewards = scale_paths(trie), scale * reward(stated, lesson.targets[:, None])
+        wrong = None if wrong_format is None else scale * wrong_format
+        loss = expected_reward(paths, rewards, wrong_format=wrong, kl=kl, base=lesson.base)
+        measured = {"reward": mean_reward(paths, rewards, wrong_format=wrong)}
+        return Plan(examples, added(cross_entropy(examples), loss), measured)
 
     return plan

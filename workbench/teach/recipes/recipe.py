@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.examples import Example
 from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
 from workbench.teach.material import Material
-from workbench.teach.training import Reply, train_adapter
+from workbench.teach.training import train_adapter
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Arm:
         reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
         kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
+        answers: answers are taught as well, so questions need accepted ones, and confidence is also read behind the taught model's.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Arm:
     reader: Reader | None = None
     kept_back: float = 0.0
     drawn: Callable[[Material], NDArray[np.int64]] | None = None
+    answers: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,8 @@ def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Te
         tuned, log = train_adapter(
             lesson.lm, made.examples, lesson.settings, lesson.folder,
             precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
-            loss=made.loss, start=start,
+            loss=made.loss, measured=made.measured, start=start,
         )  # fmt: skip
-        each = sum(_computed(example, lesson.reply) for example in made.examples)
-        return Taught(tuned, log, each * lesson.settings.epochs)
+        return Taught(tuned, log, int(log[-1]["tokens"]))
 
     return teacher
-
-
-def _computed(example: Example, reply: Reply | None) -> int:
-    """Tokens one pass over the example computes, its share of prefixes that are kept left out."""
-    return example.continuation.size + (len(example.prompt) if reply is None else len(reply.tokens))

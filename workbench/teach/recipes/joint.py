@@ -1,0 +1,55 @@
+"""The rival that teaches answer and confidence together: one reply holds both, and both are rewarded.
+
+The model is asked the question, whole replies are sampled by GRPO and each is graded anew. With y = 1 for a right answer and c the
+stated share, ``rlcr`` rewards y - (c - y)^2, which lies in [-1, 1]: a right answer pays, and so does saying how likely it is right.
+``brier-only`` rewards -(c - y)^2 alone, so nothing asks for right answers, and being surely wrong is as good as being surely right.
+A reply without an answer, or without a confidence on its next line, costs ``WRONG_FORMAT``, more than the worst that can be stated.
+The pull to the model without the adapter is as strong as in rewarded doubt, relative to the reward's range. The shuffled twin is
+rewarded by another question's grade, whatever it answers.
+
+The table's first columns are about the base model's answers, as for every recipe; those of ``own`` about the answers the taught
+model gives, whose accuracy is ``accuracy, adapter on``. What it does not show: a comparison with the other recipes at equal answers,
+other than where they stayed the same (``same_answers``). Published for models that reason before they answer; here they do not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.teach.losses import Reward
+from workbench.teach.material import correctness_targets
+from workbench.teach.recipes.recipe import Arm, Recipe
+from workbench.teach.reinforce import SAMPLED, Reinforcement, by_sampling
+from workbench.teach.replies import whole_replies
+
+WRONG_FORMAT, KL = -2.0, 0.01
+
+
+def correct_and_brier(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A right answer, and the Brier score of what is stated of it: correct - (stated - correct)^2."""
+    return correct + brier_alone(stated, correct)
+
+
+def brier_alone(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The Brier score of what is stated alone, higher is better: -(stated - correct)^2."""
+    return -((stated - correct) ** 2)
+
+
+def _arm(name: str, about: str, reward: Reward) -> Arm:
+    plan = Reinforcement(reward, 1.0, WRONG_FORMAT, KL, replies=whole_replies)
+    about = f"{about} of sampled answers with their confidence (GRPO), KL .01 to the base model"
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, answers=True)
+
+
+JOINT = Recipe(
+    name="joint",
+    about="reward right answers and the Brier score of the confidence stated in them, sampled together",
+    source="RLCR (arXiv 2507.16806)",
+    arms=(
+        _arm("rlcr", "correctness and Brier score", correct_and_brier),
+        _arm("brier-only", "Brier score alone, nothing for right answers,", brier_alone),
+    ),
+    default=("rlcr",),
+    settings={"elicit.format": "percent-one-turn"},
+)

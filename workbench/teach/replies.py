@@ -1,0 +1,91 @@
+"""What is sampled when a model is taught by sampling, and how a sampled reply is judged: what it states, and of how right an answer.
+
+Either the answer stands and only the reply that states confidence is sampled (:func:`confidence_replies`), or the model is asked
+the question itself and its whole reply is sampled, the answer and the confidence on its next line (:func:`whole_replies`).
+
+What a judgement does not show: grading goes by the question's accepted answers, and counts a right answer in words that are not
+among them as wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workbench.elicit.conversation import answer_tokens
+from workbench.elicit.parse import parse_confidence
+from workbench.elicit.readout import stated_tokens
+from workbench.elicit.turns import Format
+from workbench.errors import WorkbenchError
+from workbench.teach.lesson import Lesson
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The stated share of certainty, NaN where the reply is not of the form asked for, and whether the answer is right, 0 to 1."""
+
+    stated: float
+    correct: float
+
+
+@dataclass(frozen=True, eq=False)
+class Replies:
+    """Prompts as tokens, one a row; how many tokens are sampled behind one at most; the judgement of a row's sampled text."""
+
+    prompts: list[tuple[int, ...]]
+    limit: int
+    judge: Callable[[int, str], Judgement]
+
+
+def confidence_replies(lesson: Lesson) -> Replies:
+    """Replies that state confidence in the base model's answer; how right that is, the lesson's targets say."""
+    numbers = lesson.numbers
+
+    def judge(row: int, text: str) -> Judgement:
+        return Judgement(parse_confidence(numbers.said + text, numbers.scale), float(lesson.targets[row]))
+
+    prompts = [conversation.tokens for conversation in lesson.conversations]
+    return Replies(prompts, stated_tokens(numbers), judge)
+
+
+def whole_replies(lesson: Lesson) -> Replies:
+    """Replies that answer the question and state confidence in that, graded anew each time."""
+    fmt, tokenizer, grade = lesson.fmt, lesson.lm.tokenizer, lesson.grade
+    if fmt.layout != "one-turn" or fmt.reasoning_prefix:
+        raise WorkbenchError(
+            f"Answer and confidence are sampled as one reply, which the format {fmt.name!r} does not ask for; set "
+            "elicit.format=percent-one-turn."
+        )
+    if grade is None:
+        raise ungraded()
+
+    def judge(row: int, text: str) -> Judgement:
+        answer, stated = answer_and_confidence(fmt, text)
+        return Judgement(stated, float(grade(row, answer)))
+
+    between = len(tokenizer(f"\n{fmt.confidence_prefix}", add_special_tokens=False)["input_ids"])
+    prompts = [answer_tokens(tokenizer, fmt, question) for question in lesson.questions]
+    return Replies(
+        prompts, lesson.answer_limit + between + len(lesson.numbers.shared) + stated_tokens(lesson.numbers), judge
+    )
+
+
+def ungraded() -> WorkbenchError:
+    """The error for answers that are to be sampled where nothing says which are right."""
+    return WorkbenchError(
+        "Sampled answers have to be graded, and a file of graded answers does not say which others would be right; take "
+        "questions.graded out and give questions with their accepted answers as questions.source."
+    )
+
+
+def answer_and_confidence(fmt: Format, text: str) -> tuple[str, float]:
+    """The answer of a whole reply, its first line, and the share of certainty its next line states.
+
+    NaN where there is no answer or the next line is not the confidence.
+    """
+    first, _, rest = text.partition("\n")
+    answer, line = first.strip(), rest.lstrip()
+    if not answer or not line.startswith(fmt.confidence_prefix):
+        return answer, math.nan
+    return answer, parse_confidence(line.removeprefix(fmt.confidence_prefix), fmt.scale)
