@@ -198,7 +198,9 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished
     assert len(on) == summary["questions.test"]
     assert summary["same_answers.questions.primary"] == (on == base).sum()
     assert summary["answers.unchanged_adapter_on.primary"] == pytest.approx((on == base).mean())
-    assert "accuracy.adapter_on_while_answering.primary" in summary
+    held_out = pd.read_parquet(place.folder / "recipes/probe/report/held_out.parquet")
+    assert held_out["right_primary"].mean() == pytest.approx(summary["accuracy.adapter_on_while_answering.primary"])
+    assert "right_primary-shuffled" not in held_out
 
 
 def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:

@@ -7,21 +7,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import pandas as pd
+import pytest
+from nbclient import NotebookClient
 
 SCRIPT = Path(__file__).parents[2] / "analyses" / "recipes.py"
 
 
-def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
-    loop_inputs: Any, tmp_path: Path, ask_for: Callable[..., None]
-) -> None:
+@pytest.fixture
+def ask(loop_inputs: Any, ask_for: Callable[..., None]) -> Callable[..., str]:
+    """Asks for recipes on the tiny model with a domain held out, whose name it returns."""
+
+    def asked(**more: Any) -> str:
+        whole = loop_inputs.config.model_dump(mode="json")
+        whole["questions"]["train_fraction"] = 0.97
+        whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
+        domain = str(pd.read_json(whole["questions"]["source"], lines=True)["domain"].iloc[0])
+        del whole["elicit"]["format"], whole["questions"]["held_out_domains"]
+        ask_for(whole, HOLD_OUT=domain, **more)
+        return domain
+
+    return asked
+
+
+def test_as_a_script_it_ends_in_the_league_of_what_was_taught(tmp_path: Path, ask: Callable[..., str]) -> None:
     """Two recipes that ask in two ways, with a domain held out, twice: the second time nothing is taught anew."""
-    whole = loop_inputs.config.model_dump(mode="json")
-    whole["questions"]["train_fraction"] = 0.97
-    whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
-    domain = pd.read_json(whole["questions"]["source"], lines=True)["domain"].iloc[0]
-    del whole["elicit"]["format"], whole["questions"]["held_out_domains"]
-    ask_for(whole, RECIPES="doubt,calibration", SEEDS=2, HOLD_OUT=domain)
+    domain = ask(RECIPES="probe,doubt,calibration", ARMS="log,head,lora-prompt", SEEDS=2)
     for _ in range(2):
         done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -33,7 +45,23 @@ def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
     assert set(table["part"]) == {"in domain", "out of domain"}
     taught = table[(table["recipe"] == "doubt") & (table["arm"] == "log")]
     assert set(taught["seeds"]) == {2}
+    assert "gain ECE expected" in set(taught["measure"])
     kept = json.loads((page / "league.json").read_text())
+    assert kept["configuration"]["calibration"]["arms"] == ["head", "lora-prompt"]
     assert kept["configuration"]["calibration"]["run"]["elicit"]["format"] == "i-ii"
     assert kept["configuration"]["doubt"]["run"]["questions"]["held_out_domains"] == [domain]
+    for name in ("value", "low", "high"):
+        assert [line[name] for line in kept["lines"]] == [None if x != x else x for x in table[name]]
     assert (tmp_path / "figures" / "tiny" / "doubt" / "index.html").exists()
+
+
+def test_as_a_notebook_every_cell_runs_and_shows_its_figures(tmp_path: Path, ask: Callable[..., str]) -> None:
+    ask(RECIPES="doubt", ARMS="log", SEEDS=1)
+    notebook = jupytext.read(SCRIPT)
+    place = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    assert len(shown) == len(list((tmp_path / "figures" / "tiny" / "league").glob("*.html"))) - 1
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert "largest expected AUROC2 within domain, in domain: doubt · log" in printed

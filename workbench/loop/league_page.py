@@ -7,18 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.loop.league import MEASURES, Standing, league_summary, league_table
+from workbench.loop.league import Standing, league_summary, league_table
+from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section, write_report
 from workbench.report.measured import written
 from workbench.store import write_atomically
 
 TABLE = "league.parquet"
-_SAYS = {
-    "AUROC2": "AUROC2 within domain: 0.5 is chance, 1 tells every right answer from every wrong one.",
-    "ECE": "Expected calibration error: 0 means that stated shares are met.",
-    "smooth": "Smooth calibration error: as ECE, without bins.",
-}
 
 
 def write_league(
@@ -48,7 +44,10 @@ def write_league(
 def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
     """One figure a measure: recipes and arms from the top, in- and out-of-domain questions side by side."""
     out = []
-    for heading in MEASURES:
+    for heading, measure in MEASURES.items():
+        # It is the same for every line; the table has it.
+        if heading == BASE_RIGHT:
+            continue
         measured = [one for one in standings if heading in one.estimates]
         if not measured:
             continue
@@ -57,9 +56,9 @@ def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
             axis=heading,
             title=heading,
             caption=caption,
-            bound=0.5 if heading.startswith("AUROC2") else None,
+            bound=measure.bound,
         ).figure()
-        out.append(Section(heading, _SAYS[heading.split()[0]], figure, heading.lower().replace(" ", "_")))
+        out.append(Section(heading, measure.says, figure, heading.lower().replace(" ", "_")))
     return out
 
 
@@ -71,7 +70,6 @@ def shown(one: Standing) -> dict[str, str]:
         "arm": one.arm,
         "seeds": str(one.seeds),
         **measured,
-        "base answers right": f"{100 * one.accuracy:.0f} %",
         "training tokens": "" if one.tokens is None else f"{one.tokens:,.0f}",
         "seconds": "" if one.seconds is None else f"{one.seconds:.0f}",
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.loop.answering import right_with_adapter
 from workbench.loop.context import Context
 from workbench.loop.pair_choices import PAIR_COLUMNS, pair_summary, transfer_section
 from workbench.loop.pupils import Pupil
@@ -49,7 +50,8 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         summary |= pair_summary(context, recipe.name, taught)
         sections.insert(1, transfer_section(summary, list(readouts.stated)))
     rows = table_rows(readouts, summary, {**COLUMNS, **PAIR_COLUMNS} if recipe.pairs else COLUMNS)
-    stage.save_table("held_out", held_out_table(readouts))
+    answered_on = right_with_adapter(context, readouts, {p.name: p.stage("read") for p in taught})
+    stage.save_table("held_out", held_out_table(readouts).assign(**answered_on))
     write_report(
         context.figures,
         f"{recipe.name}: {recipe.about}",
