@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import workbench.loop.context
-import workbench.teach.comparing
 import workbench.teach.consistency
 from workbench import run as run_module
 from workbench.config import RunConfig
@@ -281,7 +281,6 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
 ) -> None:
     """With planted bins, because a random model hardly ever says the same twice."""
     monkeypatch.setattr(workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2)
-    monkeypatch.setattr(workbench.teach.comparing, "MARGIN", 0.01)
     place = place_of(finished_run, tmp_path, questions__train_fraction=0.8)
     found = place.teach(METACOGNITION, arms=["single", "pairwise", "both"])
     summary = found.summary
@@ -290,6 +289,10 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
         for measure in ("agreement", "consistent", "read"):
             assert {f"pairs.{measure}.{name}{end}" for end in ("", ".low", ".high")} <= set(summary)
     assert "auroc2.expected.within.bradley-terry" in summary
+    assert summary["pairs.agreement.bradley-terry"] == summary["transfer.agreement.bradley-terry"]
+    for end in ("", ".low", ".high"):
+        alone = summary[f"auroc2.expected.within.pairwise{end}"]
+        assert summary[f"transfer.single.pairwise{end}"] == pytest.approx(alone)
     spent = [summary[f"training.tokens.{name}"] for name in names]
     assert max(spent) < 1.1 * min(spent)
     rows = {row["arm"]: row for row in found.rows}
@@ -301,4 +304,10 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
     assert shares["modal_share"].between(0.1, 1).all()
     taught = pd.read_parquet(found.folder / "single" / "0" / "teach" / "targets.parquet")
     assert len(taught) == 2 * (len(shares) // 2)
+    assert summary["training.examples.single"] == summary["training.questions.single"] == len(taught)
+    for name in ("pairwise", "both"):
+        log = pd.read_parquet(found.folder / name / "0" / "teach" / "log.parquet")
+        size = place.config.teach.batch_size * place.config.teach.accumulation
+        assert len(log) == math.ceil(summary[f"training.examples.{name}"] / size)
+    assert rows["bradley-terry"]["pairs right"]
     assert (found.page.parent / "transfer.html").exists()

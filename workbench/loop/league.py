@@ -20,14 +20,12 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.loop.league_measures import MEASURES, statistic_of
-from workbench.loop.pupils import SHUFFLED
+from workbench.loop.pupils import SHUFFLED, lines_of
 from workbench.loop.readouts import BEFORE
 from workbench.loop.recipe_report import MAPPED
 from workbench.measure import Estimate
-from workbench.measure.bootstrap import resampled_counts
-from workbench.measure.cells import one_cell_each
 from workbench.measure.inputs import checked_domain
-from workbench.measure.over_seeds import drawn_seeds, over_seeds
+from workbench.measure.over_seeds import counted_questions, drawn_seeds, over_seeds
 
 IN_DOMAIN, OUT_OF_DOMAIN = "in domain", "out of domain"
 UNTAUGHT = (BEFORE, "platt")
@@ -101,19 +99,13 @@ def domains_of(one: Played) -> dict[str, pd.DataFrame]:
 
 def arms_of(table: pd.DataFrame) -> dict[str, list[str]]:
     """The conditions of each line: the seeds of an arm together, each twin by itself, and what is untaught."""
-    found = [name.removeprefix("expected_") for name in table.columns if name.startswith("expected_")]
-    lines: dict[str, list[str]] = {}
-    for name in found:
-        arm, mark, number = name.rpartition("-seed")
-        lines.setdefault(arm if mark and number.isdigit() else name, []).append(name)
+    lines = lines_of(name.removeprefix("expected_") for name in table.columns if name.startswith("expected_"))
     return {name: each for name, each in lines.items() if name not in MAPPED and not name.endswith("-temperature")}
 
 
 def _standings(one: Played, part: str, table: pd.DataFrame, *, resamples: int, seed: int) -> list[Standing]:
     codes = checked_domain(table["domain"], len(table))
-    cells = one_cell_each(len(table))
-    drawn = np.concatenate([*resampled_counts(cells, resamples=resamples, seed=seed, strata=codes)])
-    counts = np.concatenate([np.ones((1, len(table))), drawn])
+    counts = counted_questions(codes, resamples=resamples, seed=seed)
     out = []
     for arm, conditions in arms_of(table).items():
         chosen = drawn_seeds(len(conditions), resamples=resamples, seed=seed)

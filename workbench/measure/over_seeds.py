@@ -10,12 +10,21 @@ interval may be far too narrow or too wide where seeds matter. Stretching can on
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from workbench.measure.bootstrap import resampled_counts
+from workbench.measure.cells import one_cell_each
 from workbench.measure.inputs import Floats
 from workbench.measure.interval import Estimate
 
 _SEEDS = 1  # a stream of random numbers apart from the one that draws questions by the same seed
+
+
+def counted_questions(domain: ArrayLike, *, resamples: int, seed: int) -> Floats:
+    """[1 + resamples, n] how often each question counts: once, and then as drawn within its ``domain`` [n]."""
+    codes = np.asarray(domain)
+    drawn = resampled_counts(one_cell_each(len(codes)), resamples=resamples, seed=seed, strata=codes)
+    return np.concatenate([np.ones((1, len(codes))), *drawn])
 
 
 def drawn_seeds(seeds: int, *, resamples: int, seed: int) -> NDArray[np.int64]:

@@ -39,6 +39,7 @@ class Lesson:
         base: [n, values] the base model's distribution over the scale at the confidence position.
         settings: the run's training settings with the arm's changes.
         reply: where an adapter on the reply acts; None: on the whole conversation.
+        levels: [n] what the targets of one bin were made from, the same for all of the bin; None where the arm has no bins.
         folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
     """
 
@@ -57,20 +58,28 @@ class Lesson:
     reply: Reply | None
     folder: Path
     description: str
+    levels: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class Taught:
-    """The model as it was taught, one row of numbers a step (``step``, ``loss``, ...), and the tokens training computed."""
+    """The model as it was taught.
+
+    Attributes:
+        log: one row of numbers a step (``step``, ``loss``, ...).
+        tokens: what training computed, over all epochs.
+        examples: different examples it was taught, each seen once an epoch.
+    """
 
     lm: LanguageModel
     log: list[dict[str, float]]
     tokens: int
+    examples: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Examples, one per conversation, and the loss of a batch of them."""
+    """Examples and the loss of a batch of them."""
 
     examples: list[Example]
     loss: Loss

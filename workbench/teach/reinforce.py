@@ -76,7 +76,8 @@ def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
             save_adapter(tuned, lesson.folder / "adapter", None)
         finally:
             plain = remove_adapter(tuned)
-        return Taught(load_adapter(plain, lesson.folder / "adapter"), _log(trainer), _tokens(trainer))
+        tuned = load_adapter(plain, lesson.folder / "adapter")
+        return Taught(tuned, _log(trainer), _tokens(trainer), len(lesson.conversations))
 
     return teacher
 

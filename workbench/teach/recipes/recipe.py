@@ -34,6 +34,7 @@ class Arm:
         reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
         kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
+        levels: [n] what questions of one bin share, for an arm that compares questions.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Arm:
     reader: Reader | None = None
     kept_back: float = 0.0
     drawn: Callable[[Material], NDArray[np.int64]] | None = None
+    levels: Callable[[Material], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def by_examples(plan: Callable[[Lesson], Plan]) -> Teacher:
             loss=made.loss,
         )  # fmt: skip
         each = sum(_computed(example, lesson.reply) for example in made.examples)
-        return Taught(tuned, log, each * lesson.settings.epochs)
+        return Taught(tuned, log, each * lesson.settings.epochs, len(made.examples))
 
     return teacher
 
