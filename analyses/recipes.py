@@ -41,11 +41,10 @@ import sys
 import numpy as np
 
 from workbench.config import with_defaults
-from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league, league_table
+from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
 from workbench.loop.league_page import sections, write_league
 from workbench.recipe_run import teach_recipe
 from workbench.script import asked_config, console, option, root, show
-from workbench.store import write_json
 from workbench.teach.recipes import RECIPES, recipe_named
 from workbench.teach.recipes.choosing import arms_asked
 from workbench.terminal import bars
@@ -94,7 +93,6 @@ for section in figures:
 # %%
 page = root() / "figures" / name / "league"
 index, rows = write_league(page, standings, configuration, figures)
-write_json(page / "league.json", {"configuration": configuration, "lines": league_table(standings).to_dict("records")})
 best = max(
     (one for one in standings if one.part == IN_DOMAIN and is_taught(one)),
     key=lambda one: np.nan_to_num(one.estimates["AUROC2 expected within"].value, nan=-1),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,39 @@ from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.store import write_atomically
+from workbench.store import write_atomically, write_json
 
-TABLE = "league.parquet"
+TABLE, NUMBERS = "league.parquet", "league.json"
+TITLE = "Which recipe teaches a model to say what it knows?"
 
 
 def write_league(
-    folder: Path, standings: Sequence[Standing], configuration: Mapping[str, Any], drawn: Sequence[Section]
+    folder: Path,
+    standings: Sequence[Standing],
+    configuration: Mapping[str, Any],
+    drawn: Sequence[Section],
+    title: str = TITLE,
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write tables, figures (``drawn`` by :func:`sections`) and page into ``folder``; returns the page and its rows."""
+    """Write page, figures (``drawn`` by :func:`sections`) and table into ``folder``; returns the page and its rows as text.
+
+    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` that made them.
+    """
     parts = list(dict.fromkeys(one.part for one in standings))
     leads = [
         (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
         for part in parts
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / TABLE, partial(_save, standings))
+    table = league_table(standings)
+    write_atomically(folder / TABLE, table.to_parquet)
+    write_json(folder / NUMBERS, {"configuration": configuration, "lines": table.to_dict("records")})
     page = write_report(
         folder,
-        "Which recipe teaches a model to say what it knows?",
+        title,
         drawn,
         league_summary(standings),
         configuration,
-        [TABLE],
+        [TABLE, NUMBERS],
         (),
         lead=leads,
     )
@@ -78,7 +87,3 @@ def shown(one: Standing) -> dict[str, str]:
 def _questions(standings: Sequence[Standing], part: str) -> str:
     counts = sorted({one.questions for one in standings if one.part == part})
     return f"{' or '.join(map(str, counts))} held-out questions"
-
-
-def _save(standings: Sequence[Standing], path: Path) -> None:
-    league_table(standings).to_parquet(path)
