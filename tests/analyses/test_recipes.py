@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,30 +14,25 @@ SCRIPT = Path(__file__).parents[2] / "analyses" / "recipes.py"
 
 
 @pytest.fixture
-def ask(loop_inputs: Any, ask_for: Callable[..., None]) -> Callable[..., str]:
+def ask(taught_soon: dict[str, Any], ask_for: Callable[..., None]) -> Callable[..., str]:
     """Asks for recipes on the tiny model with a domain held out, whose name it returns."""
 
     def asked(**more: Any) -> str:
-        whole = loop_inputs.config.model_dump(mode="json")
-        whole["questions"]["train_fraction"] = 0.97
-        whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
-        domain = str(pd.read_json(whole["questions"]["source"], lines=True)["domain"].iloc[0])
-        del whole["elicit"]["format"], whole["questions"]["held_out_domains"]
-        ask_for(whole, HOLD_OUT=domain, **more)
+        taught_soon["questions"]["train_fraction"] = 0.97
+        domain = str(pd.read_json(taught_soon["questions"]["source"], lines=True)["domain"].iloc[0])
+        ask_for(taught_soon, HOLD_OUT=domain, **more)
         return domain
 
     return asked
 
 
-def test_as_a_script_it_ends_in_the_league_of_what_was_taught(tmp_path: Path, ask: Callable[..., str]) -> None:
+def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
+    tmp_path: Path, ask: Callable[..., str], run_twice: Callable[[Path], str]
+) -> None:
     """Two recipes that ask in two ways, with a domain held out, twice: the second time nothing is taught anew."""
     domain = ask(RECIPES="probe,doubt,calibration", ARMS="log,head,lora-prompt", SEEDS=2)
-    for _ in range(2):
-        done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    assert "teaching" not in done.stderr
     page = tmp_path / "figures" / "tiny" / "league"
-    assert done.stdout.splitlines()[-1] == f"figures: {page / 'index.html'}"
+    assert run_twice(SCRIPT) == f"figures: {page / 'index.html'}"
     table = pd.read_parquet(page / "league.parquet")
     assert set(table["recipe"]) == {"doubt", "calibration"}
     assert set(table["part"]) == {"in domain", "out of domain"}

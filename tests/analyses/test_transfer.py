@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,21 +15,17 @@ ARMS = ["soft", "soft-mixed", "soft-planets", "soft-rivers"]
 
 
 @pytest.fixture
-def small(loop_inputs: Any, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
-    whole = loop_inputs.config.model_dump(mode="json")
-    whole["questions"]["train_fraction"] = 0.8
-    whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
-    ask_for(whole, RECIPE="probe", ARM="soft", SEEDS=1)
+def small(taught_soon: dict[str, Any], tmp_path: Path, ask_for: Callable[..., None]) -> Path:
+    taught_soon["questions"]["train_fraction"] = 0.8
+    ask_for(taught_soon, RECIPE="probe", ARM="soft", SEEDS=1)
     return tmp_path
 
 
-def test_as_a_script_it_measures_every_arm_on_every_domain_and_goes_on_where_it_was(small: Path) -> None:
-    for _ in range(2):
-        done = subprocess.run([sys.executable, str(SCRIPT)], cwd=small, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    assert "teaching" not in done.stderr
+def test_as_a_script_it_measures_every_arm_on_every_domain_and_goes_on_where_it_was(
+    small: Path, run_twice: Callable[[Path], str]
+) -> None:
     page = small / "figures" / "tiny" / "transfer"
-    assert done.stdout.splitlines()[-1] == f"figures: {page / 'index.html'}"
+    assert run_twice(SCRIPT) == f"figures: {page / 'index.html'}"
     table = pd.read_parquet(page / "league.parquet")
     assert set(table["part"]) == {"planets", "rivers"}
     twins = {f"{name}-shuffled" for name in ARMS}

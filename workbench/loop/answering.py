@@ -70,7 +70,7 @@ def right_with_adapter(context: Context, r: Readouts, again: Mapping[str, str]) 
     found = {name: answers_with_adapter(context, stage) for name, stage in again.items()}
     rows = r.questions["row"]
     return {
-        f"{RIGHT}_{name}": table["correct"].astype(np.float64).reindex(rows).to_numpy()
+        f"{RIGHT}_{name}": np.asarray(table["correct"].astype(float).reindex(rows), dtype=np.float64)
         for name, table in found.items()
         if table is not None
     }

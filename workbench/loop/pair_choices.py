@@ -145,7 +145,7 @@ def pair_values(table: pd.DataFrame, readouts: Readouts) -> dict[str, Floats]:
 def question_scores(table: pd.DataFrame, readouts: Readouts) -> Floats:
     """[n] Bradley-Terry score of each held-out question from the choices in ``table``; NaN where it was in no pair."""
     rows, scores = bradley_terry(table)
-    return pd.Series(scores, rows).reindex(readouts.questions["row"]).to_numpy(dtype=np.float64)
+    return np.asarray(pd.Series(scores, rows).reindex(readouts.questions["row"]), dtype=np.float64)
 
 
 def ordered_by(scores: Floats, table: pd.DataFrame, readouts: Readouts) -> pd.DataFrame:
