@@ -14,10 +14,10 @@
 # # Which recipe teaches a model to say what it knows?
 #
 # Every recipe on the same questions, with the same split and several training seeds, in one table: what the taught model states as text and expects, how well
-# that tells right answers from wrong ones within a domain, how far it is calibrated, and what it cost. One domain is held out: nothing of it is taught,
+# that tells right answers from wrong ones within a domain, how far it is calibrated, the gain over the base model, and what it cost. One domain is held out: nothing of it is taught,
 # and it is tested on. Beside the arms stand the base model, the base model recalibrated after the fact, and twins taught on shuffled targets.
 #
-# Run as a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and `league.json` with the configuration that made them. Each
+# Run as a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and `league.json` with the same numbers and the configuration that made them. Each
 # recipe's own page, with paired differences, stands in `figures/<run>/<recipe>/`. Opened as a notebook it draws below the cells. Stopped and
 # started again, it goes on where it was.
 #
@@ -29,7 +29,7 @@
 # | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
 # | `WORKBENCH_RUN` | name of the run | `recipes` |
 # | `WORKBENCH_RECIPES` | recipes, by commas | all of them |
-# | `WORKBENCH_ARMS` | `default`, or `all` arms of each recipe | `default` |
+# | `WORKBENCH_ARMS` | arms by commas, `default` for the default ones of each recipe, or `all`; a recipe that has none of them is left out | `default` |
 # | `WORKBENCH_SEEDS` | trainings of each arm | 3 |
 # | `WORKBENCH_HOLD_OUT` | domains that are not taught, by commas; `none` | `elements` among the built-in questions, else none |
 
@@ -45,14 +45,14 @@ from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
 from workbench.loop.league_page import sections, write_league
 from workbench.recipe_run import teach_recipe
 from workbench.script import asked_config, console, option, root, show
-from workbench.store import write_json
 from workbench.teach.recipes import RECIPES, recipe_named
+from workbench.teach.recipes.choosing import arms_asked
 from workbench.terminal import bars
 
 # %%
 config, name = asked_config(), option("RUN", "recipes")
 recipes = [recipe_named(each.strip()) for each in option("RECIPES", ",".join(RECIPES)).split(",")]
-everything, seeds = option("ARMS", "default") == "all", int(option("SEEDS", "3"))
+arms, seeds = arms_asked(recipes, option("ARMS", "default")), int(option("SEEDS", "3"))
 built_in = config.questions.source == "builtin"
 held_out = [
     part.strip() for part in option("HOLD_OUT", "elements" if built_in else "none").split(",") if part != "none"
@@ -66,20 +66,22 @@ held_out = [
 
 # %%
 played, configuration = [], {}
-for recipe in recipes:
+for recipe in [each for each in recipes if each.name in arms]:
     settings = with_defaults(config, {**recipe.settings, "questions.held_out_domains": held_out})
     run = "-".join([name, *map(str, recipe.settings.values())])
-    arms = [arm.name for arm in recipe.arms] if everything else list(recipe.default)
     with bars(console()):
-        found = teach_recipe(settings, recipe, root() / "runs" / run, root() / "figures" / name, arms=arms, seeds=seeds)
+        found = teach_recipe(
+            settings, recipe, root() / "runs" / run, root() / "figures" / name, arms=arms[recipe.name], seeds=seeds
+        )
     played.append(finished_recipe(recipe.name, found.folder, found.summary, settings.questions.held_out_domains))
-    configuration[recipe.name] = {"arms": arms, "seeds": seeds, "run": settings.model_dump(mode="json")}
+    configuration[recipe.name] = {"arms": arms[recipe.name], "seeds": seeds, "run": settings.model_dump(mode="json")}
 
 # %% [markdown]
 # ## The league
 #
-# A value is the mean over seeds; its interval comes from resampled questions and resampled seeds. Lines stand on the same questions, so that overlapping
-# intervals do not show that two are alike: a recipe's own page has the paired differences.
+# A value is the mean over seeds; its interval comes from questions resampled within their domain and resampled seeds. Lines stand on the same questions, so
+# that overlapping intervals do not show that two are alike: each line's gain over the base model is paired by question, and a recipe's own page has
+# more paired differences.
 
 # %%
 standings = league(played, resamples=config.resamples, seed=config.seed)
@@ -91,7 +93,6 @@ for section in figures:
 # %%
 page = root() / "figures" / name / "league"
 index, rows = write_league(page, standings, configuration, figures)
-write_json(page / "league.json", {"configuration": configuration, "lines": rows})
 best = max(
     (one for one in standings if one.part == IN_DOMAIN and is_taught(one)),
     key=lambda one: np.nan_to_num(one.estimates["AUROC2 expected within"].value, nan=-1),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import workbench.loop.context
-import workbench.teach.comparing
 import workbench.teach.consistency
 import workbench.teach.replies
 from tests.conftest import planted_questions
@@ -211,6 +211,9 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished
     shown = {row["arm"]: row["accuracy, adapter on"] for row in found.rows}
     assert shown["primary"]
     assert not shown["before"]
+    held_out = pd.read_parquet(place.folder / "recipes/probe/report/held_out.parquet")
+    assert held_out["right_primary"].mean() == pytest.approx(summary["accuracy.adapter_on_while_answering.primary"])
+    assert "right_primary-shuffled" not in held_out
 
 
 def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:
@@ -344,7 +347,6 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
 ) -> None:
     """With planted bins, because a random model hardly ever says the same twice."""
     monkeypatch.setattr(workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2)
-    monkeypatch.setattr(workbench.teach.comparing, "MARGIN", 0.01)
     place = place_of(finished_run, tmp_path, questions__train_fraction=0.8)
     found = place.teach(METACOGNITION, arms=["single", "pairwise", "both"])
     summary = found.summary
@@ -353,6 +355,10 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
         for measure in ("agreement", "consistent", "read"):
             assert {f"pairs.{measure}.{name}{end}" for end in ("", ".low", ".high")} <= set(summary)
     assert "auroc2.expected.within.bradley-terry" in summary
+    assert summary["pairs.agreement.bradley-terry"] == summary["transfer.agreement.bradley-terry"]
+    for end in ("", ".low", ".high"):
+        alone = summary[f"auroc2.expected.within.pairwise{end}"]
+        assert summary[f"transfer.single.pairwise{end}"] == pytest.approx(alone)
     spent = [summary[f"training.tokens.{name}"] for name in names]
     assert max(spent) < 1.1 * min(spent)
     rows = {row["arm"]: row for row in found.rows}
@@ -364,4 +370,10 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
     assert shares["modal_share"].between(0.1, 1).all()
     taught = pd.read_parquet(found.folder / "single" / "0" / "teach" / "targets.parquet")
     assert len(taught) == 2 * (len(shares) // 2)
+    assert summary["training.examples.single"] == summary["training.questions.single"] == len(taught)
+    for name in ("pairwise", "both"):
+        log = pd.read_parquet(found.folder / name / "0" / "teach" / "log.parquet")
+        size = place.config.teach.batch_size * place.config.teach.accumulation
+        assert len(log) == math.ceil(summary[f"training.examples.{name}"] / size)
+    assert rows["bradley-terry"]["pairs right"]
     assert (found.page.parent / "transfer.html").exists()

@@ -85,6 +85,15 @@ def teach_recipe(
     return RecipeResult(summary, facts["rows"], place, recipe_page(context))
 
 
+def taught_domains(config: RunConfig, folder: Path) -> list[str]:
+    """The domains of the training questions that the run in ``folder`` chooses, or has chosen."""
+    context = Context(config, RunStore(folder), folder)
+    first = STAGES[0]
+    go_through([first], context)
+    table = context.stage(first.name).table("questions")
+    return sorted(table["domain"][table["split"] == "train"].astype(str).unique())
+
+
 def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()) -> list[Path]:
     """Where the adapters of the arms, taught with the run's seed, stand."""
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]

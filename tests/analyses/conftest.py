@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,30 @@ def ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
             monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
 
     return ask
+
+
+@pytest.fixture
+def taught_soon(loop_inputs: Any) -> dict[str, Any]:
+    """The tiny model's settings with a short training, of which scripts choose the format and the held-out domains."""
+    whole: dict[str, Any] = loop_inputs.config.model_dump(mode="json")
+    whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
+    del whole["elicit"]["format"], whole["questions"]["held_out_domains"]
+    return whole
+
+
+@pytest.fixture
+def run_twice(tmp_path: Path) -> Callable[[Path], str]:
+    """Runs a script two times, of which the second teaches nothing anew; returns the last line it prints."""
+
+    def run(script: Path) -> str:
+        for _ in range(2):
+            command = [sys.executable, str(script)]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        assert "teaching" not in done.stderr
+        return done.stdout.splitlines()[-1]
+
+    return run
 
 
 @pytest.fixture

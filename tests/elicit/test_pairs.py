@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import workbench.elicit.asking
 from workbench.elicit.formats import FORMATS, PAIRWISE
 from workbench.elicit.pairs import ask_pairs, neighbours
+from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, render
+from workbench.store import StageStore
 
 QUESTIONS = ["Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?"]
 PAIRS = [(0, 1), (1, 2), (2, 0)]
@@ -95,3 +100,22 @@ def test_what_is_no_pair_is_refused(tiny_lm: LanguageModel) -> None:
         ask_pairs(tiny_lm, QUESTIONS, [])
     with pytest.raises(WorkbenchError, match="at least three questions"):
         neighbours(2, 0)
+
+
+def test_a_killed_process_goes_on_behind_its_last_batch(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stage, calls = ask_pairs(tiny_lm, QUESTIONS, PAIRS, token_budget=1), StageStore(tmp_path, "key"), []
+
+    def counted(*args: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return read_confidence(*args, **more)
+
+    monkeypatch.setattr(workbench.elicit.asking, "read_confidence", counted)
+    with pytest.raises(KeyboardInterrupt):
+        ask_pairs(tiny_lm, QUESTIONS, PAIRS, token_budget=1, stage=stage)
+    resumed = ask_pairs(tiny_lm, QUESTIONS, PAIRS, token_budget=1, stage=stage)
+    pd.testing.assert_frame_equal(resumed, whole)
+    assert len(calls) == 5 + 2 * len(PAIRS) - 4

@@ -10,18 +10,20 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.loop.league import (
     IN_DOMAIN,
-    MEASURES,
     OUT_OF_DOMAIN,
     Played,
     arms_of,
+    domains_of,
     is_taught,
     league,
     league_summary,
     league_table,
-    over_seeds,
 )
+from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.loop.league_page import TABLE, sections, write_league
-from workbench.measure import auroc2_within, ece, smooth_ece
+from workbench.measure import auroc2, auroc2_within, ece, smooth_ece
+from workbench.measure.bootstrap import resampled_rows
+from workbench.measure.over_seeds import drawn_seeds
 
 RNG = np.random.default_rng(0)
 DOMAINS = np.repeat(["rivers", "kings", "metals"], 20)
@@ -44,6 +46,9 @@ def table() -> pd.DataFrame:
     for name in CONDITIONS:
         out[f"stated_{name}"] = np.nan if name == "head" else np.round(RNG.random(60), 1)
         out[f"expected_{name}"] = RNG.random(60)
+    for name in ("log", "log-seed1"):
+        out[f"right_{name}"] = (RNG.random(60) < 0.4).astype(float)
+    out.loc[3, "stated_log"] = np.nan
     return out
 
 
@@ -73,7 +78,7 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: Played) -> 
         one = standings["log", part]
         chosen = played.held_out[rows]
         assert (one.seeds, one.questions) == (2, int(rows.sum()))
-        assert one.accuracy == pytest.approx(CORRECT[rows].mean())
+        assert one.estimates[BASE_RIGHT].value == pytest.approx(CORRECT[rows].mean())
         assert (one.tokens, one.seconds) == (200, 20)
         for heading, measure in (("ECE", ece), ("smooth ECE", smooth_ece)):
             for readout in ("text", "expected"):
@@ -88,21 +93,52 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: Played) -> 
         assert estimate.value == pytest.approx(np.mean(within))
         assert estimate.low < estimate.value < estimate.high
     head = standings["head", IN_DOMAIN]
-    assert set(head.estimates) == {heading for heading in MEASURES if "expected" in heading}
-    assert standings["before", IN_DOMAIN].tokens is None
+    assert set(head.estimates) == {heading for heading in MEASURES if "expected" in heading} | {BASE_RIGHT}
+    base = standings["before", IN_DOMAIN]
+    assert base.tokens is None
+    assert not [heading for heading in base.estimates if heading.startswith("gain")]
+    assert base.estimates["answers right adapter on"] == base.estimates[BASE_RIGHT]
     assert [one.arm for one in standings.values() if is_taught(one) and one.part == IN_DOMAIN] == ["log", "head"]
 
 
-def test_the_interval_counts_questions_and_seeds_by_hand() -> None:
-    """Two seeds of 0 and 1 that no resample of questions moves: resamples take 00, 01, 10 or 11."""
-    values = np.array([[0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
-    chosen = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    found = over_seeds(values, chosen, 9)
-    expected = np.quantile([0.0, 0.5, 0.5, 1.0], [0.025, 0.975])
-    assert (found.value, found.low, found.high, found.n) == (0.5, *expected, 9)
-    assert over_seeds(values, np.ones((4, 2), dtype=int), 9).low == 1.0
-    undefined = over_seeds(np.full((1, 5), np.nan), np.zeros((4, 1), dtype=int), 9)
-    assert np.isnan([undefined.value, undefined.low, undefined.high]).all()
+def by_hand(table: pd.DataFrame, name: str, rows: np.ndarray) -> dict[str, float]:
+    """Gains over the base model of the questions ``rows``, on those parsed in both."""
+    drawn = table.iloc[rows]
+    out = {"gain answers right": drawn[f"right_{name}"].mean() - drawn["correct"].mean()}
+    for readout, column in (("text", "stated"), ("expected", "expected")):
+        both = drawn[drawn[[f"{column}_{name}", f"{column}_before"]].notna().all(axis=1)]
+        for heading, measure in (("AUROC2", auroc2_within), ("ECE", ece)):
+            graded = (both["correct"], both["domain"]) if heading == "AUROC2" else (both["correct"],)
+            own, base = (measure(both[f"{column}_{when}"], *graded) for when in (name, "before"))
+            out[f"gain {heading} {readout}{' within' if heading == 'AUROC2' else ''}"] = own - base
+    return out
+
+
+def test_gains_are_paired_by_question_drawn_within_their_domain_and_over_seeds(played: Played) -> None:
+    """Values and intervals against the package's measures called on one resample after the other."""
+    (one,) = [x for x in league([played], resamples=60, seed=3) if (x.arm, x.part) == ("log", IN_DOMAIN)]
+    table = played.held_out[DOMAINS != "metals"].reset_index(drop=True)
+    drawn = np.concatenate([*resampled_rows(len(table), resamples=60, seed=3, strata=table["domain"])])
+    chosen = drawn_seeds(2, resamples=60, seed=3)
+    gains = [by_hand(table, name, np.arange(len(table))) for name in ("log", "log-seed1")]
+    assert set(gains[0]) == {heading for heading in MEASURES if heading.startswith("gain")}
+    resampled = [[by_hand(table, name, rows) for rows in drawn] for name in ("log", "log-seed1")]
+    for heading, estimate in ((heading, one.estimates[heading]) for heading in gains[0]):
+        assert estimate.value == pytest.approx(np.mean([each[heading] for each in gains]))
+        first, second = (np.array([each[heading] for each in seed]) for seed in resampled)
+        mean, seeds = (first + second) / 2, np.stack([first, second])
+        taken = seeds[chosen.T, np.arange(60)].mean(axis=0)
+        bounds = np.quantile(mean + np.sqrt(2) * (taken - mean), [0.025, 0.975])
+        assert (estimate.low, estimate.high) == pytest.approx(tuple(bounds))
+
+
+def test_each_domain_may_be_a_part_of_its_own(played: Played) -> None:
+    standings = league([played], resamples=20, seed=0, parts=domains_of)
+    assert [one.part for one in standings if one.arm == "log"] == ["kings", "metals", "rivers"]
+    kings = played.held_out[DOMAINS == "kings"]
+    (one,) = [each for each in standings if (each.arm, each.part) == ("before", "kings")]
+    value = one.estimates["AUROC2 expected within"].value
+    assert value == pytest.approx(auroc2(kings["expected_before"], kings["correct"]))
 
 
 def test_table_summary_and_page_say_the_same(played: Played, tmp_path: Path) -> None:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.teach.consistency import NOISE, balanced_bins, bin_targets, consistency_bins, consistency_targets
+from workbench.teach.consistency import (
+    NOISE,
+    balanced_bins,
+    bin_levels,
+    bin_targets,
+    consistency_bins,
+    consistency_targets,
+)
 from workbench.teach.material import Material
 
 SHARE = np.repeat([0.2, 0.4, 0.7, 1.0], [10, 10, 10, 30])
@@ -28,6 +35,7 @@ def test_equal_shares_share_a_bin_and_order_is_kept() -> None:
 def test_a_target_is_its_bins_accuracy_blurred() -> None:
     targets = bin_targets(material())
     accuracy = np.repeat([0.1, 0.4, 0.5, 0.9], [10, 10, 10, 30])
+    assert bin_levels(material()) == pytest.approx(accuracy)
     assert (np.abs(targets - accuracy) <= NOISE).all()
     assert np.ptp(targets[30:]) > NOISE
     assert (bin_targets(material()) == targets).all()

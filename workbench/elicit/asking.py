@@ -32,6 +32,7 @@ from workbench.elicit.readout import expected_confidence, mass_on_scale, read_co
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.store import ROW, Part, StageStore, merge_parts, run_parts
 from workbench.trace.batches import plan_batches
 
 TOKEN_BUDGET = 2048
@@ -105,20 +106,27 @@ def ask(
 
 
 def read_all(
-    lm: LanguageModel, conversations: Sequence[Conversation], numbers: NumberPrefix, token_budget: int
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    numbers: NumberPrefix,
+    token_budget: int,
+    stage: StageStore | None = None,
 ) -> Readings:
-    """Read the confidence of all conversations, in batches of similar length."""
-    rows = len(conversations)
-    distribution = np.empty((rows, len(numbers.scale.values)))
-    texts, stated = [""] * rows, np.empty(rows)
-    lengths = [len(conversation.tokens) for conversation in conversations]
-    overhead = len(numbers.trie.scored_tokens)
-    for batch in progress.track(plan_batches(lengths, token_budget, overhead), "reading confidence"):
+    """Read the confidence of all conversations, in batches of similar length; each is kept in ``stage`` as it is read."""
+
+    def compute(batch: NDArray[np.int64]) -> Part:
         reading = read_confidence(lm, [conversations[row] for row in batch], numbers)
-        distribution[batch], stated[batch] = reading.distribution, reading.stated
-        for row, text in zip(batch, reading.stated_text, strict=True):
-            texts[row] = text
-    return Readings(distribution, tuple(texts), stated)
+        table = pd.DataFrame({ROW: batch, "stated_text": reading.stated_text, "stated": reading.stated})
+        return Part(table, {"distribution": reading.distribution})
+
+    lengths, what = [len(conversation.tokens) for conversation in conversations], "reading confidence"
+    batches = plan_batches(lengths, token_budget, len(numbers.trie.scored_tokens))
+    if stage is None:
+        part = merge_parts([compute(batch) for batch in progress.track(batches, what)])
+    else:
+        part = run_parts(stage, batches, compute, what)
+    stated = part.table["stated"].to_numpy(dtype=np.float64)
+    return Readings(part.tensors["distribution"].astype(np.float64), tuple(part.table["stated_text"]), stated)
 
 
 def _conversations(

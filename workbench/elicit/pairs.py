@@ -22,6 +22,7 @@ from workbench.elicit.readout import expected_confidence, mass_on_scale
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.store import StageStore
 
 Pair = tuple[int, int]
 
@@ -41,8 +42,12 @@ def ask_pairs(
     fmt: Format = PAIRWISE,
     *,
     token_budget: int = TOKEN_BUDGET,
+    stage: StageStore | None = None,
 ) -> pd.DataFrame:
     """Ask for the choice between the two questions of every pair, in both orders.
+
+    Args:
+        stage: keeps each batch as it is read, so that a killed process goes on behind the last one.
 
     Returns:
         One row a pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped (q2 shown first, still the
@@ -65,7 +70,7 @@ def ask_pairs(
     conversations = [
         pair_conversation(lm.tokenizer, fmt, numbers, questions[first], questions[second]) for first, second in both
     ]
-    return _table(pairs, read_all(lm, conversations, numbers, token_budget), numbers)
+    return _table(pairs, read_all(lm, conversations, numbers, token_budget, stage), numbers)
 
 
 def _table(pairs: Sequence[Pair], readings: Readings, numbers: NumberPrefix) -> pd.DataFrame:

@@ -7,6 +7,7 @@ answers it left as they were are where confidence before and after is about the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from workbench.loop.readouts import Readouts
 from workbench.measure import bootstrap
 
 ADAPTER_ON = "answers_adapter_on"
+RIGHT = "right"
 
 
 def answer_accuracy(
@@ -58,6 +60,20 @@ def answers_with_adapter(context: Context, again: str) -> pd.DataFrame | None:
     if not (stage.folder / f"{ADAPTER_ON}.parquet").exists():
         return None
     return stage.table(ADAPTER_ON).set_index("row")
+
+
+def right_with_adapter(context: Context, r: Readouts, again: Mapping[str, str]) -> dict[str, NDArray[np.float64]]:
+    """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where none was given.
+
+    ``again`` names the stage that answered, by condition; those whose adapter cannot change answers are left out.
+    """
+    found = {name: answers_with_adapter(context, stage) for name, stage in again.items()}
+    rows = r.questions["row"]
+    return {
+        f"{RIGHT}_{name}": np.asarray(table["correct"].astype(float).reindex(rows), dtype=np.float64)
+        for name, table in found.items()
+        if table is not None
+    }
 
 
 def same_answers(context: Context, r: Readouts, again: str) -> NDArray[np.bool_] | None:

@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.loop.league import MEASURES, Standing, league_summary, league_table
+from workbench.loop.league import Standing, league_summary, league_table
+from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.store import write_atomically
+from workbench.store import write_atomically, write_json
 
-TABLE = "league.parquet"
-_SAYS = {
-    "AUROC2": "AUROC2 within domain: 0.5 is chance, 1 tells every right answer from every wrong one.",
-    "ECE": "Expected calibration error: 0 means that stated shares are met.",
-    "smooth": "Smooth calibration error: as ECE, without bins.",
-}
+TABLE, NUMBERS = "league.parquet", "league.json"
+TITLE = "Which recipe teaches a model to say what it knows?"
 
 
 def write_league(
-    folder: Path, standings: Sequence[Standing], configuration: Mapping[str, Any], drawn: Sequence[Section]
+    folder: Path,
+    standings: Sequence[Standing],
+    configuration: Mapping[str, Any],
+    drawn: Sequence[Section],
+    title: str = TITLE,
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write tables, figures (``drawn`` by :func:`sections`) and page into ``folder``; returns the page and its rows."""
+    """Write page, figures (``drawn`` by :func:`sections`) and table into ``folder``; returns the page and its rows as text.
+
+    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` that made them.
+    """
     parts = list(dict.fromkeys(one.part for one in standings))
     leads = [
         (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
         for part in parts
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / TABLE, partial(_save, standings))
+    table = league_table(standings)
+    write_atomically(folder / TABLE, table.to_parquet)
+    write_json(folder / NUMBERS, {"configuration": configuration, "lines": table.to_dict("records")})
     page = write_report(
         folder,
-        "Which recipe teaches a model to say what it knows?",
+        title,
         drawn,
         league_summary(standings),
         configuration,
-        [TABLE],
+        [TABLE, NUMBERS],
         (),
         lead=leads,
     )
@@ -48,7 +53,10 @@ def write_league(
 def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
     """One figure a measure: recipes and arms from the top, in- and out-of-domain questions side by side."""
     out = []
-    for heading in MEASURES:
+    for heading, measure in MEASURES.items():
+        # It is the same for every line; the table has it.
+        if heading == BASE_RIGHT:
+            continue
         measured = [one for one in standings if heading in one.estimates]
         if not measured:
             continue
@@ -57,9 +65,9 @@ def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
             axis=heading,
             title=heading,
             caption=caption,
-            bound=0.5 if heading.startswith("AUROC2") else None,
+            bound=measure.bound,
         ).figure()
-        out.append(Section(heading, _SAYS[heading.split()[0]], figure, heading.lower().replace(" ", "_")))
+        out.append(Section(heading, measure.says, figure, heading.lower().replace(" ", "_")))
     return out
 
 
@@ -71,7 +79,6 @@ def shown(one: Standing) -> dict[str, str]:
         "arm": one.arm,
         "seeds": str(one.seeds),
         **measured,
-        "base answers right": f"{100 * one.accuracy:.0f} %",
         "training tokens": "" if one.tokens is None else f"{one.tokens:,.0f}",
         "seconds": "" if one.seconds is None else f"{one.seconds:.0f}",
     }
@@ -80,7 +87,3 @@ def shown(one: Standing) -> dict[str, str]:
 def _questions(standings: Sequence[Standing], part: str) -> str:
     counts = sorted({one.questions for one in standings if one.part == part})
     return f"{' or '.join(map(str, counts))} held-out questions"
-
-
-def _save(standings: Sequence[Standing], path: Path) -> None:
-    league_table(standings).to_parquet(path)

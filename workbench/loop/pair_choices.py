@@ -3,8 +3,10 @@
 Pairs are neighbours on ``CIRCLES`` random circles of the held-out questions, each asked in both orders, so that a taste for one place
 cancels. ``pairs.agreement`` is the share of mixed pairs (one answer right, one wrong) in which the question answered rightly is preferred, a
 tie counting half: 0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders prefer the same question. ``bradley_terry`` turns the
-base model's preferences into one score a question, whose AUROC2 stands beside stated confidence.
-What the intervals do not show: they come from resampled pairs, which share their questions.
+base model's preferences into one score a question, whose AUROC2 stands beside stated confidence and whose order beside the choices.
+Intervals resample questions within their domain, because pairs share them (:mod:`workbench.measure.pairs`). Over all mixed pairs, knowing which domain
+is easier is enough to be right often; ``pairs.agreement_within`` takes the mixed pairs of one domain alone.
+What the intervals do not show: other pairings of the same questions, and that Bradley-Terry scores would be fitted anew to other pairs.
 """
 
 from __future__ import annotations
@@ -22,18 +24,22 @@ from workbench.errors import WorkbenchError
 from workbench.loop.asking import load_questions
 from workbench.loop.context import Context
 from workbench.loop.pupils import Pupil
-from workbench.loop.readouts import BEFORE
-from workbench.measure import Estimate, auroc2_within_estimate, bootstrap
+from workbench.loop.readouts import BEFORE, Readouts
+from workbench.measure import Estimate, auroc2_within_estimate, bootstrap_counts
+from workbench.measure.inputs import Floats
+from workbench.measure.pairs import mean_of_pairs
 from workbench.models import LanguageModel, computing_in
-from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.questions import asked
-from workbench.report import Section
 from workbench.store import StageStore
 from workbench.teach.adapter import adapter_merged
 
 CIRCLES = 2
 BRADLEY_TERRY = "bradley-terry"
-PAIR_COLUMNS: Mapping[str, str] = {"pairs right": "pairs.agreement", "pairs consistent": "pairs.consistent"}
+PAIR_COLUMNS: Mapping[str, str] = {
+    "pairs right": "pairs.agreement",
+    "pairs right within": "pairs.agreement_within",
+    "pairs consistent": "pairs.consistent",
+}
 
 
 def pairs_stage(recipe: str) -> str:
@@ -50,7 +56,7 @@ def read_pairs(context: Context, stage: StageStore, taught: str | None = None) -
     def ask(lm: LanguageModel) -> pd.DataFrame:
         pairs = [pair for k in range(CIRCLES) for pair in neighbours(len(rows), context.config.seed + k)]
         with computing_in(context.config.model.precision, lm):
-            return ask_pairs(lm, texts, pairs, token_budget=context.config.model.tokens_per_batch)
+            return ask_pairs(lm, texts, pairs, token_budget=context.config.model.tokens_per_batch, stage=stage)
 
     if taught is None:
         found = ask(context.lm)
@@ -66,44 +72,86 @@ def read_pairs(context: Context, stage: StageStore, taught: str | None = None) -
     return {"pairs": len(found), "mass": float(found["mass"].mean())}
 
 
-def pair_summary(context: Context, recipe: str, taught: Sequence[Pupil]) -> dict[str, Any]:
-    """``pairs.<measure>.<condition>`` with intervals, and the base model's Bradley-Terry scores."""
+def asked_pairs(context: Context, recipe: str, taught: Sequence[Pupil]) -> dict[str, pd.DataFrame]:
+    """By condition, what it chose of two held-out questions."""
     stages = {BEFORE: pairs_stage(recipe)}
     for pupil in taught:
         stages[pupil.name] = pupil.stage("pairs")
         if pupil.twin:
             stages[pupil.twin_name] = pupil.stage("pairs_control")
-    questions, _ = load_questions(context)
-    correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=bool)
-    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+    return {name: context.stage(stage).table("pairs") for name, stage in stages.items()}
+
+
+def pair_summary(
+    tables: Mapping[str, pd.DataFrame], readouts: Readouts, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """``pairs.<measure>.<condition>`` with intervals, and what the base model's Bradley-Terry scores are worth."""
+    drawn = {"resamples": resamples, "seed": seed}
     out: dict[str, Any] = {}
-    for name, stage in stages.items():
-        table = context.stage(stage).table("pairs")
-        for measure, value in pair_measures(table, correct, **drawn).items():
+    for name, table in tables.items():
+        for measure, value in pair_measures(table, readouts, **drawn).items():
             out |= value.to_dict(f"pairs.{measure}.{name}")
-    table = context.stage(stages[BEFORE]).table("pairs")
-    rows, scores = bradley_terry(table)
-    domain = questions["domain"].to_numpy(dtype=str)
-    out |= auroc2_within_estimate(scores, correct[rows], domain[rows], **drawn).to_dict(
-        f"auroc2.expected.within.{BRADLEY_TERRY}"
-    )
-    mixed = correct[table["q1"]] != correct[table["q2"]]
-    return {**out, "pairs.asked": len(table), "pairs.mixed": int(mixed.sum())}
-
-
-def pair_measures(table: pd.DataFrame, correct: NDArray[np.bool_], *, resamples: int, seed: int) -> dict[str, Estimate]:
-    """Agreement with the grades ``correct`` [by row] on mixed pairs, swap consistency, and the share of readable choices."""
-    first = correct[table["q1"]]
-    mixed = first != correct[table["q2"]]
-    combined = table["combined"].to_numpy(dtype=np.float64)
-    agrees = np.where(combined == 0.5, 0.5, (combined > 0.5) == first)[mixed]
-    read = table[["chose_first", "chose_first_swapped"]].notna().all(axis=1)
-    parts = {"agreement": agrees, "consistent": table["consistent"].to_numpy(float), "read": read.to_numpy(float)}
-    unknown = Estimate(float("nan"), float("nan"), float("nan"), 0)
+    before = tables[BEFORE]
+    scores = question_scores(before, readouts)
+    for measure, value in pair_measures(ordered_by(scores, before, readouts), readouts, **drawn).items():
+        if measure.startswith("agreement"):
+            out |= value.to_dict(f"pairs.{measure}.{BRADLEY_TERRY}")
+    singly = auroc2_within_estimate(scores, readouts.correct, readouts.domain, **drawn)
+    mixed = ~np.isnan(pair_values(before, readouts)["agreement"])
     return {
-        name: bootstrap(np.mean, values, resamples=resamples, seed=seed) if len(values) else unknown
-        for name, values in parts.items()
+        **out,
+        **singly.to_dict(f"auroc2.expected.within.{BRADLEY_TERRY}"),
+        "pairs.asked": len(before),
+        "pairs.mixed": int(mixed.sum()),
     }
+
+
+def pair_measures(table: pd.DataFrame, readouts: Readouts, *, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Agreement with the grades on mixed pairs, also within a domain, swap consistency, and the share of readable choices.
+
+    An estimate's ``n`` counts pairs.
+    """
+    values = pair_values(table, readouts)
+    statistics = {name: mean_of_pairs(each, *pair_places(table, readouts)) for name, each in values.items()}
+    used = {name: int((~np.isnan(each)).sum()) for name, each in values.items()}
+    n = len(readouts.correct)
+    return bootstrap_counts(statistics, n, resamples=resamples, seed=seed, strata=readouts.domain, used=used)
+
+
+def pair_places(table: pd.DataFrame, readouts: Readouts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[pairs] where each pair's questions stand among the held-out ones."""
+    rows = readouts.questions["row"].to_numpy()
+    order = np.argsort(rows)
+    first, second = (order[np.searchsorted(rows, table[name].to_numpy(), sorter=order)] for name in ("q1", "q2"))
+    return first, second
+
+
+def pair_values(table: pd.DataFrame, readouts: Readouts) -> dict[str, Floats]:
+    """[pairs] what each measure is the mean of; NaN where a pair does not count."""
+    first, second = pair_places(table, readouts)
+    right, domain = readouts.correct, readouts.domain
+    combined = table["combined"].to_numpy(dtype=np.float64)
+    agrees = np.where(combined == 0.5, 0.5, (combined > 0.5) == right[first])
+    mixed = right[first] != right[second]
+    read = table[["chose_first", "chose_first_swapped"]].notna().all(axis=1)
+    return {
+        "agreement": np.where(mixed, agrees, np.nan),
+        "agreement_within": np.where(mixed & (domain[first] == domain[second]), agrees, np.nan),
+        "consistent": table["consistent"].to_numpy(dtype=np.float64),
+        "read": read.to_numpy(dtype=np.float64),
+    }
+
+
+def question_scores(table: pd.DataFrame, readouts: Readouts) -> Floats:
+    """[n] Bradley-Terry score of each held-out question from the choices in ``table``; NaN where it was in no pair."""
+    rows, scores = bradley_terry(table)
+    return np.asarray(pd.Series(scores, rows).reindex(readouts.questions["row"]), dtype=np.float64)
+
+
+def ordered_by(scores: Floats, table: pd.DataFrame, readouts: Readouts) -> pd.DataFrame:
+    """The pairs of ``table`` as they would be chosen by ``scores`` [n]."""
+    first, second = pair_places(table, readouts)
+    return table.assign(combined=0.5 + 0.5 * np.sign(scores[first] - scores[second]))
 
 
 def bradley_terry(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -125,34 +173,3 @@ def bradley_terry(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.fl
         sample_weight=np.concatenate([preferred, 1 - preferred]),
     )
     return rows, model.coef_[0]
-
-
-def transfer_section(summary: Mapping[str, Any], conditions: Sequence[str]) -> Section:
-    """Both tasks under every condition that was asked about pairs."""
-    tasks = {
-        "single: AUROC2 within domain": "auroc2.expected.within",
-        "pairs: share right of mixed pairs": "pairs.agreement",
-    }
-    rows = [
-        EstimateRow(task, name, _estimate(summary, f"{key}.{name}"))
-        for task, key in tasks.items()
-        for name in (*conditions, BRADLEY_TERRY)
-        if f"{key}.{name}" in summary and (f"pairs.agreement.{name}" in summary or name == BRADLEY_TERRY)
-    ]
-    figure = EstimateRows(
-        rows=rows,
-        axis="AUROC2, or share right (0.5 = chance)",
-        title="From one task to the other",
-        caption=f"{summary['pairs.asked']} pairs, {summary['pairs.mixed']} of them mixed",
-        bound=0.5,
-    ).figure()
-    words = (
-        "Each arm on both tasks: confidence in an answer given, and which of two questions would be answered correctly more likely, "
-        "chosen before any answer. An arm that was taught one task alone shows here whether the other came with it."
-    )
-    return Section("From one task to the other", words, figure, "transfer")
-
-
-def _estimate(summary: Mapping[str, Any], key: str) -> Estimate:
-    asked_about = "pairs.mixed" if key.startswith("pairs.") else "questions.test"
-    return Estimate(summary[key], summary[f"{key}.low"], summary[f"{key}.high"], int(summary.get(asked_about, 0)))

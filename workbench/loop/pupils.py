@@ -5,7 +5,7 @@ Settings go from the general to the particular: the package's defaults, the arm'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,15 @@ class Pupil:
     def stage(self, kind: str) -> str:
         """Name and folder of its stage ``teach``, ``read``, ``control``, ``read_control`` or ``probe``."""
         return f"recipes/{self.recipe}/{self.arm.name}/{self.seed}/{kind}"
+
+
+def lines_of(conditions: Iterable[str]) -> dict[str, list[str]]:
+    """The seeds of an arm together, by the arm's name; each other condition by itself."""
+    lines: dict[str, list[str]] = {}
+    for name in conditions:
+        arm, mark, number = name.rpartition("-seed")
+        lines.setdefault(arm if mark and number.isdigit() else name, []).append(name)
+    return lines
 
 
 def report_stage(recipe: Recipe) -> str:

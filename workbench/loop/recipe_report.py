@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.loop.answering import right_with_adapter
 from workbench.loop.context import Context
-from workbench.loop.pair_choices import PAIR_COLUMNS, pair_summary, transfer_section
+from workbench.loop.pair_choices import BRADLEY_TERRY, PAIR_COLUMNS, asked_pairs, pair_summary
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import Readouts
 from workbench.loop.recipe_results import collect_recipe, summarise_recipe
 from workbench.loop.reporting import bottleneck, held_out_table, histogram, parsed_at_all, reliability
+from workbench.loop.transfer import task_transfer, transfer_section, transfer_summary
 from workbench.measure import Estimate
 from workbench.plots import LearningCurve, LearningCurves
 from workbench.report import write_report
@@ -54,11 +56,16 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
     summary = summarise_recipe(context, readouts, taught)
     sections = recipe_sections(readouts.without(MAPPED), summary)
     if recipe.pairs:
-        summary |= pair_summary(context, recipe.name, taught)
-        sections.insert(1, transfer_section(summary, list(readouts.stated)))
+        drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+        tables = asked_pairs(context, recipe.name, taught)
+        cells = task_transfer(readouts, tables, **drawn)
+        summary |= pair_summary(tables, readouts, **drawn) | transfer_summary(cells)
+        pairs = f"{summary['pairs.asked']} pairs, {summary['pairs.mixed']} of them mixed"
+        sections.insert(1, transfer_section(cells, f"{len(readouts.correct)} held-out questions, {pairs}"))
     sections += learning_sections(context, taught, summary)
     rows = table_rows(readouts, summary, {**columns_of(summary), **(PAIR_COLUMNS if recipe.pairs else {})})
-    stage.save_table("held_out", held_out_table(readouts))
+    answered_on = right_with_adapter(context, readouts, {p.name: p.stage("read") for p in taught})
+    stage.save_table("held_out", held_out_table(readouts).assign(**answered_on))
     write_report(
         context.figures,
         f"{recipe.name}: {recipe.about}",
@@ -122,10 +129,11 @@ def columns_of(summary: Mapping[str, Any]) -> Mapping[str, str]:
 def table_rows(
     readouts: Readouts, summary: Mapping[str, Any], columns: Mapping[str, str] = COLUMNS
 ) -> list[dict[str, str]]:
-    """One row a condition; what a condition does not have is left empty."""
+    """One row a condition, and one for Bradley-Terry scores where pairs were asked; what a condition does not have is left empty."""
+    scored = [BRADLEY_TERRY] if f"pairs.agreement.{BRADLEY_TERRY}" in summary else []
     return [
         {"arm": when, **{head: _cell(summary, f"{key}.{when}") for head, key in columns.items()}}
-        for when in readouts.stated
+        for when in [*readouts.stated, *scored]
     ]
 
 

@@ -143,6 +143,7 @@ def _costs(context: Context, pupil: Pupil) -> dict[str, Any]:
     return {
         f"training.tokens.{pupil.name}": facts["tokens"],
         f"training.examples.{pupil.name}": facts["examples"],
+        f"training.questions.{pupil.name}": facts["questions"],
         f"training.steps.{pupil.name}": facts["steps"],
         f"seconds.training.{pupil.name}": facts["seconds"],
     }

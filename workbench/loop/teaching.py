@@ -34,7 +34,7 @@ from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
 from workbench.teach.lesson import Grade, Lesson, States
 from workbench.teach.material import Material, check_both_kinds
 from workbench.teach.recipes import PROBE, Arm
-from workbench.teach.targets import check_targets, scale_targets, shuffled_targets
+from workbench.teach.targets import check_targets, scale_targets, shuffled_order
 from workbench.teach.training import Reply
 
 ADAPTER_ON_ROWS = 64
@@ -61,14 +61,17 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     config = context.config
     material = training_material(context, arm, seed)
     rows, targets = material.row, arm.targets(material)
+    levels = None if arm.levels is None else arm.levels(material)
     stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, rows)}))
     if arm.drawn is not None:
         chosen = arm.drawn(material)
         check_both_kinds(material.correct[chosen])
         rows, targets = rows[chosen], targets[chosen]
+        levels = None if levels is None else levels[chosen]
     check_targets(targets)
     if shuffled:
-        targets = shuffled_targets(targets, seed)
+        order = shuffled_order(targets, seed)
+        targets, levels = targets[order], None if levels is None else levels[order]
     conversations, (questions, answered) = conversations_of(context), questions_and_answers(context, rows)
     settings = settled(context, conversations, rows)
     taught = arm.teacher(
@@ -81,6 +84,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             conversations=[conversations[row] for row in rows],
             states=states_of(context, rows),
             targets=targets,
+            levels=levels,
             base=context.stage("elicit").tensors("readings")["distribution"][rows],
             settings=settings,
             precision=config.model.precision,
@@ -97,7 +101,8 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
     stage.save_table("targets", pd.DataFrame({ROW: rows, **written}))
     stage.save_table("log", pd.DataFrame(taught.log))
     return {
-        "examples": len(rows),
+        "questions": len(rows),
+        "examples": taught.examples,
         "steps": len(taught.log),
         "tokens": taught.tokens,
         "loss.last": taught.log[-1]["loss"],

@@ -49,6 +49,15 @@ def mean_of(values: Floats) -> CountStatistic:
     return mean
 
 
+def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
+    """``first`` less ``second``, both under the same counts."""
+
+    def difference(counts: Floats) -> Floats:
+        return first(counts) - second(counts)
+
+    return difference
+
+
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Elementwise quotient [r]; NaN where nothing was counted."""
     return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)

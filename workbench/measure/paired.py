@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
-from workbench.measure.counted import CountStatistic, Latest
+from workbench.measure.counted import CountStatistic, Latest, minus
 from workbench.measure.delong import DeLongDifference, delong_difference
-from workbench.measure.inputs import Floats, checked_probability
+from workbench.measure.inputs import checked_probability
 from workbench.measure.interval import Estimate
 from workbench.measure.metrics import METRICS, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
@@ -70,9 +70,9 @@ def paired_metrics(
         level=level,
         bins=bins,
     )
-    own, other, minus = ({name: found.estimates[f"{kind}.{name}"] for name in names} for kind in ("a", "b", "a-b"))
+    own, other, between = ({name: found.estimates[f"{kind}.{name}"] for name in names} for kind in ("a", "b", "a-b"))
     exact = delong_difference(first, second, labels, correct_b=labels_b, level=level)
-    return Paired(len(first), own, other, minus, exact, found.method)
+    return Paired(len(first), own, other, between, exact, found.method)
 
 
 def _differences(table: Table, names: tuple[str, ...], bins: int) -> Mapping[str, CountStatistic]:
@@ -81,12 +81,5 @@ def _differences(table: Table, names: tuple[str, ...], bins: int) -> Mapping[str
     )
     out: dict[str, CountStatistic] = {}
     for name in names:
-        out |= {f"a.{name}": a[name], f"b.{name}": b[name], f"a-b.{name}": _minus(a[name], b[name])}
+        out |= {f"a.{name}": a[name], f"b.{name}": b[name], f"a-b.{name}": minus(a[name], b[name])}
     return out
-
-
-def _minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
-    def difference(counts: Floats) -> Floats:
-        return first(counts) - second(counts)
-
-    return difference

@@ -23,6 +23,7 @@ from workbench.plots.reliability import Reliability
 from workbench.plots.retrieval_gain import RetrievalGain
 from workbench.plots.risk_coverage import RiskCoverageCurve
 from workbench.plots.roc import Roc
+from workbench.plots.transfer_matrix import TransferMatrix
 
 __all__ = [
     "AlignmentGrid",
@@ -49,4 +50,5 @@ __all__ = [
     "RiskCoverageCurve",
     "Roc",
     "ScatterGroup",
+    "TransferMatrix",
 ]

@@ -20,7 +20,14 @@ from workbench.plots.theme import BLACK, safe, short, themed
 SIGNIFICANT = 0.05
 LABEL = 30
 _SMALLEST = 0.01
-_SCALE = ((0.0, "#A8500F"), (0.25, "#E8A366"), (0.5, "#FFFFFF"), (0.65, "#9CC9E6"), (0.85, "#1B7DB8"), (1.0, "#0A2F4F"))
+DIVERGING = (
+    (0.0, "#A8500F"),
+    (0.25, "#E8A366"),
+    (0.5, "#FFFFFF"),
+    (0.65, "#9CC9E6"),
+    (0.85, "#1B7DB8"),
+    (1.0, "#0A2F4F"),
+)
 Floats = NDArray[np.float64]
 
 
@@ -65,7 +72,7 @@ def effect_grid(
             customdata=hover,
             zmin=-most,
             zmax=most,
-            colorscale=[list(stop) for stop in _SCALE],
+            colorscale=[list(stop) for stop in DIVERGING],
             colorbar={
                 "title": {"text": "shift", "side": "top"},
                 "thickness": 12,

@@ -1,8 +1,9 @@
 """Examples that compare two questions: which of them would be answered correctly more likely, chosen before answering.
 
-Pairs are drawn among the training questions whose targets differ by ``MARGIN`` at least, so that the two stand in different bins of
-confidence; each question comes up about equally often, and the better one stands first in every other pair. The target is all
-probability on its name. What it does not show: how far apart two questions are.
+The two questions of a pair come from different bins of what targets are made from, told apart by the bins' levels (the accuracy
+of each), so the noise that blurs a target within its bin decides no comparison; bins of one level are not compared. Each question comes up about equally
+often, and the better one, that of the higher level, stands first in every other pair. The target is all probability on its name.
+What it does not show: how far apart two questions are.
 """
 
 from __future__ import annotations
@@ -18,29 +19,28 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.examples import Example, distribution_examples
 
-MARGIN = 0.1
 MOST_ROUNDS = 20
 
 
-def drawn_pairs(targets: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
+def drawn_pairs(levels: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
     """[pairs, 2] question numbers in the order they are shown, at most ``count``; first and second are better in turn.
 
-    Errors: WorkbenchError where no two targets differ by MARGIN.
+    Errors: WorkbenchError where all questions stand at one of the ``levels`` [n].
     """
-    if np.ptp(targets) < MARGIN:
+    if np.ptp(levels) == 0:
         raise WorkbenchError(
-            f"No two targets differ by {MARGIN:g}, so there are no pairs to compare; take more questions."
+            "Answers were right equally often in every bin of questions, so there are no pairs to compare; take more questions."
         )
     rng = np.random.default_rng(seed)
     found: list[tuple[int, int]] = []
     for _ in range(MOST_ROUNDS):
-        one, other = rng.permutation(len(targets)), rng.permutation(len(targets))
-        apart = np.abs(targets[one] - targets[other]) >= MARGIN
+        one, other = rng.permutation(len(levels)), rng.permutation(len(levels))
+        apart = levels[one] != levels[other]
         found += zip(one[apart].tolist(), other[apart].tolist(), strict=True)
         if len(found) >= count:
             break
     pairs = np.array(found[:count])
-    better_first = targets[pairs[:, 0]] > targets[pairs[:, 1]]
+    better_first = levels[pairs[:, 0]] > levels[pairs[:, 1]]
     wanted = np.arange(len(pairs)) % 2 == 0
     swap = better_first != wanted
     pairs[swap] = pairs[swap][:, ::-1]
@@ -48,14 +48,14 @@ def drawn_pairs(targets: NDArray[np.float64], count: int, seed: int) -> NDArray[
 
 
 def pair_examples(
-    lm: LanguageModel, questions: Sequence[str], targets: NDArray[np.float64], count: int, seed: int
+    lm: LanguageModel, questions: Sequence[str], levels: NDArray[np.float64], count: int, seed: int
 ) -> list[Example]:
-    """``count`` comparisons of ``questions`` by their ``targets``, each ending in the better one's name."""
-    pairs = drawn_pairs(targets, count, seed)
+    """``count`` comparisons of ``questions`` by their ``levels``, each ending in the better one's name."""
+    pairs = drawn_pairs(levels, count, seed)
     numbers = number_prefix(lm.tokenizer, PAIRWISE)
     conversations = [pair_conversation(lm.tokenizer, PAIRWISE, numbers, questions[a], questions[b]) for a, b in pairs]
     shares = np.asarray(numbers.scale.shares)
-    first = targets[pairs[:, 0]] > targets[pairs[:, 1]]
+    first = levels[pairs[:, 0]] > levels[pairs[:, 1]]
     wanted = np.where(first[:, None], shares == 1, shares == 0).astype(np.float64)
     return distribution_examples(lm.tokenizer, PAIRWISE, numbers, conversations, wanted)
 

@@ -1,7 +1,7 @@
 """Targets from self-consistency: how often answers were right among those the model was as consistent about.
 
 Source: Steyvers, Belem, Smyth 2025 (arXiv 2510.05126). Shares of the most frequent sampled answer are cut into bins of about equal
-size; a question's target is the accuracy of the greedy answers in its bin, plus a uniform draw of at most ``NOISE``, so that a bin teaches a
+size; a question's target is its level, the accuracy of the greedy answers in its bin, plus a uniform draw of at most ``NOISE``, so that a bin teaches a
 range and not a number. A target is one value for right and wrong answers of a bin alike, so a question's own grade does not tell it
 apart from its neighbours. Bins are balanced by subsampling, whatever the grades in them: keeping only questions whose most frequent answer is
 right would leave nothing to tell apart.
@@ -33,8 +33,8 @@ def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
-def bin_targets(material: Material) -> NDArray[np.float64]:
-    """The accuracy of each question's bin, blurred: [n]."""
+def bin_levels(material: Material) -> NDArray[np.float64]:
+    """The accuracy of each question's bin: [n], equal within a bin."""
     bins = consistency_bins(material.source(SOURCE))
     if bins.max() == 0:
         raise WorkbenchError(
@@ -42,8 +42,14 @@ def bin_targets(material: Material) -> NDArray[np.float64]:
             "questions, or more of them."
         )
     right = np.bincount(bins, weights=material.correct) / np.bincount(bins)
-    noise = np.random.default_rng(material.seed).uniform(-NOISE, NOISE, size=len(bins))
-    return np.clip(right[bins] + noise, 0, 1)
+    return right[bins]
+
+
+def bin_targets(material: Material) -> NDArray[np.float64]:
+    """The levels of :func:`bin_levels`, blurred: [n]."""
+    levels = bin_levels(material)
+    noise = np.random.default_rng(material.seed).uniform(-NOISE, NOISE, size=len(levels))
+    return np.clip(levels + noise, 0, 1)
 
 
 def balanced_bins(material: Material) -> NDArray[np.int64]:

@@ -61,7 +61,7 @@ def teach_on(features: Tensor, lesson: Lesson) -> Taught:
         network = head_network(features.shape[1])
         log = _train(network, (features - mean) / scale, torch.stack([1 - wanted, wanted], dim=1), lesson.description)
     _save(network, lesson.folder, {"mean": mean, "scale": scale})
-    return Taught(lesson.lm, log, 0)
+    return Taught(lesson.lm, log, 0, len(features))
 
 
 def read_head(judged: Judged) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def teach_head_and_adapter(lesson: Lesson) -> Taught:
     finally:
         watched.remove()
     _save(network, lesson.folder, {})
-    return Taught(tuned, log, sum(map(len, prompts)) * lesson.settings.epochs)
+    return Taught(tuned, log, sum(map(len, prompts)) * lesson.settings.epochs, len(prompts))
 
 
 def read_head_and_adapter(judged: Judged) -> NDArray[np.float64]:

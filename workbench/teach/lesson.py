@@ -40,6 +40,7 @@ class Lesson:
         base: [n, values] the base model's distribution over the scale at the confidence position.
         settings: the run's training settings with the arm's changes.
         reply: where an adapter on the reply acts; None: on the whole conversation.
+        levels: [n] what the targets of one bin were made from, the same for all of the bin; None where the arm has no bins.
         folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
         grade: of a question's number and another answer to it, whether that is right; None where nothing says so. For the
             shuffled twin it is the permuted target, whatever the answer.
@@ -61,6 +62,7 @@ class Lesson:
     reply: Reply | None
     folder: Path
     description: str
+    levels: NDArray[np.float64] | None = None
     grade: Grade | None = None
     answer_limit: int = 0
 
@@ -85,6 +87,7 @@ class Lesson:
             states=states,
             targets=self.targets[rows],
             base=self.base[rows],
+            levels=None if self.levels is None else self.levels[rows],
             reply=None if reply is None else replace(reply, rows=[reply.rows[row] for row in rows]),
             grade=None if grade is None else graded,
         )
@@ -92,16 +95,23 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Taught:
-    """The model as it was taught, one row of numbers a step (``step``, ``loss``, ...), and the tokens training computed."""
+    """The model as it was taught.
+
+    Attributes:
+        log: one row of numbers a step (``step``, ``loss``, ...).
+        tokens: what training computed, over all epochs.
+        examples: different examples it was taught, each seen once an epoch.
+    """
 
     lm: LanguageModel
     log: list[dict[str, float]]
     tokens: int
+    examples: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Examples, one per conversation, the loss of a batch of them, and what else is logged of each batch, by name."""
+    """Examples, the loss of a batch of them, and what else is logged of each batch, by name."""
 
     examples: list[Example]
     loss: Loss

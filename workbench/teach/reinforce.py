@@ -121,7 +121,8 @@ def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
         finally:
             plain = remove_adapter(tuned)
         log = _log(trainer, plan.passes)
-        return Taught(load_adapter(plain, lesson.folder / "adapter"), log, int(log[-1]["tokens"]))
+        tuned = load_adapter(plain, lesson.folder / "adapter")
+        return Taught(tuned, log, int(log[-1]["tokens"]), len(lesson.conversations))
 
     return teacher
 

@@ -51,10 +51,15 @@ def spread_targets(probability: NDArray[np.floating], scale: Scale, spread: floa
 
 
 def shuffled_targets(targets: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """The same targets, permuted over the questions: of ``DRAWS`` permutations the one least rank-correlated with them.
+    """The same targets, permuted over the questions in :func:`shuffled_order`."""
+    return targets[shuffled_order(targets, seed)]
+
+
+def shuffled_order(targets: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    """Whose target [n] each question gets: of ``DRAWS`` permutations the one least rank-correlated with the targets.
 
     A permutation that agrees with the targets by chance teaches a part of them, and of all things to learn that part is the easiest.
     """
-    permuted = np.random.default_rng(seed).permuted(np.tile(targets, (DRAWS, 1)), axis=1)
+    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(len(targets)), (DRAWS, 1)), axis=1)
     ranks = rankdata(targets) - (len(targets) + 1) / 2
-    return permuted[np.abs(rankdata(permuted, axis=1) @ ranks).argmin()]
+    return orders[np.abs(ranks[orders] @ ranks).argmin()]

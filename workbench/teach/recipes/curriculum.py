@@ -38,7 +38,10 @@ def in_two_stages(plan: Callable[[Lesson], Plan]) -> Teacher:
         remove_adapter(first.lm)
         second = by_examples(plan, start=balanced.folder / "adapter")(lesson)
         before = {name: first.log[-1][name] for name in ("step", TOKENS)}
-        log = [*first.log, *({**row, **{name: row[name] + past for name, past in before.items()}} for row in second.log)]
+        log = [
+            *first.log,
+            *({**row, **{name: row[name] + past for name, past in before.items()}} for row in second.log),
+        ]
         return replace(second, log=log, tokens=first.tokens + second.tokens)
 
     return teacher

@@ -2,7 +2,7 @@
 
 Ten answers are sampled of every training question; how often answers were right at that consistency is the confidence to state
 (:mod:`workbench.teach.consistency`). ``single`` states it after the answer, ``pairwise`` says before any answer which of two
-questions would be answered correctly more likely, ``both`` mixes the two. All arms compute about the same tokens, prompts of the questions stated
+questions would be answered correctly more likely, the two from different bins of consistency, ``both`` mixes the two. All arms compute about the same tokens, prompts of the questions stated
 singly, and both tasks are measured for every arm: the source finds that neither task alone carries over to the other.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from workbench.teach.consistency import SOURCE, balanced_bins, bin_targets
+from workbench.teach.consistency import SOURCE, balanced_bins, bin_levels, bin_targets
 from workbench.teach.lesson import Lesson, Plan
 from workbench.teach.recipes.plans import as_set, compared, mixed
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
@@ -19,7 +19,7 @@ TAUGHT = {"scope": "conversation", "target": "distribution", "learning_rate": 5e
 
 
 def _arm(name: str, about: str, plan: Callable[[Lesson], Plan]) -> Arm:
-    return Arm(name, about, bin_targets, by_examples(plan), (SOURCE,), TAUGHT, drawn=balanced_bins)
+    return Arm(name, about, bin_targets, by_examples(plan), (SOURCE,), TAUGHT, drawn=balanced_bins, levels=bin_levels)
 
 
 METACOGNITION = Recipe(

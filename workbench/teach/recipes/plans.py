@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from workbench.errors import WorkbenchError
 from workbench.teach.comparing import pair_examples, size_of, within_budget
 from workbench.teach.examples import Example, distribution_examples, scale_examples, text_examples
 from workbench.teach.lesson import Lesson, Plan
@@ -34,7 +35,7 @@ def as_set(lesson: Lesson) -> Plan:
 
 
 def compared(lesson: Lesson) -> Plan:
-    """Comparisons of two questions by their targets, of as many tokens as :func:`as_set` would take."""
+    """Comparisons of two questions by their levels, of as many tokens as :func:`as_set` would take."""
     examples = _pairs_within(lesson, _tokens(as_set(lesson).examples))
     return Plan(examples, cross_entropy(examples))
 
@@ -49,7 +50,9 @@ def mixed(lesson: Lesson) -> Plan:
 
 
 def _pairs_within(lesson: Lesson, tokens: float) -> list[Example]:
-    made = pair_examples(lesson.lm, lesson.questions, lesson.targets, 2 * len(lesson.questions), lesson.seed)
+    if lesson.levels is None:
+        raise WorkbenchError("Comparisons are drawn between levels of confidence; give the arm its levels.")
+    made = pair_examples(lesson.lm, lesson.questions, lesson.levels, 2 * len(lesson.questions), lesson.seed)
     return within_budget(made, tokens)
 
 

@@ -34,6 +34,7 @@ class Arm:
         reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
         kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
+        levels: [n] what questions of one bin share, for an arm that compares questions.
         answers: answers are taught as well, so questions need accepted ones, and confidence is also read behind the taught model's.
     """
 
@@ -47,6 +48,7 @@ class Arm:
     kept_back: float = 0.0
     drawn: Callable[[Material], NDArray[np.int64]] | None = None
     answers: bool = False
+    levels: Callable[[Material], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,6 @@ def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Te
             precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
             loss=made.loss, measured=made.measured, start=start,
         )  # fmt: skip
-        return Taught(tuned, log, int(log[-1]["tokens"]))
+        return Taught(tuned, log, int(log[-1]["tokens"]), len(made.examples))
 
     return teacher
