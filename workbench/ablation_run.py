@@ -150,7 +150,10 @@ def ablation_lines(done: Ablated) -> list[Line]:
             lines += measure(home, done.visited[name], judges, drawn)
     if done.other_form is not None:
         other = done.other_form
-        taught = {done.plan.form: (home, judges), OPPOSITE[done.plan.form]: (other.context, pupils_of(other))}
+        taught: dict[str, tuple[Context, list[Pupil]]] = {
+            done.plan.form: (home, judges),
+            OPPOSITE[done.plan.form]: (other.context, pupils_of(other)),
+        }
         lines += form_lines(taught, drawn)
     return lines
 

@@ -127,7 +127,7 @@ def unanswerable_lines(home: Context, away: Context, pupils: Sequence[Pupil], dr
     return out
 
 
-def form_lines(taught: Mapping[str, tuple[Context, Sequence[Pupil]]], drawn: Drawn) -> list[Line]:
+def form_lines(taught: Mapping[str, tuple[Context, list[Pupil]]], drawn: Drawn) -> list[Line]:
     """Every judge in every form, on the questions held out in both: ``taught`` has the run of each and whom it taught."""
     first, second = (Judge(home, None).of(home) for home, _ in taught.values())
     ids = in_common(first, second)

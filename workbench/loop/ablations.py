@@ -81,8 +81,7 @@ class Verdicts:
 
     def where(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Verdicts:
         """Some of the questions, by mask or number."""
-        parts = (self.id, self.domain, self.correct, self.answerable, self.probability, self.tempered)
-        return Verdicts(*(part[rows] for part in parts))
+        return Verdicts(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -237,7 +236,8 @@ def ablations_summary(lines: Sequence[Line]) -> dict[str, Any]:
 
 def _means(values: Mapping[str, Floats], drawn: Drawn) -> dict[str, Estimate]:
     size = len(next(iter(values.values())))
-    return bootstrap_counts({name: mean_of(each) for name, each in values.items()}, size, **drawn.options)
+    statistics = {name: mean_of(each) for name, each in values.items()}
+    return bootstrap_counts(statistics, size, seed=drawn.seed, resamples=drawn.resamples)
 
 
 def _check_aligned(one: Verdicts, other: Verdicts) -> None:

@@ -84,10 +84,10 @@ def check_visit(home: Context, away: Context) -> None:
 def _conditions(home: Context, away: Context) -> list[tuple[str, str, Any, Any]]:
     """What has to be the same: in words, by its setting, at home and away."""
     one, other = home.config, away.config
-    revisions = [str(context.stage("answer").facts()["model_revision"]) for context in (home, away)]
+    own, there = (str(context.stage("answer").facts()["model_revision"]) for context in (home, away))
     return [
         ("the model", "model.name", one.model.name, other.model.name),
-        ("the model's revision", "model.name", *revisions),
+        ("the model's revision", "model.name", own, there),
         ("the chat template", "model.chat_template", one.model.chat_template, other.model.chat_template),
         ("the format", "elicit.format", one.elicit.format, other.elicit.format),
     ]

@@ -15,7 +15,8 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import BLACK, GREY, Style, faded, safe, styles, themed
+from workbench.plots.curves import IntervalCurve
+from workbench.plots.theme import BLACK, GREY, Style, faded, interval_band, safe, styles, themed
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,8 @@ def _reference(name: str, estimate: Estimate, ends: tuple[float, float], look: S
     )
     if np.isnan(estimate.low):
         return [line]
-    band = go.Scatter(
-        x=[*ends, *reversed(ends)],
-        y=[estimate.high, estimate.high, estimate.low, estimate.low],
-        fill="toself",
-        fillcolor=faded(look.colour, 0.1),
-        line={"width": 0},
-        mode="lines",
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=safe(name),
-        name=f"{safe(name)} (interval)",
-    )
+    curve = IntervalCurve(*(np.repeat(bound, 2) for bound in (estimate.value, estimate.low, estimate.high)))
+    band = interval_band(np.array(ends), curve, name, faded(look.colour, 0.1))
     return [band, line]
 
 
