@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import pandas as pd
 import pytest
 import torch
+from nbclient import NotebookClient
 
 from workbench.elicit.answer import answer_batch, answer_prompts
 from workbench.elicit.formats import FORMATS
@@ -83,7 +85,7 @@ def run(place: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_as_a_script_it_measures_every_ablation(place: Path) -> None:
+def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_show_them(place: Path) -> None:
     said = run(place)
     page = place / "figures" / "tiny" / "ablations"
     assert said[-1] == f"figures: {page / 'index.html'}"
@@ -113,3 +115,9 @@ def test_as_a_script_it_measures_every_ablation(place: Path) -> None:
     assert kept["configuration"]["run"]["elicit"]["format"] == "i-ii"
     assert {path.stem for path in page.glob("*.html")} >= {"index", "labels", "divergence", "forms_auroc2"}
     assert (place / "figures" / "tiny" / "open" / "index.html").exists()
+    finished = {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")}
+    notebook = jupytext.read(SCRIPT)
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 9
+    assert {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")} == finished
