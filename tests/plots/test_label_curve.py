@@ -18,7 +18,7 @@ def panel(measure: str = "AUROC2", **curves: list[LabelledPoint]) -> LabelPanel:
 
 def test_curves_have_intervals_and_references_lie_across_with_a_band() -> None:
     figure = LabelCurve(panels=[panel(head=[point(75, 0.6), point(300, 0.7)])], title="t", caption="c").figure()
-    band, across, curve = figure.data
+    across, band, curve = figure.data
     assert list(curve.x) == [75, 300]
     assert list(curve.y) == [0.6, 0.7]
     assert np.allclose(curve.error_y.array, 0.2)
@@ -44,6 +44,14 @@ def test_panels_share_their_legend_and_colours() -> None:
     assert curves[0].line.color == curves[3].line.color != curves[1].line.color
     assert [trace.showlegend for trace in figure.data if trace.name == "before"] == [True, False]
     assert [figure.layout.yaxis.title.text, figure.layout.yaxis2.title.text] == ["AUROC2", "ECE"]
+
+
+def test_of_several_references_the_first_has_a_band() -> None:
+    both = {name: Estimate(0.5, 0.4, 0.55, 40) for name in ("before", "embeddings")}
+    one = LabelPanel(measure="ECE", curves={"head": [point(5, 0.1)]}, references=both)
+    figure = LabelCurve(panels=[one], title="t", caption="c").figure()
+    assert [trace.name for trace in figure.data] == ["before", "before (interval)", "embeddings", "head"]
+    assert "[0.400, 0.550]" in figure.data[2].hovertemplate
 
 
 def test_a_reference_without_an_interval_has_no_band() -> None:

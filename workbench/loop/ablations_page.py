@@ -162,8 +162,8 @@ def sections(lines: Sequence[Line], caption: str) -> list[Section]:
     out = [
         Section(
             HEADINGS[LABELS],
-            "AUROC2 within domain and calibration error against the number of graded answers taught. Lines across, with their intervals as "
-            "bands: the base model's query, which needs none, and the head on sentence embeddings, which never sees the model and has all "
+            "AUROC2 within domain and calibration error against the number of graded answers taught. Lines across: the base model's query, "
+            "which needs none, with its interval as a band, and the head on sentence embeddings, which never sees the model and has all "
             "labels. Fewer labels are fewer steps as well.",
             label_curve(lines, caption).figure(),
             "labels",

@@ -33,7 +33,10 @@ class LabelledPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelPanel:
-    """One measure: ``curves`` by method, points with rising labels, and ``references`` by name."""
+    """One measure: ``curves`` by method, points with rising labels, and ``references`` by name.
+
+    The first reference has its interval as a band; of the others it shows on hovering, because bands on one another tell nothing.
+    """
 
     measure: str
     curves: Mapping[str, Sequence[LabelledPoint]]
@@ -68,10 +71,11 @@ class LabelCurve:
         for column, panel in enumerate(self.panels, start=1):
             labels = sorted({point.labels for points in panel.curves.values() for point in points})
             ends = labels[0] / 1.15, labels[-1] * 1.15
+            first = next(iter(panel.references), None)
             traces = [
                 trace
                 for name, estimate in panel.references.items()
-                for trace in _reference(name, estimate, ends, grounds[name])
+                for trace in _reference(name, estimate, ends, grounds[name])[: 2 if name == first else 1]
             ]
             traces += [_curve(name, points, looks[name]) for name, points in panel.curves.items()]
             for trace in traces:
@@ -113,7 +117,7 @@ def _reference(name: str, estimate: Estimate, ends: tuple[float, float], look: S
         return [line]
     curve = IntervalCurve(*(np.repeat(bound, 2) for bound in (estimate.value, estimate.low, estimate.high)))
     band = interval_band(np.array(ends), curve, name, faded(look.colour, 0.1))
-    return [band, line]
+    return [line, band]
 
 
 def _curve(name: str, points: Sequence[LabelledPoint], look: Style) -> go.Scatter:
