@@ -33,6 +33,14 @@ MEASURED = (Stage("samples", sample, ("model", "elicit", "seed"), ("answer",)),)
 
 
 @dataclass(frozen=True)
+class School:
+    """A recipe's finished run: its stages, and the models it taught."""
+
+    context: Context
+    pupils: tuple[Pupil, ...]
+
+
+@dataclass(frozen=True)
 class RecipeResult:
     """What a recipe's run ends in.
 
@@ -41,12 +49,14 @@ class RecipeResult:
         rows: the table, one row a condition, as text.
         folder: of the recipe, inside the run's.
         page: the figures.
+        school: the run and whom it taught, to go on from.
     """
 
     summary: dict[str, Any]
     rows: list[dict[str, str]]
     folder: Path
     page: Path
+    school: School
 
 
 def teach_recipe(
@@ -74,15 +84,26 @@ def teach_recipe(
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
     if config.questions.graded is not None and any(arm.answers for arm in chosen):
         raise ungraded()
-    taught = pupils(config, recipe, chosen, seeds, probe_again)
     context = Context(config, RunStore(folder), figures / recipe.name)
-    place = folder / "recipes" / recipe.name
-    write_atomically(place / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
-    go_through(recipe_stages(recipe, taught), context)
+    school = attend(context, recipe, pupils(config, recipe, chosen, seeds, probe_again))
+    place = recipe_folder(context, recipe)
     summary = with_costs(context, report_stage(recipe))
     write_json(place / "summary.json", summary)
     facts = context.stage(report_stage(recipe)).facts()
-    return RecipeResult(summary, facts["rows"], place, recipe_page(context))
+    return RecipeResult(summary, facts["rows"], place, recipe_page(context), school)
+
+
+def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
+    """Teach the pupils of a recipe in the run ``context`` and report on them; for what goes on from their stages."""
+    written = dump_config(context.config) + "\n"
+    write_atomically(recipe_folder(context, recipe) / "config.json", lambda path: path.write_text(written))
+    go_through(recipe_stages(recipe, taught), context)
+    return School(context, tuple(taught))
+
+
+def recipe_folder(context: Context, recipe: Recipe) -> Path:
+    """Where a recipe's stages stand in its run."""
+    return context.store.folder / "recipes" / recipe.name
 
 
 def taught_domains(config: RunConfig, folder: Path) -> list[str]:

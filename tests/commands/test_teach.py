@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 import workbench.recipe_run
 from workbench.cli import app
-from workbench.recipe_run import RecipeResult
+from workbench.loop.context import Context
+from workbench.recipe_run import RecipeResult, School
+from workbench.store import RunStore
 from workbench.teach.recipes import RECIPES
 
 RUNNER = CliRunner()
@@ -21,7 +23,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ..
 
     def teach(config: Any, recipe: Any, folder: Path, figures: Path, **options: Any) -> RecipeResult:
         calls.append((config, recipe, folder, figures, options))
-        return RecipeResult({}, [{"arm": "log", "accuracy": "0.5"}], folder, figures / "index.html")
+        school = School(Context(config, RunStore(folder), figures), ())
+        return RecipeResult({}, [{"arm": "log", "accuracy": "0.5"}], folder, figures / "index.html", school)
 
     monkeypatch.setattr(workbench.recipe_run, "teach_recipe", teach)
     return calls

@@ -28,3 +28,7 @@ def test_a_head_does_not_speak_and_has_no_states_to_probe() -> None:
     (head,) = pupils(RunConfig(), CALIBRATION, [CALIBRATION.arm("head")], 1, True)
     assert not head.speaks
     assert not head.probed
+
+
+def test_twins_can_be_left_out() -> None:
+    assert [p.twin for p in pupils(RunConfig(), DOUBT, [DOUBT.arm("log")], 2, False, twins=False)] == [False, False]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from workbench.loop.leaving import Beginnings, answering_batches, beginnings, ke
 from workbench.models import LanguageModel, computing_in, resolve_precision
 from workbench.questions import (
     Question,
+    Side,
     asked,
     grade,
     in_form,
@@ -48,19 +49,24 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     chosen = sample_questions(pool, settings.limit, seed)
     split = split_questions(chosen, settings.train_fraction)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
+    return save_questions(stage, chosen, split)
+
+
+def save_questions(stage: StageStore, questions: Sequence[Question], split: Mapping[str, Side]) -> dict[str, Any]:
+    """Write a run's questions, numbered in their order, with their sides by id."""
     table = pd.DataFrame(
         {
-            ROW: np.arange(len(chosen)),
-            "id": [q.id for q in chosen],
-            "question": [q.text for q in chosen],
-            "answers": [json.dumps(list(q.answers), ensure_ascii=False) for q in chosen],
-            "domain": [q.domain for q in chosen],
-            "source": [q.source for q in chosen],
-            "licence": [q.licence for q in chosen],
-            "kind": [q.kind for q in chosen],
-            "answerable": [q.answerable for q in chosen],
-            "options": [json.dumps(list(q.options), ensure_ascii=False) for q in chosen],
-            "split": [split[q.id] for q in chosen],
+            ROW: np.arange(len(questions)),
+            "id": [q.id for q in questions],
+            "question": [q.text for q in questions],
+            "answers": [json.dumps(list(q.answers), ensure_ascii=False) for q in questions],
+            "domain": [q.domain for q in questions],
+            "source": [q.source for q in questions],
+            "licence": [q.licence for q in questions],
+            "kind": [q.kind for q in questions],
+            "answerable": [q.answerable for q in questions],
+            "options": [json.dumps(list(q.options), ensure_ascii=False) for q in questions],
+            "split": [split[q.id] for q in questions],
         }
     )
     stage.save_table("questions", table)
@@ -113,6 +119,11 @@ def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
         write_graded(stage.folder / "graded.jsonl", _graded(context, questions, table))
     else:
         table = _given_answers(questions, read_graded(given))
+    return save_answers(context, stage, table)
+
+
+def save_answers(context: Context, stage: StageStore, table: pd.DataFrame) -> dict[str, Any]:
+    """Write the answers (row, answer, correct) to all questions of a run; says how many are right and of which model it is."""
     stage.save_table("answers", table)
     return {
         "accuracy": float(table["correct"].mean()),

@@ -39,11 +39,12 @@ def loop_format(name: str) -> Format:
 
 @dataclass
 class Loaded:
-    """The model and the kept keys and values of a run, once they are needed."""
+    """The model and the kept keys and values of a run, once they are needed; ``lender`` is the run whose model it uses."""
 
     lm: LanguageModel | None = None
     prefixes: Prefixes | None = None
     asked: Prefixes | None = None
+    lender: Loaded | None = None
 
 
 @dataclass
@@ -67,16 +68,17 @@ class Context:
     @property
     def lm(self) -> LanguageModel:
         """The base model."""
-        if self.loaded.lm is None:
+        held = self.loaded.lender or self.loaded
+        if held.lm is None:
             model = self.config.model
-            self.loaded.lm = load_model(
+            held.lm = load_model(
                 model.name,
                 dtype=model.dtype,
                 device=model.device,
                 chat_template=model.chat_template,
                 trust_remote_code=model.trust_remote_code,
             )
-        return self.loaded.lm
+        return held.lm
 
     @property
     def numbers(self) -> NumberPrefix:
@@ -119,6 +121,15 @@ class Context:
         """The same run, model and keys with other settings of teaching."""
         return replace(self, config=self.config.model_copy(update={"teach": teach}))
 
+    def beside(self, config: RunConfig, folder: Path, figures: Path) -> Context:
+        """Another run that uses this one's model, which is loaded once for both; its settings of the model must be the same.
+
+        Errors: WorkbenchError where they differ.
+        """
+        if config.model != self.config.model:
+            raise WorkbenchError("Two runs share a model only if their settings under 'model' are the same.")
+        return Context(config, RunStore(folder), figures, loaded=Loaded(lender=self.loaded.lender or self.loaded))
+
     def stage(self, name: str) -> StageStore:
         """The folder of a stage the run has already reached."""
         return self.store.stage(name, self.keys[name])
@@ -126,7 +137,13 @@ class Context:
     @contextmanager
     def tuned(self, stage: str) -> Iterator[LanguageModel]:
         """The model with the adapter of a teaching stage on; taken off again afterwards."""
-        lm = load_adapter(self.lm, self.stage(stage).folder / "adapter")
+        with self.carrying(self.stage(stage)) as lm:
+            yield lm
+
+    @contextmanager
+    def carrying(self, taught: StageStore) -> Iterator[LanguageModel]:
+        """The same for a teaching stage of any run on this model."""
+        lm = load_adapter(self.lm, taught.folder / "adapter")
         try:
             yield lm
         finally:

@@ -65,8 +65,10 @@ def report_stage(recipe: Recipe) -> str:
     return f"recipes/{recipe.name}/report"
 
 
-def pupils(config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, probed: bool) -> list[Pupil]:
-    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin."""
+def pupils(
+    config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, probed: bool, twins: bool = True
+) -> list[Pupil]:
+    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin, where ``twins`` are wanted."""
     first = config.seed
     return [
         Pupil(
@@ -75,7 +77,7 @@ def pupils(config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, p
             seed=seed,
             first_seed=first,
             teach=arm_settings(config, arm),
-            twin=seed == first,
+            twin=twins and seed == first,
             probed=probed and seed == first and arm.reader is None,
         )
         for arm in arms

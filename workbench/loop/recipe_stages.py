@@ -33,7 +33,7 @@ def read_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, A
     """What it states on held-out questions and those kept back; on all, with states, if probes are to be fitted again."""
     rows = rows_read(context, pupil)
     if pupil.arm.reader is not None:
-        return _read_head(context, stage, pupil, pupil.stage("teach"), rows)
+        return read_from(context, stage, pupil, context.stage(pupil.stage("teach")), rows, f"reading {pupil.name}")
     if pupil.probed:
         rows = np.arange(len(context.stage("questions").table("questions")))
     record = POSITIONS if pupil.probed else ()
@@ -43,10 +43,17 @@ def read_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, A
 
 def read_twin(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
     """What the twin states on the same questions."""
-    rows, taught = rows_read(context, pupil), pupil.stage("control")
+    taught = context.stage(pupil.stage("control"))
+    return read_from(context, stage, pupil, taught, rows_read(context, pupil), f"reading {pupil.twin_name}")
+
+
+def read_from(
+    context: Context, stage: StageStore, pupil: Pupil, taught: StageStore, rows: NDArray[np.int64], description: str
+) -> dict[str, Any]:
+    """What ``taught``, where the pupil was taught in this run or in another on its model, states on this run's ``rows``."""
     if pupil.arm.reader is not None:
         return _read_head(context, stage, pupil, taught, rows)
-    return read_taught(context.with_teach(pupil.teach), stage, taught, rows, f"reading {pupil.twin_name}")
+    return read_taught(context.with_teach(pupil.teach), stage, taught, rows, description)
 
 
 def probe_pupil(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any]:
@@ -62,7 +69,7 @@ def rows_read(context: Context, pupil: Pupil) -> NDArray[np.int64]:
 
 
 def _read_head(
-    context: Context, stage: StageStore, pupil: Pupil, taught: str, rows: NDArray[np.int64]
+    context: Context, stage: StageStore, pupil: Pupil, taught: StageStore, rows: NDArray[np.int64]
 ) -> dict[str, Any]:
     """A head's probabilities as the expected confidence; it states nothing as text."""
     assert pupil.arm.reader is not None
@@ -74,8 +81,8 @@ def _read_head(
             answers=answered,
             conversations=[conversations[row] for row in rows],
             states=states_of(context, rows),
-            folder=context.stage(taught).folder,
-            tuned=partial(context.tuned, taught),
+            folder=taught.folder,
+            tuned=partial(context.carrying, taught),
             precision=model.precision,
             tokens_per_batch=model.tokens_per_batch,
         )

@@ -242,14 +242,14 @@ def again_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
     """Confidence of the control adapter on the held-out questions."""
     questions, _ = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
-    return read_taught(context, stage, "control", test, "reading control confidence")
+    return read_taught(context, stage, context.stage("control"), test, "reading control confidence")
 
 
 def read_taught(
-    context: Context, stage: StageStore, taught: str, rows: NDArray[np.int64], description: str
+    context: Context, stage: StageStore, taught: StageStore, rows: NDArray[np.int64], description: str
 ) -> dict[str, Any]:
-    """What the adapter of the stage ``taught`` states on the questions ``rows``."""
-    with context.tuned(taught) as tuned:
+    """What the adapter of ``taught``, a teaching stage of this run or of another on its model, states on the questions ``rows``."""
+    with context.carrying(taught) as tuned:
         return _read_tuned(context, tuned, stage, rows, (), description)
 
 

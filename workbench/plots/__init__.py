@@ -13,6 +13,7 @@ from workbench.plots.curves import IntervalCurve
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.following import FollowingCurve
 from workbench.plots.four_cells import FourCells
+from workbench.plots.label_curve import LabelCurve, LabelledPoint, LabelPanel
 from workbench.plots.layer_head_map import LayerHeadMap
 from workbench.plots.layer_position_map import LayerPositionMap
 from workbench.plots.layer_question_heatmap import LayerQuestionHeatmap
@@ -37,6 +38,9 @@ __all__ = [
     "FourCells",
     "GridCell",
     "IntervalCurve",
+    "LabelCurve",
+    "LabelPanel",
+    "LabelledPoint",
     "LayerHeadMap",
     "LayerPositionMap",
     "LayerQuestionHeatmap",

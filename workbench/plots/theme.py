@@ -153,22 +153,8 @@ def add_curve(
     figure: go.Figure, x: NDArray[np.int64], curve: IntervalCurve, name: str, style: Style, unit: str
 ) -> None:
     """A line with its interval band, joined in the legend; hover shows value and interval of ``unit``."""
-    known = ~(np.isnan(curve.low) | np.isnan(curve.high))
-    if known.any():
-        figure.add_trace(
-            go.Scatter(
-                x=np.concatenate([x[known], x[known][::-1]]),
-                y=np.concatenate([curve.high[known], curve.low[known][::-1]]),
-                fill="toself",
-                fillcolor=faded(style.colour, 0.14),
-                line={"width": 0},
-                mode="lines",
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=safe(name),
-                name=f"{safe(name)} (interval)",
-            )
-        )
+    if (~(np.isnan(curve.low) | np.isnan(curve.high))).any():
+        figure.add_trace(interval_band(x, curve, name, faded(style.colour, 0.14)))
     figure.add_trace(
         go.Scatter(
             x=x,
@@ -184,6 +170,23 @@ def add_curve(
                 "<extra>%{fullData.name}</extra>"
             ),
         )
+    )
+
+
+def interval_band(x: NDArray[np.number], curve: IntervalCurve, name: str, colour: str) -> go.Scatter:
+    """The interval of a curve filled with ``colour``, where it is known; it goes with the curve ``name`` in the legend."""
+    known = ~(np.isnan(curve.low) | np.isnan(curve.high))
+    return go.Scatter(
+        x=np.concatenate([x[known], x[known][::-1]]),
+        y=np.concatenate([curve.high[known], curve.low[known][::-1]]),
+        fill="toself",
+        fillcolor=colour,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=safe(name),
+        name=f"{safe(name)} (interval)",
     )
 
 

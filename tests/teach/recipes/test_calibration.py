@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from workbench.config import RunConfig, load_config
 from workbench.loop.pupils import arm_settings
+from workbench.teach.material import Material
 from workbench.teach.recipes import CALIBRATION
+from workbench.teach.recipes.calibration import CURVES, LABELS, share_name, share_of, with_labels
 
 
 @pytest.mark.parametrize("name", ["lora-prompt", "lora-prompt-free"])
@@ -23,3 +26,20 @@ def test_the_query_is_asked_unless_another_format_is_set() -> None:
 
 def test_a_part_of_the_training_questions_is_kept_back_by_every_arm() -> None:
     assert {arm.kept_back for arm in CALIBRATION.arms} == {0.2}
+
+
+def test_arms_with_fewer_labels_draw_parts_of_one_another() -> None:
+    material = Material(np.arange(40) * 3, np.arange(40) % 2 == 0, np.full(40, "d"), {}, seed=5)
+    for arm in CURVES:
+        quarter, half = (CALIBRATION.arm(share_name(arm, percent)) for percent in LABELS)
+        assert quarter.drawn is not None
+        assert half.drawn is not None
+        assert len(quarter.drawn(material)) == 10
+        assert set(quarter.drawn(material)) < set(half.drawn(material))
+        assert (half.teach, half.reader) == (CALIBRATION.arm(arm).teach, CALIBRATION.arm(arm).reader)
+
+
+@pytest.mark.parametrize(("arm", "percent"), [("lora-prompt", 25), ("head", 7), ("lora-prompt-free", 100)])
+def test_the_name_of_an_arm_tells_its_share(arm: str, percent: int) -> None:
+    assert share_of(share_name(arm, percent)) == (arm, percent)
+    assert with_labels(CALIBRATION.arm(arm), percent).name == share_name(arm, percent)

@@ -5,13 +5,14 @@ After its answer the model is asked whether that answer is correct, (i) no or (i
 model alone and trains a small network on its last hidden state at the answer's last token, ``lora`` trains an adapter together with
 that network. ``lora-prompt`` trains an adapter to
 answer the query, with a pull towards the base model on the answer's tokens; ``lora-prompt-free`` is that without the pull.
-``embeddings`` puts the same network on a sentence encoder's embedding of question and answer; ``lora-prompt-25-percent`` and ``-50-percent`` are
-``lora-prompt`` on that share of the labels.
+``embeddings`` puts the same network on a sentence encoder's embedding of question and answer; ``<arm>-25-percent`` and ``-50-percent`` are
+``lora-prompt`` and ``head`` on that share of the labels (the smaller shares are parts of the larger).
 A fifth of the training questions is kept back and a temperature fitted on it, shown as ``<arm>-temperature``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from workbench.teach.embedding import read_embedding_head, teach_embedding_head
@@ -31,34 +32,50 @@ TUNED = {
     "lora": {"rank": 8, "alpha": 32, "dropout": 0.1, "modules": ("q_proj", "v_proj")},
 }
 
-LABELS = (0.25, 0.5)
+CURVES = ("lora-prompt", "head")
+LABELS = (25, 50)
+"""Arms that are also taught on shares of the labels, and the shares in per cent: curves that end in the arms themselves."""
 
 
-def _with_labels(share: float) -> Arm:
-    return Arm(
-        f"lora-prompt-{100 * share:.0f}-percent",
-        f"the adapter with {share:.0%} of the labels, of the curve that lora-prompt ends",
-        correctness_targets,
-        by_examples(partial(queried, kappa=1.0)),
-        teach=TUNED,
-        kept_back=KEPT_BACK,
-        drawn=labelled(share),
-    )
+def with_labels(arm: Arm, percent: int) -> Arm:
+    """The arm taught on a share of its labels."""
+    about = f"{arm.name} with {percent} % of the labels"
+    return replace(arm, name=share_name(arm.name, percent), about=about, drawn=labelled(percent / 100))
 
 
+def share_name(arm: str, percent: int) -> str:
+    """Name of an arm with a share of its labels; with all of them it keeps its own."""
+    return arm if percent == 100 else f"{arm}-{percent}-percent"
+
+
+def share_of(name: str) -> tuple[str, int]:
+    """The arm with all labels, and the per cent of them, behind the name of an arm."""
+    arm, _, percent = name.removesuffix("-percent").rpartition("-")
+    return (arm, int(percent)) if name.endswith("-percent") else (name, 100)
+
+
+HEAD = Arm(
+    "head",
+    "small network on the frozen model's last hidden state at the answer's last token",
+    correctness_targets,
+    teach_head,
+    reader=read_head,
+    kept_back=KEPT_BACK,
+)
+LORA_PROMPT = Arm(
+    "lora-prompt",
+    "adapter taught to answer the query, pulled to the base model on the answer's tokens",
+    correctness_targets,
+    by_examples(partial(queried, kappa=1.0)),
+    teach=TUNED,
+    kept_back=KEPT_BACK,
+)
 CALIBRATION = Recipe(
     name="calibration",
     about="answer whether the own answer is correct, taught on graded answers",
     source="Kapoor et al. 2024 (arXiv 2406.08391)",
     arms=(
-        Arm(
-            "head",
-            "small network on the frozen model's last hidden state at the answer's last token",
-            correctness_targets,
-            teach_head,
-            reader=read_head,
-            kept_back=KEPT_BACK,
-        ),
+        HEAD,
         Arm(
             "lora",
             "the same network on the hidden state of a model whose adapter is trained with it",
@@ -68,14 +85,7 @@ CALIBRATION = Recipe(
             reader=read_head_and_adapter,
             kept_back=KEPT_BACK,
         ),
-        Arm(
-            "lora-prompt",
-            "adapter taught to answer the query, pulled to the base model on the answer's tokens",
-            correctness_targets,
-            by_examples(partial(queried, kappa=1.0)),
-            teach=TUNED,
-            kept_back=KEPT_BACK,
-        ),
+        LORA_PROMPT,
         Arm(
             "lora-prompt-free",
             "the same without the pull",
@@ -92,7 +102,7 @@ CALIBRATION = Recipe(
             reader=read_embedding_head,
             kept_back=KEPT_BACK,
         ),
-        *(_with_labels(share) for share in LABELS),
+        *(with_labels(arm, percent) for arm in (LORA_PROMPT, HEAD) for percent in LABELS),
     ),
     default=("head", "lora-prompt"),
     settings={"elicit.format": "i-ii"},
