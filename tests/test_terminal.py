@@ -24,7 +24,7 @@ def test_bars_show_what_is_tracked_with_time_left() -> None:
         list(progress.track(range(3), "answering"))
     last = [line for line in text(console).splitlines() if "answering" in line][-1]
     assert "3/3" in last
-    assert "left 0:00:00" in last
+    assert "0:00:00 left" in last
 
 
 def test_an_unknown_total_and_an_interruption_leave_the_terminal_whole() -> None:

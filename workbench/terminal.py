@@ -49,8 +49,8 @@ def bars(console: Console) -> Iterator[None]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with warnings.catch_warnings(), Progress(*columns, console=console) as progress, reporting(_Bars(progress)):
         warnings.simplefilter("ignore", FutureWarning)

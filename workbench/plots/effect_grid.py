@@ -19,6 +19,8 @@ from workbench.plots.theme import BLACK, safe, short, themed
 
 SIGNIFICANT = 0.05
 LABEL = 30
+# Fewer rows than these are drawn taller, so that axis titles and the colour bar have room.
+_FEWEST_ROWS = 9
 _SMALLEST = 0.01
 DIVERGING = (
     (0.0, "#A8500F"),
@@ -106,7 +108,7 @@ def effect_grid(
         caption=f"{caption} · noise floor {floor:.1g}",
         x=x,
         y="patched decoder layer",
-        height=300 + 22 * len(layers),
+        height=300 + 22 * max(len(layers), _FEWEST_ROWS),
     )
     figure.update_xaxes(showgrid=False, tickvals=at, ticktext=[short(name, LABEL) for name in columns])
     figure.update_yaxes(showgrid=False, tickvals=rows, ticktext=[str(layer) for layer in layers])
