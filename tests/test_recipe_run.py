@@ -184,6 +184,11 @@ def test_held_out_domains_are_tested_on_alone(finished_run: Any, tmp_path: Path)
     assert summary["training.examples.tokenised-brier"] == 132 - summary["questions.test"]
     assert "out_of_domain.auroc2.expected.tokenised-brier" in summary
     assert "in_domain.ece.text.before" in summary
+    held_out = pd.read_parquet(place.folder / "recipes/doubt/report/held_out.parquet")
+    rivers = held_out[held_out["domain"] == "rivers"]["correct"].mean()
+    assert summary["out_of_domain.accuracy"] == pytest.approx(rivers)
+    page = (place.figures / "doubt" / "index.html").read_text()
+    assert "Domains that were not: 66 held-out questions, accuracy" in page
 
 
 def test_a_domain_that_is_not_there_is_named(finished_run: Any, tmp_path: Path) -> None:

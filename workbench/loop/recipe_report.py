@@ -11,7 +11,7 @@ from workbench.loop.context import Context
 from workbench.loop.pair_choices import BRADLEY_TERRY, PAIR_COLUMNS, asked_pairs, pair_summary
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import Readouts
-from workbench.loop.recipe_results import collect_recipe, summarise_recipe
+from workbench.loop.recipe_results import PARTS, collect_recipe, summarise_recipe
 from workbench.loop.reporting import bottleneck, held_out_table, histogram, parsed_at_all, reliability
 from workbench.loop.transfer import task_transfer, transfer_section, transfer_summary
 from workbench.measure import Estimate
@@ -74,7 +74,7 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         {"run": context.config.model_dump(mode="json"), "arms": {p.name: _described(p) for p in taught}},
         (),
         (),
-        lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows)],
+        lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows), *part_tables(readouts, summary)],
     )
     for pupil in taught:
         folder = context.stage(pupil.stage("teach")).folder / "adapter"
@@ -135,6 +135,20 @@ def table_rows(
         {"arm": when, **{head: _cell(summary, f"{key}.{when}") for head, key in columns.items()}}
         for when in [*readouts.stated, *scored]
     ]
+
+
+def part_tables(readouts: Readouts, summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """A table of the domains that were taught and one of those that were not, where some were held out, with the accuracy in each."""
+    found = []
+    for part, title in zip(PARTS, ("Domains that were taught", "Domains that were not"), strict=True):
+        if f"{part}.questions" not in summary:
+            continue
+        there = {head: f"{part}.{key}" for head, key in COLUMNS.items()}
+        columns = {head: key for head, key in there.items() if any(name.startswith(f"{key}.") for name in summary)}
+        accuracy = _cell(summary, f"{part}.accuracy").replace("\n", " ")
+        heading = f"{title}: {summary[f'{part}.questions']} held-out questions, accuracy {accuracy}"
+        found.append((heading, table_rows(readouts, summary, columns)))
+    return found
 
 
 def _cell(summary: Mapping[str, Any], key: str) -> str:

@@ -21,11 +21,12 @@ from workbench.loop.context import Context
 from workbench.loop.own_answers import own_summary
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import BEFORE, CALIBRATION, Readouts, calibration, discrimination
-from workbench.measure import RECALIBRATIONS, auroc2_difference, paired_metrics, seed_split
+from workbench.measure import RECALIBRATIONS, auroc2_difference, bootstrap, paired_metrics, seed_split
 from workbench.measure.inputs import Floats
 
 RECALIBRATED = ("platt", "isotonic", "temperature")
 ERRORS = ("ece", "smooth_ece", "brier")
+PARTS = ("in_domain", "out_of_domain")
 
 
 def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
@@ -164,14 +165,20 @@ def _over_seeds(r: Readouts, taught: Sequence[Pupil]) -> dict[str, Any]:
 
 
 def _domains(context: Context, r: Readouts, drawn: dict[str, int]) -> dict[str, Any]:
-    """The measures inside and outside of the domains that were taught, where some were held out."""
+    """The measures inside and outside of the domains that were taught, where some were held out.
+
+    The base model's accuracy stands beside them: stated confidence that only learned the taught domains' share of right answers
+    is calibrated there, and off by the difference where another share is right.
+    """
     held_out = context.config.questions.held_out_domains
     if not held_out:
         return {}
     outside = np.isin(r.domain, held_out)
     out: dict[str, Any] = {}
-    for name, chosen in (("in_domain", ~outside), ("out_of_domain", outside)):
+    for name, chosen in zip(PARTS, (~outside, outside), strict=True):
         part = r.only(chosen)
+        accuracy = bootstrap(np.mean, part.correct.astype(np.float64), **drawn)
+        out |= accuracy.to_dict(f"{name}.accuracy")
         found = {**discrimination(part, **drawn), **calibration(part, **drawn)}
         out |= {f"{name}.questions": int(chosen.sum())} | {f"{name}.{key}": value for key, value in found.items()}
     return out
