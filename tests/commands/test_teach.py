@@ -53,6 +53,14 @@ def test_a_recipes_settings_stand_below_the_users(asked: list[tuple[Any, ...]]) 
     assert [call[0].elicit.format for call in asked] == ["i-ii", "percent"]
 
 
+def test_a_recipe_draws_its_own_number_of_questions_unless_told(asked: list[tuple[Any, ...]]) -> None:
+    for given in (["doubt"], ["doubt", "--limit", "70"], ["metacognition"], ["probe", "--limit", "0"]):
+        assert RUNNER.invoke(app, ["teach", *given]).exit_code == 0
+    own = [RECIPES[name].questions for name in ("doubt", "metacognition")]
+    assert [call[0].questions.limit for call in asked] == [own[0], 70, own[1], None]
+    assert [call[2].name for call in asked] == ["teach", "teach", "metacognition", "teach"]
+
+
 def test_all_stands_for_every_arm(asked: list[tuple[Any, ...]]) -> None:
     assert RUNNER.invoke(app, ["teach", "probe", "--arms", "all"]).exit_code == 0
     assert asked[0][4]["arms"] == [arm.name for arm in RECIPES["probe"].arms]

@@ -33,14 +33,17 @@ def teach(
         str | None,
         typer.Option(
             help="Name of the run; recipes of one run share its answers. Default: teach, or the recipe's name where it asks "
-            "in a way of its own."
+            "other questions or in a way of its own."
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
     questions: Annotated[
         str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Questions to draw, evenly over domains; 0 for all. Default: the recipe's own number."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
@@ -55,6 +58,7 @@ def teach(
     from workbench.report.recipe import show_rows
     from workbench.teach.hub import check_repository, push_adapter
     from workbench.teach.recipes import recipe_named
+    from workbench.teach.recipes.recipe import QUESTIONS
 
     chosen = recipe_named(recipe)
     wanted = [arm.name for arm in chosen.arms] if arms == "all" else _names(arms)
@@ -68,8 +72,8 @@ def teach(
         overrides["questions.held_out_domains"] = hold_out
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
-    settings = load_config(config, overrides, dict(chosen.settings))
-    name = name or (chosen.name if chosen.settings else "teach")
+    settings = load_config(config, overrides, {"questions.limit": chosen.questions, **chosen.settings})
+    name = name or (chosen.name if chosen.settings or chosen.questions != QUESTIONS else "teach")
     screen = Console(stderr=True)
     with bars(screen):
         found = teach_recipe(
