@@ -86,6 +86,7 @@ def test_a_recipe_ends_in_its_table_and_page(doubted: tuple[Place, RecipeResult]
     place, found = doubted
     names = ["before", "platt", "isotonic", "temperature", "log", "log-shuffled", "log-seed1"]
     assert [row["arm"] for row in found.rows] == names
+    assert list(found.rows[0])[:3] == ["arm", "AUROC2 text", "within"]
     assert found.folder == place.folder / "recipes" / "doubt"
     assert json.loads((found.folder / "summary.json").read_text()) == found.summary
     assert found.page == place.figures / "doubt" / "index.html"

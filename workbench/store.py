@@ -47,7 +47,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON; NaN becomes null, so every JSON reader takes the file."""
-    text = json.dumps(_without_nan(content), indent=2, sort_keys=True, allow_nan=False)
+    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
     write_atomically(path, lambda temporary: temporary.write_text(text + "\n"))
 
 
