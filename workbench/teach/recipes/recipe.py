@@ -24,7 +24,7 @@ from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
 from workbench.teach.material import Material
 from workbench.teach.training import train_adapter
 
-QUESTIONS = 300
+QUESTIONS = 260
 
 
 @dataclass(frozen=True)
