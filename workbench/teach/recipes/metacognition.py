@@ -32,6 +32,6 @@ METACOGNITION = Recipe(
         _arm("both", "half of the tokens each", mixed),
     ),
     default=("both",),
-    questions=240,
+    questions=140,
     pairs=True,
 )
