@@ -119,6 +119,11 @@ class TeachSettings(Settings):
         description="AdamW's decay of the adapter: without it layers push against one another, see the README",
     )
     epochs: int = Field(4, ge=1)
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="updates of an arm that samples replies, none for its own number; other arms count epochs",
+    )
     batch_size: int = Field(8, ge=1, description="rows per device held in memory at once")
     accumulation: int = Field(1, ge=1, description="such batches per optimiser step")
     checkpoint_steps: int = Field(50, ge=1)

@@ -53,12 +53,13 @@ def test_a_recipes_settings_stand_below_the_users(asked: list[tuple[Any, ...]]) 
     assert [call[0].elicit.format for call in asked] == ["i-ii", "percent"]
 
 
-def test_a_recipe_draws_its_own_number_of_questions_unless_told(asked: list[tuple[Any, ...]]) -> None:
-    for given in (["doubt"], ["doubt", "--limit", "70"], ["metacognition"], ["probe", "--limit", "0"]):
+def test_a_recipe_has_a_size_of_its_own_unless_told(asked: list[tuple[Any, ...]]) -> None:
+    for given in (["doubt"], ["doubt", "--limit", "70"], ["metacognition"], ["probe", "--limit", "0"], ["joint"]):
         assert RUNNER.invoke(app, ["teach", *given]).exit_code == 0
-    own = [RECIPES[name].questions for name in ("doubt", "metacognition")]
-    assert [call[0].questions.limit for call in asked] == [own[0], 70, own[1], None]
-    assert [call[2].name for call in asked] == ["teach", "teach", "metacognition", "teach"]
+    own = [RECIPES[name].size["questions.limit"] for name in ("doubt", "metacognition")]
+    assert [call[0].questions.limit for call in asked] == [own[0], 70, own[1], None, own[0]]
+    assert [call[2].name for call in asked] == ["teach", "teach", "metacognition", "teach", "joint"]
+    assert [call[0].teach.steps for call in asked] == [None] * 4 + [RECIPES["joint"].size["teach.steps"]]
 
 
 def test_all_stands_for_every_arm(asked: list[tuple[Any, ...]]) -> None:

@@ -117,6 +117,14 @@ def test_whole_replies_are_sampled_behind_the_questions(tiny_lm: LanguageModel, 
     remove_adapter(taught.lm)
 
 
+def test_the_settings_number_of_updates_goes_before_the_plans(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    given = lesson(tiny_lm, tmp_path)
+    given = replace(given, settings=given.settings.model_copy(update={"steps": 2}))
+    taught = by_sampling(PLAN)(given)
+    assert [row["step"] for row in taught.log] == [1, 2]
+    remove_adapter(taught.lm)
+
+
 def test_a_padded_row_is_scored_as_it_is_alone(make_tiny: Callable[..., LanguageModel], tmp_path: Path) -> None:
     """On a model with learned positions, where a row that is moved is another row."""
     lm = make_tiny("gpt2")

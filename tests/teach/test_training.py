@@ -314,6 +314,11 @@ def test_a_layer_that_is_still_to_be_found_is_refused(make_tiny: MakeTiny, tmp_p
         train(make_tiny(), tmp_path, SETTINGS.model_copy(update={"from_layer": 4}))
 
 
+def test_a_number_of_updates_is_refused_where_epochs_count(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=r"arms that sample replies; set teach\.epochs"):
+        train(make_tiny(), tmp_path, SETTINGS.model_copy(update={"steps": 5}))
+
+
 def test_the_b_matrices_learn_at_the_ratios_multiple(make_tiny: MakeTiny, tmp_path: Path) -> None:
     """One step of Adam moves every weight by its rate: B from zero by rate x ratio, A by rate."""
     settings = WHOLE_SET.model_copy(update={"learning_rate": 1e-3, "rate_ratio": 8.0})

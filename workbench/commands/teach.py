@@ -42,7 +42,7 @@ def teach(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(help="Questions to draw, evenly over domains; 0 for all. Default: the recipe's own number."),
+        typer.Option(help="Questions to draw, evenly over domains; 0 for all. Default: the recipe's own size."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
@@ -58,7 +58,7 @@ def teach(
     from workbench.report.recipe import show_rows
     from workbench.teach.hub import check_repository, push_adapter
     from workbench.teach.recipes import recipe_named
-    from workbench.teach.recipes.recipe import QUESTIONS
+    from workbench.teach.recipes.recipe import SIZE
 
     chosen = recipe_named(recipe)
     wanted = [arm.name for arm in chosen.arms] if arms == "all" else _names(arms)
@@ -72,8 +72,8 @@ def teach(
         overrides["questions.held_out_domains"] = hold_out
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
-    settings = load_config(config, overrides, {"questions.limit": chosen.questions, **chosen.settings})
-    name = name or (chosen.name if chosen.settings or chosen.questions != QUESTIONS else "teach")
+    settings = load_config(config, overrides, {**chosen.size, **chosen.settings})
+    name = name or (chosen.name if chosen.settings or chosen.size != SIZE else "teach")
     screen = Console(stderr=True)
     with bars(screen):
         found = teach_recipe(

@@ -81,7 +81,7 @@ class Reinforcement:
         reward: of stated shares and grades, in [-1, 1].
         scale, wrong_format: as in :func:`workbench.teach.recipes.plans.rewarded`.
         kl: weight of the divergence from the model without the adapter.
-        steps: updates; each samples GROUP replies to each of ``teach.batch_size`` prompts.
+        steps: updates, unless ``teach.steps`` says another number; each samples GROUP replies to each of ``teach.batch_size`` prompts.
         replies: what is sampled.
     """
 
@@ -188,7 +188,7 @@ def _arguments(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replie
         "max_completion_length": replies.limit,
         "temperature": 1.0,
         "beta": plan.kl,
-        "max_steps": plan.steps,
+        "max_steps": settings.steps or plan.steps,
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "lr_scheduler_type": "cosine",

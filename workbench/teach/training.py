@@ -163,6 +163,10 @@ def train_adapter(
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate, tokens so far, what
         is measured). Tokens count once for each pass, forward and back together.
     """
+    if settings.steps is not None:
+        raise WorkbenchError(
+            "teach.steps counts the updates of arms that sample replies; set teach.epochs for the others."
+        )
     first = first_layer(settings)
     torch.manual_seed(seed)
     tuned = add_adapter(lm, settings.lora, first)

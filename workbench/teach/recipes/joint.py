@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from workbench.teach.losses import Reward
 from workbench.teach.material import correctness_targets
-from workbench.teach.recipes.recipe import Arm, Recipe
+from workbench.teach.recipes.recipe import SIZE, Arm, Recipe
 from workbench.teach.reinforce import SAMPLED, Reinforcement, by_sampling
 from workbench.teach.replies import whole_replies
 
@@ -52,4 +52,6 @@ JOINT = Recipe(
     ),
     default=("rlcr",),
     settings={"elicit.format": "percent-one-turn"},
+    # A step samples and scores whole replies: too few to learn from, enough to see that all works; the scripts take STEPS.
+    size={**SIZE, "teach.steps": 6},
 )

@@ -32,6 +32,6 @@ METACOGNITION = Recipe(
         _arm("both", "half of the tokens each", mixed),
     ),
     default=("both",),
-    questions=140,
+    size={"questions.limit": 140},
     pairs=True,
 )

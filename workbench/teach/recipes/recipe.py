@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
 from workbench.teach.material import Material
 from workbench.teach.training import train_adapter
 
-QUESTIONS = 260
+SIZE: Mapping[str, Any] = MappingProxyType({"questions.limit": 260})
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Arm:
 @dataclass(frozen=True)
 class Recipe:
     """Arms that share a method. ``default`` arms are taught unless others are named; ``settings``: dotted keys of RunConfig
-    outside ``teach`` that differ from the run's defaults; ``questions``: how many the command draws unless told otherwise, so
-    that the default arms are taught and measured within ten minutes on two cores; ``pairs``: comparisons of two questions are
+    outside ``teach`` that differ from the run's defaults; ``size``: what the command sets unless told otherwise, so that the
+    default arms are taught and measured within ten minutes on two cores; ``pairs``: comparisons of two questions are
     measured as well."""
 
     name: str
@@ -66,7 +67,7 @@ class Recipe:
     arms: tuple[Arm, ...]
     default: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    questions: int = QUESTIONS
+    size: Mapping[str, Any] = field(default_factory=lambda: SIZE)
     pairs: bool = False
 
     def __post_init__(self) -> None:
