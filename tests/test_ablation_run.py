@@ -16,7 +16,7 @@ from workbench.recipe_run import School
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What is taught (folder, form, arms) and what is judged (folder, questions), with nothing done."""
+    """What is taught (folder, form, arms) and what is judged (folder, questions), with nothing done; an encoder is there."""
     calls: list[tuple[Any, ...]] = []
 
     def attend(context: Context, recipe: Any, taught: Any) -> School:
@@ -29,6 +29,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((context.store.folder.name, context.config.questions.form, given))
         return context
 
+    monkeypatch.setattr(workbench.ablation_run, "encoder_folder", lambda: Path("encoder"))
     monkeypatch.setattr(workbench.ablation_run, "attend", attend)
     monkeypatch.setattr(workbench.ablation_run, "asked_run", asked_run)
     monkeypatch.setattr(workbench.ablation_run, "judge_elsewhere", lambda *_: {})
