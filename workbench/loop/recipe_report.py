@@ -122,8 +122,12 @@ def learning_sections(context: Context, taught: Sequence[Pupil], summary: Mappin
 
 def columns_of(summary: Mapping[str, Any]) -> Mapping[str, str]:
     """The table's columns, with those that only some recipes have."""
-    there = {head: key for head, key in MORE_COLUMNS.items() if any(name.startswith(f"{key}.") for name in summary)}
-    return {**COLUMNS, **there}
+    return {**COLUMNS, **_measured(MORE_COLUMNS, summary)}
+
+
+def _measured(columns: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, str]:
+    """Those of ``columns`` that the summary has of any condition."""
+    return {head: key for head, key in columns.items() if any(name.startswith(f"{key}.") for name in summary)}
 
 
 def table_rows(
@@ -143,8 +147,7 @@ def part_tables(readouts: Readouts, summary: Mapping[str, Any]) -> list[tuple[st
     for part, title in zip(PARTS, ("Domains that were taught", "Domains that were not"), strict=True):
         if f"{part}.questions" not in summary:
             continue
-        there = {head: f"{part}.{key}" for head, key in COLUMNS.items()}
-        columns = {head: key for head, key in there.items() if any(name.startswith(f"{key}.") for name in summary)}
+        columns = _measured({head: f"{part}.{key}" for head, key in COLUMNS.items()}, summary)
         accuracy = _cell(summary, f"{part}.accuracy").replace("\n", " ")
         heading = f"{title}: {summary[f'{part}.questions']} held-out questions, accuracy {accuracy}"
         found.append((heading, table_rows(readouts, summary, columns)))

@@ -72,12 +72,6 @@ class Lesson:
         def states(position: str) -> NDArray[np.float32]:
             return self.states(position)[rows]
 
-        grade = self.grade
-
-        def graded(number: int, answer: str) -> bool:
-            assert grade is not None
-            return grade(int(rows[number]), answer)
-
         reply = self.reply
         return replace(
             self,
@@ -89,8 +83,13 @@ class Lesson:
             base=self.base[rows],
             levels=None if self.levels is None else self.levels[rows],
             reply=None if reply is None else replace(reply, rows=[reply.rows[row] for row in rows]),
-            grade=None if grade is None else graded,
+            grade=None if self.grade is None else _graded_at(rows, self.grade),
         )
+
+
+def _graded_at(rows: NDArray[np.int64], grade: Grade) -> Grade:
+    """``grade`` by the numbers that questions have among ``rows``."""
+    return lambda number, answer: grade(int(rows[number]), answer)
 
 
 @dataclass(frozen=True)
