@@ -31,6 +31,7 @@
 # | `WORKBENCH_RECIPES` | recipes, by commas | all of them |
 # | `WORKBENCH_ARMS` | arms by commas, `default` for the default ones of each recipe, or `all`; a recipe that has none of them is left out | `default` |
 # | `WORKBENCH_SEEDS` | trainings of each arm | 3 |
+# | `WORKBENCH_STEPS` | updates of every arm that samples replies | each arm's own number |
 # | `WORKBENCH_HOLD_OUT` | domains that are not taught, by commas; `none` | `elements` among the built-in questions, else none |
 
 # %%
@@ -53,6 +54,7 @@ from workbench.terminal import bars
 config, name = asked_config(), option("RUN", "recipes")
 recipes = [recipe_named(each.strip()) for each in option("RECIPES", ",".join(RECIPES)).split(",")]
 arms, seeds = arms_asked(recipes, option("ARMS", "default")), int(option("SEEDS", "3"))
+steps = int(option("STEPS", "0")) or None
 built_in = config.questions.source == "builtin"
 held_out = [
     part.strip() for part in option("HOLD_OUT", "elements" if built_in else "none").split(",") if part != "none"
@@ -67,7 +69,8 @@ held_out = [
 # %%
 played, configuration = [], {}
 for recipe in [each for each in recipes if each.name in arms]:
-    settings = with_defaults(config, {**recipe.settings, "questions.held_out_domains": held_out})
+    updates = {"teach.steps": steps} if any(recipe.arm(arm).sampled for arm in arms[recipe.name]) else {}
+    settings = with_defaults(config, {**recipe.settings, **updates, "questions.held_out_domains": held_out})
     run = "-".join([name, *map(str, recipe.settings.values())])
     with bars(console()):
         found = teach_recipe(

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from workbench.loop.alignment import EIGHT, FULL, Confidences
 from workbench.loop.context import Context
+from workbench.loop.league import Played
 from workbench.questions import Question
 from workbench.run import finished
 
@@ -74,3 +75,25 @@ def planted_confidences() -> Confidences:
 def _lines(name: str, values: Any) -> pd.DataFrame:
     lines = {"row": np.arange(N), "format": name, "stated": values, "expected": np.nan_to_num(values), "mass": 0.5}
     return pd.DataFrame(lines).sample(frac=1, random_state=1)
+
+
+UNSPOKEN = "head"
+PLAYED = ("before", "platt", "isotonic", "temperature", "log", "log-seed1", "log-shuffled", "log-temperature", UNSPOKEN)
+
+
+@pytest.fixture(scope="session")
+def played() -> Played:
+    """A recipe with two seeds, a twin and a head on 60 questions of three domains, of which "metals" was not taught."""
+    rng = np.random.default_rng(0)
+    out = pd.DataFrame({"row": np.arange(60), "domain": np.repeat(["rivers", "kings", "metals"], 20)})
+    out["correct"] = rng.random(60) < 0.5
+    for name in PLAYED:
+        out[f"stated_{name}"] = np.nan if name == UNSPOKEN else np.round(rng.random(60), 1)
+        out[f"expected_{name}"] = rng.random(60)
+    for name in ("log", "log-seed1"):
+        out[f"right_{name}"] = (rng.random(60) < 0.4).astype(float)
+    out.loc[3, "stated_log"] = np.nan
+    costs = {"log": 100, "log-seed1": 300, "head": 50}
+    summary = {f"training.tokens.{name}": value for name, value in costs.items()}
+    summary |= {f"seconds.training.{name}": value / 10 for name, value in costs.items()}
+    return Played("doubt", summary, out, ("metals",))

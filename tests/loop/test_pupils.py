@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from workbench.config import RunConfig, TeachSettings
+from workbench.errors import WorkbenchError
 from workbench.loop.pupils import arm_settings, pupils, report_stage
 from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE
 
@@ -32,3 +35,16 @@ def test_a_head_does_not_speak_and_has_no_states_to_probe() -> None:
 
 def test_twins_can_be_left_out() -> None:
     assert [p.twin for p in pupils(RunConfig(), DOUBT, [DOUBT.arm("log")], 2, False, twins=False)] == [False, False]
+
+
+def test_a_number_of_updates_goes_to_the_arms_that_sample_replies() -> None:
+    config = RunConfig.model_validate({"teach": {"steps": 40, "epochs": 2}})
+    found = pupils(config, DOUBT, [DOUBT.arm("log"), DOUBT.arm("grpo")], 1, False)
+    assert [(p.teach.steps, p.teach.epochs) for p in found] == [(None, 2), (40, 2)]
+
+
+def test_a_number_of_updates_is_refused_where_no_arm_counts_them() -> None:
+    config = RunConfig.model_validate({"teach": {"steps": 40}})
+    for recipe, arm in ((DOUBT, "log-whole"), (CALIBRATION, "head")):
+        with pytest.raises(WorkbenchError, match=f"and {arm} of this recipe do not; set teach.epochs"):
+            pupils(config, recipe, [recipe.arm(arm)], 1, False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.config import RunConfig, TeachSettings
+from workbench.errors import WorkbenchError
 from workbench.teach.recipes import Arm, Recipe
 
 SHUFFLED = "shuffled"
@@ -68,7 +69,15 @@ def report_stage(recipe: Recipe) -> str:
 def pupils(
     config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, probed: bool, twins: bool = True
 ) -> list[Pupil]:
-    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin, where ``twins`` are wanted."""
+    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin, where ``twins`` are wanted.
+
+    Errors: WorkbenchError where a number of updates is set and no arm counts them.
+    """
+    if config.teach.steps is not None and not any(arm.sampled for arm in arms):
+        raise WorkbenchError(
+            f"teach.steps counts the updates of arms that sample replies, and {' and '.join(arm.name for arm in arms)} "
+            "of this recipe do not; set teach.epochs."
+        )
     first = config.seed
     return [
         Pupil(
@@ -86,9 +95,9 @@ def pupils(
 
 
 def arm_settings(config: RunConfig, arm: Arm) -> TeachSettings:
-    """The arm's training settings, with what was set explicitly in ``config.teach`` going before them."""
-    whole = _merged(TeachSettings().model_dump(), arm.teach)
-    return TeachSettings.model_validate(_merged(whole, config.teach.model_dump(exclude_unset=True)))
+    """The arm's training settings, with what was set explicitly in ``config.teach`` going before them; ``steps`` where it samples."""
+    given = config.teach.model_dump(exclude_unset=True, exclude=None if arm.sampled else {"steps"})
+    return TeachSettings.model_validate(_merged(_merged(TeachSettings().model_dump(), arm.teach), given))
 
 
 def _merged(under: dict[str, Any], over: Any) -> dict[str, Any]:

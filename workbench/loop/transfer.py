@@ -29,9 +29,9 @@ from workbench.plots.transfer_matrix import TransferMatrix
 from workbench.report import Section
 
 TASKS: Mapping[str, str] = {
-    "single": "single answer: AUROC2 within domain",
-    "agreement": "two questions: mixed pairs right",
-    "agreement_within": "two questions of one domain",
+    "single": "AUROC2 within domain",
+    "agreement": "mixed pairs right",
+    "agreement_within": "mixed pairs of one domain",
 }
 """Key in the summary -> heading."""
 

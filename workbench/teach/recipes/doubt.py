@@ -27,7 +27,7 @@ LOG = by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, k
 def _sampled(name: str, about: str, algorithm: Algorithm) -> Arm:
     plan = Reinforcement(log_reward, SCALE, WRONG_FORMAT, KL, algorithm=algorithm)
     about = f"log score by sampled replies, {about} (TRL), KL .05 to the base model, whole conversation"
-    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED)
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, sampled=True)
 
 
 DOUBT = Recipe(

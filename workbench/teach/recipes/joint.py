@@ -39,7 +39,7 @@ def brier_alone(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> ND
 def _arm(name: str, about: str, reward: Reward) -> Arm:
     plan = Reinforcement(reward, 1.0, WRONG_FORMAT, KL, replies=whole_replies)
     about = f"{about} of sampled answers with their confidence (GRPO), KL .01 to the base model"
-    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, answers=True)
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, sampled=True, answers=True)
 
 
 JOINT = Recipe(

@@ -38,6 +38,7 @@ class Arm:
         kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
         levels: [n] what questions of one bin share, for an arm that compares questions.
+        sampled: replies are sampled while it trains, so its length is ``teach.steps`` updates, not epochs.
         answers: answers are taught as well, so questions need accepted ones, and confidence is also read behind the taught model's.
     """
 
@@ -50,6 +51,7 @@ class Arm:
     reader: Reader | None = None
     kept_back: float = 0.0
     drawn: Callable[[Material], NDArray[np.int64]] | None = None
+    sampled: bool = False
     answers: bool = False
     levels: Callable[[Material], NDArray[np.float64]] | None = None
 
