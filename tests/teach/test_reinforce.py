@@ -15,9 +15,10 @@ from transformers import AutoModelForCausalLM
 
 import workbench.teach.reinforce as module
 from workbench.config import LoraSettings, TeachSettings
+from workbench.elicit.conversation import number_prefix
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, load_model
 from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.lesson import Lesson
 from workbench.teach.losses import log_reward
@@ -101,20 +102,68 @@ def test_leave_one_out_counts_its_own_pass_and_logs_the_reward_without_the_diver
     remove_adapter(taught.lm)
 
 
-def test_whole_replies_are_sampled_behind_the_questions(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+def joint(lm: LanguageModel, folder: Path, grade: Callable[[int, str], bool]) -> Lesson:
+    return replace(lesson(lm, folder), fmt=FORMATS["percent-one-turn"], grade=grade, answer_limit=6)
+
+
+def test_answers_and_confidence_are_sampled_and_what_is_written_between_is_not_trained(
+    tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rewarded by the length of the answer, so that what is graded is what was sampled."""
-    seen: list[str] = []
+    graded: list[str] = []
+    rolled: list[dict[str, Any]] = []
+    scored: list[dict[str, Any]] = []
+    made = module._trainer
 
     def grade(row: int, answer: str) -> bool:
-        seen.append(answer)
+        graded.append(answer)
         return bool(len(answer) % 2)
 
-    given = replace(lesson(tiny_lm, tmp_path), fmt=FORMATS["percent-one-turn"], grade=grade, answer_limit=6)
+    def watched(*given: Any) -> Any:
+        trainer = made(*given)
+        rollout, score = trainer.rollout_func, trainer._generate_and_score_completions
+        trainer.rollout_func = lambda *asked: rolled.append(rollout(*asked)) or rolled[-1]
+        trainer._generate_and_score_completions = lambda inputs: scored.append(score(inputs)) or scored[-1]
+        return trainer
+
+    monkeypatch.setattr(module, "_trainer", watched)
+    given = joint(tiny_lm, tmp_path, grade)
+    opening = whole_replies(given).opening
     taught = by_sampling(replace(PLAN, replies=whole_replies))(given)
-    assert len(seen) == 24
-    assert len(set(seen)) > 12
-    assert {row["wrong_format"] for row in taught.log} == {1.0}
+    rows = [row for one in rolled for row in zip(one["completion_ids"], one["env_mask"], strict=True)]
+    assert len(rows) == len(graded) == 24
+    assert len(set(graded)) > 12
+    for (tokens, mask), answer in zip(rows, graded, strict=True):
+        written = tuple(token for token, sampled in zip(tokens, mask, strict=True) if not sampled)
+        assert opening is not None
+        assert written == opening.written
+        assert "\n" not in answer
+        assert answer == tiny_lm.tokenizer.decode(tokens[: mask.index(0)], skip_special_tokens=True).strip()
+    for one, batch in zip(rolled, scored, strict=True):
+        kept = [row[: len(mask)].tolist() for row, mask in zip(batch["tool_mask"], one["env_mask"], strict=True)]
+        assert kept == one["env_mask"]
+    computed = sum(map(len, [*(each for one in rolled for each in one["prompt_ids"]), *(tokens for tokens, _ in rows)]))
+    assert taught.tokens == 3 * computed
     remove_adapter(taught.lm)
+
+
+def test_leave_one_out_does_not_sample_replies_in_parts(tiny_lm: LanguageModel, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match="RLOOTrainer cannot sample a reply in parts; take GRPO"):
+        by_sampling(replace(PLAN, replies=whole_replies, algorithm=RLOO))(
+            joint(tiny_lm, tmp_path, lambda row, answer: True)
+        )
+
+
+@pytest.mark.integration
+def test_the_default_model_states_a_confidence_in_what_it_samples(tmp_path: Path) -> None:
+    """It never writes the format's words by itself: without them no reply had a confidence, and nothing was learned."""
+    lm = load_model("default", device="cpu")
+    fmt = FORMATS["percent-one-turn"]
+    given = joint(lm, tmp_path, lambda row, answer: answer.startswith("1"))
+    settings = given.settings.model_copy(update={"steps": 1})
+    given = replace(given, numbers=number_prefix(lm.tokenizer, fmt), settings=settings, lm=lm)
+    taught = by_sampling(replace(PLAN, replies=whole_replies))(given)
+    assert taught.log[0]["wrong_format"] <= 0.5
 
 
 def test_the_settings_number_of_updates_goes_before_the_plans(tiny_lm: LanguageModel, tmp_path: Path) -> None:

@@ -54,15 +54,21 @@ def test_confidence_in_the_base_models_answer_is_judged_by_the_target(tiny_lm: L
     assert (judged.stated, judged.correct) == (0.4, given.targets[2])
 
 
-def test_a_whole_reply_is_graded_anew_and_has_room_for_both(tiny_lm: LanguageModel) -> None:
+def test_a_whole_reply_is_graded_anew_and_its_confidence_sampled_where_it_is_read(tiny_lm: LanguageModel) -> None:
     given = one_turn(tiny_lm)
     replies = whole_replies(given)
     assert replies.prompts[3] == answer_tokens(tiny_lm.tokenizer, FMT, given.questions[3])
     right, wrong = (replies.judge(3, f" {answer}\nConfidence: 40%") for answer in (4, 5))
     assert (right.stated, right.correct, wrong.stated, wrong.correct) == (0.4, 1.0, 0.4, 0.0)
     whole = confidence_conversation(tiny_lm.tokenizer, FMT, given.numbers, given.questions[3], "seven letters")
-    reply = tiny_lm.tokenizer(" seven letters", add_special_tokens=False)["input_ids"]
-    assert replies.limit - 6 + len(reply) >= len(whole.tokens) - len(replies.prompts[3]) + stated_tokens(given.numbers)
+    opening = replies.opening
+    assert opening is not None
+    assert opening.limit == 6
+    assert whole.tokens[whole.after_answer :] == opening.written
+    assert replies.limit == stated_tokens(given.numbers)
+    broken, plain = tiny_lm.tokenizer("\n", add_special_tokens=False)["input_ids"], whole.tokens[whole.answer_end]
+    assert {*broken, tiny_lm.tokenizer.eos_token_id} <= opening.stop
+    assert plain not in opening.stop
 
 
 @pytest.mark.parametrize("name", ["percent", "percent-reasoned", "percent-first"])

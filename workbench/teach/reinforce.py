@@ -1,7 +1,7 @@
 """Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the reward.
 
 ``GROUP`` replies are sampled behind each prompt and trained (:mod:`workbench.teach.replies`: either what states confidence in an
-answer that stands, or answer and confidence together). A reply's reward is ``scale`` times a score of what it states, higher is
+answer that stands, or answer and confidence, with what stands between them written). A reply's reward is ``scale`` times a score of what it states, higher is
 better, and ``wrong_format`` times the scale where it states nothing on the scale; such replies are rewarded, never dropped.
 
 GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's scale) and adds the divergence
@@ -19,6 +19,7 @@ divergence is not part of it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_ch
 from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
 from workbench.teach.replies import Replies, confidence_replies
+from workbench.teach.rollout import opened
 from workbench.teach.training import first_layer
 from workbench.teach.trl_mends import left_as_found, numbers_only, positions_from_mask
 
@@ -61,15 +63,17 @@ class Algorithm:
         trainer, config: names in ``trl``, which is not needed by anything else.
         options: of its configuration.
         passes: over every token of a prompt and its reply, without that of the model without the adapter.
+        opens: whether replies may have an opening.
     """
 
     trainer: str
     config: str
     options: Mapping[str, Any]
     passes: int
+    opens: bool = False
 
 
-GRPO = Algorithm("GRPOTrainer", "GRPOConfig", {"scale_rewards": "none"}, passes=2)
+GRPO = Algorithm("GRPOTrainer", "GRPOConfig", {"scale_rewards": "none"}, passes=2, opens=True)
 RLOO = Algorithm("RLOOTrainer", "RLOOConfig", {"normalize_advantages": False}, passes=3)
 
 
@@ -153,13 +157,21 @@ def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies:
         return found
 
     trl = import_module("trl")
-    return _on_tokens(getattr(trl, plan.algorithm.trainer), replies.prompts)(
-        model=tuned.model,
-        reward_funcs=reward,
-        args=getattr(trl, plan.algorithm.config)(**_arguments(tuned, lesson, plan, replies)),
-        train_dataset=Dataset.from_list([{"prompt": str(row)} for row in range(len(replies.prompts))]),
-        processing_class=tuned.tokenizer,
+    if replies.opening is not None and not plan.algorithm.opens:
+        raise WorkbenchError(f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO.")
+    rolled = (
+        {} if replies.opening is None else {"rollout_func": opened(replies.prompts, replies.opening, replies.limit)}
     )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
+        return _on_tokens(getattr(trl, plan.algorithm.trainer), replies.prompts)(
+            model=tuned.model,
+            reward_funcs=reward,
+            args=getattr(trl, plan.algorithm.config)(**_arguments(tuned, lesson, plan, replies)),
+            train_dataset=Dataset.from_list([{"prompt": str(row)} for row in range(len(replies.prompts))]),
+            processing_class=tuned.tokenizer,
+            **rolled,
+        )
 
 
 def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:

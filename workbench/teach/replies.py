@@ -1,7 +1,7 @@
 """What is sampled when a model is taught by sampling, and how a sampled reply is judged: what it states, and of how right an answer.
 
 Either the answer stands and only the reply that states confidence is sampled (:func:`confidence_replies`), or the model is asked
-the question itself and its whole reply is sampled, the answer and the confidence on its next line (:func:`whole_replies`).
+the question itself and samples its answer and, behind the format's words on the next line, the confidence (:func:`whole_replies`).
 
 What a judgement does not show: grading goes by the question's accepted answers, and counts a right answer in words that are not
 among them as wrong.
@@ -13,12 +13,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from workbench.elicit.conversation import answer_tokens
+from workbench.elicit.greedy import stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import stated_tokens
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.teach.lesson import Lesson
+from workbench.teach.rollout import Opening
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,15 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Replies:
-    """Prompts as tokens, one a row; how many tokens are sampled behind one at most; the judgement of a row's sampled text."""
+    """Prompts as tokens, one a row; how many tokens are sampled behind one at most; the judgement of a row's sampled text.
+
+    With an ``opening`` the tokens sampled stand behind that.
+    """
 
     prompts: list[tuple[int, ...]]
     limit: int
     judge: Callable[[int, str], Judgement]
+    opening: Opening | None = None
 
 
 def confidence_replies(lesson: Lesson) -> Replies:
@@ -64,11 +72,11 @@ def whole_replies(lesson: Lesson) -> Replies:
         answer, stated = answer_and_confidence(fmt, text)
         return Judgement(stated, float(grade(row, answer)))
 
-    between = len(tokenizer(f"\n{fmt.confidence_prefix}", add_special_tokens=False)["input_ids"])
+    prefix = tokenizer(f"\n{fmt.confidence_prefix}", add_special_tokens=False)["input_ids"]
+    ends = torch.nonzero(stop_at_newline(lesson.lm))[:, 0].tolist()
+    opening = Opening(lesson.answer_limit, frozenset(ends), (*prefix, *lesson.numbers.shared))
     prompts = [answer_tokens(tokenizer, fmt, question) for question in lesson.questions]
-    return Replies(
-        prompts, lesson.answer_limit + between + len(lesson.numbers.shared) + stated_tokens(lesson.numbers), judge
-    )
+    return Replies(prompts, stated_tokens(lesson.numbers), judge, opening)
 
 
 def ungraded() -> WorkbenchError:
@@ -82,7 +90,7 @@ def ungraded() -> WorkbenchError:
 def answer_and_confidence(fmt: Format, text: str) -> tuple[str, float]:
     """The answer of a whole reply, its first line, and the share of certainty its next line states.
 
-    NaN where there is no answer or the next line is not the confidence.
+    NaN where there is no answer or the next line states no confidence on the scale.
     """
     first, _, rest = text.partition("\n")
     answer, line = first.strip(), rest.lstrip()
