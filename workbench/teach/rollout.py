@@ -52,7 +52,7 @@ def opened(
 
 def _sampled(trainer: Any, prompts: Tokens) -> Tokens:
     tokens, _ = trainer._generate_single_turn(prompts, None, {}, trainer.num_generations)
-    return tokens  # type: ignore[no-any-return]
+    return tokens
 
 
 def _cut(tokens: Sequence[int], stop: Collection[int]) -> list[int]:

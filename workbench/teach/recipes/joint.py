@@ -1,12 +1,11 @@
 """The rival that teaches answer and confidence together: one reply holds both, and both are rewarded.
 
-The model is asked the question; its answer is sampled by GRPO and graded anew, and behind the format's words
-(:mod:`workbench.teach.rollout`) so is its confidence. With y = 1 for a right answer and c the
-stated share, ``rlcr`` rewards y - (c - y)^2, which lies in [-1, 1]: a right answer pays, and so does saying how likely it is right.
+The model is asked the question; GRPO samples its answer, which is graded anew, and behind the format's words its confidence
+(:mod:`workbench.teach.rollout`). With y = 1 for a right answer and c the stated share, ``rlcr`` rewards y - (c - y)^2, which lies in [-1, 1]: a right answer pays, and so does saying how likely it is right.
 ``brier-only`` rewards -(c - y)^2 alone, so nothing asks for right answers, and being surely wrong is as good as being surely right.
-A reply without an answer, or with anything but a number of the scale where its confidence should stand, costs ``WRONG_FORMAT``, more than the worst that can be stated.
-The pull to the model without the adapter is as strong as in rewarded doubt, relative to the reward's range. The shuffled twin is
-rewarded by another question's grade, whatever it answers.
+A reply without an answer, or with anything but a number of the scale where its confidence should stand, costs ``WRONG_FORMAT``,
+more than the worst that can be stated. The pull to the model without the adapter is as strong as in rewarded doubt, relative to
+the reward's range. The shuffled twin is rewarded by another question's grade, whatever it answers.
 
 The table's first columns are about the base model's answers, as for every recipe; those of ``own`` about the answers the taught
 model gives, whose accuracy is ``accuracy, adapter on``. What it does not show: a comparison with the other recipes at equal answers,
@@ -54,5 +53,5 @@ JOINT = Recipe(
     default=("rlcr",),
     settings={"elicit.format": "percent-one-turn"},
     # A step samples and scores whole replies: too few to learn from, enough to see that all works; the scripts take STEPS.
-    size={**SIZE, "teach.steps": 5},
+    size={**SIZE, "teach.steps": 4},
 )
