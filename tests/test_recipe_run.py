@@ -271,7 +271,7 @@ def test_answer_and_confidence_are_taught_together(
     write_questions(questions, planted_questions(model, "percent-one-turn"))
     place = place_of(
         finished_run, tmp_path, elicit__format="percent-one-turn", questions__source=str(questions),
-        teach__learning_rate=5e-3,
+        teach__learning_rate=1e-3,
     )  # fmt: skip
     plan = Reinforcement(correct_and_brier, 1.0, WRONG_FORMAT, 0.01, steps=2, replies=whole_replies)
     short = replace(JOINT, arms=(replace(JOINT.arm("rlcr"), teacher=by_sampling(plan)),))
