@@ -101,7 +101,8 @@ best = max(
     key=lambda one: np.nan_to_num(one.estimates["AUROC2 expected within"].value, nan=-1),
 )
 lines = [
-    f"{row['questions']:14}{row['recipe']:14}{row['arm']:24}{row['AUROC2 expected within']:>26}{row['ECE expected']:>26}"
+    f"{row['questions']:14}{row['recipe']:14}{row['arm']:24}"
+    + "".join(f"{' '.join(row[heading].split()):>26}" for heading in ("AUROC2 expected within", "ECE expected"))
     for row in rows
 ]
 lines.append(f"largest expected AUROC2 within domain, in domain: {best.name}")
