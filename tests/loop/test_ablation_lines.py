@@ -48,11 +48,11 @@ class Run:
         return SimpleNamespace(facts=lambda: {"examples": self.taught[name]})
 
 
-def judged(skill: float, shift: int = 0, answerable: bool | None = True, n: int = 40) -> Verdicts:
-    """Every second answer is right; ``skill`` of the pairs are in order, which is its AUROC2. None: every third has no answer."""
+def judged(skill: float, shift: int = 0, some_unanswerable: bool = False, n: int = 40) -> Verdicts:
+    """Every second answer is right; ``skill`` of the pairs are in order, which is its AUROC2. ``some_unanswerable``: every third."""
     correct = np.arange(n) % 2 == 0
     ordered = np.arange(n) // 2 < skill * n / 2
-    able = np.full(n, True) if answerable else np.arange(n) % 3 != 0
+    able = np.arange(n) % 3 != 0 if some_unanswerable else np.full(n, True)
     return Verdicts(
         id=np.array([f"q{i + shift}" for i in range(n)]),
         domain=np.array(["a"] * n),
@@ -69,7 +69,7 @@ def taught() -> list[Pupil]:
 
 
 @pytest.fixture
-def home(taught: list[Pupil]) -> Run:
+def home(taught: list[Pupil]) -> Any:
     read = {pupil.stage("read"): judged(share / 4) for share, pupil in enumerate(taught, start=1)}
     return Run("home", {"elicit": judged(0), **read}, {p.stage("teach"): LABELS[p.name] for p in taught})
 
@@ -91,7 +91,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[int]]]
     return asked
 
 
-def away_from(home: Run, taught: list[Pupil], skill: float, **more: Any) -> Run:
+def away_from(taught: list[Pupil], skill: float, **more: Any) -> Any:
     visitors = {f"visitors/home/{pupil.stage('read')}": judged(skill, **more) for pupil in taught}
     return Run("away", {"elicit": judged(0.5, **more), **visitors})
 
@@ -100,8 +100,8 @@ def values(lines: Any, measure: str = AUROC2) -> dict[tuple[str, str], float]:
     return {(line.judge, line.condition): line.estimate.value for line in lines if line.measure == measure}
 
 
-def test_labels_are_curves_with_the_base_model_first(home: Run, taught: list[Pupil]) -> None:
-    lines = label_lines(home, taught, DRAWN)  # type: ignore[arg-type]
+def test_labels_are_curves_with_the_base_model_first(home: Any, taught: list[Pupil]) -> None:
+    lines = label_lines(home, taught, DRAWN)
     assert list(values(lines).items()) == [
         (("before", "no labels"), 0.0),
         (("head", "25 % of the labels"), pytest.approx(0.25)),
@@ -114,48 +114,45 @@ def test_labels_are_curves_with_the_base_model_first(home: Run, taught: list[Pup
 
 
 def test_a_temperature_is_fitted_at_home_on_what_was_not_taught(
-    home: Run, taught: list[Pupil], planted: list[tuple[str, str, list[int]]]
+    home: Any, taught: list[Pupil], planted: list[tuple[str, str, list[int]]]
 ) -> None:
-    away = away_from(home, taught, 1)
-    for judge in (Judge(home, None), Judge(home, taught[2])):  # type: ignore[arg-type]
-        judge.of(away)  # type: ignore[arg-type]
+    away = away_from(taught, 1)
+    for judge in (Judge(home, None), Judge(home, taught[2])):
+        judge.of(away)
     assert planted == [("home", "elicit", [0, 2]), ("home", taught[2].stage("read"), [2])]
 
 
-def test_a_pull_is_shown_with_without_and_as_the_difference(home: Run, taught: list[Pupil]) -> None:
-    found = values(pull_lines(home, taught[3], taught[0], DRAWN))  # type: ignore[arg-type]
+def test_a_pull_is_shown_with_without_and_as_the_difference(home: Any, taught: list[Pupil]) -> None:
+    found = values(pull_lines(home, taught[3], taught[0], DRAWN))
     with_it, without, difference = found.values()
     assert with_it == 1
     assert difference == pytest.approx(with_it - without)
     assert {judge for judge, _ in found} == {"lora-prompt-50-percent"}
 
 
-def test_other_answers_are_read_in_the_other_run(home: Run, taught: list[Pupil]) -> None:
-    away = away_from(home, taught, 1)
-    found = values(other_lines(home, away, [taught[2]], DRAWN))  # type: ignore[arg-type]
+def test_other_answers_are_read_in_the_other_run(home: Any, taught: list[Pupil]) -> None:
+    away = away_from(taught, 1)
+    found = values(other_lines(home, away, [taught[2]], DRAWN))
     assert found["head", "another model's answers"] == 1
     assert found["head", "own answers"] == pytest.approx(0.75)
     assert found["before", "own answers"] == 0
     assert found["before", "another model's answers"] == pytest.approx(0.5)
 
 
-def test_swapped_answers_have_lines_of_every_judge(home: Run, taught: list[Pupil]) -> None:
-    away = away_from(home, taught, 1)
-    lines = swapped_lines(home, away, [taught[1]], DRAWN)  # type: ignore[arg-type]
+def test_swapped_answers_have_lines_of_every_judge(home: Any, taught: list[Pupil]) -> None:
+    away = away_from(taught, 1)
+    lines = swapped_lines(home, away, [taught[1]], DRAWN)
     assert {line.judge for line in lines} == {"before", "lora-prompt"}
 
 
 def test_unanswerable_questions_stand_beside_answerable_ones_of_the_same_set_or_else_of_home(
-    home: Run, taught: list[Pupil]
+    home: Any, taught: list[Pupil]
 ) -> None:
     head = taught[2].stage("read")
     home.read[head] = replace(home.read[head], probability=np.full(40, 0.3))
-    mixed = away_from(home, taught, 1, answerable=None)
+    mixed = away_from(taught, 1, some_unanswerable=True)
     alone = replace(mixed, read={name: read.where(~read.answerable) for name, read in mixed.read.items()})
-    own, other = (
-        values(unanswerable_lines(home, away, [taught[2]], DRAWN), MEAN)  # type: ignore[arg-type]
-        for away in (mixed, alone)
-    )
+    own, other = (values(unanswerable_lines(home, away, [taught[2]], DRAWN), MEAN) for away in (mixed, alone))
     assert own["head", "unanswerable"] == other["head", "unanswerable"] == pytest.approx(0.5)
     assert own["head", "answerable"] == pytest.approx(0.5)
     assert other["head", "answerable"] == pytest.approx(0.3)
@@ -172,7 +169,7 @@ def test_forms_are_judged_by_all_on_the_questions_both_hold_out(taught: list[Pup
         {"elicit": judged(1, shift=10), read: judged(1, shift=10), visit.format("open"): judged(0, shift=10)},
         {pupil.stage("teach"): 6},
     )
-    lines = form_lines({"open": (first, [pupil]), "choice": (second, [pupil])}, DRAWN)  # type: ignore[dict-item]
+    lines = form_lines({"open": (first, [pupil]), "choice": (second, [pupil])}, DRAWN)
     found = values(lines)
     assert found["before", "judges choice"] == 1
     assert found["head, taught open", "judges open"] == 1

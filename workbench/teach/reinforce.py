@@ -1,8 +1,9 @@
 """Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the reward.
 
 ``GROUP`` replies are sampled behind each prompt and trained (:mod:`workbench.teach.replies`: either what states confidence in an
-answer that stands, or answer and confidence, with what stands between them written). A reply's reward is ``scale`` times a score of what it states, higher is
-better, and ``wrong_format`` times the scale where it states nothing on the scale; such replies are rewarded, never dropped.
+answer that stands, or answer and confidence, with what stands between them written). A reply's reward is ``scale`` times a score of
+what it states, higher is better, and ``wrong_format`` times the scale where it states nothing on the scale; such replies are
+rewarded, never dropped.
 
 GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's scale) and adds the divergence
 from the model without the adapter to the loss. RLOO subtracts the mean of the group's other replies and takes the divergence off
@@ -113,6 +114,8 @@ def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
         if lesson.settings.rate_ratio != 1:
             raise WorkbenchError("TRL trains both of LoRA's matrices at one rate; set teach.rate_ratio=1.")
         replies = plan.replies(lesson)
+        if replies.opening is not None and not plan.algorithm.opens:
+            raise WorkbenchError(f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO.")
         torch.manual_seed(lesson.seed)
         tuned = add_adapter(lesson.lm, lesson.settings.lora, first_layer(lesson.settings))
         try:
@@ -157,8 +160,6 @@ def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies:
         return found
 
     trl = import_module("trl")
-    if replies.opening is not None and not plan.algorithm.opens:
-        raise WorkbenchError(f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO.")
     rolled = (
         {} if replies.opening is None else {"rollout_func": opened(replies.prompts, replies.opening, replies.limit)}
     )

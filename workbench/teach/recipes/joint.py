@@ -1,7 +1,8 @@
 """The rival that teaches answer and confidence together: one reply holds both, and both are rewarded.
 
 The model is asked the question; GRPO samples its answer, which is graded anew, and behind the format's words its confidence
-(:mod:`workbench.teach.rollout`). With y = 1 for a right answer and c the stated share, ``rlcr`` rewards y - (c - y)^2, which lies in [-1, 1]: a right answer pays, and so does saying how likely it is right.
+(:mod:`workbench.teach.rollout`). With y = 1 for a right answer and c the stated share, ``rlcr`` rewards y - (c - y)^2, which lies in
+[-1, 1]: a right answer pays, and so does saying how likely it is right.
 ``brier-only`` rewards -(c - y)^2 alone, so nothing asks for right answers, and being surely wrong is as good as being surely right.
 A reply without an answer, or with anything but a number of the scale where its confidence should stand, costs ``WRONG_FORMAT``,
 more than the worst that can be stated. The pull to the model without the adapter is as strong as in rewarded doubt, relative to
