@@ -24,6 +24,7 @@
 # |---|---|---|
 # | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
 # | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
+# | `WORKBENCH_DOMAINS` | the domains, by commas | all of the questions' |
 # | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
 # | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
 # | `WORKBENCH_RUN` | name of the run | `transfer` |
@@ -49,7 +50,10 @@ from workbench.terminal import bars
 # %%
 name, seeds = option("RUN", "transfer"), int(option("SEEDS", "3"))
 source, arm = recipe_named(option("RECIPE", "metacognition")), option("ARM", "single")
-config = with_defaults(asked_config(), {**source.settings, "questions.held_out_domains": []})
+asked = [part.strip() for part in option("DOMAINS", "").split(",") if part.strip()]
+config = with_defaults(
+    asked_config(), {**source.settings, "questions.domains": asked, "questions.held_out_domains": []}
+)
 folder = root() / "runs" / "-".join([name, *map(str, source.settings.values())])
 domains = taught_domains(config, folder)
 recipe = by_domain(source, arm, domains)

@@ -399,3 +399,9 @@ def test_a_format_without_an_answer_is_refused_before_anything_is_done(
     with pytest.raises(WorkbenchError, match=message):
         run(changed(loop_inputs.config, elicit__format=name), tmp_path / "run", tmp_path / "figures")
     assert not (tmp_path / "run").exists()
+
+
+def test_counted_updates_are_refused_before_anything_is_done(loop_inputs: Any, tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=r"set teach\.epochs"):
+        run(changed(loop_inputs.config, teach__steps=5), tmp_path / "run", tmp_path / "figures")
+    assert not (tmp_path / "run").exists()

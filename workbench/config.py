@@ -48,6 +48,7 @@ class QuestionSettings(Settings):
     graded: Path | None = Field(
         None, description="JSONL of graded answers, taken in place of questions to be answered and graded"
     )
+    domains: tuple[str, ...] = Field((), description="domains that questions are drawn from; all where none is named")
     limit: int | None = Field(580, ge=1, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
     held_out_domains: tuple[str, ...] = Field(

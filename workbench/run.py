@@ -30,6 +30,7 @@ from workbench.models.embedded import DEFAULT_SPEC
 from workbench.models.fingerprint import fingerprint_files
 from workbench.questions.sources import source_content
 from workbench.store import RunStore, StageStore, code_version, fingerprint, write_atomically, write_json
+from workbench.teach.training import check_counts_epochs
 
 Work = Callable[[Context, StageStore], dict[str, Any]]
 
@@ -79,10 +80,11 @@ def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
     Returns:
         The summary, as in ``summary.json``.
 
-    Errors: WorkbenchError before anything is computed where the format cannot be taught and patched.
+    Errors: WorkbenchError before anything is computed where the format cannot be taught and patched, or updates are counted.
     """
     context = Context(config, RunStore(folder), figures)
     loop_format(config.elicit.format)
+    check_counts_epochs(config.teach)
     _inputs(config)
     write_atomically(folder / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
     go_through(STAGES, context)

@@ -38,7 +38,7 @@ def taught_soon(loop_inputs: Any) -> dict[str, Any]:
     """The tiny model's settings with a short training, of which scripts choose the format and the held-out domains."""
     whole: dict[str, Any] = loop_inputs.config.model_dump(mode="json")
     whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
-    del whole["elicit"]["format"], whole["questions"]["held_out_domains"]
+    del whole["elicit"]["format"], whole["questions"]["held_out_domains"], whole["questions"]["domains"]
     return whole
 
 

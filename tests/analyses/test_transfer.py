@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,15 @@ def test_as_a_script_it_measures_every_arm_on_every_domain_and_goes_on_where_it_
     questions = pd.read_parquet(small / "runs/tiny/questions/questions.parquet").set_index("row")["domain"]
     taught = pd.read_parquet(small / "runs/tiny/recipes/probe/soft-rivers/0/teach/targets.parquet")["row"]
     assert set(questions.loc[taught]) == {"rivers"}
+
+
+def test_the_domains_are_those_asked_for(
+    taught_soon: dict[str, Any], tmp_path: Path, ask_for: Callable[..., None]
+) -> None:
+    ask_for(taught_soon, RECIPE="probe", ARM="soft", DOMAINS="rivers, seas")
+    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "questions.domains: there is no domain 'seas'; the domains are planets, rivers." in done.stderr
 
 
 def test_as_a_notebook_every_cell_runs_and_shows_its_figures(small: Path) -> None:

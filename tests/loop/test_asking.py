@@ -69,6 +69,21 @@ def test_a_limit_draws_evenly_and_keeps_each_questions_side(context: Context, tm
     assert table["split"].tolist() == side.loc[table["id"]].tolist()
 
 
+def test_questions_of_named_domains_alone_are_drawn(context: Context, tmp_path: Any) -> None:
+    def chosen(*domains: str) -> pd.DataFrame:
+        questions = context.config.questions.model_copy(update={"domains": domains, "limit": 40})
+        config = context.config.model_copy(update={"questions": questions})
+        small = Context(config, RunStore(tmp_path), tmp_path, {"questions": "key"})
+        small.stage("questions").begin()
+        choose_questions(small, small.stage("questions"))
+        return small.stage("questions").table("questions")
+
+    assert chosen("rivers")["domain"].value_counts().to_dict() == {"rivers": 40}
+    assert chosen("rivers", "planets")["domain"].value_counts().to_dict() == {"planets": 20, "rivers": 20}
+    with pytest.raises(WorkbenchError, match=r"questions\.domains: there is no domain 'seas'; .* planets, rivers"):
+        chosen("rivers", "seas")
+
+
 def test_answers_are_what_the_model_replies_alone_and_graded(context: Context) -> None:
     _, questions = load_questions(context)
     table = context.stage("answer").table("answers")

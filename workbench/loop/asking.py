@@ -46,7 +46,7 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
         pool = graded_questions(read_graded(settings.graded))
     else:
         pool = in_form(questions_from(settings.source, settings.mirror), settings.form, settings.options, seed)
-    chosen = sample_questions(pool, settings.limit, seed)
+    chosen = sample_questions(_of_domains(pool, settings.domains), settings.limit, seed)
     split = split_questions(chosen, settings.train_fraction)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
     return save_questions(stage, chosen, split)
@@ -73,14 +73,30 @@ def save_questions(stage: StageStore, questions: Sequence[Question], split: Mapp
     return {"questions": len(table), "train": int((table["split"] == "train").sum())}
 
 
+def _of_domains(pool: Sequence[Question], domains: Sequence[str]) -> list[Question]:
+    """The questions of ``domains``, each of which must occur; of all where none is named."""
+    _check_domains("domains", pool, domains)
+    return [question for question in pool if not domains or question.domain in domains]
+
+
 def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
     """Ids of the questions of ``domains``, each of which must occur, and not alone."""
+    there = _check_domains("held_out_domains", questions, domains)
+    if domains and there <= set(domains):
+        raise _domains_error("held_out_domains", "no domain would be left to teach from", there)
+    return [question.id for question in questions if question.domain in domains]
+
+
+def _check_domains(setting: str, questions: Sequence[Question], domains: Sequence[str]) -> set[str]:
     there = {question.domain for question in questions}
     unknown = sorted(set(domains) - there)
-    if unknown or (domains and there <= set(domains)):
-        what = f"there is no domain {unknown[0]!r}" if unknown else "no domain would be left to teach from"
-        raise WorkbenchError(f"questions.held_out_domains: {what}; the domains are {', '.join(sorted(there))}.")
-    return [question.id for question in questions if question.domain in domains]
+    if unknown:
+        raise _domains_error(setting, f"there is no domain {unknown[0]!r}", there)
+    return there
+
+
+def _domains_error(setting: str, what: str, there: set[str]) -> WorkbenchError:
+    return WorkbenchError(f"questions.{setting}: {what}; the domains are {', '.join(sorted(there))}.")
 
 
 def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:

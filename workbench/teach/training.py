@@ -134,6 +134,14 @@ def loraplus(model: Any, learning_rate: float, rate_ratio: float, weight_decay: 
     )
 
 
+def check_counts_epochs(settings: TeachSettings) -> None:
+    """Raise WorkbenchError where a number of updates is set, which training on examples does not count."""
+    if settings.steps is not None:
+        raise WorkbenchError(
+            "teach.steps counts the updates of arms that sample replies; set teach.epochs for the others."
+        )
+
+
 def train_adapter(
     lm: LanguageModel,
     examples: Sequence[Example],
@@ -163,10 +171,7 @@ def train_adapter(
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate, tokens so far, what
         is measured). Tokens count once for each pass, forward and back together.
     """
-    if settings.steps is not None:
-        raise WorkbenchError(
-            "teach.steps counts the updates of arms that sample replies; set teach.epochs for the others."
-        )
+    check_counts_epochs(settings)
     first = first_layer(settings)
     torch.manual_seed(seed)
     tuned = add_adapter(lm, settings.lora, first)
