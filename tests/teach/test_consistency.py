@@ -32,6 +32,12 @@ def test_equal_shares_share_a_bin_and_order_is_kept() -> None:
     assert (np.diff(bins[np.argsort(fine)]) >= 0).all()
 
 
+def test_the_few_that_agree_more_than_most_have_a_bin_of_their_own() -> None:
+    assert consistency_bins(np.repeat([0.1, 0.2], [84, 14])).tolist() == [0] * 84 + [1] * 14
+    assert consistency_bins(np.repeat([0.9, 1.0], [14, 84])).tolist() == [0] * 14 + [1] * 84
+    assert consistency_bins(np.full(20, 0.5)).tolist() == [0] * 20
+
+
 def test_a_target_is_its_bins_accuracy_blurred() -> None:
     targets = bin_targets(material())
     accuracy = np.repeat([0.1, 0.4, 0.5, 0.9], [10, 10, 10, 30])

@@ -27,8 +27,13 @@ def consistency_targets(material: Material) -> NDArray[np.float64]:
 
 
 def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Bin numbers [n] from 0 of ``share`` [n], at most ``MOST_BINS``; equal shares are never parted."""
-    edges = np.unique(np.quantile(share, np.linspace(0, 1, MOST_BINS + 1)[1:-1]))
+    """Bin numbers [n] from 0 of ``share`` [n], at most ``MOST_BINS``; equal shares are never parted, the smallest stand alone where they
+    fill a bin.
+    """
+    edges = np.quantile(share, np.linspace(0, 1, MOST_BINS + 1)[1:-1])
+    above = share[share > share.min()]
+    if len(above):
+        edges = np.maximum(edges, above.min())
     codes = np.searchsorted(edges, share, side="right")
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
