@@ -202,6 +202,15 @@ def test_a_domain_that_is_not_there_is_named(finished_run: Any, tmp_path: Path) 
             place.teach(DOUBT)
 
 
+def test_an_arm_that_cannot_be_taught_is_refused_before_another_is(finished_run: Any, tmp_path: Path) -> None:
+    place = place_of(finished_run, tmp_path)
+    last = replace(DOUBT.arms[1], targets=lambda material: np.full(len(material.row), 2.0))
+    with pytest.raises(WorkbenchError, match="between 0 and 1"):
+        place.teach(replace(DOUBT, arms=(DOUBT.arms[0], last)), arms=(DOUBT.arms[0].name, last.name))
+    assert (place.folder / "probe" / "done.json").exists()
+    assert not (place.folder / "recipes" / "doubt" / DOUBT.arms[0].name).exists()
+
+
 def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished_run: Any, tmp_path: Path) -> None:
     place = place_of(finished_run, tmp_path, teach__learning_rate=5e-3)
     found = place.teach(PROBE, arms=("primary",))

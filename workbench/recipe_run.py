@@ -22,6 +22,7 @@ from workbench.loop.recipe_report import recipe_page, report_recipe
 from workbench.loop.recipe_stages import probe_pupil, read_pupil, read_twin, teach_pupil, teach_twin
 from workbench.loop.sampling import sample
 from workbench.loop.sources import source_named
+from workbench.loop.teaching import aims_of
 from workbench.run import STAGES, Stage, go_through, with_costs
 from workbench.store import RunStore, write_atomically, write_json
 from workbench.teach.recipes import Recipe
@@ -94,10 +95,18 @@ def teach_recipe(
 
 
 def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
-    """Teach the pupils of a recipe in the run ``context`` and report on them; for what goes on from their stages."""
+    """Teach the pupils of a recipe in the run ``context`` and report on them; for what goes on from their stages.
+
+    Errors: WorkbenchError before the first of them is taught, where one cannot be taught on these questions.
+    """
     written = dump_config(context.config) + "\n"
     write_atomically(recipe_folder(context, recipe) / "config.json", lambda path: path.write_text(written))
-    go_through(recipe_stages(recipe, taught), context)
+    stages = recipe_stages(recipe, taught)
+    before = {*BASE, *(stage.name for stage in MEASURED)}
+    go_through([stage for stage in stages if stage.name in before], context)
+    for pupil in taught:
+        aims_of(context, pupil.arm, pupil.seed)
+    go_through(stages, context)
     return School(context, tuple(taught))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,23 @@ ADAPTER_ON_ROWS = 64
 REPEATED_BATCHES = 1
 
 
+@dataclass(frozen=True)
+class Aims:
+    """What an arm is taught.
+
+    Attributes:
+        usable: rows the arm draws from.
+        row: [n] rows it is taught.
+        target: [n] probabilities to state.
+        level: [n] levels behind them, for arms that compare questions.
+    """
+
+    usable: NDArray[np.int64]
+    row: NDArray[np.int64]
+    target: NDArray[np.float64]
+    level: NDArray[np.float64] | None
+
+
 def teach(context: Context, stage: StageStore) -> dict[str, Any]:
     """LoRA on the cross-fitted probe targets of the training questions."""
     return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=False)
@@ -59,16 +77,9 @@ def main_arm(context: Context) -> Arm:
 def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool) -> dict[str, Any]:
     """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of ``context``."""
     config = context.config
-    material = training_material(context, arm, seed)
-    rows, targets = material.row, arm.targets(material)
-    levels = None if arm.levels is None else arm.levels(material)
-    stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, rows)}))
-    if arm.drawn is not None:
-        chosen = arm.drawn(material)
-        check_both_kinds(material.correct[chosen])
-        rows, targets = rows[chosen], targets[chosen]
-        levels = None if levels is None else levels[chosen]
-    check_targets(targets)
+    aims = aims_of(context, arm, seed)
+    rows, targets, levels = aims.row, aims.target, aims.level
+    stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, aims.usable)}))
     if shuffled:
         order = shuffled_order(targets, seed)
         targets, levels = targets[order], None if levels is None else levels[order]
@@ -132,6 +143,23 @@ def states_of(context: Context, rows: NDArray[np.int64]) -> States:
         return context.stage("elicit").tensors("readings")["states"][rows, :, POSITIONS.index(position)]
 
     return states
+
+
+def aims_of(context: Context, arm: Arm, seed: int) -> Aims:
+    """What ``arm`` would be taught, from the run's finished stages: no model is needed.
+
+    Errors: WorkbenchError where the arm cannot be taught on these questions.
+    """
+    material = training_material(context, arm, seed)
+    rows, targets = material.row, arm.targets(material)
+    levels = None if arm.levels is None else arm.levels(material)
+    if arm.drawn is not None:
+        chosen = arm.drawn(material)
+        check_both_kinds(material.correct[chosen])
+        rows, targets = rows[chosen], targets[chosen]
+        levels = None if levels is None else levels[chosen]
+    check_targets(targets)
+    return Aims(material.row, rows, targets, levels)
 
 
 def training_material(context: Context, arm: Arm, seed: int) -> Material:
