@@ -101,12 +101,10 @@ def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
     """
     written = dump_config(context.config) + "\n"
     write_atomically(recipe_folder(context, recipe) / "config.json", lambda path: path.write_text(written))
-    stages = recipe_stages(recipe, taught)
-    before = {*BASE, *(stage.name for stage in MEASURED)}
-    go_through([stage for stage in stages if stage.name in before], context)
+    go_through(stages_before(taught), context)
     for pupil in taught:
         aims_of(context, pupil.arm, pupil.seed)
-    go_through(stages, context)
+    go_through(recipe_stages(recipe, taught), context)
     return School(context, tuple(taught))
 
 
@@ -130,10 +128,15 @@ def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Seque
     return [folder / p.stage("teach") / "adapter" for p in pupils(config, recipe, chosen, 1, False)]
 
 
+def stages_before(taught: Sequence[Pupil]) -> list[Stage]:
+    """The loop's stages up to the probe, and those that measure what the pupils' targets are made from."""
+    sources = {source_named(source).stage for pupil in taught for source in pupil.arm.sources}
+    return [stage for stage in STAGES if stage.name in BASE] + [stage for stage in MEASURED if stage.name in sources]
+
+
 def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:
     """The loop's stages up to the probe and those of the pupils, in order."""
-    sources = {source_named(source).stage for pupil in taught for source in pupil.arm.sources}
-    stages = [stage for stage in STAGES if stage.name in BASE] + [stage for stage in MEASURED if stage.name in sources]
+    stages = stages_before(taught)
     needed = ["probe"]
     if recipe.pairs:
         stages.append(Stage(pairs_stage(recipe.name), read_pairs, ("model", "elicit", "seed"), ("answer",)))

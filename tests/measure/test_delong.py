@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2, auroc2_estimate, auroc2_within, delong, delong_difference, delong_within
+from workbench.measure.interval import Estimate
 
 RNG = np.random.default_rng(5)
 N = 300
@@ -22,8 +23,8 @@ def by_pairs(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.cov(v10) / y.sum() + np.cov(v01) / (~y).sum()
 
 
-def width(estimate: object) -> float:
-    return estimate.high - estimate.low  # type: ignore[attr-defined]
+def width(estimate: Estimate) -> float:
+    return estimate.high - estimate.low
 
 
 def test_variance_equals_the_kernel_of_every_pair() -> None:

@@ -27,8 +27,9 @@ def consistency_targets(material: Material) -> NDArray[np.float64]:
 
 
 def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Bin numbers [n] from 0 of ``share`` [n], at most ``MOST_BINS``; equal shares are never parted, the smallest stand alone where they
-    fill a bin.
+    """Bin numbers [n] from 0 of ``share`` [n], at most ``MOST_BINS``.
+
+    Equal shares are never parted, and where the smallest fill a bin they stand alone in it.
     """
     edges = np.quantile(share, np.linspace(0, 1, MOST_BINS + 1)[1:-1])
     above = share[share > share.min()]
