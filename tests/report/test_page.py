@@ -129,3 +129,14 @@ def test_tables_outside_the_folder_are_refused(tmp_path: Path, table: str) -> No
 def test_two_sections_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="share a name"):
         report(tmp_path, sections=[section(), section()])
+
+
+def test_tables_stand_first_then_figures_then_all_numbers_folded(tmp_path: Path) -> None:
+    rows = [{"arm": "before", "AUROC2": "0.551"}]
+    index = report(tmp_path, summary={"a.x": 1, "a.y": 2, "b": 3}, lead=[("What is said", rows)])
+    order = ["<h2>What is said</h2>", 'id="heat_map"', 'id="second"', 'id="summary"', 'id="sample"', 'id="tables"']
+    places = [index.index(part) for part in order]
+    assert places == sorted(places)
+    folded = re.findall(r'<details class="group">.*?</details>', index, re.DOTALL)
+    assert [re.findall(r'title="(.*?)"', group) for group in folded] == [["a.x", "a.y"], ["b"]]
+    assert 'href="#summary"' in index

@@ -7,45 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from workbench.loop.answering import right_with_adapter
+from workbench.loop.arms_table import cell, columns_of, part_tables, table_rows
 from workbench.loop.context import Context
 from workbench.loop.pair_choices import BRADLEY_TERRY, PAIR_COLUMNS, asked_pairs, pair_summary
 from workbench.loop.pupils import Pupil
 from workbench.loop.readouts import Readouts
-from workbench.loop.recipe_results import PARTS, collect_recipe, summarise_recipe
+from workbench.loop.recipe_results import collect_recipe, summarise_recipe
 from workbench.loop.reporting import bottleneck, held_out_table, histogram, parsed_at_all, reliability
 from workbench.loop.transfer import task_transfer, transfer_section, transfer_summary
-from workbench.measure import Estimate
 from workbench.plots import LearningCurve, LearningCurves
 from workbench.report import write_report
-from workbench.report.measured import written
 from workbench.report.page import Section
 from workbench.store import StageStore
 from workbench.teach.card import Card, write_card
 from workbench.teach.recipes import Recipe
 
-# Heading -> key of the summary, before the condition's name.
-COLUMNS: Mapping[str, str] = {
-    "AUROC2 text": "auroc2.text",
-    "within": "auroc2.text.within",
-    "AUROC2 expected": "auroc2.expected",
-    "within ": "auroc2.expected.within",
-    "ECE text": "ece.text",
-    "ECE expected": "ece.expected",
-    "smooth ECE text": "smooth_ece.text",
-    "smooth ECE expected": "smooth_ece.expected",
-    "Brier expected": "brier.expected",
-    "accuracy": "accuracy",
-    "parsed": "parse_rate.text",
-    "training tokens": "training.tokens",
-    "seconds": "seconds.training",
-}
-# Where an adapter could have changed answers, and where answers were taught.
-MORE_COLUMNS: Mapping[str, str] = {
-    "accuracy, adapter on": "accuracy.adapter_on_while_answering",
-    "own AUROC2 expected": "own.auroc2.expected",
-    "own ECE expected": "own.ece.expected",
-    "own Brier expected": "own.brier.expected",
-}
 # Maps that leave the order of confidences alone; the figures show one of the recalibrated bases.
 MAPPED = ("isotonic", "temperature")
 
@@ -63,7 +39,10 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         pairs = f"{summary['pairs.asked']} pairs, {summary['pairs.mixed']} of them mixed"
         sections.insert(1, transfer_section(cells, f"{len(readouts.correct)} held-out questions, {pairs}"))
     sections += learning_sections(context, taught, summary)
-    rows = table_rows(readouts, summary, {**columns_of(summary), **(PAIR_COLUMNS if recipe.pairs else {})})
+    columns = {**columns_of(summary), **(PAIR_COLUMNS if recipe.pairs else {})}
+    scored = [BRADLEY_TERRY] if f"pairs.agreement.{BRADLEY_TERRY}" in summary else []
+    conditions = [*readouts.stated, *scored]
+    rows = table_rows(conditions, summary, columns)
     answered_on = right_with_adapter(context, readouts, {p.name: p.stage("read") for p in taught})
     stage.save_table("held_out", held_out_table(readouts).assign(**answered_on))
     write_report(
@@ -74,7 +53,7 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         {"run": context.config.model_dump(mode="json"), "arms": {p.name: _described(p) for p in taught}},
         (),
         (),
-        lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows), *part_tables(readouts, summary)],
+        lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows), *part_tables(conditions, summary)],
     )
     for pupil in taught:
         folder = context.stage(pupil.stage("teach")).folder / "adapter"
@@ -120,49 +99,6 @@ def learning_sections(context: Context, taught: Sequence[Pupil], summary: Mappin
     return [Section("Learning curves", explanation, figure, "learning_curves")]
 
 
-def columns_of(summary: Mapping[str, Any]) -> Mapping[str, str]:
-    """The table's columns, with those that only some recipes have."""
-    return {**COLUMNS, **_measured(MORE_COLUMNS, summary)}
-
-
-def _measured(columns: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, str]:
-    """Those of ``columns`` that the summary has of any condition."""
-    return {head: key for head, key in columns.items() if any(name.startswith(f"{key}.") for name in summary)}
-
-
-def table_rows(
-    readouts: Readouts, summary: Mapping[str, Any], columns: Mapping[str, str] = COLUMNS
-) -> list[dict[str, str]]:
-    """One row a condition, and one for Bradley-Terry scores where pairs were asked; what a condition does not have is left empty."""
-    scored = [BRADLEY_TERRY] if f"pairs.agreement.{BRADLEY_TERRY}" in summary else []
-    return [
-        {"arm": when, **{head: _cell(summary, f"{key}.{when}") for head, key in columns.items()}}
-        for when in [*readouts.stated, *scored]
-    ]
-
-
-def part_tables(readouts: Readouts, summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
-    """A table of the domains that were taught and one of those that were not, where some were held out, with the accuracy in each."""
-    found = []
-    for part, title in zip(PARTS, ("Domains that were taught", "Domains that were not"), strict=True):
-        if f"{part}.questions" not in summary:
-            continue
-        columns = _measured({head: f"{part}.{key}" for head, key in COLUMNS.items()}, summary)
-        accuracy = _cell(summary, f"{part}.accuracy").replace("\n", " ")
-        heading = f"{title}: {summary[f'{part}.questions']} held-out questions, accuracy {accuracy}"
-        found.append((heading, table_rows(readouts, summary, columns)))
-    return found
-
-
-def _cell(summary: Mapping[str, Any], key: str) -> str:
-    value = summary.get(key)
-    if value is None:
-        return ""
-    if f"{key}.low" in summary:
-        return written(Estimate(value, summary[f"{key}.low"], summary[f"{key}.high"], 0))
-    return f"{value:.0f} s" if key.startswith("seconds") else written(value)
-
-
 def _computed(summary: Mapping[str, Any]) -> str:
     return f"{summary['model.name']}, matrix products in {summary['model.precision']}"
 
@@ -175,10 +111,10 @@ def _card(context: Context, recipe: Recipe, pupil: Pupil, taught: Sequence[Pupil
     name = pupil.name
     conditions = [when for when in ("before", name, pupil.twin_name) if f"auroc2.expected.{when}" in summary]
     metrics = {
-        f"{head.strip()}, {when}": cell.replace("\n", " ")
+        f"{head.strip()}, {when}": text.replace("\n", " ")
         for when in conditions
         for head, key in columns_of(summary).items()
-        if (cell := _cell(summary, f"{key}.{when}"))
+        if (text := cell(summary, f"{key}.{when}"))
     }
     questions = context.config.questions
     return Card(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.context import Context
+from workbench.loop.headlines import leads
 from workbench.loop.readouts import BEFORE, Readouts
 from workbench.loop.results import PatchingResult, collect, patching_result, summarise
 from workbench.measure import Estimate
@@ -56,6 +57,7 @@ def report(context: Context, stage: StageStore) -> dict[str, Any]:
         context.config.model_dump(mode="json"),
         (),
         _samples(context, readouts),
+        lead=leads(readouts.stated, summary),
     )
     return {"summary": summary, "page": str(page(context))}
 

@@ -1,4 +1,4 @@
-"""The page that gathers a run: summary, figures, sample answers and configuration, readable from a folder without a network.
+"""The page that gathers a run: tables, figures, all numbers, sample answers and configuration, readable from a folder without a network.
 
 ``index.html`` and one standalone ``<name>.html`` per figure share a single ``plotly.min.js`` written beside them. Everything that
 comes from a model, a question file or a configuration passes through Jinja's autoescape; figures escape their own labels.
@@ -67,7 +67,8 @@ def write_report(
 ) -> Path:
     """Write the page, its figures and plotly into ``folder`` (made if missing); returns the path of ``index.html``.
 
-    ``summary`` is flat with dotted keys, ``key.low`` and ``key.high`` being the interval of ``key``. ``tables`` are paths
+    ``summary`` is flat with dotted keys, ``key.low`` and ``key.high`` being the interval of ``key``; it stands below the figures, folded by
+    the first part of the keys. ``tables`` are paths
     relative to ``folder``, linked as they are. ``sample_rows`` share their keys, which become column heads; so do the rows
     of each table of ``lead``, which stand above the figures with their headings.
     Raises WorkbenchError for two sections of one name or a table outside the folder.
