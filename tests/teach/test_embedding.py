@@ -31,9 +31,11 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_an_embedding_is_the_mean_over_the_texts_own_tokens(encoder: Path) -> None:
+def test_an_embedding_is_the_mean_over_the_texts_own_tokens(encoder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     texts = ["river", "king yes no a b", "a b"]
+    capfd.readouterr()
     found = embeddings(texts, encoder)
+    assert "".join(capfd.readouterr()) == ""
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(3), abs=1e-6)
     model = BertModel.from_pretrained(encoder).eval()
     tokenizer = BertTokenizerFast.from_pretrained(encoder)

@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.models.quiet import quiet_bars
 from workbench.teach.heads import read_on, teach_on
 from workbench.teach.lesson import Judged, Lesson, Taught
 
@@ -39,7 +40,8 @@ def encoder_folder() -> Path:
 def embeddings(texts: Sequence[str], folder: Path) -> NDArray[np.float32]:
     """[n, width] of length one, by the encoder (safetensors) in ``folder``."""
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    with quiet_bars(True):
+        model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     order = np.argsort([-len(text) for text in texts], kind="stable")
     out: dict[int, Tensor] = {}
     for start in progress.track(range(0, len(order), BATCH), "embedding texts"):
