@@ -101,3 +101,18 @@ def test_defaults_stand_where_nothing_was_given() -> None:
     assert found.elicit.format == "i-ii"
     with pytest.raises(WorkbenchError, match=r"'teach.epochs'"):
         with_defaults(RunConfig(), {"teach.epochs": 0})
+
+
+def test_a_file_that_lists_every_setting_says_only_what_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    whole = RunConfig().model_dump(mode="json")
+    whole["teach"]["lora"]["rank"], whole["questions"]["limit"] = 4, None
+    path.write_text(json.dumps(whole))
+    found = load_config(
+        path, {"teach.epochs": RunConfig().teach.epochs}, {"questions.limit": 260, "elicit.format": "i-ii"}
+    )
+    assert found.model_dump(exclude_unset=True) == {
+        "questions": {"limit": None},
+        "elicit": {"format": "i-ii"},
+        "teach": {"epochs": RunConfig().teach.epochs, "lora": {"rank": 4}},
+    }

@@ -157,6 +157,9 @@ def load_config(
 ) -> RunConfig:
     """Settings from a YAML or JSON file with dotted-key ``overrides`` on top and ``defaults`` where it says nothing.
 
+    A file that says what is the default anyway, such as one that lists every setting, says nothing by that: recipes and arms have settings
+    of their own, which only what was changed or overridden goes before.
+
     Errors: WorkbenchError naming the file or key for unreadable files, unknown keys and values out of range.
     """
     data: dict[str, Any] = {}
@@ -167,6 +170,7 @@ def load_config(
             raise WorkbenchError(f"Cannot read the configuration file {path}: {error}") from error
         if not isinstance(data, dict):
             raise WorkbenchError(f"The configuration file {path} must hold keys and values, such as 'seed: 1'.")
+    data = _changed(data, RunConfig().model_dump(mode="json"))
     _fill(data, defaults or {})
     for key, value in (overrides or {}).items():
         _set(data, key.split("."), value)
@@ -195,6 +199,17 @@ def with_defaults(config: RunConfig, defaults: Mapping[str, Any]) -> RunConfig:
 def dump_config(config: Settings) -> str:
     """The settings as indented JSON."""
     return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True)
+
+
+def _changed(data: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """``data`` without what is the same in ``defaults``."""
+    out = {}
+    for key, value in data.items():
+        if key in defaults and value == defaults[key]:
+            continue
+        both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
+        out[key] = _changed(value, defaults[key]) if both else value
+    return out
 
 
 def _fill(data: dict[str, Any], defaults: Mapping[str, Any]) -> None:
