@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -346,3 +348,19 @@ def conversation_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPat
     changes = {"scope": "conversation", "target": "text", "learning_rate": 5e-3}
     config = inputs.config.model_copy(update={"teach": inputs.config.teach.model_copy(update=changes)})
     return FinishedRun(replace(inputs, config=config), folder, figures, run(config, folder, figures))
+
+
+@pytest.fixture
+def little_room() -> Callable[[int], Any]:
+    """A block in which no file of this process grows beyond so many bytes: the writers' own errors of a disk that is full."""
+
+    @contextmanager
+    def within(most: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return within

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,21 @@ def test_a_file_appears_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
     write_atomically(path, lambda temporary: temporary.write_text("all of it"))
     assert path.read_text() == "all of it"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_ends_the_writing_of_tables_and_tensors(tmp_path: Path, little_room: Callable[[int], Any]) -> None:
+    stage = StageStore(tmp_path, "key")
+    values = np.random.default_rng(0).random(5000)
+    with little_room(2000):
+        with pytest.raises(
+            WorkbenchError, match=r"Cannot write .*a\.parquet.*too large.*What was written before is kept"
+        ):
+            stage.save_table("a", pd.DataFrame({"row": values}))
+        with pytest.raises(
+            WorkbenchError, match=r"Cannot write .*a\.safetensors.*too large.*What was written before is kept"
+        ):
+            stage.save_tensors("a", {"a": values})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt(), RuntimeError("bug")])

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench import progress
@@ -41,7 +42,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
+    # The writer of tensors has an error of its own for a full disk.
+    except (OSError, SafetensorError) as error:
         raise WorkbenchError(f"Cannot write {path}: {error}. What was written before is kept; run again.") from error
 
 

@@ -104,3 +104,13 @@ def test_other_formats_and_scopes_are_refused(tiny_lm: LanguageModel) -> None:
         queried(lesson_of(tiny_lm, "percent"), 1.0)
     with pytest.raises(WorkbenchError, match=r"set teach\.scope=conversation"):
         queried(lesson_of(tiny_lm, reply=SimpleNamespace()), 1.0)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1.0])
+def test_the_base_models_passes_are_counted(tiny_lm: LanguageModel, kappa: float) -> None:
+    lesson = lesson_of(tiny_lm)
+    plan = queried(lesson, kappa)
+    passes = Passes(tiny_lm, plan.examples, None, 0, 0, plan.beside)
+    own = sum(len(c.tokens) + lesson.numbers.trie.continuation.size for c in lesson.conversations)
+    base = sum(c.position("answer_end") for c in lesson.conversations)
+    assert passes.tokens([0, 1, 2]) == own + (kappa > 0) * base

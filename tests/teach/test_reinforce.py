@@ -143,7 +143,7 @@ def test_answers_and_confidence_are_sampled_and_what_is_written_between_is_not_t
         kept = [row[: len(mask)].tolist() for row, mask in zip(batch["tool_mask"], one["env_mask"], strict=True)]
         assert kept == one["env_mask"]
     computed = sum(map(len, [*(each for one in rolled for each in one["prompt_ids"]), *(tokens for tokens, _ in rows)]))
-    assert taught.tokens == 3 * computed
+    assert taught.tokens == 4 * computed
     remove_adapter(taught.lm)
 
 

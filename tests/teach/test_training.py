@@ -325,3 +325,44 @@ def test_the_b_matrices_learn_at_the_ratios_multiple(make_tiny: MakeTiny, tmp_pa
     train(make_tiny(), tmp_path, settings)
     moved = [tensor.abs().max().item() for name, tensor in saved(tmp_path).items() if "lora_B" in name]
     assert moved == pytest.approx([8e-3] * len(moved), rel=1e-2)
+
+
+@SCOPES
+def test_an_update_that_ruins_the_weights_at_the_very_end_is_no_result(
+    make_tiny: MakeTiny, tmp_path: Path, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.optim.AdamW.step
+
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.taken = getattr(self, "taken", 0) + 1
+        result = real(self, *args, **kwargs)
+        if self.taken == STEPS:
+            self.param_groups[0]["params"][0].data.fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(WorkbenchError, match=r"the last good checkpoint is kept in .*checkpoint-10\."):
+        train(make_tiny(), tmp_path, scope=scope)
+    assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("room", [2000, 12_000, 40_000])
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(
+    make_tiny: MakeTiny, tmp_path: Path, room: int, little_room: Callable[[int], Any]
+) -> None:
+    """Whichever of a checkpoint's files finds no room: weights, the optimiser's, or the Trainer's own."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(make_tiny(), whole)
+    with reporting(Recorder(limit=3)), pytest.raises(KeyboardInterrupt):
+        train(make_tiny(), killed)
+    assert (killed / "checkpoints" / "checkpoint-2").exists()
+    with (
+        little_room(room),
+        pytest.raises(
+            WorkbenchError, match=r"file error in .*the last checkpoint is kept in .*checkpoint-2\. Make room"
+        ),
+    ):
+        train(make_tiny(), killed)
+    assert [path.name for path in (killed / "checkpoints").iterdir()] == ["checkpoint-2"]
+    train(make_tiny(), killed)
+    assert all(torch.equal(tensor, saved(whole)[name]) for name, tensor in saved(killed).items())

@@ -1,12 +1,16 @@
-"""What the transformers Trainer calls while it trains: progress through the workbench's own reporter, and new masks at every step."""
+"""What the transformers Trainer calls while it trains: progress through the workbench's own reporter, new masks at
+every step, and whether the weights are numbers."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from workbench import progress
+from workbench.teach.checkpoints import diverged
 from workbench.teach.dropout import POOL, MaskPool
 
 
@@ -36,6 +40,20 @@ class RenewMasks(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.pool.renew(POOL)
+
+
+class FiniteWeights(TrainerCallback):
+    """Stops where an update has left weights that are not finite, before anything is computed with them or they are the result."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        trained = (weight for weight in kwargs["model"].parameters() if weight.requires_grad)
+        if not all(bool(torch.isfinite(weight).all()) for weight in trained):
+            raise diverged(self.checkpoints, state.global_step)
+
+    on_train_end = on_step_begin
 
 
 def quiet(trainer: Trainer, description: str) -> None:

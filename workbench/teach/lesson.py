@@ -6,7 +6,7 @@ a plan: a function from a lesson to training examples and a loss, see :func:`wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -110,11 +110,16 @@ class Taught:
 
 @dataclass(frozen=True)
 class Plan:
-    """Examples, the loss of a batch of them, and what else is logged of each batch, by name."""
+    """Examples, the loss of a batch of them, and what else is logged of each batch, by name.
+
+    Attributes:
+        beside: [n] tokens of the passes that the loss makes for each example; none where it makes none.
+    """
 
     examples: list[Example]
     loss: Loss
     measured: Mapping[str, Loss] = field(default_factory=dict)
+    beside: Sequence[int] = ()
 
 
 @dataclass(frozen=True, eq=False)

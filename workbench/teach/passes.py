@@ -54,15 +54,23 @@ class Passes:
         reply: where the adapter acts; None: on whole conversations.
         shared: tokens that are computed in one row for all.
         sizes: tokens of its own that each example costs in a step.
+        beside: tokens of further passes that a step makes for each example; they count, and are made elsewhere.
         lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many nodes a target takes tells
             what it is, and steps of one target each teach a level only.
     """
 
     def __init__(
-        self, lm: LanguageModel, examples: Sequence[Example], reply: Reply | None, first: int, most_bytes: int
+        self,
+        lm: LanguageModel,
+        examples: Sequence[Example],
+        reply: Reply | None,
+        first: int,
+        most_bytes: int,
+        beside: Sequence[int] = (),
     ) -> None:
         require_masks(lm)
         self.lm, self.examples, self.reply, self.first = lm, examples, reply, first
+        self.beside = beside or [0] * len(examples)
         self.shared = shared_tokens([example.prompt for example in examples]) if reply is None else ()
         self.lengths = [self._length(example) for example in examples]
         self.sizes = [length + e.continuation.size for length, e in zip(self.lengths, examples, strict=True)]
@@ -73,8 +81,9 @@ class Passes:
         return len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
 
     def tokens(self, numbers: Sequence[int]) -> int:
-        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all begin with in every one."""
-        return sum(self.sizes[number] + len(self.shared) for number in numbers)
+        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all begin with in every one, and what is
+        computed beside."""
+        return sum(self.sizes[number] + len(self.shared) + self.beside[number] for number in numbers)
 
     def fill(self, tokens_per_pass: int, description: str) -> None:
         """Compute the kept states of all examples, longest rows first, as far as there is room."""

@@ -51,7 +51,8 @@ def queried(lesson: Lesson, kappa: float) -> Plan:
     choice = two_way(examples, scale_paths(trie), lesson.targets)
     if kappa == 0:
         return Plan(examples, choice)
-    return Plan(examples, added(choice, kept_close(lesson, starts, kappa)))
+    base = [conversation.position("answer_end") for conversation in lesson.conversations]
+    return Plan(examples, added(choice, kept_close(lesson, starts, kappa)), beside=base)
 
 
 def answer_start(conversation: Conversation, asked: Sequence[int]) -> int:

@@ -10,8 +10,8 @@ from the model without the adapter to the loss. RLOO subtracts the mean of the g
 the reward. :mod:`workbench.teach.losses` has the objective in closed form, without sampling.
 Source: Rewarding Doubt (arXiv 2503.02623), which used PPO; RLOO: arXiv 2402.14740.
 
-The log's ``tokens`` count every pass over a token, so that x of a learning curve is compute: the sampling, the pass with the
-gradient, RLOO's pass over what it sampled, and the one of the model without the adapter where there is a ``kl``. A pass forward and
+The log's ``tokens`` count every pass over a token, so that x of a learning curve is compute: the sampling (twice where a reply has an
+opening), the pass with the gradient, RLOO's pass over what it sampled, and the one of the model without the adapter where there is a ``kl``. A pass forward and
 back counts once, as in the exact arms.
 
 What the log's ``reward`` does not show: discrimination. Stating the share of right answers for everything earns much of it. The
@@ -31,14 +31,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
-from workbench.teach.callbacks import quiet
-from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
+from workbench.teach.callbacks import FiniteWeights, quiet
+from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, kept_on_file_errors, last_checkpoint
 from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
 from workbench.teach.replies import Replies, confidence_replies
@@ -119,15 +118,17 @@ def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
         torch.manual_seed(lesson.seed)
         tuned = add_adapter(lesson.lm, lesson.settings.lora, first_layer(lesson.settings))
         try:
-            with left_as_found(tuned.base()):
-                trainer = _trainer(tuned, lesson, plan, replies)
-                _train(trainer, tuned, lesson)
-            if _REFERENCE in tuned.model.peft_config:
-                tuned.model.delete_adapter(_REFERENCE)
-            save_adapter(tuned, lesson.folder / "adapter", None)
+            with kept_on_file_errors(lesson.folder / "checkpoints"):
+                with left_as_found(tuned.base()):
+                    trainer = _trainer(tuned, lesson, plan, replies)
+                    _train(trainer, tuned, lesson)
+                if _REFERENCE in tuned.model.peft_config:
+                    tuned.model.delete_adapter(_REFERENCE)
+                save_adapter(tuned, lesson.folder / "adapter", None)
         finally:
             plain = remove_adapter(tuned)
-        log = _log(trainer, plan.passes)
+        # What opens a reply is sampled in a pass of its own; it ends before the written words, and is counted like the others.
+        log = _log(trainer, plan.passes + (replies.opening is not None))
         tuned = load_adapter(plain, lesson.folder / "adapter")
         return Taught(tuned, log, int(log[-1]["tokens"]), len(lesson.conversations))
 
@@ -225,27 +226,13 @@ def _train(trainer: Any, tuned: LanguageModel, lesson: Lesson) -> None:
     drop_unfinished(checkpoints)
     last = last_checkpoint(checkpoints)
     quiet(trainer, lesson.description)
-    trainer.add_callback(_FiniteWeights(checkpoints))
+    trainer.add_callback(FiniteWeights(checkpoints))
     with ExitStack() as around:
         if resolve_precision(lesson.precision, tuned.device) == "bfloat16":
             around.enter_context(weights_in_bfloat16(tuned))
         around.enter_context(positions_from_mask(tuned.model))
         around.enter_context(numbers_only(tuned.head(), lambda: diverged(checkpoints, trainer.state.global_step)))
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-
-
-class _FiniteWeights(TrainerCallback):
-    """Stops where an update has left weights that are not finite, before anything is sampled with them or they are the result."""
-
-    def __init__(self, checkpoints: Path) -> None:
-        self.checkpoints = checkpoints
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        trained = (weight for weight in kwargs["model"].parameters() if weight.requires_grad)
-        if not all(bool(torch.isfinite(weight).all()) for weight in trained):
-            raise diverged(self.checkpoints, state.global_step)
-
-    on_train_end = on_step_begin
 
 
 def _log(trainer: Any, passes: int) -> list[dict[str, float]]:

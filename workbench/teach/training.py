@@ -29,8 +29,8 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, begin_with, load_adapter, remove_adapter, save_adapter
-from workbench.teach.callbacks import RenewMasks, quiet
-from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, last_checkpoint
+from workbench.teach.callbacks import FiniteWeights, RenewMasks, quiet
+from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, kept_on_file_errors, last_checkpoint
 from workbench.teach.dropout import use_pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
@@ -156,6 +156,7 @@ def train_adapter(
     beside: nn.Module | None = None,
     start: Path | None = None,
     measured: Mapping[str, Loss] = MappingProxyType({}),
+    tokens_beside: Sequence[int] = (),
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
@@ -166,6 +167,7 @@ def train_adapter(
         beside: a module that the loss uses and that is trained with the adapter; its last state is left in it, not saved.
         start: folder of an adapter of the same shape, with whose weights the new one begins; None: with LoRA's own.
         measured: what else is logged of each step, by name; of the same arguments as a loss, and not trained on.
+        tokens_beside: [n] tokens of the passes that the loss makes for each example, to be counted; none where it makes none.
 
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss, learning rate, tokens so far, what
@@ -180,7 +182,7 @@ def train_adapter(
     if beside is not None:
         tuned.model.add_module("beside", beside)
     try:
-        passes = Passes(tuned, examples, reply, first, settings.states_bytes)
+        passes = Passes(tuned, examples, reply, first, settings.states_bytes, tokens_beside)
         trainer = _trainer(
             passes,
             loss or cross_entropy(examples),
@@ -192,8 +194,9 @@ def train_adapter(
             seed,
             description,
         )
-        log = _train(trainer, settings, precision, description)
-        save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
+        with kept_on_file_errors(folder / "checkpoints"):
+            log = _train(trainer, settings, precision, description)
+            save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
     finally:
         plain = remove_adapter(tuned)
     return load_adapter(plain, folder / "adapter"), log
@@ -220,7 +223,7 @@ def _trainer(
         measured,
         model=tuned.model,
         args=_arguments(settings, checkpoints, tuned.device, precision, seed),
-        callbacks=[RenewMasks(pool)] if pool else [],
+        callbacks=[FiniteWeights(checkpoints), *([RenewMasks(pool)] if pool else [])],
     )
     quiet(trainer, description)
     return trainer

@@ -11,7 +11,7 @@ that trains otherwise (reinforcement, a head) is any function of the same signat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +39,7 @@ class Arm:
         drawn: numbers of the questions to be taught, where not all are.
         levels: [n] what questions of one bin share, for an arm that compares questions.
         sampled: replies are sampled while it trains, so its length is ``teach.steps`` updates, not epochs.
+        needs: raises WorkbenchError where something that the arm needs is not installed.
         answers: answers are taught as well, so questions need accepted ones, and confidence is also read behind the taught model's.
     """
 
@@ -52,6 +53,7 @@ class Arm:
     kept_back: float = 0.0
     drawn: Callable[[Material], NDArray[np.int64]] | None = None
     sampled: bool = False
+    needs: Callable[[], object] | None = None
     answers: bool = False
     levels: Callable[[Material], NDArray[np.float64]] | None = None
 
@@ -88,6 +90,13 @@ class Recipe:
         raise WorkbenchError(f"The recipe {self.name!r} has no arm {name!r}; choose among {names}.")
 
 
+def check_needs(arms: Iterable[Arm]) -> None:
+    """Raise WorkbenchError where something that one of the ``arms`` needs is not installed."""
+    for arm in arms:
+        if arm.needs is not None:
+            arm.needs()
+
+
 def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Teacher:
     """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the lesson, from the adapter in ``start``."""
 
@@ -96,7 +105,7 @@ def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Te
         tuned, log = train_adapter(
             lesson.lm, made.examples, lesson.settings, lesson.folder,
             precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
-            loss=made.loss, measured=made.measured, start=start,
+            loss=made.loss, measured=made.measured, start=start, tokens_beside=made.beside,
         )  # fmt: skip
         return Taught(tuned, log, int(log[-1]["tokens"]), len(made.examples))
 
