@@ -78,7 +78,9 @@ def _lines(name: str, values: Any) -> pd.DataFrame:
 
 
 UNSPOKEN = "head"
-PLAYED = ("before", "platt", "isotonic", "temperature", "log", "log-seed1", "log-shuffled", "log-temperature", UNSPOKEN)
+PLAYED = (
+    "before", "platt", "isotonic", "temperature", "log", "log-seed1", "log-shuffled", "log-temperature", "log-seed1-temperature", UNSPOKEN,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

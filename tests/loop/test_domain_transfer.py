@@ -26,13 +26,13 @@ def test_every_arm_stands_on_every_domain_and_its_own_is_framed() -> None:
     assert list(found) == list(SHOWN)
     figure = found["AUROC2 expected within"]
     (cells,) = figure.data
-    assert list(figure.layout.yaxis.ticktext) == ["before", "soft", "soft-kings", "soft-kings-shuffled"]
+    assert list(figure.layout.yaxis.ticktext) == ["before", "platt", "soft", "soft-kings", "soft-kings-shuffled"]
     assert list(figure.layout.xaxis.ticktext) == ["kings", "rivers"]
     rivers = table[DOMAINS == "rivers"]
     each = [auroc2(rivers[f"expected_{name}"], rivers["correct"]) for name in ("soft-kings", "soft-kings-seed1")]
-    assert cells.z[2][1] == pytest.approx(np.mean(each))
+    assert cells.z[3][1] == pytest.approx(np.mean(each))
     (frame,) = figure.layout.shapes
-    assert (frame.x0, frame.y0) == (-0.5, 1.5)
+    assert (frame.x0, frame.y0) == (-0.5, 2.5)
     gains = found["gain AUROC2 expected within"]
-    assert list(gains.layout.yaxis.ticktext) == ["soft", "soft-kings", "soft-kings-shuffled"]
+    assert list(gains.layout.yaxis.ticktext) == ["platt", "soft", "soft-kings", "soft-kings-shuffled"]
     assert gains.data[0].zmin == -gains.data[0].zmax

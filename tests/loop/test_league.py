@@ -17,7 +17,9 @@ from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.measure import auroc2, auroc2_within, ece, smooth_ece
 
 
-def test_seeds_stand_together_and_maps_that_keep_the_order_are_left_out(played: Played) -> None:
+def test_seeds_stand_together_as_do_their_temperatures_and_further_maps_of_the_base_model_are_left_out(
+    played: Played,
+) -> None:
     lines = arms_of(played.held_out)
     assert lines == {
         "before": ["before"],
@@ -25,12 +27,13 @@ def test_seeds_stand_together_and_maps_that_keep_the_order_are_left_out(played: 
         "log": ["log", "log-seed1"],
         "log-shuffled": ["log-shuffled"],
         "head": ["head"],
+        "log-temperature": ["log-temperature", "log-seed1-temperature"],
     }
 
 
 def test_lines_are_means_over_seeds_of_the_packages_measures(played: Played) -> None:
     standings = {(one.arm, one.part): one for one in league([played], resamples=50, seed=0)}
-    assert len(standings) == 10
+    assert len(standings) == 12
     outside = played.held_out["domain"] == "metals"
     for part, rows in ((IN_DOMAIN, ~outside), (OUT_OF_DOMAIN, outside)):
         one = standings["log", part]

@@ -50,6 +50,7 @@ def test_table_summary_and_page_say_the_same(played: Played, tmp_path: Path) -> 
         "before",
         "platt",
         "log",
+        "log-temperature",
         "log-shuffled",
         "head",
     ]

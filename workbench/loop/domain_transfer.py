@@ -14,8 +14,6 @@ from workbench.loop.league_measures import MEASURES
 from workbench.plots.transfer_matrix import TransferMatrix
 from workbench.report import Section
 
-# AUROC2 of a Platt map is the base model's.
-LEFT_OUT = ("platt",)
 SHOWN = (
     "AUROC2 expected within",
     "gain AUROC2 expected within",
@@ -34,7 +32,7 @@ def domain_sections(standings: Sequence[Standing], homes: Mapping[str, str], cap
     out = []
     for heading in SHOWN:
         measure, made = MEASURES[heading], [one for one in standings if heading in one.estimates]
-        cells = {(one.arm, one.part): one.estimates[heading] for one in made if one.arm not in LEFT_OUT}
+        cells = {(one.arm, one.part): one.estimates[heading] for one in made}
         if not cells:
             continue
         error = "ECE" in heading

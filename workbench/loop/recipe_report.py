@@ -22,7 +22,7 @@ from workbench.store import StageStore
 from workbench.teach.card import Card, write_card
 from workbench.teach.recipes import Recipe
 
-# Maps that leave the order of confidences alone; the figures show one of the recalibrated bases.
+# One recalibrated base, Platt's, is enough for a figure; the table has all.
 MAPPED = ("isotonic", "temperature")
 
 
@@ -131,4 +131,5 @@ def _card(context: Context, recipe: Recipe, pupil: Pupil, taught: Sequence[Pupil
         other_seeds=tuple(p.seed for p in taught if p.arm.name == pupil.arm.name and p.seed != pupil.seed),
         settings=pupil.teach.model_dump(mode="json"),
         metrics=metrics,
+        speaks=pupil.speaks,
     )

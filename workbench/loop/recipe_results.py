@@ -24,6 +24,7 @@ from workbench.loop.readouts import BEFORE, CALIBRATION, Readouts, calibration, 
 from workbench.measure import RECALIBRATIONS, auroc2_difference, bootstrap, paired_metrics, seed_split
 from workbench.measure.inputs import Floats
 
+TEMPERED = "-temperature"
 RECALIBRATED = ("platt", "isotonic", "temperature")
 ERRORS = ("ece", "smooth_ece", "brier")
 PARTS = ("in_domain", "out_of_domain")
@@ -52,7 +53,7 @@ def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
             if pupil.arm.kept_back:
                 back = kept_back(context, pupil)
                 known, own = read(pupil.stage("read"), column, back), found[pupil.name]
-                found[f"{pupil.name}-temperature"] = _recalibrated("temperature", known, right(back), own)
+                found[pupil.name + TEMPERED] = _recalibrated("temperature", known, right(back), own)
             if pupil.twin:
                 found[pupil.twin_name] = read(pupil.stage("read_control"), column)
         return found
@@ -97,7 +98,12 @@ def summarise_recipe(context: Context, r: Readouts, taught: Sequence[Pupil]) -> 
         if pupil.arm.answers:
             out |= own_summary(context, r, pupil, **drawn)
         out |= _costs(context, pupil)
-    return {**out, **_over_seeds(r, taught), **_domains(context, r, drawn), **_facts(context, r)}
+    return {
+        **out,
+        **_over_seeds(r, taught),
+        **of_parts(r, context.config.questions.held_out_domains, silent, drawn),
+        **_facts(context, r),
+    }
 
 
 def _spoken(found: dict[str, Any], silent: Sequence[str]) -> dict[str, Any]:
@@ -164,13 +170,12 @@ def _over_seeds(r: Readouts, taught: Sequence[Pupil]) -> dict[str, Any]:
     return out
 
 
-def _domains(context: Context, r: Readouts, drawn: dict[str, int]) -> dict[str, Any]:
-    """The measures inside and outside of the domains that were taught, where some were held out.
+def of_parts(r: Readouts, held_out: Sequence[str], silent: Sequence[str], drawn: dict[str, int]) -> dict[str, Any]:
+    """The measures inside and outside of the domains that were taught, where some were ``held_out``; ``silent`` conditions state nothing.
 
     The base model's accuracy stands beside them: stated confidence that only learned the taught domains' share of right answers
     is calibrated there, and off by the difference where another share is right.
     """
-    held_out = context.config.questions.held_out_domains
     if not held_out:
         return {}
     outside = np.isin(r.domain, held_out)
@@ -179,7 +184,7 @@ def _domains(context: Context, r: Readouts, drawn: dict[str, int]) -> dict[str, 
         part = r.only(chosen)
         accuracy = bootstrap(np.mean, part.correct.astype(np.float64), **drawn)
         out |= accuracy.to_dict(f"{name}.accuracy")
-        found = {**discrimination(part, **drawn), **calibration(part, **drawn)}
+        found = _spoken({**discrimination(part, **drawn), **calibration(part, **drawn)}, silent)
         out |= {f"{name}.questions": int(chosen.sum())} | {f"{name}.{key}": value for key, value in found.items()}
     return out
 
