@@ -46,7 +46,7 @@ from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
 from workbench.loop.league_page import sections, write_league
 from workbench.recipe_run import teach_recipe
 from workbench.script import asked_config, console, option, root, show
-from workbench.teach.recipes import RECIPES, recipe_named
+from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import arms_asked
 from workbench.terminal import bars
 
@@ -54,6 +54,7 @@ from workbench.terminal import bars
 config, name = asked_config(), option("RUN", "recipes")
 recipes = [recipe_named(each.strip()) for each in option("RECIPES", ",".join(RECIPES)).split(",")]
 arms, seeds = arms_asked(recipes, option("ARMS", "default")), int(option("SEEDS", "3"))
+check_needs(recipe.arm(arm) for recipe in recipes if recipe.name in arms for arm in arms[recipe.name])
 steps = int(option("STEPS", "0")) or None
 built_in = config.questions.source == "builtin"
 held_out = [

@@ -18,18 +18,19 @@
 #
 # Run as a script it writes `figures/<run>/transfer/`: page, matrices, `league.parquet`, and `league.json` with the same numbers and the configuration that
 # made them; the arms side by side, with paired differences, stand in `figures/<run>/<recipe>/`. Opened as a notebook it draws below the cells. Stopped and
-# started again, it goes on where it was. Every domain needs some 50 training questions, more where the arm balances bins.
+# started again, it goes on where it was. Every domain needs 50 training questions, more where the arm keeps some back or balances bins: `metacognition`
+# wants domains that the model answers alike when asked again.
 #
 # | variable | meaning | default |
 # |---|---|---|
 # | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
 # | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
 # | `WORKBENCH_DOMAINS` | the domains, by commas | all of the questions' |
-# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
+# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | 800 |
 # | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
 # | `WORKBENCH_RUN` | name of the run | `transfer` |
-# | `WORKBENCH_RECIPE` | the recipe | `metacognition` |
-# | `WORKBENCH_ARM` | the arm of it | `single` |
+# | `WORKBENCH_RECIPE` | the recipe | `probe` |
+# | `WORKBENCH_ARM` | the arm of it | `soft` |
 # | `WORKBENCH_SEEDS` | trainings of each arm | 3 |
 
 # %%
@@ -49,10 +50,11 @@ from workbench.terminal import bars
 
 # %%
 name, seeds = option("RUN", "transfer"), int(option("SEEDS", "3"))
-source, arm = recipe_named(option("RECIPE", "metacognition")), option("ARM", "single")
+source, arm = recipe_named(option("RECIPE", "probe")), option("ARM", "soft")
 asked = [part.strip() for part in option("DOMAINS", "").split(",") if part.strip()]
 config = with_defaults(
-    asked_config(), {**source.settings, "questions.domains": asked, "questions.held_out_domains": []}
+    asked_config(questions__limit=800),
+    {**source.settings, "questions.domains": asked, "questions.held_out_domains": []},
 )
 folder = root() / "runs" / "-".join([name, *map(str, source.settings.values())])
 domains = taught_domains(config, folder)

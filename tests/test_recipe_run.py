@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 import workbench.loop.context
 import workbench.teach.consistency
+import workbench.teach.reinforce
 import workbench.teach.replies
 from tests.conftest import planted_questions
 from workbench import run as run_module
@@ -25,7 +26,7 @@ from workbench.loop.context import Context
 from workbench.loop.pupils import pupils
 from workbench.models import load_model
 from workbench.questions import write_questions
-from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, teach_recipe
+from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, taught_domains, teach_recipe
 from workbench.run import Stage
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
@@ -233,11 +234,11 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished
 
 def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:
     place = place_of(finished_run, tmp_path, elicit__format="i-ii")
-    found = place.teach(CALIBRATION)
+    found = place.teach(CALIBRATION, seeds=2)
     names = [row["arm"] for row in found.rows]
     assert names[4:] == [
-        "head", "head-temperature", "head-shuffled",
-        "lora-prompt", "lora-prompt-temperature", "lora-prompt-shuffled",
+        "head", "head-temperature", "head-shuffled", "head-seed1", "head-seed1-temperature",
+        "lora-prompt", "lora-prompt-temperature", "lora-prompt-shuffled", "lora-prompt-seed1", "lora-prompt-seed1-temperature",
     ]  # fmt: skip
     assert found.summary["auroc2.expected.head"] > 0.8
     train = found.summary["questions.train"]
@@ -246,6 +247,8 @@ def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any,
     stage = StageStore(place.folder / "recipes/calibration/head/0/read", "")
     taught = StageStore(place.folder / "recipes/calibration/head/0/teach", "").table("targets")["row"]
     assert not set(stage.table("confidence")["row"]) & set(taught)
+    again = StageStore(place.folder / "recipes/calibration/head/1/teach", "").table("targets")["row"]
+    assert sorted(again) == sorted(taught)
 
 
 def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any, tmp_path: Path) -> None:
@@ -324,6 +327,34 @@ def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: P
     place = place_of(finished_run, tmp_path, questions__graded=str(path))
     with pytest.raises(WorkbenchError, match="right"):
         place.teach(DOUBT)
+
+
+def test_another_recipes_answers_are_not_replaced(doubted: tuple[Place, RecipeResult]) -> None:
+    place, _ = doubted
+    other = replace(place, config=place.config.model_copy(update={"seed": 9}))
+    with pytest.raises(WorkbenchError, match=r"'doubt' was taught with other settings of 'seed'.*run of another name"):
+        other.teach(PROBE)
+    assert not (place.folder / "recipes" / "probe").exists()
+
+
+def test_what_is_not_installed_is_missed_before_anything_is_done(
+    finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench.teach.reinforce, "find_spec", lambda name: None)
+    place = Place(finished_run.inputs.config, tmp_path, tmp_path)
+    with pytest.raises(WorkbenchError, match=r"pip install 'confidence-workbench\[rl\]'"):
+        place.teach(DOUBT, arms=("log", "grpo"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_domain_to_be_taught_alone_needs_questions(finished_run: Any, tmp_path: Path) -> None:
+    config = finished_run.inputs.config
+    with pytest.raises(
+        WorkbenchError, match=r"at least 50 training questions.*planets \d+, rivers \d+.*questions\.limit"
+    ):
+        taught_domains(
+            config.model_copy(update={"questions": config.questions.model_copy(update={"limit": 80})}), tmp_path
+        )
 
 
 def test_too_few_questions_are_refused(finished_run: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.config import RunConfig, dump_config
+from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.own_answers import read_own
@@ -25,10 +25,13 @@ from workbench.loop.sources import source_named
 from workbench.loop.teaching import aims_of
 from workbench.run import STAGES, Stage, go_through, with_costs
 from workbench.store import RunStore, write_atomically, write_json
-from workbench.teach.recipes import Recipe
+from workbench.teach.recipes import Recipe, check_needs
 from workbench.teach.replies import ungraded
+from workbench.teach.targets import FEWEST_EXAMPLES
 
 BASE = ("questions", "answer", "elicit", "probe")
+SHARED = ("model", "questions", "elicit", "probe", "seed")
+"""Settings that the stages BASE stand on."""
 MEASURED = (Stage("samples", sample, ("model", "elicit", "seed"), ("answer",)),)
 """What targets of some arms are made from, measured where one of them is taught."""
 
@@ -97,15 +100,32 @@ def teach_recipe(
 def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
     """Teach the pupils of a recipe in the run ``context`` and report on them; for what goes on from their stages.
 
-    Errors: WorkbenchError before the first of them is taught, where one cannot be taught on these questions.
+    Errors: WorkbenchError before anything is asked, where something an arm needs is not installed, or another recipe of the folder stands on
+    other answers; before the first of them is taught, where one cannot be taught on these questions.
     """
+    check_needs(pupil.arm for pupil in taught)
+    _check_shared(context, recipe)
     written = dump_config(context.config) + "\n"
     write_atomically(recipe_folder(context, recipe) / "config.json", lambda path: path.write_text(written))
     go_through(stages_before(taught), context)
     for pupil in taught:
-        aims_of(context, pupil.arm, pupil.seed)
+        aims_of(context, pupil.arm)
     go_through(recipe_stages(recipe, taught), context)
     return School(context, tuple(taught))
+
+
+def _check_shared(context: Context, recipe: Recipe) -> None:
+    """Refuse a folder in which another recipe was taught on other answers: this one's would take their place."""
+    for kept in sorted(context.store.folder.glob("recipes/*/config.json")):
+        if kept.parent.name == recipe.name:
+            continue
+        there = load_config(kept)
+        for part in SHARED:
+            if getattr(there, part) != getattr(context.config, part):
+                raise WorkbenchError(
+                    f"In {context.store.folder} the recipe {kept.parent.name!r} was taught with other settings of {part!r}, on whose answers it "
+                    "stands; give this one a run of another name."
+                )
 
 
 def recipe_folder(context: Context, recipe: Recipe) -> Path:
@@ -114,12 +134,22 @@ def recipe_folder(context: Context, recipe: Recipe) -> Path:
 
 
 def taught_domains(config: RunConfig, folder: Path) -> list[str]:
-    """The domains of the training questions that the run in ``folder`` chooses, or has chosen."""
+    """The domains of the training questions that the run in ``folder`` chooses, or has chosen, each to be taught by itself.
+
+    Errors: WorkbenchError where one has too few questions for that.
+    """
     context = Context(config, RunStore(folder), folder)
     first = STAGES[0]
     go_through([first], context)
     table = context.stage(first.name).table("questions")
-    return sorted(table["domain"][table["split"] == "train"].astype(str).unique())
+    counts = table["domain"][table["split"] == "train"].astype(str).value_counts()
+    few = [f"{domain} {count}" for domain, count in sorted(counts.items()) if count < FEWEST_EXAMPLES]
+    if few:
+        raise WorkbenchError(
+            f"A domain is taught alone with at least {FEWEST_EXAMPLES} training questions; there are fewer of some ({', '.join(few)}). "
+            "Ask for more with questions.limit, or name the others with questions.domains."
+        )
+    return sorted(counts.index)
 
 
 def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()) -> list[Path]:

@@ -74,6 +74,10 @@ def test_all_stands_for_every_arm(asked: list[tuple[Any, ...]]) -> None:
         (["teach", "doubt", "--push-to-hub", "name"], "write it as owner/name"),
         (["teach", "doubt", "--push-to-hub", "a/b", "--seeds", "2"], "uploads one adapter"),
         (["teach", "doubt", "--push-to-hub", "a/b", "--arms", "log,brier"], "uploads one adapter"),
+        (
+            ["teach", "calibration", "--push-to-hub", "a/b", "--arms", "lora"],
+            "'lora' is read by a network beside the model",
+        ),
         (["teach", "doubt", "--set", "teach"], "must read key=value"),
     ],
 )

@@ -53,3 +53,10 @@ def test_a_card_goes_beside_an_adapter_only(tmp_path: Path) -> None:
         write_card(tmp_path, CARD)
     (tmp_path / "adapter_config.json").write_text("{}")
     assert write_card(tmp_path, CARD).read_text() == card_text(CARD)
+
+
+def test_an_adapter_that_states_nothing_by_itself_says_so() -> None:
+    assert "states about its confidence" in card_text(CARD)
+    text = card_text(replace(CARD, speaks=False))
+    assert "By itself it states nothing." in text
+    assert "states about its confidence" not in text

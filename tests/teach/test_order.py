@@ -57,3 +57,13 @@ def test_rows_of_one_length_come_in_any_order() -> None:
     assert sampler.windows == 1
     assert SeededOrder(list(range(64)), 8, seed=0).windows == WINDOWS
     assert list(sampler) != sorted(sampler)
+
+
+def test_neighbouring_seeds_share_no_epochs_order() -> None:
+    orders = set()
+    for seed in range(3):
+        sampler = SeededOrder([7] * 64, 8, seed)
+        for epoch in range(4):
+            sampler.set_epoch(epoch)
+            orders.add(tuple(sampler))
+    assert len(orders) == 12

@@ -45,7 +45,10 @@ def teach(
         typer.Option(help="Questions to draw, evenly over domains; 0 for all. Default: the recipe's own size."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML or JSON file with settings; what it leaves at the default is the arm's own choice."),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
@@ -66,6 +69,11 @@ def teach(
         check_repository(push_to_hub)
         if len(wanted or chosen.default) > 1 or seeds > 1:
             raise WorkbenchError("--push-to-hub uploads one adapter; choose one arm with --arms and one seed.")
+        (arm,) = wanted or chosen.default
+        if chosen.arm(arm).reader is not None:
+            raise WorkbenchError(
+                f"The confidence of {arm!r} is read by a network beside the model, which the hub's formats do not hold; choose an arm that states it."
+            )
     given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
     overrides = {**assignments(set_ or []), **{key: value for key, value in given.items() if value is not None}}
     if hold_out:

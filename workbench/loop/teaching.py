@@ -77,7 +77,7 @@ def main_arm(context: Context) -> Arm:
 def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool) -> dict[str, Any]:
     """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of ``context``."""
     config = context.config
-    aims = aims_of(context, arm, seed)
+    aims = aims_of(context, arm)
     rows, targets, levels = aims.row, aims.target, aims.level
     stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, aims.usable)}))
     if shuffled:
@@ -145,12 +145,12 @@ def states_of(context: Context, rows: NDArray[np.int64]) -> States:
     return states
 
 
-def aims_of(context: Context, arm: Arm, seed: int) -> Aims:
+def aims_of(context: Context, arm: Arm) -> Aims:
     """What ``arm`` would be taught, from the run's finished stages: no model is needed.
 
     Errors: WorkbenchError where the arm cannot be taught on these questions.
     """
-    material = training_material(context, arm, seed)
+    material = training_material(context, arm)
     rows, targets = material.row, arm.targets(material)
     levels = None if arm.levels is None else arm.levels(material)
     if arm.drawn is not None:
@@ -162,7 +162,7 @@ def aims_of(context: Context, arm: Arm, seed: int) -> Aims:
     return Aims(material.row, rows, targets, levels)
 
 
-def training_material(context: Context, arm: Arm, seed: int) -> Material:
+def training_material(context: Context, arm: Arm) -> Material:
     """What ``arm`` makes its targets from: grades, domains and its sources of the training questions it does not keep back.
 
     Errors: WorkbenchError where all answers are right or all wrong.
@@ -170,7 +170,7 @@ def training_material(context: Context, arm: Arm, seed: int) -> Material:
     questions, _ = load_questions(context)
     train = questions[questions["split"] == "train"]
     if arm.kept_back:
-        kept = np.random.default_rng(seed).permutation(len(train))[: round(arm.kept_back * len(train))]
+        kept = np.random.default_rng(context.config.seed).permutation(len(train))[: round(arm.kept_back * len(train))]
         train = train.drop(index=train.index[kept])
     rows = train[ROW].to_numpy()
     correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()].to_numpy(dtype=bool)

@@ -24,10 +24,16 @@ from transformers import AutoModelForCausalLM
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({base}), {place})
 ```"""
 
+_SAYS = {
+    True: "A LoRA adapter that changes what {model} (weights {revision}) states about its confidence in its answers.",
+    False: "A LoRA adapter on {model} (weights {revision}) that was trained together with a small network, saved beside this folder, which reads "
+    "confidence from its hidden states. By itself it states nothing.",
+}
+
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says. ``metrics``: words -> value as text, with its interval."""
+    """What a card says. ``metrics``: words -> value as text, with its interval; ``speaks``: whether the adapter states confidence itself."""
 
     base_model: str
     revision: str
@@ -42,6 +48,7 @@ class Card:
     other_seeds: tuple[int, ...]
     settings: Mapping[str, Any]
     metrics: Mapping[str, str]
+    speaks: bool = True
 
 
 def write_card(folder: Path, card: Card) -> Path:
@@ -67,7 +74,7 @@ def card_text(card: Card) -> str:
 
 # Stated confidence, taught
 
-A LoRA adapter that changes what {card.base_model} (weights {card.revision}) states about its confidence in its answers.
+{_SAYS[card.speaks].format(model=card.base_model, revision=card.revision)}
 
 - Recipe: {card.recipe}. Method: {card.source}.
 - Arm: {card.arm}.

@@ -15,6 +15,8 @@ from torch.utils.data import Sampler
 
 WINDOWS = 4
 LEAST_GAIN = 0.02
+# Of a seed and the next one: neighbouring seeds share no epoch's order.
+EPOCHS_APART = 1_000_003
 
 
 class SeededOrder(Sampler[int]):
@@ -39,7 +41,7 @@ class SeededOrder(Sampler[int]):
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        generator = torch.Generator().manual_seed(self.seed * EPOCHS_APART + self.epoch)
         drawn = torch.randperm(len(self.sizes), generator=generator).numpy()
         if self.windows == 1:
             return iter(drawn.tolist())

@@ -15,7 +15,7 @@ def test_the_adapter_is_the_published_one(name: str) -> None:
     settings = arm_settings(RunConfig(), CALIBRATION.arm(name))
     lora = settings.lora
     assert (lora.rank, lora.alpha, lora.dropout, lora.modules) == (8, 32, 0.1, ("q_proj", "v_proj"))
-    assert (settings.scope, settings.learning_rate) == ("conversation", 1e-4)
+    assert (settings.scope, settings.learning_rate, settings.weight_decay) == ("conversation", 1e-4, 0.01)
 
 
 def test_the_query_is_asked_unless_another_format_is_set() -> None:

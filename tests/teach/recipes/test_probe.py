@@ -14,6 +14,7 @@ def test_the_published_configurations_differ_in_rank_and_rate_alone(name: str) -
     settings = arm_settings(RunConfig(), PROBE.arm(name))
     assert (settings.lora.rank, settings.learning_rate) == CONFIGURATIONS[name]
     assert (settings.lora.alpha, settings.lora.dropout, settings.epochs, settings.rate_ratio) == (32, 0.05, 3, 1)
+    assert settings.weight_decay == 0
     assert settings.batch_size * settings.accumulation == 16
     assert settings.lora.modules == ("k_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     assert (settings.scope, settings.target) == ("conversation", "text")

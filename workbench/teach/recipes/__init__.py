@@ -26,7 +26,7 @@ from workbench.teach.recipes.doubt import DOUBT
 from workbench.teach.recipes.joint import JOINT
 from workbench.teach.recipes.metacognition import METACOGNITION
 from workbench.teach.recipes.probe import ONE_TURN, PROBE, WORKED
-from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+from workbench.teach.recipes.recipe import Arm, Recipe, by_examples, check_needs
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT, JOINT)
@@ -57,5 +57,6 @@ __all__ = [
     "Taught",
     "Teacher",
     "by_examples",
+    "check_needs",
     "recipe_named",
 ]

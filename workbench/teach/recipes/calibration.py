@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from workbench.teach.embedding import read_embedding_head, teach_embedding_head
+from workbench.teach.embedding import encoder_folder, read_embedding_head, teach_embedding_head
 from workbench.teach.heads import read_head, read_head_and_adapter, teach_head, teach_head_and_adapter
 from workbench.teach.material import correctness_targets, labelled
 from workbench.teach.query import queried
@@ -26,6 +26,7 @@ TUNED = {
     "scope": "conversation",
     "learning_rate": 1e-4,
     "rate_ratio": 1,
+    "weight_decay": 0.01,
     "epochs": 1,
     "batch_size": 4,
     "accumulation": 2,
@@ -100,6 +101,7 @@ CALIBRATION = Recipe(
             correctness_targets,
             teach_embedding_head,
             reader=read_embedding_head,
+            needs=encoder_folder,
             kept_back=KEPT_BACK,
         ),
         *(with_labels(arm, percent) for arm in (LORA_PROMPT, HEAD) for percent in LABELS),

@@ -15,7 +15,7 @@ from workbench.teach.losses import brier_reward, log_reward
 from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.plans import rewarded
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
-from workbench.teach.reinforce import GRPO, RLOO, SAMPLED, Algorithm, Reinforcement, by_sampling
+from workbench.teach.reinforce import GRPO, RLOO, SAMPLED, Algorithm, Reinforcement, by_sampling, require_trl
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
 # A reward is linear in the distribution, so a rate that jumps puts all mass on one far number, from which no gradient leads back:
@@ -27,7 +27,7 @@ LOG = by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, k
 def _sampled(name: str, about: str, algorithm: Algorithm) -> Arm:
     plan = Reinforcement(log_reward, SCALE, WRONG_FORMAT, KL, algorithm=algorithm)
     about = f"log score by sampled replies, {about} (TRL), KL .05 to the base model, whole conversation"
-    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, sampled=True)
+    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, sampled=True, needs=require_trl)
 
 
 DOUBT = Recipe(

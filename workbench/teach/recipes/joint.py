@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from workbench.teach.losses import Reward
 from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.recipe import SIZE, Arm, Recipe
-from workbench.teach.reinforce import SAMPLED, Reinforcement, by_sampling
+from workbench.teach.reinforce import SAMPLED, Reinforcement, by_sampling, require_trl
 from workbench.teach.replies import whole_replies
 
 WRONG_FORMAT, KL = -2.0, 0.01
@@ -40,7 +40,8 @@ def brier_alone(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> ND
 def _arm(name: str, about: str, reward: Reward) -> Arm:
     plan = Reinforcement(reward, 1.0, WRONG_FORMAT, KL, replies=whole_replies)
     about = f"{about} of sampled answers with their confidence (GRPO), KL .01 to the base model"
-    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, sampled=True, answers=True)
+    teacher = by_sampling(plan)
+    return Arm(name, about, correctness_targets, teacher, teach=SAMPLED, sampled=True, answers=True, needs=require_trl)
 
 
 JOINT = Recipe(

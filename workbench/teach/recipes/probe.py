@@ -20,6 +20,7 @@ PUBLISHED = {
     "target": "text",
     "learning_rate": 2e-4,
     "rate_ratio": 1,
+    "weight_decay": 0.0,
     "epochs": 3,
     "batch_size": 8,
     "accumulation": 2,
