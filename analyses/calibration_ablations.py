@@ -41,8 +41,9 @@ from pathlib import Path
 from workbench.ablation_run import OPPOSITE, AblationPlan, ablate, ablation_lines
 from workbench.errors import WorkbenchError
 from workbench.loop.ablations_page import sections, write_ablations
+from workbench.loop.elsewhere import held_out_rows
 from workbench.script import asked_config, console, option, root, show
-from workbench.store import write_json
+from workbench.store import code_version, write_json
 from workbench.terminal import bars
 
 # %%
@@ -79,7 +80,8 @@ with bars(console()):
 
 # %%
 settings = done.home.context.config
-caption = f"{settings.model.name}, taught on {plan.form} questions, format {settings.elicit.format}"
+tested = len(held_out_rows(done.home.context))
+caption = f"{settings.model.name}, {tested} held-out questions, taught on {plan.form} questions, format {settings.elicit.format}"
 figures = sections(lines, caption)
 for section in figures:
     show(section.figure)
@@ -91,9 +93,12 @@ for section in figures:
 page = root() / "figures" / name / "ablations"
 configuration = {"plan": plan.described(), "run": settings.model_dump(mode="json")}
 index, rows = write_ablations(page, lines, done.left_out, configuration, figures)
-write_json(page / "ablations.json", {"configuration": configuration, "lines": rows, "left out": dict(done.left_out)})
+write_json(
+    page / "ablations.json",
+    {"code": code_version(), "configuration": configuration, "lines": rows, "left out": dict(done.left_out)},
+)
 printed = [
-    f"{line.ablation:14}{line.judge:28}{line.condition:34}{line.measure:16}{line.estimate.value:.3f} "
+    f"{line.ablation:14}{line.judge:28}{line.condition:34}{line.measure:22}{line.estimate.value:.3f} "
     f"[{line.estimate.low:.3f}, {line.estimate.high:.3f}]"
     for line in lines
 ]

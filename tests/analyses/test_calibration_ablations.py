@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from workbench.elicit.answer import answer_batch, answer_prompts
 from workbench.elicit.formats import FORMATS
 from workbench.models import LanguageModel
+from workbench.store import code_version
 from workbench.teach.embedding import PACKAGE
 
 SCRIPT = Path(__file__).parents[2] / "analyses" / "calibration_ablations.py"
@@ -115,6 +116,7 @@ def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_
     assert set(none["questions"]) == {9}
     kept = json.loads((page / "ablations.json").read_text())
     assert kept["configuration"]["plan"]["percents"] == [70]
+    assert kept["code"] == code_version()
     assert kept["configuration"]["run"]["elicit"]["format"] == "i-ii"
     assert {path.stem for path in page.glob("*.html")} >= {"index", "labels", "divergence", "forms_auroc2"}
     assert (place / "figures" / "tiny" / "open" / "index.html").exists()

@@ -8,6 +8,7 @@ import pandas as pd
 from workbench.loop.league import IN_DOMAIN, OUT_OF_DOMAIN, Played, league, league_summary, league_table
 from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.loop.league_page import NUMBERS, TABLE, sections, shown, write_league
+from workbench.store import code_version
 
 
 def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: Played) -> None:
@@ -46,6 +47,8 @@ def test_table_summary_and_page_say_the_same(played: Played, tmp_path: Path) -> 
     summary = league_summary(standings)
     assert line["value"].item() == summary["in_domain.ece_expected.doubt.log"]
     assert json.loads(json.dumps(rows)) == rows
+    kept = json.loads((tmp_path / NUMBERS).read_text())
+    assert (kept["code"], kept["configuration"], len(kept["lines"])) == (code_version(), {"seeds": 2}, len(stored))
     assert [row["arm"] for row in rows if row["questions"] == IN_DOMAIN] == [
         "before",
         "platt",

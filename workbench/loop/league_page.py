@@ -11,7 +11,7 @@ from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.store import write_atomically, write_json
+from workbench.store import code_version, write_atomically, write_json
 
 TABLE, NUMBERS = "league.parquet", "league.json"
 TITLE = "Which recipe teaches a model to say what it knows?"
@@ -26,7 +26,7 @@ def write_league(
 ) -> tuple[Path, list[dict[str, str]]]:
     """Write page, figures (``drawn`` by :func:`sections`) and table into ``folder``; returns the page and its rows as text.
 
-    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` that made them.
+    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` and the code that made them.
     """
     parts = list(dict.fromkeys(one.part for one in standings))
     leads = [
@@ -36,7 +36,8 @@ def write_league(
     folder.mkdir(parents=True, exist_ok=True)
     table = league_table(standings)
     write_atomically(folder / TABLE, table.to_parquet)
-    write_json(folder / NUMBERS, {"configuration": configuration, "lines": table.to_dict("records")})
+    made_by = {"code": code_version(), "configuration": configuration}
+    write_json(folder / NUMBERS, {**made_by, "lines": table.to_dict("records")})
     page = write_report(
         folder,
         title,
