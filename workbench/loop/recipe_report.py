@@ -10,7 +10,7 @@ from workbench.loop.answering import right_with_adapter
 from workbench.loop.arms_table import cell, columns_of, part_tables, table_rows
 from workbench.loop.context import Context
 from workbench.loop.pair_choices import BRADLEY_TERRY, PAIR_COLUMNS, asked_pairs, pair_summary
-from workbench.loop.pupils import Pupil
+from workbench.loop.pupils import Pupil, lines_of
 from workbench.loop.readouts import Readouts
 from workbench.loop.recipe_results import collect_recipe, summarise_recipe
 from workbench.loop.reporting import bottleneck, held_out_table, histogram, parsed_at_all, reliability
@@ -69,11 +69,13 @@ def recipe_page(context: Context) -> Path:
 
 
 def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section]:
-    """The figures, those of the main loop."""
+    """The figures, those of the main loop; the distributions are those of each arm's first seed."""
     caption = f"{len(readouts.correct)} held-out questions, {_computed(summary)}"
-    found = [bottleneck(readouts, summary, caption), reliability(readouts, caption)]
+    further = [name for seeds in lines_of(readouts.stated).values() for name in seeds[1:]]
+    first = readouts.without(further)
+    found = [bottleneck(readouts, summary, caption), reliability(first, caption)]
     if parsed_at_all(readouts):
-        found.insert(1, histogram(readouts, caption))
+        found.insert(1, histogram(first, caption))
     return found
 
 

@@ -131,14 +131,17 @@ def histogram(readouts: Readouts, caption: str) -> Section:
 
 
 def reliability(readouts: Readouts, caption: str) -> Section:
-    """Text and expected confidence against the share of right answers, shuffled targets left out."""
-    groups = {
-        f"{name} {when}": (values[when], readouts.correct)
+    """Text and expected confidence, side by side, against the share of right answers; shuffled targets left out."""
+    panels = {
+        name: {
+            when: (values[when], readouts.correct)
+            for when in readouts.stated
+            if "shuffled" not in when and not np.isnan(values[when]).all()
+        }
         for name, values in (("text", readouts.stated), ("expected", readouts.expected))
-        for when in readouts.stated
-        if "shuffled" not in when and not np.isnan(values[when]).all()
     }
-    figure = Reliability(groups=groups, bins=10, title="Is stated confidence earned?", caption=caption).figure()
+    panels = {name: groups for name, groups in panels.items() if groups}
+    figure = Reliability(panels=panels, bins=10, title="Is stated confidence earned?", caption=caption).figure()
     explanation = "Share of right answers at each level of confidence; on the diagonal confidence means what it says."
     return Section("Reliability", explanation, figure, "reliability")
 

@@ -1,7 +1,8 @@
 """Reliability diagram: of the answers given with confidence p, how many were right?
 
 Points are bins of equal width at (mean confidence, accuracy), their area grows with the number of answers, bars are Wilson
-intervals of the accuracy. On the diagonal confidence means what it says; points below it are over-confident.
+intervals of the accuracy. On the diagonal confidence means what it says; points below it are over-confident. A panel a readout, where there
+are several: the same groups in the same colours side by side.
 The diagram does not show discrimination: one point on the diagonal is perfectly calibrated and knows nothing.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.calibration import ece, reliability_bins
@@ -20,38 +22,42 @@ from workbench.measure.inputs import checked_probability
 from workbench.plots.theme import GREY, Style, safe, styles, themed
 
 _SMALLEST, _LARGEST = 6.0, 26.0
+Group = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """``groups``: name -> (probability [n] on 0-1 with NaN = unparsed, correct [n]); ``bins`` of equal width."""
+    """``panels``: heading -> name -> (probability [n] on 0-1 with NaN = unparsed, correct [n]); ``bins`` of equal width."""
 
-    groups: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
+    panels: Mapping[str, Mapping[str, Group]]
     bins: int
     title: str
     caption: str
 
     def __post_init__(self) -> None:
-        if not self.groups:
-            raise WorkbenchError("a reliability diagram needs at least one group")
-        for probability, correct in self.groups.values():
-            checked_probability(probability, correct)
+        if not self.panels or not all(self.panels.values()):
+            raise WorkbenchError("a reliability diagram needs at least one group in each panel")
+        for groups in self.panels.values():
+            for probability, correct in groups.values():
+                checked_probability(probability, correct)
 
     def figure(self) -> go.Figure:
-        """The diagram, with each group's ECE in the legend."""
-        figure = go.Figure(
-            go.Scatter(
-                x=[0, 1],
-                y=[0, 1],
-                mode="lines",
-                line={"color": GREY, "dash": "dot", "width": 1.4},
-                name="perfectly calibrated",
-                hoverinfo="skip",
-            )
+        """The diagram, with each group's ECE in the legend, panel by panel."""
+        figure = make_subplots(
+            rows=1,
+            cols=len(self.panels),
+            shared_yaxes=True,
+            horizontal_spacing=0.05,
+            subplot_titles=[safe(heading) for heading in self.panels],
         )
-        look = styles(self.groups)
-        for name in self.groups:
-            figure.add_trace(self._points(name, look[name]))
+        names = list(dict.fromkeys(name for groups in self.panels.values() for name in groups))
+        look, told = styles(names), set()
+        for column, groups in enumerate(self.panels.values(), start=1):
+            figure.add_trace(_diagonal(first=column == 1), row=1, col=column)
+            for name, group in groups.items():
+                points = self._points(group, self._label(name), look[name], first=name not in told)
+                figure.add_trace(points, row=1, col=column)
+                told.add(name)
         themed(
             figure,
             title=self.title,
@@ -60,12 +66,21 @@ class Reliability:
             y="share of answers right (0-1)",
             height=540,
         )
+        figure.update_layout(margin_t=figure.layout.margin.t + 24 * (len(self.panels) > 1))
         figure.update_xaxes(range=[-0.03, 1.04], dtick=0.2)
         figure.update_yaxes(range=[-0.03, 1.04], dtick=0.2)
+        figure.update_yaxes(title_text="", col=2)
         return figure
 
-    def _points(self, name: str, style: Style) -> go.Scatter:
-        probability, correct = self.groups[name]
+    def _label(self, name: str) -> str:
+        """The group's name with its ECE in each panel, "-" where it is not drawn."""
+        found = [
+            f"{ece(*groups[name], bins=self.bins):.3f}" if name in groups else "-" for groups in self.panels.values()
+        ]
+        return f"{safe(name)} (ECE {' | '.join(found)})"
+
+    def _points(self, group: Group, label: str, style: Style, first: bool) -> go.Scatter:
+        probability, correct = group
         table = reliability_bins(probability, correct, bins=self.bins)
         filled = table.count > 0
         count = table.count[filled]
@@ -91,9 +106,24 @@ class Reliability:
                 "color": style.colour,
             },
             customdata=np.stack([count, table.low[filled], table.high[filled]], axis=1),
-            name=f"{safe(name)} (ECE {ece(probability, correct, bins=self.bins):.3f})",
+            name=label,
+            legendgroup=label,
+            showlegend=first,
             hovertemplate=(
                 "mean confidence %{x:.3f}<br>right %{y:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"
                 "<br>%{customdata[0]} answers<extra>%{fullData.name}</extra>"
             ),
         )
+
+
+def _diagonal(first: bool) -> go.Scatter:
+    return go.Scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": GREY, "dash": "dot", "width": 1.4},
+        name="perfectly calibrated",
+        legendgroup="diagonal",
+        showlegend=first,
+        hoverinfo="skip",
+    )

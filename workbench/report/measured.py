@@ -114,7 +114,7 @@ def sections(measured: Measured, groups: Mapping[str, Answers], caption: str) ->
             "Reliability",
             "Share of right answers at each level of confidence; on the diagonal confidence means what it says, below it is "
             "over-confidence.",
-            Reliability(groups=pairs, bins=bins, title="Is the confidence earned?", caption=caption).figure(),
+            Reliability(panels={"": pairs}, bins=bins, title="Is the confidence earned?", caption=caption).figure(),
             "reliability",
         ),
         Section(
