@@ -43,7 +43,6 @@ from workbench.errors import WorkbenchError
 from workbench.loop.ablations_page import sections, write_ablations
 from workbench.loop.elsewhere import held_out_rows
 from workbench.script import asked_config, console, option, root, show
-from workbench.store import code_version, write_json
 from workbench.terminal import bars
 
 # %%
@@ -90,13 +89,8 @@ for section in figures:
 # ## In short
 
 # %%
-page = root() / "figures" / name / "ablations"
 configuration = {"plan": plan.described(), "run": settings.model_dump(mode="json")}
-index, rows = write_ablations(page, lines, done.left_out, configuration, figures)
-write_json(
-    page / "ablations.json",
-    {"code": code_version(), "configuration": configuration, "lines": rows, "left out": dict(done.left_out)},
-)
+index, _ = write_ablations(root() / "figures" / name / "ablations", lines, done.left_out, configuration, figures)
 printed = [
     f"{line.ablation:14}{line.judge:28}{line.condition:34}{line.measure:22}{line.estimate.value:.3f} "
     f"[{line.estimate.low:.3f}, {line.estimate.high:.3f}]"

@@ -79,7 +79,7 @@ def _lines(name: str, values: Any) -> pd.DataFrame:
 
 UNSPOKEN = "head"
 PLAYED = (
-    "before", "platt", "isotonic", "temperature", "log", "log-seed1", "log-shuffled", "log-temperature", "log-seed1-temperature", UNSPOKEN,
+    "before", "platt", "isotonic", "temperature", "log", "log-temperature", "log-shuffled", "log-seed1", "log-seed1-temperature", UNSPOKEN,
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from workbench.config import RunConfig, TeachSettings
 from workbench.errors import WorkbenchError
-from workbench.loop.pupils import arm_settings, pupils, report_stage
+from workbench.loop.pupils import arm_settings, lines_of, pupils, report_stage
 from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE
 
 
@@ -25,6 +25,27 @@ def test_pupils_are_arms_by_seeds_and_the_first_has_a_twin() -> None:
     assert found[1].stage("teach") == "recipes/doubt/log/6/teach"
     assert found[0].twin_name == "log-shuffled"
     assert report_stage(DOUBT) == "recipes/doubt/report"
+
+
+def test_seeds_of_an_arm_stand_together_and_so_do_their_temperatures() -> None:
+    names = [
+        "before",
+        "temperature",
+        "head",
+        "head-temperature",
+        "head-shuffled",
+        "head-seed1",
+        "head-seed1-temperature",
+        "seed-x",
+    ]
+    assert lines_of(names) == {
+        "before": ["before"],
+        "temperature": ["temperature"],
+        "head": ["head", "head-seed1"],
+        "head-temperature": ["head-temperature", "head-seed1-temperature"],
+        "head-shuffled": ["head-shuffled"],
+        "seed-x": ["seed-x"],
+    }
 
 
 def test_a_head_does_not_speak_and_has_no_states_to_probe() -> None:

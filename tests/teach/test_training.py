@@ -266,23 +266,26 @@ def test_a_loss_that_is_not_finite_ends_the_run(make_tiny: MakeTiny, tmp_path: P
     assert not hasattr(lm.base(), "peft_config")
 
 
-@SCOPES
-def test_a_divergence_keeps_the_last_checkpoint_whose_loss_was_finite(
-    make_tiny: MakeTiny, tmp_path: Path, scope: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The fourth update makes weights infinite; the checkpoint of step 4 is written before that shows, that of step 2 is good."""
+def ruin(monkeypatch: pytest.MonkeyPatch, update: int, value: float) -> None:
+    """Let the optimiser's update of this number leave ``value`` throughout one of the weights."""
     real = torch.optim.AdamW.step
 
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.taken = getattr(self, "taken", 0) + 1
         result = real(self, *args, **kwargs)
-        if self.taken == 4:
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    parameter.data.fill_(float("inf"))
+        if self.taken == update:
+            self.param_groups[0]["params"][0].data.fill_(value)
         return result
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
+
+
+@SCOPES
+def test_a_divergence_keeps_the_last_checkpoint_whose_loss_was_finite(
+    make_tiny: MakeTiny, tmp_path: Path, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth update makes weights infinite; the checkpoint of step 4 is written before that shows, that of step 2 is good."""
+    ruin(monkeypatch, 4, float("inf"))
     with pytest.raises(WorkbenchError, match=r"at step 5; the last good checkpoint is kept in .*checkpoint-2\."):
         train(make_tiny(), tmp_path, scope=scope)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-2"]
@@ -331,16 +334,7 @@ def test_the_b_matrices_learn_at_the_ratios_multiple(make_tiny: MakeTiny, tmp_pa
 def test_an_update_that_ruins_the_weights_at_the_very_end_is_no_result(
     make_tiny: MakeTiny, tmp_path: Path, scope: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = torch.optim.AdamW.step
-
-    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self.taken = getattr(self, "taken", 0) + 1
-        result = real(self, *args, **kwargs)
-        if self.taken == STEPS:
-            self.param_groups[0]["params"][0].data.fill_(float("nan"))
-        return result
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    ruin(monkeypatch, STEPS, float("nan"))
     with pytest.raises(WorkbenchError, match=r"the last good checkpoint is kept in .*checkpoint-10\."):
         train(make_tiny(), tmp_path, scope=scope)
     assert not (tmp_path / "adapter").exists()

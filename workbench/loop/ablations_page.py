@@ -25,10 +25,10 @@ from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.label_curve import LabelCurve, LabelledPoint, LabelPanel
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.store import write_atomically
+from workbench.store import code_version, write_atomically, write_json
 from workbench.teach.recipes.calibration import CURVES
 
-TABLE = "ablations.parquet"
+TABLE, NUMBERS = "ablations.parquet", "ablations.json"
 _ACROSS = (BEFORE, "embeddings")
 MEASURES = (AUROC2, POOLED, ECE, SMOOTH, TEMPERED, MEAN)
 HEADINGS: Mapping[str, str] = {
@@ -135,15 +135,23 @@ def write_ablations(
     configuration: Mapping[str, Any],
     drawn: Sequence[Section],
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write table, figures (``drawn`` by :func:`sections`) and page into ``folder``; returns the page and its rows."""
+    """Write table, figures (``drawn`` by :func:`sections`), page and NUMBERS into ``folder``; returns the page and its rows.
+
+    NUMBERS holds the rows, with the ``configuration`` and the code that made them.
+    """
     found = {name: shown([line for line in lines if line.ablation == name]) for name in HEADINGS}
     leads: list[tuple[str, Sequence[Mapping[str, Any]]]] = [
-        (HEADINGS[name], rows) for name, rows in found.items() if rows
+        (HEADINGS[name], each) for name, each in found.items() if each
     ]
     if left_out:
         leads.append(("Left out", [{"what": name, "why": why} for name, why in left_out.items()]))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / TABLE, partial(ablations_table(lines).to_parquet, index=False))
+    rows = [{"ablation": name, **row} for name, each in found.items() for row in each]
+    write_json(
+        folder / NUMBERS,
+        {"code": code_version(), "configuration": configuration, "lines": rows, "left out": dict(left_out)},
+    )
     page = write_report(
         folder,
         "What makes calibration tuning work?",
@@ -154,7 +162,7 @@ def write_ablations(
         (),
         lead=leads,
     )
-    return page, [{"ablation": name, **row} for name, rows in found.items() for row in rows]
+    return page, rows
 
 
 def sections(lines: Sequence[Line], caption: str) -> list[Section]:

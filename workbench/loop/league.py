@@ -20,10 +20,9 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.loop.league_measures import MEASURES, statistic_of
-from workbench.loop.pupils import SHUFFLED, lines_of
+from workbench.loop.pupils import SHUFFLED, TEMPERED, lines_of
 from workbench.loop.readouts import BEFORE
 from workbench.loop.recipe_report import MAPPED
-from workbench.loop.recipe_results import TEMPERED
 from workbench.measure import Estimate
 from workbench.measure.inputs import checked_domain
 from workbench.measure.over_seeds import counted_questions, drawn_seeds, over_seeds
@@ -100,15 +99,8 @@ def domains_of(one: Played) -> dict[str, pd.DataFrame]:
 
 def arms_of(table: pd.DataFrame) -> dict[str, list[str]]:
     """The conditions of each line: the seeds of an arm together, with and without its temperature, each twin by itself, and what is untaught."""
-    names = [name.removeprefix("expected_") for name in table.columns if name.startswith("expected_")]
-    tempered = lines_of(name.removesuffix(TEMPERED) for name in names if name.endswith(TEMPERED))
-    out = {}
-    for arm, each in lines_of(name for name in names if not name.endswith(TEMPERED)).items():
-        if arm not in MAPPED:
-            out[arm] = each
-        if arm in tempered:
-            out[arm + TEMPERED] = [name + TEMPERED for name in tempered[arm]]
-    return out
+    lines = lines_of(name.removeprefix("expected_") for name in table.columns if name.startswith("expected_"))
+    return {name: each for name, each in lines.items() if name not in MAPPED}
 
 
 def _standings(one: Played, part: str, table: pd.DataFrame, *, resamples: int, seed: int) -> list[Standing]:

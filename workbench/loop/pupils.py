@@ -14,6 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.teach.recipes import Arm, Recipe
 
 SHUFFLED = "shuffled"
+TEMPERED = "-temperature"
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Pupil:
 
 
 def lines_of(conditions: Iterable[str]) -> dict[str, list[str]]:
-    """The seeds of an arm together, by the arm's name; each other condition by itself."""
+    """The seeds of an arm together, by the arm's name, and so those with their temperatures; each other condition by itself."""
     lines: dict[str, list[str]] = {}
     for name in conditions:
-        arm, mark, number = name.rpartition("-seed")
-        lines.setdefault(arm if mark and number.isdigit() else name, []).append(name)
+        arm, mark, number = name.removesuffix(TEMPERED).rpartition("-seed")
+        end = TEMPERED if name.endswith(TEMPERED) else ""
+        lines.setdefault(arm + end if mark and number.isdigit() else name, []).append(name)
     return lines
 
 

@@ -19,12 +19,11 @@ from workbench.loop.answering import answer_accuracy, same_answers
 from workbench.loop.asking import load_questions
 from workbench.loop.context import Context
 from workbench.loop.own_answers import own_summary
-from workbench.loop.pupils import Pupil
+from workbench.loop.pupils import TEMPERED, Pupil
 from workbench.loop.readouts import BEFORE, CALIBRATION, Readouts, calibration, discrimination
 from workbench.measure import RECALIBRATIONS, auroc2_difference, bootstrap, paired_metrics, seed_split
 from workbench.measure.inputs import Floats
 
-TEMPERED = "-temperature"
 RECALIBRATED = ("platt", "isotonic", "temperature")
 ERRORS = ("ece", "smooth_ece", "brier")
 PARTS = ("in_domain", "out_of_domain")

@@ -19,7 +19,7 @@ from plotly.subplots import make_subplots
 from workbench.errors import WorkbenchError
 from workbench.measure.calibration import ece, reliability_bins
 from workbench.measure.inputs import checked_probability
-from workbench.plots.theme import GREY, Style, safe, styles, themed
+from workbench.plots.theme import Style, diagonal, safe, styles, themed
 
 _SMALLEST, _LARGEST = 6.0, 26.0
 Group = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -53,7 +53,7 @@ class Reliability:
         names = list(dict.fromkeys(name for groups in self.panels.values() for name in groups))
         look, told = styles(names), set()
         for column, groups in enumerate(self.panels.values(), start=1):
-            figure.add_trace(_diagonal(first=column == 1), row=1, col=column)
+            figure.add_trace(diagonal("perfectly calibrated", showlegend=column == 1), row=1, col=column)
             for name, group in groups.items():
                 points = self._points(group, self._label(name), look[name], first=name not in told)
                 figure.add_trace(points, row=1, col=column)
@@ -114,16 +114,3 @@ class Reliability:
                 "<br>%{customdata[0]} answers<extra>%{fullData.name}</extra>"
             ),
         )
-
-
-def _diagonal(first: bool) -> go.Scatter:
-    return go.Scatter(
-        x=[0, 1],
-        y=[0, 1],
-        mode="lines",
-        line={"color": GREY, "dash": "dot", "width": 1.4},
-        name="perfectly calibrated",
-        legendgroup="diagonal",
-        showlegend=first,
-        hoverinfo="skip",
-    )

@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure.discrimination import ValueGroups
 from workbench.measure.inputs import checked
 from workbench.measure.interval import Estimate
-from workbench.plots.theme import GREY, Style, safe, styles, themed, thinned
+from workbench.plots.theme import Style, diagonal, safe, styles, themed, thinned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,7 @@ class Roc:
 
     def figure(self) -> go.Figure:
         """The curves of the groups that hold right and wrong answers; the legend names those that do not."""
-        figure = go.Figure(
-            go.Scatter(
-                x=[0, 1],
-                y=[0, 1],
-                mode="lines",
-                line={"color": GREY, "dash": "dot", "width": 1.4},
-                name="chance",
-                hoverinfo="skip",
-            )
-        )
+        figure = go.Figure(diagonal("chance"))
         look = styles(self.groups)
         for name in self.groups:
             figure.add_trace(self._curve(name, look[name]))

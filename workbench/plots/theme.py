@@ -173,6 +173,20 @@ def add_curve(
     )
 
 
+def diagonal(name: str, showlegend: bool = True) -> go.Scatter:
+    """A dotted grey line from 0, 0 to 1, 1, what a curve is to be held against."""
+    return go.Scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        line={"color": GREY, "dash": "dot", "width": 1.4},
+        name=name,
+        legendgroup=name,
+        showlegend=showlegend,
+        hoverinfo="skip",
+    )
+
+
 def interval_band(x: NDArray[np.number], curve: IntervalCurve, name: str, colour: str) -> go.Scatter:
     """The interval of a curve filled with ``colour``, where it is known; it goes with the curve ``name`` in the legend."""
     known = ~(np.isnan(curve.low) | np.isnan(curve.high))
