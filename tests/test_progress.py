@@ -23,6 +23,13 @@ class Recorder:
     def finish(self, task: int) -> None:
         self.events.append(("finish", task))
 
+    def begin_stage(self, name: str) -> None:
+        self.events.append(("begin", name))
+
+    def end_stage(self, name: str, seconds: float, done: bool) -> None:
+        assert 0 <= seconds < 10
+        self.events.append(("end", name, done))
+
 
 def three() -> Iterator[int]:
     yield from range(3)
@@ -88,3 +95,23 @@ def test_a_bar_ends_when_its_work_fails() -> None:
         list(progress.track([0], "afterwards"))
     assert recorder.events[:3] == [("start", "bytes", 10), ("advance", 1, 4), ("finish", 1)]
     assert recorder.events[3][1] == "afterwards"
+
+
+def test_a_stage_reports_its_beginning_and_whether_it_was_done() -> None:
+    recorder = Recorder()
+    with progress.reporting(recorder):
+        with progress.stage("answer"):
+            list(progress.track([0], "answering"))
+        with pytest.raises(RuntimeError), progress.stage("teach"):
+            raise RuntimeError
+    with progress.stage("nobody listens"):
+        pass
+    assert recorder.events == [
+        ("begin", "answer"),
+        ("start", "answering", 1),
+        ("advance", 1, 1.0),
+        ("finish", 1),
+        ("end", "answer", True),
+        ("begin", "teach"),
+        ("end", "teach", False),
+    ]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 
+import pytest
 from rich.console import Console
 
 from workbench import progress
@@ -10,7 +12,7 @@ from workbench.terminal import bars, show_summary
 
 
 def terminal(width: int = 100) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, _environ={"TERM": "xterm"})
 
 
 def text(console: Console) -> str:
@@ -48,6 +50,24 @@ def test_notices_about_future_versions_are_hidden_and_warnings_are_not() -> None
             warnings.warn("the disk is nearly full", UserWarning, stacklevel=1)
         warnings.warn("afterwards", FutureWarning, stacklevel=1)
     assert [str(warning.message) for warning in shown] == ["the disk is nearly full", "afterwards"]
+
+
+def test_the_trainers_notice_about_its_checkpoints_is_hidden(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("transformers.trainer_utils")
+    notice = "mtime may not be reliable on this filesystem, falling back to numerical ordering"
+    with bars(terminal()):
+        logger.warning(notice)
+        logger.warning("something else")
+    logger.warning(notice)
+    assert caplog.messages == ["something else", notice] or not logger.propagate
+    assert logger.filters == []
+
+
+def test_descriptions_are_text() -> None:
+    console = terminal()
+    with bars(console):
+        list(progress.track([1], "loading [red]a\x1b[2J"))
+    assert r"loading [red]a\x1b[2J" in text(console)
 
 
 def test_a_summary_is_a_table_with_units_and_intervals() -> None:

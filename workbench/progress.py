@@ -1,11 +1,13 @@
 """Progress of long stages, reported to whoever asked for it.
 
-The library never prints. Long loops pass their iterables through :func:`track`; a caller that wants bars installs a
-:class:`Reporter` for the duration of its work with :func:`reporting`. Without one, :func:`track` only iterates.
+The library never prints. Long loops pass their iterables through :func:`track`, what goes through stages names each with
+:func:`stage`; a caller that wants bars or lines installs a :class:`Reporter` for the duration of its work with :func:`reporting`.
+Without one, both only do the work.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,13 +17,17 @@ Item = TypeVar("Item")
 
 
 class Reporter(Protocol):
-    """Receives the start, advance and end of each tracked loop."""
+    """Receives the start, advance and end of each tracked loop, and the beginning and end of each stage around them."""
 
     def start(self, description: str, total: float | None) -> int: ...
 
     def advance(self, task: int, amount: float) -> None: ...
 
     def finish(self, task: int) -> None: ...
+
+    def begin_stage(self, name: str) -> None: ...
+
+    def end_stage(self, name: str, seconds: float, done: bool) -> None: ...
 
 
 _reporter: ContextVar[Reporter | None] = ContextVar("workbench_reporter", default=None)
@@ -35,6 +41,22 @@ def reporting(reporter: Reporter) -> Iterator[None]:
         yield
     finally:
         _reporter.reset(token)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Report the block as one stage of a longer work: its beginning, and its seconds at the end, whether it was done or failed."""
+    reporter = _reporter.get()
+    if reporter is None:
+        yield
+        return
+    reporter.begin_stage(name)
+    started, done = time.monotonic(), False
+    try:
+        yield
+        done = True
+    finally:
+        reporter.end_stage(name, time.monotonic() - started, done)
 
 
 class Task:

@@ -25,7 +25,7 @@ NOTEBOOK = hasattr(builtins, "get_ipython")
 
 
 def console() -> Console:
-    """Where a script's bars go. Bars that move in a notebook need ipywidgets; without it they are printed when they are over."""
+    """Where a script's bars go. Bars that move in a notebook need ipywidgets; without it lines say what is done."""
     return Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
 
 
