@@ -37,7 +37,7 @@ import sys
 from workbench.loop.alignment import read_alignment
 from workbench.loop.alignment_report import caption_of, cells, discrimination, grid, letters, lines, write_alignment
 from workbench.loop.alignment_results import READOUTS, measure_alignment
-from workbench.script import asked_config, console, option, root, show
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.terminal import bars
 
 # %%
@@ -52,7 +52,7 @@ folder, page = root() / "runs" / name, root() / "figures" / name
 
 # %%
 with bars(console()):
-    confidences = read_alignment(config, folder)
+    confidences = read_alignment(config, folder, asked_reuse())
 results = measure_alignment(confidences, resamples=config.resamples, seed=config.seed)
 caption = caption_of(results, config)
 

@@ -36,7 +36,7 @@ import sys
 
 from workbench.loop.baselines import compare_baselines, drawn_questions, settings_of, shown, write_baselines
 from workbench.questions import choice_questions
-from workbench.script import asked_config, console, option, root, show
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.terminal import bars
 
 CHOICE_BASELINES = (
@@ -64,7 +64,7 @@ folder, page = root() / "runs" / name, root() / "figures" / name
 
 # %%
 with bars(console()):
-    opened = compare_baselines(config, settings, None, folder / "open")
+    opened = compare_baselines(config, settings, None, folder / "open", reuse=asked_reuse())
 show(opened.figure().figure())
 
 # %% [markdown]
@@ -76,7 +76,7 @@ show(opened.figure().figure())
 # %%
 with bars(console()):
     choices = choice_questions(drawn_questions(config), config.questions.options, config.seed)
-    chosen = compare_baselines(config, settings, CHOICE_BASELINES, folder / "choice", choices)
+    chosen = compare_baselines(config, settings, CHOICE_BASELINES, folder / "choice", choices, asked_reuse())
 show(chosen.figure().figure())
 
 # %% [markdown]

@@ -42,7 +42,7 @@ from workbench.ablation_run import OPPOSITE, AblationPlan, ablate, ablation_line
 from workbench.errors import WorkbenchError
 from workbench.loop.ablations_page import sections, write_ablations
 from workbench.loop.elsewhere import held_out_rows
-from workbench.script import asked_config, console, option, root, show
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.terminal import bars
 
 # %%
@@ -68,7 +68,7 @@ plan = AblationPlan(
 
 # %%
 with bars(console()):
-    done = ablate(config, plan, root() / "runs" / name, root() / "figures" / name)
+    done = ablate(config, plan, root() / "runs" / name, root() / "figures" / name, asked_reuse())
     lines = ablation_lines(done)
 
 # %% [markdown]

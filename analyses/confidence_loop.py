@@ -38,7 +38,7 @@ from workbench.loop.reporting import sections
 from workbench.loop.results import collect, patching_result, summarise
 from workbench.report.readable import readable
 from workbench.run import finished
-from workbench.script import asked_config, console, option, root, show
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.terminal import bars
 
 # %%
@@ -55,7 +55,7 @@ folder, page = root() / "runs" / name, root() / "figures" / name
 
 # %%
 with bars(console()):
-    run_loop(config, folder, page)
+    run_loop(config, folder, page, asked_reuse())
 
 # %%
 run = finished(config, folder, page)

@@ -60,10 +60,10 @@ from workbench.patch.gathered import CONTROL, conditions, finding
 from workbench.patch.metrics import expected_confidence_of
 from workbench.patch.runs import Run
 from workbench.patch.verification import Check
+from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
 from workbench.run import complete, opened
-from workbench.script import asked_config, console, option, root, show
-from workbench.store import StageStore, code_version, fingerprint
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.terminal import bars
 
 COMPONENTS = ("attn_out", "mlp_out")
@@ -79,8 +79,8 @@ atlas = {
 folder, page = root() / "runs" / name, root() / "figures" / name
 if not complete(folder):
     with bars(console()):
-        run_loop(asked_config(), folder, page)
-context = opened(folder, page)
+        run_loop(asked_config(), folder, page, asked_reuse())
+context = opened(folder, page, asked_reuse())
 config = context.config
 
 # %% [markdown]
@@ -102,8 +102,8 @@ with ExitStack() as stack:
     stack.enter_context(bars(console()))
     tuned = stack.enter_context(context.tuned("teach"))
     stack.enter_context(computing_in(atlas["precision"], tuned))
-    stage = StageStore(folder / "atlas", fingerprint([context.keys, atlas, code_version()]))
-    stage.begin()
+    stack.enter_context(context.store.held())
+    stage = begin_stage(Stage("atlas", None, given=atlas, other_runs=context.keys), context)
     held = held_out(context, tuned, int(atlas["items"]))
     layers = thinned_layers(tuned.n_layers, int(atlas["layers"]))
     after_answer, number = held.part(AFTER_ANSWER), held.part(CONFIDENCE)

@@ -45,7 +45,7 @@ from workbench.config import with_defaults
 from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
 from workbench.loop.league_page import sections, write_league
 from workbench.recipe_run import teach_recipe
-from workbench.script import asked_config, console, option, root, show
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import arms_asked
 from workbench.terminal import bars
@@ -75,7 +75,13 @@ for recipe in [each for each in recipes if each.name in arms]:
     run = "-".join([name, *map(str, recipe.settings.values())])
     with bars(console()):
         found = teach_recipe(
-            settings, recipe, root() / "runs" / run, root() / "figures" / name, arms=arms[recipe.name], seeds=seeds
+            settings,
+            recipe,
+            root() / "runs" / run,
+            root() / "figures" / name,
+            arms=arms[recipe.name],
+            seeds=seeds,
+            reuse=asked_reuse(),
         )
     played.append(finished_recipe(recipe.name, found.folder, found.summary, settings.questions.held_out_domains))
     configuration[recipe.name] = {"arms": arms[recipe.name], "seeds": seeds, "run": settings.model_dump(mode="json")}

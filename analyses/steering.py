@@ -32,6 +32,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 
 import numpy as np
 
@@ -46,10 +47,12 @@ from workbench.loop.steering import (
     steering_summary,
 )
 from workbench.models import resolve_precision
+from workbench.pipeline.files import write_atomically
+from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
 from workbench.run import complete, opened
-from workbench.script import asked_config, console, option, root, show
-from workbench.store import StageStore, code_version, fingerprint, write_atomically
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.terminal import bars
 
 # %%
@@ -57,8 +60,8 @@ name = option("RUN", "default")
 folder, page = root() / "runs" / name, root() / "figures" / name
 if not complete(folder):
     with bars(console()):
-        run_loop(asked_config(), folder, page)
-context = opened(folder, page)
+        run_loop(asked_config(), folder, page, asked_reuse())
+context = opened(folder, page, asked_reuse())
 config = context.config
 layers = int(option("STEERING_LAYERS", "4"))
 away = [float(length) for length in option("STEERING_LENGTHS", "0.5,1,2").split(",")]
@@ -79,11 +82,10 @@ plan = SteeringPlan(
 # in the distribution and in the number that greedy decoding writes.
 
 # %%
-stage = StageStore(folder / "steering", fingerprint([context.keys, plan, code_version()]))
-stage.begin()
-with bars(console()):
+with bars(console()), context.store.held():
+    stage = begin_stage(Stage("steering", None, given=asdict(plan), other_runs=dict(context.keys)), context)
     table = steered_confidence(context, plan, stage)
-stage.save_table("steering", table)
+    stage.save_table("steering", table)
 questions = context.stage("questions").table("questions")
 correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=bool)
 effects = steering_effects(
@@ -107,6 +109,7 @@ summary = steering_summary(
     table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
 )
 lines = effects_table(effects)
+claim_folder(page / "steering")
 write_atomically(page / "steering" / "steering.csv", lambda path: lines.to_csv(path, index=False))
 index = write_report(
     page / "steering",

@@ -43,7 +43,7 @@ from workbench.loop.domain_transfer import domain_sections
 from workbench.loop.league import domains_of, finished_recipe, league
 from workbench.loop.league_page import write_league
 from workbench.recipe_run import taught_domains, teach_recipe
-from workbench.script import asked_config, console, option, root, show
+from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import recipe_named
 from workbench.teach.recipes.domains import by_domain, domain_arm
 from workbench.terminal import bars
@@ -57,7 +57,7 @@ config = with_defaults(
     {**source.settings, "questions.domains": asked, "questions.held_out_domains": []},
 )
 folder = root() / "runs" / "-".join([name, *map(str, source.settings.values())])
-domains = taught_domains(config, folder)
+domains = taught_domains(config, folder, asked_reuse())
 recipe = by_domain(source, arm, domains)
 
 # %% [markdown]
@@ -67,7 +67,7 @@ recipe = by_domain(source, arm, domains)
 
 # %%
 with bars(console()):
-    found = teach_recipe(config, recipe, folder, root() / "figures" / name, seeds=seeds)
+    found = teach_recipe(config, recipe, folder, root() / "figures" / name, seeds=seeds, reuse=asked_reuse())
 
 # %% [markdown]
 # ## From one domain to the others

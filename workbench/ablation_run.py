@@ -33,8 +33,8 @@ from workbench.loop.context import Context
 from workbench.loop.pupils import Pupil, pupils
 from workbench.loop.swapping import swapped_answers, swapped_questions
 from workbench.loop.visited import graded_elsewhere, without_an_answer
+from workbench.pipeline.stages import STRICT, Reuse, Work
 from workbench.recipe_run import School, attend
-from workbench.run import Work
 from workbench.store import RunStore
 from workbench.teach.embedding import encoder_folder
 from workbench.teach.graded import read_graded
@@ -92,14 +92,14 @@ class Ablated:
     left_out: Mapping[str, str]
 
 
-def ablate(config: RunConfig, plan: AblationPlan, folder: Path, figures: Path) -> Ablated:
+def ablate(config: RunConfig, plan: AblationPlan, folder: Path, figures: Path, reuse: Reuse = STRICT) -> Ablated:
     """Teach and judge all that ``plan`` asks for; resumes what was begun."""
     config = with_defaults(config, CALIBRATION.settings)
     graded = config.questions.graded is not None
     if plan.other_answers is not None:
         read_graded(plan.other_answers)
     own = _asking(config, form="published" if graded else plan.form)
-    context = Context(own, RunStore(folder / plan.form), figures / plan.form)
+    context = Context(own, RunStore(folder / plan.form), figures / plan.form, reuse=reuse)
     names, left_out = _arms(plan)
     home = attend(context, _curves(plan), _without_twins(own, _curves(plan), names))
     visited, other = _of_files(home, plan), None
@@ -178,7 +178,7 @@ def _visited(home: School, name: str, config: RunConfig, questions: Work, answer
     """A run beside ``home`` in which nothing is taught: its answers are judged by the base model and the visitors."""
     folder, figures = home.context.store.folder.with_name(name), home.context.figures.with_name(name)
     context = home.context.beside(config, folder, figures)
-    asked_run(context, questions, answer, given=home.context.keys["answer"])
+    asked_run(context, questions, answer, after={"answer at home": home.context.keys["answer"]})
     judge_elsewhere(home, context, CURVES)
     return context
 

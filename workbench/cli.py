@@ -21,6 +21,7 @@ from workbench.commands.measure import measure
 from workbench.commands.teach import assignments, recipes, teach
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
+from workbench.names import folder_named
 from workbench.terminal import bars, show_summary
 
 app = typer.Typer(
@@ -72,6 +73,12 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Do results of other settings under this name again.")
+    ] = False,
+    keep_code_version: Annotated[
+        bool, typer.Option("--keep-code-version", help="Go on from results of other code or library versions.")
+    ] = False,
 ) -> None:
     """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
     with _mendable_errors():
@@ -81,12 +88,14 @@ def run(
         if overrides.get("questions.limit") == 0:
             overrides["questions.limit"] = None
         settings = load_config(config, overrides)
+        folder, page = folder_named(runs, name), folder_named(figures, name)
+        from workbench.pipeline.stages import Reuse
         from workbench.run import run as run_loop
 
         with bars(console):
-            summary = run_loop(settings, runs / name, figures / name)
+            summary = run_loop(settings, folder, page, Reuse(replace, keep_code_version))
         show_summary(console, summary)
-        console.print(_plain(f"\nFigures: {figures / name / 'index.html'}\nTables: {runs / name}"), highlight=False)
+        console.print(_plain(f"\nFigures: {page / 'index.html'}\nTables: {folder}"), highlight=False)
 
 
 @app.command()

@@ -10,31 +10,35 @@ there is the other run's stage "elicit". Stages are skipped and resumed as in :m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from types import MappingProxyType
 
 import pandas as pd
 
 from workbench.loop.asking import answer_questions, choose_questions
 from workbench.loop.context import Context
 from workbench.loop.elsewhere import Visitor, judge
+from workbench.pipeline.stages import Stage, Work
 from workbench.recipe_run import School
-from workbench.run import STAGES, Stage, Work, go_through
+from workbench.run import STAGES, go_through
 
 
 def asked_run(
-    context: Context, questions: Work = choose_questions, answer: Work = answer_questions, given: Any = None
+    context: Context,
+    questions: Work = choose_questions,
+    answer: Work = answer_questions,
+    after: Mapping[str, str] = MappingProxyType({}),
 ) -> Context:
     """The run with its questions chosen, answered, and the base model's confidence read; nothing is taught in it.
 
     Args:
         questions, answer: what these two stages do, where it is not the loop's own.
-        given: what else decides the questions.
+        after: by name, the keys of stages of other runs that decide the questions.
     """
     go_through(
         [
-            Stage("questions", questions, ("questions", "seed"), (), given=given),
+            Stage("questions", questions, ("questions", "seed"), (), other_runs=after),
             Stage("answer", answer, ("model", "elicit"), ("questions",)),
             *(stage for stage in STAGES if stage.name == "elicit"),
         ],
@@ -55,7 +59,7 @@ def judge_elsewhere(school: School, away: Context, arms: Sequence[str] = ()) -> 
             partial(judge, visitor=visitor),
             ("model", "elicit"),
             ("elicit",),
-            given={"taught": visitor.taught.key},
+            other_runs={"taught": visitor.taught.key},
         )
         for visitor in visitors
     ]

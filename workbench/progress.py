@@ -29,6 +29,8 @@ class Reporter(Protocol):
 
     def end_stage(self, name: str, seconds: float, done: bool) -> None: ...
 
+    def notice(self, text: str) -> None: ...
+
 
 _reporter: ContextVar[Reporter | None] = ContextVar("workbench_reporter", default=None)
 
@@ -57,6 +59,13 @@ def stage(name: str) -> Iterator[None]:
         done = True
     finally:
         reporter.end_stage(name, time.monotonic() - started, done)
+
+
+def notice(text: str) -> None:
+    """Tell the person one sentence that they should know before the work goes on; to nobody where nobody listens."""
+    reporter = _reporter.get()
+    if reporter is not None:
+        reporter.notice(text)
 
 
 class Task:

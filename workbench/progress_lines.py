@@ -96,6 +96,10 @@ class Lines:
             self._stages = [stage for stage in self._stages if stage[0] != name]
             self._write(f"{name}: {'done in' if done else 'stopped after'} {seconds:.1f} s")
 
+    def notice(self, text: str) -> None:
+        with self._lock:
+            self._write(text)
+
     def tell(self) -> None:
         """Write how far everything under way is: the loops, or the stages while no loop runs."""
         with self._lock:

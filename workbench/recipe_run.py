@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.config import RunConfig, dump_config, load_config
+from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.own_answers import read_own
@@ -23,8 +23,11 @@ from workbench.loop.recipe_stages import probe_pupil, read_pupil, read_twin, tea
 from workbench.loop.sampling import sample
 from workbench.loop.sources import source_named
 from workbench.loop.teaching import aims_of
-from workbench.run import STAGES, Stage, go_through, with_costs
-from workbench.store import RunStore, write_atomically, write_json
+from workbench.pipeline.files import write_json
+from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.stages import STRICT, Reuse, Stage
+from workbench.run import STAGES, SUMMARY, begin_again, go_through, plan, with_costs
+from workbench.store import RunStore
 from workbench.teach.recipes import Recipe, check_needs
 from workbench.teach.replies import ungraded
 from workbench.teach.targets import FEWEST_EXAMPLES
@@ -72,6 +75,7 @@ def teach_recipe(
     arms: Sequence[str] = (),
     seeds: int = 1,
     probe_again: bool = False,
+    reuse: Reuse = STRICT,
 ) -> RecipeResult:
     """Teach arms of a recipe and measure them; resumes what was begun.
 
@@ -81,18 +85,19 @@ def teach_recipe(
         arms: names; none for the recipe's default ones.
         seeds: trainings of each arm, on the same questions and targets; all but the first without a shuffled twin.
         probe_again: fit probes on the states of the taught models as well, which reads all questions.
-
+        reuse: whether results of other settings may be replaced, and those of other code gone on from.
     """
     if seeds < 1:
         raise WorkbenchError(f"A recipe is taught with at least one seed, not {seeds}.")
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
     if config.questions.graded is not None and any(arm.answers for arm in chosen):
         raise ungraded()
-    context = Context(config, RunStore(folder), figures / recipe.name)
-    school = attend(context, recipe, pupils(config, recipe, chosen, seeds, probe_again))
-    place = recipe_folder(context, recipe)
-    summary = with_costs(context, report_stage(recipe))
-    write_json(place / "summary.json", summary)
+    context = Context(config, RunStore(folder), figures / recipe.name, reuse=reuse)
+    with context.store.held():
+        school = attend(context, recipe, pupils(config, recipe, chosen, seeds, probe_again))
+        place = recipe_folder(context, recipe)
+        summary = with_costs(context, report_stage(recipe))
+        write_json(place / SUMMARY, summary)
     facts = context.stage(report_stage(recipe)).facts()
     return RecipeResult(summary, facts["rows"], place, recipe_page(context), school)
 
@@ -104,13 +109,15 @@ def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
     other answers; before the first of them is taught, where one cannot be taught on these questions.
     """
     check_needs(pupil.arm for pupil in taught)
-    _check_shared(context, recipe)
-    written = dump_config(context.config) + "\n"
-    write_atomically(recipe_folder(context, recipe) / "config.json", lambda path: path.write_text(written))
-    go_through(stages_before(taught), context)
-    for pupil in taught:
-        aims_of(context, pupil.arm)
-    go_through(recipe_stages(recipe, taught), context)
+    with context.store.held():
+        _check_shared(context, recipe)
+        stages = recipe_stages(recipe, taught)
+        claim_folder(context.figures, "another --name or --figures")
+        begin_again(plan(stages, context), context, recipe_folder(context, recipe))
+        go_through(stages_before(taught), context)
+        for pupil in taught:
+            aims_of(context, pupil.arm)
+        go_through(stages, context)
     return School(context, tuple(taught))
 
 
@@ -133,12 +140,12 @@ def recipe_folder(context: Context, recipe: Recipe) -> Path:
     return context.store.folder / "recipes" / recipe.name
 
 
-def taught_domains(config: RunConfig, folder: Path) -> list[str]:
+def taught_domains(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> list[str]:
     """The domains of the training questions that the run in ``folder`` chooses, or has chosen, each to be taught by itself.
 
     Errors: WorkbenchError where one has too few questions for that.
     """
-    context = Context(config, RunStore(folder), folder)
+    context = Context(config, RunStore(folder), folder, reuse=reuse)
     first = STAGES[0]
     go_through([first], context)
     table = context.stage(first.name).table("questions")

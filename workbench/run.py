@@ -1,22 +1,14 @@
-"""The loop as a list of stages. It knows their order and what each builds on, and nothing of what they do.
+"""The main loop as a list of stages. It knows their order and what each builds on, and nothing of what they do.
 
-A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the files the run starts
-from (questions, local model, chat template) and the package's source; a stage that finished with the same key is skipped,
-so a killed run goes on where it was. A hub model or question set counts by its name: give a run of its new revision
-another name.
+Stages are skipped, resumed and refused as in :mod:`workbench.pipeline.stages`. A hub model or question set counts by its
+name: give a run of its new revision another name.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
@@ -27,33 +19,32 @@ from workbench.loop.probing import probe_after, probe_before
 from workbench.loop.reporting import page, report, seconds
 from workbench.loop.teaching import again, again_shuffled, teach, teach_shuffled
 from workbench.models.embedded import DEFAULT_SPEC
-from workbench.models.fingerprint import fingerprint_files
+from workbench.models.fingerprint import fingerprint_files, sha256_of
+from workbench.pipeline.files import write_atomically, write_json
+from workbench.pipeline.locks import require_free
+from workbench.pipeline.memory import peak_memory
+from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.seals import damaged
+from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, plan_stages, will_change
+from workbench.pipeline.stages import go_through as go_through_stages
 from workbench.questions.sources import source_content
-from workbench.store import RunStore, StageStore, code_version, fingerprint, write_atomically, write_json
+from workbench.store import RunStore, fingerprint
 from workbench.teach.training import check_counts_epochs
 
-Work = Callable[[Context, StageStore], dict[str, Any]]
+__all__ = [
+    "STAGES",
+    "Stage",
+    "Work",
+    "complete",
+    "finished",
+    "go_through",
+    "opened",
+    "peak_memory",
+    "run",
+    "with_costs",
+]
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the loop: what it does, the configuration it reads, and the stages it builds on.
-
-    ``outside`` names a file it leaves outside its folder; where that is missing, the stage is done again. ``given`` is what else
-    decides its result, such as a recipe's arm.
-    """
-
-    name: str
-    work: Work
-    reads: tuple[str, ...]
-    needs: tuple[str, ...]
-    outside: Callable[[Context], Path] | None = None
-    given: Any = None
-
-    def done(self, context: Context) -> bool:
-        """Whether the stage finished in this run's folder and what it left outside is still there."""
-        return context.stage(self.name).done and (self.outside is None or self.outside(context).exists())
-
+CONFIG, SUMMARY = "config.json", "summary.json"
 
 STAGES = (
     Stage("questions", choose_questions, ("questions", "seed"), ()),
@@ -70,78 +61,96 @@ STAGES = (
 )
 
 
-def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
+def run(config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT) -> dict[str, Any]:
     """Run or resume the whole loop.
 
     Args:
         folder: the run's folder: a folder a stage, ``config.json`` and ``summary.json``.
         figures: where ``index.html`` and the figures go.
+        reuse: whether results of other settings may be replaced, and those of other code gone on from.
 
     Returns:
         The summary, as in ``summary.json``.
 
-    Errors: WorkbenchError before anything is computed where the format cannot be taught and patched, or updates are counted.
+    Raises:
+        WorkbenchError: before anything is computed, where the format cannot be taught and patched, updates are counted,
+            a folder is somebody else's or in use, or the run's holds results of other settings.
     """
-    context = Context(config, RunStore(folder), figures)
+    context = Context(config, RunStore(folder), figures, reuse=reuse)
     loop_format(config.elicit.format)
     check_counts_epochs(config.teach)
-    _inputs(config)
-    write_atomically(folder / "config.json", lambda path: path.write_text(dump_config(config) + "\n"))
-    go_through(STAGES, context)
-    summary = with_costs(context)
-    write_json(folder / "summary.json", summary)
+    inputs_of(config)
+    with context.store.held():
+        claim_folder(figures, "another --name or --figures")
+        begin_again(plan(STAGES, context), context, folder)
+        go_through(STAGES, context)
+        summary = with_costs(context)
+        write_json(folder / SUMMARY, summary)
     return summary
+
+
+def plan(stages: Sequence[Stage], context: Context) -> list[PlannedStage]:
+    """Say which stages are there and which will be done; see :func:`workbench.pipeline.stages.plan_stages`."""
+    return plan_stages(stages, context, inputs_of(context.config))
+
+
+def begin_again(planned: Sequence[PlannedStage], context: Context, folder: Path) -> None:
+    """Write the configuration into ``folder``; where results will change, take away the summary and page of the ones before.
+
+    So configuration, summary and page never tell of different runs, whatever happens in between.
+    """
+    if will_change(planned, context):
+        for path in (folder / SUMMARY, page(context)):
+            path.unlink(missing_ok=True)
+    write_atomically(folder / CONFIG, lambda path: path.write_text(dump_config(context.config) + "\n"))
 
 
 def go_through(stages: Sequence[Stage], context: Context) -> None:
     """Do every stage that has not finished, in their order."""
-    inputs = _inputs(context.config)
-    for stage in stages:
-        context.keys[stage.name] = _key(stage, context, inputs)
-        if not stage.done(context):
-            store = context.stage(stage.name)
-            store.begin()
-            _work(stage, context, store)
+    go_through_stages(stages, context, inputs_of(context.config))
 
 
 def finished(config: RunConfig, folder: Path, figures: Path) -> Context:
     """A finished run, opened to read its tables and draw its figures again.
 
-    Errors: WorkbenchError naming the first stage that has not finished with this configuration.
+    Raises:
+        WorkbenchError: naming the first stage that has not finished with this configuration.
     """
-    context = Context(config, RunStore(folder), figures)
-    inputs = _inputs(config)
-    for stage in STAGES:
-        context.keys[stage.name] = _key(stage, context, inputs)
-        if not stage.done(context):
-            raise WorkbenchError(f"The run in {folder} has not finished its stage {stage.name!r}; run it again first.")
+    context = Context(config, RunStore(folder), figures, reuse=Reuse(replace=True))
+    for planned in plan(STAGES, context):
+        context.keys[planned.stage.name] = planned.key
+        if not planned.stage.done(context):
+            raise WorkbenchError(
+                f"The run in {folder} has not finished its stage {planned.stage.name!r}; run it again first."
+            )
     return context
 
 
 def complete(folder: Path) -> bool:
     """Whether a run went through in ``folder``, whatever code and configuration it had."""
-    return (folder / "summary.json").exists() and all((folder / stage.name / "done.json").exists() for stage in STAGES)
+    return (folder / SUMMARY).exists() and all((folder / stage.name / "done.json").exists() for stage in STAGES)
 
 
-def opened(folder: Path, figures: Path) -> Context:
+def opened(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Context:
     """A complete run as it stands, with the configuration written beside it: for analyses that build on its results.
 
-    Unlike :func:`finished` it also takes runs of an earlier version of the package, whose stages a new run would redo.
+    Unlike :func:`finished` it also takes runs of an earlier version of the package, whose stages a new run would redo. ``reuse`` is for
+    stages that the analysis adds.
 
-    Errors: WorkbenchError where no run went through in ``folder``.
+    Raises:
+        WorkbenchError: where no run went through in ``folder``, another process works on it, or a file of it is damaged.
     """
     if not complete(folder):
         raise WorkbenchError(f"No run went through in {folder}; run it first.")
-    context = Context(load_config(folder / "config.json"), RunStore(folder), figures)
+    require_free(folder)
+    context = Context(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
     for stage in STAGES:
-        context.keys[stage.name] = str(json.loads((folder / stage.name / "done.json").read_text())["key"])
+        context.keys[stage.name] = str(context.store.stage(stage.name, "").facts()["key"])
+        context.stage(stage.name).require_done()
+    written = context.stage(STAGES[-1].name).facts().get("config_sha256")
+    if written != sha256_of(folder / CONFIG):
+        raise damaged(f"{folder / CONFIG} is not the configuration its results were made with", "run it again")
     return context
-
-
-def _key(stage: Stage, context: Context, inputs: list[str]) -> str:
-    needs = [context.keys[need] for need in stage.needs]
-    more = [] if stage.given is None else [stage.given]
-    return fingerprint([stage.name, context.settings(*stage.reads), needs, code_version(), inputs, *more])
 
 
 def with_costs(context: Context, report: str = "report") -> dict[str, Any]:
@@ -156,34 +165,20 @@ def with_costs(context: Context, report: str = "report") -> dict[str, Any]:
     }
 
 
-def _work(stage: Stage, context: Context, store: StageStore) -> None:
-    before, started = store.spent(), time.monotonic()
-    facts = stage.work(context, store)
-    seconds = before + time.monotonic() - started
-    store.finish({**facts, "seconds": seconds, "peak_bytes": peak_memory()})
+def inputs_of(config: RunConfig) -> dict[str, str]:
+    """Fingerprints of the files the run starts from, by what they are, so that an edited file makes the run new.
 
-
-def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    info = psutil.Process(os.getpid()).memory_info()
-    peak = getattr(info, "peak_wset", None)
-    if peak is not None:
-        return int(peak)
-    import resource
-
-    unit = 1 if os.uname().sysname == "Darwin" else 1024
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
-
-
-def _inputs(config: RunConfig) -> list[str]:
-    """Fingerprints of the files the run starts from, so that an edited file makes the run new."""
+    Raises:
+        WorkbenchError: for a file that cannot be read.
+    """
     template, asked = config.model.chat_template, config.questions
     try:
         questions = asked.graded.read_bytes() if asked.graded else source_content(asked.source, asked.mirror)
-        contents = questions, b"" if template is None else template.read_bytes()
+        contents = {"the questions": questions, "the chat template": b"" if template is None else template.read_bytes()}
     except OSError as error:
         raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error
-    return [*(fingerprint(content.hex()) for content in contents), _model_files(config.model.name)]
+    found = {name: fingerprint(content.hex()) for name, content in contents.items()}
+    return {**found, "the model's files": _model_files(config.model.name)}
 
 
 def _model_files(name: str) -> str:

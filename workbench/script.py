@@ -6,6 +6,8 @@
 | ``WORKBENCH_QUESTIONS`` | a JSONL, CSV or parquet file | the built-in questions |
 | ``WORKBENCH_LIMIT`` | questions to draw, evenly over domains | the script's or the settings' default |
 | ``WORKBENCH_CONFIG`` | a YAML or JSON file with any other setting | the settings' defaults |
+| ``WORKBENCH_REPLACE`` | 1: results of other settings under this name are done again | they are refused |
+| ``WORKBENCH_KEEP_CODE_VERSION`` | 1: results of other code are gone on from | they are done again |
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import plotly.graph_objects as go
 from rich.console import Console
 
 from workbench.config import RunConfig, load_config
+from workbench.errors import WorkbenchError
+from workbench.pipeline.stages import Reuse
 
 NOTEBOOK = hasattr(builtins, "get_ipython")
 
@@ -54,6 +58,18 @@ def asked_config(**defaults: Any) -> RunConfig:
     chosen = {} if settings else {name.replace("__", "."): value for name, value in defaults.items()}
     chosen |= {name: value for name, value in given.items() if value}
     return load_config(Path(settings) if settings else None, chosen)
+
+
+def asked_reuse() -> Reuse:
+    """What the environment allows to become of results that no longer fit."""
+    return Reuse(replace=_is_on("REPLACE"), keep_code_version=_is_on("KEEP_CODE_VERSION"))
+
+
+def _is_on(name: str) -> bool:
+    given = option(name, "0")
+    if given not in ("0", "1"):
+        raise WorkbenchError(f"WORKBENCH_{name} is {given!r}; give 1 or 0.")
+    return given == "1"
 
 
 def option(name: str, default: str) -> str:

@@ -1,19 +1,16 @@
 """A run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as JSON; nothing pickled.
 
-Every file is written under a temporary name and renamed, so a reader never sees half a file. A stage's folder carries a
-key: the fingerprint of its configuration, of the stages it builds on, and of the code. A finished stage with the same key
-is skipped, one with another key is redone from nothing, an unfinished one goes on behind its last finished part. Only the
-Trainer's checkpoints, which an unfinished stage resumes from, hold pickled states; they go when it finishes.
+Every file is written under a temporary name and renamed, so a reader never sees half a file. A damaged file of a finished
+stage is named, with the mend; damaged parts of an unfinished one are computed again. Only the Trainer's checkpoints, which
+an unfinished stage resumes from, hold pickled states; they go when it finishes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,40 +19,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.pipeline.files import sweep_temporary_files, write_json
+from workbench.pipeline.locks import hold_folder
+from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.seals import find_fault, seal_files
+from workbench.pipeline.stage_store import StageStore, fingerprint, read_json
+
+__all__ = ["ROW", "Part", "RunStore", "StageStore", "code_version", "fingerprint", "merge_parts", "run_parts"]
 
 ROW = "row"
-FOR_RESUMING = ("parts", "checkpoints")
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    # The writer of tensors has an error of its own for a full disk.
-    except (OSError, SafetensorError) as error:
-        raise WorkbenchError(f"Cannot write {path}: {error}. What was written before is kept; run again.") from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Indented JSON; NaN becomes null, so every JSON reader takes the file."""
-    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
-    write_atomically(path, lambda temporary: temporary.write_text(text + "\n"))
-
-
-def fingerprint(content: Any) -> str:
-    """Short stable hash of JSON-like content."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)
@@ -82,92 +57,66 @@ class Part:
 
 
 @dataclass(frozen=True)
-class StageStore:
-    """The folder of one stage."""
-
-    folder: Path
-    key: str
-
-    @property
-    def done(self) -> bool:
-        """Whether the stage finished with this key."""
-        return self._state("done.json").get("key") == self.key
-
-    def begin(self) -> None:
-        """Make the folder ready: empty, unless it holds unfinished work of the same key."""
-        if self.folder.exists() and self._state("begun.json").get("key") != self.key:
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "begun.json", {"key": self.key})
-
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Mark the stage as finished, with facts such as its seconds; what it kept for resuming is removed."""
-        write_json(self.folder / "done.json", {"key": self.key, **facts})
-        for name in FOR_RESUMING:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-
-    def facts(self) -> dict[str, Any]:
-        """What :meth:`finish` was given."""
-        return self._state("done.json")
-
-    def save_table(self, name: str, table: pd.DataFrame) -> None:
-        write_atomically(self.folder / f"{name}.parquet", lambda path: table.to_parquet(path, index=False))
-
-    def table(self, name: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / f"{name}.parquet")
-
-    def save_tensors(self, name: str, tensors: dict[str, NDArray[Any]]) -> None:
-        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        write_atomically(self.folder / f"{name}.safetensors", lambda path: save_file(contiguous, path))
-
-    def tensors(self, name: str) -> dict[str, NDArray[Any]]:
-        return load_file(self.folder / f"{name}.safetensors")
-
-    def spent(self) -> float:
-        """Seconds of work in earlier, interrupted attempts at this stage."""
-        return float(self._state("spent.json").get("seconds", 0.0))
-
-    def note_spent(self, seconds: float) -> None:
-        write_json(self.folder / "spent.json", {"seconds": seconds})
-
-    def _state(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        if not path.exists():
-            return {}
-        try:
-            return dict(json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
-            raise WorkbenchError(f"{path} is damaged; delete the folder {self.folder} and run again.") from error
-
-
-@dataclass(frozen=True)
 class RunStore:
     """The folder of one run."""
 
     folder: Path
 
     def stage(self, name: str, key: str) -> StageStore:
+        """The folder of one of its stages."""
         return StageStore(self.folder / name, key)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, mark it as ours, and keep other processes out of it for the length of the block.
+
+        Raises:
+            WorkbenchError: where it is somebody else's, or another process is at work in it.
+        """
+        claim_folder(self.folder, "another --name or --runs")
+        with hold_folder(self.folder, "wait until it ends, or give this run another --name"):
+            sweep_temporary_files(self.folder)
+            yield
 
 
 def run_parts(stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str) -> Part:
     """Compute every batch, keeping each as it is done, and return all rows in the order of their ``row``.
 
-    A killed process loses the batch it was in; finished ones are read back.
+    A killed process loses the batch it was in; finished ones are read back, and computed again where they are damaged.
     """
     folder = stage.folder / "parts"
     names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
     parts: list[Part] = []
-    store = StageStore(folder, stage.key)
     before, started = stage.spent(), time.monotonic()
     for name, batch in zip(names, progress.track(batches, description), strict=True):
-        if not (folder / f"{name}.parquet").exists():
-            part = compute(batch)
-            store.save_tensors(name, part.tensors)
-            store.save_table(name, part.table)
+        part = _kept_part(folder, name)
+        if part is None:
+            part = _keep_part(folder, name, compute(batch))
             stage.note_spent(before + time.monotonic() - started)
-        parts.append(Part(store.table(name), store.tensors(name)))
+        parts.append(part)
     return merge_parts(parts)
+
+
+def _keep_part(folder: Path, name: str, part: Part) -> Part:
+    """Write a part and, last, its seals; returns it as it will be read back."""
+    store = StageStore(folder, "")
+    store.save_tensors(name, part.tensors)
+    store.save_table(name, part.table)
+    files = [folder / f"{name}{end}" for end in (".parquet", ".safetensors")]
+    write_json(folder / f"{name}.json", seal_files(folder, files), sync=False)
+    return Part(store.table(name), store.tensors(name))
+
+
+def _kept_part(folder: Path, name: str) -> Part | None:
+    """A part that was kept whole; None where there is none, or it was damaged."""
+    store = StageStore(folder, "")
+    try:
+        seals = read_json(folder / f"{name}.json", "")
+        if not seals or find_fault(folder, seals) is not None:
+            return None
+        return Part(store.table(name), store.tensors(name))
+    except (WorkbenchError, KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def merge_parts(parts: Iterable[Part]) -> Part:
@@ -177,15 +126,3 @@ def merge_parts(parts: Iterable[Part]) -> Part:
     order = np.argsort(table[ROW].to_numpy(), kind="stable")
     tensors = {name: np.concatenate([part.tensors[name] for part in items])[order] for name in items[0].tensors}
     return Part(table.iloc[order].reset_index(drop=True), tensors)
-
-
-def _without_nan(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {str(key): _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    if isinstance(content, np.generic):
-        content = content.item()
-    if isinstance(content, float) and not np.isfinite(content):
-        return None
-    return content

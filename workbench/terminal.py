@@ -48,6 +48,9 @@ class _Bars:
     def end_stage(self, name: str, seconds: float, done: bool) -> None:
         """The bars of the stage's loops hold their times."""
 
+    def notice(self, text: str) -> None:
+        self._progress.console.print(Text(safe_line(text)), soft_wrap=True)
+
 
 @contextmanager
 def bars(console: Console) -> Iterator[None]:

@@ -26,6 +26,7 @@ from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.progress import reporting
 from workbench.teach.adapter import load_adapter
+from workbench.teach.checkpoints import SEALS
 from workbench.teach.examples import Example, distribution_examples, text_examples
 from workbench.teach.passes import Reply
 from workbench.teach.targets import spread_targets
@@ -198,7 +199,7 @@ def test_a_killed_run_resumes_to_the_same_adapter(
 ) -> None:
     """Killed before the first checkpoint, at an epoch's end and within an epoch; dropout is on.
 
-    The last kill falls into the writing of a checkpoint: the Trainer's own state, which is written last, is missing.
+    The last kill falls into the writing of a checkpoint: its seals, which are written last, are missing.
     """
     whole, log, filled = whole_runs[scope, settings.from_layer]
     folder = tmp_path / "killed"
@@ -208,7 +209,7 @@ def test_a_killed_run_resumes_to_the_same_adapter(
     if cut_short:
         checkpoints = folder / "checkpoints"
         shutil.copytree(checkpoints / "checkpoint-6", checkpoints / "checkpoint-8")
-        (checkpoints / "checkpoint-8" / "trainer_state.json").unlink()
+        (checkpoints / "checkpoint-8" / SEALS).unlink()
         (checkpoints / "checkpoint-8" / "optimizer.pt").unlink()
     resumed = Recorder()
     with reporting(resumed):

@@ -14,9 +14,10 @@ import pandas as pd
 
 from workbench.bench.lines import Line, mebibytes, spread_of
 from workbench.bench.teach import TeachBench
+from workbench.pipeline.files import write_atomically
+from workbench.pipeline.ownership import claim_folder
 from workbench.plots.training_race import TrainingRace, TrainingRuns
-from workbench.report.page import Section, write_report
-from workbench.store import write_atomically
+from workbench.report.page import PLACE, Section, write_report
 
 LINES = (
     Line("trl_over_full", "TRL / workbench, adapter in all layers", 1.3, False),
@@ -87,6 +88,7 @@ def write_teach_bench(folder: Path, found: TeachBench) -> Path:
         explanation = "Seconds of a whole training, and the loss of its steps. Lines on one another: the same training."
         sections.append(Section("Time and loss", explanation, race_figure(found).figure(), "race"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
+    claim_folder(folder, PLACE)
     write_atomically(folder / "table.csv", lambda path: table.to_csv(path, index=False))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []

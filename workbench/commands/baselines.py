@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.config import load_config
+from workbench.names import folder_named
 from workbench.terminal import bars
 
 if TYPE_CHECKING:
@@ -37,18 +38,29 @@ def baselines(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per baseline.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Do results of other settings under this name again.")
+    ] = False,
+    keep_code_version: Annotated[
+        bool, typer.Option("--keep-code-version", help="Go on from results of other code or library versions.")
+    ] = False,
 ) -> None:
     """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
     from workbench.loop.baselines import compare_baselines, settings_of, write_baselines
+    from workbench.pipeline.ownership import claim_folder
+    from workbench.pipeline.stages import Reuse
+    from workbench.report.page import PLACE
 
     given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
     settings = load_config(config, {key: value for key, value in given.items() if value is not None})
     chosen = settings_of(settings, samples=samples, temperature=temperature, top_p=top_p)
     names = None if only is None else [part.strip() for part in only.split(",")]
+    folder, page_folder = folder_named(runs, name), folder_named(figures, name)
+    claim_folder(page_folder, PLACE)
     screen = Console(stderr=True)
     with bars(screen):
-        found = compare_baselines(settings, chosen, names, runs / name)
-        page = write_baselines({"baselines": found}, figures / name, settings, chosen)
+        found = compare_baselines(settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version))
+        page = write_baselines({"baselines": found}, page_folder, settings, chosen)
     _show(found, as_json)
     screen.print(Text(f"Figures: {page}"))
 

@@ -83,7 +83,7 @@ def formats(
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    from workbench.store import write_atomically
+    from workbench.pipeline.files import write_atomically
 
     if path.suffix == ".csv":
         write_atomically(path, lambda place: table.to_csv(place, index=False))

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
+from workbench.names import folder_named
 from workbench.terminal import bars
 
 _WIDE = 240
@@ -52,11 +53,18 @@ def teach(
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Do results of other settings under this name again.")
+    ] = False,
+    keep_code_version: Annotated[
+        bool, typer.Option("--keep-code-version", help="Go on from results of other code or library versions.")
+    ] = False,
     push_to_hub: Annotated[
         str | None, typer.Option(help="owner/name on the Hugging Face hub to upload the adapter and its card to.")
     ] = None,
 ) -> None:
     """Teach a recipe's arms and their shuffled twins, and measure them on held-out questions. Resumes where it was stopped."""
+    from workbench.pipeline.stages import Reuse
     from workbench.recipe_run import adapter_folders, teach_recipe
     from workbench.report.recipe import show_rows
     from workbench.teach.hub import check_repository, push_adapter
@@ -81,16 +89,25 @@ def teach(
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
     settings = load_config(config, overrides, {**chosen.size, **chosen.settings})
-    name = name or (chosen.name if chosen.settings or chosen.size != SIZE else "teach")
+    own = chosen.name if chosen.settings or chosen.size != SIZE else "teach"
+    name = own if name is None else name
+    run_folder, page_folder = folder_named(runs, name), folder_named(figures, name)
     screen = Console(stderr=True)
     with bars(screen):
         found = teach_recipe(
-            settings, chosen, runs / name, figures / name, arms=wanted, seeds=seeds, probe_again=probe_again
+            settings,
+            chosen,
+            run_folder,
+            page_folder,
+            arms=wanted,
+            seeds=seeds,
+            probe_again=probe_again,
+            reuse=Reuse(replace, keep_code_version),
         )
     show_rows(_out(), found.rows)
     screen.print(Text(f"\nFigures: {found.page}\nTables and adapters: {found.folder}"))
     if push_to_hub is not None:
-        (folder,) = adapter_folders(settings, chosen, runs / name, wanted)
+        (folder,) = adapter_folders(settings, chosen, run_folder, wanted)
         screen.print(Text(f"Uploaded: {push_adapter(folder, push_to_hub)}"))
 
 

@@ -10,7 +10,7 @@ What this does not show: how sure the model is of answers it would give in other
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -31,8 +31,9 @@ from workbench.loop.asking import read
 from workbench.loop.baselines import drawn_questions
 from workbench.loop.context import Context
 from workbench.models import computing_in, resolve_precision
+from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.questions import Question, asked, chosen_option, grade
-from workbench.store import ROW, Part, RunStore, StageStore, code_version, fingerprint, run_parts
+from workbench.store import ROW, Part, RunStore, StageStore, fingerprint, run_parts
 from workbench.trace.batches import plan_batches
 
 ScaleName = Literal["hundred", "words", "letters"]
@@ -85,23 +86,23 @@ class Confidences:
         return np.asarray([question.domain for question in self.questions])
 
 
-def read_alignment(config: RunConfig, folder: Path) -> Confidences:
+def read_alignment(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> Confidences:
     """Ask the questions of ``config`` as choices, whatever form it names, and keep what is read in ``folder``.
 
-    A folder holds one set of settings; with others, or with other code, it is made anew.
+    A folder holds one set of settings; ``reuse`` says whether others may replace them, and results of other code be gone on from.
     """
     config = config.model_copy(update={"questions": config.questions.model_copy(update={"form": "choice"})})
     questions = drawn_questions(config)
-    context = Context(_in_format(config, FULL), RunStore(folder), folder)
-    key = fingerprint(
-        [
-            config.model_dump(mode="json"), code_version(), context.lm.revision,
-            [[q.id, q.text, q.answers, q.options] for q in questions],
-        ]
-    )  # fmt: skip
-    internal, options = _internal(context, questions, key)
-    letters = list(internal["letter"])
-    stated = [_stated(context, each, questions, letters, key) for each in (*EIGHT, FULL)]
+    context = Context(_in_format(config, FULL), RunStore(folder), folder, reuse=reuse)
+    with context.store.held():
+        given = {
+            "run": config.model_dump(mode="json"),
+            "the model": context.lm.revision,
+            "the questions": fingerprint([[q.id, q.text, q.answers, q.options] for q in questions]),
+        }
+        internal, options = _internal(context, questions, given)
+        letters = list(internal["letter"])
+        stated = [_stated(context, each, questions, letters, given) for each in (*EIGHT, FULL)]
     precision = resolve_precision(config.model.precision, context.lm.device)
     return Confidences(tuple(questions), internal, options, pd.concat(stated, ignore_index=True), precision)
 
@@ -110,10 +111,11 @@ def _in_format(config: RunConfig, combination: Combination) -> RunConfig:
     return config.model_copy(update={"elicit": config.elicit.model_copy(update={"format": combination.format})})
 
 
-def _internal(context: Context, questions: Sequence[Question], key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stage = context.store.stage("internal", key)
+def _internal(
+    context: Context, questions: Sequence[Question], given: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stage = begin_stage(Stage("internal", None, given=given), context)
     if not stage.done:
-        stage.begin()
         with computing_in(context.config.model.precision, context.lm):
             internal, options = _read_internal(context, questions, stage)
         stage.save_table("internal", internal)
@@ -164,12 +166,15 @@ def _long(probability: NDArray[np.float64], letters: Sequence[str], questions: S
 
 
 def _stated(
-    context: Context, combination: Combination, questions: Sequence[Question], letters: Sequence[str], key: str
+    context: Context,
+    combination: Combination,
+    questions: Sequence[Question],
+    letters: Sequence[str],
+    given: Mapping[str, Any],
 ) -> pd.DataFrame:
     own = replace(context, config=_in_format(context.config, combination))
-    stage = own.store.stage(combination.format, key)
+    stage = begin_stage(Stage(combination.format, None, needs=("internal",), given=given), own)
     if not stage.done:
-        stage.begin()
         stage.finish(_read_stated(own, questions, letters, stage))
     return stage.table("confidence").assign(format=combination.format)
 

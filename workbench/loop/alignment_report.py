@@ -19,9 +19,12 @@ from workbench.loop.alignment import EIGHT, FULL, Combination
 from workbench.loop.alignment_results import READOUTS, AlignmentResults, stated_of
 from workbench.measure import Estimate
 from workbench.measure.alignment import Split
+from workbench.pipeline.files import write_atomically
+from workbench.pipeline.ownership import claim_folder
 from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
 from workbench.report import Section, write_report
-from workbench.store import ROW, write_atomically
+from workbench.report.page import PLACE
+from workbench.store import ROW
 
 _SCALES = {"hundred": "1 to 100", "words": "six terms", "letters": "six letters"}
 _VOICES = {"own": "own voice", "third": "third person"}
@@ -192,6 +195,7 @@ def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) 
         "options.csv": results.confidences.options,
         "letters.csv": _letters_table(results),
     }
+    claim_folder(folder, PLACE)
     for name, table in tables.items():
         write_atomically(folder / name, partial(table.to_csv, index=False))
     return write_report(

@@ -28,10 +28,14 @@ from workbench.loop.asking import answers
 from workbench.loop.context import Context
 from workbench.measure import Estimate
 from workbench.models import computing_in, resolve_precision
+from workbench.pipeline.files import write_atomically
+from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
 from workbench.questions import Question, in_form, questions_from, sample_questions
 from workbench.report import Section, write_report
-from workbench.store import ROW, RunStore, StageStore, code_version, fingerprint, write_atomically
+from workbench.report.page import PLACE
+from workbench.store import ROW, RunStore, fingerprint
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def compare_baselines(
     names: Sequence[str] | None,
     folder: Path,
     questions: Sequence[Question] | None = None,
+    reuse: Reuse = STRICT,
 ) -> BaselineRun:
     """Answer questions greedily and score the answers by every baseline of ``names`` (None: all that apply).
 
@@ -79,21 +84,33 @@ def compare_baselines(
         config: model, questions, length of answers, resamples and seed.
         folder: where finished batches and the tidy table are kept.
         questions: instead of those ``config`` names.
+        reuse: whether batches of other settings may be replaced, and those of other code gone on from.
     """
     if settings.format != config.elicit.format:
         raise WorkbenchError("The baselines must use the format of the answers; set both to the same.")
     chosen_questions = list(questions) if questions is not None else drawn_questions(config)
-    context = Context(config, RunStore(folder), folder)
-    content = [
-        config.model_dump(mode="json"), settings.model_dump(mode="json"), code_version(), context.lm.revision,
-        [[q.id, q.text, q.answers, q.kind] for q in chosen_questions],
-    ]  # fmt: skip
+    context = Context(config, RunStore(folder), folder, reuse=reuse)
+    with context.store.held():
+        return _compared(context, settings, names, chosen_questions)
+
+
+def _compared(
+    context: Context, settings: BaselineSettings, names: Sequence[str] | None, chosen_questions: Sequence[Question]
+) -> BaselineRun:
+    config = context.config
+    given = {
+        "run": config.model_dump(mode="json"),
+        "baselines": settings.model_dump(mode="json"),
+        "the model": context.lm.revision,
+        "the questions": fingerprint([[q.id, q.text, q.answers, q.kind] for q in chosen_questions]),
+    }
     rows = np.arange(len(chosen_questions))
-    answering = _begun(folder / "answer", content)
+    answering = begin_stage(Stage("answer", None, given=given), context)
     replies = answers(context, context.lm, answering, chosen_questions, rows, "answering")
     asked = ask(context.lm.tokenizer, context.fmt, chosen_questions, list(replies["answer"]))
     chosen = chosen_baselines(asked, names)
-    stage = _begun(folder / "baselines", [content, [row.name for row in chosen]])
+    own = {"scored": [row.name for row in chosen]}
+    stage = begin_stage(Stage("baselines", None, needs=("answer",), given=own), context)
     with computing_in(config.model.precision, context.lm):
         evidence = evidence_for(context.lm, asked, chosen, settings, stage)
     table = scored(evidence, chosen)
@@ -116,6 +133,7 @@ def write_baselines(
 
     Beside it stand ``<name>.csv`` (one line a baseline) and ``<name>_scores.csv`` (one line a question and baseline).
     """
+    claim_folder(folder, PLACE)
     sections, tables = [], []
     for name, run in runs.items():
         files = {f"{name}.csv": compared_table(run.found), f"{name}_scores.csv": run.table}
@@ -194,9 +212,3 @@ def drawn_questions(config: RunConfig) -> list[Question]:
     asked = config.questions
     pool = in_form(questions_from(asked.source, asked.mirror), asked.form, asked.options, config.seed)
     return sample_questions(pool, config.questions.limit, config.seed)
-
-
-def _begun(folder: Path, content: Any) -> StageStore:
-    stage = StageStore(folder, fingerprint(content))
-    stage.begin()
-    return stage

@@ -16,6 +16,7 @@ from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, load_model, resolve_precision
+from workbench.pipeline.stages import STRICT, Reuse
 from workbench.store import RunStore, StageStore
 from workbench.teach.adapter import load_adapter, remove_adapter
 from workbench.trace.prefixes import Prefixes
@@ -59,6 +60,7 @@ class Context:
     figures: Path
     keys: dict[str, str] = field(default_factory=dict)
     loaded: Loaded = field(default_factory=Loaded)
+    reuse: Reuse = STRICT
 
     @property
     def fmt(self) -> Format:
@@ -128,7 +130,8 @@ class Context:
         """
         if config.model != self.config.model:
             raise WorkbenchError("Two runs share a model only if their settings under 'model' are the same.")
-        return Context(config, RunStore(folder), figures, loaded=Loaded(lender=self.loaded.lender or self.loaded))
+        lender = self.loaded.lender or self.loaded
+        return Context(config, RunStore(folder), figures, loaded=Loaded(lender=lender), reuse=self.reuse)
 
     def stage(self, name: str) -> StageStore:
         """The folder of a stage the run has already reached."""
@@ -143,7 +146,7 @@ class Context:
     @contextmanager
     def carrying(self, taught: StageStore) -> Iterator[LanguageModel]:
         """The same for a teaching stage of any run on this model."""
-        lm = load_adapter(self.lm, taught.folder / "adapter")
+        lm = load_adapter(self.lm, taught.checked("adapter"))
         try:
             yield lm
         finally:

@@ -8,10 +8,13 @@ from typing import Any
 
 from workbench.loop.league import Standing, league_summary, league_table
 from workbench.loop.league_measures import BASE_RIGHT, MEASURES
+from workbench.pipeline.files import write_atomically, write_json
+from workbench.pipeline.ownership import claim_folder
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.store import code_version, write_atomically, write_json
+from workbench.report.page import PLACE
+from workbench.store import code_version
 
 TABLE, NUMBERS = "league.parquet", "league.json"
 TITLE = "Which recipe teaches a model to say what it knows?"
@@ -33,7 +36,7 @@ def write_league(
         (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
         for part in parts
     ]
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder, PLACE)
     table = league_table(standings)
     write_atomically(folder / TABLE, table.to_parquet)
     made_by = {"code": code_version(), "configuration": configuration}

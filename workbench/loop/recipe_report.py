@@ -56,10 +56,12 @@ def report_recipe(context: Context, stage: StageStore, recipe: Recipe, taught: S
         lead=[(f"Arms, on {len(readouts.correct)} held-out questions", rows), *part_tables(conditions, summary)],
     )
     for pupil in taught:
-        folder = context.stage(pupil.stage("teach")).folder / "adapter"
+        taught_in = context.stage(pupil.stage("teach"))
+        folder = taught_in.folder / "adapter"
         if not folder.exists():
             continue
         write_card(folder, _card(context, recipe, pupil, taught, summary))
+        taught_in.amend("adapter/README.md")
     return {"summary": summary, "rows": rows, "page": str(recipe_page(context))}
 
 

@@ -14,6 +14,7 @@ from workbench.loop.headlines import leads
 from workbench.loop.readouts import BEFORE, Readouts
 from workbench.loop.results import PatchingResult, collect, patching_result, summarise
 from workbench.measure import Estimate
+from workbench.models.fingerprint import sha256_of
 from workbench.patch.effects import slope_noise
 from workbench.plots import (
     AurocByLayer,
@@ -59,7 +60,8 @@ def report(context: Context, stage: StageStore) -> dict[str, Any]:
         _samples(context, readouts),
         lead=leads(readouts.stated, summary),
     )
-    return {"summary": summary, "page": str(page(context))}
+    written = sha256_of(context.store.folder / "config.json")
+    return {"summary": summary, "page": str(page(context)), "config_sha256": written}
 
 
 def page(context: Context) -> Path:

@@ -9,11 +9,10 @@ The page shows what it is given and computes nothing.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -24,9 +23,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from workbench.errors import WorkbenchError
+from workbench.pipeline.files import write_atomically
+from workbench.pipeline.ownership import claim_folder
 from workbench.report.readable import sample_table, summary_groups
 
 PLOTLY_FILE = "plotly.min.js"
+PLACE = "another --name or --figures"
+"""What a person may choose where a page cannot be written."""
 # Plotly's tool bar can send a figure's data to its makers' server unless that button is switched off.
 _CONFIG = {
     "responsive": True,
@@ -71,12 +74,13 @@ def write_report(
     the first part of the keys. ``tables`` are paths
     relative to ``folder``, linked as they are. ``sample_rows`` share their keys, which become column heads; so do the rows
     of each table of ``lead``, which stand above the figures with their headings.
-    Raises WorkbenchError for two sections of one name or a table outside the folder.
+    Raises WorkbenchError for two sections of one name, a table outside the folder, and a folder that is somebody else's or cannot be
+    written to.
     """
     names = [section.name for section in sections]
     if len(set(names)) != len(names):
         raise WorkbenchError(f"two sections of a report share a name: {sorted(names)}")
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder, PLACE)
     environment = Environment(
         loader=PackageLoader("workbench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -128,12 +132,4 @@ def _link(table: str) -> tuple[str, str]:
 
 
 def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))

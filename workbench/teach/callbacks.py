@@ -1,5 +1,5 @@
 """What the transformers Trainer calls while it trains: progress through the workbench's own reporter, new masks at
-every step, and whether the weights are numbers."""
+every step, whether the weights are numbers, and checkpoints that are sealed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from workbench import progress
-from workbench.teach.checkpoints import diverged
+from workbench.teach.checkpoints import diverged, seal_checkpoint
 from workbench.teach.dropout import POOL, MaskPool
 
 
@@ -42,8 +42,9 @@ class RenewMasks(TrainerCallback):
         self.pool.renew(POOL)
 
 
-class FiniteWeights(TrainerCallback):
-    """Stops where an update has left weights that are not finite, before anything is computed with them or they are the result."""
+class SoundCheckpoints(TrainerCallback):
+    """Stops where an update has left weights that are not finite, before anything is computed with them or they are the
+    result, and seals the checkpoints that are written."""
 
     def __init__(self, checkpoints: Path) -> None:
         self.checkpoints = checkpoints
@@ -54,6 +55,10 @@ class FiniteWeights(TrainerCallback):
             raise diverged(self.checkpoints, state.global_step)
 
     on_train_end = on_step_begin
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            seal_checkpoint(self.checkpoints / f"checkpoint-{state.global_step}")
 
 
 def quiet(trainer: Trainer, description: str) -> None:

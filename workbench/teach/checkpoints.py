@@ -1,11 +1,15 @@
 """Checkpoints of a training: which one a run resumes from, and which one is good.
 
 A checkpoint at step s holds the weights after s updates; whether they are of any use shows when the loss of step s + 1 is
-computed with them. So two checkpoints are kept, and when a loss is not finite, the one that gave it is removed.
+computed with them. So two checkpoints are kept, and when a loss is not finite, the one that gave it is removed. Each holds
+size and SHA-256 of its files, written last; one without them, or with others than its files have, was cut short by a kill
+or a power cut and is removed, so that the training goes on from the one before or from the start. The folder of
+checkpoints is marked as ours before anything in it is removed.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +19,36 @@ from safetensors import SafetensorError
 from transformers.trainer_utils import get_last_checkpoint
 
 from workbench.errors import WorkbenchError
+from workbench.pipeline.files import write_json
+from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.seals import find_fault, seal_files
 
 KEPT = 2
-STATE = "trainer_state.json"
+SEALS = "workbench_seals.json"
 
 
-def drop_unfinished(folder: Path) -> None:
-    """Remove checkpoints that a killed process did not finish; the Trainer writes its state last."""
+def seal_checkpoint(checkpoint: Path) -> None:
+    """Write down size and SHA-256 of a checkpoint's files, once all of them are there."""
+    write_json(checkpoint / SEALS, seal_files(checkpoint, [path for path in checkpoint.rglob("*") if path.is_file()]))
+
+
+def drop_damaged(folder: Path) -> None:
+    """Remove checkpoints in ``folder`` that are not whole.
+
+    Raises:
+        WorkbenchError: where ``folder`` holds what the workbench did not write.
+    """
+    claim_folder(folder, "another folder for the training")
     for checkpoint in folder.glob("checkpoint-*"):
-        if not (checkpoint / STATE).exists():
-            shutil.rmtree(checkpoint)
+        if not _is_whole(checkpoint):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return find_fault(checkpoint, json.loads((checkpoint / SEALS).read_text())) is None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -42,7 +66,7 @@ def kept_on_file_errors(folder: Path) -> Iterator[None]:
         # torch's writer raises RuntimeError, as much else does.
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):
             raise
-        drop_unfinished(folder)
+        drop_damaged(folder)
         last = last_checkpoint(folder)
         kept = "no checkpoint had been written before" if last is None else f"the last checkpoint is kept in {last}"
         raise WorkbenchError(

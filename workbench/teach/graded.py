@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.pipeline.files import write_atomically
 from workbench.questions import Question
-from workbench.store import write_atomically
 
 REQUIRED = ("prompt", "question", "answer", "correct")
 OPTIONAL = ("id", "domain")

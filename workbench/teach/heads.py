@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from workbench import progress
 from workbench.elicit.conversation import Conversation
 from workbench.models import computing_in
-from workbench.store import write_atomically
+from workbench.pipeline.files import write_atomically
 from workbench.teach.examples import Example, Place
 from workbench.teach.lesson import Judged, Lesson, Taught
 from workbench.teach.training import train_adapter

@@ -36,8 +36,8 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
-from workbench.teach.callbacks import FiniteWeights, quiet
-from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, kept_on_file_errors, last_checkpoint
+from workbench.teach.callbacks import SoundCheckpoints, quiet
+from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_file_errors, last_checkpoint
 from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
 from workbench.teach.replies import Replies, confidence_replies
@@ -223,10 +223,10 @@ def _arguments(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replie
 
 def _train(trainer: Any, tuned: LanguageModel, lesson: Lesson) -> None:
     checkpoints = Path(trainer.args.output_dir)
-    drop_unfinished(checkpoints)
+    drop_damaged(checkpoints)
     last = last_checkpoint(checkpoints)
     quiet(trainer, lesson.description)
-    trainer.add_callback(FiniteWeights(checkpoints))
+    trainer.add_callback(SoundCheckpoints(checkpoints))
     with ExitStack() as around:
         if resolve_precision(lesson.precision, tuned.device) == "bfloat16":
             around.enter_context(weights_in_bfloat16(tuned))

@@ -29,8 +29,8 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, begin_with, load_adapter, remove_adapter, save_adapter
-from workbench.teach.callbacks import FiniteWeights, RenewMasks, quiet
-from workbench.teach.checkpoints import KEPT, diverged, drop_unfinished, kept_on_file_errors, last_checkpoint
+from workbench.teach.callbacks import RenewMasks, SoundCheckpoints, quiet
+from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_file_errors, last_checkpoint
 from workbench.teach.dropout import use_pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
@@ -223,7 +223,7 @@ def _trainer(
         measured,
         model=tuned.model,
         args=_arguments(settings, checkpoints, tuned.device, precision, seed),
-        callbacks=[FiniteWeights(checkpoints), *([RenewMasks(pool)] if pool else [])],
+        callbacks=[SoundCheckpoints(checkpoints), *([RenewMasks(pool)] if pool else [])],
     )
     quiet(trainer, description)
     return trainer
@@ -235,7 +235,7 @@ def _train(
     """The Trainer's log rows of a training that goes on where its last checkpoint is."""
     passes, checkpoints = trainer.passes, Path(trainer.args.output_dir)
     tuned = passes.lm
-    drop_unfinished(checkpoints)
+    drop_damaged(checkpoints)
     last = last_checkpoint(checkpoints)
     # Autocast decides the dtype of the adapter's products; PEFT's own cast to float32 in front of it is a wasted copy.
     lower = resolve_precision(precision, tuned.device) == "bfloat16"

@@ -1,0 +1,282 @@
+"""Stages that are skipped, resumed or done again, and why.
+
+A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the files the run starts
+from, the package's source and the versions of the libraries that compute. A stage that finished with its key is skipped,
+so a killed run goes on where it was. What no longer fits is told apart:
+
+* other settings or other input files: refused with the difference, unless the person says that they may replace results;
+* other code or libraries: said before anything is done again, or gone on from if the person wants that.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from workbench import progress
+from workbench.errors import WorkbenchError
+from workbench.pipeline.memory import peak_memory
+from workbench.pipeline.stage_store import StageStore, fingerprint
+from workbench.store import code_version
+
+if TYPE_CHECKING:
+    from workbench.loop.context import Context
+
+Work = Callable[["Context", StageStore], dict[str, Any]]
+
+LIBRARIES = (
+    "torch", "transformers", "tokenizers", "peft", "accelerate", "safetensors", "gguf", "numpy", "scipy", "scikit-learn", "trl",
+)  # fmt: skip
+"""Packages whose version may change a number."""
+_SHOWN, _LONGEST = 6, 80
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What may become of results that no longer fit.
+
+    Attributes:
+        replace: results of other settings or input files may be done again under the same name.
+        keep_code_version: results of other code or library versions are gone on from.
+    """
+
+    replace: bool = False
+    keep_code_version: bool = False
+
+
+STRICT = Reuse()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run: what it does, the configuration it reads, and the stages it builds on.
+
+    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it leaves outside its folder; where that is missing, the stage is done again. ``given`` is what else
+    decides its result, such as a recipe's arm, and ``other_runs`` holds the keys of stages of other runs that it builds on.
+    """
+
+    name: str
+    work: Work | None
+    reads: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    outside: Callable[[Context], Path] | None = None
+    given: Any = None
+    other_runs: Mapping[str, str] = MappingProxyType({})
+
+    def done(self, context: Context) -> bool:
+        """Whether the stage finished in this run's folder and what it left outside is still there."""
+        return context.stage(self.name).done and (self.outside is None or self.outside(context).exists())
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The code and libraries that made a result."""
+
+    code: str
+    libraries: Mapping[str, str]
+
+    @classmethod
+    def read(cls, made_from: Mapping[str, Any]) -> Origin | None:
+        """As kept with a stage; None where nothing was kept."""
+        if "code" not in made_from:
+            return None
+        return cls(str(made_from["code"]), {str(k): str(v) for k, v in made_from.get("libraries", {}).items()})
+
+    def changes(self, now: Origin) -> list[str]:
+        """What differs, in words."""
+        found = [] if self.code == now.code else ["the workbench's own code"]
+        for name in sorted(self.libraries.keys() | now.libraries.keys()):
+            before, after = self.libraries.get(name, "absent"), now.libraries.get(name, "absent")
+            if before != after:
+                found.append(f"{name} {before} -> {after}")
+        return found
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """What a stage's folder holds in the light of what is asked for now.
+
+    Attributes:
+        key: that the stage will have.
+        made_from: what the key stands for.
+        differences: settings or inputs with which the folder's results were made otherwise, as "seed: 0 -> 1".
+        outdated: changes of code and libraries since.
+        stale: results are there and will be done again.
+    """
+
+    stage: Stage
+    key: str
+    made_from: dict[str, Any]
+    differences: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    stale: bool = False
+
+
+def plan_stages(stages: Sequence[Stage], context: Context, inputs: Mapping[str, str]) -> list[PlannedStage]:
+    """Say of every stage which key it has now and whether results of another one are there; does nothing.
+
+    Args:
+        inputs: fingerprints of the files the run starts from, by what they are.
+
+    Raises:
+        WorkbenchError: where results of other settings or inputs are there and may not be replaced.
+    """
+    reuse, now = context.reuse, _origin_now()
+    keys = dict(context.keys)
+    planned: list[PlannedStage] = []
+    for stage in stages:
+        store = context.store.stage(stage.name, "")
+        kept = {**store.begun(), **store.facts()}
+        there = kept.get("made_from", {})
+        wanted = _made_from(stage, context, keys, inputs)
+        origin = Origin.read(there) or now
+        same = kept.get("key") == _key(stage, wanted, origin)
+        if same and (origin == now or reuse.keep_code_version):
+            found = PlannedStage(stage, str(kept["key"]), {**wanted, **asdict(origin)})
+        else:
+            made_from = {**wanted, **asdict(now)}
+            found = PlannedStage(
+                stage, _key(stage, wanted, now), made_from, _differences(there, made_from),
+                tuple(origin.changes(now)) if kept else (), bool(kept),
+            )  # fmt: skip
+        keys[stage.name] = found.key
+        planned.append(found)
+    _refuse_differences(planned, context)
+    return planned
+
+
+def go_through(stages: Sequence[Stage], context: Context, inputs: Mapping[str, str]) -> None:
+    """Do every stage that has not finished, in their order, with no other process in the run's folder.
+
+    Raises:
+        WorkbenchError: before anything is done, where the folder is not the run's own, another process works in it, or it
+            holds results of other settings.
+    """
+    with context.store.held():
+        planned = plan_stages(stages, context, inputs)
+        _announce(planned, context)
+        for each in planned:
+            context.keys[each.stage.name] = each.key
+            if not each.stage.done(context):
+                store = context.stage(each.stage.name)
+                store.begin(each.made_from)
+                with progress.stage(each.stage.name):
+                    do_stage(each.stage, context, store)
+
+
+def begin_stage(stage: Stage, context: Context) -> StageStore:
+    """Open the folder of a stage whose work its caller does, once the context's folder is held; ready for it, unless it is done.
+
+    Raises:
+        WorkbenchError: where it holds results of other settings.
+    """
+    (planned,) = plan_stages([stage], context, {})
+    _announce([planned], context)
+    context.keys[stage.name] = planned.key
+    store = context.stage(stage.name)
+    if not store.done:
+        store.begin(planned.made_from)
+    return store
+
+
+def will_change(planned: Sequence[PlannedStage], context: Context) -> bool:
+    """Whether any of the stages is going to be done or done again."""
+    return any(each.stale or not context.store.stage(each.stage.name, each.key).done for each in planned)
+
+
+def do_stage(stage: Stage, context: Context, store: StageStore) -> None:
+    """Do one stage's work and seal it, with the seconds of all attempts and the process's peak memory."""
+    before, started = store.spent(), time.monotonic()
+    facts = {} if stage.work is None else stage.work(context, store)
+    seconds = before + time.monotonic() - started
+    store.finish({**facts, "seconds": seconds, "peak_bytes": peak_memory()})
+
+
+def _made_from(stage: Stage, context: Context, keys: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "settings": context.settings(*stage.reads),
+        "needs": {**{need: keys[need] for need in stage.needs}, **stage.other_runs},
+        "inputs": dict(inputs),
+        "given": stage.given,
+    }
+
+
+def _key(stage: Stage, made_from: Mapping[str, Any], origin: Origin) -> str:
+    return fingerprint([stage.name, made_from, asdict(origin)])
+
+
+@lru_cache(maxsize=1)
+def _library_versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _origin_now() -> Origin:
+    return Origin(code_version(), _library_versions())
+
+
+def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings, inputs and arms that differ, in words; a setting that other code does not have is a matter of the code."""
+    found = []
+    for part in ("settings", "inputs", "given"):
+        before, after = dict(_flat(there.get(part))), dict(_flat(now.get(part)))
+        if part not in there:
+            continue
+        names = before.keys() | after.keys() if there.get("code") == now["code"] else before.keys() & after.keys()
+        for name in sorted(names):
+            old, new = before.get(name), after.get(name)
+            if old != new:
+                found.append(f"{name} changed" if part == "inputs" else f"{name}: {_said(old)} there, {_said(new)} now")
+    return tuple(found)
+
+
+def _said(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from _flat(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, list(content) if isinstance(content, tuple) else content
+
+
+def _refuse_differences(planned: Sequence[PlannedStage], context: Context) -> None:
+    differences = list(dict.fromkeys(line for each in planned for line in each.differences))
+    if not differences or context.reuse.replace:
+        return
+    stale = [each.stage.name for each in planned if each.stale]
+    raise WorkbenchError(
+        f"{context.store.folder} holds results of other settings ({_some(differences, '; ')}). Give this run another --name, or "
+        f"say --replace (for a script WORKBENCH_REPLACE=1) to do {_some(stale, ', ')} again in their place."
+    )
+
+
+def _announce(planned: Sequence[PlannedStage], context: Context) -> None:
+    """Say what a change of code or libraries makes to be done again, before it is."""
+    changes = list(dict.fromkeys(change for each in planned for change in each.outdated))
+    if changes:
+        stale = [each.stage.name for each in planned if each.stale]
+        progress.notice(
+            f"Changed since the results in {context.store.folder}: {_some(changes, ', ')}. Done again: {_some(stale, ', ')}; --keep-code-version (for a script "
+            "WORKBENCH_KEEP_CODE_VERSION=1) goes on from what is there."
+        )
+
+
+def _some(lines: Sequence[str], sign: str) -> str:
+    more = len(lines) - _SHOWN
+    return sign.join(lines[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
