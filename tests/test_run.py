@@ -15,18 +15,24 @@ import workbench.loop.patching
 import workbench.loop.probing
 import workbench.loop.teaching
 from tests.conftest import planted_questions
-from workbench import run as run_module
 from workbench.config import RunConfig, load_config
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.models import load_model
+from workbench.models.fingerprint import sha256_of
+from workbench.pipeline import stages as stages_module
+from workbench.pipeline.memory import peak_memory
+from workbench.pipeline.ownership import MARK
+from workbench.pipeline.stages import Reuse, Stage
+from workbench.progress import reporting
 from workbench.questions import write_questions
-from workbench.run import STAGES, Stage, complete, finished, opened, peak_memory, run
+from workbench.run import STAGES, complete, finished, opened, run
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
 
 NAMES = [stage.name for stage in STAGES]
+REPLACE, KEEP = Reuse(replace=True), Reuse(keep_code_version=True)
 FIGURES = (
     "bottleneck",
     "stated_confidence",
@@ -94,9 +100,12 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def work(stage: Stage, context: Context, store: StageStore) -> None:
         names.append(stage.name)
-        store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}})
+        written = {"config_sha256": sha256_of(context.store.folder / "config.json")}
+        store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}, **written})
+        if stage.outside is not None:
+            stage.outside(context).touch()
 
-    monkeypatch.setattr(run_module, "_work", work)
+    monkeypatch.setattr(stages_module, "do_stage", work)
     return names
 
 
@@ -241,12 +250,12 @@ BEHIND_PROBE = ["teach", "control", "again", "again_control", "probe_again", "pa
 def test_a_changed_setting_redoes_what_depends_on_it(
     copied: Any, worked: list[str], change: dict[str, Any], redone: list[str]
 ) -> None:
-    run(changed(copied.inputs.config, **change), copied.folder, copied.figures)
+    run(changed(copied.inputs.config, **change), copied.folder, copied.figures, REPLACE)
     assert worked == redone
 
 
 def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> None:
-    summary = run(changed(copied.inputs.config, patch__items=10), copied.folder, copied.figures)
+    summary = run(changed(copied.inputs.config, patch__items=10), copied.folder, copied.figures, REPLACE)
     assert summary["patching.items"] == 10
     kept = {key: value for key, value in numbers(copied.summary).items() if not key.startswith("patching.")}
     assert {key: summary[key] for key in kept} == kept
@@ -256,11 +265,13 @@ def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> Non
 def test_an_edited_question_file_makes_the_run_new(copied: Any, worked: list[str], tmp_path: Path) -> None:
     questions = Path(shutil.copy(copied.inputs.questions, tmp_path / "edited.jsonl"))
     config = changed(copied.inputs.config, questions__source=str(questions))
-    run(config, copied.folder, copied.figures)
+    run(config, copied.folder, copied.figures, REPLACE)
     run(config, copied.folder, copied.figures)
     assert worked == NAMES
     questions.write_text(questions.read_text().replace("Which", "Whose", 1))
-    run(config, copied.folder, copied.figures)
+    with pytest.raises(WorkbenchError, match=r"holds results of other settings \(the questions changed\)"):
+        run(config, copied.folder, copied.figures)
+    run(config, copied.folder, copied.figures, REPLACE)
     assert worked == NAMES * 2
 
 
@@ -269,16 +280,20 @@ def test_other_model_files_or_another_template_make_the_run_new(copied: Any, wor
     template = tmp_path / "template.jinja"
     template.write_text("a")
     config = changed(copied.inputs.config, model__name=str(model), model__chat_template=str(template))
-    run(config, copied.folder, copied.figures)
+    run(config, copied.folder, copied.figures, REPLACE)
     worked.clear()
     run(config, copied.folder, copied.figures)
     assert worked == []
     template.write_text("b")
-    run(config, copied.folder, copied.figures)
+    with pytest.raises(WorkbenchError, match=r"other settings \(the chat template changed\)"):
+        run(config, copied.folder, copied.figures)
+    run(config, copied.folder, copied.figures, REPLACE)
     assert worked == NAMES
     settings = model / "generation_config.json"
     settings.write_text(settings.read_text() + " ")
-    run(config, copied.folder, copied.figures)
+    with pytest.raises(WorkbenchError, match=r"other settings \(the model's files changed\)"):
+        run(config, copied.folder, copied.figures)
+    run(config, copied.folder, copied.figures, REPLACE)
     assert worked == NAMES * 2
 
 
@@ -320,7 +335,7 @@ def test_a_complete_run_opens_with_its_own_configuration_and_keys(copied: Any) -
 
 def test_a_run_of_other_code_opens_although_it_would_be_redone(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made_with = opened(copied.folder, copied.figures).keys
-    monkeypatch.setattr(run_module, "code_version", lambda: "another")
+    monkeypatch.setattr(stages_module, "code_version", lambda: "another")
     with pytest.raises(WorkbenchError, match="has not finished its stage 'questions'"):
         finished(copied.inputs.config, copied.folder, copied.figures)
     context = opened(copied.folder, copied.figures)
@@ -332,12 +347,12 @@ def test_a_stage_counts_the_seconds_of_its_interrupted_attempts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter([10.0, 14.0])
-    monkeypatch.setattr(run_module.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(stages_module.time, "monotonic", lambda: next(ticks))
     store = StageStore(tmp_path / "stage", "key")
     store.begin()
     store.note_spent(3.0)
     stage = Stage("stage", lambda context, store: {"found": 1}, (), ())
-    run_module._work(stage, None, store)  # type: ignore[arg-type]
+    stages_module.do_stage(stage, None, store)  # type: ignore[arg-type]
     assert store.facts()["seconds"] == 7.0
     assert store.facts()["found"] == 1
 
@@ -350,7 +365,9 @@ def test_a_missing_question_file_is_named(copied: Any, tmp_path: Path) -> None:
 
 def test_a_run_folder_that_is_a_file_is_named(loop_inputs: Any, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(WorkbenchError, match=r"Cannot write .*config\.json"):
+    with pytest.raises(
+        WorkbenchError, match=r"run is a file, where a folder is to be written; choose another --name or --runs"
+    ):
         run(loop_inputs.config, tmp_path / "run", tmp_path / "figures")
 
 
@@ -405,3 +422,142 @@ def test_counted_updates_are_refused_before_anything_is_done(loop_inputs: Any, t
     with pytest.raises(WorkbenchError, match=r"set teach\.epochs"):
         run(changed(loop_inputs.config, teach__steps=5), tmp_path / "run", tmp_path / "figures")
     assert not (tmp_path / "run").exists()
+
+
+class Notices:
+    """A reporter that keeps what is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def start(self, description: str, total: float | None) -> int:
+        return 0
+
+    def advance(self, task: int, amount: float) -> None: ...
+
+    def finish(self, task: int) -> None: ...
+
+    def begin_stage(self, name: str) -> None: ...
+
+    def end_stage(self, name: str, seconds: float, done: bool) -> None: ...
+
+    def notice(self, text: str) -> None:
+        self.told.append(text)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``, but for locks."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".lock")
+    }
+
+
+def test_another_seed_or_setting_under_one_name_is_refused_with_the_difference(copied: Any, worked: list[str]) -> None:
+    before = content(copied.folder), content(copied.figures)
+    other = changed(copied.inputs.config, seed=1, teach__epochs=7)
+    told = (
+        rf"^{copied.folder} holds results of other settings \(seed: 0 there, 1 now; teach\.epochs: \d there, 7 now\)\. Give this run "
+        r"another --name, or say --replace .* to do questions, answer, elicit, probe, teach, control and 5 more again in their place\.$"
+    )
+    with pytest.raises(WorkbenchError, match=told):
+        run(other, copied.folder, copied.figures)
+    assert (content(copied.folder), content(copied.figures)) == before
+    assert worked == []
+
+
+def test_configuration_summary_and_page_never_tell_of_different_runs(
+    copied: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that replaces another and fails leaves its own configuration and neither summary nor page of the one before."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages_module, "do_stage", fail)
+    other = changed(copied.inputs.config, seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        run(other, copied.folder, copied.figures, REPLACE)
+    assert load_config(copied.folder / "config.json") == other
+    assert not (copied.folder / "summary.json").exists()
+    assert not (copied.figures / "index.html").exists()
+    assert not complete(copied.folder)
+
+
+def test_a_change_of_code_or_of_a_library_is_told_before_anything_is_done_again(
+    copied: Any, worked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Notices()
+    monkeypatch.setattr(stages_module, "code_version", lambda: "another")
+    newer = {**stages_module._library_versions(), "peft": "99.0"}
+    peft = stages_module._library_versions()["peft"]
+    monkeypatch.setattr(stages_module, "_library_versions", lambda: newer)
+    with reporting(listener):
+        assert run(copied.inputs.config, copied.folder, copied.figures, KEEP) == copied.summary
+    assert worked == []
+    assert listener.told == []
+    with reporting(listener):
+        run(copied.inputs.config, copied.folder, copied.figures)
+    assert worked == NAMES
+    assert listener.told == [
+        f"Changed since the results in {copied.folder}: the workbench's own code, peft {peft} -> 99.0. Done again: questions, answer, elicit, "
+        "probe, teach, control and 5 more; --keep-code-version (for a script WORKBENCH_KEEP_CODE_VERSION=1) goes on from what is there."
+    ]
+
+
+def test_a_stage_kept_of_other_code_carries_new_ones(
+    copied: Any, worked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is new is made by today's code and knows the kept stages it stands on."""
+    monkeypatch.setattr(stages_module, "code_version", lambda: "another")
+    shutil.rmtree(copied.folder / "patch")
+    run(copied.inputs.config, copied.folder, copied.figures, KEEP)
+    assert worked == ["patch"]
+    run(copied.inputs.config, copied.folder, copied.figures, KEEP)
+    assert worked == ["patch"]
+
+
+def test_folders_of_somebody_else_stay_untouched(loop_inputs: Any, tmp_path: Path) -> None:
+    for name in ("questions/thesis.txt", "report/report.tex", "teach/lecture.md"):
+        (tmp_path / "work" / name).parent.mkdir(parents=True)
+        (tmp_path / "work" / name).write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(
+        WorkbenchError, match="was not made by the workbench and holds questions, report, teach; nothing"
+    ):
+        run(loop_inputs.config, tmp_path / "work", tmp_path / "figures")
+    assert content(tmp_path) == before
+    with pytest.raises(WorkbenchError, match=r"work was not made by the workbench.*Choose another --name or --figures"):
+        run(loop_inputs.config, tmp_path / "run", tmp_path / "work")
+    assert {name: text for name, text in content(tmp_path).items() if name.startswith("work/")} == before
+
+
+@pytest.mark.parametrize("name", ["answer/answers.parquet", "elicit/readings.safetensors", "report/held_out.parquet"])
+def test_a_damaged_result_is_named_before_anything_is_done(copied: Any, worked: list[str], name: str) -> None:
+    path = copied.folder / name
+    path.write_bytes(path.read_bytes()[:-1])
+    stage = path.parent
+    for again in (copied.inputs.config, changed(copied.inputs.config, patch__items=9)):
+        if stage.name == "report" and again != copied.inputs.config:
+            continue  # it is done again and replaces what was damaged
+        with pytest.raises(WorkbenchError, match=rf"{path} has .* bytes.*delete the folder {stage} and run again"):
+            run(again, copied.folder, copied.figures, REPLACE)
+        assert worked == []
+    with pytest.raises(WorkbenchError, match=f"{path} has"):
+        opened(copied.folder, copied.figures)
+    shutil.rmtree(stage)
+    run(copied.inputs.config, copied.folder, copied.figures)
+    assert worked == [stage.name]
+
+
+def test_a_configuration_that_was_edited_beside_the_results_is_seen(copied: Any) -> None:
+    path = copied.folder / "config.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
+    with pytest.raises(WorkbenchError, match=r"config\.json is not the configuration its results were made with"):
+        opened(copied.folder, copied.figures)
+
+
+def test_a_run_marks_its_folders(finished_run: Any) -> None:
+    for folder in (finished_run.folder, finished_run.figures, *(finished_run.folder / name for name in NAMES)):
+        assert (folder / MARK).is_file()

@@ -25,7 +25,7 @@ from workbench.pipeline.locks import require_free
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.ownership import claim_folder
 from workbench.pipeline.seals import damaged
-from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, plan_stages, will_change
+from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, plan_stages
 from workbench.pipeline.stages import go_through as go_through_stages
 from workbench.questions.sources import source_content
 from workbench.store import RunStore, fingerprint
@@ -99,7 +99,7 @@ def begin_again(planned: Sequence[PlannedStage], context: Context, folder: Path)
 
     So configuration, summary and page never tell of different runs, whatever happens in between.
     """
-    if will_change(planned, context):
+    if any(each.stale for each in planned):
         for path in (folder / SUMMARY, page(context)):
             path.unlink(missing_ok=True)
     write_atomically(folder / CONFIG, lambda path: path.write_text(dump_config(context.config) + "\n"))

@@ -14,10 +14,9 @@ import importlib.metadata
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workbench import progress
@@ -68,7 +67,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     outside: Callable[[Context], Path] | None = None
     given: Any = None
-    other_runs: Mapping[str, str] = MappingProxyType({})
+    other_runs: Mapping[str, str] = field(default_factory=dict)
 
     def done(self, context: Context) -> bool:
         """Whether the stage finished in this run's folder and what it left outside is still there."""
@@ -184,11 +183,6 @@ def begin_stage(stage: Stage, context: Context) -> StageStore:
     if not store.done:
         store.begin(planned.made_from)
     return store
-
-
-def will_change(planned: Sequence[PlannedStage], context: Context) -> bool:
-    """Whether any of the stages is going to be done or done again."""
-    return any(each.stale or not context.store.stage(each.stage.name, each.key).done for each in planned)
 
 
 def do_stage(stage: Stage, context: Context, store: StageStore) -> None:
