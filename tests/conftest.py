@@ -340,6 +340,7 @@ def finished_run(loop_inputs: LoopInputs, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def conversation_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """The same with an adapter on the whole conversation that writes its targets as text; what it builds on is not done anew."""
+    from workbench.pipeline.stages import Reuse
     from workbench.run import run
 
     place = tmp_path_factory.mktemp("conversation")
@@ -347,7 +348,8 @@ def conversation_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPat
     inputs = finished_run.inputs
     changes = {"scope": "conversation", "target": "text", "learning_rate": 5e-3}
     config = inputs.config.model_copy(update={"teach": inputs.config.teach.model_copy(update=changes)})
-    return FinishedRun(replace(inputs, config=config), folder, figures, run(config, folder, figures))
+    summary = run(config, folder, figures, Reuse(replace=True))
+    return FinishedRun(replace(inputs, config=config), folder, figures, summary)
 
 
 @pytest.fixture

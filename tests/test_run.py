@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import workbench.loop.patching
 import workbench.loop.probing
 import workbench.loop.teaching
 from tests.conftest import planted_questions
-from workbench.config import RunConfig, load_config
+from workbench.config import RunConfig, dump_config, load_config
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
@@ -28,7 +31,7 @@ from workbench.pipeline.stages import Reuse, Stage
 from workbench.progress import reporting
 from workbench.questions import write_questions
 from workbench.run import STAGES, complete, finished, opened, run
-from workbench.store import StageStore
+from workbench.store import RunStore, StageStore
 from workbench.teach.passes import Passes
 
 NAMES = [stage.name for stage in STAGES]
@@ -561,3 +564,18 @@ def test_a_configuration_that_was_edited_beside_the_results_is_seen(copied: Any)
 def test_a_run_marks_its_folders(finished_run: Any) -> None:
     for folder in (finished_run.folder, finished_run.figures, *(finished_run.folder / name for name in NAMES)):
         assert (folder / MARK).is_file()
+
+
+def test_a_second_process_is_refused_before_it_does_anything(loop_inputs: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(dump_config(loop_inputs.config))
+    command = [sys.executable, "-m", "workbench", "run", "--config", "config.json", "--name", "x"]
+    path = os.pathsep.join(sys.path)
+    with RunStore(tmp_path / "runs" / "x").held():
+        before = content(tmp_path)
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+        )
+        assert content(tmp_path) == before
+    assert done.returncode == 2
+    assert f"is being worked on by process {os.getpid()} on" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr

@@ -181,6 +181,12 @@ def test_damaged_seconds_count_nothing(stage: StageStore, content: bytes) -> Non
     assert stage.spent() == 0.0
 
 
+def test_a_file_that_was_deleted_since_counts_as_written(finished: StageStore) -> None:
+    (finished.folder / "t.parquet").unlink()
+    assert finished.holds("t.parquet")
+    assert not finished.holds("u.parquet")
+
+
 def test_a_table_that_is_not_there_is_named(finished: StageStore) -> None:
     with pytest.raises(WorkbenchError, match=r"absent\.parquet is missing"):
         finished.table("absent")

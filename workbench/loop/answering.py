@@ -57,7 +57,7 @@ def answer_accuracy(
 def answers_with_adapter(context: Context, again: str) -> pd.DataFrame | None:
     """Answers given with the adapter on, by row; None for an adapter that cannot change them."""
     stage = context.stage(again)
-    if not (stage.folder / f"{ADAPTER_ON}.parquet").exists():
+    if not stage.holds(f"{ADAPTER_ON}.parquet"):
         return None
     return stage.table(ADAPTER_ON).set_index("row")
 

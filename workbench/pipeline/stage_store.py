@@ -134,6 +134,10 @@ class StageStore:
         """Read arrays by name; raises WorkbenchError where they are missing or damaged."""
         return self._read(f"{name}.safetensors", load_file)
 
+    def holds(self, name: str) -> bool:
+        """Whether the stage wrote a file of this name; of a finished stage also where it was deleted since."""
+        return name in self._seals(self.facts()) or (self.folder / name).exists()
+
     def checked(self, name: str) -> Path:
         """The path of a file or folder of a finished stage, compared with its seals; for what others read.
 
