@@ -49,7 +49,6 @@ from workbench.loop.atlas_figures import (
     position_section,
     scatter_section,
 )
-from workbench.models import computing_in
 from workbench.patch import head_sites, layer_sites
 from workbench.patch.atlas import Pairing, atlas_map, drawn_token, moves, patched_readouts, readouts, thinned_layers
 from workbench.patch.attribution import attribute
@@ -80,7 +79,7 @@ folder, page = root() / "runs" / name, root() / "figures" / name
 if not complete(folder):
     with bars(console()):
         run_loop(asked_config(), folder, page, asked_reuse())
-context = opened(folder, page, asked_reuse())
+context = opened(folder, page, asked_reuse()).in_precision(atlas["precision"])
 config = context.config
 
 # %% [markdown]
@@ -101,7 +100,6 @@ config = context.config
 with ExitStack() as stack:
     stack.enter_context(bars(console()))
     tuned = stack.enter_context(context.tuned("teach"))
-    stack.enter_context(computing_in(atlas["precision"], tuned))
     stack.enter_context(context.store.held())
     stage = begin_stage(Stage("atlas", None, given=atlas, other_runs=context.keys), context)
     held = held_out(context, tuned, int(atlas["items"]))
@@ -188,7 +186,7 @@ for section in figures[-4:]:
 # patched truly; slope and rank correlation say how far the cheap map is to be trusted.
 
 # %%
-with bars(console()), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
+with bars(console()), context.tuned("teach") as tuned:
     held = held_out(context, tuned, int(atlas["items"]))
     everyone = np.arange(len(before))
     named = [part for part in held.parts if part.name in (AFTER_ANSWER, CONFIDENCE)]
@@ -219,7 +217,7 @@ show(figures[-1].figure)
 # shift over all layers lies below a tenth of the way. **Undecided** otherwise. The four intervals (bootstrap over questions) hold together at 95 %.
 
 # %%
-with bars(console()), context.tuned("teach") as tuned, computing_in(atlas["precision"], tuned):
+with bars(console()), context.tuned("teach") as tuned:
     held = held_out(context, tuned, int(atlas["claim_items"]))
     base = readouts(stage, held.before, held.batches, "confidence of the claim")
     pairing = Pairing(held.before, held.before, half_ranks_apart(base), base, held.batches)

@@ -21,10 +21,12 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+import workbench.loop.patching
+import workbench.models.load
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch, answer_prompts, reason_batch
 from workbench.elicit.formats import FORMATS
-from workbench.models import LanguageModel, architecture_of, computing_in, load_model
+from workbench.models import LanguageModel, architecture_of, load_model, set_precision
 from workbench.questions import Question, write_questions
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores; threads of several would wait for one another
@@ -260,17 +262,18 @@ def planted_questions(lm: LanguageModel, name: str = "percent", reasoning_tokens
     """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones nothing it could reply.
 
     So grading is real, half of the answers are right, and one word of the question decides which: a probe must find it.
-    Accepted are the replies in the format ``name`` under the settings of :func:`loop_inputs` and under the defaults. Every
-    eleventh question carries markup.
+    Accepted are the replies in the format ``name`` under the settings of :func:`loop_inputs` and under the defaults, in either
+    precision, so that runs in both are graded alike; ``lm`` is left in bfloat16. Every eleventh question carries markup.
     """
     keys = [(i, domain, side) for i in range(33) for domain in ("planets", "rivers") for side in ("upper", "lower")]
     texts = [f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}" for i, d, s in keys]
     reasonings = reason_batch(lm, FORMATS[name], texts, reasoning_tokens)
     prompts = answer_prompts(lm, FORMATS[name], texts, reasonings)
-    defaults = RunConfig()
-    with computing_in(defaults.model.precision, lm):
-        usual = answer_batch(lm, prompts, defaults.elicit.answer_tokens)
-    replies = zip(answer_batch(lm, prompts, ANSWER_TOKENS), usual, strict=True)
+    limits = (ANSWER_TOKENS, RunConfig().elicit.answer_tokens)
+    said = [answer_batch(lm, prompts, limit) for limit in limits]
+    set_precision(lm, "bfloat16")
+    said += [answer_batch(lm, prompts, limit) for limit in limits]
+    replies = zip(*said, strict=True)
     return [
         Question(
             id=f"{domain}-{side}-{i}",
@@ -366,3 +369,85 @@ def little_room() -> Callable[[int], Any]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return within
+
+
+class OtherPrecisionError(AssertionError):
+    """A pass that was not made in the precision of its run."""
+
+
+@dataclass
+class Watched:
+    """What every model loaded inside :func:`only_in` computed.
+
+    Attributes:
+        models: how many were loaded.
+        products: of linear layers, in the run's precision.
+        on_purpose: products in float32 inside :func:`workbench.models.in_float32`, which patching alone asks for.
+    """
+
+    models: int = 0
+    products: int = 0
+    on_purpose: int = 0
+    widened: bool = False
+
+
+@contextmanager
+def only_in(precision: str) -> Iterator[Watched]:
+    """Inside the block a pass of any model that is loaded ends in an error unless it is made in ``precision``.
+
+    A layer whose matrix is the token embedding keeps that one's dtype; adapters are no part of it.
+    """
+    found, check, widen = Watched(), workbench.models.load.validate, workbench.loop.patching.in_float32
+    own: dict[int, bool] = {}
+    kept: list[LanguageModel] = []
+    multiply = torch.nn.Linear.forward
+    wanted = {"float32": (False, torch.float32), "bfloat16": (True, torch.bfloat16)}[precision]
+
+    @contextmanager
+    def on_purpose(lm: LanguageModel) -> Iterator[None]:
+        found.widened = True
+        with widen(lm):
+            yield
+        found.widened = False
+
+    def watched(lm: LanguageModel) -> None:
+        check(lm)
+        found.models += 1
+        tied = lm.embedding().weight
+
+        own.update({id(m): m.weight is tied for m in lm.base().modules() if isinstance(m, torch.nn.Linear)})
+        kept.append(lm)  # so that no other module gets the number of one of these
+
+    def look(module: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
+        if id(module) in own:
+            state = (torch.is_autocast_enabled("cpu"), wanted[1] if own[id(module)] else module.weight.dtype)
+            if found.widened and state == (False, torch.float32):
+                found.on_purpose += 1
+            elif state == wanted:
+                found.products += 1
+            else:
+                raise OtherPrecisionError(f"A pass of a {precision} run: autocast {state[0]}, a matrix in {state[1]}.")
+        return multiply(module, inputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workbench.models.load, "validate", watched)
+        patch.setattr(workbench.loop.patching, "in_float32", on_purpose)
+        patch.setattr(torch.nn.Linear, "forward", look)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def lower_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The same loop in bfloat16, no pass of it in anything else but what patching compares in float32 on purpose."""
+    from workbench.run import run
+
+    place = tmp_path_factory.mktemp("lower")
+    folder, figures = place / "run", place / "figures"
+    whole = finished_run.inputs.config
+    config = whole.model_copy(update={"model": whole.model.model_copy(update={"precision": "bfloat16"})})
+    with only_in("bfloat16") as watched:
+        summary = run(config, folder, figures)
+    assert watched.models == 1
+    assert watched.products > 1000
+    assert watched.on_purpose > 0
+    return FinishedRun(replace(finished_run.inputs, config=config), folder, figures, summary)

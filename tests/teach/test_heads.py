@@ -120,7 +120,7 @@ def spoken_lesson(lm: LanguageModel, folder: Path) -> Lesson:
     texts = [f"Is the {'upper' if i % 2 else 'lower'} one {i * 37 % 50}?" for i in range(30)]
     whole = vars(lesson(folder, targets=np.arange(30) % 2 == 1))
     rows = [confidence_conversation(lm.tokenizer, FORMAT, numbers, text, "it is") for text in texts]
-    return Lesson(**(whole | {"lm": lm, "conversations": rows, "settings": TEACH, "precision": "float32"}))
+    return Lesson(**(whole | {"lm": lm, "conversations": rows, "settings": TEACH}))
 
 
 def spoken(lm: LanguageModel, lesson: Lesson) -> Judged:

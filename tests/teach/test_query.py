@@ -35,7 +35,7 @@ def lesson_of(lm: LanguageModel, name: str = "i-ii", **changes: Any) -> Lesson:
     whole: dict[str, Any] = {
         "lm": lm, "fmt": fmt, "numbers": numbers, "questions": QUESTIONS, "answers": ANSWERS,
         "conversations": conversations, "states": lambda name: np.zeros((3, 1, 1)), "targets": TARGETS,
-        "base": np.zeros((3, 2)), "settings": TeachSettings(), "precision": "float32", "seed": 0, "reply": None,
+        "base": np.zeros((3, 2)), "settings": TeachSettings(), "seed": 0, "reply": None,
         "folder": Path(), "description": "", **changes,
     }  # fmt: skip
     return Lesson(**whole)

@@ -105,7 +105,7 @@ def train(
 ) -> tuple[LanguageModel, list[dict[str, float]]]:
     return train_adapter(
         lm, examples_of(lm, scope), settings, folder,
-        precision="float32", seed=seed, description="Teaching the tiny model", reply=reply_of(lm, scope, most_bytes),
+        seed=seed, description="Teaching the tiny model", reply=reply_of(lm, scope, most_bytes),
     )  # fmt: skip
 
 

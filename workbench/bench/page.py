@@ -100,7 +100,7 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
     """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of ``index.html``."""
     values = found.values
     caption = (
-        f"{values['model']}, {values['layers']} layers, {values['dtype']} on {values['device']} with {values['threads']} threads; "
+        f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, on {values['device']} with {values['threads']} threads; "
         f"{values['rows']} prompts of {values['tokens']} tokens where these do not vary; prompt lengths on at most two"
     )
     sections = []

@@ -27,7 +27,7 @@ from workbench.bench.position_map import POSITIONS, position_map
 from workbench.bench.recording import recording
 from workbench.bench.timing import Method, alternate, beside, ratio, spread
 from workbench.errors import WorkbenchError
-from workbench.models import load_model
+from workbench.models import Precision, load_model
 from workbench.trace.interventions import Patched
 
 PARTS = ("sweep", "map", "record", "growth", "memory")
@@ -53,6 +53,7 @@ def bench_sweep(
     slow_repeats: int = 1,
     parts: Sequence[str] = PARTS,
     peers: Sequence[str] = tuple(PEERS),
+    precision: Precision = "float32",
 ) -> SweepBench:
     """Measure ``parts`` with ``peers`` on ``rows`` prompts of ``tokens`` tokens.
 
@@ -64,7 +65,7 @@ def bench_sweep(
         raise WorkbenchError(
             f"Unknown part or peer {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}, peers {', '.join(PEERS)}."
         )
-    lm = load_model(model)
+    lm = load_model(model, precision=precision)
     material = make_material(lm, rows, tokens, POSITIONS)
     wanted = "sweep" in parts or "growth" in parts
     built = build_peers(lm, peers if wanted else ())
@@ -74,6 +75,7 @@ def bench_sweep(
         "tokens": tokens,
         "layers": lm.n_layers,
         "dtype": str(lm.dtype).removeprefix("torch."),
+        "precision": lm.precision,
         "device": str(lm.device),
         "threads": torch.get_num_threads(),
         "repeats": repeats,

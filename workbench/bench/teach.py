@@ -30,7 +30,7 @@ from workbench.bench.teach_memory import peaks
 from workbench.bench.timing import ratio, spread
 from workbench.bench.trainers import TRL_ATTENTION, TRL_MISSING, Trained, trl_installed
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, load_model
+from workbench.models import LanguageModel, Precision, load_model
 from workbench.progress import task
 from workbench.teach.examples import Example
 
@@ -55,7 +55,14 @@ class TeachBench:
 
 
 def bench_teach(
-    model: str, *, rows: int, epochs: int, rounds: int, from_layer: int | None = None, parts: Sequence[str] = PARTS
+    model: str,
+    *,
+    rows: int,
+    epochs: int,
+    rounds: int,
+    from_layer: int | None = None,
+    parts: Sequence[str] = PARTS,
+    precision: Precision = "float32",
 ) -> TeachBench:
     """Train on ``rows`` examples ``epochs`` times, ``rounds`` times each way.
 
@@ -71,7 +78,7 @@ def bench_teach(
     batch = settings_of(KINDS["full"], 0).batch_size
     if rows % batch:
         raise WorkbenchError(f"{rows} rows do not fill whole batches of {batch}; ask for a multiple of {batch}.")
-    lm = load_model(model)
+    lm = load_model(model, precision=precision)
     first = lm.n_layers // 2 if from_layer is None else from_layer
     examples = make_lessons(lm, rows)
     kinds = {name: kind for name, kind in KINDS.items() if trl_installed() or not kind.trl}
@@ -80,6 +87,7 @@ def bench_teach(
         "layers": lm.n_layers,
         "from_layer": first,
         "dtype": str(lm.dtype).removeprefix("torch."),
+        "precision": lm.precision,
         "device": str(lm.device),
         "threads": torch.get_num_threads(),
         "load.before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -100,7 +108,7 @@ def bench_teach(
         values |= _exact(lm, examples[: EXACT_STEPS * batch], first)
     del lm
     if "memory" in parts:
-        values |= _memory(peaks(model, list(kinds), rows, first))
+        values |= _memory(peaks(model, list(kinds), rows, first, precision))
     return TeachBench(values, timed, [] if trl_installed() else [TRL_MISSING])
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import psutil
 import torch
@@ -21,17 +22,19 @@ from workbench.bench.kinds import KINDS, run_kind, settings_of
 from workbench.bench.lessons import make_lessons
 from workbench.bench.trainers import trl_installed
 from workbench.errors import WorkbenchError
-from workbench.models import load_model
+from workbench.models import Precision, load_model
 from workbench.progress import track
 
 INTERVAL = 0.01
 
 
-def peaks(model: str, names: Sequence[str], rows: int, from_layer: int) -> dict[str, int]:
+def peaks(
+    model: str, names: Sequence[str], rows: int, from_layer: int, precision: Precision = "float32"
+) -> dict[str, int]:
     """Bytes by name of the training (see :data:`workbench.bench.kinds.KINDS`), one epoch over ``rows`` examples each."""
     found = {}
     for name in track(names, "memory of trainings", total=len(names)):
-        command = [sys.executable, "-m", __name__, model, name, str(rows), str(from_layer)]
+        command = [sys.executable, "-m", __name__, model, name, str(rows), str(from_layer), precision]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -66,13 +69,13 @@ def peak_of_block(device: torch.device) -> Iterator[list[int]]:
     peak.append(max(largest[0], process.memory_info().rss))
 
 
-def measured(model: str, name: str, rows: int, from_layer: int) -> int:
+def measured(model: str, name: str, rows: int, from_layer: int, precision: Precision) -> int:
     """Peak bytes of one training in this process."""
     if trl_installed():
         import trl
 
         assert trl.SFTTrainer
-    lm = load_model(model)
+    lm = load_model(model, precision=precision)
     examples = make_lessons(lm, rows)
     with peak_of_block(lm.device) as peak:
         run_kind(KINDS[name], lm, examples, settings_of(KINDS[name], from_layer, epochs=1), 0)
@@ -80,8 +83,9 @@ def measured(model: str, name: str, rows: int, from_layer: int) -> int:
 
 
 def main(arguments: Sequence[str]) -> None:
-    model, name, rows, from_layer = arguments
-    sys.stdout.write(json.dumps({"peak": measured(model, name, int(rows), int(from_layer))}) + "\n")
+    model, name, rows, from_layer, precision = arguments
+    peak = measured(model, name, int(rows), int(from_layer), cast(Precision, precision))
+    sys.stdout.write(json.dumps({"peak": peak}) + "\n")
 
 
 if __name__ == "__main__":

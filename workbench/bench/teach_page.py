@@ -68,7 +68,7 @@ def race_figure(found: TeachBench) -> TrainingRace:
     """Seconds and losses of all kinds that were timed."""
     values = found.values
     caption = (
-        f"{values['model']}, {values['layers']} layers, {values['dtype']} on {values['device']} with {values['threads']} threads; "
+        f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, on {values['device']} with {values['threads']} threads; "
         f"{values['rows']} conversations of {values['tokens_per_row']:.0f} tokens, {values['epochs']} epochs, "
         f"{values['rounds']} rounds; upper layers from {values['from_layer']}"
     )

@@ -53,14 +53,12 @@ def trl_installed() -> bool:
 
 
 def train_here(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> Trained:
-    """By :func:`workbench.teach.train_adapter`, in float32."""
+    """By :func:`workbench.teach.train_adapter`, in the model's precision."""
     log: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
 
         def train() -> None:
-            tuned, rows = train_adapter(
-                lm, examples, settings, Path(folder), precision="float32", seed=seed, description="training"
-            )
+            tuned, rows = train_adapter(lm, examples, settings, Path(folder), seed=seed, description="training")
             remove_adapter(tuned)
             log.extend(rows)
 
@@ -69,7 +67,7 @@ def train_here(lm: LanguageModel, examples: Sequence[Example], settings: TeachSe
 
 
 def train_with_trl(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> Trained:
-    """By TRL's SFTTrainer, in float32."""
+    """By TRL's SFTTrainer, in the model's precision."""
     log: list[dict[str, float]] = []
     ordered = [examples[number] for number in _order(lm, examples, settings, seed)]
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -124,7 +122,7 @@ def _sft_trainer(
         train_sampling_strategy="sequential",
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
-        bf16=False,
+        bf16=tuned.precision == "bfloat16",
         use_cpu=tuned.device.type == "cpu",
         gradient_checkpointing=False,
         completion_only_loss=True,

@@ -48,19 +48,18 @@ def elicit(
     screen = Console(stderr=True)
     from workbench.elicit.answer import Limits
     from workbench.loop.elicitation import compared, elicited, pair_summary, summary_of
-    from workbench.models import computing_in, load_model
+    from workbench.models import load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
     settings = load_config(None, {"questions.source": questions, "questions.form": form}).questions
     pool = in_form(questions_from(settings.source), settings.form, settings.options, seed)
     chosen, limits = sample_questions(pool, limit or None, seed), Limits(answer_tokens, reasoning_tokens)
     with bars(screen):
-        lm = load_model(model, device=device, chat_template=chat_template)
-        with computing_in("auto", lm):
-            if fmt.layout == "pair":
-                table = compared(lm, chosen, fmt, seed=seed, limits=limits, token_budget=tokens_per_batch)
-            else:
-                table = elicited(lm, chosen, fmt, limits=limits, token_budget=tokens_per_batch)
+        lm = load_model(model, precision="auto", device=device, chat_template=chat_template)
+        if fmt.layout == "pair":
+            table = compared(lm, chosen, fmt, seed=seed, limits=limits, token_budget=tokens_per_batch)
+        else:
+            table = elicited(lm, chosen, fmt, limits=limits, token_budget=tokens_per_batch)
     _write(table, path)
     pair = fmt.layout == "pair"
     summary = pair_summary(table) if pair else summary_of(table, seed=seed, resamples=resamples)

@@ -30,7 +30,6 @@ from workbench.elicit.wording import Voice
 from workbench.loop.asking import read
 from workbench.loop.baselines import drawn_questions
 from workbench.loop.context import Context
-from workbench.models import computing_in, resolve_precision
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.questions import Question, asked, chosen_option, grade
 from workbench.store import ROW, Part, RunStore, StageStore, fingerprint, run_parts
@@ -103,8 +102,7 @@ def read_alignment(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> Co
         internal, options = _internal(context, questions, given)
         letters = list(internal["letter"])
         stated = [_stated(context, each, questions, letters, given) for each in (*EIGHT, FULL)]
-    precision = resolve_precision(config.model.precision, context.lm.device)
-    return Confidences(tuple(questions), internal, options, pd.concat(stated, ignore_index=True), precision)
+    return Confidences(tuple(questions), internal, options, pd.concat(stated, ignore_index=True), context.lm.precision)
 
 
 def _in_format(config: RunConfig, combination: Combination) -> RunConfig:
@@ -116,8 +114,7 @@ def _internal(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     stage = begin_stage(Stage("internal", None, given=given), context)
     if not stage.done:
-        with computing_in(context.config.model.precision, context.lm):
-            internal, options = _read_internal(context, questions, stage)
+        internal, options = _read_internal(context, questions, stage)
         stage.save_table("internal", internal)
         stage.save_table("options", options)
         stage.finish({})

@@ -22,7 +22,7 @@ from workbench.elicit.readout import ConfidenceReading, expected_confidence, mas
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.leaving import Beginnings, answering_batches, beginnings, keeping, keeping_prompts
-from workbench.models import LanguageModel, computing_in, resolve_precision
+from workbench.models import LanguageModel
 from workbench.questions import (
     Question,
     Side,
@@ -144,7 +144,7 @@ def save_answers(context: Context, stage: StageStore, table: pd.DataFrame) -> di
     return {
         "accuracy": float(table["correct"].mean()),
         "model_revision": context.lm.revision,
-        "precision": resolve_precision(context.config.model.precision, context.lm.device),
+        "precision": context.lm.precision,
     }
 
 
@@ -192,8 +192,7 @@ def answers(
         return Part(pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns), {})
 
     batches = answering_batches(context, _opened(context, [questions[row] for row in rows]))[:most_batches]
-    with computing_in(config.model.precision, lm):
-        return run_parts(stage, batches, compute, description).table
+    return run_parts(stage, batches, compute, description).table
 
 
 def _opened(context: Context, questions: Sequence[Question]) -> list[tuple[int, ...]]:
@@ -263,7 +262,7 @@ def read(
     Args:
         lengths: [rows] tokens each row costs, without the number trie.
     """
-    config, scale = context.config, context.fmt.scale
+    scale = context.fmt.scale
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
@@ -283,8 +282,7 @@ def read(
         return Part(table, {"distribution": read_now.distribution, **states})
 
     batches = reading_batches(context, lengths)
-    with computing_in(config.model.precision, context.lm):
-        part = run_parts(stage, batches, compute, description)
+    part = run_parts(stage, batches, compute, description)
     stage.save_tensors("readings", part.tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}

@@ -27,7 +27,6 @@ from workbench.errors import WorkbenchError
 from workbench.loop.asking import answers
 from workbench.loop.context import Context
 from workbench.measure import Estimate
-from workbench.models import computing_in, resolve_precision
 from workbench.pipeline.files import write_atomically
 from workbench.pipeline.ownership import claim_folder
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
@@ -111,8 +110,7 @@ def _compared(
     chosen = chosen_baselines(asked, names)
     own = {"scored": [row.name for row in chosen]}
     stage = begin_stage(Stage("baselines", None, needs=("answer",), given=own), context)
-    with computing_in(config.model.precision, context.lm):
-        evidence = evidence_for(context.lm, asked, chosen, settings, stage)
+    evidence = evidence_for(context.lm, asked, chosen, settings, stage)
     table = scored(evidence, chosen)
     stage.save_table("baselines", table)
     correct = replies["correct"].to_numpy(dtype=bool)
@@ -120,7 +118,7 @@ def _compared(
     found = compare(table, correct, domain, resamples=config.resamples, seed=config.seed)
     caption = (
         f"{len(asked)} questions, {100 * correct.mean():.0f} % answered rightly, {config.model.name}, matrix products in "
-        f"{resolve_precision(config.model.precision, context.lm.device)}, {settings.samples} samples at temperature "
+        f"{context.lm.precision}, {settings.samples} samples at temperature "
         f"{settings.temperature:g}"
     )
     return BaselineRun(tuple(asked), correct, table, tuple(found), _groups(evidence), caption)

@@ -15,7 +15,7 @@ from workbench.elicit.conversation import NumberPrefix, answer_beginning, number
 from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, load_model, resolve_precision
+from workbench.models import LanguageModel, Precision, load_model
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.store import RunStore, StageStore
 from workbench.teach.adapter import load_adapter, remove_adapter
@@ -76,6 +76,7 @@ class Context:
             held.lm = load_model(
                 model.name,
                 dtype=model.dtype,
+                precision=model.precision,
                 device=model.device,
                 chat_template=model.chat_template,
                 trust_remote_code=model.trust_remote_code,
@@ -110,11 +111,10 @@ class Context:
 
     def _store(self, beside: Prefixes | None) -> Prefixes:
         model = self.config.model
-        lower = resolve_precision(model.precision, self.lm.device) == "bfloat16"
         return Prefixes(
             model.kept_bytes,
             model.tokens_per_batch,
-            torch.bfloat16 if lower else None,
+            torch.bfloat16 if self.lm.precision == "bfloat16" else None,
             shared=answer_beginning(self.lm.tokenizer, self.fmt),
             beside=beside,
         )
@@ -122,6 +122,11 @@ class Context:
     def with_teach(self, teach: TeachSettings) -> Context:
         """The same run, model and keys with other settings of teaching."""
         return replace(self, config=self.config.model_copy(update={"teach": teach}))
+
+    def in_precision(self, precision: Precision) -> Context:
+        """The same run and keys with the model loaded anew, in another precision, for analyses that choose their own."""
+        model = self.config.model.model_copy(update={"precision": precision})
+        return replace(self, config=self.config.model_copy(update={"model": model}), loaded=Loaded())
 
     def beside(self, config: RunConfig, folder: Path, figures: Path) -> Context:
         """Another run that uses this one's model, which is loaded once for both; its settings of the model must be the same.

@@ -28,7 +28,7 @@ from workbench.loop.readouts import BEFORE, Readouts
 from workbench.measure import Estimate, auroc2_within_estimate, bootstrap_counts
 from workbench.measure.inputs import Floats
 from workbench.measure.pairs import mean_of_pairs
-from workbench.models import LanguageModel, computing_in
+from workbench.models import LanguageModel
 from workbench.questions import asked
 from workbench.store import StageStore
 from workbench.teach.adapter import adapter_merged
@@ -55,8 +55,7 @@ def read_pairs(context: Context, stage: StageStore, taught: str | None = None) -
 
     def ask(lm: LanguageModel) -> pd.DataFrame:
         pairs = [pair for k in range(CIRCLES) for pair in neighbours(len(rows), context.config.seed + k)]
-        with computing_in(context.config.model.precision, lm):
-            return ask_pairs(lm, texts, pairs, token_budget=context.config.model.tokens_per_batch, stage=stage)
+        return ask_pairs(lm, texts, pairs, token_budget=context.config.model.tokens_per_batch, stage=stage)
 
     if taught is None:
         found = ask(context.lm)

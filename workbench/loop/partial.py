@@ -21,7 +21,6 @@ from workbench.config import TeachSettings
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.loop.context import Context
-from workbench.models import computing_in
 from workbench.patch.conditions import derangement
 from workbench.patch.effects import Sweep, following
 from workbench.patch.sweep import packed_sweep, record_number
@@ -56,11 +55,10 @@ def base_following(context: Context, conversations: Sequence[Conversation]) -> S
     at = [conversation.confidence for conversation in conversations]
     layers, budget = list(range(lm.n_layers)), context.config.model.tokens_per_batch
     partner = derangement(len(prompts), context.config.seed)
-    with computing_in(context.config.model.precision, lm):
-        planned = plan_batches([len(prompt) for prompt in prompts], budget, trie.continuation.size)
-        parts = [record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows]) for rows in planned]
-        states = torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(planned)))]
-        read = packed_sweep(lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], token_budget=budget)
+    planned = plan_batches([len(prompt) for prompt in prompts], budget, trie.continuation.size)
+    parts = [record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows]) for rows in planned]
+    states = torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(planned)))]
+    read = packed_sweep(lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], token_budget=budget)
     base, patched = (
         expected_confidence(part, scale.values, scale.certain).astype(np.float64) for part in (read.base, read.patched)
     )

@@ -1,6 +1,6 @@
 """The stage that patches: tuned states into the base model at the confidence position, with every control.
 
-Sweeps compute in the run's precision; the condition "self" patches each state into itself and so measures the noise that
+Sweeps compute in the model's precision; the condition "self" patches each state into itself and so measures the noise that
 precision brings. The comparison of packed sweep and loop of hooked forwards is always done in float32, because a readout
 that moves with the kernel would hide a difference between them.
 """
@@ -20,7 +20,7 @@ from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import conversations_of, load_questions
 from workbench.loop.context import Context
-from workbench.models import LanguageModel, computing_in
+from workbench.models import LanguageModel, in_float32
 from workbench.patch.conditions import (
     CONDITIONS,
     Condition,
@@ -46,10 +46,9 @@ def patch(context: Context, stage: StageStore) -> dict[str, Any]:
     layers = _layers(config.patch.layers, context.lm.n_layers)
     positions = _positions(context, conversations, config.seed)
     with context.tuned("teach") as tuned:
-        with computing_in(config.model.precision, tuned):
-            sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
-            table = sweeps.table(items)
-        with computing_in("float32", tuned):
+        sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
+        table = sweeps.table(items)
+        with in_float32(tuned):
             largest, spread = sweeps.compare_with_loop(config.patch.loop_items)
     stage.save_table("sweep", table)
     return {"packed_vs_loop": largest, "loop_readout_spread": spread, "items": len(items)}

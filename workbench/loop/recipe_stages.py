@@ -83,7 +83,6 @@ def _read_head(
             states=states_of(context, rows),
             folder=taught.folder,
             tuned=partial(context.carrying, taught),
-            precision=model.precision,
             tokens_per_batch=model.tokens_per_batch,
         )
     )

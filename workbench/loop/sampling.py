@@ -17,7 +17,6 @@ from workbench.elicit.baselines.evidence import gather
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.loop.asking import load_questions
 from workbench.loop.context import Context
-from workbench.models import computing_in
 from workbench.store import ROW, StageStore
 
 SAMPLES = 10
@@ -39,8 +38,7 @@ def sample(context: Context, stage: StageStore) -> dict[str, Any]:
         tokens_per_batch=config.model.tokens_per_batch,
         seed=config.seed,
     )
-    with computing_in(config.model.precision, context.lm):
-        evidence = gather(context.lm, asked, ("samples",), (), settings, stage)
+    evidence = gather(context.lm, asked, ("samples",), (), settings, stage)
     samples = evidence.tables["samples"]
     share = evidence.consistency["modal_share"].to_numpy()
     stage.save_table("samples", samples.assign(**{ROW: rows[samples[ROW]]}))

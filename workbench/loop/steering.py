@@ -23,7 +23,6 @@ from workbench.loop.asking import conversations_of, load_questions
 from workbench.loop.context import Context
 from workbench.loop.patching import choose_items
 from workbench.measure import Estimate, auroc2_difference, auroc2_within_estimate, bootstrap
-from workbench.models import computing_in
 from workbench.patch.steering import Push, Steered, pushes_along, spread_of, steer
 from workbench.plots.curves import IntervalCurve
 from workbench.plots.steering import SteeringCurves, SteeringLine
@@ -67,8 +66,7 @@ def steered_confidence(context: Context, plan: SteeringPlan, stage: StageStore) 
 
     lengths = [len(everyone[row].tokens) for row in rows]
     # Prompts take a part of each pass; the rest is for their branches.
-    with computing_in(context.config.model.precision, context.lm):
-        return run_parts(stage, plan_batches(lengths, max(1, budget // 4)), compute, "steering").table
+    return run_parts(stage, plan_batches(lengths, max(1, budget // 4)), compute, "steering").table
 
 
 def _lines(rows: NDArray[np.int64], names: pd.DataFrame, found: Steered, scale: Scale) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from workbench.loop.context import Context
 from workbench.loop.leaving import keeping
 from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
-from workbench.models import LanguageModel, computing_in, resolve_precision
+from workbench.models import LanguageModel
 from workbench.questions import grade
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
@@ -98,7 +98,6 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             levels=levels,
             base=context.stage("elicit").tensors("readings")["distribution"][rows],
             settings=settings,
-            precision=config.model.precision,
             seed=seed,
             reply=None if arm.reader else _reply(context, conversations, rows),
             folder=stage.folder,
@@ -118,7 +117,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
         "tokens": taught.tokens,
         "loss.last": taught.log[-1]["loss"],
         "from_layer": settings.from_layer,
-        "precision": resolve_precision(config.model.precision, context.lm.device),
+        "precision": context.lm.precision,
         "teach": settings.model_dump(mode="json"),
     }
 
@@ -216,7 +215,7 @@ def _fill_prefixes(
     batches = [batch for batch in planned if np.isin(batch, missing).any()]
     begun = begun_conversations(context, conversations)
     off = adapter_off(lm) if isinstance(lm.model, PeftModel) else nullcontext()
-    with off, computing_in(context.config.model.precision, lm):
+    with off:
         for batch in progress.track(batches, "reading up to the reply"):
             kept = None if begun is None else begun.kept(batch)
             keep_keys(lm, [conversations[row] for row in batch], context.numbers, keeping(context, batch), kept)

@@ -9,7 +9,7 @@ from workbench.models.chat import Role, Turn, encode, encode_history, render
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of, with_hidden
 from workbench.models.load import Attention, load_model
-from workbench.models.precision import Precision, computing_in, resolve_precision
+from workbench.models.precision import Precision, in_float32, model_arithmetic, resolve_precision, set_precision
 from workbench.models.validate import validate
 
 __all__ = [
@@ -21,13 +21,15 @@ __all__ = [
     "Role",
     "Turn",
     "architecture_of",
-    "computing_in",
     "encode",
     "encode_history",
     "hidden_of",
+    "in_float32",
     "load_model",
+    "model_arithmetic",
     "render",
     "resolve_precision",
+    "set_precision",
     "validate",
     "with_hidden",
 ]

@@ -8,7 +8,7 @@ its layers: a module is found by its path each time it is asked for, so a model 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel
@@ -64,6 +64,11 @@ class LanguageModel:
             return embedding.weight.device
         # Weights kept in memory or on disk by a device map are loaded for each use; the hook says where.
         return torch.device(embedding._hf_hook.execution_device)
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """In which precision passes compute matrix products, whoever makes them; see :mod:`workbench.models.precision`."""
+        return getattr(self.base(), "computes_in", "float32")
 
     @property
     def dtype(self) -> torch.dtype:

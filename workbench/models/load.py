@@ -30,6 +30,7 @@ from workbench.models.dequantise import dequantised_folder
 from workbench.models.embedded import DEFAULT_SPEC, embedded_folder, embedded_revision
 from workbench.models.fingerprint import fingerprint_files, fingerprint_folder
 from workbench.models.language_model import LanguageModel
+from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.validate import validate
 from workbench.models.weights import read_model
 from workbench.progress import task
@@ -42,6 +43,7 @@ def load_model(
     spec: str,
     *,
     dtype: str = "float32",
+    precision: Precision = "float32",
     device: str = "auto",
     attention: Attention = "sdpa",
     cache_dir: Path | None = None,
@@ -54,6 +56,7 @@ def load_model(
     Args:
         spec: "default", a folder (safetensors, or one GGUF file), a ``.gguf`` file, or a hub id.
         dtype: "float32", "bfloat16" or "float16".
+        precision: of the matrix products of every pass: "float32", "bfloat16" or "auto" (see :mod:`workbench.models.precision`).
         device: "auto" (a GPU when there is one) or a torch device.
         attention: kernel; families whose attention is wrong or missing under sdpa always run eager.
         cache_dir: where the default and dequantised GGUF files are kept (see :mod:`workbench.models.cache`).
@@ -66,6 +69,7 @@ def load_model(
     """
     torch_dtype = _torch_dtype(dtype)
     torch_device = _torch_device(device)
+    resolve_precision(precision, torch_device)
     source = _find(spec, revision, cache_dir)
     with _explained(spec), task(f"loading {spec}"):
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": source.revision}
@@ -86,6 +90,7 @@ def load_model(
     fingerprint = source.fingerprint or str(getattr(config, "_commit_hash", None) or source.revision)
     lm = LanguageModel(model, tokenizer, architecture, spec, fingerprint + _template_mark(chat_template))
     validate(lm)
+    set_precision(lm, precision)
     return lm
 
 

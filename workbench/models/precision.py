@@ -1,26 +1,41 @@
-"""In which precision forwards compute.
+"""In which precision a model computes: a property of the model, not of the place that calls it.
 
-``bfloat16`` runs matrix products in bfloat16 under autocast while weights and the residual stream stay in the model's
-own dtype: about twice the speed on processors that have bfloat16 units, at the price of readouts that move by a few
-tenths of a per cent. ``auto`` takes it where the hardware has such units. Every result says which one it used.
+``bfloat16`` computes matrix products in bfloat16 under autocast while the residual stream stays in the model's own dtype: about
+twice the speed on processors that have bfloat16 units, at the price of readouts that move by a few tenths of a per cent.
+``auto`` takes it where the hardware has such units. Every result says which one it used.
+
+A model is set to its precision once, when it is loaded. From then on every pass of it is made in that precision, whoever makes it: the
+model, its decoder and its head enter autocast themselves, so that a generation, a trainer's step, a divergence from the base
+model or another library's hook cannot be made in another one. What is not the model (a loss, a probe, a network beside it) is
+computed as its own code says. :func:`model_arithmetic` is for code that calls one of a model's inner modules by itself.
+
+Deliberately in float32, whatever the model's precision, are the passes inside :func:`in_float32`: comparisons of two ways to
+compute one number, whose difference would drown in the kernels' rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache, wraps
+from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
+from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
-from workbench.models.replaced import replaced_weights
 
 Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+MARK = "compute_dtype"
+"""On a layer whose matrix was rounded. PEFT reads it: an adapter gets this dtype, and not that of the matrix it stands on."""
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
     """The precision ``auto`` stands for on this device."""
+    if precision not in PRECISIONS:
+        raise WorkbenchError(f"unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}")
     if precision != "auto":
         return precision
     if device.type == "cpu":
@@ -31,29 +46,105 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
     return "float32"
 
 
-@contextmanager
-def computing_in(precision: Precision, lm: LanguageModel) -> Iterator[None]:
-    """Run forwards of ``lm`` inside the block in this precision."""
-    if resolve_precision(precision, lm.device) == "float32":
-        yield
-        return
-    with weights_in_bfloat16(lm), torch.autocast(lm.device.type, dtype=torch.bfloat16):
-        yield
+def set_precision(lm: LanguageModel, precision: Precision) -> None:
+    """Let ``lm`` compute in this precision from now on.
 
-
-@contextmanager
-def weights_in_bfloat16(lm: LanguageModel) -> Iterator[None]:
-    """Hold the frozen matrices of linear layers in bfloat16 inside the block.
-
-    Autocast casts a frozen float32 matrix anew at every use, which on a CPU can cost more than the product. Cast once, the
-    products are the same to the bit. Matrices shared with the token embedding, and trainable ones, stay as they are.
+    For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay so: autocast would cast them
+    anew at every use, and casts kept beside them would take half of their memory once more. The products are the same to the
+    bit. Matrices shared with the token embedding, and trainable ones, stay as they are. Back in float32 the matrices keep the
+    values they were rounded to.
     """
-    embedding = lm.embedding().weight
-    with replaced_weights() as put:
-        for module in lm.base().modules():
-            if not isinstance(module, torch.nn.Linear):
-                continue
-            weight = module.weight
-            if weight is not embedding and not weight.requires_grad and weight.dtype == torch.float32:
-                put(weight, weight.data.to(torch.bfloat16))
+    wanted = resolve_precision(precision, lm.device)
+    if wanted == lm.precision:
+        return
+    if wanted == "bfloat16":
+        _round([module for module in _linear(lm) if _castable(module.weight, lm)])
+        _enter(_entrances(lm), lm.device.type)
+    else:
+        _widen(_rounded(lm))
+        _leave(_entered(lm))
+
+
+@contextmanager
+def in_float32(lm: LanguageModel) -> Iterator[None]:
+    """Compute passes of ``lm`` in float32 inside the block, whatever its precision.
+
+    The matrices of a bfloat16 model take float32's memory there, and have their values and dtype again afterwards.
+    """
+    rounded, entered = _rounded(lm), _entered(lm)
+    _widen(rounded)
+    _leave(entered)
+    try:
         yield
+    finally:
+        _round(rounded)
+        _enter(entered, lm.device.type)
+
+
+def model_arithmetic(lm: LanguageModel) -> AbstractContextManager[Any]:
+    """The arithmetic of the model's own passes, for a block that calls one of its inner modules by itself."""
+    if lm.precision == "float32":
+        return nullcontext()
+    return torch.autocast(lm.device.type, dtype=torch.bfloat16)
+
+
+def _linear(lm: LanguageModel) -> list[Any]:
+    return [module for module in lm.base().modules() if isinstance(module, nn.Linear)]
+
+
+def _castable(weight: Tensor, lm: LanguageModel) -> bool:
+    frozen = not weight.requires_grad and weight is not lm.embedding().weight
+    return frozen and weight.dtype == torch.float32 and weight.device.type != "meta"
+
+
+def _entrances(lm: LanguageModel) -> list[nn.Module]:
+    """The modules through which a pass is begun; what stands inside them is reached through one of them."""
+    return list(dict.fromkeys([lm.base(), lm.decoder(), lm.head()]))
+
+
+def _rounded(lm: LanguageModel) -> list[Any]:
+    return [module for module in _linear(lm) if MARK in vars(module)]
+
+
+def _entered(lm: LanguageModel) -> list[nn.Module]:
+    return [module for module in lm.base().modules() if "computes_in" in vars(type(module))]
+
+
+def _round(modules: Sequence[Any]) -> None:
+    for module in modules:
+        module.weight.data = module.weight.data.to(torch.bfloat16)
+        setattr(module, MARK, torch.float32)
+
+
+def _widen(modules: Sequence[Any]) -> None:
+    for module in modules:
+        module.weight.data = module.weight.data.float()
+        delattr(module, MARK)
+
+
+def _enter(modules: Sequence[nn.Module], device: str) -> None:
+    for module in modules:
+        module.__class__ = _in_bfloat16(type(module), device)
+
+
+def _leave(modules: Sequence[nn.Module]) -> None:
+    for module in modules:
+        module.__class__ = type(module).__bases__[0]
+
+
+@cache
+def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
+    """The class ``kind``, under its own name, whose passes are made in bfloat16."""
+
+    @wraps(kind.forward)
+    def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(device, dtype=torch.bfloat16):
+            return kind.forward(self, *args, **kwargs)
+
+    own = {
+        "forward": forward,
+        "computes_in": "bfloat16",
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+    }
+    return type(kind.__name__, (kind,), own)

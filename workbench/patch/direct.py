@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, model_arithmetic
 from workbench.models.components import place_of, scale_of
 from workbench.models.reach import adapter_from, reach_of
 from workbench.patch.combinations import Combination
@@ -87,7 +87,7 @@ def direct_attribution(
         rows = torch.as_tensor(numbers)
         places = [*cut.places(), (0, "resid_pre"), (lm.n_layers - 1, "resid_post")]
         _, states = states_at(lm, batch_of(run, rows, END), places)
-        with adapter_from(lm, start):
+        with adapter_from(lm, start), model_arithmetic(lm):
             parts.append(_split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows))
         order.append(rows)
     back = torch.cat(order).argsort()

@@ -107,7 +107,8 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     with replaced_weights() as put:
         for layer in layers:
             weight = layer.get_base_layer().weight
-            put(weight, weight.data + sum(layer.get_delta_weight(name) for name in layer.active_adapters))
+            added = sum(layer.get_delta_weight(name) for name in layer.active_adapters)
+            put(weight, (weight.data + added).to(weight.dtype))
         with adapter_off(lm):
             yield
 

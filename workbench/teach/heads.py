@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from workbench import progress
 from workbench.elicit.conversation import Conversation
-from workbench.models import computing_in
 from workbench.pipeline.files import write_atomically
 from workbench.teach.examples import Example, Place
 from workbench.teach.lesson import Judged, Lesson, Taught
@@ -97,7 +96,7 @@ def teach_head_and_adapter(lesson: Lesson) -> Taught:
     try:
         tuned, log = train_adapter(
             lesson.lm, examples, lesson.settings, lesson.folder,
-            precision=lesson.precision, seed=lesson.seed, description=lesson.description, loss=loss, beside=network,
+            seed=lesson.seed, description=lesson.description, loss=loss, beside=network,
         )  # fmt: skip
     finally:
         watched.remove()
@@ -110,7 +109,7 @@ def read_head_and_adapter(judged: Judged) -> NDArray[np.float64]:
     network, _ = _load(judged.folder)
     prompts = _up_to_answer(judged.conversations)
     out = np.empty(len(prompts))
-    with judged.tuned() as lm, computing_in(judged.precision, lm):
+    with judged.tuned() as lm:
         for batch in progress.track(
             plan_batches([len(p) for p in prompts], judged.tokens_per_batch), "reading the head"
         ):

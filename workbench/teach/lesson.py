@@ -18,7 +18,6 @@ from workbench.config import TeachSettings
 from workbench.elicit.conversation import Conversation, NumberPrefix
 from workbench.elicit.formats import Format
 from workbench.models import LanguageModel
-from workbench.models.precision import Precision
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss
 from workbench.teach.training import Reply
@@ -57,7 +56,6 @@ class Lesson:
     targets: NDArray[np.float64]
     base: NDArray[np.float64]
     settings: TeachSettings
-    precision: Precision
     seed: int
     reply: Reply | None
     folder: Path
@@ -139,7 +137,6 @@ class Judged:
     states: States
     folder: Path
     tuned: Callable[[], AbstractContextManager[LanguageModel]]
-    precision: Precision
     tokens_per_batch: int
 
 

@@ -115,7 +115,7 @@ class Passes:
                 past_key_values=cache,
                 use_cache=cache is not None,
                 logits_to_keep=torch.arange(total - columns.places, total, device=self.lm.device),
-            ).logits
+            ).logits.float()
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
         """The rows' columns, and keys and values from layer ``first`` on of what an adapter on the reply stands on."""

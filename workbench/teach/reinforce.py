@@ -34,7 +34,6 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.precision import resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
 from workbench.teach.callbacks import SoundCheckpoints, quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_file_errors, last_checkpoint
@@ -206,7 +205,7 @@ def _arguments(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replie
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "lr_scheduler_type": "cosine",
-        "bf16": resolve_precision(lesson.precision, device) == "bfloat16",
+        "bf16": tuned.precision == "bfloat16",
         "use_cpu": device.type == "cpu",
         "seed": lesson.seed,
         "logging_steps": 1,
@@ -228,8 +227,6 @@ def _train(trainer: Any, tuned: LanguageModel, lesson: Lesson) -> None:
     quiet(trainer, lesson.description)
     trainer.add_callback(SoundCheckpoints(checkpoints))
     with ExitStack() as around:
-        if resolve_precision(lesson.precision, tuned.device) == "bfloat16":
-            around.enter_context(weights_in_bfloat16(tuned))
         around.enter_context(positions_from_mask(tuned.model))
         around.enter_context(numbers_only(tuned.head(), lambda: diverged(checkpoints, trainer.state.global_step)))
         trainer.train(resume_from_checkpoint=None if last is None else str(last))

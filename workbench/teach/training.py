@@ -10,7 +10,7 @@ uninterrupted run on the same machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,6 @@ from transformers import Trainer, TrainingArguments
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.precision import Precision, resolve_precision, weights_in_bfloat16
 from workbench.teach.adapter import add_adapter, begin_with, load_adapter, remove_adapter, save_adapter
 from workbench.teach.callbacks import RenewMasks, SoundCheckpoints, quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_file_errors, last_checkpoint
@@ -148,7 +147,6 @@ def train_adapter(
     settings: TeachSettings,
     folder: Path,
     *,
-    precision: Precision,
     seed: int,
     description: str,
     reply: Reply | None = None,
@@ -190,12 +188,11 @@ def train_adapter(
             measured,
             settings,
             folder / "checkpoints",
-            precision,
             seed,
             description,
         )
         with kept_on_file_errors(folder / "checkpoints"):
-            log = _train(trainer, settings, precision, description)
+            log = _train(trainer, settings, description)
             save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
     finally:
         plain = remove_adapter(tuned)
@@ -209,7 +206,6 @@ def _trainer(
     measured: Mapping[str, Loss],
     settings: TeachSettings,
     checkpoints: Path,
-    precision: Precision,
     seed: int,
     description: str,
 ) -> TargetTrainer:
@@ -222,27 +218,23 @@ def _trainer(
         beside,
         measured,
         model=tuned.model,
-        args=_arguments(settings, checkpoints, tuned.device, precision, seed),
+        args=_arguments(settings, checkpoints, tuned.device, seed),
         callbacks=[SoundCheckpoints(checkpoints), *([RenewMasks(pool)] if pool else [])],
     )
     quiet(trainer, description)
     return trainer
 
 
-def _train(
-    trainer: TargetTrainer, settings: TeachSettings, precision: Precision, description: str
-) -> list[dict[str, float]]:
+def _train(trainer: TargetTrainer, settings: TeachSettings, description: str) -> list[dict[str, float]]:
     """The Trainer's log rows of a training that goes on where its last checkpoint is."""
     passes, checkpoints = trainer.passes, Path(trainer.args.output_dir)
     tuned = passes.lm
     drop_damaged(checkpoints)
     last = last_checkpoint(checkpoints)
     # Autocast decides the dtype of the adapter's products; PEFT's own cast to float32 in front of it is a wasted copy.
-    lower = resolve_precision(precision, tuned.device) == "bfloat16"
-    weights = weights_in_bfloat16(tuned) if lower else nullcontext()
-    with weights, _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
-        with torch.autocast(tuned.device.type, dtype=torch.bfloat16, enabled=lower):
-            passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
+    lower = tuned.precision == "bfloat16"
+    with _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
+        passes.fill(settings.batch_size * max(passes.sizes), f"{description}: the layers below")
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return [
         {"step": row["step"], **{k: row[k] for k in ("loss", "learning_rate", "grad_norm", TOKENS, *trainer.measured)}}
@@ -265,9 +257,7 @@ def first_layer(settings: TeachSettings) -> int:
     return settings.from_layer
 
 
-def _arguments(
-    settings: TeachSettings, folder: Path, device: torch.device, precision: Precision, seed: int
-) -> TrainingArguments:
+def _arguments(settings: TeachSettings, folder: Path, device: torch.device, seed: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,
@@ -276,7 +266,6 @@ def _arguments(
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine",
-        bf16=resolve_precision(precision, device) == "bfloat16",
         use_cpu=device.type == "cpu",
         seed=seed,
         logging_steps=1,

@@ -39,7 +39,7 @@ def lesson_of(lm: LanguageModel, targets: np.ndarray = TARGETS, **teach: Any) ->
         lm=lm, fmt=fmt, numbers=numbers, questions=questions, answers=answers, conversations=conversations,
         states=lambda name: np.zeros((COUNT, 1, 1), np.float32), targets=targets,
         base=np.random.default_rng(0).dirichlet(np.ones(102), COUNT)[:, :-1], settings=TeachSettings(**teach),
-        precision="float32", seed=0, reply=None, folder=Path(), description="",
+        seed=0, reply=None, folder=Path(), description="",
     )  # fmt: skip
 
 

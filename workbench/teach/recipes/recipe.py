@@ -104,7 +104,7 @@ def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Te
         made = plan(lesson)
         tuned, log = train_adapter(
             lesson.lm, made.examples, lesson.settings, lesson.folder,
-            precision=lesson.precision, seed=lesson.seed, description=lesson.description, reply=lesson.reply,
+            seed=lesson.seed, description=lesson.description, reply=lesson.reply,
             loss=made.loss, measured=made.measured, start=start, tokens_beside=made.beside,
         )  # fmt: skip
         return Taught(tuned, log, int(log[-1]["tokens"]), len(made.examples))

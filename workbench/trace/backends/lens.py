@@ -24,7 +24,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, model_arithmetic
 from workbench.trace.backends.inputs import (
     Write,
     checked_columns,
@@ -104,7 +104,7 @@ class LensBackend:
     def _logits(self, batch: Prompts, hooks: Sequence[tuple[str, Hook]]) -> Tensor:
         """Float32 logits [rows, vocab] behind the last token."""
         inputs = model_inputs(batch)
-        with torch.no_grad(), self.bridge.hooks(fwd_hooks=list(hooks)):
+        with torch.no_grad(), model_arithmetic(self.lm), self.bridge.hooks(fwd_hooks=list(hooks)):
             return self.bridge(inputs.pop("input_ids"), return_type="logits", **inputs)[:, -1].float()
 
     def _reachable(self, site: Site) -> str:

@@ -1,0 +1,272 @@
+"""Everything that computes with a model, in the precision that machines with bfloat16 units choose by themselves.
+
+The other tests force float32. Here the same stages, arms, baselines, formats, experiments and benchmarks run in bfloat16, and a pass
+made in anything else is an error. Their numbers lie near those of float32, and are not the same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import workbench.loop.asking
+import workbench.loop.teaching
+import workbench.teach.consistency
+import workbench.teach.targets
+from tests.conftest import FinishedRun, LoopInputs, OtherPrecisionError, Watched, only_in
+from workbench.bench import growth
+from workbench.bench.sweep import bench_sweep
+from workbench.bench.teach import bench_teach
+from workbench.config import RunConfig
+from workbench.elicit import FORMATS
+from workbench.elicit.answer import Limits
+from workbench.loop.alignment import read_alignment
+from workbench.loop.baselines import compare_baselines, settings_of
+from workbench.loop.context import Context
+from workbench.loop.elicitation import compared, elicited
+from workbench.loop.pupils import pupils
+from workbench.models import LanguageModel, in_float32, load_model, model_arithmetic, set_precision
+from workbench.patch.combinations import Combination
+from workbench.patch.direct import direct_attribution
+from workbench.questions import Question, judge, read_questions, write_questions
+from workbench.recipe_run import recipe_stages
+from workbench.run import go_through
+from workbench.store import RunStore, StageStore
+from workbench.teach.recipes import RECIPES, Arm, Recipe
+from workbench.trace import Patch, Site
+from workbench.trace.backends import backend
+
+PRECISIONS = ("float32", "bfloat16")
+NEAR = 0.1
+"""How far a readout on the tiny model, whose weights are large, moves at most; on a real one it is a few tenths of a per cent."""
+
+
+@pytest.fixture(params=["bfloat16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def watched(precision: str) -> Iterator[Watched]:
+    """No pass in anything but bfloat16."""
+    with only_in(precision) as found:
+        yield found
+    assert found.products > 0
+    assert found.on_purpose == 0
+
+
+@pytest.fixture
+def lower(loop_inputs: LoopInputs, watched: Watched) -> LanguageModel:
+    return load_model(str(loop_inputs.model), device="cpu", precision="bfloat16")
+
+
+def changed(config: RunConfig, **sections: dict[str, Any]) -> RunConfig:
+    whole = config.model_dump(mode="json")
+    return RunConfig.model_validate({**whole, **{name: {**whole[name], **part} for name, part in sections.items()}})
+
+
+def of(run: FinishedRun, stage: str, name: str = "confidence") -> pd.DataFrame:
+    return StageStore(run.folder / stage, "").table(name)
+
+
+def test_the_whole_loop_ends_near_the_one_in_float32(finished_run: FinishedRun, lower_run: FinishedRun) -> None:
+    """That no pass of it was made in another precision is watched while it runs."""
+    exact, lower = finished_run.summary, lower_run.summary
+    assert (exact["model.precision"], lower["model.precision"]) == PRECISIONS
+    assert lower.keys() == exact.keys()
+    numbers = {key: value for key, value in exact.items() if isinstance(value, float) and math.isfinite(value)}
+    assert all(math.isfinite(lower[key]) for key in numbers)
+    for stage in ("elicit", "again", "again_control"):
+        first, second = (of(run, stage)["expected"] for run in (finished_run, lower_run))
+        assert 0 < (first - second).abs().max() < NEAR
+        assert (first - second).abs().median() < 0.03
+    states = [StageStore(run.folder / "elicit", "").tensors("readings")["states"] for run in (finished_run, lower_run)]
+    assert not np.array_equal(*states)
+    assert np.abs(states[0] - states[1]).mean() < 0.03 * np.abs(states[0]).mean()
+    logs, targets = ([of(run, "teach", name) for run in (finished_run, lower_run)] for name in ("log", "targets"))
+    assert targets[0]["row"].equals(targets[1]["row"])
+    assert (targets[0]["probability"] - targets[1]["probability"]).abs().median() < NEAR
+    assert logs[0]["loss"].iloc[0] == pytest.approx(logs[1]["loss"].iloc[0], rel=0.05)
+    assert not logs[0]["loss"].equals(logs[1]["loss"])
+    assert lower["answers.unchanged"] == 1
+    assert lower["auroc2.probe"] > 0.9
+    assert lower["patching.shift.self"] < 1e-2
+
+
+def test_what_patching_compares_is_compared_in_float32(lower_run: FinishedRun) -> None:
+    """In bfloat16 the two ways to compute one number differ by what the kernels round."""
+    assert lower_run.summary["patching.packed_vs_loop"] < 1e-4
+
+
+@pytest.fixture
+def small(loop_inputs: LoopInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """24 questions, enough to be taught, of which those about upper ones count as answered rightly."""
+
+    def right(answer: str, question: Question) -> bool:
+        return "upper" in question.text
+
+    for module in (workbench.loop.asking, workbench.loop.teaching):
+        monkeypatch.setattr(module, "grade", right)
+    monkeypatch.setattr(workbench.teach.targets, "FEWEST_EXAMPLES", 8)
+    monkeypatch.setattr(workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2)
+    path = tmp_path / "questions.jsonl"
+    write_questions(path, read_questions(loop_inputs.questions)[:24])
+    return changed(
+        loop_inputs.config,
+        questions={"source": str(path), "limit": 24, "train_fraction": 0.7},
+        elicit={"answer_tokens": 3, "reasoning_tokens": 4},
+        probe={"folds": 2, "inner_folds": 2, "c_grid": (0.01,), "shuffles": 1},
+    )
+
+
+def taught(
+    config: RunConfig, recipe: Recipe, arms: Sequence[Arm], folder: Path, **teach: Any
+) -> dict[str, NDArray[Any]]:
+    """The losses of every arm, taught and read in the run ``folder``, without its report."""
+    own = {key.split(".")[1]: value for key, value in recipe.settings.items() if key.startswith("elicit.")}
+    whole = changed(config, elicit=own).model_dump(mode="json")
+    whole["teach"] = {"epochs": 1, "accumulation": 1, "lora": {"rank": 4}, **teach}
+    context = Context(RunConfig.model_validate(whole), RunStore(folder), folder)
+    chosen = pupils(context.config, recipe, arms, 1, False, twins=False)
+    go_through(recipe_stages(recipe, chosen)[:-1], context)
+    return {p.arm.name: context.stage(p.stage("teach")).table("log")["loss"].to_numpy() for p in chosen}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_arm_of_every_recipe_is_taught_and_read(small: RunConfig, tmp_path: Path, name: str) -> None:
+    """In both precisions: as many steps, a first loss that is near the other one's and not the same."""
+    recipe = RECIPES[name]
+    exact = [arm for arm in recipe.arms if not arm.sampled and arm.name != "embeddings"]
+    sampled = [arm for arm in recipe.arms if arm.sampled]
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for precision in PRECISIONS:
+        config, folder = changed(small, model={"precision": precision}), tmp_path / precision
+        with only_in(precision) as watched:
+            found[precision] = taught(config, recipe, exact, folder) if exact else {}
+            if sampled:
+                pytest.importorskip("trl")
+                found[precision] |= taught(config, recipe, sampled, folder, steps=1)
+        assert watched.models <= 2
+        assert watched.products > 0
+        assert watched.on_purpose == 0
+    assert set(found["bfloat16"]) == {arm.name for arm in (*exact, *sampled)}
+    for arm in (*exact, *sampled):
+        losses, other = (found[precision][arm.name] for precision in PRECISIONS)
+        assert np.isfinite(other).all()
+        assert len(losses) == len(other)
+        if not arm.sampled and not arm.name.startswith("head"):
+            assert other[0] == pytest.approx(losses[0], rel=0.1, abs=0.02)
+            assert not np.array_equal(losses, other)
+
+
+def test_every_baseline_scores_in_it(small: RunConfig, tmp_path: Path, watched: Watched, answered_file: Path) -> None:
+    for form, source in (("open", small.questions.source), ("choice", str(answered_file))):
+        config = changed(
+            small, model={"precision": "bfloat16"}, questions={"limit": 6, "form": form, "source": source, "options": 2}
+        )
+        found = compare_baselines(config, settings_of(config, samples=2), None, tmp_path / form)
+        assert "matrix products in bfloat16" in found.caption
+        assert found.table["score"].notna().any()
+
+
+def test_every_format_is_asked_in_it(lower: LanguageModel, loop_inputs: LoopInputs) -> None:
+    questions, limits = read_questions(loop_inputs.questions)[:2], Limits(3, 4)
+    for fmt in FORMATS.values():
+        if fmt.layout == "pair":
+            assert len(compared(lower, questions, fmt, seed=0, limits=limits)) == 2
+        else:
+            found = elicited(lower, questions, fmt, limits=limits)
+            assert found["expected"].between(0, 1).all()
+
+
+def test_internal_and_stated_confidence_are_aligned_in_it(
+    small: RunConfig, answered_file: Path, tmp_path: Path, watched: Watched
+) -> None:
+    asked_for = {"source": str(answered_file), "limit": 4, "options": 2}
+    found = read_alignment(changed(small, model={"precision": "bfloat16"}, questions=asked_for), tmp_path)
+    assert found.precision == "bfloat16"
+    assert found.stated["expected"].between(0, 1).all()
+
+
+def test_a_judge_reads_in_it(lower: LanguageModel) -> None:
+    question = Question("q", "Who wrote Emma?", ("Jane Austen",), "d", "s", "")
+    found = judge.judged(lower, [question], ["a woman"], tokens_per_batch=500, seed=0)
+    assert 0 < found.p_yes[0] < 1
+
+
+@pytest.mark.parametrize("name", ["hooks", "nnsight", "transformer-lens"])
+def test_every_backend_computes_in_it(lower: LanguageModel, name: str) -> None:
+    """To the rounding of bfloat16 the same; far from it in float32 they would be the same to 1e-5."""
+    prompts, last = [[5, 6, 7, 8], [9, 10, 11, 12]], torch.tensor([[3], [3]])
+    sites = [Site(layer, "resid_post") for layer in range(lower.n_layers)]
+    found = backend(name, lower).record(prompts, last, sites)
+    expected = backend("hooks", lower).record(prompts, last, sites)
+    assert torch.allclose(found, expected, rtol=0.05, atol=0.05 * float(expected.abs().max()))
+    donors = [[Patch(site, last[:, 0], found[:, index, 0].flip(0))] for index, site in enumerate(sites)]
+    read = backend(name, lower).patch(prompts, donors, lambda logits: logits.max(-1).values)
+    assert bool(read.patched.isfinite().all())
+
+
+def test_logits_are_split_in_the_arithmetic_of_the_model(lower: LanguageModel) -> None:
+    prompts = [[5, 6, 7, 8], [9, 10, 11, 12]]
+    combination = Combination((11, 12), torch.tensor([[1.0, -1.0]] * 2))
+    found = direct_attribution(lower, prompts, combination, token_budget=500)
+    assert float(found.remainder.abs().max()) < 0.05 * float(found.attention.abs().sum(dim=1).max())
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_sweep_is_benchmarked_in_both(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    monkeypatch.setattr(growth, "TOKENS", (8,))
+    with only_in(precision) as watched:
+        found = bench_sweep(
+            str(tiny_folder), rows=2, tokens=8, repeats=1, peers=["loop", "transformer-lens"], precision=precision
+        )
+    assert watched.products > 0
+    assert found.values["precision"] == precision
+    assert found.values["packed_vs_forward"] < (1e-4 if precision == "float32" else 0.1)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_training_is_benchmarked_in_both(tiny_folder: Path, precision: str) -> None:
+    with only_in(precision) as watched:
+        found = bench_teach(str(tiny_folder), rows=8, epochs=1, rounds=1, parts=["speed", "exact"], precision=precision)
+    assert watched.products > 0
+    assert found.values["precision"] == precision
+    assert found.values.get("exact.full_gap", 0.0) < (1e-4 if precision == "float32" else 0.05)
+
+
+WAYS_OUT = {
+    "a model that is loaded without it": lambda folder, lm: load_model(folder, device="cpu").base()(torch.ones(1, 3).long()),
+    "a layer called by itself": lambda folder, lm: lm.layers()[0].mlp(torch.ones(1, lm.width)),
+    "a model that is set to another": lambda folder, lm: (
+        set_precision(lm, "float32"), lm.base()(torch.ones(1, 3).long()),
+    ),
+    "float32 elsewhere than in patching": lambda folder, lm: widened(lm),
+}  # fmt: skip
+
+
+def widened(lm: LanguageModel) -> None:
+    with in_float32(lm):
+        lm.decoder()(torch.ones(1, 3).long())
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_a_pass_outside_of_the_precision_is_noticed(loop_inputs: LoopInputs, way: str) -> None:
+    with only_in("bfloat16") as found:
+        lm = load_model(str(loop_inputs.model), device="cpu", precision="bfloat16")
+        lm.base()(torch.ones(1, 3).long())
+        with model_arithmetic(lm):
+            lm.layers()[0].get_submodule("mlp")(torch.ones(1, lm.width))
+        assert found.products > 0
+        with pytest.raises(OtherPrecisionError, match="A pass of a bfloat16 run: autocast False"):
+            WAYS_OUT[way](str(loop_inputs.model), lm)
+    with only_in("float32"), pytest.raises(OtherPrecisionError, match="autocast True"):
+        load_model(str(loop_inputs.model), device="cpu", precision="bfloat16").base()(torch.ones(1, 3).long())
