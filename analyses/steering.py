@@ -46,7 +46,6 @@ from workbench.loop.steering import (
     steering_figure,
     steering_summary,
 )
-from workbench.models import resolve_precision
 from workbench.pipeline.files import write_atomically
 from workbench.pipeline.ownership import claim_folder
 from workbench.pipeline.stages import Stage, begin_stage
@@ -91,10 +90,7 @@ correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=boo
 effects = steering_effects(
     table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
 )
-caption = (
-    f"{table['row'].nunique()} held-out questions, {config.model.name}, matrix products in "
-    f"{resolve_precision(config.model.precision, context.lm.device)}"
-)
+caption = f"{table['row'].nunique()} held-out questions, {config.model.name}, matrix products in {context.lm.precision}"
 figure = steering_figure(effects, "Steering along the probe's direction", caption).figure()
 show(figure)
 

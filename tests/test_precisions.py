@@ -108,7 +108,7 @@ def test_what_patching_compares_is_compared_in_float32(lower_run: FinishedRun) -
 
 @pytest.fixture
 def small(loop_inputs: LoopInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
-    """24 questions, enough to be taught, of which those about upper ones count as answered rightly."""
+    """40 questions, enough to be taught, of which those about upper ones count as answered rightly."""
 
     def right(answer: str, question: Question) -> bool:
         return "upper" in question.text
@@ -118,12 +118,12 @@ def small(loop_inputs: LoopInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(workbench.teach.targets, "FEWEST_EXAMPLES", 8)
     monkeypatch.setattr(workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2)
     path = tmp_path / "questions.jsonl"
-    write_questions(path, read_questions(loop_inputs.questions)[:24])
+    write_questions(path, read_questions(loop_inputs.questions)[:40])
     return changed(
         loop_inputs.config,
-        questions={"source": str(path), "limit": 24, "train_fraction": 0.7},
+        questions={"source": str(path), "limit": 40, "train_fraction": 0.7},
         elicit={"answer_tokens": 3, "reasoning_tokens": 4},
-        probe={"folds": 2, "inner_folds": 2, "c_grid": (0.01,), "shuffles": 1},
+        probe={"folds": 3, "inner_folds": 2, "c_grid": (0.01,), "shuffles": 1},
     )
 
 
@@ -178,10 +178,10 @@ def test_every_baseline_scores_in_it(small: RunConfig, tmp_path: Path, watched: 
 
 
 def test_every_format_is_asked_in_it(lower: LanguageModel, loop_inputs: LoopInputs) -> None:
-    questions, limits = read_questions(loop_inputs.questions)[:2], Limits(3, 4)
+    questions, limits = read_questions(loop_inputs.questions)[:3], Limits(3, 4)
     for fmt in FORMATS.values():
         if fmt.layout == "pair":
-            assert len(compared(lower, questions, fmt, seed=0, limits=limits)) == 2
+            assert len(compared(lower, questions, fmt, seed=0, limits=limits)) == 3
         else:
             found = elicited(lower, questions, fmt, limits=limits)
             assert found["expected"].between(0, 1).all()

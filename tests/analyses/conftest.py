@@ -60,7 +60,17 @@ def run_twice(tmp_path: Path) -> Callable[[Path], str]:
 @pytest.fixture
 def place(finished_run: Any, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
     """A working folder with a finished run on the tiny model, and the environment that asks for that very run."""
-    shutil.copytree(finished_run.folder, tmp_path / "runs" / "tiny")
-    shutil.copytree(finished_run.figures, tmp_path / "figures" / "tiny")
-    ask_for(finished_run.inputs.config.model_dump(mode="json"))
-    return tmp_path
+    return _placed(finished_run, tmp_path, ask_for)
+
+
+@pytest.fixture
+def lower_place(lower_run: Any, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
+    """The same with a run in bfloat16."""
+    return _placed(lower_run, tmp_path, ask_for)
+
+
+def _placed(run: Any, folder: Path, ask_for: Callable[..., None]) -> Path:
+    shutil.copytree(run.folder, folder / "runs" / "tiny")
+    shutil.copytree(run.figures, folder / "figures" / "tiny")
+    ask_for(run.inputs.config.model_dump(mode="json"))
+    return folder

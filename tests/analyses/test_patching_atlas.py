@@ -44,7 +44,10 @@ def test_as_a_script_it_draws_every_map_and_takes_up_what_it_finished(small: Pat
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
 
 
-def test_as_a_notebook_every_cell_runs_and_shows_its_figures(small: Path) -> None:
+def test_as_a_notebook_every_cell_runs_in_another_precision_and_shows_its_figures(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_ATLAS_PRECISION", "bfloat16")
     notebook = jupytext.read(SCRIPT)
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(small)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
@@ -53,3 +56,5 @@ def test_as_a_notebook_every_cell_runs_and_shows_its_figures(small: Path) -> Non
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
     assert "claim" in printed
     assert "Spearman" in printed
+    page = small / "figures" / "tiny" / "atlas"
+    assert all("matrix products in bfloat16" in (page / f"{name}.html").read_text() for name in FIGURES[:3])

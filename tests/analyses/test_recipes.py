@@ -48,7 +48,10 @@ def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
     assert (tmp_path / "figures" / "tiny" / "doubt" / "index.html").exists()
 
 
-def test_as_a_notebook_every_cell_runs_and_shows_its_figures(tmp_path: Path, ask: Callable[..., str]) -> None:
+def test_as_a_notebook_every_cell_runs_in_bfloat16_and_shows_its_figures(
+    tmp_path: Path, ask: Callable[..., str], taught_soon: dict[str, Any]
+) -> None:
+    taught_soon["model"]["precision"] = "bfloat16"
     ask(RECIPES="doubt", ARMS="log", SEEDS=1)
     notebook = jupytext.read(SCRIPT)
     place = {"metadata": {"path": str(tmp_path)}}
@@ -58,3 +61,4 @@ def test_as_a_notebook_every_cell_runs_and_shows_its_figures(tmp_path: Path, ask
     assert len(shown) == len(list((tmp_path / "figures" / "tiny" / "league").glob("*.html"))) - 1
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
     assert "largest expected AUROC2 within domain, in domain: doubt · log" in printed
+    assert json.loads((tmp_path / "runs/tiny/answer/done.json").read_text())["precision"] == "bfloat16"

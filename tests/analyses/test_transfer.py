@@ -50,9 +50,13 @@ def test_the_domains_are_those_asked_for(
     assert "questions.domains: there is no domain 'seas'; the domains are planets, rivers." in done.stderr
 
 
-def test_as_a_notebook_every_cell_runs_and_shows_its_figures(small: Path) -> None:
+def test_as_a_notebook_every_cell_runs_in_bfloat16_and_shows_its_figures(small: Path) -> None:
+    settings = json.loads((small / "settings.json").read_text())
+    settings["model"]["precision"] = "bfloat16"
+    (small / "settings.json").write_text(json.dumps(settings))
     notebook = jupytext.read(SCRIPT)
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(small)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
     assert len(shown) == len(list((small / "figures" / "tiny" / "transfer").glob("*.html"))) - 1
+    assert json.loads((small / "runs/tiny/answer/done.json").read_text())["precision"] == "bfloat16"

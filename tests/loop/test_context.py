@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import conversations_of
-from workbench.loop.context import Context, Loaded
+from workbench.loop.context import Context
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import adapter_off
@@ -39,7 +40,13 @@ def test_the_model_is_loaded_once_as_configured(
     monkeypatch.setattr(workbench.loop.context, "load_model", load)
     assert writable.lm is tiny_lm
     assert writable.lm is tiny_lm
-    options = {"dtype": "float32", "device": "cpu", "chat_template": None, "trust_remote_code": False}
+    options = {
+        "dtype": "float32",
+        "precision": "float32",
+        "device": "cpu",
+        "chat_template": None,
+        "trust_remote_code": False,
+    }
     assert asked == [((writable.config.model.name,), options)]
 
 
@@ -91,8 +98,10 @@ def test_the_reply_is_what_every_conversation_ends_in(context: Context, conversa
 def test_prefixes_are_bounded_as_configured_and_kept_between_stages(context: Context) -> None:
     model = context.config.model.model_copy(update={"kept_bytes": 77, "tokens_per_batch": 99})
     for precision, dtype in (("float32", None), ("bfloat16", torch.bfloat16)):
-        config = context.config.model_copy(update={"model": model.model_copy(update={"precision": precision})})
-        fresh = Context(config, context.store, context.figures, loaded=Loaded(context.lm))
+        config = context.config.model_copy(update={"model": model})
+        fresh = replace(context, config=config).in_precision(precision)
         prefixes = fresh.prefixes
+        assert fresh.lm.precision == precision
+        assert fresh.stage("elicit") == context.stage("elicit")
         assert (prefixes.most_bytes, prefixes.tokens_per_pass, prefixes.dtype) == (77, 99, dtype)
         assert fresh.prefixes is prefixes

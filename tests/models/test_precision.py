@@ -71,6 +71,17 @@ def test_a_pass_is_made_in_the_models_precision_whoever_begins_it(make_tiny: Mak
     assert not torch.is_autocast_enabled("cpu")
 
 
+def test_so_is_a_pass_through_a_forward_that_another_library_put_on_it(make_tiny: MakeTiny) -> None:
+    """As accelerate does for a device map: the method it calls was bound before."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = logits(make_tiny())
+    lm = make_tiny()
+    for module in (lm.base(), lm.decoder(), lm.head()):
+        module.forward = module.forward
+    set_precision(lm, "bfloat16")
+    assert torch.equal(logits(lm), expected)
+
+
 def test_an_inner_module_by_itself_needs_the_models_arithmetic(tiny_lm: LanguageModel) -> None:
     """Called without it the dtypes do not fit: no pass is made in another precision in silence."""
     set_precision(tiny_lm, "bfloat16")

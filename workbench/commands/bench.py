@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -16,10 +16,14 @@ from rich.text import Text
 from workbench.errors import WorkbenchError
 from workbench.terminal import bars
 
+if TYPE_CHECKING:
+    from workbench.models import Precision
+
 FOLDER = "bench_sweep"
 TEACH_FOLDER = "bench_teach"
 ALL = "all"
 NONE = "none"
+_PRECISION = "Matrix products of everyone: 'float32', 'bfloat16' or 'auto'."
 
 
 def sweep(
@@ -30,6 +34,7 @@ def sweep(
     slow_repeats: Annotated[int, typer.Option(min=1, help="Timed repeats of whole peers and of the map.")] = 1,
     parts: Annotated[str, typer.Option(help="Some of sweep,map,record,growth,memory.")] = ALL,
     peers: Annotated[str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")] = ALL,
+    precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")] = False,
@@ -52,6 +57,7 @@ def sweep(
             slow_repeats=slow_repeats,
             parts=_names(parts, PARTS),
             peers=_names(peers, tuple(PEERS)),
+            precision=cast("Precision", precision),
         )
     for note in found.notes:
         screen.print(Text(f"Note: {note}"))
@@ -72,6 +78,7 @@ def teach(
         int | None, typer.Option(min=1, help="Where the partial adapter begins; none: half depth.")
     ] = None,
     parts: Annotated[str, typer.Option(help="Some of speed,exact,memory.")] = ALL,
+    precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")] = False,
@@ -86,7 +93,13 @@ def teach(
     screen = Console(stderr=True)
     with bars(screen):
         found = bench_teach(
-            model, rows=rows, epochs=epochs, rounds=rounds, from_layer=from_layer, parts=_names(parts, PARTS)
+            model,
+            rows=rows,
+            epochs=epochs,
+            rounds=rounds,
+            from_layer=from_layer,
+            parts=_names(parts, PARTS),
+            precision=cast("Precision", precision),
         )
     for note in found.notes:
         screen.print(Text(f"Note: {note}"))

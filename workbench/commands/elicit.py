@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -15,6 +15,8 @@ from workbench.terminal import bars, show_summary
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.models import Precision
 
 _WRITERS = (".csv", ".parquet")
 
@@ -31,6 +33,7 @@ def elicit(
     answer_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 16,
     reasoning_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the reasoning before an answer.")] = 96,
     tokens_per_batch: Annotated[int, typer.Option(min=1, help="Memory bound: tokens of one forward pass.")] = 2048,
+    precision: Annotated[str, typer.Option(help="Matrix products: 'auto', 'float32' or 'bfloat16'.")] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     chat_template: Annotated[Path | None, typer.Option(help="Chat template, for models without one.")] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples of every interval.")] = 2000,
@@ -55,7 +58,7 @@ def elicit(
     pool = in_form(questions_from(settings.source), settings.form, settings.options, seed)
     chosen, limits = sample_questions(pool, limit or None, seed), Limits(answer_tokens, reasoning_tokens)
     with bars(screen):
-        lm = load_model(model, precision="auto", device=device, chat_template=chat_template)
+        lm = load_model(model, precision=cast("Precision", precision), device=device, chat_template=chat_template)
         if fmt.layout == "pair":
             table = compared(lm, chosen, fmt, seed=seed, limits=limits, token_budget=tokens_per_batch)
         else:

@@ -59,6 +59,7 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
         return
     if wanted == "bfloat16":
         _round([module for module in _linear(lm) if _castable(module.weight, lm)])
+        _leave_the_file(lm)
         _enter(_entrances(lm), lm.device.type)
     else:
         _widen(_rounded(lm))
@@ -122,9 +123,17 @@ def _widen(modules: Sequence[Any]) -> None:
         delattr(module, MARK)
 
 
+def _leave_the_file(lm: LanguageModel) -> None:
+    """Copy what was not rounded: a loaded model's weights are views of its file, all of which stays in memory with the last of them."""
+    for tensor in (*lm.base().parameters(), *lm.base().buffers()):
+        if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
+            tensor.data = tensor.data.clone()
+
+
 def _enter(modules: Sequence[nn.Module], device: str) -> None:
     for module in modules:
-        module.__class__ = _in_bfloat16(type(module), device)
+        # mypy takes the hash of a module for that of its class.
+        module.__class__ = _in_bfloat16(type(module), device)  # type: ignore[arg-type]
 
 
 def _leave(modules: Sequence[nn.Module]) -> None:
@@ -134,17 +143,19 @@ def _leave(modules: Sequence[nn.Module]) -> None:
 
 @cache
 def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
-    """The class ``kind``, under its own name, whose passes are made in bfloat16."""
+    """The class ``kind``, under its own name, whose passes are made in bfloat16.
+
+    Both ways in are covered: some libraries call ``forward``, others put one of their own on the module.
+    """
+
+    def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        with torch.autocast(device, dtype=torch.bfloat16):
+            return kind.__call__(self, *args, **kwargs)
 
     @wraps(kind.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         with torch.autocast(device, dtype=torch.bfloat16):
             return kind.forward(self, *args, **kwargs)
 
-    own = {
-        "forward": forward,
-        "computes_in": "bfloat16",
-        "__module__": kind.__module__,
-        "__qualname__": kind.__qualname__,
-    }
-    return type(kind.__name__, (kind,), own)
+    own = {"__call__": __call__, "forward": forward, "computes_in": "bfloat16"}
+    return type(kind.__name__, (kind,), {**own, "__module__": kind.__module__, "__qualname__": kind.__qualname__})
