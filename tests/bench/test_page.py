@@ -16,6 +16,7 @@ VALUES: dict[str, Any] = {
     "tokens": 150,
     "layers": 30,
     "dtype": "float32",
+    "precision": "float32",
     "device": "cpu",
     "threads": 2,
     "packed_over_forward": 1.2,

@@ -14,6 +14,7 @@ VALUES: dict[str, Any] = {
     "layers": 30,
     "from_layer": 15,
     "dtype": "float32",
+    "precision": "float32",
     "device": "cpu",
     "threads": 2,
     "rows": 64,

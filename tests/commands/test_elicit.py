@@ -22,10 +22,12 @@ def asked(inputs: Any, name: str, out: Path, *more: object) -> Result:
     return call("elicit", name, *options, "--device", "cpu", "--resamples", 100, "--out", out, *more)
 
 
-@pytest.mark.parametrize(("name", "ending"), [("percent", "csv"), ("words-one-turn", "parquet")])
-def test_a_table_and_its_summary(loop_inputs: Any, tmp_path: Path, name: str, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "ending", "precision"), [("percent", "csv", "float32"), ("words-one-turn", "parquet", "bfloat16")]
+)
+def test_a_table_and_its_summary(loop_inputs: Any, tmp_path: Path, name: str, ending: str, precision: str) -> None:
     out = tmp_path / "deep" / f"table.{ending}"
-    result = asked(loop_inputs, name, out)
+    result = asked(loop_inputs, name, out, "--precision", precision)
     assert result.exit_code == 0, result.stderr
     table = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
     assert len(table) == 16
@@ -69,6 +71,7 @@ def test_formats_are_listed() -> None:
     [
         (("elicit", "tarot"), "Unknown elicitation format 'tarot'; choose one of"),
         (("elicit", "percent", "--out", "table.xlsx"), "written as .csv or .parquet"),
+        (("elicit", "percent", "--precision", "half"), "unknown precision 'half': use one of auto, float32, bfloat16"),
         (("elicit", "percent", "--questions", "nowhere.jsonl"), "nowhere.jsonl"),
     ],
 )
