@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from workbench.errors import WorkbenchError
 
@@ -17,6 +19,15 @@ class Settings(BaseModel):
     """Base of all settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _day(value: Any) -> dt.date:
+    """A date as YAML reads it or as it is written; never a number of seconds or a time of day, which pydantic would take."""
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        return dt.date.fromisoformat(value)
+    raise ValueError("a date is written YEAR-MONTH-DAY, such as 2025-01-01")
 
 
 class ModelSettings(Settings):
@@ -30,6 +41,9 @@ class ModelSettings(Settings):
     )
     trust_remote_code: bool = Field(False, description="run code that comes with a hub model")
     chat_template: Path | None = Field(None, description="file with a chat template, for models without one")
+    date: Annotated[dt.date, BeforeValidator(_day)] = Field(
+        dt.date(2025, 1, 1), description="date that chat templates write as today's, so that no result depends on the clock"
+    )
     tokens_per_batch: int = Field(2048, ge=1, description="memory bound: tokens of one forward pass")
     kept_bytes: int = Field(
         1_600_000_000, ge=0, description="memory bound: keys and values kept for teaching and reading"

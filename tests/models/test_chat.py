@@ -19,11 +19,12 @@ GEMMA_LIKE = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('Roles must alternate') }}{% endif %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>model\n' }}{% endif %}"
+    "{{ '<|im_start|>' + ('model' if message['role'] == 'assistant' else 'user') + '\n' + message['content'] | trim }}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>model\n' }}{% endif %}"
 )
 DROPS_SYSTEM = (
     "{% for message in messages %}{% if message['role'] != 'system' %}[{{ message['content'] }}]{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[' }}{% endif %}"
 )
 
 
@@ -47,11 +48,11 @@ def test_a_system_turn_joins_the_first_user_turn_where_it_has_no_role(make_token
     tokenizer.chat_template = GEMMA_LIKE
     turns = [Turn("system", "Be brief."), Turn("user", "Q"), Turn("assistant", "A"), Turn("user", "R")]
     assert render(tokenizer, turns) == (
-        "<|im_start|><|im_start|>user\nBe brief.\n\nQ<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n"
+        "<|im_start|><|im_start|>user\nBe brief.\n\nQ<|im_end|>\n<|im_start|>model\nA<|im_end|>\n"
         "<|im_start|>user\nR<|im_end|>\n<|im_start|>model\n"
     )
     tokenizer.chat_template = DROPS_SYSTEM
-    assert render(tokenizer, turns[:2]) == "[Be brief.\n\nQ]"
+    assert render(tokenizer, turns[:2]) == "[Be brief.\n\nQ]["
     with pytest.raises(WorkbenchError, match="no user turn follows the system turn"):
         render(tokenizer, turns[:1])
 
@@ -72,8 +73,11 @@ def test_mistakes_in_turns() -> None:
 
 def test_thinking_is_off_where_the_template_has_a_switch(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer("digits")
-    tokenizer.chat_template = "{% if enable_thinking is defined and not enable_thinking %}no thoughts{% endif %}"
-    assert render(tokenizer, [Turn("user", "x")]) == "no thoughts"
+    tokenizer.chat_template = (
+        "{% for message in messages %}[{{ message['content'] }}]{% endfor %}{% if add_generation_prompt %}[<think>"
+        "{% if enable_thinking is defined and not enable_thinking %}</think>{% endif %}{% endif %}"
+    )
+    assert render(tokenizer, [Turn("user", "x")], "Answer:") == "[x][<think></think>Answer:"
 
 
 def test_a_base_model_is_told_what_to_do(make_tokenizer: MakeTokenizer) -> None:
@@ -187,6 +191,6 @@ def test_history_is_the_conversation_without_the_opening_of_a_reply(make_tokeniz
     assert f"{text}<|im_start|>assistant\n" == render(tokenizer, turns)
     tokenizer.chat_template = (
         "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}"
-        "{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+        "{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
     )
     assert tokenizer.decode(encode_history(tokenizer, turns)) == "user:Be brief.\n\nWho?;assistant:Ada;"

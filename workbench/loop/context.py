@@ -80,6 +80,7 @@ class Context:
                 device=model.device,
                 chat_template=model.chat_template,
                 trust_remote_code=model.trust_remote_code,
+                day=model.date,
             )
         return held.lm
 

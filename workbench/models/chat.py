@@ -1,9 +1,10 @@
 """Conversations as token ids, through the model's own chat template.
 
-A conversation is rendered with the template and its generation prompt; ``prefix`` is then appended: the words that the
-assistant's reply starts with. Every turn, an assistant turn at the end included, is history; only ``prefix`` is
-continued. Where the template knows a thinking switch, thinking is off, so that a reply starts with its answer.
-A system turn is merged into the first user turn when the template has no system role.
+A conversation is rendered with the template and its generation prompt, completed where it does not end where replies begin
+(see :mod:`workbench.models.opening`); ``prefix`` is then appended: the words that the assistant's reply starts with. Every turn,
+an assistant turn at the end included, is history; only ``prefix`` is continued. Where the template knows a thinking switch,
+thinking is off, so that a reply starts with its answer. A system turn is merged into the first user turn when the template has no
+system role.
 
 The rendered text already contains what the template puts in front (BOS), so it is tokenised with
 ``add_special_tokens=False``. Text of a turn can contain the spelling of a special token, such as ``<|im_end|>``;
@@ -15,30 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-from jinja2.exceptions import TemplateError
+from dataclasses import replace
+from typing import Any
 
 from workbench.errors import WorkbenchError
+from workbench.models.chat_template import Role, Turn, write_turns
+from workbench.models.opening import opening_of
 
-Role = Literal["system", "user", "assistant"]
-_ROLES = ("system", "user", "assistant")
-_PROBE = "system-role-probe"
-_system_role: dict[str, bool] = {}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message: who says it and what it says."""
-
-    role: Role
-    content: str
-
-    def __post_init__(self) -> None:
-        if self.role not in _ROLES:
-            raise WorkbenchError(f"a turn has the role {self.role!r}: use one of {', '.join(_ROLES)}")
-
+__all__ = ["Role", "Turn", "encode", "encode_history", "render", "require_chat_template", "special_strings"]
 
 def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
     """The conversation as the model would see it, generation prompt and ``prefix`` at its end.
@@ -47,9 +32,10 @@ def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
     """
     if not turns:
         raise WorkbenchError("a conversation needs at least one turn")
-    if turns[0].role == "system" and not _has_system_role(tokenizer):
+    opening = opening_of(tokenizer)
+    if turns[0].role == "system" and not opening.system_role:
         turns = _merge_system(turns)
-    return _apply(tokenizer, turns) + prefix
+    return write_turns(tokenizer, turns, open_reply=True) + opening.completion + prefix
 
 
 def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]:
@@ -67,9 +53,9 @@ def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]
 
 def encode_history(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
     """Token ids of the turns as history, without the opening of a reply; for turns that spell no special token."""
-    if turns[0].role == "system" and not _has_system_role(tokenizer):
+    if turns[0].role == "system" and not opening_of(tokenizer).system_role:
         turns = _merge_system(turns)
-    return _plain(tokenizer, _apply(tokenizer, turns, open_reply=False))
+    return _plain(tokenizer, write_turns(tokenizer, turns, open_reply=False))
 
 
 def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
@@ -87,7 +73,7 @@ def require_chat_template(tokenizer: Any, name: str) -> None:
     if not tokenizer.chat_template:
         raise WorkbenchError(
             f"the model {name!r} has no chat template, so it is a base model: "
-            "use its instruct version, or pass a file with a template (chat_template=FILE)"
+            "use its instruct version, or give a file with a template (--set model.chat_template=FILE)"
         )
 
 
@@ -163,32 +149,6 @@ def _not_encodable(specials: re.Pattern[str], text: str) -> WorkbenchError:
         f"a turn spells the model's special token {found.group() if found else ''!r} and this tokenizer cannot encode "
         "it as plain text: remove it from the question"
     )
-
-
-def _apply(tokenizer: Any, turns: Sequence[Turn], open_reply: bool = True) -> str:
-    messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-    try:
-        return tokenizer.apply_chat_template(
-            messages, add_generation_prompt=open_reply, tokenize=False, enable_thinking=False
-        )
-    except TemplateError as error:
-        roles = ", ".join(turn.role for turn in turns)
-        raise WorkbenchError(
-            f"the model's chat template refuses the turns ({roles}): {error}; "
-            "let user and assistant turns alternate, starting with a user turn"
-        ) from error
-
-
-def _has_system_role(tokenizer: Any) -> bool:
-    """Whether the template shows a system turn's text; found by trying, once per template."""
-    template = str(tokenizer.chat_template)
-    if template not in _system_role:
-        try:
-            text = _apply(tokenizer, [Turn("system", _PROBE), Turn("user", "?")])
-        except WorkbenchError:
-            text = ""
-        _system_role[template] = _PROBE in text
-    return _system_role[template]
 
 
 def _merge_system(turns: Sequence[Turn]) -> list[Turn]:
