@@ -42,7 +42,8 @@ class ModelSettings(Settings):
     trust_remote_code: bool = Field(False, description="run code that comes with a hub model")
     chat_template: Path | None = Field(None, description="file with a chat template, for models without one")
     date: Annotated[dt.date, BeforeValidator(_day)] = Field(
-        dt.date(2025, 1, 1), description="date that chat templates write as today's, so that no result depends on the clock"
+        dt.date(2025, 1, 1),
+        description="date that chat templates write as today's, so that no result depends on the clock",
     )
     tokens_per_batch: int = Field(2048, ge=1, description="memory bound: tokens of one forward pass")
     kept_bytes: int = Field(

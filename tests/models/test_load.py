@@ -15,6 +15,8 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, load, load_model
 from workbench.models.fingerprint import fingerprint_folder
 
+MINE = "{% for message in messages %}{{ message.role + ':' + message.content + ';' }}{% endfor %}{{ 'assistant:' if add_generation_prompt }}"
+
 
 @pytest.fixture
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
@@ -71,7 +73,7 @@ def test_a_gguf_file_loads_by_path_and_by_folder(
     by_path = load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
     by_folder = load_model(str(place), device="cpu", cache_dir=tmp_path / "cache")
     assert by_path.revision == by_folder.revision
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len([path for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")]) == 1
     shutil.copy(path, place / "second.gguf")
     with pytest.raises(WorkbenchError, match=r"several GGUF files \(second.gguf, tiny.gguf\): give the path of one"):
         load_model(str(place), cache_dir=tmp_path / "cache")
@@ -82,9 +84,9 @@ def test_a_chat_template_can_be_given(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match=r"no chat template.*instruct version.*chat_template=FILE"):
         load_model(str(folder), device="cpu")
     template = tmp_path / "mine.jinja"
-    template.write_text("{{ messages[0]['content'] }}")
+    template.write_text(MINE)
     lm = load_model(str(folder), device="cpu", chat_template=template)
-    assert lm.tokenizer.chat_template == "{{ messages[0]['content'] }}"
+    assert lm.tokenizer.chat_template == MINE
     assert lm.revision.startswith(fingerprint_folder(folder) + "+template-")
     with pytest.raises(WorkbenchError, match="there is no chat template at"):
         load_model(str(folder), device="cpu", chat_template=tmp_path / "missing.jinja")
@@ -107,7 +109,7 @@ def test_unknown_families_are_refused_before_weights_are_read(folder: Path) -> N
 
 def test_a_models_own_code_is_not_run_unasked(folder: Path) -> None:
     _change_config(folder, model_type="unheard_of", auto_map={"AutoConfig": "own.Config"})
-    with pytest.raises(WorkbenchError, match="pass trust_remote_code=True if you trust it"):
+    with pytest.raises(WorkbenchError, match=r"say that you trust it \(--set model.trust_remote_code=true;"):
         load_model(str(folder))
 
 

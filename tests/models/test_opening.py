@@ -71,7 +71,11 @@ GOOD: dict[str, tuple[str, bool, str]] = {
         True,
         "<|channel|>final<|message|>",
     ),
-    "no system role": (chatml(before="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"), False, ""),
+    "no system role": (
+        chatml(before="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"),
+        False,
+        "",
+    ),
     "drops the system turn": (chatml(roles="m.role != 'system'"), False, ""),
     "moves the system turn to the last user": (MOVES_SYSTEM, False, " "),
     "a user must speak last": (chatml(before=LAST_USER), True, ""),

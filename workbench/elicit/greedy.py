@@ -14,8 +14,11 @@ from torch import Tensor
 
 from workbench.elicit.generate import continued
 from workbench.models import LanguageModel
+from workbench.models.ends import end_tokens
 from workbench.models.unembed import unembed
 from workbench.trace.layout import Prompts, Tail
+
+__all__ = ["end_tokens", "greedy", "stop_after_number", "stop_at_end", "stop_at_newline"]
 
 
 def greedy(
@@ -27,13 +30,6 @@ def greedy(
         return unembed(lm, final).argmax(dim=-1)
 
     return continued(lm, prompts, tail, first, cache, limit, stop, likeliest)
-
-
-def end_tokens(lm: LanguageModel) -> set[int]:
-    """Ids that end a turn, from the tokenizer and the model's generation settings."""
-    declared = getattr(lm.base().generation_config, "eos_token_id", None)
-    ids = set(declared if isinstance(declared, list) else [declared])
-    return {int(i) for i in ids | {lm.tokenizer.eos_token_id} if i is not None}
 
 
 def stop_at_newline(lm: LanguageModel) -> Tensor:

@@ -25,6 +25,7 @@ from workbench.models.opening import opening_of
 
 __all__ = ["Role", "Turn", "encode", "encode_history", "render", "require_chat_template", "special_strings"]
 
+
 def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
     """The conversation as the model would see it, generation prompt and ``prefix`` at its end.
 

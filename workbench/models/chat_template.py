@@ -82,7 +82,9 @@ def write_turns(tokenizer: Any, turns: Sequence[Turn], *, open_reply: bool) -> s
             "let user and assistant turns alternate, starting with a user turn"
         ) from error
     except Exception as error:  # a template is a foreign program: it can raise anything
-        raise WorkbenchError(f"{template_name(tokenizer)} fails on the turns ({roles}): {said(error)}; {MEND}") from error
+        raise WorkbenchError(
+            f"{template_name(tokenizer)} fails on the turns ({roles}): {said(error)}; {MEND}"
+        ) from error
 
 
 def template_text(tokenizer: Any) -> str:

@@ -6,11 +6,13 @@ weights (every name must match), and is saved in float32, which holds each dequa
 
 A GGUF file names the split of its byte-level tokenizer (``tokenizer.ggml.pre``); names that transformers does not map
 would silently get GPT-2's split. :data:`SPLITS` maps those this project knows, after the table in llama.cpp's
-``src/llama-vocab.cpp``; any other is refused, because wrong tokens would make every number of a run meaningless.
+``src/llama-vocab.cpp``; any other is refused, because wrong tokens would make every number of a run meaningless. Tokenizers of
+the sentencepiece kind are rebuilt after llama.cpp and compared with it (:mod:`workbench.models.sentencepiece_gguf`).
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from workbench.errors import WorkbenchError
 from workbench.models.cache import build_folder, cache_root, require_space
+from workbench.models.chat_template import said
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.quiet import quiet_bars
+from workbench.models.sentencepiece_gguf import as_llama_cpp
 from workbench.models.weights import read_model
 from workbench.progress import task
 
 # Changes whenever the conversion does, so that folders made by an earlier one are not used.
-FORMAT = "v1"
+FORMAT = "v2"
 
 
 def _digits_then_words() -> Any:
@@ -40,6 +44,7 @@ def _digits_then_words() -> Any:
 SPLITS = dict.fromkeys(
     ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), _digits_then_words
 )
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 GPT2_SPLITS = ("gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling")
 
 
@@ -48,14 +53,15 @@ def dequantised_folder(gguf: Path, cache_dir: Path | None = None) -> Path:
 
     Raises :class:`WorkbenchError` for a file that is not GGUF or that transformers cannot read.
     """
-    key = fingerprint_files([gguf])[:16]
-    target = cache_root(cache_dir) / f"{gguf.stem}-{key}-{FORMAT}"
+    root = cache_root(cache_dir)
+    target = root / f"{gguf.stem[:100]}-{fingerprint_files([gguf], root)[:16]}-{FORMAT}"
     return build_folder(target, lambda folder: dequantise(gguf, folder))
 
 
 def dequantise(gguf: Path, folder: Path) -> None:
     """Write model, tokenizer and chat template of ``gguf`` into the existing ``folder``."""
     reader = _open(gguf)
+    require_whole(gguf, _number(reader, "split.count"))
     require_space(folder, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
     with task(f"dequantising {gguf.name}"), quiet_bars(True):
         try:
@@ -63,9 +69,9 @@ def dequantise(gguf: Path, folder: Path) -> None:
             model = _plain_model(gguf)
         except WorkbenchError:
             raise
-        except (OSError, ValueError, KeyError, NotImplementedError, ImportError) as error:
+        except Exception as error:  # a damaged file can make the host library raise anything
             raise WorkbenchError(
-                f"transformers cannot read {gguf.name}: {error}; use the model's safetensors folder instead"
+                f"transformers cannot read {gguf.name} ({said(error)}): download it again, or use the model's safetensors folder"
             ) from error
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -74,8 +80,17 @@ def dequantise(gguf: Path, folder: Path) -> None:
 def _open(gguf: Path) -> Any:
     try:
         return GGUFReader(gguf)
-    except (ValueError, OSError, IndexError) as error:
-        raise WorkbenchError(f"{gguf} is not a readable GGUF file ({error}): download it again") from error
+    except Exception as error:  # numpy, struct and the reader's own, by where the file breaks off
+        raise WorkbenchError(f"{gguf} is not a readable GGUF file ({said(error)}): download it again") from error
+
+
+def require_whole(gguf: Path, parts: int = 0) -> None:
+    """Raise :class:`WorkbenchError` for one of several files that only together are a model."""
+    if parts > 1 or _PART.search(gguf.name):
+        raise WorkbenchError(
+            f"{gguf.name} is one part of a model that was split into several files: merge them first (llama.cpp's "
+            "llama-gguf-split --merge FIRST-PART WHOLE.gguf) and give the whole file"
+        )
 
 
 def _plain_model(gguf: Path) -> Any:
@@ -95,8 +110,15 @@ def _plain_model(gguf: Path) -> Any:
 def _tokenizer(gguf: Path, reader: Any) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     kind, split = _text(reader, "tokenizer.ggml.model"), _text(reader, "tokenizer.ggml.pre")
+    if kind not in ("gpt2", "llama"):
+        raise WorkbenchError(
+            f"{gguf.name} has a tokenizer of kind {kind!r}, and the workbench knows those of kinds gpt2 and llama: use the model's "
+            "safetensors folder"
+        )
+    if kind == "llama":
+        return as_llama_cpp(gguf.name, tokenizer, reader)
     backend = tokenizer.backend_tokenizer
-    if kind != "gpt2" or split in GPT2_SPLITS or not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
+    if split in GPT2_SPLITS or not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
         return tokenizer
     if split not in SPLITS:
         raise WorkbenchError(
@@ -110,3 +132,8 @@ def _tokenizer(gguf: Path, reader: Any) -> Any:
 def _text(reader: Any, key: str) -> str:
     field = reader.get_field(key)
     return str(field.contents()) if field is not None else ""
+
+
+def _number(reader: Any, key: str) -> int:
+    field = reader.get_field(key)
+    return int(field.contents()) if field is not None else 0

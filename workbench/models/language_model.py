@@ -21,7 +21,8 @@ class LanguageModel:
     """``model`` is a transformers causal LM or a PEFT model around one; ``revision`` fingerprints the weights.
 
     ``name`` is how the model was asked for (hub id, folder, "default") and is for display. ``reach`` is how many of a prompt's
-    last tokens the model's adapter acts on, besides all that follow them; None: every token.
+    last tokens the model's adapter acts on, besides all that follow them; None: every token. ``notes`` say what had to be done to the
+    model's chat template.
     """
 
     model: Any
@@ -30,6 +31,7 @@ class LanguageModel:
     name: str
     revision: str
     reach: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def config(self) -> Any:

@@ -6,8 +6,10 @@ cached safetensors folder. Models come back in evaluation mode with frozen param
 :func:`workbench.models.validate.validate` has checked the architecture's row on a real forward.
 
 ``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for local files a
-SHA-256 over configuration, names, sizes, and first and last MiB of each weights file. It does not notice a change in
-the middle of a large file that keeps its size.
+SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept until a file is written to.
+
+Whatever is wrong with a model is one :class:`WorkbenchError` that names the file and the mend: the host libraries' exceptions are
+caught, and the folder's files are then looked at one by one.
 """
 
 from __future__ import annotations
@@ -15,21 +17,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from huggingface_hub import errors as hub_errors
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture, architecture_of
+from workbench.models.cache import cache_root
 from workbench.models.chat import require_chat_template
-from workbench.models.dequantise import dequantised_folder
+from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
+from workbench.models.dequantise import dequantised_folder, require_whole
+from workbench.models.diagnose import configuration_fault, configuration_of, folder_fault
 from workbench.models.embedded import DEFAULT_SPEC, embedded_folder, embedded_revision
 from workbench.models.fingerprint import fingerprint_files, fingerprint_folder
 from workbench.models.language_model import LanguageModel
+from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.validate import validate
 from workbench.models.weights import read_model
@@ -50,6 +58,7 @@ def load_model(
     chat_template: Path | None = None,
     trust_remote_code: bool = False,
     revision: str | None = None,
+    day: date = DEFAULT_DATE,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -63,19 +72,24 @@ def load_model(
         chat_template: a Jinja file used in place of the tokenizer's own template.
         trust_remote_code: run code that comes with the model.
         revision: branch, tag or commit on the hub; meaningless for local files.
+        day: the date that a chat template writes where it writes today's.
 
     Raises:
-        WorkbenchError: anything the person can mend: unknown id or family, no network, no chat template, ...
+        WorkbenchError: anything the person can mend: unknown id or family, damaged files, no network, no chat template or one
+            that opens replies elsewhere than it writes them (:mod:`workbench.models.opening`), ...
     """
     torch_dtype = _torch_dtype(dtype)
     torch_device = _torch_device(device)
     resolve_precision(precision, torch_device)
     source = _find(spec, revision, cache_dir)
-    with _explained(spec), task(f"loading {spec}"):
+    with _explained(spec, source), task(f"loading {_short(spec)}"):
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": source.revision}
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture = architecture_of(config)
+        _check_counts(spec, config)
         tokenizer = _tokenizer(source.place, spec, chat_template, options)
+        set_day(tokenizer, day)
+        notes = opening_of(tokenizer).notes
         model = read_model(
             spec,
             source.place,
@@ -86,9 +100,9 @@ def load_model(
             use_safetensors=True,
             **options,
         )
-    model = model.to(torch_device).eval().requires_grad_(False)
+        model = model.to(torch_device).eval().requires_grad_(False)
     fingerprint = source.fingerprint or str(getattr(config, "_commit_hash", None) or source.revision)
-    lm = LanguageModel(model, tokenizer, architecture, spec, fingerprint + _template_mark(chat_template))
+    lm = LanguageModel(model, tokenizer, architecture, spec, fingerprint + _template_mark(chat_template), notes=notes)
     validate(lm)
     set_precision(lm, precision)
     return lm
@@ -104,28 +118,62 @@ class _Source:
     revision: str = "main"
 
 
-def _find(spec: str, revision: str | None, cache_dir: Path | None) -> _Source:
+def local_path(spec: str) -> Path | None:
+    """The file or folder that ``spec`` names; None for the default and for what can only be a hub id.
+
+    Raises :class:`WorkbenchError` for what is neither: no name at all, control characters, a device, a path that cannot be read.
+    """
     if spec == DEFAULT_SPEC:
-        return _Source(str(embedded_folder(cache_dir)), True, embedded_revision())
-    path = Path(spec).expanduser()
-    if not path.exists():
+        return None
+    mend = "give a folder, a .gguf file or a hub id like 'org/name'"
+    if not spec.strip() or not spec.isprintable():
+        raise WorkbenchError(
+            f"the model's name {_short(spec)!r} is empty or holds characters that cannot be printed: {mend}"
+        )
+    try:
+        path = Path(spec).expanduser()
+        path.stat()
+        if not path.is_file() and not path.is_dir():
+            raise WorkbenchError(f"{_short(spec)} is neither a file nor a folder: {mend}")
+        if path.is_dir():
+            next(path.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError):
         if spec.startswith((".", "/", "~")) or spec.endswith(".gguf") or spec.count("/") > 1:
-            raise WorkbenchError(
-                f"there is no model at {spec!r}: give a folder, a .gguf file or a hub id like 'org/name'"
-            )
+            raise WorkbenchError(f"there is no model at {_short(spec)!r}: {mend}") from None
+        try:
+            validate_repo_id(spec)
+        except hub_errors.HFValidationError:
+            raise _unknown(spec) from None
+        return None
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise WorkbenchError(f"the model {_short(spec)!r} cannot be read ({why}): {mend}") from error
+    return path
+
+
+def _find(spec: str, revision: str | None, cache_dir: Path | None) -> _Source:
+    path = local_path(spec)
+    if path is None:
+        if spec == DEFAULT_SPEC:
+            return _Source(str(embedded_folder(cache_dir)), True, embedded_revision())
         return _Source(spec, False, revision=revision or "main")
     if revision is not None:
         raise WorkbenchError(f"{spec!r} is local and has no revision {revision!r}: leave the revision out")
     if path.is_file() or not (path / "config.json").exists():
         gguf = _gguf_in(path)
-        return _Source(str(dequantised_folder(gguf, cache_dir)), True, fingerprint_files([gguf]))
-    return _Source(str(path), True, fingerprint_folder(path))
+        require_whole(gguf)
+        folder = dequantised_folder(gguf, cache_dir)
+        return _Source(str(folder), True, fingerprint_files([gguf], cache_root(cache_dir)))
+    _, fault = configuration_of(path)
+    if fault:
+        raise WorkbenchError(f"the model {spec!r} cannot be loaded: {fault}")
+    return _Source(str(path), True, fingerprint_folder(path, cache_root(cache_dir)))
 
 
 def _gguf_in(path: Path) -> Path:
     """The GGUF file at ``path`` or the only one in that folder."""
     if path.is_file():
-        if path.suffix != ".gguf":
+        if path.suffix.lower() != ".gguf":
             raise WorkbenchError(f"{path} is not a .gguf file: give a model's folder, a .gguf file or a hub id")
         return path
     if (path / "adapter_config.json").exists():
@@ -133,6 +181,8 @@ def _gguf_in(path: Path) -> Path:
     files = sorted(path.glob("*.gguf"))
     if not files:
         raise WorkbenchError(f"the folder {path} holds neither config.json nor a .gguf file: give a model's folder")
+    for file in files:
+        require_whole(file)
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise WorkbenchError(f"the folder {path} holds several GGUF files ({names}): give the path of one")
@@ -144,7 +194,11 @@ def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[
     if chat_template is not None:
         if not chat_template.is_file():
             raise WorkbenchError(f"there is no chat template at {chat_template}: give the path of a Jinja file")
-        tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
+        try:
+            tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WorkbenchError(f"the chat template {chat_template} cannot be read as UTF-8 text ({error})") from error
+    name_template(tokenizer, spec if chat_template is None else str(chat_template))
     require_chat_template(tokenizer, spec)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -169,9 +223,29 @@ def _torch_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        return torch.device(name)
-    except RuntimeError as error:
+        device = torch.device(name)
+    except (RuntimeError, ValueError, TypeError) as error:
         raise WorkbenchError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ...") from error
+    try:
+        torch.ones(1, device=device).item()
+    except Exception as error:  # AssertionError, NotImplementedError, RuntimeError: each back end has its own
+        raise WorkbenchError(
+            f"the device {name!r} cannot be used on this machine ({said(error)}): set model.device to auto or cpu"
+        ) from error
+    return device
+
+
+def _check_counts(spec: str, config: Any) -> None:
+    """Refuse counts that no model has before anything is built from them; for configurations of any origin."""
+    text = config.get_text_config()
+    fault = configuration_fault(
+        {
+            name: getattr(text, name, None)
+            for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
+        }
+    )
+    if fault:
+        raise WorkbenchError(f"the configuration of {spec!r} is none of a model: {fault}")
 
 
 def _template_mark(chat_template: Path | None) -> str:
@@ -186,40 +260,59 @@ def _cached(source: _Source) -> bool:
 
 
 @contextmanager
-def _explained(spec: str) -> Iterator[None]:
+def _explained(spec: str, source: _Source) -> Iterator[None]:
     """Turn the loaders' exceptions into sentences that name the mend."""
     try:
         yield
-    except WorkbenchError:
+    except (WorkbenchError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except (OSError, ValueError, ImportError) as error:
-        raise WorkbenchError(_explanation(spec, error)) from error
+    except BaseException as error:  # damaged files make the loaders raise anything, and the tokenizers panic
+        raise WorkbenchError(_explanation(spec, source, error)) from error
 
 
-def _explanation(spec: str, error: BaseException) -> str:
-    chain = list(_causes(error))
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _explanation(spec: str, source: _Source, error: BaseException) -> str:
+    chain, text = list(_causes(error)), said(error)
+    if isinstance(error, (OSError, ValueError)):
+        text = text.partition(": ")[2] or text
     if any(isinstance(cause, hub_errors.GatedRepoError) for cause in chain):
         return f"the model {spec!r} is gated: accept its terms on its hub page, then run `hf auth login`"
     if any(isinstance(cause, hub_errors.RevisionNotFoundError) for cause in chain):
         return f"the model {spec!r} has no such revision on the hub: check the revision's name"
     if any(isinstance(cause, (hub_errors.RepositoryNotFoundError, hub_errors.HFValidationError)) for cause in chain):
-        return (
-            f"there is no model {spec!r}, neither as a local folder nor on the hub: check the spelling, give a folder, "
-            "or run `hf auth login` if it is private"
-        )
+        return str(_unknown(spec))
     if any(isinstance(cause, (hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled)) for cause in chain):
         return (
             f"the hub cannot be reached and {spec!r} is not in the local cache: give a local folder, run once online, "
             "or set HF_HOME to a cache that holds the model"
         )
     if "trust_remote_code" in str(error):
-        return f"the model {spec!r} brings its own code: read it, then pass trust_remote_code=True if you trust it"
+        return (
+            f"the model {spec!r} brings its own code: read it, then say that you trust it (--set model.trust_remote_code=true; in "
+            "Python trust_remote_code=True)"
+        )
     if "does not recognize this architecture" in str(error):
         return f"the installed transformers does not know the family of {spec!r}: upgrade transformers ({text})"
-    if "no file named" in str(error).lower() or "safetensors" in str(error):
+    fault = folder_fault(Path(source.place)) if source.local else ""
+    if fault:
+        return f"the model {spec!r} cannot be loaded: {fault}"
+    if any(isinstance(cause, (MemoryError, torch.OutOfMemoryError)) for cause in chain) or "not enough memory" in str(
+        error
+    ):
+        return f"the model {spec!r} does not fit into memory ({text}): take a smaller one, or model.dtype=bfloat16"
+    if "no file named" in str(error).lower():
         return f"the model {spec!r} has no safetensors weights (pickled ones are never read): convert it first ({text})"
     return f"the model {spec!r} cannot be loaded: {text}"
+
+
+def _unknown(spec: str) -> WorkbenchError:
+    return WorkbenchError(
+        f"there is no model {_short(spec)!r}, neither as a local folder nor on the hub: check the spelling, give a folder, "
+        "or run `hf auth login` if it is private"
+    )
+
+
+def _short(spec: str) -> str:
+    return spec if len(spec) <= 200 else f"{spec[:197]}..."
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -93,7 +93,9 @@ def _probed(tokenizer: Any) -> Opening:
     (completion,) = completions
     notes = []
     if not system_role:
-        notes.append("The chat template keeps no system turn in its place; it is put at the head of the first user turn.")
+        notes.append(
+            "The chat template keeps no system turn in its place; it is put at the head of the first user turn."
+        )
     if completion:
         notes.append(
             f"The chat template's generation prompt is completed by {completion!r}, so that replies begin where answers do."

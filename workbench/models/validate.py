@@ -1,5 +1,7 @@
 """Checks at load that a model is wired as its architecture's row says.
 
+The tokens of a sentence, of a conversation and of a reply's end are ones the model embeds, and its logits are finite.
+
 On one short prompt: as many layers as the configuration counts; every layer's output is [batch, time, width] or a
 tuple that starts with it; a hook on each layer fires exactly once a forward; the row's paths inside a layer exist;
 replacing every layer's output by a copy leaves the logits as they were; the row's readout (final norm, head, scaling) of the
@@ -17,6 +19,9 @@ from typing import Any
 import torch
 
 from workbench.errors import WorkbenchError
+from workbench.models.chat import Turn, encode
+from workbench.models.ends import end_tokens
+from workbench.models.finite import require_finite
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of, with_hidden
 from workbench.models.unembed import unembed
@@ -62,6 +67,7 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
         outputs.setdefault(index, []).append(hidden_of(output).clone())
 
     logits = _logits(lm, ids, record)
+    require_finite(lm, logits)
     for index in range(lm.n_layers):
         fired = len(outputs.get(index, []))
         if fired != 1:
@@ -113,12 +119,22 @@ def _ignore(_index: int, _output: Any) -> None:
 
 
 def _prompt_ids(lm: LanguageModel) -> torch.Tensor:
+    """A short prompt; its tokens, those of a conversation and those that end a reply must be ones the model embeds."""
     ids = lm.tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
     rows = lm.embedding().weight.shape[0]
-    if not ids or max(ids) >= rows:
+    turns = (Turn("user", PROMPT), Turn("assistant", PROMPT), Turn("user", PROMPT))
+    asked = encode(lm.tokenizer, turns, PROMPT) if lm.tokenizer.chat_template else []
+    for given, what in ((ids, "a sentence"), (asked, "a conversation")):
+        if not ids or max(given, default=0) >= rows:
+            raise WorkbenchError(
+                f"the tokenizer of {lm.name!r} gives {what} the token {max(given, default=None)} and the model embeds {rows} "
+                "tokens: use the tokenizer that belongs to the model"
+            )
+    strange = sorted(token for token in end_tokens(lm) if not 0 <= token < min(rows, lm.config.vocab_size))
+    if strange:
         raise WorkbenchError(
-            f"the tokenizer of {lm.name!r} gives token {max(ids, default=None)} and the model embeds {rows} tokens: "
-            "use the tokenizer that belongs to the model"
+            f"the tokenizer or generation_config.json of {lm.name!r} ends replies with the token {strange[0]} and the model embeds "
+            f"{rows} tokens: correct eos_token_id, or use the files that belong to the model"
         )
     return torch.tensor([ids], device=lm.device)
 

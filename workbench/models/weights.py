@@ -20,8 +20,15 @@ def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
     Raises :class:`WorkbenchError` when the checkpoint, called ``name`` in the message, lacks weights or has some of
     another shape; the host library's own errors pass through.
     """
-    with quiet_bars(quiet):
-        model, report = AutoModelForCausalLM.from_pretrained(place, output_loading_info=True, **options)
+    try:
+        with quiet_bars(quiet):
+            model, report = AutoModelForCausalLM.from_pretrained(place, output_loading_info=True, **options)
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise WorkbenchError(
+            f"the checkpoint of {name!r} has weights of another shape than its configuration asks for: take both from the same model"
+        ) from error
     absent = sorted(map(str, report["missing_keys"])) + sorted(str(key[0]) for key in report["mismatched_keys"])
     if absent:
         more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
