@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
@@ -15,6 +18,7 @@ from workbench.teach.adapter import (
     adapter_merged,
     adapter_off,
     add_adapter,
+    begin_with,
     load_adapter,
     remove_adapter,
     save_adapter,
@@ -223,3 +227,107 @@ def test_an_adapter_from_a_layer_on_leaves_the_layers_below_alone(
 def test_an_adapter_cannot_begin_outside_the_model(tiny_lm: LanguageModel, layer: int) -> None:
     with pytest.raises(WorkbenchError, match=rf"begin at layer {layer}; the model has layers 0 to 3"):
         add_adapter(tiny_lm, SETTINGS, layer)
+
+
+def test_a_head_tied_to_the_embedding_is_refused_with_the_reason(make_tiny: MakeTiny) -> None:
+    settings = LoraSettings(rank=4, modules=("k_proj", "lm_head"))
+    with pytest.raises(
+        WorkbenchError, match=r"names lm_head, whose weights are those of model\.embed_tokens too .*leave it out"
+    ):
+        add_adapter(make_tiny(tie_word_embeddings=True), settings)
+    add_adapter(make_tiny(tie_word_embeddings=False), settings)
+
+
+def test_an_adapter_on_tied_weights_is_never_merged_into_them(make_tiny: MakeTiny) -> None:
+    lm = make_tiny(tie_word_embeddings=True)
+    tuned = lm.with_model(get_peft_model(lm.base(), LoraConfig(r=4, target_modules=["lm_head"], task_type="CAUSAL_LM")))
+    randomise(tuned)
+    on = logits(tuned)
+    with (
+        pytest.raises(WorkbenchError, match="stands on lm_head, whose weights another module uses too"),
+        adapter_merged(tuned),
+    ):
+        pass
+    assert torch.equal(logits(tuned), on)
+
+
+def _saved(make_tiny: MakeTiny, folder: Path) -> None:
+    tuned = add_adapter(make_tiny(), SETTINGS)
+    randomise(tuned)
+    save_adapter(tuned, folder, None)
+
+
+def _rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(folder / "adapter_model.safetensors")
+    change(weights)
+    save_file(weights, folder / "adapter_model.safetensors")
+
+
+def _configure(folder: Path, **changes: object) -> None:
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+FIRST = "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight"
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "weights missing": (lambda f: (f / "adapter_model.safetensors").unlink(), r"lacks adapter_model\.safetensors"),
+    "weights empty": (
+        lambda f: os.truncate(f / "adapter_model.safetensors", 0),
+        r"adapter_model\.safetensors is damaged",
+    ),
+    "weights cut": (
+        lambda f: os.truncate(f / "adapter_model.safetensors", 5000),
+        r"adapter_model\.safetensors is damaged",
+    ),
+    "weights garbage": (lambda f: (f / "adapter_model.safetensors").write_bytes(b"x" * 999), "is damaged"),
+    "weights a folder": (
+        lambda f: ((f / "adapter_model.safetensors").unlink(), (f / "adapter_model.safetensors").mkdir()),
+        "lacks adapter_model",
+    ),
+    "not a number": (
+        lambda f: _rewrite(f, lambda w: w[FIRST].fill_(float("nan"))),
+        f"holds NaN or infinity in {FIRST}",
+    ),
+    "infinite": (lambda f: _rewrite(f, lambda w: w[FIRST][0].fill_(float("inf"))), "holds NaN or infinity"),
+    "a weight missing": (
+        lambda f: _rewrite(f, lambda w: w.pop(FIRST)),
+        "lacks weights that its adapter_config.json asks for",
+    ),
+    "a weight too many": (
+        lambda f: _rewrite(f, lambda w: w.update({FIRST.replace("0", "9", 1): torch.zeros(4, 64)})),
+        "has weights that this model has no place for",
+    ),
+    "another shape": (
+        lambda f: _rewrite(f, lambda w: w.update({FIRST: torch.zeros(4, 65)})),
+        "does not fit this model",
+    ),
+    "another rank": (lambda f: _configure(f, r=8), "does not fit this model"),
+    "unknown modules": (lambda f: _configure(f, target_modules=["nope"]), "does not fit this model"),
+    "rank zero": (lambda f: _configure(f, r=0), "does not fit this model"),
+    "another kind": (lambda f: _configure(f, peft_type="NOPE"), "does not fit this model"),
+    "config garbage": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json is damaged"),
+    "config empty": (lambda f: (f / "adapter_config.json").write_text(""), "adapter_config.json is damaged"),
+    "config a list": (lambda f: (f / "adapter_config.json").write_text("[]"), "adapter_config.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_adapter_is_one_sentence_and_leaves_the_model_as_it_was(
+    make_tiny: MakeTiny, tmp_path: Path, name: str
+) -> None:
+    _saved(make_tiny, tmp_path)
+    damage, message = DAMAGES[name]
+    damage(tmp_path)
+    lm = make_tiny()
+    before = logits(lm)
+    with pytest.raises(WorkbenchError, match=message):
+        load_adapter(lm, tmp_path)
+    assert torch.equal(logits(lm), before)
+    add_adapter(lm, SETTINGS)
+
+
+def test_a_damaged_beginning_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> None:
+    _saved(make_tiny, tmp_path)
+    os.truncate(tmp_path / "adapter_model.safetensors", 5000)
+    with pytest.raises(WorkbenchError, match="is damaged"):
+        begin_with(add_adapter(make_tiny(), SETTINGS), tmp_path)

@@ -260,7 +260,7 @@ def _cached(source: _Source) -> bool:
 
 
 @contextmanager
-def _explained(spec: str, source: _Source) -> Iterator[None]:
+def _explained(spec: str, source: _Source | None = None) -> Iterator[None]:
     """Turn the loaders' exceptions into sentences that name the mend."""
     try:
         yield
@@ -270,7 +270,7 @@ def _explained(spec: str, source: _Source) -> Iterator[None]:
         raise WorkbenchError(_explanation(spec, source, error)) from error
 
 
-def _explanation(spec: str, source: _Source, error: BaseException) -> str:
+def _explanation(spec: str, source: _Source | None, error: BaseException) -> str:
     chain, text = list(_causes(error)), said(error)
     if isinstance(error, (OSError, ValueError)):
         text = text.partition(": ")[2] or text
@@ -292,7 +292,7 @@ def _explanation(spec: str, source: _Source, error: BaseException) -> str:
         )
     if "does not recognize this architecture" in str(error):
         return f"the installed transformers does not know the family of {spec!r}: upgrade transformers ({text})"
-    fault = folder_fault(Path(source.place)) if source.local else ""
+    fault = folder_fault(Path(source.place)) if source is not None and source.local else ""
     if fault:
         return f"the model {spec!r} cannot be loaded: {fault}"
     if any(isinstance(cause, (MemoryError, torch.OutOfMemoryError)) for cause in chain) or "not enough memory" in str(

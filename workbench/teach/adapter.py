@@ -9,20 +9,24 @@ There is one set of base weights. The tuned run is the model with the adapter on
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.replaced import replaced_weights
+from workbench.models.sharing import adapted_on_shared, sharing
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) -> LanguageModel:
@@ -44,6 +48,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) 
             f"The {lm.architecture.family} model has no linear modules named {', '.join(missing)}; "
             f"set teach.lora.modules to some of {', '.join(sorted(linear))}."
         )
+    _refuse_shared(lm, settings.modules)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -60,9 +65,9 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) 
 def begin_with(lm: LanguageModel, folder: Path) -> None:
     """Put a saved adapter's weights into the model's own adapter, which must have the same shape.
 
-    Errors: WorkbenchError where modules, layers or ranks differ.
+    Errors: WorkbenchError where modules, layers or ranks differ, and for files that cannot be read or hold no numbers.
     """
-    weights = load_file(folder / "adapter_model.safetensors")
+    weights = _read_weights(folder)
     own = {name: value.shape for name, value in get_peft_model_state_dict(lm.model).items()}
     if own != {name: value.shape for name, value in weights.items()}:
         raise WorkbenchError(
@@ -73,13 +78,79 @@ def begin_with(lm: LanguageModel, folder: Path) -> None:
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
-    """The model with a saved adapter on, for inference."""
+    """The model with a saved adapter on, for inference.
+
+    Errors: WorkbenchError for folders without an adapter, files that are damaged or hold no numbers, and adapters of another model.
+    """
     if not (folder / "adapter_config.json").exists():
         raise WorkbenchError(f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained.")
     _require_plain(lm)
-    model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
+    weights = _read_weights(folder)
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
+        if any("missing adapter keys" in str(warning.message) for warning in said):
+            raise WorkbenchError(
+                f"The adapter in {folder} lacks weights that its adapter_config.json asks for; save it again."
+            )
+        loaded = {name.replace("base_model.model.", "") for name in get_peft_model_state_dict(model)}
+        strange = sorted(name for name in weights if name.replace("base_model.model.", "") not in loaded)
+        if strange:
+            raise WorkbenchError(
+                f"The adapter in {folder} has weights that this model has no place for ({strange[0]}); load the model it was trained on."
+            )
+    except Exception as error:  # PEFT, torch and json each have errors of their own for what does not fit
+        _take_out(lm)
+        if isinstance(error, WorkbenchError):
+            raise
+        raise WorkbenchError(
+            f"The adapter in {folder} does not fit this model or its adapter_config.json is damaged "
+            f"({type(error).__name__}: {(str(error).strip() or '?').splitlines()[0][:200]}); load the model it was trained on, or save the "
+            "adapter again."
+        ) from error
     invocation = getattr(model.active_peft_config, "alora_invocation_tokens", None)
     return lm.with_model(model.eval(), len(invocation) if invocation else None)
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """An adapter's weights, which must all be finite."""
+    path = folder / "adapter_model.safetensors"
+    mend = "copy the folder again, or run the teaching anew"
+    if not path.is_file():
+        raise WorkbenchError(f"The adapter in {folder} lacks {path.name} (pickled weights are never read); {mend}.")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WorkbenchError(f"{path} is damaged ({error}); {mend}.") from error
+    broken = sorted(name for name, value in weights.items() if not bool(torch.isfinite(value).all()))
+    if broken:
+        raise WorkbenchError(
+            f"{path} holds NaN or infinity in {broken[0]}, so the model would compute nothing; {mend}."
+        )
+    return weights
+
+
+def _take_out(lm: LanguageModel) -> None:
+    """Remove what a failed load left of an adapter in the base model."""
+    base = lm.base()
+    for name, module in list(base.named_modules()):
+        if isinstance(module, LoraLayer):
+            parent, _, last = name.rpartition(".")
+            setattr(base.get_submodule(parent), last, module.get_base_layer())
+    if hasattr(base, "peft_config"):
+        del base.peft_config
+    base._hf_peft_config_loaded = False
+
+
+def _refuse_shared(lm: LanguageModel, modules: Sequence[str]) -> None:
+    """Refuse an adapter on weights that another module uses too."""
+    for name, others in sharing(lm.base()).items():
+        if name.rpartition(".")[2] in modules:
+            raise WorkbenchError(
+                f"teach.lora.modules names {name.rpartition('.')[2]}, whose weights are those of {others[0]} too (the model ties "
+                "them), so an adapter on it could not be merged without changing both; leave it out."
+            )
 
 
 def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | None) -> None:
@@ -102,6 +173,11 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     if lm.reach is not None:
         raise WorkbenchError(
             "An adapter that acts on the reply alone cannot be merged into the weights; run it as it is."
+        )
+    for name in adapted_on_shared(lm.model):
+        raise WorkbenchError(
+            f"The adapter stands on {name.rpartition('.')[2]}, whose weights another module uses too, so it cannot be merged "
+            "into them; run it as it is."
         )
     layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A]
     with replaced_weights() as put:

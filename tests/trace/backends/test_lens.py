@@ -99,6 +99,16 @@ def test_an_adapter_is_merged_before_the_bridge_is_built(make_tiny: MakeTiny, ag
     torch.testing.assert_close(backend.bridge.blocks[2].attn.W_O.reshape(32, 32), whole, rtol=1e-5, atol=1e-6)
 
 
+def test_an_adapter_on_a_tied_head_is_merged_into_the_head_alone(
+    make_tiny: MakeTiny, agree: Callable[..., None]
+) -> None:
+    lm = make_tiny("llama", tie_word_embeddings=True)
+    config = LoraConfig(r=4, target_modules=["lm_head", "o_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    adapted = lm.with_model(get_peft_model(lm.base(), config).eval())
+    agree(LensBackend(adapted), adapted)
+    assert adapted.base().lm_head.base_layer.weight is adapted.embedding().weight
+
+
 def test_an_adapter_that_is_off_is_left_out(make_tiny: MakeTiny, agree: Callable[..., None]) -> None:
     lm = make_tiny("llama")
     adapted = lm.with_model(tuned(lm))

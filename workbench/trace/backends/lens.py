@@ -3,7 +3,8 @@
 The bridge renames parameters, puts its components in the place of the model's modules and switches attention to eager, all in
 place and for good. So it gets a model object of its own: a copy of the loaded one (twice the memory), or one the caller
 loaded for it and gives up. No weights are folded or centred, so states are those of the model. A PEFT adapter that is
-switched on is merged into the copy *before* the bridge is built: inside it, its tools would read the weights without it.
+switched on is merged into the copy *before* the bridge is built: inside it, its tools would read the weights without it. Weights it
+stands on are separated from those of other modules (a head from the embedding) before that.
 
 A hook changes its tensor in place and returns it: the stream behind attention is hooked where the norm before the MLP takes
 it in, and only a change in place also reaches the addition behind the MLP.
@@ -25,6 +26,7 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, model_arithmetic
+from workbench.models.sharing import untie_adapted
 from workbench.trace.backends.inputs import (
     Write,
     checked_columns,
@@ -123,7 +125,10 @@ def _plain_copy(model: Any) -> Any:
     if not isinstance(own, PeftModel):
         return own
     off = any(getattr(module, "disable_adapters", False) is True for module in own.modules())
-    return own.unload() if off else own.merge_and_unload()
+    if off:
+        return own.unload()
+    untie_adapted(own.get_base_model())
+    return own.merge_and_unload()
 
 
 def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:
