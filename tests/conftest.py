@@ -164,7 +164,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_gguf(path: Path, lm: LanguageModel, split: str = "smollm") -> Path:
+def write_gguf(
+    path: Path, lm: LanguageModel, split: str = "smollm", vocabulary: Callable[[Any, LanguageModel], None] | None = None
+) -> Path:
     """A llama as a GGUF file, linear layers quantised to eight bits, for reading quantised checkpoints in tests."""
     config, state = lm.config, {name: tensor.numpy() for name, tensor in lm.base().state_dict().items()}
     writer = gguf.GGUFWriter(path, "llama")
@@ -178,7 +180,10 @@ def write_gguf(path: Path, lm: LanguageModel, split: str = "smollm") -> Path:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(config.vocab_size)
-    _write_vocabulary(writer, lm, split)
+    if vocabulary is None:
+        _write_vocabulary(writer, lm, split)
+    else:
+        vocabulary(writer, lm)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     for name, tensor in state.items():
@@ -221,7 +226,7 @@ def _write_vocabulary(writer: Any, lm: LanguageModel, split: str) -> None:
 
 @pytest.fixture
 def make_gguf() -> Callable[..., Path]:
-    """``make_gguf(path, lm, split="smollm")`` writes a tiny llama as a GGUF file."""
+    """``make_gguf(path, lm, split="smollm", vocabulary=None)`` writes a tiny llama as a GGUF file."""
     return write_gguf
 
 

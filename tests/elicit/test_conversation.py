@@ -135,9 +135,8 @@ def test_a_template_that_leaves_the_empty_thought_out_of_history(make_tokenizer:
 def test_a_template_that_rewrites_answers_is_refused(make_tokenizer: MakeTokenizer, written: str) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = REWRITES.replace("WRITTEN", written)
-    numbers = number_prefix(tokenizer, FORMAT)
-    with pytest.raises(WorkbenchError, match="rewrites earlier turns"):
-        confidence_conversation(tokenizer, FORMAT, numbers, "Who?", "Ada")
+    with pytest.raises(WorkbenchError, match="loses or moves the assistant turn"):
+        number_prefix(tokenizer, FORMAT)
 
 
 def test_a_prefix_that_merges_with_the_number_is_refused(make_tokenizer: MakeTokenizer) -> None:
@@ -170,6 +169,7 @@ def test_an_unknown_position_is_a_key_error() -> None:
         Conversation((1, 2, 3), 0, 1).position("question_end")
 
 
+NO_MARKS = "{% for message in messages %}{{ message['content'] + eos_token }}{% endfor %}"
 NO_OPENING = (
     "{% for message in messages %}{{ '[' + message['role'] + ']' + message['content'] + eos_token }}{% endfor %}"
 )
@@ -182,12 +182,12 @@ NO_OPENING = (
         (None, f"{START}assistant\n"),
         (
             NO_SYSTEM_ROLE.replace(
-                "{% endfor %}[assistant]", "{% endfor %}{% if add_generation_prompt %}[a]{% endif %}"
+                "{% endfor %}[assistant]", "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
             ),
-            "[a]",
+            "[assistant]",
         ),
-        (EMPTY_THOUGHT.replace("[assistant]{%", "{% if add_generation_prompt %}[a]{% endif %}{%"), "[a]"),
-        (NO_OPENING, ""),
+        (EMPTY_THOUGHT.replace("[assistant]{%", "{% if add_generation_prompt %}[assistant]{% endif %}{%"), "[assistant]"),
+        (NO_MARKS, ""),
     ],
 )
 def test_a_reply_opens_behind_the_last_turn(
@@ -212,10 +212,10 @@ def test_a_reply_opens_behind_the_last_turn(
 def test_the_thought_that_opens_a_reply_belongs_to_it(make_tokenizer: MakeTokenizer) -> None:
     """A template that opens replies with an empty thought and writes history without it."""
     tokenizer = make_tokenizer("digits")
-    tokenizer.chat_template = NO_OPENING + "{% if add_generation_prompt %}[a]<think>\n\n</think>\n\n{% endif %}"
+    tokenizer.chat_template = NO_OPENING + "{% if add_generation_prompt %}[assistant]<think>\n\n</think>\n\n{% endif %}"
     numbers = number_prefix(tokenizer, FORMAT)
     reply = reply_tokens(tokenizer, FORMAT, numbers)
-    assert tokenizer.decode(reply) == "[a]<think>\n\n</think>\n\nConfidence: "
+    assert tokenizer.decode(reply) == "[assistant]<think>\n\n</think>\n\nConfidence: "
     row = confidence_conversation(tokenizer, FORMAT, numbers, "Who?", "Ada")
     assert (*before_reply(row, reply), *reply) == row.tokens
 

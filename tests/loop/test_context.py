@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ def test_the_model_is_loaded_once_as_configured(
         "device": "cpu",
         "chat_template": None,
         "trust_remote_code": False,
+        "day": date(2025, 1, 1),
     }
     assert asked == [((writable.config.model.name,), options)]
 

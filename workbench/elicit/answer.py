@@ -22,6 +22,7 @@ from workbench.elicit.conversation import answer_tokens, reasoning_tokens
 from workbench.elicit.greedy import greedy, stop_at_end, stop_at_newline
 from workbench.elicit.turns import Format
 from workbench.models import LanguageModel
+from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed
 from workbench.trace.behind import common_beginning, pass_behind, shared_tokens
 from workbench.trace.continuation import END
@@ -95,6 +96,7 @@ def _written(
     lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, stop: Tensor, keep: Keep | None = None
 ) -> list[str]:
     final, cache, batch = _passed(lm, prompts)
+    require_finite(lm, final)
     if keep is not None:
         keep(cache, batch)
     first = unembed(lm, final).argmax(dim=-1)

@@ -28,7 +28,8 @@ from workbench.elicit.conversation import (
     number_prefix,
     reasoning_tokens,
 )
-from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.lengths import check_lengths, check_questions, question_names
+from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence, stated_tokens
 from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -61,12 +62,14 @@ def ask(
     *,
     limits: Limits = LIMITS,
     token_budget: int = TOKEN_BUDGET,
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Answer every question and state a confidence in ``fmt``.
 
     Args:
         questions: the texts that are asked, options of multiple choice included.
         token_budget: memory bound, tokens of one forward pass.
+        names: what errors call the questions.
 
     Returns:
         One row a question: row, format, answer, reasoning (where the format has it), stated_text, stated, likeliest (the scale's most
@@ -74,12 +77,13 @@ def ask(
         certainty; stated is NaN where nothing on the scale was stated.
 
     Raises:
-        WorkbenchError: for a format of pairs, for no questions, and where the tokenizer cannot tell the scale's texts apart.
+        WorkbenchError: for a format of pairs, for no questions, for questions too long for the model or the memory bound, and where the tokenizer cannot tell the scale's texts apart.
     """
     if fmt.layout == "pair":
         raise WorkbenchError(f"The format {fmt.name!r} compares two questions; use ask_pairs.")
     if not questions:
         raise WorkbenchError("There are no questions to ask; give at least one.")
+    check_questions(lm, fmt, questions, names or question_names(questions), limits, token_budget)
     numbers = number_prefix(lm.tokenizer, fmt)
     if fmt.layout == "confidence-first":
         check_conversation(lm.tokenizer, fmt, numbers, questions[0])
@@ -120,6 +124,8 @@ def read_all(
         return Part(table, {"distribution": reading.distribution})
 
     lengths, what = [len(conversation.tokens) for conversation in conversations], "reading confidence"
+    names = [f"conversation {number}" for number in range(1, len(lengths) + 1)]
+    check_lengths(lm, [length + stated_tokens(numbers) for length in lengths], names, token_budget)
     batches = plan_batches(lengths, token_budget, len(numbers.trie.scored_tokens))
     if stage is None:
         part = merge_parts([compute(batch) for batch in progress.track(batches, what)])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.finite import require_finite
 from workbench.models.reach import adapter_from
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
@@ -53,6 +54,7 @@ def continued(
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state
+            require_finite(lm, hidden[:, -1])
             live = replace(live, token=pick(hidden[:, -1], live.rows, step))
         for row, token, ended in zip(live.rows.tolist(), live.token.tolist(), live.ended.tolist(), strict=True):
             if not ended:

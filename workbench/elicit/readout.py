@@ -23,6 +23,7 @@ from workbench.elicit.greedy import greedy, stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
+from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed, unembed_reduced
 from workbench.trace.behind import Behind, pass_behind
 from workbench.trace.continuation import continuation_tail, end_columns
@@ -147,7 +148,9 @@ def _reading(
     cache: Cache,
     recorded: Tensor | None,
 ) -> ConfidenceReading:
+    require_finite(lm, final)
     scores = unembed_reduced(lm, final, lambda logits: child_log_probabilities(numbers.trie, logits))
+    require_finite(lm, scores)
     first = unembed(lm, final[:, 0]).argmax(dim=-1)
     nodes = continuation_tail(prompts, numbers.trie.continuation)
     stop = stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)

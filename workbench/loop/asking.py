@@ -18,7 +18,14 @@ from workbench.elicit.conversation import (
     check_conversation,
     confidence_conversation,
 )
-from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.lengths import check_lengths, check_questions
+from workbench.elicit.readout import (
+    ConfidenceReading,
+    expected_confidence,
+    mass_on_scale,
+    read_confidence,
+    stated_tokens,
+)
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.leaving import Beginnings, answering_batches, beginnings, keeping, keeping_prompts
@@ -191,6 +198,8 @@ def answers(
         columns = {ROW: chosen, "answer": replies, "correct": correct}
         return Part(pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns), {})
 
+    names = [f"question {questions[row].id!r}" for row in rows]
+    check_questions(lm, fmt, [asked(questions[row]) for row in rows], names, most, config.model.tokens_per_batch)
     batches = answering_batches(context, _opened(context, [questions[row] for row in rows]))[:most_batches]
     return run_parts(stage, batches, compute, description).table
 
@@ -208,6 +217,14 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
     for row in table.groupby("domain").head(1)[ROW]:
         check_conversation(context.lm.tokenizer, context.fmt, context.numbers, asked(questions[row]), *said[row])
 
+    lengths = [len(conversation.tokens) for conversation in conversations]
+    to_come = stated_tokens(context.numbers)
+    check_lengths(
+        context.lm,
+        [length + to_come for length in lengths],
+        [f"question {q.id!r}" for q in questions],
+        context.config.model.tokens_per_batch,
+    )
     begun = begun_conversations(context, conversations)
 
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
@@ -215,7 +232,6 @@ def elicit(context: Context, stage: StageStore) -> dict[str, Any]:
         kept = None if begun is None else begun.kept(rows)
         return read_confidence(context.lm, chosen, context.numbers, POSITIONS, keeping(context, rows), kept)
 
-    lengths = [len(conversation.tokens) for conversation in conversations]
     return read(context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence")
 
 

@@ -37,7 +37,8 @@ def elicited(
     token_budget: int = TOKEN_BUDGET,
 ) -> pd.DataFrame:
     """The table of :func:`workbench.elicit.ask` with id, domain and correct."""
-    table = ask(lm, [asked(question) for question in questions], fmt, limits=limits, token_budget=token_budget)
+    texts, names = [asked(question) for question in questions], [f"question {q.id!r}" for q in questions]
+    table = ask(lm, texts, fmt, limits=limits, token_budget=token_budget, names=names)
     return table.assign(
         id=[question.id for question in questions],
         domain=[question.domain for question in questions],

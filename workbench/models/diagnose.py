@@ -43,7 +43,7 @@ def configuration_fault(settings: Mapping[str, Any]) -> str:
 
 
 def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:
-    """The settings in a folder's config.json, and what is wrong with the file, "" for nothing."""
+    """The settings in a folder's config.json, and what is wrong with it or generation_config.json, "" for nothing."""
     settings, fault = _json(folder / "config.json")
     if fault:
         return {}, fault
@@ -54,6 +54,8 @@ def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:
                 settings,
                 f"config.json is no configuration of a model: {place}{fault}; take the file that belongs to the model",
             )
+    if (folder / "generation_config.json").exists():  # the host library passes over one that it cannot read
+        return settings, _json(folder / "generation_config.json")[1]
     return settings, ""
 
 
@@ -66,7 +68,7 @@ def _faults(folder: Path) -> Iterator[str]:
     _, fault = configuration_of(folder)
     if fault:
         yield fault
-    for name in ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", INDEX):
+    for name in ("tokenizer_config.json", "special_tokens_map.json", INDEX):
         if (folder / name).exists():
             _, fault = _json(folder / name)
             if fault:

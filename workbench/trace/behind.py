@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from workbench.models import LanguageModel
+from workbench.models.room import require_room, room_of
 from workbench.trace.continuation import Continuation, continuation_tail, end_columns
 from workbench.trace.edits import Recording
 from workbench.trace.forward import every_layer, run_joint
@@ -76,6 +77,10 @@ def pass_behind(
     Args:
         record: [rows, n] tokens, counted from each whole prompt's first, whose states to record; they must lie in the rests.
     """
+    most = kept.prompts.columns + max(map(len, rests))
+    if most > (room_of(lm).most or most):  # counted exactly only where it may matter
+        lengths = kept.prompts.lengths.tolist()
+        require_room(lm, max(length + len(tokens) for length, tokens in zip(lengths, rests, strict=True)))
     rest = pad_prompts(rests, lm.tokenizer.pad_token_id, lm.device)
     nodes = continuation_tail(rest, continuation)
     after = kept.prompts.lengths[:, None]

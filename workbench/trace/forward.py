@@ -21,6 +21,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.reach import adapter_from
+from workbench.models.room import require_room, room_of
 from workbench.trace.checks import require_layer, require_masks
 from workbench.trace.edits import Recording, Write, edits, take
 from workbench.trace.hooks import on_inputs, on_places
@@ -130,6 +131,10 @@ def run_joint(
 
 
 def _check(lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[Write], cache: Any) -> None:
+    if prompts.columns > (
+        room_of(lm).most or prompts.columns
+    ):  # columns of padding may stand between the tokens of all rows
+        require_room(lm, int(prompts.lengths.max()))
     if lm.architecture.packable or tail.size or cache is not None or not bool(prompts.valid.all()):
         require_masks(lm)
     if tail.size and tail.birth[-1] >= lm.n_layers:

@@ -32,6 +32,7 @@ from workbench.elicit.baselines.stated import stated_batch
 from workbench.elicit.baselines.top_k import list_prompt, listed_batch
 from workbench.elicit.conversation import confidence_conversation, number_prefix
 from workbench.elicit.formats import format_named
+from workbench.elicit.lengths import check_lengths
 from workbench.models import LanguageModel
 from workbench.store import ROW, Part, StageStore, merge_parts, run_parts
 from workbench.trace.batches import plan_batches
@@ -104,11 +105,25 @@ def gather(
 ) -> Evidence:
     """Make ``passes`` (names of PASSES) over every question; ``queries`` are those of the forced pass."""
     work = _Work(lm, tuple(asked), tuple(queries), settings, stage)
+    check_lengths(lm, *_lengths(work, passes), settings.tokens_per_batch)
     tables: dict[str, pd.DataFrame] = {}
     for name, make in PASSES.items():
         if name in passes:
             tables[name] = make(work, tables)
     return Evidence(work.asked, tables)
+
+
+def _lengths(work: _Work, passes: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Most tokens that ``passes`` put behind one another in a row of each question, and the questions' names."""
+    settings, tokenizer = work.settings, work.lm.tokenizer
+    lengths = [len(one.prompt) + settings.answer_tokens for one in work.asked]
+    if "forced" in passes:
+        extra = chain_tokens(tokenizer, format_named(settings.format), work.asked[:1], work.queries)
+        lengths = [max(n, len(one.answered) + extra) for n, one in zip(lengths, work.asked, strict=True)]
+    if "list" in passes:
+        listed = [len(list_prompt(tokenizer, one.text, settings.guesses)) + settings.list_tokens for one in work.asked]
+        lengths = [max(pair) for pair in zip(lengths, listed, strict=True)]
+    return lengths, [f"question {one.question.id!r}" for one in work.asked]
 
 
 def _forced(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,0 +1,62 @@
+"""How many tokens a model reads, and prompts that are longer.
+
+A model's configuration names the positions it was made for. Beyond them learned positions end and rotary ones mean nothing the model
+has seen, mostly without a word from the host library. Two kinds of rotary positions (``longrope`` and ``dynamic``) take other factors
+for every token of a pass once one row of it is longer than the model's original length; what stands beside a long row, or was
+computed before it and kept, would then be another number than alone. For these the original length is the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.errors import WorkbenchError
+from workbench.models.language_model import LanguageModel
+
+_BY_LENGTH = ("longrope", "dynamic", "su")
+
+
+@dataclass(frozen=True)
+class Room:
+    """The most tokens of one row, None where nothing limits them, and what sets the limit."""
+
+    most: int | None
+    why: str
+
+
+def room_of(lm: LanguageModel) -> Room:
+    """How many tokens a row may have, from the model's configuration."""
+    config = lm.config
+    context = getattr(config, "max_position_embeddings", None)
+    room = Room(int(context), "as its configuration says") if context else Room(None, "")
+    for rope in _ropes(config):
+        kind = str(rope.get("rope_type") or rope.get("type") or "")
+        original = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
+        limit = int(original or context or 0)
+        if any(name in kind for name in _BY_LENGTH) and limit and (room.most is None or limit < room.most):
+            room = Room(
+                limit, f"because its rotary positions ({kind}) take other factors for all rows of a longer pass"
+            )
+    return room
+
+
+def require_room(lm: LanguageModel, length: int, what: str = "a row of a pass") -> None:
+    """Raise :class:`WorkbenchError` where ``length`` tokens are more than the model reads."""
+    room = room_of(lm)
+    if room.most is not None and length > room.most:
+        raise WorkbenchError(
+            f"{what} takes {length} tokens and the model {lm.name!r} reads at most {room.most}, {room.why}: shorten the question or "
+            "leave it out"
+        )
+
+
+def _ropes(config: Any) -> Iterator[Mapping[str, Any]]:
+    """The settings of rotary positions: one for all layers, or one for each kind of layer."""
+    found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    if isinstance(found, Mapping):
+        yield found
+        yield from (part for part in found.values() if isinstance(part, Mapping))
