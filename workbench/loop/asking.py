@@ -151,6 +151,7 @@ def save_answers(context: Context, stage: StageStore, table: pd.DataFrame) -> di
     return {
         "accuracy": float(table["correct"].mean()),
         "model_revision": context.lm.revision,
+        "template": " ".join(context.lm.notes),
         "precision": context.lm.precision,
     }
 

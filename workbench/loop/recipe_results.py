@@ -193,6 +193,7 @@ def _facts(context: Context, r: Readouts) -> dict[str, Any]:
     return {
         "model.name": context.config.model.name,
         "model.revision": answered["model_revision"],
+        "model.template": answered["template"],
         "model.precision": answered["precision"],
         "questions.test": len(r.questions),
         "questions.train": context.stage("questions").facts()["train"],

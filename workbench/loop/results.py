@@ -192,6 +192,7 @@ def _facts(context: Context, r: Readouts) -> dict[str, Any]:
     return {
         "model.name": context.config.model.name,
         "model.revision": context.stage("answer").facts()["model_revision"],
+        "model.template": context.stage("answer").facts()["template"],
         "model.precision": context.stage("answer").facts()["precision"],
         "questions.test": len(r.questions),
         "questions.train": context.stage("questions").facts()["train"],

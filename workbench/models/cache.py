@@ -53,6 +53,14 @@ def cache_root(cache_dir: Path | None = None) -> Path:
     return root
 
 
+def hashes_folder(cache_dir: Path | None = None) -> Path | None:
+    """Where hashes of files are kept: the cache directory, None where there can be none."""
+    try:
+        return cache_root(cache_dir)
+    except WorkbenchError:
+        return None
+
+
 def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
     """``target``, built by ``build(empty folder)`` unless it is there as it was built.
 

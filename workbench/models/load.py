@@ -14,6 +14,7 @@ caught, and the folder's files are then looked at one by one.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture, architecture_of
-from workbench.models.cache import cache_root
+from workbench.models.cache import hashes_folder
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
 from workbench.models.dequantise import dequantised_folder, require_whole
@@ -90,6 +91,8 @@ def load_model(
         tokenizer = _tokenizer(source.place, spec, chat_template, options)
         set_day(tokenizer, day)
         notes = opening_of(tokenizer).notes
+        for note in notes:
+            warnings.warn(f"{_short(spec)}: {note}", stacklevel=2)
         model = read_model(
             spec,
             source.place,
@@ -163,11 +166,11 @@ def _find(spec: str, revision: str | None, cache_dir: Path | None) -> _Source:
         gguf = _gguf_in(path)
         require_whole(gguf)
         folder = dequantised_folder(gguf, cache_dir)
-        return _Source(str(folder), True, fingerprint_files([gguf], cache_root(cache_dir)))
+        return _Source(str(folder), True, fingerprint_files([gguf], hashes_folder(cache_dir)))
     _, fault = configuration_of(path)
     if fault:
         raise WorkbenchError(f"the model {spec!r} cannot be loaded: {fault}")
-    return _Source(str(path), True, fingerprint_folder(path, cache_root(cache_dir)))
+    return _Source(str(path), True, fingerprint_folder(path, hashes_folder(cache_dir)))
 
 
 def _gguf_in(path: Path) -> Path:
