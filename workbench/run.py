@@ -18,8 +18,9 @@ from workbench.loop.patching import patch
 from workbench.loop.probing import probe_after, probe_before
 from workbench.loop.reporting import page, report, seconds
 from workbench.loop.teaching import again, again_shuffled, teach, teach_shuffled
-from workbench.models.embedded import DEFAULT_SPEC
+from workbench.models.cache import hashes_folder
 from workbench.models.fingerprint import fingerprint_files, sha256_of
+from workbench.models.load import local_path
 from workbench.pipeline.files import write_atomically, write_json
 from workbench.pipeline.locks import require_free
 from workbench.pipeline.memory import peak_memory
@@ -183,7 +184,8 @@ def inputs_of(config: RunConfig) -> dict[str, str]:
 
 def _model_files(name: str) -> str:
     """Fingerprint of a local model's files; empty for the default, which is one fixed file, and for a hub id."""
-    path = Path(name).expanduser()
-    if name == DEFAULT_SPEC or not path.exists():
+    path = local_path(name)
+    if path is None:
         return ""
-    return fingerprint_files([path] if path.is_file() else sorted(item for item in path.iterdir() if item.is_file()))
+    files = [path] if path.is_file() else sorted(item for item in path.iterdir() if item.is_file())
+    return fingerprint_files(files, hashes_folder())

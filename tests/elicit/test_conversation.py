@@ -186,7 +186,10 @@ NO_OPENING = (
             ),
             "[assistant]",
         ),
-        (EMPTY_THOUGHT.replace("[assistant]{%", "{% if add_generation_prompt %}[assistant]{% endif %}{%"), "[assistant]"),
+        (
+            EMPTY_THOUGHT.replace("[assistant]{%", "{% if add_generation_prompt %}[assistant]{% endif %}{%"),
+            "[assistant]",
+        ),
         (NO_MARKS, ""),
     ],
 )

@@ -210,7 +210,9 @@ def test_a_name_that_is_no_model_is_one_sentence(tmp_path: Path, name: str) -> N
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without CUDA")
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "meta", "xpu", "hpu"])
 def test_a_device_that_is_not_there_is_one_sentence(tiny_folder: Path, device: str) -> None:
-    with pytest.raises(WorkbenchError, match=rf"^the device '{device}' cannot be used on this machine .*model.device to auto or cpu"):
+    with pytest.raises(
+        WorkbenchError, match=rf"^the device '{device}' cannot be used on this machine .*model.device to auto or cpu"
+    ):
         load_model(str(tiny_folder), device=device)
 
 
@@ -220,9 +222,7 @@ def test_a_device_that_does_not_exist_is_one_sentence(tiny_folder: Path, device:
         load_model(str(tiny_folder), device=device)
 
 
-def test_random_damage_to_a_safetensors_header_is_one_sentence_or_harmless(
-    tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_random_damage_to_a_safetensors_header_is_one_sentence_or_harmless(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     whole = (folder / WEIGHTS).read_bytes()
     header = 8 + struct.unpack("<Q", whole[:8])[0]

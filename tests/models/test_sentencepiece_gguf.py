@@ -19,7 +19,26 @@ MakeGguf = Callable[..., Path]
 SPECIALS = ("<unk>", "<s>", "</s>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 LETTERS = "▁" + "abcdefghijklmnopqrstuvwxyzABCDHIKLNSTW0123456789[]/:?.,%\n"
-WORDS = ("he", "in", "th", "the", "▁t", "▁the", "▁h", "▁hi", "hi", "is", "▁is", "▁▁", "▁▁▁", "▁a", "an", "▁an", "and", "▁and")
+WORDS = (
+    "he",
+    "in",
+    "th",
+    "the",
+    "▁t",
+    "▁the",
+    "▁h",
+    "▁hi",
+    "hi",
+    "is",
+    "▁is",
+    "▁▁",
+    "▁▁▁",
+    "▁a",
+    "an",
+    "▁an",
+    "and",
+    "▁and",
+)
 TEMPLATE = (
     "{% for m in messages %}{{ bos_token + m.role + ': ' + m.content + eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}{{ bos_token + 'assistant: ' }}{% endif %}"
@@ -112,7 +131,9 @@ def test_a_vocabulary_that_transformers_cuts_otherwise_is_refused(
     """Without tokens for bytes the two differ on characters that have none."""
     odd = tuple(piece for piece in PIECES if piece != "<0xC3>")
     path = make_gguf(tmp_path / "tiny.gguf", make_tiny(), vocabulary=vocabulary(True, pieces=odd))
-    with pytest.raises(WorkbenchError, match=r"tiny\.gguf: the tokenizer .* into other tokens than llama\.cpp does: use the model's"):
+    with pytest.raises(
+        WorkbenchError, match=r"tiny\.gguf: the tokenizer .* into other tokens than llama\.cpp does: use the model's"
+    ):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
 
 
@@ -121,5 +142,7 @@ def test_other_kinds_of_tokenizers_are_refused(
     make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path, kind: str
 ) -> None:
     path = make_gguf(tmp_path / "tiny.gguf", make_tiny(), vocabulary=vocabulary(True, kind=kind))
-    with pytest.raises(WorkbenchError, match=r"^tiny\.gguf has a tokenizer of kind|transformers cannot read tiny\.gguf"):
+    with pytest.raises(
+        WorkbenchError, match=r"^tiny\.gguf has a tokenizer of kind|transformers cannot read tiny\.gguf"
+    ):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")

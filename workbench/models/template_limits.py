@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import wraps
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateError, TemplateRuntimeError
@@ -126,7 +126,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self._step(1 + len(items))
         return items
 
-    def concat(self, chunks: Iterable[str]) -> str:  # type: ignore[override]
+    def concat(self, chunks: Iterable[str]) -> str:
         """What a template, a macro or a block has written."""
         out, total = [], 0
         for chunk in chunks:
@@ -194,7 +194,7 @@ class _Measured(NodeTransformer):
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        node.iter = _through("counted", [node.iter], node)
+        node.iter = _through("counted", [cast(nodes.Expr, node.iter)], node)
         return node
 
     def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
