@@ -46,7 +46,7 @@ def test_unanswerable_question_may_have_no_answers() -> None:
         ({"kind": "choice", "answers": ("A",), "options": ["x", "y"]}, "'options' belongs to kind 'choice'"),
         ({"kind": "choice", "answers": ("A",), "options": ("x",)}, "'options' needs 2 to 26"),
         ({"kind": "choice", "answers": ("A",), "options": ("x", " ")}, "'options' holds a blank"),
-        ({"kind": "choice", "answers": ("A",), "options": ("x", "X.")}, "'options' holds a blank option or the same"),
+        ({"kind": "choice", "answers": ("A",), "options": ("x", " x ")}, "'options' holds a blank option or the same"),
         (
             {"kind": "choice", "answers": ("C",), "options": ("x", "y")},
             "'answers' holds 'C'; with 2 options the letters",

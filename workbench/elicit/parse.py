@@ -4,8 +4,9 @@ A reply counts only if it begins with what the scale asks for; anything else is 
 counted and shown, never guessed at.
 
 A number, optionally with decimals, must lie on the scale and be followed by the end of the reply, white space or sentence
-punctuation that no digit follows ("0,95" and "95.5/100" do not count). On a percent scale a percent sign may follow too; on every
-other that is a failure, and so is a range ("0.0 to 1.0"), which repeats what was asked.
+punctuation that no digit follows ("0,95" and "95.5/100" do not count). On a percent scale a percent sign may follow too, and a number
+with decimals that is not above 1 needs one ("0.85" is a share of 1 rather than less than one per cent); on every other scale a percent
+sign is a failure. A range ("0.0 to 1.0", "80 - 90%") is a failure on all: it repeats what was asked, or states two numbers.
 
 One of the scale's texts, in a bracket or not, its case ignored unless it is a single letter, must be followed by the end of
 the reply, a line break or sentence punctuation, behind a phrase of several words also by white space: "very certain that" states
@@ -22,8 +23,9 @@ from functools import lru_cache
 from workbench.elicit.scales import Scale
 
 _ENDS = r"$|(?=\s|[.,;:!)](?!\d))"
-_PERCENT = re.compile(rf"\s*(\d{{1,3}}(?:\.\d+)?)\.?\s*(?:%|{_ENDS})")
-_NUMBER = re.compile(rf"\s*(\d{{1,3}}(?:\.\d+)?)\.?(?:{_ENDS})(?!\.?\s*(?:%|to\b))")
+_RANGE = r"(?!\.?\s*%?\s*(?:(?:up\s+)?to\b|through\b|(?:[-\u2010-\u2015\u2212~/]|or\b|and\b)\s*\d))"
+_PERCENT = re.compile(rf"\s*(?P<number>\d{{1,3}}(?:\.\d+)?)\.?\s*(?:(?P<sign>%)|{_ENDS}){_RANGE}")
+_NUMBER = re.compile(rf"\s*(?P<number>\d{{1,3}}(?:\.\d+)?)\.?(?:{_ENDS})(?!\.?\s*%){_RANGE}")
 _CLOSED = r"[^\S\n]*(?:$|[\n.,;:!?)(])"
 
 
@@ -33,7 +35,10 @@ def parse_confidence(text: str, scale: Scale) -> float:
 
 
 def _percent(text: str, scale: Scale) -> float:
-    return _number(_PERCENT.match(text), scale)
+    match = _PERCENT.match(text)
+    if match is not None and match["sign"] is None and "." in match["number"] and float(match["number"]) <= 1:
+        return math.nan
+    return _number(match, scale)
 
 
 def _plain_number(text: str, scale: Scale) -> float:
@@ -41,7 +46,7 @@ def _plain_number(text: str, scale: Scale) -> float:
 
 
 def _number(match: re.Match[str] | None, scale: Scale) -> float:
-    value = math.nan if match is None else float(match.group(1))
+    value = math.nan if match is None else float(match["number"])
     return value / scale.certain if scale.values[0] <= value <= scale.certain else math.nan
 
 

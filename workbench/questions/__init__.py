@@ -19,12 +19,14 @@ from workbench.questions.choice import (
 from workbench.questions.distractors import choice_questions
 from workbench.questions.files import read_questions, write_questions
 from workbench.questions.grading import (
+    Grade,
     chosen_letter,
     chosen_number,
     chosen_option,
     contains_alias,
     declines,
     grade,
+    grade_of,
     is_refusal,
 )
 from workbench.questions.hub import HUB_SETS, HubSet, hub_questions, hub_set
@@ -38,6 +40,7 @@ __all__ = [
     "TEMPLATES",
     "ChoiceTemplate",
     "Form",
+    "Grade",
     "HubSet",
     "Kind",
     "Question",
@@ -52,6 +55,7 @@ __all__ = [
     "contains_alias",
     "declines",
     "grade",
+    "grade_of",
     "hub_questions",
     "hub_set",
     "in_form",

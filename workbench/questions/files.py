@@ -2,7 +2,7 @@
 
 Fields: ``question`` (text) and ``answers`` (a list; in CSV separated by ``|`` or a JSON list) are required. Optional:
 ``id`` (default: a hash of the question), ``domain`` (default: the file's name without suffix), ``source`` (default: the
-file's name), ``licence`` (default: empty), ``kind`` (``open``, ``numeric``, ``choice``; default ``open``), ``answerable``
+file's name), ``licence`` (default: empty), ``kind`` (``open``, ``numeric``, ``choice``, ``math``; default ``open``), ``answerable``
 (default true), ``options`` (a list like ``answers``: the options of a ``choice`` question in the order of their letters, which
 ``answers`` then names). Other fields are ignored. An answer listed twice is kept once. Text is UTF-8; blank lines are skipped.
 
@@ -21,6 +21,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.questions.normalise import question_key
-from workbench.questions.schema import Question
+from workbench.questions.schema import KINDS, Question
 
 REQUIRED = ("question", "answers")
 OPTIONAL = ("id", "domain", "source", "licence", "kind", "answerable", "options")
@@ -117,12 +117,12 @@ def _question(row: _Row, path: Path) -> Question:
         raise row.error("question", "is empty; write the question's text.")
     answerable = _truth(row)
     kind = _text(row, "kind", "open")
-    if kind not in ("open", "numeric", "choice"):
-        raise row.error("kind", f"is {kind!r}; use open, numeric or choice.")
+    if kind not in KINDS:
+        raise row.error("kind", f"is {kind!r}; use {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
     answers = _answers(row, answerable)
     try:
         return Question(
-            id=_text(row, "id", f"q-{hashlib.sha256(question_key(text).encode()).hexdigest()[:12]}"),
+            id=_text(row, "id", f"q-{hashlib.sha256(text.encode()).hexdigest()[:12]}"),
             text=text,
             answers=answers,
             domain=_text(row, "domain", path.stem),
@@ -194,10 +194,15 @@ def _texts(row: _Row, field: str) -> list[str]:
 
 def _item(row: _Row, field: str, item: Any) -> str:
     if isinstance(item, int | float) and not isinstance(item, bool) and not _is_missing(item):
-        item = str(item)
+        item = _digits(item)
     if not isinstance(item, str) or not item.strip():
         raise row.error(field, f"holds {item!r}; each of the {field} is a text that is not blank.")
     return _encodable(row, field, item.strip())
+
+
+def _digits(number: int | float) -> str:
+    """A number as people write it, without an exponent: 0.00001 and not 1e-05."""
+    return str(number) if isinstance(number, int) or math.isinf(number) else f"{Decimal(repr(number)):f}"
 
 
 def _jsonl_rows(path: Path) -> Iterator[_Row]:

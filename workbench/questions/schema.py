@@ -2,12 +2,12 @@
 
 ``text`` is what the model is asked, ``answers`` are the aliases any of which is right, ``domain`` is the group inside which
 discrimination is measured, ``source`` and ``licence`` say where the fact comes from. ``kind`` chooses the grading rule:
-``open`` (alias inside the reply), ``numeric`` (the reply's number) or ``choice`` (one letter). ``answerable`` false marks a
-question that has no answer; its ``answers`` may be empty.
+``open`` (alias inside the reply), ``numeric`` (the reply's number), ``choice`` (one letter) or ``math`` (an expression, compared exactly;
+needs the package math-verify). ``answerable`` false marks a question that has no answer; its ``answers`` may be empty.
 
 ``options`` of a choice question are its possible answers in the order of their letters; ``answers`` then holds the right
 letters and ``text`` the question without options (:mod:`workbench.questions.choice` writes both out). A choice question
-without ``options`` has them in its text.
+without ``options`` has them in its text. Options are different if their texts are: a symbol or the case of a letter is enough.
 
 What this does not show: whether an answer is true. The checks are of form only.
 """
@@ -19,9 +19,10 @@ from string import ascii_uppercase
 from typing import Literal, get_args
 
 from workbench.errors import WorkbenchError
-from workbench.questions.normalise import choice_letter, number_of, question_key
+from workbench.questions.exact import require_math_verify
+from workbench.questions.normalise import choice_letter, number_of
 
-Kind = Literal["open", "numeric", "choice"]
+Kind = Literal["open", "numeric", "choice", "math"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -54,6 +55,8 @@ class Question:
             )
         if self.kind not in KINDS:
             raise WorkbenchError(f"Question {self.id!r}: field 'kind' is {self.kind!r}; use one of {', '.join(KINDS)}.")
+        if self.kind == "math":
+            require_math_verify()
         self._check_answers()
         if self.options:
             self._check_options()
@@ -84,7 +87,7 @@ class Question:
             )
         if not 2 <= len(self.options) <= len(ascii_uppercase):
             raise WorkbenchError(f"Question {self.id!r}: field 'options' needs 2 to {len(ascii_uppercase)} options.")
-        plain = [question_key(option) for option in self.options]
+        plain = [" ".join(option.split()) for option in self.options]
         if not all(plain) or len(set(plain)) < len(plain):
             raise WorkbenchError(
                 f"Question {self.id!r}: field 'options' holds a blank option or the same one twice; remove it."

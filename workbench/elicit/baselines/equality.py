@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from workbench.questions import Question, chosen_letter, chosen_number, contains_alias
-from workbench.questions.grading import ARTICLES
+from workbench.questions.words import ARTICLES
 from workbench.questions.normalise import keys
 
 Key = tuple[Hashable, ...]
