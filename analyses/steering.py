@@ -52,6 +52,7 @@ from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
 from workbench.run import complete, opened
 from workbench.script import asked_config, asked_reuse, console, option, root, show
+from workbench.tables import write_csv
 from workbench.terminal import bars
 
 # %%
@@ -106,7 +107,7 @@ summary = steering_summary(
 )
 lines = effects_table(effects)
 claim_folder(page / "steering")
-write_atomically(page / "steering" / "steering.csv", lambda path: lines.to_csv(path, index=False))
+write_atomically(page / "steering" / "steering.csv", lambda path: write_csv(lines, path))
 index = write_report(
     page / "steering",
     f"Can {config.model.name} be steered into saying what it knows?",

@@ -64,7 +64,7 @@ def test_warnings_are_said_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
-        ("confidence,correct\n0.5,1\n101,0\n", (), "row 2: the confidence 101 lies outside 0-100"),
+        ("confidence,correct\n50,1\n101,0\n", (), "row 2: the confidence 101 lies outside 0-100"),
         ("confidence,correct\n0.5,2\n", (), "neither right (1) nor wrong (0)"),
         ("a,b\n1,2\n", (), "no column with the confidence of each answer"),
         ("confidence,correct\n0.5,1\n", ("--confidence", "conf"), "--confidence: there is no column 'conf'"),

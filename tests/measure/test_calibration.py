@@ -5,7 +5,7 @@ from sklearn.calibration import calibration_curve
 
 from workbench.errors import WorkbenchError
 from workbench.measure import brier, brier_decomposition, ece, reliability_bins, top_label, wilson_interval
-from workbench.measure.calibration import bin_index
+from workbench.measure.edges import bin_index
 
 
 def check_vector() -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +105,6 @@ def test_top_label_by_hand() -> None:
 def test_large_tables_are_summed_bin_by_bin(monkeypatch: pytest.MonkeyPatch) -> None:
     p, y = check_vector()
     expected = ece(p, y), brier_decomposition(p, y)
-    monkeypatch.setattr("workbench.measure.calibration._MATRIX_ROWS", 10)
+    monkeypatch.setattr("workbench.measure.calibration._MATRIX_CELLS", 10)
     assert np.isclose(ece(p, y), expected[0], atol=1e-12)
     assert np.isclose(brier_decomposition(p, y).resolution, expected[1].resolution, atol=1e-12)

@@ -16,7 +16,7 @@ def test_the_scale_is_found_and_said() -> None:
     values, scale, note = read(["50", "100"])
     assert (values, scale) == ([0.5, 1.0], 100)
     assert "0-100" in note
-    assert read(["1", "0"], name="stated_confidence_percent")[0] == [0.01, 0.0]
+    assert read(["50", "0"], name="stated_confidence_percent")[0] == [0.5, 0.0]
     assert read(["95%", "5 %"])[0] == [0.95, 0.05]
 
 

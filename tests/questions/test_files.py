@@ -137,9 +137,9 @@ BROKEN = [
     ({"question": "Who?", "answers": ["A"], "kind": "choice", "options": "x"}, "field 'options' is 'x'; write a list"),
     ({"question": "Who?", "answers": ["A"], "kind": "choice", "options": ["x", None]}, "field 'options' holds None"),
     ('{"question": "Who?", "answers": ["\\ud800"]}', "field 'answers' holds half of a Unicode character"),
-    ('{"question": "Who?"', "line 2: not a JSON object"),
+    ('{"question": "Who?"', "line 2: not readable as JSON"),
     ('["Who?"]', "line 2: a row is a JSON object"),
-    ("[" * 100_000, "line 2: not a JSON object"),
+    ("[" * 100_000, "line 2: not readable as JSON"),
 ]
 
 
@@ -153,12 +153,12 @@ def test_broken_row_names_file_line_and_field(tmp_path: Path, row: Any, message:
 BROKEN_CSV = [
     ("question,answer\nWho?,a\n", r"line 1: field 'answers' is missing in the header; rename 'answer'"),
     ("Question,answers\nWho?,a\n", "rename 'Question' to 'question'"),
-    ("question,answers,answers\nWho?,a,b\n", "field 'answers' stands twice"),
-    ("question,answers\nWho, then?,a\n", "line 2: field 'answers': the row has 3 cells"),
-    ("question,answers,domain\nWho?,a\n", "line 2: field 'domain': the row has 2 cells"),
+    ("question,answers,answers\nWho?,a,b\n", "line 1: two columns are called 'answers'"),
+    ("question,answers\nWho, then?,a\n", "line 2: the row has 3 cells and the header 2"),
+    ("question,answers,domain\nWho?,a\n", "line 2: the row has 2 cells and the header 3"),
     ('question,answers\n"a\nb",x\nWho?,\n', "line 4: field 'answers' is empty"),
     ("question,answers\nWho?,[1\n", "line 2: field 'answers' starts with"),
-    ('question,answers\n"Who?,a\n', "not a CSV row"),
+    ('question,answers\n"Who?,a\n', "not readable as CSV"),
     ("question,answers\n", "holds no questions"),
     ("", "holds no questions"),
 ]
@@ -173,7 +173,7 @@ def test_broken_csv(tmp_path: Path, text: str, message: str) -> None:
 def test_broken_parquet(tmp_path: Path) -> None:
     path = tmp_path / "set.parquet"
     path.write_bytes(b"no parquet")
-    with pytest.raises(WorkbenchError, match="not a readable parquet"):
+    with pytest.raises(WorkbenchError, match="not readable as parquet"):
         read_questions(path)
     pd.DataFrame({"question": ["Who?", "Why?"], "answers": [["a"], []]}).to_parquet(path)
     with pytest.raises(WorkbenchError, match="row 2: field 'answers' is empty"):

@@ -62,7 +62,7 @@ def test_content_changes_with_what_decides_the_questions(tmp_path: Path) -> None
     assert len(told) == 6
     assert source_content("mmlu:test") == source_content("mmlu")
     assert b"How" in source_content("builtin") or b"What" in source_content("builtin")
-    with pytest.raises(OSError, match="absent"):
+    with pytest.raises(WorkbenchError, match="absent"):
         source_content(str(tmp_path / "absent.jsonl"))
 
 

@@ -30,8 +30,8 @@ def test_ones_and_zeros_are_grades_and_blank_lines_nothing(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: not JSON"),
-        ("[1]", "line 2: a graded answer is an object"),
+        ("{", "line 2: not readable as JSON"),
+        ("[1]", "line 2: a row is a JSON object"),
         (json.dumps({k: v for k, v in ONE.items() if k != "answer"}), "line 2: the field 'answer' is missing"),
         (json.dumps({**ONE, "grade": 1}), "line 2: unknown field 'grade'"),
         (json.dumps({**ONE, "correct": 0.5}), "line 2: the field 'correct' must be true or false, it is 0.5"),
@@ -49,7 +49,7 @@ def test_an_empty_or_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(WorkbenchError, match="holds no graded answers"):
         read_graded(tmp_path / "empty.jsonl")
-    with pytest.raises(WorkbenchError, match="Cannot read the graded answers"):
+    with pytest.raises(WorkbenchError, match="there is no such file"):
         read_graded(tmp_path / "absent.jsonl")
 
 

@@ -19,6 +19,7 @@ from workbench.pipeline.files import write_atomically
 from workbench.pipeline.ownership import claim_folder
 from workbench.plots.cost_growth import CostCurve, CostGrowth
 from workbench.report.page import PLACE, Section, write_report
+from workbench.tables import write_csv
 
 AXES = {
     "layers": "layers patched",
@@ -110,7 +111,7 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
         sections.append(Section("Growth", explanation, figure, "growth"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
     claim_folder(folder, PLACE)
-    write_atomically(folder / "table.csv", lambda path: table.to_csv(path, index=False))
+    write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []
     settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {"notes": found.notes}

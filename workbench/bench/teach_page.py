@@ -18,6 +18,7 @@ from workbench.pipeline.files import write_atomically
 from workbench.pipeline.ownership import claim_folder
 from workbench.plots.training_race import TrainingRace, TrainingRuns
 from workbench.report.page import PLACE, Section, write_report
+from workbench.tables import write_csv
 
 LINES = (
     Line("trl_over_full", "TRL / workbench, adapter in all layers", 1.3, False),
@@ -89,7 +90,7 @@ def write_teach_bench(folder: Path, found: TeachBench) -> Path:
         sections.append(Section("Time and loss", explanation, race_figure(found).figure(), "race"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
     claim_folder(folder, PLACE)
-    write_atomically(folder / "table.csv", lambda path: table.to_csv(path, index=False))
+    write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []
     settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {"notes": found.notes}

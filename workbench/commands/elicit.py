@@ -86,8 +86,9 @@ def formats(
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     from workbench.pipeline.files import write_atomically
+    from workbench.tables import write_csv
 
     if path.suffix == ".csv":
-        write_atomically(path, lambda place: table.to_csv(place, index=False))
+        write_atomically(path, lambda place: write_csv(table, place))
     else:
         write_atomically(path, lambda place: table.to_parquet(place, index=False))

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from workbench.errors import WorkbenchError
 from workbench.terminal import bars
+from workbench.terminal_text import safe_line
 
 if TYPE_CHECKING:
     from workbench.measure.file import Measured
@@ -22,7 +23,7 @@ _WIDE = 200
 
 
 def measure(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or parquet: one row per answer.")],
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON, JSON lines or parquet: one row per answer.")],
     by: Annotated[list[str] | None, typer.Option(help="Column whose values make a group; may be repeated.")] = None,
     against: Annotated[
         str | None, typer.Option(help="Group that every other is compared with, by question id.")
@@ -41,13 +42,17 @@ def measure(
     scale: Annotated[
         float | None, typer.Option(help="Largest value of the scale (1, 10, 100); default: found.")
     ] = None,
+    higher_is_less_sure: Annotated[
+        bool,
+        typer.Option("--higher-is-less-sure", help="The column holds uncertainties: confidence is 1 - value / scale."),
+    ] = False,
     duplicates: Annotated[
         Literal["keep", "first", "last", "refuse"],
         typer.Option(help="What to do with ids that occur twice in a group."),
     ] = "keep",
-    bins: Annotated[int, typer.Option(min=1, help="Bins of reliability and ECE.")] = 10,
-    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples.")] = 2000,
-    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
+    bins: Annotated[int, typer.Option(help="Bins of reliability and ECE, 1 to 1,000.")] = 10,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples, 1 to 100,000.")] = 2000,
+    level: Annotated[float, typer.Option(help="Level of the intervals, between 0 and 1.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per group.")] = False,
     name: Annotated[str | None, typer.Option(help="Folder of the figures; default: the file's name.")] = None,
@@ -78,6 +83,7 @@ def measure(
             duplicates=duplicates,
             against=against,
             judge=judge,
+            higher_is_less_sure=higher_is_less_sure,
         )
     _say(screen, measured)
     if as_json:
@@ -90,10 +96,10 @@ def measure(
 
 def _say(screen: Console, measured: Measured) -> None:
     for note in measured.answers.notes:
-        screen.print(Text(f"Note: {note}"))
+        screen.print(Text(safe_line(f"Note: {note}")))
     for group, measures in measured.groups.items():
         for note in measures.notes:
-            screen.print(Text(f"Warning: {group}: {note}", style="yellow"))
+            screen.print(Text(safe_line(f"Warning: {group}: {note}"), style="yellow"))
 
 
 def _show(measured: Measured) -> None:
@@ -104,7 +110,7 @@ def _show(measured: Measured) -> None:
         out = Console(width=_WIDE)
     out.print(_table(table_rows(measured, TERMINAL)))
     if measured.paired:
-        out.print(Text(f"\nDifference to {measured.against}, on the questions of both:"))
+        out.print(Text(f"\nDifference to {safe_line(measured.against)}, on the questions of both:"))
         out.print(_table(difference_rows(measured)))
 
 
@@ -113,7 +119,8 @@ def _table(rows: list[dict[str, str]]) -> Table:
     for head in rows[0]:
         table.add_column(Text(head), justify="left" if head == "group" else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(value) for value in row.values()))
+        # Only intervals may break their line.
+        table.add_row(*(Text(safe_line(value) if head == "group" else value) for head, value in row.items()))
     return table
 
 
@@ -126,4 +133,4 @@ def _draw(screen: Console, folder: Path, title: str, measured: Measured) -> None
         raise WorkbenchError(
             f"the figures cannot be written to {folder} ({error.strerror}); choose a folder with --figures or pass --no-figures."
         ) from error
-    screen.print(Text(f"Figures: {page}"))
+    screen.print(Text(safe_line(f"Figures: {page}")))

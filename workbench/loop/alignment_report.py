@@ -25,6 +25,7 @@ from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells,
 from workbench.report import Section, write_report
 from workbench.report.page import PLACE
 from workbench.store import ROW
+from workbench.tables import write_csv
 
 _SCALES = {"hundred": "1 to 100", "words": "six terms", "letters": "six letters"}
 _VOICES = {"own": "own voice", "third": "third person"}
@@ -197,7 +198,7 @@ def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) 
     }
     claim_folder(folder, PLACE)
     for name, table in tables.items():
-        write_atomically(folder / name, partial(table.to_csv, index=False))
+        write_atomically(folder / name, partial(write_csv, table))
     return write_report(
         folder,
         f"Does {config.model.name} say how sure it is?",

@@ -35,6 +35,7 @@ from workbench.questions import Question, in_form, questions_from, sample_questi
 from workbench.report import Section, write_report
 from workbench.report.page import PLACE
 from workbench.store import ROW, RunStore, fingerprint
+from workbench.tables import write_csv
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def write_baselines(
     for name, run in runs.items():
         files = {f"{name}.csv": compared_table(run.found), f"{name}_scores.csv": run.table}
         for file, table in files.items():
-            write_atomically(folder / file, partial(_write_csv, table))
+            write_atomically(folder / file, partial(write_csv, table))
         tables += list(files)
         words = "Each dot scores the same greedy answers. Cost counts the tokens the model computes for that baseline alone."
         sections.append(Section(f"Discrimination against cost: {name} questions", words, run.figure().figure(), name))
@@ -150,10 +151,6 @@ def write_baselines(
         (),
         [(f"Every baseline, {name} questions", [shown(one) for one in run.found]) for name, run in runs.items()],
     )
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False)
 
 
 def shown(one: Compared) -> dict[str, str]:

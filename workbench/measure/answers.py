@@ -16,14 +16,14 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.measure.columns import existing, find_columns
-from workbench.measure.files import read_columns
 from workbench.measure.inputs import Bools, Floats
-from workbench.measure.values import confidences, grades, texts
+from workbench.measure.scales import check_scale
+from workbench.measure.values import confidences, grades, identifiers, texts
+from workbench.tables import read_columns
 
 Duplicates = Literal["keep", "first", "last", "refuse"]
 EVERYTHING = "all"
 _GRADED = ("correct", "retrieved", "stimulus", "choice")
-_LABELS = ("id", "domain")
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,43 @@ def read_answers(
     by: Sequence[str] = (),
     scale: float | None = None,
     duplicates: Duplicates = "keep",
+    higher_is_less_sure: bool = False,
 ) -> Answers:
-    """The answers of a CSV, TSV, JSONL or parquet file.
+    """The answers of a CSV, TSV, JSON, JSON lines or parquet file.
 
     ``columns`` names a column by its role (see ROLES), ``by`` those whose values make a group, ``scale`` the largest value of
     the confidence scale (None: found out). ``duplicates`` says what happens to ids that occur twice in a group.
+    Where ``higher_is_less_sure``, the column holds uncertainties, and confidence is 1 - value / scale.
     """
+    check_scale(scale)
     found = read_columns(path)
     roles = find_columns(found, columns or {})
     groups = [existing(name, list(found), "--by") for name in by]
-    stated = confidences(found[roles["confidence"]], roles["confidence"], scale)
+    columns_of_group = [texts(found[name], name) for name in groups]
+    group = _joined(columns_of_group, found.rows)
+    stated = confidences(
+        found[roles["confidence"]],
+        roles["confidence"],
+        scale,
+        group=group if groups else None,
+        higher_is_less_sure=higher_is_less_sure,
+    )
     used = {*roles.values(), *groups}
     told = ", ".join(f"{role} = {name}" for role, name in roles.items())
     left = [name for name in found if name not in used]
-    notes = [f"columns: {told}." + (f" Not used: {', '.join(left)}." if left else ""), *stated.notes]
+    notes = [*found.notes, f"columns: {told}." + (f" Not used: {', '.join(left)}." if left else ""), *stated.notes]
     typed: dict[str, Any] = {role: grades(found[roles[role]], roles[role]) for role in _GRADED if role in roles}
-    typed |= {role: texts(found[roles[role]], roles[role]) for role in _LABELS if role in roles}
-    columns_of_group = [texts(found[name], name) for name in groups]
+    if "domain" in roles:
+        typed["domain"] = texts(found[roles["domain"]], roles["domain"])
+    if "id" in roles:
+        typed["id"], nameless = identifiers(found[roles["id"]], roles["id"])
+        if nameless:
+            notes.append(
+                f"{nameless:,} rows have no id in column {roles['id']!r}; each counts as a question of its own."
+            )
     answers = Answers(
         confidence=stated.values,
-        group=_joined(columns_of_group, len(stated.values)),
+        group=group,
         scale=stated.scale,
         notes=tuple(notes),
         **typed,

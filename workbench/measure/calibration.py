@@ -20,10 +20,11 @@ from scipy.stats import norm
 
 from workbench.errors import WorkbenchError
 from workbench.measure.counted import Latest, once, ratio
+from workbench.measure.edges import at_least, bin_index
 from workbench.measure.inputs import Bools, Floats, checked_probability
 
 Binning = Literal["width", "mass"]
-_MATRIX_ROWS = 50_000
+_MATRIX_CELLS = 500_000
 
 
 def ece(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, binning: Binning = "width") -> float:
@@ -40,8 +41,8 @@ def top_label(probability: ArrayLike, correct: ArrayLike, *, drop_certain: bool 
     """
     scores, labels = checked_probability(probability, correct)
     confidence = np.maximum(scores, 1 - scores)
-    hit = (scores >= 0.5) == labels
-    return (np.where(confidence == 1, np.nan, confidence) if drop_certain else confidence), hit
+    hit = at_least(scores, 0.5) == labels
+    return (np.where(at_least(confidence, 1), np.nan, confidence) if drop_certain else confidence), hit
 
 
 def brier(probability: ArrayLike, correct: ArrayLike) -> float:
@@ -124,14 +125,6 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, *, level: float = 0
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
-def bin_index(probability: Floats, bins: int) -> NDArray[np.int64]:
-    """Bin of each forecast on 0-1; the last bin is closed."""
-    if bins < 1:
-        raise WorkbenchError(f"a reliability diagram needs at least one bin; got {bins}")
-    # 0.57 * 100 is 56.99999999999999 in floating point: a value on an edge must not slip into the bin below it.
-    return np.clip(np.floor(probability * bins + 1e-9), 0, bins - 1).astype(np.int64)
-
-
 def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[np.int64]:
     """Equal-mass bin of each forecast: where the middle of its value's ranks falls among ``bins`` equal parts."""
     if bins < 1:
@@ -178,7 +171,7 @@ class BinnedForecasts:
         self._bins, self._index = bins, index
         self._columns = [weight * parsed for weight in (np.ones(len(scores)), scores, correct.astype(np.float64))]
         # One matrix product serves many resamples; its [n, bins] matrices would fill the memory for a million answers.
-        small = len(scores) <= _MATRIX_ROWS
+        small = len(scores) * bins <= _MATRIX_CELLS
         self._matrices = [np.eye(bins)[index] * column[:, None] for column in self._columns] if small else None
         self._sums = Latest(self._sum)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.measure.edges import bin_index
 from workbench.measure.inputs import Floats
 
 Codes = NDArray[np.int64]
@@ -60,8 +61,7 @@ def grouped_levels(confidence: Floats, levels: int, bins: int) -> Floats:
         return confidence
     rank = (np.cumsum(count) - count / 2) / count.sum()
     mass = np.minimum((rank * levels).astype(np.int64), levels - 1)
-    # The margin is that of the reliability bins: 0.57 * 100 lies below 57 in floating point.
-    width = np.clip(np.floor(values * bins + 1e-9), 0, bins - 1).astype(np.int64)
+    width = bin_index(values, bins)
     level = np.unique(_joined([width, mass]), return_inverse=True)[1]
     mean = np.bincount(level, count * values) / np.bincount(level, count)
     out = np.full(len(confidence), np.nan)

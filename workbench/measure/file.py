@@ -44,9 +44,12 @@ def measure_file(
     duplicates: Duplicates = "keep",
     against: str | None = None,
     judge: Judge = "own",
+    higher_is_less_sure: bool = False,
 ) -> Measured:
     """Read ``path`` (see :func:`.read_answers`), measure its groups and compare them with the group ``against``, if given."""
-    answers = read_answers(path, columns=columns, by=by, scale=scale, duplicates=duplicates)
+    answers = read_answers(
+        path, columns=columns, by=by, scale=scale, duplicates=duplicates, higher_is_less_sure=higher_is_less_sure
+    )
     groups = measure_groups(answers, settings)
     paired = {} if against is None else compare_groups(answers, against, settings, judge=judge)
     return Measured(answers, groups, paired, against or "", judge, settings)

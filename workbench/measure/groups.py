@@ -28,6 +28,8 @@ from workbench.measure.table import Metric, confidence_metrics
 from workbench.progress import track
 
 FEW = 10
+MOST_BINS = 1000
+MOST_RESAMPLES = 100_000
 _SCALE = "scale."
 
 
@@ -40,6 +42,13 @@ class Settings:
     level: float = LEVEL
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _check_whole("bins", self.bins, 1, MOST_BINS)
+        _check_whole("resamples", self.resamples, 1, MOST_RESAMPLES)
+        _check_whole("seed", self.seed, 0, 2**32 - 1)
+        if not 0 < self.level < 1:
+            raise WorkbenchError(f"the level of an interval lies between 0 and 1, for example 0.95; got {self.level:g}")
+
 
 @dataclass(frozen=True)
 class GroupMeasures:
@@ -47,6 +56,11 @@ class GroupMeasures:
 
     values: dict[str, Metric]
     notes: tuple[str, ...]
+
+
+def _check_whole(what: str, value: int, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise WorkbenchError(f"{what} must be a whole number from {least} to {most:,}; got {value!r}")
 
 
 def measure_groups(answers: Answers, settings: Settings) -> dict[str, GroupMeasures]:

@@ -15,6 +15,7 @@ from workbench.measure.calibration import BinnedForecasts, Brier, top_label
 from workbench.measure.cells import cells_of
 from workbench.measure.counted import CountStatistic, Latest, mean_of, summed
 from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
+from workbench.measure.edges import at_least
 from workbench.measure.inputs import Bools, Floats
 from workbench.measure.precision import AveragePrecision
 from workbench.measure.proper import CLIP, surprise
@@ -67,7 +68,7 @@ METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
     "excess_aurc": lambda a: a.selective.excess_aurc,
     "accuracy_at_50": lambda a: a.selective.accuracy_at(0.5),
     "accuracy_at_80": lambda a: a.selective.accuracy_at(0.8),
-    "share_ge_90": lambda a: mean_of(np.where(np.isnan(a.scores), np.nan, a.scores >= 0.9)),
+    "share_ge_90": lambda a: mean_of(np.where(np.isnan(a.scores), np.nan, at_least(a.scores, 0.9))),
 }
 # Every recipe's table, before and after.
 RECIPE = (

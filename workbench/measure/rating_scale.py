@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
+from workbench.measure.edges import at_least, at_most, bin_index
 from workbench.measure.inputs import checked
 
 Tier = Literal["Valid", "Indeterminate", "Invalid"]
@@ -43,19 +44,21 @@ def rating_scale(confidence_percent: ArrayLike, correct: ArrayLike) -> RatingSca
     ratings, labels = checked(confidence_percent, correct)
     parsed = ~np.isnan(ratings)
     ratings, labels = ratings[parsed], labels[parsed]
-    if (ratings < 0).any() or (ratings > 100).any():
+    if not at_least(ratings / 100, 0).all() or not at_most(ratings / 100, 1).all():
         raise WorkbenchError("a rating lies outside 0-100; the rating scale is read in percent")
     n = len(ratings)
     if n == 0:
         return RatingScale(0, *(float("nan"),) * 5, tier="Invalid")
-    filled = np.bincount(np.floor(ratings / 10).astype(np.int64), minlength=BINS)
-    ceiling = float(np.mean(ratings >= 95))
+    shares = ratings / 100
+    # Ten bins of ten points and one for 100 % alone.
+    filled = np.bincount(np.where(at_least(shares, 1), BINS - 1, bin_index(shares, BINS - 1)), minlength=BINS)
+    ceiling = float(np.mean(at_least(shares, 0.95)))
     modal = float(filled.max() / n)
     r = _pearson(ratings, labels.astype(np.float64))
     return RatingScale(
         n=n,
         ceiling_rate=ceiling,
-        floor_rate=float(np.mean(ratings <= 5)),
+        floor_rate=float(np.mean(at_most(shares, 0.05))),
         modal_bin_share=modal,
         bin_sparsity=float(np.mean(filled == 0)),
         pearson_r=r,
@@ -65,10 +68,10 @@ def rating_scale(confidence_percent: ArrayLike, correct: ArrayLike) -> RatingSca
 
 def tier_of(ceiling_rate: float, modal_bin_share: float, pearson_r: float) -> Tier:
     """The tier these indices give; an undefined correlation (a constant rating) counts as none."""
-    related = abs(pearson_r) >= 0.05
-    if ceiling_rate >= 0.70 or modal_bin_share >= 0.80 or not related:
+    related = at_least(abs(pearson_r), 0.05)
+    if at_least(ceiling_rate, 0.70) or at_least(modal_bin_share, 0.80) or not related:
         return "Invalid"
-    if ceiling_rate >= 0.40 or modal_bin_share >= 0.60:
+    if at_least(ceiling_rate, 0.40) or at_least(modal_bin_share, 0.60):
         return "Indeterminate"
     return "Valid"
 

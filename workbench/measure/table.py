@@ -69,8 +69,7 @@ def confidence_metrics(
         )
         table |= within.estimates
     table["parse_rate"] = parse_rate(scores)
-    # 0.29 * 100 is 28.999999999999996: rounding keeps a stated percentage the whole number it was.
-    scale = asdict(rating_scale(np.round(scores * 100, 9), labels))
+    scale = asdict(rating_scale(scores * 100, labels))
     table |= {f"scale.{name}": value for name, value in scale.items() if name != "n"}
     table["method"] = pooled.method
     return table

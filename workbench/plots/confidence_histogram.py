@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
+from workbench.measure.edges import at_least, bin_index
 from workbench.plots.theme import safe, styles, themed
 
 _WIDTH = 5
@@ -90,5 +91,6 @@ def shares_by_bin(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
     """Shares of all replies [21], counts [21], and the share unparsed of percentages ``values`` [n]."""
     array = np.asarray(values, dtype=np.float64)
     parsed = array[~np.isnan(array)]
-    counts = np.bincount((parsed // _WIDTH).astype(np.int64), minlength=len(_EDGES))
+    place = np.where(at_least(parsed / 100, 1), len(_EDGES) - 1, bin_index(parsed / 100, len(_EDGES) - 1))
+    counts = np.bincount(place, minlength=len(_EDGES))
     return counts / len(array), counts, 1 - len(parsed) / len(array)

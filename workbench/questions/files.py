@@ -1,47 +1,50 @@
-"""Questions from JSONL, CSV and parquet files, and back to JSONL.
+"""Questions from JSON lines, JSON, CSV, TSV and parquet files, and back to JSON lines.
 
 Fields: ``question`` (text) and ``answers`` (a list; in CSV separated by ``|`` or a JSON list) are required. Optional:
 ``id`` (default: a hash of the question), ``domain`` (default: the file's name without suffix), ``source`` (default: the
 file's name), ``licence`` (default: empty), ``kind`` (``open``, ``numeric``, ``choice``, ``math``; default ``open``), ``answerable``
 (default true), ``options`` (a list like ``answers``: the options of a ``choice`` question in the order of their letters, which
-``answers`` then names). Other fields are ignored. An answer listed twice is kept once. Text is UTF-8; blank lines are skipped.
+``answers`` then names; without them its text shows lettered lines). Other fields are ignored, unless their name is a usual one for a field that
+is missing: then the rename is asked for. An answer listed twice is kept once. Blank lines are skipped.
 
-A broken row stops the reading with an error that names the file, the line (parquet: the row, counted from 1) and the field.
+A broken row stops the reading with an error that names the file, the line (parquet: the row, counted from 1) and the field. What had to be
+found out of the file (a separator other than the comma, an encoding other than UTF-8) is said in a warning.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
 import hashlib
-import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.questions.normalise import choice_letter
 from workbench.questions.schema import KINDS, Question
+from workbench.questions.synonyms import FIELDS, misnamed
+from workbench.tables import ENDINGS, Record, read_records
 
 REQUIRED = ("question", "answers")
-OPTIONAL = ("id", "domain", "source", "licence", "kind", "answerable", "options")
+_LISTS = ("answers", "options")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-@dataclass(frozen=True)
 class _Row:
     """Fields of one row and where they stand, for messages."""
 
-    fields: Mapping[str, Any]
-    place: str
+    def __init__(self, record: Record) -> None:
+        self.fields: Mapping[str, Any] = record.fields
+        self.place = record.place
+        if record.text:
+            self.fields = {**record.fields, **{name: _split(self, name) for name in _LISTS if name in record.fields}}
 
     def error(self, field: str, what: str) -> WorkbenchError:
         return WorkbenchError(f"{self.place}: field '{field}' {what}")
@@ -49,20 +52,21 @@ class _Row:
 
 def is_question_file(path: Path) -> bool:
     """Whether the name ends as that of a file of questions does."""
-    return path.suffix.lower() in _READERS
+    return path.suffix.lower() in ENDINGS
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Every question of a ``.jsonl``, ``.csv`` or ``.parquet`` file, in order; errors name file, row and field."""
+    """Every question of a file, in order; errors name file, row and field."""
     path = Path(path)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise WorkbenchError(f"{path}: unknown kind of file; use a name that ends in {', '.join(_READERS)}.")
-    if not path.is_file():
-        raise WorkbenchError(f"{path}: there is no such file; check the path.")
+    records = read_records(path, FIELDS)
+    for note in records.notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    if records.header:
+        _check_names(_Row(Record(dict.fromkeys(records.header), records.header_place)), " in the header")
     questions: list[Question] = []
     places: dict[str, str] = {}
-    for row in reader(path):
+    for record in records:
+        row = _Row(record)
         question = _question(row, path)
         if question.id in places:
             raise row.error(
@@ -108,10 +112,24 @@ def _record(question: Question) -> dict[str, Any]:
     return record
 
 
-def _question(row: _Row, path: Path) -> Question:
+def _check_names(row: _Row, where: str = "") -> None:
+    wrong = misnamed(row.fields)
     for field in REQUIRED:
         if field not in row.fields:
-            raise row.error(field, f"is missing{_similar(field, row.fields)}.")
+            hint = (
+                f"; {wrong[2]}" if wrong and wrong[0] == field else f" (the row has: {', '.join(map(str, row.fields))})"
+            )
+            raise row.error(field, f"is missing{where}{hint}.")
+    if wrong is not None:
+        field, name, mend = wrong
+        raise row.error(
+            field,
+            f"is missing{where} while there is {name!r}; {mend}, or to a name of its own if it is something else.",
+        )
+
+
+def _question(row: _Row, path: Path) -> Question:
+    _check_names(row)
     text = _text(row, "question", "")
     if not text:
         raise row.error("question", "is empty; write the question's text.")
@@ -119,7 +137,9 @@ def _question(row: _Row, path: Path) -> Question:
     kind = _text(row, "kind", "open")
     if kind not in KINDS:
         raise row.error("kind", f"is {kind!r}; use {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
-    answers = _answers(row, answerable)
+    answers, options = _answers(row, answerable), tuple(_texts(row, "options"))
+    if kind == "choice" and not options:
+        _check_lettered(row, text, answers)
     try:
         return Question(
             id=_text(row, "id", f"q-{hashlib.sha256(text.encode()).hexdigest()[:12]}"),
@@ -130,16 +150,26 @@ def _question(row: _Row, path: Path) -> Question:
             licence=_text(row, "licence", ""),
             kind=kind,  # type: ignore[arg-type]
             answerable=answerable,
-            options=tuple(_texts(row, "options")),
+            options=options,
         )
     except WorkbenchError as error:
         raise WorkbenchError(f"{row.place}: {error}") from error
 
 
-def _similar(field: str, found: Mapping[str, Any]) -> str:
-    unknown = {str(name).strip().lower(): name for name in found if name not in (*REQUIRED, *OPTIONAL)}
-    close = difflib.get_close_matches(field, unknown, n=1, cutoff=0.6)
-    return f"; rename {unknown[close[0]]!r} to '{field}'" if close else f" (the row has: {', '.join(map(str, found))})"
+def _check_lettered(row: _Row, text: str, answers: Sequence[str]) -> None:
+    """Refuse a choice without ``options`` whose text does not show lines with letters, or not those of its answers."""
+    # The package of that module loads models' libraries.
+    from workbench.elicit.options import choice_of
+
+    letters = ascii_uppercase[: len(choice_of(text).texts)]
+    if not letters:
+        raise row.error(
+            "options",
+            "is missing: the question is a choice and its text shows no lines 'A. ...', 'B. ...'; list its options.",
+        )
+    beyond = [answer for answer in answers if (letter := choice_letter(answer)) is not None and letter not in letters]
+    if beyond:
+        raise row.error("answers", f"holds {beyond[0]!r}; the options in the text are {letters[0]} to {letters[-1]}.")
 
 
 def _is_missing(value: Any) -> bool:
@@ -193,103 +223,22 @@ def _texts(row: _Row, field: str) -> list[str]:
 
 
 def _item(row: _Row, field: str, item: Any) -> str:
-    if isinstance(item, int | float) and not isinstance(item, bool) and not _is_missing(item):
-        item = _digits(item)
+    if isinstance(item, int) and not isinstance(item, bool):
+        item = str(item)
+    elif isinstance(item, float) and math.isfinite(item):
+        # As a person writes it: 0.00001, not 1e-05, which no reply holds.
+        item = np.format_float_positional(item, trim="0")
     if not isinstance(item, str) or not item.strip():
         raise row.error(field, f"holds {item!r}; each of the {field} is a text that is not blank.")
     return _encodable(row, field, item.strip())
 
 
-def _digits(number: int | float) -> str:
-    """A number as people write it, without an exponent: 0.00001 and not 1e-05."""
-    return str(number) if isinstance(number, int) or math.isinf(number) else f"{Decimal(repr(number)):f}"
-
-
-def _jsonl_rows(path: Path) -> Iterator[_Row]:
-    # Only \n ends a line: JSON texts may hold other line separators.
-    for number, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            fields = json.loads(line.decode())
-        except UnicodeDecodeError as error:
-            raise WorkbenchError(f"{place}: not UTF-8 text; save the file as UTF-8.") from error
-        except (ValueError, RecursionError) as error:
-            raise WorkbenchError(f"{place}: not a JSON object ({error}); write one object a line.") from error
-        if not isinstance(fields, dict):
-            raise WorkbenchError(
-                f"{place}: a row is a JSON object with fields question and answers, not {line[:40]!r}."
-            )
-        yield _Row(fields, place)
-
-
-def _csv_rows(path: Path) -> Iterator[_Row]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise WorkbenchError(f"{path}: not UTF-8 text at byte {error.start}; save the file as UTF-8.") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    line = 1
-    try:
-        for cells in reader:
-            place, line = f"{path}, line {line}", reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                _check_header(header, place)
-                continue
-            yield _csv_row(header, cells, place)
-    except csv.Error as error:
-        raise WorkbenchError(f"{path}, line {reader.line_num}: not a CSV row ({error}); check its quotes.") from error
-
-
-def _check_header(header: Sequence[str], place: str) -> None:
-    row = _Row(dict.fromkeys(header), place)
-    for field in REQUIRED:
-        if field not in header:
-            raise row.error(field, f"is missing in the header{_similar(field, row.fields)}.")
-    twice = next((name for name in header if name and header.count(name) > 1), None)
-    if twice is not None:
-        raise row.error(twice, "stands twice in the header; remove one column.")
-
-
-def _csv_row(header: Sequence[str], cells: Sequence[str], place: str) -> _Row:
-    if len(cells) != len(header):
-        field = header[len(cells)] if len(cells) < len(header) else header[-1]
-        raise WorkbenchError(
-            f"{place}: field '{field}': the row has {len(cells)} cells and the header {len(header)}; quote texts that "
-            "hold a comma."
-        )
-    row = _Row(dict(zip(header, cells, strict=True)), place)
-    lists = {field: _csv_list(row, field) for field in ("answers", "options") if field in row.fields}
-    return _Row({**row.fields, **lists}, place)
-
-
-def _csv_list(row: _Row, field: str) -> list[Any]:
+def _split(row: _Row, field: str) -> list[Any]:
+    """The list that a cell of text holds."""
     cell = row.fields[field].strip()
     if not cell.startswith("["):
         return [part for part in cell.split("|") if part.strip()]
     try:
-        value = json.loads(cell)
+        return json.loads(cell)
     except (ValueError, RecursionError) as error:
         raise row.error(field, f"starts with '[' but is not a JSON list ({error}).") from error
-    return value
-
-
-def _parquet_rows(path: Path) -> Iterator[_Row]:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise WorkbenchError(f"{path}: not a readable parquet file ({error}); write it again.") from error
-    for number, fields in enumerate(table.to_pylist(), start=1):
-        yield _Row(fields, f"{path}, row {number}")
-
-
-_READERS: dict[str, Callable[[Path], Iterator[_Row]]] = {
-    ".jsonl": _jsonl_rows,
-    ".csv": _csv_rows,
-    ".parquet": _parquet_rows,
-}

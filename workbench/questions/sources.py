@@ -1,7 +1,7 @@
 """Where a run's questions come from and in which form they are asked, by name.
 
 A source is ``builtin``, the name of a hub set with or without a split (``triviaqa``, ``mmlu:validation``), or the path of a
-JSONL, CSV or parquet file. A form is ``published`` (as they are), ``choice`` (every question among options; open ones get
+JSON lines, JSON, CSV, TSV or parquet file. A form is ``published`` (as they are), ``choice`` (every question among options; open ones get
 distractors of their domain) or ``open`` (choice questions without their options, those left out that cannot be asked so).
 Options are shuffled by seed in every form that has them.
 
@@ -10,6 +10,7 @@ What a fingerprint does not show: a hub set counts by its row and split, not by 
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from importlib.resources import files
@@ -23,6 +24,7 @@ from workbench.questions.distractors import choice_questions
 from workbench.questions.files import is_question_file, read_questions
 from workbench.questions.hub import HUB_SETS, hub_questions, hub_set
 from workbench.questions.schema import Question
+from workbench.tables import read_regular
 
 BUILTIN = "builtin"
 Form = Literal["published", "choice", "open"]
@@ -45,7 +47,7 @@ def questions_from(source: str, mirror: Path | None = None) -> list[Question]:
 def source_content(source: str, mirror: Path | None = None) -> bytes:
     """What decides the questions of ``source``: a file's bytes, or the row of a hub set and where it is read from.
 
-    Raises :class:`OSError` where a file cannot be read.
+    Raises :class:`WorkbenchError` where a file cannot be read.
     """
     if source == BUILTIN:
         return (files("workbench.questions.builtin") / "questions.jsonl").read_bytes()
@@ -54,7 +56,7 @@ def source_content(source: str, mirror: Path | None = None) -> bytes:
         row = HUB_SETS[name]
         place = (row.hub, row.configuration, row.folder, row.revision, split or row.split, str(mirror or ""))
         return repr(place).encode()
-    return _file(source).read_bytes()
+    return read_regular(_file(source))
 
 
 def in_form(questions: Sequence[Question], form: Form, options: int, seed: int) -> list[Question]:
@@ -82,7 +84,9 @@ def in_form(questions: Sequence[Question], form: Form, options: int, seed: int) 
 
 def _file(source: str) -> Path:
     """The path ``source`` names; what looks like a name is an unknown set."""
+    if not source.strip():
+        raise WorkbenchError("the source of the questions is empty; give 'builtin', the name of a hub set or a file.")
     path = Path(source).expanduser()
-    if not is_question_file(path) and not path.exists() and path.name == source:
+    if not is_question_file(path) and not os.path.lexists(path) and path.name == source:
         hub_set(source.partition(":")[0])
     return path

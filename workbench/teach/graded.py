@@ -4,12 +4,14 @@
 
 ``prompt`` is the text the model was given, its chat template's markers included, up to where the answer begins; ``question`` what
 was asked in it; ``answer`` the model's own; ``correct`` true or false (1 and 0 are read as well). ``id`` and ``domain`` are optional.
+CSV, TSV, JSON and parquet tables with these columns are read as well (grades there also in words: yes/no, right/wrong).
 The file says nothing of how the grade was made; its writer should.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,9 +20,14 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.pipeline.files import write_atomically
 from workbench.questions import Question
+from workbench.tables import Record, read_records
 
 REQUIRED = ("prompt", "question", "answer", "correct")
 OPTIONAL = ("id", "domain")
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "1", "1.0", "right", "correct"), True),
+    **dict.fromkeys(("false", "no", "0", "0.0", "wrong", "incorrect"), False),
+}
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,10 @@ def read_graded(path: Path) -> list[Graded]:
 
     Errors: WorkbenchError naming file, line and field for what is missing, unknown or of the wrong kind, and for an empty file.
     """
-    try:
-        # A string may hold separators at which splitlines would break it; JSON escapes line feeds.
-        lines = path.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WorkbenchError(f"Cannot read the graded answers {path}: {error}") from error
-    answers = [_graded(line, f"{path}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]
+    records = read_records(path)
+    for note in records.notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    answers = [_graded(record) for record in records]
     if not answers:
         raise WorkbenchError(f"{path} holds no graded answers; write one JSON object a line.")
     return answers
@@ -78,13 +83,8 @@ def graded_questions(answers: Sequence[Graded]) -> list[Question]:
     ]
 
 
-def _graded(line: str, place: str) -> Graded:
-    try:
-        found = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise WorkbenchError(f"{place}: not JSON ({error}).") from error
-    if not isinstance(found, dict):
-        raise WorkbenchError(f"{place}: a graded answer is an object with {', '.join(REQUIRED)}.")
+def _graded(record: Record) -> Graded:
+    found, place = record.fields, record.place
     for name in REQUIRED:
         if name not in found:
             raise WorkbenchError(f"{place}: the field {name!r} is missing.")
@@ -92,16 +92,23 @@ def _graded(line: str, place: str) -> Graded:
     if unknown:
         raise WorkbenchError(f"{place}: unknown field {unknown[0]!r}; the fields are {', '.join(REQUIRED + OPTIONAL)}.")
     texts = {name: _text(found[name], name, place) for name in (*REQUIRED[:3], *OPTIONAL) if name in found}
-    return Graded(correct=_grade(found["correct"], place), **texts)
+    return Graded(correct=_grade(found["correct"], place, record.text), **texts)
 
 
 def _text(value: Any, name: str, place: str) -> str:
+    if value is None and name in OPTIONAL:
+        return ""
+    # Ids of a typed table may be numbers.
+    if name == "id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str):
         raise WorkbenchError(f"{place}: the field {name!r} must be text, it is {value!r}.")
     return value
 
 
-def _grade(value: Any, place: str) -> bool:
-    if isinstance(value, bool) or value in (0, 1):
+def _grade(value: Any, place: str, text: bool) -> bool:
+    if text:
+        value = _WORDS.get(value.strip().lower(), value)
+    if isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1)):
         return bool(value)
     raise WorkbenchError(f"{place}: the field 'correct' must be true or false, it is {value!r}.")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.measure.files import read_columns
+from workbench.tables import read_columns
 
 
 def written(path: Path, text: str) -> Path:
@@ -43,9 +43,9 @@ def test_parquet_keeps_types(tmp_path: Path) -> None:
         ("a.csv", "", "no rows"),
         ("a.csv", "a,b\n", "no rows"),
         ("a.csv", "a,a\n1,2\n", "two columns are called 'a'"),
-        ("a.csv", "a,b\n1,2\n1,2,3\n", "not readable as CSV.*[Rr]ow"),
+        ("a.csv", "a,b\n1,2\n1,2,3\n", "line 3: the row has 3 cells and the header 2"),
         ("a.jsonl", '{"a": 1}\n{"a"\n', "line 2: not readable as JSON"),
-        ("a.jsonl", "[1]\n", "line 1: not an object"),
+        ("a.jsonl", "[1]\n", "line 1: a row is a JSON object"),
         ("a.jsonl", "\n", "no rows"),
         ("a.parquet", "nothing", "not readable as parquet"),
     ],
