@@ -30,6 +30,7 @@ from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, 
 from workbench.pipeline.stages import go_through as go_through_stages
 from workbench.questions.sources import source_content
 from workbench.store import RunStore, fingerprint
+from workbench.tables import read_regular
 from workbench.teach.training import check_counts_epochs
 
 __all__ = [
@@ -174,7 +175,7 @@ def inputs_of(config: RunConfig) -> dict[str, str]:
     """
     template, asked = config.model.chat_template, config.questions
     try:
-        questions = asked.graded.read_bytes() if asked.graded else source_content(asked.source, asked.mirror)
+        questions = read_regular(asked.graded) if asked.graded else source_content(asked.source, asked.mirror)
         contents = {"the questions": questions, "the chat template": b"" if template is None else template.read_bytes()}
     except OSError as error:
         raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error

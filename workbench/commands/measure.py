@@ -51,7 +51,7 @@ def measure(
         typer.Option(help="What to do with ids that occur twice in a group."),
     ] = "keep",
     bins: Annotated[int, typer.Option(help="Bins of reliability and ECE, 1 to 1,000.")] = 10,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples, 1 to 100,000.")] = 2000,
+    resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples, 1 to 100,000; default: 2,000.")] = None,
     level: Annotated[float, typer.Option(help="Level of the intervals, between 0 and 1.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per group.")] = False,
@@ -60,10 +60,15 @@ def measure(
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figures and no page.")] = False,
 ) -> None:
     """Discrimination, calibration, selective risk and rating scale of a table of confidence and correctness."""
+    from workbench.measure.bootstrap import RESAMPLES
     from workbench.measure.file import measure_file
     from workbench.measure.groups import Settings
+    from workbench.names import folder_named
 
     screen = Console(stderr=True)
+    chosen = RESAMPLES if resamples is None else resamples
+    settings = Settings(bins=bins, resamples=chosen, level=level, seed=seed)
+    folder = None if no_figures else folder_named(figures, file.stem if name is None else name)
     given = {
         "confidence": confidence,
         "correct": correct,
@@ -76,7 +81,7 @@ def measure(
     with bars(screen):
         measured = measure_file(
             file,
-            Settings(bins=bins, resamples=resamples, level=level, seed=seed),
+            settings,
             columns={role: column for role, column in given.items() if column is not None},
             by=by or (),
             scale=scale,
@@ -84,14 +89,15 @@ def measure(
             against=against,
             judge=judge,
             higher_is_less_sure=higher_is_less_sure,
+            patient=resamples is not None,
         )
     _say(screen, measured)
     if as_json:
         sys.stdout.write(json.dumps(measured.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     else:
         _show(measured)
-    if not no_figures:
-        _draw(screen, figures / (name or file.stem), file.name, measured)
+    if folder is not None:
+        _draw(screen, folder, file.name, measured)
 
 
 def _say(screen: Console, measured: Measured) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.measure.against import Judge, compare_groups, paired_values
 from workbench.measure.answers import Answers, Duplicates, read_answers
-from workbench.measure.groups import GroupMeasures, Settings, flat, measure_groups
+from workbench.measure.groups import GroupMeasures, Settings, check_patience, flat, measure_groups
 from workbench.measure.paired import Paired
 
 
@@ -45,11 +45,17 @@ def measure_file(
     against: str | None = None,
     judge: Judge = "own",
     higher_is_less_sure: bool = False,
+    patient: bool = True,
 ) -> Measured:
-    """Read ``path`` (see :func:`.read_answers`), measure its groups and compare them with the group ``against``, if given."""
+    """Read ``path`` (see :func:`.read_answers`), measure its groups and compare them with the group ``against``, if given.
+
+    Where not ``patient``, so many groups that they would take more than a few minutes are refused before the work.
+    """
     answers = read_answers(
         path, columns=columns, by=by, scale=scale, duplicates=duplicates, higher_is_less_sure=higher_is_less_sure
     )
+    if not patient:
+        check_patience(answers, settings)
     groups = measure_groups(answers, settings)
     paired = {} if against is None else compare_groups(answers, against, settings, judge=judge)
     return Measured(answers, groups, paired, against or "", judge, settings)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.measure.answers import Answers
@@ -30,6 +31,7 @@ from workbench.progress import track
 FEW = 10
 MOST_BINS = 1000
 MOST_RESAMPLES = 100_000
+MOST_DRAWN = 1_000_000
 _SCALE = "scale."
 
 
@@ -69,6 +71,17 @@ def measure_groups(answers: Answers, settings: Settings) -> dict[str, GroupMeasu
     return {name: measure_group(part, settings) for name, part in track(groups.items(), "measuring", len(groups))}
 
 
+def check_patience(answers: Answers, settings: Settings) -> None:
+    """Raise WorkbenchError for so many groups that resampling each would take more than a few minutes."""
+    groups = len(pd.unique(answers.group))
+    if groups * settings.resamples > MOST_DRAWN:
+        fewer = max(100, MOST_DRAWN // groups // 100 * 100)
+        raise WorkbenchError(
+            f"{groups:,} groups with {settings.resamples:,} resamples each would take many minutes; choose fewer groups with --by, or "
+            f"say how many resamples you want with --resamples (for example {fewer}, or {settings.resamples} to wait)."
+        )
+
+
 def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
     """The measures of ``answers`` as one group."""
     scores, labels = answers.confidence, answers.correct
@@ -85,6 +98,7 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
     )
     parsed = int((~np.isnan(scores)).sum())
     values: dict[str, Metric] = {"n": len(scores), "n_parsed": parsed}
+    values |= {"scale": answers.scale, **_stated_range(scores)}
     values |= {name.removeprefix(_SCALE): value for name, value in table.items()}
     exact = delong(scores, labels, level=settings.level)
     values |= {"auroc2_delong": exact, "log_score_clip": CLIP}
@@ -104,6 +118,13 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
             "retrieval_gain_at_50": curve.gain_at(0.5),
         }
     return GroupMeasures(values, (*notes, *why))
+
+
+def _stated_range(scores: np.ndarray) -> dict[str, Metric]:
+    """The lowest and highest confidence on 0-1, from which it can be seen how the group was read."""
+    parsed = scores[~np.isnan(scores)]
+    low, high = (parsed.min(), parsed.max()) if len(parsed) else (np.nan, np.nan)
+    return {"lowest": float(low), "highest": float(high)}
 
 
 def flat(values: Mapping[str, Metric]) -> dict[str, float | str | None]:

@@ -18,19 +18,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult, brentq, minimize
-from scipy.stats import chi2, norm
+from scipy.optimize import brentq
+from scipy.special import chdtri, ndtri
 
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL
 from workbench.measure.inputs import Floats, checked
 from workbench.measure.interval import Estimate
+from workbench.measure.meta_d_fit import Ratings, least_surprise
 
 STEPS = 4
 _FARTHEST = 8.0
 # Below this the ratio divides by almost nothing.
 _SMALLEST_D = 0.05
-_FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def meta_d(counts_s1: ArrayLike, counts_s2: ArrayLike, *, level: float = LEVEL) 
     levels, n = table.shape[1] // 2, round(float(table.sum()))
     if (table == 0).any():
         table = table + 1 / (2 * levels)
-    z_false, z_hit = norm.ppf(table[:, levels:].sum(axis=1) / table.sum(axis=1))
+    z_false, z_hit = ndtri(table[:, levels:].sum(axis=1) / table.sum(axis=1))
     d_prime, criterion = float(z_hit - z_false), float(-(z_hit + z_false) / 2)
     if d_prime < _SMALLEST_D:
         return replace(undefined_meta_d(n), d_prime=d_prime, criterion=criterion)
@@ -130,29 +130,25 @@ def rating_steps(scores: Floats, levels: int) -> tuple[NDArray[np.int64], int]:
 
 
 def _fit(table: Floats, d_prime: float, criterion: float, n: int, level: float) -> MetaD:
-    levels = table.shape[1] // 2
-    steps = np.full(2 * (levels - 1), np.log(1 / levels))
-    best = min(
-        (_minimum(_surprise, np.r_[d, steps], table, d_prime, criterion) for d in (d_prime, d_prime / 4)), key=_cost
+    ratings = Ratings(table, d_prime, criterion)
+    steps = np.full(2 * (ratings.levels - 1), np.log(1 / ratings.levels))
+    best, cost = min(
+        (least_surprise(np.r_[d, steps], ratings) for d in (d_prime, d_prime / 4)), key=lambda found: found[1]
     )
-    meta, limit = float(best.x[0]), float(best.fun) + float(chi2.ppf(level, 1)) / 2
-
-    def too_unlikely(value: float) -> float:
-        def along(rest: Floats, *what: object) -> float:
-            return _surprise(np.r_[value, rest], *what)  # type: ignore[arg-type]
-
-        return float(_minimum(along, best.x[1:], table, d_prime, criterion).fun) - limit
-
-    low, high = (_crossing(too_unlikely, meta, way) for way in (-1, 1))
-    return MetaD(d_prime, criterion, Estimate(meta, low, high, n), -float(best.fun))
+    meta, limit = float(best[0]), cost + float(chdtri(1, 1 - level)) / 2
+    low, high = (_crossing(_Profile(ratings, best, limit), meta, way) for way in (-1, 1))
+    return MetaD(d_prime, criterion, Estimate(meta, low, high, n), -cost)
 
 
-def _minimum(surprise: Callable[..., float], start: Floats, *what: object) -> OptimizeResult:
-    return minimize(surprise, start, args=what, method="BFGS", options={"gtol": 1e-5})
+class _Profile:
+    """How far the best likelihood at a given meta-d' lies below ``limit``; each search starts where the one before ended."""
 
+    def __init__(self, ratings: Ratings, best: Floats, limit: float) -> None:
+        self._ratings, self._best, self._limit = ratings, best, limit
 
-def _cost(found: OptimizeResult) -> float:
-    return float(found.fun)
+    def __call__(self, value: float) -> float:
+        self._best, cost = least_surprise(np.r_[value, self._best[1:]], self._ratings, meta_fixed=True)
+        return cost - self._limit
 
 
 def _crossing(too_unlikely: Callable[[float], float], meta: float, way: int) -> float:
@@ -163,15 +159,3 @@ def _crossing(too_unlikely: Callable[[float], float], meta: float, way: int) -> 
             return float(brentq(lambda distance: too_unlikely(meta + way * distance), 0, step, xtol=1e-3)) * way + meta
         step *= 2
     return way * float("inf")
-
-
-def _surprise(parameters: Floats, table: Floats, d_prime: float, criterion: float) -> float:
-    levels = table.shape[1] // 2
-    meta = parameters[0]
-    place = meta * criterion / d_prime
-    outward = np.exp(np.clip(parameters[1:], -30, 5)).reshape(2, levels - 1).cumsum(axis=1)
-    edges = np.r_[-np.inf, place - outward[0][::-1], place, place + outward[1], np.inf]
-    chance = np.diff(norm.cdf(edges[None] - np.array([[-meta / 2], [meta / 2]])), axis=1)
-    by_choice = chance.reshape(2, 2, levels)
-    share = chance / np.repeat(np.maximum(by_choice.sum(axis=2), _FLOOR), levels, axis=1)
-    return -float((table * np.log(np.maximum(share, _FLOOR))).sum())

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from workbench.measure.bootstrap import bootstrap_counts, method_of
 from workbench.measure.cells import Cells, Codes, cells_of, grouped_levels
@@ -79,7 +80,7 @@ def resampled(
         grouped = _table(drawn, joined, codes)
         note = ", neighbouring confidences joined for the interval"
     # The matrix products are small: threads of a shared machine wait for each other longer than they compute.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _threads().limit(limits=1, user_api="blas"):
         estimates = bootstrap_counts(
             build(grouped), drawn, seed=seed, resamples=resamples, level=level, strata=codes, used=used
         )
@@ -89,6 +90,12 @@ def resampled(
         estimates = {name: _moved(estimate, values[name]) for name, estimate in estimates.items()}
     kind = "rows" if method_of(n, resamples) == "rows" else f"{len(drawn):,} cells{note}"
     return Resampled(estimates, f"{resamples:,} bootstrap resamples of {kind}")
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadpoolController:
+    """Looked up once: with thousands of groups the search for libraries takes as long as a group's measures."""
+    return ThreadpoolController()
 
 
 def _cells(readings: Sequence[Reading], codes: Codes | None) -> Cells:

@@ -1,0 +1,404 @@
+"""Odd and broken tables of answers, by name: the right numbers, or the message that names the mistake and the mend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.measure import read_answers
+
+HEAD = "id,confidence,correct\n"
+PLAIN = [("a", 0.9, True), ("b", 0.5, False), ("c", 0.7, True)]
+TEXT = "id,confidence,correct\na,0.9,1\nb,0.5,0\nc,0.7,1\n"
+
+
+def put(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def rows(path: Path, **options: Any) -> list[tuple[str, float, bool]]:
+    found = read_answers(path, **options)
+    assert found.id is not None
+    stated = [round(value, 12) for value in found.confidence.tolist()]
+    return list(zip(found.id.tolist(), stated, found.correct.tolist(), strict=True))
+
+
+SAME: dict[str, tuple[str, str | bytes, str]] = {
+    "comma": ("t.csv", TEXT, ""),
+    "semicolon": ("t.csv", TEXT.replace(",", ";"), "separated by semicolons"),
+    "tab in csv": ("t.csv", TEXT.replace(",", "\t"), "separated by tabs"),
+    "pipe": ("t.csv", TEXT.replace(",", "|"), "separated by pipes"),
+    "tsv": ("t.tsv", TEXT.replace(",", "\t"), ""),
+    "comma in tsv": ("t.tsv", TEXT, "separated by commas"),
+    "sep line": ("t.csv", "sep=;\n" + TEXT.replace(",", ";"), "semicolons, as its first line says"),
+    "sep line of the usual": ("t.csv", "sep=,\r\n" + TEXT, "commas, as its first line says"),
+    "quoted sep line": ("t.csv", '"sep=\t"\n' + TEXT.replace(",", "\t"), "tabs, as its first line says"),
+    "sep line behind a mark": ("t.csv", "\ufeffsep=|\n" + TEXT.replace(",", "|"), "pipes"),
+    "blank first line": ("t.csv", "\n" + TEXT, ""),
+    "blank first lines of CRLF": ("t.csv", "\r\n \r\n" + TEXT.replace("\n", "\r\n"), ""),
+    "blank rows between and behind": ("t.csv", TEXT.replace("b,", "\n  \n,,\nb,") + "\n,,\n\n", ""),
+    "no last line end": ("t.csv", TEXT.rstrip("\n"), ""),
+    "CRLF": ("t.csv", TEXT.replace("\n", "\r\n"), ""),
+    "CR": ("t.csv", TEXT.replace("\n", "\r"), ""),
+    "mark of UTF-8": ("t.csv", "\ufeff" + TEXT, ""),
+    "UTF-16 little": ("t.csv", b"\xff\xfe" + TEXT.encode("utf-16-le"), "UTF-16"),
+    "UTF-16 big, tabs": ("t.csv", b"\xfe\xff" + TEXT.replace(",", "\t").encode("utf-16-be"), "UTF-16"),
+    "UTF-32": ("t.csv", b"\xff\xfe\0\0" + TEXT.encode("utf-32-le"), "UTF-32"),
+    "all quoted": ("t.csv", '"id","confidence","correct"\n"a","0.9","1"\n"b","0.5","0"\n"c","0.7","1"\n', ""),
+    "line break in the header": ("t.csv", '"text\nof it",' + HEAD + "q,a,0.9,1\nq,b,0.5,0\nq,c,0.7,1\n", ""),
+    "line breaks in texts": (
+        "t.csv",
+        'text,id,confidence,correct\n"a\nb",a,0.9,1\nx,b,0.5,0\n"a\n\nb",c,0.7,1\n',
+        "2 cells hold line breaks",
+    ),
+    "commas in quoted texts": (
+        "t.csv",
+        'text,id,confidence,correct\n"a, b",a,0.9,1\n"c;d;e",b,0.5,0\n"""e""",c,0.7,1\n',
+        "",
+    ),
+    "other separators in texts": ("t.csv", "text,id,confidence,correct\na;b|c,a,0.9,1\nd,b,0.5,0\ne;;,c,0.7,1\n", ""),
+    "a column without a name": ("t.csv", ",id,confidence,correct\n0,a,0.9,1\n1,b,0.5,0\n2,c,0.7,1\n", ""),
+    "spaces round names and numbers": ("t.csv", " id , confidence , correct \na, 0.9 ,1\nb,0.5,0 \nc,0.7, 1\n", ""),
+    "decimal commas": ("t.csv", "id;confidence;correct\na;0,9;1\nb;0,5;0\nc;0,7;1\n", "decimal commas (such as '0,9')"),
+    "per cent": ("t.csv", HEAD + "a,90,1\nb,50,0\nc,70,1\n", "read as 0-100"),
+    "per cent signs": ("t.csv", HEAD + "a,90%,1\nb,50 %,0\nc,70％,1\n", "read as 0-100"),
+    "one sign among fractions": ("t.csv", HEAD + "a,90%,1\nb,0.5,0\nc,0.7,1\n", "read as 0-1."),
+    "one sign among per cent": ("t.csv", HEAD + "a,90%,1\nb,50,0\nc,70,1\n", "read as 0-100"),
+    "words of grades": ("t.csv", HEAD + "a,0.9,Yes\nb,0.5,wrong\nc,0.7,1.00\n", ""),
+    "json lines": (
+        "t.jsonl",
+        "".join(json.dumps({"id": i, "confidence": c, "correct": y}) + "\n" for i, c, y in PLAIN),
+        "",
+    ),
+    "json lines of CR": (
+        "t.jsonl",
+        "\r".join(json.dumps({"id": i, "confidence": c, "correct": y}) for i, c, y in PLAIN),
+        "",
+    ),
+    "json lines of UTF-16": (
+        "t.ndjson",
+        b"\xff\xfe"
+        + "".join(json.dumps({"id": i, "confidence": c, "correct": y}) + "\n" for i, c, y in PLAIN).encode("utf-16-le"),
+        "UTF-16",
+    ),
+    "a list in json": (
+        "t.json",
+        json.dumps([{"id": i, "confidence": c, "correct": y} for i, c, y in PLAIN], indent=1),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_table_in_every_dress(tmp_path: Path, name: str) -> None:
+    file, content, note = SAME[name]
+    path = put(tmp_path, content, file)
+    assert rows(path) == PLAIN
+    assert note in " ".join(read_answers(path).notes)
+
+
+BROKEN: dict[str, tuple[str, str | bytes, str]] = {
+    "empty": ("t.csv", "", "the file holds no rows"),
+    "blank": ("t.csv", "\n\n , \n", "the file holds no rows"),
+    "header alone": ("t.csv", HEAD, "the file holds no rows"),
+    "empty json": ("t.json", "[]", "the file holds no rows"),
+    "empty objects": ("t.jsonl", "{}\n{}\n", "the file holds no rows"),
+    "a row too long": (
+        "t.csv",
+        HEAD + "a,0.9,1\nb,0.5,0,\n",
+        "line 3: the row has 4 cells and the header 3; quote texts that hold a comma",
+    ),
+    "a row too short": ("t.csv", HEAD + "a,0.9\n", "line 2: the row has 2 cells and the header 3"),
+    "a row too long with semicolons": (
+        "t.csv",
+        "id;confidence;correct\na;0,9;1\nb;0,9;1;2\n",
+        "line 3: the row has 4 cells and the header 3; quote texts that hold a semicolon",
+    ),
+    "an open quote": (
+        "t.csv",
+        HEAD + 'a,0.9,1\n"b,0.5,0\nc,0.7,1\n',
+        "lines 3 to 4: not readable as CSV (a quote is opened and never closed)",
+    ),
+    "quotes that swallow rows": (
+        "t.csv",
+        'n,who,confidence,correct\n1,"Paris,50,1\n2,Rome,60,0\n3,"Berlin,70,1\n4,Bonn,80,0\n',
+        "lines 2 to 4: not readable as CSV (characters stand behind a closing quote)",
+    ),
+    "text behind a quote": (
+        "t.csv",
+        HEAD + '"a"x,0.9,1\n',
+        "line 2: not readable as CSV (characters stand behind a closing quote)",
+    ),
+    "a cell beyond the bound": (
+        "t.csv",
+        HEAD + f'"{"x" * 1_100_000}",0.9,1\n',
+        "line 2: a cell holds more than 1,048,576 characters",
+    ),
+    "a line beyond the bound": ("t.csv", HEAD + "x" * 17_000_000, "a line is longer than 16 MiB"),
+    "a json line beyond the bound": ("t.jsonl", '{"id": "' + "x" * 17_000_000 + '"}', "a line is longer than 16 MiB"),
+    "two columns of a name": (
+        "t.csv",
+        "id,correct,correct\na,1,0\n",
+        "line 1: two columns are called 'correct'; rename one",
+    ),
+    "two columns of a name but spaces": (
+        "t.csv",
+        "id,correct, correct\na,1,0\n",
+        "line 1: two columns are called 'correct'",
+    ),
+    "two columns without a name": ("t.csv", "id,,\na,1,0\n", "line 1: 2 columns have no name"),
+    "one name twice in an object": (
+        "t.jsonl",
+        '{"confidence": 0.9, "confidence": 90, "correct": 1}\n',
+        "line 1: an object names 'confidence' twice",
+    ),
+    "names that differ by spaces": (
+        "t.jsonl",
+        '{"correct": 0, "correct ": 1}\n',
+        "line 1: two fields have one name apart from spaces",
+    ),
+    "a foreign sep": ("t.csv", "sep=#\na#b\n", "line 1: 'sep=#' names a separator that is not read"),
+    "latin-1": (
+        "t.csv",
+        "id,confidence,correct\nü,0.9,1\n".encode("latin-1"),
+        "line 2: not UTF-8 text; save the file as UTF-8",
+    ),
+    "latin-1 with quotes": (
+        "t.csv",
+        'id,confidence,correct\n"x",0.9,1\n"ü",0.9,1\n'.encode("latin-1"),
+        "line 3: not UTF-8 text",
+    ),
+    "latin-1 json": ("t.jsonl", '{"id": "ü"}\n'.encode("latin-1"), "line 1: not UTF-8 text"),
+    "UTF-16 without a mark": (
+        "t.csv",
+        TEXT.encode("utf-16-le"),
+        "holds NUL bytes, so it is no text (or UTF-16 without its byte order mark)",
+    ),
+    "half of UTF-16": ("t.csv", b"\xff\xfe" + TEXT.encode("utf-16-le")[:-1], "begins as UTF-16 and is not"),
+    "NUL bytes": ("t.csv", TEXT.replace("b", "b\0"), "holds NUL bytes"),
+    "a broken object": ("t.jsonl", '{"a": 1}\n{"a"\n', "line 2: not readable as JSON"),
+    "no object": ("t.jsonl", "[1]\n", "line 1: a row is a JSON object with named fields, not '[1]'"),
+    "a list of numbers": ("t.json", "[1, 2]", "item 1: a row is a JSON object"),
+    "too deep": ("t.jsonl", "[" * 100_000, "line 1: not readable as JSON"),
+    "too many digits": ("t.jsonl", '{"a": ' + "9" * 5000 + "}", "line 1: not readable as JSON"),
+    "no parquet": ("t.parquet", "nothing", "not readable as parquet"),
+    "half a parquet": ("t.parquet", b"PAR1" + b"\0" * 50 + b"\x10\0\0\0PAR1", "not readable as parquet"),
+    "an unknown ending": (
+        "t.txt",
+        TEXT,
+        "unknown kind of file; use a name that ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet",
+    ),
+    "mixed scales": ("t.csv", HEAD + "".join(f"q,{c},1\n" for c in [0.6, 0.7, 0.8, 60, 70, 80]), "mixes 0-1 and 0-100"),
+    "one per cent among fractions": (
+        "t.csv",
+        HEAD + "a,0.9,1\nb,0.95,0\nc,85,1\n",
+        "most values lie between 0 and 1, row 3 holds 85 (1 such)",
+    ),
+    "40 of 100 fractions among per cent": (
+        "t.csv",
+        HEAD + "q,0.5,1\n" * 4 + "q,50,1\n" * 6,
+        "most values lie above 1, row 1 holds 0.5 (4 such)",
+    ),
+    "called percent and on 0-1": (
+        "t.csv",
+        "id,confidence_percent,correct\na,0.9,1\nb,1,0\n",
+        "column 'confidence_percent' is called percent and its largest value is 1; if its values are on 0-1, say so with --scale 1",
+    ),
+    "signs behind fractions": (
+        "t.csv",
+        HEAD + "a,0.9%,1\nb,0.5%,0\n",
+        "holds per cent signs and its largest value is 0.9",
+    ),
+    "above the scale": ("t.csv", HEAD + "a,90,1\nb,150,0\n", "row 2: the confidence 150 lies outside 0-100 (1 such)"),
+    "above the scale with a sign": (
+        "t.csv",
+        HEAD + "a,90%,1\nb,150%,0\n",
+        "row 2: the confidence 150% lies outside 0-100",
+    ),
+    "below the scale": ("t.csv", HEAD + "a,-0.1,1\n", "row 1: the confidence -0.1 lies outside 0-1"),
+    "infinite": ("t.csv", HEAD + "a,0.5,1\nb,inf,1\n", "row 2: the confidence is infinite"),
+    "infinite in json": ("t.jsonl", '{"confidence": Infinity, "correct": 1}\n', "row 1: the confidence is infinite"),
+    "a missing grade": ("t.csv", HEAD + "a,0.9,1\nb,0.5,\n", "column 'correct', row 2: the grade is missing (1 such)"),
+    "half a grade": ("t.csv", HEAD + "a,0.9,0.5\n", "row 1: the grade is '0.5', neither right (1) nor wrong (0)"),
+    "lists in a column": (
+        "t.jsonl",
+        '{"confidence": [0.9], "correct": 1}\n',
+        "column 'confidence' holds lists or objects",
+    ),
+    "label beside prediction": (
+        "t.csv",
+        "prediction,label,confidence\nx,1,0.5\n",
+        "column 'label' beside 'prediction' may be the right class and not whether the answer was right",
+    ),
+    "accuracy beside predicted": (
+        "t.csv",
+        "Predicted,accuracy,confidence\nx,1,0.5\n",
+        "column 'accuracy' beside 'Predicted'",
+    ),
+    "uncertainties alone": (
+        "t.csv",
+        "uncertainty,correct\n0.1,1\n",
+        "for uncertainties: --confidence uncertainty --higher-is-less-sure",
+    ),
+    "two confidences": (
+        "t.csv",
+        "confidence,prob,correct\n0.1,0.2,1\n",
+        "could all be the confidence of each answer; choose one with --confidence NAME",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_cannot_be_read_for_sure_is_said(tmp_path: Path, name: str) -> None:
+    file, content, message = BROKEN[name]
+    with pytest.raises(WorkbenchError) as caught:
+        read_answers(put(tmp_path, content, file))
+    assert message in str(caught.value)
+
+
+def test_header_and_rows_are_counted_by_one_parser(tmp_path: Path) -> None:
+    header = '"question\ntext",confidence,correct\n'
+    graded = [(93, 1)] * 22 + [(50, 0)] * 18
+    found = read_answers(put(tmp_path, header + "".join(f"q,{c},{y}\n" for c, y in graded)))
+    assert (len(found), found.correct.mean()) == (40, 0.55)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_two_models_on_two_scales(tmp_path: Path, ending: str) -> None:
+    table = pd.DataFrame(
+        {
+            "m": ["a"] * 30 + ["b"] * 30,
+            "confidence": [0.6 + i / 100 for i in range(30)] + [60.0 + i for i in range(30)],
+            "correct": [1, 0] * 30,
+        }
+    )
+    path = tmp_path / f"t.{ending}"
+    {
+        "csv": lambda: table.to_csv(path, index=False),
+        "jsonl": lambda: table.to_json(path, orient="records", lines=True),
+        "parquet": lambda: table.to_parquet(path),
+    }[ending]()
+    with pytest.raises(
+        WorkbenchError,
+        match=r"on 0-1 in group 'a' \(largest value 0.89\) and on 0-100 in group 'b' \(largest value 89\)",
+    ):
+        read_answers(path, by=["m"])
+    with pytest.raises(WorkbenchError, match="mixes 0-1 and 0-100"):
+        read_answers(path)
+    table.assign(confidence=table["confidence"].where(table["m"] == "b", 100 * table["confidence"])).to_csv(
+        tmp_path / "u.csv", index=False
+    )
+    said = " ".join(read_answers(tmp_path / "u.csv", by=["m"]).notes)
+    assert "read in each group: a 60 to 89; b 60 to 89." in said
+
+
+def test_few_values_below_one_per_cent_are_read_and_said(tmp_path: Path) -> None:
+    found = read_answers(put(tmp_path, HEAD + "q,50,1\n" * 99 + "q,0.5,0\n"))
+    assert found.confidence[-1] == 0.005
+    assert (
+        "1 values of column 'confidence' lie between 0 and 1 (the first in row 100) and are read as less than 1 %"
+        in " ".join(found.notes)
+    )
+
+
+def test_a_group_on_another_scale_of_ten_is_doubted(tmp_path: Path) -> None:
+    path = put(tmp_path, "m,confidence,correct\na,90,1\na,80,0\nb,9,1\nb,8,0\n")
+    assert "no value exceeds 10 in 'b'" in " ".join(read_answers(path, by=["m"]).notes)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_narrow_floats_are_what_was_written(tmp_path: Path, kind: type) -> None:
+    stated = np.array([0.9] * 20 + [0.7] * 20, dtype=kind)
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"confidence": pa.array(stated), "correct": [1, 0] * 20}), path)
+    assert read_answers(path).confidence.tolist() == [0.9] * 20 + [0.7] * 20
+
+
+WIDE = [2**60 + i for i in range(40)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_wide_ids_with_a_gap_stay_apart(tmp_path: Path, ending: str) -> None:
+    ids: list[int | None] = [*WIDE[:39], None]
+    path = tmp_path / f"t.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({"id": pa.array(ids, pa.int64()), "confidence": [0.5] * 40, "correct": [1] * 40}), path)
+    elif ending == "jsonl":
+        path.write_text("".join(json.dumps({"id": i, "confidence": 0.5, "correct": 1}) + "\n" for i in ids))
+    else:
+        path.write_text(HEAD + "".join(f"{'' if i is None else i},0.5,1\n" for i in ids))
+    found = read_answers(path)
+    assert found.id is not None
+    assert found.id.tolist() == [*map(str, WIDE[:39]), "(no id, row 40)"]
+    assert "1 rows have no id in column 'id'; each counts as a question of its own." in found.notes
+
+
+def test_whole_numbers_that_were_floats_on_the_way_are_the_same_labels(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": [1.0, 2.0, np.nan], "g": [3, 4, 5], "confidence": [0.5] * 3, "correct": [1] * 3})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_parquet(tmp_path / "t.parquet")
+    table.to_json(tmp_path / "t.json", orient="records")
+    for name in ("t.csv", "t.parquet", "t.json"):
+        found = read_answers(tmp_path / name, by=["g"])
+        assert found.id is not None
+        assert (found.id.tolist(), found.group.tolist()) == (["1", "2", "(no id, row 3)"], ["3", "4", "5"])
+
+
+def test_versions_and_leading_zeros_are_no_numbers(tmp_path: Path) -> None:
+    path = put(tmp_path, "g,h,confidence,correct\n1.0,007,0.5,1\n1.10,07,0.5,1\n1.1,7,0.5,1\n")
+    assert read_answers(path, by=["g"]).group.tolist() == ["1.0", "1.10", "1.1"]
+    assert read_answers(path, by=["h"]).group.tolist() == ["007", "07", "7"]
+
+
+def test_parquet_types_as_labels_and_numbers(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "id": pa.array([1, None, 3], pa.uint64()),
+            "g": pa.array(["x", "y", "x"]).dictionary_encode(),
+            "t": pa.array([np.float32(0.7), np.float32(1), None], pa.float32()),
+            "confidence": pa.array([2, 50, None], pa.int8()),
+            "correct": pa.array([True, False, True]),
+            "day": pa.array([0, 1, 2], pa.date32()),
+            "logits": pa.array([[1.0], [2.0], None]),
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    found = read_answers(tmp_path / "t.parquet", by=["g", "t", "day"])
+    assert found.group.tolist() == ["x / 0.7 / 1970-01-01", "y / 1 / 1970-01-02", "x / (missing) / 1970-01-03"]
+    assert np.array_equal(found.confidence, [0.02, 0.5, np.nan], equal_nan=True)
+    with pytest.raises(WorkbenchError, match="column 'logits' holds lists"):
+        read_answers(tmp_path / "t.parquet", by=["logits"])
+
+
+def test_folders_called_like_partitions_add_no_column(tmp_path: Path) -> None:
+    folder = tmp_path / "correct=1"
+    folder.mkdir()
+    pd.DataFrame({"confidence": [0.5]}).to_parquet(folder / "t.parquet")
+    with pytest.raises(WorkbenchError, match="no column with whether the answer was right"):
+        read_answers(folder / "t.parquet")
+
+
+def test_uncertainties_are_turned_round(tmp_path: Path) -> None:
+    path = put(tmp_path, "doc_id,uncertainty,correct\na,20,1\nb,90,0\n")
+    found = read_answers(path, columns={"confidence": "uncertainty"}, higher_is_less_sure=True)
+    assert found.confidence.tolist() == pytest.approx([0.8, 0.1])
+    assert "column 'uncertainty' is higher where less sure: confidence = 1 - value / 100." in found.notes
+    assert found.id is not None
+    bits = read_answers(path, columns={"confidence": "uncertainty"}, scale=200, higher_is_less_sure=True)
+    assert bits.confidence.tolist() == pytest.approx([0.9, 0.55])
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan"), 1e9])
+def test_a_scale_that_cannot_be_meant(tmp_path: Path, scale: float) -> None:
+    with pytest.raises(WorkbenchError, match="the largest value of a confidence scale is above 0"):
+        read_answers(tmp_path / "absent.csv", scale=scale)
