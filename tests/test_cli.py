@@ -108,10 +108,13 @@ def test_a_run_without_options_is_the_default(taken: list[tuple[RunConfig, Path,
         (("--set", "teach.epochs"), "--set 'teach.epochs' must read key=value, for example --set teach.epochs=2."),
         (("--set", "=3"), "--set '=3' must read key=value, for example --set teach.epochs=2."),
         (("--set", "teach.epochs=[1"), "--set 'teach.epochs=[1': the value is not readable as YAML; quote it."),
-        (("--set", "teach.rate=1"), "Configuration key 'teach.rate': Extra inputs are not permitted."),
-        (("--set", "teach.epochs=0"), "Configuration key 'teach.epochs': Input should be greater than or equal to 1."),
-        (("--set", "model.name.deep=1"), "Configuration key 'model.name': Input should be a valid string."),
-        (("--limit", "-3"), "Configuration key 'questions.limit': Input should be greater than or equal to 1."),
+        (
+            ("--set", "teach.rate=1"),
+            "Configuration key 'teach.rate': there is no such setting; did you mean 'teach.rate_ratio'?",
+        ),
+        (("--set", "teach.epochs=0"), "Configuration key 'teach.epochs': it must be at least 1, not 0."),
+        (("--set", "model.name.deep=1"), "Configuration key 'model.name': it must be text, not {'deep': 1}."),
+        (("--limit", "-3"), "Configuration key 'questions.limit': it must be at least 1, not -3."),
     ],
 )
 def test_mistakes_in_settings_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:

@@ -63,10 +63,13 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"teach.learning_rte": 1}, r"'teach\.learning_rte': Extra inputs"),
-        ({"bogus": 1}, r"'bogus': Extra inputs"),
-        ({"teach.epochs": 0}, r"'teach\.epochs': Input should be greater"),
-        ({"teach.epochs": "many"}, r"'teach\.epochs': Input should be a valid integer"),
+        (
+            {"teach.learning_rte": 1},
+            r"'teach\.learning_rte': there is no such setting; did you mean 'teach\.learning_rate'\?",
+        ),
+        ({"bogus": 1}, r"'bogus': there is no such setting; there are model,"),
+        ({"teach.epochs": 0}, r"'teach\.epochs': it must be at least 1, not 0"),
+        ({"teach.epochs": "many"}, r"'teach\.epochs': it must be a whole number, not 'many'"),
         ({"model.dtype": "int8"}, r"'model\.dtype'"),
         ({"questions.train_fraction": 1.0}, r"'questions\.train_fraction'"),
         ({"probe.c_grid": [1, "x"]}, r"'probe\.c_grid\.1'"),

@@ -18,10 +18,11 @@ from workbench.commands.bench import sweep as bench_sweep
 from workbench.commands.bench import teach as bench_teach
 from workbench.commands.elicit import elicit, formats
 from workbench.commands.measure import measure
-from workbench.commands.teach import assignments, recipes, teach
+from workbench.commands.teach import recipes, teach
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.names import folder_named
+from workbench.settings_file import read_assignments
 from workbench.terminal import bars, show_summary
 
 app = typer.Typer(
@@ -82,7 +83,7 @@ def run(
 ) -> None:
     """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
     with _mendable_errors():
-        overrides = assignments(set_ or [])
+        overrides = read_assignments(set_ or [])
         given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
         overrides.update({key: value for key, value in given.items() if value is not None})
         if overrides.get("questions.limit") == 0:

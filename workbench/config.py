@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from workbench.errors import WorkbenchError
+from workbench.setting import Bytes, Seed, Settings
+from workbench.setting_errors import explained
+from workbench.settings_file import read_settings_file
 
-
-class Settings(BaseModel):
-    """Base of all settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Penalty = Annotated[float, Field(ge=1e-9, le=1e5)]
+Layer = Annotated[int, Field(ge=0, le=10_000)]
 
 
 def _day(value: Any) -> dt.date:
@@ -45,10 +44,8 @@ class ModelSettings(Settings):
         dt.date(2025, 1, 1),
         description="date that chat templates write as today's, so that no result depends on the clock",
     )
-    tokens_per_batch: int = Field(2048, ge=1, description="memory bound: tokens of one forward pass")
-    kept_bytes: int = Field(
-        1_600_000_000, ge=0, description="memory bound: keys and values kept for teaching and reading"
-    )
+    tokens_per_batch: int = Field(2048, ge=1, le=10**9, description="memory bound: tokens of one forward pass")
+    kept_bytes: Bytes = Field(1_600_000_000, description="memory bound: keys and values kept for teaching and reading")
 
 
 class QuestionSettings(Settings):
@@ -64,7 +61,7 @@ class QuestionSettings(Settings):
         None, description="JSONL of graded answers, taken in place of questions to be answered and graded"
     )
     domains: tuple[str, ...] = Field((), description="domains that questions are drawn from; all where none is named")
-    limit: int | None = Field(580, ge=1, description="questions drawn evenly over domains; none for all")
+    limit: int | None = Field(580, ge=1, le=10**8, description="questions drawn evenly over domains; none for all")
     train_fraction: float = Field(0.65, gt=0, lt=1)
     held_out_domains: tuple[str, ...] = Field(
         (), description="domains that nothing is fitted on or taught from; all their questions are held out"
@@ -75,20 +72,22 @@ class ElicitSettings(Settings):
     """How answers and confidence are asked for."""
 
     format: str = Field("percent", description="a row of the table of formats, see 'workbench formats'")
-    answer_tokens: int = Field(16, ge=1, description="most tokens of an answer")
+    answer_tokens: int = Field(16, ge=1, le=100_000, description="most tokens of an answer")
     reasoning_tokens: int = Field(
-        96, ge=1, description="most tokens of the reasoning before an answer, where there is any"
+        96, ge=1, le=100_000, description="most tokens of the reasoning before an answer, where there is any"
     )
 
 
 class ProbeConfig(Settings):
     """Layer-wise probes."""
 
-    folds: int = Field(5, ge=3, description="outer folds of the cross-fit")
-    inner_folds: int = Field(4, ge=2, description="folds that choose C; folds - 1 halves the work")
-    c_grid: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
-    committee: int = Field(20, ge=1, description="sites whose mean log-odds is the teaching target of a question")
-    shuffles: int = Field(5, ge=1, description="permutations of the shuffled-label control")
+    folds: int = Field(5, ge=3, le=1000, description="outer folds of the cross-fit")
+    inner_folds: int = Field(4, ge=2, le=1000, description="folds that choose C; folds - 1 halves the work")
+    c_grid: tuple[Penalty, ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1, max_length=100)
+    committee: int = Field(
+        20, ge=1, le=10**6, description="sites whose mean log-odds is the teaching target of a question"
+    )
+    shuffles: int = Field(5, ge=1, le=10_000, description="permutations of the shuffled-label control")
 
 
 class LoraSettings(Settings):
@@ -97,10 +96,10 @@ class LoraSettings(Settings):
     The published one is on k_proj, o_proj, gate_proj, up_proj and down_proj and acts on the whole conversation.
     """
 
-    rank: int = Field(16, ge=1)
-    alpha: int = Field(32, ge=1)
+    rank: int = Field(16, ge=1, le=10**5)
+    alpha: int = Field(32, ge=1, le=10**6)
     dropout: float = Field(0.05, ge=0, lt=1)
-    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    modules: tuple[str, ...] = Field(("q_proj", "k_proj", "v_proj", "o_proj"), min_length=1)
 
 
 class TeachSettings(Settings):
@@ -118,40 +117,46 @@ class TeachSettings(Settings):
         "distribution", description="what is taught: a distribution over the scale, or the nearest value written out"
     )
     spread: float = Field(
-        0.06, gt=0, description="standard deviation of a target distribution, as a share of the scale"
+        0.06, ge=1e-4, le=100, description="standard deviation of a target distribution, as a share of the scale"
     )
     lora: LoraSettings = LoraSettings()
-    from_layer: Annotated[int, Field(ge=0)] | Literal["patching"] = Field(
+    from_layer: Annotated[int, Field(ge=0, le=10_000)] | Literal["patching"] = Field(
         0,
         description="layer at which the adapter begins; states below are computed once. patching: where the base model's "
         "confidence begins to be carried (see workbench.loop.partial)",
     )
-    states_bytes: int = Field(1_000_000_000, ge=0, description="memory bound: states kept below the adapter")
-    learning_rate: float = Field(1e-3, gt=0)
-    rate_ratio: float = Field(8, ge=1, description="LoRA+: learning rate of the B matrices over that of the A matrices")
+    states_bytes: Bytes = Field(1_000_000_000, description="memory bound: states kept below the adapter")
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    rate_ratio: float = Field(
+        8, ge=1, le=10_000, description="LoRA+: learning rate of the B matrices over that of the A matrices"
+    )
     weight_decay: float = Field(
         2.0,
         ge=0,
+        le=1000,
         description="AdamW's decay of the adapter: without it layers push against one another, see the README",
     )
-    epochs: int = Field(4, ge=1)
+    epochs: int = Field(4, ge=1, le=100_000)
     steps: int | None = Field(
         None,
         ge=1,
+        le=10**8,
         description="updates of an arm that samples replies, none for its own number; other arms count epochs",
     )
-    batch_size: int = Field(8, ge=1, description="rows per device held in memory at once")
-    accumulation: int = Field(1, ge=1, description="such batches per optimiser step")
-    checkpoint_steps: int = Field(50, ge=1)
+    batch_size: int = Field(8, ge=1, le=10**6, description="rows per device held in memory at once")
+    accumulation: int = Field(1, ge=1, le=10**6, description="such batches per optimiser step")
+    checkpoint_steps: int = Field(50, ge=1, le=10**8)
 
 
 class PatchSettings(Settings):
     """Activation patching of the tuned model's states into the base model."""
 
-    items: int = Field(16, ge=8, description="held-out questions patched")
-    layers: tuple[int, ...] | None = Field(None, description="none for all")
-    control_layers: int = Field(6, ge=2, description="layers of the random-position control, evenly spread")
-    loop_items: int = Field(1, ge=1, description="questions on which the packed sweep is compared with the loop")
+    items: int = Field(16, ge=8, le=10**6, description="held-out questions patched")
+    layers: tuple[Layer, ...] | None = Field(None, min_length=2, description="none for all")
+    control_layers: int = Field(6, ge=2, le=10_000, description="layers of the random-position control, evenly spread")
+    loop_items: int = Field(
+        1, ge=1, le=10**6, description="questions on which the packed sweep is compared with the loop"
+    )
 
 
 class RunConfig(Settings):
@@ -163,8 +168,8 @@ class RunConfig(Settings):
     probe: ProbeConfig = ProbeConfig()
     teach: TeachSettings = TeachSettings()
     patch: PatchSettings = PatchSettings()
-    resamples: int = Field(2000, ge=100, description="bootstrap resamples of every interval")
-    seed: int = 0
+    resamples: int = Field(2000, ge=100, le=10**6, description="bootstrap resamples of every interval")
+    seed: Seed = 0
 
 
 def load_config(
@@ -177,14 +182,7 @@ def load_config(
 
     Errors: WorkbenchError naming the file or key for unreadable files, unknown keys and values out of range.
     """
-    data: dict[str, Any] = {}
-    if path is not None:
-        try:
-            data = yaml.safe_load(path.read_text()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise WorkbenchError(f"Cannot read the configuration file {path}: {error}") from error
-        if not isinstance(data, dict):
-            raise WorkbenchError(f"The configuration file {path} must hold keys and values, such as 'seed: 1'.")
+    data = {} if path is None else read_settings_file(path)
     data = _changed(data, RunConfig().model_dump(mode="json"))
     _fill(data, defaults or {})
     for key, value in (overrides or {}).items():
@@ -196,9 +194,7 @@ def _validated(data: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise WorkbenchError(f"Configuration key {place!r}: {first['msg']}.") from error
+        raise WorkbenchError(explained(error, RunConfig)) from error
 
 
 def with_defaults(config: RunConfig, defaults: Mapping[str, Any]) -> RunConfig:
@@ -217,10 +213,13 @@ def dump_config(config: Settings) -> str:
 
 
 def _changed(data: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """``data`` without what is the same in ``defaults``."""
+    """``data`` without what is the same in ``defaults``, and without groups that hold nothing."""
     out = {}
     for key, value in data.items():
-        if key in defaults and value == defaults[key]:
+        # A truth value equals 0 or 1 without being meant so.
+        if key in defaults and value == defaults[key] and not isinstance(value, bool) ^ isinstance(defaults[key], bool):
+            continue
+        if value is None and isinstance(defaults.get(key), dict):
             continue
         both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
         out[key] = _changed(value, defaults[key]) if both else value

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,7 @@ from rich.text import Text
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
 from workbench.names import folder_named
+from workbench.settings_file import read_assignments
 from workbench.terminal import bars
 
 _WIDE = 240
@@ -83,7 +83,7 @@ def teach(
                 f"The confidence of {arm!r} is read by a network beside the model, which the hub's formats do not hold; choose an arm that states it."
             )
     given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
-    overrides = {**assignments(set_ or []), **{key: value for key, value in given.items() if value is not None}}
+    overrides = {**read_assignments(set_ or []), **{key: value for key, value in given.items() if value is not None}}
     if hold_out:
         overrides["questions.held_out_domains"] = hold_out
     if overrides.get("questions.limit") == 0:
@@ -122,20 +122,6 @@ def recipes() -> None:
             star = "*" if arm.name in recipe.default else ""
             table.add_row("", Text(arm.name + star), Text(arm.about))
     _out().print(table)
-
-
-def assignments(given: list[str]) -> dict[str, Any]:
-    """``--set key=value`` options as dotted keys and values."""
-    out = {}
-    for assignment in given:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise WorkbenchError(f"--set {assignment!r} must read key=value, for example --set teach.epochs=2.")
-        try:
-            out[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise WorkbenchError(f"--set {assignment!r}: the value is not readable as YAML; quote it.") from error
-    return out
 
 
 def _names(given: str | None) -> list[str]:

@@ -34,9 +34,7 @@ _SHORTEST = 2
 _LONGEST_SAID = 2000
 _MOST_STATEMENTS = 50
 _GOES_ON = frozenset(
-    """
-is because since as and or but due by seems appears that which if then so
-""".split()
+    ["is", "because", "since", "as", "and", "or", "but", "due", "by", "seems", "appears", "that", "which", "if", "then", "so"]
 )
 _BARE = re.compile(r"(?<![^\W_])(?<!['.])([A-Z])(?![^\W_]|'|\.[A-Za-z])(?P<next>[ \t]+[a-z]+)?")
 _UNIT_BEFORE = re.compile(r"(?:[0-9]\s?(?:°\s?)?|°\s?)$")

@@ -22,7 +22,7 @@ which is right, truth beyond the listed aliases, refusals in words that are not 
 from __future__ import annotations
 
 from workbench.questions.aliases import Grade, alias_grade, best, contains_alias, is_same
-from workbench.questions.chosen import chosen_letter, chosen_option, choice_read
+from workbench.questions.chosen import choice_read, chosen_letter, chosen_option
 from workbench.questions.exact import math_grade
 from workbench.questions.normalise import choice_letter, numeral_of
 from workbench.questions.numerals import Numeral

@@ -114,7 +114,7 @@ def _stands_free(text: str, start: int, end: int) -> bool:
         text[start:end].isdigit()
         and not before.strip(_FREE_BEFORE)
         and not after[:1].strip(_FREE_AFTER)
-        and (after[:1] != " " or after[1:].isalnum() and after[1:] not in "pPπ")
+        and (after[:1] != " " or (after[1:].isalnum() and after[1:] not in "pPπ"))
     )
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from workbench.questions import Question, chosen_letter, chosen_number, contains_alias
-from workbench.questions.words import ARTICLES
 from workbench.questions.normalise import keys
+from workbench.questions.words import ARTICLES
 
 Key = tuple[Hashable, ...]
 
