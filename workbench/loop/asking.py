@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.config import RunConfig
 from workbench.elicit.answer import Limits, answer_batch, answer_prompts, reason_batch
 from workbench.elicit.conversation import (
     POSITIONS,
@@ -47,8 +48,12 @@ from workbench.trace.batches import plan_batches
 
 def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     """Draw the run's questions and fix their split before anything is fitted."""
-    settings = context.config.questions
-    seed = context.config.seed
+    return save_questions(stage, *drawn_questions(context.config))
+
+
+def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
+    """The questions of a run in their order, and their sides by id; no model is needed."""
+    settings, seed = config.questions, config.seed
     if settings.graded is not None:
         pool = graded_questions(read_graded(settings.graded))
     else:
@@ -56,7 +61,7 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     chosen = sample_questions(_of_domains(pool, settings.domains), settings.limit, seed)
     split = split_questions(chosen, settings.train_fraction)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
-    return save_questions(stage, chosen, split)
+    return chosen, split
 
 
 def save_questions(stage: StageStore, questions: Sequence[Question], split: Mapping[str, Side]) -> dict[str, Any]:

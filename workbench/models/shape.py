@@ -1,0 +1,56 @@
+"""A model's shape without its weights: its configuration read, its modules built on no device.
+
+What can be asked before a model is loaded: how many layers it has, how wide it is, which linear modules an adapter can stand on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
+
+from workbench.config import ModelSettings
+from workbench.models.architectures import architecture_of
+from workbench.models.load import _explained, _find
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """A model as settings name it.
+
+    Attributes:
+        name: how the model was asked for.
+        n_layers: decoder layers.
+        width: of the residual stream.
+        linear: last part of a linear module's name -> how many layers or places have one.
+    """
+
+    name: str
+    n_layers: int
+    width: int
+    linear: Mapping[str, int]
+
+
+def read_shape(settings: ModelSettings) -> ModelShape:
+    """The shape of the model that ``settings`` name.
+
+    Errors: WorkbenchError as for loading it, as far as its configuration shows.
+    """
+    source = _find(settings.name, None, None)
+    with _explained(settings.name):
+        options = {"trust_remote_code": settings.trust_remote_code, "revision": source.revision}
+        config = AutoConfig.from_pretrained(source.place, **options)
+        architecture_of(config)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
+    text = model.config.get_text_config()
+    linear: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | Conv1D):
+            last = name.rpartition(".")[2]
+            linear[last] = linear.get(last, 0) + 1
+    return ModelShape(settings.name, int(text.num_hidden_layers), int(text.hidden_size), linear)
