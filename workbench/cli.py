@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
 
 from workbench.commands.baselines import baselines
 from workbench.commands.bench import measure as bench_measure
@@ -20,12 +21,43 @@ from workbench.commands.elicit import elicit, formats
 from workbench.commands.measure import measure
 from workbench.commands.teach import recipes, teach
 from workbench.config import RunConfig, dump_config, load_config
-from workbench.errors import WorkbenchError
+from workbench.endings import ending
 from workbench.names import folder_named
 from workbench.settings_file import read_assignments
 from workbench.terminal import bars, show_summary
+from workbench.terminal_text import safe_line, safe_text
+
+
+class Commands(TyperGroup):
+    """All commands; whichever is given, its errors end as :mod:`workbench.endings` says."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Read the command line, do what it asks for and exit."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+        words = list(sys.argv[1:] if args is None else args)
+
+        def work() -> None:
+            # What an output's encoding lacks is escaped, not an error in the middle of a table.
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
+            with self.make_context(PROGRAM, list(words), **extra) as context:
+                self.invoke(context)
+
+        return ending(work, [PROGRAM, *words])
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Does a language model know when it is wrong, where, does that cause what it says, and can it be taught to say it?",
     no_args_is_help=True,
     add_completion=False,
@@ -34,31 +66,7 @@ app = typer.Typer(
 bench = typer.Typer(help="Measurements of the workbench's own cost.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 console = Console(stderr=True)
-
-
-@contextmanager
-def _mendable_errors() -> Iterator[None]:
-    try:
-        yield
-    except WorkbenchError as error:
-        console.print(f"[bold red]Error:[/] {_plain(str(error))}", highlight=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt:
-        console.print("Interrupted; what was finished is kept. Give the same command again to go on.")
-        raise typer.Exit(130) from None
-
-
-def _mendable(command: Callable[..., None]) -> Callable[..., None]:
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        with _mendable_errors():
-            command(*args, **kwargs)
-
-    return wrapped
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+PROGRAM = "workbench"
 
 
 @app.command()
@@ -82,21 +90,20 @@ def run(
     ] = False,
 ) -> None:
     """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
-    with _mendable_errors():
-        overrides = read_assignments(set_ or [])
-        given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
-        overrides.update({key: value for key, value in given.items() if value is not None})
-        if overrides.get("questions.limit") == 0:
-            overrides["questions.limit"] = None
-        settings = load_config(config, overrides)
-        folder, page = folder_named(runs, name), folder_named(figures, name)
-        from workbench.pipeline.stages import Reuse
-        from workbench.run import run as run_loop
+    overrides = read_assignments(set_ or [])
+    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
+    overrides.update({key: value for key, value in given.items() if value is not None})
+    if overrides.get("questions.limit") == 0:
+        overrides["questions.limit"] = None
+    settings = load_config(config, overrides)
+    folder, page = folder_named(runs, name), folder_named(figures, name)
+    from workbench.pipeline.stages import Reuse
+    from workbench.run import run as run_loop
 
-        with bars(console):
-            summary = run_loop(settings, folder, page, Reuse(replace, keep_code_version))
-        show_summary(console, summary)
-        console.print(_plain(f"\nFigures: {page / 'index.html'}\nTables: {folder}"), highlight=False)
+    with bars(console):
+        summary = run_loop(settings, folder, page, Reuse(replace, keep_code_version))
+    show_summary(console, summary)
+    console.print(Text(safe_text(f"\nFigures: {page / 'index.html'}\nTables: {folder}")))
 
 
 @app.command()
@@ -113,26 +120,25 @@ def questions(
     mirror: Annotated[Path | None, typer.Option(help="Folder with hub repositories under their ids.")] = None,
 ) -> None:
     """Check a set of questions and count them by domain."""
-    with _mendable_errors():
-        from workbench.questions import questions_from
+    from workbench.questions import questions_from
 
-        with bars(console):
-            found = questions_from(source, mirror)
-        counts: dict[str, int] = {}
-        for question in found:
-            counts[question.domain] = counts.get(question.domain, 0) + 1
-        for domain, count in sorted(counts.items()):
-            sys.stdout.write(f"{domain}\t{count}\n")
-
-
-app.command("elicit")(_mendable(elicit))
-app.command("formats")(_mendable(formats))
-app.command("measure")(_mendable(measure))
-app.command("teach")(_mendable(teach))
-app.command("recipes")(_mendable(recipes))
-app.command("baselines")(_mendable(baselines))
+    with bars(console):
+        found = questions_from(source, mirror)
+    counts: dict[str, int] = {}
+    for question in found:
+        counts[question.domain] = counts.get(question.domain, 0) + 1
+    for domain, count in sorted(counts.items()):
+        sys.stdout.write(f"{safe_line(domain)}\t{count}\n")
 
 
-bench.command("sweep")(_mendable(bench_sweep))
-bench.command("teach")(_mendable(bench_teach))
-bench.command("measure")(_mendable(bench_measure))
+app.command("elicit")(elicit)
+app.command("formats")(formats)
+app.command("measure")(measure)
+app.command("teach")(teach)
+app.command("recipes")(recipes)
+app.command("baselines")(baselines)
+
+
+bench.command("sweep")(bench_sweep)
+bench.command("teach")(bench_teach)
+bench.command("measure")(bench_measure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -25,21 +25,29 @@ _MUST: Mapping[str, str] = {
 """First word of pydantic's kind of error -> what the setting must do."""
 
 
-def explained(error: ValidationError, settings: type[BaseModel]) -> str:
+def explained(error: ValidationError, settings: type[BaseModel], what: str = "Configuration key") -> str:
     """The first mistake in ``error``, as one sentence; ``settings`` is the class whose keys were given."""
     details = error.errors(include_url=False)
     place = _place(details[0], settings)
-    start = f"Configuration key {shown('.'.join(place))}"
+    start = f"{what} {shown('.'.join(place))}"
     if details[0]["type"] == "extra_forbidden":
         return f"{start}: there is no such setting; {_meant(place, settings)}"
     own = [one for one in details if _place(one, settings) == place]
     for one in own:
         if one["type"] == KIND:
             return f"{start}: it {one['msg']}."
-    musts = dict.fromkeys(_must(one) for one in own)
-    given = own[0]["input"]
-    quoted = isinstance(given, int | float) and own[0]["type"].startswith(("string", "path"))
-    return f"{start}: it must {' or '.join(musts)}, not {shown(given)}{'; put it in quotes' if quoted else ''}."
+    quoted = isinstance(own[0]["input"], int | float) and own[0]["type"].startswith(("string", "path"))
+    return f"{start}: {_required(own)}{'; put it in quotes' if quoted else ''}."
+
+
+def requirement(error: ValidationError) -> str:
+    """What a single value must be, and what it is."""
+    return _required(error.errors(include_url=False))
+
+
+def _required(details: Sequence[ErrorDetails]) -> str:
+    musts = dict.fromkeys(_must(one) for one in details)
+    return f"it must {' or '.join(musts)}, not {shown(details[0]['input'])}"
 
 
 def _place(one: ErrorDetails, settings: type[BaseModel]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def test_one_object_a_baseline_and_a_page(loop_inputs: Any, tmp_path: Path) -> N
 def test_mistakes_are_one_sentence(loop_inputs: Any, tmp_path: Path) -> None:
     for arguments, words in (
         (("--only", "guessing"), "Unknown baseline"),
-        (("--temperature", 0), "'temperature'"),
+        (("--temperature", 0), "--temperature: it must be at least 0.01, not '0'."),
         (("--only", "p_ic"), "needs choice questions"),
     ):
         result = call(loop_inputs, tmp_path, *arguments)

@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from workbench.commands.lists import listed
 from workbench.config import load_config
 from workbench.names import folder_named
+from workbench.setting import LARGEST_SEED
 from workbench.terminal import bars
+from workbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from workbench.loop.baselines import BaselineRun
@@ -28,12 +31,14 @@ def baselines(
     questions: Annotated[
         str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Questions to draw, evenly over domains.")] = _LIMIT,
+    limit: Annotated[int, typer.Option(min=1, max=10**8, help="Questions to draw, evenly over domains.")] = _LIMIT,
     only: Annotated[str | None, typer.Option(help="Some baselines, as p_true,agreement; default: all.")] = None,
-    samples: Annotated[int, typer.Option(min=2, help="Sampled answers of each question.")] = 10,
-    temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Share of the distribution that is sampled from.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    samples: Annotated[int, typer.Option(min=2, max=10_000, help="Sampled answers of each question.")] = 10,
+    temperature: Annotated[float, typer.Option(min=0.01, max=100, help="Temperature of the samples.")] = 1.0,
+    top_p: Annotated[
+        float, typer.Option(min=1e-6, max=1, help="Share of the distribution that is sampled from.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.")] = 0,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per baseline.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
@@ -46,6 +51,7 @@ def baselines(
     ] = False,
 ) -> None:
     """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
+    from workbench.elicit.baselines import known_baselines
     from workbench.loop.baselines import compare_baselines, settings_of, write_baselines
     from workbench.pipeline.ownership import claim_folder
     from workbench.pipeline.stages import Reuse
@@ -54,7 +60,9 @@ def baselines(
     given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
     settings = load_config(config, {key: value for key, value in given.items() if value is not None})
     chosen = settings_of(settings, samples=samples, temperature=temperature, top_p=top_p)
-    names = None if only is None else [part.strip() for part in only.split(",")]
+    names = None if only is None else listed("--only", only)
+    if names is not None:
+        known_baselines(names)
     folder, page_folder = folder_named(runs, name), folder_named(figures, name)
     claim_folder(page_folder, PLACE)
     screen = Console(stderr=True)
@@ -62,7 +70,7 @@ def baselines(
         found = compare_baselines(settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version))
         page = write_baselines({"baselines": found}, page_folder, settings, chosen)
     _show(found, as_json)
-    screen.print(Text(f"Figures: {page}"))
+    screen.print(Text(safe_text(f"Figures: {page}")))
 
 
 def _show(found: BaselineRun, as_json: bool) -> None:
@@ -79,5 +87,5 @@ def _show(found: BaselineRun, as_json: bool) -> None:
         out = Console(width=200)
     table = Table(*rows[0], box=None, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(value) for value in row.values()))
+        table.add_row(*(Text(safe_line(value)) for value in row.values()))
     out.print(table)

@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from workbench.commands.lists import listed
+from workbench.config import load_config
 from workbench.errors import WorkbenchError
 from workbench.terminal import bars
+from workbench.terminal_text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from workbench.models import Precision
@@ -28,10 +31,14 @@ _PRECISION = "Matrix products of everyone: 'float32', 'bfloat16' or 'auto'."
 
 def sweep(
     model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
-    rows: Annotated[int, typer.Option(min=1, help="Prompts in the batch.")] = 8,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens of each prompt.")] = 150,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed repeats of fast methods; medians are reported.")] = 5,
-    slow_repeats: Annotated[int, typer.Option(min=1, help="Timed repeats of whole peers and of the map.")] = 1,
+    rows: Annotated[int, typer.Option(min=1, max=10**6, help="Prompts in the batch.")] = 8,
+    tokens: Annotated[int, typer.Option(min=1, max=10**6, help="Tokens of each prompt.")] = 150,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Timed repeats of fast methods; medians are reported.")
+    ] = 5,
+    slow_repeats: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Timed repeats of whole peers and of the map.")
+    ] = 1,
     parts: Annotated[str, typer.Option(help="Some of sweep,map,record,growth,memory.")] = ALL,
     peers: Annotated[str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")] = ALL,
     precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
@@ -48,6 +55,7 @@ def sweep(
     from workbench.bench.sweep import PARTS, bench_sweep
 
     screen = Console(stderr=True)
+    load_config(None, {"model.name": model})
     with bars(screen):
         found = bench_sweep(
             model,
@@ -55,12 +63,12 @@ def sweep(
             tokens=tokens,
             repeats=repeats,
             slow_repeats=slow_repeats,
-            parts=_names(parts, PARTS),
-            peers=_names(peers, tuple(PEERS)),
+            parts=_names("--parts", parts, PARTS),
+            peers=_names("--peers", peers, tuple(PEERS)),
             precision=cast("Precision", precision),
         )
     for note in found.notes:
-        screen.print(Text(f"Note: {note}"))
+        screen.print(Text(safe_text(f"Note: {note}")))
     if as_json:
         sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
     else:
@@ -71,11 +79,13 @@ def sweep(
 
 def teach(
     model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
-    rows: Annotated[int, typer.Option(min=8, help="Training examples, a multiple of 8.")] = 64,
-    epochs: Annotated[int, typer.Option(min=1, help="Times each example is seen.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, help="Trainings each way, with a seed each; medians are reported.")] = 3,
+    rows: Annotated[int, typer.Option(min=8, max=10**6, help="Training examples, a multiple of 8.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, max=10**5, help="Times each example is seen.")] = 4,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Trainings each way, with a seed each; medians are reported.")
+    ] = 3,
     from_layer: Annotated[
-        int | None, typer.Option(min=1, help="Where the partial adapter begins; none: half depth.")
+        int | None, typer.Option(min=1, max=10_000, help="Where the partial adapter begins; none: half depth.")
     ] = None,
     parts: Annotated[str, typer.Option(help="Some of speed,exact,memory.")] = ALL,
     precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
@@ -91,6 +101,7 @@ def teach(
     from workbench.bench.teach_page import table_rows, write_teach_bench
 
     screen = Console(stderr=True)
+    load_config(None, {"model.name": model})
     with bars(screen):
         found = bench_teach(
             model,
@@ -98,11 +109,11 @@ def teach(
             epochs=epochs,
             rounds=rounds,
             from_layer=from_layer,
-            parts=_names(parts, PARTS),
+            parts=_names("--parts", parts, PARTS),
             precision=cast("Precision", precision),
         )
     for note in found.notes:
-        screen.print(Text(f"Note: {note}"))
+        screen.print(Text(safe_text(f"Note: {note}")))
     if as_json:
         sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
     else:
@@ -112,7 +123,7 @@ def teach(
 
 
 def measure(
-    rows: Annotated[int, typer.Option(min=100, help="Answers of the large table.")] = 1_000_000,
+    rows: Annotated[int, typer.Option(min=100, max=10**9, help="Answers of the large table.")] = 1_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large table."""
@@ -126,10 +137,10 @@ def measure(
         _lines(result)
 
 
-def _names(given: str, every: tuple[str, ...]) -> tuple[str, ...]:
+def _names(option: str, given: str, every: tuple[str, ...]) -> tuple[str, ...]:
     if given == ALL:
         return every
-    return () if given == NONE else tuple(name.strip() for name in given.split(","))
+    return () if given == NONE else tuple(listed(option, given))
 
 
 def _show(rows: list[dict[str, str]], values: dict[str, Any]) -> None:
@@ -139,14 +150,14 @@ def _show(rows: list[dict[str, str]], values: dict[str, Any]) -> None:
     table = Table(*rows[0], box=None, header_style="bold") if rows else None
     if table is not None:
         for row in rows:
-            table.add_row(*(Text(value) for value in row.values()))
+            table.add_row(*(Text(safe_line(value)) for value in row.values()))
         out.print(table)
     _lines(values)
 
 
 def _lines(values: dict[str, Any]) -> None:
     for key, value in values.items():
-        sys.stdout.write(f"{key}\t{value}\n")
+        sys.stdout.write(f"{safe_line(key)}\t{safe_line(value)}\n")
 
 
 def _draw(screen: Console, folder: Path, write: Callable[[Path], Path]) -> None:
@@ -156,4 +167,4 @@ def _draw(screen: Console, folder: Path, write: Callable[[Path], Path]) -> None:
         raise WorkbenchError(
             f"the figure cannot be written to {folder} ({error.strerror}); choose a folder with --figures or pass --no-figures."
         ) from error
-    screen.print(Text(f"Figures: {page}"))
+    screen.print(Text(safe_text(f"Figures: {page}")))

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
+from workbench.setting import LARGEST_SEED
 from workbench.terminal import bars, show_summary
+from workbench.terminal_text import safe_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +31,24 @@ def elicit(
     form: Annotated[
         str, typer.Option(help="'published', 'choice' (all among options) or 'open' (none).")
     ] = "published",
-    limit: Annotated[int, typer.Option(min=0, help="Questions to draw, evenly over domains; 0 for all.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=0, max=10**8, help="Questions to draw, evenly over domains; 0 for all.")
+    ] = 100,
     out: Annotated[Path | None, typer.Option(help=".parquet or .csv; default: runs/elicited/FORMAT.parquet.")] = None,
-    answer_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 16,
-    reasoning_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the reasoning before an answer.")] = 96,
-    tokens_per_batch: Annotated[int, typer.Option(min=1, help="Memory bound: tokens of one forward pass.")] = 2048,
+    answer_tokens: Annotated[int, typer.Option(min=1, max=100_000, help="Most tokens of an answer.")] = 16,
+    reasoning_tokens: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most tokens of the reasoning before an answer.")
+    ] = 96,
+    tokens_per_batch: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
+    ] = 2048,
     precision: Annotated[str, typer.Option(help="Matrix products: 'auto', 'float32' or 'bfloat16'.")] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     chat_template: Annotated[Path | None, typer.Option(help="Chat template, for models without one.")] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples of every interval.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the draw, the pairs and the intervals.")] = 0,
+    resamples: Annotated[int, typer.Option(min=100, max=10**6, help="Bootstrap resamples of every interval.")] = 2000,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the draw, the pairs and the intervals.")
+    ] = 0,
 ) -> None:
     """Ask questions in one format: a table of answers and confidences, and how well the confidence tells right from wrong."""
     from workbench.elicit.formats import format_named
@@ -49,12 +60,13 @@ def elicit(
             f"--out {path}: the table is written as {' or '.join(_WRITERS)}; give one of these endings."
         )
     screen = Console(stderr=True)
+    given = {"model.name": model, "model.device": device, "questions.source": questions, "questions.form": form}
+    settings = load_config(None, given).questions
     from workbench.elicit.answer import Limits
     from workbench.loop.elicitation import compared, elicited, pair_summary, summary_of
     from workbench.models import load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
-    settings = load_config(None, {"questions.source": questions, "questions.form": form}).questions
     pool = in_form(questions_from(settings.source), settings.form, settings.options, seed)
     chosen, limits = sample_questions(pool, limit or None, seed), Limits(answer_tokens, reasoning_tokens)
     with bars(screen):
@@ -67,7 +79,7 @@ def elicit(
     pair = fmt.layout == "pair"
     summary = pair_summary(table) if pair else summary_of(table, seed=seed, resamples=resamples)
     show_summary(Console(), summary)
-    screen.print(f"Table: {path}", highlight=False, markup=False)
+    screen.print(Text(safe_text(f"Table: {path}")))
 
 
 def formats(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from workbench.commands.lists import listed
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
 from workbench.names import folder_named
 from workbench.settings_file import read_assignments
 from workbench.terminal import bars
+from workbench.terminal_text import safe_text
+
+if TYPE_CHECKING:
+    from workbench.teach.recipes import Recipe
 
 _WIDE = 240
 
@@ -25,7 +30,9 @@ def teach(
     arms: Annotated[
         str | None, typer.Option(help="Names of arms, by commas, or all; default: the recipe's own choice.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm; the first has a shuffled twin.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Trainings of each arm; the first has a shuffled twin.")
+    ] = 1,
     hold_out: Annotated[
         list[str] | None, typer.Option(help="Domain to be taught nothing of and tested on; may be repeated.")
     ] = None,
@@ -72,7 +79,7 @@ def teach(
     from workbench.teach.recipes.recipe import SIZE
 
     chosen = recipe_named(recipe)
-    wanted = [arm.name for arm in chosen.arms] if arms == "all" else _names(arms)
+    wanted = _arms(chosen, arms)
     if push_to_hub is not None:
         check_repository(push_to_hub)
         if len(wanted or chosen.default) > 1 or seeds > 1:
@@ -105,7 +112,7 @@ def teach(
             reuse=Reuse(replace, keep_code_version),
         )
     show_rows(_out(), found.rows)
-    screen.print(Text(f"\nFigures: {found.page}\nTables and adapters: {found.folder}"))
+    screen.print(Text(safe_text(f"\nFigures: {found.page}\nTables and adapters: {found.folder}")))
     if push_to_hub is not None:
         (folder,) = adapter_folders(settings, chosen, run_folder, wanted)
         screen.print(Text(f"Uploaded: {push_adapter(folder, push_to_hub)}"))
@@ -124,8 +131,13 @@ def recipes() -> None:
     _out().print(table)
 
 
-def _names(given: str | None) -> list[str]:
-    return [] if given is None else [name.strip() for name in given.split(",") if name.strip()]
+def _arms(recipe: Recipe, given: str | None) -> list[str]:
+    """The arms that --arms names, which the recipe must have; none where it is not given."""
+    if given is None:
+        return []
+    if given.strip() == "all":
+        return [arm.name for arm in recipe.arms]
+    return [recipe.arm(name).name for name in listed("--arms", given)]
 
 
 def _out() -> Console:

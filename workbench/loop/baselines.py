@@ -34,6 +34,7 @@ from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
 from workbench.questions import Question, in_form, questions_from, sample_questions
 from workbench.report import Section, write_report
 from workbench.report.page import PLACE
+from workbench.setting_errors import explained
 from workbench.store import ROW, RunStore, fingerprint
 from workbench.tables import write_csv
 
@@ -198,8 +199,7 @@ def settings_of(config: RunConfig, **changes: Any) -> BaselineSettings:
     try:
         return BaselineSettings(**{**common, "tokens_per_batch": model.tokens_per_batch, **changes})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise WorkbenchError(f"Baseline setting {first['loc'][0]!r}: {first['msg']}.") from error
+        raise WorkbenchError(explained(error, BaselineSettings, "Baseline setting")) from error
 
 
 def drawn_questions(config: RunConfig) -> list[Question]:

@@ -8,7 +8,7 @@ from workbench.elicit.baselines.asked import Asked, ask
 from workbench.elicit.baselines.compare import Compared, compare
 from workbench.elicit.baselines.equality import agrees, answer_key
 from workbench.elicit.baselines.evidence import Evidence
-from workbench.elicit.baselines.run import chosen_baselines, evidence_for, run_baselines, scored
+from workbench.elicit.baselines.run import chosen_baselines, evidence_for, known_baselines, run_baselines, scored
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.table import BASELINES, Baseline
 from workbench.elicit.baselines.top_k import Guess, parse_guesses
@@ -27,6 +27,7 @@ __all__ = [
     "chosen_baselines",
     "compare",
     "evidence_for",
+    "known_baselines",
     "parse_guesses",
     "run_baselines",
     "scored",

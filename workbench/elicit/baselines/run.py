@@ -48,14 +48,19 @@ def chosen_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> lis
         raise WorkbenchError("There is no question to score; give at least one.")
     if names is None:
         return [row for row in BASELINES.values() if choice or not row.choice]
-    unknown = [name for name in names if name not in BASELINES]
-    if unknown or not names:
-        raise WorkbenchError(f"Unknown baseline {unknown or 'list'}; choose from {', '.join(BASELINES)}.")
-    chosen = [BASELINES[name] for name in dict.fromkeys(names)]
+    chosen = known_baselines(names)
     for row in chosen:
         if row.choice and not choice:
             raise WorkbenchError(f"The baseline {row.name!r} needs choice questions throughout; leave it out.")
     return chosen
+
+
+def known_baselines(names: Sequence[str]) -> list[Baseline]:
+    """The baselines of these names, or an error listing the names there are; needs neither model nor questions."""
+    unknown = [name for name in names if name not in BASELINES]
+    if unknown or not names:
+        raise WorkbenchError(f"Unknown baseline {unknown or 'list'}; choose from {', '.join(BASELINES)}.")
+    return [BASELINES[name] for name in dict.fromkeys(names)]
 
 
 def evidence_for(
