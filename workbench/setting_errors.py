@@ -42,7 +42,10 @@ def explained(error: ValidationError, settings: type[BaseModel], what: str = "Co
 
 def requirement(error: ValidationError) -> str:
     """What a single value must be, and what it is."""
-    return _required(error.errors(include_url=False))
+    details = error.errors(include_url=False)
+    if details[0]["type"] == "value_error":  # said by the reader of the command line, in words
+        return details[0]["msg"].removeprefix("Value error, ").removesuffix(".")
+    return _required(details)
 
 
 def _required(details: Sequence[ErrorDetails]) -> str:
@@ -84,7 +87,7 @@ def _must(one: ErrorDetails) -> str:
 
 
 def _number(bound: float) -> str:
-    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:,g}"
 
 
 def _meant(place: tuple[str, ...], settings: type[BaseModel]) -> str:

@@ -124,21 +124,23 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
     Errors: WorkbenchError naming the file, and the line where there is one.
     """
-    where = f"Cannot read the configuration file {path}"
+    where = f"Cannot read the configuration file {_path(path)}"
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise WorkbenchError(
-                f"{where}: it is {'a folder' if stat.S_ISDIR(mode) else 'not a file'}; give a YAML or JSON file."
-            )
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = b""
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
         raise WorkbenchError(f"{where}: there is no such file.") from error
     except OSError as error:
         raise WorkbenchError(f"{where}: {error.strerror}.") from error
     except ValueError as error:  # a null character in the path
-        raise WorkbenchError(f"Cannot read the configuration file {str(path)!r}: {error}.") from error
+        raise WorkbenchError(f"{where}: {error}.") from error
+    if not stat.S_ISREG(mode):
+        raise WorkbenchError(
+            f"{where}: it is {'a folder' if stat.S_ISDIR(mode) else 'not a file'}; give a YAML or JSON file."
+        )
     if len(content) > MOST_BYTES:
         raise WorkbenchError(f"{where}: it is larger than {MOST_BYTES:,} bytes, so these are no settings.")
     try:
@@ -148,7 +150,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise WorkbenchError(f"The configuration file {path} must hold keys and values, such as 'seed: 1'.")
+        raise WorkbenchError(f"The configuration file {_path(path)} must hold keys and values, such as 'seed: 1'.")
     return data
 
 
@@ -199,6 +201,11 @@ def _problem(error: yaml.YAMLError) -> str:
     if isinstance(error, yaml.reader.ReaderError):
         return f"at byte {error.position} is what no YAML file holds ({error.reason})"
     return str(error)
+
+
+def _path(path: Path, most: int = 500) -> str:
+    text = str(path)
+    return text if len(text) <= most else f"{text[:60]}..."
 
 
 def _shortened(text: str, most: int = 80) -> str:

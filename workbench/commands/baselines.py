@@ -31,14 +31,16 @@ def baselines(
     questions: Annotated[
         str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10**8, help="Questions to draw, evenly over domains.")] = _LIMIT,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=10**8, help=f"Questions to draw, evenly over domains; default: {_LIMIT}.")
+    ] = None,
     only: Annotated[str | None, typer.Option(help="Some baselines, as p_true,agreement; default: all.")] = None,
     samples: Annotated[int, typer.Option(min=2, max=10_000, help="Sampled answers of each question.")] = 10,
     temperature: Annotated[float, typer.Option(min=0.01, max=100, help="Temperature of the samples.")] = 1.0,
     top_p: Annotated[
         float, typer.Option(min=1e-6, max=1, help="Share of the distribution that is sampled from.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per baseline.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
@@ -58,7 +60,9 @@ def baselines(
     from workbench.report.page import PLACE
 
     given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
-    settings = load_config(config, {key: value for key, value in given.items() if value is not None})
+    settings = load_config(
+        config, {key: value for key, value in given.items() if value is not None}, {"questions.limit": _LIMIT}
+    )
     chosen = settings_of(settings, samples=samples, temperature=temperature, top_p=top_p)
     names = None if only is None else listed("--only", only)
     if names is not None:
