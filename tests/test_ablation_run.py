@@ -25,8 +25,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((context.store.folder.name, context.config.questions.form, [pupil.arm.name for pupil in taught]))
         return School(context, tuple(taught))
 
-    def asked_run(context: Context, questions: Any, answer: Any, given: Any) -> Context:
-        calls.append((context.store.folder.name, context.config.questions.form, given))
+    def asked_run(context: Context, questions: Any, answer: Any, after: Any) -> Context:
+        calls.append((context.store.folder.name, context.config.questions.form, after))
         return context
 
     monkeypatch.setattr(workbench.ablation_run, "encoder_folder", lambda: Path("encoder"))
@@ -45,7 +45,7 @@ def test_what_is_not_given_is_left_out_and_said(made: list[tuple[Any, ...]], tmp
     shares = [f"{arm}-{percent}-percent" for arm in ("lora-prompt", "head") for percent in (50, 25)]
     assert made == [
         ("open", "open", ["lora-prompt", "head", *shares, "lora-prompt-free", "embeddings"]),
-        ("swapped", "open", "key"),
+        ("swapped", "open", {"answer at home": "key"}),
         ("choice", "choice", ["lora-prompt", "head"]),
     ]
     assert found.left_out == {"other-answers": "none were given", "unanswerable": "none were given"}

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 import workbench.run
 from workbench.cli import app
 from workbench.config import RunConfig, load_config
+from workbench.pipeline.stages import STRICT, Reuse
 
 
 def call(*arguments: object) -> Result:
@@ -35,7 +36,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Path, Path]]
     """What the command hands to the library, which does nothing."""
     calls: list[tuple[RunConfig, Path, Path]] = []
 
-    def run(config: RunConfig, folder: Path, figures: Path) -> dict[str, Any]:
+    def run(config: RunConfig, folder: Path, figures: Path, reuse: Reuse) -> dict[str, Any]:
+        assert reuse == STRICT
         calls.append((config, folder, figures))
         return {"auroc2.probe": 0.8125, "auroc2.probe.low": 0.75, "auroc2.probe.high": 0.875}
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from workbench.check import check_arms, check_recipe, check_settings
 from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
@@ -25,11 +26,10 @@ from workbench.loop.sources import source_named
 from workbench.loop.teaching import aims_of
 from workbench.pipeline.files import write_json
 from workbench.pipeline.ownership import claim_folder
-from workbench.pipeline.stages import STRICT, Reuse, Stage
+from workbench.pipeline.stages import STRICT, Reuse, Stage, all_done
 from workbench.run import STAGES, SUMMARY, begin_again, go_through, plan, with_costs
 from workbench.store import RunStore
 from workbench.teach.recipes import Recipe, check_needs
-from workbench.teach.replies import ungraded
 from workbench.teach.targets import FEWEST_EXAMPLES
 
 BASE = ("questions", "answer", "elicit", "probe")
@@ -87,14 +87,13 @@ def teach_recipe(
         probe_again: fit probes on the states of the taught models as well, which reads all questions.
         reuse: whether results of other settings may be replaced, and those of other code gone on from.
     """
-    if seeds < 1:
-        raise WorkbenchError(f"A recipe is taught with at least one seed, not {seeds}.")
-    chosen = [recipe.arm(name) for name in (arms or recipe.default)]
-    if config.questions.graded is not None and any(arm.answers for arm in chosen):
-        raise ungraded()
     context = Context(config, RunStore(folder), figures / recipe.name, reuse=reuse)
+    check_settings(config)
+    taught = pupils(config, recipe, check_arms(recipe, arms), seeds, probe_again)
+    if not all_done(plan(recipe_stages(recipe, taught), context), context):
+        check_recipe(config, recipe, arms, seeds)
     with context.store.held():
-        school = attend(context, recipe, pupils(config, recipe, chosen, seeds, probe_again))
+        school = attend(context, recipe, taught)
         place = recipe_folder(context, recipe)
         summary = with_costs(context, report_stage(recipe))
         write_json(place / SUMMARY, summary)

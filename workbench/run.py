@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.check import check_answers, check_run, check_settings
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
 from workbench.loop.asking import answer_questions, choose_questions, elicit
-from workbench.loop.context import Context, loop_format
+from workbench.loop.context import Context
 from workbench.loop.patching import patch
 from workbench.loop.probing import probe_after, probe_before
 from workbench.loop.reporting import page, report, seconds
@@ -26,12 +27,11 @@ from workbench.pipeline.locks import require_free
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.ownership import claim_folder
 from workbench.pipeline.seals import damaged
-from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, plan_stages
+from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, all_done, plan_stages
 from workbench.pipeline.stages import go_through as go_through_stages
 from workbench.questions.sources import source_content
-from workbench.store import RunStore, fingerprint
+from workbench.store import RunStore, StageStore, fingerprint
 from workbench.tables import read_regular
-from workbench.teach.training import check_counts_epochs
 
 __all__ = [
     "STAGES",
@@ -48,9 +48,17 @@ __all__ = [
 
 CONFIG, SUMMARY = "config.json", "summary.json"
 
+
+def answer(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Answer and grade the questions; WorkbenchError where the grades leave nothing to tell apart."""
+    facts = answer_questions(context, stage)
+    check_answers(context)
+    return facts
+
+
 STAGES = (
     Stage("questions", choose_questions, ("questions", "seed"), ()),
-    Stage("answer", answer_questions, ("model", "elicit"), ("questions",)),
+    Stage("answer", answer, ("model", "elicit"), ("questions",)),
     Stage("elicit", elicit, ("model", "elicit"), ("answer",)),
     Stage("probe", probe_before, ("probe", "resamples", "seed"), ("elicit",)),
     Stage("teach", teach, ("model", "teach", "seed"), ("probe",)),
@@ -79,9 +87,9 @@ def run(config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT) -
             a folder is somebody else's or in use, or the run's holds results of other settings.
     """
     context = Context(config, RunStore(folder), figures, reuse=reuse)
-    loop_format(config.elicit.format)
-    check_counts_epochs(config.teach)
-    inputs_of(config)
+    check_settings(config)
+    if not all_done(plan(STAGES, context), context):
+        check_run(config)
     with context.store.held():
         claim_folder(figures, "another --name or --figures")
         begin_again(plan(STAGES, context), context, folder)

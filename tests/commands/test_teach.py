@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import workbench.recipe_run
 from workbench.cli import app
 from workbench.loop.context import Context
+from workbench.pipeline.stages import Reuse
 from workbench.recipe_run import RecipeResult, School
 from workbench.store import RunStore
 from workbench.teach.recipes import RECIPES
@@ -33,14 +34,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ..
 def test_options_reach_the_library(asked: list[tuple[Any, ...]], tmp_path: Path) -> None:
     given = [
         "teach", "doubt", "--arms", "log, brier", "--seeds", "3", "--hold-out", "capitals", "--name", "n", "--limit", "90",
-        "--seed", "2", "--set", "teach.epochs=1", "--probe-again", "--runs", str(tmp_path), "--figures", str(tmp_path),
+        "--seed", "2", "--set", "teach.epochs=1", "--probe-again", "--replace", "--runs", str(tmp_path), "--figures", str(tmp_path),
     ]  # fmt: skip
     result = RUNNER.invoke(app, given)
     assert result.exit_code == 0, result.output
     ((config, recipe, folder, figures, options),) = asked
     assert recipe is RECIPES["doubt"]
     assert (folder, figures) == (tmp_path / "n", tmp_path / "n")
-    assert options == {"arms": ["log", "brier"], "seeds": 3, "probe_again": True}
+    assert options == {"arms": ["log", "brier"], "seeds": 3, "probe_again": True, "reuse": Reuse(replace=True)}
     assert (config.seed, config.questions.limit, config.teach.epochs) == (2, 90, 1)
     assert config.questions.held_out_domains == ("capitals",)
     assert "log" in result.stdout

@@ -11,8 +11,10 @@ from workbench.config import RunConfig
 from workbench.elicit import confidence_conversation, format_named, number_prefix, read_confidence
 from workbench.elicit.baselines.options import read_options
 from workbench.elicit.conversation import answer_tokens
+from workbench.errors import WorkbenchError
 from workbench.loop.alignment import EIGHT, FULL, Confidences, read_alignment
 from workbench.models import load_model
+from workbench.pipeline.stages import Reuse
 from workbench.questions import asked, grade
 
 
@@ -89,5 +91,8 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     again = read_alignment(config, folder)
     for name in ("internal", "options", "stated"):
         pd.testing.assert_frame_equal(getattr(read, name), getattr(again, name))
+    other = config.model_copy(update={"seed": 5})
+    with pytest.raises(WorkbenchError, match=r"holds results of other settings \(run\.seed: 0 there, 5 now"):
+        read_alignment(other, folder)
     with pytest.raises(TypeError, match="NoneType"):
-        read_alignment(config.model_copy(update={"seed": 5}), folder)
+        read_alignment(other, folder, Reuse(replace=True))

@@ -16,6 +16,7 @@ from workbench.loop import baselines as module
 from workbench.loop.baselines import compare_baselines, drawn_questions, settings_of, summary_of, write_baselines
 from workbench.measure import auroc2
 from workbench.models import load_model
+from workbench.pipeline.stages import Reuse
 from workbench.questions import grade
 from workbench.questions.choice import with_options
 
@@ -63,8 +64,11 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     monkeypatch.setattr("workbench.loop.asking.answer_batch", None)
     again = compare_baselines(config, settings, ["agreement"], tmp_path / "run")
     pd.testing.assert_frame_equal(first.table, again.table)
+    other = settings_of(config, samples=4)
+    with pytest.raises(WorkbenchError, match=r"other settings \(baselines\.samples: 3 there, 4 now\)"):
+        compare_baselines(config, other, ["agreement"], tmp_path / "run")
     with pytest.raises(TypeError, match="NoneType"):
-        compare_baselines(config, settings_of(config, samples=4), ["agreement"], tmp_path / "run")
+        compare_baselines(config, other, ["agreement"], tmp_path / "run", reuse=Reuse(replace=True))
 
 
 def test_page_tables_and_summary(config: RunConfig, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_run_of_swapped_answers_holds_the_held_out_questions_all_answered_wron
         context.beside(context.config, tmp_path / "swapped", tmp_path),
         partial(swapped_questions, home=context),
         partial(swapped_answers, home=context),
-        given="answers",
+        after={"answers": "key"},
     )
     table, questions = load_questions(away)
     _, own = load_questions(context)

@@ -6,7 +6,11 @@ from tests.questions.nasty_replies import GROUPS, Group
 from workbench.questions.grading import grade_of
 from workbench.questions.schema import Question
 
-ROWS = [pytest.param(group, *row, id=f"{group.name}: {row[0][:40]!r} for {row[1]}") for group in GROUPS for row in group.rows]
+ROWS = [
+    pytest.param(group, *row, id=f"{group.name}: {row[0][:40]!r} for {row[1]}")
+    for group in GROUPS
+    for row in group.rows
+]
 
 
 def test_there_are_enough() -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from workbench.commands.lists import listed
 from workbench.config import load_config
-from workbench.errors import WorkbenchError
+from workbench.pipeline.ownership import claim_folder
 from workbench.terminal import bars
 from workbench.terminal_text import safe_line, safe_text
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FOLDER = "bench_sweep"
 TEACH_FOLDER = "bench_teach"
 ALL = "all"
+_PLACE = "another --figures, or pass --no-figures"
 NONE = "none"
 _PRECISION = "Matrix products of everyone: 'float32', 'bfloat16' or 'auto'."
 
@@ -56,6 +57,8 @@ def sweep(
 
     screen = Console(stderr=True)
     load_config(None, {"model.name": model})
+    if not no_figures:
+        claim_folder(figures / FOLDER, _PLACE)
     with bars(screen):
         found = bench_sweep(
             model,
@@ -102,6 +105,8 @@ def teach(
 
     screen = Console(stderr=True)
     load_config(None, {"model.name": model})
+    if not no_figures:
+        claim_folder(figures / TEACH_FOLDER, _PLACE)
     with bars(screen):
         found = bench_teach(
             model,
@@ -161,10 +166,4 @@ def _lines(values: dict[str, Any]) -> None:
 
 
 def _draw(screen: Console, folder: Path, write: Callable[[Path], Path]) -> None:
-    try:
-        page = write(folder)
-    except OSError as error:
-        raise WorkbenchError(
-            f"the figure cannot be written to {folder} ({error.strerror}); choose a folder with --figures or pass --no-figures."
-        ) from error
-    screen.print(Text(safe_text(f"Figures: {page}")))
+    screen.print(Text(safe_text(f"Figures: {write(folder)}")))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from workbench.errors import WorkbenchError
+from workbench.pipeline.ownership import claim_folder
 from workbench.terminal import bars
 from workbench.terminal_text import safe_line
 
@@ -78,6 +78,8 @@ def measure(
         "stimulus": stimulus,
         "choice": choice,
     }
+    if folder is not None:
+        claim_folder(folder, "another --name or --figures, or pass --no-figures")
     with bars(screen):
         measured = measure_file(
             file,
@@ -133,10 +135,5 @@ def _table(rows: list[dict[str, str]]) -> Table:
 def _draw(screen: Console, folder: Path, title: str, measured: Measured) -> None:
     from workbench.report.measured import write_measured
 
-    try:
-        page = write_measured(folder, f"Confidence in {title}", measured)
-    except OSError as error:
-        raise WorkbenchError(
-            f"the figures cannot be written to {folder} ({error.strerror}); choose a folder with --figures or pass --no-figures."
-        ) from error
+    page = write_measured(folder, f"Confidence in {title}", measured)
     screen.print(Text(safe_line(f"Figures: {page}")))

@@ -185,6 +185,11 @@ def begin_stage(stage: Stage, context: Context) -> StageStore:
     return store
 
 
+def all_done(planned: Sequence[PlannedStage], context: Context) -> bool:
+    """Whether every stage finished with its key; WorkbenchError where a file of one was damaged."""
+    return all(context.store.stage(each.stage.name, each.key).done for each in planned)
+
+
 def do_stage(stage: Stage, context: Context, store: StageStore) -> None:
     """Do one stage's work and seal it, with the seconds of all attempts and the process's peak memory."""
     before, started = store.spent(), time.monotonic()

@@ -34,11 +34,31 @@ _SHORTEST = 2
 _LONGEST_SAID = 2000
 _MOST_STATEMENTS = 50
 _GOES_ON = frozenset(
-    ["is", "because", "since", "as", "and", "or", "but", "due", "by", "seems", "appears", "that", "which", "if", "then", "so"]
+    [
+        "is",
+        "because",
+        "since",
+        "as",
+        "and",
+        "or",
+        "but",
+        "due",
+        "by",
+        "seems",
+        "appears",
+        "that",
+        "which",
+        "if",
+        "then",
+        "so",
+    ]
 )
 _BARE = re.compile(r"(?<![^\W_])(?<!['.])([A-Z])(?![^\W_]|'|\.[A-Za-z])(?P<next>[ \t]+[a-z]+)?")
 _UNIT_BEFORE = re.compile(r"(?:[0-9]\s?(?:°\s?)?|°\s?)$")
-_REJECTED = re.compile(r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bexcept|\bthan)\s+(?:option\s+|choice\s+|the\s+|\()?$", re.I)
+_REJECTED = re.compile(
+    r"(?:\bnot|n't|\bnor|\bneither|\brather than|\binstead of|\bexcept|\bthan)\s+(?:option\s+|choice\s+|the\s+|\()?$",
+    re.I,
+)
 _STATEMENT = re.compile(
     r"(?:\b(?:final |correct |right |best )?(?:answer|choice|option|letter)\b(?: (?:to|for|of) [^.\n:=]{1,80}?)?"
     r"(?:\s(?:is|was|would be|must be|should be)\b:?|\s{0,2}[:=])|(?<![=!<>])=(?!=)|####)\s{0,3}[\"'(\[]?\s?(?:option |choice |letter )?",
@@ -53,7 +73,9 @@ _LISTED = re.compile(r"(?:^|[.;,]\s+)([A-Z])[).]\s")
 _BRACKETED = re.compile(r"[(\[]\s?([A-Z])\s?[)\]]")
 _JOINED = re.compile(r"\s*[)\].,\"']{0,2}\s*(?:or|and|and/or|/|&|,)\s*(?:option |choice |\()?\s*([A-Z])(?![^\W_]|')")
 _SENTENCE = re.compile(r"(?:[^.\n;,!?]|[.,](?=[0-9])){0,400}")
-_LETTER_BEHIND = re.compile(r"[*_\"']{0,3}(?:([A-Z])(?![^\W_]|'|\.[A-Za-z])|([a-z])(?=\s?[)\]]|[*_\"'.,]{0,4}[ \t]*(?:$|\n)))")
+_LETTER_BEHIND = re.compile(
+    r"[*_\"']{0,3}(?:([A-Z])(?![^\W_]|'|\.[A-Za-z])|([a-z])(?=\s?[)\]]|[*_\"'.,]{0,4}[ \t]*(?:$|\n)))"
+)
 
 
 @dataclass(frozen=True)
@@ -211,7 +233,8 @@ def _taken_out(option: str, text: str, exact: bool) -> tuple[str, bool]:
 
 def _letters(text: str, known: frozenset[str]) -> tuple[set[str], set[str]]:
     """Letters that are named, and letters that may be."""
-    strong, weak = set(), set()
+    strong: set[str] = set()
+    weak: set[str] = set()
     for match in _BARE.finditer(text):
         letter, following = match.group(1), (match.group("next") or "").strip()
         start = match.start()

@@ -41,7 +41,9 @@ _SHORT_FRACTION = re.compile(r"\\[dtc]?frac ?([0-9])([0-9])")
 _FRACTION = re.compile(r"(?P<digit>(?<=[0-9]))?\\[dtc]?frac\s?\{(?P<over>[^{}]{0,200})\}\s?\{(?P<under>[^{}]{0,200})\}")
 _ROOT = re.compile(r"\\sqrt\s?(?:\{([^{}]{0,200})\}|(?![A-Za-z\[]))")
 _BOX = re.compile(r"\\f?box(?:ed)?\s?\{([^{}]{0,2000})\}")
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|operatorname|emph|bf|rm)\s?\{([^{}]{0,2000})\}")
+_WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf|operatorname|emph|bf|rm)\s?\{([^{}]{0,2000})\}"
+)
 _BRACED_POWER = re.compile(r"\^\s?\{\s*([^{}]{0,200})\}")
 _COMMAND = re.compile(r"\\([A-Za-z]{1,40})")
 _PLAIN_COMMANDS = {"times": "*", "cdot": "*", "div": "/", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "ne": "!="}

@@ -55,7 +55,8 @@ class _Worker:
         with self._lock:
             started = self._process is None or self._process.poll() is not None
             process = self._begin() if started else self._process
-            assert process is not None and process.stdin is not None
+            assert process is not None
+            assert process.stdin is not None
             try:
                 if started and self._answers.get(timeout=_START) != "ready\n":
                     raise WorkbenchError("The process that compares expressions did not start; reinstall math-verify.")

@@ -65,9 +65,7 @@ def grade_of(reply: str, question: Question) -> Grade:
     exact = [numeral for numeral in numerals.values() if numeral is not None]
     found = [_number(stated_numbers(answer, question.text), exact)] if exact else []
     if question.kind == "open":
-        found += [
-            alias_grade(answer, alias, question.text) for alias, numeral in numerals.items() if numeral is None
-        ]
+        found += [alias_grade(answer, alias, question.text) for alias, numeral in numerals.items() if numeral is None]
     return best(found)
 
 

@@ -136,7 +136,8 @@ class _Reader:
             if index > start and scale == 1 and smallest == 1:
                 break
             scaled = group.scaled(scale)
-            assert total.value is not None and scaled.value is not None
+            assert total.value is not None
+            assert scaled.value is not None
             joins = Numeral(total.value + scaled.value, scaled.others if index == start else frozenset())
             total, smallest, index = joins, scale, after
             if scale == 1:

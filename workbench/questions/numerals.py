@@ -53,7 +53,9 @@ _INDIAN = re.compile(r"([0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3})(\.[0-9]+)?")
 _POINTED = re.compile(r"([0-9]{1,3}(?:\.[0-9]{3}){2,}|[0-9]{1,3}\.[0-9]{3}(?=,))(?:,([0-9]+))?")
 _PLAIN = re.compile(r"[0-9]*\.?[0-9]+")
 _ONE_COMMA = re.compile(r"([0-9]+),([0-9]+)")
-_UNIT_BEHIND = re.compile(rf"\s?(?:[%‰°]|{_CUR}|percent\b|per cent\b|(?:thousand|million|billion|trillion)s?\b)|[a-zA-Z]")
+_UNIT_BEHIND = re.compile(
+    rf"\s?(?:[%‰°]|{_CUR}|percent\b|per cent\b|(?:thousand|million|billion|trillion)s?\b)|[a-zA-Z]"
+)
 
 
 @dataclass(frozen=True)

@@ -102,5 +102,3 @@ def _place(part: Sequence[Token], whole: Sequence[Token]) -> int | None:
     joined, wanted = (f"\0{chr(0).join(str(token.key) for token in each)}\0" for each in (whole, part))
     at = joined.find(wanted)
     return None if at < 0 else joined.count("\0", 0, at)
-
-
