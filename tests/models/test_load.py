@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 import torch
 from huggingface_hub import errors as hub_errors
 
+from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, load, load_model
+from workbench.models import LanguageModel, Turn, load, load_model, render
+from workbench.models.chat_template import DEFAULT_DATE
 from workbench.models.fingerprint import fingerprint_folder
 
 MINE = "{% for message in messages %}{{ message.role + ':' + message.content + ';' }}{% endfor %}{{ 'assistant:' if add_generation_prompt }}"
@@ -181,3 +184,34 @@ def test_the_hubs_errors_name_their_mend(
     monkeypatch.setattr(load.AutoConfig, "from_pretrained", fail)
     with pytest.raises(WorkbenchError, match=message):
         load_model("some/model")
+
+
+def test_the_date_a_template_writes_is_the_one_given(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{{ strftime_now('%d %B %Y') }}|" + MINE)
+    turns = [Turn("user", "Who?")]
+    assert render(load_model(str(folder), device="cpu").tokenizer, turns) == "01 January 2025|user:Who?;assistant:"
+    lm = load_model(str(folder), device="cpu", day=date(2024, 2, 29))
+    assert render(lm.tokenizer, turns) == "29 February 2024|user:Who?;assistant:"
+    assert RunConfig().model.date == DEFAULT_DATE
+
+
+@pytest.mark.parametrize(
+    "given", ["2025-13-01", "2025-1-1", "today", "2025-01-01T00:00:00", "", 0, 1735689600, True, None, 2025.5]
+)
+def test_a_date_in_another_form_is_refused(given: object) -> None:
+    with pytest.raises(WorkbenchError, match=r"model\.date"):
+        load_config(None, {"model.date": given})
+
+
+def test_dates_are_taken_as_yaml_and_json_read_them(tmp_path: Path) -> None:
+    for text in ("model: {date: 2024-02-29}", 'model: {date: "2024-02-29"}', '{"model": {"date": "2024-02-29"}}'):
+        (tmp_path / "c.yaml").write_text(text)
+        assert load_config(tmp_path / "c.yaml").model.date == date(2024, 2, 29)
+
+
+def test_what_a_template_needed_is_said(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(MINE.replace("'assistant:'", "'assistant:<think>\\n'"))
+    with pytest.warns(UserWarning, match=r"model: The chat template's generation prompt is completed by '\\n</think>"):
+        lm = load_model(str(folder), device="cpu")
+    assert len(lm.notes) == 1
+    assert lm.with_model(lm.model).notes == lm.notes

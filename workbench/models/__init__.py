@@ -5,6 +5,7 @@ as a :class:`LanguageModel`. Conversations become token ids here, through the mo
 """
 
 from workbench.models.architectures import ARCHITECTURES, Architecture, architecture_of
+from workbench.models.cache import CacheEntry, verify_cache
 from workbench.models.chat import Role, Turn, encode, encode_history, render
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of, with_hidden
@@ -16,6 +17,7 @@ __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Attention",
+    "CacheEntry",
     "LanguageModel",
     "Precision",
     "Role",
@@ -31,5 +33,6 @@ __all__ = [
     "resolve_precision",
     "set_precision",
     "validate",
+    "verify_cache",
     "with_hidden",
 ]

@@ -25,6 +25,8 @@ from workbench.models.template_limits import BoundedEnvironment, RefusedError
 Role = Literal["system", "user", "assistant"]
 _ROLES = ("system", "user", "assistant")
 DEFAULT_DATE = date(2025, 1, 1)
+_MOST_WRITTEN = 1024
+_written: dict[tuple[Any, ...], str] = {}  # one conversation is encoded with many endings
 MEND = "correct the template, or give another one (--set model.chat_template=FILE)"
 
 
@@ -63,9 +65,19 @@ def template_name(tokenizer: Any) -> str:
 
 def write_turns(tokenizer: Any, turns: Sequence[Turn], *, open_reply: bool) -> str:
     """The turns as the template writes them, with its generation prompt behind them if ``open_reply``."""
+    specials = tokenizer.special_tokens_map
+    key = (template_text(tokenizer), str(specials), day_of(tokenizer), tuple(turns), open_reply)
+    if key not in _written:
+        if len(_written) >= _MOST_WRITTEN:
+            _written.clear()
+        _written[key] = _write(tokenizer, specials, turns, open_reply)
+    return _written[key]
+
+
+def _write(tokenizer: Any, specials: dict[str, Any], turns: Sequence[Turn], open_reply: bool) -> str:
     environment, template = _compiled(tokenizer)
     variables = {
-        **tokenizer.special_tokens_map,
+        **specials,
         "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
         "tools": None,
         "documents": None,
