@@ -397,8 +397,8 @@ class Watched:
 
 
 @contextmanager
-def only_in(precision: str) -> Iterator[Watched]:
-    """Inside the block a pass of any model that is loaded ends in an error unless it is made in ``precision``.
+def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
+    """Inside the block a pass of ``models``, or of any that is loaded, ends in an error unless it is made in ``precision``.
 
     A layer whose matrix is the token embedding keeps that one's dtype; adapters are no part of it.
     """
@@ -415,13 +415,16 @@ def only_in(precision: str) -> Iterator[Watched]:
             yield
         found.widened = False
 
-    def watched(lm: LanguageModel) -> None:
-        check(lm)
-        found.models += 1
+    def watch(lm: LanguageModel) -> None:
         tied = lm.embedding().weight
 
         own.update({id(m): m.weight is tied for m in lm.base().modules() if isinstance(m, torch.nn.Linear)})
         kept.append(lm)  # so that no other module gets the number of one of these
+
+    def validated(lm: LanguageModel) -> None:
+        check(lm)
+        found.models += 1
+        watch(lm)
 
     def look(module: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
         if id(module) in own:
@@ -434,8 +437,10 @@ def only_in(precision: str) -> Iterator[Watched]:
                 raise OtherPrecisionError(f"A pass of a {precision} run: autocast {state[0]}, a matrix in {state[1]}.")
         return multiply(module, inputs)
 
+    for lm in models:
+        watch(lm)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workbench.models.load, "validate", watched)
+        patch.setattr(workbench.models.load, "validate", validated)
         patch.setattr(workbench.loop.patching, "in_float32", on_purpose)
         patch.setattr(torch.nn.Linear, "forward", look)
         yield found

@@ -7,7 +7,7 @@ made in anything else is an error. Their numbers lie near those of float32, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from workbench.bench import growth
 from workbench.bench.sweep import bench_sweep
 from workbench.bench.teach import bench_teach
 from workbench.bench.teach_memory import measured
-from workbench.config import RunConfig
+from workbench.config import RunConfig, TeachSettings
 from workbench.elicit import FORMATS
 from workbench.elicit.answer import Limits
+from workbench.elicit.conversation import confidence_conversation, number_prefix, reply_tokens
+from workbench.elicit.formats import format_named
 from workbench.loop.alignment import read_alignment
 from workbench.loop.baselines import compare_baselines, settings_of
 from workbench.loop.context import Context
@@ -41,9 +43,15 @@ from workbench.questions import Question, judge, read_questions, write_questions
 from workbench.recipe_run import recipe_stages
 from workbench.run import go_through
 from workbench.store import RunStore, StageStore
+from workbench.teach.adapter import remove_adapter
+from workbench.teach.heads import teach_head
+from workbench.teach.lesson import Lesson
+from workbench.teach.material import Material
 from workbench.teach.recipes import RECIPES, Arm, Recipe
+from workbench.teach.training import Reply
 from workbench.trace import Patch, Site
 from workbench.trace.backends import backend
+from workbench.trace.prefixes import Prefixes
 
 PRECISIONS = ("float32", "bfloat16")
 NEAR = 0.1
@@ -136,31 +144,85 @@ def taught(
     return {p.arm.name: context.stage(p.stage("teach")).table("log")["loss"].to_numpy() for p in chosen}
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_arm_of_every_recipe_is_taught_and_read(small: RunConfig, tmp_path: Path, name: str) -> None:
-    """In both precisions: as many steps, a first loss that is near the other one's and not the same."""
+@pytest.mark.parametrize(("name", "arm"), [("metacognition", "both"), ("calibration", "lora"), ("joint", "rlcr")])
+def test_the_stages_of_a_recipe_are_gone_through_in_it(
+    small: RunConfig, tmp_path: Path, watched: Watched, name: str, arm: str
+) -> None:
+    """Sampled answers, chosen pairs, an adapter that is merged to answer, a head, and confidence behind own answers."""
     recipe = RECIPES[name]
-    exact = [arm for arm in recipe.arms if not arm.sampled and arm.name != "embeddings"]
-    sampled = [arm for arm in recipe.arms if arm.sampled]
-    found: dict[str, dict[str, NDArray[Any]]] = {}
-    for precision in PRECISIONS:
-        config, folder = changed(small, model={"precision": precision}), tmp_path / precision
-        with only_in(precision) as watched:
-            found[precision] = taught(config, recipe, exact, folder) if exact else {}
-            if sampled:
-                pytest.importorskip("trl")
-                found[precision] |= taught(config, recipe, sampled, folder, steps=1)
-        assert watched.models <= 2
-        assert watched.products > 0
-        assert watched.on_purpose == 0
-    assert set(found["bfloat16"]) == {arm.name for arm in (*exact, *sampled)}
-    for arm in (*exact, *sampled):
-        losses, other = (found[precision][arm.name] for precision in PRECISIONS)
-        assert np.isfinite(other).all()
-        assert len(losses) == len(other)
-        if not arm.sampled and not arm.name.startswith("head"):
-            assert other[0] == pytest.approx(losses[0], rel=0.1, abs=0.02)
-            assert not np.array_equal(losses, other)
+    if recipe.arm(arm).sampled:
+        pytest.importorskip("trl")
+    more = {"steps": 1} if recipe.arm(arm).sampled else {}
+    losses = taught(
+        changed(small, model={"precision": "bfloat16"}), recipe, [recipe.arm(arm)], tmp_path / "run", **more
+    )
+    assert np.isfinite(losses[arm]).all()
+    assert watched.models == 1
+
+
+ARMS = [(recipe.name, arm.name) for recipe in RECIPES.values() for arm in recipe.arms if arm.name != "embeddings"]
+"""All that compute with the model: the head on embeddings has an encoder of its own."""
+TAUGHT = 8
+
+
+@pytest.fixture(scope="module")
+def both(loop_inputs: LoopInputs) -> dict[str, LanguageModel]:
+    """The tiny model in each precision."""
+    return {each: load_model(str(loop_inputs.model), device="cpu", precision=each) for each in PRECISIONS}
+
+
+def lesson_of(lm: LanguageModel, recipe: Recipe, arm: Arm, folder: Path) -> Lesson:
+    """Eight questions, every other answered rightly, to be taught in one step."""
+    fmt = format_named(str(recipe.settings.get("elicit.format", "percent")))
+    numbers = number_prefix(lm.tokenizer, fmt)
+    questions, answers = [f"Which planet is {i}?" for i in range(TAUGHT)], [f"Planet {i}" for i in range(TAUGHT)]
+    conversations = [
+        confidence_conversation(lm.tokenizer, fmt, numbers, question, answer)
+        for question, answer in zip(questions, answers, strict=True)
+    ]
+    rng, correct = np.random.default_rng(0), np.arange(TAUGHT) % 2 == 0
+    sources = {name: rng.random(TAUGHT) for name in arm.sources}
+    material = Material(np.arange(TAUGHT), correct, np.array(["a", "a", "b", "b"] * 2), sources, 0)
+    count = {"steps": 1} if arm.sampled else {"epochs": 1}
+    settings = TeachSettings.model_validate(
+        {**arm.teach, **count, "accumulation": 1, "batch_size": 1 if arm.sampled else TAUGHT}
+    )
+    reply = None
+    if settings.scope == "reply" and arm.reader is None:
+        lower = torch.bfloat16 if lm.precision == "bfloat16" else None
+        reply = Reply(reply_tokens(lm.tokenizer, fmt, numbers), range(TAUGHT), Prefixes(10**9, 2048, lower))
+    states = rng.standard_normal((TAUGHT, lm.n_layers, lm.width)).astype(np.float32)
+    base = np.full((TAUGHT, len(fmt.scale.values)), 1 / len(fmt.scale.values))
+    levels = None if arm.levels is None else arm.levels(material)
+    return Lesson(
+        lm=lm, fmt=fmt, numbers=numbers, questions=questions, answers=answers, conversations=conversations,
+        states=lambda position: states, targets=arm.targets(material), base=base, settings=settings, seed=0, reply=reply,
+        folder=folder, description="", levels=levels, grade=lambda number, answer: bool(correct[number]), answer_limit=3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "arm"), ARMS)
+def test_an_arm_is_taught_in_both(both: Mapping[str, LanguageModel], tmp_path: Path, name: str, arm: str) -> None:
+    """The first loss is near the other precision's and, where the model has a part in it, not the same."""
+    recipe = RECIPES[name]
+    chosen = recipe.arm(arm)
+    if chosen.sampled:
+        pytest.importorskip("trl")
+    losses = []
+    for precision, lm in both.items():
+        folder = tmp_path / precision
+        folder.mkdir()
+        with only_in(precision, lm):
+            found = chosen.teacher(lesson_of(lm, recipe, chosen, folder))
+        assert remove_adapter(found.lm).precision == precision
+        losses.append(np.array([row["loss"] for row in found.log]))
+    assert len(losses[0]) == len(losses[1])
+    assert np.isfinite(losses[1]).all()
+    if chosen.teacher is teach_head:
+        assert np.array_equal(*losses)
+    elif not chosen.sampled:
+        assert losses[1][0] == pytest.approx(losses[0][0], rel=0.05, abs=0.02)
+        assert losses[1][0] != losses[0][0]
 
 
 def test_every_baseline_scores_in_it(small: RunConfig, tmp_path: Path, watched: Watched, answered_file: Path) -> None:
