@@ -249,7 +249,7 @@ def test_internal_and_stated_confidence_are_aligned_in_it(
     small: RunConfig, answered_file: Path, tmp_path: Path, watched: Watched
 ) -> None:
     asked_for = {"source": str(answered_file), "limit": 4, "options": 2}
-    found = read_alignment(changed(small, model={"precision": "bfloat16"}, questions=asked_for), tmp_path)
+    found = read_alignment(changed(small, model={"precision": "bfloat16"}, questions=asked_for), tmp_path / "run")
     assert found.precision == "bfloat16"
     assert found.stated["expected"].between(0, 1).all()
 
