@@ -51,7 +51,8 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
 
     For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay so: autocast would cast them
     anew at every use, and casts kept beside them would take half of their memory once more. The products are the same to the
-    bit. Matrices shared with the token embedding, and trainable ones, stay as they are. Back in float32 the matrices keep the
+    bit. Only while a model is loaded do its file's pages, which the system may take back, stand beside what is made of them.
+    Matrices shared with the token embedding, and trainable ones, stay as they are. Back in float32 the matrices keep the
     values they were rounded to.
     """
     wanted = resolve_precision(precision, lm.device)
