@@ -70,6 +70,14 @@ def test_warnings_are_said_once(tmp_path: Path) -> None:
         ("confidence,correct\n0.5,1\n", ("--confidence", "conf"), "--confidence: there is no column 'conf'"),
         ("confidence,correct\n0.5,1\n", ("--by", "model"), "--by: there is no column 'model'"),
         ("id,confidence,correct\nx,0.5,1\nx,0.4,0\n", ("--duplicates", "refuse"), "1 ids occur again"),
+        ("", ("--bins", "1000000000"), "bins must be a whole number from 1 to 1,000; got 1000000000"),
+        ("", ("--bins", "0"), "bins must be a whole number from 1 to 1,000; got 0"),
+        ("", ("--resamples", "1000000000"), "resamples must be a whole number from 1 to 100,000"),
+        ("", ("--seed", "-1"), "seed must be a whole number from 0 to 4,294,967,295; got -1"),
+        ("", ("--level", "nan"), "the level of an interval lies between 0 and 1"),
+        ("", ("--level", "1"), "the level of an interval lies between 0 and 1"),
+        ("", ("--scale", "inf"), "the largest value of a confidence scale is above 0 and at most 1,000,000"),
+        ("", ("--scale", "nan"), "the largest value of a confidence scale is above 0"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path: Path, text: str, arguments: tuple[str, ...], message: str) -> None:
@@ -82,11 +90,58 @@ def test_mistakes_are_one_sentence(tmp_path: Path, text: str, arguments: tuple[s
     assert message in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x", "a\0b", "x" * 300])
+def test_names_of_figures_are_one_plain_name(file: Path, tmp_path: Path, name: str) -> None:
+    result = call(file, "--resamples", 20, "--figures", tmp_path / "figures", "--name", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--name" in result.stderr
+    assert not (tmp_path / "figures").exists()
+
+
+def test_groups_cannot_command_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = "".join(f'"g\x1b]0;owned\x07\u202e\nx",{k},0.{k},{k % 2}\nh,{k},0.{k},{k % 2}\n' for k in range(1, 9))
+    file.write_text('"a\x1b[2J",id,confidence,correct\n' + rows)
+    result = call(file, "--by", "a\x1b[2J", "--against", "h", "--no-figures", "--resamples", 20)
+    assert result.exit_code == 0, result.stderr
+    for text in (result.stdout, result.stderr):
+        assert not any(mark in text for mark in "\x1b\x07\u202e")
+    assert "g\\x1b]0;owned" in result.stdout
+
+
+def test_uncertainties_by_option(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("entropy,correct\n0.5,1\n2.5,0\n")
+    arguments = (
+        "--confidence",
+        "entropy",
+        "--higher-is-less-sure",
+        "--scale",
+        5,
+        "--json",
+        "--no-figures",
+        "--resamples",
+        20,
+    )
+    found = json.loads(call(file, *arguments).stdout)["all"]
+    assert (found["auroc2"], found["lowest"], found["highest"], found["scale"]) == (1, 0.5, 0.9, 5)
+
+
+def test_too_many_groups_are_refused_unless_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("m,confidence,correct\n" + "".join(f"g{i},0.5,1\ng{i},0.4,0\n" for i in range(600)))
+    result = call(file, "--by", "m", "--no-figures")
+    assert result.exit_code == 2
+    assert "600 groups with 2,000 resamples each would take many minutes" in " ".join(result.stderr.split())
+    assert "for example 1600, or 2000 to wait" in " ".join(result.stderr.split())
+
+
 def test_a_folder_that_cannot_be_written_is_named(file: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a folder")
     result = call(file, "--resamples", 20, "--figures", tmp_path / "taken")
     assert result.exit_code == 2
-    assert "--no-figures" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "folder" in result.stderr
 
 
 def test_no_model_library_is_loaded(file: Path, tmp_path: Path) -> None:
