@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,19 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None
     path.write_text(json.dumps(ONE) + "\n" + line + "\n")
     with pytest.raises(WorkbenchError, match=message):
         read_graded(path)
+
+
+def test_tables_of_other_kinds_are_read_alike(tmp_path: Path) -> None:
+    wanted = [Graded("Q: two and two?", "two and two?", "4", True, "1"), Graded("a;b", "c", "", False)]
+    rows = [{**ONE, "id": 1}, {"prompt": "a;b", "question": "c", "answer": "", "correct": False, "id": None}]
+    pd.DataFrame(rows).astype({"id": "Int64"}).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    (tmp_path / "marked.jsonl").write_text("\ufeff" + "\r\n".join(map(json.dumps, rows)), encoding="utf-8")
+    (tmp_path / "a.csv").write_text(
+        "prompt,question,answer,correct,id\nQ: two and two?,two and two?,4,yes,1\na;b,c,,wrong,\n"
+    )
+    for name in ("a.parquet", "a.json", "marked.jsonl", "a.csv"):
+        assert read_graded(tmp_path / name) == wanted, name
 
 
 def test_an_empty_or_missing_file_is_named(tmp_path: Path) -> None:

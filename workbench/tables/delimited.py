@@ -67,9 +67,6 @@ class Delimited:
         """The same rows where every line is one; None where Arrow cannot say."""
         names = [str(place) for place in range(len(self.header))]
 
-        def blank(row: pyarrow.csv.InvalidRow) -> str:
-            return "error" if row.text.strip(f"{BLANK}{self.dialect.separator}\r\n") else "skip"
-
         start = self._below_header()
         if start >= len(self.data):
             return None
@@ -78,9 +75,7 @@ class Delimited:
                 pa.BufferReader(pa.py_buffer(self.data).slice(start)),
                 # One thread, because several do not keep what they refuse in order.
                 read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False),
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=self.dialect.separator, quote_char=False, invalid_row_handler=blank
-                ),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=self.dialect.separator, quote_char=False),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
                 ),
