@@ -250,6 +250,16 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         "uncertainty,correct\n0.1,1\n",
         "for uncertainties: --confidence uncertainty --higher-is-less-sure",
     ),
+    "text throughout": (
+        "t.csv",
+        HEAD + "a,>90,1\nb,very sure,0\n",
+        "column 'confidence' holds no number at all, only text such as '>90'",
+    ),
+    "a per cent sign in the name": (
+        "t.csv",
+        "confidence_pct,correct\n0.9,1\n",
+        "column 'confidence_pct' is called percent",
+    ),
     "two confidences": (
         "t.csv",
         "confidence,prob,correct\n0.1,0.2,1\n",

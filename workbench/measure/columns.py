@@ -31,7 +31,14 @@ class Role:
 ROLES: Mapping[str, Role] = {
     "confidence": Role(
         (
-            *("stated_confidence_percent", "confidence_percent", "stated_confidence", "confidence", "conf"),
+            *(
+                "stated_confidence_percent",
+                "confidence_percent",
+                "confidence_pct",
+                "stated_confidence",
+                "confidence",
+                "conf",
+            ),
             *("verbalized_confidence", "verbalised_confidence", "probability", "prob", "p_true", "p_correct"),
         ),
         "the confidence of each answer",

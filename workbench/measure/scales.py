@@ -37,7 +37,8 @@ class Stated:
     @property
     def called_percent(self) -> bool:
         """Whether the column's name speaks of per cent."""
-        return "percent" in self.column.lower() or self.column.lower().endswith("pct")
+        name = self.column.lower()
+        return "percent" in name or "%" in name or name.endswith("pct")
 
 
 def check_scale(scale: float | None) -> None:

@@ -131,6 +131,11 @@ def _numbers(column: pd.Series, name: str) -> _Numbers:
     notes = []
     if lost.any():
         shown = str(kinds[int(np.argmax(lost))])[:40]
+        if np.isnan(values).all():
+            raise WorkbenchError(
+                f"column {name!r} holds no number at all, only text such as {shown!r}; write confidences as numbers, or name another "
+                "column with --confidence."
+            )
         notes.append(
             f"{int(lost[codes].sum()):,} replies in column {name!r} hold text, not a number (such as {shown!r}): unparsed."
         )
