@@ -130,6 +130,16 @@ def test_parquet_types_as_labels_and_numbers(tmp_path: Path) -> None:
         read_answers(tmp_path / "t.parquet", by=["logits"])
 
 
+def test_text_that_is_none_is_refused_when_read(tmp_path: Path) -> None:
+    table = pa.table({"confidence": [0.5], "correct": [1], "note": pa.array(["xx"])})
+    pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False, write_statistics=False, compression="none")
+    data = (tmp_path / "t.parquet").read_bytes()
+    assert data.count(b"\x02\0\0\0xx") == 1
+    (tmp_path / "t.parquet").write_bytes(data.replace(b"\x02\0\0\0xx", b"\x02\0\0\0x\xff"))
+    with pytest.raises(WorkbenchError, match=r"not readable as parquet \(.*UTF8"):
+        read_answers(tmp_path / "t.parquet")
+
+
 def test_folders_called_like_partitions_add_no_column(tmp_path: Path) -> None:
     folder = tmp_path / "correct=1"
     folder.mkdir()

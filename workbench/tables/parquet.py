@@ -32,6 +32,8 @@ def read_parquet(path: Path) -> pa.Table:
                     f"{MOST_BYTES / 2**20:,.0f} MiB that are read; split the file or leave columns out."
                 )
             table = file.read()
+            # Text that is no UTF-8 and broken offsets would fail later, where nobody knows the file.
+            table.validate(full=True)
     except WorkbenchError:
         raise
     except MemoryError as error:
