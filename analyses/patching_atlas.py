@@ -146,7 +146,7 @@ with ExitStack() as stack:
         )
 
 # %%
-caption = f"{len(before)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
+caption = f"{len(before)} held-out questions, {config.model.shown}, matrix products in {atlas['precision']}"
 statistics = {"resamples": config.resamples, "seed": config.seed}
 figures: list[Section] = []
 
@@ -228,7 +228,7 @@ distance, moved = moves(unpatched, base[pairing.partner], patched)
 found = finding(list(cells), distance, moved, **statistics)
 floor = float(np.abs((own - own_base[:, None]).mean(axis=0)).max() / distance.mean())
 figures += claim_sections(
-    found, floor, f"{len(base)} held-out questions, {config.model.name}, matrix products in {atlas['precision']}"
+    found, floor, f"{len(base)} held-out questions, {config.model.shown}, matrix products in {atlas['precision']}"
 )
 for section in figures[-2:]:
     show(section.figure)
@@ -243,7 +243,7 @@ for difference, estimate in found.differences.items():
 summary |= found.carried.to_dict("first_token_shift")
 index = write_report(
     page / "atlas",
-    f"Where does {config.model.name} write its confidence?",
+    f"Where does {config.model.shown} write its confidence?",
     figures,
     summary,
     {**atlas, "run": name},

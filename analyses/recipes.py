@@ -95,7 +95,7 @@ for recipe in [each for each in recipes if each.name in arms]:
 
 # %%
 standings = league(played, resamples=config.resamples, seed=config.seed)
-caption = f"{config.model.name}, {seeds} seed{'s' * (seeds > 1)}" + (
+caption = f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}" + (
     f", held out: {', '.join(held_out)}" if held_out else ""
 )
 figures = sections(standings, caption)

@@ -91,7 +91,7 @@ correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=boo
 effects = steering_effects(
     table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
 )
-caption = f"{table['row'].nunique()} held-out questions, {config.model.name}, matrix products in {context.lm.precision}"
+caption = f"{table['row'].nunique()} held-out questions, {config.model.shown}, matrix products in {context.lm.precision}"
 figure = steering_figure(effects, "Steering along the probe's direction", caption).figure()
 show(figure)
 
@@ -110,7 +110,7 @@ claim_folder(page / "steering")
 write_atomically(page / "steering" / "steering.csv", lambda path: write_csv(lines, path))
 index = write_report(
     page / "steering",
-    f"Can {config.model.name} be steered into saying what it knows?",
+    f"Can {config.model.shown} be steered into saying what it knows?",
     [
         Section(
             "Level and discrimination under steering",

@@ -86,7 +86,7 @@ homes = {domain_arm(arm, domain): domain for domain in domains}
 examples = [found.summary[f"training.examples.{each.name}"] for each in recipe.arms]
 taught = ", ".join(f"{each.name} {count}" for each, count in zip(recipe.arms, examples, strict=True))
 figures = domain_sections(
-    standings, homes, f"{config.model.name}, {seeds} seed{'s' * (seeds > 1)}; examples taught: {taught}"
+    standings, homes, f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}; examples taught: {taught}"
 )
 for section in figures:
     show(section.figure)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from workbench.errors import WorkbenchError
+from workbench.local_names import local_name
 from workbench.setting import Bytes, Seed, Settings
 from workbench.setting_errors import explained
 from workbench.settings_file import read_settings_file
@@ -46,6 +47,11 @@ class ModelSettings(Settings):
     )
     tokens_per_batch: int = Field(2048, ge=1, le=10**9, description="memory bound: tokens of one forward pass")
     kept_bytes: Bytes = Field(1_600_000_000, description="memory bound: keys and values kept for teaching and reading")
+
+    @property
+    def shown(self) -> str:
+        """The model's name as pages show it, without the folders that a local one lies in."""
+        return local_name(self.name)
 
 
 class QuestionSettings(Settings):

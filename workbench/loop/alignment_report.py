@@ -112,7 +112,7 @@ def letters(results: AlignmentResults, caption: str) -> EstimateRows:
 def caption_of(results: AlignmentResults, config: RunConfig) -> str:
     """What was measured on."""
     read = results.confidences
-    return f"{len(read.questions)} choice questions, {config.model.name}, matrix products in {read.precision}"
+    return f"{len(read.questions)} choice questions, {config.model.shown}, matrix products in {read.precision}"
 
 
 def sections(results: AlignmentResults, config: RunConfig) -> list[Section]:
@@ -201,7 +201,7 @@ def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) 
         write_atomically(folder / name, partial(write_csv, table))
     return write_report(
         folder,
-        f"Does {config.model.name} say how sure it is?",
+        f"Does {config.model.shown} say how sure it is?",
         sections(results, config),
         summary_of(results),
         config.model_dump(mode="json"),

@@ -119,7 +119,7 @@ def _compared(
     domain = [question.domain for question in chosen_questions]
     found = compare(table, correct, domain, resamples=config.resamples, seed=config.seed)
     caption = (
-        f"{len(asked)} questions, {100 * correct.mean():.0f} % answered rightly, {config.model.name}, matrix products in "
+        f"{len(asked)} questions, {100 * correct.mean():.0f} % answered rightly, {config.model.shown}, matrix products in "
         f"{context.lm.precision}, {settings.samples} samples at temperature "
         f"{settings.temperature:g}"
     )
@@ -144,7 +144,7 @@ def write_baselines(
         sections.append(Section(f"Discrimination against cost: {name} questions", words, run.figure().figure(), name))
     return write_report(
         folder,
-        f"What does {config.model.name} know without training?",
+        f"What does {config.model.shown} know without training?",
         sections,
         {key: value for name, run in runs.items() for key, value in summary_of(name, run).items()},
         {**config.model_dump(mode="json"), "baselines": settings.model_dump(mode="json")},

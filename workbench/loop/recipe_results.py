@@ -191,7 +191,7 @@ def of_parts(r: Readouts, held_out: Sequence[str], silent: Sequence[str], drawn:
 def _facts(context: Context, r: Readouts) -> dict[str, Any]:
     answered = context.stage("answer").facts()
     return {
-        "model.name": context.config.model.name,
+        "model.name": context.config.model.shown,
         "model.revision": answered["model_revision"],
         "model.template": answered["template"],
         "model.precision": answered["precision"],

@@ -52,7 +52,7 @@ def report(context: Context, stage: StageStore) -> dict[str, Any]:
     shown = {**summary, **seconds(context, ("report",))}
     write_report(
         context.figures,
-        f"Does {context.config.model.name} know when it is wrong?",
+        f"Does {context.config.model.shown} know when it is wrong?",
         sections(context, readouts, patching, summary),
         shown,
         context.config.model_dump(mode="json"),

@@ -190,7 +190,7 @@ def _patching(context: Context, result: PatchingResult) -> dict[str, Any]:
 def _facts(context: Context, r: Readouts) -> dict[str, Any]:
     mass = context.stage("elicit").table("confidence")["mass"]
     return {
-        "model.name": context.config.model.name,
+        "model.name": context.config.model.shown,
         "model.revision": context.stage("answer").facts()["model_revision"],
         "model.template": context.stage("answer").facts()["template"],
         "model.precision": context.stage("answer").facts()["precision"],

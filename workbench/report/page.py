@@ -23,6 +23,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from workbench.errors import WorkbenchError
+from workbench.local_names import without_folders
 from workbench.pipeline.files import write_atomically
 from workbench.pipeline.ownership import claim_folder
 from workbench.report.readable import sample_table, summary_groups
@@ -73,7 +74,8 @@ def write_report(
     ``summary`` is flat with dotted keys, ``key.low`` and ``key.high`` being the interval of ``key``; it stands below the figures, folded by
     the first part of the keys. ``tables`` are paths
     relative to ``folder``, linked as they are. ``sample_rows`` share their keys, which become column heads; so do the rows
-    of each table of ``lead``, which stand above the figures with their headings.
+    of each table of ``lead``, which stand above the figures with their headings. Of absolute paths in ``config``, ``summary`` and ``lead`` the
+    page shows the last name.
     Raises WorkbenchError for two sections of one name, a table outside the folder, and a folder that is somebody else's or cannot be
     written to.
     """
@@ -94,11 +96,11 @@ def write_report(
         template,
         title,
         drawn,
-        groups=summary_groups(summary),
+        groups=summary_groups(without_folders(summary)),
         tables=[_link(table) for table in tables],
         sample=sample_table(sample_rows),
-        lead=[(heading, sample_table(rows)) for heading, rows in lead],
-        config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
+        lead=[(heading, sample_table([without_folders(row) for row in rows])) for heading, rows in lead],
+        config=json.dumps(without_folders(config), indent=2, ensure_ascii=False, default=str),
     )
     _write(index, page)
     return index
