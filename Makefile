@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= default
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types audit clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,14 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+## what is installed fits together, what is imported is declared, and, where that can be asked, nothing has a known vulnerability
+audit: $(STAMP)
+	$(BIN)/python -m pip check
+	$(BIN)/deptry .
+	@if ! $(BIN)/python -c "import pip_audit" 2>/dev/null; then echo "Known vulnerabilities were not looked up: pip-audit is not installed (pip install '.[audit]')."; \
+	elif ! $(BIN)/python -c "import urllib.request as u; u.urlopen('https://pypi.org/pypi/pip/json', timeout=10)" 2>/dev/null; then echo "Known vulnerabilities were not looked up: their service cannot be reached from here."; \
+	else $(BIN)/python -m pip_audit --local --progress-spinner off; fi
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
