@@ -87,7 +87,8 @@ with bars(console()), context.store.held():
     table = steered_confidence(context, plan, stage)
     stage.save_table("steering", table)
 questions = context.stage("questions").table("questions")
-correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=bool)
+# Held-out questions are those whose answer could be graded; the other rows are never looked up.
+correct = context.stage("answer").table("answers")["correct"].fillna(False).to_numpy(dtype=bool)
 effects = steering_effects(
     table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
 )

@@ -45,6 +45,13 @@ SCALES = (CERTAINTY, CERTAINTY_LETTERS, DIGIT, HUNDRED, HUNDREDTHS, PERCENT, ROM
         ("95 out of 100", 0.95),
         ("007", 0.07),
         ("9 5", 0.09),
+        ("1", 0.01),
+        ("0.95%", 0.0095),
+        ("1.0%", 0.01),
+        ("1.5", 0.015),
+        ("95 - I am sure", 0.95),
+        ("80, or so", 0.8),
+        ("80 and that is it", 0.8),
     ],
 )
 def test_a_number_that_stands_alone_is_the_confidence(text: str, value: float) -> None:
@@ -78,6 +85,26 @@ def test_a_number_that_stands_alone_is_the_confidence(text: str, value: float) -
         ".95",
         "about 95",
         "Confidence: 95",
+        # a share of one, not less than one per cent
+        "0.85",
+        "0.85.",
+        "1.0",
+        "0.0",
+        " 0.5 or so",
+        # ranges
+        "0 to 100",
+        "0% to 100%",
+        "80 - 90%",
+        "80% - 90%",
+        "80 – 90",
+        "80%-90%",
+        "80 ~ 90",
+        "80 or 90",
+        "80 and 90",
+        "80 up to 90",
+        "80 through 90",
+        "80. to 90",
+        "95 / 100",
     ],
 )
 def test_anything_else_is_a_format_failure(text: str) -> None:
@@ -118,6 +145,10 @@ def test_numbers_of_other_scales_divide_by_their_own_certainty(text: str, scale:
         ("1.01", HUNDREDTHS),
         ("0.0 to", TENTHS),
         ("0.0 to 1.0", TENTHS),
+        ("0.5 - 0.7", TENTHS),
+        ("0.5 – 0.7", HUNDREDTHS),
+        ("7 or 8", TEN),
+        ("7 / 10", TEN),
         ("0", HUNDRED),
         ("0.5", HUNDRED),
         ("7/10", TEN),
@@ -213,6 +244,9 @@ def test_nothing_else_than_a_share_or_nan_is_read(scale: Scale, text: str) -> No
 )
 def test_a_written_number_is_read_back(whole: int, decimals: str, front: str, ending: str) -> None:
     number = f"{whole}.{decimals}" if decimals else f"{whole}"
+    if decimals and float(number) <= 1 and "%" not in ending:
+        assert math.isnan(parse_confidence(f"{front}{number}{ending}", PERCENT))
+        return
     assert parse_confidence(f"{front}{number}{ending}", PERCENT) == pytest.approx(float(number) / 100)
 
 

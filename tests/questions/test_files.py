@@ -53,9 +53,30 @@ def test_missing_id_is_a_hash_of_the_question(tmp_path: Path) -> None:
     one, two = read_questions(
         jsonl(tmp_path, {"question": "Who?", "answers": ["a"]}, {"question": "When?", "answers": ["b"]})
     )
-    again = read_questions(jsonl(tmp_path, {"question": "who", "answers": ["c"]}, name="other.jsonl"))[0]
+    again = read_questions(jsonl(tmp_path, {"question": " Who? ", "answers": ["c"]}, name="other.jsonl"))[0]
     assert one.id != two.id
     assert one.id == again.id
+
+
+def test_questions_that_differ_by_a_bracket_have_ids_of_their_own(tmp_path: Path) -> None:
+    rows = [{"question": text, "answers": ["a"]} for text in ("Is 3 in (1, 3]?", "Is 3 in (1, 3)?", "is 3 in (1, 3)?")]
+    assert len({question.id for question in read_questions(jsonl(tmp_path, *rows))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.00001, "0.00001"),
+        (1e22, "10000000000000000000000"),
+        (0.1, "0.1"),
+        (3, "3"),
+        (-2.50, "-2.5"),
+        (1e-7, "0.0000001"),
+    ],
+)
+def test_numbers_become_digits_without_an_exponent(tmp_path: Path, number: float, text: str) -> None:
+    row = {"question": "How much?", "answers": [number], "kind": "numeric"}
+    assert read_questions(jsonl(tmp_path, row))[0].answers == (text,)
 
 
 def test_options_are_read_from_every_format_and_written_back(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import load_questions
+from workbench.loop.asking import load_questions, right_answers
 from workbench.loop.context import Context
 from workbench.loop.elsewhere import expected_of, held_out_rows
 from workbench.measure import (
@@ -118,12 +118,6 @@ def fitted_temperature(context: Context, stage: str, rows: NDArray[np.int64]) ->
     if len(np.unique(correct)) < 2:
         return lambda p: np.full(len(p), np.nan)
     return temperature(probability, correct)
-
-
-def right_answers(context: Context, rows: NDArray[np.int64]) -> Bools:
-    """Whether the run's answers to ``rows`` are right."""
-    graded = context.stage("answer").table("answers").set_index(ROW)["correct"]
-    return graded.loc[rows.tolist()].to_numpy(dtype=bool)
 
 
 def quality(v: Verdicts, drawn: Drawn) -> dict[str, Estimate]:

@@ -27,11 +27,11 @@ from workbench.elicit.baselines.options import letters_offered, read_options
 from workbench.elicit.conversation import answer_tokens, check_conversation, confidence_conversation
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.elicit.wording import Voice
-from workbench.loop.asking import read
+from workbench.loop.asking import graded_column, read
 from workbench.loop.baselines import drawn_questions
 from workbench.loop.context import Context
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
-from workbench.questions import Question, asked, chosen_option, grade
+from workbench.questions import Question, asked, chosen_option, grade, grade_of
 from workbench.store import ROW, Part, RunStore, StageStore, fingerprint, run_parts
 from workbench.trace.batches import plan_batches
 
@@ -67,7 +67,8 @@ class Confidences:
 
     Attributes:
         questions: the choice questions, by row.
-        internal: one line a question: row, letter (of the answer), correct, p_ic, p_max, mass, reply, reply_letter, reply_correct.
+        internal: one line a question: row, letter (of the answer), correct, p_ic, p_max, mass, reply, reply_letter, reply_correct (missing where it
+            could not be graded).
         options: one line a question and option: row, letter, probability (P_O), right.
         stated: one line a question and format: row, format, stated_text, stated (NaN = not on the scale), argmax, expected, mass.
         precision: of the matrix products.
@@ -143,7 +144,7 @@ def _read_internal(
                 "mass": found.mass,
                 "reply": replies,
                 "reply_letter": [chosen_option(r, q.options) or "" for r, q in zip(replies, own, strict=True)],
-                "reply_correct": [grade(reply, question) for reply, question in zip(replies, own, strict=True)],
+                "reply_correct": graded_column([grade_of(r, q) for r, q in zip(replies, own, strict=True)]),
             }
         )
         probability = np.full((len(rows), len(letters)), np.nan)

@@ -203,13 +203,13 @@ def _aligned(confidences: Confidences, combination: Combination, readout: str, *
 
 
 def choice_accuracy(confidences: Confidences) -> ChoiceAccuracy:
-    """Accuracy of the likeliest options and of the greedy replies, chance, and how often the two name the same letter."""
+    """Accuracy of the likeliest options and of the greedy replies that could be graded, chance, and how often the two name the same letter."""
     table = confidences.internal
     chance = confidences.options.groupby("row")["right"].mean().mean()
     return ChoiceAccuracy(
         _share(int(table["correct"].sum()), len(table)),
         float(chance),
-        _share(int(table["reply_correct"].sum()), len(table)),
+        _share(int(table["reply_correct"].sum()), int(table["reply_correct"].notna().sum())),
         float((table["letter"] == table["reply_letter"]).mean()),
     )
 

@@ -25,20 +25,28 @@ RIGHT = "right"
 def answer_accuracy(
     context: Context, r: Readouts, again: str, when: str, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """``accuracy.before``, ``accuracy.<when>`` and the shares of unchanged answers, of what the stage ``again`` answered."""
+    """``accuracy.before``, ``accuracy.<when>`` and the shares of unchanged answers, of what the stage ``again`` answered.
+
+    Accuracy is of the graded answers; ``accuracy.<when>.ungraded`` counts the others where there are any.
+    """
     rows = r.questions["row"]
     base = context.stage("answer").table("answers").set_index("row")
     before = base.loc[rows]
 
     def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
-        drawn = bootstrap(np.mean, table["correct"].to_numpy(dtype=float), resamples=resamples, seed=seed)
-        return drawn.to_dict(key)
+        correct = table["correct"].dropna().to_numpy(dtype=float)
+        found: dict[str, float] = bootstrap(np.mean, correct, resamples=resamples, seed=seed).to_dict(key)
+        ungraded = len(table) - len(correct)
+        return found | ({f"{key}.ungraded": ungraded} if ungraded else {})
 
     if context.config.questions.graded is not None:
         return accuracy(before, "accuracy.before")
     off, on = context.stage(again).table("answers").set_index("row"), answers_with_adapter(context, again)
     after = before.copy()
     after.update(off)
+    # What cannot be graded any more keeps no earlier grade.
+    lost = off.index[off["correct"].isna()].intersection(after.index)
+    after.loc[lost, "correct"] = pd.NA
 
     end = "" if when == "after" else f".{when}"
     return {
@@ -63,14 +71,16 @@ def answers_with_adapter(context: Context, again: str) -> pd.DataFrame | None:
 
 
 def right_with_adapter(context: Context, r: Readouts, again: Mapping[str, str]) -> dict[str, NDArray[np.float64]]:
-    """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where none was given.
+    """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where none was given or it could not be graded.
 
     ``again`` names the stage that answered, by condition; those whose adapter cannot change answers are left out.
     """
     found = {name: answers_with_adapter(context, stage) for name, stage in again.items()}
     rows = r.questions["row"]
     return {
-        f"{RIGHT}_{name}": np.asarray(table["correct"].astype(float).reindex(rows), dtype=np.float64)
+        f"{RIGHT}_{name}": np.asarray(
+            table["correct"].astype("Float64").reindex(rows).to_numpy(na_value=np.nan), dtype=np.float64
+        )
         for name, table in found.items()
         if table is not None
     }

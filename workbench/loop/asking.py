@@ -32,10 +32,11 @@ from workbench.loop.context import Context
 from workbench.loop.leaving import Beginnings, answering_batches, beginnings, keeping, keeping_prompts
 from workbench.models import LanguageModel
 from workbench.questions import (
+    Grade,
     Question,
     Side,
     asked,
-    grade,
+    grade_of,
     in_form,
     questions_from,
     sample_questions,
@@ -44,6 +45,8 @@ from workbench.questions import (
 from workbench.store import ROW, Part, StageStore, run_parts
 from workbench.teach.graded import Graded, graded_questions, read_graded, write_graded
 from workbench.trace.batches import plan_batches
+
+UNGRADED = "ungraded"
 
 
 def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
@@ -112,8 +115,16 @@ def _domains_error(setting: str, what: str, there: set[str]) -> WorkbenchError:
 
 
 def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
-    """The run's question table and the same rows as Question objects."""
+    """The run's question table and the same rows as Question objects.
+
+    ``side`` is the side of the split a question was drawn for. ``split`` is the same, but ``ungraded`` once the answer to it has been
+    given and could not be graded: neither fitting nor measuring chooses such a row, and every row keeps its number.
+    """
     table = context.stage("questions").table("questions")
+    table["side"] = table["split"]
+    if "answer" in context.keys and (answered := context.stage("answer")).done:
+        graded = answered.table("answers").set_index(ROW)["correct"].notna()
+        table["split"] = table["split"].where(table[ROW].map(graded).fillna(True).astype(bool), UNGRADED)
     questions = [
         Question(
             id=row["id"],
@@ -138,6 +149,24 @@ def questions_and_answers(context: Context, rows: NDArray[np.int64]) -> tuple[li
     return [asked(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
 
 
+def right_answers(context: Context, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the run's answers to ``rows`` are right.
+
+    Errors: WorkbenchError where one of them could not be graded, which is a mistake of the caller.
+    """
+    correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()]
+    if correct.isna().any():
+        raise WorkbenchError(
+            "An ungraded answer is neither right nor wrong; choose rows by the split of load_questions."
+        )
+    return correct.to_numpy(dtype=bool)
+
+
+def graded_column(grades: Sequence[Grade]) -> pd.Series[bool]:
+    """Grades as a table's column: true, false, or missing where the reply could not be graded."""
+    return pd.Series([grade.correct for grade in grades], dtype="boolean")
+
+
 def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     """Greedy answers of the base model to every question, graded; or those of a file of graded answers."""
     _, questions = load_questions(context)
@@ -151,10 +180,21 @@ def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
 
 
 def save_answers(context: Context, stage: StageStore, table: pd.DataFrame) -> dict[str, Any]:
-    """Write the answers (row, answer, correct) to all questions of a run; says how many are right and of which model it is."""
+    """Write the answers (row, answer, correct) to all questions of a run; says how many are right and of which model it is.
+
+    ``accuracy`` is of the graded answers, ``ungraded`` the number of the others, whose grade is missing in the table.
+
+    Errors: WorkbenchError where no answer could be graded.
+    """
+    ungraded = int(table["correct"].isna().sum())
+    if ungraded == len(table):
+        raise WorkbenchError(
+            f"None of the {len(table)} answers could be graded; look at them and give answers or options that replies can be told by."
+        )
     stage.save_table("answers", table)
     return {
         "accuracy": float(table["correct"].mean()),
+        "ungraded": ungraded,
         "model_revision": context.lm.revision,
         "template": " ".join(context.lm.notes),
         "precision": context.lm.precision,
@@ -165,7 +205,8 @@ def _graded(context: Context, questions: Sequence[Question], table: pd.DataFrame
     tokenizer = context.lm.tokenizer
     for question, answer, correct in zip(questions, table["answer"], table["correct"], strict=True):
         prompt = tokenizer.decode(list(answer_tokens(tokenizer, context.fmt, asked(question))))
-        yield Graded(prompt, asked(question), answer, bool(correct), question.id, question.domain)
+        if not pd.isna(correct):
+            yield Graded(prompt, asked(question), answer, bool(correct), question.id, question.domain)
 
 
 def _given_answers(questions: Sequence[Question], given: Sequence[Graded]) -> pd.DataFrame:
@@ -188,7 +229,7 @@ def answers(
 ) -> pd.DataFrame:
     """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct.
 
-    A format that asks for reasoning adds the column reasoning. ``leave`` keeps the prompts' keys and values for the stage that
+    ``correct`` is missing where the reply could not be graded. A format that asks for reasoning adds the column reasoning. ``leave`` keeps the prompts' keys and values for the stage that
     reads confidence.
     """
     config, fmt = context.config, context.fmt
@@ -200,8 +241,8 @@ def answers(
         reasonings = reason_batch(lm, fmt, texts, most.reasoning)
         keep = keeping_prompts(context, chosen) if leave else None
         replies = answer_batch(lm, answer_prompts(lm, fmt, texts, reasonings), most.answer, keep)
-        correct = [grade(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
-        columns = {ROW: chosen, "answer": replies, "correct": correct}
+        grades = [grade_of(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
+        columns = {ROW: chosen, "answer": replies, "correct": graded_column(grades)}
         return Part(pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns), {})
 
     names = [f"question {questions[row].id!r}" for row in rows]

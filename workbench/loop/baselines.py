@@ -45,7 +45,8 @@ class BaselineRun:
 
     Attributes:
         asked: questions and greedy answers.
-        correct: [rows] grades.
+        correct: [graded] grades of the answers that could be graded.
+        graded: [rows] whether the answer could be.
         table: the tidy table, one line a question and baseline.
         found: one comparison a baseline.
         groups: means over questions of distinct sampled answers, groups the model made of them and queries it took; None without.
@@ -58,6 +59,7 @@ class BaselineRun:
     found: tuple[Compared, ...]
     groups: dict[str, float] | None
     caption: str
+    graded: NDArray[np.bool_]
 
     def figure(self) -> BaselineCosts:
         """AUROC2 against cost."""
@@ -115,15 +117,18 @@ def _compared(
     evidence = evidence_for(context.lm, asked, chosen, settings, stage)
     table = scored(evidence, chosen)
     stage.save_table("baselines", table)
-    correct = replies["correct"].to_numpy(dtype=bool)
-    domain = [question.domain for question in chosen_questions]
-    found = compare(table, correct, domain, resamples=config.resamples, seed=config.seed)
+    graded = replies["correct"].notna().to_numpy(dtype=bool)
+    if not graded.any():
+        raise WorkbenchError("None of the answers could be graded; baselines cannot be compared by them.")
+    correct = replies["correct"][graded].to_numpy(dtype=bool)
+    domain = np.array([question.domain for question in chosen_questions])[graded]
+    found = compare(table[graded[table[ROW].to_numpy()]], correct, domain, resamples=config.resamples, seed=config.seed)
     caption = (
-        f"{len(asked)} questions, {100 * correct.mean():.0f} % answered rightly, {config.model.shown}, matrix products in "
+        f"{len(correct)} questions, {100 * correct.mean():.0f} % answered rightly, {config.model.shown}, matrix products in "
         f"{context.lm.precision}, {settings.samples} samples at temperature "
         f"{settings.temperature:g}"
     )
-    return BaselineRun(tuple(asked), correct, table, tuple(found), _groups(evidence), caption)
+    return BaselineRun(tuple(asked), correct, table, tuple(found), _groups(evidence), caption, graded)
 
 
 def write_baselines(
@@ -171,7 +176,11 @@ def shown(one: Compared) -> dict[str, str]:
 
 def summary_of(name: str, run: BaselineRun) -> dict[str, Any]:
     """Flat summary with dotted keys that begin with ``name``."""
-    summary: dict[str, Any] = {f"{name}.accuracy": float(run.correct.mean()), f"{name}.questions": len(run.asked)}
+    summary: dict[str, Any] = {
+        f"{name}.accuracy": float(run.correct.mean()),
+        f"{name}.questions": len(run.asked),
+        f"{name}.ungraded": int((~run.graded).sum()),
+    }
     for one in run.found:
         key = f"{name}.auroc2.{one.baseline.name}"
         summary |= one.pooled.to_dict(key) | one.within.to_dict(f"{key}.within")

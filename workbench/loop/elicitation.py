@@ -1,6 +1,7 @@
 """Questions asked in one format, graded and measured: what ``workbench elicit`` does.
 
-The table of :func:`workbench.elicit.ask` gains id, domain and whether the answer was right; confidence stays a share of certainty.
+The table of :func:`workbench.elicit.ask` gains id, domain and whether the answer was right (missing where it could not be graded; such
+rows are counted and left out of what needs the grade); confidence stays a share of certainty.
 The summary judges the stated text and the exact expectation by AUROC2 and ECE, and a choice between two questions by how often
 it prefers the one answered correctly, among pairs of which exactly one was.
 
@@ -19,9 +20,11 @@ from workbench.elicit.asking import LIMITS, TOKEN_BUDGET, ask
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.turns import Format
+from workbench.errors import WorkbenchError
+from workbench.loop.asking import graded_column
 from workbench.measure import Estimate, confidence_metrics, wilson_interval
 from workbench.models import LanguageModel
-from workbench.questions import Question, asked, grade
+from workbench.questions import Question, asked, grade_of
 
 READOUTS = ("stated", "expected")
 METRICS = ("auroc2", "ece")
@@ -42,7 +45,7 @@ def elicited(
     return table.assign(
         id=[question.id for question in questions],
         domain=[question.domain for question in questions],
-        correct=[grade(answer, question) for answer, question in zip(table["answer"], questions, strict=True)],
+        correct=graded_column(list(map(grade_of, table["answer"], questions))).array,
     )
 
 
@@ -66,21 +69,27 @@ def compared(
     for place in (1, 2):
         rows = table[f"q{place}"].to_numpy()
         table[f"id_{place}"] = answers["id"].to_numpy()[rows]
-        table[f"correct_{place}"] = answers["correct"].to_numpy()[rows]
+        table[f"correct_{place}"] = answers["correct"].array[rows]
     return table
 
 
 def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, float]:
-    """n, accuracy, parse_rate, mass, and AUROC2 and ECE of the stated text and of the expectation, with intervals."""
+    """n, ungraded, accuracy, parse_rate, mass, and AUROC2 and ECE of the stated text and of the expectation, with intervals."""
+    graded = table[table["correct"].notna()]
+    if graded.empty:
+        raise WorkbenchError(
+            "None of the answers could be graded; the table is written, its confidence cannot be judged."
+        )
     found: dict[str, float] = {
         "n": float(len(table)),
-        "accuracy": float(table["correct"].mean()),
+        "ungraded": float(table["correct"].isna().sum()),
+        "accuracy": float(graded["correct"].mean()),
         "parse_rate": float(1 - table["parse_failure"].mean()),
         "mass": float(table["mass"].mean()),
     }
     for readout in READOUTS:
         metrics = confidence_metrics(
-            table[readout], table["correct"], None, seed=seed, resamples=resamples, names=METRICS
+            graded[readout], graded["correct"].to_numpy(dtype=bool), None, seed=seed, resamples=resamples, names=METRICS
         )
         for name in METRICS:
             metric = metrics[name]
@@ -96,8 +105,9 @@ def pair_summary(table: pd.DataFrame) -> dict[str, float]:
     interval. Both orders count in the first three.
     """
     shown, swapped = table["p_first"].to_numpy(), table["p_first_swapped"].to_numpy()
-    right, left = table["correct_1"].to_numpy(dtype=bool), table["correct_2"].to_numpy(dtype=bool)
-    mixed = right != left
+    graded = (table["correct_1"].notna() & table["correct_2"].notna()).to_numpy(dtype=bool)
+    right, left = (table[name].fillna(False).to_numpy(dtype=bool) for name in ("correct_1", "correct_2"))
+    mixed = graded & (right != left)
     towards_right = np.where(right, table["combined"], 1 - table["combined"])[mixed]
     agreed = float((towards_right > 0.5).sum() + 0.5 * (towards_right == 0.5).sum())
     found: dict[str, float] = {
@@ -106,6 +116,7 @@ def pair_summary(table: pd.DataFrame) -> dict[str, float]:
         "mass": float(table[["mass", "mass_swapped"]].to_numpy().mean()),
         "first_place": float((shown + 1 - swapped).mean() / 2),
         "swap_consistency": float(table["consistent"].mean()),
+        "ungraded_pairs": float((~graded).sum()),
         "mixed_pairs": float(mixed.sum()),
     }
     if mixed.any():

@@ -102,7 +102,7 @@ def untaught(home: Context, questions: Sequence[Question]) -> list[Question]:
 def taught_wordings(home: Context) -> set[str]:
     """The wordings of the run's training questions, those kept back to fit a temperature among them."""
     table, questions = load_questions(home)
-    sides = zip(questions, table["split"], strict=True)
+    sides = zip(questions, table["side"], strict=True)
     return {wording for question, side in sides if side != "test" for wording in wordings(question)}
 
 

@@ -40,11 +40,13 @@ def read_own(context: Context, stage: StageStore, pupil: Pupil) -> dict[str, Any
 
 
 def own_summary(context: Context, r: Readouts, pupil: Pupil, *, resamples: int, seed: int) -> dict[str, Any]:
-    """The measures of what the pupil states of its own answers, with their intervals."""
-    given, rows = answers_with_adapter(context, pupil.stage("read")), r.questions[ROW]
+    """The measures of what the pupil states of its own graded answers, with their intervals."""
+    given = answers_with_adapter(context, pupil.stage("read"))
     assert given is not None
+    questions = r.questions[given["correct"].loc[r.questions[ROW]].notna().to_numpy()].reset_index(drop=True)
+    rows = questions[ROW]
     read = context.stage(pupil.stage("own")).table("confidence").set_index(ROW).loc[rows]
     stated, expected = ({pupil.name: read[name].to_numpy(dtype=float)} for name in ("stated", "expected"))
-    own = Readouts(r.questions, given["correct"].loc[rows].to_numpy(dtype=np.bool_), stated, expected, {})
+    own = Readouts(questions, given["correct"].loc[rows].to_numpy(dtype=np.bool_), stated, expected, {})
     drawn = {"resamples": resamples, "seed": seed}
     return {f"own.{key}": value for key, value in {**discrimination(own, **drawn), **calibration(own, **drawn)}.items()}

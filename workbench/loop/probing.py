@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
-from workbench.loop.asking import load_questions
+from workbench.loop.asking import load_questions, right_answers
 from workbench.loop.context import Context
 from workbench.probe import (
     ProbeSettings,
@@ -41,10 +41,10 @@ def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, An
     """Probes on the states that the stage ``source`` left of all questions."""
     config = context.config
     questions, _ = load_questions(context)
-    correct = context.stage("answer").table("answers")["correct"].to_numpy(dtype=bool)
     states: NDArray[Any] = context.stage(source).tensors("readings")["states"]
     train = np.flatnonzero(questions["split"] == "train")
     test = np.flatnonzero(questions["split"] == "test")
+    right_train, right_test = right_answers(context, train), right_answers(context, test)
     domain = questions["domain"].to_numpy(dtype=str)
     settings = ProbeSettings(
         folds=config.probe.folds,
@@ -52,13 +52,13 @@ def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, An
         c_grid=config.probe.c_grid,
         seed=config.seed,
     )
-    probe = fit_layerwise(states[train], correct[train], settings)
+    probe = fit_layerwise(states[train], right_train, settings)
     held_out = apply(probe, states[test])
     layers = evaluate_layers(
-        held_out, correct[test], domain[test], positions=POSITIONS, resamples=config.resamples, seed=config.seed
+        held_out, right_test, domain[test], positions=POSITIONS, resamples=config.resamples, seed=config.seed
     )
     control = shuffled_control(
-        probe, states[train], states[test], correct[test],
+        probe, states[train], states[test], right_test,
         n_shuffles=config.probe.shuffles, seed=config.seed, held_out_domain=domain[test],
     )  # fmt: skip
     shuffled = control.auroc2

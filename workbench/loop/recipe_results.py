@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.loop.answering import answer_accuracy, same_answers
-from workbench.loop.asking import load_questions
+from workbench.loop.asking import load_questions, right_answers
 from workbench.loop.context import Context
 from workbench.loop.own_answers import own_summary
 from workbench.loop.pupils import TEMPERED, Pupil
@@ -35,24 +35,20 @@ def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
     test = questions[questions["split"] == "test"]
     train = questions[questions["split"] == "train"]["row"].to_numpy()
     rows = test["row"].to_numpy()
-    graded = context.stage("answer").table("answers").set_index("row")["correct"]
 
     def read(stage: str, column: str, at: NDArray[np.int64] = rows) -> Floats:
         return context.stage(stage).table("confidence").set_index("row")[column].loc[at.tolist()].to_numpy(dtype=float)
 
-    def right(at: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return graded.loc[at.tolist()].to_numpy(dtype=bool)
-
     def every(column: str) -> dict[str, Floats]:
         base, fitted_on = read("elicit", column), read("elicit", column, train)
         found = {BEFORE: base}
-        found |= {name: _recalibrated(name, fitted_on, right(train), base) for name in RECALIBRATED}
+        found |= {name: _recalibrated(name, fitted_on, right_answers(context, train), base) for name in RECALIBRATED}
         for pupil in taught:
             found[pupil.name] = read(pupil.stage("read"), column)
             if pupil.arm.kept_back:
                 back = kept_back(context, pupil)
                 known, own = read(pupil.stage("read"), column, back), found[pupil.name]
-                found[pupil.name + TEMPERED] = _recalibrated("temperature", known, right(back), own)
+                found[pupil.name + TEMPERED] = _recalibrated("temperature", known, right_answers(context, back), own)
             if pupil.twin:
                 found[pupil.twin_name] = read(pupil.stage("read_control"), column)
         return found
@@ -62,7 +58,7 @@ def collect_recipe(context: Context, taught: Sequence[Pupil]) -> Readouts:
 
     return Readouts(
         questions=test.reset_index(drop=True),
-        correct=right(rows),
+        correct=right_answers(context, rows),
         stated=every("stated"),
         expected=every("expected"),
         probe={BEFORE: probed("probe")} | {p.name: probed(p.stage("probe")) for p in taught if p.probed},
@@ -196,7 +192,8 @@ def _facts(context: Context, r: Readouts) -> dict[str, Any]:
         "model.template": answered["template"],
         "model.precision": answered["precision"],
         "questions.test": len(r.questions),
-        "questions.train": context.stage("questions").facts()["train"],
+        "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
+        "answers.ungraded": context.stage("answer").facts()["ungraded"],
         "mass_on_scale.before": float(context.stage("elicit").table("confidence")["mass"].mean()),
         "seed": context.config.seed,
     }

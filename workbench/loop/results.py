@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.answering import answer_accuracy
-from workbench.loop.asking import load_questions
+from workbench.loop.asking import load_questions, right_answers
 from workbench.loop.context import Context
 from workbench.loop.readouts import Readouts, calibration, discrimination
 from workbench.measure import Estimate, auroc2_difference
@@ -48,7 +48,7 @@ def collect(context: Context) -> Readouts:
     probes = {"before": "probe", "after": "probe_again"}
     return Readouts(
         questions=test.reset_index(drop=True),
-        correct=context.stage("answer").table("answers").set_index("row")["correct"].loc[rows].to_numpy(dtype=bool),
+        correct=right_answers(context, rows),
         stated={when: confidence(stage, "stated") for when, stage in stages.items()},
         expected={when: confidence(stage, "expected") for when, stage in stages.items()},
         probe={
@@ -195,7 +195,8 @@ def _facts(context: Context, r: Readouts) -> dict[str, Any]:
         "model.template": context.stage("answer").facts()["template"],
         "model.precision": context.stage("answer").facts()["precision"],
         "questions.test": len(r.questions),
-        "questions.train": context.stage("questions").facts()["train"],
+        "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
+        "answers.ungraded": context.stage("answer").facts()["ungraded"],
         "positions": list(POSITIONS),
         "mass_on_scale.before": float(mass.mean()),
         "seed": context.config.seed,

@@ -21,7 +21,7 @@ from workbench.loop.asking import load_questions, save_answers
 from workbench.loop.context import Context
 from workbench.loop.elsewhere import held_out_rows
 from workbench.loop.visited import all_held_out
-from workbench.questions import Question, grade, is_refusal, question_key
+from workbench.questions import Grade, Question, grade_of, is_refusal, question_key
 from workbench.questions.draw import drawn
 from workbench.store import ROW, StageStore
 
@@ -42,7 +42,7 @@ def swapped(questions: Sequence[Question], answers: Sequence[str], seed: int) ->
 
 def _wrong(question: Question, own: str, pool: Sequence[str], seed: int) -> str | None:
     order = drawn(len(pool), f"swapped:{seed}:{question_key(question.text)}")
-    return next((pool[at] for at in order if pool[at] != own and not grade(pool[at], question)), None)
+    return next((pool[at] for at in order if pool[at] != own and grade_of(pool[at], question) is Grade.WRONG), None)
 
 
 def swapped_questions(context: Context, stage: StageStore, home: Context) -> dict[str, Any]:

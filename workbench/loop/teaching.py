@@ -23,13 +23,14 @@ from workbench.loop.asking import (
     questions_and_answers,
     read,
     reading_batches,
+    right_answers,
 )
 from workbench.loop.context import Context
 from workbench.loop.leaving import keeping
 from workbench.loop.partial import settled
 from workbench.loop.sources import source_named
 from workbench.models import LanguageModel
-from workbench.questions import grade
+from workbench.questions import grade_of
 from workbench.store import ROW, StageStore
 from workbench.teach.adapter import adapter_merged, adapter_off, remove_adapter
 from workbench.teach.lesson import Grade, Lesson, States
@@ -127,7 +128,7 @@ def _grades(context: Context, rows: NDArray[np.int64]) -> Grade | None:
     if context.config.questions.graded is not None:
         return None
     _, questions = load_questions(context)
-    return lambda number, answer: grade(answer, questions[rows[number]])
+    return lambda number, answer: grade_of(answer, questions[rows[number]]).correct
 
 
 def _permuted(targets: NDArray[np.float64]) -> Grade:
@@ -172,7 +173,7 @@ def training_material(context: Context, arm: Arm) -> Material:
         kept = np.random.default_rng(context.config.seed).permutation(len(train))[: round(arm.kept_back * len(train))]
         train = train.drop(index=train.index[kept])
     rows = train[ROW].to_numpy()
-    correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()].to_numpy(dtype=bool)
+    correct = right_answers(context, rows)
     check_both_kinds(correct)
     return Material(
         row=rows,

@@ -33,26 +33,10 @@ from workbench.questions.words import CAPITONYMS, CLOSED_CLASS
 _SHORTEST = 2
 _LONGEST_SAID = 2000
 _MOST_STATEMENTS = 50
-_GOES_ON = frozenset(
-    [
-        "is",
-        "because",
-        "since",
-        "as",
-        "and",
-        "or",
-        "but",
-        "due",
-        "by",
-        "seems",
-        "appears",
-        "that",
-        "which",
-        "if",
-        "then",
-        "so",
-    ]
-)
+_CONNECTIVES = """
+is because since as and or but due by seems appears that which if then so
+"""
+_GOES_ON = frozenset(_CONNECTIVES.split())
 _BARE = re.compile(r"(?<![^\W_])(?<!['.])([A-Z])(?![^\W_]|'|\.[A-Za-z])(?P<next>[ \t]+[a-z]+)?")
 _UNIT_BEFORE = re.compile(r"(?:[0-9]\s?(?:°\s?)?|°\s?)$")
 _REJECTED = re.compile(

@@ -121,6 +121,7 @@ def _power(match: re.Match[str]) -> str:
 
 def _fraction(match: re.Match[str]) -> str:
     over, under = match.group("over").strip(), match.group("under").strip()
-    plain = over.isdigit() and under.isdigit()
-    space = " " if match.group("digit") is not None else ""
+    mixed = match.group("digit") is not None
+    plain = re.fullmatch("[0-9]+" if mixed else "[-+\u2212\u2013]?[0-9]+", over) is not None and under.isdigit()
+    space = " " if mixed else ""
     return f"{space}{over}/{under}" if plain else f"{space}({over})/({under})"

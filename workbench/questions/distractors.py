@@ -1,7 +1,7 @@
 """Choice questions made from open ones: wrong options are the answers of other questions of the same domain.
 
 For each question candidates are drawn by a hash of seed and question from the first accepted answers of its domain
-(numbers for a number, words for words) and passed over when grading would accept them, for this question or for another
+(numbers for a number, words for words) and passed over unless grading calls them wrong, for this question or for another
 wording-equal one, or when they equal an option already chosen. So options are plausible, none but the first accepted
 answer is right by the set's own aliases, and the same seed gives the same options whatever the order of the set. The place of
 the right option comes from the same hash family (:func:`workbench.questions.choice.shuffled`).
@@ -19,7 +19,7 @@ from dataclasses import replace
 from workbench.errors import WorkbenchError
 from workbench.questions.choice import shuffled, with_options
 from workbench.questions.draw import drawn
-from workbench.questions.grading import grade
+from workbench.questions.grading import Grade, grade_of
 from workbench.questions.normalise import keys, number_of, question_key
 from workbench.questions.schema import Question
 
@@ -59,7 +59,7 @@ def _choice(
         if len(chosen) == options:
             break
         candidate = pool[place]
-        if not grade(candidate, strict) and all(_differ(candidate, other) for other in chosen):
+        if grade_of(candidate, strict) is Grade.WRONG and all(_differ(candidate, other) for other in chosen):
             chosen.append(candidate)
     if len(chosen) < options:
         raise WorkbenchError(

@@ -24,7 +24,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.models.unembed import unembed
 from workbench.questions.agreement import Agreement, agreement
-from workbench.questions.grading import grade, is_refusal
+from workbench.questions.grading import grade_of, is_refusal
 from workbench.questions.schema import Question
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import forward
@@ -65,12 +65,14 @@ class Judged:
     Attributes:
         p_yes: [replies] probability of yes against no; 0 for refusals and empty replies.
         right: [replies] the grades, P(yes) above one half.
-        agreement: with alias matching, which is the first grader.
+        agreement: with alias matching, which is the first grader, on the replies that it can grade.
+        ungraded: how many it cannot.
     """
 
     p_yes: NDArray[np.float64]
     right: NDArray[np.bool_]
     agreement: Agreement
+    ungraded: int = 0
 
 
 def judged(
@@ -88,8 +90,14 @@ def judged(
     """
     p_yes = judge_equivalence(lm, questions, replies, tokens_per_batch=tokens_per_batch, prompt=prompt)
     right = p_yes > 0.5
-    by_alias = [grade(reply, question) for reply, question in zip(replies, questions, strict=True)]
-    return Judged(p_yes, right, agreement(by_alias, right, seed=seed))
+    by_alias = [grade_of(reply, question).correct for reply, question in zip(replies, questions, strict=True)]
+    graded = np.array([grade is not None for grade in by_alias], dtype=bool)
+    if not graded.any():
+        raise WorkbenchError(
+            "Alias matching can grade none of the replies, so that there is nothing to compare the judge with."
+        )
+    alike = agreement([grade for grade in by_alias if grade is not None], right[graded], seed=seed)
+    return Judged(p_yes, right, alike, int((~graded).sum()))
 
 
 def judge_equivalence(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from workbench.questions.numerals import Numeral
+from workbench.questions.numerals import CURRENCY, Numeral
 
 _UNIT_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen"""
@@ -30,6 +30,7 @@ _BEGINS = frozenset({*UNITS, *TENS, "half"})
 _AFTER_ARTICLE = frozenset({*SCALES, "hundred"})
 _GOES_ON = frozenset({*SCALES, *_PLURAL_PARTS, "hundred", "and", "point", *_PARTS})
 _MINUS = frozenset({"minus", "negative"})
+_SIGN_GAP = re.compile(rf"[\s*_]{{0,4}}(?:[A-Z]{{1,3}})?[{re.escape(CURRENCY)}]?\s?")
 _GAP = re.compile(r"[\s\-*_\"'~]{0,6}")
 _COMMA_GAP = re.compile(r"[\s\-*_\"'~]{0,3},?[\s\-*_\"'~]{0,3}")
 _CLOSED = re.compile(r"[)\]}]\s*$")
@@ -231,7 +232,7 @@ class _Reader:
         minus, numeral = before[-1], token.numeral
         if numeral is None or numeral.value is None:
             return token
-        if token.start - minus.end > 6 or _GAP.fullmatch(self.text, minus.end, token.start) is None:
+        if token.start - minus.end > 9 or _SIGN_GAP.fullmatch(self.text, minus.end, token.start) is None:
             return token
         left = before[-2] if len(before) > 1 else None
         near = left is not None and minus.start - left.end <= 2

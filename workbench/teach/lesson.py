@@ -23,7 +23,7 @@ from workbench.teach.losses import Loss
 from workbench.teach.training import Reply
 
 States = Callable[[str], NDArray[np.float32]]
-Grade = Callable[[int, str], bool]
+Grade = Callable[[int, str], bool | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,8 @@ class Lesson:
         reply: where an adapter on the reply acts; None: on the whole conversation.
         levels: [n] what the targets of one bin were made from, the same for all of the bin; None where the arm has no bins.
         folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
-        grade: of a question's number and another answer to it, whether that is right; None where nothing says so. For the
+        grade: of a question's number and another answer to it, whether that is right, or None where it cannot be graded; no
+            function where nothing says so. For the
             shuffled twin it is the permuted target, whatever the answer.
         answer_limit: most tokens of an answer.
     """

@@ -143,12 +143,22 @@ def require_trl() -> None:
 
 
 def rewards_of(texts: Sequence[str], rows: Sequence[int], replies: Replies, plan: Reinforcement) -> list[float]:
-    """The reward of each reply ``texts`` to the prompts ``rows``."""
+    """The reward of each reply ``texts`` to the prompts ``rows``.
+
+    A reply whose answer could not be graded gets the mean reward of the others to its prompt, so that it pulls neither way.
+    """
     judged = [replies.judge(row, text) for row, text in zip(rows, texts, strict=True)]
     stated, correct = (np.array([getattr(one, name) for one in judged]) for name in ("stated", "correct"))
     known = ~np.isnan(stated)
-    scores = plan.reward(np.where(known, stated, 0.5), correct)
-    return (plan.scale * np.where(known, scores, plan.wrong_format)).tolist()
+    ungraded = known & np.isnan(correct)
+    scores = plan.reward(np.where(known, stated, 0.5), np.where(np.isnan(correct), 0.0, correct))
+    rewards = plan.scale * np.where(known, scores, plan.wrong_format)
+    own = np.asarray(rows)
+    for at in np.flatnonzero(ungraded):
+        others = rewards[(own == own[at]) & ~ungraded]
+        rewards[at] = others.mean() if len(others) else 0.0
+    found: list[float] = rewards.tolist()
+    return found
 
 
 def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies: Replies) -> Any:

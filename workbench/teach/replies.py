@@ -27,7 +27,10 @@ from workbench.teach.rollout import Opening
 
 @dataclass(frozen=True)
 class Judgement:
-    """The stated share of certainty, NaN where the reply is not of the form asked for, and whether the answer is right, 0 to 1."""
+    """The stated share of certainty, NaN where the reply is not of the form asked for, and whether the answer is right, 0 to 1.
+
+    ``correct`` is NaN where the answer could not be graded.
+    """
 
     stated: float
     correct: float
@@ -70,7 +73,8 @@ def whole_replies(lesson: Lesson) -> Replies:
 
     def judge(row: int, text: str) -> Judgement:
         answer, stated = answer_and_confidence(fmt, text)
-        return Judgement(stated, float(grade(row, answer)))
+        right = grade(row, answer)
+        return Judgement(stated, math.nan if right is None else float(right))
 
     prefix = tokenizer(f"\n{fmt.confidence_prefix}", add_special_tokens=False)["input_ids"]
     ends = torch.nonzero(stop_at_newline(lesson.lm))[:, 0].tolist()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from workbench.questions import Question, chosen_letter, chosen_number, contains_alias
+from workbench.questions import Question, chosen_number, chosen_option, contains_alias
 from workbench.questions.normalise import keys
 from workbench.questions.words import ARTICLES
 
@@ -23,7 +23,7 @@ def answer_key(answer: str, question: Question) -> Key:
         if number is not None:
             return (number,)
     if question.kind == "choice":
-        letter = chosen_letter(answer)
+        letter = chosen_option(answer, question.options)
         if letter is not None:
             return (letter,)
     found = keys(answer)
