@@ -193,7 +193,7 @@ def _facts(context: Context, r: Readouts) -> dict[str, Any]:
         "model.precision": answered["precision"],
         "questions.test": len(r.questions),
         "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
-        "answers.ungraded": context.stage("answer").facts()["ungraded"],
+        "answers.ungraded": context.stage("answer").facts().get("ungraded", 0),
         "mass_on_scale.before": float(context.stage("elicit").table("confidence")["mass"].mean()),
         "seed": context.config.seed,
     }

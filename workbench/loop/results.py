@@ -196,7 +196,7 @@ def _facts(context: Context, r: Readouts) -> dict[str, Any]:
         "model.precision": context.stage("answer").facts()["precision"],
         "questions.test": len(r.questions),
         "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
-        "answers.ungraded": context.stage("answer").facts()["ungraded"],
+        "answers.ungraded": context.stage("answer").facts().get("ungraded", 0),
         "positions": list(POSITIONS),
         "mass_on_scale.before": float(mass.mean()),
         "seed": context.config.seed,
