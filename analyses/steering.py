@@ -92,7 +92,9 @@ correct = context.stage("answer").table("answers")["correct"].fillna(False).to_n
 effects = steering_effects(
     table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
 )
-caption = f"{table['row'].nunique()} held-out questions, {config.model.shown}, matrix products in {context.lm.precision}"
+caption = (
+    f"{table['row'].nunique()} held-out questions, {config.model.shown}, matrix products in {context.lm.precision}"
+)
 figure = steering_figure(effects, "Steering along the probe's direction", caption).figure()
 show(figure)
 
