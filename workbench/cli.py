@@ -65,6 +65,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(help="Measurements of the workbench's own cost.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+models = typer.Typer(help="Models that were converted into the cache.", no_args_is_help=True)
+app.add_typer(models, name="models")
 console = Console(stderr=True)
 PROGRAM = "workbench"
 
@@ -129,6 +131,19 @@ def questions(
         counts[question.domain] = counts.get(question.domain, 0) + 1
     for domain, count in sorted(counts.items()):
         sys.stdout.write(f"{safe_line(domain)}\t{count}\n")
+
+
+@models.command()
+def verify() -> None:
+    """Hash every file of every converted model and compare it with what was written."""
+    from workbench.models.cache import verify_cache
+
+    with bars(console):
+        found = verify_cache()
+    for entry in found:
+        sys.stdout.write(safe_line(f"{entry.folder}: {entry.damage or 'whole'}") + "\n")
+    if any(entry.damage for entry in found):
+        raise typer.Exit(2)
 
 
 app.command("elicit")(elicit)

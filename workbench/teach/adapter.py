@@ -24,6 +24,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
+from workbench.local_names import local_name
 from workbench.models import LanguageModel
 from workbench.models.replaced import replaced_weights
 from workbench.models.sharing import adapted_on_shared, sharing
@@ -155,7 +156,10 @@ def _refuse_shared(lm: LanguageModel, modules: Sequence[str]) -> None:
 
 def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | None) -> None:
     """Save the model's adapter for every token, or for ``invocation`` at a prompt's end and what follows it."""
-    lm.model.active_peft_config.alora_invocation_tokens = list(invocation) if invocation else None
+    config = lm.model.active_peft_config
+    config.alora_invocation_tokens = list(invocation) if invocation else None
+    # An adapter is sent around: of a model on this machine it says the last name alone.
+    config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
     lm.model.save_pretrained(folder)
 
 
