@@ -19,15 +19,15 @@ import workbench.teach.consistency
 import workbench.teach.reinforce
 import workbench.teach.replies
 from tests.conftest import planted_questions
-from workbench import run as run_module
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.loop.context import Context
 from workbench.loop.pupils import pupils
 from workbench.models import load_model
+from workbench.pipeline import stages as stages_module
+from workbench.pipeline.stages import Reuse, Stage
 from workbench.questions import write_questions
 from workbench.recipe_run import RecipeResult, adapter_folders, recipe_stages, taught_domains, teach_recipe
-from workbench.run import Stage
 from workbench.store import StageStore
 from workbench.teach.passes import Passes
 from workbench.teach.recipes import CALIBRATION, DOUBT, JOINT, METACOGNITION, PROBE, Recipe
@@ -47,7 +47,7 @@ class Place:
     figures: Path
 
     def teach(self, recipe: Recipe, **options: Any) -> RecipeResult:
-        return teach_recipe(self.config, recipe, self.folder, self.figures, **options)
+        return teach_recipe(self.config, recipe, self.folder, self.figures, reuse=Reuse(replace=True), **options)
 
 
 def place_of(finished_run: Any, folder: Path, **changes: Any) -> Place:
@@ -79,7 +79,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(stage.name)
         store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}, "rows": []})
 
-    monkeypatch.setattr(run_module, "_work", work)
+    monkeypatch.setattr(stages_module, "do_stage", work)
     return names
 
 
@@ -375,7 +375,7 @@ def test_stages_need_only_what_stands_before_them(finished_run: Any) -> None:
 
 def test_a_recipe_needs_a_seed(finished_run: Any, tmp_path: Path) -> None:
     place = Place(finished_run.inputs.config, tmp_path, tmp_path)
-    with pytest.raises(WorkbenchError, match="at least one seed, not 0"):
+    with pytest.raises(WorkbenchError, match="taught with 1 to 1,000 seeds, not 0"):
         place.teach(DOUBT, seeds=0)
 
 

@@ -25,11 +25,12 @@ from workbench.models.load import local_path
 from workbench.pipeline.files import write_atomically, write_json
 from workbench.pipeline.locks import require_free
 from workbench.pipeline.memory import peak_memory
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import claim_folder, require_claimable
 from workbench.pipeline.seals import damaged
 from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, all_done, plan_stages
 from workbench.pipeline.stages import go_through as go_through_stages
 from workbench.questions.sources import source_content
+from workbench.report.page import PLACE
 from workbench.store import RunStore, StageStore, fingerprint
 from workbench.tables import read_regular
 
@@ -88,10 +89,11 @@ def run(config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT) -
     """
     context = Context(config, RunStore(folder), figures, reuse=reuse)
     check_settings(config)
+    require_claimable(figures, PLACE)
     if not all_done(plan(STAGES, context), context):
         check_run(config)
     with context.store.held():
-        claim_folder(figures, "another --name or --figures")
+        claim_folder(figures, PLACE)
         begin_again(plan(STAGES, context), context, folder)
         go_through(STAGES, context)
         summary = with_costs(context)

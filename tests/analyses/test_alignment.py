@@ -48,9 +48,12 @@ def test_as_a_script_it_writes_the_page_and_its_tables(small: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
-def test_as_a_notebook_every_cell_runs_and_shows_its_figures(small: Path) -> None:
+def test_as_a_notebook_every_cell_runs_in_bfloat16_and_shows_its_figures(small: Path) -> None:
+    settings = small / "settings.yaml"
+    settings.write_text(settings.read_text() + "model: {precision: bfloat16}\n")
     notebook = jupytext.read(SCRIPT)
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(small)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     drawn = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
     assert len(drawn) >= 4
+    assert "matrix products in bfloat16" in (small / "figures" / "tiny" / "discrimination.html").read_text()

@@ -55,7 +55,7 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.fixture
 def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
-    """A working folder, and the environment that asks for every ablation with one share of the labels."""
+    """A working folder, and the environment that asks for every ablation in bfloat16 with one share of the labels."""
     digits.model.save_pretrained(tmp_path / "model")
     digits.tokenizer.save_pretrained(tmp_path / "model")
     none = [{"question": f"Who reigns on {name}?", "answers": [], "answerable": False} for name in NAMES[:9]]
@@ -64,7 +64,7 @@ def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -
         for i, name in enumerate(NAMES[:20])
     ]
     settings = {
-        "model": {"name": str(tmp_path / "model"), "device": "cpu", "precision": "float32"},
+        "model": {"name": str(tmp_path / "model"), "device": "cpu", "precision": "bfloat16"},
         "questions": {
             "source": str(lines(tmp_path / "questions.jsonl", planted(digits))), "limit": 120, "options": 2,
             "train_fraction": 0.8,

@@ -19,7 +19,10 @@ PROPERTIES = {
     "settings": ("tests/test_settings_file.py", "any_"),
     "tables": ("tests/tables/test_fuzzed.py tests/questions/test_files.py tests/teach/test_graded.py", ""),
     "grading": ("tests/questions/test_grading_properties.py tests/elicit/test_parse.py", ""),
-    "models": ("tests/models/test_broken_models.py tests/models/test_sentencepiece_gguf.py", "any or random or damaged"),
+    "models": (
+        "tests/models/test_broken_models.py tests/models/test_sentencepiece_gguf.py",
+        "any or random or damaged",
+    ),
 }
 
 

@@ -190,7 +190,7 @@ def test_a_question_survives_the_table(tmp_path: Any, tiny_lm: LanguageModel) ->
     """Choices, questions without an answer and text of every kind come back from parquet as they were read."""
     file = tmp_path / "q.jsonl"
     file.write_text(
-        '{"id": "a", "question": "Which letter, A or B? \\"é\\"", "answers": ["A"], "kind": "choice", "domain": "d"}\n'
+        '{"id": "a", "question": "Which letter? \\"é\\"\\nA. this\\nB. that", "answers": ["A"], "kind": "choice", "domain": "d"}\n'
         '{"id": "o", "question": "What melts ice?", "answers": ["B"], "kind": "choice", "options": ["frost", "heat"], '
         '"domain": "d"}\n'
         '{"id": "b", "question": "Who was king of the moon?", "answers": [], "answerable": false, "domain": "d"}\n'

@@ -21,6 +21,7 @@ def edited(context: Context, folder: Path, **changes: Any) -> Context:
     other = replace(context, config=config, store=replace(context.store, folder=folder))
     for name in ("questions", "answer"):
         other.stage(name).begin()
+    other.stage("answer").save_table("answers", context.stage("answer").table("answers"))
     other.stage("answer").finish({**facts, **changes.get("facts", {})})
     table = context.stage("questions").table("questions")
     other.stage("questions").save_table("questions", changes.get("table", table))

@@ -34,6 +34,8 @@ def question(number: int) -> Question:
 
 class _Model:
     revision = "r"
+    notes = ()
+    precision = "float32"
     device = "cpu"
 
 

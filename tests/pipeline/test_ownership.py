@@ -40,10 +40,9 @@ def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
         WorkbenchError, match=r"run is a file, where a folder is to be written; choose another --name\."
     ):
         claim_folder(tmp_path / "run", "another --name")
-    with pytest.raises(WorkbenchError, match="Choose a path whose folders are folders"):
-        claim_folder(tmp_path / "run" / "inside")
-    with pytest.raises(WorkbenchError, match="Cannot write"):
-        claim_folder(tmp_path / "a\0b")
+    for path in (tmp_path / "run" / "inside", tmp_path / "a\0b"):
+        with pytest.raises(WorkbenchError, match=r"cannot be made \(.*\); choose another name or place\."):
+            claim_folder(path)
 
 
 def test_only_marked_folders_are_removed(tmp_path: Path) -> None:

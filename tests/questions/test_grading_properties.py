@@ -174,7 +174,7 @@ def test_a_long_reply_takes_time_in_proportion(piece: str, size: int) -> None:
     for question in (ask("open", "cold"), ask("numeric", "12"), ask("choice", "B", options=OPTION_SETS[0])):
         start = time.process_time()
         grade_of(reply, question)
-        assert time.process_time() - start < 1
+        assert time.process_time() - start < 4
     start = time.process_time()
     parse_confidence(reply, PERCENT)
     assert time.process_time() - start < 1

@@ -130,9 +130,7 @@ def spoken(lm: LanguageModel, lesson: Lesson) -> Judged:
         yield model
         remove_adapter(model)
 
-    return Judged(
-        lesson.questions, lesson.answers, lesson.conversations, lesson.states, lesson.folder, tuned, "float32", 300
-    )
+    return Judged(lesson.questions, lesson.answers, lesson.conversations, lesson.states, lesson.folder, tuned, 300)
 
 
 def test_head_and_adapter_learn_together_and_are_read_together(tiny_lm: LanguageModel, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def baselines(
     """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
     from workbench.elicit.baselines import known_baselines
     from workbench.loop.baselines import compare_baselines, settings_of, write_baselines
-    from workbench.pipeline.ownership import claim_folder
+    from workbench.pipeline.ownership import require_claimable
     from workbench.pipeline.stages import Reuse
     from workbench.report.page import PLACE
 
@@ -68,7 +68,7 @@ def baselines(
     if names is not None:
         known_baselines(names)
     folder, page_folder = folder_named(runs, name), folder_named(figures, name)
-    claim_folder(page_folder, PLACE)
+    require_claimable(page_folder, PLACE)
     screen = Console(stderr=True)
     with bars(screen):
         found = compare_baselines(settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version))

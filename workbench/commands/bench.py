@@ -15,7 +15,7 @@ from rich.text import Text
 
 from workbench.commands.lists import listed
 from workbench.config import load_config
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import require_claimable
 from workbench.terminal import bars
 from workbench.terminal_text import safe_line, safe_text
 
@@ -58,7 +58,7 @@ def sweep(
     screen = Console(stderr=True)
     load_config(None, {"model.name": model})
     if not no_figures:
-        claim_folder(figures / FOLDER, _PLACE)
+        require_claimable(figures / FOLDER, _PLACE)
     with bars(screen):
         found = bench_sweep(
             model,
@@ -106,7 +106,7 @@ def teach(
     screen = Console(stderr=True)
     load_config(None, {"model.name": model})
     if not no_figures:
-        claim_folder(figures / TEACH_FOLDER, _PLACE)
+        require_claimable(figures / TEACH_FOLDER, _PLACE)
     with bars(screen):
         found = bench_teach(
             model,

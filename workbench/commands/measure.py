@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import require_claimable
 from workbench.terminal import bars
 from workbench.terminal_text import safe_line
 
@@ -79,7 +79,7 @@ def measure(
         "choice": choice,
     }
     if folder is not None:
-        claim_folder(folder, "another --name or --figures, or pass --no-figures")
+        require_claimable(folder, "another --name or --figures, or pass --no-figures")
     with bars(screen):
         measured = measure_file(
             file,

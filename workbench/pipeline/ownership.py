@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.files import cannot_write, is_temporary, sync_to_disk
+from workbench.pipeline.files import is_temporary, sync_to_disk
 
 MARK = ".made-by-workbench"
 _TEXT = "The workbench made this folder; it may empty or remove it when a run is done again.\n"
@@ -34,26 +34,38 @@ def claim_folder(folder: Path, choose: str = "another name or place") -> None:
         WorkbenchError: for a file of that name, a folder with content of somebody else, which stays untouched, and a
             place that cannot be written to.
     """
+    require_claimable(folder, choose)
+    if is_own(folder):
+        return
     try:
-        if is_own(folder):
-            _check_writable(folder)
-            return
-        if folder.exists() and not folder.is_dir():
-            raise WorkbenchError(f"{folder} is a file, where a folder is to be written; choose {choose}.")
-        foreign = _foreign(folder)
-        if foreign:
-            more = "" if len(foreign) <= _SHOWN else f" and {len(foreign) - _SHOWN} more"
-            raise WorkbenchError(
-                f"The folder {folder} was not made by the workbench and holds {', '.join(foreign[:_SHOWN])}{more}; nothing in "
-                f"it was touched. Choose {choose}."
-            )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).write_text(_TEXT)
         sync_to_disk(folder)
+    except OSError as error:
+        raise _cannot_make(folder, error, choose) from error
+
+
+def require_claimable(folder: Path, choose: str = "another name or place") -> None:
+    """Raise what :func:`claim_folder` would, and write nothing; for before a long work."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise WorkbenchError(f"{folder} is a file, where a folder is to be written; choose {choose}.")
+        foreign = [] if is_own(folder) else _foreign(folder)
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     except (OSError, ValueError) as error:
         if isinstance(error, WorkbenchError):
             raise
-        raise cannot_write(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
+        raise _cannot_make(folder, error, choose) from error
+    if foreign:
+        more = "" if len(foreign) <= _SHOWN else f" and {len(foreign) - _SHOWN} more"
+        raise WorkbenchError(
+            f"The folder {folder} was not made by the workbench and holds {', '.join(foreign[:_SHOWN])}{more}; nothing in "
+            f"it was touched. Choose {choose}."
+        )
+    if not there.is_dir():
+        raise _cannot_make(folder, NotADirectoryError(f"{there} is a file"), choose)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WorkbenchError(f"The folder {there} cannot be written to; change its permissions or choose {choose}.")
 
 
 def remove_own_folder(folder: Path) -> None:
@@ -92,6 +104,5 @@ def _foreign(folder: Path) -> list[str]:
     )
 
 
-def _check_writable(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise WorkbenchError(f"The folder {folder} cannot be written to; change its permissions or choose another.")
+def _cannot_make(folder: Path, error: Exception, choose: str) -> WorkbenchError:
+    return WorkbenchError(f"The folder {folder} cannot be made ({error}); choose {choose}.")

@@ -20,11 +20,10 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
-
-import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.questions.normalise import choice_letter
@@ -227,7 +226,7 @@ def _item(row: _Row, field: str, item: Any) -> str:
         item = str(item)
     elif isinstance(item, float) and math.isfinite(item):
         # As a person writes it: 0.00001, not 1e-05, which no reply holds.
-        item = np.format_float_positional(item, trim="0")
+        item = f"{Decimal(repr(item)):f}"
     if not isinstance(item, str) or not item.strip():
         raise row.error(field, f"holds {item!r}; each of the {field} is a text that is not blank.")
     return _encodable(row, field, item.strip())
