@@ -331,3 +331,17 @@ def test_a_damaged_beginning_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> 
     os.truncate(tmp_path / "adapter_model.safetensors", 5000)
     with pytest.raises(WorkbenchError, match="is damaged"):
         begin_with(add_adapter(make_tiny(), SETTINGS), tmp_path)
+
+
+def test_a_saved_adapter_says_no_folder_of_this_machine(
+    tiny_lm: LanguageModel, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    tiny_lm.model.config._name_or_path = str(tmp_path / "secret" / "model")
+    tuned = add_adapter(tiny_lm, LoraSettings(rank=2))
+    save_adapter(tuned, tmp_path / "adapter", None)
+    assert not [warning for warning in recwarn if "config file" in str(warning.message)]
+    for path in (tmp_path / "adapter").iterdir():
+        assert b"secret" not in path.read_bytes()
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == "model"
+    remove_adapter(tuned)
+    assert load_adapter(tiny_lm, tmp_path / "adapter").model.active_peft_config.r == 2

@@ -160,7 +160,8 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
     config.alora_invocation_tokens = list(invocation) if invocation else None
     # An adapter is sent around: of a model on this machine it says the last name alone.
     config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
-    lm.model.save_pretrained(folder)
+    # What PEFT finds out by itself otherwise, by looking for the base model's configuration under that name.
+    lm.model.save_pretrained(folder, save_embedding_layers="lm_head" in config.target_modules)
 
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
