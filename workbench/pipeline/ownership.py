@@ -41,7 +41,7 @@ def claim_folder(folder: Path, choose: str = "another name or place") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).write_text(_TEXT)
         sync_to_disk(folder)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _cannot_make(folder, error, choose) from error
 
 

@@ -160,8 +160,12 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
     config.alora_invocation_tokens = list(invocation) if invocation else None
     # An adapter is sent around: of a model on this machine it says the last name alone.
     config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
+    card = folder / "README.md"
+    own_card = card.exists()
     # What PEFT finds out by itself otherwise, by looking for the base model's configuration under that name.
     lm.model.save_pretrained(folder, save_embedding_layers="lm_head" in config.target_modules)
+    if not own_card:
+        card.unlink(missing_ok=True)  # PEFT's says the folder and, of everything else, that it is missing
 
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
