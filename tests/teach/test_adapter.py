@@ -336,7 +336,7 @@ def test_a_damaged_beginning_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> 
 def test_a_saved_adapter_says_no_folder_of_this_machine(
     tiny_lm: LanguageModel, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    tiny_lm.model.config._name_or_path = str(tmp_path / "secret" / "model")
+    tiny_lm.model.name_or_path = tiny_lm.model.config._name_or_path = str(tmp_path / "secret" / "model")
     tuned = add_adapter(tiny_lm, LoraSettings(rank=2))
     save_adapter(tuned, tmp_path / "adapter", None)
     assert not [warning for warning in recwarn if "config file" in str(warning.message)]

@@ -159,7 +159,8 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
     config = lm.model.active_peft_config
     config.alora_invocation_tokens = list(invocation) if invocation else None
     # An adapter is sent around: of a model on this machine it says the last name alone.
-    config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
+    if config.base_model_name_or_path is not None:
+        config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
     card = folder / "README.md"
     own_card = card.exists()
     # What PEFT finds out by itself otherwise, by looking for the base model's configuration under that name.
