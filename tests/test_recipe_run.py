@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-import workbench.loop.context
+import workbench.models
 import workbench.teach.consistency
 import workbench.teach.reinforce
 import workbench.teach.replies
@@ -139,7 +139,7 @@ def test_a_second_call_loads_no_model(doubted: tuple[Place, RecipeResult], monke
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(workbench.loop.context, "load_model", refuse)
+    monkeypatch.setattr(workbench.models, "load_model", refuse)
     place, found = doubted
     assert place.teach(DOUBT, seeds=2, probe_again=True).summary == found.summary
 

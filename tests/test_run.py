@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 import workbench.loop.asking
-import workbench.loop.context
 import workbench.loop.patching
 import workbench.loop.probing
 import workbench.loop.teaching
+import workbench.models
 from tests.conftest import planted_questions
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.elicit.formats import FORMATS
@@ -179,7 +179,7 @@ def test_a_second_call_loads_no_model_and_works_on_nothing(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(workbench.loop.context, "load_model", refuse)
+    monkeypatch.setattr(workbench.models, "load_model", refuse)
     assert run(copied.inputs.config, copied.folder, copied.figures) == copied.summary
     assert worked == []
 

@@ -25,9 +25,8 @@ from workbench.loop.sampling import sample
 from workbench.loop.sources import source_named
 from workbench.loop.teaching import aims_of
 from workbench.pipeline.files import write_json
-from workbench.pipeline.ownership import claim_folder, require_claimable
+from workbench.pipeline.ownership import FIGURES, claim_folder, require_claimable
 from workbench.pipeline.stages import STRICT, Reuse, Stage, all_done
-from workbench.report.page import PLACE
 from workbench.run import STAGES, SUMMARY, begin_again, go_through, plan, with_costs
 from workbench.store import RunStore
 from workbench.teach.recipes import Recipe, check_needs
@@ -90,7 +89,7 @@ def teach_recipe(
     """
     context = Context(config, RunStore(folder), figures / recipe.name, reuse=reuse)
     check_settings(config)
-    require_claimable(context.figures, PLACE)
+    require_claimable(context.figures, FIGURES)
     taught = pupils(config, recipe, check_arms(recipe, arms), seeds, probe_again)
     if not all_done(plan(recipe_stages(recipe, taught), context), context):
         check_recipe(config, recipe, arms, seeds)
@@ -113,7 +112,7 @@ def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
     with context.store.held():
         _check_shared(context, recipe)
         stages = recipe_stages(recipe, taught)
-        claim_folder(context.figures, PLACE)
+        claim_folder(context.figures, FIGURES)
         begin_again(plan(stages, context), context, recipe_folder(context, recipe))
         go_through(stages_before(taught), context)
         for pupil in taught:

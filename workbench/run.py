@@ -7,30 +7,26 @@ name: give a run of its new revision another name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from workbench.check import check_answers, check_run, check_settings
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import answer_questions, choose_questions, elicit
+from workbench.hashing import sha256_of
 from workbench.loop.context import Context
-from workbench.loop.patching import patch
-from workbench.loop.probing import probe_after, probe_before
-from workbench.loop.reporting import page, report, seconds
-from workbench.loop.teaching import again, again_shuffled, teach, teach_shuffled
 from workbench.models.cache import hashes_folder
-from workbench.models.fingerprint import fingerprint_files, sha256_of
-from workbench.models.load import local_path
+from workbench.models.fingerprint import fingerprint_files
+from workbench.models.local import local_path
+from workbench.pipeline.costs import page, seconds
 from workbench.pipeline.files import write_atomically, write_json
 from workbench.pipeline.locks import require_free
 from workbench.pipeline.memory import peak_memory
-from workbench.pipeline.ownership import claim_folder, require_claimable
+from workbench.pipeline.ownership import FIGURES, claim_folder, require_claimable
 from workbench.pipeline.seals import damaged
 from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, all_done, plan_stages
 from workbench.pipeline.stages import go_through as go_through_stages
 from workbench.questions.sources import source_content
-from workbench.report.page import PLACE
 from workbench.store import RunStore, StageStore, fingerprint
 from workbench.tables import read_regular
 
@@ -50,25 +46,44 @@ __all__ = [
 CONFIG, SUMMARY = "config.json", "summary.json"
 
 
+def _work(module: str, name: str) -> Work:
+    """The function of a stage, imported when the stage is done: telling that it was done needs no model library."""
+
+    def work(context: Context, stage: StageStore) -> dict[str, Any]:
+        found: dict[str, Any] = getattr(import_module(f"workbench.loop.{module}"), name)(context, stage)
+        return found
+
+    return work
+
+
 def answer(context: Context, stage: StageStore) -> dict[str, Any]:
     """Answer and grade the questions; WorkbenchError where the grades leave nothing to tell apart."""
+    from workbench.check import check_answers
+    from workbench.loop.asking import answer_questions
+
     facts = answer_questions(context, stage)
     check_answers(context)
     return facts
 
 
 STAGES = (
-    Stage("questions", choose_questions, ("questions", "seed"), ()),
+    Stage("questions", _work("asking", "choose_questions"), ("questions", "seed"), ()),
     Stage("answer", answer, ("model", "elicit"), ("questions",)),
-    Stage("elicit", elicit, ("model", "elicit"), ("answer",)),
-    Stage("probe", probe_before, ("probe", "resamples", "seed"), ("elicit",)),
-    Stage("teach", teach, ("model", "teach", "seed"), ("probe",)),
-    Stage("control", teach_shuffled, ("model", "teach", "seed"), ("probe",)),
-    Stage("again", again, ("model", "elicit"), ("teach",)),
-    Stage("again_control", again_shuffled, ("model", "elicit"), ("control",)),
-    Stage("probe_again", probe_after, ("probe", "resamples", "seed"), ("again",)),
-    Stage("patch", patch, ("model", "patch", "seed"), ("teach",)),
-    Stage("report", report, ("resamples", "seed"), ("probe", "again", "again_control", "probe_again", "patch"), page),
+    Stage("elicit", _work("asking", "elicit"), ("model", "elicit"), ("answer",)),
+    Stage("probe", _work("probing", "probe_before"), ("probe", "resamples", "seed"), ("elicit",)),
+    Stage("teach", _work("teaching", "teach"), ("model", "teach", "seed"), ("probe",)),
+    Stage("control", _work("teaching", "teach_shuffled"), ("model", "teach", "seed"), ("probe",)),
+    Stage("again", _work("teaching", "again"), ("model", "elicit"), ("teach",)),
+    Stage("again_control", _work("teaching", "again_shuffled"), ("model", "elicit"), ("control",)),
+    Stage("probe_again", _work("probing", "probe_after"), ("probe", "resamples", "seed"), ("again",)),
+    Stage("patch", _work("patching", "patch"), ("model", "patch", "seed"), ("teach",)),
+    Stage(
+        "report",
+        _work("reporting", "report"),
+        ("resamples", "seed"),
+        ("probe", "again", "again_control", "probe_again", "patch"),
+        page,
+    ),
 )
 
 
@@ -88,12 +103,13 @@ def run(config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT) -
             a folder is somebody else's or in use, or the run's holds results of other settings.
     """
     context = Context(config, RunStore(folder), figures, reuse=reuse)
-    check_settings(config)
-    require_claimable(figures, PLACE)
+    require_claimable(figures, FIGURES)
     if not all_done(plan(STAGES, context), context):
+        from workbench.check import check_run
+
         check_run(config)
     with context.store.held():
-        claim_folder(figures, PLACE)
+        claim_folder(figures, FIGURES)
         begin_again(plan(STAGES, context), context, folder)
         go_through(STAGES, context)
         summary = with_costs(context)

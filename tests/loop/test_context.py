@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-import workbench.loop.context
+import workbench.models
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
@@ -38,7 +38,7 @@ def test_the_model_is_loaded_once_as_configured(
         asked.append((args, kwargs))
         return tiny_lm
 
-    monkeypatch.setattr(workbench.loop.context, "load_model", load)
+    monkeypatch.setattr(workbench.models, "load_model", load)
     assert writable.lm is tiny_lm
     assert writable.lm is tiny_lm
     options = {

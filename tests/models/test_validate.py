@@ -9,7 +9,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, LanguageModel, validate
+from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models.validate import validate
 
 MakeTiny = Callable[..., LanguageModel]
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, validate
+from workbench.models import LanguageModel
+from workbench.models.validate import validate
 
 MakeTiny = Callable[..., LanguageModel]
 

@@ -10,7 +10,8 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from workbench.models import LanguageModel, architecture_of, validate
+from workbench.models import LanguageModel, architecture_of
+from workbench.models.validate import validate
 from workbench.trace import Patch, Site, patch_branches, record
 
 HEADS = [Site(1, "head_out", head) for head in range(4)]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from accelerate import dispatch_model
 
-from workbench.models import LanguageModel, validate
+from workbench.models import LanguageModel
+from workbench.models.validate import validate
 from workbench.trace import COMPONENTS, Branch, Site, patch_branches, record
 
 MakeTiny = Callable[..., LanguageModel]

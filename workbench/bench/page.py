@@ -16,9 +16,9 @@ from workbench.bench.growth import Point
 from workbench.bench.lines import Line, mebibytes, spread_of
 from workbench.bench.sweep import SweepBench
 from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.plots.cost_growth import CostCurve, CostGrowth
-from workbench.report.page import PLACE, Section, write_report
+from workbench.report.page import Section, write_report
 from workbench.tables import write_csv
 
 AXES = {
@@ -110,7 +110,7 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
         figure = growth_figure(found.points, caption).figure()
         sections.append(Section("Growth", explanation, figure, "growth"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []

@@ -15,9 +15,9 @@ import pandas as pd
 from workbench.bench.lines import Line, mebibytes, spread_of
 from workbench.bench.teach import TeachBench
 from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.plots.training_race import TrainingRace, TrainingRuns
-from workbench.report.page import PLACE, Section, write_report
+from workbench.report.page import Section, write_report
 from workbench.tables import write_csv
 
 LINES = (
@@ -89,7 +89,7 @@ def write_teach_bench(folder: Path, found: TeachBench) -> Path:
         explanation = "Seconds of a whole training, and the loss of its steps. Lines on one another: the same training."
         sections.append(Section("Time and loss", explanation, race_figure(found).figure(), "race"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []

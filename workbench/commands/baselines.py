@@ -55,9 +55,8 @@ def baselines(
     """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
     from workbench.elicit.baselines import known_baselines
     from workbench.loop.baselines import compare_baselines, settings_of, write_baselines
-    from workbench.pipeline.ownership import require_claimable
+    from workbench.pipeline.ownership import FIGURES, require_claimable
     from workbench.pipeline.stages import Reuse
-    from workbench.report.page import PLACE
 
     given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
     settings = load_config(
@@ -68,7 +67,7 @@ def baselines(
     if names is not None:
         known_baselines(names)
     folder, page_folder = folder_named(runs, name), folder_named(figures, name)
-    require_claimable(page_folder, PLACE)
+    require_claimable(page_folder, FIGURES)
     screen = Console(stderr=True)
     with bars(screen):
         found = compare_baselines(settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version))

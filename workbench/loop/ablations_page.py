@@ -22,12 +22,11 @@ from workbench.loop.ablations import (
 )
 from workbench.loop.readouts import BEFORE
 from workbench.pipeline.files import write_atomically, write_json
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.label_curve import LabelCurve, LabelledPoint, LabelPanel
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.report.page import PLACE
 from workbench.store import code_version
 from workbench.teach.recipes.calibration import CURVES
 
@@ -148,7 +147,7 @@ def write_ablations(
     ]
     if left_out:
         leads.append(("Left out", [{"what": name, "why": why} for name, why in left_out.items()]))
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     write_atomically(folder / TABLE, partial(ablations_table(lines).to_parquet, index=False))
     rows = [{"ablation": name, **row} for name, each in found.items() for row in each]
     write_json(

@@ -20,10 +20,9 @@ from workbench.loop.alignment_results import READOUTS, AlignmentResults, stated_
 from workbench.measure import Estimate
 from workbench.measure.alignment import Split
 from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
 from workbench.report import Section, write_report
-from workbench.report.page import PLACE
 from workbench.store import ROW
 from workbench.tables import write_csv
 
@@ -196,7 +195,7 @@ def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) 
         "options.csv": results.confidences.options,
         "letters.csv": _letters_table(results),
     }
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     for name, table in tables.items():
         write_atomically(folder / name, partial(write_csv, table))
     return write_report(

@@ -28,12 +28,11 @@ from workbench.loop.asking import answers
 from workbench.loop.context import Context
 from workbench.measure import Estimate
 from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
 from workbench.questions import Question, in_form, questions_from, sample_questions
 from workbench.report import Section, write_report
-from workbench.report.page import PLACE
 from workbench.setting_errors import explained
 from workbench.store import ROW, RunStore, fingerprint
 from workbench.tables import write_csv
@@ -138,7 +137,7 @@ def write_baselines(
 
     Beside it stand ``<name>.csv`` (one line a baseline) and ``<name>_scores.csv`` (one line a question and baseline).
     """
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     sections, tables = [], []
     for name, run in runs.items():
         files = {f"{name}.csv": compared_table(run.found), f"{name}_scores.csv": run.table}

@@ -1,4 +1,7 @@
-"""What every stage of the loop receives: configuration, the run's store, and the model, loaded when first needed."""
+"""What every stage of the loop receives: configuration, the run's store, and the model, loaded when first needed.
+
+Model libraries are imported when they are first needed, so that a finished run is told to be that in a moment.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from workbench.config import RunConfig, TeachSettings
-from workbench.elicit.conversation import NumberPrefix, answer_beginning, number_prefix, reply_tokens
-from workbench.elicit.formats import FORMATS, format_named
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, Precision, load_model
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.store import RunStore, StageStore
-from workbench.teach.adapter import load_adapter, remove_adapter
-from workbench.trace.prefixes import Prefixes
+
+if TYPE_CHECKING:
+    from workbench.elicit.conversation import NumberPrefix
+    from workbench.elicit.turns import Format
+    from workbench.models import LanguageModel, Precision
+    from workbench.trace.prefixes import Prefixes
 
 
 def loop_format(name: str) -> Format:
@@ -28,6 +29,8 @@ def loop_format(name: str) -> Format:
     Errors: WorkbenchError where the confidence is asked for without the answer, so that there are no states of the answer to
     probe, and an adapter on the confidence could change the answer that follows it.
     """
+    from workbench.elicit.formats import FORMATS, format_named
+
     fmt = format_named(name)
     if not fmt.shows_answer:
         usable = ", ".join(row.name for row in FORMATS.values() if row.shows_answer)
@@ -70,6 +73,8 @@ class Context:
     @property
     def lm(self) -> LanguageModel:
         """The base model."""
+        from workbench.models import load_model
+
         held = self.loaded.lender or self.loaded
         if held.lm is None:
             model = self.config.model
@@ -87,6 +92,8 @@ class Context:
     @property
     def numbers(self) -> NumberPrefix:
         """Number trie of the run's format and tokenizer."""
+        from workbench.elicit.conversation import number_prefix
+
         return number_prefix(self.lm.tokenizer, self.fmt)
 
     @property
@@ -94,6 +101,8 @@ class Context:
         """The tokens that open every confidence reply, if the adapter acts on the reply alone; else None."""
         if self.config.teach.scope == "conversation":
             return None
+        from workbench.elicit.conversation import reply_tokens
+
         return reply_tokens(self.lm.tokenizer, self.fmt, self.numbers)
 
     @property
@@ -111,6 +120,11 @@ class Context:
         return self.loaded.asked
 
     def _store(self, beside: Prefixes | None) -> Prefixes:
+        import torch
+
+        from workbench.elicit.conversation import answer_beginning
+        from workbench.trace.prefixes import Prefixes
+
         model = self.config.model
         return Prefixes(
             model.kept_bytes,
@@ -152,6 +166,8 @@ class Context:
     @contextmanager
     def carrying(self, taught: StageStore) -> Iterator[LanguageModel]:
         """The same for a teaching stage of any run on this model."""
+        from workbench.teach.adapter import load_adapter, remove_adapter
+
         lm = load_adapter(self.lm, taught.checked("adapter"))
         try:
             yield lm

@@ -9,11 +9,10 @@ from typing import Any
 from workbench.loop.league import Standing, league_summary, league_table
 from workbench.loop.league_measures import BASE_RIGHT, MEASURES
 from workbench.pipeline.files import write_atomically, write_json
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section, write_report
 from workbench.report.measured import written
-from workbench.report.page import PLACE
 from workbench.store import code_version
 
 TABLE, NUMBERS = "league.parquet", "league.json"
@@ -36,7 +35,7 @@ def write_league(
         (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
         for part in parts
     ]
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     table = league_table(standings)
     write_atomically(folder / TABLE, table.to_parquet)
     made_by = {"code": code_version(), "configuration": configuration}

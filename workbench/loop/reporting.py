@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from workbench.loop.results import PatchingResult, collect, patching_result, sum
 from workbench.measure import Estimate
 from workbench.models.fingerprint import sha256_of
 from workbench.patch.effects import slope_noise
+from workbench.pipeline.costs import page, seconds
 from workbench.plots import (
     AurocByLayer,
     ConfidenceHistogram,
@@ -62,16 +62,6 @@ def report(context: Context, stage: StageStore) -> dict[str, Any]:
     )
     written = sha256_of(context.store.folder / "config.json")
     return {"summary": summary, "page": str(page(context)), "config_sha256": written}
-
-
-def page(context: Context) -> Path:
-    """Where the report's page stands."""
-    return context.figures / "index.html"
-
-
-def seconds(context: Context, without: tuple[str, ...] = ()) -> dict[str, float]:
-    """``seconds.<stage>`` of every finished stage."""
-    return {f"seconds.{n}": context.stage(n).facts()["seconds"] for n in context.keys if n not in without}
 
 
 def sections(context: Context, readouts: Readouts, patching: PatchingResult, summary: dict[str, Any]) -> list[Section]:

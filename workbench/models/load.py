@@ -25,7 +25,6 @@ from typing import Any, Literal
 import torch
 from huggingface_hub import errors as hub_errors
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
@@ -38,6 +37,7 @@ from workbench.models.diagnose import configuration_fault, configuration_of, fol
 from workbench.models.embedded import DEFAULT_SPEC, embedded_folder, embedded_revision
 from workbench.models.fingerprint import fingerprint_files, fingerprint_folder
 from workbench.models.language_model import LanguageModel
+from workbench.models.local import local_path, short_name, unknown_model
 from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.validate import validate
@@ -83,7 +83,7 @@ def load_model(
     torch_device = _torch_device(device)
     resolve_precision(precision, torch_device)
     source = _find(spec, revision, cache_dir)
-    with _explained(spec, source), task(f"loading {_short(spec)}"):
+    with _explained(spec, source), task(f"loading {short_name(spec)}"):
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": source.revision}
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture = architecture_of(config)
@@ -92,7 +92,7 @@ def load_model(
         set_day(tokenizer, day)
         notes = opening_of(tokenizer).notes
         for note in notes:
-            warnings.warn(f"{_short(spec)}: {note}", stacklevel=2)
+            warnings.warn(f"{short_name(spec)}: {note}", stacklevel=2)
         model = read_model(
             spec,
             source.place,
@@ -119,39 +119,6 @@ class _Source:
     local: bool
     fingerprint: str = ""
     revision: str = "main"
-
-
-def local_path(spec: str) -> Path | None:
-    """The file or folder that ``spec`` names; None for the default and for what can only be a hub id.
-
-    Raises :class:`WorkbenchError` for what is neither: no name at all, control characters, a device, a path that cannot be read.
-    """
-    if spec == DEFAULT_SPEC:
-        return None
-    mend = "give a folder, a .gguf file or a hub id like 'org/name'"
-    if not spec.strip() or not spec.isprintable():
-        raise WorkbenchError(
-            f"the model's name {_short(spec)!r} is empty or holds characters that cannot be printed: {mend}"
-        )
-    try:
-        path = Path(spec).expanduser()
-        path.stat()
-        if not path.is_file() and not path.is_dir():
-            raise WorkbenchError(f"{_short(spec)} is neither a file nor a folder: {mend}")
-        if path.is_dir():
-            next(path.iterdir(), None)
-    except (FileNotFoundError, NotADirectoryError):
-        if spec.startswith((".", "/", "~")) or spec.endswith(".gguf") or spec.count("/") > 1:
-            raise WorkbenchError(f"there is no model at {_short(spec)!r}: {mend}") from None
-        try:
-            validate_repo_id(spec)
-        except hub_errors.HFValidationError:
-            raise _unknown(spec) from None
-        return None
-    except (OSError, RuntimeError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise WorkbenchError(f"the model {_short(spec)!r} cannot be read ({why}): {mend}") from error
-    return path
 
 
 def _find(spec: str, revision: str | None, cache_dir: Path | None) -> _Source:
@@ -282,7 +249,7 @@ def _explanation(spec: str, source: _Source | None, error: BaseException) -> str
     if any(isinstance(cause, hub_errors.RevisionNotFoundError) for cause in chain):
         return f"the model {spec!r} has no such revision on the hub: check the revision's name"
     if any(isinstance(cause, (hub_errors.RepositoryNotFoundError, hub_errors.HFValidationError)) for cause in chain):
-        return str(_unknown(spec))
+        return str(unknown_model(spec))
     if any(isinstance(cause, (hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled)) for cause in chain):
         return (
             f"the hub cannot be reached and {spec!r} is not in the local cache: give a local folder, run once online, "
@@ -305,17 +272,6 @@ def _explanation(spec: str, source: _Source | None, error: BaseException) -> str
     if "no file named" in str(error).lower():
         return f"the model {spec!r} has no safetensors weights (pickled ones are never read): convert it first ({text})"
     return f"the model {spec!r} cannot be loaded: {text}"
-
-
-def _unknown(spec: str) -> WorkbenchError:
-    return WorkbenchError(
-        f"there is no model {_short(spec)!r}, neither as a local folder nor on the hub: check the spelling, give a folder, "
-        "or run `hf auth login` if it is private"
-    )
-
-
-def _short(spec: str) -> str:
-    return spec if len(spec) <= 200 else f"{spec[:197]}..."
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

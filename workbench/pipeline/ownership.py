@@ -15,6 +15,8 @@ from workbench.errors import WorkbenchError
 from workbench.pipeline.files import is_temporary, sync_to_disk
 
 MARK = ".made-by-workbench"
+FIGURES = "another --name or --figures"
+"""What a person may choose where figures cannot be written."""
 _TEXT = "The workbench made this folder; it may empty or remove it when a run is done again.\n"
 _SHOWN = 3
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.models.fingerprint import sha256_of
+from workbench.hashing import sha256_of
 from workbench.pipeline.files import sync_to_disk
 
 BIG = 512 << 20

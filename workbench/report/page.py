@@ -25,12 +25,10 @@ from plotly.offline import get_plotlyjs
 from workbench.errors import WorkbenchError
 from workbench.local_names import without_folders
 from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import claim_folder
+from workbench.pipeline.ownership import FIGURES, claim_folder
 from workbench.report.readable import sample_table, summary_groups
 
 PLOTLY_FILE = "plotly.min.js"
-PLACE = "another --name or --figures"
-"""What a person may choose where a page cannot be written."""
 # Plotly's tool bar can send a figure's data to its makers' server unless that button is switched off.
 _CONFIG = {
     "responsive": True,
@@ -82,7 +80,7 @@ def write_report(
     names = [section.name for section in sections]
     if len(set(names)) != len(names):
         raise WorkbenchError(f"two sections of a report share a name: {sorted(names)}")
-    claim_folder(folder, PLACE)
+    claim_folder(folder, FIGURES)
     environment = Environment(
         loader=PackageLoader("workbench.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
