@@ -345,3 +345,4 @@ def test_a_saved_adapter_says_no_folder_of_this_machine(
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == "model"
     remove_adapter(tuned)
     assert load_adapter(tiny_lm, tmp_path / "adapter").model.active_peft_config.r == 2
+    assert not [warning for warning in recwarn if "config file" in str(warning.message)]

@@ -95,7 +95,8 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
             raise WorkbenchError(
                 f"The adapter in {folder} lacks weights that its adapter_config.json asks for; save it again."
             )
-        loaded = {name.replace("base_model.model.", "") for name in get_peft_model_state_dict(model)}
+        held = get_peft_model_state_dict(model, save_embedding_layers=_has_head(model))
+        loaded = {name.replace("base_model.model.", "") for name in held}
         strange = sorted(name for name in weights if name.replace("base_model.model.", "") not in loaded)
         if strange:
             raise WorkbenchError(
@@ -163,10 +164,14 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
         config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
     card = folder / "README.md"
     own_card = card.exists()
-    # What PEFT finds out by itself otherwise, by looking for the base model's configuration under that name.
-    lm.model.save_pretrained(folder, save_embedding_layers="lm_head" in config.target_modules)
+    lm.model.save_pretrained(folder, save_embedding_layers=_has_head(lm.model))
     if not own_card:
         card.unlink(missing_ok=True)  # PEFT's says the folder and, of everything else, that it is missing
+
+
+def _has_head(model: PeftModel) -> bool:
+    """Whether the adapter stands on the output head; PEFT would look for the base model's files to find out about its vocabulary."""
+    return "lm_head" in (model.active_peft_config.target_modules or ())
 
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
