@@ -25,6 +25,7 @@ from workbench.loop.context import Context
 from workbench.models import load_model
 from workbench.models.fingerprint import sha256_of
 from workbench.pipeline import stages as stages_module
+from workbench.pipeline.files import TEMPORARY
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.ownership import MARK
 from workbench.pipeline.stages import Reuse, Stage
@@ -558,6 +559,14 @@ def test_a_configuration_that_was_edited_beside_the_results_is_seen(copied: Any)
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
     with pytest.raises(WorkbenchError, match=r"config\.json is not the configuration its results were made with"):
         opened(copied.folder, copied.figures)
+
+
+def test_what_a_killed_process_left_among_the_figures_is_swept(copied: Any, worked: list[str]) -> None:
+    left = copied.figures / f".0123456789ab{TEMPORARY}"
+    left.write_text("half a page")
+    run(copied.inputs.config, copied.folder, copied.figures)
+    assert worked == []
+    assert not left.exists()
 
 
 def test_a_run_marks_its_folders(finished_run: Any) -> None:

@@ -19,7 +19,7 @@ from workbench.models.cache import hashes_folder
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.local import local_path
 from workbench.pipeline.costs import page, seconds
-from workbench.pipeline.files import write_atomically, write_json
+from workbench.pipeline.files import sweep_temporary_files, write_atomically, write_json
 from workbench.pipeline.locks import require_free
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.ownership import FIGURES, claim_folder, require_claimable
@@ -125,8 +125,10 @@ def plan(stages: Sequence[Stage], context: Context) -> list[PlannedStage]:
 def begin_again(planned: Sequence[PlannedStage], context: Context, folder: Path) -> None:
     """Write the configuration into ``folder``; where results will change, take away the summary and page of the ones before.
 
-    So configuration, summary and page never tell of different runs, whatever happens in between.
+    So configuration, summary and page never tell of different runs, whatever happens in between. What a killed process left where the
+    figures go is swept.
     """
+    sweep_temporary_files(context.figures)
     if any(each.stale for each in planned):
         for path in (folder / SUMMARY, page(context)):
             path.unlink(missing_ok=True)
