@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from workbench.questions.grading import chosen_letter, chosen_number, chosen_option, declines, grade, is_refusal
 from workbench.questions.normalise import choice_letter, number_of
 from workbench.questions.schema import Kind, Question
+from workbench.questions.words import CAPITONYMS, CLOSED_CLASS
 
 
 def ask(text: str, *answers: str, kind: Kind = "open") -> Question:
@@ -353,6 +354,8 @@ def variants(text: str) -> list[str]:
 @settings(deadline=None, max_examples=60)
 @given(words=st.lists(WORD, max_size=6), answer=WORD)
 def test_case_and_accents_do_not_matter_for_long_aliases(words: list[str], answer: str) -> None:
+    # Capitalised words of every day, as May and None, need their case.
+    assume(variants(answer)[-1].lower() not in CLOSED_CLASS | CAPITONYMS)
     question = ask("Which word?", answer)
     reply = " ".join(words)
     assert {grade(variant, question) for variant in variants(reply)} == {grade(reply, question)}

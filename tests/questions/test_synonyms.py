@@ -101,7 +101,7 @@ def test_a_field_beside_its_usual_name_is_read(tmp_path: Path) -> None:
 def test_numbers_are_written_as_people_write_them(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     path.write_text('{"question": "How far?", "answers": [0.00001, 2.50, 1e21, 7, -3e-7], "kind": "numeric"}\n')
-    wanted = ("0.00001", "2.5", "1000000000000000000000.0", "7", "-0.0000003")
+    wanted = ("0.00001", "2.5", "1000000000000000000000", "7", "-0.0000003")
     assert read_questions(path)[0].answers == wanted
     table = pd.DataFrame({"question": ["How far?"], "kind": ["numeric"]})
     table["answers"] = pd.Series(

@@ -226,7 +226,7 @@ def _item(row: _Row, field: str, item: Any) -> str:
         item = str(item)
     elif isinstance(item, float) and math.isfinite(item):
         # As a person writes it: 0.00001, not 1e-05, which no reply holds.
-        item = f"{Decimal(repr(item)):f}"
+        item = f"{Decimal(repr(float(item))):f}"
     if not isinstance(item, str) or not item.strip():
         raise row.error(field, f"holds {item!r}; each of the {field} is a text that is not blank.")
     return _encodable(row, field, item.strip())
