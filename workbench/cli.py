@@ -19,6 +19,7 @@ from workbench.commands.bench import sweep as bench_sweep
 from workbench.commands.bench import teach as bench_teach
 from workbench.commands.elicit import elicit, formats
 from workbench.commands.measure import measure
+from workbench.commands.options import KeepCodeVersion, Replace
 from workbench.commands.teach import recipes, teach
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.endings import ending
@@ -84,12 +85,8 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Do results of other settings under this name again.")
-    ] = False,
-    keep_code_version: Annotated[
-        bool, typer.Option("--keep-code-version", help="Go on from results of other code or library versions.")
-    ] = False,
+    replace: Replace = False,
+    keep_code_version: KeepCodeVersion = False,
 ) -> None:
     """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
     overrides = read_assignments(set_ or [])

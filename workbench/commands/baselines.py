@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.commands.lists import listed
+from workbench.commands.options import KeepCodeVersion, Replace
 from workbench.config import load_config
 from workbench.names import folder_named
 from workbench.setting import LARGEST_SEED
@@ -45,12 +46,8 @@ def baselines(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per baseline.")] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Do results of other settings under this name again.")
-    ] = False,
-    keep_code_version: Annotated[
-        bool, typer.Option("--keep-code-version", help="Go on from results of other code or library versions.")
-    ] = False,
+    replace: Replace = False,
+    keep_code_version: KeepCodeVersion = False,
 ) -> None:
     """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
     from workbench.elicit.baselines import known_baselines

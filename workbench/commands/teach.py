@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.commands.lists import listed
+from workbench.commands.options import KeepCodeVersion, Replace
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
 from workbench.names import folder_named
@@ -60,12 +61,8 @@ def teach(
     set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Do results of other settings under this name again.")
-    ] = False,
-    keep_code_version: Annotated[
-        bool, typer.Option("--keep-code-version", help="Go on from results of other code or library versions.")
-    ] = False,
+    replace: Replace = False,
+    keep_code_version: KeepCodeVersion = False,
     push_to_hub: Annotated[
         str | None, typer.Option(help="owner/name on the Hugging Face hub to upload the adapter and its card to.")
     ] = None,

@@ -29,7 +29,7 @@ from platformdirs import user_cache_dir
 from safetensors import SafetensorError
 
 from workbench.errors import WorkbenchError
-from workbench.models.fingerprint import mark_of, sha256_of, write_beside
+from workbench.models.fingerprint import mark_of, read_beside, sha256_of, write_beside
 from workbench.progress import task
 
 CACHE_VARIABLE = "WORKBENCH_CACHE"
@@ -180,7 +180,7 @@ def _damage(folder: Path, trust: bool = True) -> str:
         raise WorkbenchError(
             f"the converted model {folder} holds {strange[0]}, which was not written with it: take it out of the folder"
         )
-    verified = _read_json(folder / VERIFIED) if trust else {}
+    verified = read_beside(folder / VERIFIED) if trust else {}
     marks: dict[str, list[int]] = {}
     for name, entry in manifest.items():
         path = folder / name
@@ -194,14 +194,6 @@ def _damage(folder: Path, trust: bool = True) -> str:
     if verified != marks:
         write_beside(folder / VERIFIED, marks)
     return ""
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _remove_own(folder: Path) -> None:

@@ -39,12 +39,12 @@ def kept_sha256(path: Path, keep: Path | None) -> str:
     mark = mark_of(path)
     if keep is None or mark[0] <= MIB:
         return sha256_of(path)
-    kept, name = _read(keep / KEPT), str(path.resolve())
+    kept, name = read_beside(keep / KEPT), str(path.resolve())
     entry = kept.get(name)
     if isinstance(entry, dict) and entry.get("mark") == mark:
         return str(entry.get("sha256"))
     found = sha256_of(path)
-    write_beside(keep / KEPT, {**_read(keep / KEPT), name: {"mark": mark, "sha256": found}})
+    write_beside(keep / KEPT, {**read_beside(keep / KEPT), name: {"mark": mark, "sha256": found}})
     return found
 
 
@@ -64,7 +64,8 @@ def write_beside(path: Path, content: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_beside(path: Path) -> dict[str, Any]:
+    """What :func:`write_beside` wrote; empty where it was lost or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -57,8 +57,9 @@ STRICT = Reuse()
 class Stage:
     """One step of a run: what it does, the configuration it reads, and the stages it builds on.
 
-    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it leaves outside its folder; where that is missing, the stage is done again. ``given`` is what else
-    decides its result, such as a recipe's arm, and ``other_runs`` holds the keys of stages of other runs that it builds on.
+    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it leaves outside its folder; where
+    that is missing, the stage is done again. ``given`` is what else decides its result, such as a recipe's arm, and
+    ``other_runs`` holds the keys of stages of other runs that it builds on.
     """
 
     name: str
