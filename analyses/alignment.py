@@ -34,11 +34,19 @@ from __future__ import annotations
 
 import sys
 
-from workbench.loop.alignment import read_alignment
-from workbench.loop.alignment_report import caption_of, cells, discrimination, grid, letters, lines, write_alignment
-from workbench.loop.alignment_results import READOUTS, measure_alignment
-from workbench.script import asked_config, asked_reuse, console, option, root, show
-from workbench.terminal import bars
+from workbench.cli.terminal import bars
+from workbench.experiments.confidence_alignment.page import (
+    caption_of,
+    cells,
+    discrimination,
+    grid,
+    letters,
+    lines,
+    write_alignment,
+)
+from workbench.experiments.confidence_alignment.read import read_alignment
+from workbench.experiments.confidence_alignment.results import READOUTS, measure_alignment
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 
 # %%
 config, name = asked_config(questions__limit=200), option("RUN", "alignment")

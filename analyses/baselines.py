@@ -34,10 +34,10 @@ from __future__ import annotations
 
 import sys
 
-from workbench.loop.baselines import compare_baselines, drawn_questions, settings_of, shown, write_baselines
+from workbench.cli.terminal import bars
+from workbench.experiments.baselines import compare_baselines, drawn_questions, settings_of, shown, write_baselines
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.questions import choice_questions
-from workbench.script import asked_config, asked_reuse, console, option, root, show
-from workbench.terminal import bars
 
 CHOICE_BASELINES = (
     "expected",

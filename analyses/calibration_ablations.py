@@ -38,12 +38,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from workbench.ablation_run import OPPOSITE, AblationPlan, ablate, ablation_lines
+from workbench.cli.terminal import bars
 from workbench.errors import WorkbenchError
-from workbench.loop.ablations_page import sections, write_ablations
-from workbench.loop.elsewhere import held_out_rows
-from workbench.script import asked_config, asked_reuse, console, option, root, show
-from workbench.terminal import bars
+from workbench.experiments.calibration.page import sections, write_ablations
+from workbench.experiments.calibration.run import OPPOSITE, AblationPlan, ablate, ablation_lines
+from workbench.experiments.transfer.evaluate import held_out_rows
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 
 # %%
 config, name = asked_config(), option("RUN", "ablations")

@@ -34,12 +34,12 @@ from __future__ import annotations
 import sys
 
 from workbench import run_loop
-from workbench.loop.reporting import sections
+from workbench.cli.terminal import bars
+from workbench.loop import finished
+from workbench.loop.report import sections
 from workbench.loop.results import collect, patching_result, summarise
-from workbench.report.readable import readable
-from workbench.run import finished
-from workbench.script import asked_config, asked_reuse, console, option, root, show
-from workbench.terminal import bars
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
+from workbench.report.formatting import readable
 
 # %%
 config, name = asked_config(), option("RUN", "default")

@@ -40,30 +40,38 @@ import numpy as np
 import torch
 
 from workbench import run_loop
+from workbench.cli.terminal import bars
 from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE
-from workbench.loop.atlas import held_out
-from workbench.loop.atlas_figures import (
+from workbench.experiments.patching_maps.cached_confidence_claim import CONTROL, conditions, finding
+from workbench.experiments.patching_maps.items import held_out
+from workbench.experiments.patching_maps.maps import (
+    Pairing,
+    atlas_map,
+    drawn_token,
+    moves,
+    patched_readouts,
+    readouts,
+    thinned_layers,
+)
+from workbench.experiments.patching_maps.page import (
     claim_sections,
     component_section,
     head_section,
     position_section,
     scatter_section,
 )
+from workbench.loop import complete, opened
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.patch import head_sites, layer_sites
-from workbench.patch.atlas import Pairing, atlas_map, drawn_token, moves, patched_readouts, readouts, thinned_layers
 from workbench.patch.attribution import attribute
-from workbench.patch.cells import align, half_ranks_apart
-from workbench.patch.cuts import Cut
+from workbench.patch.components import Cut
 from workbench.patch.effect_map import Axis
-from workbench.patch.gathered import CONTROL, conditions, finding
+from workbench.patch.inputs import Run
 from workbench.patch.metrics import expected_confidence_of
-from workbench.patch.runs import Run
+from workbench.patch.segments import align, half_ranks_apart
 from workbench.patch.verification import Check
 from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
-from workbench.run import complete, opened
-from workbench.script import asked_config, asked_reuse, console, option, root, show
-from workbench.terminal import bars
 
 COMPONENTS = ("attn_out", "mlp_out")
 STILL = ((AFTER_ANSWER, "all"), (CONFIDENCE, "all"))

@@ -41,14 +41,14 @@ import sys
 
 import numpy as np
 
+from workbench.cli.terminal import bars
 from workbench.config import with_defaults
-from workbench.loop.league import IN_DOMAIN, finished_recipe, is_taught, league
-from workbench.loop.league_page import sections, write_league
-from workbench.recipe_run import teach_recipe
-from workbench.script import asked_config, asked_reuse, console, option, root, show
+from workbench.experiments.league.comparison import IN_DOMAIN, finished_recipe, is_taught, league
+from workbench.experiments.league.page import sections, write_league
+from workbench.experiments.recipes.run import teach_recipe
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import arms_asked
-from workbench.terminal import bars
 
 # %%
 config, name = asked_config(), option("RUN", "recipes")

@@ -37,8 +37,9 @@ from dataclasses import asdict
 import numpy as np
 
 from workbench import run_loop
+from workbench.cli.terminal import bars
 from workbench.errors import WorkbenchError
-from workbench.loop.steering import (
+from workbench.experiments.steering import (
     SteeringPlan,
     effects_table,
     steered_confidence,
@@ -46,14 +47,13 @@ from workbench.loop.steering import (
     steering_figure,
     steering_summary,
 )
-from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import claim_folder
+from workbench.files.ownership import claim_folder
+from workbench.files.writing import write_atomically
+from workbench.loop import complete, opened
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
-from workbench.run import complete, opened
-from workbench.script import asked_config, asked_reuse, console, option, root, show
 from workbench.tables import write_csv
-from workbench.terminal import bars
 
 # %%
 name = option("RUN", "default")

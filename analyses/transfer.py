@@ -38,15 +38,15 @@ from __future__ import annotations
 
 import sys
 
+from workbench.cli.terminal import bars
 from workbench.config import with_defaults
-from workbench.loop.domain_transfer import domain_sections
-from workbench.loop.league import domains_of, finished_recipe, league
-from workbench.loop.league_page import write_league
-from workbench.recipe_run import taught_domains, teach_recipe
-from workbench.script import asked_config, asked_reuse, console, option, root, show
+from workbench.experiments.league.comparison import domains_of, finished_recipe, league
+from workbench.experiments.league.domain_transfer import domain_sections
+from workbench.experiments.league.page import write_league
+from workbench.experiments.recipes.run import taught_domains, teach_recipe
+from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import recipe_named
 from workbench.teach.recipes.domains import by_domain, domain_arm
-from workbench.terminal import bars
 
 # %%
 name, seeds = option("RUN", "transfer"), int(option("SEEDS", "3"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from workbench.cli import app
+from workbench.cli.app import app
 
 TEACH = (
     "scope, target, spread, lora, from_layer, states_bytes, learning_rate, rate_ratio, weight_decay, epochs, steps, "
@@ -343,9 +343,9 @@ COMMANDS: dict[tuple[str, ...], str] = {
 
 COMMAND = get_command(app)
 WORK = (
-    "workbench.run.run",
-    "workbench.recipe_run.teach_recipe",
-    "workbench.loop.baselines.compare_baselines",
+    "workbench.loop.run",
+    "workbench.experiments.recipes.run.teach_recipe",
+    "workbench.experiments.baselines.compare_baselines",
     "workbench.models.load_model",
     "workbench.bench.sweep.load_model",
     "workbench.bench.teach.load_model",

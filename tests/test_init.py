@@ -20,15 +20,15 @@ def test_every_public_name_is_its_rooms_object() -> None:
         assert not isinstance(found, ModuleType)
         if name != "FORMATS":
             assert found.__module__.startswith("workbench.")
-            assert found.__name__ == {"run_loop": "run"}.get(name, name)
+            assert found.__name__ == name
     assert set(workbench.__all__) <= set(dir(workbench))
     assert workbench.__version__ == version("confidence-workbench")
 
 
 def test_the_loop_does_not_hide_its_module() -> None:
-    module = import_module("workbench.run")
-    assert workbench.run_loop is module.run
-    assert workbench.run is module
+    module = import_module("workbench.loop")
+    assert workbench.run_loop is module.run_loop
+    assert workbench.loop is module
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

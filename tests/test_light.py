@@ -11,7 +11,7 @@ HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "transformer_lens"
 
 
 @pytest.mark.parametrize(
-    "module", ["workbench", "workbench.cli", "workbench.run", "workbench.models", "workbench.store"]
+    "module", ["workbench", "workbench.cli.app", "workbench.loop", "workbench.models", "workbench.pipeline.store"]
 )
 def test_importing_it_loads_no_model_library(module: str) -> None:
     said = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"

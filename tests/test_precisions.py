@@ -17,41 +17,42 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import workbench.loop.asking
+import workbench.loop.answers
 import workbench.loop.teaching
 import workbench.teach.consistency
 import workbench.teach.targets
-from tests.conftest import FinishedRun, LoopInputs, OtherPrecisionError, Watched, only_in
+from tests.support.precision import OtherPrecisionError, Watched, only_in
+from tests.support.runs import FinishedRun, LoopInputs
 from workbench.bench import growth
 from workbench.bench.sweep import bench_sweep
 from workbench.bench.teach import bench_teach
 from workbench.bench.teach_memory import measured
 from workbench.config import RunConfig, TeachSettings
-from workbench.elicit import FORMATS
+from workbench.elicit import FORMATS, judge
 from workbench.elicit.answer import Limits
 from workbench.elicit.conversation import confidence_conversation, number_prefix, reply_tokens
 from workbench.elicit.formats import format_named
-from workbench.loop.alignment import read_alignment
-from workbench.loop.baselines import compare_baselines, settings_of
-from workbench.loop.context import Context
-from workbench.loop.elicitation import compared, elicited
-from workbench.loop.pupils import pupils
+from workbench.experiments.baselines import compare_baselines, settings_of
+from workbench.experiments.confidence_alignment.read import read_alignment
+from workbench.experiments.elicitation import compared, elicited
+from workbench.experiments.recipes.run import recipe_stages
+from workbench.experiments.recipes.trainings import pupils
+from workbench.loop import go_through
+from workbench.loop.run import Context
 from workbench.models import LanguageModel, in_float32, load_model, model_arithmetic, set_precision
-from workbench.patch.combinations import Combination
-from workbench.patch.direct import direct_attribution
-from workbench.questions import Grade, Question, judge, read_questions, write_questions
-from workbench.recipe_run import recipe_stages
-from workbench.run import go_through
-from workbench.store import RunStore, StageStore
+from workbench.patch.direct_logit_attribution import direct_attribution
+from workbench.patch.logit_combinations import Combination
+from workbench.pipeline.store import RunStore, StageStore
+from workbench.questions import Grade, Question, read_questions, write_questions
 from workbench.teach.adapter import remove_adapter
 from workbench.teach.heads import teach_head
-from workbench.teach.lesson import Lesson
-from workbench.teach.material import Material
 from workbench.teach.recipes import RECIPES, Arm, Recipe
+from workbench.teach.target_inputs import Material
 from workbench.teach.training import Reply
+from workbench.teach.training_job import Lesson
 from workbench.trace import Patch, Site
 from workbench.trace.backends import backend
-from workbench.trace.prefixes import Prefixes
+from workbench.trace.prefix_cache import Prefixes
 
 PRECISIONS = ("float32", "bfloat16")
 NEAR = 0.1
@@ -123,7 +124,7 @@ def small(loop_inputs: LoopInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def right(answer: str, question: Question) -> Grade:
         return Grade.RIGHT if "upper" in question.text else Grade.WRONG
 
-    for module in (workbench.loop.asking, workbench.loop.teaching):
+    for module in (workbench.loop.answers, workbench.loop.teaching):
         monkeypatch.setattr(module, "grade_of", right)
     monkeypatch.setattr(workbench.teach.targets, "FEWEST_EXAMPLES", 8)
     monkeypatch.setattr(workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2)

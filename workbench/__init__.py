@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from workbench.config import RunConfig, load_config
     from workbench.elicit import FORMATS, Format, ask, ask_pairs, read_confidence
     from workbench.errors import WorkbenchError
+    from workbench.experiments.recipes.run import teach_recipe
+    from workbench.loop import run_loop
     from workbench.measure import Estimate, auroc2, auroc2_within, confidence_metrics
     from workbench.models import LanguageModel, load_model
     from workbench.patch import loop_sweep, packed_sweep
     from workbench.probe import fit_layerwise
     from workbench.questions import Question, builtin_questions, grade, read_questions
-    from workbench.recipe_run import teach_recipe
-    from workbench.run import run as run_loop
     from workbench.teach import load_adapter, train_adapter
     from workbench.trace import Patch, Site, patch_branches, record, record_states
 
@@ -89,18 +89,16 @@ _ROOMS = {
     "read_confidence": "workbench.elicit",
     "read_questions": "workbench.questions",
     "record_states": "workbench.trace",
-    "run_loop": "workbench.run",
-    "teach_recipe": "workbench.recipe_run",
+    "run_loop": "workbench.loop",
+    "teach_recipe": "workbench.experiments.recipes.run",
     "train_adapter": "workbench.teach",
 }
-# The module workbench.run would hide a function of its own name.
-_NAMES_IN_ROOM = {"run_loop": "run"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_ROOMS[name]), _NAMES_IN_ROOM.get(name, name))
+    value = getattr(import_module(_ROOMS[name]), name)
     globals()[name] = value
     return value
 

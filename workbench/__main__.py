@@ -1,6 +1,6 @@
 """``python -m workbench`` is the ``workbench`` command."""
 
-from workbench.cli import app
+from workbench.cli.app import app
 
 if __name__ == "__main__":
     app()

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from workbench.errors import WorkbenchError
-from workbench.local_names import local_name
-from workbench.setting import Bytes, Seed, Settings
-from workbench.setting_errors import explained
-from workbench.settings_file import read_settings_file
+from workbench.files.local_names import local_name
+from workbench.settings.errors import explained
+from workbench.settings.fields import Bytes, Seed, Settings
+from workbench.settings.file import read_settings_file
 
 Penalty = Annotated[float, Field(ge=1e-9, le=1e5)]
 Layer = Annotated[int, Field(ge=0, le=10_000)]
@@ -129,7 +129,7 @@ class TeachSettings(Settings):
     from_layer: Annotated[int, Field(ge=0, le=10_000)] | Literal["patching"] = Field(
         0,
         description="layer at which the adapter begins; states below are computed once. patching: where the base model's "
-        "confidence begins to be carried (see workbench.loop.partial)",
+        "confidence begins to be carried (see workbench.loop.start_layer)",
     )
     states_bytes: Bytes = Field(1_000_000_000, description="memory bound: states kept below the adapter")
     learning_rate: float = Field(1e-3, gt=0, le=10)

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from workbench.elicit.answer import answer_batch, answer_prompts
 from workbench.elicit.formats import FORMATS
 from workbench.models import LanguageModel
-from workbench.store import code_version
+from workbench.pipeline.store import code_version
 from workbench.teach.embedding import PACKAGE
 
 SCRIPT = Path(__file__).parents[2] / "analyses" / "calibration_ablations.py"

@@ -4,7 +4,7 @@ import pytest
 
 from workbench.bench import growth as room
 from workbench.bench.growth import growth, layer_counts, row_counts, spread_layers
-from workbench.bench.peers import hooked_loop
+from workbench.bench.libraries import hooked_loop
 from workbench.models import LanguageModel
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from workbench.bench.material import make_material
+from workbench.bench.inputs import make_material
 from workbench.bench.memory import memory, peak_bytes
 from workbench.models import LanguageModel
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from workbench.bench.material import make_material
+from workbench.bench.inputs import make_material
 from workbench.bench.position_map import SAMPLED, cells, position_map
 from workbench.models import LanguageModel
 

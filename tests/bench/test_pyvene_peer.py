@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from workbench.bench.material import make_material
+from workbench.bench.inputs import make_material
 from workbench.bench.pyvene_peer import PyvenePeer
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites, position_branches, site_branches
-from workbench.trace.loop import loop_branches
+from workbench.trace.hooked_loop import loop_branches
 
 pytest.importorskip("pyvene")
 

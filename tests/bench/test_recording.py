@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from workbench.bench.material import make_material
+from workbench.bench.inputs import make_material
 from workbench.bench.recording import recording
 from workbench.models import LanguageModel
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workbench.bench import growth
-from workbench.bench.peers import PEERS
+from workbench.bench.libraries import PEERS
 from workbench.bench.pyvene_peer import pyvene_installed
 from workbench.bench.sweep import PARTS, bench_sweep
 from workbench.errors import WorkbenchError

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from workbench.bench import teach
-from workbench.bench.kinds import KINDS
 from workbench.bench.teach import PARTS, bench_teach
+from workbench.bench.trainer_kinds import KINDS
 from workbench.bench.trainers import trl_installed
 from workbench.errors import WorkbenchError
 

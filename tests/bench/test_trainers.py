@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from workbench.bench.lessons import make_lessons
 from workbench.bench.trainers import train_here, train_with_trl
+from workbench.bench.training_examples import make_lessons
 from workbench.config import LoraSettings, TeachSettings
 from workbench.models import LanguageModel
 

@@ -13,8 +13,8 @@ from workbench.elicit.answer import answer_batch, first_line, keep_prompts
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import format_named
 from workbench.models import LanguageModel
-from workbench.trace.behind import shared_tokens
-from workbench.trace.prefixes import Prefixes
+from workbench.trace.prefix_cache import Prefixes
+from workbench.trace.suffix import shared_tokens
 
 MakeTiny = Callable[..., LanguageModel]
 QUESTIONS = ("Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?", "Why is it so?")

@@ -10,11 +10,11 @@ import torch
 from workbench.elicit.answer import Limits, first_line
 from workbench.elicit.asking import ask
 from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import read_confidence
 from workbench.elicit.scales import Scale
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, render
 from workbench.progress import reporting

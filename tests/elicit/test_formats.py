@@ -21,10 +21,10 @@ from workbench.elicit.conversation import (
     reply_tokens,
     show_position,
 )
+from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS, described, format_named
 from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence
 from workbench.elicit.scales import PERCENT
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, render
 

@@ -14,9 +14,9 @@ from workbench.elicit.formats import format_named
 from workbench.elicit.greedy import end_tokens, greedy, stop_after_number, stop_at_newline
 from workbench.models import ARCHITECTURES, LanguageModel
 from workbench.models.unembed import unembed
-from workbench.trace.continuation import continuation_tail
 from workbench.trace.forward import forward
 from workbench.trace.layout import Tail, empty_tail, pad_prompts
+from workbench.trace.token_tree import continuation_tail
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [20, 21, 22], [30, 31, 32, 33, 34, 35, 36]]

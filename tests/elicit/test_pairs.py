@@ -17,7 +17,7 @@ from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, render
-from workbench.store import StageStore
+from workbench.pipeline.store import StageStore
 
 QUESTIONS = ["Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?"]
 PAIRS = [(0, 1), (1, 2), (2, 0)]

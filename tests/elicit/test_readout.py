@@ -37,7 +37,7 @@ from workbench.models import LanguageModel
 from workbench.trace.forward import forward
 from workbench.trace.hooks import on_outputs
 from workbench.trace.layout import empty_tail, pad_prompts
-from workbench.trace.prefixes import Prefixes
+from workbench.trace.prefix_cache import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
 QUESTIONS = (("Who?", "Ada"), ("What is 48 + 37?", "85"), ("In which country is Lyon, and since when?", "France"))

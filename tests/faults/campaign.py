@@ -28,9 +28,9 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-from tests.conftest import planted_questions, save_number_writer
+from tests.support.runs import planted_questions, save_number_writer
+from workbench.files.writing import TEMPORARY
 from workbench.models import load_model
-from workbench.pipeline.files import TEMPORARY
 from workbench.questions import write_questions
 
 ROOT = Path(__file__).parents[2]

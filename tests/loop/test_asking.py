@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import workbench.loop.asking
+import workbench.loop.answers
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import POSITIONS, answer_tokens, before_reply, confidence_conversation
@@ -18,22 +18,15 @@ from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import (
-    answer_questions,
-    answers,
-    begun_conversations,
-    choose_questions,
-    conversations_of,
-    elicit,
-    load_questions,
-    read,
-)
-from workbench.loop.context import Context, Loaded
-from workbench.loop.leaving import keeping
+from workbench.loop.answers import answer_questions, answers
+from workbench.loop.confidence import begun_conversations, conversations_of, elicit, read
+from workbench.loop.kv_cache import keeping
+from workbench.loop.questions import choose_questions, load_questions
+from workbench.loop.run import Context, Loaded
 from workbench.models import LanguageModel
+from workbench.pipeline.store import RunStore, StageStore
 from workbench.questions import asked, grade, read_questions, shuffled, split_questions
-from workbench.store import RunStore, StageStore
-from workbench.trace.prefixes import Prefixes
+from workbench.trace.prefix_cache import Prefixes
 
 SOME = [0, 1, 40, 131]
 
@@ -156,8 +149,8 @@ def test_a_conversation_that_cannot_be_resolved_stops_the_stage_first(
     def never(*_: Any) -> None:
         raise AssertionError("a forward ran")
 
-    monkeypatch.setattr(workbench.loop.asking, "check_conversation", refuse)
-    monkeypatch.setattr(workbench.loop.asking, "read_confidence", never)
+    monkeypatch.setattr(workbench.loop.answers, "check_conversation", refuse)
+    monkeypatch.setattr(workbench.loop.answers, "read_confidence", never)
     with pytest.raises(WorkbenchError, match="cannot be resolved"):
         elicit(writable, writable.stage("elicit"))
     assert len(checked) == 1

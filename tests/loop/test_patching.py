@@ -9,10 +9,11 @@ import pytest
 
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import conversations_of, load_questions
-from workbench.loop.context import Context
+from workbench.loop.confidence import conversations_of
 from workbench.loop.patching import _layers, _positions, choose_items, patch
-from workbench.patch.conditions import CONDITIONS, derangement
+from workbench.loop.questions import load_questions
+from workbench.loop.run import Context
+from workbench.patch.controls import CONDITIONS, derangement
 from workbench.patch.sweep import loop_sweep, record_number
 from workbench.teach.adapter import adapter_off
 

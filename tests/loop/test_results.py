@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.loop.context import Context
 from workbench.loop.results import WHEN, collect, patching_result, summarise, sweeps
+from workbench.loop.run import Context
 from workbench.measure import auroc2, auroc2_within, confidence_metrics
 from workbench.patch.effects import Sweep, clipped_mean_shift, following, layer_gradient, mean_shift, permutation_p
 

@@ -15,10 +15,9 @@ from transformers import AutoModelForCausalLM
 from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
-from workbench.loop.asking import conversations_of
-from workbench.loop.context import Context, Loaded
-from workbench.loop.teaching import ADAPTER_ON_ROWS, again_shuffled
-from workbench.store import StageStore
+from workbench.loop.confidence import ADAPTER_ON_ROWS, again_shuffled, conversations_of
+from workbench.loop.run import Context, Loaded
+from workbench.pipeline.store import StageStore
 
 # Float32 sums taken in batches of another size differ by this much at most in a probability.
 ROUNDING = 1e-5

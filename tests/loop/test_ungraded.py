@@ -13,14 +13,15 @@ import pytest
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.loop.answering import answer_accuracy
-from workbench.loop.asking import graded_column, load_questions, right_answers, save_answers, save_questions
-from workbench.loop.context import Context
-from workbench.loop.elicitation import pair_summary, summary_of
-from workbench.loop.elsewhere import held_out_rows, taught_wordings
-from workbench.loop.readouts import Readouts
+from workbench.experiments.elicitation import pair_summary, summary_of
+from workbench.experiments.transfer.evaluate import held_out_rows, taught_wordings
+from workbench.loop.answer_stability import answer_accuracy
+from workbench.loop.answers import graded_column, right_answers, save_answers
+from workbench.loop.conditions import Readouts
+from workbench.loop.questions import load_questions, save_questions
+from workbench.loop.run import Context
+from workbench.pipeline.store import RunStore
 from workbench.questions import Grade, Question, grade_of
-from workbench.store import RunStore
 from workbench.teach.reinforce import rewards_of
 from workbench.teach.replies import Judgement, Replies
 

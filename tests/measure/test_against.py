@@ -3,8 +3,8 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2, compare_groups, paired_values
-from workbench.measure.answers import Answers
 from workbench.measure.groups import Settings
+from workbench.measure.table_file.answers import Answers
 
 RNG = np.random.default_rng(12)
 IDS = np.array([f"q{i}" for i in range(40)], dtype=object)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 
 from workbench.measure import confidence_metrics, ece, rating_scale, top_label
-from workbench.measure.cells import grouped_levels
+from workbench.measure.distinct_rows import grouped_levels
 from workbench.measure.edges import at_least, at_most, bin_index
 from workbench.plots.confidence_histogram import shares_by_bin
 

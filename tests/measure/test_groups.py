@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.measure.answers import Answers
 from workbench.measure.groups import GroupMeasures, Settings, fitting_half, flat, measure_group, measure_groups
+from workbench.measure.table_file.answers import Answers
 
 RNG = np.random.default_rng(3)
 

@@ -17,8 +17,8 @@ from workbench.measure import (
     relplot_smooth_ece,
     top_label,
 )
-from workbench.measure.file import Measured, measure_file
 from workbench.measure.groups import Settings
+from workbench.measure.table_file.measure import Measured, measure_file
 
 DATA = Path(__file__).parent / "data"
 PUBLISHED: dict[str, dict[str, Any]] = json.loads((DATA / "published.json").read_text())

@@ -13,7 +13,7 @@ from workbench.measure import (
 )
 from workbench.measure import ece as exact_ece
 from workbench.measure.bootstrap import method_of, resampled_counts
-from workbench.measure.cells import cells_of
+from workbench.measure.distinct_rows import cells_of
 
 RNG = np.random.default_rng(8)
 N = 3000

@@ -13,12 +13,12 @@ from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.attribution import Attribution, attribute, unverified_scores
-from workbench.patch.cuts import Cut, whole_model
+from workbench.patch.components import Cut, whole_model
+from workbench.patch.inputs import Run
 from workbench.patch.metrics import contrast, expected_confidence_of
-from workbench.patch.runs import Run
 from workbench.patch.verification import Check
 from workbench.teach.adapter import adapter_off
-from workbench.trace.loop import loop_branches
+from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.packed import patch_branches
 
 MakeTiny = Callable[..., LanguageModel]

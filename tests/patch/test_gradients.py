@@ -8,14 +8,14 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.elicit.trie import build_trie
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.patch.cuts import Cut, states_at, whole_model
+from workbench.patch.components import Cut, states_at, whole_model
 from workbench.patch.gradients import gradient_times_difference
+from workbench.patch.inputs import Batch, Run, batch_of
 from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
-from workbench.patch.runs import Batch, Run, batch_of
 from workbench.trace.edits import Place
+from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Patch
-from workbench.trace.loop import loop_branches
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
 

@@ -8,9 +8,9 @@ import torch
 
 from workbench.models import LanguageModel
 from workbench.patch.attribution import unverified_scores
-from workbench.patch.cuts import Cut, whole_model
+from workbench.patch.components import Cut, whole_model
+from workbench.patch.inputs import Run
 from workbench.patch.metrics import Metric, contrast
-from workbench.patch.runs import Run
 from workbench.trace.interventions import Patch
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record

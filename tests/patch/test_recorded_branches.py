@@ -5,8 +5,8 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.patch.inputs import Run
 from workbench.patch.recorded_branches import record_branches
-from workbench.patch.runs import Run
 from workbench.trace.edits import Write
 from workbench.trace.forward import forward
 from workbench.trace.interventions import Patch

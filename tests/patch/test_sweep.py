@@ -24,7 +24,7 @@ from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribut
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
 from workbench.patch.sweep import ONE_BATCH, loop_sweep, packed_sweep, record_number
-from workbench.trace import strings
+from workbench.trace import unpadded
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -329,7 +329,7 @@ def test_a_recurrent_family_is_patched_by_the_loop(
     make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of unequal length, so that padding would be seen; said once, and equal to plain hooks on each string."""
-    monkeypatch.setattr(strings, "_said", set())
+    monkeypatch.setattr(unpadded, "_said", set())
     lm = make_tiny(family)
     rows, numbers = rows_of(lm)
     positions, donors = [row.confidence for row in rows], random_states(2)

@@ -10,12 +10,12 @@ from scipy.stats import spearmanr
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.attribution import attribute, unverified_scores
-from workbench.patch.cuts import whole_model
+from workbench.patch.components import whole_model
+from workbench.patch.inputs import Run
 from workbench.patch.metrics import contrast
-from workbench.patch.runs import Run
 from workbench.patch.verification import Check, choose, compare, true_effects, verify
+from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Patch
-from workbench.trace.loop import loop_branches
 from workbench.trace.record import record
 from workbench.trace.sites import Site
 

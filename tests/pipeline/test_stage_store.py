@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.ownership import MARK
+from workbench.files.ownership import MARK
 from workbench.pipeline.stage_store import StageStore
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.plots import AurocByLayer, IntervalCurve
+from workbench.measure.interval import IntervalCurve
+from workbench.plots import AurocByLayer
 from workbench.plots.theme import BLUE, GREY
 
 CURVE = IntervalCurve(np.array([0.6, 0.8]), np.array([0.5, 0.7]), np.array([0.7, 0.9]))

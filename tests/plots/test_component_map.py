@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.plots import ComponentMap, IntervalCurve
+from workbench.measure.interval import IntervalCurve
+from workbench.plots import ComponentMap
 
 CURVE = IntervalCurve(np.array([0.0, 0.5]), np.array([-0.1, 0.4]), np.array([0.1, 0.6]))
 

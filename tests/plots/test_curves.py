@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.plots import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 from workbench.plots.curves import checked_layers
 
 

@@ -3,7 +3,8 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots import IntervalCurve, PatchingCurve
+from workbench.measure.interval import IntervalCurve
+from workbench.plots import PatchingCurve
 from workbench.plots.theme import BLUE
 
 EFFECT = IntervalCurve(np.array([0.0, 0.4, 1.0]), np.array([-0.1, 0.3, 0.9]), np.array([0.1, 0.5, 1.1]))

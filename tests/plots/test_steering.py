@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.plots.curves import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 from workbench.plots.steering import SteeringCurves, SteeringLine
 
 STILL = (0.0, 0.0, 0.0)

@@ -1,7 +1,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from workbench.plots import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 from workbench.plots.theme import BLUE, GREEN, GREY, ORANGE, Style, add_curve, faded, safe, short, styles, themed
 
 

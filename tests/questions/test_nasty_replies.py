@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.questions.nasty_replies import GROUPS, Group
+from tests.support.nasty_replies import GROUPS, Group
 from workbench.questions.grading import grade_of
 from workbench.questions.schema import Question
 

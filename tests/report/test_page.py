@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.ownership import MARK
+from workbench.files.ownership import MARK
 from workbench.plots import LayerQuestionHeatmap
 from workbench.report import Section, write_report
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from workbench.errors import WorkbenchError
 from workbench.measure import read_answers
 from workbench.questions.files import read_questions
+from workbench.questions.graded_answers import read_graded
 from workbench.tables import read_columns, read_records
 from workbench.tables.delimited import read_delimited
 from workbench.tables.parquet import shortest
-from workbench.teach.graded import read_graded
 
 READERS: dict[str, Callable[[Path], object]] = {
     "measure": read_answers,

@@ -11,9 +11,9 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.measure import read_answers
+from workbench.questions.graded_answers import read_graded
 from workbench.questions.sources import questions_from, source_content
 from workbench.tables import read_regular
-from workbench.teach.graded import read_graded
 
 READERS = {
     "measure": read_answers,

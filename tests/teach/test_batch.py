@@ -6,7 +6,7 @@ import torch
 
 from workbench.teach.batch import Targets, batch_targets
 from workbench.teach.examples import Example, Place
-from workbench.trace.continuation import Continuation
+from workbench.trace.token_tree import Continuation
 
 
 def test_a_loss_by_hand() -> None:

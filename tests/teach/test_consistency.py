@@ -12,7 +12,7 @@ from workbench.teach.consistency import (
     consistency_bins,
     consistency_targets,
 )
-from workbench.teach.material import Material
+from workbench.teach.target_inputs import Material
 
 SHARE = np.repeat([0.2, 0.4, 0.7, 1.0], [10, 10, 10, 30])
 CORRECT = np.concatenate([np.arange(10) < 1, np.arange(10) < 4, np.arange(10) < 5, np.arange(30) < 27])

@@ -12,7 +12,7 @@ import workbench.teach.embedding as module
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
 from workbench.teach.embedding import embeddings, encoder_folder, read_embedding_head, teach_embedding_head
-from workbench.teach.lesson import Judged, Lesson
+from workbench.teach.training_job import Judged, Lesson
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "river", "king", "yes", "no"]
 

@@ -16,8 +16,8 @@ from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import render
 from workbench.teach.examples import ENDING, UNREACHED, Example, Place, _reached, distribution_examples, text_examples
-from workbench.trace.continuation import END as NOTHING
-from workbench.trace.continuation import Continuation
+from workbench.trace.token_tree import END as NOTHING
+from workbench.trace.token_tree import Continuation
 
 MakeTokenizer = Callable[[str], Any]
 KINDS = ("digits", "whole_numbers", "merged_space")

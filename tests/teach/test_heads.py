@@ -28,8 +28,8 @@ from workbench.teach.heads import (
     teach_head,
     teach_head_and_adapter,
 )
-from workbench.teach.lesson import Judged, Lesson
 from workbench.teach.training import BESIDE_FILE
+from workbench.teach.training_job import Judged, Lesson
 
 RNG = np.random.default_rng(0)
 STATES = RNG.normal(size=(120, 3, 8)).astype(np.float32) * 50

@@ -14,21 +14,20 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import workbench.teach.reinforce as module
+from tests.support.lessons import lesson_of
 from workbench.config import LoraSettings, TeachSettings
 from workbench.elicit.conversation import number_prefix
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, load_model
 from workbench.teach.adapter import add_adapter, remove_adapter
-from workbench.teach.lesson import Lesson
 from workbench.teach.losses import log_reward
 from workbench.teach.reinforce import RLOO, Reinforcement, by_sampling, require_trl, rewards_of
 from workbench.teach.replies import confidence_replies, whole_replies
 from workbench.teach.training import Reply
-from workbench.teach.trl_mends import left_as_found, positions_from_mask
-from workbench.trace.prefixes import Prefixes
-
-from .recipes.test_plans import lesson_of
+from workbench.teach.training_job import Lesson
+from workbench.teach.trl_fixes import left_as_found, positions_from_mask
+from workbench.trace.prefix_cache import Prefixes
 
 PLAN = Reinforcement(log_reward, scale=5.0, wrong_format=-3.0, kl=0.05, steps=3)
 TEACH = {"scope": "conversation", "batch_size": 1, "checkpoint_steps": 1, "learning_rate": 1e-3, "rate_ratio": 1}

@@ -1,29 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import pytest
 
+from tests.support.lessons import FMT, lesson_of, one_turn
 from workbench.elicit.conversation import answer_tokens, confidence_conversation
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.readout import stated_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.lesson import Lesson
 from workbench.teach.replies import answer_and_confidence, confidence_replies, whole_replies
-
-from .recipes.test_plans import lesson_of
-
-FMT = FORMATS["percent-one-turn"]
-
-
-def one_turn(lm: LanguageModel, **changes: Any) -> Lesson:
-    def grade(row: int, answer: str) -> bool:
-        return answer == str(row + 1)
-
-    return replace(lesson_of(lm), **{"fmt": FMT, "grade": grade, "answer_limit": 6, **changes})
 
 
 @pytest.mark.parametrize(

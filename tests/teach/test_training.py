@@ -28,12 +28,12 @@ from workbench.progress import reporting
 from workbench.teach.adapter import load_adapter
 from workbench.teach.checkpoints import SEALS
 from workbench.teach.examples import Example, distribution_examples, text_examples
-from workbench.teach.passes import Reply
 from workbench.teach.targets import spread_targets
 from workbench.teach.training import train_adapter
+from workbench.teach.training_forward import Reply
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts, without_last
-from workbench.trace.prefixes import Prefixes
+from workbench.trace.prefix_cache import Prefixes
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)

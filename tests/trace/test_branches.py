@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from workbench.trace.branches import BranchColumns, birth_of, branch_columns, joined, lay_out
-from workbench.trace.continuation import Continuation, continuation_tail
 from workbench.trace.interventions import Patch
 from workbench.trace.layout import FROM_START, Prompts, pad_prompts
 from workbench.trace.masks import tail_visibility, visibility
 from workbench.trace.sites import Component, Site
+from workbench.trace.token_tree import Continuation, continuation_tail
 
 ROWS = [[5, 6, 7, 8], [20, 21]]
 NODE = Continuation((1,), (-1,))

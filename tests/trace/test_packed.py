@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.trace import Branch, Continuation, Patch, Site, loop_branches, patch_branches, plan, record
+from workbench.trace import Branch, Continuation, Patch, Site, branch_groups, loop_branches, patch_branches, record
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
@@ -161,7 +161,7 @@ def test_passes_stay_under_the_bound(
 
 def test_later_passes_hold_branches_only_and_start_at_the_eldest(tiny_lm: LanguageModel, monkeypatch: Any) -> None:
     """Behind the four layers one branch each: with room for one, passes compute layers 0-3, 2-3, 3 and none."""
-    monkeypatch.setattr(plan, "TAIL_COLUMNS", 1)
+    monkeypatch.setattr(branch_groups, "TAIL_COLUMNS", 1)
     spy = Spy(tiny_lm)
     branches = [[random_patch(Site(layer), LENGTHS - 1, layer)] for layer in range(4)]
     found = patch_branches(tiny_lm, ROWS, branches, some_logits, token_budget=33)

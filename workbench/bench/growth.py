@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.bench.material import Material, make_material
-from workbench.bench.peers import Sweep, runs
+from workbench.bench.inputs import Material, make_material
+from workbench.bench.libraries import Sweep, runs
 from workbench.bench.timing import alternate, ratio, seconds
 from workbench.models import LanguageModel
 from workbench.progress import track

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from workbench.measure.answers import Answers
 from workbench.measure.groups import Settings, measure_group
 from workbench.measure.paired import paired_metrics
+from workbench.measure.table_file.answers import Answers
 from workbench.progress import task
 
 SMALL = 1000

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from workbench.bench.material import Material, make_material
+from workbench.bench.inputs import Material, make_material
 from workbench.bench.position_map import cells
 from workbench.bench.timing import Method, synchronise
 from workbench.models.unembed import chunk_rows, unembed_reduced

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.bench.growth import Point
-from workbench.bench.lines import Line, mebibytes, spread_of
+from workbench.bench.result_rows import Line, mebibytes, spread_of
 from workbench.bench.sweep import SweepBench
-from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import FIGURES, claim_folder
+from workbench.files.ownership import FIGURES, claim_folder
+from workbench.files.writing import write_atomically
 from workbench.plots.cost_growth import CostCurve, CostGrowth
 from workbench.report.page import Section, write_report
 from workbench.tables import write_csv

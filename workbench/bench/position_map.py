@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from workbench.bench.material import Material
-from workbench.bench.peers import hooked_loop, runs
+from workbench.bench.inputs import Material
+from workbench.bench.libraries import hooked_loop, runs
 from workbench.bench.timing import alternate, ratio, spread
 from workbench.patch.branches import layer_sites, position_branches
 from workbench.trace.interventions import Branch, Patched

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from workbench.bench.material import Material
+from workbench.bench.inputs import Material
 from workbench.bench.memory import peak_bytes
 from workbench.bench.timing import alternate, ratio, spread
 from workbench.trace.record import record_states

@@ -2,7 +2,7 @@
 
 Five parts, each of which can be left out: ``sweep`` (all layers at the last token, the peers beside it), ``map`` (every layer at
 the last 32 positions), ``record``, ``growth`` and ``memory``. Everything is measured in one process on the same prompts with the same
-readout (:mod:`workbench.bench.material`), ratios within one run (:mod:`workbench.bench.timing`), and each peer's largest difference
+readout (:mod:`workbench.bench.inputs`), ratios within one run (:mod:`workbench.bench.timing`), and each peer's largest difference
 to the packed result stands beside its ratio. Fast methods are repeated ``repeats`` times, methods that take many forwards
 ``slow_repeats`` times; both numbers are in the result.
 
@@ -20,9 +20,9 @@ from typing import Any
 import torch
 
 from workbench.bench.growth import Point, growth
-from workbench.bench.material import Material, make_material
+from workbench.bench.inputs import Material, make_material
+from workbench.bench.libraries import PEERS, Built, build_peers, runs
 from workbench.bench.memory import memory
-from workbench.bench.peers import PEERS, Built, build_peers, runs
 from workbench.bench.position_map import POSITIONS, position_map
 from workbench.bench.recording import recording
 from workbench.bench.timing import Method, alternate, beside, ratio, spread

@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 
-from workbench.bench.kinds import KINDS, Kind, run_kind, settings_of
-from workbench.bench.lessons import make_lessons
 from workbench.bench.teach_memory import peaks
 from workbench.bench.timing import ratio, spread
+from workbench.bench.trainer_kinds import KINDS, Kind, run_kind, settings_of
 from workbench.bench.trainers import TRL_ATTENTION, TRL_MISSING, Trained, trl_installed
+from workbench.bench.training_examples import make_lessons
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Precision, load_model
 from workbench.progress import task

@@ -18,9 +18,9 @@ from typing import cast
 import psutil
 import torch
 
-from workbench.bench.kinds import KINDS, run_kind, settings_of
-from workbench.bench.lessons import make_lessons
+from workbench.bench.trainer_kinds import KINDS, run_kind, settings_of
 from workbench.bench.trainers import trl_installed
+from workbench.bench.training_examples import make_lessons
 from workbench.errors import WorkbenchError
 from workbench.models import Precision, load_model
 from workbench.progress import track
@@ -31,7 +31,7 @@ INTERVAL = 0.01
 def peaks(
     model: str, names: Sequence[str], rows: int, from_layer: int, precision: Precision = "float32"
 ) -> dict[str, int]:
-    """Bytes by name of the training (see :data:`workbench.bench.kinds.KINDS`), one epoch over ``rows`` examples each."""
+    """Bytes by name of the training (see :data:`workbench.bench.trainer_kinds.KINDS`), one epoch over ``rows`` examples each."""
     found = {}
     for name in track(names, "memory of trainings", total=len(names)):
         command = [sys.executable, "-m", __name__, model, name, str(rows), str(from_layer), precision]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.bench.lines import Line, mebibytes, spread_of
+from workbench.bench.result_rows import Line, mebibytes, spread_of
 from workbench.bench.teach import TeachBench
-from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import FIGURES, claim_folder
+from workbench.files.ownership import FIGURES, claim_folder
+from workbench.files.writing import write_atomically
 from workbench.plots.training_race import TrainingRace, TrainingRuns
 from workbench.report.page import Section, write_report
 from workbench.tables import write_csv

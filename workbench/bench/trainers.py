@@ -27,9 +27,9 @@ from workbench.config import TeachSettings
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.examples import Example
-from workbench.teach.order import SeededOrder
-from workbench.teach.passes import Passes
+from workbench.teach.sampler import SeededOrder
 from workbench.teach.training import first_layer, loraplus, train_adapter
+from workbench.teach.training_forward import Passes
 
 IGNORED = -100
 TRL_MISSING = "trl is not installed, so it was not measured: pip install 'confidence-workbench[bench]'."

@@ -20,14 +20,14 @@ from workbench.elicit.conversation import (
     pair_conversation,
     show_position,
 )
+from workbench.elicit.format import Format, Layout
 from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.parse import parse_confidence
+from workbench.elicit.prompts import RATINGS, Rating, compose
 from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
 from workbench.elicit.scales import PERCENT, Scale
 from workbench.elicit.trie import NumberTrie, build_trie, distribution
-from workbench.elicit.turns import Format, Layout
-from workbench.elicit.wording import RATINGS, Rating, compose
 
 __all__ = [
     "FORMATS",

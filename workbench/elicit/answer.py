@@ -19,15 +19,15 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from workbench.elicit.conversation import answer_tokens, reasoning_tokens
+from workbench.elicit.format import Format
 from workbench.elicit.greedy import greedy, stop_at_end, stop_at_newline
-from workbench.elicit.turns import Format
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed
-from workbench.trace.behind import common_beginning, pass_behind, shared_tokens
-from workbench.trace.continuation import END
 from workbench.trace.forward import forward
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
+from workbench.trace.suffix import common_beginning, pass_behind, shared_tokens
+from workbench.trace.token_tree import END
 
 Keep = Callable[[Any, Prompts], None]
 """Given the keys and values a pass left of its prompts, and the prompts, before anything is generated."""

@@ -28,12 +28,12 @@ from workbench.elicit.conversation import (
     number_prefix,
     reasoning_tokens,
 )
+from workbench.elicit.format import Format
 from workbench.elicit.lengths import check_lengths, check_questions, question_names
 from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence, stated_tokens
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.store import ROW, Part, StageStore, merge_parts, run_parts
+from workbench.pipeline.store import ROW, Part, StageStore, merge_parts, run_parts
 from workbench.trace.batches import plan_batches
 
 TOKEN_BUDGET = 2048

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.elicit.format import Format
 from workbench.elicit.scales import Scale
 from workbench.elicit.trie import NumberTrie, build_trie
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, encode_history, render
 

@@ -1,7 +1,7 @@
 """The table of formats: each way to elicit an answer and its confidence is one row.
 
 Rows without a layout in their name ask in a second turn. A new combination is one more line here; a new scale one more line in
-:mod:`workbench.elicit.wording`.
+:mod:`workbench.elicit.prompts`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import product
 from typing import get_args
 
+from workbench.elicit.format import Format
+from workbench.elicit.prompts import RATINGS, Voice, compose
 from workbench.elicit.scales import WHICH
-from workbench.elicit.turns import Format
-from workbench.elicit.wording import RATINGS, Voice, compose
 from workbench.errors import WorkbenchError
 
 PAIRWISE = Format(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
-from workbench.models.reach import adapter_from
+from workbench.models.invocation import adapter_from
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from workbench.elicit.answer import Limits
 from workbench.elicit.conversation import NumberPrefix, number_prefix
+from workbench.elicit.format import Format
 from workbench.elicit.readout import stated_tokens
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.models.room import require_room, room_of

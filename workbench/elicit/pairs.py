@@ -17,12 +17,12 @@ import pandas as pd
 
 from workbench.elicit.asking import TOKEN_BUDGET, Readings, read_all
 from workbench.elicit.conversation import NumberPrefix, check_conversation, number_prefix, pair_conversation
+from workbench.elicit.format import Format
 from workbench.elicit.formats import PAIRWISE
 from workbench.elicit.readout import expected_confidence, mass_on_scale
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.store import StageStore
+from workbench.pipeline.store import StageStore
 
 Pair = tuple[int, int]
 

@@ -25,11 +25,11 @@ from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed, unembed_reduced
-from workbench.trace.behind import Behind, pass_behind
-from workbench.trace.continuation import continuation_tail, end_columns
 from workbench.trace.forward import forward
-from workbench.trace.kept import Kept
 from workbench.trace.layout import Prompts, pad_prompts
+from workbench.trace.prompt_cache import Kept
+from workbench.trace.suffix import Behind, pass_behind
+from workbench.trace.token_tree import continuation_tail, end_columns
 
 STATED_TOKENS = 5
 CLOSING_TOKENS = 2

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from workbench.elicit.conversation import Conversation, NumberPrefix, answer_tokens, reply_tokens
-from workbench.elicit.turns import Format
+from workbench.elicit.format import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
 

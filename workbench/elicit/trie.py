@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.trace.continuation import Continuation
+from workbench.trace.token_tree import Continuation
 
 
 @dataclass(frozen=True)

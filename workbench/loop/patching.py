@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
-from workbench.loop.asking import conversations_of, load_questions
-from workbench.loop.context import Context
+from workbench.loop.confidence import conversations_of
+from workbench.loop.questions import load_questions
+from workbench.loop.run import Context
 from workbench.models import LanguageModel, in_float32
-from workbench.patch.conditions import (
+from workbench.patch.controls import (
     CONDITIONS,
     Condition,
     Recorded,
@@ -31,7 +32,7 @@ from workbench.patch.conditions import (
     donor_states,
 )
 from workbench.patch.sweep import loop_sweep, packed_sweep, record_number
-from workbench.store import ROW, Part, StageStore, run_parts
+from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
 

@@ -14,11 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
-from workbench.loop.answering import answer_accuracy
-from workbench.loop.asking import load_questions, right_answers
-from workbench.loop.context import Context
-from workbench.loop.readouts import Readouts, calibration, discrimination
+from workbench.loop.answer_stability import answer_accuracy
+from workbench.loop.answers import right_answers
+from workbench.loop.conditions import Readouts, calibration, discrimination
+from workbench.loop.questions import load_questions
+from workbench.loop.run import Context
 from workbench.measure import Estimate, auroc2_difference
+from workbench.measure.interval import IntervalCurve
 from workbench.patch.effects import (
     Sweep,
     clipped_mean_shift,
@@ -30,7 +32,6 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
-from workbench.plots import IntervalCurve
 
 WHEN = ("before", "after", "shuffled")
 

@@ -7,7 +7,7 @@ all of it for anyone's file.
 
 from workbench.measure.against import compare_groups, paired_values
 from workbench.measure.alignment import Alignment, alignment, four_cells, shuffled_spearman, spearman
-from workbench.measure.answers import Answers, read_answers
+from workbench.measure.auprc import auprc, auprc_wrong
 from workbench.measure.auroc2_interval import auroc2_difference, auroc2_estimate, auroc2_within_estimate
 from workbench.measure.bootstrap import bootstrap, bootstrap_counts
 from workbench.measure.calibration import (
@@ -24,11 +24,10 @@ from workbench.measure.delong import DeLongDifference, delong, delong_difference
 from workbench.measure.discrimination import auroc2, auroc2_within
 from workbench.measure.groups import GroupMeasures, Settings, flat, measure_group, measure_groups
 from workbench.measure.inputs import parse_rate
-from workbench.measure.interval import Estimate
+from workbench.measure.interval import Estimate, IntervalCurve
+from workbench.measure.log_score import log_score
 from workbench.measure.meta_d import MetaD, meta_d, meta_d_of_choices, meta_d_of_correctness
 from workbench.measure.paired import Paired, paired_metrics
-from workbench.measure.precision import auprc, auprc_wrong
-from workbench.measure.proper import log_score
 from workbench.measure.rating_scale import RatingScale, rating_scale
 from workbench.measure.recalibration import (
     RECALIBRATIONS,
@@ -39,10 +38,11 @@ from workbench.measure.recalibration import (
     temperature,
 )
 from workbench.measure.retrieval import GatedRetrieval, gated_retrieval
-from workbench.measure.seeds import SeedSplit, seed_split
+from workbench.measure.seed_spread import SeedSplit, seed_split
 from workbench.measure.selective import RiskCoverage, accuracy_at_coverage, aurc, excess_aurc, risk_coverage
 from workbench.measure.smooth_calibration import relplot_smooth_ece, smooth_ece
 from workbench.measure.table import Metric, confidence_metrics, flatten
+from workbench.measure.table_file.answers import Answers, read_answers
 
 __all__ = [
     "RECALIBRATIONS",
@@ -54,6 +54,7 @@ __all__ = [
     "Estimate",
     "GatedRetrieval",
     "GroupMeasures",
+    "IntervalCurve",
     "MetaD",
     "Metric",
     "Paired",

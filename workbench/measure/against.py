@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.measure.answers import Answers
-from workbench.measure.columns import existing
 from workbench.measure.groups import Settings
 from workbench.measure.paired import Paired, paired_metrics
 from workbench.measure.table import Metric
+from workbench.measure.table_file.answers import Answers
+from workbench.measure.table_file.roles import existing
 
 Judge = Literal["own", "first"]
 

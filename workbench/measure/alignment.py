@@ -21,10 +21,10 @@ from numpy.typing import ArrayLike
 from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_estimate
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
-from workbench.measure.counted import CountStatistic
 from workbench.measure.inputs import Floats, checked, checked_domain, parse_rate
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
+from workbench.measure.weighted import CountStatistic
 
 Split = Literal["median", "top"]
 SHUFFLES = 1000

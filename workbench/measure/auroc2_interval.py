@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
-from workbench.measure.cells import Codes
-from workbench.measure.counted import CountStatistic
 from workbench.measure.discrimination import Auroc2, Auroc2Within
+from workbench.measure.distinct_rows import Codes
 from workbench.measure.inputs import Floats, checked, checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
+from workbench.measure.weighted import CountStatistic
 
 
 def auroc2_estimate(

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.measure.cells import Cells, one_cell_each
-from workbench.measure.counted import CountStatistic
+from workbench.measure.distinct_rows import Cells, one_cell_each
 from workbench.measure.inputs import Floats, checked_domain
 from workbench.measure.interval import Estimate
+from workbench.measure.weighted import CountStatistic
 
 RESAMPLES = 2000
 LEVEL = 0.95

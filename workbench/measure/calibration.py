@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from workbench.errors import WorkbenchError
-from workbench.measure.counted import Latest, once, ratio
 from workbench.measure.edges import at_least, bin_index
 from workbench.measure.inputs import Bools, Floats, checked_probability
+from workbench.measure.weighted import Latest, once, ratio
 
 Binning = Literal["width", "mass"]
 _MATRIX_CELLS = 500_000

@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.measure.counted import Latest, ratio, summed
 from workbench.measure.inputs import Bools, Floats, checked, checked_domain
+from workbench.measure.weighted import Latest, ratio, summed
 
 
 def auroc2(confidence: ArrayLike, correct: ArrayLike) -> float:

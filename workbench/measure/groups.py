@@ -15,17 +15,17 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.measure.answers import Answers
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.delong import delong, delong_within
 from workbench.measure.discrimination import auroc2_within
 from workbench.measure.interval import Estimate
+from workbench.measure.log_score import CLIP
 from workbench.measure.meta_d import MetaD, meta_d_of_choices, meta_d_of_correctness, undefined_meta_d
 from workbench.measure.metrics import METRICS
-from workbench.measure.proper import CLIP
 from workbench.measure.recalibration import RECALIBRATIONS, CalibrationScore, recalibrated_scores
 from workbench.measure.retrieval import gated_retrieval
 from workbench.measure.table import Metric, confidence_metrics
+from workbench.measure.table_file.answers import Answers
 from workbench.progress import track
 
 FEW = 10

@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
-from workbench.measure.counted import CountStatistic, Latest, minus
 from workbench.measure.delong import DeLongDifference, delong_difference
 from workbench.measure.inputs import checked_probability
 from workbench.measure.interval import Estimate
 from workbench.measure.metrics import METRICS, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
+from workbench.measure.weighted import CountStatistic, Latest, minus
 
 
 @dataclass(frozen=True)

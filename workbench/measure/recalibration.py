@@ -22,7 +22,7 @@ from scipy.special import expit, logit
 from workbench.errors import WorkbenchError
 from workbench.measure.calibration import brier, ece
 from workbench.measure.inputs import Bools, Floats, checked_probability
-from workbench.measure.proper import CLIP, log_score
+from workbench.measure.log_score import CLIP, log_score
 
 Map = Callable[[Floats], Floats]
 _TEMPERATURES = (0.01, 1000.0)

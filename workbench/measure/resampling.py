@@ -16,10 +16,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from workbench.measure.bootstrap import bootstrap_counts, method_of
-from workbench.measure.cells import Cells, Codes, cells_of, grouped_levels
-from workbench.measure.counted import CountStatistic
+from workbench.measure.distinct_rows import Cells, Codes, cells_of, grouped_levels
 from workbench.measure.inputs import Bools, Floats
 from workbench.measure.interval import Estimate
+from workbench.measure.weighted import CountStatistic
 
 MOST_CELLS = 20_000
 LEVELS = 2048

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
-from workbench.measure.counted import CountStatistic, Latest, once, ratio
 from workbench.measure.discrimination import ValueGroups
 from workbench.measure.inputs import Floats, checked
+from workbench.measure.weighted import CountStatistic, Latest, once, ratio
 
 
 @dataclass(frozen=True)

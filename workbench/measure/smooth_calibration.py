@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
 from scipy.signal import fftconvolve
 
-from workbench.measure.counted import summed
 from workbench.measure.inputs import Bools, Floats, checked_probability
+from workbench.measure.weighted import summed
 
 _TERMS = 512
 _RESOLUTION = 2.0**-16

@@ -25,7 +25,7 @@ from workbench.errors import WorkbenchError
 from workbench.models.cache import build_folder, cache_root, require_space
 from workbench.models.chat_template import said
 from workbench.models.fingerprint import fingerprint_files
-from workbench.models.quiet import quiet_bars
+from workbench.models.progress_bars import quiet_bars
 from workbench.models.sentencepiece_gguf import as_llama_cpp
 from workbench.models.weights import read_model
 from workbench.progress import task

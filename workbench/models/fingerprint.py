@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.hashing import sha256_of
+from workbench.files.hashing import sha256_of
 
 MIB = 1 << 20
 WEIGHTS = (".safetensors", ".gguf")

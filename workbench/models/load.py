@@ -15,31 +15,24 @@ caught, and the folder's files are then looked at one by one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from huggingface_hub import errors as hub_errors
-from huggingface_hub import try_to_load_from_cache
 from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture, architecture_of
-from workbench.models.cache import hashes_folder
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
-from workbench.models.dequantise import dequantised_folder, require_whole
-from workbench.models.diagnose import configuration_fault, configuration_of, folder_fault
-from workbench.models.embedded import DEFAULT_SPEC, embedded_folder, embedded_revision
-from workbench.models.fingerprint import fingerprint_files, fingerprint_folder
+from workbench.models.diagnose import configuration_fault
+from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
-from workbench.models.local import local_path, short_name, unknown_model
+from workbench.models.local import short_name
 from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
+from workbench.models.source import explain_errors, find_source, is_cached
 from workbench.models.validate import validate
 from workbench.models.weights import read_model
 from workbench.progress import task
@@ -82,8 +75,8 @@ def load_model(
     torch_dtype = _torch_dtype(dtype)
     torch_device = _torch_device(device)
     resolve_precision(precision, torch_device)
-    source = _find(spec, revision, cache_dir)
-    with _explained(spec, source), task(f"loading {short_name(spec)}"):
+    source = find_source(spec, revision, cache_dir)
+    with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": source.revision}
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture = architecture_of(config)
@@ -96,7 +89,7 @@ def load_model(
         model = read_model(
             spec,
             source.place,
-            quiet=source.local or _cached(source),
+            quiet=source.local or is_cached(source),
             config=config,
             dtype=torch_dtype,
             attn_implementation=_kernel(architecture, attention),
@@ -109,54 +102,6 @@ def load_model(
     validate(lm)
     set_precision(lm, precision)
     return lm
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What transformers is pointed at: a local folder with its fingerprint, or a hub id with a revision."""
-
-    place: str
-    local: bool
-    fingerprint: str = ""
-    revision: str = "main"
-
-
-def _find(spec: str, revision: str | None, cache_dir: Path | None) -> _Source:
-    path = local_path(spec)
-    if path is None:
-        if spec == DEFAULT_SPEC:
-            return _Source(str(embedded_folder(cache_dir)), True, embedded_revision())
-        return _Source(spec, False, revision=revision or "main")
-    if revision is not None:
-        raise WorkbenchError(f"{spec!r} is local and has no revision {revision!r}: leave the revision out")
-    if path.is_file() or not (path / "config.json").exists():
-        gguf = _gguf_in(path)
-        require_whole(gguf)
-        folder = dequantised_folder(gguf, cache_dir)
-        return _Source(str(folder), True, fingerprint_files([gguf], hashes_folder(cache_dir)))
-    _, fault = configuration_of(path)
-    if fault:
-        raise WorkbenchError(f"the model {spec!r} cannot be loaded: {fault}")
-    return _Source(str(path), True, fingerprint_folder(path, hashes_folder(cache_dir)))
-
-
-def _gguf_in(path: Path) -> Path:
-    """The GGUF file at ``path`` or the only one in that folder."""
-    if path.is_file():
-        if path.suffix.lower() != ".gguf":
-            raise WorkbenchError(f"{path} is not a .gguf file: give a model's folder, a .gguf file or a hub id")
-        return path
-    if (path / "adapter_config.json").exists():
-        raise WorkbenchError(f"{path} holds an adapter, not a model: give the model it was trained on")
-    files = sorted(path.glob("*.gguf"))
-    if not files:
-        raise WorkbenchError(f"the folder {path} holds neither config.json nor a .gguf file: give a model's folder")
-    for file in files:
-        require_whole(file)
-    if len(files) > 1:
-        names = ", ".join(file.name for file in files)
-        raise WorkbenchError(f"the folder {path} holds several GGUF files ({names}): give the path of one")
-    return files[0]
 
 
 def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[str, Any]) -> Any:
@@ -220,61 +165,3 @@ def _check_counts(spec: str, config: Any) -> None:
 
 def _template_mark(chat_template: Path | None) -> str:
     return "" if chat_template is None else f"+template-{fingerprint_files([chat_template])[:12]}"
-
-
-def _cached(source: _Source) -> bool:
-    """Whether the hub's weights are on this machine already, so that no download bar is missed."""
-    names = ("model.safetensors", "model.safetensors.index.json")
-    found = (try_to_load_from_cache(source.place, name, revision=source.revision) for name in names)
-    return any(isinstance(path, str) for path in found)
-
-
-@contextmanager
-def _explained(spec: str, source: _Source | None = None) -> Iterator[None]:
-    """Turn the loaders' exceptions into sentences that name the mend."""
-    try:
-        yield
-    except (WorkbenchError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # damaged files make the loaders raise anything, and the tokenizers panic
-        raise WorkbenchError(_explanation(spec, source, error)) from error
-
-
-def _explanation(spec: str, source: _Source | None, error: BaseException) -> str:
-    chain, text = list(_causes(error)), said(error)
-    if isinstance(error, (OSError, ValueError)):
-        text = text.partition(": ")[2] or text
-    if any(isinstance(cause, hub_errors.GatedRepoError) for cause in chain):
-        return f"the model {spec!r} is gated: accept its terms on its hub page, then run `hf auth login`"
-    if any(isinstance(cause, hub_errors.RevisionNotFoundError) for cause in chain):
-        return f"the model {spec!r} has no such revision on the hub: check the revision's name"
-    if any(isinstance(cause, (hub_errors.RepositoryNotFoundError, hub_errors.HFValidationError)) for cause in chain):
-        return str(unknown_model(spec))
-    if any(isinstance(cause, (hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled)) for cause in chain):
-        return (
-            f"the hub cannot be reached and {spec!r} is not in the local cache: give a local folder, run once online, "
-            "or set HF_HOME to a cache that holds the model"
-        )
-    if "trust_remote_code" in str(error):
-        return (
-            f"the model {spec!r} brings its own code: read it, then say that you trust it (--set model.trust_remote_code=true; in "
-            "Python trust_remote_code=True)"
-        )
-    if "does not recognize this architecture" in str(error):
-        return f"the installed transformers does not know the family of {spec!r}: upgrade transformers ({text})"
-    fault = folder_fault(Path(source.place)) if source is not None and source.local else ""
-    if fault:
-        return f"the model {spec!r} cannot be loaded: {fault}"
-    if any(isinstance(cause, (MemoryError, torch.OutOfMemoryError)) for cause in chain) or "not enough memory" in str(
-        error
-    ):
-        return f"the model {spec!r} does not fit into memory ({text}): take a smaller one, or model.dtype=bfloat16"
-    if "no file named" in str(error).lower():
-        return f"the model {spec!r} has no safetensors weights (pickled ones are never read): convert it first ({text})"
-    return f"the model {spec!r} cannot be loaded: {text}"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.config import ModelSettings
 from workbench.models.architectures import architecture_of
-from workbench.models.load import _explained, _find
+from workbench.models.source import explain_errors, find_source
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def read_shape(settings: ModelSettings) -> ModelShape:
 
     Errors: WorkbenchError as for loading it, as far as its configuration shows.
     """
-    source = _find(settings.name, None, None)
-    with _explained(settings.name):
+    source = find_source(settings.name, None, None)
+    with explain_errors(settings.name):
         options = {"trust_remote_code": settings.trust_remote_code, "revision": source.revision}
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture_of(config)

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 from workbench.errors import WorkbenchError
-from workbench.models.quiet import quiet_bars
+from workbench.models.progress_bars import quiet_bars
 
 
 def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:

@@ -7,10 +7,11 @@ them stand :func:`attribute` (all cells from one backward, verified by true patc
 logits) and :func:`path_effects` (what one part tells another directly).
 """
 
+from workbench.patch.ablation_values import along, matched_noise, mean_of_others, mean_of_rows, zeros
 from workbench.patch.attribution import Attribution, Scores, attribute, unverified_scores
 from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
-from workbench.patch.combinations import Combination, expected_combination, logit_contrast, number_contrast
-from workbench.patch.conditions import (
+from workbench.patch.components import Cut, whole_model
+from workbench.patch.controls import (
     CONDITIONS,
     Condition,
     Recorded,
@@ -19,8 +20,7 @@ from workbench.patch.conditions import (
     donor_readouts,
     donor_states,
 )
-from workbench.patch.cuts import Cut, whole_model
-from workbench.patch.direct import Direct, direct_attribution
+from workbench.patch.direct_logit_attribution import Direct, direct_attribution
 from workbench.patch.effect_map import Axis, EffectMap, effect_table, noise_floor, sign_flip_p
 from workbench.patch.effects import (
     Sweep,
@@ -32,6 +32,8 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
+from workbench.patch.inputs import Run
+from workbench.patch.logit_combinations import Combination, expected_combination, logit_contrast, number_contrast
 from workbench.patch.maps import (
     Engine,
     Reading,
@@ -47,10 +49,8 @@ from workbench.patch.maps import (
     window_sweep,
 )
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
-from workbench.patch.paths import PathEffects, path_effects
-from workbench.patch.runs import Run
+from workbench.patch.path_patching import PathEffects, path_effects
 from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep, read_numbers, record_number
-from workbench.patch.values import along, matched_noise, mean_of_others, mean_of_rows, zeros
 from workbench.patch.verification import Agreement, Check, Verification, verify
 
 __all__ = [

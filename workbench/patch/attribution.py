@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.patch.cuts import Cut, require_cut, states_at
+from workbench.patch.components import Cut, require_cut, states_at
 from workbench.patch.gradients import gradient_times_difference
+from workbench.patch.inputs import Run, batch_of, require_pair
 from workbench.patch.integrated import integrated_gradients
 from workbench.patch.metrics import Metric
-from workbench.patch.runs import Run, batch_of, require_pair
 from workbench.patch.verification import Check, Verification, require_checkable, verify
 from workbench.progress import track
 from workbench.trace.batches import plan_batches

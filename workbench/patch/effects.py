@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 
 Floats = NDArray[np.float64]
 ALIKE = 1e-9

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
-from workbench.patch.cuts import Cut, products, seen
+from workbench.patch.components import Cut, products, seen
+from workbench.patch.inputs import Batch
 from workbench.patch.metrics import Metric
-from workbench.patch.runs import Batch
 from workbench.trace.edits import Place, place, take
 from workbench.trace.forward import run_joint
 from workbench.trace.hooks import Transform, on_places

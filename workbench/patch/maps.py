@@ -20,10 +20,10 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
-from workbench.trace.continuation import END, Continuation
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Component, Site
+from workbench.trace.token_tree import END, Continuation
 
 Prompts = Sequence[Sequence[int]]
 

@@ -21,8 +21,8 @@ from workbench.elicit.trie import NumberTrie, child_log_probabilities, trie_toke
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
-from workbench.trace.continuation import END, Continuation
 from workbench.trace.interventions import Readout
+from workbench.trace.token_tree import END, Continuation
 
 CHUNK_ROWS = 64
 

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.patch.runs import Run, batch_of
+from workbench.patch.inputs import Run, batch_of
 from workbench.trace.batches import plan_batches
+from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import birth_of, branch_columns, lay_out
 from workbench.trace.checks import require_branches, require_sites, require_within_reach
-from workbench.trace.continuation import END
 from workbench.trace.edits import Recording
 from workbench.trace.forward import run_joint
 from workbench.trace.interventions import Patch
-from workbench.trace.plan import plan_groups, tail_room
 from workbench.trace.sites import Site
+from workbench.trace.token_tree import END
 
 
 def record_branches(

@@ -26,8 +26,8 @@ from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribut
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites, site_branches
 from workbench.trace.checks import require_positions
+from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Branch, Patched
-from workbench.trace.loop import loop_branches
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record
 from workbench.trace.sites import Component

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.patch.cuts import Cut
+from workbench.patch.components import Cut
+from workbench.patch.inputs import Run, recorded
 from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric
-from workbench.patch.runs import Run, recorded
 from workbench.progress import task
 from workbench.trace.checks import require_within_reach
 from workbench.trace.interventions import Branch, Patch

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from workbench.loop.context import Context
+from workbench.pipeline.stages import StagedRun
 
 
-def page(context: Context) -> Path:
+def page(context: StagedRun) -> Path:
     """Where the report's page stands."""
     return context.figures / "index.html"
 
 
-def seconds(context: Context, without: tuple[str, ...] = ()) -> dict[str, float]:
+def seconds(context: StagedRun, without: tuple[str, ...] = ()) -> dict[str, float]:
     """``seconds.<stage>`` of every finished stage."""
     return {f"seconds.{n}": context.stage(n).facts()["seconds"] for n in context.keys if n not in without}

@@ -24,9 +24,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.files import cannot_write, is_temporary, without_nan, write_atomically, write_json
-from workbench.pipeline.ownership import MARK, claim_folder, is_own, remove_own_folder
-from workbench.pipeline.seals import damaged, find_fault, seal_files
+from workbench.files.ownership import MARK, claim_folder, is_own, remove_own_folder
+from workbench.files.seals import damaged, find_fault, seal_files
+from workbench.files.writing import cannot_write, is_temporary, without_nan, write_atomically, write_json
 
 FOR_RESUMING = ("parts", "checkpoints")
 BEGUN, DONE, SPENT = "begun.json", "done.json", "spent.json"

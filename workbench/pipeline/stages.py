@@ -17,18 +17,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from workbench import progress
 from workbench.errors import WorkbenchError
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.stage_store import StageStore, fingerprint
-from workbench.store import code_version
+from workbench.pipeline.store import RunStore, code_version
 
-if TYPE_CHECKING:
-    from workbench.loop.context import Context
-
-Work = Callable[["Context", StageStore], dict[str, Any]]
+Work = Callable[[Any, StageStore], dict[str, Any]]
+"""What a stage does, given the run it belongs to and its own folder; returns its facts."""
 
 LIBRARIES = (
     "torch", "transformers", "tokenizers", "peft", "accelerate", "safetensors", "gguf", "numpy", "scipy", "scikit-learn", "trl",
@@ -53,6 +51,28 @@ class Reuse:
 STRICT = Reuse()
 
 
+class StagedRun(Protocol):
+    """What the stages of this room need of the run they belong to.
+
+    Attributes:
+        store: the run's folder.
+        figures: the folder of its page.
+        keys: by name, the key of every stage that the run has reached.
+        reuse: what may become of results that no longer fit.
+    """
+
+    store: RunStore
+    figures: Path
+    keys: dict[str, str]
+    reuse: Reuse
+
+    def stage(self, name: str) -> StageStore:
+        """Open the folder of a stage that the run has reached."""
+
+    def settings(self, *parts: str) -> dict[str, Any]:
+        """Return the named parts of the configuration, for fingerprints."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of a run: what it does, the configuration it reads, and the stages it builds on.
@@ -66,11 +86,11 @@ class Stage:
     work: Work | None
     reads: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    outside: Callable[[Context], Path] | None = None
+    outside: Callable[[Any], Path] | None = None
     given: Any = None
     other_runs: Mapping[str, str] = field(default_factory=dict)
 
-    def done(self, context: Context) -> bool:
+    def done(self, context: StagedRun) -> bool:
         """Whether the stage finished in this run's folder and what it left outside is still there."""
         return context.stage(self.name).done and (self.outside is None or self.outside(context).exists())
 
@@ -119,7 +139,7 @@ class PlannedStage:
     stale: bool = False
 
 
-def plan_stages(stages: Sequence[Stage], context: Context, inputs: Mapping[str, str]) -> list[PlannedStage]:
+def plan_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> list[PlannedStage]:
     """Say of every stage which key it has now and whether results of another one are there; does nothing.
 
     Args:
@@ -152,7 +172,7 @@ def plan_stages(stages: Sequence[Stage], context: Context, inputs: Mapping[str, 
     return planned
 
 
-def go_through(stages: Sequence[Stage], context: Context, inputs: Mapping[str, str]) -> None:
+def go_through(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> None:
     """Do every stage that has not finished, in their order, with no other process in the run's folder.
 
     Raises:
@@ -171,7 +191,7 @@ def go_through(stages: Sequence[Stage], context: Context, inputs: Mapping[str, s
                     do_stage(each.stage, context, store)
 
 
-def begin_stage(stage: Stage, context: Context) -> StageStore:
+def begin_stage(stage: Stage, context: StagedRun) -> StageStore:
     """Open the folder of a stage whose work its caller does, once the context's folder is held; ready for it, unless it is done.
 
     Raises:
@@ -186,12 +206,12 @@ def begin_stage(stage: Stage, context: Context) -> StageStore:
     return store
 
 
-def all_done(planned: Sequence[PlannedStage], context: Context) -> bool:
+def all_done(planned: Sequence[PlannedStage], context: StagedRun) -> bool:
     """Whether every stage finished with its key; WorkbenchError where a file of one was damaged."""
     return all(context.store.stage(each.stage.name, each.key).done for each in planned)
 
 
-def do_stage(stage: Stage, context: Context, store: StageStore) -> None:
+def do_stage(stage: Stage, context: StagedRun, store: StageStore) -> None:
     """Do one stage's work and seal it, with the seconds of all attempts and the process's peak memory."""
     before, started = store.spent(), time.monotonic()
     facts = {} if stage.work is None else stage.work(context, store)
@@ -199,7 +219,7 @@ def do_stage(stage: Stage, context: Context, store: StageStore) -> None:
     store.finish({**facts, "seconds": seconds, "peak_bytes": peak_memory()})
 
 
-def _made_from(stage: Stage, context: Context, keys: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
+def _made_from(stage: Stage, context: StagedRun, keys: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
     return {
         "settings": context.settings(*stage.reads),
         "needs": {**{need: keys[need] for need in stage.needs}, **stage.other_runs},
@@ -255,7 +275,7 @@ def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, list(content) if isinstance(content, tuple) else content
 
 
-def _refuse_differences(planned: Sequence[PlannedStage], context: Context) -> None:
+def _refuse_differences(planned: Sequence[PlannedStage], context: StagedRun) -> None:
     differences = list(dict.fromkeys(line for each in planned for line in each.differences))
     if not differences or context.reuse.replace:
         return
@@ -266,7 +286,7 @@ def _refuse_differences(planned: Sequence[PlannedStage], context: Context) -> No
     )
 
 
-def _announce(planned: Sequence[PlannedStage], context: Context) -> None:
+def _announce(planned: Sequence[PlannedStage], context: StagedRun) -> None:
     """Say what a change of code or libraries makes to be done again, before it is."""
     changes = list(dict.fromkeys(change for each in planned for change in each.outdated))
     if changes:

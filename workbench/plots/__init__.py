@@ -9,7 +9,6 @@ from workbench.plots.attribution_scatter import AttributionScatter, ScatterGroup
 from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.plots.component_map import ComponentMap
 from workbench.plots.confidence_histogram import ConfidenceHistogram
-from workbench.plots.curves import IntervalCurve
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.following import FollowingCurve
 from workbench.plots.four_cells import FourCells
@@ -37,7 +36,6 @@ __all__ = [
     "FollowingCurve",
     "FourCells",
     "GridCell",
-    "IntervalCurve",
     "LabelCurve",
     "LabelPanel",
     "LabelledPoint",

@@ -14,7 +14,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from workbench.plots.curves import IntervalCurve, checked_layers
+from workbench.measure.interval import IntervalCurve
+from workbench.plots.curves import checked_layers
 from workbench.plots.theme import BLACK, CHANCE, add_curve, add_level, reference_styles, styles, themed
 
 

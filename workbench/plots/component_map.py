@@ -15,7 +15,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.curves import IntervalCurve, checked_layers
+from workbench.measure.interval import IntervalCurve
+from workbench.plots.curves import checked_layers
 from workbench.plots.effect_grid import SIGNIFICANT
 from workbench.plots.theme import GREY, LIGHT, add_curve, faded, styles, themed
 

@@ -1,39 +1,12 @@
-"""A measured value with its interval along an axis: the one shape that curve figures take.
-
-``value`` is the point estimate, ``low`` and ``high`` bound its interval; NaN where there is none.
-"""
+"""The layer axis that curve figures share, checked."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-
-
-@dataclass(frozen=True)
-class IntervalCurve:
-    """``value``, ``low`` and ``high``, each [points]; arrays are kept as float64 copies."""
-
-    value: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for name in ("value", "low", "high"):
-            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
-        if self.value.ndim != 1 or not self.value.shape == self.low.shape == self.high.shape:
-            raise WorkbenchError(
-                f"a curve needs value, low and high of one length; got {self.value.shape}, {self.low.shape}, "
-                f"{self.high.shape}"
-            )
-        if (self.low > self.high).any():
-            raise WorkbenchError("a curve's interval is the wrong way round: low lies above high")
-
-    def __len__(self) -> int:
-        return len(self.value)
+from workbench.measure.interval import IntervalCurve
 
 
 def checked_layers(layers: NDArray[np.int64], curves: dict[str, IntervalCurve]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.cells import FLOOR_MARK, WITHIN_FLOOR, mark_cells
+from workbench.plots.heatmap_marks import FLOOR_MARK, WITHIN_FLOOR, mark_cells
 from workbench.plots.theme import BLACK, safe, short, themed
 
 SIGNIFICANT = 0.05

@@ -16,7 +16,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.curves import IntervalCurve, checked_layers
+from workbench.measure.interval import IntervalCurve
+from workbench.plots.curves import checked_layers
 from workbench.plots.theme import BLACK, BLUE, GREY, LIGHT, Style, add_curve, add_floor, themed
 
 

@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.curves import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 from workbench.plots.theme import BLACK, GREY, Style, faded, interval_band, safe, styles, themed
 
 

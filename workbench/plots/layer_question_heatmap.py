@@ -16,8 +16,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.cells import FLOOR_MARK, WITHIN_FLOOR, mark_cells
 from workbench.plots.curves import checked_layers
+from workbench.plots.heatmap_marks import FLOOR_MARK, WITHIN_FLOOR, mark_cells
 from workbench.plots.theme import safe, short, themed
 
 LOWEST, HIGHEST = -0.5, 1.5

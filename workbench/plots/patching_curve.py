@@ -15,8 +15,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from workbench.measure.interval import Estimate
-from workbench.plots.curves import IntervalCurve, checked_layers
+from workbench.measure.interval import Estimate, IntervalCurve
+from workbench.plots.curves import checked_layers
 from workbench.plots.theme import BLUE, GREY, LIGHT, Style, add_curve, add_floor, styles, themed
 
 EFFECT = "own donor"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
-from workbench.plots.curves import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 from workbench.plots.theme import BLUE, CHANCE, GREEN, GREY, faded, safe, themed
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

@@ -17,7 +17,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from workbench.plots.curves import IntervalCurve
+from workbench.measure.interval import IntervalCurve
 
 BLACK = "#222222"
 GREY = "#6b6b6b"

@@ -1,6 +1,6 @@
 """Linear probes of "was my answer correct" at every layer and position, cross-fitted on the training questions.
 
-:func:`fit_layerwise` runs :mod:`workbench.probe.site` at every (layer, position), one layer in memory at a time.
+:func:`fit_layerwise` runs :mod:`workbench.probe.crossfit_layer` at every (layer, position), one layer in memory at a time.
 What is nested:
 - out-of-fold probability of a row at a given site: weights, standardisation and C all come from the other outer folds;
 - :func:`crossfitted_targets`: for fold k also the site is chosen by inner models that never saw fold k. Given the folds, the
@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
+from workbench.probe.crossfit_layer import Floats, SiteFits, fit_sites, probability
 from workbench.probe.folds import Criterion, ProbeSettings, Rows, check_labels, plan_folds, stratified_folds
-from workbench.probe.site import Floats, SiteFits, fit_sites, probability
 from workbench.probe.states import States, check_states, layer_states
 from workbench.probe.workers import SMALL_ROWS, each_layer
 

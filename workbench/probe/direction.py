@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from workbench.errors import WorkbenchError
 from workbench.probe.crossfit import LayerwiseProbe, Site
-from workbench.probe.site import Floats
+from workbench.probe.crossfit_layer import Floats
 
 FEWEST_ROWS = 10
 

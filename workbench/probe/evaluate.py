@@ -21,7 +21,7 @@ from workbench.measure import Estimate, bootstrap_counts
 from workbench.measure.discrimination import Auroc2, Auroc2Within
 from workbench.measure.inputs import checked_domain
 from workbench.probe.crossfit import log_loss
-from workbench.probe.site import Floats
+from workbench.probe.crossfit_layer import Floats
 
 
 def evaluate_layers(

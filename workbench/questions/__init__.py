@@ -1,7 +1,7 @@
 """Questions: their form, where they come from (built-in set, files, hub sets), how replies are graded, how a set is split and
 sampled, and how one item is asked with its options and without.
 
-Only :mod:`workbench.questions.judge` touches a model.
+Only :mod:`workbench.elicit.judge` touches a model.
 """
 
 from __future__ import annotations

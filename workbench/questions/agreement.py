@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import RESAMPLES, bootstrap_counts
-from workbench.measure.cells import cells_of
+from workbench.measure.distinct_rows import cells_of
 from workbench.measure.interval import Estimate
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ the same on every machine. Options that speak of other options ("none of the abo
 id and text, so that they pair up and fall on the same side of a split.
 
 What this does not show: whether an open variant has other right answers than the option's text; a judge
-(:mod:`workbench.questions.judge`) or aliases must cover them. :func:`stands_alone` is a rule of thumb on wording.
+(:mod:`workbench.elicit.judge`) or aliases must cover them. :func:`stands_alone` is a rule of thumb on wording.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
 from workbench.errors import WorkbenchError
-from workbench.questions.draw import drawn
+from workbench.questions.hashing import drawn
 from workbench.questions.normalise import choice_letter, number_of, question_key
 from workbench.questions.schema import Question
 

@@ -18,8 +18,8 @@ from dataclasses import replace
 
 from workbench.errors import WorkbenchError
 from workbench.questions.choice import shuffled, with_options
-from workbench.questions.draw import drawn
 from workbench.questions.grading import Grade, grade_of
+from workbench.questions.hashing import drawn
 from workbench.questions.normalise import keys, number_of, question_key
 from workbench.questions.schema import Question
 

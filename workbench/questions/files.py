@@ -158,7 +158,7 @@ def _question(row: _Row, path: Path) -> Question:
 def _check_lettered(row: _Row, text: str, answers: Sequence[str]) -> None:
     """Refuse a choice without ``options`` whose text does not show lines with letters, or not those of its answers."""
     # The package of that module loads models' libraries.
-    from workbench.elicit.options import choice_of
+    from workbench.questions.option_lines import choice_of
 
     letters = ascii_uppercase[: len(choice_of(text).texts)]
     if not letters:

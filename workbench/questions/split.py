@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from workbench.errors import WorkbenchError
-from workbench.questions.draw import unit
+from workbench.questions.hashing import unit
 from workbench.questions.normalise import question_key
 from workbench.questions.schema import Question
 

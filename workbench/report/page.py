@@ -23,10 +23,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from workbench.errors import WorkbenchError
-from workbench.local_names import without_folders
-from workbench.pipeline.files import write_atomically
-from workbench.pipeline.ownership import FIGURES, claim_folder
-from workbench.report.readable import sample_table, summary_groups
+from workbench.files.local_names import without_folders
+from workbench.files.ownership import FIGURES, claim_folder
+from workbench.files.writing import write_atomically
+from workbench.report.formatting import sample_table, summary_groups
 
 PLOTLY_FILE = "plotly.min.js"
 # Plotly's tool bar can send a figure's data to its makers' server unless that button is switched off.

@@ -6,9 +6,9 @@ in PEFT's format, so that any program that reads it can load them.
 
 from workbench.teach.adapter import adapter_off, add_adapter, load_adapter, remove_adapter
 from workbench.teach.examples import Example, distribution_examples, text_examples
-from workbench.teach.passes import Reply
 from workbench.teach.targets import scale_targets, shuffled_targets, spread_targets
 from workbench.teach.training import train_adapter
+from workbench.teach.training_forward import Reply
 
 __all__ = [
     "Example",

@@ -1,6 +1,6 @@
 """LoRA adapters: created on a base model, saved in PEFT's format, loaded and switched.
 
-An adapter with a reach (see :mod:`workbench.models.reach`) is saved with PEFT's ``alora_invocation_tokens``, so that plain
+An adapter with a reach (see :mod:`workbench.models.invocation`) is saved with PEFT's ``alora_invocation_tokens``, so that plain
 PEFT applies it to the same tokens.
 
 There is one set of base weights. The tuned run is the model with the adapter on, the base run the same object inside
@@ -24,10 +24,10 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
-from workbench.local_names import local_name
+from workbench.files.local_names import local_name
 from workbench.models import LanguageModel
-from workbench.models.replaced import replaced_weights
 from workbench.models.sharing import adapted_on_shared, sharing
+from workbench.models.swap_weights import replaced_weights
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) -> LanguageModel:

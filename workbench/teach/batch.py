@@ -41,7 +41,7 @@ class Targets:
 
 
 def batch_targets(examples: Sequence[Example], device: torch.device) -> Targets:
-    """The examples' targets, aligned with the places of :class:`~workbench.teach.columns.Columns`."""
+    """The examples' targets, aligned with the places of :class:`~workbench.teach.batch_layout.Columns`."""
     alphabet = sorted({token for example in examples for place in example.places for token in place.tokens})
     column = {token: index for index, token in enumerate(alphabet)}
     places = max(len(example.places) for example in examples)

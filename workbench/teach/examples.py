@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation, NumberPrefix, number_tokens
+from workbench.elicit.format import Format
 from workbench.elicit.trie import NumberTrie
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, render
-from workbench.trace.continuation import Continuation
+from workbench.trace.token_tree import Continuation
 
 UNREACHED = 1e-3
 ENDING = 0.1

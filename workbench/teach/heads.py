@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from workbench import progress
 from workbench.elicit.conversation import Conversation
-from workbench.pipeline.files import write_atomically
+from workbench.files.writing import write_atomically
 from workbench.teach.examples import Example, Place
-from workbench.teach.lesson import Judged, Lesson, Taught
 from workbench.teach.training import train_adapter
+from workbench.teach.training_job import Judged, Lesson, Taught
 from workbench.trace.batches import plan_batches
-from workbench.trace.continuation import Continuation
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
+from workbench.trace.token_tree import Continuation
 
 WIDTHS = (256, 128, 64)
 EPOCHS, BATCH, RATE = 60, 8, 1e-4

@@ -37,12 +37,12 @@ from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
 from workbench.teach.callbacks import SoundCheckpoints, quiet
 from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_file_errors, last_checkpoint
-from workbench.teach.lesson import Lesson, Taught
 from workbench.teach.losses import Reward
 from workbench.teach.replies import Replies, confidence_replies
 from workbench.teach.rollout import opened
 from workbench.teach.training import first_layer
-from workbench.teach.trl_mends import left_as_found, numbers_only, positions_from_mask
+from workbench.teach.training_job import Lesson, Taught
+from workbench.teach.trl_fixes import left_as_found, numbers_only, positions_from_mask
 
 GROUP = 8
 STEPS = 40
@@ -82,7 +82,7 @@ class Reinforcement:
 
     Attributes:
         reward: of stated shares and grades, in [-1, 1].
-        scale, wrong_format: as in :func:`workbench.teach.recipes.plans.rewarded`.
+        scale, wrong_format: as in :func:`workbench.teach.recipes.objectives.rewarded`.
         kl: weight of the divergence from the model without the adapter.
         steps: updates, unless ``teach.steps`` says another number; each samples GROUP replies to each of ``teach.batch_size`` prompts.
         replies: what is sampled.

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import torch
 
 from workbench.elicit.conversation import answer_tokens
+from workbench.elicit.format import Format
 from workbench.elicit.greedy import stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import stated_tokens
-from workbench.elicit.turns import Format
 from workbench.errors import WorkbenchError
-from workbench.teach.lesson import Lesson
 from workbench.teach.rollout import Opening
+from workbench.teach.training_job import Lesson
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """LoRA training on confidence targets, with the transformers Trainer and PEFT.
 
 The loss is by default the cross-entropy of what should follow at the confidence position (see
-:mod:`workbench.teach.examples`), averaged over the rows of a step; others are in :mod:`workbench.teach.losses`. What a step cannot change is computed once (see :mod:`workbench.teach.passes`): keys and values of
+:mod:`workbench.teach.examples`), averaged over the rows of a step; others are in :mod:`workbench.teach.losses`. What a step cannot change is computed once (see :mod:`workbench.teach.training_forward`): keys and values of
 what stands before an adapter on the reply alone, states behind the layers below an adapter that begins higher up. The Trainer
 writes checkpoints; a run that was killed resumes from the last one with the random state it had, and gives the result of an
 uninterrupted run on the same machine.
@@ -33,8 +33,8 @@ from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_fi
 from workbench.teach.dropout import use_pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
-from workbench.teach.order import SeededOrder
-from workbench.teach.passes import Passes, Reply
+from workbench.teach.sampler import SeededOrder
+from workbench.teach.training_forward import Passes, Reply
 
 TOKENS = "tokens"
 BESIDE_FILE = "beside.safetensors"

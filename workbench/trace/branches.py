@@ -17,11 +17,11 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from workbench.trace.continuation import Continuation, continuation_tail
 from workbench.trace.edits import Place, Write, place
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.layout import FROM_START, Prompts, Tail
 from workbench.trace.sites import Site
+from workbench.trace.token_tree import Continuation, continuation_tail
 
 
 def birth_of(site: Site) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import lacks
-from workbench.models.reach import reach_of
+from workbench.models.invocation import reach_of
 from workbench.trace.interventions import Branch
 from workbench.trace.sites import Site
 

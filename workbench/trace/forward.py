@@ -20,16 +20,16 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.reach import adapter_from
+from workbench.models.invocation import adapter_from
 from workbench.models.room import require_room, room_of
 from workbench.trace.checks import require_layer, require_masks
+from workbench.trace.decoder import decode, stop_with
 from workbench.trace.edits import Recording, Write, edits, take
 from workbench.trace.hooks import on_inputs, on_places
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask, visibility
-from workbench.trace.narrow import narrow_to
-from workbench.trace.passes import decode, stop_with
 from workbench.trace.sites import Site
+from workbench.trace.truncate import narrow_to
 
 
 @dataclass(frozen=True)

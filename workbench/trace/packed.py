@@ -1,8 +1,8 @@
 """Any number of patched branches of a batch of prompts in as few forward passes as a memory bound allows.
 
 The unpatched readout and the first branches come out of one pass over prompts and branches; branches that do not fit follow in
-passes of their own on the kept prompts (see :mod:`workbench.trace.kept`). Every number equals, to rounding, that of one hooked
-forward a branch (:func:`workbench.trace.loop.loop_branches`), which is also what recurrent families are given.
+passes of their own on the kept prompts (see :mod:`workbench.trace.prompt_cache`). Every number equals, to rounding, that of one hooked
+forward a branch (:func:`workbench.trace.hooked_loop.loop_branches`), which is also what recurrent families are given.
 
 The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows * columns ** 2 numbers for each
 kind of attention layer, and the readout at most :data:`workbench.models.unembed.CHUNK_BYTES` of logits. When branches take several passes, the prompts' keys and values and the states branches are born from
@@ -19,16 +19,16 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
+from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import BranchColumns, Layout, branch_columns, joined, lay_out
 from workbench.trace.checks import require_branches, require_masks, require_within_reach
-from workbench.trace.continuation import END, Continuation, continuation_tail, end_columns
 from workbench.trace.edits import take
 from workbench.trace.forward import run_joint
+from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Branch, Patched, Readout
-from workbench.trace.kept import Kept, forward_keeping, forward_tail
 from workbench.trace.layout import Prompts, pad_prompts
-from workbench.trace.loop import loop_branches
-from workbench.trace.plan import plan_groups, tail_room
+from workbench.trace.prompt_cache import Kept, forward_keeping, forward_tail
+from workbench.trace.token_tree import END, Continuation, continuation_tail, end_columns
 
 
 def patch_branches(

@@ -10,11 +10,11 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.checks import require_positions, require_reach_apart, require_sites
-from workbench.trace.continuation import END, Continuation, continuation_tail
 from workbench.trace.forward import every_layer, record_only
 from workbench.trace.layout import empty_tail, pad_behind, pad_prompts
 from workbench.trace.sites import Site
-from workbench.trace.strings import equal_lengths, strings_of, token_at, warn_unpackable
+from workbench.trace.token_tree import END, Continuation, continuation_tail
+from workbench.trace.unpadded import equal_lengths, strings_of, token_at, warn_unpackable
 
 
 def record(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from workbench.elicit.baselines.asked import Asked, ask
+from workbench.elicit.baselines.answered_question import Asked, ask
 from workbench.elicit.formats import format_named
 from workbench.models import LanguageModel, Turn, encode
 from workbench.questions import Question

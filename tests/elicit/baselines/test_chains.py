@@ -8,9 +8,9 @@ import torch
 from workbench.elicit.baselines.chains import beside, chained
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.continuation import Continuation
 from workbench.trace.forward import forward
 from workbench.trace.layout import pad_prompts
+from workbench.trace.token_tree import Continuation
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [20, 21, 22], [30, 31, 32, 33, 34, 35, 36]]
 STARTS = [11, 2, 7]

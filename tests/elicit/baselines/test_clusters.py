@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.clusters import grouped_batch
 from workbench.elicit.baselines.equality import answer_key
 from workbench.elicit.baselines.queries import EQUIVALENCE

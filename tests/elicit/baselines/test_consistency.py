@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.consistency import consistency, shares
 from workbench.models import LanguageModel
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.forced import OPTIONS, chain_tokens, forced_batch
 from workbench.elicit.baselines.queries import AFTER_ANSWER, option_spellings
 from workbench.elicit.formats import format_named

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.forced import OPTIONS, forced_batch
 from workbench.elicit.baselines.options import OptionProbabilities, read_options
 from workbench.elicit.baselines.queries import option_spellings

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from workbench.elicit.baselines import BASELINES, BaselineSettings, run_baselines
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.clusters import grouped_batch
 from workbench.elicit.baselines.forced import forced_batch
 from workbench.elicit.baselines.run import chosen_baselines, evidence_for, scored
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.store import StageStore
+from workbench.pipeline.store import StageStore
 
 MakeAsked = Callable[[LanguageModel], list[Asked]]
 SETTINGS = BaselineSettings(samples=4, answer_tokens=5, list_tokens=6, tokens_per_batch=4096)

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from workbench.elicit.answer import first_line
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.sampling import Draw, inverted, sampled_batch, sampled_from, uniform_numbers
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.greedy import stop_at_newline

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.stated import stated_batch
 from workbench.elicit.conversation import confidence_conversation, number_prefix
 from workbench.elicit.formats import format_named

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.top_k import Guess, list_prompt, list_scores, listed_batch, parse_guesses
 from workbench.models import LanguageModel

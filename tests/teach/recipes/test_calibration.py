@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from workbench.config import RunConfig, load_config
-from workbench.loop.pupils import arm_settings
-from workbench.teach.material import Material
+from workbench.experiments.recipes.trainings import arm_settings
 from workbench.teach.recipes import CALIBRATION
 from workbench.teach.recipes.calibration import CURVES, LABELS, share_name, share_of, with_labels
+from workbench.teach.target_inputs import Material
 
 
 @pytest.mark.parametrize("name", ["lora-prompt", "lora-prompt-free"])

@@ -8,14 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.lessons import COUNT, lesson_of
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, begin_with, remove_adapter
 from workbench.teach.recipes import by_examples
 from workbench.teach.recipes.curriculum import evenly_drawn, in_two_stages
-from workbench.teach.recipes.plans import as_set
-
-from .test_plans import COUNT, lesson_of
+from workbench.teach.recipes.objectives import as_set
 
 SETTINGS = {"epochs": 2, "batch_size": 25, "lora": {"rank": 2, "dropout": 0.0}}
 

@@ -5,9 +5,9 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.teach.consistency import balanced_bins, bin_levels, bin_targets
-from workbench.teach.material import Material
 from workbench.teach.recipes import METACOGNITION, PROBE
 from workbench.teach.recipes.domains import by_domain, domain_arm
+from workbench.teach.target_inputs import Material
 
 RNG = np.random.default_rng(0)
 N = 120

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.lessons import lesson_of
 from workbench.config import RunConfig
-from workbench.loop.pupils import arm_settings
+from workbench.experiments.recipes.trainings import arm_settings
 from workbench.models import LanguageModel
 from workbench.teach.losses import expected_reward, log_reward
 from workbench.teach.recipes import DOUBT
 from workbench.teach.recipes.doubt import SCALE, WRONG_FORMAT
 from workbench.teach.scale_distribution import scale_paths
-
-from .test_plans import lesson_of
 
 
 @pytest.mark.parametrize("arm", [arm.name for arm in DOUBT.arms])

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.lessons import one_turn
 from workbench.models import LanguageModel
 from workbench.teach.recipes.joint import JOINT, KL, WRONG_FORMAT, brier_alone, correct_and_brier
 from workbench.teach.reinforce import Reinforcement, rewards_of
 from workbench.teach.replies import whole_replies
-
-from ..test_replies import one_turn
 
 TEXTS = [
     " 4\nConfidence: 100%",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.config import RunConfig
-from workbench.loop.pupils import arm_settings
+from workbench.experiments.recipes.trainings import arm_settings
 from workbench.teach.recipes import PROBE
 
 CONFIGURATIONS = {"primary": (16, 2e-4), "gentle-lr": (16, 5e-5), "low-rank": (8, 2e-4), "gentlest": (8, 5e-5)}

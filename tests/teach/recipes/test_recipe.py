@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.lessons import COUNT, lesson_of
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.material import correctness_targets
 from workbench.teach.recipes import RECIPES, Arm, Recipe, by_examples, recipe_named
-from workbench.teach.recipes.plans import as_set
-
-from .test_plans import COUNT, lesson_of
+from workbench.teach.recipes.objectives import as_set
+from workbench.teach.target_inputs import correctness_targets
 
 ARM = Arm("one", "about", correctness_targets, by_examples(as_set))
 

@@ -4,7 +4,7 @@
 them; :func:`compare` says how well each tells right answers from wrong ones.
 """
 
-from workbench.elicit.baselines.asked import Asked, ask
+from workbench.elicit.baselines.answered_question import Asked, ask
 from workbench.elicit.baselines.compare import Compared, compare
 from workbench.elicit.baselines.equality import agrees, answer_key
 from workbench.elicit.baselines.evidence import Evidence

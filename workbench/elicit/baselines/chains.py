@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.trace.continuation import Continuation
 from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail
+from workbench.trace.token_tree import Continuation
 
 
 def chained(

@@ -21,16 +21,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.baselines.alternatives import Alternatives, share_of
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.chains import chained
 from workbench.elicit.baselines.equality import Key, answer_key
 from workbench.elicit.baselines.queries import EQUIVALENCE
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.models import LanguageModel, Turn, encode
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 from workbench.trace.batches import plan_batches
-from workbench.trace.kept import forward_tail
-from workbench.trace.prefixes import Prefixes
+from workbench.trace.prefix_cache import Prefixes
+from workbench.trace.prompt_cache import forward_tail
 
 THRESHOLD = 0.5
 _Pair = tuple[str, str]

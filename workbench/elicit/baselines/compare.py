@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from workbench.elicit.baselines.table import BASELINES, Baseline
 from workbench.measure import Estimate, auroc2_estimate, auroc2_within_estimate
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 
 
 @dataclass(frozen=True)

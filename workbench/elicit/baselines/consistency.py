@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.equality import agrees, answer_key
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 
 
 def consistency(samples: pd.DataFrame, asked: Sequence[Asked]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ groups   which of them mean the same, judged by the model (needs ``samples``)
 list     a list of guesses with probabilities
 stated   the stated confidence and its distribution
 
-Every pass goes batch by batch; within a stage of a run (:mod:`workbench.store`) finished batches are kept, so that a killed run
+Every pass goes batch by batch; within a stage of a run (:mod:`workbench.pipeline.store`) finished batches are kept, so that a killed run
 goes on where it was. Tables have one line a row, ``samples`` and ``groups`` one line a sample.
 """
 
@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench import progress
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.clusters import grouped_batch
 from workbench.elicit.baselines.consistency import consistency
 from workbench.elicit.baselines.forced import chain_tokens, forced_batch
@@ -34,7 +34,7 @@ from workbench.elicit.conversation import confidence_conversation, number_prefix
 from workbench.elicit.formats import format_named
 from workbench.elicit.lengths import check_lengths
 from workbench.models import LanguageModel
-from workbench.store import ROW, Part, StageStore, merge_parts, run_parts
+from workbench.pipeline.store import ROW, Part, StageStore, merge_parts, run_parts
 from workbench.trace.batches import plan_batches
 
 Rows = NDArray[np.int64]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.elicit.baselines.alternatives import Alternatives, share_of
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.chains import beside, chained
 from workbench.elicit.baselines.options import letters_offered, weighed
 from workbench.elicit.baselines.queries import AFTER_ANSWER, Query, option_alternatives
@@ -30,7 +30,7 @@ from workbench.elicit.baselines.token_scores import token_scores
 from workbench.elicit.formats import Format
 from workbench.elicit.greedy import stop_at_newline
 from workbench.models import LanguageModel, Turn, encode
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 from workbench.trace.forward import forward
 from workbench.trace.layout import pad_prompts
 

@@ -20,9 +20,9 @@ from workbench.elicit.baselines.alternatives import Alternatives
 from workbench.elicit.baselines.queries import option_alternatives
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.continuation import continuation_tail, end_columns
 from workbench.trace.forward import forward
 from workbench.trace.layout import pad_prompts
+from workbench.trace.token_tree import continuation_tail, end_columns
 
 
 @dataclass(frozen=True)

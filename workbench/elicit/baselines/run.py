@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.evidence import Evidence, gather
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.table import BASELINES, Baseline
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.store import ROW, StageStore
+from workbench.pipeline.store import ROW, StageStore
 
 
 def run_baselines(
@@ -26,7 +26,7 @@ def run_baselines(
     """Score every question by every baseline.
 
     Args:
-        asked: questions with their greedy answers, from :func:`workbench.elicit.baselines.asked.ask` in the format of ``settings``.
+        asked: questions with their greedy answers, from :func:`workbench.elicit.baselines.answered_question.ask` in the format of ``settings``.
         names: of :data:`BASELINES`; None for all that apply to these questions.
         stage: where finished batches are kept; it must not be one of other questions, settings or baselines.
 

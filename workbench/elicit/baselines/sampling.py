@@ -24,13 +24,13 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from workbench.elicit.answer import first_line
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.generate import continued
 from workbench.elicit.greedy import stop_at_newline
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 from workbench.trace.forward import forward
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.baselines.consistency import shares
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 
 
 def semantic_entropies(samples: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:

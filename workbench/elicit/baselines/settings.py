@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from workbench.setting import Seed, Settings
+from workbench.settings.fields import Seed, Settings
 
 
 class BaselineSettings(Settings):

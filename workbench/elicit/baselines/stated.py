@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.conversation import NumberPrefix, confidence_conversation
 from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.models import LanguageModel
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 
 
 def stated_batch(

@@ -22,13 +22,13 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from workbench.elicit.baselines.asked import Asked
+from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.equality import agrees
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.greedy import end_tokens, greedy
 from workbench.models import LanguageModel, Turn, encode
 from workbench.models.unembed import unembed
-from workbench.store import ROW
+from workbench.pipeline.store import ROW
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 

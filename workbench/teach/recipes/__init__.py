@@ -4,11 +4,11 @@ How to add one: write ``teach/recipes/<name>.py`` with a :class:`~workbench.teac
 arms say three things.
 
 1. What to state: ``targets``, a function ``Material -> [n] probabilities`` of the training questions, and in ``sources`` the names
-   of what it reads from ``Material.sources`` (rows of ``workbench.loop.sources.SOURCES``: "probe", ...; a new measurement is a
+   of what it reads from ``Material.sources`` (rows of ``workbench.loop.targets.SOURCES``: "probe", ...; a new measurement is a
    new row there, with the stage that makes it). The shuffled twin permutes what the function returns.
 2. How to teach it: ``teacher``, a function ``Lesson -> Taught`` that saves an adapter in ``lesson.folder / "adapter"``. For a loss on
    the model's next tokens at the confidence position it is ``by_examples(plan)``, where the plan returns examples and a loss
-   (:mod:`workbench.teach.recipes.plans`, :mod:`workbench.teach.losses`). A method that generates while it trains is a teacher of
+   (:mod:`workbench.teach.recipes.objectives`, :mod:`workbench.teach.losses`). A method that generates while it trains is a teacher of
    its own; it resumes from ``lesson.folder / "checkpoints"`` and returns its log.
 3. With which settings: ``teach`` holds changes to the training settings (scope, learning rate, epochs, LoRA).
 
@@ -19,14 +19,14 @@ arm's ``drawn`` chooses which training questions it is taught.
 """
 
 from workbench.errors import WorkbenchError
-from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
-from workbench.teach.material import Material
 from workbench.teach.recipes.calibration import CALIBRATION
 from workbench.teach.recipes.doubt import DOUBT
 from workbench.teach.recipes.joint import JOINT
 from workbench.teach.recipes.metacognition import METACOGNITION
 from workbench.teach.recipes.probe import ONE_TURN, PROBE, WORKED
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples, check_needs
+from workbench.teach.target_inputs import Material
+from workbench.teach.training_job import Lesson, Plan, Taught, Teacher
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT, JOINT)

@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from workbench.teach.correctness_query import queried
 from workbench.teach.embedding import encoder_folder, read_embedding_head, teach_embedding_head
 from workbench.teach.heads import read_head, read_head_and_adapter, teach_head, teach_head_and_adapter
-from workbench.teach.material import correctness_targets, labelled
-from workbench.teach.query import queried
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+from workbench.teach.target_inputs import correctness_targets, labelled
 
 KEPT_BACK = 0.2
 TUNED = {

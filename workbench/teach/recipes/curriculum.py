@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.teach.adapter import remove_adapter
-from workbench.teach.lesson import Lesson, Plan, Taught, Teacher
 from workbench.teach.recipes.recipe import by_examples
 from workbench.teach.training import TOKENS
+from workbench.teach.training_job import Lesson, Plan, Taught, Teacher
 
 BINS = 10
 FIRST = "first"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.material import Material
 from workbench.teach.recipes.recipe import Arm, Recipe
+from workbench.teach.target_inputs import Material
 
 MIXED = "mixed"
 Values = Callable[[Material], NDArray[np.float64]]

@@ -12,10 +12,10 @@ What the comparison at equal compute does not show: the best learning rate of ea
 from __future__ import annotations
 
 from workbench.teach.losses import brier_reward, log_reward
-from workbench.teach.material import correctness_targets
-from workbench.teach.recipes.plans import rewarded
+from workbench.teach.recipes.objectives import rewarded
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
 from workbench.teach.reinforce import GRPO, RLOO, SAMPLED, Algorithm, Reinforcement, by_sampling, require_trl
+from workbench.teach.target_inputs import correctness_targets
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
 # A reward is linear in the distribution, so a rate that jumps puts all mass on one far number, from which no gradient leads back:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.teach.losses import Reward
-from workbench.teach.material import correctness_targets
 from workbench.teach.recipes.recipe import SIZE, Arm, Recipe
 from workbench.teach.reinforce import SAMPLED, Reinforcement, by_sampling, require_trl
 from workbench.teach.replies import whole_replies
+from workbench.teach.target_inputs import correctness_targets
 
 WRONG_FORMAT, KL = -2.0, 0.01
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from workbench.teach.consistency import SOURCE, balanced_bins, bin_levels, bin_targets
-from workbench.teach.lesson import Lesson, Plan
-from workbench.teach.recipes.plans import as_set, compared, mixed
+from workbench.teach.recipes.objectives import as_set, compared, mixed
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+from workbench.teach.training_job import Lesson, Plan
 
 TAUGHT = {"scope": "conversation", "target": "distribution", "learning_rate": 5e-4, "epochs": 3}
 

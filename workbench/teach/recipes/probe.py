@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from workbench.teach.consistency import SOURCE as CONSISTENCY
 from workbench.teach.consistency import consistency_targets
-from workbench.teach.material import correctness_targets, probe_targets
 from workbench.teach.recipes.curriculum import in_two_stages
-from workbench.teach.recipes.plans import as_set, expectation
+from workbench.teach.recipes.objectives import as_set, expectation
 from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+from workbench.teach.target_inputs import correctness_targets, probe_targets
 
 PUBLISHED = {
     "scope": "conversation",

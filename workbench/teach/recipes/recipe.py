@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.lesson import Lesson, Plan, Reader, Taught, Teacher
-from workbench.teach.material import Material
+from workbench.teach.target_inputs import Material
 from workbench.teach.training import train_adapter
+from workbench.teach.training_job import Lesson, Plan, Reader, Taught, Teacher
 
 SIZE: Mapping[str, Any] = MappingProxyType({"questions.limit": 260})
 

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from workbench.cli.app import app
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["bench", "sweep", *map(str, arguments)])
+
+
+def small(folder: Path, *arguments: object) -> tuple[Any, ...]:
+    sizes = ("--rows", 2, "--tokens", 16, "--repeats", 1, "--parts", "sweep,record", "--peers", "loop")
+    return "--model", folder, *sizes, *arguments
+
+
+def test_the_keys_as_json(tiny_folder: Path) -> None:
+    result = call(*small(tiny_folder, "--json", "--no-figures", "--precision", "bfloat16"))
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["packed_over_forward"] == found["packed_over_forward.low"] == found["packed_over_forward.high"] > 0
+    assert found["loop_over_packed"] > 0
+    assert found["packed_vs_loop"] < 0.2
+    assert found["precision"] == "bfloat16"
+    assert (found["rows"], found["tokens"], found["layers"]) == (2, 16, 4)
+
+
+def test_a_table_and_a_page(tiny_folder: Path, tmp_path: Path) -> None:
+    result = call(*small(tiny_folder, "--figures", tmp_path))
+    assert result.exit_code == 0
+    assert "precision\tfloat32" in result.stdout
+    assert "loop of hooked forwards / packed" in result.stdout
+    assert "packed_over_forward\t" in result.stdout
+    assert (tmp_path / "bench_sweep" / "index.html").exists()
+    assert "packed_over_forward," in (tmp_path / "bench_sweep" / "table.csv").read_text()
+
+
+@pytest.mark.parametrize("option", ["--rows", "--tokens", "--repeats", "--slow-repeats"])
+def test_nothing_to_measure_is_refused(option: str) -> None:
+    result = call(option, 0)
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
+def test_an_unknown_part_is_one_sentence() -> None:
+    result = call("--parts", "sweeps")
+    assert result.exit_code == 2
+    assert "Unknown part or peer 'sweeps'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workbench.experiments.calibration.metrics import AUROC2, ECE, MEAN, POOLED, TEMPERED, Line, ablations_table
+from workbench.experiments.calibration.page import TABLE, label_curve, sections, shown, write_ablations
+from workbench.measure import Estimate
+
+
+def line(ablation: str, judge: str, condition: str, measure: str, value: float, labels: int = 0) -> Line:
+    return Line(ablation, judge, condition, measure, Estimate(value, value - 0.1, value + 0.1, 40), labels)
+
+
+@pytest.fixture
+def lines() -> list[Line]:
+    out = []
+    for measure in (AUROC2, ECE, TEMPERED):
+        out += [
+            line("labels", "before", "no labels", measure, 0.5),
+            line("labels", "lora-prompt", "100 % of the labels", measure, 0.7, 300),
+            line("labels", "lora-prompt", "25 % of the labels", measure, 0.6, 75),
+            line("labels", "head", "100 % of the labels", measure, 0.65, 300),
+            line("labels", "lora-prompt-free", "100 % of the labels", measure, 0.7, 300),
+            line("labels", "embeddings", "100 % of the labels", measure, 0.55, 300),
+            line("divergence", "lora-prompt", "with - without", measure, -0.2, 300),
+        ]
+    out += [line("swapped", "before", f"{whose} answer", MEAN, 0.4) for whose in ("own", "swapped")]
+    return out
+
+
+def test_curves_rise_with_labels_and_the_untaught_lie_across(lines: list[Line]) -> None:
+    drawn = label_curve(lines, "c")
+    assert [panel.measure for panel in drawn.panels] == [AUROC2, ECE, TEMPERED]
+    panel = drawn.panels[0]
+    assert {name: [point.labels for point in points] for name, points in panel.curves.items()} == {
+        "lora-prompt": [75, 300],
+        "head": [300],
+    }
+    assert {name: one.value for name, one in panel.references.items()} == {"before": 0.5, "embeddings": 0.55}
+
+
+def test_a_row_a_judge_and_condition_with_the_measures_there_are(lines: list[Line]) -> None:
+    rows = shown([each for each in lines if each.ablation == "swapped"])
+    assert rows == [
+        {"judge": "before", "condition": f"{whose} answer", "labels": "none", MEAN: "0.400\n[0.300, 0.500]"}
+        for whose in ("own", "swapped")
+    ]
+    mixed = shown([line("x", "a", "c", ECE, 0.4, 1200), line("x", "b", "c", POOLED, 0.6)])
+    assert [row["labels"] for row in mixed] == ["1,200", "none"]
+    assert (mixed[0][POOLED], mixed[1][ECE]) == ("", "")
+
+
+def test_figures_are_drawn_for_what_was_measured_alone(lines: list[Line]) -> None:
+    assert [section.name for section in sections(lines, "c")] == ["labels", "divergence", "swapped_mean"]
+    pull = sections(lines, "c")[1].figure
+    assert list(pull.layout.yaxis.ticktext) == [AUROC2, ECE, TEMPERED]
+
+
+def test_page_table_and_what_was_left_out(lines: list[Line], tmp_path: Path) -> None:
+    left_out = {"other-answers": "none were <given>"}
+    page, rows = write_ablations(tmp_path, lines, left_out, {"seed": 0}, sections(lines, "c"))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / TABLE), ablations_table(lines))
+    text = page.read_text()
+    assert "none were &lt;given&gt;" in text
+    assert "Another model" not in text
+    assert "What the question alone tells" in text
+    assert json.loads(json.dumps(rows)) == rows
+    assert {row["ablation"] for row in rows} == {"labels", "divergence", "swapped"}

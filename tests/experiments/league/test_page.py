@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from workbench.experiments.league.comparison import (
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    Played,
+    league,
+    league_summary,
+    league_table,
+)
+from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
+from workbench.experiments.league.page import NUMBERS, TABLE, sections, shown, write_league
+from workbench.pipeline.store import code_version
+
+
+def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: Played) -> None:
+    standings = league([played], resamples=20, seed=0)
+    drawn = sections(standings, "caption")
+    assert [section.title for section in drawn] == [heading for heading in MEASURES if heading != BASE_RIGHT]
+    spoken = [section.title for section in sections([one for one in standings if one.arm == "head"], "caption")]
+    assert spoken == [heading for heading in MEASURES if "expected" in heading]
+
+
+def test_a_line_leaves_out_what_it_does_not_have(played: Played) -> None:
+    standings = {one.arm: shown(one) for one in league([played], resamples=20, seed=0) if one.part == OUT_OF_DOMAIN}
+    assert standings["head"]["ECE text"] == ""
+    assert standings["head"]["seconds"] == "5"
+    assert standings["before"]["training tokens"] == ""
+    assert standings["log"]["seeds"] == "2"
+
+
+def test_numbers_stand_beside_the_configuration_that_made_them(played: Played, tmp_path: Path) -> None:
+    standings = league([played], resamples=20, seed=0)
+    page, _ = write_league(tmp_path, standings, {"seeds": 2}, [])
+    kept = json.loads((tmp_path / NUMBERS).read_text())
+    assert kept["configuration"] == {"seeds": 2}
+    assert len(kept["lines"]) == len(league_table(standings))
+    assert "In domain: 40 held-out questions" in page.read_text()
+
+
+def test_table_summary_and_page_say_the_same(played: Played, tmp_path: Path) -> None:
+    standings = league([played], resamples=20, seed=0)
+    page, rows = write_league(tmp_path, standings, {"seeds": 2}, sections(standings, "caption <b>"))
+    assert page.exists()
+    assert "<b>" not in page.read_text().split("<body>")[1].split("plotly")[0]
+    stored = pd.read_parquet(tmp_path / TABLE)
+    pd.testing.assert_frame_equal(stored, league_table(standings))
+    line = stored[(stored["arm"] == "log") & (stored["part"] == IN_DOMAIN) & (stored["measure"] == "ECE expected")]
+    summary = league_summary(standings)
+    assert line["value"].item() == summary["in_domain.ece_expected.doubt.log"]
+    assert json.loads(json.dumps(rows)) == rows
+    kept = json.loads((tmp_path / NUMBERS).read_text())
+    assert (kept["code"], kept["configuration"], len(kept["lines"])) == (code_version(), {"seeds": 2}, len(stored))
+    assert [row["arm"] for row in rows if row["questions"] == IN_DOMAIN] == [
+        "before",
+        "platt",
+        "log",
+        "log-temperature",
+        "log-shuffled",
+        "head",
+    ]
+    assert rows[2]["training tokens"] == "200"

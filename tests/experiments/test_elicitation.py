@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.elicit.answer import Limits
+from workbench.elicit.asking import ask
+from workbench.elicit.formats import FORMATS
+from workbench.experiments.elicitation import compared, elicited, pair_summary, summary_of
+from workbench.measure import auroc2, ece
+from workbench.models import load_model
+from workbench.questions import grade, read_questions
+
+LIMITS = Limits(answer=6)
+
+
+def test_answers_are_graded_and_named(loop_inputs: Any) -> None:
+    lm = load_model(str(loop_inputs.model), device="cpu")
+    questions = read_questions(loop_inputs.questions)[:24]
+    table = elicited(lm, questions, FORMATS["percent"], limits=LIMITS)
+    plain = ask(lm, [question.text for question in questions], FORMATS["percent"], limits=LIMITS)
+    pd.testing.assert_frame_equal(table[plain.columns], plain)
+    assert list(table["id"]) == [question.id for question in questions]
+    assert list(table["domain"]) == [question.domain for question in questions]
+    assert list(table["correct"]) == [grade(a, q) for a, q in zip(table["answer"], questions, strict=True)]
+    assert 0 < table["correct"].mean() < 1
+    found = summary_of(table, seed=0, resamples=100)
+    parsed = table[~table["parse_failure"]]
+    assert found["n"] == 24
+    assert found["accuracy"] == table["correct"].mean()
+    assert found["parse_rate"] == pytest.approx(len(parsed) / 24)
+    assert found["mass"] == pytest.approx(table["mass"].mean())
+    for readout, rows in (("stated", parsed), ("expected", table)):
+        assert found[f"auroc2.{readout}"] == pytest.approx(auroc2(rows[readout], rows["correct"]), nan_ok=True)
+        assert found[f"ece.{readout}"] == pytest.approx(ece(rows[readout], rows["correct"]))
+        assert found[f"ece.{readout}.low"] <= found[f"ece.{readout}.high"]
+
+
+def test_pairs_are_graded_by_answers_given_apart(loop_inputs: Any) -> None:
+    lm = load_model(str(loop_inputs.model), device="cpu")
+    questions = read_questions(loop_inputs.questions)[:12]
+    table = compared(lm, questions, FORMATS["pairwise"], seed=1, limits=LIMITS)
+    alone = elicited(lm, questions, FORMATS["percent"], limits=LIMITS)
+    assert len(table) == 12
+    for place in (1, 2):
+        rows = table[f"q{place}"]
+        assert list(table[f"id_{place}"]) == list(alone["id"][rows])
+        assert list(table[f"correct_{place}"]) == list(alone["correct"][rows])
+
+
+def test_pairs_are_summed_up_by_hand() -> None:
+    table = pd.DataFrame(
+        {
+            "p_first": [0.9, 0.6, 0.8, 0.5],
+            "p_first_swapped": [0.7, 0.2, 0.9, 0.5],
+            "combined": [0.8, 0.4, 0.85, 0.5],
+            "consistent": [True, False, True, False],
+            "mass": [1.0, 0.8, 0.6, 0.4],
+            "mass_swapped": [0.2] * 4,
+            "chose_first": [1.0, np.nan, 1.0, 0.0],
+            "chose_first_swapped": [1.0, 0.0, np.nan, np.nan],
+            "correct_1": [True, True, True, False],
+            "correct_2": [False, False, True, True],
+        }
+    )
+    found = pair_summary(table)
+    assert found["n"] == 4
+    assert found["parse_rate"] == 5 / 8
+    assert found["mass"] == pytest.approx((2.8 + 0.8) / 8)
+    assert found["first_place"] == pytest.approx((2.8 + 4 - 2.3) / 8)
+    assert found["swap_consistency"] == 0.5
+    assert found["mixed_pairs"] == 3
+    assert found["agreement"] == pytest.approx(1.5 / 3)
+    assert found["agreement.low"] < 0.5 < found["agreement.high"]
+    assert "agreement" not in pair_summary(table[2:3])
+
+
+def test_a_readout_that_was_never_parsed_is_unknown() -> None:
+    table = pd.DataFrame(
+        {
+            "correct": [True, False] * 6,
+            "parse_failure": [True] * 12,
+            "mass": [0.1] * 12,
+            "stated": [np.nan] * 12,
+            "expected": np.linspace(0.1, 0.9, 12),
+        }
+    )
+    found = summary_of(table, seed=0, resamples=100)
+    assert found["parse_rate"] == 0
+    assert np.isnan(found["auroc2.stated"])
+    assert not np.isnan(found["auroc2.expected"])

@@ -1,0 +1,32 @@
+"""Four conversations of a tiny model, in parts."""
+
+from __future__ import annotations
+
+from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.formats import FORMATS
+from workbench.elicit.segments import Segment, segments_of
+from workbench.models import LanguageModel
+from workbench.patch.segments import (
+    Subject,
+)
+
+PERCENT = FORMATS["percent"]
+
+QUESTIONS = [
+    "What is the capital of Kenya?",
+    "How many moons has Mars?",
+    "Who wrote the play in question, and when?",
+    "Why?",
+]
+
+ANSWERS = ["Nairobi", "2", "Shakespeare in 1602", "Yes"]
+
+
+def subject_of(lm: LanguageModel) -> tuple[Subject, dict[str, Segment]]:
+    numbers = number_prefix(lm.tokenizer, PERCENT)
+    rows = [
+        confidence_conversation(lm.tokenizer, PERCENT, numbers, q, a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)
+    ]
+    parts = segments_of(lm.tokenizer, PERCENT, numbers, rows, QUESTIONS, ANSWERS, pieces=2)
+    subject = Subject(lm, [row.tokens for row in rows], numbers.trie, PERCENT.scale, 2048)
+    return subject, {part.name: part for part in parts}

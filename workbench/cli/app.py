@@ -1,0 +1,156 @@
+"""The command line: each command is one call into the library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from workbench.cli.baselines import baselines
+from workbench.cli.bench import measure as bench_measure
+from workbench.cli.bench import sweep as bench_sweep
+from workbench.cli.bench import teach as bench_teach
+from workbench.cli.elicit import elicit, formats
+from workbench.cli.endings import ending
+from workbench.cli.measure import measure
+from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.teach import recipes, teach
+from workbench.cli.terminal import bars, show_summary
+from workbench.cli.terminal_text import safe_line, safe_text
+from workbench.config import RunConfig, dump_config, load_config
+from workbench.files.names import folder_named
+from workbench.settings.file import read_assignments
+
+
+class Commands(TyperGroup):
+    """All commands; whichever is given, its errors end as :mod:`workbench.cli.endings` says."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Read the command line, do what it asks for and exit."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+        words = list(sys.argv[1:] if args is None else args)
+
+        def work() -> None:
+            # What an output's encoding lacks is escaped, not an error in the middle of a table.
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
+            with self.make_context(PROGRAM, list(words), **extra) as context:
+                self.invoke(context)
+
+        return ending(work, [PROGRAM, *words])
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Does a language model know when it is wrong, where, does that cause what it says, and can it be taught to say it?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="Measurements of the workbench's own cost.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+models = typer.Typer(help="Models that were converted into the cache.", no_args_is_help=True)
+app.add_typer(models, name="models")
+console = Console(stderr=True)
+PROGRAM = "workbench"
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Option(help="Name of the run; its folder and its figures' folder.")] = "default",
+    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
+    questions: Annotated[
+        str | None, typer.Option(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    replace: Replace = False,
+    keep_code_version: KeepCodeVersion = False,
+) -> None:
+    """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
+    overrides = read_assignments(set_ or [])
+    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
+    overrides.update({key: value for key, value in given.items() if value is not None})
+    if overrides.get("questions.limit") == 0:
+        overrides["questions.limit"] = None
+    settings = load_config(config, overrides)
+    folder, page = folder_named(runs, name), folder_named(figures, name)
+    from workbench.loop import run_loop
+    from workbench.pipeline.stages import Reuse
+
+    with bars(console):
+        summary = run_loop(settings, folder, page, Reuse(replace, keep_code_version))
+    show_summary(console, summary)
+    console.print(Text(safe_text(f"\nFigures: {page / 'index.html'}\nTables: {folder}")))
+
+
+@app.command()
+def settings() -> None:
+    """Print the default settings as JSON; save, edit and pass them with --config."""
+    sys.stdout.write(dump_config(RunConfig()) + "\n")
+
+
+@app.command()
+def questions(
+    source: Annotated[
+        str, typer.Argument(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file.")
+    ] = "builtin",
+    mirror: Annotated[Path | None, typer.Option(help="Folder with hub repositories under their ids.")] = None,
+) -> None:
+    """Check a set of questions and count them by domain."""
+    from workbench.questions import questions_from
+
+    with bars(console):
+        found = questions_from(source, mirror)
+    counts: dict[str, int] = {}
+    for question in found:
+        counts[question.domain] = counts.get(question.domain, 0) + 1
+    for domain, count in sorted(counts.items()):
+        sys.stdout.write(f"{safe_line(domain)}\t{count}\n")
+
+
+@models.command()
+def verify() -> None:
+    """Hash every file of every converted model and compare it with what was written."""
+    from workbench.models.cache import verify_cache
+
+    with bars(console):
+        found = verify_cache()
+    for entry in found:
+        sys.stdout.write(safe_line(f"{entry.folder}: {entry.damage or 'whole'}") + "\n")
+    if any(entry.damage for entry in found):
+        raise typer.Exit(2)
+
+
+app.command("elicit")(elicit)
+app.command("formats")(formats)
+app.command("measure")(measure)
+app.command("teach")(teach)
+app.command("recipes")(recipes)
+app.command("baselines")(baselines)
+
+
+bench.command("sweep")(bench_sweep)
+bench.command("teach")(bench_teach)
+bench.command("measure")(bench_measure)

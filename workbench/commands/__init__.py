@@ -1,1 +1,0 @@
-"""Commands with many options, one file each; ``workbench.cli`` gathers them."""

@@ -1,0 +1,163 @@
+"""The ablations' lines out of finished runs: who judged which answers, and how well.
+
+``home`` is the run in which the judges were taught. The base model judges as ``before`` everywhere, from each run's own stage "elicit".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from workbench.experiments.calibration.metrics import (
+    Drawn,
+    Line,
+    Verdicts,
+    difference,
+    fitted_temperature,
+    in_common,
+    on_unanswerable,
+    quality,
+    question_alone,
+    verdicts,
+)
+from workbench.experiments.recipes.results import kept_back
+from workbench.experiments.recipes.trainings import Pupil
+from workbench.experiments.transfer.evaluate import Visitor
+from workbench.loop.conditions import BEFORE
+from workbench.loop.questions import load_questions
+from workbench.loop.run import Context
+from workbench.measure import Estimate
+from workbench.measure.recalibration import Map
+from workbench.pipeline.store import ROW
+from workbench.teach.recipes.calibration import CURVES, share_of
+
+LABELS, PULL, SWAPPED, OTHERS, FORMS, UNANSWERABLE = (
+    "labels",
+    "divergence",
+    "swapped",
+    "other-answers",
+    "forms",
+    "unanswerable",
+)
+Measured = Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who judges: a pupil of the run ``home``, or its base model (None)."""
+
+    home: Context
+    pupil: Pupil | None
+
+    @property
+    def name(self) -> str:
+        return BEFORE if self.pupil is None else self.pupil.name
+
+    @property
+    def labels(self) -> int:
+        """How many graded answers it was taught."""
+        return 0 if self.pupil is None else int(self.home.stage(self.pupil.stage("teach")).facts()["examples"])
+
+    def of(self, context: Context) -> Verdicts:
+        """Its verdicts on the held-out answers of a run, its own or another it has judged."""
+        return verdicts(context, self._stage(context), self._temperature())
+
+    def _stage(self, context: Context) -> str:
+        if self.pupil is None:
+            return "elicit"
+        return self.pupil.stage("read") if context is self.home else Visitor(self.home, self.pupil).stage()
+
+    def _temperature(self) -> Map:
+        if self.pupil is None:
+            table, _ = load_questions(self.home)
+            rows = table[ROW][table["split"] == "train"].to_numpy()
+        else:
+            rows = kept_back(self.home, self.pupil)
+        return fitted_temperature(self.home, self._stage(self.home), rows)
+
+
+def label_lines(home: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+    """Every arm on the answers it was taught beside, with the number of its labels."""
+    before = Judge(home, None)
+    out = _lines(LABELS, before, {"no labels": quality(before.of(home), drawn)})
+    for pupil in sorted(pupils, key=lambda pupil: _place(pupil.arm.name)):
+        arm, percent = share_of(pupil.arm.name)
+        found = {f"{percent} % of the labels": quality(Judge(home, pupil).of(home), drawn)}
+        out += _lines(LABELS, Judge(home, pupil), found, arm)
+    return out
+
+
+def pull_lines(home: Context, pulled: Pupil, free: Pupil, drawn: Drawn) -> list[Line]:
+    """The query taught with the divergence and without it, and with minus without."""
+    judge = Judge(home, pulled)
+    own, other = judge.of(home), Judge(home, free).of(home)
+    found = {
+        "with the divergence": quality(own, drawn),
+        "without it": quality(other, drawn),
+        "with - without": difference(own, other, drawn),
+    }
+    return _lines(PULL, judge, found)
+
+
+def swapped_lines(home: Context, away: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+    """What the question alone tells each judge."""
+    out = []
+    for judge in _judges(home, pupils):
+        out += _lines(SWAPPED, judge, question_alone(judge.of(home), judge.of(away), drawn))
+    return out
+
+
+def other_lines(home: Context, away: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+    """Each judge of the model's own answers and of another model's, each on its own questions."""
+    out = []
+    for judge in _judges(home, pupils):
+        own, other = quality(judge.of(home), drawn), quality(judge.of(away), drawn)
+        out += _lines(OTHERS, judge, {"own answers": own, "another model's answers": other})
+    return out
+
+
+def unanswerable_lines(home: Context, away: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+    """Each judge of answers to questions that have none; beside those that have one, in the same source if it holds any."""
+    out = []
+    for judge in _judges(home, pupils):
+        found = judge.of(away)
+        answerable = found.where(found.answerable)
+        beside = answerable if len(answerable.id) else judge.of(home)
+        out += _lines(UNANSWERABLE, judge, on_unanswerable(found.where(~found.answerable), beside, drawn))
+    return out
+
+
+def form_lines(taught: Mapping[str, tuple[Context, list[Pupil]]], drawn: Drawn) -> list[Line]:
+    """Every judge in every form, on the questions held out in both: ``taught`` has the run of each and whom it taught."""
+    first, second = (Judge(home, None).of(home) for home, _ in taught.values())
+    ids = in_common(first, second)
+    out = []
+    for form, (context, _) in taught.items():
+        judges = {BEFORE: Judge(context, None)} | {
+            f"{pupil.name}, taught {own}": Judge(home, pupil)
+            for own, (home, pupils) in taught.items()
+            for pupil in pupils
+        }
+        for name, judge in judges.items():
+            found = quality(judge.of(context).at(ids), drawn)
+            out += _lines(FORMS, judge, {f"judges {form}": found}, name)
+    return out
+
+
+def _judges(home: Context, pupils: Sequence[Pupil]) -> list[Judge]:
+    """The base model and the pupils."""
+    return [Judge(home, None), *(Judge(home, pupil) for pupil in pupils)]
+
+
+def _place(name: str) -> tuple[bool, str, int]:
+    """Arms that are curves first, their shares rising."""
+    arm, percent = share_of(name)
+    return arm not in CURVES, arm, percent
+
+
+def _lines(ablation: str, judge: Judge, found: Mapping[str, Measured], name: str = "") -> list[Line]:
+    return [
+        Line(ablation, name or judge.name, condition, measure, estimate, judge.labels)
+        for condition, each in found.items()
+        for measure, estimate in each.items()
+    ]

@@ -1,0 +1,237 @@
+"""The page of an alignment: the ablation heat map, the four cells of the full prompt, discrimination, letters, and the tables behind them.
+
+Beside the page stand ``alignment.csv`` (one line a prompt and readout), ``confidence.csv`` (one line a question, prompt), ``options.csv`` (one line a
+question and option) and ``letters.csv``. Nothing is computed here but what is shown.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.config import RunConfig
+from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combination
+from workbench.experiments.confidence_alignment.results import READOUTS, AlignmentResults, stated_of
+from workbench.files.ownership import FIGURES, claim_folder
+from workbench.files.writing import write_atomically
+from workbench.measure import Estimate
+from workbench.measure.alignment import Split
+from workbench.pipeline.store import ROW
+from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
+from workbench.report import Section, write_report
+from workbench.tables import write_csv
+
+_SCALES = {"hundred": "1 to 100", "words": "six terms", "letters": "six letters"}
+_VOICES = {"own": "own voice", "third": "third person"}
+_SHOWN = {True: "options shown", False: "options hidden"}
+_READOUTS = {"stated": "text", "expected": "expected"}
+_CUTS: dict[str, Split] = {"stated": "top", "expected": "median"}
+
+
+def words_of(combination: Combination) -> str:
+    """The ingredients in words."""
+    return f"{_SCALES[combination.scale]}, {asked_as(combination.voice, combination.options)}"
+
+
+def asked_as(voice: str, options: bool) -> str:
+    """Voice and options in words."""
+    return f"{_VOICES[voice]}, {_SHOWN[options]}"
+
+
+def grid(results: AlignmentResults, caption: str) -> AlignmentGrid:
+    """The ablation heat map of the eight combinations: voice and options down, readout and scale across."""
+    asked = list(dict.fromkeys((each.voice, each.options) for each in EIGHT))
+    scales = list(dict.fromkeys(each.scale for each in EIGHT))
+    columns = list(product(READOUTS, scales))
+
+    def cell(voice: Any, options: bool, readout: str, scale: Any) -> GridCell:
+        measured = results.of(Combination(scale, voice, options), readout).measured
+        ceiling = measured.ceiling_share if readout == "stated" else float("nan")
+        return GridCell(measured.rho, measured.parse_rate, ceiling)
+
+    return AlignmentGrid(
+        rows=[asked_as(*each) for each in asked],
+        columns=[f"{_READOUTS[readout]}, {_SCALES[scale]}" for readout, scale in columns],
+        cells=[[cell(*each, *column) for column in columns] for each in asked],
+        title="Does stated confidence rise with P_IC?",
+        caption=caption,
+    )
+
+
+def cells(results: AlignmentResults, readout: str, caption: str) -> FourCells | None:
+    """The four cells of the full prompt; None where not one reply could be read."""
+    confidences = results.confidences
+    stated = stated_of(confidences, FULL, readout)
+    if np.isnan(stated).all():
+        return None
+    cut = "at its top step" if _CUTS[readout] == "top" else "at its median"
+    return FourCells(
+        internal=confidences.internal["p_ic"].to_numpy(dtype=np.float64),
+        stated=stated,
+        correct=confidences.internal["correct"].to_numpy(dtype=bool),
+        internal_split="median",
+        stated_split=_CUTS[readout],
+        title=f"Four cells: P_IC against the {_READOUTS[readout]} of the full prompt",
+        caption=f"{caption}; {words_of(FULL)}; P_IC cut at its median, stated confidence {cut}",
+    )
+
+
+def discrimination(results: AlignmentResults, caption: str) -> EstimateRows:
+    """AUROC2 of P_IC and of every prompt, by readout."""
+    rows = [EstimateRow("internal", "P_IC", results.internal)]
+    for found in results.found:
+        group = _READOUTS[found.readout]
+        rows.append(EstimateRow(group, words_of(found.combination), found.measured.auroc2_stated))
+    return EstimateRows(
+        rows=rows,
+        axis="AUROC2 against correctness",
+        title="Which confidence knows which answers are right?",
+        caption=f"{caption}; dotted: chance",
+        bound=0.5,
+    )
+
+
+def letters(results: AlignmentResults, caption: str) -> EstimateRows:
+    """How often each letter is right and chosen."""
+    rows = [EstimateRow("right", one.letter, one.right) for one in results.letters]
+    rows += [EstimateRow("chosen", one.letter, one.chosen) for one in results.letters]
+    return EstimateRows(
+        rows=rows,
+        axis="share of questions",
+        title="Does the model choose options or letters?",
+        caption=f"{caption}; Wilson intervals",
+    )
+
+
+def caption_of(results: AlignmentResults, config: RunConfig) -> str:
+    """What was measured on."""
+    read = results.confidences
+    return f"{len(read.questions)} choice questions, {config.model.shown}, matrix products in {read.precision}"
+
+
+def sections(results: AlignmentResults, config: RunConfig) -> list[Section]:
+    """All figures, in reading order."""
+    caption = caption_of(results, config)
+    found = [
+        Section(
+            "Alignment by ingredients of the prompt",
+            f"{results.answers.words} Each cell is a tie-corrected Spearman rho with its 95 % bootstrap interval over questions. Undefined: every "
+            "reply that could be read states the same.",
+            grid(results, caption).figure(),
+            "ablation",
+        )
+    ]
+    for readout in READOUTS:
+        drawn = cells(results, readout, caption)
+        if drawn is not None:
+            words = "Top left only the text is confident, bottom right only the softmax. Shares carry 95 % Wilson intervals."
+            found.append(Section(f"Four cells: {_READOUTS[readout]}", words, drawn.figure(), f"cells_{readout}"))
+    return [
+        *found,
+        Section(
+            "Discrimination of both confidences",
+            "P_IC over all questions, each prompt over the replies that could be read; pooled over domains, the values within domain are in the table.",
+            discrimination(results, caption).figure(),
+            "discrimination",
+        ),
+        Section(
+            "Position of the answer",
+            "Options stand in random order. A letter chosen far more often than it is right is a liking for the letter, and its P_IC says so too.",
+            letters(results, caption).figure(),
+            "letters",
+        ),
+    ]
+
+
+def lines(results: AlignmentResults) -> list[dict[str, str]]:
+    """The page's table: one line a prompt and readout."""
+    return [
+        {
+            "prompt": words_of(row.combination),
+            "readout": _READOUTS[row.readout],
+            "rho": _shown(row.measured.rho),
+            "pairs shuffled": _shown(row.shuffled),
+            "shuffled within domain": _shown(row.shuffled_within),
+            "read": f"{100 * row.measured.parse_rate:.0f} %",
+            "at the top": f"{100 * row.measured.ceiling_share:.0f} %" if row.readout == "stated" else "",
+            "mass on the scale": f"{100 * row.mass:.0f} %",
+            "AUROC2": _shown(row.measured.auroc2_stated),
+            "within domain": _shown(row.within[1]),
+            **{name.replace("_", " "): f"{100 * share:.0f} %" for name, share in row.cells[_CUTS[row.readout]].items()},
+        }
+        for row in results.found
+    ]
+
+
+def summary_of(results: AlignmentResults) -> dict[str, Any]:
+    """Flat summary with dotted keys."""
+    answers, table = results.answers, results.confidences.internal
+    summary = {
+        "questions": len(table),
+        **answers.accuracy.to_dict("accuracy.likeliest_option"),
+        **answers.reply.to_dict("accuracy.greedy_reply"),
+        "accuracy.chance": answers.chance,
+        "accuracy.same_letter": answers.same_letter,
+        "p_ic.mean": float(table["p_ic"].mean()),
+        "p_ic.mass_on_letters": float(table["mass"].mean()),
+        **results.internal.to_dict("auroc2.p_ic"),
+        **results.internal_within.to_dict("auroc2.p_ic.within"),
+    }
+    for row in results.found:
+        summary |= row.measured.rho.to_dict(f"rho.{row.combination.format}.{_READOUTS[row.readout]}")
+    return summary
+
+
+def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) -> Path:
+    """Write page, figures and tables into ``folder``; returns the path of ``index.html``."""
+    tables = {
+        "alignment.csv": results.table(),
+        "confidence.csv": _tidy(results),
+        "options.csv": results.confidences.options,
+        "letters.csv": _letters_table(results),
+    }
+    claim_folder(folder, FIGURES)
+    for name, table in tables.items():
+        write_atomically(folder / name, partial(write_csv, table))
+    return write_report(
+        folder,
+        f"Does {config.model.shown} say how sure it is?",
+        sections(results, config),
+        summary_of(results),
+        config.model_dump(mode="json"),
+        list(tables),
+        (),
+        [("Every prompt and readout", lines(results))],
+    )
+
+
+def _tidy(results: AlignmentResults) -> pd.DataFrame:
+    read = results.confidences
+    named = read.internal.assign(id=[question.id for question in read.questions], domain=read.domain)
+    return read.stated.rename(columns={"mass": "mass_on_scale"}).merge(named, on=ROW, validate="many_to_one")
+
+
+def _letters_table(results: AlignmentResults) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "letter": one.letter,
+                "questions": one.n,
+                **one.right.to_dict("right"),
+                **one.chosen.to_dict("chosen"),
+                "weight": one.weight,
+            }
+            for one in results.letters
+        ]
+    )
+
+
+def _shown(estimate: Estimate) -> str:
+    if np.isnan(estimate.value):
+        return "undefined"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

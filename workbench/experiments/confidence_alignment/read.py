@@ -1,0 +1,195 @@
+"""Internal and stated confidence of the same chosen options (Kumar et al. 2024, arXiv 2405.16282): what is read, resumable.
+
+Every question is a choice. Its answer is the option of the largest P_O (:mod:`workbench.elicit.baselines.options`), so that P_IC, the letter
+quoted when the confidence is asked for, and the grade are all about one and the same answer. The model's own greedy reply stands
+beside it. The confidence is then asked for in nine formats: the eight combinations of scale (1 to 100, six terms), voice (own, third
+person) and options (shown or not), and the six terms behind letters with everything else of the full prompt.
+
+What this does not show: how sure the model is of answers it would give in other words than a letter; see ``mass`` and ``reply_letter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.config import RunConfig
+from workbench.elicit.answer import answer_batch
+from workbench.elicit.baselines.answered_question import letters_of
+from workbench.elicit.baselines.options import letters_offered, read_options
+from workbench.elicit.conversation import answer_tokens, check_conversation, confidence_conversation
+from workbench.elicit.prompts import Voice
+from workbench.elicit.readout import ConfidenceReading, read_confidence
+from workbench.experiments.baselines import drawn_questions
+from workbench.loop.answers import graded_column
+from workbench.loop.confidence import read
+from workbench.loop.run import Context
+from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
+from workbench.pipeline.store import ROW, Part, RunStore, StageStore, fingerprint, run_parts
+from workbench.questions import Question, asked, chosen_option, grade, grade_of
+from workbench.trace.batches import plan_batches
+
+ScaleName = Literal["hundred", "words", "letters"]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """The ingredients of one prompt for the confidence."""
+
+    scale: ScaleName
+    voice: Voice
+    options: bool
+
+    @property
+    def format(self) -> str:
+        """Its row in the table of formats."""
+        return f"{self.scale}-review-{self.voice}{'' if self.options else '-no-options'}"
+
+
+NUMERIC_OR_WORDS: tuple[ScaleName, ...] = ("hundred", "words")
+EIGHT: tuple[Combination, ...] = tuple(
+    Combination(scale, voice, options)
+    for voice, options, scale in product(get_args(Voice), (True, False), NUMERIC_OR_WORDS)
+)
+FULL = Combination("letters", "third", True)
+"""The full prompt of the publication."""
+
+
+@dataclass(frozen=True)
+class Confidences:
+    """What was read.
+
+    Attributes:
+        questions: the choice questions, by row.
+        internal: one line a question: row, letter (of the answer), correct, p_ic, p_max, mass, reply, reply_letter, reply_correct (missing where it
+            could not be graded).
+        options: one line a question and option: row, letter, probability (P_O), right.
+        stated: one line a question and format: row, format, stated_text, stated (NaN = not on the scale), argmax, expected, mass.
+        precision: of the matrix products.
+    """
+
+    questions: tuple[Question, ...]
+    internal: pd.DataFrame
+    options: pd.DataFrame
+    stated: pd.DataFrame
+    precision: str
+
+    @property
+    def domain(self) -> NDArray[np.str_]:
+        """[rows]"""
+        return np.asarray([question.domain for question in self.questions])
+
+
+def read_alignment(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> Confidences:
+    """Ask the questions of ``config`` as choices, whatever form it names, and keep what is read in ``folder``.
+
+    A folder holds one set of settings; ``reuse`` says whether others may replace them, and results of other code be gone on from.
+    """
+    config = config.model_copy(update={"questions": config.questions.model_copy(update={"form": "choice"})})
+    questions = drawn_questions(config)
+    context = Context(_in_format(config, FULL), RunStore(folder), folder, reuse=reuse)
+    with context.store.held():
+        given = {
+            "run": config.model_dump(mode="json"),
+            "the model": context.lm.revision,
+            "the questions": fingerprint([[q.id, q.text, q.answers, q.options] for q in questions]),
+        }
+        internal, options = _internal(context, questions, given)
+        letters = list(internal["letter"])
+        stated = [_stated(context, each, questions, letters, given) for each in (*EIGHT, FULL)]
+    return Confidences(tuple(questions), internal, options, pd.concat(stated, ignore_index=True), context.lm.precision)
+
+
+def _in_format(config: RunConfig, combination: Combination) -> RunConfig:
+    return config.model_copy(update={"elicit": config.elicit.model_copy(update={"format": combination.format})})
+
+
+def _internal(
+    context: Context, questions: Sequence[Question], given: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stage = begin_stage(Stage("internal", None, given=given), context)
+    if not stage.done:
+        internal, options = _read_internal(context, questions, stage)
+        stage.save_table("internal", internal)
+        stage.save_table("options", options)
+        stage.finish({})
+    return stage.table("internal"), stage.table("options")
+
+
+def _read_internal(
+    context: Context, questions: Sequence[Question], stage: StageStore
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    lm, fmt, limit = context.lm, context.fmt, context.config.elicit.answer_tokens
+    prompts = [answer_tokens(lm.tokenizer, fmt, asked(question)) for question in questions]
+    offered = [letters_of(question) for question in questions]
+    letters = letters_offered(offered)
+
+    def compute(rows: NDArray[np.int64]) -> Part:
+        here, own = [prompts[row] for row in rows], [questions[row] for row in rows]
+        found = read_options(lm, fmt.answer_prefix, here, [offered[row] for row in rows])
+        replies = answer_batch(lm, here, limit)
+        table = pd.DataFrame(
+            {
+                ROW: rows,
+                "letter": found.chosen,
+                "correct": [grade(letter, question) for letter, question in zip(found.chosen, own, strict=True)],
+                "p_ic": found.p_ic,
+                "p_max": found.largest,
+                "mass": found.mass,
+                "reply": replies,
+                "reply_letter": [chosen_option(r, q.options) or "" for r, q in zip(replies, own, strict=True)],
+                "reply_correct": graded_column([grade_of(r, q) for r, q in zip(replies, own, strict=True)]),
+            }
+        )
+        probability = np.full((len(rows), len(letters)), np.nan)
+        probability[:, [letters.index(letter) for letter in found.letters]] = found.probability
+        return Part(table, {"probability": probability})
+
+    batches = plan_batches([len(tokens) for tokens in prompts], context.config.model.tokens_per_batch, limit)
+    part = run_parts(stage, batches, compute, "reading options")
+    return part.table, _long(part.tensors["probability"], letters, questions)
+
+
+def _long(probability: NDArray[np.float64], letters: Sequence[str], questions: Sequence[Question]) -> pd.DataFrame:
+    rows, places = np.nonzero(~np.isnan(probability))
+    named = [letters[place] for place in places.tolist()]
+    right = [grade(letter, questions[row]) for row, letter in zip(rows.tolist(), named, strict=True)]
+    return pd.DataFrame({ROW: rows, "letter": named, "probability": probability[rows, places], "right": right})
+
+
+def _stated(
+    context: Context,
+    combination: Combination,
+    questions: Sequence[Question],
+    letters: Sequence[str],
+    given: Mapping[str, Any],
+) -> pd.DataFrame:
+    own = replace(context, config=_in_format(context.config, combination))
+    stage = begin_stage(Stage(combination.format, None, needs=("internal",), given=given), own)
+    if not stage.done:
+        stage.finish(_read_stated(own, questions, letters, stage))
+    return stage.table("confidence").assign(format=combination.format)
+
+
+def _read_stated(
+    context: Context, questions: Sequence[Question], letters: Sequence[str], stage: StageStore
+) -> dict[str, Any]:
+    lm, fmt, numbers = context.lm, context.fmt, context.numbers
+    check_conversation(lm.tokenizer, fmt, numbers, asked(questions[0]), letters[0])
+    conversations = [
+        confidence_conversation(lm.tokenizer, fmt, numbers, asked(question), letter)
+        for question, letter in zip(questions, letters, strict=True)
+    ]
+
+    def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
+        return read_confidence(lm, [conversations[row] for row in rows], numbers)
+
+    lengths = [len(conversation.tokens) for conversation in conversations]
+    return read(context, stage, np.arange(len(questions)), lengths, reading, f"reading {fmt.name}")

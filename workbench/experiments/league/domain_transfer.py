@@ -1,0 +1,53 @@
+"""From one domain to the others: arms taught on one domain alone, measured on every domain's held-out questions.
+
+The standings are the league's (:mod:`workbench.experiments.league.comparison`) with each domain a part of its own, so AUROC2 within domain is that of one
+domain, values are means over seeds, and gains over the base model are paired by question. A framed cell is the domain the row was taught.
+What it does not show: how alike two domains are; a domain whose answers are nearly all right or all wrong has wide intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from workbench.experiments.league.comparison import Standing
+from workbench.experiments.league.metrics import MEASURES
+from workbench.plots.transfer_matrix import TransferMatrix
+from workbench.report import Section
+
+SHOWN = (
+    "AUROC2 expected within",
+    "gain AUROC2 expected within",
+    "AUROC2 text within",
+    "gain AUROC2 text within",
+    "gain ECE expected",
+)
+
+
+def domain_sections(standings: Sequence[Standing], homes: Mapping[str, str], caption: str) -> list[Section]:
+    """A matrix for each of the measures SHOWN that was made: arms from the top, domains from the left.
+
+    Args:
+        homes: the domain that an arm was taught alone, by the arm's name.
+    """
+    out = []
+    for heading in SHOWN:
+        measure, made = MEASURES[heading], [one for one in standings if heading in one.estimates]
+        cells = {(one.arm, one.part): one.estimates[heading] for one in made}
+        if not cells:
+            continue
+        error = "ECE" in heading
+        figure = TransferMatrix(
+            rows=list(dict.fromkeys(row for row, _ in cells)),
+            columns=sorted({column for _, column in cells}),
+            cells=cells,
+            own=[(arm, domain) for arm, domain in homes.items() if (arm, domain) in cells],
+            centre=measure.bound or 0.0,
+            better="lower" if error else "higher",
+            title=f"From one domain to the others: {heading.removesuffix(' within')}",
+            caption=caption,
+            x="measured on",
+            y="taught",
+        ).figure()
+        says = f"{measure.says} Blue is better; a framed cell is measured on the one domain its row was taught."
+        out.append(Section(heading, says, figure, heading.lower().replace(" ", "_")))
+    return out

@@ -1,0 +1,118 @@
+"""What the league measures of a line: how well confidence orders and means what it says, the answers, and what was gained.
+
+A measure reads one readout of the held-out table: what is stated as text, what is expected over the scale, the grades of the
+base model's answers (in which all confidence is stated), or those of the answers given with the adapter on, where the adapter acts on
+the whole conversation and so could change them. Gains are the line minus the base model, paired by question, on
+questions parsed in both: above zero is better for AUROC2 and answers, worse for ECE.
+What a gain in the text's AUROC2 does not show: answers that only one of the two could state a confidence for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.loop.answer_stability import RIGHT
+from workbench.loop.conditions import BEFORE
+from workbench.measure.calibration import BinnedForecasts
+from workbench.measure.discrimination import Auroc2Within
+from workbench.measure.inputs import Bools, Floats
+from workbench.measure.smooth_calibration import SmoothEce
+from workbench.measure.weighted import CountStatistic, mean_of, minus
+
+ECE_BINS = 10
+BASE_RIGHT = "base answers right"
+GRADES = "correct"
+Codes = NDArray[np.int64]
+Statistic = Callable[[Floats, Bools, Codes], CountStatistic]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """``statistic`` of the readout ``readout``; ``gain``: less that of the base model. ``says`` how to read it, ``bound`` is
+    where its figure has a second line beside zero."""
+
+    readout: str
+    statistic: Statistic
+    says: str
+    gain: bool = False
+    bound: float | None = None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """What is possible at all."""
+        return (-1.0 if self.gain else 0.0, 1.0)
+
+
+def _within(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
+    return Auroc2Within(confidence, correct, codes)
+
+
+def _ece(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
+    return BinnedForecasts(confidence, correct, ECE_BINS).ece
+
+
+def _smooth(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
+    return SmoothEce(confidence, correct)
+
+
+def _share(graded: Floats, correct: Bools, codes: Codes) -> CountStatistic:
+    return mean_of(graded)
+
+
+_AUROC2 = "AUROC2 within domain: 0.5 is chance, 1 tells every right answer from every wrong one."
+_ECE = "Expected calibration error: 0 means that stated shares are met."
+_SMOOTH = "Smooth calibration error: as ECE, without bins."
+_ON = "Share of right answers given with the adapter on, where it acts on the whole conversation."
+_GAIN = "The line minus the base model, by question:"
+
+MEASURES: Mapping[str, Measure] = {
+    "AUROC2 text within": Measure("stated", _within, _AUROC2, bound=0.5),
+    "AUROC2 expected within": Measure("expected", _within, _AUROC2, bound=0.5),
+    "ECE text": Measure("stated", _ece, _ECE),
+    "ECE expected": Measure("expected", _ece, _ECE),
+    "smooth ECE text": Measure("stated", _smooth, _SMOOTH),
+    "smooth ECE expected": Measure("expected", _smooth, _SMOOTH),
+    "gain AUROC2 text within": Measure("stated", _within, f"{_GAIN} above zero orders answers better.", gain=True),
+    "gain AUROC2 expected within": Measure(
+        "expected", _within, f"{_GAIN} above zero orders answers better.", gain=True
+    ),
+    "gain ECE text": Measure("stated", _ece, f"{_GAIN} below zero is better calibrated.", gain=True),
+    "gain ECE expected": Measure("expected", _ece, f"{_GAIN} below zero is better calibrated.", gain=True),
+    BASE_RIGHT: Measure(GRADES, _share, "Share of right answers of the base model."),
+    "answers right adapter on": Measure(RIGHT, _share, _ON),
+    "gain answers right": Measure(RIGHT, _share, f"{_GAIN} below zero, teaching cost right answers.", gain=True),
+}
+"""Heading -> measure; AUROC2 is the mean within domain."""
+
+
+def statistic_of(measure: Measure, table: pd.DataFrame, codes: Codes, condition: str) -> CountStatistic | None:
+    """The measure of one condition of the held-out ``table`` [n]; None where the condition does not have its readout.
+
+    Args:
+        codes: [n] domain of each question.
+    """
+    values, correct = _column(table, measure.readout, condition), table[GRADES].to_numpy(dtype=bool)
+    if not measure.gain:
+        return None if values is None else measure.statistic(values, correct, codes)
+    base = _column(table, measure.readout, BEFORE)
+    if values is None or base is None or condition == BEFORE:
+        return None
+    both = ~np.isnan(values) & ~np.isnan(base)
+    if not both.any():
+        return None
+    own, other = (measure.statistic(np.where(both, each, np.nan), correct, codes) for each in (values, base))
+    return minus(own, other)
+
+
+def _column(table: pd.DataFrame, readout: str, condition: str) -> Floats | None:
+    """[n] one condition's readout; None where there is none of it."""
+    name = f"{readout}_{condition}"
+    if readout == GRADES or name == f"{RIGHT}_{BEFORE}":
+        name = GRADES
+    values = table[name].to_numpy(dtype=np.float64) if name in table else None
+    return None if values is None or np.isnan(values).all() else values

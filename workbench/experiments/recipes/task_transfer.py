@@ -1,0 +1,89 @@
+"""From one task to the other: confidence in a single answer, and which of two questions would be answered correctly more likely.
+
+Every line that was asked about pairs (the base model, arms over their seeds, shuffled twins) under three measures: AUROC2 of the expected
+confidence within domain, the share of mixed pairs in which the question answered rightly was preferred, and that share of pairs of
+one domain. Chance is 0.5 in all three, so a row shows whether what was taught on one task came with the other. The base
+model's Bradley-Terry scores stand beside it: its own choices, made into one order of the questions.
+All cells come from the same resamples of the questions within their domain, and of seeds (:mod:`workbench.measure.seed_intervals`).
+What it does not show: the two tasks on one scale; a pair is an easier or harder test than a domain's ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.experiments.recipes.pairwise import BRADLEY_TERRY, ordered_by, pair_places, pair_values, question_scores
+from workbench.experiments.recipes.trainings import lines_of
+from workbench.loop.conditions import BEFORE, Readouts
+from workbench.measure import Estimate
+from workbench.measure.discrimination import Auroc2Within
+from workbench.measure.inputs import Floats, checked_domain
+from workbench.measure.question_pairs import mean_of_pairs
+from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
+from workbench.measure.weighted import CountStatistic
+from workbench.plots.transfer_matrix import TransferMatrix
+from workbench.report import Section
+
+TASKS: Mapping[str, str] = {
+    "single": "AUROC2 within domain",
+    "agreement": "mixed pairs right",
+    "agreement_within": "mixed pairs of one domain",
+}
+"""Key in the summary -> heading."""
+
+Cells = dict[tuple[str, str], Estimate]
+
+
+def task_transfer(r: Readouts, pairs: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> Cells:
+    """Estimates by line and key of TASKS; ``pairs`` are the choices of each condition."""
+    counts = counted_questions(r.domain, resamples=resamples, seed=seed)
+    scores = question_scores(pairs[BEFORE], r)
+    expected = {**{name: r.expected[name] for name in pairs}, BRADLEY_TERRY: scores}
+    asked = {**pairs, BRADLEY_TERRY: ordered_by(scores, pairs[BEFORE], r)}
+    out: Cells = {}
+    for line, conditions in lines_of([BEFORE, BRADLEY_TERRY, *(name for name in pairs if name != BEFORE)]).items():
+        chosen = drawn_seeds(len(conditions), resamples=resamples, seed=seed)
+        each = [_statistics(r, expected[name], asked[name]) for name in conditions]
+        for task in TASKS:
+            values = np.stack([statistics[task](counts) for statistics in each])
+            out[line, task] = over_seeds(values, chosen, len(r.correct), (0.0, 1.0))
+    return out
+
+
+def _statistics(r: Readouts, expected: Floats, pairs: pd.DataFrame) -> dict[str, CountStatistic]:
+    places, values = pair_places(pairs, r), pair_values(pairs, r)
+    return {
+        "single": Auroc2Within(expected, r.correct, checked_domain(r.domain, len(r.correct))),
+        **{task: mean_of_pairs(values[task], *places) for task in TASKS if task in values},
+    }
+
+
+def transfer_summary(cells: Cells) -> dict[str, Any]:
+    """``transfer.<task>.<line>`` with intervals."""
+    out: dict[str, Any] = {}
+    for (line, task), estimate in cells.items():
+        out |= estimate.to_dict(f"transfer.{task}.{line}")
+    return out
+
+
+def transfer_section(cells: Cells, caption: str) -> Section:
+    """The matrix: what was taught from the top, what is measured from the left."""
+    figure = TransferMatrix(
+        rows=tuple(dict.fromkeys(line for line, _ in cells)),
+        columns=tuple(TASKS.values()),
+        cells={(line, TASKS[task]): estimate for (line, task), estimate in cells.items()},
+        centre=0.5,
+        title="From one task to the other",
+        caption=caption,
+        x="measured on",
+        y="taught",
+    ).figure()
+    words = (
+        "Each arm on both tasks: confidence in an answer given, and which of two questions would be answered correctly more likely, "
+        "chosen before any answer; 0.5 is chance. An arm that was taught one task alone shows here whether the other came with it."
+    )
+    return Section("From one task to the other", words, figure, "transfer")

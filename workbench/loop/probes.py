@@ -1,0 +1,95 @@
+"""Stages that fit probes: on the base model's states, and again on the tuned model's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.elicit.conversation import POSITIONS
+from workbench.loop.answers import right_answers
+from workbench.loop.questions import load_questions
+from workbench.loop.run import Context
+from workbench.pipeline.store import ROW, StageStore
+from workbench.probe import (
+    ProbeSettings,
+    apply,
+    committee_targets,
+    confidence_direction,
+    correctness_direction,
+    cosine,
+    evaluate_layers,
+    fit_layerwise,
+    shuffled_control,
+)
+
+RIDGE_PENALTIES = (1e1, 1e2, 1e3, 1e4)
+
+
+def probe_before(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Probes on the base model's states; also the cross-fitted teaching targets."""
+    return fit_probes(context, stage, "elicit")
+
+
+def probe_after(context: Context, stage: StageStore) -> dict[str, Any]:
+    """The same probes refitted on the tuned model's states."""
+    return fit_probes(context, stage, "again")
+
+
+def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
+    """Probes on the states that the stage ``source`` left of all questions."""
+    config = context.config
+    questions, _ = load_questions(context)
+    states: NDArray[Any] = context.stage(source).tensors("readings")["states"]
+    train = np.flatnonzero(questions["split"] == "train")
+    test = np.flatnonzero(questions["split"] == "test")
+    right_train, right_test = right_answers(context, train), right_answers(context, test)
+    domain = questions["domain"].to_numpy(dtype=str)
+    settings = ProbeSettings(
+        folds=config.probe.folds,
+        inner_folds=config.probe.inner_folds,
+        c_grid=config.probe.c_grid,
+        seed=config.seed,
+    )
+    probe = fit_layerwise(states[train], right_train, settings)
+    held_out = apply(probe, states[test])
+    layers = evaluate_layers(
+        held_out, right_test, domain[test], positions=POSITIONS, resamples=config.resamples, seed=config.seed
+    )
+    control = shuffled_control(
+        probe, states[train], states[test], right_test,
+        n_shuffles=config.probe.shuffles, seed=config.seed, held_out_domain=domain[test],
+    )  # fmt: skip
+    shuffled = control.auroc2
+    null = shuffled.mean(axis=(1, 2))
+    layers["auroc2_shuffled"] = shuffled.mean(axis=0).reshape(-1)
+    layers["auroc2_shuffled.low"] = shuffled.min(axis=0).reshape(-1)
+    layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
+    members = min(config.probe.committee, probe.intercept.size)
+    targets = committee_targets(probe, "log_loss", members)
+    best = probe.best
+    probabilities = pd.DataFrame(
+        {
+            ROW: np.concatenate([train, test]),
+            "split": ["train"] * len(train) + ["test"] * len(test),
+            "probability": np.concatenate([targets, held_out[:, best.layer, best.position]]),
+        }
+    ).sort_values(ROW)
+    stage.save_table("layers", layers)
+    stage.save_table("probabilities", probabilities)
+    stage.save_tensors("probe", {"weights": probe.weights, "intercept": probe.intercept, "c": probe.c})
+    expected = context.stage(source).table("confidence")["expected"].to_numpy()
+    site_states = states[train][:, best.layer, best.position]
+    angle = cosine(
+        correctness_direction(probe, best), confidence_direction(site_states, expected[train], RIDGE_PENALTIES)
+    )
+    return {
+        "layer": best.layer,
+        "position": POSITIONS[best.position],
+        "shuffled_mean": float(null.mean()),
+        "shuffled_low": float(null.min()),
+        "shuffled_high": float(null.max()),
+        "direction_cosine": float(angle),
+    }

@@ -1,0 +1,119 @@
+"""Which questions a run asks, and which of them are held out: chosen and split before anything is fitted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.config import RunConfig
+from workbench.errors import WorkbenchError
+from workbench.loop.run import Context
+from workbench.pipeline.store import ROW, StageStore
+from workbench.questions import (
+    Question,
+    Side,
+    in_form,
+    questions_from,
+    sample_questions,
+    split_questions,
+)
+from workbench.questions.graded_answers import graded_questions, read_graded
+
+UNGRADED = "ungraded"
+
+
+def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
+    """Draw the run's questions and fix their split before anything is fitted."""
+    return save_questions(stage, *drawn_questions(context.config))
+
+
+def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
+    """The questions of a run in their order, and their sides by id; no model is needed."""
+    settings, seed = config.questions, config.seed
+    if settings.graded is not None:
+        pool = graded_questions(read_graded(settings.graded))
+    else:
+        pool = in_form(questions_from(settings.source, settings.mirror), settings.form, settings.options, seed)
+    chosen = sample_questions(_of_domains(pool, settings.domains), settings.limit, seed)
+    split = split_questions(chosen, settings.train_fraction)
+    split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
+    return chosen, split
+
+
+def save_questions(stage: StageStore, questions: Sequence[Question], split: Mapping[str, Side]) -> dict[str, Any]:
+    """Write a run's questions, numbered in their order, with their sides by id."""
+    table = pd.DataFrame(
+        {
+            ROW: np.arange(len(questions)),
+            "id": [q.id for q in questions],
+            "question": [q.text for q in questions],
+            "answers": [json.dumps(list(q.answers), ensure_ascii=False) for q in questions],
+            "domain": [q.domain for q in questions],
+            "source": [q.source for q in questions],
+            "licence": [q.licence for q in questions],
+            "kind": [q.kind for q in questions],
+            "answerable": [q.answerable for q in questions],
+            "options": [json.dumps(list(q.options), ensure_ascii=False) for q in questions],
+            "split": [split[q.id] for q in questions],
+        }
+    )
+    stage.save_table("questions", table)
+    return {"questions": len(table), "train": int((table["split"] == "train").sum())}
+
+
+def _of_domains(pool: Sequence[Question], domains: Sequence[str]) -> list[Question]:
+    """The questions of ``domains``, each of which must occur; of all where none is named."""
+    _check_domains("domains", pool, domains)
+    return [question for question in pool if not domains or question.domain in domains]
+
+
+def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
+    """Ids of the questions of ``domains``, each of which must occur, and not alone."""
+    there = _check_domains("held_out_domains", questions, domains)
+    if domains and there <= set(domains):
+        raise _domains_error("held_out_domains", "no domain would be left to teach from", there)
+    return [question.id for question in questions if question.domain in domains]
+
+
+def _check_domains(setting: str, questions: Sequence[Question], domains: Sequence[str]) -> set[str]:
+    there = {question.domain for question in questions}
+    unknown = sorted(set(domains) - there)
+    if unknown:
+        raise _domains_error(setting, f"there is no domain {unknown[0]!r}", there)
+    return there
+
+
+def _domains_error(setting: str, what: str, there: set[str]) -> WorkbenchError:
+    return WorkbenchError(f"questions.{setting}: {what}; the domains are {', '.join(sorted(there))}.")
+
+
+def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
+    """The run's question table and the same rows as Question objects.
+
+    ``side`` is the side of the split a question was drawn for. ``split`` is the same, but ``ungraded`` once the answer to it has been
+    given and could not be graded: neither fitting nor measuring chooses such a row, and every row keeps its number.
+    """
+    table = context.stage("questions").table("questions")
+    table["side"] = table["split"]
+    if "answer" in context.keys and (answered := context.stage("answer")).done:
+        graded = answered.table("answers").set_index(ROW)["correct"].notna()
+        table["split"] = table["split"].where(table[ROW].map(graded).fillna(True).astype(bool), UNGRADED)
+    questions = [
+        Question(
+            id=row["id"],
+            text=row["question"],
+            answers=tuple(json.loads(row["answers"])),
+            domain=row["domain"],
+            source=row["source"],
+            licence=row["licence"],
+            kind=row["kind"],
+            answerable=bool(row["answerable"]),
+            options=tuple(json.loads(row["options"])),
+        )
+        for row in table.to_dict("records")
+    ]
+    return table, questions

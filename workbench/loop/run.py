@@ -1,0 +1,180 @@
+"""What every stage of the loop receives: configuration, the run's store, and the model, loaded when first needed.
+
+Model libraries are imported when they are first needed, so that a finished run is told to be that in a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.config import RunConfig, TeachSettings
+from workbench.errors import WorkbenchError
+from workbench.pipeline.stages import STRICT, Reuse
+from workbench.pipeline.store import RunStore, StageStore
+
+if TYPE_CHECKING:
+    from workbench.elicit.conversation import NumberPrefix
+    from workbench.elicit.format import Format
+    from workbench.models import LanguageModel, Precision
+    from workbench.trace.prefix_cache import Prefixes
+
+
+def loop_format(name: str) -> Format:
+    """The format of this name, if the loop can run on it.
+
+    Errors: WorkbenchError where the confidence is asked for without the answer, so that there are no states of the answer to
+    probe, and an adapter on the confidence could change the answer that follows it.
+    """
+    from workbench.elicit.formats import FORMATS, format_named
+
+    fmt = format_named(name)
+    if not fmt.shows_answer:
+        usable = ", ".join(row.name for row in FORMATS.values() if row.shows_answer)
+        raise WorkbenchError(
+            f"The format {name!r} asks for confidence without the answer, which the loop probes and teaches on; read it with "
+            f"'workbench elicit {name}', or set elicit.format to one of {usable}."
+        )
+    return fmt
+
+
+@dataclass
+class Loaded:
+    """The model and the kept keys and values of a run, once they are needed; ``lender`` is the run whose model it uses."""
+
+    lm: LanguageModel | None = None
+    prefixes: Prefixes | None = None
+    asked: Prefixes | None = None
+    lender: Loaded | None = None
+
+
+@dataclass
+class Context:
+    """Shared by the stages of one run.
+
+    ``keys`` gets the key of each stage as the run reaches it; a run whose stages are all finished never loads the model.
+    """
+
+    config: RunConfig
+    store: RunStore
+    figures: Path
+    keys: dict[str, str] = field(default_factory=dict)
+    loaded: Loaded = field(default_factory=Loaded)
+    reuse: Reuse = STRICT
+
+    @property
+    def fmt(self) -> Format:
+        """The elicitation format of this run."""
+        return loop_format(self.config.elicit.format)
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The base model."""
+        from workbench.models import load_model
+
+        held = self.loaded.lender or self.loaded
+        if held.lm is None:
+            model = self.config.model
+            held.lm = load_model(
+                model.name,
+                dtype=model.dtype,
+                precision=model.precision,
+                device=model.device,
+                chat_template=model.chat_template,
+                trust_remote_code=model.trust_remote_code,
+                day=model.date,
+            )
+        return held.lm
+
+    @property
+    def numbers(self) -> NumberPrefix:
+        """Number trie of the run's format and tokenizer."""
+        from workbench.elicit.conversation import number_prefix
+
+        return number_prefix(self.lm.tokenizer, self.fmt)
+
+    @property
+    def reply(self) -> tuple[int, ...] | None:
+        """The tokens that open every confidence reply, if the adapter acts on the reply alone; else None."""
+        if self.config.teach.scope == "conversation":
+            return None
+        from workbench.elicit.conversation import reply_tokens
+
+        return reply_tokens(self.lm.tokenizer, self.fmt, self.numbers)
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """Keys and values of what stands before the confidence reply, of the questions by row, kept between stages."""
+        if self.loaded.prefixes is None:
+            self.loaded.prefixes = self._store(self.asked)
+        return self.loaded.prefixes
+
+    @property
+    def asked(self) -> Prefixes:
+        """Keys and values of the answer prompts, of the questions by row, kept until their confidence is read."""
+        if self.loaded.asked is None:
+            self.loaded.asked = self._store(None)
+        return self.loaded.asked
+
+    def _store(self, beside: Prefixes | None) -> Prefixes:
+        import torch
+
+        from workbench.elicit.conversation import answer_beginning
+        from workbench.trace.prefix_cache import Prefixes
+
+        model = self.config.model
+        return Prefixes(
+            model.kept_bytes,
+            model.tokens_per_batch,
+            torch.bfloat16 if self.lm.precision == "bfloat16" else None,
+            shared=answer_beginning(self.lm.tokenizer, self.fmt),
+            beside=beside,
+        )
+
+    def with_teach(self, teach: TeachSettings) -> Context:
+        """The same run, model and keys with other settings of teaching."""
+        return replace(self, config=self.config.model_copy(update={"teach": teach}))
+
+    def in_precision(self, precision: Precision) -> Context:
+        """The same run and keys with the model loaded anew, in another precision, for analyses that choose their own."""
+        model = self.config.model.model_copy(update={"precision": precision})
+        return replace(self, config=self.config.model_copy(update={"model": model}), loaded=Loaded())
+
+    def beside(self, config: RunConfig, folder: Path, figures: Path) -> Context:
+        """Another run that uses this one's model, which is loaded once for both; its settings of the model must be the same.
+
+        Errors: WorkbenchError where they differ.
+        """
+        if config.model != self.config.model:
+            raise WorkbenchError("Two runs share a model only if their settings under 'model' are the same.")
+        lender = self.loaded.lender or self.loaded
+        return Context(config, RunStore(folder), figures, loaded=Loaded(lender=lender), reuse=self.reuse)
+
+    def stage(self, name: str) -> StageStore:
+        """The folder of a stage the run has already reached."""
+        return self.store.stage(name, self.keys[name])
+
+    @contextmanager
+    def tuned(self, stage: str) -> Iterator[LanguageModel]:
+        """The model with the adapter of a teaching stage on; taken off again afterwards."""
+        with self.carrying(self.stage(stage)) as lm:
+            yield lm
+
+    @contextmanager
+    def carrying(self, taught: StageStore) -> Iterator[LanguageModel]:
+        """The same for a teaching stage of any run on this model."""
+        from workbench.teach.adapter import load_adapter, remove_adapter
+
+        lm = load_adapter(self.lm, taught.checked("adapter"))
+        try:
+            yield lm
+        finally:
+            remove_adapter(lm)
+
+    def settings(self, *parts: str) -> dict[str, Any]:
+        """The named parts of the configuration, for fingerprints."""
+        whole = self.config.model_dump(mode="json")
+        return {part: whole[part] for part in parts}

@@ -1,0 +1,55 @@
+"""A mean over training seeds, with an interval that speaks of other questions and of other seeds.
+
+Each resample draws questions with replacement and, apart from that, as many seeds as there are with replacement. The mean of S seeds
+drawn from S varies about the mean of all of them by only (S - 1) / S of what the mean of S fresh seeds would, so that distance
+is stretched by sqrt(S / (S - 1)); the mean of all seeds on the resampled questions, which carries the questions' part, stays as it is.
+What the interval does not show: with one seed nothing of seeds; with two or three their spread is itself hardly known, so the
+interval may be far too narrow or too wide where seeds matter. Stretching can only err on the wide side where seeds and questions interact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from workbench.measure.bootstrap import resampled_counts
+from workbench.measure.distinct_rows import one_cell_each
+from workbench.measure.inputs import Floats
+from workbench.measure.interval import Estimate
+
+_SEEDS = 1  # a stream of random numbers apart from the one that draws questions by the same seed
+
+
+def counted_questions(domain: ArrayLike, *, resamples: int, seed: int) -> Floats:
+    """[1 + resamples, n] how often each question counts: once, and then as drawn within its ``domain`` [n]."""
+    codes = np.asarray(domain)
+    drawn = resampled_counts(one_cell_each(len(codes)), resamples=resamples, seed=seed, strata=codes)
+    return np.concatenate([np.ones((1, len(codes))), *drawn])
+
+
+def drawn_seeds(seeds: int, *, resamples: int, seed: int) -> NDArray[np.int64]:
+    """[resamples, seeds] which seeds each resample takes."""
+    return np.random.default_rng([seed, _SEEDS]).integers(seeds, size=(resamples, seeds))
+
+
+def over_seeds(
+    values: Floats,
+    chosen: NDArray[np.int64],
+    questions: int,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimate:
+    """The mean over seeds of ``values`` [seeds, 1 + resamples], and its interval, cut at the ``bounds`` of what is possible.
+
+    The first column is measured on the questions as they are, the others on resampled ones; ``chosen`` [resamples, seeds] is
+    from :func:`drawn_seeds`. Resamples in which a seed's value is undefined are left out.
+    """
+    everyone = values[:, 1:].mean(axis=0)
+    drawn = np.take_along_axis(values[:, 1:].T, chosen, axis=1).mean(axis=1)
+    seeds = len(values)
+    stretch = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 0.0
+    resampled = everyone + stretch * (drawn - everyone)
+    known, value = resampled[~np.isnan(resampled)], float(values[:, 0].mean())
+    if not len(known) or np.isnan(value):
+        return Estimate(value, float("nan"), float("nan"), questions)
+    low, high = np.clip(np.quantile(known, [0.025, 0.975]), *bounds)
+    return Estimate(value, float(low), float(high), questions)

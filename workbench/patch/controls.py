@@ -1,0 +1,117 @@
+"""The effect and its controls, as one table of sweeps.
+
+Every condition patches the same questions at one site and reads the expected confidence. They differ in which run is
+patched, where, and whose state is written:
+
+The patched site is the confidence position and, where a number takes several tokens, the tokens that continue it.
+
+- own: the tuned model's state of the same question into the base model (the effect)
+- other: the tuned model's state of another question (gives *following*)
+- neutral: the base model's state of another question (a donor whose readout is unchanged in level)
+- random_vector: the base state plus a random direction as long as the own donor's difference
+- random_position: the tuned model's own state, at a random earlier token that the adapter acts on
+- self: the base model's own state (the noise floor)
+- reverse: the base model's state into the tuned model
+
+Patching tuned into base shows what the tuned state suffices for; the reverse shows what the tuned model needs at that
+token. They answer different questions and need not mirror each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.errors import WorkbenchError
+from workbench.patch.ablation_values import matched_noise
+
+Donor = Literal["tuned_own", "tuned_other", "base_own", "base_other", "random_vector"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row of the table above. ``all_layers`` false: only the control layers are swept."""
+
+    name: str
+    donor: Donor
+    into_tuned: bool = False
+    random_position: bool = False
+    all_layers: bool = True
+
+
+CONDITIONS = (
+    Condition("own", "tuned_own"),
+    Condition("other", "tuned_other"),
+    Condition("random_vector", "random_vector"),
+    Condition("reverse", "base_own", into_tuned=True),
+    Condition("random_position", "tuned_own", random_position=True, all_layers=False),
+    Condition("neutral", "base_other", all_layers=False),
+    Condition("self", "base_own", all_layers=False),
+)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """States of all items: [items, layers, 2 + nodes, width].
+
+    Place 0 is the random position, 1 the confidence position, the others the number's further tokens (trie nodes).
+    """
+
+    base: Tensor
+    tuned: Tensor
+
+    def __post_init__(self) -> None:
+        if self.base.shape != self.tuned.shape or self.base.dim() != 4 or self.base.shape[2] < 2:
+            raise WorkbenchError("Base and tuned states must share one [items, layers, 2 + nodes, width] shape.")
+
+
+def donor_states(
+    condition: Condition, states: Recorded, items: NDArray[np.int64], partner: NDArray[np.int64], seed: int
+) -> Tensor:
+    """States [items, layers, 1 or 1 + nodes, width] the condition writes; ``partner`` [all items] names other questions."""
+    at = slice(0, 1) if condition.random_position else slice(1, None)
+    rows, others = torch.as_tensor(items), torch.as_tensor(partner[items])
+    if condition.donor == "tuned_own":
+        return states.tuned[rows, :, at]
+    if condition.donor == "tuned_other":
+        return states.tuned[others, :, at]
+    if condition.donor == "base_own":
+        return states.base[rows, :, at]
+    if condition.donor == "base_other":
+        return states.base[others, :, at]
+    return matched_noise(states.base[:, :, at], states.tuned[:, :, at], seed)[rows]
+
+
+def donor_readouts(
+    condition: Condition, base: NDArray[np.float64], tuned: NDArray[np.float64], partner: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """[items] readout of the run each item's donor comes from; a random vector has its own question's tuned one."""
+    return {
+        "tuned_own": tuned,
+        "tuned_other": tuned[partner],
+        "base_own": base,
+        "base_other": base[partner],
+        "random_vector": tuned,
+    }[condition.donor]
+
+
+def derangement(items: int, seed: int) -> NDArray[np.int64]:
+    """A random pairing in which no item is its own partner: [items]."""
+    if items < 2:
+        raise WorkbenchError("Donors from other questions need at least two questions; raise patch.items.")
+    order = np.random.default_rng(seed).permutation(items)
+    partner = np.empty(items, dtype=np.int64)
+    partner[order] = np.roll(order, 1)
+    return partner
+
+
+def control_layers(layers: Sequence[int], count: int) -> list[int]:
+    """``count`` layers spread evenly over ``layers``, first and last included."""
+    chosen = np.unique(np.linspace(0, len(layers) - 1, min(count, len(layers))).round().astype(int))
+    return [layers[i] for i in chosen]

@@ -1,0 +1,128 @@
+"""A run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as JSON; nothing pickled.
+
+Every file is written under a temporary name and renamed, so a reader never sees half a file. A damaged file of a finished
+stage is named, with the mend; damaged parts of an unfinished one are computed again. Only the Trainer's checkpoints, which
+an unfinished stage resumes from, hold pickled states; they go when it finishes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench import progress
+from workbench.errors import WorkbenchError
+from workbench.files.locks import hold_folder
+from workbench.files.ownership import claim_folder
+from workbench.files.seals import find_fault, seal_files
+from workbench.files.writing import sweep_temporary_files, write_json
+from workbench.pipeline.stage_store import StageStore, fingerprint, read_json
+
+__all__ = ["ROW", "Part", "RunStore", "StageStore", "code_version", "fingerprint", "merge_parts", "run_parts"]
+
+ROW = "row"
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Hash of the package's source, so that results of other code are not taken for this one's."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one batch of a stage produced: a table whose ``row`` column names its rows, and arrays along the same rows."""
+
+    table: pd.DataFrame
+    tensors: dict[str, NDArray[Any]]
+
+    def __post_init__(self) -> None:
+        for name, array in self.tensors.items():
+            if len(array) != len(self.table):
+                raise WorkbenchError(f"Tensor {name!r} has {len(array)} rows, its table {len(self.table)}.")
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """The folder of one run."""
+
+    folder: Path
+
+    def stage(self, name: str, key: str) -> StageStore:
+        """The folder of one of its stages."""
+        return StageStore(self.folder / name, key)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, mark it as ours, and keep other processes out of it for the length of the block.
+
+        Raises:
+            WorkbenchError: where it is somebody else's, or another process is at work in it.
+        """
+        claim_folder(self.folder, "another --name or --runs")
+        with hold_folder(self.folder, "wait until it ends, or give this run another --name"):
+            sweep_temporary_files(self.folder)
+            yield
+
+
+def run_parts(stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str) -> Part:
+    """Compute every batch, keeping each as it is done, and return all rows in the order of their ``row``.
+
+    A killed process loses the batch it was in; finished ones are read back, and computed again where they are damaged.
+    """
+    folder = stage.folder / "parts"
+    names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
+    parts: list[Part] = []
+    before, started = stage.spent(), time.monotonic()
+    for name, batch in zip(names, progress.track(batches, description), strict=True):
+        part = _kept_part(folder, name)
+        if part is None:
+            part = _keep_part(folder, name, compute(batch))
+            stage.note_spent(before + time.monotonic() - started)
+        parts.append(part)
+    return merge_parts(parts)
+
+
+def _keep_part(folder: Path, name: str, part: Part) -> Part:
+    """Write a part and, last, its seals; returns it as it will be read back."""
+    store = StageStore(folder, "")
+    store.save_tensors(name, part.tensors)
+    store.save_table(name, part.table)
+    files = [folder / f"{name}{end}" for end in (".parquet", ".safetensors")]
+    write_json(folder / f"{name}.json", seal_files(folder, files), sync=False)
+    return Part(store.table(name), store.tensors(name))
+
+
+def _kept_part(folder: Path, name: str) -> Part | None:
+    """A part that was kept whole; None where there is none, or it was damaged."""
+    store = StageStore(folder, "")
+    try:
+        seals = read_json(folder / f"{name}.json", "")
+        if not seals or find_fault(folder, seals) is not None:
+            return None
+        return Part(store.table(name), store.tensors(name))
+    except (WorkbenchError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def merge_parts(parts: Iterable[Part]) -> Part:
+    """All parts as one, sorted by row (stable, so several lines of one row keep their order)."""
+    items = list(parts)
+    table = pd.concat([part.table for part in items], ignore_index=True)
+    order = np.argsort(table[ROW].to_numpy(), kind="stable")
+    tensors = {name: np.concatenate([part.tensors[name] for part in items])[order] for name in items[0].tensors}
+    return Part(table.iloc[order].reset_index(drop=True), tensors)

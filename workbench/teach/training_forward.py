@@ -1,0 +1,159 @@
+"""Logits at the places of a batch of examples, with everything left out that a step cannot change or does not use.
+
+Left out are: what stands before an adapter that acts on the reply alone (its keys and values are kept), the layers below an
+adapter that begins higher up (the states behind them are kept), the tokens all prompts begin with in every row but one, output
+projections and MLPs at padding, and in the last layer at columns without a loss, and the unembedding there. Loss and gradients are those of
+plain forwards of every row, to rounding. The model's own dropout, which a few old families have, is off in what is kept.
+
+A family whose layers carry a state from token to token knows no mask that keeps a tree's branches apart and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench import progress
+from workbench.models import LanguageModel
+from workbench.teach.batch_layout import Columns, conversation_columns, reply_columns, shared_columns
+from workbench.teach.examples import Example
+from workbench.teach.lower_states import FrozenStates, own_states, placed
+from workbench.teach.skip_columns import spared
+from workbench.trace.batches import plan_batches
+from workbench.trace.checks import require_masks
+from workbench.trace.partial_forward import starting_from, states_behind
+from workbench.trace.prefix_cache import Prefixes, evaluating
+from workbench.trace.prompt_cache import Kept, PromptCache
+from workbench.trace.suffix import shared_tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """An adapter's reach: it acts on ``tokens`` at every prompt's end and on what follows.
+
+    Attributes:
+        rows: number of each example in ``prefixes``.
+        prefixes: keys and values of what stands before, under the base model.
+    """
+
+    tokens: tuple[int, ...]
+    rows: Sequence[int]
+    prefixes: Prefixes
+
+
+class Passes:
+    """The passes of a training, by example number.
+
+    Attributes:
+        first: the layer at which the adapter begins; what lies below comes from kept states, at most ``most_bytes`` of them.
+        reply: where the adapter acts; None: on whole conversations.
+        shared: tokens that are computed in one row for all.
+        sizes: tokens of its own that each example costs in a step.
+        beside: tokens of further passes that a step makes for each example; they count, and are made elsewhere.
+        lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many nodes a target takes tells
+            what it is, and steps of one target each teach a level only.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        examples: Sequence[Example],
+        reply: Reply | None,
+        first: int,
+        most_bytes: int,
+        beside: Sequence[int] = (),
+    ) -> None:
+        require_masks(lm)
+        self.lm, self.examples, self.reply, self.first = lm, examples, reply, first
+        self.beside = beside or [0] * len(examples)
+        self.shared = shared_tokens([example.prompt for example in examples]) if reply is None else ()
+        self.lengths = [self._length(example) for example in examples]
+        self.sizes = [length + e.continuation.size for length, e in zip(self.lengths, examples, strict=True)]
+        self.frozen = FrozenStates(most_bytes)
+        self._shared_states: Tensor | None = None
+
+    def _length(self, example: Example) -> int:
+        return len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
+
+    def tokens(self, numbers: Sequence[int]) -> int:
+        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all begin with in every one, and what is
+        computed beside."""
+        return sum(self.sizes[number] + len(self.shared) + self.beside[number] for number in numbers)
+
+    def fill(self, tokens_per_pass: int, description: str) -> None:
+        """Compute the kept states of all examples, longest rows first, as far as there is room."""
+        if self.first == 0:
+            return
+        for batch in progress.track(plan_batches(self.sizes, tokens_per_pass), description):
+            numbers = batch.tolist()
+            for number, states in zip(numbers, self._below(numbers), strict=True):
+                self.frozen.keep(number, states)
+            if self.frozen.full:
+                return
+
+    def logits(self, model: Any, numbers: Sequence[int]) -> Tensor:
+        """[rows, places, vocab] of the examples' prompt ends and nodes, under ``model``: the language model's or a wrapper."""
+        columns, cache = self._columns(numbers, self.first)
+        if self.shared:
+            cache = PromptCache(len(self.shared))
+            states = None if self.first == 0 else self._shared_below().to(self.lm.device)
+            self._run(model, shared_columns(self.lm, self.shared), cache, states)
+        return self._run(model, columns, cache, self._states(numbers, columns))
+
+    def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
+        total = columns.tokens.shape[1]
+        with starting_from(self.lm, self.first, states), spared(self.lm, columns.real, columns.places):
+            return model(
+                input_ids=columns.tokens,
+                position_ids=columns.positions,
+                attention_mask=columns.mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=torch.arange(total - columns.places, total, device=self.lm.device),
+            ).logits.float()
+
+    def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
+        """The rows' columns, and keys and values from layer ``first`` on of what an adapter on the reply stands on."""
+        examples = [self.examples[number] for number in numbers]
+        if self.reply is None:
+            return conversation_columns(self.lm, examples, len(self.shared)), None
+        kept = self._kept(self.reply, numbers, first)
+        return reply_columns(self.lm, examples, kept, self.reply.tokens), kept.cache
+
+    def _kept(self, reply: Reply, numbers: Sequence[int], first: int) -> Kept:
+        rows = np.array([reply.rows[number] for number in numbers])
+        before = [self.examples[number].prompt[: -len(reply.tokens)] for number in numbers]
+        return reply.prefixes.kept(self.lm, rows, before, first)
+
+    def _states(self, numbers: Sequence[int], columns: Columns) -> Tensor | None:
+        """[rows, columns, width] behind the layers below the adapter."""
+        if self.first == 0:
+            return None
+        missing = [number for number in numbers if number not in self.frozen]
+        anew = dict(zip(missing, self._below(missing), strict=True)) if missing else {}
+        parts = [anew[number].cpu() if number in anew else self.frozen[number] for number in numbers]
+        return placed(parts, columns.begins, columns.tokens.shape[1], self.lm.device)
+
+    def _below(self, numbers: Sequence[int]) -> list[Tensor]:
+        """States [own columns, width] behind layer ``first`` - 1 of some examples."""
+        columns, cache = self._columns(numbers, 0)
+        with torch.no_grad(), evaluating(self.lm.model):
+            if self.shared:
+                cache = PromptCache(len(self.shared))
+                self._shared_states = self._lower(shared_columns(self.lm, self.shared), cache)
+            states = self._lower(columns, cache)
+        return own_states(states, columns.begins, [self.sizes[number] for number in numbers])
+
+    def _shared_below(self) -> Tensor:
+        if self._shared_states is None:
+            with evaluating(self.lm.model):
+                self._shared_states = self._lower(shared_columns(self.lm, self.shared), None)
+        return self._shared_states
+
+    def _lower(self, columns: Columns, cache: Any) -> Tensor:
+        return states_behind(self.lm, self.first - 1, columns.tokens, columns.positions, columns.mask, cache)

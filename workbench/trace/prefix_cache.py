@@ -1,0 +1,233 @@
+"""Keys and values that rows' first tokens leave under the base model, kept so that later passes compute only what follows.
+
+Whatever an adapter with a reach does, it does behind these tokens; training it, reading it and reading its control all stand
+on the same keys and values, which are computed once. Rows go by number. What does not fit into the bound is computed anew
+each time, in passes of at most ``tokens_per_pass`` tokens, and that is said once. The adapter and the model's own dropout are
+off while they are computed.
+
+Costs 2 x layers x key-value heads x head size entries a token.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft import PeftModel
+from torch import Tensor
+from transformers import DynamicCache
+
+from workbench import progress
+from workbench.models import LanguageModel
+from workbench.trace.batches import plan_batches
+from workbench.trace.forward import run_joint
+from workbench.trace.layout import Prompts, empty_tail, pad_prompts
+from workbench.trace.prompt_cache import Kept, PromptCache
+
+Layers = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values [heads, tokens, head size] of one row in every layer."""
+
+
+class Prefixes:
+    """Keeps the first tokens' keys and values of numbered rows, at most ``most_bytes`` of them.
+
+    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are). Of rows that begin with the tokens
+    ``shared`` these are kept once. What is held ``beside`` them counts against the bound.
+    """
+
+    def __init__(
+        self,
+        most_bytes: int,
+        tokens_per_pass: int,
+        dtype: torch.dtype | None,
+        *,
+        shared: Sequence[int] = (),
+        beside: Prefixes | None = None,
+    ) -> None:
+        self.most_bytes, self.tokens_per_pass, self.dtype, self.beside = most_bytes, tokens_per_pass, dtype, beside
+        self.shared = tuple(shared)
+        self.bytes = 0
+        self._beginning: Layers = ()
+        self._rows: dict[int, Layers] = {}
+        self._full = False
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._rows
+
+    @property
+    def full(self) -> bool:
+        """Whether a row has been turned away for want of room."""
+        return self._full
+
+    def keep(self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts) -> None:
+        """Keep what a pass over ``prompts`` (and anything behind them) left in ``cache``."""
+        for index, row in enumerate(rows):
+            if self._full:
+                return
+            self._keep(row, _row_of(cache, index, prompts, self._cut(prompts, index), self.dtype))
+
+    def drop(self, rows: Iterable[int]) -> None:
+        """Let go of ``rows``, where they are kept; their room is free again."""
+        for row in rows:
+            self.bytes -= _size(self._rows.pop(row, ()))
+
+    def fill(self, lm: LanguageModel, rows: Sequence[int], tokens: Sequence[Sequence[int]], description: str) -> None:
+        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as there is room."""
+        missing = [index for index, row in enumerate(rows) if row not in self._rows]
+        if not missing or self._full:
+            return
+        for batch in progress.track(self._batches(missing, tokens), description):
+            for index, layers in self._computed(lm, batch, tokens):
+                self._keep(rows[index], layers)
+            if self._full:
+                return
+
+    def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]], first: int = 0) -> Kept:
+        """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them.
+
+        Layers below ``first`` are left out, for passes that start there.
+        """
+        prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
+        held = {index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows}
+        for batch in self._batches([index for index in range(len(rows)) if index not in held], tokens):
+            held.update(self._computed(lm, batch, tokens))
+        cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
+        beginning = self.begin(lm)
+        for layer in range(first, len(held[0])):
+            pairs = [held[index][layer] for index in range(len(rows))]
+            begins = beginning[layer] if beginning else None
+            keys, values = (
+                _padded([pair[side] for pair in pairs], lengths, None if begins is None else begins[side])
+                for side in (0, 1)
+            )
+            cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
+        return Kept(prompts, cache, {}, 0)
+
+    def _batches(self, indices: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[list[int]]:
+        planned = plan_batches([len(tokens[index]) for index in indices], self.tokens_per_pass) if indices else []
+        return [[indices[place] for place in batch] for batch in planned]
+
+    def _computed(
+        self, lm: LanguageModel, indices: Sequence[int], tokens: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[int, Layers]]:
+        """Keys and values of some of the ``tokens`` from one pass."""
+        cache, prompts = _passed(lm, [tokens[index] for index in indices])
+        for place, index in enumerate(indices):
+            yield index, _row_of(cache, place, prompts, self._cut(prompts, place), self.dtype)
+
+    def _cut(self, prompts: Prompts, index: int) -> int:
+        """How many of a row's first tokens are kept once for all."""
+        count = len(self.shared)
+        own = prompts.tokens[index][prompts.valid[index]]
+        return count if own[:count].tolist() == list(self.shared) and len(own) > count else 0
+
+    def begin(self, lm: LanguageModel) -> Layers:
+        """What rows begin with, computed at the first call: its bits are those of the attention kernel set then."""
+        if self.shared and not self._beginning:
+            cache, prompts = _passed(lm, [self.shared])
+            self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
+            self.bytes += _size(self._beginning)
+        return self._beginning
+
+    def _keep(self, row: int, layers: Layers) -> None:
+        size = _size(layers)
+        if row in self._rows:
+            return
+        beside = 0 if self.beside is None else self.beside.bytes
+        if self.bytes + beside + size > self.most_bytes:
+            said = self._full or (self.beside is not None and self.beside.full)
+            if not said:
+                warnings.warn(
+                    f"Keys and values of {len(self._rows)} prompts fill the {self.most_bytes / 1e9:.1f} GB of "
+                    "model.kept_bytes; the others are computed anew at each use, which is slower.",
+                    stacklevel=3,
+                )
+            self._full = True
+            return
+        self.bytes += size
+        self._rows[row] = layers
+
+
+class GrowingCache(DynamicCache):
+    """Holds what ``kept`` holds and grows with what is computed behind it, in the dtype and on the device of that."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self._waiting = dict(kept.cache.kept)
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        if layer_idx in self._waiting:
+            keys, values = self._waiting.pop(layer_idx)
+            rows = len(key_states)
+            keys, values = (states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values))
+            super().update(keys, values, layer_idx)
+        return super().update(key_states, value_states, layer_idx, *args, **kwargs)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        if layer_idx in self._waiting:
+            return self._waiting[layer_idx][0].shape[2]
+        return super().get_seq_length(layer_idx)
+
+
+def _size(layers: Layers) -> int:
+    return sum(part.numel() * part.element_size() for pair in layers for part in pair)
+
+
+def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptCache, Prompts]:
+    prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
+    cache = PromptCache(prompts.columns)
+    off = lm.model.disable_adapter() if isinstance(lm.model, PeftModel) else nullcontext()
+    with off, evaluating(lm.model):
+        run_joint(lm, prompts, empty_tail(prompts), None, (), cache)
+    return cache, prompts
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Without dropout, also when a row is computed anew between two steps of training; each part is put back as it was."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _row_of(
+    cache: DynamicCache | PromptCache, index: int, prompts: Prompts, cut: int, dtype: torch.dtype | None
+) -> Layers:
+    """What a row's own tokens from ``cut`` on left, without the padding before or between them."""
+    columns = prompts.valid[index].nonzero()[cut:, 0]
+    if isinstance(cache, PromptCache):
+        pairs = [cache.kept[layer] for layer in sorted(cache.kept)]
+    else:
+        pairs = [(layer.keys, layer.values) for layer in cache.layers]
+
+    def part(states: Tensor) -> Tensor:
+        return states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
+
+    return tuple((part(keys), part(values)) for keys, values in pairs)
+
+
+def _padded(parts: Sequence[Tensor], lengths: Sequence[int], beginning: Tensor | None) -> Tensor:
+    """[rows, heads, columns, head size] of rows of ``lengths`` tokens, zeros in front of shorter ones.
+
+    A part shorter than its row lacks the ``beginning``.
+    """
+    heads, _, size = parts[0].shape
+    out = parts[0].new_zeros(len(parts), heads, max(lengths), size)
+    for row, part, length in zip(out, parts, lengths, strict=True):
+        own = part.shape[1]
+        row[:, row.shape[1] - own :] = part
+        if own < length:
+            assert beginning is not None
+            row[:, row.shape[1] - length : row.shape[1] - own] = beginning
+    return out

@@ -1,0 +1,62 @@
+"""Prompts and the paths of a continuation as plain token strings, run without padding or packing.
+
+For families whose layers carry a state from token to token: nothing may stand beside a string in its row, so every path is a
+string of its own and only strings of equal length share a forward.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from workbench.models import LanguageModel
+from workbench.trace.token_tree import Continuation
+
+_said: set[str] = set()
+
+
+@dataclass(frozen=True)
+class String:
+    """The prompt of ``row`` and the path to ``node`` behind it (-1: none)."""
+
+    row: int
+    node: int
+    tokens: tuple[int, ...]
+
+
+def strings_of(prompts: Sequence[Sequence[int]], continuation: Continuation) -> list[String]:
+    """Every prompt alone and with every path, row by row."""
+    return [
+        String(row, node, (*prompt, *(continuation.tokens[step] for step in continuation.path(node))))
+        for row, prompt in enumerate(prompts)
+        for node in range(-1, continuation.size)
+    ]
+
+
+def equal_lengths(strings: Sequence[String], token_budget: int) -> Iterator[list[String]]:
+    """Batches of strings of one length, longest first, of at most ``token_budget`` tokens or of one string."""
+    for length in sorted({len(string.tokens) for string in strings}, reverse=True):
+        same = [string for string in strings if len(string.tokens) == length]
+        rows = max(1, token_budget // length)
+        for start in range(0, len(same), rows):
+            yield same[start : start + rows]
+
+
+def token_at(string: String, position: int, length: int, continuation: Continuation) -> int | None:
+    """Which token of ``string`` a position names, the prompt having ``length`` tokens; None for a node on another path."""
+    if position < length:
+        return position
+    path = continuation.path(string.node)
+    return length + path.index(position - length) if position - length in path else None
+
+
+def warn_unpackable(lm: LanguageModel) -> None:
+    """Say once for each family that its branches run one by one."""
+    family = lm.architecture.family
+    if family not in _said:
+        _said.add(family)
+        warnings.warn(
+            f"{family} is patched by one forward a branch, on rows of equal length: {lm.architecture.why_not}.",
+            stacklevel=3,
+        )
