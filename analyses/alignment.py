@@ -13,13 +13,14 @@
 # %% [markdown]
 # # Does the model say how sure it is?
 #
-# Two confidences about the same answer to a choice question. The internal one, P_IC, is the largest option's probability as a share of
-# all options, from one forward where the answer begins. The stated one is what the model says when the chosen letter is quoted and it is
-# asked how sure it is: from 1 to 100 or in six terms, in its own voice or about "a language model", with the options or without.
-# Alignment is the rank correlation of the two (Kumar et al. 2024, arXiv 2405.16282).
+# Two confidences about the same answer to a choice question. The internal one, P_IC, is the largest
+# option's probability as a share of all options, from one forward where the answer begins. The
+# stated one is what the model says when the chosen letter is quoted and it is asked how sure it is:
+# from 1 to 100 or in six terms, in its own voice or about "a language model", with the options or
+# without. Alignment is the rank correlation of the two (Kumar et al. 2024, arXiv 2405.16282).
 #
-# Run as a script it writes `figures/<run>/`: the page, the figures, and the tables behind them. Opened as a notebook it draws below the
-# cells. Stopped and started again, it goes on where it was.
+# Run as a script it writes `figures/<run>/`: the page, the figures, and the tables behind them.
+# Opened as a notebook it draws below the cells. Stopped and started again, it goes on where it was.
 #
 # | variable | meaning | default |
 # |---|---|---|
@@ -55,20 +56,22 @@ folder, page = root() / "runs" / name, root() / "figures" / name
 # %% [markdown]
 # ## Reading
 #
-# Open questions become choices: wrong options are answers to other questions of the domain, in random order. One forward a question gives the
-# probability of every letter; nine prompts quote the likeliest and ask for the confidence in it.
+# Open questions become choices: wrong options are answers to other questions of the domain, in
+# random order. One forward a question gives the probability of every letter; nine prompts quote the
+# likeliest and ask for the confidence in it.
 
 # %%
 with bars(console()):
     confidences = read_alignment(config, folder, asked_reuse())
-results = measure_alignment(confidences, resamples=config.resamples, seed=config.seed)
+results = measure_alignment(confidences, resamples=config.bootstrap_resamples, seed=config.seed)
 caption = caption_of(results, config)
 
 # %% [markdown]
 # ## First: does it answer options or letters?
 #
-# Where accuracy cannot be told from chance, or one letter is chosen whatever stands behind it, P_IC is a liking for a letter. Then the rest
-# of this page describes the model's habits, not its knowledge.
+# Where accuracy cannot be told from chance, or one letter is chosen whatever stands behind it, P_IC
+# is a liking for a letter. Then the rest of this page describes the model's habits, not its
+# knowledge.
 
 # %%
 show(letters(results, caption).figure())
@@ -76,8 +79,9 @@ show(letters(results, caption).figure())
 # %% [markdown]
 # ## Alignment by ingredients
 #
-# rho with its 95 % bootstrap interval. What it rests on stands in the cell: how many replies could be read, and how many of those state
-# the most there is. Pairs that are shuffled must give zero; shuffled within their domain they give what knowing the domain gives.
+# rho with its 95 % bootstrap interval. What it rests on stands in the cell: how many replies could
+# be read, and how many of those state the most there is. Pairs that are shuffled must give zero;
+# shuffled within their domain they give what knowing the domain gives.
 
 # %%
 show(grid(results, caption).figure())
@@ -85,7 +89,8 @@ show(grid(results, caption).figure())
 # %% [markdown]
 # ## Four cells of the full prompt
 #
-# Third person, options shown, six terms behind letters: the text, and the expected score over the letters.
+# Third person, options shown, six terms behind letters: the text, and the expected score over the
+# letters.
 
 # %%
 for readout in READOUTS:
@@ -106,6 +111,7 @@ index = write_alignment(results, page, config)
 report = [caption, results.answers.words]
 for line in lines(results):
     report.append(
-        f"{line['prompt']:<44}{line['readout']:<10}{line['rho']:<22}read {line['read']:<6}AUROC2 {line['AUROC2']}"
+        f"{line['prompt']:<44}{line['readout']:<10}{line['rho']:<22}read {line['read']:<6}AUROC2 "
+        f"{line['AUROC2']}"
     )
 sys.stdout.write("\n".join([*report, f"figures: {index}"]) + "\n")

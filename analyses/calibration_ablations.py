@@ -13,12 +13,15 @@
 # %% [markdown]
 # # What makes calibration tuning work?
 #
-# A model is taught to say whether its own answer is right (recipe `calibration`, Kapoor et al. 2024). Here the recipe is taken apart: how many graded
-# answers it takes, what the pull towards the base model does, how much of the estimate comes from the question alone, and whether what was
-# learnt holds for another model's answers, another form of question, and questions that have no answer.
+# A model is taught to say whether its own answer is right (recipe `calibration`, Kapoor et al.
+# 2024). Here the recipe is taken apart: how many graded answers it takes, what the pull towards the
+# base model does, how much of the estimate comes from the question alone, and whether what was
+# learnt holds for another model's answers, another form of question, and questions that have no
+# answer.
 #
-# Run as a script it writes `figures/<run>/ablations/`: page, figures, `ablations.parquet`, and `ablations.json` with the configuration that made
-# them. Opened as a notebook it draws below the cells. Stopped and started again, it goes on where it was.
+# Run as a script it writes `figures/<run>/ablations/`: page, figures, `ablations.parquet`, and
+# `ablations.json` with the configuration that made them. Opened as a notebook it draws below the
+# cells. Stopped and started again, it goes on where it was.
 #
 # | variable | meaning | default |
 # |---|---|---|
@@ -49,7 +52,9 @@ from workbench.notebook import asked_config, asked_reuse, console, option, root,
 config, name = asked_config(), option("RUN", "ablations")
 shares, form = option("SHARES", "25,50"), option("FORM", "open")
 if not all(part.strip().isdigit() for part in shares.split(",")):
-    raise WorkbenchError(f"WORKBENCH_SHARES is {shares!r}; give whole per cents by commas, such as 25,50.")
+    raise WorkbenchError(
+        f"WORKBENCH_SHARES is {shares!r}; give whole per cents by commas, such as 25,50."
+    )
 if form not in OPPOSITE:
     raise WorkbenchError(f"WORKBENCH_FORM is {form!r}; choose one of {', '.join(OPPOSITE)}.")
 others = option("OTHER_ANSWERS", "")
@@ -63,8 +68,9 @@ plan = AblationPlan(
 # %% [markdown]
 # ## Teaching and judging
 #
-# Everything is taught with one seed on one split, which a hash of the question decides: a question that is held out in one form is held out in the other.
-# A fifth of the training questions is kept back by every arm, so that labels are counted from four fifths of them.
+# Everything is taught with one seed on one split, which a hash of the question decides: a question
+# that is held out in one form is held out in the other. A fifth of the training questions is kept
+# back by every arm, so that labels are counted from four fifths of them.
 
 # %%
 with bars(console()):
@@ -74,13 +80,17 @@ with bars(console()):
 # %% [markdown]
 # ## In pictures
 #
-# All intervals are 95 % bootstrap intervals over held-out questions. They say nothing of another training seed or another draw of labels. Where two conditions
-# are compared, the paired difference counts, not whether their intervals overlap.
+# All intervals are 95 % bootstrap intervals over held-out questions. They say nothing of another
+# training seed or another draw of labels. Where two conditions are compared, the paired difference
+# counts, not whether their intervals overlap.
 
 # %%
 settings = done.home.context.config
 tested = len(held_out_rows(done.home.context))
-caption = f"{settings.model.name}, {tested} held-out questions, taught on {plan.form} questions, format {settings.elicit.format}"
+caption = (
+    f"{settings.model.name}, {tested} held-out questions, taught on {plan.form} questions, format "
+    f"{settings.elicit.format}"
+)
 figures = sections(lines, caption)
 for section in figures:
     show(section.figure)
@@ -90,9 +100,12 @@ for section in figures:
 
 # %%
 configuration = {"plan": plan.described(), "run": settings.model_dump(mode="json")}
-index, _ = write_ablations(root() / "figures" / name / "ablations", lines, done.left_out, configuration, figures)
+index, _ = write_ablations(
+    root() / "figures" / name / "ablations", lines, done.left_out, configuration, figures
+)
 printed = [
-    f"{line.ablation:14}{line.judge:28}{line.condition:34}{line.measure:22}{line.estimate.value:.3f} "
+    f"{line.ablation:14}{line.judge:28}{line.condition:34}{line.measure:22}"
+    f"{line.estimate.value:.3f} "
     f"[{line.estimate.low:.3f}, {line.estimate.high:.3f}]"
     for line in lines
 ]

@@ -13,13 +13,14 @@
 # %% [markdown]
 # # Where is the stated confidence written?
 #
-# An atlas of activation patching on a finished run: whose states, put where, move the number the model states? Layer by part of the
-# conversation, layer by head, component by component, before the model was taught and after. The readout is always the expected
-# value of the exact distribution over the confidence scale. Then a claim from the literature is put to the test with a rule
-# written down beforehand.
+# An atlas of activation patching on a finished run: whose states, put where, move the number the
+# model states? Layer by part of the conversation, layer by head, component by component, before the
+# model was taught and after. The readout is always the expected value of the exact distribution
+# over the confidence scale. Then a claim from the literature is put to the test with a rule written
+# down beforehand.
 #
-# Run as a script it writes `figures/<run>/atlas/`; opened as a notebook it draws below the cells. Stopped and started again, it goes
-# on where it was. The run is made first if there is none.
+# Run as a script it writes `figures/<run>/atlas/`; opened as a notebook it draws below the cells.
+# Stopped and started again, it goes on where it was. The run is made first if there is none.
 #
 # | variable | meaning | default |
 # |---|---|---|
@@ -42,16 +43,20 @@ import torch
 from workbench import run_loop
 from workbench.cli.terminal import bars
 from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE
-from workbench.experiments.patching_maps.cached_confidence_claim import CONTROL, conditions, finding
-from workbench.experiments.patching_maps.items import held_out
+from workbench.experiments.patching_maps.cached_confidence_claim import (
+    CONTROL,
+    check_claim,
+    conditions,
+)
+from workbench.experiments.patching_maps.items import patching_items
 from workbench.experiments.patching_maps.maps import (
-    Pairing,
-    atlas_map,
-    drawn_token,
+    DonorPairs,
     moves,
     patched_readouts,
+    patching_map,
+    random_token,
     readouts,
-    thinned_layers,
+    spaced_layers,
 )
 from workbench.experiments.patching_maps.page import (
     claim_sections,
@@ -60,15 +65,15 @@ from workbench.experiments.patching_maps.page import (
     position_section,
     scatter_section,
 )
-from workbench.loop import complete, opened
+from workbench.loop import is_complete, open_run
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.patch import head_sites, layer_sites
 from workbench.patch.attribution import attribute
-from workbench.patch.components import Cut
+from workbench.patch.components import ComponentSet
 from workbench.patch.effect_map import Axis
-from workbench.patch.inputs import Run
+from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import expected_confidence_of
-from workbench.patch.segments import align, half_ranks_apart
+from workbench.patch.segments import align, pair_half_ranks_apart
 from workbench.patch.verification import Check
 from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
@@ -81,50 +86,64 @@ STILL = ((AFTER_ANSWER, "all"), (CONFIDENCE, "all"))
 name = option("RUN", "default")
 atlas = {
     key: option(f"ATLAS_{key.upper()}", default)
-    for key, default in (("items", "16"), ("claim_items", "40"), ("layers", "8"), ("precision", "float32"))
+    for key, default in (
+        ("items", "16"),
+        ("claim_items", "40"),
+        ("layers", "8"),
+        ("precision", "float32"),
+    )
 }
 folder, page = root() / "runs" / name, root() / "figures" / name
-if not complete(folder):
+if not is_complete(folder):
     with bars(console()):
         run_loop(asked_config(), folder, page, asked_reuse())
-context = opened(folder, page, asked_reuse()).in_precision(atlas["precision"])
+context = open_run(folder, page, asked_reuse()).in_precision(atlas["precision"])
 config = context.config
 
 # %% [markdown]
 # ## What is patched
 #
-# A conversation is cut into named parts: question, answer, the first token after it, the question for confidence, the reply's opening, and
-# the confidence position with the further tokens of a number. Questions of different length are aligned at the ends of these parts.
+# A conversation is cut into named parts: question, answer, the first token after it, the question
+# for confidence, the reply's opening, and the confidence position with the further tokens of a
+# number. Questions of different length are aligned at the ends of these parts.
 #
-# Donors are of two kinds. *Another question*, in the same model: each question gets the states of the one half of all ranks away in
-# stated confidence, so as many donors state more as state less, a patch that moves only the general level cancels, and what remains is
-# that item's own confidence. *The tuned model*, on the same question: what teaching added. The adapter here may act on the confidence
-# reply alone; then base and tuned runs differ nowhere else.
+# Donors are of two kinds. *Another question*, in the same model: each question gets the states of
+# the one half of all ranks away in stated confidence, so as many donors state more as state less, a
+# patch that moves only the general level cancels, and what remains is that item's own confidence.
+# *The tuned model*, on the same question: what teaching added. The adapter here may act on the
+# confidence reply alone; then base and tuned runs differ nowhere else.
 #
-# Beside every map stands its noise floor: the same places patched with the run's own states. Cells within it are hatched. And its
-# control: one random other token of each conversation, behind the answer (for what teaching added: of the reply), with the donor's states.
+# Beside every map stands its noise floor: the same places patched with the run's own states. Cells
+# within it are hatched. And its control: one random other token of each conversation, behind the
+# answer (for what teaching added: of the reply), with the donor's states.
 
 # %%
 with ExitStack() as stack:
     stack.enter_context(bars(console()))
-    tuned = stack.enter_context(context.tuned("teach"))
-    stack.enter_context(context.store.held())
+    tuned = stack.enter_context(context.with_adapter("teach"))
+    stack.enter_context(context.store.hold())
     stage = begin_stage(Stage("atlas", None, given=atlas, other_runs=context.keys), context)
-    held = held_out(context, tuned, int(atlas["items"]))
-    layers = thinned_layers(tuned.n_layers, int(atlas["layers"]))
+    held = patching_items(context, tuned, int(atlas["items"]))
+    layers = spaced_layers(tuned.n_layers, int(atlas["layers"]))
     after_answer, number = held.part(AFTER_ANSWER), held.part(CONFIDENCE)
     before = readouts(stage, held.before, held.batches, "confidence before")
     after = readouts(stage, held.after, held.batches, "confidence after")
-    across = Pairing(held.before, held.before, half_ranks_apart(before), before, held.batches)
-    across_tuned = Pairing(held.after, held.after, half_ranks_apart(after), after, held.batches)
-    taught = Pairing(held.before, held.after, np.arange(len(before)), after, held.batches)
+    across = DonorPairs(
+        held.before, held.before, pair_half_ranks_apart(before), before, held.batches
+    )
+    across_tuned = DonorPairs(
+        held.after, held.after, pair_half_ranks_apart(after), after, held.batches
+    )
+    taught = DonorPairs(held.before, held.after, np.arange(len(before)), after, held.batches)
 
-    few = thinned_layers(tuned.n_layers, max(2, int(atlas["layers"]) // 2))
+    few = spaced_layers(tuned.n_layers, max(2, int(atlas["layers"]) // 2))
     taught_parts = held.reply if context.reply is not None else list(held.parts)
-    elsewhere = drawn_token(held.behind_answer, CONTROL, config.seed)
+    elsewhere = random_token(held.after_answer_parts, CONTROL, config.seed)
     in_reply = [part for part in held.reply if part.name != CONFIDENCE]
     elsewhere_taught = (
-        drawn_token(in_reply, CONTROL, config.seed) if context.reply is not None and in_reply else elsewhere
+        random_token(in_reply, CONTROL, config.seed)
+        if context.reply is not None and in_reply
+        else elsewhere
     )
     positions = {}
     for key, pairing, parts, chosen in (
@@ -134,10 +153,15 @@ with ExitStack() as stack:
     ):
         axes = (Axis("layer", tuple(chosen)), Axis("part", tuple(part.name for part in parts)))
         control = elsewhere_taught if key == "taught" else elsewhere
-        positions[key] = atlas_map(stage, pairing, layer_sites(chosen), parts, axes, f"positions {key}", control)
+        positions[key] = patching_map(
+            stage, pairing, layer_sites(chosen), parts, axes, f"positions {key}", control
+        )
 
     heads, components = {}, {}
-    sites = head_sites(layers, range(tuned.n_heads)), [s for c in COMPONENTS for s in layer_sites(layers, c)]
+    sites = (
+        head_sites(layers, range(tuned.n_heads)),
+        [s for c in COMPONENTS for s in layer_sites(layers, c)],
+    )
     by_head = Axis("layer", tuple(layers)), Axis("head", tuple(range(tuned.n_heads)))
     by_component = Axis("component", COMPONENTS), Axis("layer", tuple(layers))
     for key, pairing, part in (
@@ -148,21 +172,27 @@ with ExitStack() as stack:
     ):
         here = Axis("part", (part.name,))
         control = elsewhere_taught if key == "taught" else elsewhere
-        heads[key] = atlas_map(stage, pairing, sites[0], [part], (*by_head, here), f"heads {key}", control)
-        components[key] = atlas_map(
+        heads[key] = patching_map(
+            stage, pairing, sites[0], [part], (*by_head, here), f"heads {key}", control
+        )
+        components[key] = patching_map(
             stage, pairing, sites[1], [part], (*by_component, here), f"components {key}", control
         )
 
 # %%
-caption = f"{len(before)} held-out questions, {config.model.shown}, matrix products in {atlas['precision']}"
-statistics = {"resamples": config.resamples, "seed": config.seed}
+caption = (
+    f"{len(before)} held-out questions, {config.model.shown}, matrix products in "
+    f"{atlas['precision']}"
+)
+statistics = {"resamples": config.bootstrap_resamples, "seed": config.seed}
 figures: list[Section] = []
 
 # %% [markdown]
 # ## Layer by position
 #
-# Read it from the bottom left, where everything about a question stands in its own tokens, to the top right, where the last layer of the
-# number's own place decides by itself. Bright cells between are where the confidence has gone in the meantime.
+# Read it from the bottom left, where everything about a question stands in its own tokens, to the
+# top right, where the last layer of the number's own place decides by itself. Bright cells between
+# are where the confidence has gone in the meantime.
 
 # %%
 figures += [position_section(key, found, caption, **statistics) for key, found in positions.items()]
@@ -172,7 +202,8 @@ for section in figures[-3:]:
 # %% [markdown]
 # ## Layer by head
 #
-# Single heads at the confidence position, and at the first token after the answer. Heads share the work, so their shifts are small.
+# Single heads at the confidence position, and at the first token after the answer. Heads share the
+# work, so their shifts are small.
 
 # %%
 figures += [head_section(key, found, caption, **statistics) for key, found in heads.items()]
@@ -183,31 +214,34 @@ for section in figures[-4:]:
 # ## Attention or MLP
 
 # %%
-figures += [component_section(key, found, caption, **statistics) for key, found in components.items()]
+figures += [
+    component_section(key, found, caption, **statistics) for key, found in components.items()
+]
 for section in figures[-4:]:
     show(section.figure)
 
 # %% [markdown]
 # ## How far could gradients have told?
 #
-# Attribution patching estimates every cell at once, from two forwards and one backward. Its largest cells and as many random ones are
-# patched truly; slope and rank correlation say how far the cheap map is to be trusted.
+# Attribution patching estimates every cell at once, from two forwards and one backward. Its largest
+# cells and as many random ones are patched truly; slope and rank correlation say how far the cheap
+# map is to be trusted.
 
 # %%
-with bars(console()), context.tuned("teach") as tuned:
-    held = held_out(context, tuned, int(atlas["items"]))
+with bars(console()), context.with_adapter("teach") as tuned:
+    held = patching_items(context, tuned, int(atlas["items"]))
     everyone = np.arange(len(before))
     named = [part for part in held.parts if part.name in (AFTER_ANSWER, CONFIDENCE)]
     pairs = [align(part, everyone, across.partner) for part in named]
     here, there = (torch.cat([pair[side] for pair in pairs], dim=1) for side in (0, 1))
     prompts = held.before.prompts
     attribution = attribute(
-        Run(tuned, prompts, here, held.before.within),
-        Run(tuned, [prompts[p] for p in across.partner], there, held.before.within),
-        Cut(tuple(layers), ("resid_post", *COMPONENTS)),
-        expected_confidence_of(context.numbers.trie, context.fmt.scale.certain),
-        token_budget=config.model.tokens_per_batch // 2,
-        check=Check(cells=6, seed=config.seed, resamples=config.resamples),
+        ModelInputs(tuned, prompts, here, held.before.within),
+        ModelInputs(tuned, [prompts[p] for p in across.partner], there, held.before.within),
+        ComponentSet(tuple(layers), ("resid_post", *COMPONENTS)),
+        expected_confidence_of(context.scale_tokens.trie, context.fmt.scale.certain),
+        tokens_per_forward=config.model.tokens_per_forward // 2,
+        check=Check(cells=6, seed=config.seed, resamples=config.bootstrap_resamples),
     )
 figures.append(scatter_section(attribution.verification, positions["before"].item_floor(), caption))
 show(figures[-1].figure)
@@ -215,28 +249,39 @@ show(figures[-1].figure)
 # %% [markdown]
 # ## A claim, and the rule for it
 #
-# Kumaran et al. (arXiv 2603.17839) find, in models of 7B and more, that confidence is gathered from the answer at the first token after
-# it, kept there, and retrieved where the number is written. Here states of another question are put into the untaught model at one token, behind all
-# layers of a third of the model (early, middle, late) or behind all layers. Controls: a random other token of the same turn, the answer itself, both places together.
+# Kumaran et al. (arXiv 2603.17839) find, in models of 7B and more, that confidence is gathered from
+# the answer at the first token after it, kept there, and retrieved where the number is written.
+# Here states of another question are put into the untaught model at one token, behind all layers of
+# a third of the model (early, middle, late) or behind all layers. Controls: a random other token of
+# the same turn, the answer itself, both places together.
 #
-# The rule, fixed before looking: **reproduced** if three intervals all lie above zero: (1) over all layers the first token after the
-# answer carries more than the random token; (2) in the middle layers it carries more than the answer's own tokens; (3) the confidence position
-# carries more in the late third than in the early one. **Contradicted** if one of the three lies below zero, or if the first token's own
-# shift over all layers lies below a tenth of the way. **Undecided** otherwise. The four intervals (bootstrap over questions) hold together at 95 %.
+# The rule, fixed before looking: **reproduced** if three intervals all lie above zero: (1) over all
+# layers the first token after the answer carries more than the random token; (2) in the middle
+# layers it carries more than the answer's own tokens; (3) the confidence position carries more in
+# the late third than in the early one. **Contradicted** if one of the three lies below zero, or if
+# the first token's own shift over all layers lies below a tenth of the way. **Undecided**
+# otherwise. The four intervals (bootstrap over questions) hold together at 95 %.
 
 # %%
-with bars(console()), context.tuned("teach") as tuned:
-    held = held_out(context, tuned, int(atlas["claim_items"]))
+with bars(console()), context.with_adapter("teach") as tuned:
+    held = patching_items(context, tuned, int(atlas["claim_items"]))
     base = readouts(stage, held.before, held.batches, "confidence of the claim")
-    pairing = Pairing(held.before, held.before, half_ranks_apart(base), base, held.batches)
-    cells = conditions(held.parts, drawn_token(held.behind_answer, CONTROL, config.seed), tuned.n_layers)
+    pairing = DonorPairs(held.before, held.before, pair_half_ranks_apart(base), base, held.batches)
+    cells = conditions(
+        held.parts, random_token(held.after_answer_parts, CONTROL, config.seed), tuned.n_layers
+    )
     unpatched, patched = patched_readouts(stage, pairing, list(cells.values()), "the claim")
-    own_base, own = patched_readouts(stage, pairing.own, [cells[condition] for condition in STILL], "the claim's noise")
+    own_base, own = patched_readouts(
+        stage, pairing.own, [cells[condition] for condition in STILL], "the claim's noise"
+    )
 distance, moved = moves(unpatched, base[pairing.partner], patched)
-found = finding(list(cells), distance, moved, **statistics)
+found = check_claim(list(cells), distance, moved, **statistics)
 floor = float(np.abs((own - own_base[:, None]).mean(axis=0)).max() / distance.mean())
 figures += claim_sections(
-    found, floor, f"{len(base)} held-out questions, {config.model.shown}, matrix products in {atlas['precision']}"
+    found,
+    floor,
+    f"{len(base)} held-out questions, {config.model.shown}, matrix products in "
+    f"{atlas['precision']}",
 )
 for section in figures[-2:]:
     show(section.figure)
@@ -258,5 +303,8 @@ index = write_report(
     (),
     (),
 )
-lines = [f"{key:24}{value if isinstance(value, str | int) else f'{value:.3f}'}" for key, value in summary.items()]
+lines = [
+    f"{key:24}{value if isinstance(value, str | int) else f'{value:.3f}'}"
+    for key, value in summary.items()
+]
 sys.stdout.write("\n".join([*lines, str(attribution.verification), f"figures: {index}"]) + "\n")

@@ -13,11 +13,14 @@
 # %% [markdown]
 # # Can the model be steered into saying what it knows?
 #
-# The probe of a finished run has a direction in the residual stream along which right answers lie. Here that direction is added to the base model's
-# states while it writes its confidence, layer by layer and length by length, and so are random directions of the same length. The
-# published finding is a null: steering moves how much confidence is stated, not how well it tells right answers from wrong ones.
+# The probe of a finished run has a direction in the residual stream along which right answers lie.
+# Here that direction is added to the base model's states while it writes its confidence, layer by
+# layer and length by length, and so are random directions of the same length. The published finding
+# is a null: steering moves how much confidence is stated, not how well it tells right answers from
+# wrong ones.
 #
-# Run as a script it writes `figures/<run>/steering/`; opened as a notebook it draws below the cells. The run is made first if there is none.
+# Run as a script it writes `figures/<run>/steering/`; opened as a notebook it draws below the
+# cells. The run is made first if there is none.
 #
 # | variable | meaning | default |
 # |---|---|---|
@@ -49,7 +52,7 @@ from workbench.experiments.steering import (
 )
 from workbench.files.ownership import claim_folder
 from workbench.files.writing import write_atomically
-from workbench.loop import complete, opened
+from workbench.loop import is_complete, open_run
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.pipeline.stages import Stage, begin_stage
 from workbench.report import Section, write_report
@@ -58,17 +61,23 @@ from workbench.tables import write_csv
 # %%
 name = option("RUN", "default")
 folder, page = root() / "runs" / name, root() / "figures" / name
-if not complete(folder):
+if not is_complete(folder):
     with bars(console()):
         run_loop(asked_config(), folder, page, asked_reuse())
-context = opened(folder, page, asked_reuse())
+context = open_run(folder, page, asked_reuse())
 config = context.config
 layers = int(option("STEERING_LAYERS", "4"))
 away = [float(length) for length in option("STEERING_LENGTHS", "0.5,1,2").split(",")]
 if min(away) <= 0 or len(set(away)) < len(away):
-    raise WorkbenchError("WORKBENCH_STEERING_LENGTHS holds positive numbers, each once; both signs are tried.")
+    raise WorkbenchError(
+        "WORKBENCH_STEERING_LENGTHS holds positive numbers, each once; both signs are tried."
+    )
 plan = SteeringPlan(
-    layers=tuple(np.unique(np.linspace(0, context.lm.n_layers - 1, layers + 2).round().astype(int)[1:-1]).tolist()),
+    layers=tuple(
+        np.unique(
+            np.linspace(0, context.lm.n_layers - 1, layers + 2).round().astype(int)[1:-1]
+        ).tolist()
+    ),
     lengths=tuple(sorted([-length for length in away] + away)),
     random=int(option("STEERING_RANDOM", "3")),
     items=int(option("STEERING_ITEMS", "120")),
@@ -77,23 +86,31 @@ plan = SteeringPlan(
 # %% [markdown]
 # ## What a push does
 #
-# The push stands at the confidence position and at every further token of the number. Its length is measured in standard deviations of the layer's
-# states over training questions, all directions together. Above: the level of confidence; below: whether it tells right from wrong,
-# in the distribution and in the number that greedy decoding writes.
+# The push stands at the confidence position and at every further token of the number. Its length is
+# measured in standard deviations of the layer's states over training questions, all directions
+# together. Above: the level of confidence; below: whether it tells right from wrong, in the
+# distribution and in the number that greedy decoding writes.
 
 # %%
-with bars(console()), context.store.held():
-    stage = begin_stage(Stage("steering", None, given=asdict(plan), other_runs=dict(context.keys)), context)
+with bars(console()), context.store.hold():
+    stage = begin_stage(
+        Stage("steering", None, given=asdict(plan), other_runs=dict(context.keys)), context
+    )
     table = steered_confidence(context, plan, stage)
     stage.save_table("steering", table)
 questions = context.stage("questions").table("questions")
 # Held-out questions are those whose answer could be graded; the other rows are never looked up.
 correct = context.stage("answer").table("answers")["correct"].fillna(False).to_numpy(dtype=bool)
 effects = steering_effects(
-    table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
+    table,
+    correct,
+    questions["domain"].to_numpy(dtype=str),
+    resamples=config.bootstrap_resamples,
+    seed=config.seed,
 )
 caption = (
-    f"{table['row'].nunique()} held-out questions, {config.model.shown}, matrix products in {context.lm.precision}"
+    f"{table['row'].nunique()} held-out questions, {config.model.shown}, matrix products in "
+    f"{context.lm.precision}"
 )
 figure = steering_figure(effects, "Steering along the probe's direction", caption).figure()
 show(figure)
@@ -101,12 +118,17 @@ show(figure)
 # %% [markdown]
 # ## In short
 #
-# The rule for the null, before looking: it is **rejected** if for some layer and length the expected confidence gains AUROC2 within domain along
-# the probe's direction, with an interval above zero at 95 % for all pushes together (Bonferroni), and more than every random direction there.
+# The rule for the null, before looking: it is **rejected** if for some layer and length the
+# expected confidence gains AUROC2 within domain along the probe's direction, with an interval above
+# zero at 95 % for all pushes together (Bonferroni), and more than every random direction there.
 
 # %%
 summary = steering_summary(
-    table, correct, questions["domain"].to_numpy(dtype=str), resamples=config.resamples, seed=config.seed
+    table,
+    correct,
+    questions["domain"].to_numpy(dtype=str),
+    resamples=config.bootstrap_resamples,
+    seed=config.seed,
 )
 lines = effects_table(effects)
 claim_folder(page / "steering")
@@ -127,5 +149,8 @@ index = write_report(
     ("steering.csv",),
     (),
 )
-printed = [f"{key:32}{value if isinstance(value, str | int) else f'{value:.3f}'}" for key, value in summary.items()]
+printed = [
+    f"{key:32}{value if isinstance(value, str | int) else f'{value:.3f}'}"
+    for key, value in summary.items()
+]
 sys.stdout.write("\n".join([*printed, f"figures: {index}"]) + "\n")

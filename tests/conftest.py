@@ -21,22 +21,33 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.support.gguf_files import write_gguf
 from tests.support.precision import only_in
-from tests.support.runs import ANSWER_TOKENS, MARKUP, FinishedRun, LoopInputs, planted_questions, save_number_writer
+from tests.support.runs import (
+    ANSWER_TOKENS,
+    MARKUP,
+    FinishedRun,
+    LoopInputs,
+    planted_questions,
+    save_number_writer,
+)
 from tests.support.tiny_models import build_tiny, build_tokenizer
 from workbench.config import RunConfig
-from workbench.loop import finished
-from workbench.loop.run import Context
+from workbench.loop import open_current_run
+from workbench.loop.run import Run
 from workbench.models import LanguageModel, load_model
 from workbench.questions import write_questions
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores; threads of several would wait for one another
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # processes share the cores; threads of several would wait for one another
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def make_tiny() -> Callable[..., LanguageModel]:
-    """``make_tiny(family="llama", tokenizer="digits", seed=0, **config_overrides)``, fresh at every call."""
+    """``make_tiny(family="llama", tokenizer="digits", seed=0, **config_overrides)``, fresh at
+    every call.
+    """
     return build_tiny
 
 
@@ -54,7 +65,9 @@ def tiny_lm() -> LanguageModel:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved tiny llama that ``load_model`` and the command line can load; not to be written to."""
+    """A saved tiny llama that ``load_model`` and the command line can load; not to be written
+    to.
+    """
     folder = tmp_path_factory.mktemp("tiny") / "llama"
     lm = build_tiny()
     lm.model.save_pretrained(folder)
@@ -64,13 +77,17 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_gguf() -> Callable[..., Path]:
-    """``make_gguf(path, lm, split="smollm", vocabulary=None)`` writes a tiny llama as a GGUF file."""
+    """``make_gguf(path, lm, split="smollm", vocabulary=None)`` writes a tiny llama as a GGUF
+    file.
+    """
     return write_gguf
 
 
 @pytest.fixture(scope="session")
 def answered_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 open questions of two domains, no two with the same answer, so that each can be asked as a choice."""
+    """24 open questions of two domains, no two with the same answer, so that each can be asked
+    as a choice.
+    """
     path = tmp_path_factory.mktemp("answered") / "questions.jsonl"
     rows = [
         {
@@ -96,16 +113,21 @@ def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
             "model": {"name": str(model), "device": "cpu", "precision": "float32"},
             "questions": {"source": str(questions), "limit": 132, "train_fraction": 0.5},
             "elicit": {"answer_tokens": ANSWER_TOKENS},
-            "probe": {"folds": 3, "inner_folds": 2, "c_grid": (0.01, 0.1), "shuffles": 2},
+            "probe": {
+                "folds": 3,
+                "inner_folds": 2,
+                "inverse_penalties": (0.01, 0.1),
+                "shuffles": 2,
+            },
             "teach": {
                 "lora": {"rank": 8, "alpha": 16},
                 "learning_rate": 1e-3,
                 "epochs": 1,
-                "accumulation": 1,
+                "gradient_accumulation_steps": 1,
                 "checkpoint_steps": 3,
             },
-            "patch": {"items": 8, "control_layers": 2},
-            "resamples": 200,
+            "patch": {"n_questions": 8, "control_layers": 2},
+            "bootstrap_resamples": 200,
         }
     )
     return LoopInputs(model, questions, config)
@@ -122,23 +144,31 @@ def finished_run(loop_inputs: LoopInputs, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def conversation_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The same with an adapter on the whole conversation that writes its targets as text; what it builds on is not done anew."""
+def conversation_run(
+    finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory
+) -> FinishedRun:
+    """The same with an adapter on the whole conversation that writes its targets as text; what
+    it builds on is not done anew.
+    """
     from workbench.loop import run_loop
     from workbench.pipeline.stages import Reuse
 
     place = tmp_path_factory.mktemp("conversation")
     folder, figures = shutil.copytree(finished_run.folder, place / "run"), place / "figures"
     inputs = finished_run.inputs
-    changes = {"scope": "conversation", "target": "text", "learning_rate": 5e-3}
-    config = inputs.config.model_copy(update={"teach": inputs.config.teach.model_copy(update=changes)})
+    changes = {"adapter_scope": "conversation", "target": "text", "learning_rate": 5e-3}
+    config = inputs.config.model_copy(
+        update={"teach": inputs.config.teach.model_copy(update=changes)}
+    )
     summary = run_loop(config, folder, figures, Reuse(replace=True))
     return FinishedRun(replace(inputs, config=config), folder, figures, summary)
 
 
 @pytest.fixture
 def little_room() -> Callable[[int], Any]:
-    """A block in which no file of this process grows beyond so many bytes: the writers' own errors of a disk that is full."""
+    """A block in which no file of this process grows beyond so many bytes: the writers' own
+    errors of a disk that is full.
+    """
 
     @contextmanager
     def within(most: int) -> Iterator[None]:
@@ -154,13 +184,17 @@ def little_room() -> Callable[[int], Any]:
 
 @pytest.fixture(scope="session")
 def lower_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The same loop in bfloat16, no pass of it in anything else but what patching compares in float32 on purpose."""
+    """The same loop in bfloat16, no pass of it in anything else but what patching compares in
+    float32 on purpose.
+    """
     from workbench.loop import run_loop
 
     place = tmp_path_factory.mktemp("lower")
     folder, figures = place / "run", place / "figures"
     whole = finished_run.inputs.config
-    config = whole.model_copy(update={"model": whole.model.model_copy(update={"precision": "bfloat16"})})
+    config = whole.model_copy(
+        update={"model": whole.model.model_copy(update={"precision": "bfloat16"})}
+    )
     with only_in("bfloat16") as watched:
         summary = run_loop(config, folder, figures)
     assert watched.models == 1
@@ -170,20 +204,24 @@ def lower_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def context(finished_run: Any) -> Context:
-    """The finished run on the tiny model, opened for reading; its folders are not to be written to."""
-    return finished(finished_run.inputs.config, finished_run.folder, finished_run.figures)
+def context(finished_run: Any) -> Run:
+    """The finished run on the tiny model, opened for reading; its folders are not to be written
+    to.
+    """
+    return open_current_run(finished_run.inputs.config, finished_run.folder, finished_run.figures)
 
 
 @pytest.fixture(scope="session")
-def conversation_context(conversation_run: Any) -> Context:
+def conversation_context(conversation_run: Any) -> Run:
     """The finished run whose adapter acts on the whole conversation, opened for reading."""
-    return finished(conversation_run.inputs.config, conversation_run.folder, conversation_run.figures)
+    return open_current_run(
+        conversation_run.inputs.config, conversation_run.folder, conversation_run.figures
+    )
 
 
 @pytest.fixture
-def writable(finished_run: Any, tmp_path: Path) -> Context:
+def writable(finished_run: Any, tmp_path: Path) -> Run:
     """The same with folders of its own."""
     folder = shutil.copytree(finished_run.folder, tmp_path / "run")
     figures = shutil.copytree(finished_run.figures, tmp_path / "figures")
-    return finished(finished_run.inputs.config, folder, figures)
+    return open_current_run(finished_run.inputs.config, folder, figures)

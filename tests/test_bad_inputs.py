@@ -1,4 +1,6 @@
-"""Named mistakes on the command line, each with the exact sentence it ends in; nothing is written, nothing is begun."""
+"""Named mistakes on the command line, each with the exact sentence it ends in; nothing is
+written, nothing is begun.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from typer.main import get_command
 from workbench.cli.app import app
 
 TEACH = (
-    "scope, target, spread, lora, from_layer, states_bytes, learning_rate, rate_ratio, weight_decay, epochs, steps, "
+    "scope, target, spread, lora, start_layer, activation_cache_bytes, learning_rate, "
+    "loraplus_lr_ratio, weight_decay, epochs, steps, "
     "batch_size, accumulation, checkpoint_steps"
 )
 GROUPS = "model, questions, elicit, probe, teach, patch, resamples, seed"
@@ -62,19 +65,19 @@ SETTINGS: dict[str, str] = {
     "model.trust_remote_code=2": "'model.trust_remote_code': it must be true or false, not 2.",
     "model.chat_template=3": "'model.chat_template': it must be the path of a file, not 3; put it in quotes.",
     "model.chat_template=''": "'model.chat_template': it must not be empty.",
-    "model.tokens_per_batch=0": "'model.tokens_per_batch': it must be at least 1, not 0.",
-    "model.tokens_per_batch=1e3000": "'model.tokens_per_batch': it must be a finite number, not inf.",
-    "model.kept_bytes=-1": "'model.kept_bytes': it must be at least 0, not -1.",
-    "model.kept_bytes=2GB": f"'model.kept_bytes': {WHOLE} '2GB'.",
+    "model.tokens_per_forward=0": "'model.tokens_per_forward': it must be at least 1, not 0.",
+    "model.tokens_per_forward=1e3000": "'model.tokens_per_forward': it must be a finite number, not inf.",
+    "model.kv_cache_bytes=-1": "'model.kv_cache_bytes': it must be at least 0, not -1.",
+    "model.kv_cache_bytes=2GB": f"'model.kv_cache_bytes': {WHOLE} '2GB'.",
     "model.names=a": "'model.names': there is no such setting; did you mean 'model.name'?",
     "questions=builtin": "'questions': it must hold keys and values, not 'builtin'.",
     "questions.source=''": "'questions.source': it must not be empty.",
     'questions.source="\\0"': r"'questions.source': it must not hold a null character, as '\x00' does.",
     "questions.mirror=''": "'questions.mirror': it must not be empty.",
-    "questions.form=closed": "'questions.form': it must be one of 'published', 'choice' or 'open', not 'closed'.",
+    "questions.ask_as=closed": "'questions.ask_as': it must be one of 'published', 'choice' or 'open', not 'closed'.",
     "questions.options=1": "'questions.options': it must be at least 2, not 1.",
     "questions.options=27": "'questions.options': it must be at most 26, not 27.",
-    "questions.graded=[]": "'questions.graded': it must be the path of a file, not [].",
+    "questions.graded_file=[]": "'questions.graded_file': it must be the path of a file, not [].",
     "questions.domains=geography": "'questions.domains': it must be a list, such as [a, b], not 'geography'.",
     "questions.domains=[1900]": "'questions.domains.0': it must be text, not 1900; put it in quotes.",
     "questions.domains=[a, a]": "'questions.domains': it names 'a' twice.",
@@ -93,62 +96,62 @@ SETTINGS: dict[str, str] = {
     "probe.folds=2": "'probe.folds': it must be at least 3, not 2.",
     "probe.folds=1001": "'probe.folds': it must be at most 1,000, not 1001.",
     "probe.inner_folds=1": "'probe.inner_folds': it must be at least 2, not 1.",
-    "probe.c_grid=[]": "'probe.c_grid': it must hold at least 1 value, not [].",
-    "probe.c_grid=0.1": "'probe.c_grid': it must be a list, such as [a, b], not 0.1.",
-    "probe.c_grid=[0]": "'probe.c_grid.0': it must be at least 1e-09, not 0.",
-    "probe.c_grid=[0.1, -1]": "'probe.c_grid.1': it must be at least 1e-09, not -1.",
-    "probe.c_grid=[1e300]": "'probe.c_grid.0': it must be at most 100,000, not 1e+300.",
-    "probe.c_grid=[.inf]": "'probe.c_grid.0': it must be a finite number, not inf.",
-    "probe.c_grid=[.nan]": "'probe.c_grid.0': it must be a finite number, not nan.",
-    "probe.c_grid=[0.1, 0.1]": "'probe.c_grid': it names 0.1 twice.",
-    "probe.c_grid=[true]": "'probe.c_grid': it must not be true, a truth value.",
-    "probe.c_grid=[[0.1]]": "'probe.c_grid': it must be a plain list.",
-    "probe.c_grid=[x]": f"'probe.c_grid.0': {NUMBER} 'x'.",
-    "probe.committee=0": "'probe.committee': it must be at least 1, not 0.",
+    "probe.inverse_penalties=[]": "'probe.inverse_penalties': it must hold at least 1 value, not [].",
+    "probe.inverse_penalties=0.1": "'probe.inverse_penalties': it must be a list, such as [a, b], not 0.1.",
+    "probe.inverse_penalties=[0]": "'probe.inverse_penalties.0': it must be at least 1e-09, not 0.",
+    "probe.inverse_penalties=[0.1, -1]": "'probe.inverse_penalties.1': it must be at least 1e-09, not -1.",
+    "probe.inverse_penalties=[1e300]": "'probe.inverse_penalties.0': it must be at most 100,000, not 1e+300.",
+    "probe.inverse_penalties=[.inf]": "'probe.inverse_penalties.0': it must be a finite number, not inf.",
+    "probe.inverse_penalties=[.nan]": "'probe.inverse_penalties.0': it must be a finite number, not nan.",
+    "probe.inverse_penalties=[0.1, 0.1]": "'probe.inverse_penalties': it names 0.1 twice.",
+    "probe.inverse_penalties=[true]": "'probe.inverse_penalties': it must not be true, a truth value.",
+    "probe.inverse_penalties=[[0.1]]": "'probe.inverse_penalties': it must be a plain list.",
+    "probe.inverse_penalties=[x]": f"'probe.inverse_penalties.0': {NUMBER} 'x'.",
+    "probe.ensemble_sites=0": "'probe.ensemble_sites': it must be at least 1, not 0.",
     "probe.shuffles=0": "'probe.shuffles': it must be at least 1, not 0.",
     "probe.shuffles=true": "'probe.shuffles': it must not be true, a truth value.",
     "teach=3": "'teach': it must hold keys and values, not 3.",
     "teach=[lora]": "'teach': it must hold keys and values, not ['lora'].",
-    "teach.scope=answer": "'teach.scope': it must be one of 'reply' or 'conversation', not 'answer'.",
+    "teach.adapter_scope=answer": "'teach.adapter_scope': it must be one of 'reply' or 'conversation', not 'answer'.",
     "teach.target=number": "'teach.target': it must be one of 'distribution' or 'text', not 'number'.",
-    "teach.spread=0": "'teach.spread': it must be at least 0.0001, not 0.",
-    "teach.spread=1e-300": "'teach.spread': it must be at least 0.0001, not 1e-300.",
-    "teach.spread=.inf": "'teach.spread': it must be a finite number, not inf.",
-    "teach.spread=1e300": "'teach.spread': it must be at most 100, not 1e+300.",
+    "teach.target_std=0": "'teach.target_std': it must be at least 0.0001, not 0.",
+    "teach.target_std=1e-300": "'teach.target_std': it must be at least 0.0001, not 1e-300.",
+    "teach.target_std=.inf": "'teach.target_std': it must be a finite number, not inf.",
+    "teach.target_std=1e300": "'teach.target_std': it must be at most 100, not 1e+300.",
     "teach.lora=16": "'teach.lora': it must hold keys and values, not 16.",
     "teach.lora.rank=0": "'teach.lora.rank': it must be at least 1, not 0.",
     "teach.lora.rank=1000000": "'teach.lora.rank': it must be at most 100,000, not 1000000.",
     "teach.lora.alpha=0": "'teach.lora.alpha': it must be at least 1, not 0.",
     "teach.lora.dropout=1": "'teach.lora.dropout': it must be below 1, not 1.",
     "teach.lora.dropout=-0.1": "'teach.lora.dropout': it must be at least 0, not -0.1.",
-    "teach.lora.modules=[]": "'teach.lora.modules': it must hold at least 1 value, not [].",
-    "teach.lora.modules=q_proj": "'teach.lora.modules': it must be a list, such as [a, b], not 'q_proj'.",
-    "teach.lora.modules=[q_proj, q_proj]": "'teach.lora.modules': it names 'q_proj' twice.",
-    "teach.lora.modules=[1]": "'teach.lora.modules.0': it must be text, not 1; put it in quotes.",
+    "teach.lora.target_modules=[]": "'teach.lora.target_modules': it must hold at least 1 value, not [].",
+    "teach.lora.target_modules=q_proj": "'teach.lora.target_modules': it must be a list, such as [a, b], not 'q_proj'.",
+    "teach.lora.target_modules=[q_proj, q_proj]": "'teach.lora.target_modules': it names 'q_proj' twice.",
+    "teach.lora.target_modules=[1]": "'teach.lora.target_modules.0': it must be text, not 1; put it in quotes.",
     "teach.lora.r=8": "'teach.lora.r': there is no such setting; the settings of 'teach.lora' are rank, alpha, dropout, modules.",
-    "teach.from_layer=first": "'teach.from_layer': it must be a whole number or be 'patching', not 'first'.",
-    "teach.from_layer=-1": "'teach.from_layer': it must be at least 0 or be 'patching', not -1.",
-    "teach.from_layer=1.5": "'teach.from_layer': it must be a whole number or be 'patching', not 1.5.",
-    "teach.states_bytes=-1": "'teach.states_bytes': it must be at least 0, not -1.",
+    "teach.start_layer=first": "'teach.start_layer': it must be a whole number or be 'patching', not 'first'.",
+    "teach.start_layer=-1": "'teach.start_layer': it must be at least 0 or be 'patching', not -1.",
+    "teach.start_layer=1.5": "'teach.start_layer': it must be a whole number or be 'patching', not 1.5.",
+    "teach.activation_cache_bytes=-1": "'teach.activation_cache_bytes': it must be at least 0, not -1.",
     "teach.learning_rate=0": "'teach.learning_rate': it must be above 0, not 0.",
     "teach.learning_rate=.inf": "'teach.learning_rate': it must be a finite number, not inf.",
     "teach.learning_rate=.nan": "'teach.learning_rate': it must be a finite number, not nan.",
     "teach.learning_rate=1e9": "'teach.learning_rate': it must be at most 10, not 1000000000.0.",
     "teach.learning_rate=high": f"'teach.learning_rate': {NUMBER} 'high'.",
     "teach.learning_rte=1": "'teach.learning_rte': there is no such setting; did you mean 'teach.learning_rate'?",
-    "teach.rate_ratio=0.5": "'teach.rate_ratio': it must be at least 1, not 0.5.",
-    "teach.rate_ratio=1e300": "'teach.rate_ratio': it must be at most 10,000, not 1e+300.",
-    "teach.rate_ratio=.inf": "'teach.rate_ratio': it must be a finite number, not inf.",
+    "teach.loraplus_lr_ratio=0.5": "'teach.loraplus_lr_ratio': it must be at least 1, not 0.5.",
+    "teach.loraplus_lr_ratio=1e300": "'teach.loraplus_lr_ratio': it must be at most 10,000, not 1e+300.",
+    "teach.loraplus_lr_ratio=.inf": "'teach.loraplus_lr_ratio': it must be a finite number, not inf.",
     "teach.weight_decay=-1": "'teach.weight_decay': it must be at least 0, not -1.",
     "teach.weight_decay=.inf": "'teach.weight_decay': it must be a finite number, not inf.",
     "teach.epochs=0": "'teach.epochs': it must be at least 1, not 0.",
     "teach.epochs=many": f"'teach.epochs': {WHOLE} 'many'.",
-    "teach.steps=0": "'teach.steps': it must be at least 1, not 0.",
+    "teach.on_policy_steps=0": "'teach.on_policy_steps': it must be at least 1, not 0.",
     "teach.batch_size=0": "'teach.batch_size': it must be at least 1, not 0.",
-    "teach.accumulation=true": "'teach.accumulation': it must not be true, a truth value.",
+    "teach.gradient_accumulation_steps=true": "'teach.gradient_accumulation_steps': it must not be true, a truth value.",
     "teach.checkpoint_steps=0": "'teach.checkpoint_steps': it must be at least 1, not 0.",
     "teach.xyz=1": f"'teach.xyz': there is no such setting; the settings of 'teach' are {TEACH}.",
-    "patch.items=7": "'patch.items': it must be at least 8, not 7.",
+    "patch.n_questions=7": "'patch.n_questions': it must be at least 8, not 7.",
     "patch.layers=[]": "'patch.layers': it must hold at least 2 values, not [].",
     "patch.layers=[1]": "'patch.layers': it must hold at least 2 values, not [1].",
     "patch.layers=[1, 1]": "'patch.layers': it names 1 twice.",
@@ -156,7 +159,7 @@ SETTINGS: dict[str, str] = {
     "patch.layers=[a, b]": f"'patch.layers.0': {WHOLE} 'a'.",
     "patch.layers=all": "'patch.layers': it must be a list, such as [a, b], not 'all'.",
     "patch.control_layers=1": "'patch.control_layers': it must be at least 2, not 1.",
-    "patch.loop_items=0": "'patch.loop_items': it must be at least 1, not 0.",
+    "patch.n_reference=0": "'patch.n_reference': it must be at least 1, not 0.",
     "tech.epochs=3": "'tech': there is no such setting; did you mean 'teach'?",
     "learning_rate=1": "'learning_rate': there is no such setting; did you mean 'teach.learning_rate'?",
     "learning_rte=1": "'learning_rte': there is no such setting; did you mean 'teach.learning_rate'?",
@@ -166,24 +169,37 @@ SETTINGS: dict[str, str] = {
 
 # What --set cannot read at all.
 UNREADABLE: dict[str, tuple[tuple[str, ...], str]] = {
-    "no value": (("teach.epochs",), "--set 'teach.epochs' must read key=value, for example --set teach.epochs=2."),
+    "no value": (
+        ("teach.epochs",),
+        "--set 'teach.epochs' must read key=value, for example --set teach.epochs=2.",
+    ),
     "no key": (("=3",), "--set '=3' must read key=value, for example --set teach.epochs=2."),
     "a hole in the key": (
         ("teach..epochs=3",),
         "--set 'teach..epochs=3' must read key=value, for example --set teach.epochs=2.",
     ),
-    "an open bracket": (("seed=[1",), "--set 'seed=[1': the value is not readable as YAML; quote it."),
+    "an open bracket": (
+        ("seed=[1",),
+        "--set 'seed=[1': the value is not readable as YAML; quote it.",
+    ),
     "a tag": (
         ("seed=!!python/name:os.system",),
-        "--set 'seed=!!python/name:os.system': line 1: the tag 'tag:yaml.org,2002:python/name:os.system' is not used here; "
+        "--set 'seed=!!python/name:os.system': line 1: the tag "
+        "'tag:yaml.org,2002:python/name:os.system' is not used here; "
         "write the value alone.",
     ),
     "a key twice": (
         ("teach={epochs: 1, epochs: 2}",),
         "--set 'teach={epochs: 1, epochs: 2}': line 1: 'epochs' is given twice.",
     ),
-    "an alias of itself": (("seed=&a [*a]",), "--set 'seed=&a [*a]': line 1: *a stands inside of what it repeats."),
-    "no name for a key": (("teach={1: 2}",), "--set 'teach={1: 2}': line 1: the name of a setting is a word, not '1'."),
+    "an alias of itself": (
+        ("seed=&a [*a]",),
+        "--set 'seed=&a [*a]': line 1: *a stands inside of what it repeats.",
+    ),
+    "no name for a key": (
+        ("teach={1: 2}",),
+        "--set 'teach={1: 2}': line 1: the name of a setting is a word, not '1'.",
+    ),
     "twice": (("seed=1", "seed=2"), "--set gives 'seed' twice; give it once."),
     "a part and its whole": (
         ("teach.epochs=1", "teach={epochs: 2}"),
@@ -191,7 +207,8 @@ UNREADABLE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a whole and its part": (
         ("teach.lora={rank: 2}", "teach.lora.rank=3"),
-        "--set gives 'teach.lora.rank' and 'teach.lora', of which one is part of the other; give one.",
+        "--set gives 'teach.lora.rank' and 'teach.lora', of which one is part of the other; give "
+        "one.",
     ),
     "thousands of digits": (
         ("seed=" + "9" * 5000,),
@@ -203,13 +220,23 @@ UNREADABLE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
-# Content of a configuration file -> what is wrong with it, after "Cannot read the configuration file bad.yaml: ".
+# Content of a configuration file -> what is wrong with it, after "Cannot read the configuration
+# file bad.yaml: ".
 FILES: dict[str, tuple[bytes, str]] = {
     "a key twice": (b"seed: 1\nteach:\n  epochs: 2\nseed: 3\n", "line 4: 'seed' is given twice."),
-    "a key of a group twice": (b"teach:\n  epochs: 2\n  epochs: 3\n", "line 3: 'epochs' is given twice."),
+    "a key of a group twice": (
+        b"teach:\n  epochs: 2\n  epochs: 3\n",
+        "line 3: 'epochs' is given twice.",
+    ),
     "a key of JSON twice": (b'{"seed": 1,\n "seed": 2}', "line 2: 'seed' is given twice."),
-    "thousands of digits": (b"seed: " + b"9" * 5000, "line 1: a number of 5,000 digits is no setting."),
-    "thousands of lists": (b"seed: " + b"[" * 20000 + b"]" * 20000, "line 1: values are nested more than 16 deep."),
+    "thousands of digits": (
+        b"seed: " + b"9" * 5000,
+        "line 1: a number of 5,000 digits is no setting.",
+    ),
+    "thousands of lists": (
+        b"seed: " + b"[" * 20000 + b"]" * 20000,
+        "line 1: values are nested more than 16 deep.",
+    ),
     "thousands of groups": (
         b"\n".join(b" " * i + b"a:" for i in range(200)),
         "line 16: values are nested more than 16 deep.",
@@ -217,33 +244,57 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a bomb of aliases": (
         b"a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n"
         + b"\n".join(
-            b"b%d: &b%d [%s]" % (i, i, b", ".join([b"*a" if i == 0 else b"*b%d" % (i - 1)] * 8)) for i in range(9)
+            b"b%d: &b%d [%s]" % (i, i, b", ".join([b"*a" if i == 0 else b"*b%d" % (i - 1)] * 8))
+            for i in range(9)
         ),
         "line 5: there are more than 20,000 values.",
     ),
     "an alias of itself": (b"seed: &a\n - *a\n", "line 2: *a stands inside of what it repeats."),
     "a python tag": (
         b"seed: !!python/object/apply:os.system [ls]",
-        "line 1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not used here; write the value alone.",
+        "line 1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not used here; write "
+        "the value alone.",
     ),
-    "a null byte": (b"seed: 1\0", "at byte 7 is what no YAML file holds (special characters are not allowed)."),
-    "no UTF-8": (b"model: {name: \xe9}", "at byte 14 is what no YAML file holds (invalid continuation byte)."),
-    "an open bracket": (b"teach: {epochs: 1\n", "line 2: expected ',' or '}', but got '<stream end>'."),
+    "a null byte": (
+        b"seed: 1\0",
+        "at byte 7 is what no YAML file holds (special characters are not allowed).",
+    ),
+    "no UTF-8": (
+        b"model: {name: \xe9}",
+        "at byte 14 is what no YAML file holds (invalid continuation byte).",
+    ),
+    "an open bracket": (
+        b"teach: {epochs: 1\n",
+        "line 2: expected ',' or '}', but got '<stream end>'.",
+    ),
     "a tab": (b"\tseed: 1", "line 1: found character '\\t' that cannot start any token."),
     "two documents": (b"seed: 1\n---\nseed: 2\n", "line 2: but found another document."),
     "a number for a key": (b"1: 2\n", "line 1: the name of a setting is a word, not '1'."),
-    "a list for a key": (b"? [a]\n: 1\n", "line 1: the name of a setting is a word, not a list or a mapping."),
+    "a list for a key": (
+        b"? [a]\n: 1\n",
+        "line 1: the name of a setting is a word, not a list or a mapping.",
+    ),
     "too large": (b"#" * 200_001, "it is larger than 200,000 bytes, so these are no settings."),
 }
 
 # What a file holds that is readable, and no settings -> the whole sentence.
 READ: dict[str, tuple[bytes, str]] = {
-    "a list": (b"- a\n- b\n", "The configuration file bad.yaml must hold keys and values, such as 'seed: 1'."),
-    "a word": (b"default", "The configuration file bad.yaml must hold keys and values, such as 'seed: 1'."),
-    "a number": (b"1", "The configuration file bad.yaml must hold keys and values, such as 'seed: 1'."),
+    "a list": (
+        b"- a\n- b\n",
+        "The configuration file bad.yaml must hold keys and values, such as 'seed: 1'.",
+    ),
+    "a word": (
+        b"default",
+        "The configuration file bad.yaml must hold keys and values, such as 'seed: 1'.",
+    ),
+    "a number": (
+        b"1",
+        "The configuration file bad.yaml must hold keys and values, such as 'seed: 1'.",
+    ),
     "a dotted key": (
         b"teach.epochs: 3\n",
-        "Configuration key 'teach.epochs': there is no such setting; did you mean 'teach.epochs', which a file writes as "
+        "Configuration key 'teach.epochs': there is no such setting; did you mean 'teach.epochs', "
+        "which a file writes as "
         "teach: {epochs: ...}?",
     ),
     "yes": (b"seed: yes\n", f"Configuration key 'seed': {WHOLE} 'yes'."),
@@ -283,7 +334,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("elicit", "percent", "--model", ""): "Configuration key 'model.name': it must not be empty.",
     ("elicit", "percent", "--device", ""): "Configuration key 'model.device': it must not be empty.",
     ("elicit", "percent", "--questions", ""): "Configuration key 'questions.source': it must not be empty.",
-    ("elicit", "percent", "--form", "none"): "Configuration key 'questions.form': it must be one of 'published', 'choice' or 'open', not 'none'.",
+    ("elicit", "percent", "--form", "none"): "Configuration key 'questions.ask_as': it must be one of 'published', 'choice' or 'open', not 'none'.",
     ("elicit", "percent", "--answer-tokens", "0"): "--answer-tokens: it must be at least 1, not '0'.",
     ("elicit", "percent", "--reasoning-tokens", "0"): "--reasoning-tokens: it must be at least 1, not '0'.",
     ("elicit", "percent", "--tokens-per-batch", "0"): "--tokens-per-batch: it must be at least 1, not '0'.",
@@ -305,8 +356,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("teach", "doubt", "--hold-out", "a", "--hold-out", "a"): "Configuration key 'questions.held_out_domains': it names 'a' twice.",
     ("teach", "doubt", "--set", "teach.epochs=0"): "Configuration key 'teach.epochs': it must be at least 1, not 0.",
     ("teach", "doubt", "--push-to-hub", "x"): "'x' is no repository on the hub; write it as owner/name.",
-    ("baselines", "--only", ","): f"--only ',' {COMMA}",
-    ("baselines", "--only", "p_true,p_true"): "--only 'p_true,p_true' names 'p_true' twice; name it once.",
+    ("baselines", "--baselines", ","): f"--baselines ',' {COMMA}",
+    ("baselines", "--baselines", "p_true,p_true"): "--baselines 'p_true,p_true' names 'p_true' twice; name it once.",
     ("baselines", "--samples", "1"): "--samples: it must be at least 2, not '1'.",
     ("baselines", "--temperature", "0"): "--temperature: it must be at least 0.01, not '0'.",
     ("baselines", "--temperature", "inf"): "--temperature: it must be at most 100, not 'inf'.",
@@ -318,7 +369,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("bench", "nope"): "No such command 'nope'.",
     ("bench", "sweep", "--parts", "nope"): f"Unknown part or peer 'nope'; parts are {PARTS}.",
     ("bench", "sweep", "--parts", ","): f"--parts ',' {COMMA}",
-    ("bench", "sweep", "--peers", "loop,loop"): "--peers 'loop,loop' names 'loop' twice; name it once.",
+    ("bench", "sweep", "--compare-with", "loop,loop"): "--compare-with 'loop,loop' names 'loop' twice; name it once.",
     ("bench", "sweep", "--rows", "0"): "--rows: it must be at least 1, not '0'.",
     ("bench", "sweep", "--tokens", "0"): "--tokens: it must be at least 1, not '0'.",
     ("bench", "sweep", "--model", ""): "Configuration key 'model.name': it must not be empty.",
@@ -333,7 +384,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("measure", "x.csv", "--level", "nan"): "the level of an interval lies between 0 and 1, for example 0.95; got nan",
     ("measure", "x.csv", "--seed", "-1"): "seed must be a whole number from 0 to 4,294,967,295; got -1",
     ("measure", "x.csv", "--resamples", "0"): "resamples must be a whole number from 1 to 100,000; got 0",
-    ("measure", "x.csv", "--judge", "x"): "--judge: 'x' is not one of 'own', 'first'.",
+    ("measure", "x.csv", "--grades-from", "x"): "--grades-from: 'x' is not one of 'own', 'first'.",
     ("measure", "x.csv", "--duplicates", "x"): "--duplicates: 'x' is not one of 'keep', 'first', 'last', 'refuse'.",
     ("formats", "x"): "Got unexpected extra argument(s) (x).",
     ("settings", "x"): "Got unexpected extra argument(s) (x).",
@@ -368,7 +419,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refused(place: Path, *arguments: str) -> str:
     """The one line of a command that must be refused, after which the folder is as it was."""
     before = sorted(place.rglob("*"))
-    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as said, pytest.raises(SystemExit) as exit_:
+    with (
+        redirect_stdout(StringIO()) as out,
+        redirect_stderr(StringIO()) as said,
+        pytest.raises(SystemExit) as exit_,
+    ):
         COMMAND.main(list(arguments))
     assert (exit_.value.code, out.getvalue()) == (2, "")
     assert sorted(place.rglob("*")) == before
@@ -392,7 +447,10 @@ def test_an_assignment(place: Path, case: str) -> None:
 def test_a_configuration_file(place: Path, case: str) -> None:
     content, sentence = FILES[case]
     (place / "bad.yaml").write_bytes(content)
-    assert refused(place, "run", "--config", "bad.yaml") == f"Cannot read the configuration file bad.yaml: {sentence}"
+    assert (
+        refused(place, "run", "--config", "bad.yaml")
+        == f"Cannot read the configuration file bad.yaml: {sentence}"
+    )
 
 
 @pytest.mark.parametrize("case", READ)
@@ -403,7 +461,9 @@ def test_what_a_configuration_file_says(place: Path, case: str) -> None:
         assert refused(place, *command, "--config", "bad.yaml") == sentence
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(words)[:60].replace("\0", "0"))
+@pytest.mark.parametrize(
+    "arguments", COMMANDS, ids=lambda words: " ".join(words)[:60].replace("\0", "0")
+)
 def test_a_command_line(place: Path, arguments: tuple[str, ...]) -> None:
     (place / "folder").mkdir()
     os.mkfifo(place / "pipe")

@@ -14,12 +14,17 @@ from workbench.errors import WorkbenchError
 def test_the_adapter_is_the_published_one_and_two_modules_more() -> None:
     lora = RunConfig().teach.lora
     assert (lora.rank, lora.alpha, lora.dropout) == (16, 32, 0.05)
-    assert {*lora.modules} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert {*lora.target_modules} == {"q_proj", "k_proj", "v_proj", "o_proj"}
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"teach.scope": "answer"}, {"teach.target": "number"}, {"teach.spread": 0}, {"model.kept_bytes": -1}],
+    [
+        {"teach.adapter_scope": "answer"},
+        {"teach.target": "number"},
+        {"teach.target_std": 0},
+        {"model.kv_cache_bytes": -1},
+    ],
 )
 def test_settings_of_the_reply_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(WorkbenchError, match=next(iter(wrong))):
@@ -33,7 +38,9 @@ def test_settings_are_frozen() -> None:
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 def test_what_is_written_reads_back_equal(tmp_path: Path, suffix: str) -> None:
-    config = load_config(None, {"questions.source": "some/file.csv", "patch.layers": [0, 3], "seed": 7})
+    config = load_config(
+        None, {"questions.source": "some/file.csv", "patch.layers": [0, 3], "seed": 7}
+    )
     path = tmp_path / f"settings.{suffix}"
     path.write_text(dump_config(config))
     assert load_config(path) == config
@@ -72,7 +79,7 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
         ({"teach.epochs": "many"}, r"'teach\.epochs': it must be a whole number, not 'many'"),
         ({"model.dtype": "int8"}, r"'model\.dtype'"),
         ({"questions.train_fraction": 1.0}, r"'questions\.train_fraction'"),
-        ({"probe.c_grid": [1, "x"]}, r"'probe\.c_grid\.1'"),
+        ({"probe.inverse_penalties": [1, "x"]}, r"'probe\.inverse_penalties\.1'"),
         ({"teach": 3}, "'teach'"),
         ({"seed": 1, "seed.deep": 2}, r"'seed' holds a value, so 'seed\.deep' cannot be set"),
         ({"teach.lora": 1, "teach.lora.rank": 2}, r"'teach\.lora' holds a value"),
@@ -83,7 +90,9 @@ def test_a_mistake_names_its_key(overrides: dict[str, Any], message: str) -> Non
         load_config(None, overrides)
 
 
-@pytest.mark.parametrize("content", [b"- a\n- b\n", b"just words", b"{unclosed: [1", b"\xff\xfe\x00", b"\t: x"])
+@pytest.mark.parametrize(
+    "content", [b"- a\n- b\n", b"just words", b"{unclosed: [1", b"\xff\xfe\x00", b"\t: x"]
+)
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "settings.yaml"
     path.write_bytes(content)
@@ -97,7 +106,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_defaults_stand_where_nothing_was_given() -> None:
-    """What was not given stays open: an arm's settings go before the package's and behind the user's."""
+    """What was not given stays open: an arm's settings go before the package's and behind the
+    user's.
+    """
     given = load_config(None, {"teach.epochs": 2})
     found = with_defaults(given, {"teach.epochs": 9, "elicit.format": "i-ii"})
     assert found.teach.model_dump(exclude_unset=True) == {"epochs": 2}
@@ -112,7 +123,9 @@ def test_a_file_that_lists_every_setting_says_only_what_it_changes(tmp_path: Pat
     whole["teach"]["lora"]["rank"], whole["questions"]["limit"] = 4, None
     path.write_text(json.dumps(whole))
     found = load_config(
-        path, {"teach.epochs": RunConfig().teach.epochs}, {"questions.limit": 260, "elicit.format": "i-ii"}
+        path,
+        {"teach.epochs": RunConfig().teach.epochs},
+        {"questions.limit": 260, "elicit.format": "i-ii"},
     )
     assert found.model_dump(exclude_unset=True) == {
         "questions": {"limit": None},

@@ -1,4 +1,6 @@
-"""Imports run down the floors: no room imports from one above it, no two modules import each other, no private name crosses modules."""
+"""Imports run down the floors: no room imports from one above it, no two modules import each
+other, no private name crosses modules.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-"""From the ground up; rooms of one floor do not import from each other. The front door, ``workbench/__init__.py``, names rooms and
-imports them when it is asked."""
+"""From the ground up; rooms of one floor do not import from each other. The front door,
+``workbench/__init__.py``, names rooms and imports them when it is asked.
+"""
 BETWEEN = {("experiments", "experiments")}
 
 
@@ -43,10 +46,17 @@ def modules() -> dict[str, Path]:
 
 
 def imports_of(module: str) -> Iterator[tuple[str, str, bool]]:
-    """(module imported from, name, whether it is imported when the module is) of every import within the package."""
+    """(module imported from, name, whether it is imported when the module is) of every import
+    within the package.
+    """
     path = modules()[module]
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    late = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
+    late = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for inner in ast.walk(node)
+    }
     late |= {
         id(inner)
         for node in ast.walk(tree)
@@ -54,10 +64,18 @@ def imports_of(module: str) -> Iterator[tuple[str, str, bool]]:
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] == PACKAGE
+        ):
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield (inner if inner in modules() else node.module), alias.name, id(node) not in late
+                yield (
+                    (inner if inner in modules() else node.module),
+                    alias.name,
+                    id(node) not in late,
+                )
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == PACKAGE:
@@ -85,7 +103,10 @@ def test_imports_run_downward(module: str) -> None:
 
 
 def test_no_two_modules_import_each_other() -> None:
-    imported = {module: {other for other, _, at_once in imports_of(module) if at_once} for module in modules()}
+    imported = {
+        module: {other for other, _, at_once in imports_of(module) if at_once}
+        for module in modules()
+    }
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:

@@ -11,7 +11,18 @@ import pytest
 
 import workbench
 
-PACKAGES = ("elicit", "measure", "models", "patch", "plots", "probe", "questions", "report", "teach", "trace")
+PACKAGES = (
+    "elicit",
+    "measure",
+    "models",
+    "patch",
+    "plots",
+    "probe",
+    "questions",
+    "report",
+    "teach",
+    "trace",
+)
 
 
 def test_every_public_name_is_its_rooms_object() -> None:
@@ -38,7 +49,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_importing_loads_no_model_library() -> None:
     code = "import sys, workbench; print(*sorted({n.partition('.')[0] for n in sys.modules}))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "transformers", "peft", "numpy", "pandas", "plotly"} & set(loaded)
 
 

@@ -7,11 +7,27 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "peft", "sklearn", "scipy", "transformer_lens", "nnsight", "datasets")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "sklearn",
+    "scipy",
+    "transformer_lens",
+    "nnsight",
+    "datasets",
+)
 
 
 @pytest.mark.parametrize(
-    "module", ["workbench", "workbench.cli.app", "workbench.loop", "workbench.models", "workbench.pipeline.store"]
+    "module",
+    [
+        "workbench",
+        "workbench.cli.app",
+        "workbench.loop",
+        "workbench.models",
+        "workbench.pipeline.store",
+    ],
 )
 def test_importing_it_loads_no_model_library(module: str) -> None:
     said = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"

@@ -22,7 +22,9 @@ def test_the_environment_goes_before_the_scripts_defaults(monkeypatch: pytest.Mo
     assert (config.questions.limit, config.model.name) == (12, "some/model")
 
 
-def test_a_file_with_settings_replaces_the_scripts_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_settings_replaces_the_scripts_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "settings.yaml").write_text("seed: 3\nquestions: {limit: 50}\n")
     monkeypatch.setenv("WORKBENCH_CONFIG", str(tmp_path / "settings.yaml"))
     assert (asked_config(questions__limit=140).questions.limit, asked_config().seed) == (50, 3)
@@ -33,7 +35,9 @@ def test_options_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (option("X", "1"), option("NOT_THERE", "1")) == ("7", "1")
 
 
-def test_results_stand_beside_the_analyses_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_stand_beside_the_analyses_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "analyses").mkdir()
     for folder in (tmp_path, tmp_path / "analyses"):
         monkeypatch.chdir(folder)

@@ -1,8 +1,10 @@
-"""Does a language model know when it is wrong, where, does that knowledge cause what it says, can it be taught to say it?
+"""Does a language model know when it is wrong, where, does that knowledge cause what it says, can
+it be taught to say it?
 
-The names below are the library's front door. Each is imported from its room when it is first used, so that
-``import workbench`` is quick and loads neither torch nor transformers. The whole loop is ``run_loop(config, folder,
-figures)``; everything else can be used on its own, and the rooms' own packages export more.
+The names below are the library's front door. Each is imported from its room when it is first used,
+so that ``import workbench`` is quick and loads neither torch nor transformers. The whole loop is
+``run_loop(config, folder, figures)``; everything else can be used on its own, and the rooms' own
+packages export more.
 """
 
 from __future__ import annotations

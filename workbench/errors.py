@@ -2,7 +2,9 @@
 
 
 class WorkbenchError(ValueError):
-    """A mistake in input, configuration or environment that the person running the workbench can mend.
+    """A mistake in input, configuration or environment that the person running the workbench can
+    mend.
 
-    The command line shows its message without a traceback; the library raises it like any other error.
+    The command line shows its message without a traceback; the library raises it like any other
+    error.
     """

@@ -1,8 +1,8 @@
 """Progress of long stages, reported to whoever asked for it.
 
-The library never prints. Long loops pass their iterables through :func:`track`, what goes through stages names each with
-:func:`stage`; a caller that wants bars or lines installs a :class:`Reporter` for the duration of its work with :func:`reporting`.
-Without one, both only do the work.
+The library never prints. Long loops pass their iterables through :func:`track`, what goes through
+stages names each with :func:`stage`; a caller that wants bars or lines installs a :class:`Reporter`
+for the duration of its work with :func:`reporting`. Without one, both only do the work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ Item = TypeVar("Item")
 
 
 class Reporter(Protocol):
-    """Receives the start, advance and end of each tracked loop, and the beginning and end of each stage around them."""
+    """Receives the start, advance and end of each tracked loop, and the beginning and end of
+    each stage around them.
+    """
 
     def start(self, description: str, total: float | None) -> int: ...
 
@@ -47,7 +49,9 @@ def reporting(reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Report the block as one stage of a longer work: its beginning, and its seconds at the end, whether it was done or failed."""
+    """Report the block as one stage of a longer work: its beginning, and its seconds at the end,
+    whether it was done or failed.
+    """
     reporter = _reporter.get()
     if reporter is None:
         yield
@@ -62,7 +66,9 @@ def stage(name: str) -> Iterator[None]:
 
 
 def notice(text: str) -> None:
-    """Tell the person one sentence that they should know before the work goes on; to nobody where nobody listens."""
+    """Tell the person one sentence that they should know before the work goes on; to nobody
+    where nobody listens.
+    """
     reporter = _reporter.get()
     if reporter is not None:
         reporter.notice(text)

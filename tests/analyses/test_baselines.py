@@ -17,16 +17,28 @@ def test_as_a_script_it_writes_tables_and_figures_of_both_kinds_in_bfloat16(
 ) -> None:
     questions = tmp_path / "questions.jsonl"
     rows = [
-        {"question": f"Which planet has {i} moons?", "answers": [f"Planet{i}"], "domain": ("near", "far")[i % 2]}
+        {
+            "question": f"Which planet has {i} moons?",
+            "answers": [f"Planet{i}"],
+            "domain": ("near", "far")[i % 2],
+        }
         for i in range(24)
     ]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "settings.yaml").write_text("model: {precision: bfloat16}\n")
-    given = {"MODEL": loop_inputs.model, "QUESTIONS": questions, "LIMIT": 12, "SAMPLES": 2, "RUN": "tiny"}
+    given = {
+        "MODEL": loop_inputs.model,
+        "QUESTIONS": questions,
+        "LIMIT": 12,
+        "SAMPLES": 2,
+        "RUN": "tiny",
+    }
     given["CONFIG"] = tmp_path / "settings.yaml"
     for name, value in given.items():
         monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
-    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     page = tmp_path / "figures" / "tiny"
     assert done.stdout.splitlines()[-1] == f"figures: {page / 'index.html'}"

@@ -26,7 +26,9 @@ NAMES = [start + end for start in "bdfgklmnprst" for end in ("ova", "ulo", "eri"
 
 @pytest.fixture
 def digits(make_tiny: Callable[..., LanguageModel]) -> LanguageModel:
-    """A tiny llama whose replies are digits, so that it is right now and then, of a number or of two options."""
+    """A tiny llama whose replies are digits, so that it is right now and then, of a number or of
+    two options.
+    """
     lm = make_tiny(seed=3)
     with torch.no_grad():
         lm.head().weight[lm.tokenizer.convert_tokens_to_ids(list("0123456789"))] *= 12
@@ -35,7 +37,9 @@ def digits(make_tiny: Callable[..., LanguageModel]) -> LanguageModel:
 
 def planted(lm: LanguageModel) -> list[dict[str, Any]]:
     """120 questions in two domains, every other pair of which accepts what the model replies."""
-    texts = [f"Which {domain} of {name} is long?" for name in NAMES for domain in ("planet", "river")]
+    texts = [
+        f"Which {domain} of {name} is long?" for name in NAMES for domain in ("planet", "river")
+    ]
     said = answer_batch(lm, answer_prompts(lm, FORMATS["i-ii"], texts, [""] * len(texts)), 1)
     return [
         {
@@ -55,12 +59,22 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.fixture
 def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
-    """A working folder, and the environment that asks for every ablation in bfloat16 with one share of the labels."""
+    """A working folder, and the environment that asks for every ablation in bfloat16 with one
+    share of the labels.
+    """
     digits.model.save_pretrained(tmp_path / "model")
     digits.tokenizer.save_pretrained(tmp_path / "model")
-    none = [{"question": f"Who reigns on {name}?", "answers": [], "answerable": False} for name in NAMES[:9]]
+    none = [
+        {"question": f"Who reigns on {name}?", "answers": [], "answerable": False}
+        for name in NAMES[:9]
+    ]
     others = [
-        {"prompt": "", "question": f"Which sea of {name} is deep?", "answer": str(i), "correct": i % 3 == 0}
+        {
+            "prompt": "",
+            "question": f"Which sea of {name} is deep?",
+            "answer": str(i),
+            "correct": i % 3 == 0,
+        }
         for i, name in enumerate(NAMES[:20])
     ]
     settings = {
@@ -70,8 +84,8 @@ def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -
             "train_fraction": 0.8,
         },
         "elicit": {"answer_tokens": 1},
-        "probe": {"folds": 3, "inner_folds": 2, "c_grid": (0.01,), "shuffles": 1},
-        "resamples": 100,
+        "probe": {"folds": 3, "inner_folds": 2, "inverse_penalties": (0.01,), "shuffles": 1},
+        "bootstrap_resamples": 100,
     }  # fmt: skip
     ask_for(
         settings,
@@ -83,34 +97,56 @@ def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -
 
 
 def run(place: Path) -> list[str]:
-    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_show_them(place: Path) -> None:
+def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_show_them(
+    place: Path,
+) -> None:
     said = run(place)
     page = place / "figures" / "tiny" / "ablations"
     assert said[-1] == f"figures: {page / 'index.html'}"
     left_out = [line for line in said if line.startswith("left out")]
-    assert [line.split(",")[0] for line in left_out] == ([] if find_spec(PACKAGE) else ["left out: embeddings"])
+    assert [line.split(",")[0] for line in left_out] == (
+        [] if find_spec(PACKAGE) else ["left out: embeddings"]
+    )
     table = pd.read_parquet(page / "ablations.parquet")
     assert len(said) == len(table) + len(left_out) + 1
-    assert set(table["ablation"]) == {"labels", "divergence", "swapped", "other-answers", "forms", "unanswerable"}
-    curve = table[(table["ablation"] == "labels") & (table["measure"] == "AUROC2")].set_index(["judge", "condition"])
+    assert set(table["ablation"]) == {
+        "labels",
+        "divergence",
+        "swapped",
+        "other-answers",
+        "forms",
+        "unanswerable",
+    }
+    curve = table[(table["ablation"] == "labels") & (table["measure"] == "AUROC2")].set_index(
+        ["judge", "condition"]
+    )
     labels = curve["labels"]
     full = labels["lora-prompt", "100 % of the labels"]
     assert labels["before", "no labels"] == 0
-    assert labels["lora-prompt", "70 % of the labels"] == labels["head", "70 % of the labels"] == round(0.7 * full)
+    assert (
+        labels["lora-prompt", "70 % of the labels"]
+        == labels["head", "70 % of the labels"]
+        == round(0.7 * full)
+    )
     forms = table[(table["ablation"] == "forms") & (table["measure"] == "ECE")]
     assert len(forms) == 2 * (1 + 2 * 2)
     assert forms["questions"].nunique() == 1
-    # What a pupil says at home of the questions both forms hold out is what the label curve has of all held-out questions.
+    # What a training says at home of the questions both forms hold out is what the label curve has
+    # of all held-out questions.
     own = table.set_index(["ablation", "judge", "condition", "measure"])["value"]
     for arm in ("lora-prompt", "head"):
         at_home = own["forms", f"{arm}, taught open", "judges open", "AUROC2 pooled"]
         assert at_home == own["labels", arm, "100 % of the labels", "AUROC2 pooled"]
-    others = table[(table["ablation"] == "other-answers") & (table["condition"] == "another model's answers")]
+    others = table[
+        (table["ablation"] == "other-answers") & (table["condition"] == "another model's answers")
+    ]
     assert set(others["questions"]) == {20}
     none = table[(table["ablation"] == "unanswerable") & (table["condition"] == "unanswerable")]
     assert set(none["questions"]) == {9}
@@ -118,11 +154,24 @@ def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_
     assert kept["configuration"]["plan"]["percents"] == [70]
     assert kept["code"] == code_version()
     assert kept["configuration"]["run"]["elicit"]["format"] == "i-ii"
-    assert {path.stem for path in page.glob("*.html")} >= {"index", "labels", "divergence", "forms_auroc2"}
+    assert {path.stem for path in page.glob("*.html")} >= {
+        "index",
+        "labels",
+        "divergence",
+        "forms_auroc2",
+    }
     assert (place / "figures" / "tiny" / "open" / "index.html").exists()
     finished = {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")}
     notebook = jupytext.read(SCRIPT)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 9
-    assert {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")} == finished
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+    ).execute()
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    assert (
+        sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 9
+    )
+    assert {
+        path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")
+    } == finished

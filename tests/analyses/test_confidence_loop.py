@@ -11,11 +11,15 @@ from nbclient import NotebookClient
 SCRIPT = Path(__file__).parents[2] / "analyses" / "confidence_loop.py"
 
 
-def test_as_a_script_it_writes_the_page_and_prints_the_results(place: Path, finished_run: Any) -> None:
+def test_as_a_script_it_writes_the_page_and_prints_the_results(
+    place: Path, finished_run: Any
+) -> None:
     index = place / "figures" / "tiny" / "index.html"
     index.unlink()
     answered = (place / "runs" / "tiny" / "answer" / "done.json").read_bytes()
-    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     summary = finished_run.summary
@@ -30,11 +34,21 @@ def test_as_a_script_it_writes_the_page_and_prints_the_results(place: Path, fini
 def test_as_a_notebook_every_cell_runs_and_shows_its_figures(place: Path) -> None:
     finished = {path: path.read_bytes() for path in place.rglob("done.json")}
     notebook = jupytext.read(SCRIPT)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    shown = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+    ).execute()
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    shown = [
+        output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})
+    ]
     assert len(shown) == 7
     assert all("application/vnd.plotly.v1+json" in output.data for output in shown)
-    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    printed = "".join(
+        output.text
+        for output in outputs
+        if output.output_type == "stream" and output.name == "stdout"
+    )
     assert "auroc2.text.after" in printed
     assert {path: path.read_bytes() for path in finished} == finished

@@ -11,7 +11,11 @@ from nbclient import NotebookClient
 SCRIPT = Path(__file__).parents[2] / "analyses" / "patching_atlas.py"
 FIGURES = (
     *(f"positions_{key}" for key in ("before", "after", "taught")),
-    *(f"{kind}_{key}" for kind in ("heads", "components") for key in ("before", "after", "taught", "gathering")),
+    *(
+        f"{kind}_{key}"
+        for kind in ("heads", "components")
+        for key in ("before", "after", "taught", "gathering")
+    ),
     "attribution",
     "claim",
     "claim_conditions",
@@ -27,7 +31,9 @@ def small(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_as_a_script_it_draws_every_map_and_takes_up_what_it_finished(small: Path) -> None:
     def run() -> str:
-        done = subprocess.run([sys.executable, str(SCRIPT)], cwd=small, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT)], cwd=small, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -38,7 +44,10 @@ def test_as_a_script_it_draws_every_map_and_takes_up_what_it_finished(small: Pat
     page = small / "figures" / "tiny" / "atlas"
     assert Path(lines["figures:"]) == page / "index.html"
     assert {path.stem for path in page.glob("*.html")} == {"index", *FIGURES}
-    parts = {path: path.stat().st_mtime_ns for path in (small / "runs" / "tiny" / "atlas" / "parts").iterdir()}
+    parts = {
+        path: path.stat().st_mtime_ns
+        for path in (small / "runs" / "tiny" / "atlas" / "parts").iterdir()
+    }
     assert parts
     assert run() == first
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
@@ -49,12 +58,24 @@ def test_as_a_notebook_every_cell_runs_in_another_precision_and_shows_its_figure
 ) -> None:
     monkeypatch.setenv("WORKBENCH_ATLAS_PRECISION", "bfloat16")
     notebook = jupytext.read(SCRIPT)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(small)}}).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    shown = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(small)}}
+    ).execute()
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    shown = [
+        output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})
+    ]
     assert len(shown) == len(FIGURES)
-    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    printed = "".join(
+        output.text
+        for output in outputs
+        if output.output_type == "stream" and output.name == "stdout"
+    )
     assert "claim" in printed
     assert "Spearman" in printed
     page = small / "figures" / "tiny" / "atlas"
-    assert all("matrix products in bfloat16" in (page / f"{name}.html").read_text() for name in FIGURES[:3])
+    assert all(
+        "matrix products in bfloat16" in (page / f"{name}.html").read_text() for name in FIGURES[:3]
+    )

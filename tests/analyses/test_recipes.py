@@ -29,7 +29,9 @@ def ask(taught_soon: dict[str, Any], ask_for: Callable[..., None]) -> Callable[.
 def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
     tmp_path: Path, ask: Callable[..., str], run_twice: Callable[[Path], str]
 ) -> None:
-    """Two recipes that ask in two ways, with a domain held out, twice: the second time nothing is taught anew."""
+    """Two recipes that ask in two ways, with a domain held out, twice: the second time nothing
+    is taught anew.
+    """
     domain = ask(RECIPES="probe,doubt,calibration", ARMS="log,head,lora-prompt", SEEDS=2)
     page = tmp_path / "figures" / "tiny" / "league"
     assert run_twice(SCRIPT) == f"figures: {page / 'index.html'}"
@@ -44,7 +46,9 @@ def test_as_a_script_it_ends_in_the_league_of_what_was_taught(
     assert kept["configuration"]["calibration"]["run"]["elicit"]["format"] == "i-ii"
     assert kept["configuration"]["doubt"]["run"]["questions"]["held_out_domains"] == [domain]
     for name in ("value", "low", "high"):
-        assert [line[name] for line in kept["lines"]] == [None if x != x else x for x in table[name]]
+        assert [line[name] for line in kept["lines"]] == [
+            None if x != x else x for x in table[name]
+        ]
     assert (tmp_path / "figures" / "tiny" / "doubt" / "index.html").exists()
 
 
@@ -56,9 +60,19 @@ def test_as_a_notebook_every_cell_runs_in_bfloat16_and_shows_its_figures(
     notebook = jupytext.read(SCRIPT)
     place = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    shown = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    shown = [
+        output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})
+    ]
     assert len(shown) == len(list((tmp_path / "figures" / "tiny" / "league").glob("*.html"))) - 1
-    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    printed = "".join(
+        output.text
+        for output in outputs
+        if output.output_type == "stream" and output.name == "stdout"
+    )
     assert "largest expected AUROC2 within domain, in domain: doubt · log" in printed
-    assert json.loads((tmp_path / "runs/tiny/answer/done.json").read_text())["precision"] == "bfloat16"
+    assert (
+        json.loads((tmp_path / "runs/tiny/answer/done.json").read_text())["precision"] == "bfloat16"
+    )

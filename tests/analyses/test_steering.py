@@ -19,7 +19,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_as_a_script_it_gives_a_verdict_and_a_line_a_push(place: Path) -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert lines["expected.null"].split(":")[0] in ("stands", "rejected", "undecided")
@@ -34,8 +36,17 @@ def test_as_a_script_it_gives_a_verdict_and_a_line_a_push(place: Path) -> None:
 def test_as_a_notebook_it_shows_its_figure_of_a_run_in_bfloat16(lower_place: Path) -> None:
     notebook = jupytext.read(SCRIPT)
     NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(lower_place)}}
+        notebook,
+        timeout=240,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(lower_place)}},
     ).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 1
-    assert "bfloat16" in (lower_place / "figures" / "tiny" / "steering" / "steering.html").read_text()
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    assert (
+        sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 1
+    )
+    assert (
+        "bfloat16" in (lower_place / "figures" / "tiny" / "steering" / "steering.html").read_text()
+    )

@@ -22,7 +22,9 @@ def test_layers_are_spread_and_the_last_is_among_them() -> None:
     assert spread_layers(30, 30) == list(range(30))
 
 
-def test_points_of_every_axis_and_method(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_of_every_axis_and_method(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "TOKENS", (8, 16, 1024))
     points = growth(tiny_lm, {"loop": hooked_loop(tiny_lm)}, rows=2, tokens=12, repeats=1)
     places = [(point.axis, point.at, point.method, point.estimated) for point in points]
@@ -35,9 +37,15 @@ def test_points_of_every_axis_and_method(tiny_lm: LanguageModel, monkeypatch: py
 def test_the_estimate_is_the_line_through_one_and_a_few(
     tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A peer of 5 seconds and 2 more a branch, over a forward of 2: four layers cost (5 + 4 * 2) / 2."""
-    monkeypatch.setattr(room, "alternate", lambda methods, repeats: {"forward": [2.0], "packed": [3.0]})
-    monkeypatch.setattr(room, "runs", lambda sweep, material, branches: 5.0 + 2.0 * len(branches))
+    """A peer of 5 seconds and 2 more a branch, over a forward of 2: four layers cost (5 + 4 * 2)
+    / 2.
+    """
+    monkeypatch.setattr(
+        room, "alternate", lambda methods, repeats: {"forward": [2.0], "packed": [3.0]}
+    )
+    monkeypatch.setattr(
+        room, "runs", lambda sweep, bench_inputs, branches: 5.0 + 2.0 * len(branches)
+    )
     monkeypatch.setattr(room, "seconds", lambda cost: cost)
     monkeypatch.setattr(room, "TOKENS", ())
     points = growth(tiny_lm, {"loop": hooked_loop(tiny_lm)}, rows=1, tokens=6, repeats=1)

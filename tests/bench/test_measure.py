@@ -8,7 +8,11 @@ def test_what_is_measured_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert (measure.SMALL, measure.PAIRED_RESAMPLES) == (1000, 10_000)
     monkeypatch.setattr(measure, "PAIRED_RESAMPLES", 100)
     found = measure.bench_measure(2000)
-    assert (found["rows.small"], found["rows.large"], found["resamples.paired"]) == (1000, 2000, 100)
+    assert (found["rows.small"], found["rows.large"], found["resamples.paired"]) == (
+        1000,
+        2000,
+        100,
+    )
     for table in ("percent", "continuous"):
         assert found[f"paired.{table}.seconds"] > 0
         assert found[f"large.{table}.cpu_seconds"] > 0

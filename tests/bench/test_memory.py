@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from workbench.bench.inputs import make_material
+from workbench.bench.inputs import make_inputs
 from workbench.bench.memory import memory, peak_bytes
 from workbench.models import LanguageModel
 
@@ -27,9 +27,14 @@ def test_devices_that_do_not_say_are_not_guessed() -> None:
 
 
 def test_a_map_stays_under_its_bound(tiny_lm: LanguageModel) -> None:
-    found = memory(make_material(tiny_lm, rows=2, tokens=24, positions=8))
-    assert found["memory.token_budget"] == 96
+    found = memory(make_inputs(tiny_lm, rows=2, tokens=24, positions=8))
+    assert found["memory.tokens_per_forward"] == 96
     assert found["memory.map_cells"] == 4 * 8
-    assert 0 < found["memory.forward_bytes"] < found["memory.sweep_bytes"] < found["memory.bound_bytes"]
+    assert (
+        0
+        < found["memory.forward_bytes"]
+        < found["memory.sweep_bytes"]
+        < found["memory.bound_bytes"]
+    )
     assert found["memory.map_bytes"] <= found["memory.bound_bytes"]
     assert found["memory.within_bound"] is True

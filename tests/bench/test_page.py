@@ -39,7 +39,11 @@ POINTS = [
 def test_rows_say_bounds_and_differences() -> None:
     rows = {row["measured"]: row for row in table_rows(VALUES)}
     packed = rows["packed sweep of all layers / plain forward"]
-    assert (packed["value"], packed["smallest to largest"], packed["bound"]) == ("1.2", "1.1 to 1.4", "<= 1.3: met")
+    assert (packed["value"], packed["smallest to largest"], packed["bound"]) == (
+        "1.2",
+        "1.1 to 1.4",
+        "<= 1.3: met",
+    )
     loop = rows["loop of hooked forwards / packed"]
     assert (loop["bound"], loop["largest difference"]) == (">= 20: missed", "2.0e-06")
     assert rows["pyvene / packed"]["value"] == "not installed"

@@ -14,12 +14,16 @@ from workbench.errors import WorkbenchError
 def test_a_whole_run_has_ratios_losses_and_memory(tiny_folder: Path) -> None:
     found = bench_teach(str(tiny_folder), rows=32, epochs=2, rounds=2)
     values = found.values
-    assert (values["from_layer"], values["steps"], values["layers"]) == (2, 8, 4)
+    assert (values["start_layer"], values["steps"], values["layers"]) == (2, 8, 4)
     kinds = [name for name, kind in KINDS.items() if trl_installed() or not kind.trl]
     assert {name: [len(each.losses) for each in runs] for name, runs in found.rounds.items()} == {
         name: [8, 8] for name in kinds
     }
-    assert values["full_over_partial.low"] <= values["full_over_partial"] <= values["full_over_partial.high"]
+    assert (
+        values["full_over_partial.low"]
+        <= values["full_over_partial"]
+        <= values["full_over_partial.high"]
+    )
     last = [sum(each.losses[4:]) / 4 for each in found.rounds["full"]]
     assert values["loss.full"] == pytest.approx(sum(last) / 2)
     assert values["loss.seed_noise"] == pytest.approx(abs(last[0] - last[1]) / 2**0.5)
@@ -31,20 +35,32 @@ def test_a_whole_run_has_ratios_losses_and_memory(tiny_folder: Path) -> None:
     assert values["trl_over_full"] > 0
     assert abs(values["loss.gap"]) < 0.05
     assert max(values["exact.full_gap"], values["exact.partial_gap"]) < 1e-4
-    assert values["memory.full_over_trl"] == values["memory.full_bytes"] / values["memory.trl_bytes"]
+    assert (
+        values["memory.full_over_trl"] == values["memory.full_bytes"] / values["memory.trl_bytes"]
+    )
 
 
-def test_without_trl_it_is_named_as_missing(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_trl_it_is_named_as_missing(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(teach, "trl_installed", lambda: False)
-    found = bench_teach(str(tiny_folder), rows=8, epochs=1, rounds=1, from_layer=3, parts=["speed", "exact"])
-    assert found.values["trl_over_full"] is found.values["trl_over_partial"] is found.values["loss.gap"] is None
+    found = bench_teach(
+        str(tiny_folder), rows=8, epochs=1, rounds=1, start_layer=3, parts=["speed", "exact"]
+    )
+    assert (
+        found.values["trl_over_full"]
+        is found.values["trl_over_partial"]
+        is found.values["loss.gap"]
+        is None
+    )
     assert set(found.rounds) == {"full", "partial"}
     assert "exact.full_gap" not in found.values
     assert "pip install" in found.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("rows", "parts", "words"), [(8, ["sped"], "Unknown part"), (8, [], "part"), (12, PARTS, "whole batches")]
+    ("rows", "parts", "words"),
+    [(8, ["sped"], "Unknown part"), (8, [], "part"), (12, PARTS, "whole batches")],
 )
 def test_choices_that_cannot_be_measured_are_refused_before_the_model_is_loaded(
     rows: int, parts: list[str], words: str

@@ -12,7 +12,7 @@ from workbench.bench.trainers import Trained
 VALUES: dict[str, Any] = {
     "model": "<b>m</b>",
     "layers": 30,
-    "from_layer": 15,
+    "start_layer": 15,
     "dtype": "float32",
     "precision": "float32",
     "device": "cpu",
@@ -34,8 +34,15 @@ ROUNDS = {"full": [Trained(2.0, (1.0, 0.5)), Trained(4.0, (2.0, 1.5))]}
 def test_rows_say_bounds_spreads_and_what_is_missing() -> None:
     rows = {row["measured"]: row for row in table_rows(VALUES)}
     ratio = rows["TRL / workbench, adapter in all layers"]
-    assert (ratio["value"], ratio["smallest to largest"], ratio["bound"]) == ("1.25", "1.2 to 1.5", ">= 1.3: missed")
-    assert rows["TRL / workbench from kept states, the same adapter in the upper layers"]["value"] == "not measured"
+    assert (ratio["value"], ratio["smallest to largest"], ratio["bound"]) == (
+        "1.25",
+        "1.2 to 1.5",
+        ">= 1.3: missed",
+    )
+    assert (
+        rows["TRL / workbench from kept states, the same adapter in the upper layers"]["value"]
+        == "not measured"
+    )
     assert rows["last epoch's loss, all layers: workbench - TRL"]["value"] == "-0.0123"
     assert rows["peak memory: workbench, all layers"]["value"] == "3.0 MiB"
 
@@ -53,5 +60,10 @@ def test_the_page_and_the_table_are_written(tmp_path: Path) -> None:
     assert "&gt;= 1.3: missed" in text
     assert "<b>m</b>" not in text
     assert (tmp_path / "bench" / "race.html").exists()
-    assert pd.read_csv(tmp_path / "bench" / "table.csv", index_col="key")["value"]["trl_over_full"] == "1.25"
-    assert not (write_teach_bench(tmp_path / "empty", TeachBench(VALUES)).parent / "race.html").exists()
+    assert (
+        pd.read_csv(tmp_path / "bench" / "table.csv", index_col="key")["value"]["trl_over_full"]
+        == "1.25"
+    )
+    assert not (
+        write_teach_bench(tmp_path / "empty", TeachBench(VALUES)).parent / "race.html"
+    ).exists()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from workbench.bench import timing
-from workbench.bench.timing import alternate, beside, ratio, spread
+from workbench.bench.timing import alternate, ratio, spread, time_methods
 
 
 class Clock:
@@ -32,10 +32,10 @@ def test_every_call_counts_where_none_is_untimed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_slow_methods_are_divided_by_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that becomes slower: the reference takes 1, 3, 5 around peers of 20 and 80."""
+    """A machine that becomes slower: the reference takes 1, 3, 5 around libraries of 20 and 80."""
     clock = Clock(monkeypatch, ref=[1, 3, 5], x=[20], y=[80])
     methods = {"x": lambda: clock.method("x"), "y": lambda: clock.method("y")}
-    ratios, references = beside(lambda: clock.method("ref"), methods, 1)
+    ratios, references = time_methods(lambda: clock.method("ref"), methods, 1)
     assert clock.calls == ["ref", "x", "ref", "y", "ref"]
     assert ratios == {"x": [10], "y": [20]}
     assert references == [1, 3, 5]

@@ -20,7 +20,9 @@ def call(*arguments: object) -> Result:
 
 
 def mistake(*arguments: object) -> str:
-    """The one sentence on the terminal of a command that must fail for the person to mend, unwrapped."""
+    """The one sentence on the terminal of a command that must fail for the person to mend,
+    unwrapped.
+    """
     result = call(*arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -70,11 +72,20 @@ def test_a_hub_set_is_counted_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     place = tmp_path / "akariasai" / "PopQA"
     place.mkdir(parents=True)
-    rows = [("1", "occupation", "What does Ann do?", '[""bakes""]'), ("2", "father", "Whose son is Bob?", '[""Cid""]')]
-    lines = [f'{number}\t{kind}\t{question}\t"{answers}"' for number, kind, question, answers in rows]
-    (place / "test.tsv").write_text("\n".join(["id\tprop\tquestion\tpossible_answers", *lines]) + "\n")
+    rows = [
+        ("1", "occupation", "What does Ann do?", '[""bakes""]'),
+        ("2", "father", "Whose son is Bob?", '[""Cid""]'),
+    ]
+    lines = [
+        f'{number}\t{kind}\t{question}\t"{answers}"' for number, kind, question, answers in rows
+    ]
+    (place / "test.tsv").write_text(
+        "\n".join(["id\tprop\tquestion\tpossible_answers", *lines]) + "\n"
+    )
     assert call("questions", "popqa", "--mirror", tmp_path).stdout == "father\t1\noccupation\t1\n"
-    assert mistake("questions", "popqua").startswith("Unknown question set 'popqua' (did you mean 'popqa'?)")
+    assert mistake("questions", "popqua").startswith(
+        "Unknown question set 'popqua' (did you mean 'popqa'?)"
+    )
     assert "--local-dir FOLDER/openai/gsm8k" in mistake("questions", "gsm8k", "--mirror", tmp_path)
 
 
@@ -84,15 +95,35 @@ def test_a_run_gets_its_settings_from_file_options_and_set(
     settings = tmp_path / "settings.yaml"
     settings.write_text("seed: 3\nteach: {epochs: 7, learning_rate: 1e-4}\nquestions: {limit: 9}\n")
     result = call(
-        *("run", "--config", settings, "--name", "mine", "--model", "some/model", "--questions", "q.csv", "--limit", 0),
+        *(
+            "run",
+            "--config",
+            settings,
+            "--name",
+            "mine",
+            "--model",
+            "some/model",
+            "--questions",
+            "q.csv",
+            "--limit",
+            0,
+        ),
         *("--set", "teach.learning_rate=5e-5", "--set", "patch.layers=[1, 4]", "--set", "seed=8"),
         *("--seed", 5, "--runs", tmp_path / "runs", "--figures", tmp_path / "figures"),
     )
     assert result.exit_code == 0
     ((config, folder, figures),) = taken
     assert (folder, figures) == (tmp_path / "runs" / "mine", tmp_path / "figures" / "mine")
-    assert (config.model.name, config.questions.source, config.questions.limit) == ("some/model", "q.csv", None)
-    assert (config.teach.epochs, config.teach.learning_rate, config.patch.layers) == (7, 5e-5, (1, 4))
+    assert (config.model.name, config.questions.source, config.questions.limit) == (
+        "some/model",
+        "q.csv",
+        None,
+    )
+    assert (config.teach.epochs, config.teach.learning_rate, config.patch.layers) == (
+        7,
+        5e-5,
+        (1, 4),
+    )
     assert config.seed == 5
     shown = " ".join(result.stderr.split())
     assert "probe 0.812 0.750 to 0.875" in shown
@@ -107,15 +138,28 @@ def test_a_run_without_options_is_the_default(taken: list[tuple[RunConfig, Path,
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--set", "teach.epochs"), "--set 'teach.epochs' must read key=value, for example --set teach.epochs=2."),
+        (
+            ("--set", "teach.epochs"),
+            "--set 'teach.epochs' must read key=value, for example --set teach.epochs=2.",
+        ),
         (("--set", "=3"), "--set '=3' must read key=value, for example --set teach.epochs=2."),
-        (("--set", "teach.epochs=[1"), "--set 'teach.epochs=[1': the value is not readable as YAML; quote it."),
+        (
+            ("--set", "teach.epochs=[1"),
+            "--set 'teach.epochs=[1': the value is not readable as YAML; quote it.",
+        ),
         (
             ("--set", "teach.rate_rato=1"),
-            "Configuration key 'teach.rate_rato': there is no such setting; did you mean 'teach.rate_ratio'?",
+            "Configuration key 'teach.rate_rato': there is no such setting; did you mean "
+            "'teach.loraplus_lr_ratio'?",
         ),
-        (("--set", "teach.epochs=0"), "Configuration key 'teach.epochs': it must be at least 1, not 0."),
-        (("--set", "model.name.deep=1"), "Configuration key 'model.name': it must be text, not {'deep': 1}."),
+        (
+            ("--set", "teach.epochs=0"),
+            "Configuration key 'teach.epochs': it must be at least 1, not 0.",
+        ),
+        (
+            ("--set", "model.name.deep=1"),
+            "Configuration key 'model.name': it must be text, not {'deep': 1}.",
+        ),
         (("--limit", "-3"), "Configuration key 'questions.limit': it must be at least 1, not -3."),
     ],
 )
@@ -126,7 +170,9 @@ def test_mistakes_in_settings_are_one_sentence(arguments: tuple[str, ...], sente
 def test_missing_files_are_named(tmp_path: Path) -> None:
     places = ("--runs", tmp_path / "runs", "--figures", tmp_path / "figures")
     assert "absent.yaml" in mistake("run", "--config", tmp_path / "absent.yaml").replace(" ", "")
-    assert "absent.jsonl" in mistake("run", "--questions", tmp_path / "absent.jsonl", *places).replace(" ", "")
+    assert "absent.jsonl" in mistake(
+        "run", "--questions", tmp_path / "absent.jsonl", *places
+    ).replace(" ", "")
     assert "there is no such file" in mistake("questions", tmp_path / "absent.jsonl")
     assert not (tmp_path / "runs").exists()
 
@@ -159,5 +205,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_package_runs_as_a_module() -> None:
-    result = subprocess.run([sys.executable, "-m", "workbench", "settings"], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "workbench", "settings"], capture_output=True, text=True, check=True
+    )
     assert json.loads(result.stdout) == RunConfig().model_dump(mode="json")

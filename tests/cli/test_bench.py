@@ -16,7 +16,18 @@ def call(*arguments: object) -> Result:
 
 
 def small(folder: Path, *arguments: object) -> tuple[Any, ...]:
-    sizes = ("--rows", 2, "--tokens", 16, "--repeats", 1, "--parts", "sweep,record", "--peers", "loop")
+    sizes = (
+        "--rows",
+        2,
+        "--tokens",
+        16,
+        "--repeats",
+        1,
+        "--parts",
+        "sweep,record",
+        "--compare-with",
+        "loop",
+    )
     return "--model", folder, *sizes, *arguments
 
 
@@ -24,7 +35,12 @@ def test_the_keys_as_json(tiny_folder: Path) -> None:
     result = call(*small(tiny_folder, "--json", "--no-figures", "--precision", "bfloat16"))
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert found["packed_over_forward"] == found["packed_over_forward.low"] == found["packed_over_forward.high"] > 0
+    assert (
+        found["packed_over_forward"]
+        == found["packed_over_forward.low"]
+        == found["packed_over_forward.high"]
+        > 0
+    )
     assert found["loop_over_packed"] > 0
     assert found["packed_vs_loop"] < 0.2
     assert found["precision"] == "bfloat16"
@@ -41,7 +57,7 @@ def test_a_table_and_a_page(tiny_folder: Path, tmp_path: Path) -> None:
     assert "packed_over_forward," in (tmp_path / "bench_sweep" / "table.csv").read_text()
 
 
-@pytest.mark.parametrize("option", ["--rows", "--tokens", "--repeats", "--slow-repeats"])
+@pytest.mark.parametrize("option", ["--rows", "--tokens", "--repeats", "--library-repeats"])
 def test_nothing_to_measure_is_refused(option: str) -> None:
     result = call(option, 0)
     assert result.exit_code == 2

@@ -18,21 +18,44 @@ def call(*arguments: object) -> Result:
 
 
 def asked(inputs: Any, name: str, out: Path, *more: object) -> Result:
-    options = ("--model", inputs.model, "--questions", inputs.questions, "--limit", 16, "--answer-tokens", 6)
-    return call("elicit", name, *options, "--device", "cpu", "--resamples", 100, "--out", out, *more)
+    options = (
+        "--model",
+        inputs.model,
+        "--questions",
+        inputs.questions,
+        "--limit",
+        16,
+        "--answer-tokens",
+        6,
+    )
+    return call(
+        "elicit", name, *options, "--device", "cpu", "--resamples", 100, "--out", out, *more
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "ending", "precision"), [("percent", "csv", "float32"), ("words-one-turn", "parquet", "bfloat16")]
+    ("name", "ending", "precision"),
+    [("percent", "csv", "float32"), ("words-one-turn", "parquet", "bfloat16")],
 )
-def test_a_table_and_its_summary(loop_inputs: Any, tmp_path: Path, name: str, ending: str, precision: str) -> None:
+def test_a_table_and_its_summary(
+    loop_inputs: Any, tmp_path: Path, name: str, ending: str, precision: str
+) -> None:
     out = tmp_path / "deep" / f"table.{ending}"
     result = asked(loop_inputs, name, out, "--precision", precision)
     assert result.exit_code == 0, result.stderr
     table = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
     assert len(table) == 16
     assert set(table["format"]) == {name}
-    assert {"id", "domain", "answer", "stated", "expected", "mass", "parse_failure", "correct"} <= set(table.columns)
+    assert {
+        "id",
+        "domain",
+        "answer",
+        "stated",
+        "expected",
+        "mass",
+        "parse_failure",
+        "correct",
+    } <= set(table.columns)
     for words in ("AUROC2", "ECE", "parse rate", "mass"):
         assert words in result.stdout
     assert f"Table: {out}" in result.stderr.replace("\n", "")
@@ -41,7 +64,9 @@ def test_a_table_and_its_summary(loop_inputs: Any, tmp_path: Path, name: str, en
 def test_what_is_written_can_be_measured(loop_inputs: Any, tmp_path: Path) -> None:
     out = tmp_path / "table.parquet"
     assert asked(loop_inputs, "percent", out).exit_code == 0
-    result = call("measure", out, "--confidence", "expected", "--resamples", 20, "--no-figures", "--json")
+    result = call(
+        "measure", out, "--confidence", "expected", "--resamples", 20, "--no-figures", "--json"
+    )
     assert result.exit_code == 0, result.stderr
     assert '"n": 16' in result.stdout
 
@@ -52,7 +77,9 @@ def test_pairs(loop_inputs: Any, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     table = pd.read_parquet(out)
     assert len(table) == 16
-    assert {"q1", "q2", "p_first", "p_first_swapped", "combined", "consistent"} <= set(table.columns)
+    assert {"q1", "q2", "p_first", "p_first_swapped", "combined", "consistent"} <= set(
+        table.columns
+    )
     assert "swap consistency" in result.stdout
 
 
@@ -61,7 +88,9 @@ def test_formats_are_listed() -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(FORMATS)
-    assert all(line.endswith(described(row)) for line, row in zip(lines, FORMATS.values(), strict=True))
+    assert all(
+        line.endswith(described(row)) for line, row in zip(lines, FORMATS.values(), strict=True)
+    )
     full = call("formats", "--full").stdout
     assert "How confident are you that this answer is correct, from 0% to 100%?" in full
 
@@ -71,7 +100,10 @@ def test_formats_are_listed() -> None:
     [
         (("elicit", "tarot"), "Unknown elicitation format 'tarot'; choose one of"),
         (("elicit", "percent", "--out", "table.xlsx"), "written as .csv or .parquet"),
-        (("elicit", "percent", "--precision", "half"), "unknown precision 'half': use one of auto, float32, bfloat16"),
+        (
+            ("elicit", "percent", "--precision", "half"),
+            "unknown precision 'half': use one of auto, float32, bfloat16",
+        ),
         (("elicit", "percent", "--questions", "nowhere.jsonl"), "nowhere.jsonl"),
     ],
 )
@@ -84,6 +116,12 @@ def test_mistakes_are_one_sentence(arguments: tuple[str, ...], message: str) -> 
 
 def test_the_command_line_starts_without_model_libraries() -> None:
     code = (
-        "import sys, workbench.cli.app; print(*sorted({'torch', 'transformers', 'peft', 'pandas'} & set(sys.modules)))"
+        "import sys, workbench.cli.app; print(*sorted({'torch', 'transformers', 'peft', 'pandas'} "
+        "& set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+        == []
+    )

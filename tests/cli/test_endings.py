@@ -47,8 +47,16 @@ ROOM = "make room on the disk, or choose another. What was finished is kept.\n"
         (typer.BadParameter("it is odd"), 2, "Error: Invalid value: it is odd.\n"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
         (MemoryError(), 2, f"Error: {MEMORY}\n"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 2, f"Error: {MEMORY}\n"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, f"Error: {MEMORY}\n"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            2,
+            f"Error: {MEMORY}\n",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            2,
+            f"Error: {MEMORY}\n",
+        ),
         (OSError(errno.ENOMEM, "Cannot allocate memory: out of memory"), 2, f"Error: {MEMORY}\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "runs/a"),
@@ -63,7 +71,8 @@ ROOM = "make room on the disk, or choose another. What was finished is kept.\n"
         (
             PermissionError(errno.EACCES, "Permission denied", "figures/a\x1b"),
             2,
-            "Error: figures/a\\x1b cannot be read or written: Permission denied; choose a folder or file that you may use. "
+            "Error: figures/a\\x1b cannot be read or written: Permission denied; choose a folder "
+            "or file that you may use. "
             "What was finished is kept.\n",
         ),
     ],
@@ -79,7 +88,9 @@ def test_what_ends_well_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_being_told_to_stop_unwinds_and_says_so(name: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_being_told_to_stop_unwinds_and_says_so(
+    name: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     cleaned = []
 
     def work() -> None:
@@ -129,7 +140,8 @@ def test_an_unexpected_error_leaves_a_report_and_names_it(
     (report,) = tmp_path.iterdir()
     assert code == 1
     assert said == (
-        f"Error: an unexpected error, {name}; the report is in {report.name}: please pass it on with what you did.\n"
+        f"Error: an unexpected error, {name}; the report is in {report.name}: please pass it on "
+        "with what you did.\n"
     )
     text = report.read_text()
     assert f"\n{name}" in text

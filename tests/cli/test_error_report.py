@@ -43,7 +43,10 @@ def caught(config: RunConfig) -> BaseException:
         ('"OPENAI_API_KEY": "whatever"', f'"OPENAI_API_KEY": "{BLOT}"'),
         ("https://ann:pw@host/x", f"https://{BLOT}@host/x"),
         ("sk-abcdefghijklmnopqrstuv", BLOT),
-        ('"answer_tokens": 16,\n"tokens_per_batch": 2048,', '"answer_tokens": 16,\n"tokens_per_batch": 2048,'),
+        (
+            '"answer_tokens": 16,\n"tokens_per_forward": 2048,',
+            '"answer_tokens": 16,\n"tokens_per_forward": 2048,',
+        ),
         ("eos_token_id=2 pad_token=None", "eos_token_id=2 pad_token=None"),
         ("KeyError: 1", "KeyError: 1"),
     ],
@@ -54,7 +57,9 @@ def test_secrets_are_blotted_out_and_the_rest_stays(text: str, left: str) -> Non
 
 def test_the_report_holds_what_is_needed_and_no_secret() -> None:
     config = load_config(None, {"seed": 5, "elicit.answer_tokens": 7})
-    text = error_report(caught(config), ["workbench", "run", "--set", "model.name=hf_abcdefgh"], ENVIRONMENT)
+    text = error_report(
+        caught(config), ["workbench", "run", "--set", "model.name=hf_abcdefgh"], ENVIRONMENT
+    )
     for part in ("Error\n-----\nKeyError", "Command\n", "Versions\n", "Settings\n", "Traceback\n"):
         assert part in text
     for held in (

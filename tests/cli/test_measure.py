@@ -20,18 +20,40 @@ def call(*arguments: object) -> Result:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "answers.csv"
-    rows = [f"{g},q{i},{(i * 37 + k) % 101},{(i * 7 + k) % 3 % 2}" for k, g in enumerate("ab") for i in range(30)]
+    rows = [
+        f"{g},q{i},{(i * 37 + k) % 101},{(i * 7 + k) % 3 % 2}"
+        for k, g in enumerate("ab")
+        for i in range(30)
+    ]
     path.write_text("condition,id,confidence,correct\n" + "\n".join(rows) + "\n")
     return path
 
 
 def test_json_is_one_object_per_group(tmp_path: Path) -> None:
     figures = tmp_path / "figures"
-    result = call(DATA / "stated_confidence.parquet", "--by", "condition", "--json", "--no-figures", "--resamples", 20)
+    result = call(
+        DATA / "stated_confidence.parquet",
+        "--by",
+        "condition",
+        "--json",
+        "--no-figures",
+        "--resamples",
+        20,
+    )
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert len(found) == 6
-    keys = ("n", "accuracy", "parse_rate", "auroc2", "ece", "brier", "tier", "ceiling_rate", "floor_rate")
+    keys = (
+        "n",
+        "accuracy",
+        "parse_rate",
+        "auroc2",
+        "ece",
+        "brier",
+        "tier",
+        "ceiling_rate",
+        "floor_rate",
+    )
     for group in found.values():
         assert set(keys) | {"modal_bin_share", "bin_sparsity", "pearson_r"} <= set(group)
     assert found["gemma-3-12b/baseline/triviaqa"]["auroc2"] == pytest.approx(0.683730689245395)
@@ -39,7 +61,17 @@ def test_json_is_one_object_per_group(tmp_path: Path) -> None:
 
 
 def test_table_figures_and_what_was_understood(file: Path, tmp_path: Path) -> None:
-    arguments = (file, "--by", "condition", "--against", "a", "--resamples", 20, "--figures", tmp_path / "figures")
+    arguments = (
+        file,
+        "--by",
+        "condition",
+        "--reference",
+        "a",
+        "--resamples",
+        20,
+        "--figures",
+        tmp_path / "figures",
+    )
     result = call(*arguments, "--name", "mine")
     assert result.exit_code == 0
     assert (tmp_path / "figures" / "mine" / "index.html").is_file()
@@ -67,20 +99,38 @@ def test_warnings_are_said_once(tmp_path: Path) -> None:
         ("confidence,correct\n50,1\n101,0\n", (), "row 2: the confidence 101 lies outside 0-100"),
         ("confidence,correct\n0.5,2\n", (), "neither right (1) nor wrong (0)"),
         ("a,b\n1,2\n", (), "no column with the confidence of each answer"),
-        ("confidence,correct\n0.5,1\n", ("--confidence", "conf"), "--confidence: there is no column 'conf'"),
+        (
+            "confidence,correct\n0.5,1\n",
+            ("--confidence", "conf"),
+            "--confidence: there is no column 'conf'",
+        ),
         ("confidence,correct\n0.5,1\n", ("--by", "model"), "--by: there is no column 'model'"),
-        ("id,confidence,correct\nx,0.5,1\nx,0.4,0\n", ("--duplicates", "refuse"), "1 ids occur again"),
-        ("", ("--bins", "1000000000"), "bins must be a whole number from 1 to 1,000; got 1000000000"),
+        (
+            "id,confidence,correct\nx,0.5,1\nx,0.4,0\n",
+            ("--duplicates", "refuse"),
+            "1 ids occur again",
+        ),
+        (
+            "",
+            ("--bins", "1000000000"),
+            "bins must be a whole number from 1 to 1,000; got 1000000000",
+        ),
         ("", ("--bins", "0"), "bins must be a whole number from 1 to 1,000; got 0"),
         ("", ("--resamples", "1000000000"), "resamples must be a whole number from 1 to 100,000"),
         ("", ("--seed", "-1"), "seed must be a whole number from 0 to 4,294,967,295; got -1"),
         ("", ("--level", "nan"), "the level of an interval lies between 0 and 1"),
         ("", ("--level", "1"), "the level of an interval lies between 0 and 1"),
-        ("", ("--scale", "inf"), "the largest value of a confidence scale is above 0 and at most 1,000,000"),
+        (
+            "",
+            ("--scale", "inf"),
+            "the largest value of a confidence scale is above 0 and at most 1,000,000",
+        ),
         ("", ("--scale", "nan"), "the largest value of a confidence scale is above 0"),
     ],
 )
-def test_mistakes_are_one_sentence(tmp_path: Path, text: str, arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_one_sentence(
+    tmp_path: Path, text: str, arguments: tuple[str, ...], message: str
+) -> None:
     file = tmp_path / "a.csv"
     file.write_text(text)
     result = call(file, "--no-figures", *arguments)
@@ -100,9 +150,12 @@ def test_names_of_figures_are_one_plain_name(file: Path, tmp_path: Path, name: s
 
 def test_groups_cannot_command_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
-    rows = "".join(f'"g\x1b]0;owned\x07\u202e\nx",{k},0.{k},{k % 2}\nh,{k},0.{k},{k % 2}\n' for k in range(1, 9))
+    rows = "".join(
+        f'"g\x1b]0;owned\x07\u202e\nx",{k},0.{k},{k % 2}\nh,{k},0.{k},{k % 2}\n'
+        for k in range(1, 9)
+    )
     file.write_text('"a\x1b[2J",id,confidence,correct\n' + rows)
-    result = call(file, "--by", "a\x1b[2J", "--against", "h", "--no-figures", "--resamples", 20)
+    result = call(file, "--by", "a\x1b[2J", "--reference", "h", "--no-figures", "--resamples", 20)
     assert result.exit_code == 0, result.stderr
     for text in (result.stdout, result.stderr):
         assert not any(mark in text for mark in "\x1b\x07\u202e")
@@ -129,10 +182,14 @@ def test_uncertainties_by_option(tmp_path: Path) -> None:
 
 def test_too_many_groups_are_refused_unless_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
-    file.write_text("m,confidence,correct\n" + "".join(f"g{i},0.5,1\ng{i},0.4,0\n" for i in range(600)))
+    file.write_text(
+        "m,confidence,correct\n" + "".join(f"g{i},0.5,1\ng{i},0.4,0\n" for i in range(600))
+    )
     result = call(file, "--by", "m", "--no-figures")
     assert result.exit_code == 2
-    assert "600 groups with 2,000 resamples each would take many minutes" in " ".join(result.stderr.split())
+    assert "600 groups with 2,000 resamples each would take many minutes" in " ".join(
+        result.stderr.split()
+    )
     assert "for example 1600, or 2000 to wait" in " ".join(result.stderr.split())
 
 
@@ -147,7 +204,8 @@ def test_a_folder_that_cannot_be_written_is_named(file: Path, tmp_path: Path) ->
 def test_no_model_library_is_loaded(file: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from workbench.cli.app import app; "
-        f"r = CliRunner().invoke(app, ['measure', {str(file)!r}, '--resamples', '20', '--figures', {str(tmp_path)!r}]); "
+        f"r = CliRunner().invoke(app, ['measure', {str(file)!r}, '--resamples', '20', '--figures', "
+        f"{str(tmp_path)!r}]); "
         "print(r.exit_code, *sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

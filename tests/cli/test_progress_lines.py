@@ -78,7 +78,11 @@ def test_long_lines_are_not_broken() -> None:
 
 def test_one_long_step_is_told_of_while_it_runs() -> None:
     console = log()
-    with Lines(console, interval=0.02) as lines, progress.reporting(lines), progress.task("one step", 1):
+    with (
+        Lines(console, interval=0.02) as lines,
+        progress.reporting(lines),
+        progress.task("one step", 1),
+    ):
         deadline = time.monotonic() + 5
         while "after" not in text(console) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -94,7 +98,10 @@ def test_what_is_no_terminal_gets_lines_without_escapes_at_once() -> None:
         with progress.stage("answer"):
             assert text(console) == "answer: begun\n"
             list(progress.track(range(3), "answering"))
-        assert text(console).splitlines()[1:3] == ["  answering: 0 of 3", "  answering: 3 of 3 in 0:00:00"]
+        assert text(console).splitlines()[1:3] == [
+            "  answering: 0 of 3",
+            "  answering: 3 of 3 in 0:00:00",
+        ]
     assert text(console).splitlines()[-1] == "answer: done in 0.0 s"
     assert "\x1b" not in text(console)
 
@@ -107,4 +114,9 @@ def test_a_dumb_terminal_gets_lines() -> None:
 
 
 def test_a_clock_counts_hours() -> None:
-    assert [clock(seconds) for seconds in (-1, 0, 59.6, 3661)] == ["0:00:00", "0:00:00", "0:01:00", "1:01:01"]
+    assert [clock(seconds) for seconds in (-1, 0, 59.6, 3661)] == [
+        "0:00:00",
+        "0:00:00",
+        "0:01:00",
+        "1:01:01",
+    ]

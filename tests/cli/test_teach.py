@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 import workbench.experiments.recipes.run
 from workbench.cli.app import app
-from workbench.experiments.recipes.run import RecipeResult, School
-from workbench.loop.run import Context
+from workbench.experiments.recipes.run import RecipeResult, RecipeRun
+from workbench.loop.run import Run
 from workbench.pipeline.stages import Reuse
 from workbench.pipeline.store import RunStore
 from workbench.teach.recipes import RECIPES
@@ -22,10 +22,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ..
     """What the library is called with; it returns a table at once."""
     calls: list[tuple[Any, ...]] = []
 
-    def teach(config: Any, recipe: Any, folder: Path, figures: Path, **options: Any) -> RecipeResult:
+    def teach(
+        config: Any, recipe: Any, folder: Path, figures: Path, **options: Any
+    ) -> RecipeResult:
         calls.append((config, recipe, folder, figures, options))
-        school = School(Context(config, RunStore(folder), figures), ())
-        return RecipeResult({}, [{"arm": "log", "accuracy": "0.5"}], folder, figures / "index.html", school)
+        recipe_run = RecipeRun(Run(config, RunStore(folder), figures), ())
+        return RecipeResult(
+            {}, [{"arm": "log", "accuracy": "0.5"}], folder, figures / "index.html", recipe_run
+        )
 
     monkeypatch.setattr(workbench.experiments.recipes.run, "teach_recipe", teach)
     return calls
@@ -34,14 +38,19 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ..
 def test_options_reach_the_library(asked: list[tuple[Any, ...]], tmp_path: Path) -> None:
     given = [
         "teach", "doubt", "--arms", "log, brier", "--seeds", "3", "--hold-out", "capitals", "--name", "n", "--limit", "90",
-        "--seed", "2", "--set", "teach.epochs=1", "--probe-again", "--replace", "--runs", str(tmp_path), "--figures", str(tmp_path),
+        "--seed", "2", "--set", "teach.epochs=1", "--reprobe", "--replace", "--runs", str(tmp_path), "--figures", str(tmp_path),
     ]  # fmt: skip
     result = RUNNER.invoke(app, given)
     assert result.exit_code == 0, result.output
     ((config, recipe, folder, figures, options),) = asked
     assert recipe is RECIPES["doubt"]
     assert (folder, figures) == (tmp_path / "n", tmp_path / "n")
-    assert options == {"arms": ["log", "brier"], "seeds": 3, "probe_again": True, "reuse": Reuse(replace=True)}
+    assert options == {
+        "arms": ["log", "brier"],
+        "seeds": 3,
+        "reprobe": True,
+        "reuse": Reuse(replace=True),
+    }
     assert (config.seed, config.questions.limit, config.teach.epochs) == (2, 90, 1)
     assert config.questions.held_out_domains == ("capitals",)
     assert "log" in result.stdout
@@ -50,17 +59,28 @@ def test_options_reach_the_library(asked: list[tuple[Any, ...]], tmp_path: Path)
 
 def test_a_recipes_settings_stand_below_the_users(asked: list[tuple[Any, ...]]) -> None:
     assert RUNNER.invoke(app, ["teach", "calibration"]).exit_code == 0
-    assert RUNNER.invoke(app, ["teach", "calibration", "--set", "elicit.format=percent"]).exit_code == 0
+    assert (
+        RUNNER.invoke(app, ["teach", "calibration", "--set", "elicit.format=percent"]).exit_code
+        == 0
+    )
     assert [call[0].elicit.format for call in asked] == ["i-ii", "percent"]
 
 
 def test_a_recipe_has_a_size_of_its_own_unless_told(asked: list[tuple[Any, ...]]) -> None:
-    for given in (["doubt"], ["doubt", "--limit", "70"], ["metacognition"], ["probe", "--limit", "0"], ["joint"]):
+    for given in (
+        ["doubt"],
+        ["doubt", "--limit", "70"],
+        ["metacognition"],
+        ["probe", "--limit", "0"],
+        ["joint"],
+    ):
         assert RUNNER.invoke(app, ["teach", *given]).exit_code == 0
     own = [RECIPES[name].size["questions.limit"] for name in ("doubt", "metacognition")]
     assert [call[0].questions.limit for call in asked] == [own[0], 70, own[1], None, own[0]]
     assert [call[2].name for call in asked] == ["teach", "teach", "metacognition", "teach", "joint"]
-    assert [call[0].teach.steps for call in asked] == [None] * 4 + [RECIPES["joint"].size["teach.steps"]]
+    assert [call[0].teach.on_policy_steps for call in asked] == [None] * 4 + [
+        RECIPES["joint"].size["teach.on_policy_steps"]
+    ]
 
 
 def test_all_stands_for_every_arm(asked: list[tuple[Any, ...]]) -> None:

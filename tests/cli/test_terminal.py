@@ -12,7 +12,13 @@ from workbench.cli.terminal import bars, show_summary
 
 
 def terminal(width: int = 100) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, _environ={"TERM": "xterm"})
+    return Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=width,
+        color_system=None,
+        _environ={"TERM": "xterm"},
+    )
 
 
 def text(console: Console) -> str:
@@ -52,7 +58,9 @@ def test_notices_about_future_versions_are_hidden_and_warnings_are_not() -> None
     assert [str(warning.message) for warning in shown] == ["the disk is nearly full", "afterwards"]
 
 
-def test_the_trainers_notice_about_its_checkpoints_is_hidden(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_trainers_notice_about_its_checkpoints_is_hidden(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logger = logging.getLogger("transformers.trainer_utils")
     caplog.set_level(logging.WARNING, logger=logger.name)
     logger.addHandler(caplog.handler)

@@ -38,10 +38,15 @@ def test_line_breaks_and_tabs_stay_in_texts_only() -> None:
     assert safe_line("a\n\tb") == r"a\n\tb"
 
 
-@given(st.text(alphabet=st.characters()) | st.text(alphabet=st.characters(categories=["Cs", "Cc", "Cf"])))
+@given(
+    st.text(alphabet=st.characters())
+    | st.text(alphabet=st.characters(categories=["Cs", "Cc", "Cf"]))
+)
 def test_nothing_unsafe_is_left_and_the_rest_stays(text: str) -> None:
     line = safe_line(text)
-    assert line.isprintable() or all(unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp", "Co"} for c in line)
+    assert line.isprintable() or all(
+        unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp", "Co"} for c in line
+    )
     line.encode("utf-8")
     assert safe_line(line) == line
     if text.isprintable():

@@ -9,21 +9,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.elicit.answer import answer_batch, first_line, keep_prompts
+from workbench.elicit.answer import answer_batch, first_line, recompute_prompt_cache
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import format_named
 from workbench.models import LanguageModel
-from workbench.trace.prefix_cache import Prefixes
-from workbench.trace.suffix import shared_tokens
+from workbench.trace.prefix_cache import PrefixCache
+from workbench.trace.suffix import common_prefix
 
 MakeTiny = Callable[..., LanguageModel]
-QUESTIONS = ("Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?", "Why is it so?")
+QUESTIONS = (
+    "Who?",
+    "What is 48 + 37?",
+    "In which country is the city of Lyon, and since when?",
+    "Why is it so?",
+)
 
 
 def own_answer(lm: LanguageModel, prompt: tuple[int, ...], limit: int) -> str:
     ids = torch.tensor([prompt])
     out = lm.base().generate(
-        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit, pad_token_id=0
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=limit,
+        pad_token_id=0,
     )
     text = lm.tokenizer.decode(out[0, len(prompt) :], skip_special_tokens=True)
     return text.split("\n")[0].strip()
@@ -32,26 +41,34 @@ def own_answer(lm: LanguageModel, prompt: tuple[int, ...], limit: int) -> str:
 @pytest.mark.parametrize("family", ["llama", "mistral", "gemma2", "gpt2"])
 def test_answers_are_the_host_librarys_first_lines(make_tiny: MakeTiny, family: str) -> None:
     lm = make_tiny(family)
-    prompts = [answer_tokens(lm.tokenizer, format_named("percent"), question) for question in QUESTIONS]
+    prompts = [
+        answer_tokens(lm.tokenizer, format_named("percent"), question) for question in QUESTIONS
+    ]
     expected = [own_answer(lm, prompt, 12) for prompt in prompts]
     assert answer_batch(lm, prompts, 12) == expected
     assert [answer_batch(lm, [prompt], 12)[0] for prompt in prompts] == expected
     assert any(expected)
 
 
-def test_prompts_leave_their_keys_and_values_before_anything_is_generated(make_tiny: MakeTiny) -> None:
-    """What stands before every prompt's end, computed behind a common beginning and, for one prompt, without; asked for again
-    without answering it is the same to the bit."""
+def test_prompts_leave_their_keys_and_values_before_anything_is_generated(
+    make_tiny: MakeTiny,
+) -> None:
+    """What stands before every prompt's end, computed behind a common beginning and, for one
+    prompt, without; asked for again without answering it is the same to the bit.
+    """
     lm = make_tiny("llama")
-    prompts = [answer_tokens(lm.tokenizer, format_named("percent"), question) for question in QUESTIONS]
-    assert shared_tokens(prompts)
+    prompts = [
+        answer_tokens(lm.tokenizer, format_named("percent"), question) for question in QUESTIONS
+    ]
+    assert common_prefix(prompts)
     for chosen in (prompts, prompts[:1]):
         rows = np.arange(len(chosen))
-        left, again = Prefixes(10**9, 10**6, None), Prefixes(10**9, 10**6, None)
+        left, again = PrefixCache(10**9, 10**6, None), PrefixCache(10**9, 10**6, None)
         answer_batch(lm, chosen, 4, partial(left.keep, rows.tolist()))
-        keep_prompts(lm, chosen, partial(again.keep, rows.tolist()))
+        recompute_prompt_cache(lm, chosen, partial(again.keep, rows.tolist()))
         found, same, anew = (
-            store.kept(lm, rows, chosen).cache.kept for store in (left, again, Prefixes(10**9, 10**6, None))
+            store.kept(lm, rows, chosen).cache.kept
+            for store in (left, again, PrefixCache(10**9, 10**6, None))
         )
         for layer, pair in anew.items():
             for side in (0, 1):

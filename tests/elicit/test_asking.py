@@ -9,7 +9,7 @@ import torch
 
 from workbench.elicit.answer import Limits, first_line
 from workbench.elicit.asking import ask
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.parse import parse_confidence
@@ -19,7 +19,13 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, render
 from workbench.progress import reporting
 
-QUESTIONS = ["Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?", "Why is it so?", "7?"]
+QUESTIONS = [
+    "Who?",
+    "What is 48 + 37?",
+    "In which country is the city of Lyon, and since when?",
+    "Why is it so?",
+    "7?",
+]
 LIMITS = Limits(answer=5, reasoning=7)
 MakeTiny = Callable[..., LanguageModel]
 
@@ -28,32 +34,48 @@ def spoken(lm: LanguageModel, text: str, limit: int) -> str:
     """The host library's greedy continuation of a text."""
     ids = torch.tensor([lm.tokenizer(text, add_special_tokens=False)["input_ids"]])
     out = lm.base().generate(
-        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit, pad_token_id=0
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=limit,
+        pad_token_id=0,
     )
     return str(lm.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
 
 
-@pytest.mark.parametrize("name", ["percent", "ten-one-turn", "words-review-third", "percent-alone", "percent-reasoned"])
+@pytest.mark.parametrize(
+    "name", ["percent", "ten-one-turn", "words-review-third", "percent-alone", "percent-reasoned"]
+)
 def test_the_table_is_what_each_question_gives_alone(make_tiny: MakeTiny, name: str) -> None:
-    """Answers by the host library from the rendered text; confidence by a reading of one conversation at a time."""
+    """Answers by the host library from the rendered text; confidence by a reading of one
+    conversation at a time.
+    """
     lm, fmt = make_tiny("llama"), FORMATS[name]
-    table = ask(lm, QUESTIONS, fmt, limits=LIMITS, token_budget=400)
-    numbers = number_prefix(lm.tokenizer, fmt)
+    table = ask(lm, QUESTIONS, fmt, limits=LIMITS, tokens_per_forward=400)
+    numbers = scale_tokens(lm.tokenizer, fmt)
     assert list(table["row"]) == list(range(len(QUESTIONS)))
     assert set(table["format"]) == {name}
     assert ("reasoning" in table) == bool(fmt.reasoning_prefix)
     for row, question in enumerate(QUESTIONS):
         turns, reasoning = fmt.answer_turns(question), ""
         if fmt.reasoning_prefix:
-            reasoning = spoken(lm, render(lm.tokenizer, turns, fmt.reasoning_prefix), LIMITS.reasoning).strip()
+            reasoning = spoken(
+                lm, render(lm.tokenizer, turns, fmt.reasoning_prefix), LIMITS.reasoning
+            ).strip()
             assert table["reasoning"][row] == reasoning
-        answer = first_line(spoken(lm, render(lm.tokenizer, turns, fmt.answer_opening(reasoning)), LIMITS.answer))
+        answer = first_line(
+            spoken(lm, render(lm.tokenizer, turns, fmt.answer_opening(reasoning)), LIMITS.answer)
+        )
         assert table["answer"][row] == answer
-        conversation = confidence_conversation(lm.tokenizer, fmt, numbers, question, answer, reasoning)
+        conversation = confidence_conversation(
+            lm.tokenizer, fmt, numbers, question, answer, reasoning
+        )
         reading = read_confidence(lm, [conversation], numbers)
         shares = np.asarray(fmt.scale.shares)
         assert table["stated_text"][row] == reading.stated_text[0]
-        np.testing.assert_equal(table["stated"][row], parse_confidence(reading.stated_text[0], fmt.scale))
+        np.testing.assert_equal(
+            table["stated"][row], parse_confidence(reading.stated_text[0], fmt.scale)
+        )
         assert table["parse_failure"][row] == np.isnan(table["stated"][row])
         assert table["mass"][row] == pytest.approx(reading.distribution.sum(), rel=1e-5)
         mean = (reading.distribution[0] * shares).sum() / reading.distribution.sum()
@@ -104,7 +126,13 @@ def test_progress_is_reported(make_tiny: MakeTiny) -> None:
 
     reporter = Reporter()
     with reporting(reporter):
-        ask(make_tiny("llama"), QUESTIONS, FORMATS["percent-reasoned"], limits=Limits(2, 2), token_budget=4000)
+        ask(
+            make_tiny("llama"),
+            QUESTIONS,
+            FORMATS["percent-reasoned"],
+            limits=Limits(2, 2),
+            tokens_per_forward=4000,
+        )
     assert reporter.seen == [("reasoning", 1), ("answering", 1), ("reading confidence", 1)]
 
 

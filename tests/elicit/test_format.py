@@ -15,9 +15,15 @@ from workbench.models import Turn
 TWO = Format("two", "Be brief.", "Answer:", "How sure?", "Confidence:", " ", "%", PERCENT)
 ONE = replace(TWO, name="one", confidence_question="", layout="one-turn")
 FIRST = replace(ONE, name="first", layout="confidence-first")
-ALONE = replace(TWO, name="alone", confidence_question="Sure of {question}?", layout="question-alone")
-REVIEW = replace(TWO, name="review", confidence_question="Q: {question} A: {answer} Sure?", layout="review")
-PAIR = replace(TWO, name="pair", confidence_question="{first} or {second}?", scale=WHICH, layout="pair")
+ALONE = replace(
+    TWO, name="alone", confidence_question="Sure of {question}?", layout="question-alone"
+)
+REVIEW = replace(
+    TWO, name="review", confidence_question="Q: {question} A: {answer} Sure?", layout="review"
+)
+PAIR = replace(
+    TWO, name="pair", confidence_question="{first} or {second}?", scale=WHICH, layout="pair"
+)
 REASONED = replace(ONE, name="reasoned", reasoning_prefix="Reasoning:")
 ASKED = (Turn("system", "Be brief."), Turn("user", "Who?"))
 
@@ -25,7 +31,11 @@ ASKED = (Turn("system", "Be brief."), Turn("user", "Who?"))
 def test_two_turns() -> None:
     assert TWO.answer_turns("Who?") == ASKED
     assert TWO.answer_opening() == "Answer:"
-    assert TWO.confidence_turns("Who?", "Ada") == (*ASKED, Turn("assistant", "Answer: Ada"), Turn("user", "How sure?"))
+    assert TWO.confidence_turns("Who?", "Ada") == (
+        *ASKED,
+        Turn("assistant", "Answer: Ada"),
+        Turn("user", "How sure?"),
+    )
     assert TWO.confidence_opening("Ada") == "Confidence:"
     assert TWO.written("80") == " 80"
 
@@ -46,7 +56,10 @@ def test_reasoning_before_the_answer() -> None:
     assert REASONED.answer_opening("Because.") == "Reasoning: Because.\nAnswer:"
     assert REASONED.answer_opening("") == "Reasoning:\nAnswer:"
     assert REASONED.answer_text("Ada", "Because.") == "Reasoning: Because.\nAnswer: Ada"
-    assert REASONED.confidence_opening("Ada", "Because.") == "Reasoning: Because.\nAnswer: Ada\nConfidence:"
+    assert (
+        REASONED.confidence_opening("Ada", "Because.")
+        == "Reasoning: Because.\nAnswer: Ada\nConfidence:"
+    )
     two = replace(TWO, reasoning_prefix="Reasoning:")
     assert two.confidence_turns("Who?", "Ada", "Because.")[2] == Turn(
         "assistant", REASONED.answer_text("Ada", "Because.")
@@ -65,19 +78,26 @@ def test_a_conversation_apart_from_the_answers() -> None:
 def test_options_are_shown_or_not() -> None:
     """How to answer is not quoted; where the options are not shown, a letter would say nothing."""
     choice = "Which?\nA. Red\nB. Blue\nAnswer with one letter."
-    assert REVIEW.confidence_turns(choice, "B")[0].content == "Q: Which?\nA. Red\nB. Blue A: B Sure?"
+    assert (
+        REVIEW.confidence_turns(choice, "B")[0].content == "Q: Which?\nA. Red\nB. Blue A: B Sure?"
+    )
     hidden = replace(REVIEW, options=False)
     assert hidden.confidence_turns(choice, "B")[0].content == "Q: Which? A: Blue Sure?"
     assert replace(PAIR, options=False).pair_turns(choice, "Who?")[0].content == "Which? or Who??"
 
 
 def test_which_layouts_show_the_answer() -> None:
-    shown = {fmt.name for fmt in (TWO, ONE, FIRST, ALONE, REVIEW, PAIR, REASONED) if fmt.shows_answer}
+    shown = {
+        fmt.name for fmt in (TWO, ONE, FIRST, ALONE, REVIEW, PAIR, REASONED) if fmt.shows_answer
+    }
     assert shown == {"two", "one", "review", "reasoned"}
 
 
 TEXTS = st.lists(
-    st.one_of(st.sampled_from(["{question}", "{answer}", "{first}", "{second}", "{", "}"]), st.text(max_size=3))
+    st.one_of(
+        st.sampled_from(["{question}", "{answer}", "{first}", "{second}", "{", "}"]),
+        st.text(max_size=3),
+    )
 )
 
 
@@ -101,6 +121,8 @@ def test_slots_spelled_in_a_question_or_answer_stay_text(question: str, answer: 
         (FIRST, {"reasoning_prefix": "Reasoning:"}, "would stand behind the confidence"),
     ],
 )
-def test_rows_that_make_no_sense_are_refused(fmt: Format, change: dict[str, Any], message: str) -> None:
+def test_rows_that_make_no_sense_are_refused(
+    fmt: Format, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(WorkbenchError, match=message):
         replace(fmt, **change)

@@ -11,14 +11,14 @@ import torch
 
 from workbench.elicit.conversation import (
     Conversation,
-    NumberPrefix,
+    ScaleTokens,
     answer_tokens,
     check_conversation,
     confidence_conversation,
-    number_prefix,
     number_tokens,
     pair_conversation,
     reply_tokens,
+    scale_tokens,
     show_position,
 )
 from workbench.elicit.format import Format
@@ -32,7 +32,8 @@ README = Path(__file__).parents[2] / "README.md"
 KINDS = ("digits", "whole_numbers", "merged_space")
 QUESTION, ANSWER, REASONING = "Which?\nA. Red\nB. Blue", "48 + 37. 7", "It is so.\nAnd so."
 NO_SYSTEM_ROLE = (
-    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no') }}"
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ "
+    "raise_exception('no') }}"
     "{% endif %}{{ '[' + message['role'] + ']' + message['content'] + eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}[assistant]{% endif %}"
 )
@@ -45,7 +46,7 @@ def texts_of(fmt: Format) -> tuple[str, str, str]:
     return (QUESTION, "Who?", "") if fmt.layout == "pair" else (QUESTION, ANSWER, REASONING)
 
 
-def conversation_of(tokenizer: Any, fmt: Format, numbers: NumberPrefix) -> Conversation:
+def conversation_of(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> Conversation:
     question, other, reasoning = texts_of(fmt)
     if fmt.layout == "pair":
         return pair_conversation(tokenizer, fmt, numbers, question, other)
@@ -57,7 +58,10 @@ def written(tokenizer: Any, fmt: Format) -> str:
     question, other, reasoning = texts_of(fmt)
     if fmt.layout == "pair":
         return render(tokenizer, fmt.pair_turns(question, other), fmt.confidence_prefix)
-    turns, opening = fmt.confidence_turns(question, other, reasoning), fmt.confidence_opening(other, reasoning)
+    turns, opening = (
+        fmt.confidence_turns(question, other, reasoning),
+        fmt.confidence_opening(other, reasoning),
+    )
     return render(tokenizer, turns, opening)
 
 
@@ -75,14 +79,16 @@ def test_the_percent_row_is_what_it_always_was(make_tokenizer: Callable[[str], A
         scale=PERCENT,
     )
     opening = (
-        "<|im_start|>system\nAnswer with only the answer.<|im_end|>\n<|im_start|>user\nWho?<|im_end|>\n"
+        "<|im_start|>system\nAnswer with only the "
+        "answer.<|im_end|>\n<|im_start|>user\nWho?<|im_end|>\n"
         "<|im_start|>assistant\nAnswer:"
     )
     asked = (
-        f"{opening} Ada<|im_end|>\n<|im_start|>user\nHow confident are you that this answer is correct, from 0% to 100%?"
+        f"{opening} Ada<|im_end|>\n<|im_start|>user\nHow confident are you that this answer is "
+        "correct, from 0% to 100%?"
         "<|im_end|>\n<|im_start|>assistant\nConfidence: "
     )
-    numbers = number_prefix(tokenizer, fmt)
+    numbers = scale_tokens(tokenizer, fmt)
     assert tokenizer.decode(answer_tokens(tokenizer, fmt, "Who?")) == opening
     row = confidence_conversation(tokenizer, fmt, numbers, "Who?", "Ada")
     assert tokenizer.decode(row.tokens) == asked
@@ -91,7 +97,9 @@ def test_the_percent_row_is_what_it_always_was(make_tokenizer: Callable[[str], A
 
 def test_formats_are_found_by_name() -> None:
     assert all(format_named(name).name == name for name in FORMATS)
-    with pytest.raises(WorkbenchError, match=r"Unknown elicitation format 'prcent'; choose one of .*percent"):
+    with pytest.raises(
+        WorkbenchError, match=r"Unknown elicitation format 'prcent'; choose one of .*percent"
+    ):
         format_named("prcent")
 
 
@@ -101,7 +109,9 @@ def test_every_layout_scale_and_ingredient_has_a_row() -> None:
     }  # fmt: skip
     assert len(FORMATS) == len({row.name for row in FORMATS.values()})
     assert any(row.reasoning_prefix for row in FORMATS.values())
-    assert len([name for name in FORMATS if re.match("(hundred|words)-review-(own|third)", name)]) == 8
+    assert (
+        len([name for name in FORMATS if re.match("(hundred|words)-review-(own|third)", name)]) == 8
+    )
 
 
 def test_formats_are_described() -> None:
@@ -115,7 +125,12 @@ def test_formats_are_described() -> None:
 
 def test_the_readme_lists_every_format() -> None:
     section = README.read_text().partition("\n## Formats\n")[2].partition("\n## ")[0]
-    listed = [name for line in section.splitlines() if line.startswith("|") for name in re.findall(r"`([^`]+)`", line)]
+    listed = [
+        name
+        for line in section.splitlines()
+        if line.startswith("|")
+        for name in re.findall(r"`([^`]+)`", line)
+    ]
     assert sorted(listed) == sorted(FORMATS)
 
 
@@ -125,10 +140,12 @@ def test_the_readme_lists_every_format() -> None:
 def test_the_whole_string_is_conversation_and_path(
     make_tokenizer: Callable[[str], Any], name: str, kind: str, template: str | None
 ) -> None:
-    """Every text of the scale, on every kind of tokenizer, with and without a system role in the chat template."""
+    """Every text of the scale, on every kind of tokenizer, with and without a system role in the
+    chat template.
+    """
     tokenizer, fmt = make_tokenizer(kind), FORMATS[name]
     tokenizer.chat_template = template or tokenizer.chat_template
-    numbers = number_prefix(tokenizer, fmt)
+    numbers = scale_tokens(tokenizer, fmt)
     row, text = conversation_of(tokenizer, fmt, numbers), written(tokenizer, fmt)
     check_conversation(tokenizer, fmt, numbers, *texts_of(fmt))
     for value, said in zip(fmt.scale.values, fmt.scale.texts, strict=True):
@@ -137,16 +154,22 @@ def test_the_whole_string_is_conversation_and_path(
     if template is None:
         marked = show_position(tokenizer, row.tokens, row.confidence)
         assert marked.endswith("»")
-        assert marked.replace("«", "").removesuffix("»") in (text, f"{text} ", f"{text} {numbers.said}")
+        assert marked.replace("«", "").removesuffix("»") in (
+            text,
+            f"{text} ",
+            f"{text} {numbers.said}",
+        )
     elif fmt.layout in ("two-turn", "one-turn", "confidence-first"):
         assert f"[user]{fmt.system}\n\n{QUESTION}" in text
 
 
 @rows
 @kinds
-def test_the_answer_is_located_where_it_stands(make_tokenizer: Callable[[str], Any], name: str, kind: str) -> None:
+def test_the_answer_is_located_where_it_stands(
+    make_tokenizer: Callable[[str], Any], name: str, kind: str
+) -> None:
     tokenizer, fmt = make_tokenizer(kind), FORMATS[name]
-    row = conversation_of(tokenizer, fmt, number_prefix(tokenizer, fmt))
+    row = conversation_of(tokenizer, fmt, scale_tokens(tokenizer, fmt))
     if not fmt.shows_answer:
         for position in ("answer_end", "after_answer"):
             with pytest.raises(WorkbenchError, match="without the answer"):
@@ -162,11 +185,13 @@ def test_the_answer_is_located_where_it_stands(make_tokenizer: Callable[[str], A
 
 @rows
 @kinds
-def test_an_adapter_on_the_reply_reaches_no_answer(make_tokenizer: Callable[[str], Any], name: str, kind: str) -> None:
+def test_an_adapter_on_the_reply_reaches_no_answer(
+    make_tokenizer: Callable[[str], Any], name: str, kind: str
+) -> None:
     tokenizer, fmt = make_tokenizer(kind), FORMATS[name]
     if not fmt.shows_answer:
         return
-    numbers = number_prefix(tokenizer, fmt)
+    numbers = scale_tokens(tokenizer, fmt)
     reply = reply_tokens(tokenizer, fmt, numbers)
     row = conversation_of(tokenizer, fmt, numbers)
     assert row.tokens[-len(reply) :] == reply
@@ -174,8 +199,12 @@ def test_an_adapter_on_the_reply_reaches_no_answer(make_tokenizer: Callable[[str
     assert tokenizer.decode(reply).rstrip().endswith(fmt.confidence_prefix)
 
 
-def scored_alone(lm: LanguageModel, tokens: Sequence[int], paths: Sequence[Sequence[int]]) -> np.ndarray:
-    """[texts]: each text scored as a string of its own, ended where no longer text of the scale goes on."""
+def scored_alone(
+    lm: LanguageModel, tokens: Sequence[int], paths: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """[texts]: each text scored as a string of its own, ended where no longer text of the scale
+    goes on.
+    """
     out = np.empty(len(paths))
     for size in {len(path) for path in paths}:
         places = [place for place, path in enumerate(paths) if len(path) == size]
@@ -185,17 +214,23 @@ def scored_alone(lm: LanguageModel, tokens: Sequence[int], paths: Sequence[Seque
         for place, steps in zip(places, logits.double().softmax(dim=-1), strict=True):
             path = tuple(paths[place])
             said = [float(steps[depth, token]) for depth, token in enumerate(path)]
-            longer = {other[size] for other in paths if len(other) > size and tuple(other[:size]) == path}
+            longer = {
+                other[size] for other in paths if len(other) > size and tuple(other[:size]) == path
+            }
             out[place] = np.prod(said) * (1 - float(steps[-1, sorted(longer)].sum()))
     return out
 
 
 @rows
 @kinds
-def test_the_trie_equals_scoring_every_string(make_tiny: Callable[..., LanguageModel], name: str, kind: str) -> None:
-    """In float32. The head favours what the scale is written with, so that its mass is far from nothing."""
+def test_the_trie_equals_scoring_every_string(
+    make_tiny: Callable[..., LanguageModel], name: str, kind: str
+) -> None:
+    """In float32. The head favours what the scale is written with, so that its mass is far from
+    nothing.
+    """
     lm, fmt = make_tiny("llama", tokenizer=kind, num_hidden_layers=2), FORMATS[name]
-    numbers = number_prefix(lm.tokenizer, fmt)
+    numbers = scale_tokens(lm.tokenizer, fmt)
     paths = [number_tokens(numbers, value) for value in fmt.scale.values]
     with torch.no_grad():
         lm.head().weight[sorted({token for path in paths for token in path})] *= 2.0

@@ -24,7 +24,9 @@ PAIRS = [(0, 1), (1, 2), (2, 0)]
 
 
 def chosen_first(lm: LanguageModel, first: str, second: str) -> tuple[float, float]:
-    """Probability of Q1 among Q1 and Q2, and of both, from two strings scored by the model's own forward."""
+    """Probability of Q1 among Q1 and Q2, and of both, from two strings scored by the model's own
+    forward.
+    """
     tokenizer = lm.tokenizer
     text = render(tokenizer, PAIRWISE.pair_turns(first, second), PAIRWISE.confidence_prefix)
     before = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -40,9 +42,11 @@ def chosen_first(lm: LanguageModel, first: str, second: str) -> tuple[float, flo
 
 
 @pytest.mark.parametrize("kind", ["digits", "whole_numbers"])
-def test_both_orders_equal_scoring_both_texts(make_tiny: Callable[..., LanguageModel], kind: str) -> None:
+def test_both_orders_equal_scoring_both_texts(
+    make_tiny: Callable[..., LanguageModel], kind: str
+) -> None:
     lm = make_tiny("llama", tokenizer=kind)
-    table = ask_pairs(lm, QUESTIONS, PAIRS, token_budget=500)
+    table = ask_pairs(lm, QUESTIONS, PAIRS, tokens_per_forward=500)
     assert list(zip(table["q1"], table["q2"], strict=True)) == PAIRS
     for row, (first, second) in enumerate(PAIRS):
         shown, mass = chosen_first(lm, QUESTIONS[first], QUESTIONS[second])
@@ -56,7 +60,9 @@ def test_both_orders_equal_scoring_both_texts(make_tiny: Callable[..., LanguageM
 
 
 def test_a_taste_for_one_place_cancels(tiny_lm: LanguageModel) -> None:
-    """A model without memory writes Q1 whatever is asked: consistent nowhere, combined one half everywhere."""
+    """A model without memory writes Q1 whatever is asked: consistent nowhere, combined one half
+    everywhere.
+    """
     token = {c: tiny_lm.tokenizer(c)["input_ids"][0] for c in " Q1"}
     with torch.no_grad():
         for layer in tiny_lm.base().model.layers:
@@ -88,7 +94,9 @@ def test_neighbours_name_every_question_twice(count: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("pairs", [[(0, 0)], [(0, 3)], [(-1, 0)]])
-def test_pairs_name_two_questions_there_are(tiny_lm: LanguageModel, pairs: list[tuple[int, int]]) -> None:
+def test_pairs_name_two_questions_there_are(
+    tiny_lm: LanguageModel, pairs: list[tuple[int, int]]
+) -> None:
     with pytest.raises(WorkbenchError, match="must name two of the 3 questions"):
         ask_pairs(tiny_lm, QUESTIONS, pairs)
 
@@ -105,7 +113,11 @@ def test_what_is_no_pair_is_refused(tiny_lm: LanguageModel) -> None:
 def test_a_killed_process_goes_on_behind_its_last_batch(
     tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, stage, calls = ask_pairs(tiny_lm, QUESTIONS, PAIRS, token_budget=1), StageStore(tmp_path, "key"), []
+    whole, stage, calls = (
+        ask_pairs(tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1),
+        StageStore(tmp_path, "key"),
+        [],
+    )
 
     def counted(*args: Any, **more: Any) -> Any:
         calls.append(1)
@@ -115,7 +127,7 @@ def test_a_killed_process_goes_on_behind_its_last_batch(
 
     monkeypatch.setattr(workbench.elicit.asking, "read_confidence", counted)
     with pytest.raises(KeyboardInterrupt):
-        ask_pairs(tiny_lm, QUESTIONS, PAIRS, token_budget=1, stage=stage)
-    resumed = ask_pairs(tiny_lm, QUESTIONS, PAIRS, token_budget=1, stage=stage)
+        ask_pairs(tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1, stage=stage)
+    resumed = ask_pairs(tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1, stage=stage)
     pd.testing.assert_frame_equal(resumed, whole)
     assert len(calls) == 5 + 2 * len(PAIRS) - 4

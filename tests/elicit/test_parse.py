@@ -22,7 +22,19 @@ from workbench.elicit.scales import (
     Scale,
 )
 
-SCALES = (CERTAINTY, CERTAINTY_LETTERS, DIGIT, HUNDRED, HUNDREDTHS, PERCENT, ROMAN, TEN, TENTHS, WHICH, YES_NO)
+SCALES = (
+    CERTAINTY,
+    CERTAINTY_LETTERS,
+    DIGIT,
+    HUNDRED,
+    HUNDREDTHS,
+    PERCENT,
+    ROMAN,
+    TEN,
+    TENTHS,
+    WHICH,
+    YES_NO,
+)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +140,9 @@ def test_anything_else_is_a_format_failure(text: str) -> None:
         ("99", HUNDRED, 0.99),
     ],
 )
-def test_numbers_of_other_scales_divide_by_their_own_certainty(text: str, scale: Scale, value: float) -> None:
+def test_numbers_of_other_scales_divide_by_their_own_certainty(
+    text: str, scale: Scale, value: float
+) -> None:
     assert parse_confidence(text, scale) == pytest.approx(value, abs=1e-12)
 
 
@@ -224,7 +238,9 @@ def test_other_words_are_failures(text: str, scale: Scale) -> None:
 )
 def test_what_a_scale_has_is_read_back(place: tuple[Scale, int], front: str, ending: str) -> None:
     scale, index = place
-    assert parse_confidence(f"{front}{scale.texts[index]}{ending}", scale) == pytest.approx(scale.shares[index])
+    assert parse_confidence(f"{front}{scale.texts[index]}{ending}", scale) == pytest.approx(
+        scale.shares[index]
+    )
 
 
 @given(st.sampled_from(SCALES), st.text("ABFQYNesoivertcn 0129.,%()\n", max_size=14))
@@ -240,24 +256,32 @@ def test_nothing_else_than_a_share_or_nan_is_read(scale: Scale, text: str) -> No
     whole=st.integers(0, 99),
     decimals=st.text("0123456789", max_size=4),
     front=st.sampled_from(["", " ", "\n", "\t "]),
-    ending=st.sampled_from(["", "%", " %", ".", "%.", " sure", ", so", "; so", ": so", "!", ")", "\n1"]),
+    ending=st.sampled_from(
+        ["", "%", " %", ".", "%.", " sure", ", so", "; so", ": so", "!", ")", "\n1"]
+    ),
 )
 def test_a_written_number_is_read_back(whole: int, decimals: str, front: str, ending: str) -> None:
     number = f"{whole}.{decimals}" if decimals else f"{whole}"
     if decimals and float(number) <= 1 and "%" not in ending:
         assert math.isnan(parse_confidence(f"{front}{number}{ending}", PERCENT))
         return
-    assert parse_confidence(f"{front}{number}{ending}", PERCENT) == pytest.approx(float(number) / 100)
+    assert parse_confidence(f"{front}{number}{ending}", PERCENT) == pytest.approx(
+        float(number) / 100
+    )
 
 
 @given(st.text("0123456789.,:%-/ x\n", max_size=10))
 def test_what_is_read_is_the_leading_number_or_nothing(text: str) -> None:
-    """The number read is the longest run of digits and points the text opens with, less a closing point."""
+    """The number read is the longest run of digits and points the text opens with, less a
+    closing point.
+    """
     found = parse_confidence(text, PERCENT)
     if math.isnan(found) or ".." in text:
         return
     body = text.lstrip()
-    run = body[: next((i for i, c in enumerate(body) if c not in "0123456789."), len(body))].rstrip(".")
+    run = body[: next((i for i, c in enumerate(body) if c not in "0123456789."), len(body))].rstrip(
+        "."
+    )
     assert found == pytest.approx(float(run) / 100)
     assert 0 <= found <= 1
     rest = body[len(run) :]

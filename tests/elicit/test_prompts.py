@@ -9,26 +9,40 @@ from workbench.elicit.format import Layout
 from workbench.elicit.prompts import RATINGS, TERMS, Voice, compose
 from workbench.errors import WorkbenchError
 
-SINGLE: tuple[Layout, ...] = ("two-turn", "one-turn", "confidence-first", "question-alone", "review")
+SINGLE: tuple[Layout, ...] = (
+    "two-turn",
+    "one-turn",
+    "confidence-first",
+    "question-alone",
+    "review",
+)
 
 
 @pytest.mark.parametrize(("layout", "name"), product(SINGLE, RATINGS))
 def test_every_scale_goes_with_every_layout(layout: Layout, name: str) -> None:
-    """The scale's own words stand in the question or, where the answer's reply states the confidence, in the system turn."""
+    """The scale's own words stand in the question or, where the answer's reply states the
+    confidence, in the system turn.
+    """
     rating = RATINGS[name]
     fmt = compose("made", layout, rating)
     asked = fmt.confidence_question or fmt.system
     assert rating.how.replace("?", "?" if fmt.confidence_question else ".", 1) in asked
     assert (rating.sure in asked) if rating.sure else ("correct" in asked)
     assert "{sure}" not in asked
-    assert (fmt.scale, fmt.confidence_prefix, fmt.ending) == (rating.scale, rating.opening, rating.ending)
+    assert (fmt.scale, fmt.confidence_prefix, fmt.ending) == (
+        rating.scale,
+        rating.opening,
+        rating.ending,
+    )
     if not fmt.confidence_question:
         assert f'"{rating.opening}"' in fmt.system
         assert '"Answer:"' in fmt.system
 
 
 def test_the_scale_is_named_as_it_is_read() -> None:
-    """Each text of a worded scale is spelled in its question; the ends of each numeric one are, without decimals."""
+    """Each text of a worded scale is spelled in its question; the ends of each numeric one are,
+    without decimals.
+    """
     for rating in RATINGS.values():
         ends = [
             f"{float(text):.0f}"
@@ -67,10 +81,13 @@ def test_the_eight_combinations_differ_in_what_they_should() -> None:
 
 @pytest.mark.parametrize("layout", ["two-turn", "one-turn", "confidence-first"])
 def test_the_third_person_needs_a_conversation_of_its_own(layout: Layout) -> None:
-    with pytest.raises(WorkbenchError, match="for the third person use the layout 'review' or 'question-alone'"):
+    with pytest.raises(
+        WorkbenchError, match="for the third person use the layout 'review' or 'question-alone'"
+    ):
         compose("x", layout, RATINGS["percent"], voice="third")
     assert (
-        "a language model can" in compose("x", "question-alone", RATINGS["percent"], voice="third").confidence_question
+        "a language model can"
+        in compose("x", "question-alone", RATINGS["percent"], voice="third").confidence_question
     )
 
 

@@ -21,7 +21,9 @@ def test_the_rows() -> None:
 
 
 def test_words_are_worth_what_was_published() -> None:
-    """Kumar et al. 2024: very certain 1, fairly .8, moderately .6, somewhat .4, not certain .2, very uncertain 0."""
+    """Kumar et al. 2024: very certain 1, fairly .8, moderately .6, somewhat .4, not certain .2,
+    very uncertain 0.
+    """
     worth = dict(zip(ROWS["CERTAINTY"].texts, ROWS["CERTAINTY"].shares, strict=True))
     assert worth == {
         "Very certain": 1.0,
@@ -31,9 +33,9 @@ def test_words_are_worth_what_was_published() -> None:
         "Not certain": 0.2,
         "Very uncertain": 0.0,
     }
-    assert dict(zip(ROWS["CERTAINTY_LETTERS"].texts, ROWS["CERTAINTY_LETTERS"].shares, strict=True)) == dict(
-        zip("ABCDEF", (1.0, 0.8, 0.6, 0.4, 0.2, 0.0), strict=True)
-    )
+    assert dict(
+        zip(ROWS["CERTAINTY_LETTERS"].texts, ROWS["CERTAINTY_LETTERS"].shares, strict=True)
+    ) == dict(zip("ABCDEF", (1.0, 0.8, 0.6, 0.4, 0.2, 0.0), strict=True))
 
 
 @pytest.mark.parametrize("name", ROWS)

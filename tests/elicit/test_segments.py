@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix, reply_tokens
+from workbench.elicit.conversation import confidence_conversation, reply_tokens, scale_tokens
 from workbench.elicit.formats import FORMATS
-from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, OPENING, QUESTION, REPLY, Segment, segments_of
+from workbench.elicit.segments import (
+    AFTER_ANSWER,
+    ANSWER,
+    CONFIDENCE,
+    OPENING,
+    QUESTION,
+    REPLY,
+    Segment,
+    segments_of,
+)
 from workbench.errors import WorkbenchError
 
 PERCENT = FORMATS["percent"]
@@ -16,7 +25,7 @@ ANSWERS = ["Nairobi", "the constitution of a country", ""]
 
 
 def parts_of(tokenizer: Any, pieces: int) -> tuple[list[tuple[int, ...]], tuple[Segment, ...]]:
-    numbers = number_prefix(tokenizer, PERCENT)
+    numbers = scale_tokens(tokenizer, PERCENT)
     rows = [
         confidence_conversation(tokenizer, PERCENT, numbers, question, answer)
         for question, answer in zip(QUESTIONS, ANSWERS, strict=True)
@@ -33,7 +42,10 @@ def test_parts_follow_one_another_and_spell_what_they_are_named_for(
     tokenizer = make_tokenizer(kind)
     tokens, parts = parts_of(tokenizer, pieces)
     for row, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
-        text = {p.name: tokenizer.decode(list(tokens[row][p.starts[row] : p.ends[row] + 1])) for p in parts}
+        text = {
+            p.name: tokenizer.decode(list(tokens[row][p.starts[row] : p.ends[row] + 1]))
+            for p in parts
+        }
         assert [p.starts[row] for p in parts[1:]] == [p.ends[row] + 1 for p in parts[:-1]]
         assert parts[-1].ends[row] == len(tokens[row]) - 1
         assert text[QUESTION] in question
@@ -43,15 +55,19 @@ def test_parts_follow_one_another_and_spell_what_they_are_named_for(
         asked = [name for name in text if name.startswith("“")]
         assert len(asked) == pieces
         assert "".join(text[name] for name in asked) == PERCENT.confidence_question
-        reply = reply_tokens(tokenizer, PERCENT, number_prefix(tokenizer, PERCENT))
+        reply = reply_tokens(tokenizer, PERCENT, scale_tokens(tokenizer, PERCENT))
         assert text[REPLY] + text[CONFIDENCE] == tokenizer.decode(list(reply))
     assert {QUESTION, OPENING, ANSWER} == {p.name for p in parts[:3]}
 
 
-def test_a_question_keeps_all_its_tokens_where_no_placeholder_is_like_it(make_tokenizer: Callable[[str], Any]) -> None:
+def test_a_question_keeps_all_its_tokens_where_no_placeholder_is_like_it(
+    make_tokenizer: Callable[[str], Any],
+) -> None:
     tokenizer = make_tokenizer("digits")
     tokens, parts = parts_of(tokenizer, 2)
-    assert tokenizer.decode(list(tokens[0][parts[0].starts[0] : parts[0].ends[0] + 1])) == QUESTIONS[0]
+    assert (
+        tokenizer.decode(list(tokens[0][parts[0].starts[0] : parts[0].ends[0] + 1])) == QUESTIONS[0]
+    )
 
 
 def test_a_segment_checks_itself() -> None:

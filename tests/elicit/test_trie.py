@@ -8,11 +8,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix, number_tokens
+from workbench.elicit.conversation import confidence_conversation, number_tokens, scale_tokens
 from workbench.elicit.formats import Format, format_named
 from workbench.elicit.readout import mass_on_scale, read_confidence
 from workbench.elicit.scales import Scale
-from workbench.elicit.trie import NumberTrie, build_trie, child_log_probabilities, distribution, trie_tokens
+from workbench.elicit.trie import (
+    ScaleTrie,
+    build_trie,
+    child_log_probabilities,
+    distribution,
+    trie_tokens,
+)
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -20,13 +26,23 @@ MakeTiny = Callable[..., LanguageModel]
 Path = tuple[int, ...]
 VOCABULARY = 6
 KINDS = ("digits", "whole_numbers", "merged_space")
-PATHS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=12, unique=True)
+PATHS = st.lists(
+    st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple),
+    min_size=1,
+    max_size=12,
+    unique=True,
+)
 
 
-def node_logits(trie: NumberTrie, seed: int, extra: int = 0) -> torch.Tensor:
+def node_logits(trie: ScaleTrie, seed: int, extra: int = 0) -> torch.Tensor:
     """Random logits [2, inner nodes, vocabulary] in float64."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn((2, len(trie.inner), VOCABULARY + extra), generator=generator, dtype=torch.float64) * 2
+    return (
+        torch.randn(
+            (2, len(trie.inner), VOCABULARY + extra), generator=generator, dtype=torch.float64
+        )
+        * 2
+    )
 
 
 def by_definition(paths: Sequence[Path], logits: torch.Tensor, inner: Sequence[Path]) -> np.ndarray:
@@ -37,7 +53,11 @@ def by_definition(paths: Sequence[Path], logits: torch.Tensor, inner: Sequence[P
         probability = np.ones(len(logits))
         for depth in range(len(path)):
             probability = probability * table[path[:depth]][:, path[depth]]
-        continuing = {other[len(path)] for other in paths if len(other) > len(path) and other[: len(path)] == path}
+        continuing = {
+            other[len(path)]
+            for other in paths
+            if len(other) > len(path) and other[: len(path)] == path
+        }
         if continuing:
             probability = probability * (1 - table[path][:, sorted(continuing)].sum(axis=-1))
         out.append(probability)
@@ -51,7 +71,7 @@ def test_a_small_trie_by_hand() -> None:
     assert trie.parent == (-1, 0)
     assert trie.children == ((1, 2), (0,))
     assert trie.scored_tokens == (1,)
-    assert trie.continuation.depths() == (1,)
+    assert trie.tree.depths() == (1,)
     assert trie_tokens(trie) == (0, 1, 2)
     logits = torch.tensor([[0.1, 0.5, 0.25, 0.15], [0.3, 0.1, 0.2, 0.4]]).log()
     found = distribution(trie, child_log_probabilities(trie, logits).numpy())
@@ -69,8 +89,12 @@ def test_the_distribution_is_its_definition(paths: list[Path], seed: int) -> Non
 
 
 @given(paths=PATHS, seed=st.integers(0, 10_000))
-def test_all_mass_is_on_the_scale_where_no_other_token_can_come(paths: list[Path], seed: int) -> None:
-    """With every token outside the trie ruled out at its node, the values share a probability of one."""
+def test_all_mass_is_on_the_scale_where_no_other_token_can_come(
+    paths: list[Path], seed: int
+) -> None:
+    """With every token outside the trie ruled out at its node, the values share a probability of
+    one.
+    """
     trie = build_trie(paths, range(len(paths)))
     logits = node_logits(trie, seed)
     for node, (inner, children) in enumerate(zip(trie.inner, trie.children, strict=True)):
@@ -92,10 +116,12 @@ def test_nodes_are_the_proper_prefixes_and_see_their_own_prefixes(paths: list[Pa
         assert trie.parent[node] < node
     packed = trie.inner[1:]
     expected = [[query[: len(key)] == key for key in packed] for query in packed]
-    assert trie.continuation.ancestry().tolist() == expected
+    assert trie.tree.ancestry().tolist() == expected
     for path, (steps, end) in zip(paths, trie.ends, strict=True):
         assert tuple(token for _, token in steps) == path
-        assert [trie.inner[node] for node, _ in steps] == [path[:depth] for depth in range(len(path))]
+        assert [trie.inner[node] for node, _ in steps] == [
+            path[:depth] for depth in range(len(path))
+        ]
         assert trie.inner[end] == path if end >= 0 else path not in set(trie.inner)
 
 
@@ -109,9 +135,12 @@ def test_the_order_of_the_values_is_kept(paths: list[Path], seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("paths", "values"), [([(1,), (1,)], [0, 1]), ([(1,), ()], [0, 1]), ([(1,)], [0, 1]), ([(1,), (2,)], [0])]
+    ("paths", "values"),
+    [([(1,), (1,)], [0, 1]), ([(1,), ()], [0, 1]), ([(1,)], [0, 1]), ([(1,), (2,)], [0])],
 )
-def test_paths_must_be_distinct_one_a_value_and_not_empty(paths: list[Path], values: list[int]) -> None:
+def test_paths_must_be_distinct_one_a_value_and_not_empty(
+    paths: list[Path], values: list[int]
+) -> None:
     with pytest.raises(WorkbenchError, match="needs its own token path"):
         build_trie(paths, values)
 
@@ -122,10 +151,14 @@ def teacher_forced(lm: LanguageModel, tokens: Sequence[int], paths: Sequence[Pat
     for size in {len(path) for path in paths}:
         places = [place for place, path in enumerate(paths) if len(path) == size]
         with torch.no_grad():
-            logits = lm.base()(input_ids=torch.tensor([[*tokens, *paths[place]] for place in places])).logits
+            logits = lm.base()(
+                input_ids=torch.tensor([[*tokens, *paths[place]] for place in places])
+            ).logits
         for place, rows in zip(places, logits.double().softmax(dim=-1), strict=True):
             path = paths[place]
-            steps = [float(rows[len(tokens) - 1 + depth, token]) for depth, token in enumerate(path)]
+            steps = [
+                float(rows[len(tokens) - 1 + depth, token]) for depth, token in enumerate(path)
+            ]
             longer = {other[size] for other in paths if len(other) > size and other[:size] == path}
             out[place] = np.prod(steps) * (1 - float(rows[-1, sorted(longer)].sum()))
     return out
@@ -136,7 +169,7 @@ def test_one_packed_forward_equals_scoring_every_string(make_tiny: MakeTiny, kin
     lm = make_tiny("llama", tokenizer=kind)
     lm.base().double()
     fmt = format_named("percent")
-    numbers = number_prefix(lm.tokenizer, fmt)
+    numbers = scale_tokens(lm.tokenizer, fmt)
     rows = [
         confidence_conversation(lm.tokenizer, fmt, numbers, question, answer)
         for question, answer in (("Who?", "Ada"), ("What is 48 + 37?", "85"))
@@ -154,7 +187,7 @@ def test_one_packed_forward_equals_scoring_every_string(make_tiny: MakeTiny, kin
 def test_scales_of_other_values(make_tiny: MakeTiny, values: tuple[int, ...]) -> None:
     lm = make_tiny("llama")
     fmt = Format("other", "", "", "How sure?", "Sure:", " ", "", Scale(values, 1000))
-    numbers = number_prefix(lm.tokenizer, fmt)
+    numbers = scale_tokens(lm.tokenizer, fmt)
     row = confidence_conversation(lm.tokenizer, fmt, numbers, "Who?", "Ada")
     found = read_confidence(lm, [row], numbers).distribution[0]
     paths = [number_tokens(numbers, value) for value in values]

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import rankdata
 
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences
-from workbench.experiments.league.comparison import Played
+from workbench.experiments.league.comparison import RecipeOutcome
 from workbench.questions import Question
 
 N = 60
@@ -16,13 +16,24 @@ N = 60
 
 @pytest.fixture(scope="session")
 def planted_confidences() -> Confidences:
-    """60 questions of two options, A always right; P_IC decides correctness; EIGHT[0] states its rank in twelve steps,
-    EIGHT[1] always the most, EIGHT[2] the opposite of EIGHT[0] in the 45 replies that can be read."""
+    """60 questions of two options, A always right; P_IC decides correctness; EIGHT[0] states its
+    rank in twelve steps, EIGHT[1] always the most, EIGHT[2] the opposite of EIGHT[0] in the 45
+    replies that can be read.
+    """
     rng = np.random.default_rng(0)
     p_ic = rng.permutation(np.linspace(0.5, 0.99, N))
     correct = p_ic > 0.7
     questions = tuple(
-        Question(f"q{i}", f"Which {i}?", ("A",), "ab"[i % 2], "s", "l", "choice", options=(f"x{i}", f"y{i}"))
+        Question(
+            f"q{i}",
+            f"Which {i}?",
+            ("A",),
+            "ab"[i % 2],
+            "s",
+            "l",
+            "choice",
+            options=(f"x{i}", f"y{i}"),
+        )
         for i in range(N)
     )
     letters = np.where(correct, "A", "B")
@@ -36,7 +47,9 @@ def planted_confidences() -> Confidences:
         {
             "row": np.repeat(np.arange(N), 2),
             "letter": ["A", "B"] * N,
-            "probability": np.stack([np.where(correct, p_ic, 1 - p_ic), np.where(correct, 1 - p_ic, p_ic)], 1).ravel(),
+            "probability": np.stack(
+                [np.where(correct, p_ic, 1 - p_ic), np.where(correct, 1 - p_ic, p_ic)], 1
+            ).ravel(),
             "right": [True, False] * N,
         }
     )
@@ -44,11 +57,19 @@ def planted_confidences() -> Confidences:
     unread = np.where(np.arange(N) < 15, np.nan, 1 - steps)
     said = dict(zip(EIGHT[:3], (steps, np.ones(N), unread), strict=True))
     stated = [_lines(each.format, said.get(each, rng.random(N))) for each in (*EIGHT, FULL)]
-    return Confidences(questions, internal, options, pd.concat(stated, ignore_index=True), "float32")
+    return Confidences(
+        questions, internal, options, pd.concat(stated, ignore_index=True), "float32"
+    )
 
 
 def _lines(name: str, values: Any) -> pd.DataFrame:
-    lines = {"row": np.arange(N), "format": name, "stated": values, "expected": np.nan_to_num(values), "mass": 0.5}
+    lines = {
+        "row": np.arange(N),
+        "format": name,
+        "stated": values,
+        "expected": np.nan_to_num(values),
+        "mass": 0.5,
+    }
     return pd.DataFrame(lines).sample(frac=1, random_state=1)
 
 
@@ -59,10 +80,14 @@ PLAYED = (
 
 
 @pytest.fixture(scope="session")
-def played() -> Played:
-    """A recipe with two seeds, a twin and a head on 60 questions of three domains, of which "metals" was not taught."""
+def played() -> RecipeOutcome:
+    """A recipe with two seeds, a twin and a head on 60 questions of three domains, of which
+    "metals" was not taught.
+    """
     rng = np.random.default_rng(0)
-    out = pd.DataFrame({"row": np.arange(60), "domain": np.repeat(["rivers", "kings", "metals"], 20)})
+    out = pd.DataFrame(
+        {"row": np.arange(60), "domain": np.repeat(["rivers", "kings", "metals"], 20)}
+    )
     out["correct"] = rng.random(60) < 0.5
     for name in PLAYED:
         out[f"stated_{name}"] = np.nan if name == UNSPOKEN else np.round(rng.random(60), 1)
@@ -73,4 +98,4 @@ def played() -> Played:
     costs = {"log": 100, "log-seed1": 300, "head": 50}
     summary = {f"training.tokens.{name}": value for name, value in costs.items()}
     summary |= {f"seconds.training.{name}": value / 10 for name, value in costs.items()}
-    return Played("doubt", summary, out, ("metals",))
+    return RecipeOutcome("doubt", summary, out, ("metals",))

@@ -13,7 +13,13 @@ from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
 from workbench.experiments import baselines as module
-from workbench.experiments.baselines import compare_baselines, drawn_questions, settings_of, summary_of, write_baselines
+from workbench.experiments.baselines import (
+    compare_baselines,
+    drawn_questions,
+    settings_of,
+    summary_of,
+    write_baselines,
+)
 from workbench.measure import auroc2
 from workbench.models import load_model
 from workbench.pipeline.stages import Reuse
@@ -27,11 +33,13 @@ NAMES = ["likelihood", "p_true", "agreement", "semantic_entropy", "stated"]
 def config(loop_inputs: Any) -> RunConfig:
     whole: RunConfig = loop_inputs.config
     return whole.model_copy(
-        update={"questions": whole.questions.model_copy(update={"limit": 16}), "resamples": 100}
+        update={"questions": whole.questions.model_copy(update={"limit": 16}), "bootstrap_resamples": 100}
     )  # fmt: skip
 
 
-def test_answers_are_the_models_own_and_every_score_is_judged_by_them(config: RunConfig, tmp_path: Path) -> None:
+def test_answers_are_the_models_own_and_every_score_is_judged_by_them(
+    config: RunConfig, tmp_path: Path
+) -> None:
     settings = settings_of(config, samples=3)
     found = compare_baselines(config, settings, NAMES, tmp_path / "run")
     lm, fmt = load_model(config.model.name, device="cpu"), format_named("percent")
@@ -65,7 +73,9 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     again = compare_baselines(config, settings, ["agreement"], tmp_path / "run")
     pd.testing.assert_frame_equal(first.table, again.table)
     other = settings_of(config, samples=4)
-    with pytest.raises(WorkbenchError, match=r"other settings \(baselines\.samples: 3 there, 4 now\)"):
+    with pytest.raises(
+        WorkbenchError, match=r"other settings \(baselines\.samples: 3 there, 4 now\)"
+    ):
         compare_baselines(config, other, ["agreement"], tmp_path / "run")
     with pytest.raises(TypeError, match="NoneType"):
         compare_baselines(config, other, ["agreement"], tmp_path / "run", reuse=Reuse(replace=True))
@@ -87,10 +97,16 @@ def test_page_tables_and_summary(config: RunConfig, tmp_path: Path) -> None:
     assert "P_IC over the options" in text
     assert "<script>alert" not in text
     lines = pd.read_csv(tmp_path / "page" / "choice.csv").set_index("baseline")
-    assert lines.loc["p_ic", "auroc2"] == pytest.approx(runs["choice"].found[1].pooled.value, nan_ok=True)
+    assert lines.loc["p_ic", "auroc2"] == pytest.approx(
+        runs["choice"].found[1].pooled.value, nan_ok=True
+    )
     scores = pd.read_csv(tmp_path / "page" / "choice_scores.csv")
     np.testing.assert_allclose(scores["score"], runs["choice"].table["score"])
-    assert {path.name for path in (tmp_path / "page").glob("*.html")} == {"index.html", "open.html", "choice.html"}
+    assert {path.name for path in (tmp_path / "page").glob("*.html")} == {
+        "index.html",
+        "open.html",
+        "choice.html",
+    }
     assert summary_of("open", runs["open"])["open.questions"] == 16
 
 

@@ -9,7 +9,12 @@ import pytest
 from workbench.elicit.answer import Limits
 from workbench.elicit.asking import ask
 from workbench.elicit.formats import FORMATS
-from workbench.experiments.elicitation import compared, elicited, pair_summary, summary_of
+from workbench.experiments.elicitation import (
+    compare_questions,
+    elicit_questions,
+    pair_summary,
+    summary_of,
+)
 from workbench.measure import auroc2, ece
 from workbench.models import load_model
 from workbench.questions import grade, read_questions
@@ -20,12 +25,14 @@ LIMITS = Limits(answer=6)
 def test_answers_are_graded_and_named(loop_inputs: Any) -> None:
     lm = load_model(str(loop_inputs.model), device="cpu")
     questions = read_questions(loop_inputs.questions)[:24]
-    table = elicited(lm, questions, FORMATS["percent"], limits=LIMITS)
+    table = elicit_questions(lm, questions, FORMATS["percent"], limits=LIMITS)
     plain = ask(lm, [question.text for question in questions], FORMATS["percent"], limits=LIMITS)
     pd.testing.assert_frame_equal(table[plain.columns], plain)
     assert list(table["id"]) == [question.id for question in questions]
     assert list(table["domain"]) == [question.domain for question in questions]
-    assert list(table["correct"]) == [grade(a, q) for a, q in zip(table["answer"], questions, strict=True)]
+    assert list(table["correct"]) == [
+        grade(a, q) for a, q in zip(table["answer"], questions, strict=True)
+    ]
     assert 0 < table["correct"].mean() < 1
     found = summary_of(table, seed=0, resamples=100)
     parsed = table[~table["parse_failure"]]
@@ -34,7 +41,9 @@ def test_answers_are_graded_and_named(loop_inputs: Any) -> None:
     assert found["parse_rate"] == pytest.approx(len(parsed) / 24)
     assert found["mass"] == pytest.approx(table["mass"].mean())
     for readout, rows in (("stated", parsed), ("expected", table)):
-        assert found[f"auroc2.{readout}"] == pytest.approx(auroc2(rows[readout], rows["correct"]), nan_ok=True)
+        assert found[f"auroc2.{readout}"] == pytest.approx(
+            auroc2(rows[readout], rows["correct"]), nan_ok=True
+        )
         assert found[f"ece.{readout}"] == pytest.approx(ece(rows[readout], rows["correct"]))
         assert found[f"ece.{readout}.low"] <= found[f"ece.{readout}.high"]
 
@@ -42,8 +51,8 @@ def test_answers_are_graded_and_named(loop_inputs: Any) -> None:
 def test_pairs_are_graded_by_answers_given_apart(loop_inputs: Any) -> None:
     lm = load_model(str(loop_inputs.model), device="cpu")
     questions = read_questions(loop_inputs.questions)[:12]
-    table = compared(lm, questions, FORMATS["pairwise"], seed=1, limits=LIMITS)
-    alone = elicited(lm, questions, FORMATS["percent"], limits=LIMITS)
+    table = compare_questions(lm, questions, FORMATS["pairwise"], seed=1, limits=LIMITS)
+    alone = elicit_questions(lm, questions, FORMATS["percent"], limits=LIMITS)
     assert len(table) == 12
     for place in (1, 2):
         rows = table[f"q{place}"]

@@ -18,7 +18,7 @@ from workbench.experiments.steering import (
     steering_figure,
     steering_summary,
 )
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import auroc2_within
 from workbench.patch.steering import spread_of
 from workbench.pipeline.store import StageStore
@@ -32,7 +32,7 @@ def stage_in(folder: Path) -> StageStore:
     return stage
 
 
-def test_the_unsteered_model_reads_as_the_run_read_it(context: Context, tmp_path: Path) -> None:
+def test_the_unsteered_model_reads_as_the_run_read_it(context: Run, tmp_path: Path) -> None:
     table = steered_confidence(context, PLAN, stage_in(tmp_path))
     assert table.groupby(["direction", "layer", "length"]).size().tolist() == [12] * 11
     base = table[table["direction"] == BASE].set_index("row")
@@ -46,7 +46,7 @@ def test_the_unsteered_model_reads_as_the_run_read_it(context: Context, tmp_path
     np.testing.assert_allclose(still["expected"], base["expected"].loc[still["row"]], atol=1e-5)
 
 
-def test_a_push_along_the_probe_moves_the_probes_reading_by_its_length(context: Context) -> None:
+def test_a_push_along_the_probe_moves_the_probes_reading_by_its_length(context: Run) -> None:
     """The direction's own log-odds rise by length times spread times the norm of its weights."""
     from workbench.experiments.steering import _pushes
 
@@ -66,7 +66,9 @@ def test_a_push_along_the_probe_moves_the_probes_reading_by_its_length(context: 
 
 
 def planted(shift: float) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """40 questions in two domains whose confidence knows nothing; under the probe's long push it knows by ``shift``."""
+    """40 questions in two domains whose confidence knows nothing; under the probe's long push it
+    knows by ``shift``.
+    """
     rng = np.random.default_rng(0)
     correct, domain = np.arange(40) % 2 == 0, np.asarray(["a", "b"])[np.arange(40) // 20]
     lines, base = [], rng.random(40)
@@ -81,7 +83,9 @@ def planted(shift: float) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
         known = shift if (direction, length) == (PROBE, 2.0) else 0.0
         noises = base if direction in (BASE, NOTHING) else rng.random(40)
         for row, noise in enumerate(noises):
-            value = float(np.clip(0.5 * noise + known * correct[row], 0, 1)) + 0.01 * (direction == NOTHING)
+            value = float(np.clip(0.5 * noise + known * correct[row], 0, 1)) + 0.01 * (
+                direction == NOTHING
+            )
             layer = -1 if direction == BASE else 3
             lines.append((row, direction, layer, length, value, value, 1.0))
     columns = ["row", "direction", "layer", "length", "expected", "written", "mass"]
@@ -103,9 +107,13 @@ def test_effects_and_figure_hold_what_the_table_says() -> None:
     effects = steering_effects(table, correct, domain, resamples=50, seed=0)
     lines = effects_table(effects).set_index(["direction", "length"])
     for key in ((BASE, 0.0), (PROBE, 2.0)):
-        mine = table[(table["direction"] == key[0]) & (table["length"] == key[1])].sort_values("row")
+        mine = table[(table["direction"] == key[0]) & (table["length"] == key[1])].sort_values(
+            "row"
+        )
         assert lines.loc[key, "level"] == pytest.approx(mine["expected"].mean())
-        assert lines.loc[key, "expected"] == pytest.approx(auroc2_within(mine["expected"], correct, domain))
+        assert lines.loc[key, "expected"] == pytest.approx(
+            auroc2_within(mine["expected"], correct, domain)
+        )
     assert lines.loc[(BASE, 0.0), "expected_change"] == 0
     change = lines.loc[(PROBE, 2.0), "expected"] - lines.loc[(BASE, 0.0), "expected"]
     assert lines.loc[(PROBE, 2.0), "expected_change"] == pytest.approx(change)

@@ -1,11 +1,13 @@
-"""Kills, races and damages on a tiny run, as many as asked for; too long for the suite, run by hand:
+"""Kills, races and damages on a tiny run, as many as asked for; too long for the suite, run by
+hand:
 
     python -m tests.faults.campaign kills --trials 30
     python -m tests.faults.campaign races --trials 20
     python -m tests.faults.campaign damages --trials 60
 
-Each makes a reference first, undisturbed, and compares every table, tensor and number of the summary with it afterwards.
-Prints a line a trial and a count at the end; exits with 1 where anything was lost, wrong or left over.
+Each makes a reference first, undisturbed, and compares every table, tensor and number of the
+summary with it afterwards. Prints a line a trial and a count at the end; exits with 1 where
+anything was lost, wrong or left over.
 """
 
 from __future__ import annotations
@@ -38,14 +40,21 @@ SETTINGS: dict[str, Any] = {
     "model": {"device": "cpu", "precision": "float32"},
     "questions": {"limit": 132, "train_fraction": 0.5},
     "elicit": {"answer_tokens": 6},
-    "probe": {"folds": 3, "inner_folds": 2, "c_grid": [0.01, 0.1], "shuffles": 2},
-    "teach": {"lora": {"rank": 8, "alpha": 16}, "learning_rate": 1e-3, "epochs": 1, "checkpoint_steps": 3},
-    "patch": {"items": 8, "control_layers": 2},
-    "resamples": 200,
+    "probe": {"folds": 3, "inner_folds": 2, "inverse_penalties": [0.01, 0.1], "shuffles": 2},
+    "teach": {
+        "lora": {"rank": 8, "alpha": 16},
+        "learning_rate": 1e-3,
+        "epochs": 1,
+        "checkpoint_steps": 3,
+    },
+    "patch": {"n_questions": 8, "control_layers": 2},
+    "bootstrap_resamples": 200,
 }
 DAMAGES: dict[str, Callable[[Path, random.Random], object]] = {
     "flip": lambda path, rng: _flip(path, rng),
-    "truncate": lambda path, rng: path.write_bytes(path.read_bytes()[: rng.randrange(path.stat().st_size)]),
+    "truncate": lambda path, rng: path.write_bytes(
+        path.read_bytes()[: rng.randrange(path.stat().st_size)]
+    ),
     "zero": lambda path, rng: path.write_bytes(bytes(path.stat().st_size)),
     "empty": lambda path, rng: path.write_bytes(b""),
     "delete": lambda path, rng: path.unlink(),
@@ -65,7 +74,10 @@ class Bench:
     def __init__(self, place: Path) -> None:
         self.place = place
         save_number_writer(place / "model")
-        write_questions(place / "questions.jsonl", planted_questions(load_model(str(place / "model"), device="cpu")))
+        write_questions(
+            place / "questions.jsonl",
+            planted_questions(load_model(str(place / "model"), device="cpu")),
+        )
         settings = json.loads(json.dumps(SETTINGS))
         settings["model"]["name"] = str(place / "model")
         settings["questions"]["source"] = str(place / "questions.jsonl")
@@ -79,13 +91,28 @@ class Bench:
         line = {
             "run": [*workbench, "run", *common],
             "teach": [*workbench, "teach", "doubt", "--arms", "log", *common],
-            "baselines": [*workbench, "baselines", *common, "--only", "agreement,expected", "--samples", "3"],
+            "baselines": [
+                *workbench,
+                "baselines",
+                *common,
+                "--baselines",
+                "agreement,expected",
+                "--samples",
+                "3",
+            ],
             "steering": [sys.executable, str(ROOT / "analyses" / "steering.py")],
         }[command]
-        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "WORKBENCH_RUN": "x", "WORKBENCH_STEERING_ITEMS": "12"}
+        own = {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+            "WORKBENCH_RUN": "x",
+            "WORKBENCH_STEERING_ITEMS": "12",
+        }
         own["WORKBENCH_CONFIG"] = str(self.place / "config.json")
         output = (folder / "output.txt").open("ab")
-        return subprocess.Popen([*line, *more], cwd=folder, env={**os.environ, **own}, stdout=output, stderr=output)
+        return subprocess.Popen(
+            [*line, *more], cwd=folder, env={**os.environ, **own}, stdout=output, stderr=output
+        )
 
     def reference(self, command: str) -> tuple[dict[str, Any], float]:
         """All numbers of the undisturbed command, and its seconds."""
@@ -108,7 +135,9 @@ def numbers(folder: Path) -> dict[str, Any]:
             found |= {f"{name}:{key}": value for key, value in load_file(path).items()}
         elif path.name == "summary.json":
             content = json.loads(path.read_text())
-            found[name] = {k: v for k, v in content.items() if not k.startswith(("seconds.", "memory."))}
+            found[name] = {
+                k: v for k, v in content.items() if not k.startswith(("seconds.", "memory."))
+            }
     return found
 
 
@@ -121,7 +150,11 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
             timed = [column for column in one if "seconds" in str(column)]
             same = one.drop(columns=timed).equals(two.drop(columns=timed, errors="ignore"))
         else:
-            same = np.array_equal(one, two, equal_nan=True) if isinstance(one, np.ndarray) else one == two
+            same = (
+                np.array_equal(one, two, equal_nan=True)
+                if isinstance(one, np.ndarray)
+                else one == two
+            )
         if not same:
             out.append(name)
     return out
@@ -129,12 +162,18 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def left_over(folder: Path) -> list[str]:
     """Temporary files, and what is there for resuming, of a run that ended."""
-    gone = [path for path in folder.rglob("*") if path.name.endswith(TEMPORARY) or path.name == ".lock-holder.json"]
+    gone = [
+        path
+        for path in folder.rglob("*")
+        if path.name.endswith(TEMPORARY) or path.name == ".lock-holder.json"
+    ]
     return [path.relative_to(folder).as_posix() for path in gone]
 
 
 def kills(bench: Bench, trials: int, rng: random.Random) -> Iterator[tuple[str, bool]]:
-    """SIGKILL at random moments, half of them while a temporary file is there, until the command went through."""
+    """SIGKILL at random moments, half of them while a temporary file is there, until the command
+    went through.
+    """
     commands = ["run", "teach", "baselines", "steering"]
     references = {command: bench.reference(command) for command in commands}
     done = 0
@@ -158,7 +197,10 @@ def kills(bench: Bench, trials: int, rng: random.Random) -> Iterator[tuple[str, 
         done += here
         wrong = differences(wanted, numbers(folder)) if not code else [f"exit {code}"]
         left = left_over(folder)
-        yield f"{command}: {here} kills, differences {wrong[:4]}, left over {left[:4]}", not wrong and not left
+        yield (
+            f"{command}: {here} kills, differences {wrong[:4]}, left over {left[:4]}",
+            not wrong and not left,
+        )
         if done >= trials:
             return
 
@@ -188,7 +230,9 @@ def races(bench: Bench, trials: int, rng: random.Random) -> Iterator[tuple[str, 
 
 
 def damages(bench: Bench, trials: int, rng: random.Random) -> Iterator[tuple[str, bool]]:
-    """One file of a finished or an unfinished run is damaged: it is named, or done again with the same numbers."""
+    """One file of a finished or an unfinished run is damaged: it is named, or done again with
+    the same numbers.
+    """
     commands = ["run", "teach"]
     wanted = {command: bench.reference(command)[0] for command in commands}
     for index in range(trials):
@@ -208,7 +252,10 @@ def damages(bench: Bench, trials: int, rng: random.Random) -> Iterator[tuple[str
         (folder / "output.txt").write_text("")
         code = bench.start(command, folder).wait()
         said = " ".join((folder / "output.txt").read_text().split())
-        what = f"{command}{' unfinished' if unfinished else ''}: {kind} {path.relative_to(folder / 'runs')}"
+        what = (
+            f"{command}{' unfinished' if unfinished else ''}: {kind} "
+            f"{path.relative_to(folder / 'runs')}"
+        )
         if code == 2 and "Traceback" not in said and str(path.name) in said.replace(" ", ""):
             at = path.parent
             while not (at / "done.json").exists() and at != folder:
@@ -216,10 +263,18 @@ def damages(bench: Bench, trials: int, rng: random.Random) -> Iterator[tuple[str
             if (at != folder and not path.is_symlink()) or at != folder:
                 shutil.rmtree(at)
             code = bench.start(command, folder).wait()
-            wrong = differences(wanted[command], numbers(folder)) if not code else [f"exit {code} after the mend"]
+            wrong = (
+                differences(wanted[command], numbers(folder))
+                if not code
+                else [f"exit {code} after the mend"]
+            )
             yield f"{what}: named; after the mend {wrong[:4] or 'the same'}", not wrong
         else:
-            wrong = differences(wanted[command], numbers(folder)) if not code else [f"exit {code}: {said[-300:]}"]
+            wrong = (
+                differences(wanted[command], numbers(folder))
+                if not code
+                else [f"exit {code}: {said[-300:]}"]
+            )
             yield f"{what}: done again; {wrong[:4] or 'the same'}", not wrong
         shutil.rmtree(folder)
 
@@ -231,7 +286,9 @@ def _unfinish(bench: Bench, command: str, folder: Path, rng: random.Random) -> N
     process = bench.start(command, folder)
     deadline = time.monotonic() + 40
     while (
-        time.monotonic() < deadline and process.poll() is None and not any((folder / "runs").rglob("parts/*.parquet"))
+        time.monotonic() < deadline
+        and process.poll() is None
+        and not any((folder / "runs").rglob("parts/*.parquet"))
     ):
         time.sleep(0.02)
     process.kill()

@@ -1,8 +1,10 @@
-"""The property tests of every reader and parser, with new seeds until the time is over; run by hand:
+"""The property tests of every reader and parser, with new seeds until the time is over; run by
+hand:
 
     python -m tests.faults.fuzz --minutes 10 settings tables grading models
 
-Prints a line a round; exits with 1 at the first example that fails, which hypothesis has made small.
+Prints a line a round; exits with 1 at the first example that fails, which hypothesis has made
+small.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROPERTIES = {
     "settings": ("tests/test_settings_file.py", "any_"),
-    "tables": ("tests/tables/test_fuzzed.py tests/questions/test_files.py tests/teach/test_graded.py", ""),
+    "tables": (
+        "tests/tables/test_fuzzed.py tests/questions/test_files.py tests/teach/test_graded.py",
+        "",
+    ),
     "grading": ("tests/questions/test_grading_properties.py tests/elicit/test_parse.py", ""),
     "models": (
         "tests/models/test_broken_models.py tests/models/test_sentencepiece_gguf.py",
@@ -38,9 +43,21 @@ def main() -> int:
         over, rounds = time.monotonic() + 60 * given.minutes, 0
         while time.monotonic() < over and not failed:
             seed = rng.randrange(2**32)
-            command = [sys.executable, "-m", "pytest", *files.split(), "-q", "-x", f"--hypothesis-seed={seed}"]
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                *files.split(),
+                "-q",
+                "-x",
+                f"--hypothesis-seed={seed}",
+            ]
             done = subprocess.run(
-                [*command, "-k", words] if words else command, cwd=ROOT, capture_output=True, text=True, check=False
+                [*command, "-k", words] if words else command,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             rounds += 1
             failed = done.returncode != 0

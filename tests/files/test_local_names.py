@@ -31,10 +31,20 @@ def test_absolute_paths_lose_their_folders(text: str, shown: str) -> None:
 
 def test_of_a_configuration_every_path_loses_its_folders() -> None:
     config = load_config(
-        None, {"model.name": "/home/ann/tiny", "questions.source": "/data/q.jsonl", "questions.mirror": "/data/hub"}
+        None,
+        {
+            "model.name": "/home/ann/tiny",
+            "questions.source": "/data/q.jsonl",
+            "questions.mirror": "/data/hub",
+        },
     )
-    shown = without_folders({"run": config.model_dump(), "arms": [("a", Path("/home/ann/b"))], "n": 3})
+    shown = without_folders(
+        {"run": config.model_dump(), "arms": [("a", Path("/home/ann/b"))], "n": 3}
+    )
     assert shown["run"]["model"]["name"] == config.model.shown == "tiny"
-    assert (shown["run"]["questions"]["source"], shown["run"]["questions"]["mirror"]) == ("q.jsonl", "hub")
+    assert (shown["run"]["questions"]["source"], shown["run"]["questions"]["mirror"]) == (
+        "q.jsonl",
+        "hub",
+    )
     assert shown["arms"] == [["a", "b"]]
     assert (shown["n"], shown["run"]["teach"]["epochs"]) == (3, config.teach.epochs)

@@ -33,7 +33,9 @@ def other_process(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_process_is_refused_with_the_first_ones_number_and_a_killed_one_lets_go(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_with_the_first_ones_number_and_a_killed_one_lets_go(
+    tmp_path: Path,
+) -> None:
     process = other_process(tmp_path)
     refusal = rf"is being worked on by process {process.pid} on \S+, since 20\d\d-.*; wait"
     with pytest.raises(WorkbenchError, match=refusal), hold_folder(tmp_path):
@@ -64,15 +66,21 @@ def test_an_error_inside_lets_go(tmp_path: Path) -> None:
 
 
 def sign_of_life(folder: Path, host: str, age: float) -> None:
-    (folder / HOLDER).write_text(json.dumps({"host": host, "pid": 7, "since": "2026-01-01 00:00:00"}))
+    (folder / HOLDER).write_text(
+        json.dumps({"host": host, "pid": 7, "since": "2026-01-01 00:00:00"})
+    )
     os.utime(folder / HOLDER, (time.time() - age, time.time() - age))
 
 
-def test_another_machine_whose_lock_does_not_arrive_is_seen_by_its_sign_of_life(tmp_path: Path) -> None:
+def test_another_machine_whose_lock_does_not_arrive_is_seen_by_its_sign_of_life(
+    tmp_path: Path,
+) -> None:
     (tmp_path / LOCK).touch()
     sign_of_life(tmp_path, "elsewhere 1234", age=EXPIRED - 20)
     with (
-        pytest.raises(WorkbenchError, match="worked on by process 7 on elsewhere, since 2026-01-01"),
+        pytest.raises(
+            WorkbenchError, match="worked on by process 7 on elsewhere, since 2026-01-01"
+        ),
         hold_folder(tmp_path),
     ):
         pass
@@ -88,7 +96,9 @@ def test_a_damaged_sign_of_life_does_not_matter(tmp_path: Path, text: str) -> No
         pass
 
 
-def test_the_sign_of_life_is_renewed_while_the_folder_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sign_of_life_is_renewed_while_the_folder_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("workbench.files.locks.RENEWED", 0.01)
     with hold_folder(tmp_path):
         os.utime(tmp_path / HOLDER, (0, 0))

@@ -10,7 +10,9 @@ from workbench.errors import WorkbenchError
 from workbench.files.names import check_name, folder_named
 
 
-@pytest.mark.parametrize("name", ["first", "a", "qwen-1.5b", "Lauf für Ä", "実験", "a_b.c", "x" * 200, "7"])
+@pytest.mark.parametrize(
+    "name", ["first", "a", "qwen-1.5b", "Lauf für Ä", "実験", "a_b.c", "x" * 200, "7"]
+)
 def test_plain_names_stay(name: str) -> None:
     assert check_name(name) == name
     assert folder_named(Path("runs"), name) == Path("runs") / name
@@ -42,7 +44,9 @@ def test_plain_names_stay(name: str) -> None:
     ],
 )
 def test_other_names_are_refused(name: str, why: str) -> None:
-    with pytest.raises(WorkbenchError, match=rf"^--name .* {why}; give a plain name such as 'first'\.$"):
+    with pytest.raises(
+        WorkbenchError, match=rf"^--name .* {why}; give a plain name such as 'first'\.$"
+    ):
         check_name(name)
 
 

@@ -37,11 +37,14 @@ def test_a_folder_that_holds_only_folders_of_ours_becomes_ours(tmp_path: Path) -
 def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(
-        WorkbenchError, match=r"run is a file, where a folder is to be written; choose another --name\."
+        WorkbenchError,
+        match=r"run is a file, where a folder is to be written; choose another --name\.",
     ):
         claim_folder(tmp_path / "run", "another --name")
     for path in (tmp_path / "run" / "inside", tmp_path / "a\0b"):
-        with pytest.raises(WorkbenchError, match=r"cannot be made \(.*\); choose another name or place\."):
+        with pytest.raises(
+            WorkbenchError, match=r"cannot be made \(.*\); choose another name or place\."
+        ):
             claim_folder(path)
 
 

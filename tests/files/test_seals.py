@@ -22,7 +22,9 @@ def test_a_seal_is_size_and_sha256(sealed: tuple[Path, dict[str, dict[str, objec
     _, found = sealed
     assert list(found) == ["a", "deep/b"]
     assert found["a"]["size"] == 3
-    assert found["a"]["sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        found["a"]["sha256"] == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
     assert found["deep/b"]["sha256"] == hashlib.sha256(b"").hexdigest()
 
 
@@ -33,10 +35,15 @@ def test_a_seal_is_size_and_sha256(sealed: tuple[Path, dict[str, dict[str, objec
         (lambda path: path.unlink(), "is missing"),
         (lambda path: path.write_bytes(b"abcd"), "has 4 bytes instead of"),
         (lambda path: (path.unlink(), path.mkdir()), "is missing"),
-        (lambda path: (path.rename(path.with_name("c")), path.symlink_to(path.with_name("c"))), "is a link now"),
+        (
+            lambda path: (path.rename(path.with_name("c")), path.symlink_to(path.with_name("c"))),
+            "is a link now",
+        ),
     ],
 )
-def test_what_is_wrong_is_told(sealed: tuple[Path, dict], name: str, damage: object, words: str) -> None:
+def test_what_is_wrong_is_told(
+    sealed: tuple[Path, dict], name: str, damage: object, words: str
+) -> None:
     folder, found = sealed
     assert find_fault(folder, found) is None
     damage(folder / name)  # type: ignore[operator]
@@ -72,7 +79,9 @@ def test_a_big_file_passes_by_size_and_time_until_it_is_read(
     assert find_fault(folder, found) is not None
 
 
-def test_a_file_is_hashed_once_while_it_stays(sealed: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_hashed_once_while_it_stays(
+    sealed: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, found = sealed
     hashed: list[Path] = []
     monkeypatch.setattr(seals, "sha256_of", lambda path: hashed.append(path) or "0")

@@ -57,7 +57,13 @@ def test_json_has_null_for_what_is_no_number(tmp_path: Path) -> None:
         "no": np.bool_(False),
     }
     write_json(path, content)
-    assert json.loads(path.read_text()) == {"nan": None, "inf": None, "deep": [[None, 1]], "n": 3, "no": False}
+    assert json.loads(path.read_text()) == {
+        "nan": None,
+        "inf": None,
+        "deep": [[None, 1]],
+        "n": 3,
+        "no": False,
+    }
     assert "NaN" not in path.read_text()
 
 
@@ -103,7 +109,9 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted([*kept, link])
 
 
-def test_a_power_cut_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_power_cut_before_the_rename_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file is on the disk before it gets its name, and the name after that."""
     path, order = tmp_path / "a.json", []
     real_sync, real_replace = os.fsync, Path.replace

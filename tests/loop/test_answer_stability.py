@@ -2,26 +2,28 @@ from __future__ import annotations
 
 from workbench.loop.answer_stability import answer_accuracy, answers_with_adapter, same_answers
 from workbench.loop.results import collect
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 
 
-def test_an_adapter_on_the_reply_has_no_answers_of_its_own(context: Context) -> None:
+def test_an_adapter_on_the_reply_has_no_answers_of_its_own(context: Run) -> None:
     readouts = collect(context)
-    assert answers_with_adapter(context, "again") is None
-    assert same_answers(context, readouts, "again") is None
-    found = answer_accuracy(context, readouts, "again", "arm", resamples=100, seed=0)
+    assert answers_with_adapter(context, "elicit_tuned") is None
+    assert same_answers(context, readouts, "elicit_tuned") is None
+    found = answer_accuracy(context, readouts, "elicit_tuned", "arm", resamples=100, seed=0)
     assert found["accuracy.arm"] == found["accuracy.before"] == readouts.correct.mean()
     assert found["answers.unchanged.arm"] == 1
     assert found["answers.unchanged_adapter_on.arm"] is None
 
 
-def test_answers_with_the_adapter_on_are_compared_by_question(conversation_context: Context) -> None:
+def test_answers_with_the_adapter_on_are_compared_by_question(conversation_context: Run) -> None:
     readouts = collect(conversation_context)
-    same = same_answers(conversation_context, readouts, "again")
-    on = answers_with_adapter(conversation_context, "again")
+    same = same_answers(conversation_context, readouts, "elicit_tuned")
+    on = answers_with_adapter(conversation_context, "elicit_tuned")
     assert same is not None
     assert on is not None
     base = conversation_context.stage("answer").table("answers").set_index("row")["answer"]
-    expected = [row in on.index and on["answer"][row] == base[row] for row in readouts.questions["row"]]
+    expected = [
+        row in on.index and on["answer"][row] == base[row] for row in readouts.questions["row"]
+    ]
     assert same.tolist() == expected
     assert not same.all()

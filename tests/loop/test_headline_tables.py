@@ -1,6 +1,6 @@
 from workbench.loop.results import collect, patching_result, summarise
-from workbench.loop.run import Context
-from workbench.loop.tables import ACTS, KNOWN, leads
+from workbench.loop.run import Run
+from workbench.loop.tables import ACTS, KNOWN, headline_tables
 
 SUMMARY = {
     "questions.test": 40,
@@ -25,7 +25,7 @@ SUMMARY = {
 
 
 def test_what_is_said_known_and_acts_comes_from_the_summary() -> None:
-    (said, conditions), (_, known), (where, acts) = leads(["before", "after"], SUMMARY)
+    (said, conditions), (_, known), (where, acts) = headline_tables(["before", "after"], SUMMARY)
     assert "40 held-out" in said
     assert conditions == [
         {"arm": "before", "AUROC2 text": "0.500\n[0.400, 0.600]", "accuracy": "0.250"},
@@ -36,16 +36,24 @@ def test_what_is_said_known_and_acts_comes_from_the_summary() -> None:
         ("after", "0.875", "3", ""),
     ]
     assert "16" in where
-    assert (acts[0]["layer gradient rho"], acts[0]["donor slope passes 1/2 at layer"]) == ("0.900\n[0.700, 1.000]", "")
-
-
-def test_every_cell_of_a_finished_run_is_filled(context: Context) -> None:
-    summary = summarise(
-        context, collect(context), patching_result(context.stage("patch").table("sweep"), resamples=50, seed=0)
+    assert (acts[0]["layer gradient rho"], acts[0]["donor slope passes 1/2 at layer"]) == (
+        "0.900\n[0.700, 1.000]",
+        "",
     )
-    (_, said), (_, known), (_, acts) = leads(["before", "after"], summary)
+
+
+def test_every_cell_of_a_finished_run_is_filled(context: Run) -> None:
+    summary = summarise(
+        context,
+        collect(context),
+        patching_result(context.stage("patch").table("sweep"), resamples=50, seed=0),
+    )
+    (_, said), (_, known), (_, acts) = headline_tables(["before", "after"], summary)
     assert all(cell for row in [*said, *known] for cell in row.values())
-    assert [head for head, cell in acts[0].items() if not cell] in ([], ["donor slope passes 1/2 at layer"])
+    assert [head for head, cell in acts[0].items() if not cell] in (
+        [],
+        ["donor slope passes 1/2 at layer"],
+    )
     assert (len(said), len(said[0])) == (2, 12)
     assert list(acts[0])[1:] == list(ACTS)
     assert list(known[0])[1:] == list(KNOWN)

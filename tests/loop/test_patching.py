@@ -9,21 +9,21 @@ import pytest
 
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
-from workbench.loop.confidence import conversations_of
+from workbench.loop.confidence import confidence_conversations
 from workbench.loop.patching import _layers, _positions, choose_items, patch
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.patch.controls import CONDITIONS, derangement
 from workbench.patch.sweep import loop_sweep, record_number
 from workbench.teach.adapter import adapter_off
 
 
 @pytest.fixture(scope="module")
-def sweep(context: Context) -> pd.DataFrame:
+def sweep(context: Run) -> pd.DataFrame:
     return context.stage("patch").table("sweep")
 
 
-def items_of(context: Context) -> np.ndarray:
+def items_of(context: Run) -> np.ndarray:
     return choose_items(load_questions(context)[0], 8, 0)
 
 
@@ -35,7 +35,9 @@ def first_of(sweep: pd.DataFrame, condition: str, column: str) -> np.ndarray:
 
 def questions(sides: str, domains: str) -> pd.DataFrame:
     names = {"r": "train", "e": "test"}
-    return pd.DataFrame({"row": range(len(sides)), "split": [names[s] for s in sides], "domain": list(domains)})
+    return pd.DataFrame(
+        {"row": range(len(sides)), "split": [names[s] for s in sides], "domain": list(domains)}
+    )
 
 
 def test_items_are_held_out_and_even_over_domains() -> None:
@@ -59,8 +61,8 @@ def test_layers_are_all_or_those_asked_for() -> None:
             _layers(wrong, 4)
 
 
-def test_random_positions_lie_within_the_reply_before_the_confidence_position(context: Context) -> None:
-    conversations = conversations_of(context)
+def test_random_positions_lie_within_the_reply_before_the_confidence_position(context: Run) -> None:
+    conversations = confidence_conversations(context)
     positions = np.concatenate([_positions(context, conversations, seed) for seed in range(5)])
     ends = np.array([c.confidence for c in conversations] * 5)
     assert positions[:, 1].tolist() == ends.tolist()
@@ -69,30 +71,41 @@ def test_random_positions_lie_within_the_reply_before_the_confidence_position(co
     assert sorted(set(back.tolist())) == list(range(1, len(context.reply)))
 
 
-def test_a_reply_of_one_token_leaves_the_token_before_it(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Context, "reply", (5,))
-    conversations = conversations_of(context)[:9]
+def test_a_reply_of_one_token_leaves_the_token_before_it(
+    context: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "reply", (5,))
+    conversations = confidence_conversations(context)[:9]
     positions = _positions(context, conversations, 0)
     assert (positions[:, 1] - positions[:, 0]).tolist() == [1] * 9
 
 
-def test_random_positions_lie_between_the_system_turn_and_the_answers_end(conversation_context: Context) -> None:
+def test_random_positions_lie_between_the_system_turn_and_the_answers_end(
+    conversation_context: Run,
+) -> None:
     """Where the adapter acts on the whole conversation."""
-    conversations = conversations_of(conversation_context)
-    positions = np.concatenate([_positions(conversation_context, conversations, seed) for seed in range(5)])
+    conversations = confidence_conversations(conversation_context)
+    positions = np.concatenate(
+        [_positions(conversation_context, conversations, seed) for seed in range(5)]
+    )
     ends = np.array([c.answer_end for c in conversations] * 5)
     assert positions[:, 1].tolist() == [c.confidence for c in conversations] * 5
     assert (positions[:, 0] <= ends).all()
-    # Behind "<|im_start|>system\\n" and the instruction, which byte-level pieces make no shorter than its length in words.
+    # Behind "<|im_start|>system\\n" and the instruction, which byte-level pieces make no shorter
+    # than its length in words.
     assert positions[:, 0].min() >= len(conversation_context.fmt.system.split())
     assert len(np.unique(positions[:, 0])) > 40
 
 
-def test_base_and_donor_readouts_are_those_of_the_other_stages(context: Context, sweep: pd.DataFrame) -> None:
-    """All stages of this run compute in float32, so its unpatched readouts must be the same numbers."""
+def test_base_and_donor_readouts_are_those_of_the_other_stages(
+    context: Run, sweep: pd.DataFrame
+) -> None:
+    """All stages of this run compute in float32, so its unpatched readouts must be the same
+    numbers.
+    """
     items = items_of(context)
     before = context.stage("elicit").table("confidence")["expected"].loc[items].to_numpy()
-    after = context.stage("again").table("confidence")["expected"].loc[items].to_numpy()
+    after = context.stage("elicit_tuned").table("confidence")["expected"].loc[items].to_numpy()
     partner = derangement(8, 0)
     assert first_of(sweep, "own", "row").tolist() == items.tolist()
     expected = {
@@ -129,13 +142,17 @@ def test_behind_the_last_layer_the_donor_speaks(sweep: pd.DataFrame, condition: 
 
 
 @pytest.mark.parametrize("condition", ["other", "reverse"])
-def test_a_row_of_the_table_is_one_hooked_forward(context: Context, sweep: pd.DataFrame, condition: str) -> None:
-    """Written out anew: record the donor's state, put it in behind layer 2 of item 5, read the expected confidence."""
+def test_a_row_of_the_table_is_one_hooked_forward(
+    context: Run, sweep: pd.DataFrame, condition: str
+) -> None:
+    """Written out anew: record the donor's state, put it in behind layer 2 of item 5, read the
+    expected confidence.
+    """
     items, partner = items_of(context), derangement(8, 0)
-    conversations = conversations_of(context)
+    conversations = confidence_conversations(context)
     base, other = conversations[items[5]], conversations[items[partner[5]]]
-    trie = context.numbers.trie
-    with context.tuned("teach") as tuned:
+    trie = context.scale_tokens.trie
+    with context.with_adapter("teach") as tuned:
 
         def read(donor: Any) -> float:
             reading = loop_sweep(tuned, [base.tokens], trie, [base.confidence], [2], donor[:, [2]])
@@ -153,24 +170,28 @@ def test_a_row_of_the_table_is_one_hooked_forward(context: Context, sweep: pd.Da
     assert part["patched"].item() == pytest.approx(value, abs=1e-6)
 
 
-def test_the_comparison_with_the_loop_has_a_readout_that_moves(context: Context) -> None:
+def test_the_comparison_with_the_loop_has_a_readout_that_moves(context: Run) -> None:
     facts = context.stage("patch").facts()
     assert facts["packed_vs_loop"] < 1e-6
     assert facts["loop_readout_spread"] > 100 * facts["packed_vs_loop"]
 
 
-def test_chosen_layers_and_small_batches_give_the_same_numbers(writable: Context, sweep: pd.DataFrame) -> None:
+def test_chosen_layers_and_small_batches_give_the_same_numbers(
+    writable: Run, sweep: pd.DataFrame
+) -> None:
     config = writable.config.model_copy(
         update={
             "patch": writable.config.patch.model_copy(update={"layers": (3, 1)}),
-            "model": writable.config.model.model_copy(update={"tokens_per_batch": 1}),
+            "model": writable.config.model.model_copy(update={"tokens_per_forward": 1}),
         }
     )
     few = replace(writable, config=config)
     few.keys["patch"] = "another key"
     few.stage("patch").begin()
     patch(few, few.stage("patch"))
-    part = few.stage("patch").table("sweep").query("condition == 'own'").sort_values(["item", "layer"])
+    part = (
+        few.stage("patch").table("sweep").query("condition == 'own'").sort_values(["item", "layer"])
+    )
     whole = sweep.query("condition == 'own' and layer in [1, 3]").sort_values(["item", "layer"])
     assert part["layer"].tolist() == whole["layer"].tolist()
     assert part["patched"].to_numpy() == pytest.approx(whole["patched"].to_numpy(), abs=1e-6)

@@ -10,7 +10,7 @@ import pytest
 from workbench.loop.conditions import Readouts
 from workbench.loop.report import CONTROL_NAMES, _spread, page, report, seconds, sections
 from workbench.loop.results import PatchingResult, collect, patching_result, summarise
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import auroc2
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.controls import CONDITIONS
@@ -18,17 +18,17 @@ from workbench.report import Section
 
 
 @pytest.fixture(scope="module")
-def readouts(context: Context) -> Readouts:
+def readouts(context: Run) -> Readouts:
     return collect(context)
 
 
 @pytest.fixture(scope="module")
-def patching(context: Context) -> PatchingResult:
+def patching(context: Run) -> PatchingResult:
     return patching_result(context.stage("patch").table("sweep"), resamples=200, seed=0)
 
 
 @pytest.fixture(scope="module")
-def drawn(context: Context, readouts: Readouts, patching: PatchingResult) -> dict[str, Section]:
+def drawn(context: Run, readouts: Readouts, patching: PatchingResult) -> dict[str, Section]:
     made = sections(context, readouts, patching, summarise(context, readouts, patching))
     return {section.name: section for section in made}
 
@@ -60,17 +60,29 @@ def test_the_figures_come_in_reading_order_with_their_circumstances(
         assert section.explanation.endswith(".")
 
 
-def test_the_bottleneck_shows_the_summarys_values(drawn: dict[str, Section], readouts: Readouts) -> None:
+def test_the_bottleneck_shows_the_summarys_values(
+    drawn: dict[str, Section], readouts: Readouts
+) -> None:
     panels = [trace for trace in drawn["bottleneck"].figure.data if trace.name == "before"]
     expected = [
         auroc2(values, readouts.correct)
-        for values in (readouts.stated["before"], readouts.expected["before"], readouts.probe["before"])
+        for values in (
+            readouts.stated["before"],
+            readouts.expected["before"],
+            readouts.probe["before"],
+        )
     ]
     assert list(panels[0].x) == pytest.approx(expected)
 
 
-def test_stated_confidence_is_shown_in_percent(drawn: dict[str, Section], readouts: Readouts) -> None:
-    bars = [trace for trace in drawn["stated_confidence"].figure.data if trace.name and "before" in trace.name]
+def test_stated_confidence_is_shown_in_percent(
+    drawn: dict[str, Section], readouts: Readouts
+) -> None:
+    bars = [
+        trace
+        for trace in drawn["stated_confidence"].figure.data
+        if trace.name and "before" in trace.name
+    ]
     counts = dict(bars[0].customdata)
     stated = 100 * readouts.stated["before"]
     assert counts["0 to under 5"] == (stated < 5).sum()
@@ -78,15 +90,24 @@ def test_stated_confidence_is_shown_in_percent(drawn: dict[str, Section], readou
     assert sum(counts.values()) == (~np.isnan(stated)).sum()
 
 
-def test_layers_are_read_from_the_probe_tables(drawn: dict[str, Section], context: Context) -> None:
-    table = context.stage("probe_again").table("layers").query("position == 'confidence'").sort_values("layer")
+def test_layers_are_read_from_the_probe_tables(drawn: dict[str, Section], context: Run) -> None:
+    table = (
+        context.stage("probe_tuned")
+        .table("layers")
+        .query("position == 'confidence'")
+        .sort_values("layer")
+    )
     line = traces(drawn["auroc2_by_layer"])["after, confidence position"]
     assert list(line.x) == [0, 1, 2, 3]
     assert list(line.y) == pytest.approx(table["auroc2"].tolist())
-    assert {"before, answer end", "before, after answer", "shuffled labels"} <= set(traces(drawn["auroc2_by_layer"]))
+    assert {"before, answer end", "before, after answer", "shuffled labels"} <= set(
+        traces(drawn["auroc2_by_layer"])
+    )
 
 
-def test_every_control_stands_beside_the_effect(drawn: dict[str, Section], patching: PatchingResult) -> None:
+def test_every_control_stands_beside_the_effect(
+    drawn: dict[str, Section], patching: PatchingResult
+) -> None:
     lines = traces(drawn["patching"])
     assert set(CONTROL_NAMES) | {"own"} == {condition.name for condition in CONDITIONS}
     for name, label in CONTROL_NAMES.items():
@@ -98,7 +119,7 @@ def test_every_control_stands_beside_the_effect(drawn: dict[str, Section], patch
 
 
 def test_the_heat_map_has_each_questions_own_shift(
-    drawn: dict[str, Section], context: Context, readouts: Readouts
+    drawn: dict[str, Section], context: Run, readouts: Readouts
 ) -> None:
     table = context.stage("patch").table("sweep").query("condition == 'own'")
     (heat,) = (trace for trace in drawn["layer_question"].figure.data if trace.type == "heatmap")
@@ -124,23 +145,27 @@ def test_a_curve_known_at_some_layers_is_blank_at_the_others() -> None:
     assert np.array_equal(spread.high, [2, np.nan, 3], equal_nan=True)
 
 
-def test_the_tables_behind_the_figures_are_kept(context: Context, patching: PatchingResult) -> None:
+def test_the_tables_behind_the_figures_are_kept(context: Run, patching: PatchingResult) -> None:
     table: pd.DataFrame = context.stage("report").table("patching")
     curves = {str(name): part.sort_values("layer") for name, part in table.groupby("curve")}
     assert set(curves) == {*(f"shift of {c.name}" for c in CONDITIONS), "donor slope", "base slope"}
-    assert curves["shift of own"]["value"].tolist() == pytest.approx(patching.shift["own"].value.tolist())
-    assert curves["donor slope"]["high"].tolist() == pytest.approx(patching.donor_slope.high.tolist())
+    assert curves["shift of own"]["value"].tolist() == pytest.approx(
+        patching.shift["own"].value.tolist()
+    )
+    assert curves["donor slope"]["high"].tolist() == pytest.approx(
+        patching.donor_slope.high.tolist()
+    )
     assert curves["shift of self"]["layer"].tolist() == [0, 3]
 
 
-def test_seconds_are_those_of_finished_stages(context: Context, finished_run: Any) -> None:
+def test_seconds_are_those_of_finished_stages(context: Run, finished_run: Any) -> None:
     spent = seconds(context, ("report",))
     assert "seconds.report" not in spent
     assert {**spent, "seconds.report": finished_run.summary["seconds.report"]} == seconds(context)
     assert spent["seconds.teach"] == finished_run.summary["seconds.teach"]
 
 
-def test_sample_answers_stand_on_the_page_with_their_confidences(writable: Context) -> None:
+def test_sample_answers_stand_on_the_page_with_their_confidences(writable: Run) -> None:
     """Twelve rows, evenly over the two domains, from the held-out questions."""
     page(writable).unlink()
     facts = report(writable, writable.stage("report"))

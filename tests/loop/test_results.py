@@ -7,20 +7,37 @@ import pandas as pd
 import pytest
 
 from workbench.loop.results import WHEN, collect, patching_result, summarise, sweeps
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import auroc2, auroc2_within, confidence_metrics
-from workbench.patch.effects import Sweep, clipped_mean_shift, following, layer_gradient, mean_shift, permutation_p
+from workbench.patch.effects import (
+    Sweep,
+    clipped_mean_shift,
+    following,
+    layer_gradient,
+    mean_shift,
+    permutation_p,
+)
 
 
 @pytest.fixture(scope="module")
-def held_out(context: Context) -> pd.DataFrame:
+def held_out(context: Run) -> pd.DataFrame:
     return context.stage("report").table("held_out")
 
 
 def table_of(**conditions: tuple[list[float], list[float], list[list[float]]]) -> pd.DataFrame:
-    """A sweep table over layers 2 and 5 from base [items], donor [items] and patched [items][layers], rows shuffled."""
+    """A sweep table over layers 2 and 5 from base [items], donor [items] and patched
+    [items][layers], rows shuffled.
+    """
     rows = [
-        {"condition": name, "item": i, "row": 10 + i, "layer": layer, "base": base[i], "donor": donor[i], "patched": p}
+        {
+            "condition": name,
+            "item": i,
+            "row": 10 + i,
+            "layer": layer,
+            "base": base[i],
+            "donor": donor[i],
+            "patched": p,
+        }
         for name, (base, donor, patched) in conditions.items()
         for i, line in enumerate(patched)
         for layer, p in zip((2, 5), line, strict=True)
@@ -44,7 +61,9 @@ def test_a_table_becomes_one_sweep_a_condition() -> None:
 
 
 def test_donors_without_a_distance_are_measured_in_the_own_donors() -> None:
-    """Own: mean distance 0.4. Self and neutral move by 0.04 and 0.1 on average; their own distances would be 0 and 0."""
+    """Own: mean distance 0.4. Self and neutral move by 0.04 and 0.1 on average; their own
+    distances would be 0 and 0.
+    """
     base, donor = [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]
     result = patching_result(
         table_of(
@@ -65,12 +84,12 @@ def test_donors_without_a_distance_are_measured_in_the_own_donors() -> None:
     assert (result.rho.value, result.rho.n) == (pytest.approx(1), 3)
 
 
-def test_readouts_are_lined_up_by_question(context: Context, held_out: pd.DataFrame) -> None:
+def test_readouts_are_lined_up_by_question(context: Run, held_out: pd.DataFrame) -> None:
     readouts = collect(context)
     test = context.stage("questions").table("questions").query("split == 'test'")
     assert readouts.questions["id"].tolist() == test["id"].tolist()
     assert readouts.correct.tolist() == ["upper" in name for name in test["id"]]
-    stages = dict(zip(WHEN, ("elicit", "again", "again_control"), strict=True))
+    stages = dict(zip(WHEN, ("elicit", "elicit_tuned", "elicit_control"), strict=True))
     for when, stage in stages.items():
         table = context.stage(stage).table("confidence").set_index("row").loc[test["row"]]
         assert np.array_equal(readouts.expected[when], table["expected"])
@@ -79,7 +98,9 @@ def test_readouts_are_lined_up_by_question(context: Context, held_out: pd.DataFr
     assert set(readouts.probe) == {"before", "after"}
 
 
-def test_discrimination_in_the_summary_is_that_of_the_held_out_table(finished_run: Any, held_out: pd.DataFrame) -> None:
+def test_discrimination_in_the_summary_is_that_of_the_held_out_table(
+    finished_run: Any, held_out: pd.DataFrame
+) -> None:
     summary, correct, domain = finished_run.summary, held_out["correct"], held_out["domain"]
     columns = {
         **{f"text{{}}.{when}": f"stated_{when}" for when in WHEN},
@@ -95,34 +116,44 @@ def test_discrimination_in_the_summary_is_that_of_the_held_out_table(finished_ru
             assert summary[f"{name}.low"] <= summary[name] <= summary[f"{name}.high"]
 
 
-def test_gains_compare_questions_parsed_both_times(finished_run: Any, held_out: pd.DataFrame) -> None:
+def test_gains_compare_questions_parsed_both_times(
+    finished_run: Any, held_out: pd.DataFrame
+) -> None:
     for key, when in (("text.gain", "after"), ("text.shuffled_gain", "shuffled")):
         both = held_out.dropna(subset=["stated_before", f"stated_{when}"])
-        gain = auroc2(both[f"stated_{when}"], both["correct"]) - auroc2(both["stated_before"], both["correct"])
+        gain = auroc2(both[f"stated_{when}"], both["correct"]) - auroc2(
+            both["stated_before"], both["correct"]
+        )
         assert finished_run.summary[f"auroc2.{key}"] == pytest.approx(gain)
-    before, after = (auroc2(held_out[f"expected_{when}"], held_out["correct"]) for when in ("before", "after"))
+    before, after = (
+        auroc2(held_out[f"expected_{when}"], held_out["correct"]) for when in ("before", "after")
+    )
     assert finished_run.summary["auroc2.expected.gain"] == pytest.approx(after - before)
 
 
-def test_accuracy_and_unchanged_answers_are_counted(context: Context, finished_run: Any) -> None:
+def test_accuracy_and_unchanged_answers_are_counted(context: Run, finished_run: Any) -> None:
     """An adapter on the reply alone cannot touch an answer, so none is generated with it on."""
     test = context.stage("questions").table("questions").query("split == 'test'")["row"]
     before = context.stage("answer").table("answers").set_index("row").loc[test]
-    off = context.stage("again").table("answers")
+    off = context.stage("elicit_tuned").table("answers")
     summary = finished_run.summary
     assert summary["answers.repeated"] == len(off) > 0
     assert summary["answers.unchanged"] == 1
-    assert summary["accuracy.before"] == summary["accuracy.after"] == pytest.approx(before["correct"].mean())
+    assert (
+        summary["accuracy.before"]
+        == summary["accuracy.after"]
+        == pytest.approx(before["correct"].mean())
+    )
     assert summary["answers.adapter_on_rows"] == 0
     assert summary["answers.unchanged_adapter_on"] is None
     assert "accuracy.adapter_on_while_answering" not in summary
 
 
 def test_an_adapter_on_the_conversation_is_seen_in_the_answers(
-    conversation_context: Context, conversation_run: Any
+    conversation_context: Run, conversation_run: Any
 ) -> None:
     base = conversation_context.stage("answer").table("answers").set_index("row")
-    on = conversation_context.stage("again").table("answers_adapter_on").set_index("row")
+    on = conversation_context.stage("elicit_tuned").table("answers_adapter_on").set_index("row")
     unchanged = (base["answer"].loc[on.index] == on["answer"]).mean()
     summary = conversation_run.summary
     assert summary["answers.unchanged"] == 1
@@ -133,7 +164,9 @@ def test_an_adapter_on_the_conversation_is_seen_in_the_answers(
     assert unchanged < 1
 
 
-def test_calibration_and_format_failures_are_those_of_the_metrics(finished_run: Any, held_out: pd.DataFrame) -> None:
+def test_calibration_and_format_failures_are_those_of_the_metrics(
+    finished_run: Any, held_out: pd.DataFrame
+) -> None:
     summary = finished_run.summary
     for when in WHEN:
         stated = held_out[f"stated_{when}"]
@@ -144,17 +177,23 @@ def test_calibration_and_format_failures_are_those_of_the_metrics(finished_run: 
             assert summary[f"{name}.text.{when}"] == pytest.approx(metrics[name].value)
         assert summary[f"stated.tier.{when}"] == metrics["scale.tier"]
         assert summary[f"parse_rate.text.{when}"] == pytest.approx(stated.notna().mean())
-        assert summary[f"stated.share_ge_90.{when}"] == pytest.approx((stated.dropna() >= 0.9).mean())
+        assert summary[f"stated.share_ge_90.{when}"] == pytest.approx(
+            (stated.dropna() >= 0.9).mean()
+        )
         assert summary[f"parse_rate.expected.{when}"] == 1
 
 
-def test_patching_in_the_summary_is_that_of_the_sweep_table(context: Context, finished_run: Any) -> None:
+def test_patching_in_the_summary_is_that_of_the_sweep_table(
+    context: Run, finished_run: Any
+) -> None:
     summary = finished_run.summary
     by_name: dict[str, Sweep] = sweeps(context.stage("patch").table("sweep"))
     own, drawn = by_name["own"], {"resamples": 200, "seed": 0}
     shift = mean_shift(own, **drawn)
     assert summary["patching.shift.last_layer"] == pytest.approx(shift.value[-1])
-    assert summary["patching.shift.clipped.last_layer"] == pytest.approx(clipped_mean_shift(own)[-1])
+    assert summary["patching.shift.clipped.last_layer"] == pytest.approx(
+        clipped_mean_shift(own)[-1]
+    )
     moved = by_name["random_position"].patched - by_name["random_position"].base[:, None]
     random = np.abs(moved.mean(axis=0) / (own.donor - own.base).mean()).mean()
     assert summary["patching.shift.random_position"] == pytest.approx(random)
@@ -168,15 +207,19 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(context: Context, fi
     assert summary["patching.following.slope.last_layer"] == pytest.approx(donor.value[-1])
     assert summary["patching.following.base_slope.last_layer"] == pytest.approx(base.value[-1])
     reverse = by_name["reverse"]
-    moved_back = (reverse.patched[:, -1] - reverse.base).mean() / (reverse.donor - reverse.base).mean()
+    moved_back = (reverse.patched[:, -1] - reverse.base).mean() / (
+        reverse.donor - reverse.base
+    ).mean()
     assert summary["patching.shift.reverse.last_layer"] == pytest.approx(moved_back)
 
 
-def test_summarising_again_gives_the_saved_summary(context: Context, finished_run: Any) -> None:
+def test_summarising_again_gives_the_saved_summary(context: Run, finished_run: Any) -> None:
     patching = patching_result(context.stage("patch").table("sweep"), resamples=200, seed=0)
     summary = summarise(context, collect(context), patching)
     saved = {key: finished_run.summary[key] for key in summary}
-    unknown = {key for key, value in summary.items() if isinstance(value, float) and np.isnan(value)}
+    unknown = {
+        key for key, value in summary.items() if isinstance(value, float) and np.isnan(value)
+    }
     assert {key: None if key in unknown else value for key, value in summary.items()} == saved
     assert set(finished_run.summary) - set(summary) == {
         key for key in finished_run.summary if key.startswith(("seconds.", "memory."))

@@ -11,8 +11,8 @@ import workbench.models
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
-from workbench.loop.confidence import conversations_of
-from workbench.loop.run import Context
+from workbench.loop.confidence import confidence_conversations
+from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import adapter_off
@@ -30,7 +30,7 @@ def logits(lm: LanguageModel) -> torch.Tensor:
 
 
 def test_the_model_is_loaded_once_as_configured(
-    writable: Context, tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+    writable: Run, tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
@@ -52,20 +52,20 @@ def test_the_model_is_loaded_once_as_configured(
     assert asked == [((writable.config.model.name,), options)]
 
 
-def test_the_adapter_is_on_inside_and_gone_behind(writable: Context) -> None:
+def test_the_adapter_is_on_inside_and_gone_behind(writable: Run) -> None:
     base = logits(writable.lm)
-    with writable.tuned("teach") as tuned:
+    with writable.with_adapter("teach") as tuned:
         assert (logits(tuned) - base).abs().max() > 1e-3
         with adapter_off(tuned):
             assert torch.equal(logits(tuned), base)
     assert torch.equal(logits(writable.lm), base)
-    with pytest.raises(KeyboardInterrupt), writable.tuned("control"):
+    with pytest.raises(KeyboardInterrupt), writable.with_adapter("teach_control"):
         raise KeyboardInterrupt
     assert torch.equal(logits(writable.lm), base)
     assert not [name for name, _ in writable.lm.base().named_modules() if "lora" in name]
 
 
-def test_a_stage_is_found_with_the_key_the_run_gave_it(context: Context) -> None:
+def test_a_stage_is_found_with_the_key_the_run_gave_it(context: Run) -> None:
     store = context.stage("elicit")
     assert store.folder == context.store.folder / "elicit"
     assert store.key == context.keys["elicit"]
@@ -73,37 +73,41 @@ def test_a_stage_is_found_with_the_key_the_run_gave_it(context: Context) -> None
         context.stage("unheard of")
 
 
-def test_settings_are_the_named_parts_alone(context: Context) -> None:
+def test_settings_are_the_named_parts_alone(context: Run) -> None:
     assert context.settings("patch", "seed") == {
-        "patch": {"items": 8, "layers": None, "control_layers": 2, "loop_items": 1},
+        "patch": {"n_questions": 8, "layers": None, "control_layers": 2, "n_reference": 1},
         "seed": 0,
     }
     assert isinstance(context.settings("questions")["questions"]["source"], str)
 
 
-def test_format_and_numbers_are_the_configured_ones(context: Context) -> None:
+def test_format_and_numbers_are_the_configured_ones(context: Run) -> None:
     assert context.fmt is FORMATS["percent"]
-    assert context.numbers.trie.values == tuple(range(101))
+    assert context.scale_tokens.trie.values == tuple(range(101))
     config = RunConfig.model_validate({"elicit": {"format": "tarot"}})
-    with pytest.raises(WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of digit"):
-        _ = Context(config, context.store, context.figures).fmt
+    with pytest.raises(
+        WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of digit"
+    ):
+        _ = Run(config, context.store, context.figures).fmt
 
 
-def test_the_reply_is_what_every_conversation_ends_in(context: Context, conversation_context: Context) -> None:
+def test_the_reply_is_what_every_conversation_ends_in(
+    context: Run, conversation_context: Run
+) -> None:
     reply = context.reply
     assert reply is not None
     assert context.lm.tokenizer.decode(reply) == "<|im_start|>assistant\nConfidence: "
-    assert all(c.tokens[-len(reply) :] == reply for c in conversations_of(context))
+    assert all(c.tokens[-len(reply) :] == reply for c in confidence_conversations(context))
     assert conversation_context.reply is None
 
 
-def test_prefixes_are_bounded_as_configured_and_kept_between_stages(context: Context) -> None:
-    model = context.config.model.model_copy(update={"kept_bytes": 77, "tokens_per_batch": 99})
+def test_prefixes_are_bounded_as_configured_and_kept_between_stages(context: Run) -> None:
+    model = context.config.model.model_copy(update={"kv_cache_bytes": 77, "tokens_per_forward": 99})
     for precision, dtype in (("float32", None), ("bfloat16", torch.bfloat16)):
         config = context.config.model_copy(update={"model": model})
         fresh = replace(context, config=config).in_precision(precision)
-        prefixes = fresh.prefixes
+        prefixes = fresh.reply_cache
         assert fresh.lm.precision == precision
         assert fresh.stage("elicit") == context.stage("elicit")
         assert (prefixes.most_bytes, prefixes.tokens_per_pass, prefixes.dtype) == (77, 99, dtype)
-        assert fresh.prefixes is prefixes
+        assert fresh.reply_cache is prefixes

@@ -23,8 +23,8 @@ from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import MARK
 from workbench.files.writing import TEMPORARY
-from workbench.loop import STAGES, complete, finished, opened, run_loop
-from workbench.loop.run import Context
+from workbench.loop import STAGES, is_complete, open_current_run, open_run, run_loop
+from workbench.loop.run import Run
 from workbench.models import load_model
 from workbench.models.fingerprint import sha256_of
 from workbench.pipeline import stages as stages_module
@@ -73,7 +73,9 @@ WANTED = (
 
 def numbers(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary without what differs from run to run."""
-    return {key: value for key, value in summary.items() if not key.startswith(("seconds.", "memory."))}
+    return {
+        key: value for key, value in summary.items() if not key.startswith(("seconds.", "memory."))
+    }
 
 
 def changed(config: RunConfig, **overrides: Any) -> RunConfig:
@@ -102,7 +104,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the stages that are worked on, with nothing done in them."""
     names: list[str] = []
 
-    def work(stage: Stage, context: Context, store: StageStore) -> None:
+    def work(stage: Stage, context: Run, store: StageStore) -> None:
         names.append(stage.name)
         written = {"config_sha256": sha256_of(context.store.folder / "config.json")}
         store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}, **written})
@@ -116,14 +118,20 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_summary_has_every_key_that_is_asked_for(finished_run: Any) -> None:
     summary = finished_run.summary
     assert [key for key in WANTED if key not in summary] == []
-    discrimination = [key for key in summary if key.startswith("auroc2.") and not key.endswith((".low", ".high"))]
+    discrimination = [
+        key for key in summary if key.startswith("auroc2.") and not key.endswith((".low", ".high"))
+    ]
     assert [key for key in discrimination if {f"{key}.low", f"{key}.high"} - summary.keys()] == []
     assert json.loads((finished_run.folder / "summary.json").read_text()) == summary
-    assert summary["seconds.total"] == pytest.approx(sum(summary[f"seconds.{name}"] for name in NAMES))
+    assert summary["seconds.total"] == pytest.approx(
+        sum(summary[f"seconds.{name}"] for name in NAMES)
+    )
 
 
 def test_what_was_planted_is_found(finished_run: Any) -> None:
-    """One word of the question decides which answers are right: half of them, in each domain alike."""
+    """One word of the question decides which answers are right: half of them, in each domain
+    alike.
+    """
     summary = finished_run.summary
     assert summary["auroc2.probe"] > 0.9
     assert summary["auroc2.probe.within"] > 0.9
@@ -149,7 +157,10 @@ def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:
     for name in ("index", *FIGURES):
         assert (finished_run.figures / f"{name}.html").stat().st_size > 1000
     assert (finished_run.figures / "plotly.min.js").exists()
-    tables = {path.relative_to(finished_run.folder).as_posix() for path in finished_run.folder.rglob("*.parquet")}
+    tables = {
+        path.relative_to(finished_run.folder).as_posix()
+        for path in finished_run.folder.rglob("*.parquet")
+    }
     assert {
         "questions/questions.parquet",
         "answer/answers.parquet",
@@ -163,7 +174,9 @@ def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:
         "report/held_out.parquet",
         "report/patching.parquet",
     } <= tables
-    assert not [path for path in finished_run.folder.rglob("*") if path.name in ("parts", "checkpoints")]
+    assert not [
+        path for path in finished_run.folder.rglob("*") if path.name in ("parts", "checkpoints")
+    ]
     assert (finished_run.folder / "teach" / "adapter" / "adapter_config.json").exists()
     assert load_config(finished_run.folder / "config.json") == finished_run.inputs.config
 
@@ -186,7 +199,9 @@ def test_a_second_call_loads_no_model_and_works_on_nothing(
 
 
 class Interruption:
-    """Raises KeyboardInterrupt in place of one call of a function, and counts the calls that went through."""
+    """Raises KeyboardInterrupt in place of one call of a function, and counts the calls that
+    went through.
+    """
 
     def __init__(self, patch: pytest.MonkeyPatch, module: Any, name: str, after: int) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -235,7 +250,15 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
     assert numbers(run_loop(config, folder, figures)) == numbers(finished_run.summary)
 
 
-BEHIND_PROBE = ["teach", "control", "again", "again_control", "probe_again", "patch", "report"]
+AFTER_PROBE = [
+    "teach",
+    "teach_control",
+    "elicit_tuned",
+    "elicit_control",
+    "probe_tuned",
+    "patch",
+    "report",
+]
 
 
 @pytest.mark.parametrize(
@@ -243,10 +266,10 @@ BEHIND_PROBE = ["teach", "control", "again", "again_control", "probe_again", "pa
     [
         ({}, []),
         ({"patch__items": 9}, ["patch", "report"]),
-        ({"teach__epochs": 2}, BEHIND_PROBE),
-        ({"probe__shuffles": 3}, ["probe", *BEHIND_PROBE]),
+        ({"teach__epochs": 2}, AFTER_PROBE),
+        ({"probe__shuffles": 3}, ["probe", *AFTER_PROBE]),
         ({"elicit__answer_tokens": 7}, NAMES[1:]),
-        ({"model__tokens_per_batch": 1024}, NAMES[1:]),
+        ({"model__tokens_per_forward": 1024}, NAMES[1:]),
         ({"questions__limit": 100}, NAMES),
         ({"seed": 1}, NAMES),
     ],
@@ -259,31 +282,45 @@ def test_a_changed_setting_redoes_what_depends_on_it(
 
 
 def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> None:
-    summary = run_loop(changed(copied.inputs.config, patch__items=10), copied.folder, copied.figures, REPLACE)
+    summary = run_loop(
+        changed(copied.inputs.config, patch__items=10), copied.folder, copied.figures, REPLACE
+    )
     assert summary["patching.items"] == 10
-    kept = {key: value for key, value in numbers(copied.summary).items() if not key.startswith("patching.")}
+    kept = {
+        key: value
+        for key, value in numbers(copied.summary).items()
+        if not key.startswith("patching.")
+    }
     assert {key: summary[key] for key in kept} == kept
     assert summary["patching.rho.low"] <= summary["patching.rho.high"]
 
 
-def test_an_edited_question_file_makes_the_run_new(copied: Any, worked: list[str], tmp_path: Path) -> None:
+def test_an_edited_question_file_makes_the_run_new(
+    copied: Any, worked: list[str], tmp_path: Path
+) -> None:
     questions = Path(shutil.copy(copied.inputs.questions, tmp_path / "edited.jsonl"))
     config = changed(copied.inputs.config, questions__source=str(questions))
     run_loop(config, copied.folder, copied.figures, REPLACE)
     run_loop(config, copied.folder, copied.figures)
     assert worked == NAMES
     questions.write_text(questions.read_text().replace("Which", "Whose", 1))
-    with pytest.raises(WorkbenchError, match=r"holds results of other settings \(the questions changed\)"):
+    with pytest.raises(
+        WorkbenchError, match=r"holds results of other settings \(the questions changed\)"
+    ):
         run_loop(config, copied.folder, copied.figures)
     run_loop(config, copied.folder, copied.figures, REPLACE)
     assert worked == NAMES * 2
 
 
-def test_other_model_files_or_another_template_make_the_run_new(copied: Any, worked: list[str], tmp_path: Path) -> None:
+def test_other_model_files_or_another_template_make_the_run_new(
+    copied: Any, worked: list[str], tmp_path: Path
+) -> None:
     model = shutil.copytree(copied.inputs.model, tmp_path / "model")
     template = tmp_path / "template.jinja"
     template.write_text("a")
-    config = changed(copied.inputs.config, model__name=str(model), model__chat_template=str(template))
+    config = changed(
+        copied.inputs.config, model__name=str(model), model__chat_template=str(template)
+    )
     run_loop(config, copied.folder, copied.figures, REPLACE)
     worked.clear()
     run_loop(config, copied.folder, copied.figures)
@@ -301,7 +338,9 @@ def test_other_model_files_or_another_template_make_the_run_new(copied: Any, wor
     assert worked == NAMES * 2
 
 
-def test_a_page_that_was_deleted_is_drawn_again(copied: Any, worked: list[str], tmp_path: Path) -> None:
+def test_a_page_that_was_deleted_is_drawn_again(
+    copied: Any, worked: list[str], tmp_path: Path
+) -> None:
     run_loop(copied.inputs.config, copied.folder, tmp_path / "elsewhere")
     (copied.figures / "index.html").unlink()
     run_loop(copied.inputs.config, copied.folder, copied.figures)
@@ -309,40 +348,44 @@ def test_a_page_that_was_deleted_is_drawn_again(copied: Any, worked: list[str], 
 
 
 def test_a_finished_run_opens_with_the_keys_it_was_made_with(copied: Any) -> None:
-    context = finished(copied.inputs.config, copied.folder, copied.figures)
+    context = open_current_run(copied.inputs.config, copied.folder, copied.figures)
     assert list(context.keys) == NAMES
     assert len(context.stage("answer").table("answers")) == 132
     shutil.rmtree(copied.folder / "patch")
     with pytest.raises(WorkbenchError, match="has not finished its stage 'patch'"):
-        finished(copied.inputs.config, copied.folder, copied.figures)
+        open_current_run(copied.inputs.config, copied.folder, copied.figures)
 
 
-def test_a_run_is_complete_once_every_stage_and_the_summary_are_there(copied: Any, tmp_path: Path) -> None:
-    assert complete(copied.folder)
-    assert not complete(tmp_path / "absent")
+def test_a_run_is_complete_once_every_stage_and_the_summary_are_there(
+    copied: Any, tmp_path: Path
+) -> None:
+    assert is_complete(copied.folder)
+    assert not is_complete(tmp_path / "absent")
     for missing in (Path("summary.json"), *(Path(name) / "done.json" for name in NAMES)):
         aside = (copied.folder / missing).rename(tmp_path / "aside")
-        assert not complete(copied.folder), missing
+        assert not is_complete(copied.folder), missing
         with pytest.raises(WorkbenchError, match="No run went through in"):
-            opened(copied.folder, copied.figures)
+            open_run(copied.folder, copied.figures)
         aside.rename(copied.folder / missing)
-    assert complete(copied.folder)
+    assert is_complete(copied.folder)
 
 
 def test_a_complete_run_opens_with_its_own_configuration_and_keys(copied: Any) -> None:
-    expected = finished(copied.inputs.config, copied.folder, copied.figures)
-    context = opened(copied.folder, copied.figures)
+    expected = open_current_run(copied.inputs.config, copied.folder, copied.figures)
+    context = open_run(copied.folder, copied.figures)
     assert context.config == copied.inputs.config
     assert context.keys == expected.keys
     assert all(context.stage(name).done for name in NAMES)
 
 
-def test_a_run_of_other_code_opens_although_it_would_be_redone(copied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made_with = opened(copied.folder, copied.figures).keys
+def test_a_run_of_other_code_opens_although_it_would_be_redone(
+    copied: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_with = open_run(copied.folder, copied.figures).keys
     monkeypatch.setattr(stages_module, "code_version", lambda: "another")
     with pytest.raises(WorkbenchError, match="has not finished its stage 'questions'"):
-        finished(copied.inputs.config, copied.folder, copied.figures)
-    context = opened(copied.folder, copied.figures)
+        open_current_run(copied.inputs.config, copied.folder, copied.figures)
+    context = open_run(copied.folder, copied.figures)
     assert context.keys == made_with
     assert len(context.stage("answer").table("answers")) == 132
 
@@ -363,14 +406,17 @@ def test_a_stage_counts_the_seconds_of_its_interrupted_attempts(
 
 def test_a_missing_question_file_is_named(copied: Any, tmp_path: Path) -> None:
     config = changed(copied.inputs.config, questions__source=str(tmp_path / "absent.jsonl"))
-    with pytest.raises(WorkbenchError, match=r"absent\.jsonl: there is no such file; check the path"):
+    with pytest.raises(
+        WorkbenchError, match=r"absent\.jsonl: there is no such file; check the path"
+    ):
         run_loop(config, tmp_path / "run", tmp_path / "figures")
 
 
 def test_a_run_folder_that_is_a_file_is_named(loop_inputs: Any, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(
-        WorkbenchError, match=r"run is a file, where a folder is to be written; choose another --name or --runs"
+        WorkbenchError,
+        match=r"run is a file, where a folder is to be written; choose another --name or --runs",
     ):
         run_loop(loop_inputs.config, tmp_path / "run", tmp_path / "figures")
 
@@ -389,7 +435,10 @@ def test_peak_memory_is_in_bytes() -> None:
 @pytest.mark.parametrize("name", ["percent-one-turn", "digit", "percent-reasoned"])
 def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: str) -> None:
     """Asked, probed, taught, asked again and patched at the confidence position of the format."""
-    model, questions = load_model(str(loop_inputs.model), device="cpu"), tmp_path / "questions.jsonl"
+    model, questions = (
+        load_model(str(loop_inputs.model), device="cpu"),
+        tmp_path / "questions.jsonl",
+    )
     write_questions(questions, planted_questions(model, name))
     config = changed(
         loop_inputs.config,
@@ -403,13 +452,18 @@ def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: 
     assert summary["auroc2.probe"] > 0.8
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
-    context = finished(config, tmp_path / "run", tmp_path / "figures")
-    expected = [context.stage(stage).table("confidence").set_index("row")["expected"] for stage in ("elicit", "again")]
+    context = open_current_run(config, tmp_path / "run", tmp_path / "figures")
+    expected = [
+        context.stage(stage).table("confidence").set_index("row")["expected"]
+        for stage in ("elicit", "elicit_tuned")
+    ]
     assert all(column.between(0, 1).all() for column in expected)
     assert (expected[1] - expected[0]).abs().max() > 0.01
     readings = context.stage("elicit").tensors("readings")["distribution"]
     assert readings.shape[1] == len(FORMATS[name].scale.values)
-    assert ("reasoning" in context.stage("answer").table("answers")) == bool(FORMATS[name].reasoning_prefix)
+    assert ("reasoning" in context.stage("answer").table("answers")) == bool(
+        FORMATS[name].reasoning_prefix
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if not row.shows_answer])
@@ -418,13 +472,19 @@ def test_a_format_without_an_answer_is_refused_before_anything_is_done(
 ) -> None:
     message = rf"'{name}' asks for confidence without the answer.*workbench elicit {name}.*set elicit.format to one of percent, "
     with pytest.raises(WorkbenchError, match=message):
-        run_loop(changed(loop_inputs.config, elicit__format=name), tmp_path / "run", tmp_path / "figures")
+        run_loop(
+            changed(loop_inputs.config, elicit__format=name), tmp_path / "run", tmp_path / "figures"
+        )
     assert not (tmp_path / "run").exists()
 
 
-def test_counted_updates_are_refused_before_anything_is_done(loop_inputs: Any, tmp_path: Path) -> None:
+def test_counted_updates_are_refused_before_anything_is_done(
+    loop_inputs: Any, tmp_path: Path
+) -> None:
     with pytest.raises(WorkbenchError, match=r"set teach\.epochs"):
-        run_loop(changed(loop_inputs.config, teach__steps=5), tmp_path / "run", tmp_path / "figures")
+        run_loop(
+            changed(loop_inputs.config, teach__steps=5), tmp_path / "run", tmp_path / "figures"
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -458,7 +518,9 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_another_seed_or_setting_under_one_name_is_refused_with_the_difference(copied: Any, worked: list[str]) -> None:
+def test_another_seed_or_setting_under_one_name_is_refused_with_the_difference(
+    copied: Any, worked: list[str]
+) -> None:
     before = content(copied.folder), content(copied.figures)
     other = changed(copied.inputs.config, seed=1, teach__epochs=7)
     told = (
@@ -474,7 +536,9 @@ def test_another_seed_or_setting_under_one_name_is_refused_with_the_difference(c
 def test_configuration_summary_and_page_never_tell_of_different_runs(
     copied: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that replaces another and fails leaves its own configuration and neither summary nor page of the one before."""
+    """A run that replaces another and fails leaves its own configuration and neither summary nor
+    page of the one before.
+    """
 
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -486,7 +550,7 @@ def test_configuration_summary_and_page_never_tell_of_different_runs(
     assert load_config(copied.folder / "config.json") == other
     assert not (copied.folder / "summary.json").exists()
     assert not (copied.figures / "index.html").exists()
-    assert not complete(copied.folder)
+    assert not is_complete(copied.folder)
 
 
 def test_a_change_of_code_or_of_a_library_is_told_before_anything_is_done_again(
@@ -505,15 +569,19 @@ def test_a_change_of_code_or_of_a_library_is_told_before_anything_is_done_again(
         run_loop(copied.inputs.config, copied.folder, copied.figures)
     assert worked == NAMES
     assert listener.told == [
-        f"Changed since the results in {copied.folder}: the workbench's own code, peft {peft} -> 99.0. Done again: questions, answer, elicit, "
-        "probe, teach, control and 5 more; --keep-code-version (for a script WORKBENCH_KEEP_CODE_VERSION=1) goes on from what is there."
+        f"Changed since the results in {copied.folder}: the workbench's own code, peft {peft} -> "
+        "99.0. Done again: questions, answer, elicit, "
+        "probe, teach, control and 5 more; --keep-code-version (for a script "
+        "WORKBENCH_KEEP_CODE_VERSION=1) goes on from what is there."
     ]
 
 
 def test_a_stage_kept_of_other_code_carries_new_ones(
     copied: Any, worked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is new is made by today's code and knows the kept stages it stands on; what stands on it is done again."""
+    """What is new is made by today's code and knows the kept stages it stands on; what stands on
+    it is done again.
+    """
     monkeypatch.setattr(stages_module, "code_version", lambda: "another")
     shutil.rmtree(copied.folder / "patch")
     for _ in range(2):
@@ -527,28 +595,40 @@ def test_folders_of_somebody_else_stay_untouched(loop_inputs: Any, tmp_path: Pat
         (tmp_path / "work" / name).write_text("mine")
     before = content(tmp_path)
     with pytest.raises(
-        WorkbenchError, match="was not made by the workbench and holds questions, report, teach; nothing"
+        WorkbenchError,
+        match="was not made by the workbench and holds questions, report, teach; nothing",
     ):
         run_loop(loop_inputs.config, tmp_path / "work", tmp_path / "figures")
     assert content(tmp_path) == before
-    with pytest.raises(WorkbenchError, match=r"work was not made by the workbench.*Choose another --name or --figures"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"work was not made by the workbench.*Choose another --name or --figures",
+    ):
         run_loop(loop_inputs.config, tmp_path / "run", tmp_path / "work")
-    assert {name: text for name, text in content(tmp_path).items() if name.startswith("work/")} == before
+    assert {
+        name: text for name, text in content(tmp_path).items() if name.startswith("work/")
+    } == before
 
 
-@pytest.mark.parametrize("name", ["answer/answers.parquet", "elicit/readings.safetensors", "report/held_out.parquet"])
-def test_a_damaged_result_is_named_before_anything_is_done(copied: Any, worked: list[str], name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["answer/answers.parquet", "elicit/readings.safetensors", "report/held_out.parquet"]
+)
+def test_a_damaged_result_is_named_before_anything_is_done(
+    copied: Any, worked: list[str], name: str
+) -> None:
     path = copied.folder / name
     path.write_bytes(path.read_bytes()[:-1])
     stage = path.parent
     for again in (copied.inputs.config, changed(copied.inputs.config, patch__items=9)):
         if stage.name == "report" and again != copied.inputs.config:
             continue  # it is done again and replaces what was damaged
-        with pytest.raises(WorkbenchError, match=rf"{path} has .* bytes.*delete the folder {stage} and run again"):
+        with pytest.raises(
+            WorkbenchError, match=rf"{path} has .* bytes.*delete the folder {stage} and run again"
+        ):
             run_loop(again, copied.folder, copied.figures, REPLACE)
         assert worked == []
     with pytest.raises(WorkbenchError, match=f"{path} has"):
-        opened(copied.folder, copied.figures)
+        open_run(copied.folder, copied.figures)
     shutil.rmtree(stage)
     run_loop(copied.inputs.config, copied.folder, copied.figures)
     assert worked == [stage.name]
@@ -557,11 +637,15 @@ def test_a_damaged_result_is_named_before_anything_is_done(copied: Any, worked: 
 def test_a_configuration_that_was_edited_beside_the_results_is_seen(copied: Any) -> None:
     path = copied.folder / "config.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
-    with pytest.raises(WorkbenchError, match=r"config\.json is not the configuration its results were made with"):
-        opened(copied.folder, copied.figures)
+    with pytest.raises(
+        WorkbenchError, match=r"config\.json is not the configuration its results were made with"
+    ):
+        open_run(copied.folder, copied.figures)
 
 
-def test_what_a_killed_process_left_among_the_figures_is_swept(copied: Any, worked: list[str]) -> None:
+def test_what_a_killed_process_left_among_the_figures_is_swept(
+    copied: Any, worked: list[str]
+) -> None:
     left = copied.figures / f".0123456789ab{TEMPORARY}"
     left.write_text("half a page")
     run_loop(copied.inputs.config, copied.folder, copied.figures)
@@ -570,18 +654,29 @@ def test_what_a_killed_process_left_among_the_figures_is_swept(copied: Any, work
 
 
 def test_a_run_marks_its_folders(finished_run: Any) -> None:
-    for folder in (finished_run.folder, finished_run.figures, *(finished_run.folder / name for name in NAMES)):
+    for folder in (
+        finished_run.folder,
+        finished_run.figures,
+        *(finished_run.folder / name for name in NAMES),
+    ):
         assert (folder / MARK).is_file()
 
 
-def test_a_second_process_is_refused_before_it_does_anything(loop_inputs: Any, tmp_path: Path) -> None:
+def test_a_second_process_is_refused_before_it_does_anything(
+    loop_inputs: Any, tmp_path: Path
+) -> None:
     (tmp_path / "config.json").write_text(dump_config(loop_inputs.config))
     command = [sys.executable, "-m", "workbench", "run", "--config", "config.json", "--name", "x"]
     path = os.pathsep.join(sys.path)
-    with RunStore(tmp_path / "runs" / "x").held():
+    with RunStore(tmp_path / "runs" / "x").hold():
         before = content(tmp_path)
         done = subprocess.run(
-            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert content(tmp_path) == before
     assert done.returncode == 2

@@ -18,7 +18,8 @@ SUMMARY = {
 
 def test_a_cell_has_its_interval_or_unit_and_is_empty_without_a_value() -> None:
     found = [
-        cell(SUMMARY, key) for key in ("ece.text.log", "training.tokens.log", "seconds.training.log", "ece.text.x")
+        cell(SUMMARY, key)
+        for key in ("ece.text.log", "training.tokens.log", "seconds.training.log", "ece.text.x")
     ]
     assert found == ["0.125\n[0.100, 0.250]", "12,345", "61 s", ""]
 
@@ -39,6 +40,9 @@ def test_a_part_has_a_table_where_it_was_measured() -> None:
     assert part_tables(iter(["before", "log"]), SUMMARY) == [
         (
             "Domains that were not: 33 held-out questions, accuracy 0.250 [0.100, 0.500]",
-            [{"arm": "before", "ECE text": "0.750", "accuracy": ""}, {"arm": "log", "ECE text": "", "accuracy": ""}],
+            [
+                {"arm": "before", "ECE text": "0.750", "accuracy": ""},
+                {"arm": "log", "ECE text": "", "accuracy": ""},
+            ],
         )
     ]

@@ -15,19 +15,21 @@ from transformers import AutoModelForCausalLM
 from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
-from workbench.loop.confidence import ADAPTER_ON_ROWS, again_shuffled, conversations_of
-from workbench.loop.run import Context, Loaded
+from workbench.loop.confidence import ADAPTER_ON_ROWS, confidence_conversations, elicit_control
+from workbench.loop.run import ModelHolder, Run
 from workbench.pipeline.store import StageStore
 
 # Float32 sums taken in batches of another size differ by this much at most in a probability.
 ROUNDING = 1e-5
 
 
-def test_targets_are_the_probabilities_on_the_scale_and_the_control_permutes_them(context: Context) -> None:
+def test_targets_are_the_probabilities_on_the_scale_and_the_control_permutes_them(
+    context: Run,
+) -> None:
     table = context.stage("probe").table("probabilities")
     train = table[table["split"] == "train"]
     taught = context.stage("teach").table("targets")
-    control = context.stage("control").table("targets")
+    control = context.stage("teach_control").table("targets")
     assert taught["row"].tolist() == train["row"].tolist() == control["row"].tolist()
     assert np.abs(taught["target"].to_numpy() - 100 * train["probability"].to_numpy()).max() <= 0.5
     assert sorted(taught["target"]) == sorted(control["target"])
@@ -35,8 +37,8 @@ def test_targets_are_the_probabilities_on_the_scale_and_the_control_permutes_the
     assert moved > 0.5
 
 
-@pytest.mark.parametrize("stage", ["teach", "control"])
-def test_every_example_is_seen_once_an_epoch(context: Context, stage: str) -> None:
+@pytest.mark.parametrize("stage", ["teach", "teach_control"])
+def test_every_example_is_seen_once_an_epoch(context: Run, stage: str) -> None:
     facts, log = context.stage(stage).facts(), context.stage(stage).table("log")
     train = context.stage("questions").facts()["train"]
     assert facts["examples"] == train
@@ -47,30 +49,40 @@ def test_every_example_is_seen_once_an_epoch(context: Context, stage: str) -> No
 
 
 @pytest.fixture(params=["reply", "conversation"])
-def scoped(request: pytest.FixtureRequest) -> Context:
+def scoped(request: pytest.FixtureRequest) -> Run:
     """The finished run of either scope."""
     name = {"reply": "context", "conversation": "conversation_context"}[request.param]
-    context: Context = request.getfixturevalue(name)
-    assert context.config.teach.scope == request.param
+    context: Run = request.getfixturevalue(name)
+    assert context.config.teach.adapter_scope == request.param
     return context
 
 
-@pytest.mark.parametrize(("stage", "again"), [("teach", "again"), ("control", "again_control")])
-def test_the_saved_adapter_gives_the_readings_with_plain_peft(scoped: Context, stage: str, again: str) -> None:
-    """Every number of the scale as an unpadded string through PEFT's own forward, which finds where the adapter starts."""
+@pytest.mark.parametrize(
+    ("stage", "elicit_tuned"), [("teach", "elicit_tuned"), ("teach_control", "elicit_control")]
+)
+def test_the_saved_adapter_gives_the_readings_with_plain_peft(
+    scoped: Run, stage: str, again: str
+) -> None:
+    """Every number of the scale as an unpadded string through PEFT's own forward, which finds
+    where the adapter starts.
+    """
     context = scoped
     table = context.stage(again).table("confidence").set_index("row")
     readings = context.stage(again).tensors("readings")
-    trie = context.numbers.trie
+    trie = context.scale_tokens.trie
     plain = AutoModelForCausalLM.from_pretrained(context.config.model.name, dtype=torch.float32)
     base = AutoModelForCausalLM.from_pretrained(context.config.model.name, dtype=torch.float32)
     model = PeftModel.from_pretrained(plain, context.stage(stage).folder / "adapter").eval()
     for index in (0, len(table) // 2, len(table) - 1):
-        tokens = conversations_of(context)[table.index[index]].tokens
+        tokens = confidence_conversations(context)[table.index[index]].tokens
         logits = [next_logits(model, (*tokens, *path)) for path in trie.inner]
         expected = distribution(trie, child_log_probabilities(trie, torch.stack(logits)).numpy())
         assert readings["distribution"][index] == pytest.approx(expected, abs=ROUNDING)
-        assert table["stated_text"].iloc[index].startswith(context.lm.tokenizer.decode([int(logits[0].argmax())]))
+        assert (
+            table["stated_text"]
+            .iloc[index]
+            .startswith(context.lm.tokenizer.decode([int(logits[0].argmax())]))
+        )
         untouched = torch.equal(next_logits(model, tokens[:-20]), next_logits(base, tokens[:-20]))
         assert untouched == (context.reply is not None)
 
@@ -80,33 +92,38 @@ def next_logits(model: Any, tokens: Sequence[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([tokens])).logits[0, -1]
 
 
-def test_the_adapter_moves_confidence_and_leaves_answers(scoped: Context) -> None:
+def test_the_adapter_moves_confidence_and_leaves_answers(scoped: Run) -> None:
     def column(stage: str, table: str, name: str) -> Any:
         return scoped.stage(stage).table(table).set_index("row")[name]
 
-    before, after = column("elicit", "confidence", "expected"), column("again", "confidence", "expected")
+    before, after = (
+        column("elicit", "confidence", "expected"),
+        column("elicit_tuned", "confidence", "expected"),
+    )
     assert (before - after).abs().max() > 0.01
     test = scoped.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
-    off, base = column("again", "answers", "answer"), column("answer", "answers", "answer")
+    off, base = column("elicit_tuned", "answers", "answer"), column("answer", "answers", "answer")
     assert len(off) > 30
     assert len(off.index.intersection(test)) > 10
     assert off.equals(base.loc[off.index])
     if scoped.reply is not None:
-        assert not (scoped.stage("again").folder / "answers_adapter_on.parquet").exists()
+        assert not (scoped.stage("elicit_tuned").folder / "answers_adapter_on.parquet").exists()
         return
-    on = column("again", "answers_adapter_on", "answer")
+    on = column("elicit_tuned", "answers_adapter_on", "answer")
     assert len(on) == min(ADAPTER_ON_ROWS, len(test))
     assert (on.index[0], on.index[-1]) == (test[0], test[-1])
     assert not on.equals(base.loc[on.index])
 
 
-def test_states_after_teaching_are_those_of_the_whole_conversation(scoped: Context) -> None:
+def test_states_after_teaching_are_those_of_the_whole_conversation(scoped: Run) -> None:
     """An adapter on the reply moves the confidence position alone."""
-    before, after = (scoped.stage(stage).tensors("readings")["states"] for stage in ("elicit", "again"))
+    before, after = (
+        scoped.stage(stage).tensors("readings")["states"] for stage in ("elicit", "elicit_tuned")
+    )
     rows = [3, 60, 131]
-    conversations = [conversations_of(scoped)[row] for row in rows]
-    with scoped.tuned("teach") as tuned:
-        whole = read_confidence(tuned, conversations, scoped.numbers, POSITIONS)
+    conversations = [confidence_conversations(scoped)[row] for row in rows]
+    with scoped.with_adapter("teach") as tuned:
+        whole = read_confidence(tuned, conversations, scoped.scale_tokens, POSITIONS)
     assert whole.states is not None
     assert after[rows] == pytest.approx(whole.states, abs=1e-4)
     place = POSITIONS.index("confidence")
@@ -116,20 +133,22 @@ def test_states_after_teaching_are_those_of_the_whole_conversation(scoped: Conte
     assert moved == 0 if scoped.reply is not None else moved > 0.01
 
 
-def test_without_room_for_prefixes_the_readings_are_the_same(context: Context, tmp_path: Path) -> None:
-    model = context.config.model.model_copy(update={"kept_bytes": 1, "tokens_per_batch": 700})
-    tight = replace(context, config=context.config.model_copy(update={"model": model}), loaded=Loaded())
-    stage = StageStore(tmp_path / "again_control", "key")
+def test_without_room_for_prefixes_the_readings_are_the_same(context: Run, tmp_path: Path) -> None:
+    model = context.config.model.model_copy(update={"kv_cache_bytes": 1, "tokens_per_forward": 700})
+    tight = replace(
+        context, config=context.config.model_copy(update={"model": model}), loaded=ModelHolder()
+    )
+    stage = StageStore(tmp_path / "elicit_control", "key")
     stage.begin()
     with pytest.warns(UserWarning, match="computed anew at each use") as said:
-        again_shuffled(tight, stage)
+        elicit_control(tight, stage)
     assert sum("computed anew" in str(warning.message) for warning in said) == 1
-    usual = context.stage("again_control").tensors("readings")["distribution"]
+    usual = context.stage("elicit_control").tensors("readings")["distribution"]
     assert stage.tensors("readings")["distribution"] == pytest.approx(usual, abs=ROUNDING)
 
 
-def test_the_control_is_read_on_held_out_questions_alone(context: Context) -> None:
+def test_the_control_is_read_on_held_out_questions_alone(context: Run) -> None:
     test = context.stage("questions").table("questions").query("split == 'test'")["row"].tolist()
-    assert context.stage("again_control").table("confidence")["row"].tolist() == test
-    assert set(context.stage("again_control").tensors("readings")) == {"distribution"}
-    assert context.stage("again").tensors("readings")["states"].shape == (132, 4, 3, 32)
+    assert context.stage("elicit_control").table("confidence")["row"].tolist() == test
+    assert set(context.stage("elicit_control").tensors("readings")) == {"distribution"}
+    assert context.stage("elicit_tuned").tensors("readings")["states"].shape == (132, 4, 3, 32)

@@ -14,12 +14,12 @@ import pytest
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.experiments.elicitation import pair_summary, summary_of
-from workbench.experiments.transfer.evaluate import held_out_rows, taught_wordings
+from workbench.experiments.transfer.evaluate import held_out_rows, training_question_keys
 from workbench.loop.answer_stability import answer_accuracy
 from workbench.loop.answers import graded_column, right_answers, save_answers
 from workbench.loop.conditions import Readouts
 from workbench.loop.questions import load_questions, save_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.store import RunStore
 from workbench.questions import Grade, Question, grade_of
 from workbench.teach.reinforce import rewards_of
@@ -30,7 +30,9 @@ NOT_GRADED = {1, 4, 9}
 
 
 def question(number: int) -> Question:
-    return Question(f"q{number}", f"What is number {number}?", (str(number),), "d", "s", "", "numeric")
+    return Question(
+        f"q{number}", f"What is number {number}?", (str(number),), "d", "s", "", "numeric"
+    )
 
 
 class _Model:
@@ -41,22 +43,36 @@ class _Model:
 
 
 @pytest.fixture
-def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     import torch
 
     model: Any = _Model()
     model.device = torch.device("cpu")
-    made = Context(RunConfig(), RunStore(tmp_path), tmp_path, {"questions": "key", "answer": "key", "again": "key"})
+    made = Run(
+        RunConfig(),
+        RunStore(tmp_path),
+        tmp_path,
+        {"questions": "key", "answer": "key", "elicit_tuned": "key"},
+    )
     made.loaded.lm = model
     questions = [question(number) for number in range(COUNT)]
     stage = made.stage("questions")
     stage.begin()
     stage.finish(
-        save_questions(stage, questions, {q.id: "train" if n % 2 else "test" for n, q in enumerate(questions)})
+        save_questions(
+            stage, questions, {q.id: "train" if n % 2 else "test" for n, q in enumerate(questions)}
+        )
     )
-    grades = [Grade.UNGRADED if n in NOT_GRADED else Grade.RIGHT if n % 3 else Grade.WRONG for n in range(COUNT)]
+    grades = [
+        Grade.UNGRADED if n in NOT_GRADED else Grade.RIGHT if n % 3 else Grade.WRONG
+        for n in range(COUNT)
+    ]
     table = pd.DataFrame(
-        {"row": range(COUNT), "answer": [f"a{n}" for n in range(COUNT)], "correct": graded_column(grades)}
+        {
+            "row": range(COUNT),
+            "answer": [f"a{n}" for n in range(COUNT)],
+            "correct": graded_column(grades),
+        }
     )
     answered = made.stage("answer")
     answered.begin()
@@ -64,23 +80,27 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     return made
 
 
-def test_they_are_counted_and_stand_on_no_side(context: Context) -> None:
+def test_they_are_counted_and_stand_on_no_side(context: Run) -> None:
     facts = context.stage("answer").facts()
     assert (facts["ungraded"], facts["accuracy"]) == (3, pytest.approx(6 / 9))
     table, questions = load_questions(context)
     assert len(questions) == COUNT
     assert table["row"].tolist() == list(range(COUNT))
-    expected = ["ungraded" if n in NOT_GRADED else "train" if n % 2 else "test" for n in range(COUNT)]
+    expected = [
+        "ungraded" if n in NOT_GRADED else "train" if n % 2 else "test" for n in range(COUNT)
+    ]
     assert table["split"].tolist() == expected
     assert table["side"].tolist() == ["train" if n % 2 else "test" for n in range(COUNT)]
 
 
-def test_before_the_answers_every_question_has_its_side(context: Context) -> None:
-    table, _ = load_questions(Context(context.config, context.store, context.figures, {"questions": "key"}))
+def test_before_the_answers_every_question_has_its_side(context: Run) -> None:
+    table, _ = load_questions(
+        Run(context.config, context.store, context.figures, {"questions": "key"})
+    )
     assert set(table["split"]) == {"train", "test"}
 
 
-def test_grades_are_those_of_graded_rows_alone(context: Context) -> None:
+def test_grades_are_those_of_graded_rows_alone(context: Run) -> None:
     rows = held_out_rows(context)
     assert rows.tolist() == [0, 2, 6, 8, 10]
     assert right_answers(context, rows).tolist() == [False, True, False, True, True]
@@ -88,25 +108,31 @@ def test_grades_are_those_of_graded_rows_alone(context: Context) -> None:
         right_answers(context, np.array([0, 4]))
 
 
-def test_a_held_out_question_does_not_become_a_taught_one(context: Context) -> None:
-    assert taught_wordings(context) == {f"what is number {n}" for n in range(1, COUNT, 2)}
+def test_a_held_out_question_does_not_become_a_taught_one(context: Run) -> None:
+    assert training_question_keys(context) == {f"what is number {n}" for n in range(1, COUNT, 2)}
 
 
-def test_answers_none_of_which_can_be_graded_are_refused(context: Context) -> None:
+def test_answers_none_of_which_can_be_graded_are_refused(context: Run) -> None:
     table = pd.DataFrame({"row": [0], "answer": ["x"], "correct": graded_column([Grade.UNGRADED])})
     with pytest.raises(WorkbenchError, match="None of the 1 answers could be graded"):
         save_answers(context, context.stage("answer"), table)
 
 
-def test_accuracy_is_of_graded_answers_before_and_after(context: Context) -> None:
+def test_accuracy_is_of_graded_answers_before_and_after(context: Run) -> None:
     table, _ = load_questions(context)
     test = table[table["split"] == "test"].reset_index(drop=True)
-    again = context.stage("again")
+    again = context.stage("elicit_tuned")
     again.begin()
-    off = pd.DataFrame({"row": [0, 2], "answer": ["a0", "b2"], "correct": graded_column([Grade.WRONG, Grade.UNGRADED])})
+    off = pd.DataFrame(
+        {
+            "row": [0, 2],
+            "answer": ["a0", "b2"],
+            "correct": graded_column([Grade.WRONG, Grade.UNGRADED]),
+        }
+    )
     again.save_table("answers", off)
     readouts = Readouts(test, right_answers(context, test["row"].to_numpy()), {}, {}, {})
-    found = answer_accuracy(context, readouts, "again", "after", resamples=100, seed=0)
+    found = answer_accuracy(context, readouts, "elicit_tuned", "after", resamples=100, seed=0)
     assert found["accuracy.before"] == pytest.approx(3 / 5)
     assert found["accuracy.after"] == pytest.approx(2 / 4)
     assert found["accuracy.after.ungraded"] == 1
@@ -117,17 +143,34 @@ def test_elicited_tables_are_summed_up_without_them() -> None:
     rng = np.random.default_rng(0)
     correct = graded_column([Grade.RIGHT, Grade.WRONG, Grade.UNGRADED] * 8)
     table = pd.DataFrame(
-        {"correct": correct, "parse_failure": False, "mass": 1.0, "stated": rng.random(24), "expected": rng.random(24)}
+        {
+            "correct": correct,
+            "parse_failure": False,
+            "mass": 1.0,
+            "stated": rng.random(24),
+            "expected": rng.random(24),
+        }
     )
-    found, graded = (summary_of(each, seed=0, resamples=100) for each in (table, table[correct.notna()]))
+    found, graded = (
+        summary_of(each, seed=0, resamples=100) for each in (table, table[correct.notna()])
+    )
     assert (found["n"], found["ungraded"], found["accuracy"]) == (24, 8, 0.5)
     assert found["auroc2.expected"] == graded["auroc2.expected"]
     assert found["ece.stated"] == graded["ece.stated"]
 
 
 def test_a_pair_of_which_one_is_not_graded_says_nothing() -> None:
-    columns = ("p_first", "p_first_swapped", "mass", "mass_swapped", "chose_first", "chose_first_swapped")
-    table = pd.DataFrame({name: [0.5] * 3 for name in columns} | {"combined": [0.9, 0.9, 0.9], "consistent": True})
+    columns = (
+        "p_first",
+        "p_first_swapped",
+        "mass",
+        "mass_swapped",
+        "chose_first",
+        "chose_first_swapped",
+    )
+    table = pd.DataFrame(
+        {name: [0.5] * 3 for name in columns} | {"combined": [0.9, 0.9, 0.9], "consistent": True}
+    )
     table["correct_1"] = graded_column([Grade.RIGHT, Grade.UNGRADED, Grade.RIGHT])
     table["correct_2"] = graded_column([Grade.WRONG, Grade.WRONG, Grade.RIGHT])
     found = pair_summary(table)
@@ -135,10 +178,16 @@ def test_a_pair_of_which_one_is_not_graded_says_nothing() -> None:
 
 
 def test_a_sampled_reply_that_is_not_graded_pulls_neither_way() -> None:
-    judged = {"right": Judgement(1.0, 1.0), "wrong": Judgement(1.0, 0.0), "unsure": Judgement(1.0, math.nan)}
+    judged = {
+        "right": Judgement(1.0, 1.0),
+        "wrong": Judgement(1.0, 0.0),
+        "unsure": Judgement(1.0, math.nan),
+    }
     replies = Replies([(0,), (0,)], 1, lambda row, text: judged[text])
     plan: Any = type(
-        "Plan", (), {"reward": staticmethod(lambda p, y: -((p - y) ** 2)), "scale": 1.0, "wrong_format": -2.0}
+        "Plan",
+        (),
+        {"reward": staticmethod(lambda p, y: -((p - y) ** 2)), "scale": 1.0, "wrong_format": -2.0},
     )
     found = rewards_of(["right", "wrong", "unsure", "unsure"], [0, 0, 0, 1], replies, plan)
     assert found == [0.0, -1.0, -0.5, 0.0]

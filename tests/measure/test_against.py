@@ -16,7 +16,9 @@ ORDER = RNG.permutation(40)
 
 
 def table(ids: np.ndarray | None = IDS) -> Answers:
-    """Base in order; tuned shuffled, one question missing, another stated twice with its first row wrong."""
+    """Base in order; tuned shuffled, one question missing, another stated twice with its first
+    row wrong.
+    """
     rows = ORDER[ORDER != 7]
     return Answers(
         confidence=np.r_[BASE, 1.0, TUNED[rows]],
@@ -32,8 +34,12 @@ def test_rows_are_paired_by_question_with_the_last_of_duplicates() -> None:
     found = compare_groups(table(), "base", Settings(resamples=50), judge="own")
     assert list(found) == ["tuned"]
     assert found["tuned"].n == 39
-    assert found["tuned"].first["auroc2"].value == pytest.approx(auroc2(TUNED[shared], TUNED_RIGHT[shared]))
-    assert found["tuned"].second["auroc2"].value == pytest.approx(auroc2(BASE[shared], BASE_RIGHT[shared]))
+    assert found["tuned"].first["auroc2"].value == pytest.approx(
+        auroc2(TUNED[shared], TUNED_RIGHT[shared])
+    )
+    assert found["tuned"].second["auroc2"].value == pytest.approx(
+        auroc2(BASE[shared], BASE_RIGHT[shared])
+    )
 
 
 def test_both_can_be_judged_by_the_first() -> None:
@@ -47,10 +53,12 @@ def test_both_can_be_judged_by_the_first() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(WorkbenchError, match="--against: there is no group 'bas'"):
+    with pytest.raises(WorkbenchError, match="--reference: there is no group 'bas'"):
         compare_groups(table(), "bas", Settings(), judge="own")
     with pytest.raises(WorkbenchError, match="--id"):
         compare_groups(table(None), "base", Settings(), judge="own")
-    apart = Answers(BASE, BASE_RIGHT, np.repeat(np.array(["a", "b"], dtype=object), 20), 1.0, id=IDS)
+    apart = Answers(
+        BASE, BASE_RIGHT, np.repeat(np.array(["a", "b"], dtype=object), 20), 1.0, id=IDS
+    )
     with pytest.raises(WorkbenchError, match="share no question id"):
         compare_groups(apart, "a", Settings(), judge="own")

@@ -8,7 +8,9 @@ from workbench.errors import WorkbenchError
 from workbench.measure import alignment, auroc2, bootstrap, four_cells, shuffled_spearman, spearman
 
 PAIRS = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.2, 0.4, 1.0]), st.sampled_from([0.1, 0.5, 0.9])), min_size=2, max_size=30
+    st.tuples(st.sampled_from([0.0, 0.2, 0.4, 1.0]), st.sampled_from([0.1, 0.5, 0.9])),
+    min_size=2,
+    max_size=30,
 )
 
 
@@ -36,10 +38,22 @@ def test_four_cells_by_hand() -> None:
     stated = [1.0, 0.4, 1.0, 0.2, 1.0, 1.0]
     found = four_cells(internal, stated, internal_split="median", stated_split="top")
     # The median .7 counts as high; the top step of what is stated is 1.
-    assert found == {"consistent": 0.4, "internal_over": 0.2, "external_over": 0.2, "discordant": 0.2}
+    assert found == {
+        "consistent": 0.4,
+        "internal_over": 0.2,
+        "external_over": 0.2,
+        "discordant": 0.2,
+    }
     both = four_cells(internal, stated, internal_split="top", stated_split="median")
-    assert both == {"consistent": 0.2, "internal_over": 0.0, "external_over": 0.4, "discordant": 0.4}
-    assert np.isnan(four_cells([np.nan], [1], internal_split="top", stated_split="top")["consistent"])
+    assert both == {
+        "consistent": 0.2,
+        "internal_over": 0.0,
+        "external_over": 0.4,
+        "discordant": 0.4,
+    }
+    assert np.isnan(
+        four_cells([np.nan], [1], internal_split="top", stated_split="top")["consistent"]
+    )
 
 
 def test_all_that_is_needed_to_read_rho() -> None:
@@ -76,10 +90,14 @@ def test_shuffled_pairs_have_no_rho_and_within_domain_only_what_the_domain_gives
     assert abs(found.value) < 4 / np.sqrt(119 * 2000)
     assert found.high == pytest.approx(1.96 / np.sqrt(119), rel=0.1)
     assert found.low == pytest.approx(-found.high, rel=0.2)
-    # Two domains, in each the first and second confidence unrelated: only the domain's level is shared.
+    # Two domains, in each the first and second confidence unrelated: only the domain's level is
+    # shared.
     domain = np.repeat(["easy", "hard"], 60)
     first, second = (rng.random(120) + (domain == "easy") for _ in range(2))
-    whole, within = (spearman(first, second, seed=0, resamples=2), shuffled_spearman(first, second, domain, seed=0))
+    whole, within = (
+        spearman(first, second, seed=0, resamples=2),
+        shuffled_spearman(first, second, domain, seed=0),
+    )
     assert whole.value == pytest.approx(0.75, abs=0.1)
     assert within.low < whole.value < within.high
     assert shuffled_spearman(first, second, seed=0).high < 0.3

@@ -45,9 +45,9 @@ def test_two_models_on_two_scales(tmp_path: Path, ending: str) -> None:
         read_answers(path, by=["m"])
     with pytest.raises(WorkbenchError, match="mixes 0-1 and 0-100"):
         read_answers(path)
-    table.assign(confidence=table["confidence"].where(table["m"] == "b", 100 * table["confidence"])).to_csv(
-        tmp_path / "u.csv", index=False
-    )
+    table.assign(
+        confidence=table["confidence"].where(table["m"] == "b", 100 * table["confidence"])
+    ).to_csv(tmp_path / "u.csv", index=False)
     said = " ".join(read_answers(tmp_path / "u.csv", by=["m"]).notes)
     assert "read in each group: a 60 to 89; b 60 to 89." in said
 
@@ -56,8 +56,8 @@ def test_few_values_below_one_per_cent_are_read_and_said(tmp_path: Path) -> None
     found = read_answers(put(tmp_path, HEAD + "q,50,1\n" * 99 + "q,0.5,0\n"))
     assert found.confidence[-1] == 0.005
     assert (
-        "1 values of column 'confidence' lie between 0 and 1 (the first in row 100) and are read as less than 1 %"
-        in " ".join(found.notes)
+        "1 values of column 'confidence' lie between 0 and 1 (the first in row 100) and are read "
+        "as less than 1 %" in " ".join(found.notes)
     )
 
 
@@ -82,9 +82,16 @@ def test_wide_ids_with_a_gap_stay_apart(tmp_path: Path, ending: str) -> None:
     ids: list[int | None] = [*WIDE[:39], None]
     path = tmp_path / f"t.{ending}"
     if ending == "parquet":
-        pq.write_table(pa.table({"id": pa.array(ids, pa.int64()), "confidence": [0.5] * 40, "correct": [1] * 40}), path)
+        pq.write_table(
+            pa.table(
+                {"id": pa.array(ids, pa.int64()), "confidence": [0.5] * 40, "correct": [1] * 40}
+            ),
+            path,
+        )
     elif ending == "jsonl":
-        path.write_text("".join(json.dumps({"id": i, "confidence": 0.5, "correct": 1}) + "\n" for i in ids))
+        path.write_text(
+            "".join(json.dumps({"id": i, "confidence": 0.5, "correct": 1}) + "\n" for i in ids)
+        )
     else:
         path.write_text(HEAD + "".join(f"{'' if i is None else i},0.5,1\n" for i in ids))
     found = read_answers(path)
@@ -94,14 +101,19 @@ def test_wide_ids_with_a_gap_stay_apart(tmp_path: Path, ending: str) -> None:
 
 
 def test_whole_numbers_that_were_floats_on_the_way_are_the_same_labels(tmp_path: Path) -> None:
-    table = pd.DataFrame({"id": [1.0, 2.0, np.nan], "g": [3, 4, 5], "confidence": [0.5] * 3, "correct": [1] * 3})
+    table = pd.DataFrame(
+        {"id": [1.0, 2.0, np.nan], "g": [3, 4, 5], "confidence": [0.5] * 3, "correct": [1] * 3}
+    )
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
     table.to_json(tmp_path / "t.json", orient="records")
     for name in ("t.csv", "t.parquet", "t.json"):
         found = read_answers(tmp_path / name, by=["g"])
         assert found.id is not None
-        assert (found.id.tolist(), found.group.tolist()) == (["1", "2", "(no id, row 3)"], ["3", "4", "5"])
+        assert (found.id.tolist(), found.group.tolist()) == (
+            ["1", "2", "(no id, row 3)"],
+            ["3", "4", "5"],
+        )
 
 
 def test_versions_and_leading_zeros_are_no_numbers(tmp_path: Path) -> None:
@@ -124,7 +136,11 @@ def test_parquet_types_as_labels_and_numbers(tmp_path: Path) -> None:
     )
     pq.write_table(table, tmp_path / "t.parquet")
     found = read_answers(tmp_path / "t.parquet", by=["g", "t", "day"])
-    assert found.group.tolist() == ["x / 0.7 / 1970-01-01", "y / 1 / 1970-01-02", "x / (missing) / 1970-01-03"]
+    assert found.group.tolist() == [
+        "x / 0.7 / 1970-01-01",
+        "y / 1 / 1970-01-02",
+        "x / (missing) / 1970-01-03",
+    ]
     assert np.array_equal(found.confidence, [0.02, 0.5, np.nan], equal_nan=True)
     with pytest.raises(WorkbenchError, match="column 'logits' holds lists"):
         read_answers(tmp_path / "t.parquet", by=["logits"])
@@ -132,7 +148,13 @@ def test_parquet_types_as_labels_and_numbers(tmp_path: Path) -> None:
 
 def test_text_that_is_none_is_refused_when_read(tmp_path: Path) -> None:
     table = pa.table({"confidence": [0.5], "correct": [1], "note": pa.array(["xx"])})
-    pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False, write_statistics=False, compression="none")
+    pq.write_table(
+        table,
+        tmp_path / "t.parquet",
+        use_dictionary=False,
+        write_statistics=False,
+        compression="none",
+    )
     data = (tmp_path / "t.parquet").read_bytes()
     assert data.count(b"\x02\0\0\0xx") == 1
     (tmp_path / "t.parquet").write_bytes(data.replace(b"\x02\0\0\0xx", b"\x02\0\0\0x\xff"))
@@ -152,9 +174,14 @@ def test_uncertainties_are_turned_round(tmp_path: Path) -> None:
     path = put(tmp_path, "doc_id,uncertainty,correct\na,20,1\nb,90,0\n")
     found = read_answers(path, columns={"confidence": "uncertainty"}, higher_is_less_sure=True)
     assert found.confidence.tolist() == pytest.approx([0.8, 0.1])
-    assert "column 'uncertainty' is higher where less sure: confidence = 1 - value / 100." in found.notes
+    assert (
+        "column 'uncertainty' is higher where less sure: confidence = 1 - value / 100."
+        in found.notes
+    )
     assert found.id is not None
-    bits = read_answers(path, columns={"confidence": "uncertainty"}, scale=200, higher_is_less_sure=True)
+    bits = read_answers(
+        path, columns={"confidence": "uncertainty"}, scale=200, higher_is_less_sure=True
+    )
     assert bits.confidence.tolist() == pytest.approx([0.9, 0.55])
 
 

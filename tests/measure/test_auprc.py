@@ -5,7 +5,9 @@ from sklearn.metrics import average_precision_score
 
 from workbench.measure import auprc, auprc_wrong
 
-ANSWERS = st.lists(st.tuples(st.sampled_from([0, 20, 50, 90, 100]), st.booleans()), min_size=1, max_size=40)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0, 20, 50, 90, 100]), st.booleans()), min_size=1, max_size=40
+)
 
 
 def test_by_hand() -> None:

@@ -20,7 +20,9 @@ DOMAIN = np.array(["a", "b", "c"])[RNG.integers(0, 3, N)]
 
 def close(first: object, second: object) -> bool:
     keys = ("value", "low", "high")
-    return np.allclose([getattr(first, k) for k in keys], [getattr(second, k) for k in keys], atol=1e-12)
+    return np.allclose(
+        [getattr(first, k) for k in keys], [getattr(second, k) for k in keys], atol=1e-12
+    )
 
 
 def test_fast_auroc2_equals_the_generic_bootstrap() -> None:
@@ -31,13 +33,21 @@ def test_fast_auroc2_equals_the_generic_bootstrap() -> None:
 
 def test_fast_within_equals_the_generic_bootstrap_within_strata() -> None:
     fast = auroc2_within_estimate(STATED, CORRECT, DOMAIN, seed=3, resamples=200)
-    assert close(fast, bootstrap(auroc2_within, STATED, CORRECT, DOMAIN, seed=3, resamples=200, strata=DOMAIN))
+    assert close(
+        fast,
+        bootstrap(auroc2_within, STATED, CORRECT, DOMAIN, seed=3, resamples=200, strata=DOMAIN),
+    )
 
 
 def test_difference_is_paired_on_questions_parsed_in_both() -> None:
     both = np.isfinite(STATED)
     expected = bootstrap(
-        lambda a, b, y: auroc2(a, y) - auroc2(b, y), STATED[both], OTHER[both], CORRECT[both], seed=5, resamples=200
+        lambda a, b, y: auroc2(a, y) - auroc2(b, y),
+        STATED[both],
+        OTHER[both],
+        CORRECT[both],
+        seed=5,
+        resamples=200,
     )
     assert close(auroc2_difference(STATED, OTHER, CORRECT, None, seed=5, resamples=200), expected)
     same = auroc2_difference(STATED, STATED, CORRECT, DOMAIN, seed=5, resamples=200)
@@ -45,7 +55,9 @@ def test_difference_is_paired_on_questions_parsed_in_both() -> None:
 
 
 def test_difference_judges_each_run_by_its_own_answers() -> None:
-    difference = auroc2_difference([1, 2], [1, 2], [0, 1], None, seed=0, resamples=50, correct_b=[1, 0])
+    difference = auroc2_difference(
+        [1, 2], [1, 2], [0, 1], None, seed=0, resamples=50, correct_b=[1, 0]
+    )
     assert difference.value == 1.0
 
 

@@ -31,7 +31,9 @@ def test_seed_decides_everything() -> None:
 
 def test_statistics_in_one_call_share_their_resamples() -> None:
     weights = np.arange(10.0)
-    result = bootstrap_counts({"a": lambda c: c @ weights, "b": lambda c: -(c @ weights)}, 10, seed=0, resamples=300)
+    result = bootstrap_counts(
+        {"a": lambda c: c @ weights, "b": lambda c: -(c @ weights)}, 10, seed=0, resamples=300
+    )
     assert result["a"].low == -result["b"].high
     assert result["a"].value == 45.0
 

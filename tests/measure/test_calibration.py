@@ -4,7 +4,14 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 from workbench.errors import WorkbenchError
-from workbench.measure import brier, brier_decomposition, ece, reliability_bins, top_label, wilson_interval
+from workbench.measure import (
+    brier,
+    brier_decomposition,
+    ece,
+    reliability_bins,
+    top_label,
+    wilson_interval,
+)
 from workbench.measure.edges import bin_index
 
 
@@ -79,7 +86,9 @@ def test_no_bins_is_a_mistake() -> None:
 
 def test_equal_mass_bins_by_hand() -> None:
     # Halves {.1, .2} and {.3, .9}: |.3 - 1| and |1.2 - 1| over four answers.
-    assert np.isclose(ece([0.1, 0.2, 0.3, 0.9], [1, 0, 0, 1], bins=2, binning="mass"), (0.7 + 0.2) / 4)
+    assert np.isclose(
+        ece([0.1, 0.2, 0.3, 0.9], [1, 0, 0, 1], bins=2, binning="mass"), (0.7 + 0.2) / 4
+    )
 
 
 def test_equal_mass_bins_keep_ties_together_whatever_the_order() -> None:

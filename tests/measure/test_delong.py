@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.measure import auroc2, auroc2_estimate, auroc2_within, delong, delong_difference, delong_within
+from workbench.measure import (
+    auroc2,
+    auroc2_estimate,
+    auroc2_within,
+    delong,
+    delong_difference,
+    delong_within,
+)
 from workbench.measure.interval import Estimate
 
 RNG = np.random.default_rng(5)
@@ -12,7 +19,9 @@ N = 300
 CORRECT = RNG.random(N) < 0.4
 A = np.round(CORRECT * 0.3 + RNG.random(N), 1)
 B = np.round(CORRECT * 0.1 + 0.5 * A + RNG.random(N), 1)
-ANSWERS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.booleans()), min_size=4, max_size=30)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.booleans()), min_size=4, max_size=30
+)
 
 
 def by_pairs(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -35,14 +44,18 @@ def test_variance_equals_the_kernel_of_every_pair() -> None:
     assert np.isclose(found.value, auroc2(A, CORRECT))
     difference = delong_difference(A, B, CORRECT)
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    assert np.isclose(width(difference.difference) / 2, 1.959963984540054 * np.sqrt(variance), rtol=1e-12)
+    assert np.isclose(
+        width(difference.difference) / 2, 1.959963984540054 * np.sqrt(variance), rtol=1e-12
+    )
     assert np.isclose(difference.difference.value, auroc2(A, CORRECT) - auroc2(B, CORRECT))
 
 
 @given(ANSWERS)
 def test_value_is_auroc2(answers: list[tuple[float, bool]]) -> None:
     confidence, correct = (np.array(column) for column in zip(*answers, strict=True))
-    assert np.isclose(delong(confidence, correct).value, auroc2(confidence, correct), equal_nan=True)
+    assert np.isclose(
+        delong(confidence, correct).value, auroc2(confidence, correct), equal_nan=True
+    )
 
 
 def test_interval_agrees_with_the_bootstrap() -> None:
@@ -53,7 +66,9 @@ def test_interval_agrees_with_the_bootstrap() -> None:
 def test_own_grades_agree_with_the_jackknife() -> None:
     other = np.where(RNG.random(N) < 0.8, CORRECT, ~CORRECT)
     left_out = [
-        auroc2(np.delete(A, i), np.delete(CORRECT, i)) - auroc2(np.delete(B, i), np.delete(other, i)) for i in range(N)
+        auroc2(np.delete(A, i), np.delete(CORRECT, i))
+        - auroc2(np.delete(B, i), np.delete(other, i))
+        for i in range(N)
     ]
     spread = np.sqrt((N - 1) * np.var(left_out))
     found = delong_difference(A, B, CORRECT, correct_b=other).difference

@@ -6,7 +6,9 @@ from sklearn.metrics import roc_auc_score
 from workbench.measure import auroc2, auroc2_within
 from workbench.measure.discrimination import Auroc2
 
-ANSWERS = st.lists(st.tuples(st.sampled_from([0, 20, 50, 50.5, 90, 100]), st.booleans()), min_size=2, max_size=40)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0, 20, 50, 50.5, 90, 100]), st.booleans()), min_size=2, max_size=40
+)
 
 
 def test_pairs_counted_by_hand() -> None:
@@ -27,7 +29,9 @@ def test_equals_the_area_under_the_roc_curve(answers: list[tuple[float, bool]]) 
     if correct.all() or not correct.any():
         assert np.isnan(auroc2(confidence, correct))
     else:
-        assert np.isclose(auroc2(confidence, correct), roc_auc_score(correct, confidence), atol=1e-12)
+        assert np.isclose(
+            auroc2(confidence, correct), roc_auc_score(correct, confidence), atol=1e-12
+        )
 
 
 @given(ANSWERS, st.integers(0, 1000))
@@ -51,7 +55,10 @@ def test_within_domain_is_a_plain_mean_that_ignores_difficulty() -> None:
     # easy: both right at 9 above 8 -> 1; hard: 2 above 1, 1 -> 1; the third domain has one class.
     assert auroc2_within(confidence, correct, domain) == 1.0
     # Domain means 1 and .5 average to .75 although the first holds three quarters of the questions.
-    assert auroc2_within([1, 0, 1, 0, 1, 0, 7, 7], [1, 0, 1, 0, 1, 0, 1, 0], ["a"] * 6 + ["b"] * 2) == 0.75
+    assert (
+        auroc2_within([1, 0, 1, 0, 1, 0, 7, 7], [1, 0, 1, 0, 1, 0, 1, 0], ["a"] * 6 + ["b"] * 2)
+        == 0.75
+    )
 
 
 def test_knowing_only_the_domain_discriminates_pooled_but_not_within() -> None:

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from workbench.measure.distinct_rows import Cells, cells_of, grouped_levels, one_cell_each
 
-COLUMNS = st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0, np.nan]), st.booleans()), min_size=1, max_size=30)
+COLUMNS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.5, 1.0, np.nan]), st.booleans()), min_size=1, max_size=30
+)
 
 
 @given(COLUMNS)

@@ -1,4 +1,6 @@
-"""A value a rounding error below an edge or a threshold lies on it, in every measure that has one."""
+"""A value a rounding error below an edge or a threshold lies on it, in every measure that has
+one.
+"""
 
 from __future__ import annotations
 
@@ -76,4 +78,6 @@ def test_ece_of_exact_tenths_is_that_of_sklearn() -> None:
     # sklearn's bins are closed above: a nudge puts both on the same side.
     share, mean = calibration_curve(right, stated + 1e-9, n_bins=10)
     weight = np.bincount(bin_index(stated, 10), minlength=10)
-    assert ece(stated, right) == pytest.approx(np.abs(share - mean) @ weight[weight > 0] / 300, abs=1e-6)
+    assert ece(stated, right) == pytest.approx(
+        np.abs(share - mean) @ weight[weight > 0] / 300, abs=1e-6
+    )

@@ -1,4 +1,6 @@
-"""Bad input: each case is a defined value with a warning said once; what is an error is tested where it is raised."""
+"""Bad input: each case is a defined value with a warning said once; what is an error is tested
+where it is raised.
+"""
 
 import json
 from typing import Any
@@ -6,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.measure.groups import GroupMeasures, Settings, fitting_half, flat, measure_group, measure_groups
+from workbench.measure.groups import (
+    GroupMeasures,
+    Settings,
+    fitting_half,
+    flat,
+    measure_group,
+    measure_groups,
+)
 from workbench.measure.table_file.answers import Answers
 
 RNG = np.random.default_rng(3)
@@ -34,11 +43,33 @@ def plenty(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 def test_good_answers_leave_nothing_to_warn_of() -> None:
     scores, labels = plenty()
-    found = measured(scores, labels, retrieved=RNG.random(60) < 0.9, domain=np.array(["a", "b"] * 30, dtype=object))
+    found = measured(
+        scores,
+        labels,
+        retrieved=RNG.random(60) < 0.9,
+        domain=np.array(["a", "b"] * 30, dtype=object),
+    )
     assert found.notes == ()
     values = flat(found.values)
-    wanted = ("n", "accuracy", "parse_rate", "auroc2", "ece", "brier", "tier", "ceiling_rate", "floor_rate")
-    for name in (*wanted, "modal_bin_share", "bin_sparsity", "pearson_r", "auroc2_within", "retrieval_gain_mean"):
+    wanted = (
+        "n",
+        "accuracy",
+        "parse_rate",
+        "auroc2",
+        "ece",
+        "brier",
+        "tier",
+        "ceiling_rate",
+        "floor_rate",
+    )
+    for name in (
+        *wanted,
+        "modal_bin_share",
+        "bin_sparsity",
+        "pearson_r",
+        "auroc2_within",
+        "retrieval_gain_mean",
+    ):
         assert values[name] is not None
     assert values["auroc2_delong.low"] < values["auroc2"] < values["auroc2_delong.high"]  # type: ignore[operator]
     json.dumps(values, allow_nan=False)
@@ -66,7 +97,11 @@ def test_ties_everywhere() -> None:
     found = measured([0.8] * 20, [1, 0] * 10)
     values = flat(found.values)
     assert values["auroc2"] == 0.5
-    assert (values["auroc2_delong.low"], values["pearson_r"], values["meta_d"]) == (None, None, None)
+    assert (values["auroc2_delong.low"], values["pearson_r"], values["meta_d"]) == (
+        None,
+        None,
+        None,
+    )
     assert sum("ties everywhere" in note for note in found.notes) == 1
 
 
@@ -74,7 +109,15 @@ def test_nothing_parsed() -> None:
     found = measured([np.nan] * 12, [1, 0] * 6)
     values = flat(found.values)
     assert (values["parse_rate"], values["accuracy"], values["n_parsed"]) == (0, 0.5, 0)
-    for name in ("auroc2", "ece", "brier", "log_score", "aurc", "ceiling_rate", "recalibrated.none.ece"):
+    for name in (
+        "auroc2",
+        "ece",
+        "brier",
+        "log_score",
+        "aurc",
+        "ceiling_rate",
+        "recalibrated.none.ece",
+    ):
         assert values[name] is None
     assert found.notes
     json.dumps(values, allow_nan=False)
@@ -85,7 +128,11 @@ def test_domains_of_one_class_are_counted() -> None:
     domain = np.where(np.arange(60) < 5, "sure", "mixed").astype(object)
     labels[:5] = True
     found = measured(scores, labels, domain=domain)
-    assert [note for note in found.notes if "1 of 2 domains hold only right or only wrong answers" in note]
+    assert [
+        note
+        for note in found.notes
+        if "1 of 2 domains hold only right or only wrong answers" in note
+    ]
 
 
 def test_choices_give_meta_d_of_two_alternatives() -> None:
@@ -94,7 +141,9 @@ def test_choices_give_meta_d_of_two_alternatives() -> None:
     scores = np.clip(np.abs(evidence) / 4, 0, 1)
     found = measured(scores, (evidence > 0) == stimulus, stimulus=stimulus, choice=evidence > 0)
     assert found.values["m_ratio"].value == pytest.approx(1, abs=0.35)  # type: ignore[union-attr]
-    one_sided = measured(scores, evidence > 0, stimulus=np.ones(400, dtype=bool), choice=evidence > 0)
+    one_sided = measured(
+        scores, evidence > 0, stimulus=np.ones(400, dtype=bool), choice=evidence > 0
+    )
     assert np.isnan(one_sided.values["m_ratio"].value)  # type: ignore[union-attr]
 
 

@@ -23,7 +23,9 @@ def test_domains_become_codes_in_sorted_order() -> None:
         ([0.1, 0.2], [1, 2], "0 and 1"),
     ],
 )
-def test_broken_inputs_name_the_mistake(confidence: list[float], correct: list[int], message: str) -> None:
+def test_broken_inputs_name_the_mistake(
+    confidence: list[float], correct: list[int], message: str
+) -> None:
     with pytest.raises(WorkbenchError, match=message):
         auroc2(confidence, correct)
 

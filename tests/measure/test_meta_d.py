@@ -9,8 +9,12 @@ from workbench.measure.meta_d import rating_steps
 EXAMPLE = [52, 32, 35, 37, 26, 12, 4, 2], [2, 5, 15, 22, 33, 38, 40, 45]
 
 
-def simulated(n: int, d: float, criterion: float, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stimulus, choice and rating of an observer who rates the evidence's distance from the criterion, with added noise."""
+def simulated(
+    n: int, d: float, criterion: float, noise: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stimulus, choice and rating of an observer who rates the evidence's distance from the
+    criterion, with added noise.
+    """
     rng = np.random.default_rng(seed)
     stimulus = rng.random(n) < 0.5
     evidence = rng.normal(np.where(stimulus, d / 2, -d / 2))
@@ -82,7 +86,12 @@ def test_a_handful_of_deviating_ratings_bounds_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("confidence", "correct"),
-    [([5, 5, 5, 5], [1, 1, 1, 0]), ([1, 2, 3], [1, 1, 1]), ([1, 2, 3, 4], [1, 0, 0, 0]), ([np.nan], [1])],
+    [
+        ([5, 5, 5, 5], [1, 1, 1, 0]),
+        ([1, 2, 3], [1, 1, 1]),
+        ([1, 2, 3, 4], [1, 0, 0, 0]),
+        ([np.nan], [1]),
+    ],
 )
 def test_undefined_is_nan(confidence: list[float], correct: list[int]) -> None:
     found = meta_d_of_correctness(confidence, correct)

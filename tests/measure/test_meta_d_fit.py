@@ -14,7 +14,9 @@ TABLES = [
 
 
 @pytest.mark.parametrize(("table", "d_prime", "criterion"), TABLES)
-def test_the_slope_is_that_of_differences(table: list[list[float]], d_prime: float, criterion: float) -> None:
+def test_the_slope_is_that_of_differences(
+    table: list[list[float]], d_prime: float, criterion: float
+) -> None:
     ratings = Ratings(np.array(table, dtype=float), d_prime, criterion)
     at = np.r_[0.8, np.linspace(-1.5, 0.2, 2 * (ratings.levels - 1))]
     slope, curvature = _slope(at, ratings)

@@ -25,11 +25,17 @@ def test_differences_are_those_of_the_generic_bootstrap() -> None:
             resamples=100,
         )
         mine = found.difference[name]
-        assert np.allclose([mine.value, mine.low, mine.high], [expected.value, expected.low, expected.high], atol=1e-9)
+        assert np.allclose(
+            [mine.value, mine.low, mine.high],
+            [expected.value, expected.low, expected.high],
+            atol=1e-9,
+        )
         assert found.first[name].value == pytest.approx(measure(A, CORRECT))
         assert found.second[name].value == pytest.approx(measure(B, OTHER))
     assert found.delong.difference.value == pytest.approx(found.difference["auroc2"].value)
-    assert found.difference["auroc2"] == auroc2_difference(A, B, CORRECT, None, correct_b=OTHER, seed=4, resamples=100)
+    assert found.difference["auroc2"] == auroc2_difference(
+        A, B, CORRECT, None, correct_b=OTHER, seed=4, resamples=100
+    )
 
 
 def test_only_questions_parsed_in_both() -> None:

@@ -28,11 +28,15 @@ TUNED, BASE = "gemma-3-12b/probe-target-middle/triviaqa", "gemma-3-12b/baseline/
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    return measure_file(DATA / "stated_confidence.parquet", Settings(resamples=200), by=["condition"])
+    return measure_file(
+        DATA / "stated_confidence.parquet", Settings(resamples=200), by=["condition"]
+    )
 
 
 def digits(value: float) -> int:
-    """How many decimals a published number was printed with; sixteen-digit ones were not rounded, the last differ by order of sums."""
+    """How many decimals a published number was printed with; sixteen-digit ones were not
+    rounded, the last differ by order of sums.
+    """
     printed = repr(value)
     return min(len(printed.partition(".")[2]), 12)
 
@@ -47,7 +51,9 @@ def test_every_published_figure(measured: Measured, condition: str) -> None:
     flat = {**published, **published["vrs"]}
     for name, value in flat.items():
         if isinstance(value, float):
-            assert round(found[NAMES.get(name, name)], digits(value)) == pytest.approx(value, abs=1e-11), name
+            assert round(found[NAMES.get(name, name)], digits(value)) == pytest.approx(
+                value, abs=1e-11
+            ), name
 
 
 def test_both_groups_of_the_paired_comparison_on_all_answers(measured: Measured) -> None:

@@ -11,12 +11,18 @@ QUESTIONS, PAIRS = 12, 30
 
 
 def test_a_resample_is_every_pair_of_the_drawn_questions() -> None:
-    """By brute force: for every two places of a resample whose questions were paired, that pair's value once more."""
+    """By brute force: for every two places of a resample whose questions were paired, that
+    pair's value once more.
+    """
     pairs = np.array([RNG.choice(QUESTIONS, 2, replace=False) for _ in range(PAIRS)])
     values = np.where(RNG.random(PAIRS) < 0.2, np.nan, RNG.random(PAIRS))
     domain = np.arange(QUESTIONS) % 2
     found = bootstrap_counts(
-        {"mean": mean_of_pairs(values, pairs[:, 0], pairs[:, 1])}, QUESTIONS, seed=5, resamples=80, strata=domain
+        {"mean": mean_of_pairs(values, pairs[:, 0], pairs[:, 1])},
+        QUESTIONS,
+        seed=5,
+        resamples=80,
+        strata=domain,
     )["mean"]
     assert found.value == pytest.approx(np.nanmean(values))
     means = []
@@ -33,14 +39,18 @@ def test_a_resample_is_every_pair_of_the_drawn_questions() -> None:
 
 
 def test_the_interval_is_that_of_the_questions_where_pairs_share_them() -> None:
-    """A pair's value is the mean of its questions' levels; resampling pairs would miss what the questions have in common."""
+    """A pair's value is the mean of its questions' levels; resampling pairs would miss what the
+    questions have in common.
+    """
     widths, means = [], []
     for trial in range(150):
         rng = np.random.default_rng(trial)
         level, order = rng.standard_normal(30), [rng.permutation(30) for _ in range(6)]
         first, second = np.concatenate(order), np.concatenate([np.roll(each, 1) for each in order])
         values = (level[first] + level[second]) / 2
-        found = bootstrap_counts({"m": mean_of_pairs(values, first, second)}, 30, seed=trial, resamples=300)["m"]
+        found = bootstrap_counts(
+            {"m": mean_of_pairs(values, first, second)}, 30, seed=trial, resamples=300
+        )["m"]
         widths.append((found.high - found.low) / (2 * 1.96))
         means.append(found.value)
     assert np.sqrt(np.mean(np.square(widths))) == pytest.approx(np.std(means), rel=0.2)

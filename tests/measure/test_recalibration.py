@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from workbench.errors import WorkbenchError
-from workbench.measure import RECALIBRATIONS, auroc2, isotonic, platt, recalibrated_scores, temperature
+from workbench.measure import (
+    RECALIBRATIONS,
+    auroc2,
+    isotonic,
+    platt,
+    recalibrated_scores,
+    temperature,
+)
 
 RNG = np.random.default_rng(2)
 N = 4000

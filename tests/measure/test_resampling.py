@@ -76,5 +76,7 @@ def test_joined_levels_give_exact_values_and_the_interval_of_rows(few_cells: Non
 def test_a_paired_difference_stays_paired(few_cells: None) -> None:
     near = np.clip(SCORES + RNG.normal(0, 0.02, N), 0, 1)
     difference = auroc2_difference(SCORES, near, CORRECT, None, seed=0, resamples=500)
-    assert difference.value == pytest.approx(auroc2(SCORES, CORRECT) - auroc2(near, CORRECT), abs=1e-12)
+    assert difference.value == pytest.approx(
+        auroc2(SCORES, CORRECT) - auroc2(near, CORRECT), abs=1e-12
+    )
     assert width(difference) < width(delong(SCORES, CORRECT)) / 2

@@ -8,7 +8,9 @@ from workbench.measure.seed_intervals import drawn_seeds, over_seeds
 
 
 def test_the_interval_counts_questions_and_seeds_by_hand() -> None:
-    """Two seeds of 0 and 1 that no resample of questions moves: resamples take 00, 01, 10 or 11, half apart times root 2."""
+    """Two seeds of 0 and 1 that no resample of questions moves: resamples take 00, 01, 10 or 11,
+    half apart times root 2.
+    """
     values = np.array([[0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0]])
     chosen = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     found = over_seeds(values, chosen, 9)
@@ -33,7 +35,9 @@ def test_what_is_not_defined_has_no_interval() -> None:
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_the_width_is_that_of_planted_seeds_and_questions(seeds: int) -> None:
-    """Value of a seed = its own level + the mean of the questions: the interval's variance is s^2 / S + t^2 / n on average."""
+    """Value of a seed = its own level + the mean of the questions: the interval's variance is
+    s^2 / S + t^2 / n on average.
+    """
     rng, n, resamples, level, spread = np.random.default_rng(seeds), 40, 400, 0.2, 1.0
     found, only_seeds = [], []
     for trial in range(300):
@@ -47,7 +51,9 @@ def test_the_width_is_that_of_planted_seeds_and_questions(seeds: int) -> None:
         drawn_means = still[:, 1:].T[np.arange(resamples)[:, None], chosen].mean(axis=1)
         only_seeds.append(drawn_means.var() * seeds / (seeds - 1))
     assert np.mean(only_seeds) == pytest.approx(level**2 / seeds, rel=0.25)
-    assert np.mean(np.square(found)) == pytest.approx(level**2 / seeds + spread**2 * (1 - 1 / n) / n, rel=0.15)
+    assert np.mean(np.square(found)) == pytest.approx(
+        level**2 / seeds + spread**2 * (1 - 1 / n) / n, rel=0.15
+    )
 
 
 def test_seeds_are_drawn_apart_from_the_questions() -> None:

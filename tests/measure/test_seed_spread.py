@@ -28,7 +28,9 @@ def test_the_split_of_three_seeds_is_over_pairs() -> None:
     assert split.auroc2_sd == pytest.approx(np.std(scores, ddof=1))
     assert split.auroc2_range == pytest.approx(max(scores) - min(scores))
     pairs = [(0, 1), (0, 2), (1, 2)]
-    assert split.agreement == pytest.approx(np.mean([spearmanr(seeds[a], seeds[b]).statistic for a, b in pairs]))
+    assert split.agreement == pytest.approx(
+        np.mean([spearmanr(seeds[a], seeds[b]).statistic for a, b in pairs])
+    )
     assert split.shape == pytest.approx(
         np.mean([np.abs(np.sort(seeds[a]) - np.sort(seeds[b])).mean() for a, b in pairs])
     )

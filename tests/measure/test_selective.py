@@ -8,7 +8,9 @@ from workbench.measure import accuracy_at_coverage, aurc, excess_aurc, risk_cove
 from workbench.measure.discrimination import ValueGroups
 from workbench.measure.selective import SelectiveRisk
 
-ANSWERS = st.lists(st.tuples(st.sampled_from([0, 20, 50, 90]), st.booleans()), min_size=1, max_size=12)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0, 20, 50, 90]), st.booleans()), min_size=1, max_size=12
+)
 
 
 def over_orders(confidence: np.ndarray, correct: np.ndarray, draws: int = 4000) -> np.ndarray:
@@ -39,7 +41,9 @@ def test_ties_are_expectations_over_orders() -> None:
     risk = over_orders(confidence, correct)
     assert np.isclose(aurc(confidence, correct), risk.mean(), atol=0.004)
     shares = np.array([0.25, 0.5, 0.75, 1.0])
-    assert np.allclose(accuracy_at_coverage(confidence, correct, shares), 1 - risk[[1, 3, 5, 7]], atol=0.02)
+    assert np.allclose(
+        accuracy_at_coverage(confidence, correct, shares), 1 - risk[[1, 3, 5, 7]], atol=0.02
+    )
 
 
 @given(ANSWERS)
@@ -47,11 +51,15 @@ def test_one_confidence_selects_nothing(answers: list[tuple[int, bool]]) -> None
     correct = np.array([right for _, right in answers])
     risk = aurc(np.ones(len(correct)), correct)
     assert np.isclose(risk, 1 - correct.mean())
-    assert np.isclose(accuracy_at_coverage(np.ones(len(correct)), correct, [0.3])[0], correct.mean())
+    assert np.isclose(
+        accuracy_at_coverage(np.ones(len(correct)), correct, [0.3])[0], correct.mean()
+    )
 
 
 @given(ANSWERS)
-def test_excess_is_never_negative_and_order_of_rows_does_not_count(answers: list[tuple[int, bool]]) -> None:
+def test_excess_is_never_negative_and_order_of_rows_does_not_count(
+    answers: list[tuple[int, bool]],
+) -> None:
     confidence, correct = (np.array(column) for column in zip(*answers, strict=True))
     assert excess_aurc(confidence, correct) >= -1e-12
     assert np.isclose(aurc(confidence, correct), aurc(confidence[::-1], correct[::-1]))
@@ -66,7 +74,9 @@ def test_counts_equal_repeated_rows(answers: list[tuple[int, bool]], seed: int) 
     drawn = np.repeat(confidence, counts), np.repeat(correct, counts)
     row = counts[None].astype(float)
     assert np.isclose(selective.aurc(row)[0], aurc(*drawn), equal_nan=True)
-    assert np.isclose(selective.excess_aurc(row)[0], excess_aurc(*drawn), equal_nan=True, atol=1e-12)
+    assert np.isclose(
+        selective.excess_aurc(row)[0], excess_aurc(*drawn), equal_nan=True, atol=1e-12
+    )
     half = accuracy_at_coverage(*drawn, [0.5])[0]
     assert np.isclose(selective.accuracy_at(0.5)(row)[0], half, equal_nan=True)
 

@@ -14,12 +14,16 @@ def check_vector() -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_quadrature(p: np.ndarray, y: np.ndarray) -> float:
-    """smECE from its definition: the reflected kernel as a sum of Gaussian images, the fixed point by root finding."""
+    """smECE from its definition: the reflected kernel as a sum of Gaussian images, the fixed
+    point by root finding.
+    """
     t = np.linspace(0, 1, 4001)
 
     def error(width: float) -> float:
         images = [s * p + 2 * k for k in range(-4, 5) for s in (1, -1)]
-        kernel = sum(np.exp(-(((t[:, None] - c) / width) ** 2) / 2) for c in images) / (width * np.sqrt(2 * np.pi))
+        kernel = sum(np.exp(-(((t[:, None] - c) / width) ** 2) / 2) for c in images) / (
+            width * np.sqrt(2 * np.pi)
+        )
         return float(trapezoid(np.abs(kernel @ (p - y)) / len(p), t))
 
     return float(brentq(lambda width: error(width) - width, 0.003, 1, xtol=1e-7))

@@ -30,11 +30,15 @@ def estimate(key: str) -> Estimate:
 
 def test_each_entry_equals_its_own_measure() -> None:
     assert estimate("auroc2") == auroc2_estimate(STATED, CORRECT, seed=2, resamples=100)
-    assert estimate("auroc2_within") == auroc2_within_estimate(STATED, CORRECT, DOMAIN, seed=2, resamples=100)
+    assert estimate("auroc2_within") == auroc2_within_estimate(
+        STATED, CORRECT, DOMAIN, seed=2, resamples=100
+    )
     for key, measure in (("ece", ece), ("brier", brier), ("smooth_ece", smooth_ece)):
         generic = bootstrap(measure, STATED, CORRECT, seed=2, resamples=100)
         mine = estimate(key)
-        assert np.allclose([mine.value, mine.low, mine.high], [generic.value, generic.low, generic.high], atol=1e-9)
+        assert np.allclose(
+            [mine.value, mine.low, mine.high], [generic.value, generic.low, generic.high], atol=1e-9
+        )
     parts = brier_decomposition(STATED, CORRECT)
     for key in ("reliability", "resolution", "uncertainty"):
         assert np.isclose(estimate(key).value, getattr(parts, key))
@@ -58,7 +62,9 @@ def test_rating_scale_reads_whole_percentages() -> None:
 
 
 def test_flat_entries_carry_the_condition() -> None:
-    flat = flatten({"auroc2": Estimate(0.6, 0.5, 0.7, 9), "parse_rate": 1.0, "scale.tier": "Valid"}, "before")
+    flat = flatten(
+        {"auroc2": Estimate(0.6, 0.5, 0.7, 9), "parse_rate": 1.0, "scale.tier": "Valid"}, "before"
+    )
     assert flat == {
         "auroc2.before": 0.6,
         "auroc2.before.low": 0.5,

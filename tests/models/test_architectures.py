@@ -16,7 +16,9 @@ def test_each_family_is_found_by_its_configuration(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", sorted(ARCHITECTURES))
-def test_paths_point_at_the_parts_of_the_model(make_tiny: Callable[..., LanguageModel], family: str) -> None:
+def test_paths_point_at_the_parts_of_the_model(
+    make_tiny: Callable[..., LanguageModel], family: str
+) -> None:
     lm = make_tiny(family)
     row, base = lm.architecture, lm.base()
     assert lm.embedding() is base.get_input_embeddings()
@@ -42,14 +44,22 @@ def test_recurrent_families_say_why_they_cannot_be_packed() -> None:
     assert all("recurrent" in why for why in refused.values())
 
 
-@pytest.mark.parametrize("family", sorted(family for family, row in ARCHITECTURES.items() if row.packable))
-def test_a_packable_family_forgets_what_its_mask_hides(make_tiny: Callable[..., LanguageModel], family: str) -> None:
-    """Nothing but masked attention mixes positions: a hidden first token leaves the last logits alone."""
+@pytest.mark.parametrize(
+    "family", sorted(family for family, row in ARCHITECTURES.items() if row.packable)
+)
+def test_a_packable_family_forgets_what_its_mask_hides(
+    make_tiny: Callable[..., LanguageModel], family: str
+) -> None:
+    """Nothing but masked attention mixes positions: a hidden first token leaves the last logits
+    alone.
+    """
     base = make_tiny(family).base()
     ids = torch.tensor([[10, 20, 30, 40], [11, 20, 30, 40]])
     mask = torch.tensor([[0, 1, 1, 1]] * 2)
     with torch.no_grad():
-        logits = base(input_ids=ids, attention_mask=mask, position_ids=torch.arange(4).expand(2, 4)).logits[:, -1]
+        logits = base(
+            input_ids=ids, attention_mask=mask, position_ids=torch.arange(4).expand(2, 4)
+        ).logits[:, -1]
     torch.testing.assert_close(logits[0], logits[1])
 
 
@@ -59,7 +69,12 @@ def test_an_unknown_family_says_what_to_add_where_and_how_to_check_it() -> None:
     with pytest.raises(WorkbenchError) as caught:
         architecture_of(config)
     message = str(caught.value)
-    for part in ("'unheard_of'", "workbench/models/architectures.py", "validate(language_model)", "llama"):
+    for part in (
+        "'unheard_of'",
+        "workbench/models/architectures.py",
+        "validate(language_model)",
+        "llama",
+    ):
         assert part in message
 
 

@@ -1,4 +1,6 @@
-"""Models that are damaged, incomplete or none: each is one sentence that names the file and the mend, and none takes long."""
+"""Models that are damaged, incomplete or none: each is one sentence that names the file and the
+mend, and none takes long.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,19 @@ def _shard(folder: Path, left_out: str | None) -> None:
     """Two files and their index; one of them may be left out."""
     weights = load_file(folder / WEIGHTS)
     names = sorted(weights)
-    parts = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    parts = {
+        "model-00001-of-00002.safetensors": names[::2],
+        "model-00002-of-00002.safetensors": names[1::2],
+    }
     for file, mine in parts.items():
         if file != left_out:
-            save_file({name: weights[name] for name in mine}, folder / file, metadata={"format": "pt"})
-    index = {"metadata": {}, "weight_map": {name: file for file, mine in parts.items() for name in mine}}
+            save_file(
+                {name: weights[name] for name in mine}, folder / file, metadata={"format": "pt"}
+            )
+    index = {
+        "metadata": {},
+        "weight_map": {name: file for file, mine in parts.items() for name in mine},
+    }
     (folder / INDEX).write_text(json.dumps(index))
     (folder / WEIGHTS).unlink()
 
@@ -188,7 +198,10 @@ SPECS: dict[str, tuple[str, str]] = {
     "empty folder": ("{tmp}/empty", r"holds neither config\.json nor a \.gguf file"),
     "pipe": ("{tmp}/pipe.gguf", "is neither a file nor a folder"),
     "loop of links": ("{tmp}/loop", "cannot be read"),
-    "part of a split file": ("{tmp}/big-00001-of-00002.gguf", "merge them first .*llama-gguf-split --merge"),
+    "part of a split file": (
+        "{tmp}/big-00001-of-00002.gguf",
+        "merge them first .*llama-gguf-split --merge",
+    ),
     "folder of a split file": ("{tmp}/split", "merge them first"),
 }
 
@@ -197,7 +210,12 @@ SPECS: dict[str, tuple[str, str]] = {
 def test_a_name_that_is_no_model_is_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "split").mkdir()
-    for file in ("notes.txt", "big-00001-of-00002.gguf", "split/m-00001-of-00002.gguf", "split/m-00002-of-00002.gguf"):
+    for file in (
+        "notes.txt",
+        "big-00001-of-00002.gguf",
+        "split/m-00001-of-00002.gguf",
+        "split/m-00002-of-00002.gguf",
+    ):
         (tmp_path / file).write_bytes(b"GGUF")
     os.mkfifo(tmp_path / "pipe.gguf")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -211,7 +229,8 @@ def test_a_name_that_is_no_model_is_one_sentence(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "mps", "meta", "xpu", "hpu"])
 def test_a_device_that_is_not_there_is_one_sentence(tiny_folder: Path, device: str) -> None:
     with pytest.raises(
-        WorkbenchError, match=rf"^the device '{device}' cannot be used on this machine .*model.device to auto or cpu"
+        WorkbenchError,
+        match=rf"^the device '{device}' cannot be used on this machine .*model.device to auto or cpu",
     ):
         load_model(str(tiny_folder), device=device)
 
@@ -222,7 +241,9 @@ def test_a_device_that_does_not_exist_is_one_sentence(tiny_folder: Path, device:
         load_model(str(tiny_folder), device=device)
 
 
-def test_random_damage_to_a_safetensors_header_is_one_sentence_or_harmless(tiny_folder: Path, tmp_path: Path) -> None:
+def test_random_damage_to_a_safetensors_header_is_one_sentence_or_harmless(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "model")
     whole = (folder / WEIGHTS).read_bytes()
     header = 8 + struct.unpack("<Q", whole[:8])[0]

@@ -23,7 +23,9 @@ from workbench.models.cache import build_folder, cache_root, require_space, veri
 from workbench.models.fingerprint import sha256_of
 
 
-def test_the_argument_beats_the_variable_beats_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_argument_beats_the_variable_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cache, "user_cache_dir", lambda name: str(tmp_path / "user" / name))
     monkeypatch.delenv("WORKBENCH_CACHE", raising=False)
     assert cache_root() == tmp_path / "user" / "confidence-workbench"
@@ -50,11 +52,16 @@ def test_a_folder_is_built_once(tmp_path: Path) -> None:
         calls.append(folder)
         (folder / "a").write_text("x")
 
-    assert build_folder(tmp_path / "m", build) == build_folder(tmp_path / "m", build) == tmp_path / "m"
+    assert (
+        build_folder(tmp_path / "m", build) == build_folder(tmp_path / "m", build) == tmp_path / "m"
+    )
     assert len(calls) == 1
     assert names(tmp_path) == ["m"]
     manifest = json.loads((tmp_path / "m" / cache.MANIFEST).read_text())
-    assert manifest == {"made_by": "confidence-workbench", "files": {"a": [1, hashlib.sha256(b"x").hexdigest()]}}
+    assert manifest == {
+        "made_by": "confidence-workbench",
+        "files": {"a": [1, hashlib.sha256(b"x").hexdigest()]},
+    }
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
@@ -76,7 +83,10 @@ def test_of_two_builders_one_builds_and_the_other_takes_what_is_there(tmp_path: 
         time.sleep(0.5)
         write_two(folder)
 
-    threads = [threading.Thread(target=lambda: results.append(build_folder(tmp_path / "m", build))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: results.append(build_folder(tmp_path / "m", build)))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     assert begun.wait(timeout=10)
@@ -88,7 +98,9 @@ def test_of_two_builders_one_builds_and_the_other_takes_what_is_there(tmp_path: 
 
 
 def test_another_process_is_waited_for_and_its_death_lets_go(tmp_path: Path) -> None:
-    """The lock is the operating system's: it ends with the process that holds it, and what that left is swept."""
+    """The lock is the operating system's: it ends with the process that holds it, and what that
+    left is swept.
+    """
     left = tmp_path / ".partial-m-left"
     left.mkdir()
     (left / cache.MARK).write_text("")
@@ -111,7 +123,11 @@ def test_another_process_is_waited_for_and_its_death_lets_go(tmp_path: Path) -> 
 
 
 def test_only_marked_remains_of_the_same_target_are_swept(tmp_path: Path) -> None:
-    for name, mark in ((".partial-m-own", True), (".partial-m-thesis", False), (".partial-other-own", True)):
+    for name, mark in (
+        (".partial-m-own", True),
+        (".partial-m-thesis", False),
+        (".partial-other-own", True),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
         if mark:
@@ -131,15 +147,25 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated": (lambda m: os.truncate(m / "weights", 1000), "weights has another size"),
     "emptied": (lambda m: os.truncate(m / "weights", 0), "weights has another size"),
     "deleted": (lambda m: (m / "weights").unlink(), "weights is missing"),
-    "small file changed": (lambda m: (m / "inner" / "config.json").write_text("[]"), r"config.json holds other bytes"),
-    "made a folder": (lambda m: ((m / "weights").unlink(), (m / "weights").mkdir()), "weights is missing"),
+    "small file changed": (
+        lambda m: (m / "inner" / "config.json").write_text("[]"),
+        r"config.json holds other bytes",
+    ),
+    "made a folder": (
+        lambda m: ((m / "weights").unlink(), (m / "weights").mkdir()),
+        "weights is missing",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_noticed_and_the_folder_made_anew(tmp_path: Path, name: str) -> None:
     target = build_folder(tmp_path / "m", write_two)
-    whole = {path: path.read_bytes() for path in target.rglob("*") if path.is_file() and path.name != cache.VERIFIED}
+    whole = {
+        path: path.read_bytes()
+        for path in target.rglob("*")
+        if path.is_file() and path.name != cache.VERIFIED
+    }
     damage, message = DAMAGES[name]
     damage(target)
     assert [bool(re.search(message, entry.damage)) for entry in verify_cache(tmp_path)] == [True]
@@ -161,7 +187,9 @@ def test_a_change_is_noticed_whatever_the_time_of_modification(tmp_path: Path) -
 def test_unchanged_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = build_folder(tmp_path / "m", write_two)
     hashed: list[str] = []
-    monkeypatch.setattr(cache, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
+    monkeypatch.setattr(
+        cache, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path)
+    )
     build_folder(target, write_two)
     assert hashed == []
     os.utime(target / "weights")
@@ -175,8 +203,12 @@ def test_unchanged_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(hashed) == 5
 
 
-@pytest.mark.parametrize("manifest", [None, "", "{}", "[1]", '{"made_by": "another", "files": {"a": [1, "x"]}}'])
-def test_a_folder_the_cache_did_not_make_is_left_alone(tmp_path: Path, manifest: str | None) -> None:
+@pytest.mark.parametrize(
+    "manifest", [None, "", "{}", "[1]", '{"made_by": "another", "files": {"a": [1, "x"]}}']
+)
+def test_a_folder_the_cache_did_not_make_is_left_alone(
+    tmp_path: Path, manifest: str | None
+) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "thesis.txt").write_text("x")
     if manifest is not None:
@@ -205,21 +237,31 @@ def test_a_file_that_was_put_in_is_named(tmp_path: Path) -> None:
     (target / ".DS_Store").write_text("x")
     build_folder(target, write_two)
     (target / "adapter_config.json").write_text("{}")
-    with pytest.raises(WorkbenchError, match=r"holds adapter_config.json, which was not written with it: take it out"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"holds adapter_config.json, which was not written with it: take it out",
+    ):
         build_folder(target, write_two)
 
 
-def test_a_cache_that_cannot_be_written_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = build_folder(tmp_path / "m", write_two)
     (target / cache.VERIFIED).unlink()
     shutil.rmtree(tmp_path / cache.LOCKS)
-    monkeypatch.setattr(Path, "write_text", lambda *_a, **_k: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    monkeypatch.setattr(
+        Path, "write_text", lambda *_a, **_k: (_ for _ in ()).throw(PermissionError(13, "denied"))
+    )
     assert build_folder(target, write_two) == target
 
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("I/O error: No space left on device")],
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("I/O error: No space left on device"),
+    ],
 )
 def test_a_full_disk_names_the_mend(tmp_path: Path, error: Exception) -> None:
     def build(_folder: Path) -> None:

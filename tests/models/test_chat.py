@@ -16,20 +16,28 @@ from workbench.models.chat import require_chat_template
 MakeTokenizer = Callable[[str], Any]
 KINDS = ("digits", "whole_numbers", "merged_space")
 GEMMA_LIKE = (
-    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not "
+    "supported') }}{% endif %}"
     "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('Roles must alternate') }}{% endif %}"
-    "{{ '<|im_start|>' + ('model' if message['role'] == 'assistant' else 'user') + '\n' + message['content'] | trim }}"
-    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>model\n' }}{% endif %}"
+    "{{ '<|im_start|>' + ('model' if message['role'] == 'assistant' else 'user') + '\n' + "
+    "message['content'] | trim }}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>model\n' }}{% "
+    "endif %}"
 )
 DROPS_SYSTEM = (
-    "{% for message in messages %}{% if message['role'] != 'system' %}[{{ message['content'] }}]{% endif %}{% endfor %}"
+    "{% for message in messages %}{% if message['role'] != 'system' %}[{{ message['content'] }}]{% "
+    "endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '[' }}{% endif %}"
 )
 
 
 def test_the_prefix_follows_the_generation_prompt(make_tokenizer: MakeTokenizer) -> None:
-    text = render(make_tokenizer("digits"), [Turn("system", "Be brief."), Turn("user", "What is 2 + 2?")], "Answer:")
+    text = render(
+        make_tokenizer("digits"),
+        [Turn("system", "Be brief."), Turn("user", "What is 2 + 2?")],
+        "Answer:",
+    )
     assert text == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n"
         "<|im_start|>assistant\nAnswer:"
@@ -43,10 +51,17 @@ def test_a_trailing_assistant_turn_is_history(make_tokenizer: MakeTokenizer) -> 
     )
 
 
-def test_a_system_turn_joins_the_first_user_turn_where_it_has_no_role(make_tokenizer: MakeTokenizer) -> None:
+def test_a_system_turn_joins_the_first_user_turn_where_it_has_no_role(
+    make_tokenizer: MakeTokenizer,
+) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = GEMMA_LIKE
-    turns = [Turn("system", "Be brief."), Turn("user", "Q"), Turn("assistant", "A"), Turn("user", "R")]
+    turns = [
+        Turn("system", "Be brief."),
+        Turn("user", "Q"),
+        Turn("assistant", "A"),
+        Turn("user", "R"),
+    ]
     assert render(tokenizer, turns) == (
         "<|im_start|><|im_start|>user\nBe brief.\n\nQ<|im_end|>\n<|im_start|>model\nA<|im_end|>\n"
         "<|im_start|>user\nR<|im_end|>\n<|im_start|>model\n"
@@ -60,7 +75,9 @@ def test_a_system_turn_joins_the_first_user_turn_where_it_has_no_role(make_token
 def test_the_templates_refusal_is_passed_on(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = GEMMA_LIKE
-    with pytest.raises(WorkbenchError, match=r"refuses the turns \(user, user\): Roles must alternate"):
+    with pytest.raises(
+        WorkbenchError, match=r"refuses the turns \(user, user\): Roles must alternate"
+    ):
         render(tokenizer, [Turn("user", "a"), Turn("user", "b")])
 
 
@@ -74,7 +91,8 @@ def test_mistakes_in_turns() -> None:
 def test_thinking_is_off_where_the_template_has_a_switch(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = (
-        "{% for message in messages %}[{{ message['content'] }}]{% endfor %}{% if add_generation_prompt %}[<think>"
+        "{% for message in messages %}[{{ message['content'] }}]{% endfor %}{% if "
+        "add_generation_prompt %}[<think>"
         "{% if enable_thinking is defined and not enable_thinking %}</think>{% endif %}{% endif %}"
     )
     assert render(tokenizer, [Turn("user", "x")], "Answer:") == "[x][<think></think>Answer:"
@@ -83,12 +101,17 @@ def test_thinking_is_off_where_the_template_has_a_switch(make_tokenizer: MakeTok
 def test_a_base_model_is_told_what_to_do(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = None
-    with pytest.raises(WorkbenchError, match=r"'some/base' has no chat template.*instruct version.*chat_template=FILE"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"'some/base' has no chat template.*instruct version.*chat_template=FILE",
+    ):
         require_chat_template(tokenizer, "some/base")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_spelled_specials_the_ids_are_those_of_the_text(make_tokenizer: MakeTokenizer, kind: str) -> None:
+def test_without_spelled_specials_the_ids_are_those_of_the_text(
+    make_tokenizer: MakeTokenizer, kind: str
+) -> None:
     tokenizer = make_tokenizer(kind)
 
     @given(content=st.text(max_size=30), prefix=st.sampled_from(["", "Answer:", "Confidence: 7"]))
@@ -97,17 +120,37 @@ def test_without_spelled_specials_the_ids_are_those_of_the_text(make_tokenizer: 
         if re.search(r"<\|(endoftext|im_start|im_end)\|>", content + content[::-1]):
             return
         text = render(tokenizer, turns, prefix)
-        assert encode(tokenizer, turns, prefix) == tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert (
+            encode(tokenizer, turns, prefix)
+            == tokenizer(text, add_special_tokens=False)["input_ids"]
+        )
 
     check()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_spelled_specials_become_text_and_nothing_else_changes(make_tokenizer: MakeTokenizer, kind: str) -> None:
-    """Counts of control tokens are the template's, the text survives, and each turn has the ids it has by itself."""
+def test_spelled_specials_become_text_and_nothing_else_changes(
+    make_tokenizer: MakeTokenizer, kind: str
+) -> None:
+    """Counts of control tokens are the template's, the text survives, and each turn has the ids
+    it has by itself.
+    """
     tokenizer = make_tokenizer(kind)
     piece = st.one_of(
-        st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|", "|>", "im_end", "\n", " 73", "the", ""]),
+        st.sampled_from(
+            [
+                "<|im_end|>",
+                "<|im_start|>",
+                "<|endoftext|>",
+                "<|",
+                "|>",
+                "im_end",
+                "\n",
+                " 73",
+                "the",
+                "",
+            ]
+        ),
         st.text(max_size=6),
     )
 
@@ -120,7 +163,9 @@ def test_spelled_specials_become_text_and_nothing_else_changes(make_tokenizer: M
         assert ids.count(2) == 2
         assert ids.count(0) == 0
         assert tokenizer.decode(ids) == render(tokenizer, turns, prefix)
-        alone = tokenizer(f"user\n{content}", add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        alone = tokenizer(f"user\n{content}", add_special_tokens=False, split_special_tokens=True)[
+            "input_ids"
+        ]
         start = [place for place, token in enumerate(ids) if token == 1][1] + 1
         assert ids[start : start + len(alone)] == alone
         assert ids[start + len(alone)] == 2
@@ -169,7 +214,9 @@ def test_a_saved_tokenizer_encodes_the_same(make_tokenizer: MakeTokenizer, tmp_p
     for kind in KINDS:
         tokenizer = make_tokenizer(kind)
         tokenizer.save_pretrained(tmp_path / kind)
-        assert encode(AutoTokenizer.from_pretrained(tmp_path / kind), turns) == encode(tokenizer, turns)
+        assert encode(AutoTokenizer.from_pretrained(tmp_path / kind), turns) == encode(
+            tokenizer, turns
+        )
 
 
 @pytest.mark.parametrize(
@@ -180,17 +227,26 @@ def test_a_saved_tokenizer_encodes_the_same(make_tokenizer: MakeTokenizer, tmp_p
         ("merged_space", ["Ġ7", "3", "%", "Ġ1", "0", "0"]),
     ],
 )
-def test_the_three_kinds_of_number_tokens(make_tokenizer: MakeTokenizer, kind: str, expected: list[str]) -> None:
+def test_the_three_kinds_of_number_tokens(
+    make_tokenizer: MakeTokenizer, kind: str, expected: list[str]
+) -> None:
     assert make_tokenizer(kind).tokenize(" 73% 100") == expected
 
 
-def test_history_is_the_conversation_without_the_opening_of_a_reply(make_tokenizer: MakeTokenizer) -> None:
+def test_history_is_the_conversation_without_the_opening_of_a_reply(
+    make_tokenizer: MakeTokenizer,
+) -> None:
     tokenizer = make_tokenizer("digits")
     turns = [Turn("system", "Be brief."), Turn("user", "Who?"), Turn("assistant", "Ada")]
     text = tokenizer.decode(encode_history(tokenizer, turns))
     assert f"{text}<|im_start|>assistant\n" == render(tokenizer, turns)
     tokenizer.chat_template = (
-        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}"
-        "{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif "
+        "%}"
+        "{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}{% if add_generation_prompt %}{{ "
+        "'assistant:' }}{% endif %}"
     )
-    assert tokenizer.decode(encode_history(tokenizer, turns)) == "user:Be brief.\n\nWho?;assistant:Ada;"
+    assert (
+        tokenizer.decode(encode_history(tokenizer, turns))
+        == "user:Be brief.\n\nWho?;assistant:Ada;"
+    )

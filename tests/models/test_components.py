@@ -6,7 +6,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.components import lacks, place_of, scale_of
+from workbench.models.components import missing_component_reason, place_of, scale_of
 
 MakeTiny = Callable[..., LanguageModel]
 
@@ -36,7 +36,10 @@ def test_places(make_tiny: MakeTiny, family: str, component: str, path: str, sid
 
 def test_a_multiplier_scales_what_is_added_and_nothing_else(make_tiny: MakeTiny) -> None:
     lm = make_tiny("granite", residual_multiplier=0.3)
-    scales = [scale_of(lm, c) for c in ("attn_out", "mlp_out", "resid_pre", "resid_mid", "resid_post", "head_out")]
+    scales = [
+        scale_of(lm, c)
+        for c in ("attn_out", "mlp_out", "resid_pre", "resid_mid", "resid_post", "head_out")
+    ]
     assert scales == [0.3, 0.3, 1, 1, 1, 1]
     assert place_of(lm, 0, "mlp_out").scale == 0.3
 
@@ -51,17 +54,23 @@ def test_a_multiplier_scales_what_is_added_and_nothing_else(make_tiny: MakeTiny)
         ("qwen3_next", {"attn_out", "head_out"}),
     ],
 )
-def test_what_a_family_lacks_is_refused_with_the_reason(make_tiny: MakeTiny, family: str, missing: set[str]) -> None:
+def test_what_a_family_lacks_is_refused_with_the_reason(
+    make_tiny: MakeTiny, family: str, missing: set[str]
+) -> None:
     lm = make_tiny(family)
     components = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "head_out")
-    assert {c for c in components if lacks(lm, c)} == missing
+    assert {c for c in components if missing_component_reason(lm, c)} == missing
     for component in missing:
-        with pytest.raises(WorkbenchError, match=f"{family} has no {component}: .*choose another component"):
+        with pytest.raises(
+            WorkbenchError, match=f"{family} has no {component}: .*choose another component"
+        ):
             place_of(lm, 0, component)
 
 
 def test_a_sequential_gpt_neox_has_a_middle(make_tiny: MakeTiny) -> None:
-    assert not lacks(make_tiny("gpt_neox", use_parallel_residual=False), "resid_mid")
+    assert not missing_component_reason(
+        make_tiny("gpt_neox", use_parallel_residual=False), "resid_mid"
+    )
 
 
 def test_heads_are_query_heads(make_tiny: MakeTiny) -> None:

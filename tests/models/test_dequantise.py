@@ -30,13 +30,17 @@ def test_weights_are_the_dequantised_ones_exactly(
     for name, found in model.state_dict().items():
         tensor = expected[name]
         if name.endswith("proj.weight"):
-            rounded = torch.from_numpy(gguf.quants.dequantize(gguf.quants.quantize(tensor.numpy(), kind), kind))
+            rounded = torch.from_numpy(
+                gguf.quants.dequantize(gguf.quants.quantize(tensor.numpy(), kind), kind)
+            )
             assert not torch.equal(rounded, tensor)
             tensor = rounded
         assert torch.equal(found, tensor), name
 
 
-def test_the_tokenizer_survives_with_its_digits(make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path) -> None:
+def test_the_tokenizer_survives_with_its_digits(
+    make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path
+) -> None:
     folder = dequantised_folder(make_gguf(tmp_path / "tiny.gguf", tiny_lm), tmp_path / "cache")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for text in TEXTS:
@@ -50,13 +54,19 @@ def test_the_plain_gpt2_split_stays(
     make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path
 ) -> None:
     lm = make_tiny(tokenizer="merged_space")
-    folder = dequantised_folder(make_gguf(tmp_path / "tiny.gguf", lm, split="gpt-2"), tmp_path / "cache")
+    folder = dequantised_folder(
+        make_gguf(tmp_path / "tiny.gguf", lm, split="gpt-2"), tmp_path / "cache"
+    )
     assert AutoTokenizer.from_pretrained(folder).tokenize(" 73") == ["Ġ7", "3"]
 
 
-def test_an_unknown_split_is_refused(make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path) -> None:
+def test_an_unknown_split_is_refused(
+    make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path
+) -> None:
     path = make_gguf(tmp_path / "tiny.gguf", tiny_lm, split="unheard-of")
-    with pytest.raises(WorkbenchError, match=r"^tiny.gguf splits text by 'unheard-of'.*add it to SPLITS"):
+    with pytest.raises(
+        WorkbenchError, match=r"^tiny.gguf splits text by 'unheard-of'.*add it to SPLITS"
+    ):
         dequantised_folder(path, tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".locks"]
 
@@ -71,6 +81,10 @@ def test_a_file_that_is_not_gguf_is_refused(tmp_path: Path) -> None:
 def test_each_file_has_its_own_folder(
     make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path
 ) -> None:
-    first = dequantised_folder(make_gguf(tmp_path / "tiny.gguf", make_tiny(seed=0)), tmp_path / "cache")
-    second = dequantised_folder(make_gguf(tmp_path / "tiny.gguf", make_tiny(seed=1)), tmp_path / "cache")
+    first = dequantised_folder(
+        make_gguf(tmp_path / "tiny.gguf", make_tiny(seed=0)), tmp_path / "cache"
+    )
+    second = dequantised_folder(
+        make_gguf(tmp_path / "tiny.gguf", make_tiny(seed=1)), tmp_path / "cache"
+    )
     assert first != second

@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from workbench.models import fingerprint
-from workbench.models.fingerprint import KEPT, MIB, fingerprint_files, fingerprint_folder, kept_sha256, sha256_of
+from workbench.models.fingerprint import (
+    KEPT,
+    MIB,
+    fingerprint_files,
+    fingerprint_folder,
+    kept_sha256,
+    sha256_of,
+)
 
 
 def test_files_count_whole_with_name_and_size(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"hello")
     content = hashlib.sha256(b"hello").hexdigest()
-    assert fingerprint_files([tmp_path / "a.txt"]) == hashlib.sha256(f"a.txt\0005\0{content}\0".encode()).hexdigest()
+    assert (
+        fingerprint_files([tmp_path / "a.txt"])
+        == hashlib.sha256(f"a.txt\0005\0{content}\0".encode()).hexdigest()
+    )
 
 
 def test_a_change_in_the_middle_of_a_large_file_is_noticed(tmp_path: Path) -> None:

@@ -11,26 +11,28 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.invocation import adapter_from, reach_of
+from workbench.models.invocation import active_invocation, invoke_adapter_from
 
 MakeTiny = Callable[..., LanguageModel]
 IDS = torch.arange(5, 35).reshape(2, 15)
 
 
-def with_reach(lm: LanguageModel, reach: int, modules: list[str] | None = None) -> LanguageModel:
+def with_invocation(
+    lm: LanguageModel, length: int, modules: list[str] | None = None
+) -> LanguageModel:
     """A random activated adapter."""
     config = LoraConfig(
         r=4,
         target_modules=modules or ["q_proj", "v_proj", "down_proj"],
         task_type="CAUSAL_LM",
-        alora_invocation_tokens=list(range(reach)),
+        alora_invocation_tokens=list(range(length)),
     )
     model = get_peft_model(lm.base(), config).eval()
     generator = torch.Generator().manual_seed(4)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
-    return lm.with_model(model, reach)
+    return lm.with_model(model, length)
 
 
 def hidden(lm: LanguageModel) -> torch.Tensor:
@@ -39,22 +41,30 @@ def hidden(lm: LanguageModel) -> torch.Tensor:
 
 
 def hooks(lm: LanguageModel) -> int:
-    return sum(len(module._forward_pre_hooks) + len(module._forward_hooks) for module in lm.model.modules())
+    return sum(
+        len(module._forward_pre_hooks) + len(module._forward_hooks) for module in lm.model.modules()
+    )
 
 
 @pytest.mark.parametrize("column", [0, 1, 9, 14, 15, 40])
 def test_it_acts_from_the_column_on(make_tiny: MakeTiny, column: int) -> None:
-    """The same as an ordinary adapter whose product is cut off before the column, by a hook of our own."""
+    """The same as an ordinary adapter whose product is cut off before the column, by a hook of
+    our own.
+    """
     base = hidden(make_tiny())
-    lm = with_reach(make_tiny(), 3)
-    with adapter_from(lm, column):
+    lm = with_invocation(make_tiny(), 3)
+    with invoke_adapter_from(lm, column):
         found = hidden(lm)
     plain = make_tiny()
     names = {n for n, m in lm.base().named_modules() if isinstance(m, LoraLayer)}
     layers: dict[str, Any] = {n: m for n, m in lm.base().named_modules() if n in names}
 
     def cut(layer: Any) -> Callable[..., torch.Tensor]:
-        a, b, scale = layer.lora_A["default"].weight, layer.lora_B["default"].weight, layer.scaling["default"]
+        a, b, scale = (
+            layer.lora_A["default"].weight,
+            layer.lora_B["default"].weight,
+            layer.scaling["default"],
+        )
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
             acts = (torch.arange(args[0].shape[1]) >= column).float()[None, :, None]
@@ -71,15 +81,15 @@ def test_it_acts_from_the_column_on(make_tiny: MakeTiny, column: int) -> None:
 
 def test_it_leaves_no_hooks_behind_also_after_an_error(tiny_lm: LanguageModel) -> None:
     base = hidden(tiny_lm)
-    lm = with_reach(tiny_lm, 3)
+    lm = with_invocation(tiny_lm, 3)
     assert hooks(lm) == 0
-    with adapter_from(lm, 9):
+    with invoke_adapter_from(lm, 9):
         assert hooks(lm) == 4 * 3
-        with adapter_from(lm, 0):
+        with invoke_adapter_from(lm, 0):
             pass
         assert hooks(lm) == 4 * 3
     assert hooks(lm) == 0
-    with pytest.raises(KeyError), adapter_from(lm, 9):
+    with pytest.raises(KeyError), invoke_adapter_from(lm, 9):
         raise KeyError
     assert hooks(lm) == 0
     assert torch.equal(hidden(lm), base)
@@ -90,26 +100,26 @@ def test_other_models_are_left_alone(make_tiny: MakeTiny) -> None:
     whole = whole.with_model(get_peft_model(whole.base(), LoraConfig(r=4, task_type="CAUSAL_LM")))
     for lm in (plain, whole):
         before, count = hidden(lm), hooks(lm)
-        with adapter_from(lm, 5):
+        with invoke_adapter_from(lm, 5):
             assert hooks(lm) == count
             assert torch.equal(hidden(lm), before)
-        assert reach_of(lm) is None
+        assert active_invocation(lm) is None
 
 
 def test_off_it_is_the_base_model_and_has_no_reach(tiny_lm: LanguageModel) -> None:
     base = hidden(tiny_lm)
-    lm = with_reach(tiny_lm, 3)
-    assert reach_of(lm) == lm.reach == 3
-    with lm.model.disable_adapter(), adapter_from(lm, 0):
+    lm = with_invocation(tiny_lm, 3)
+    assert active_invocation(lm) == lm.invocation_length == 3
+    with lm.model.disable_adapter(), invoke_adapter_from(lm, 0):
         assert torch.equal(hidden(lm), base)
-        assert reach_of(lm) is None
-    assert reach_of(lm) == 3
+        assert active_invocation(lm) is None
+    assert active_invocation(lm) == 3
 
 
 def test_modules_that_see_tokens_without_their_place_are_refused(make_tiny: MakeTiny) -> None:
     """The gate of a shared expert gets all tokens of all rows as one list."""
-    lm = with_reach(make_tiny("qwen3_next"), 3, ["shared_expert_gate"])
+    lm = with_invocation(make_tiny("qwen3_next"), 3, ["shared_expert_gate"])
     refused = r"without their place, such as experts; .*teach\.lora\.modules"
-    with pytest.raises(WorkbenchError, match=refused), adapter_from(lm, 3):
+    with pytest.raises(WorkbenchError, match=refused), invoke_adapter_from(lm, 3):
         hidden(lm)
     assert hooks(lm) == 0

@@ -44,7 +44,11 @@ def test_an_adapter_is_seen_through(tiny_lm: LanguageModel) -> None:
     tuned = tiny_lm.with_model(get_peft_model(tiny_lm.model, adapter))
     assert tuned.base() is tiny_lm.base()
     assert tuned.layers()[0] is tiny_lm.layers()[0]
-    assert (tuned.name, tuned.revision, tuned.tokenizer) == (tiny_lm.name, tiny_lm.revision, tiny_lm.tokenizer)
+    assert (tuned.name, tuned.revision, tuned.tokenizer) == (
+        tiny_lm.name,
+        tiny_lm.revision,
+        tiny_lm.tokenizer,
+    )
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         on = tuned.model(input_ids=ids).logits

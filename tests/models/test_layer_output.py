@@ -23,7 +23,9 @@ def test_a_tuple_keeps_its_other_elements() -> None:
     assert second is cache
 
 
-@pytest.mark.parametrize("output", [torch.zeros(3, 2), (torch.zeros(3, 2),), torch.zeros(1, 2, 3, 4)])
+@pytest.mark.parametrize(
+    "output", [torch.zeros(3, 2), (torch.zeros(3, 2),), torch.zeros(1, 2, 3, 4)]
+)
 def test_other_than_three_dimensions_is_refused(output: object) -> None:
     with pytest.raises(WorkbenchError, match=r"expected \[batch, time, width\]"):
         hidden_of(output)

@@ -18,7 +18,10 @@ from workbench.models import LanguageModel, Turn, load, load_model, render
 from workbench.models.chat_template import DEFAULT_DATE
 from workbench.models.fingerprint import fingerprint_folder
 
-MINE = "{% for message in messages %}{{ message.role + ':' + message.content + ';' }}{% endfor %}{{ 'assistant:' if add_generation_prompt }}"
+MINE = (
+    "{% for message in messages %}{{ message.role + ':' + message.content + ';' }}{% endfor %}{{ "
+    "'assistant:' if add_generation_prompt }}"
+)
 
 
 @pytest.fixture
@@ -76,15 +79,21 @@ def test_a_gguf_file_loads_by_path_and_by_folder(
     by_path = load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
     by_folder = load_model(str(place), device="cpu", cache_dir=tmp_path / "cache")
     assert by_path.revision == by_folder.revision
-    assert len([path for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")]) == 1
+    assert (
+        len([path for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")]) == 1
+    )
     shutil.copy(path, place / "second.gguf")
-    with pytest.raises(WorkbenchError, match=r"several GGUF files \(second.gguf, tiny.gguf\): give the path of one"):
+    with pytest.raises(
+        WorkbenchError, match=r"several GGUF files \(second.gguf, tiny.gguf\): give the path of one"
+    ):
         load_model(str(place), cache_dir=tmp_path / "cache")
 
 
 def test_a_chat_template_can_be_given(folder: Path, tmp_path: Path) -> None:
     (folder / "chat_template.jinja").unlink()
-    with pytest.raises(WorkbenchError, match=r"no chat template.*instruct version.*chat_template=FILE"):
+    with pytest.raises(
+        WorkbenchError, match=r"no chat template.*instruct version.*chat_template=FILE"
+    ):
         load_model(str(folder), device="cpu")
     template = tmp_path / "mine.jinja"
     template.write_text(MINE)
@@ -103,7 +112,9 @@ def _change_config(folder: Path, **changes: Any) -> None:
 def test_unknown_families_are_refused_before_weights_are_read(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     _change_config(folder, model_type="opt")
-    with pytest.raises(WorkbenchError, match=r"family 'opt' is unknown to the workbench: add a row"):
+    with pytest.raises(
+        WorkbenchError, match=r"family 'opt' is unknown to the workbench: add a row"
+    ):
         load_model(str(folder))
     _change_config(folder, model_type="unheard_of")
     with pytest.raises(WorkbenchError, match="upgrade transformers"):
@@ -112,14 +123,18 @@ def test_unknown_families_are_refused_before_weights_are_read(folder: Path) -> N
 
 def test_a_models_own_code_is_not_run_unasked(folder: Path) -> None:
     _change_config(folder, model_type="unheard_of", auto_map={"AutoConfig": "own.Config"})
-    with pytest.raises(WorkbenchError, match=r"say that you trust it \(--set model.trust_remote_code=true;"):
+    with pytest.raises(
+        WorkbenchError, match=r"say that you trust it \(--set model.trust_remote_code=true;"
+    ):
         load_model(str(folder))
 
 
 def test_pickled_weights_are_not_read(folder: Path) -> None:
     torch.save({}, folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(WorkbenchError, match=r"no safetensors weights \(pickled ones are never read\)"):
+    with pytest.raises(
+        WorkbenchError, match=r"no safetensors weights \(pickled ones are never read\)"
+    ):
         load_model(str(folder))
 
 
@@ -149,7 +164,9 @@ def test_places_without_a_model(tmp_path: Path, spec: str, message: str) -> None
 
 
 def test_arguments_are_checked(tiny_folder: Path) -> None:
-    with pytest.raises(WorkbenchError, match="unknown dtype 'float8': use one of float32, bfloat16, float16"):
+    with pytest.raises(
+        WorkbenchError, match="unknown dtype 'float8': use one of float32, bfloat16, float16"
+    ):
         load_model(str(tiny_folder), dtype="float8")
     with pytest.raises(WorkbenchError, match="unknown device 'gpu'"):
         load_model(str(tiny_folder), device="gpu")
@@ -168,9 +185,15 @@ _RESPONSE: Any = SimpleNamespace(headers={}, request=None)
             r"hub cannot be reached.*local folder, run once online.*HF_HOME",
         ),
         (hub_errors.OfflineModeIsEnabled("offline"), "hub cannot be reached"),
-        (hub_errors.RepositoryNotFoundError("404", response=_RESPONSE), "neither as a local folder nor on the hub"),
+        (
+            hub_errors.RepositoryNotFoundError("404", response=_RESPONSE),
+            "neither as a local folder nor on the hub",
+        ),
         (hub_errors.HFValidationError("bad id"), "neither as a local folder nor on the hub"),
-        (hub_errors.GatedRepoError("403", response=_RESPONSE), r"is gated: accept its terms.*hf auth login"),
+        (
+            hub_errors.GatedRepoError("403", response=_RESPONSE),
+            r"is gated: accept its terms.*hf auth login",
+        ),
         (hub_errors.RevisionNotFoundError("404", response=_RESPONSE), "no such revision"),
         (None, "cannot be loaded: something else"),
     ],
@@ -189,14 +212,29 @@ def test_the_hubs_errors_name_their_mend(
 def test_the_date_a_template_writes_is_the_one_given(folder: Path) -> None:
     (folder / "chat_template.jinja").write_text("{{ strftime_now('%d %B %Y') }}|" + MINE)
     turns = [Turn("user", "Who?")]
-    assert render(load_model(str(folder), device="cpu").tokenizer, turns) == "01 January 2025|user:Who?;assistant:"
+    assert (
+        render(load_model(str(folder), device="cpu").tokenizer, turns)
+        == "01 January 2025|user:Who?;assistant:"
+    )
     lm = load_model(str(folder), device="cpu", day=date(2024, 2, 29))
     assert render(lm.tokenizer, turns) == "29 February 2024|user:Who?;assistant:"
     assert RunConfig().model.date == DEFAULT_DATE
 
 
 @pytest.mark.parametrize(
-    "given", ["2025-13-01", "2025-1-1", "today", "2025-01-01T00:00:00", "", 0, 1735689600, True, None, 2025.5]
+    "given",
+    [
+        "2025-13-01",
+        "2025-1-1",
+        "today",
+        "2025-01-01T00:00:00",
+        "",
+        0,
+        1735689600,
+        True,
+        None,
+        2025.5,
+    ],
 )
 def test_a_date_in_another_form_is_refused(given: object) -> None:
     with pytest.raises(WorkbenchError, match=r"model\.date"):
@@ -204,14 +242,23 @@ def test_a_date_in_another_form_is_refused(given: object) -> None:
 
 
 def test_dates_are_taken_as_yaml_and_json_read_them(tmp_path: Path) -> None:
-    for text in ("model: {date: 2024-02-29}", 'model: {date: "2024-02-29"}', '{"model": {"date": "2024-02-29"}}'):
+    for text in (
+        "model: {date: 2024-02-29}",
+        'model: {date: "2024-02-29"}',
+        '{"model": {"date": "2024-02-29"}}',
+    ):
         (tmp_path / "c.yaml").write_text(text)
         assert load_config(tmp_path / "c.yaml").model.date == date(2024, 2, 29)
 
 
 def test_what_a_template_needed_is_said(folder: Path) -> None:
-    (folder / "chat_template.jinja").write_text(MINE.replace("'assistant:'", "'assistant:<think>\\n'"))
-    with pytest.warns(UserWarning, match=r"model: The chat template's generation prompt is completed by '\\n</think>"):
+    (folder / "chat_template.jinja").write_text(
+        MINE.replace("'assistant:'", "'assistant:<think>\\n'")
+    )
+    with pytest.warns(
+        UserWarning,
+        match=r"model: The chat template's generation prompt is completed by '\\n</think>",
+    ):
         lm = load_model(str(folder), device="cpu")
     assert len(lm.notes) == 1
     assert lm.with_model(lm.model).notes == lm.notes

@@ -1,4 +1,6 @@
-"""The probe of a chat template: named templates, those of well-known families among them, each with its outcome."""
+"""The probe of a chat template: named templates, those of well-known families among them, each
+with its outcome.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import trl
 
-from workbench.elicit.conversation import answer_tokens, confidence_conversation, number_prefix
+from workbench.elicit.conversation import answer_tokens, confidence_conversation, scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, render
@@ -29,7 +31,9 @@ def chatml(
     before: str = "",
     roles: str = "true",
 ) -> str:
-    """ChatML whose generation prompt is ``opens`` and whose assistant turns begin with ``history`` (None: the usual)."""
+    """ChatML whose generation prompt is ``opens`` and whose assistant turns begin with
+    ``history`` (None: the usual).
+    """
     begins = S + "assistant\n" if history is None else history
     return (
         f"{before}{{% for m in messages %}}{{% if {roles} %}}{{% if m.role == 'assistant' %}}{{{{ {begins!r} }}}}{{% else %}}"
@@ -39,12 +43,18 @@ def chatml(
 
 
 MOVES_SYSTEM = (
-    "{% if messages[0].role == 'system' %}{% set sys = messages[0].content %}{% set turns = messages[1:] %}{% else %}"
-    "{% set sys = '' %}{% set turns = messages %}{% endif %}{% for m in turns %}{% if m.role == 'user' %}[INST] "
-    "{% if loop.last or turns[loop.index0 + 1:] | length == 1 %}{{ sys }}\n\n{% endif %}{{ m.content }}[/INST]"
+    "{% if messages[0].role == 'system' %}{% set sys = messages[0].content %}{% set turns = "
+    "messages[1:] %}{% else %}"
+    "{% set sys = '' %}{% set turns = messages %}{% endif %}{% for m in turns %}{% if m.role == "
+    "'user' %}[INST] "
+    "{% if loop.last or turns[loop.index0 + 1:] | length == 1 %}{{ sys }}\n\n{% endif %}{{ "
+    "m.content }}[/INST]"
     "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
 )
-LAST_USER = "{% if messages[-1].role == 'assistant' %}{{ raise_exception('a user speaks last') }}{% endif %}"
+LAST_USER = (
+    "{% if messages[-1].role == 'assistant' %}{{ raise_exception('a user speaks last') }}{% endif "
+    "%}"
+)
 EMPTY = "<think>\n\n</think>\n\n"
 
 # name: (template, whether system turns are kept, completion)
@@ -55,7 +65,11 @@ GOOD: dict[str, tuple[str, bool, str]] = {
     "a line break that history has": (chatml(S + "assistant", S + "assistant\n"), True, "\n"),
     "a line break that history lacks": (chatml(S + "assistant\n\n", S + "assistant\n"), True, ""),
     "empty thought opens": (chatml(S + "assistant\n" + EMPTY), True, ""),
-    "empty thought on both sides": (chatml(S + "assistant\n" + EMPTY, S + "assistant\n" + EMPTY), True, ""),
+    "empty thought on both sides": (
+        chatml(S + "assistant\n" + EMPTY, S + "assistant\n" + EMPTY),
+        True,
+        "",
+    ),
     "empty thought only in history": (chatml(history=S + "assistant\n" + EMPTY), True, EMPTY),
     "open thought, history without": (chatml(S + "assistant\n<think>\n"), True, "\n</think>\n\n"),
     "open thought without line break": (chatml(S + "assistant\n<think>"), True, "\n\n</think>\n\n"),
@@ -64,7 +78,11 @@ GOOD: dict[str, tuple[str, bool, str]] = {
         True,
         "\n</think>\n\n",
     ),
-    "open thought of another name": (chatml(S + "assistant\n<seed:think>"), True, "\n\n</seed:think>\n\n"),
+    "open thought of another name": (
+        chatml(S + "assistant\n<seed:think>"),
+        True,
+        "\n\n</seed:think>\n\n",
+    ),
     "open thought in brackets": (chatml(S + "assistant\n[THINK]\n"), True, "\n[/THINK]\n\n"),
     "harmony": (
         chatml("<|start|>assistant", "<|start|>assistant<|channel|>final<|message|>"),
@@ -72,7 +90,9 @@ GOOD: dict[str, tuple[str, bool, str]] = {
         "<|channel|>final<|message|>",
     ),
     "no system role": (
-        chatml(before="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"),
+        chatml(
+            before="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+        ),
         False,
         "",
     ),
@@ -81,9 +101,15 @@ GOOD: dict[str, tuple[str, bool, str]] = {
     "a user must speak last": (chatml(before=LAST_USER), True, ""),
     "no marks at all": ("{% for m in messages %}{{ m.content }}\n{% endfor %}", True, ""),
     "writes the date": (chatml(before="{{ strftime_now('%d %B %Y') }}"), True, ""),
-    "generation blocks": (chatml().replace("{% for m", "{% generation %}x{% endgeneration %}{% for m"), True, ""),
+    "generation blocks": (
+        chatml().replace("{% for m", "{% generation %}x{% endgeneration %}{% for m"),
+        True,
+        "",
+    ),
     "macro and namespace": (
-        chatml(before="{% set ns = namespace(n=0) %}{% macro f(x) %}{{ x }}{% endmacro %}{{ f('a') ~ ns.n }}"),
+        chatml(
+            before="{% set ns = namespace(n=0) %}{% macro f(x) %}{{ x }}{% endmacro %}{{ f('a') ~ ns.n }}"
+        ),
         True,
         "",
     ),
@@ -117,7 +143,9 @@ FAILS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_replies_are_opened_by(make_tokenizer: MakeTokenizer, name: str) -> None:
-    """A reply opened by text stands exactly where the template's own history has one, but for a thought left out."""
+    """A reply opened by text stands exactly where the template's own history has one, but for a
+    thought left out.
+    """
     tokenizer = make_tokenizer("digits")
     template, keeps_system, expected = GOOD[name]
     tokenizer.chat_template = template
@@ -130,14 +158,20 @@ def test_what_replies_are_opened_by(make_tokenizer: MakeTokenizer, name: str) ->
     try:
         written = write_turns(tokenizer, [*turns, Turn("assistant", "Answer:")], open_reply=False)
     except WorkbenchError:
-        written = write_turns(tokenizer, [*turns, Turn("assistant", "Answer:"), Turn("user", "x")], open_reply=False)
+        written = write_turns(
+            tokenizer, [*turns, Turn("assistant", "Answer:"), Turn("user", "x")], open_reply=False
+        )
     thoughtless = opened.replace(EMPTY, "").replace("<seed:think>\n\n</seed:think>\n\n", "")
-    thoughtless = thoughtless.replace("[THINK]\n\n[/THINK]\n\n", "").replace("\n\nAnswer", "\nAnswer")
+    thoughtless = thoughtless.replace("[THINK]\n\n[/THINK]\n\n", "").replace(
+        "\n\nAnswer", "\nAnswer"
+    )
     assert written.replace(EMPTY, "").replace("\n\nAnswer", "\nAnswer").startswith(thoughtless)
 
 
 @pytest.mark.parametrize("name", FAILS)
-def test_templates_that_are_refused_before_anything_is_asked(make_tokenizer: MakeTokenizer, name: str) -> None:
+def test_templates_that_are_refused_before_anything_is_asked(
+    make_tokenizer: MakeTokenizer, name: str
+) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template, message = FAILS[name]
     with pytest.raises(WorkbenchError, match=message) as caught:
@@ -152,20 +186,33 @@ def test_every_format_stands_on_the_completed_opening(make_tokenizer: MakeTokeni
     tokenizer.chat_template = GOOD["harmony"][0]
     for name in ("percent", "percent-one-turn", "percent-first", "percent-alone"):
         fmt = FORMATS[name]
-        numbers = number_prefix(tokenizer, fmt)
+        numbers = scale_tokens(tokenizer, fmt)
         asked = tokenizer.decode(answer_tokens(tokenizer, fmt, "Who?", stated="7"))
-        assert f"<|start|>assistant<|channel|>final<|message|>{fmt.answer_opening(stated='7')}" in asked
-        read = tokenizer.decode(confidence_conversation(tokenizer, fmt, numbers, "Who?", "Ada").tokens)
-        assert "<|start|>assistant<|channel|>final<|message|>" + fmt.confidence_opening("Ada") in read
+        assert (
+            f"<|start|>assistant<|channel|>final<|message|>{fmt.answer_opening(stated='7')}"
+            in asked
+        )
+        read = tokenizer.decode(
+            confidence_conversation(tokenizer, fmt, numbers, "Who?", "Ada").tokens
+        )
+        assert (
+            "<|start|>assistant<|channel|>final<|message|>" + fmt.confidence_opening("Ada") in read
+        )
 
 
-def test_the_date_is_the_configurations_and_is_not_the_clocks(make_tokenizer: MakeTokenizer) -> None:
+def test_the_date_is_the_configurations_and_is_not_the_clocks(
+    make_tokenizer: MakeTokenizer,
+) -> None:
     tokenizer = make_tokenizer("digits")
-    tokenizer.chat_template = chatml(before="{{ strftime_now('%d %B %Y %H:%M') }}|{{ date_string }}|")
+    tokenizer.chat_template = chatml(
+        before="{{ strftime_now('%d %B %Y %H:%M') }}|{{ date_string }}|"
+    )
     assert render(tokenizer, [Turn("user", "x")]).startswith("01 January 2025 00:00|01 Jan 2025|")
     set_day(tokenizer, date(2031, 12, 5))
     assert render(tokenizer, [Turn("user", "x")]).startswith("05 December 2031 00:00|05 Dec 2031|")
-    assert tokenizer.decode(encode(tokenizer, [Turn("user", "x")])) == render(tokenizer, [Turn("user", "x")])
+    assert tokenizer.decode(encode(tokenizer, [Turn("user", "x")])) == render(
+        tokenizer, [Turn("user", "x")]
+    )
 
 
 REAL = sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja"))
@@ -187,11 +234,17 @@ COMPLETED = {
 
 
 @pytest.mark.parametrize("file", REAL, ids=lambda file: file.stem)
-def test_published_templates_are_written_as_transformers_writes_them(make_tokenizer: MakeTokenizer, file: Path) -> None:
+def test_published_templates_are_written_as_transformers_writes_them(
+    make_tokenizer: MakeTokenizer, file: Path
+) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = file.read_text(encoding="utf-8")
     set_day(tokenizer, date.today())
-    given = {"enable_thinking": False, "date_string": date.today().strftime("%d %b %Y"), "tokenize": False}
+    given = {
+        "enable_thinking": False,
+        "date_string": date.today().strftime("%d %b %Y"),
+        "tokenize": False,
+    }
     for turns in (
         [Turn("user", " hé\n<b> Q ")],
         [Turn("user", "Q"), Turn("assistant", "A {x}"), Turn("user", "R"), Turn("assistant", "B")],
@@ -200,7 +253,9 @@ def test_published_templates_are_written_as_transformers_writes_them(make_tokeni
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         for opens in (True, False):
             try:
-                expected = tokenizer.apply_chat_template(messages, add_generation_prompt=opens, **given)
+                expected = tokenizer.apply_chat_template(
+                    messages, add_generation_prompt=opens, **given
+                )
             except Exception:
                 with pytest.raises(WorkbenchError):
                     write_turns(tokenizer, turns, open_reply=opens)

@@ -33,11 +33,17 @@ def logits(lm: LanguageModel) -> torch.Tensor:
 
 
 def rounded(lm: LanguageModel) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in lm.base().state_dict().items() if value.dtype == torch.bfloat16}
+    return {
+        name: value
+        for name, value in lm.base().state_dict().items()
+        if value.dtype == torch.bfloat16
+    }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weights_cast_once_give_what_autocast_gives_to_the_bit(make_tiny: MakeTiny, family: str) -> None:
+def test_weights_cast_once_give_what_autocast_gives_to_the_bit(
+    make_tiny: MakeTiny, family: str
+) -> None:
     lm = make_tiny(family)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         expected = logits(lm)
@@ -60,7 +66,9 @@ ENTRANCES: dict[str, Callable[[LanguageModel], Any]] = {
 
 
 @pytest.mark.parametrize("entrance", ENTRANCES)
-def test_a_pass_is_made_in_the_models_precision_whoever_begins_it(make_tiny: MakeTiny, entrance: str) -> None:
+def test_a_pass_is_made_in_the_models_precision_whoever_begins_it(
+    make_tiny: MakeTiny, entrance: str
+) -> None:
     """Nothing around the call says so; generation returns float32 copies of what the head gave."""
     begin, lower = ENTRANCES[entrance], make_tiny()
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
@@ -118,8 +126,13 @@ def test_a_tied_head_and_trainable_weights_stay_in_float32(make_tiny: MakeTiny) 
     assert {lm.embedding().weight.dtype, trained.dtype} == {torch.float32}
 
 
-def test_float32_inside_a_block_is_that_of_the_rounded_weights_also_after_an_error(tiny_lm: LanguageModel) -> None:
-    whole = {name: value.to(torch.bfloat16).float() for name, value in tiny_lm.base().state_dict().items()}
+def test_float32_inside_a_block_is_that_of_the_rounded_weights_also_after_an_error(
+    tiny_lm: LanguageModel,
+) -> None:
+    whole = {
+        name: value.to(torch.bfloat16).float()
+        for name, value in tiny_lm.base().state_dict().items()
+    }
     set_precision(tiny_lm, "bfloat16")
     own, lower = rounded(tiny_lm), logits(tiny_lm)
 
@@ -166,7 +179,9 @@ def test_the_model_looks_as_before(tiny_lm: LanguageModel) -> None:
 
 
 def test_adapters_are_made_and_read_in_float32(make_tiny: MakeTiny, tmp_path: Path) -> None:
-    """PEFT would give them the dtype of the matrices they stand on: their first values would be rounded."""
+    """PEFT would give them the dtype of the matrices they stand on: their first values would be
+    rounded.
+    """
     found = []
     for precision in ("float32", "bfloat16"):
         lm = make_tiny()
@@ -175,7 +190,9 @@ def test_adapters_are_made_and_read_in_float32(make_tiny: MakeTiny, tmp_path: Pa
         tuned = add_adapter(lm, LoraSettings(rank=4))
         save_adapter(tuned, tmp_path / precision, None)
         again = load_adapter(remove_adapter(tuned), tmp_path / precision)
-        found.append({name: value for name, value in again.model.state_dict().items() if "lora_" in name})
+        found.append(
+            {name: value for name, value in again.model.state_dict().items() if "lora_" in name}
+        )
     assert found[0].keys() == found[1].keys()
     assert {value.dtype for value in found[1].values()} == {torch.float32}
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
@@ -188,7 +205,9 @@ def test_a_model_is_loaded_in_the_precision_it_is_asked_for(tiny_folder: Path) -
     assert rounded(lower)
     states = torch.ones(1, lower.width)
     assert unembed(lower, states).dtype == torch.float32
-    with pytest.raises(WorkbenchError, match="unknown precision 'half': use one of auto, float32, bfloat16"):
+    with pytest.raises(
+        WorkbenchError, match="unknown precision 'half': use one of auto, float32, bfloat16"
+    ):
         load_model(str(tiny_folder), device="cpu", precision="half")  # type: ignore[arg-type]
 
 

@@ -1,4 +1,6 @@
-"""Sentencepiece tokenizers of GGUF files against llama.cpp's rules, on a vocabulary written here."""
+"""Sentencepiece tokenizers of GGUF files against llama.cpp's rules, on a vocabulary written
+here.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,12 @@ TEMPLATE = (
 PIECES = (*SPECIALS, *BYTES, *LETTERS, *WORDS)
 
 
-def vocabulary(prefix: bool | None, kind: str = "llama", pieces: tuple[str, ...] = PIECES) -> Callable[..., None]:
-    """Writes a sentencepiece vocabulary; scores fall from piece to piece, as trainers write them."""
+def vocabulary(
+    prefix: bool | None, kind: str = "llama", pieces: tuple[str, ...] = PIECES
+) -> Callable[..., None]:
+    """Writes a sentencepiece vocabulary; scores fall from piece to piece, as trainers write
+    them.
+    """
 
     def write(writer: Any, lm: LanguageModel) -> None:
         kinds = gguf.TokenType
@@ -55,9 +61,18 @@ def vocabulary(prefix: bool | None, kind: str = "llama", pieces: tuple[str, ...]
         writer.add_tokenizer_model(kind)
         writer.add_tokenizer_pre("default")
         writer.add_token_list(tokens)
-        writer.add_token_scores([-1e9 if t.startswith("[PAD") else -float(n) for n, t in enumerate(tokens)])
-        of = {"<unk>": kinds.UNKNOWN, "<s>": kinds.CONTROL, "</s>": kinds.CONTROL, **dict.fromkeys(BYTES, kinds.BYTE)}
-        writer.add_token_types([kinds.UNUSED if t.startswith("[PAD") else of.get(t, kinds.NORMAL) for t in tokens])
+        writer.add_token_scores(
+            [-1e9 if t.startswith("[PAD") else -float(n) for n, t in enumerate(tokens)]
+        )
+        of = {
+            "<unk>": kinds.UNKNOWN,
+            "<s>": kinds.CONTROL,
+            "</s>": kinds.CONTROL,
+            **dict.fromkeys(BYTES, kinds.BYTE),
+        }
+        writer.add_token_types(
+            [kinds.UNUSED if t.startswith("[PAD") else of.get(t, kinds.NORMAL) for t in tokens]
+        )
         writer.add_unk_token_id(0)
         writer.add_bos_token_id(1)
         writer.add_eos_token_id(2)
@@ -70,7 +85,9 @@ def vocabulary(prefix: bool | None, kind: str = "llama", pieces: tuple[str, ...]
 
 
 @pytest.fixture
-def load(make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path) -> Callable[[bool | None], Any]:
+def load(
+    make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path
+) -> Callable[[bool | None], Any]:
     def loaded(prefix: bool | None) -> Any:
         path = make_gguf(tmp_path / "tiny.gguf", make_tiny(), vocabulary=vocabulary(prefix))
         return load_model(str(path), device="cpu", cache_dir=tmp_path / "cache").tokenizer
@@ -79,7 +96,9 @@ def load(make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path:
 
 
 @pytest.mark.parametrize("prefix", [True, None])
-def test_a_space_stands_behind_every_special_token(load: Callable[[bool | None], Any], prefix: bool | None) -> None:
+def test_a_space_stands_behind_every_special_token(
+    load: Callable[[bool | None], Any], prefix: bool | None
+) -> None:
     tokenizer = load(prefix)
     assert tokenizer.tokenize("<s>[INST] hi</s>the") == [
         "<s>", "▁", "[", "I", "N", "S", "T", "]", "▁hi", "</s>", "▁the"
@@ -93,14 +112,27 @@ def test_a_space_stands_behind_every_special_token(load: Callable[[bool | None],
 
 def test_none_stands_there_where_the_file_says_so(load: Callable[[bool | None], Any]) -> None:
     tokenizer = load(False)
-    assert tokenizer.tokenize("<s>[INST] hi</s>the") == ["<s>", "[", "I", "N", "S", "T", "]", "▁hi", "</s>", "the"]
+    assert tokenizer.tokenize("<s>[INST] hi</s>the") == [
+        "<s>",
+        "[",
+        "I",
+        "N",
+        "S",
+        "T",
+        "]",
+        "▁hi",
+        "</s>",
+        "the",
+    ]
     assert tokenizer.tokenize(" hi") == ["▁hi"]
     ids = tokenizer(" the hi", add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(ids) == " the hi"
 
 
 @pytest.mark.parametrize("prefix", [True, False])
-def test_any_text_is_cut_as_llama_cpp_cuts_it(load: Callable[[bool | None], Any], prefix: bool) -> None:
+def test_any_text_is_cut_as_llama_cpp_cuts_it(
+    load: Callable[[bool | None], Any], prefix: bool
+) -> None:
     tokenizer = load(prefix)
     pieces = {piece: index for index, piece in enumerate(PIECES)}
     scores = [-float(index) for index in range(len(PIECES))]
@@ -117,7 +149,10 @@ def test_any_text_is_cut_as_llama_cpp_cuts_it(load: Callable[[bool | None], Any]
 
 
 def test_llama_cpps_rules_by_hand() -> None:
-    pieces = {piece: index for index, piece in enumerate(["▁", "a", "b", "ab", "▁a", "<s>", "<0xC3>", "<0xA9>"])}
+    pieces = {
+        piece: index
+        for index, piece in enumerate(["▁", "a", "b", "ab", "▁a", "<s>", "<0xC3>", "<0xA9>"])
+    }
     scores = [-9.0, -9.0, -9.0, -1.0, -2.0, 0.0, 0.0, 0.0]
     assert llama_cpp_ids("ab", pieces, scores, {"<s>": 5}, True) == [0, 3]
     assert llama_cpp_ids("a<s>a b", pieces, scores, {"<s>": 5}, True) == [4, 5, 4, 0, 2]
@@ -132,7 +167,8 @@ def test_a_vocabulary_that_transformers_cuts_otherwise_is_refused(
     odd = tuple(piece for piece in PIECES if piece != "<0xC3>")
     path = make_gguf(tmp_path / "tiny.gguf", make_tiny(), vocabulary=vocabulary(True, pieces=odd))
     with pytest.raises(
-        WorkbenchError, match=r"tiny\.gguf: the tokenizer .* into other tokens than llama\.cpp does: use the model's"
+        WorkbenchError,
+        match=r"tiny\.gguf: the tokenizer .* into other tokens than llama\.cpp does: use the model's",
     ):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
 
@@ -143,6 +179,7 @@ def test_other_kinds_of_tokenizers_are_refused(
 ) -> None:
     path = make_gguf(tmp_path / "tiny.gguf", make_tiny(), vocabulary=vocabulary(True, kind=kind))
     with pytest.raises(
-        WorkbenchError, match=r"^tiny\.gguf has a tokenizer of kind|transformers cannot read tiny\.gguf"
+        WorkbenchError,
+        match=r"^tiny\.gguf has a tokenizer of kind|transformers cannot read tiny\.gguf",
     ):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")

@@ -8,7 +8,9 @@ from workbench.models.swap_weights import replaced_weights
 
 def test_every_weight_comes_back_the_same_tensor_also_after_an_error() -> None:
     """One that was put twice too."""
-    first, second = (torch.nn.Parameter(torch.full((2,), value), requires_grad=False) for value in (1.0, 2.0))
+    first, second = (
+        torch.nn.Parameter(torch.full((2,), value), requires_grad=False) for value in (1.0, 2.0)
+    )
     places = first.data_ptr(), second.data_ptr()
 
     def change() -> None:

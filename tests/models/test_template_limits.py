@@ -11,7 +11,10 @@ from workbench.errors import WorkbenchError
 from workbench.models import Turn, render
 
 MakeTokenizer = Callable[[str], Any]
-GROW = "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = EXPRESSION %}{% endfor %}"
+GROW = (
+    "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = EXPRESSION %}{% endfor "
+    "%}"
+)
 HOSTILE = {
     "product": "{{ 'x' * 3000000000 }}",
     "product turned round": "{{ 3000000000 * 'x' }}",
@@ -70,7 +73,8 @@ def test_time_and_memory_are_bounded(make_tokenizer: MakeTokenizer, name: str) -
 def test_long_turns_are_no_breach(make_tokenizer: MakeTokenizer) -> None:
     tokenizer = make_tokenizer("digits")
     tokenizer.chat_template = tokenizer.chat_template.replace(
-        "message['content'] +", "(message['content'].split('</think>')[-1] | trim | replace('\\r', '')) +"
+        "message['content'] +",
+        "(message['content'].split('</think>')[-1] | trim | replace('\\r', '')) +",
     )
     text = "word " * 100_000 + "end"
     assert text in render(tokenizer, [Turn("user", text)])

@@ -29,7 +29,9 @@ def test_a_chunks_logits_stay_under_the_bound(tiny_lm: LanguageModel) -> None:
         assert rows == 1 or 4 * vocabulary * rows <= CHUNK_BYTES < 4 * vocabulary * (rows + 1)
 
 
-def test_no_more_rows_than_a_chunk_are_read_at_once(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_rows_than_a_chunk_are_read_at_once(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("workbench.models.unembed.CHUNK_BYTES", 4 * 384 * 5)
     final = torch.randn((3, 4, 32), generator=torch.Generator().manual_seed(0))
     seen: list[tuple[int, ...]] = []
@@ -40,4 +42,6 @@ def test_no_more_rows_than_a_chunk_are_read_at_once(tiny_lm: LanguageModel, monk
 
     found = unembed_reduced(tiny_lm, final, largest)
     assert seen == [(5, 384), (5, 384), (2, 384)]
-    torch.testing.assert_close(found, unembed(tiny_lm, final.reshape(12, 32)).topk(2).values.reshape(3, 4, 2))
+    torch.testing.assert_close(
+        found, unembed(tiny_lm, final.reshape(12, 32)).topk(2).values.reshape(3, 4, 2)
+    )

@@ -28,13 +28,17 @@ def test_a_forgotten_logit_scaling_is_noticed(make_tiny: MakeTiny, family: str) 
     row = replace(lm.architecture, logit_multiplier="", logit_divisor="", logit_softcap="")
     if family == "gemma2":
         lm.base().config.final_logit_softcapping = 0.5
-    with pytest.raises(WorkbenchError, match="the head's reading of the last layer's output and the logits differ"):
+    with pytest.raises(
+        WorkbenchError, match="the head's reading of the last layer's output and the logits differ"
+    ):
         validate(replace(lm, architecture=row))
 
 
 def test_paths_hold_inside_an_adapter(make_tiny: MakeTiny) -> None:
     lm = make_tiny()
-    adapter = LoraConfig(r=2, target_modules=["k_proj", "o_proj", "down_proj"], init_lora_weights=False)
+    adapter = LoraConfig(
+        r=2, target_modules=["k_proj", "o_proj", "down_proj"], init_lora_weights=False
+    )
     tuned = lm.with_model(get_peft_model(lm.model, adapter))
     validate(tuned)
     assert tuned.base() is lm.model

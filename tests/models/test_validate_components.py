@@ -22,25 +22,51 @@ MakeTiny = Callable[..., LanguageModel]
         ("llama", {"head_dim": 16}),
     ],
 )
-def test_peculiar_configurations_hold(make_tiny: MakeTiny, family: str, overrides: dict[str, Any]) -> None:
+def test_peculiar_configurations_hold(
+    make_tiny: MakeTiny, family: str, overrides: dict[str, Any]
+) -> None:
     validate(make_tiny(family, **overrides))
 
 
 @pytest.mark.parametrize(
     ("family", "overrides", "change", "message"),
     [
-        ("gemma2", {}, {"attention_added": "self_attn"}, r"layer 0 resid_pre \+ attn_out and resid_mid differ"),
-        ("gemma3_text", {}, {"mlp_added": "mlp"}, r"half of resid_mid \+ mlp_out and resid_post differ"),
+        (
+            "gemma2",
+            {},
+            {"attention_added": "self_attn"},
+            r"layer 0 resid_pre \+ attn_out and resid_mid differ",
+        ),
+        (
+            "gemma3_text",
+            {},
+            {"mlp_added": "mlp"},
+            r"half of resid_mid \+ mlp_out and resid_post differ",
+        ),
         ("olmo2", {}, {"mid": "post_attention_layernorm"}, "resid_mid differ"),
         ("granite", {"residual_multiplier": 0.3}, {"added_multiplier": ""}, "resid_mid differ"),
-        ("cohere2", {}, {"mlp_added": "self_attn"}, r"resid_pre \+ attn_out \+ mlp_out and resid_post differ"),
+        (
+            "cohere2",
+            {},
+            {"mlp_added": "self_attn"},
+            r"resid_pre \+ attn_out \+ mlp_out and resid_post differ",
+        ),
         ("gpt_neox", {}, {"parallel": ""}, "resid_mid differ"),
-        ("llama", {}, {"attention_output": "mlp.down_proj"}, "reads 64 numbers a token, not 4 heads of 8"),
+        (
+            "llama",
+            {},
+            {"attention_output": "mlp.down_proj"},
+            "reads 64 numbers a token, not 4 heads of 8",
+        ),
         ("falcon_h1", {}, {"mid": "mamba"}, "differ|no module"),
     ],
 )
 def test_a_wrong_row_is_noticed(
-    make_tiny: MakeTiny, family: str, overrides: dict[str, Any], change: dict[str, str], message: str
+    make_tiny: MakeTiny,
+    family: str,
+    overrides: dict[str, Any],
+    change: dict[str, str],
+    message: str,
 ) -> None:
     lm = make_tiny(family, **overrides)
     # Fresh norms have weight 1 in every layer; move them so that a norm left out is seen.
@@ -60,6 +86,8 @@ def test_a_layer_that_adds_to_a_copy_of_the_middle_is_noticed(tiny_lm: LanguageM
     norm.forward = lambda hidden: inner(hidden)
     validate(tiny_lm)
     handle = norm.register_forward_pre_hook(lambda module, args: (args[0].clone(),), prepend=True)
-    with pytest.raises(WorkbenchError, match=r"in layer 1 half of resid_mid \+ mlp_out and resid_post differ"):
+    with pytest.raises(
+        WorkbenchError, match=r"in layer 1 half of resid_mid \+ mlp_out and resid_post differ"
+    ):
         validate(tiny_lm)
     handle.remove()

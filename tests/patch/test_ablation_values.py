@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.patch.ablation_values import along, matched_noise, mean_of_others, mean_of_rows, zeros
+from workbench.patch.ablation_values import (
+    along,
+    matched_noise,
+    mean_of_others,
+    mean_of_rows,
+    zeros,
+)
 
 STATES = torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]], [[8.0, 0.0]]])
 

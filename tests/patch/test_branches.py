@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
+from workbench.patch.branches import (
+    head_sites,
+    layer_sites,
+    position_branches,
+    site_branches,
+    window_branches,
+)
 from workbench.trace import Patch, Site
 
 AT = torch.tensor([4, 2])
@@ -12,7 +18,11 @@ DONORS = torch.arange(2 * 3 * 4.0).reshape(2, 3, 4)
 
 
 def same(patch: Patch, site: Site, positions: list[int], value: torch.Tensor) -> bool:
-    return patch.site == site and patch.positions.tolist() == positions and torch.equal(patch.value, value)
+    return (
+        patch.site == site
+        and patch.positions.tolist() == positions
+        and torch.equal(patch.value, value)
+    )
 
 
 def test_one_branch_a_site() -> None:

@@ -7,11 +7,11 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.components import Cut, products, require_cut, states_at, whole_model
-from workbench.patch.inputs import Run, batch_of
+from workbench.patch.components import ComponentSet, products, require_cut, states_at, whole_model
+from workbench.patch.inputs import ModelInputs, batch_of
 from workbench.trace.record import record
 from workbench.trace.sites import COMPONENTS, Component, Site
-from workbench.trace.token_tree import END
+from workbench.trace.token_tree import NO_TREE
 
 MakeTiny = Callable[..., LanguageModel]
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35]]
@@ -31,16 +31,18 @@ def test_wrong_cuts_are_named(
     tiny_lm: LanguageModel, layers: tuple[int, ...], components: tuple[Component, ...], message: str
 ) -> None:
     with pytest.raises(WorkbenchError, match=message):
-        require_cut(tiny_lm, Cut(layers, components))
+        require_cut(tiny_lm, ComponentSet(layers, components))
 
 
 def test_the_cut_of_a_whole_model_leaves_out_what_a_family_lacks(make_tiny: MakeTiny) -> None:
-    assert whole_model(make_tiny("llama")) == Cut((0, 1, 2, 3), COMPONENTS)
-    assert whole_model(make_tiny("cohere2"), ("resid_mid", "mlp_out")) == Cut((0, 1, 2, 3), ("mlp_out",))
+    assert whole_model(make_tiny("llama")) == ComponentSet((0, 1, 2, 3), COMPONENTS)
+    assert whole_model(make_tiny("cohere2"), ("resid_mid", "mlp_out")) == ComponentSet(
+        (0, 1, 2, 3), ("mlp_out",)
+    )
 
 
 def test_neighbouring_streams_are_one_place() -> None:
-    cut = Cut((0, 1, 2), ("resid_pre", "resid_post", "attn_out"))
+    cut = ComponentSet((0, 1, 2), ("resid_pre", "resid_post", "attn_out"))
     residual = [(0, "resid_pre"), (0, "resid_post"), (1, "resid_post"), (2, "resid_post")]
     assert cut.places() == sorted([*residual, *((layer, "attn_out") for layer in range(3))])
 
@@ -49,8 +51,10 @@ def test_neighbouring_streams_are_one_place() -> None:
 def test_states_are_those_of_a_recording(make_tiny: MakeTiny, family: str) -> None:
     """All components and heads, with a family's multiplier, from one pass."""
     lm = make_tiny(family)
-    batch = batch_of(Run(lm, PROMPTS, POSITIONS), torch.arange(3), END)
-    _, states = states_at(lm, batch, Cut((1, 2), ("resid_mid", "attn_out", "mlp_out", "head_out")).places())
+    batch = batch_of(ModelInputs(lm, PROMPTS, POSITIONS), torch.arange(3), NO_TREE)
+    _, states = states_at(
+        lm, batch, ComponentSet((1, 2), ("resid_mid", "attn_out", "mlp_out", "head_out")).places()
+    )
     for (layer, component), found in states.items():
         heads = range(4) if component == "head_out" else [None]
         sites = [Site(layer, component, head) for head in heads]

@@ -23,7 +23,9 @@ PARTNER = np.array([2, 0, 3, 1])
 
 
 def recorded() -> Recorded:
-    """Base states are item + layer / 10 + place / 100, tuned states those plus 50 + item; place 0 is the random one."""
+    """Base states are item + layer / 10 + place / 100, tuned states those plus 50 + item; place
+    0 is the random one.
+    """
     item = torch.arange(ITEMS, dtype=torch.float32)[:, None, None, None]
     layer = torch.arange(LAYERS)[None, :, None, None] / 10
     place = torch.arange(3)[None, None, :, None] / 100
@@ -48,7 +50,9 @@ def test_whose_state_is_written(name: str, expected: list[float]) -> None:
     assert states.shape == (2, LAYERS, 1 if name == "random_position" else 2, WIDTH)
     for layer in range(LAYERS):
         for row, value in enumerate(expected):
-            torch.testing.assert_close(states[row, layer, 0], torch.full((WIDTH,), value + layer / 10))
+            torch.testing.assert_close(
+                states[row, layer, 0], torch.full((WIDTH,), value + layer / 10)
+            )
 
 
 def test_a_random_vector_is_as_long_as_the_own_donors_difference() -> None:
@@ -66,7 +70,9 @@ def test_random_vectors_depend_on_the_seed_and_not_on_the_batch() -> None:
     whole = donor_states(condition, states, np.arange(ITEMS), PARTNER, seed=1)
     part = donor_states(condition, states, np.array([2, 0]), PARTNER, seed=1)
     assert torch.equal(part, whole[[2, 0]])
-    assert not torch.equal(donor_states(condition, states, np.arange(ITEMS), PARTNER, seed=2), whole)
+    assert not torch.equal(
+        donor_states(condition, states, np.arange(ITEMS), PARTNER, seed=2), whole
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,9 @@ def test_random_vectors_depend_on_the_seed_and_not_on_the_batch() -> None:
         ("neutral", [2, 0, 3, 1]),
     ],
 )
-def test_the_donors_readout_is_that_of_the_run_the_state_comes_from(name: str, expected: list[float]) -> None:
+def test_the_donors_readout_is_that_of_the_run_the_state_comes_from(
+    name: str, expected: list[float]
+) -> None:
     base = np.arange(4.0)
     assert donor_readouts(NAMED[name], base, base + 10, PARTNER).tolist() == expected
 

@@ -24,7 +24,9 @@ def test_a_tidy_table_with_the_axes_names() -> None:
     effects = planted()
     table = effect_table(effects, resamples=200, permutations=5000, seed=0)
     assert list(table.columns[:2]) == ["layer", "position"]
-    assert table[["layer", "position"]].to_numpy().tolist() == [[a, b] for a in AXES[0].labels for b in AXES[1].labels]
+    assert table[["layer", "position"]].to_numpy().tolist() == [
+        [a, b] for a in AXES[0].labels for b in AXES[1].labels
+    ]
     cell = table[(table.layer == 5) & (table.position == "end")].iloc[0]
     moved = effects.patched[:, 1, 2] - effects.base
     assert cell["shift"] == pytest.approx(moved.mean() / (effects.donor - effects.base).mean())
@@ -42,7 +44,11 @@ def test_p_is_that_of_scipys_exact_test() -> None:
     p, _ = sign_flip_p(moved, permutations=10_000, seed=0)
     for cell in range(3):
         exact = permutation_test(
-            (moved[:, cell],), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+            (moved[:, cell],),
+            np.mean,
+            permutation_type="samples",
+            n_resamples=np.inf,
+            alternative="two-sided",
         ).pvalue
         assert p[cell] == pytest.approx(exact)
 
@@ -53,7 +59,9 @@ def test_drawn_flips_come_near_all_flips() -> None:
     drawn, drawn_any = sign_flip_p(moved, permutations=1023, seed=0)
     many, many_any = (
         np.mean(v, axis=0)
-        for v in zip(*(sign_flip_p(moved, permutations=1000, seed=s) for s in range(20)), strict=True)
+        for v in zip(
+            *(sign_flip_p(moved, permutations=1000, seed=s) for s in range(20)), strict=True
+        )
     )
     assert many == pytest.approx(exact, abs=0.01)
     assert many_any == pytest.approx(exact_any, abs=0.01)
@@ -62,9 +70,14 @@ def test_drawn_flips_come_near_all_flips() -> None:
 
 
 def test_the_correction_by_the_largest_statistic_holds_its_level() -> None:
-    """Of 200 maps of 30 cells in which nothing happens, about one in twenty has a cell below .05."""
+    """Of 200 maps of 30 cells in which nothing happens, about one in twenty has a cell below
+    .05.
+    """
     rng = np.random.default_rng(3)
-    false = [(sign_flip_p(rng.normal(size=(9, 30)), permutations=512, seed=s)[1] < 0.05).any() for s in range(200)]
+    false = [
+        (sign_flip_p(rng.normal(size=(9, 30)), permutations=512, seed=s)[1] < 0.05).any()
+        for s in range(200)
+    ]
     assert 0.01 < np.mean(false) < 0.1
 
 
@@ -83,7 +96,9 @@ def test_cells_in_which_nothing_moves_have_one() -> None:
 
 def test_moves_within_the_noise_count_as_none() -> None:
     effects = planted()
-    own = EffectMap(AXES, effects.base, effects.donor, effects.base[:, None, None] + np.full((12, 2, 3), 1e-3))
+    own = EffectMap(
+        AXES, effects.base, effects.donor, effects.base[:, None, None] + np.full((12, 2, 3), 1e-3)
+    )
     assert noise_floor(own) == pytest.approx(1e-3)
     table = effect_table(own, resamples=20, permutations=5000, seed=0, noise=noise_floor(own))
     assert (table["p"] == 1).all()
@@ -94,7 +109,9 @@ def test_moves_within_the_noise_count_as_none() -> None:
 
 def test_a_map_checks_itself() -> None:
     effects = planted()
-    with pytest.raises(WorkbenchError, match=r"readouts \[items, \*axes\] = \(12, 2\), got \(12, 2, 3\)"):
+    with pytest.raises(
+        WorkbenchError, match=r"readouts \[items, \*axes\] = \(12, 2\), got \(12, 2, 3\)"
+    ):
         EffectMap(AXES[:1], effects.base, effects.donor, effects.patched)
     with pytest.raises(WorkbenchError, match="name of its own"):
         EffectMap((AXES[0], Axis("layer", (0, 1, 2))), effects.base, effects.donor, effects.patched)

@@ -12,12 +12,12 @@ from workbench.patch.effects import (
     clipped_mean_shift,
     following,
     half_layer,
-    largest_move,
     layer_gradient,
+    max_readout_change,
     mean_shift,
     permutation_p,
     ramp_distance,
-    slope_noise,
+    slope_noise_floor,
     spearman_rows,
 )
 
@@ -25,7 +25,9 @@ LAYERS = np.array([0, 1, 2])
 
 
 def small() -> Sweep:
-    """Two items with distances 0.4 and 0.1 that move 0, half and all the way, and 0, all and twice the way."""
+    """Two items with distances 0.4 and 0.1 that move 0, half and all the way, and 0, all and
+    twice the way.
+    """
     base = np.array([0.2, 0.5])
     donor = np.array([0.6, 0.6])
     return Sweep(LAYERS, base, donor, np.array([[0.2, 0.4, 0.6], [0.5, 0.6, 0.7]]))
@@ -39,7 +41,9 @@ def planted(donor_slope: float, base_slope: float, items: int = 200, noise: floa
 
 
 def test_the_shift_is_a_ratio_of_means() -> None:
-    """Moved (.0 .15 .3) on average over a mean distance of .25; per item and clipped it is (0 .75 1)."""
+    """Moved (.0 .15 .3) on average over a mean distance of .25; per item and clipped it is (0
+    .75 1).
+    """
     curve = mean_shift(small(), resamples=200, seed=0)
     assert curve.value == pytest.approx([0, 0.15 / 0.25, 0.3 / 0.25])
     assert clipped_mean_shift(small()) == pytest.approx([0, 0.75, 1])
@@ -75,7 +79,8 @@ def test_intervals_of_following_hold_the_planted_slopes() -> None:
     solution = np.linalg.lstsq(design, sweep.patched, rcond=None)[0]
     assert donor.value == pytest.approx(solution[1])
     assert base.value == pytest.approx(solution[2])
-    # Slope error of noise 0.1 over 200 uniform values: 0.1 / sqrt(200 / 12) = 0.024, so intervals near +-0.048.
+    # Slope error of noise 0.1 over 200 uniform values: 0.1 / sqrt(200 / 12) = 0.024, so intervals
+    # near +-0.048.
     width = donor.high - donor.low
     assert (width > 0.06).all()
     assert (width < 0.14).all()
@@ -122,15 +127,23 @@ def test_the_layer_gradient_is_that_of_the_mean_shift() -> None:
 
 
 def test_the_permutation_test_counts_orders() -> None:
-    """Of the 24 orders of four layers one is as good as a rising curve, and half have a rho of at least zero."""
+    """Of the 24 orders of four layers one is as good as a rising curve, and half have a rho of
+    at least zero.
+    """
     layers, rising = np.arange(4), np.array([0.1, 0.2, 0.3, 0.4])
-    exact = sum(spearmanr(layers, order).statistic > 1 - 1e-9 for order in permutations(rising)) / 24
+    exact = (
+        sum(spearmanr(layers, order).statistic > 1 - 1e-9 for order in permutations(rising)) / 24
+    )
     assert exact == 1 / 24
     draws = 20_000
     tolerance = 4 * np.sqrt(exact * (1 - exact) / draws)
-    assert permutation_p(layers, rising, permutations=draws, seed=0) == pytest.approx(exact, abs=tolerance)
+    assert permutation_p(layers, rising, permutations=draws, seed=0) == pytest.approx(
+        exact, abs=tolerance
+    )
     assert permutation_p(layers, rising[::-1], permutations=99, seed=0) == 1.0
-    assert permutation_p(np.arange(30), np.arange(30.0), permutations=99, seed=0) == pytest.approx(1 / 100)
+    assert permutation_p(np.arange(30), np.arange(30.0), permutations=99, seed=0) == pytest.approx(
+        1 / 100
+    )
 
 
 def test_distance_from_a_ramp() -> None:
@@ -142,13 +155,19 @@ def test_distance_from_a_ramp() -> None:
 
 def test_a_sweep_checks_its_shapes() -> None:
     two, table = np.zeros(2), np.zeros((2, 3))
-    for layers, base, donor in ((LAYERS[:2], two, two), (LAYERS, two[:1], two), (LAYERS, two, two[:1])):
+    for layers, base, donor in (
+        (LAYERS[:2], two, two),
+        (LAYERS, two[:1], two),
+        (LAYERS, two, two[:1]),
+    ):
         with pytest.raises(WorkbenchError, match="per item and layer"):
             Sweep(layers, base, donor, table)
 
 
 def test_own_and_shuffled_donors_of_equal_shift_are_told_apart_by_following() -> None:
-    """Behind layer 0 the patch brings each donor's own readout, behind layer 1 only the donors' mean level."""
+    """Behind layer 0 the patch brings each donor's own readout, behind layer 1 only the donors'
+    mean level.
+    """
     rng = np.random.default_rng(4)
     base, donor = rng.uniform(0, 0.3, size=80), rng.uniform(0.5, 1, size=80)
     patched = np.stack([donor, np.full(80, donor.mean())], axis=1)
@@ -166,13 +185,16 @@ def test_a_flat_curve_has_neither_rho_nor_probability() -> None:
 
 
 def test_the_noise_floor_by_hand() -> None:
-    """Donors 0 1 0 1 over bases 0 0 1 1: each leaves a deviation of one half once the other is taken out, so moves of .02 give
-    slopes of .04 at most, which moves along the donor reach."""
+    """Donors 0 1 0 1 over bases 0 0 1 1: each leaves a deviation of one half once the other is
+    taken out, so moves of .02 give slopes of .04 at most, which moves along the donor reach.
+    """
     donor, base = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0.0, 1.0, 1.0])
-    own = Sweep(np.arange(2), base, base, base[:, None] + np.array([[0, 0.01], [0, 0], [-0.02, 0], [0, 0]]))
-    assert largest_move(own.base, own.patched) == pytest.approx(0.02)
+    own = Sweep(
+        np.arange(2), base, base, base[:, None] + np.array([[0, 0.01], [0, 0], [-0.02, 0], [0, 0]])
+    )
+    assert max_readout_change(own.base, own.patched) == pytest.approx(0.02)
     moved = Sweep(np.arange(1), base, donor, (0.02 * np.sign(donor - 0.5))[:, None])
-    assert slope_noise(moved, 0.02) == pytest.approx(0.04)
+    assert slope_noise_floor(moved, 0.02) == pytest.approx(0.04)
     donor_slope, _ = following(moved, resamples=100, seed=0)
     assert donor_slope.value[0] == pytest.approx(0.04)
-    assert np.isnan(slope_noise(Sweep(np.arange(1), base, base, base[:, None]), 0.02))
+    assert np.isnan(slope_noise_floor(Sweep(np.arange(1), base, base, base[:, None]), 0.02))

@@ -24,10 +24,14 @@ def test_the_frozen_map_is_the_norm_where_it_was_frozen(make_tiny: MakeTiny, fam
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
     found = frozen(norm, states(), 1e-5)
     assert found.centred == (family in ("cohere2", "gpt2"))
-    direction = torch.randn((5, 32), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    direction = torch.randn(
+        (5, 32), generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
     by_map = (found.back(direction) * states()).sum(dim=-1) + (direction * found.bias).sum(dim=-1)
     with torch.no_grad():
-        torch.testing.assert_close(by_map, (direction * norm(states())).sum(dim=-1), rtol=1e-5, atol=1e-4)
+        torch.testing.assert_close(
+            by_map, (direction * norm(states())).sum(dim=-1), rtol=1e-5, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("width", [7, 32])

@@ -8,12 +8,12 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.elicit.trie import build_trie
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.patch.components import Cut, states_at, whole_model
+from workbench.patch.components import ComponentSet, states_at, whole_model
 from workbench.patch.gradients import gradient_times_difference
-from workbench.patch.inputs import Batch, Run, batch_of
+from workbench.patch.inputs import Batch, ModelInputs, batch_of
 from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
-from workbench.trace.edits import Place
+from workbench.trace.edits import SiteKey
 from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Patch
 from workbench.trace.packed import patch_branches
@@ -24,31 +24,39 @@ FAMILIES = sorted(family for family, row in ARCHITECTURES.items() if row.packabl
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
 POSITIONS = torch.tensor([[2, 6, 9], [0, 2, 3], [1, 4, 6]])
 DIGITS = build_trie(
-    [[40 + d] for d in range(10)] + [[40 + d, 40 + e] for d in range(1, 10) for e in range(10)], range(100)
+    [[40 + d] for d in range(10)] + [[40 + d, 40 + e] for d in range(1, 10) for e in range(10)],
+    range(100),
 )
 STEP = 1e-3
 # A step over the border between two experts is a jump, which no gradient sees.
-EVERY_EXPERT = {family: {"num_experts_per_tok": 4} for family in ("mixtral", "qwen3_moe", "gpt_oss")}
+EVERY_EXPERT = {
+    family: {"num_experts_per_tok": 4} for family in ("mixtral", "qwen3_moe", "gpt_oss")
+}
 
 
 def batch(lm: LanguageModel, metric: Metric) -> Batch:
-    return batch_of(Run(lm, PROMPTS, POSITIONS), torch.arange(3), metric.continuation)
+    return batch_of(ModelInputs(lm, PROMPTS, POSITIONS), torch.arange(3), metric.tree)
 
 
-def moved_states(bases: dict[Place, torch.Tensor]) -> dict[Place, torch.Tensor]:
+def moved_states(bases: dict[SiteKey, torch.Tensor]) -> dict[SiteKey, torch.Tensor]:
     generator = torch.Generator().manual_seed(2)
-    return {at: base + torch.randn(base.shape, generator=generator).to(base) for at, base in bases.items()}
+    return {
+        at: base + torch.randn(base.shape, generator=generator).to(base)
+        for at, base in bases.items()
+    }
 
 
 def central_difference(
     lm: LanguageModel,
     metric: Metric,
-    at: Place,
+    at: SiteKey,
     base: torch.Tensor,
     donor: torch.Tensor,
     engine: Engine = patch_branches,
 ) -> torch.Tensor:
-    """[rows, heads or 1, n] slope of the metric along the way from base to donor, by true patches a little to either side."""
+    """[rows, heads or 1, n] slope of the metric along the way from base to donor, by true
+    patches a little to either side.
+    """
     layer, component = at
     size = lm.head_size if component == "head_out" else lm.width
     states = [(base + sign * STEP * (donor - base)).unflatten(-1, (-1, size)) for sign in (1, -1)]
@@ -60,15 +68,19 @@ def central_difference(
         for head, site in enumerate(sites)
         for n in range(POSITIONS.shape[1])
     ]
-    out = engine(lm, PROMPTS, branches, metric.readout, token_budget=10**6, continuation=metric.continuation)
-    values = torch.stack([metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1)
+    out = engine(lm, PROMPTS, branches, metric.readout, tokens_per_forward=10**6, tree=metric.tree)
+    values = torch.stack(
+        [metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1
+    )
     above, below = values.double().unflatten(1, (2, len(sites), -1)).unbind(1)
     return (above - below) / (2 * STEP)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_slopes_of_true_patches(make_tiny: MakeTiny, family: str) -> None:
-    """Every component and head of all layers, rows of different length, the whole number trie behind the prompt."""
+    """Every component and head of all layers, rows of different length, the whole number trie
+    behind the prompt.
+    """
     lm = make_tiny(family, **EVERY_EXPERT.get(family, {}))
     # Fused expert kernels take no float64.
     lm.base().set_experts_implementation("eager")
@@ -88,11 +100,15 @@ def test_scores_are_slopes_of_true_patches(make_tiny: MakeTiny, family: str) -> 
 
 
 def test_scores_through_an_adapter_with_a_reach(make_tiny: MakeTiny) -> None:
-    """It acts on each prompt's last three tokens and on the number's, and the gradient sees it there."""
+    """It acts on each prompt's last three tokens and on the number's, and the gradient sees it
+    there.
+    """
     lm = make_tiny("llama")
     lm.base().double()
     modules = ["q_proj", "v_proj", "o_proj", "down_proj"]
-    config = LoraConfig(r=4, target_modules=modules, task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2, 3])
+    config = LoraConfig(
+        r=4, target_modules=modules, task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2, 3]
+    )
     model = get_peft_model(lm.base(), config).eval()
     generator = torch.Generator().manual_seed(4)
     for name, weight in model.named_parameters():
@@ -115,10 +131,12 @@ def test_scores_through_an_adapter_with_a_reach(make_tiny: MakeTiny) -> None:
 
 def test_only_the_layers_asked_for_are_differentiated(make_tiny: MakeTiny) -> None:
     lm, metric = make_tiny("llama"), contrast([5], [6, 7])
-    whole, part = whole_model(lm), Cut((2, 3), ("resid_pre", "attn_out", "head_out"))
+    whole, part = whole_model(lm), ComponentSet((2, 3), ("resid_pre", "attn_out", "head_out"))
     _, bases = states_at(lm, batch(lm, metric), whole.places())
     donors = moved_states(bases)
-    value, everything = gradient_times_difference(lm, batch(lm, metric), whole, metric, dict(donors))
+    value, everything = gradient_times_difference(
+        lm, batch(lm, metric), whole, metric, dict(donors)
+    )
     few = {at: donors[at] for at in part.places()}
     again, some = gradient_times_difference(lm, batch(lm, metric), part, metric, few)
     assert not few
@@ -137,4 +155,6 @@ def test_no_weight_is_given_a_gradient_and_no_hook_stays(make_tiny: MakeTiny) ->
     gradient_times_difference(tuned, batch(tuned, metric), cut, metric, moved_states(donors))
     assert any(weight.requires_grad for weight in tuned.model.parameters())
     assert all(weight.grad is None for weight in tuned.model.parameters())
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in tuned.base().modules())
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in tuned.base().modules()
+    )

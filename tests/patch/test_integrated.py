@@ -8,8 +8,8 @@ import torch
 
 from workbench.models import LanguageModel
 from workbench.patch.attribution import unverified_scores
-from workbench.patch.components import Cut, whole_model
-from workbench.patch.inputs import Run
+from workbench.patch.components import ComponentSet, whole_model
+from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import Metric, contrast
 from workbench.trace.interventions import Patch
 from workbench.trace.packed import patch_branches
@@ -29,28 +29,42 @@ def every_token(prompts: list[list[int]], row: int) -> torch.Tensor:
 
 
 def patched_together(lm: LanguageModel, row: int, sites: list[Site], metric: Metric) -> float:
-    """Metric with the donor's states at all positions of all ``sites`` at once, minus the base's."""
+    """Metric with the donor's states at all positions of all ``sites`` at once, minus the
+    base's.
+    """
     at = every_token(PROMPTS, row)
     states = record(lm, [DONORS[row]], at.tolist(), sites)
-    branch = [Patch(site, at[:, n], states[:, i, n]) for i, site in enumerate(sites) for n in range(at.shape[1])]
-    out = patch_branches(lm, [PROMPTS[row]], [branch], metric.readout, token_budget=BUDGET)
+    branch = [
+        Patch(site, at[:, n], states[:, i, n])
+        for i, site in enumerate(sites)
+        for n in range(at.shape[1])
+    ]
+    out = patch_branches(lm, [PROMPTS[row]], [branch], metric.readout, tokens_per_forward=BUDGET)
     return float(metric.of_reduced(out.patched[:, 0]) - metric.of_reduced(out.base))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_completeness_over_every_cut(make_tiny: MakeTiny, family: str) -> None:
-    """Scores of a place sum to the effect of patching all of it; for a cut of the stream, to donor minus base metric."""
+    """Scores of a place sum to the effect of patching all of it; for a cut of the stream, to
+    donor minus base metric.
+    """
     lm, metric = make_tiny(family, **SMOOTH), contrast([5], [6, 7])
-    cut = Cut((1, 3), whole_model(lm).components)
-    base, donor = (Run(lm, [p[0]], every_token(p, 0)) for p in (PROMPTS, DONORS))
-    scores = unverified_scores(base, donor, cut, metric, token_budget=BUDGET, steps=48 if family == "gemma2" else 24)
+    cut = ComponentSet((1, 3), whole_model(lm).components)
+    base, donor = (ModelInputs(lm, [p[0]], every_token(p, 0)) for p in (PROMPTS, DONORS))
+    scores = unverified_scores(
+        base, donor, cut, metric, tokens_per_forward=BUDGET, steps=48 if family == "gemma2" else 24
+    )
     gap = float(scores.donor - scores.base)
     assert abs(gap) > 1e-3
     for component, of in scores.of.items():
         for place, layer in enumerate(cut.layers):
             heads = [None] if component != "head_out" else list(range(4))
-            expected = patched_together(lm, 0, [Site(layer, component, head) for head in heads], metric)
-            assert float(of[0, place].sum()) == pytest.approx(expected, rel=1e-3, abs=1e-3 * abs(gap))
+            expected = patched_together(
+                lm, 0, [Site(layer, component, head) for head in heads], metric
+            )
+            assert float(of[0, place].sum()) == pytest.approx(
+                expected, rel=1e-3, abs=1e-3 * abs(gap)
+            )
             if component.startswith("resid"):
                 assert expected == pytest.approx(gap, rel=1e-3)
 
@@ -58,19 +72,30 @@ def test_completeness_over_every_cut(make_tiny: MakeTiny, family: str) -> None:
 @pytest.mark.parametrize("budget", [BUDGET, 8])
 def test_rows_padded_together_or_alone(tiny_lm: LanguageModel, budget: int) -> None:
     positions = torch.tensor([[1, 6], [0, 3], [2, 5]])
-    cut = Cut((0, 2), ("resid_pre", "resid_mid", "mlp_out", "head_out"))
-    runs = [Run(tiny_lm, prompts, positions) for prompts in (PROMPTS, DONORS)]
-    together = unverified_scores(*runs, cut, contrast([5], [6]), token_budget=budget, steps=3)
+    cut = ComponentSet((0, 2), ("resid_pre", "resid_mid", "mlp_out", "head_out"))
+    runs = [ModelInputs(tiny_lm, prompts, positions) for prompts in (PROMPTS, DONORS)]
+    together = unverified_scores(*runs, cut, contrast([5], [6]), tokens_per_forward=budget, steps=3)
     for row in range(3):
-        pair = [Run(tiny_lm, [prompts[row]], positions[row : row + 1]) for prompts in (PROMPTS, DONORS)]
-        alone = unverified_scores(*pair, cut, contrast([5], [6]), token_budget=BUDGET, steps=3)
+        pair = [
+            ModelInputs(tiny_lm, [prompts[row]], positions[row : row + 1])
+            for prompts in (PROMPTS, DONORS)
+        ]
+        alone = unverified_scores(
+            *pair, cut, contrast([5], [6]), tokens_per_forward=BUDGET, steps=3
+        )
         for component, of in alone.of.items():
-            torch.testing.assert_close(together.of[component][row : row + 1], of, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(
+                together.of[component][row : row + 1], of, rtol=1e-3, atol=1e-5
+            )
 
 
-@pytest.mark.parametrize("component", ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "head_out"])
+@pytest.mark.parametrize(
+    "component", ["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "head_out"]
+)
 def test_layers_below_are_not_computed_again(tiny_lm: LanguageModel, component: Component) -> None:
-    """The stream climbs: the first layer's MLP runs once for donor, base and climb, never once a step."""
+    """The stream climbs: the first layer's MLP runs once for donor, base and climb, never once a
+    step.
+    """
     calls = 0
 
     def count(module: Any, args: Any, output: Any) -> None:
@@ -79,7 +104,13 @@ def test_layers_below_are_not_computed_again(tiny_lm: LanguageModel, component: 
 
     handle = tiny_lm.layers()[0].get_submodule("mlp").register_forward_hook(count)
     positions = torch.tensor([[1, 6], [0, 3], [2, 5]])
-    runs = [Run(tiny_lm, prompts, positions) for prompts in (PROMPTS, DONORS)]
-    unverified_scores(*runs, Cut((2, 3), (component,)), contrast([5], [6]), token_budget=BUDGET, steps=5)
+    runs = [ModelInputs(tiny_lm, prompts, positions) for prompts in (PROMPTS, DONORS)]
+    unverified_scores(
+        *runs,
+        ComponentSet((2, 3), (component,)),
+        contrast([5], [6]),
+        tokens_per_forward=BUDGET,
+        steps=5,
+    )
     handle.remove()
     assert calls == 3

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.elicit.scales import PERCENT
@@ -40,25 +40,37 @@ def test_logit_contrast_by_hand() -> None:
             logit_contrast(chosen, others, rows=1)
 
 
-@pytest.mark.parametrize(("family", "kind"), [("llama", "digits"), ("gemma2", "digits"), ("granite", "whole_numbers")])
-def test_the_expected_direction_is_the_slope_of_the_expectation(make_tiny: MakeTiny, family: str, kind: str) -> None:
-    """A bias on the head raises one uncapped logit at the prompt's end and at no node, by a hook on the head's first rows."""
+@pytest.mark.parametrize(
+    ("family", "kind"), [("llama", "digits"), ("gemma2", "digits"), ("granite", "whole_numbers")]
+)
+def test_the_expected_direction_is_the_slope_of_the_expectation(
+    make_tiny: MakeTiny, family: str, kind: str
+) -> None:
+    """A bias on the head raises one uncapped logit at the prompt's end and at no node, by a hook
+    on the head's first rows.
+    """
     lm = make_tiny(family, kind)
-    numbers = number_prefix(lm.tokenizer, FORMAT)
+    numbers = scale_tokens(lm.tokenizer, FORMAT)
     rows = [confidence_conversation(lm.tokenizer, FORMAT, numbers, q, a) for q, a in QUESTIONS]
     prompts = [row.tokens for row in rows]
-    found = expected_combination(lm, prompts, numbers.trie, 100, token_budget=10**6)
-    split = expected_combination(lm, prompts, numbers.trie, 100, token_budget=20)
+    found = expected_combination(lm, prompts, numbers.trie, 100, tokens_per_forward=10**6)
+    split = expected_combination(lm, prompts, numbers.trie, 100, tokens_per_forward=20)
     torch.testing.assert_close(split.weights, found.weights, rtol=1e-3, atol=1e-7)
-    nodes = 1 + numbers.trie.continuation.size
+    nodes = 1 + numbers.trie.tree.size
     step = 0.05
 
     def expectation(token: int, by: float) -> torch.Tensor:
-        def nudge(module: torch.nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+        def nudge(
+            module: torch.nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor
+        ) -> torch.Tensor | None:
             if len(output) != len(prompts) * nodes:
                 return None
             moved = output.clone()
-            divisor = getattr(lm.config, lm.architecture.logit_divisor) if lm.architecture.logit_divisor else 1.0
+            divisor = (
+                getattr(lm.config, lm.architecture.logit_divisor)
+                if lm.architecture.logit_divisor
+                else 1.0
+            )
             moved[::nodes, token] += by * divisor
             return moved
 

@@ -24,7 +24,7 @@ from workbench.patch.maps import (
     window_sweep,
 )
 from workbench.teach.adapter import adapter_off
-from workbench.trace import Component, Continuation, loop_branches, record
+from workbench.trace import Component, TokenTree, loop_branches, record
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10, 11], [20, 21, 22, 23], [30, 31, 32, 33, 34]]
@@ -42,11 +42,19 @@ def calls(lm: LanguageModel, reading: Reading) -> dict[str, torch.Tensor]:
     components: list[Component] = ["attn_out", "resid_mid", "mlp_out"]
     return {
         "layers": layer_sweep(lm, ROWS, END, LAYERS, random(3, 4, 32), reading).patched,
-        "attention": layer_sweep(lm, ROWS, END, [1, 3], random(3, 2, 32), reading, "attn_out").patched,
-        "positions": position_map(lm, ROWS, last_three, LAYERS, random(3, 4, 3, 32), reading).patched,
+        "attention": layer_sweep(
+            lm, ROWS, END, [1, 3], random(3, 2, 32), reading, "attn_out"
+        ).patched,
+        "positions": position_map(
+            lm, ROWS, last_three, LAYERS, random(3, 4, 3, 32), reading
+        ).patched,
         "heads": head_map(lm, ROWS, END - 1, [0, 2], [0, 1, 3], random(3, 6, 8), reading).patched,
-        "components": component_map(lm, ROWS, END, [1, 2], components, random(3, 6, 32), reading).patched,
-        "windows": window_sweep(lm, ROWS, END, LAYERS, 3, random(3, 4, 32), reading, "mlp_out").patched,
+        "components": component_map(
+            lm, ROWS, END, [1, 2], components, random(3, 6, 32), reading
+        ).patched,
+        "windows": window_sweep(
+            lm, ROWS, END, LAYERS, 3, random(3, 4, 32), reading, "mlp_out"
+        ).patched,
     }
 
 
@@ -67,15 +75,22 @@ def test_every_map_is_that_of_the_loop_with_its_axes(tiny_lm: LanguageModel) -> 
 
 
 def test_nodes_come_behind_the_axes(tiny_lm: LanguageModel) -> None:
-    reading = Reading(LOGITS, 200, Continuation((40, 41), (-1, 0)))
-    assert layer_sweep(tiny_lm, ROWS, END, LAYERS, random(3, 4, 32), reading).patched.shape == (3, 4, 3, 3)
+    reading = Reading(LOGITS, 200, TokenTree((40, 41), (-1, 0)))
+    assert layer_sweep(tiny_lm, ROWS, END, LAYERS, random(3, 4, 32), reading).patched.shape == (
+        3,
+        4,
+        3,
+        3,
+    )
 
 
 def test_readouts_by_hand() -> None:
     logits = torch.tensor([[0.0, 1.0, 3.0], [2.0, 2.0, 2.0]]).double().log_softmax(dim=-1) + 5
     assert token_logits([2, 0])(logits).shape == (2, 2)
     assert logit_difference(2, 1)(logits).tolist() == pytest.approx([2, 0])
-    assert token_log_probabilities([0, 1, 2])(logits).exp().sum(dim=-1).tolist() == pytest.approx([1, 1])
+    assert token_log_probabilities([0, 1, 2])(logits).exp().sum(dim=-1).tolist() == pytest.approx(
+        [1, 1]
+    )
 
 
 def test_spans_are_aligned_at_their_ends() -> None:
@@ -126,8 +141,8 @@ def test_the_head_that_moves_the_readout_from_an_earlier_token_is_found(
 ) -> None:
     """Prompts differ in one early token; one head carries that to the end.
 
-    So the stream at that token matters below the head's layer and the stream at the end from there on, no other token ever
-    matters, and of all heads and components the one that moved it does.
+    So the stream at that token matters below the head's layer and the stream at the end from there
+    on, no other token ever matters, and of all heads and components the one that moved it does.
     """
     lm = make_tiny(family)
     only_head(lm, layer, head)
@@ -156,15 +171,21 @@ def test_the_head_that_moves_the_readout_from_an_earlier_token_is_found(
 
 
 @pytest.mark.parametrize("writer", [0, 2, 3])
-def test_the_mlp_that_tuning_changed_is_found_in_both_directions(make_tiny: MakeTiny, writer: int) -> None:
-    """An adapter on one layer's MLP, all else silent: base <- tuned and tuned <- base find that MLP and nothing else."""
+def test_the_mlp_that_tuning_changed_is_found_in_both_directions(
+    make_tiny: MakeTiny, writer: int
+) -> None:
+    """An adapter on one layer's MLP, all else silent: base <- tuned and tuned <- base find that
+    MLP and nothing else.
+    """
     lm = make_tiny("llama")
     with torch.no_grad():
         for number, block in enumerate(lm.layers()):
             block.self_attn.o_proj.weight.zero_()
             if number != writer:
                 block.mlp.down_proj.weight.zero_()
-    config = LoraConfig(r=4, target_modules=["down_proj"], layers_to_transform=[writer], init_lora_weights=False)
+    config = LoraConfig(
+        r=4, target_modules=["down_proj"], layers_to_transform=[writer], init_lora_weights=False
+    )
     with torch.random.fork_rng():
         torch.manual_seed(5)
         tuned = lm.with_model(get_peft_model(lm.base(), config).eval())
@@ -193,7 +214,9 @@ def test_the_mlp_that_tuning_changed_is_found_in_both_directions(make_tiny: Make
 
 
 def test_a_window_finds_what_two_layers_write_together(make_tiny: MakeTiny) -> None:
-    """Two MLPs write; single layers bring their parts, and only the window over both brings everything."""
+    """Two MLPs write; single layers bring their parts, and only the window over both brings
+    everything.
+    """
     lm = make_tiny("llama")
     with torch.no_grad():
         for block in lm.layers():

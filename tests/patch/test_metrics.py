@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.elicit.conversation import number_prefix
+from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.trie import build_trie, distribution, trie_tokens
@@ -22,9 +22,11 @@ MakeTiny = Callable[..., LanguageModel]
 @pytest.mark.parametrize("kind", ["digits", "whole_numbers", "merged_space"])
 def test_expectation_is_that_of_the_distribution(make_tiny: MakeTiny, kind: str) -> None:
     fmt = FORMATS["percent"]
-    trie = number_prefix(make_tiny("llama", kind).tokenizer, fmt).trie
+    trie = scale_tokens(make_tiny("llama", kind).tokenizer, fmt).trie
     generator = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn((2, 3, len(trie.inner), len(trie_tokens(trie)) + 1), generator=generator)
+    logits = 3 * torch.randn(
+        (2, 3, len(trie.inner), len(trie_tokens(trie)) + 1), generator=generator
+    )
     scores = logits.log_softmax(dim=-1)[..., :-1]
     expected = expected_confidence(distribution(trie, scores.double().numpy()), trie.values, 100)
     np.testing.assert_allclose(expectation(trie, 100, scores).numpy(), expected, rtol=1e-12)
@@ -32,27 +34,35 @@ def test_expectation_is_that_of_the_distribution(make_tiny: MakeTiny, kind: str)
 
 
 def test_expectation_by_hand() -> None:
-    """The number 1 with 0.5, of which a fifth goes on to 10; 2 with 0.25; a quarter off the scale."""
+    """The number 1 with 0.5, of which a fifth goes on to 10; 2 with 0.25; a quarter off the
+    scale.
+    """
     trie = build_trie([[7], [7, 8], [9]], [1, 10, 2])
     assert trie_tokens(trie) == (7, 8, 9)
     scores = torch.tensor([[0.5, 1e-9, 0.25], [1e-9, 0.2, 1e-9]]).log()
-    assert expectation(trie, 10, scores).item() == pytest.approx((0.4 * 0.1 + 0.1 * 1.0 + 0.25 * 0.2) / 0.75)
+    assert expectation(trie, 10, scores).item() == pytest.approx(
+        (0.4 * 0.1 + 0.1 * 1.0 + 0.25 * 0.2) / 0.75
+    )
 
 
 def test_its_gradient_is_that_of_small_steps(make_tiny: MakeTiny) -> None:
-    trie = number_prefix(make_tiny("llama").tokenizer, FORMATS["percent"]).trie
+    trie = scale_tokens(make_tiny("llama").tokenizer, FORMATS["percent"]).trie
     generator = torch.Generator().manual_seed(1)
     shape = (len(trie.inner), len(trie_tokens(trie)) + 1)
     logits = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda z: expectation(trie, 100, z.log_softmax(dim=-1)[..., :-1]), (logits,))
+    assert torch.autograd.gradcheck(
+        lambda z: expectation(trie, 100, z.log_softmax(dim=-1)[..., :-1]), (logits,)
+    )
 
 
-def test_a_metric_of_states_equals_that_of_their_logits(make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_of_states_equals_that_of_their_logits(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Chunks and the logits made anew in the backward change neither value nor gradient."""
     monkeypatch.setattr(metrics, "CHUNK_ROWS", 4)
     lm = make_tiny("gemma2")
-    metric = expected_confidence_of(number_prefix(lm.tokenizer, FORMATS["percent"]).trie, 100)
-    final = torch.randn((3, 1 + metric.continuation.size, 32), generator=torch.Generator().manual_seed(0))
+    metric = expected_confidence_of(scale_tokens(lm.tokenizer, FORMATS["percent"]).trie, 100)
+    final = torch.randn((3, 1 + metric.tree.size, 32), generator=torch.Generator().manual_seed(0))
     pieces, whole = final.clone().requires_grad_(), final.clone().requires_grad_()
     value = metric.of(lm, pieces)
     direct = metric.of_reduced(metric.readout(unembed(lm, whole)))

@@ -10,9 +10,9 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
-from workbench.models.components import lacks, place_of
-from workbench.models.invocation import adapter_from
-from workbench.patch.inputs import Run
+from workbench.models.components import missing_component_reason, place_of
+from workbench.models.invocation import invoke_adapter_from
+from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import Metric, contrast
 from workbench.patch.path_patching import path_effects
 from workbench.teach.adapter import adapter_off
@@ -38,10 +38,10 @@ def plain_hooks(lm: LanguageModel, edits: dict[tuple[int, Component], Hooked]) -
             place = place_of(lm, layer, component)
             if place.side == "output":
 
-                def behind(m: Any, args: Any, out: Any, edit: Hooked = edit) -> Any:
+                def edited(m: Any, args: Any, out: Any, edit: Hooked = edit) -> Any:
                     return with_hidden(out, edit(hidden_of(out)))
 
-                stack.callback(place.module.register_forward_hook(behind).remove)
+                stack.callback(place.module.register_forward_hook(edited).remove)
                 continue
 
             def before(m: Any, args: Any, kwargs: Any, edit: Hooked = edit) -> Any:
@@ -53,12 +53,16 @@ def plain_hooks(lm: LanguageModel, edits: dict[tuple[int, Component], Hooked]) -
         yield
 
 
-def run(lm: LanguageModel, tokens: list[int], edits: dict[tuple[int, Component], Hooked]) -> torch.Tensor:
+def run(
+    lm: LanguageModel, tokens: list[int], edits: dict[tuple[int, Component], Hooked]
+) -> torch.Tensor:
     with plain_hooks(lm, edits), torch.no_grad():
         return lm.base()(input_ids=torch.tensor([tokens]), use_cache=False).logits[:, -1].float()
 
 
-def observe(lm: LanguageModel, tokens: list[int], edits: Any = None) -> dict[tuple[int, Component], torch.Tensor]:
+def observe(
+    lm: LanguageModel, tokens: list[int], edits: Any = None
+) -> dict[tuple[int, Component], torch.Tensor]:
     seen: dict[tuple[int, Component], torch.Tensor] = {}
 
     def keep(key: tuple[int, Component]) -> Hooked:
@@ -70,7 +74,11 @@ def observe(lm: LanguageModel, tokens: list[int], edits: Any = None) -> dict[tup
         return edit
 
     parts: tuple[Component, ...] = ("head_out", "attn_out", "mlp_out")
-    run(lm, tokens, {(layer, part): keep((layer, part)) for layer in range(lm.n_layers) for part in parts})
+    run(
+        lm,
+        tokens,
+        {(layer, part): keep((layer, part)) for layer in range(lm.n_layers) for part in parts},
+    )
     return seen
 
 
@@ -82,11 +90,17 @@ def at(hidden: torch.Tensor, position: int, site: Site, state: torch.Tensor) -> 
 
 
 def own(hidden: torch.Tensor, position: int, site: Site) -> torch.Tensor:
-    return hidden[0, position, slice(None) if site.head is None else slice(8 * site.head, 8 * site.head + 8)]
+    return hidden[
+        0, position, slice(None) if site.head is None else slice(8 * site.head, 8 * site.head + 8)
+    ]
 
 
-def slow_effect(lm: LanguageModel, donor: list[int], base: list[int], sender: Site, receiver: Site, row: int) -> float:
-    """Four plain forwards: donor; base; sender at donor with every other part held at base; base with the receiver's answer."""
+def slow_effect(
+    lm: LanguageModel, donor: list[int], base: list[int], sender: Site, receiver: Site, row: int
+) -> float:
+    """Four plain forwards: donor; base; sender at donor with every other part held at base; base
+    with the receiver's answer.
+    """
     sent, reached, source = int(SENT[row]), int(REACHED[row]), int(FROM[row])
     theirs, kept = observe(lm, donor), observe(lm, base)
     key, target = (sender.layer, sender.component), (receiver.layer, receiver.component)
@@ -115,9 +129,11 @@ def slow_effect(lm: LanguageModel, donor: list[int], base: list[int], sender: Si
     return float(METRIC.readout(final) - METRIC.readout(run(lm, base, {})))
 
 
-def runs(lm: LanguageModel, same_token: bool = False) -> tuple[Run, Run]:
+def runs(lm: LanguageModel, same_token: bool = False) -> tuple[ModelInputs, ModelInputs]:
     reached = SENT if same_token else REACHED
-    return Run(lm, PROMPTS, torch.stack([SENT, reached], dim=1)), Run(lm, DONORS, FROM)
+    return ModelInputs(lm, PROMPTS, torch.stack([SENT, reached], dim=1)), ModelInputs(
+        lm, DONORS, FROM
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -125,34 +141,46 @@ def test_paths_into_attention_are_those_of_plain_hooks(make_tiny: MakeTiny, fami
     lm = make_tiny(family)
     senders = [Site(0, "head_out", 1), Site(0, "mlp_out"), Site(1, "attn_out")]
     receivers = [Site(2, "head_out", 3), Site(2, "attn_out"), Site(3, "head_out", 0)]
-    found = path_effects(*runs(lm), senders, receivers, METRIC, token_budget=BUDGET)
+    found = path_effects(*runs(lm), senders, receivers, METRIC, tokens_per_forward=BUDGET)
     assert found.effects.abs().max() > 1e-3
     size = float(found.effects.abs().max())
     for row in range(3):
         for i, sender in enumerate(senders):
             for j, receiver in enumerate(receivers):
                 expected = slow_effect(lm, DONORS[row], PROMPTS[row], sender, receiver, row)
-                assert float(found.effects[row, i, j]) == pytest.approx(expected, rel=1e-3, abs=1e-4 * size)
+                assert float(found.effects[row, i, j]) == pytest.approx(
+                    expected, rel=1e-3, abs=1e-4 * size
+                )
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_neox", "granite", "gpt2"])
-def test_paths_into_the_mlp_and_small_passes(make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sender and receiver at one token; the attention of the receiver's own layer may send where the family runs it before."""
+def test_paths_into_the_mlp_and_small_passes(
+    make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sender and receiver at one token; the attention of the receiver's own layer may send where
+    the family runs it before.
+    """
     lm = make_tiny(family)
     monkeypatch.setitem(globals(), "REACHED", SENT)
     senders = [Site(0, "mlp_out"), Site(1, "head_out", 2)]
-    if not lacks(lm, "resid_mid"):
+    if not missing_component_reason(lm, "resid_mid"):
         senders.append(Site(2, "attn_out"))
     receivers = [Site(2, "mlp_out")]
-    found = path_effects(*runs(lm, same_token=True), senders, receivers, METRIC, token_budget=BUDGET)
-    small = path_effects(*runs(lm, same_token=True), senders, receivers, METRIC, token_budget=9)
+    found = path_effects(
+        *runs(lm, same_token=True), senders, receivers, METRIC, tokens_per_forward=BUDGET
+    )
+    small = path_effects(
+        *runs(lm, same_token=True), senders, receivers, METRIC, tokens_per_forward=9
+    )
     torch.testing.assert_close(small.effects, found.effects, rtol=1e-3, atol=1e-4)
     size = float(found.effects.abs().max())
     assert size > 1e-4
     for row in range(3):
         for i, sender in enumerate(senders):
             expected = slow_effect(lm, DONORS[row], PROMPTS[row], sender, receivers[0], row)
-            assert float(found.effects[row, i, 0]) == pytest.approx(expected, rel=1e-3, abs=1e-4 * size)
+            assert float(found.effects[row, i, 0]) == pytest.approx(
+                expected, rel=1e-3, abs=1e-4 * size
+            )
 
 
 def keep_only(lm: LanguageModel, heads: dict[int, int]) -> None:
@@ -172,10 +200,12 @@ def test_only_the_planted_path_has_an_effect(make_tiny: MakeTiny) -> None:
     """Layer 0's head 1 writes at the sender's token, layer 2's head 3 alone reads it from there."""
     lm = make_tiny("llama")
     keep_only(lm, {0: 1, 2: 3})
-    base = Run(lm, PROMPTS, torch.tensor([[row - 3, row - 1] for row in map(len, PROMPTS)]))
+    base = ModelInputs(lm, PROMPTS, torch.tensor([[row - 3, row - 1] for row in map(len, PROMPTS)]))
     senders = [Site(layer, "head_out", head) for layer in (0, 1) for head in range(4)]
     receivers = [Site(layer, "head_out", head) for layer in (2, 3) for head in range(4)]
-    found = path_effects(base, Run(lm, DONORS, FROM), senders, receivers, METRIC, token_budget=BUDGET)
+    found = path_effects(
+        base, ModelInputs(lm, DONORS, FROM), senders, receivers, METRIC, tokens_per_forward=BUDGET
+    )
     planted = found.effects[:, 1, 3].clone()
     assert planted.abs().min() > 1e-4
     found.effects[:, 1, 3] = 0
@@ -183,11 +213,14 @@ def test_only_the_planted_path_has_an_effect(make_tiny: MakeTiny) -> None:
 
 
 def test_a_path_through_a_third_part_is_not_direct(make_tiny: MakeTiny) -> None:
-    """Sender in layer 0, relay in layer 1, receiver in layer 2 that reads only the relay's subspace: direct effect nothing."""
+    """Sender in layer 0, relay in layer 1, receiver in layer 2 that reads only the relay's
+    subspace: direct effect nothing.
+    """
     lm = make_tiny("llama")
     keep_only(lm, {0: 1, 1: 2, 2: 3})
     with torch.no_grad():
-        # Layer 0 writes coordinates 0-7, layer 1 reads the whole stream and writes 8-15, layer 2's values see only 8-15.
+        # Layer 0 writes coordinates 0-7, layer 1 reads the whole stream and writes 8-15, layer 2's
+        # values see only 8-15.
         projections = [layer.get_submodule("self_attn.o_proj").weight for layer in lm.layers()]
         projections[0][8:] = 0
         projections[1][:8] = 0
@@ -198,69 +231,103 @@ def test_a_path_through_a_third_part_is_not_direct(make_tiny: MakeTiny) -> None:
         values = attention.get_submodule("v_proj").weight
         values[:, :8] = 0
         values[:, 16:] = 0
-    lm.layers()[2].get_submodule("self_attn").register_forward_pre_hook(_freeze_scale, with_kwargs=True)
-    base = Run(lm, PROMPTS, torch.tensor([[row - 3, row - 1] for row in map(len, PROMPTS)]))
+    lm.layers()[2].get_submodule("self_attn").register_forward_pre_hook(
+        _freeze_scale, with_kwargs=True
+    )
+    base = ModelInputs(lm, PROMPTS, torch.tensor([[row - 3, row - 1] for row in map(len, PROMPTS)]))
     pairs = path_effects(
         base,
-        Run(lm, DONORS, FROM),
+        ModelInputs(lm, DONORS, FROM),
         [Site(0, "head_out", 1), Site(1, "head_out", 2)],
         [Site(2, "head_out", 3)],
         METRIC,
-        token_budget=BUDGET,
+        tokens_per_forward=BUDGET,
     )
     assert float(pairs.effects[:, 0].abs().max()) < 1e-5
     assert float(pairs.effects[:, 1].abs().min()) > 1e-4
 
 
 def _freeze_scale(module: Any, args: Any, kwargs: Any) -> Any:
-    """Undo the norm's scale by the untouched coordinates 16-31, so that a write elsewhere cannot be seen through it."""
+    """Undo the norm's scale by the untouched coordinates 16-31, so that a write elsewhere cannot
+    be seen through it.
+    """
     hidden = kwargs["hidden_states"]
-    return args, {**kwargs, "hidden_states": hidden / hidden[..., 16:].norm(dim=-1, keepdim=True).clamp_min(1e-6)}
+    return args, {
+        **kwargs,
+        "hidden_states": hidden / hidden[..., 16:].norm(dim=-1, keepdim=True).clamp_min(1e-6),
+    }
 
 
 def test_direct_effect_on_the_output(make_tiny: MakeTiny) -> None:
-    """The stream behind the last layer as receiver: the final norm of the base's stream plus the sender's difference."""
+    """The stream behind the last layer as receiver: the final norm of the base's stream plus the
+    sender's difference.
+    """
     lm = make_tiny("llama")
     ends = torch.tensor([[len(row) - 1] * 2 for row in PROMPTS])
-    base, donor = Run(lm, PROMPTS, ends), Run(lm, DONORS, FROM)
+    base, donor = ModelInputs(lm, PROMPTS, ends), ModelInputs(lm, DONORS, FROM)
     found = path_effects(
-        base, donor, [Site(1, "mlp_out"), Site(0, "resid_pre")], [Site(3)], METRIC, token_budget=BUDGET
+        base,
+        donor,
+        [Site(1, "mlp_out"), Site(0, "resid_pre")],
+        [Site(3)],
+        METRIC,
+        tokens_per_forward=BUDGET,
     )
     for row, tokens in enumerate(PROMPTS):
         theirs, kept = observe(lm, DONORS[row]), observe(lm, tokens)
         with torch.no_grad():
-            states = lm.decoder()(input_ids=torch.tensor([tokens]), output_hidden_states=True).hidden_states
+            states = lm.decoder()(
+                input_ids=torch.tensor([tokens]), output_hidden_states=True
+            ).hidden_states
             embedded = [
-                lm.embedding()(torch.tensor(ids))[i] for ids, i in ((DONORS[row], int(FROM[row])), (tokens, -1))
+                lm.embedding()(torch.tensor(ids))[i]
+                for ids, i in ((DONORS[row], int(FROM[row])), (tokens, -1))
             ]
             last = states[3][0, -1] + kept[3, "attn_out"][0, -1] + kept[3, "mlp_out"][0, -1]
-            moves = [theirs[1, "mlp_out"][0, FROM[row, 0]] - kept[1, "mlp_out"][0, -1], embedded[0] - embedded[1]]
+            moves = [
+                theirs[1, "mlp_out"][0, FROM[row, 0]] - kept[1, "mlp_out"][0, -1],
+                embedded[0] - embedded[1],
+            ]
             values = [
-                METRIC.readout(lm.head()(lm.final_norm()(state))[None]) for state in (last, *(last + m for m in moves))
+                METRIC.readout(lm.head()(lm.final_norm()(state))[None])
+                for state in (last, *(last + m for m in moves))
             ]
         for index in (0, 1):
-            assert float(found.effects[row, index, 0]) == pytest.approx(float(values[1 + index] - values[0]), abs=1e-4)
+            assert float(found.effects[row, index, 0]) == pytest.approx(
+                float(values[1 + index] - values[0]), abs=1e-4
+            )
 
 
 def test_tuned_states_into_the_base_model(make_tiny: MakeTiny) -> None:
-    """One set of weights with the adapter off equals two models; the receiver is computed by the base model."""
+    """One set of weights with the adapter off equals two models; the receiver is computed by the
+    base model.
+    """
     config = LoraConfig(r=4, target_modules=["down_proj", "v_proj"], init_lora_weights=False)
     other, reference, plain = (make_tiny("llama") for _ in range(3))
     with torch.random.fork_rng():
         torch.manual_seed(5)
         tuned = other.with_model(get_peft_model(other.base(), config).eval())
         torch.manual_seed(5)
-        merged = reference.with_model(get_peft_model(reference.base(), config).eval().merge_and_unload())
+        merged = reference.with_model(
+            get_peft_model(reference.base(), config).eval().merge_and_unload()
+        )
     positions, senders, receivers = (
         runs(plain)[0].positions,
         [Site(0, "mlp_out"), Site(1, "head_out", 2)],
         [Site(2, "attn_out")],
     )
     results = [
-        path_effects(base, Run(donor, PROMPTS, SENT[:, None]), senders, receivers, METRIC, token_budget=BUDGET).effects
+        path_effects(
+            base,
+            ModelInputs(donor, PROMPTS, SENT[:, None]),
+            senders,
+            receivers,
+            METRIC,
+            tokens_per_forward=BUDGET,
+        ).effects
         for base, donor in (
-            (Run(tuned, PROMPTS, positions, lambda: adapter_off(tuned)), tuned),
-            (Run(plain, PROMPTS, positions), merged),
+            (ModelInputs(tuned, PROMPTS, positions, lambda: adapter_off(tuned)), tuned),
+            (ModelInputs(plain, PROMPTS, positions), merged),
         )
     ]
     torch.testing.assert_close(results[0], results[1], rtol=1e-3, atol=1e-4)
@@ -277,53 +344,73 @@ def test_tuned_states_into_the_base_model(make_tiny: MakeTiny) -> None:
         (Site(0, "head_out", 4), Site(2, "attn_out"), "Head 4 does not exist"),
     ],
 )
-def test_pairs_without_a_path_are_named(tiny_lm: LanguageModel, sender: Site, receiver: Site, message: str) -> None:
+def test_pairs_without_a_path_are_named(
+    tiny_lm: LanguageModel, sender: Site, receiver: Site, message: str
+) -> None:
     with pytest.raises(WorkbenchError, match=message):
-        path_effects(*runs(tiny_lm), [sender], [receiver], METRIC, token_budget=BUDGET)
+        path_effects(*runs(tiny_lm), [sender], [receiver], METRIC, tokens_per_forward=BUDGET)
 
 
 def test_wrong_runs_are_named(tiny_lm: LanguageModel) -> None:
     base, donor = runs(tiny_lm)
-    pair: tuple[list[Site], list[Site], Metric] = ([Site(0, "mlp_out")], [Site(2, "attn_out")], METRIC)
-    backwards = Run(tiny_lm, PROMPTS, base.positions.flip(1))
+    pair: tuple[list[Site], list[Site], Metric] = (
+        [Site(0, "mlp_out")],
+        [Site(2, "attn_out")],
+        METRIC,
+    )
+    backwards = ModelInputs(tiny_lm, PROMPTS, base.positions.flip(1))
     with pytest.raises(WorkbenchError, match="cannot stand before"):
-        path_effects(backwards, donor, *pair, token_budget=BUDGET)
+        path_effects(backwards, donor, *pair, tokens_per_forward=BUDGET)
     with pytest.raises(WorkbenchError, match="sender's and receiver's token"):
-        path_effects(donor, donor, *pair, token_budget=BUDGET)
+        path_effects(donor, donor, *pair, tokens_per_forward=BUDGET)
     with pytest.raises(WorkbenchError, match="at least one sender"):
-        path_effects(base, donor, [], *pair[1:], token_budget=BUDGET)
+        path_effects(base, donor, [], *pair[1:], tokens_per_forward=BUDGET)
 
 
-@pytest.mark.parametrize("reach", [2, 7])
+@pytest.mark.parametrize("length", [2, 7])
 def test_senders_before_an_adapters_reach_are_refused_and_others_as_by_hooks(
-    make_tiny: MakeTiny, reach: int, monkeypatch: pytest.MonkeyPatch
+    make_tiny: MakeTiny, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The adapter starts at token 1 of the first row; the slow reference's forwards are told so, row by row."""
+    """The adapter starts at token 1 of the first row; the slow reference's forwards are told so,
+    row by row.
+    """
     # Donors as long as their base, so that the adapter starts at one token in both.
-    monkeypatch.setitem(globals(), "DONORS", [[token + 3 for token in prompt] for prompt in PROMPTS])
+    monkeypatch.setitem(
+        globals(), "DONORS", [[token + 3 for token in prompt] for prompt in PROMPTS]
+    )
     monkeypatch.setitem(globals(), "FROM", SENT[:, None])
     lm = make_tiny("llama")
     modules = ["q_proj", "v_proj", "o_proj", "down_proj"]
-    config = LoraConfig(r=4, target_modules=modules, task_type="CAUSAL_LM", alora_invocation_tokens=list(range(reach)))
+    config = LoraConfig(
+        r=4,
+        target_modules=modules,
+        task_type="CAUSAL_LM",
+        alora_invocation_tokens=list(range(length)),
+    )
     model = get_peft_model(lm.base(), config).eval()
     generator = torch.Generator().manual_seed(4)
     for name, weight in model.named_parameters():
         if "lora_" in name:
             weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
-    tuned = lm.with_model(model, reach)
-    senders, receivers = [Site(0, "head_out", 1), Site(0, "mlp_out")], [Site(2, "head_out", 3), Site(2, "attn_out")]
-    if reach == 2:
+    tuned = lm.with_model(model, length)
+    senders, receivers = (
+        [Site(0, "head_out", 1), Site(0, "mlp_out")],
+        [Site(2, "head_out", 3), Site(2, "attn_out")],
+    )
+    if length == 2:
         with pytest.raises(WorkbenchError, match="a patch stands before them"):
-            path_effects(*runs(tuned), senders, receivers, METRIC, token_budget=BUDGET)
+            path_effects(*runs(tuned), senders, receivers, METRIC, tokens_per_forward=BUDGET)
         return
-    found = path_effects(*runs(tuned), senders, receivers, METRIC, token_budget=BUDGET)
+    found = path_effects(*runs(tuned), senders, receivers, METRIC, tokens_per_forward=BUDGET)
     size = float(found.effects.abs().max())
     for row in range(3):
-        with adapter_from(tuned, max(0, len(PROMPTS[row]) - reach)):
+        with invoke_adapter_from(tuned, max(0, len(PROMPTS[row]) - length)):
             answers = {
                 (i, j): slow_effect(tuned, DONORS[row], PROMPTS[row], sender, receiver, row)
                 for i, sender in enumerate(senders)
                 for j, receiver in enumerate(receivers)
             }
         for (i, j), expected in answers.items():
-            assert float(found.effects[row, i, j]) == pytest.approx(expected, rel=1e-3, abs=1e-4 * size)
+            assert float(found.effects[row, i, j]) == pytest.approx(
+                expected, rel=1e-3, abs=1e-4 * size
+            )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.segments import subject_of
+from tests.support.segments import scale_inputs
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, QUESTION, Segment
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -16,9 +16,9 @@ from workbench.patch.segments import (
     Cell,
     align,
     cells_of,
-    half_ranks_apart,
-    oriented,
-    packed_within_reach,
+    orient_to_donor,
+    pack_or_loop,
+    pair_half_ranks_apart,
     patch_cells,
     unpatched,
 )
@@ -39,18 +39,20 @@ def test_the_numbers_further_tokens_stand_behind_each_prompt() -> None:
     assert there.tolist() == [[4, 5, 6]]
 
 
-def test_the_last_layer_at_the_number_gives_the_donors_readout_and_own_states_nothing(tiny_lm: LanguageModel) -> None:
-    subject, parts = subject_of(tiny_lm)
+def test_the_last_layer_at_the_number_gives_the_donors_readout_and_own_states_nothing(
+    tiny_lm: LanguageModel,
+) -> None:
+    inputs, parts = scale_inputs(tiny_lm)
     rows, partner = np.arange(4), np.array([2, 3, 0, 1])
-    stated = unpatched(subject, rows)
+    stated = unpatched(inputs, rows)
     assert np.ptp(stated) > 1e-3
     cells = cells_of(layer_sites([0, 3]), [parts[ANSWER], parts[CONFIDENCE]])
-    base, patched = patch_cells(subject, subject, partner, cells, rows)
+    base, patched = patch_cells(inputs, inputs, partner, cells, rows)
     assert base == pytest.approx(stated, abs=1e-6)
     assert patched[:, 3] == pytest.approx(stated[partner], abs=1e-5)
     assert patched[:, 2] == pytest.approx(stated, abs=1e-5)
     assert np.abs(patched[:, 0] - stated).max() > 1e-4
-    _, own = patch_cells(subject, subject, rows, cells, rows)
+    _, own = patch_cells(inputs, inputs, rows, cells, rows)
     assert own == pytest.approx(np.tile(stated[:, None], 4), abs=1e-5)
 
 
@@ -58,43 +60,47 @@ def test_several_parts_and_layers_are_written_together(
     make_tiny: Callable[..., LanguageModel],
 ) -> None:
     lm = make_tiny("qwen2")
-    subject, parts = subject_of(lm)
+    inputs, parts = scale_inputs(lm)
     cell = Cell(tuple(layer_sites(range(4))), (parts[AFTER_ANSWER], parts[CONFIDENCE]))
     rows, partner = np.array([0, 1]), np.array([1, 0, 3, 2])
-    _, both = patch_cells(subject, subject, partner, [cell], rows)
-    assert both[:, 0] == pytest.approx(unpatched(subject, partner[rows]), abs=1e-5)
+    _, both = patch_cells(inputs, inputs, partner, [cell], rows)
+    assert both[:, 0] == pytest.approx(unpatched(inputs, partner[rows]), abs=1e-5)
 
 
 def test_one_cell_is_the_engines_branch(tiny_lm: LanguageModel) -> None:
     """Rows computed apart give the rows computed together; heads are cells as well."""
-    subject, parts = subject_of(tiny_lm)
+    inputs, parts = scale_inputs(tiny_lm)
     partner = np.array([1, 2, 3, 0])
     cells = cells_of(head_sites([1, 2], [0, 3]), [parts[QUESTION]])
-    _, together = patch_cells(subject, subject, partner, cells, np.arange(4))
-    apart = [patch_cells(subject, subject, partner, cells, np.array([row]))[1][0] for row in range(4)]
+    _, together = patch_cells(inputs, inputs, partner, cells, np.arange(4))
+    apart = [patch_cells(inputs, inputs, partner, cells, np.array([row]))[1][0] for row in range(4)]
     assert np.stack(apart) == pytest.approx(together, abs=1e-5)
     assert np.abs(together - together[:, :1]).max() > 1e-5
 
 
 def test_half_of_the_partners_lie_above() -> None:
     readout = np.array([0.9, 0.1, 0.5, 0.4, 0.8, 0.2])
-    partner = half_ranks_apart(readout)
+    partner = pair_half_ranks_apart(readout)
     assert sorted(partner) == list(range(6))
     assert (partner[partner] == np.arange(6)).all()
     assert (readout[partner] > readout).sum() == 3
     assert np.abs(readout[partner] - readout).min() == pytest.approx(0.4)
     with pytest.raises(WorkbenchError, match="even number"):
-        half_ranks_apart(np.arange(3.0))
+        pair_half_ranks_apart(np.arange(3.0))
 
 
 def test_turned_over_a_move_of_the_level_cancels_and_following_stays() -> None:
     readout = np.array([0.9, 0.1, 0.5, 0.4, 0.8, 0.2])
-    donor = readout[half_ranks_apart(readout)]
+    donor = readout[pair_half_ranks_apart(readout)]
     level, follows = readout + 0.2, 0.5 * readout + 0.5 * donor
-    turned = oriented(EffectMap((Axis("layer", (0, 1)),), readout, donor, np.stack([level, follows], axis=1)))
+    turned = orient_to_donor(
+        EffectMap((Axis("layer", (0, 1)),), readout, donor, np.stack([level, follows], axis=1))
+    )
     assert (turned.donor > turned.base).all()
     moved = turned.patched - turned.base[:, None]
-    assert moved.mean(axis=0) / (turned.donor - turned.base).mean() == pytest.approx([0, 0.5], abs=1e-12)
+    assert moved.mean(axis=0) / (turned.donor - turned.base).mean() == pytest.approx(
+        [0, 0.5], abs=1e-12
+    )
 
 
 def test_without_an_adapter_nothing_is_looped(tiny_lm: LanguageModel) -> None:
@@ -104,6 +110,9 @@ def test_without_an_adapter_nothing_is_looped(tiny_lm: LanguageModel) -> None:
         (Patch(Site(2), torch.tensor([3, 2]), torch.ones(2, 32)),),
     ]
     arguments = (tiny_lm, prompts, branches, lambda logits: logits[:, :3])
-    mine, engine = packed_within_reach(*arguments, token_budget=99), patch_branches(*arguments, token_budget=99)
+    mine, engine = (
+        pack_or_loop(*arguments, tokens_per_forward=99),
+        patch_branches(*arguments, tokens_per_forward=99),
+    )
     assert torch.equal(mine.base, engine.base)
     assert torch.equal(mine.patched, engine.patched)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import format_named
 from workbench.elicit.trie import build_trie, distribution, trie_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.steering import Push, pushes_along, spread_of, steer, written
+from workbench.patch.steering import Push, greedy_value, pushes_along, spread_of, steer
 
 PERCENT = format_named("percent")
 
@@ -27,34 +27,47 @@ def hooked(lm: LanguageModel, tokens: list[int], push: Push | None, start: int) 
     handle = None if push is None else lm.layers()[push.layer].register_forward_hook(add)
     try:
         with torch.no_grad():
-            return lm.base()(input_ids=torch.tensor([tokens])).logits[0, -1].double().log_softmax(dim=-1)
+            return (
+                lm.base()(input_ids=torch.tensor([tokens]))
+                .logits[0, -1]
+                .double()
+                .log_softmax(dim=-1)
+            )
     finally:
         if handle is not None:
             handle.remove()
 
 
 @pytest.mark.parametrize(
-    ("family", "tokenizer"), [("llama", "digits"), ("mistral", "whole_numbers"), ("qwen2", "digits")]
+    ("family", "tokenizer"),
+    [("llama", "digits"), ("mistral", "whole_numbers"), ("qwen2", "digits")],
 )
 def test_distribution_and_written_value_are_those_of_hooked_forwards(
     make_tiny: Callable[..., LanguageModel], family: str, tokenizer: str
 ) -> None:
     lm = make_tiny(family, tokenizer)
-    numbers = number_prefix(lm.tokenizer, PERCENT)
+    numbers = scale_tokens(lm.tokenizer, PERCENT)
     pairs = [("Who?", "I"), ("What is 2 plus 2, and why is it so?", "4")]
-    prompts = [confidence_conversation(lm.tokenizer, PERCENT, numbers, q, a).tokens for q, a in pairs]
+    prompts = [
+        confidence_conversation(lm.tokenizer, PERCENT, numbers, q, a).tokens for q, a in pairs
+    ]
     vectors = torch.randn(3, lm.width, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         lm.head().weight[list(trie_tokens(numbers.trie))] *= 3
     pushes = [Push(0, vectors[0]), Push(2, 3 * vectors[1]), Push(3, -3 * vectors[2])]
-    found = steer(lm, prompts, numbers.trie, pushes, token_budget=512)
+    found = steer(lm, prompts, numbers.trie, pushes, tokens_per_forward=512)
     tokens = trie_tokens(numbers.trie)
     for row, prompt in enumerate(prompts):
         for place, push in enumerate([None, *pushes]):
-            nodes = [hooked(lm, [*prompt, *path], push, len(prompt) - 1) for path in numbers.trie.inner]
+            nodes = [
+                hooked(lm, [*prompt, *path], push, len(prompt) - 1) for path in numbers.trie.inner
+            ]
             table = np.stack([node[list(tokens)].numpy() for node in nodes])
             np.testing.assert_allclose(
-                found.distribution[row, place], distribution(numbers.trie, table), rtol=2e-3, atol=1e-7
+                found.distribution[row, place],
+                distribution(numbers.trie, table),
+                rtol=2e-3,
+                atol=1e-7,
             )
             path: tuple[int, ...] = ()
             while path in numbers.trie.inner:
@@ -78,8 +91,8 @@ def test_a_walk_ends_where_something_else_is_likelier() -> None:
         5.0: [[-2.0, -1.0, -1.0], [low, -1.0, -1.0]],
     }
     for value, table in cases.items():
-        assert written(trie, np.asarray(table)) == value
-    assert np.isnan(written(trie, np.asarray([[-2.0, -2.0, -1.0], [low, -1.0, -1.0]])))
+        assert greedy_value(trie, np.asarray(table)) == value
+    assert np.isnan(greedy_value(trie, np.asarray([[-2.0, -2.0, -1.0], [low, -1.0, -1.0]])))
 
 
 def test_lengths_are_those_asked_for() -> None:

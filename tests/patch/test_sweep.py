@@ -12,15 +12,15 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.elicit.conversation import (
     Conversation,
-    NumberPrefix,
+    ScaleTokens,
     confidence_conversation,
-    number_prefix,
     reply_tokens,
+    scale_tokens,
 )
 from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.elicit.scales import PERCENT
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
 from workbench.patch.sweep import ONE_BATCH, loop_sweep, packed_sweep, record_number
@@ -45,13 +45,19 @@ CASES = [
     for attention in ("sdpa", "eager")
     if attention == "eager" or row.sdpa
 ]
-CASES += [("mistral", {"sliding_window": None}, "sdpa"), ("phi3", SLIDING, "sdpa"), ("mixtral", SLIDING, "sdpa")]
+CASES += [
+    ("mistral", {"sliding_window": None}, "sdpa"),
+    ("phi3", SLIDING, "sdpa"),
+    ("mixtral", SLIDING, "sdpa"),
+]
 LAYERS = [0, 1, 2, 3]
 
 
-def rows_of(lm: LanguageModel) -> tuple[list[Conversation], NumberPrefix]:
-    numbers = number_prefix(lm.tokenizer, FORMAT)
-    return [confidence_conversation(lm.tokenizer, FORMAT, numbers, q, a) for q, a in QUESTIONS], numbers
+def rows_of(lm: LanguageModel) -> tuple[list[Conversation], ScaleTokens]:
+    numbers = scale_tokens(lm.tokenizer, FORMAT)
+    return [
+        confidence_conversation(lm.tokenizer, FORMAT, numbers, q, a) for q, a in QUESTIONS
+    ], numbers
 
 
 def tokens_of(rows: Sequence[Conversation]) -> list[tuple[int, ...]]:
@@ -62,16 +68,25 @@ def random_states(layers: int, seed: int = 1) -> torch.Tensor:
     return torch.randn((len(QUESTIONS), layers, 32), generator=torch.Generator().manual_seed(seed))
 
 
-def states_at(lm: LanguageModel, rows: Sequence[Conversation], numbers: NumberPrefix, name: str) -> torch.Tensor:
+def states_at(
+    lm: LanguageModel, rows: Sequence[Conversation], numbers: ScaleTokens, name: str
+) -> torch.Tensor:
     states = read_confidence(lm, rows, numbers, record=(name,)).states
     assert states is not None
     return torch.as_tensor(states[:, :, 0])
 
 
 def patched_alone(
-    lm: LanguageModel, tokens: Sequence[int], trie: NumberTrie, position: int, layer: int, state: torch.Tensor
+    lm: LanguageModel,
+    tokens: Sequence[int],
+    trie: ScaleTrie,
+    position: int,
+    layer: int,
+    state: torch.Tensor,
 ) -> NDArray[np.float64]:
-    """[values]: every trie path as an unpadded string through the model's own masks, one plain hook, no packing."""
+    """[values]: every trie path as an unpadded string through the model's own masks, one plain
+    hook, no packing.
+    """
 
     def patch(module: Any, args: Any, output: Any) -> Any:
         hidden = hidden_of(output).clone()
@@ -93,7 +108,9 @@ def patched_alone(
 def test_the_packed_sweep_is_the_loop_and_the_plain_hook(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], attention: str
 ) -> None:
-    """Rows of different length; patched at the end, in the answer, and at unequal distances from the end."""
+    """Rows of different length; patched at the end, in the answer, and at unequal distances from
+    the end.
+    """
     lm = make_tiny(family, **overrides)
     lm.base().set_attn_implementation(attention)
     rows, numbers = rows_of(lm)
@@ -117,7 +134,9 @@ def test_the_packed_sweep_is_the_loop_and_the_plain_hook(
     for row, layer in ((0, 1), (2, 1), (1, 3)):
         donor = random_states(2)[row, [1, 3].index(layer)]
         alone = patched_alone(lm, rows[row].tokens, numbers.trie, unequal[row], layer, donor)
-        np.testing.assert_allclose(packed.patched[row, [1, 3].index(layer)], alone, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(
+            packed.patched[row, [1, 3].index(layer)], alone, rtol=1e-4, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize("kind", ["whole_numbers", "merged_space"])
@@ -128,7 +147,9 @@ def test_other_tokenizers(make_tiny: MakeTiny, kind: str) -> None:
     packed = packed_sweep(lm, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     looped = loop_sweep(lm, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     np.testing.assert_allclose(packed.patched, looped.patched, rtol=1e-5)
-    np.testing.assert_allclose(packed.base, read_confidence(lm, rows, numbers).distribution, rtol=1e-5)
+    np.testing.assert_allclose(
+        packed.base, read_confidence(lm, rows, numbers).distribution, rtol=1e-5
+    )
 
 
 def test_a_subset_of_layers_is_those_columns_of_the_whole_sweep(tiny_lm: LanguageModel) -> None:
@@ -136,7 +157,9 @@ def test_a_subset_of_layers_is_those_columns_of_the_whole_sweep(tiny_lm: Languag
     positions, donors = [row.answer_end for row in rows], random_states(4)
     whole = packed_sweep(tiny_lm, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     for layers in ([0], [3], [1, 2], [0, 3]):
-        part = packed_sweep(tiny_lm, tokens_of(rows), numbers.trie, positions, layers, donors[:, layers])
+        part = packed_sweep(
+            tiny_lm, tokens_of(rows), numbers.trie, positions, layers, donors[:, layers]
+        )
         np.testing.assert_allclose(part.patched, whole.patched[:, layers], rtol=1e-5)
 
 
@@ -172,7 +195,7 @@ def test_inside_an_adapter(make_tiny: MakeTiny, attention: str) -> None:
     np.testing.assert_allclose(off.base, plain, rtol=1e-5)
 
 
-def with_reach(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:
+def with_invocation(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:
     """The same adapter on every module, acting from the tokens of the reply on."""
     config = LoraConfig(
         r=4,
@@ -189,18 +212,28 @@ def with_reach(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:
 @pytest.mark.parametrize("family", ["llama", "gemma3_text"])
 @pytest.mark.parametrize("budget", [ONE_BATCH, 60])
 def test_inside_an_adapter_with_a_reach(make_tiny: MakeTiny, family: str, budget: int) -> None:
-    """Branches born late, in one pass and in passes of their own; each is PEFT's own forward with one plain hook."""
+    """Branches born late, in one pass and in passes of their own; each is PEFT's own forward
+    with one plain hook.
+    """
     lm = make_tiny(family, **OVERRIDES.get(family, {}))
     rows, numbers = rows_of(lm)
     plain = read_confidence(lm, rows, numbers).distribution
     reply = reply_tokens(lm.tokenizer, FORMAT, numbers)
     assert len(reply) > 3
-    tuned = with_reach(lm, reply)
+    tuned = with_invocation(lm, reply)
     donors = random_states(4)
     for back in (0, len(reply) - 1):
         positions = [row.confidence - back for row in rows]
         packed, looped = (
-            sweep(tuned, tokens_of(rows), numbers.trie, positions, LAYERS, donors, token_budget=budget)
+            sweep(
+                tuned,
+                tokens_of(rows),
+                numbers.trie,
+                positions,
+                LAYERS,
+                donors,
+                tokens_per_forward=budget,
+            )
             for sweep in (packed_sweep, loop_sweep)
         )
         np.testing.assert_allclose(packed.base, looped.base, rtol=1e-5, atol=1e-12)
@@ -210,21 +243,26 @@ def test_inside_an_adapter_with_a_reach(make_tiny: MakeTiny, family: str, budget
     assert np.abs(packed.base / plain - 1).max() > 1e-2
     early = [row.confidence - len(reply) for row in rows]
     with pytest.raises(
-        WorkbenchError, match=rf"last {len(reply)} tokens and a patch stands before them; .*loop_branches"
+        WorkbenchError,
+        match=rf"last {len(reply)} tokens and a patch stands before them; .*loop_branches",
     ):
-        packed_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, token_budget=budget)
+        packed_sweep(
+            tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, tokens_per_forward=budget
+        )
     looped = loop_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors)
     alone = patched_alone(tuned, rows[2].tokens, numbers.trie, early[2], 1, donors[2, 1])
     np.testing.assert_allclose(looped.patched[2, 1], alone, rtol=1e-4, atol=1e-9)
     with tuned.model.disable_adapter():
-        off = packed_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, token_budget=budget)
+        off = packed_sweep(
+            tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, tokens_per_forward=budget
+        )
     np.testing.assert_allclose(off.base, plain, rtol=1e-5)
 
 
 def test_whole_strings_know_no_reach(make_tiny: MakeTiny) -> None:
     lm = make_tiny("falcon_h1")
     rows, numbers = rows_of(lm)
-    tuned = with_reach(lm, reply_tokens(lm.tokenizer, FORMAT, numbers))
+    tuned = with_invocation(lm, reply_tokens(lm.tokenizer, FORMAT, numbers))
     positions = [row.confidence for row in rows]
     with pytest.raises(WorkbenchError, match="falcon_h1 is run on whole strings"):
         loop_sweep(tuned, tokens_of(rows), numbers.trie, positions, LAYERS, random_states(4))
@@ -234,18 +272,24 @@ def test_whole_strings_know_no_reach(make_tiny: MakeTiny) -> None:
 
 @pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "mistral"])
 @pytest.mark.parametrize("name", ["confidence", "answer_end"])
-def test_a_state_written_over_itself_changes_nothing(make_tiny: MakeTiny, family: str, name: str) -> None:
+def test_a_state_written_over_itself_changes_nothing(
+    make_tiny: MakeTiny, family: str, name: str
+) -> None:
     lm = make_tiny(family, **OVERRIDES.get(family, {}))
     rows, numbers = rows_of(lm)
     own = states_at(lm, rows, numbers, name)
     positions = [row.position(name) for row in rows]
     sweep = packed_sweep(lm, tokens_of(rows), numbers.trie, positions, LAYERS, own)
-    np.testing.assert_allclose(sweep.patched, np.repeat(sweep.base[:, None], 4, axis=1), rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(
+        sweep.patched, np.repeat(sweep.base[:, None], 4, axis=1), rtol=1e-4, atol=1e-9
+    )
     assert np.abs(sweep.patched - sweep.base[:, None]).max() < 1e-5
 
 
 def silence(lm: LanguageModel, attention: Sequence[int] = (), mlp: Sequence[int] = ()) -> None:
-    """Leave only the named layers' attention and MLP: the others are the identity on the residual stream."""
+    """Leave only the named layers' attention and MLP: the others are the identity on the
+    residual stream.
+    """
     with torch.no_grad():
         for index, layer in enumerate(lm.base().model.layers):
             if index not in attention:
@@ -261,7 +305,9 @@ def change_mlp(lm: LanguageModel, layer: int) -> None:
 
 
 @pytest.mark.parametrize("writer", [0, 1, 2, 3])
-def test_the_layer_that_writes_the_readout_is_found_exactly(make_tiny: MakeTiny, writer: int) -> None:
+def test_the_layer_that_writes_the_readout_is_found_exactly(
+    make_tiny: MakeTiny, writer: int
+) -> None:
     """Only ``writer`` computes, and tuning changed it alone: shift 0 before it, 1 from it on.
 
     Whole numbers are single tokens, so the distribution is read at the patched token itself.
@@ -276,16 +322,26 @@ def test_the_layer_that_writes_the_readout_is_found_exactly(make_tiny: MakeTiny,
     positions = [row.confidence for row in rows]
     sweep = packed_sweep(base, tokens_of(rows), numbers.trie, positions, LAYERS, donors)
     assert np.abs(target / sweep.base - 1).max() > 0.1
-    np.testing.assert_allclose(sweep.patched[:, :writer], np.repeat(sweep.base[:, None], writer, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(sweep.patched[:, writer:], np.repeat(target[:, None], 4 - writer, axis=1), rtol=1e-5)
-    readout = {name: expected_confidence(table, PERCENT.values, 100) for name, table in vars(sweep).items()}
+    np.testing.assert_allclose(
+        sweep.patched[:, :writer], np.repeat(sweep.base[:, None], writer, axis=1), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        sweep.patched[:, writer:], np.repeat(target[:, None], 4 - writer, axis=1), rtol=1e-5
+    )
+    readout = {
+        name: expected_confidence(table, PERCENT.values, 100) for name, table in vars(sweep).items()
+    }
     goal = expected_confidence(target, PERCENT.values, 100)
     shift = (readout["patched"] - readout["base"][:, None]) / (goal - readout["base"])[:, None]
-    assert shift == pytest.approx(np.repeat((np.arange(4) >= writer)[None], 3, axis=0).astype(float), abs=1e-2)
+    assert shift == pytest.approx(
+        np.repeat((np.arange(4) >= writer)[None], 3, axis=0).astype(float), abs=1e-2
+    )
 
 
 def test_information_at_an_earlier_token_counts_until_it_is_read(make_tiny: MakeTiny) -> None:
-    """Layer 1 writes at the answer, layer 2 alone attends: only the patch behind layer 1 can reach the readout."""
+    """Layer 1 writes at the answer, layer 2 alone attends: only the patch behind layer 1 can
+    reach the readout.
+    """
     base, tuned = make_tiny("llama"), make_tiny("llama")
     for lm in (base, tuned):
         silence(lm, attention=[2], mlp=[1])
@@ -328,7 +384,9 @@ def test_mistakes_are_named(
 def test_a_recurrent_family_is_patched_by_the_loop(
     make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of unequal length, so that padding would be seen; said once, and equal to plain hooks on each string."""
+    """Rows of unequal length, so that padding would be seen; said once, and equal to plain hooks
+    on each string.
+    """
     monkeypatch.setattr(unpadded, "_said", set())
     lm = make_tiny(family)
     rows, numbers = rows_of(lm)
@@ -341,12 +399,18 @@ def test_a_recurrent_family_is_patched_by_the_loop(
     np.testing.assert_allclose(sweep.patched, again.patched, rtol=1e-6)
     for row in range(3):
         for place, layer in enumerate((0, 2)):
-            alone = patched_alone(lm, rows[row].tokens, numbers.trie, positions[row], layer, donors[row, place])
+            alone = patched_alone(
+                lm, rows[row].tokens, numbers.trie, positions[row], layer, donors[row, place]
+            )
             np.testing.assert_allclose(sweep.patched[row, place], alone, rtol=1e-4, atol=1e-9)
 
 
-def test_the_whole_number_patched_behind_the_last_layer_gives_the_donors_distribution(tiny_lm: LanguageModel) -> None:
-    """Donors from other questions; nothing is left to the question patched, and packed and loop agree at every layer."""
+def test_the_whole_number_patched_behind_the_last_layer_gives_the_donors_distribution(
+    tiny_lm: LanguageModel,
+) -> None:
+    """Donors from other questions; nothing is left to the question patched, and packed and loop
+    agree at every layer.
+    """
     rows, numbers = rows_of(tiny_lm)
     tokens, positions = tokens_of(rows), [row.confidence for row in rows]
     donors = record_number(tiny_lm, tokens, numbers.trie, [[p] for p in positions]).flip(0)
@@ -355,5 +419,7 @@ def test_the_whole_number_patched_behind_the_last_layer_gives_the_donors_distrib
     looped = loop_sweep(tiny_lm, tokens, numbers.trie, positions, LAYERS, donors)
     np.testing.assert_allclose(packed.patched, looped.patched, rtol=1e-4, atol=1e-9)
     np.testing.assert_allclose(packed.patched[:, -1], packed.base[::-1], rtol=1e-4, atol=1e-9)
-    first_token_only = packed_sweep(tiny_lm, tokens, numbers.trie, positions, LAYERS, donors[:, :, :1])
+    first_token_only = packed_sweep(
+        tiny_lm, tokens, numbers.trie, positions, LAYERS, donors[:, :, :1]
+    )
     assert np.abs(first_token_only.patched[:, -1] / packed.base[::-1] - 1).max() > 1e-3

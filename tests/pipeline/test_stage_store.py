@@ -70,14 +70,19 @@ def test_a_folder_nobody_began_stays_as_it_is(tmp_path: Path) -> None:
     store = StageStore(tmp_path / "teach", "key")
     store.folder.mkdir()
     (store.folder / "lecture.md").write_text("mine")
-    with pytest.raises(WorkbenchError, match=r"teach was not made by the workbench and holds lecture\.md; nothing"):
+    with pytest.raises(
+        WorkbenchError, match=r"teach was not made by the workbench and holds lecture\.md; nothing"
+    ):
         store.begin()
     assert [path.name for path in store.folder.iterdir()] == ["lecture.md"]
 
 
 def test_a_file_of_somebody_else_in_a_finished_stage_is_not_removed(finished: StageStore) -> None:
     (finished.folder / "adapter" / "notes.md").write_text("mine")
-    with pytest.raises(WorkbenchError, match=r"adapter/notes\.md was not written by the workbench.*move the file away"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"adapter/notes\.md was not written by the workbench.*move the file away",
+    ):
         StageStore(finished.folder, "key-2").begin()
     assert finished.done
     assert (finished.folder / "adapter" / "notes.md").read_text() == "mine"
@@ -86,7 +91,9 @@ def test_a_file_of_somebody_else_in_a_finished_stage_is_not_removed(finished: St
 def test_a_stage_that_is_a_link_is_refused(finished: StageStore, tmp_path: Path) -> None:
     moved = finished.folder.rename(tmp_path / "moved")
     finished.folder.symlink_to(moved)
-    with pytest.raises(WorkbenchError, match="is a link, where a stage's folder is to be; remove it and run again"):
+    with pytest.raises(
+        WorkbenchError, match="is a link, where a stage's folder is to be; remove it and run again"
+    ):
         StageStore(finished.folder, "key-2").begin()
     assert (moved / "t.parquet").exists()
 
@@ -135,9 +142,13 @@ def test_a_damaged_file_of_a_finished_stage_is_named_with_the_mend(
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "gone"])
-def test_a_damaged_record_of_a_finished_stage_is_named_with_the_mend(finished: StageStore, damage: str) -> None:
+def test_a_damaged_record_of_a_finished_stage_is_named_with_the_mend(
+    finished: StageStore, damage: str
+) -> None:
     DAMAGES[damage](finished.folder / "done.json")
-    told = rf"done\.json .*damaged or changed since; delete the folder {finished.folder} and run again"
+    told = (
+        rf"done\.json .*damaged or changed since; delete the folder {finished.folder} and run again"
+    )
     with pytest.raises(WorkbenchError, match=told):
         _ = finished.done
     with pytest.raises(WorkbenchError, match=told):
@@ -154,7 +165,9 @@ def test_a_number_that_was_edited_in_the_record_is_seen(finished: StageStore) ->
 @pytest.mark.parametrize("text", ["{", "[1]", "3", '"key"', "[" * 100_000])
 def test_a_record_that_is_no_record_is_damage(stage: StageStore, text: str) -> None:
     (stage.folder / "done.json").write_text(text)
-    with pytest.raises(WorkbenchError, match=rf"done\.json cannot be read .*delete the folder {stage.folder}"):
+    with pytest.raises(
+        WorkbenchError, match=rf"done\.json cannot be read .*delete the folder {stage.folder}"
+    ):
         _ = stage.done
 
 
@@ -175,7 +188,9 @@ def test_a_damaged_beginning_is_begun_anew(stage: StageStore, content: bytes) ->
     assert json.loads((stage.folder / "begun.json").read_text())["key"] == "key-1"
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 9, b'{"seconds": "x"}', b'{"seconds": null}', b"[]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 9, b'{"seconds": "x"}', b'{"seconds": null}', b"[]"]
+)
 def test_damaged_seconds_count_nothing(stage: StageStore, content: bytes) -> None:
     (stage.folder / "spent.json").write_bytes(content)
     assert stage.spent() == 0.0
@@ -209,10 +224,18 @@ def test_what_resuming_needed_goes_at_any_depth_and_is_not_sealed(stage: StageSt
     (stage.folder / "first" / "weights").write_text("")
     stage.finish({})
     assert list(stage.facts()["files"]) == ["first/weights"]
-    assert {path.name for path in stage.folder.rglob("*")} == {"begun.json", "done.json", MARK, "first", "weights"}
+    assert {path.name for path in stage.folder.rglob("*")} == {
+        "begun.json",
+        "done.json",
+        MARK,
+        "first",
+        "weights",
+    }
 
 
-def test_a_full_disk_ends_the_writing_of_tables_and_tensors(tmp_path: Path, little_room: Callable[[int], Any]) -> None:
+def test_a_full_disk_ends_the_writing_of_tables_and_tensors(
+    tmp_path: Path, little_room: Callable[[int], Any]
+) -> None:
     stage = StageStore(tmp_path, "key")
     values = np.random.default_rng(0).random(5000)
     with little_room(2000):

@@ -33,7 +33,9 @@ def stage(tmp_path: Path) -> StageStore:
 def square(batch: list[int]) -> Part:
     """Row r with its square in the table and [r, 2r] in the tensor."""
     rows = np.array(batch)
-    return Part(pd.DataFrame({"row": rows, "square": rows**2}), {"pair": np.stack([rows, 2 * rows], axis=1)})
+    return Part(
+        pd.DataFrame({"row": rows, "square": rows**2}), {"pair": np.stack([rows, 2 * rows], axis=1)}
+    )
 
 
 def test_fingerprints_follow_content_and_not_order() -> None:
@@ -56,7 +58,9 @@ def test_finishing_removes_what_resuming_needed_and_nothing_else(stage: StageSto
     assert {path.name for path in stage.folder.iterdir()} == kept
 
 
-def test_a_process_killed_while_finishing_loses_nothing(stage: StageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_killed_while_finishing_loses_nothing(
+    stage: StageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Either the stage counts as done, or its parts are still there."""
     run_parts(stage, [[0], [1]], square, "squaring")
 
@@ -131,7 +135,9 @@ def shorten(path: Path) -> None:
     ],
     ids=["gone", "cut short", "empty", "zeros", "another"],
 )
-def test_a_damaged_part_is_computed_again(stage: StageStore, end: str, damage: Callable[[Path], object]) -> None:
+def test_a_damaged_part_is_computed_again(
+    stage: StageStore, end: str, damage: Callable[[Path], object]
+) -> None:
     run_parts(stage, [[0], [1]], square, "squaring")
     damage(stage.folder / "parts" / f"squaring-00001.{end}")
     done, compute = counted(interrupt_at=None)
@@ -139,8 +145,12 @@ def test_a_damaged_part_is_computed_again(stage: StageStore, end: str, damage: C
     assert done == [[1]]
 
 
-def test_seconds_of_interrupted_attempts_add_up(stage: StageStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that moves one second a look: once at the start and once behind each computed part."""
+def test_seconds_of_interrupted_attempts_add_up(
+    stage: StageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that moves one second a look: once at the start and once behind each computed
+    part.
+    """
     ticks = iter(float(i) for i in range(100))
     monkeypatch.setattr("workbench.pipeline.store.time.monotonic", lambda: next(ticks))
     _, compute = counted(interrupt_at=2)
@@ -154,13 +164,16 @@ def test_seconds_of_interrupted_attempts_add_up(stage: StageStore, monkeypatch: 
 
 def test_a_run_holds_its_folder_and_sweeps_what_killed_processes_left(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "run")
-    with store.held():
+    with store.hold():
         assert is_own(store.folder)
         (store.folder / f".0{TEMPORARY}").write_text("")
-        with store.held():
+        with store.hold():
             assert not (store.folder / f".0{TEMPORARY}").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_text("")
-    with pytest.raises(WorkbenchError, match=r"holds a; nothing in it was touched\. Choose another --name or --runs"):
-        RunStore(tmp_path / "mine").held().__enter__()
+    with pytest.raises(
+        WorkbenchError,
+        match=r"holds a; nothing in it was touched\. Choose another --name or --runs",
+    ):
+        RunStore(tmp_path / "mine").hold().__enter__()
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a"]

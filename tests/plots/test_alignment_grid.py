@@ -21,7 +21,9 @@ def test_colours_intervals_and_what_they_rest_on() -> None:
     ).figure()
     grey, rho = figure.data
     np.testing.assert_array_equal(np.asarray(rho.z, dtype=float), [[0.1, -0.5], [NAN, 0.1]])
-    np.testing.assert_array_equal(np.isnan(np.asarray(grey.z, dtype=float)), [[True, True], [False, True]])
+    np.testing.assert_array_equal(
+        np.isnan(np.asarray(grey.z, dtype=float)), [[True, True], [False, True]]
+    )
     assert (rho.zmin, rho.zmax) == (-0.5, 0.5)
     texts = {(note.x, note.y): note.text for note in figure.layout.annotations}
     assert texts[0, 0] == "<b>0.10</b> [-0.05, 0.25]<br>read 100\u00a0%<br>at the top 70\u00a0%"
@@ -32,7 +34,9 @@ def test_colours_intervals_and_what_they_rest_on() -> None:
 
 
 def test_nothing_defined_still_draws() -> None:
-    figure = AlignmentGrid(rows=["a"], columns=["b"], cells=[[CONSTANT]], title="t", caption="c").figure()
+    figure = AlignmentGrid(
+        rows=["a"], columns=["b"], cells=[[CONSTANT]], title="t", caption="c"
+    ).figure()
     assert figure.data[1].zmax == 0.2
 
 

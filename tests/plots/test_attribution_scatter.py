@@ -10,7 +10,9 @@ RHO, SLOPE = Estimate(0.9, 0.8, 0.95, 4), Estimate(0.7, 0.6, 0.8, 4)
 
 def test_points_diagonal_and_agreement() -> None:
     scores, effects = np.array([0.1, -0.3]), np.array([0.1, -0.2])
-    groups = [ScatterGroup("mlp_out", kind, scores, effects, RHO, SLOPE) for kind in ("largest", "random")]
+    groups = [
+        ScatterGroup("mlp_out", kind, scores, effects, RHO, SLOPE) for kind in ("largest", "random")
+    ]
     figure = AttributionScatter(groups=groups, floor=0.05, title="t", caption="c").figure()
     diagonal, largest, random = figure.data
     assert list(diagonal.x) == list(diagonal.y) == [-0.3, 0.3]

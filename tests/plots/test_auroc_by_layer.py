@@ -32,4 +32,6 @@ def test_curves_bands_references_and_chance() -> None:
 
 def test_a_curve_of_another_length_is_refused() -> None:
     with pytest.raises(WorkbenchError, match="2 points for 3 layers"):
-        AurocByLayer(layers=np.arange(3), series={"a": CURVE}, references={}, title="t", caption="c")
+        AurocByLayer(
+            layers=np.arange(3), series={"a": CURVE}, references={}, title="t", caption="c"
+        )

@@ -9,14 +9,20 @@ from workbench.measure import Estimate
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline, spread
 
 
-def baseline(name: str, tokens: float, family: str = "answer", value: float = 0.7) -> CostedBaseline:
+def baseline(
+    name: str, tokens: float, family: str = "answer", value: float = 0.7
+) -> CostedBaseline:
     estimate = Estimate(value, value - 0.1, value + 0.2, 50)
     return CostedBaseline(name, family, tokens, estimate, Estimate(0.6, 0.5, 0.65, 50), 0.9)
 
 
 def test_each_baseline_has_a_dot_in_either_panel_with_its_interval() -> None:
     figure = BaselineCosts(
-        baselines=[baseline("a", 60), baseline("<b>b</b>", 900, "samples"), baseline("c", 90, "samples")],
+        baselines=[
+            baseline("a", 60),
+            baseline("<b>b</b>", 900, "samples"),
+            baseline("c", 90, "samples"),
+        ],
         title="t",
         caption="c",
     ).figure()

@@ -23,8 +23,20 @@ def test_certain_cells_are_filled_and_the_floor_is_drawn() -> None:
 
 def test_missing_p_values_are_refused() -> None:
     with pytest.raises(WorkbenchError, match="p-value"):
-        ComponentMap(layers=np.array([0, 3]), curves={"a": CURVE}, p_any={}, floor=0.0, title="t", caption="c")
+        ComponentMap(
+            layers=np.array([0, 3]),
+            curves={"a": CURVE},
+            p_any={},
+            floor=0.0,
+            title="t",
+            caption="c",
+        )
     with pytest.raises(WorkbenchError, match="noise floor"):
         ComponentMap(
-            layers=np.array([0, 3]), curves={"a": CURVE}, p_any={"a": np.ones(2)}, floor=-1, title="t", caption="c"
+            layers=np.array([0, 3]),
+            curves={"a": CURVE},
+            p_any={"a": np.ones(2)},
+            floor=-1,
+            title="t",
+            caption="c",
         )

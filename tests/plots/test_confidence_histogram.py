@@ -7,7 +7,9 @@ from workbench.plots.confidence_histogram import shares_by_bin
 
 
 def test_bins_of_five_and_a_hundred_alone() -> None:
-    shares, counts, unparsed = shares_by_bin(np.array([0, 4.9, 5, 94, 95, 99.9, 100, 100, np.nan, np.nan]))
+    shares, counts, unparsed = shares_by_bin(
+        np.array([0, 4.9, 5, 94, 95, 99.9, 100, 100, np.nan, np.nan])
+    )
     expected = np.zeros(21)
     expected[[0, 1, 18, 19, 20]] = [2, 1, 1, 2, 2]
     assert counts.tolist() == expected.tolist()

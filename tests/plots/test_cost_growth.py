@@ -16,7 +16,9 @@ def test_a_panel_an_axis_and_a_legend_entry_a_method() -> None:
         "rows": {"packed": curve(1.2, 1.1), "loop": curve(31, 31, estimated=True)},
         "layers": {"packed": curve(1, 2)},
     }
-    figure = CostGrowth(panels=panels, ours="packed", unit="forwards", title="t", caption="c").figure()
+    figure = CostGrowth(
+        panels=panels, ours="packed", unit="forwards", title="t", caption="c"
+    ).figure()
     assert [(t.name, t.showlegend, t.xaxis) for t in figure.data] == [
         ("packed", True, "x"),
         ("loop (estimated)", True, "x"),

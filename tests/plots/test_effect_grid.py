@@ -19,7 +19,13 @@ def test_marks_tell_noise_from_what_is_beyond_it() -> None:
     assert list(zip(within.y, within.x, strict=True)) == [(0, 0), (1, 1)]
     assert list(zip(known.y, known.x, strict=True)) == [(0, 1), (1, 0)]
     assert list(known.marker.color) == ["#FFFFFF", "#222222"]
-    assert cells.customdata[1, 1].tolist() == ["b&lt;i&gt;", 7, pytest.approx(-0.05), pytest.approx(0.15), 0.03]
+    assert cells.customdata[1, 1].tolist() == [
+        "b&lt;i&gt;",
+        7,
+        pytest.approx(-0.05),
+        pytest.approx(0.15),
+        0.03,
+    ]
     assert list(figure.layout.yaxis.ticktext) == ["0", "7"]
     assert "noise floor 0.05" in figure.layout.title.subtitle.text
 

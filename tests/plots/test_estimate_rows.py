@@ -9,7 +9,9 @@ from workbench.plots import EstimateRow, EstimateRows
 def test_rows_of_one_name_share_a_line() -> None:
     rows = [
         EstimateRow(group, name, Estimate(value, value - 0.1, value + 0.3, 5))
-        for value, (group, name) in enumerate([("early", "answer"), ("late", "answer"), ("late", "after <b>")])
+        for value, (group, name) in enumerate(
+            [("early", "answer"), ("late", "answer"), ("late", "after <b>")]
+        )
     ]
     figure = EstimateRows(rows=rows, axis="shift", title="t", caption="c", bound=0.1).figure()
     early, late = figure.data
@@ -31,7 +33,11 @@ def test_a_row_given_twice_is_refused() -> None:
 
 def test_the_noise_floor_is_a_band_around_zero() -> None:
     row = EstimateRow("a", "b", Estimate(0, 0, 0, 1))
-    band, zero = EstimateRows(rows=[row], axis="x", title="t", caption="c", floor=0.02).figure().layout.shapes
+    band, zero = (
+        EstimateRows(rows=[row], axis="x", title="t", caption="c", floor=0.02)
+        .figure()
+        .layout.shapes
+    )
     assert (band.x0, band.x1, zero.x0) == (-0.02, 0.02, 0)
     with pytest.raises(WorkbenchError, match="at least 0"):
         EstimateRows(rows=[row], axis="x", title="t", caption="c", floor=-0.02)

@@ -5,7 +5,9 @@ from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
 from workbench.plots import FollowingCurve
 
-DONOR = IntervalCurve(np.array([0.0, 0.6, 1.0]), np.array([-0.1, 0.5, 0.9]), np.array([0.1, 0.7, 1.1]))
+DONOR = IntervalCurve(
+    np.array([0.0, 0.6, 1.0]), np.array([-0.1, 0.5, 0.9]), np.array([0.1, 0.7, 1.1])
+)
 BASE = IntervalCurve(1 - DONOR.value, 1 - DONOR.high, 1 - DONOR.low)
 
 

@@ -13,11 +13,15 @@ def point(labels: int, value: float) -> LabelledPoint:
 
 
 def panel(measure: str = "AUROC2", **curves: list[LabelledPoint]) -> LabelPanel:
-    return LabelPanel(measure=measure, curves=curves, references={"before": Estimate(0.5, 0.4, 0.55, 40)})
+    return LabelPanel(
+        measure=measure, curves=curves, references={"before": Estimate(0.5, 0.4, 0.55, 40)}
+    )
 
 
 def test_curves_have_intervals_and_references_lie_across_with_a_band() -> None:
-    figure = LabelCurve(panels=[panel(head=[point(75, 0.6), point(300, 0.7)])], title="t", caption="c").figure()
+    figure = LabelCurve(
+        panels=[panel(head=[point(75, 0.6), point(300, 0.7)])], title="t", caption="c"
+    ).figure()
     across, band, curve = figure.data
     assert list(curve.x) == [75, 300]
     assert list(curve.y) == [0.6, 0.7]
@@ -32,7 +36,10 @@ def test_curves_have_intervals_and_references_lie_across_with_a_band() -> None:
 
 
 def test_panels_share_their_legend_and_colours() -> None:
-    both = [panel("AUROC2", a=[point(5, 0.6)], b=[point(5, 0.1)]), panel("ECE", b=[point(5, 0.2)], a=[point(9, 0.3)])]
+    both = [
+        panel("AUROC2", a=[point(5, 0.6)], b=[point(5, 0.1)]),
+        panel("ECE", b=[point(5, 0.2)], a=[point(9, 0.3)]),
+    ]
     figure = LabelCurve(panels=both, title="t", caption="c").figure()
     curves = [trace for trace in figure.data if trace.name in ("a", "b")]
     assert [(trace.name, trace.showlegend, trace.xaxis) for trace in curves] == [
@@ -50,7 +57,12 @@ def test_of_several_references_the_first_has_a_band() -> None:
     both = {name: Estimate(0.5, 0.4, 0.55, 40) for name in ("before", "embeddings")}
     one = LabelPanel(measure="ECE", curves={"head": [point(5, 0.1)]}, references=both)
     figure = LabelCurve(panels=[one], title="t", caption="c").figure()
-    assert [trace.name for trace in figure.data] == ["before", "before (interval)", "embeddings", "head"]
+    assert [trace.name for trace in figure.data] == [
+        "before",
+        "before (interval)",
+        "embeddings",
+        "head",
+    ]
     assert "[0.400, 0.550]" in figure.data[2].hovertemplate
 
 

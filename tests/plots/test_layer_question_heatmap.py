@@ -33,7 +33,12 @@ def test_many_questions_make_a_taller_figure() -> None:
         labels = [f"q{i}" for i in range(n)]
         return (
             LayerQuestionHeatmap(
-                layers=np.arange(2), labels=labels, shift=np.zeros((n, 2)), floor=np.zeros(n), title="t", caption="c"
+                layers=np.arange(2),
+                labels=labels,
+                shift=np.zeros((n, 2)),
+                floor=np.zeros(n),
+                title="t",
+                caption="c",
             )
             .figure()
             .layout.height

@@ -15,7 +15,9 @@ def test_the_line_is_the_mean_of_the_last_tenth_of_the_steps() -> None:
 
 def test_points_are_faint_and_names_are_escaped() -> None:
     curve = LearningCurve(np.array([10, 30, 40]), np.array([1.0, 3.0, 2.0]))
-    figure = LearningCurves(curves={"grpo <b>": curve, "log": curve}, title="t", caption="<i>").figure()
+    figure = LearningCurves(
+        curves={"grpo <b>": curve, "log": curve}, title="t", caption="<i>"
+    ).figure()
     points, line, *_ = figure.data
     assert (line.name, line.legendgroup) == ("grpo &lt;b&gt;", points.legendgroup)
     assert points.marker.opacity < 0.5

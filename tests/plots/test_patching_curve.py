@@ -7,7 +7,9 @@ from workbench.measure.interval import IntervalCurve
 from workbench.plots import PatchingCurve
 from workbench.plots.theme import BLUE
 
-EFFECT = IntervalCurve(np.array([0.0, 0.4, 1.0]), np.array([-0.1, 0.3, 0.9]), np.array([0.1, 0.5, 1.1]))
+EFFECT = IntervalCurve(
+    np.array([0.0, 0.4, 1.0]), np.array([-0.1, 0.3, 0.9]), np.array([0.1, 0.5, 1.1])
+)
 CONTROL = IntervalCurve(np.zeros(3), np.zeros(3) - 0.01, np.zeros(3) + 0.01)
 
 
@@ -30,7 +32,10 @@ def test_effect_controls_and_ramp() -> None:
     assert traces["own donor"].line.color == BLUE
     assert traces["own donor (interval)"].y.tolist() == [0.1, 0.5, 1.1, 0.9, 0.3, -0.1]
     assert traces["random &lt;b&gt;position&lt;/b&gt;"].y.tolist() == [0, 0, 0]
-    assert (list(traces["linear ramp (null)"].x), list(traces["linear ramp (null)"].y)) == ([0, 8], [0, 1])
+    assert (list(traces["linear ramp (null)"].x), list(traces["linear ramp (null)"].y)) == (
+        [0, 8],
+        [0, 1],
+    )
     assert "0.980 [0.950, 0.990]" in figure.layout.title.subtitle.text.replace("<br>", " ")
     assert not [shape for shape in figure.layout.shapes if shape.type == "rect"]
 

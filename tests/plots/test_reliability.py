@@ -8,7 +8,9 @@ from workbench.plots import Reliability
 
 def test_points_intervals_and_ece() -> None:
     probability, correct = np.array([0.1, 0.3, 0.9, 1.0, 0.8, np.nan]), np.array([0, 1, 1, 1, 0, 0])
-    figure = Reliability(panels={"": {"<b>after</b>": (probability, correct)}}, bins=2, title="t", caption="c").figure()
+    figure = Reliability(
+        panels={"": {"<b>after</b>": (probability, correct)}}, bins=2, title="t", caption="c"
+    ).figure()
     diagonal, points = figure.data
     assert (list(diagonal.x), list(diagonal.y)) == ([0, 1], [0, 1])
     assert np.allclose(points.x, [0.2, 0.9])
@@ -31,7 +33,9 @@ def test_empty_bins_are_not_drawn() -> None:
 
 def test_percentages_are_refused() -> None:
     with pytest.raises(WorkbenchError, match="divide percentages"):
-        Reliability(panels={"": {"a": (np.array([95.0]), np.array([1]))}}, bins=10, title="t", caption="c")
+        Reliability(
+            panels={"": {"a": (np.array([95.0]), np.array([1]))}}, bins=10, title="t", caption="c"
+        )
 
 
 def test_a_group_has_one_colour_and_one_line_in_the_legend_whatever_panels_it_stands_in() -> None:
@@ -40,7 +44,9 @@ def test_a_group_has_one_colour_and_one_line_in_the_legend_whatever_panels_it_st
     panels = {"text": {"before": said}, "expected": {"before": expected, "head": expected}}
     figure = Reliability(panels=panels, bins=2, title="t", caption="c").figure()
     assert [note.text for note in figure.layout.annotations[:2]] == ["text", "expected"]
-    drawn = [(trace.name, trace.xaxis, trace.showlegend) for trace in figure.data if "ECE" in trace.name]
+    drawn = [
+        (trace.name, trace.xaxis, trace.showlegend) for trace in figure.data if "ECE" in trace.name
+    ]
     assert drawn == [
         ("before (ECE 0.400 | 0.250)", "x", True),
         ("before (ECE 0.400 | 0.250)", "x2", False),

@@ -12,7 +12,9 @@ CORRECT = np.array([1, 1, 1, 0, 0, 1], dtype=bool)
 
 def drawn(confidence: np.ndarray, correct: np.ndarray) -> object:
     areas = {"<b>a</b>": delong(confidence, correct)}
-    figure = Roc(groups={"<b>a</b>": (confidence, correct)}, areas=areas, title="t", caption="c").figure()
+    figure = Roc(
+        groups={"<b>a</b>": (confidence, correct)}, areas=areas, title="t", caption="c"
+    ).figure()
     return figure.data[1]
 
 

@@ -2,11 +2,25 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.measure.interval import IntervalCurve
-from workbench.plots.theme import BLUE, GREEN, GREY, ORANGE, Style, add_curve, faded, safe, short, styles, themed
+from workbench.plots.theme import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Style,
+    add_curve,
+    apply_theme,
+    faded,
+    safe,
+    short,
+    styles,
+)
 
 
 def test_words_decide_the_colour_and_repeats_the_dash() -> None:
-    look = styles(["before, text", "Before, probe", "after", "shuffled targets", "probe", "reverse", "random"])
+    look = styles(
+        ["before, text", "Before, probe", "after", "shuffled targets", "probe", "reverse", "random"]
+    )
     assert [look[name].colour for name in list(look)[:5]] == [GREY, GREY, BLUE, ORANGE, GREEN]
     assert look["before, text"].dash == "solid"
     assert look["Before, probe"].dash != "solid"
@@ -28,8 +42,10 @@ def test_a_faded_colour_keeps_its_channels() -> None:
 
 
 def test_titles_are_escaped_wrapped_and_given_room() -> None:
-    one = themed(go.Figure(), title="short", caption="n = 3", x="x", y="y", height=400)
-    long = themed(go.Figure(), title="<b>word</b> " * 12, caption="n = 3", x="x", y="y", height=400)
+    one = apply_theme(go.Figure(), title="short", caption="n = 3", x="x", y="y", height=400)
+    long = apply_theme(
+        go.Figure(), title="<b>word</b> " * 12, caption="n = 3", x="x", y="y", height=400
+    )
     assert "&lt;b&gt;" in long.layout.title.text
     assert "<b>" not in long.layout.title.text
     assert long.layout.title.text.count("<br>") == 2
@@ -39,12 +55,19 @@ def test_titles_are_escaped_wrapped_and_given_room() -> None:
 
 def test_a_number_stays_with_its_per_cent_sign() -> None:
     caption = "x" * 80 + " about 95 % bootstrap"
-    assert "95 %" in themed(go.Figure(), title="t", caption=caption, x="", y="", height=400).layout.title.subtitle.text
+    assert (
+        "95 %"
+        in apply_theme(
+            go.Figure(), title="t", caption=caption, x="", y="", height=400
+        ).layout.title.subtitle.text
+    )
 
 
 def test_the_band_runs_forward_on_top_and_back_below() -> None:
     figure = go.Figure()
-    curve = IntervalCurve(np.array([1.0, 2.0, 3.0]), np.array([0.0, np.nan, 2.0]), np.array([2.0, np.nan, 4.0]))
+    curve = IntervalCurve(
+        np.array([1.0, 2.0, 3.0]), np.array([0.0, np.nan, 2.0]), np.array([2.0, np.nan, 4.0])
+    )
     add_curve(figure, np.array([4, 5, 6]), curve, "a", Style(BLUE, "solid", "circle"), "shift")
     band, line = figure.data
     assert band.x.tolist() == [4, 6, 6, 4]

@@ -9,7 +9,9 @@ from workbench.plots.training_race import TrainingRace, TrainingRuns
 
 def test_bars_are_medians_with_their_range_and_lines_are_means_over_repeats() -> None:
     runs = {
-        "ours <b>": TrainingRuns(np.array([2.0, 4.0, 3.0]), np.array([[3.0, 1.0], [3.0, 2.0], [0.0, 0.0]])),
+        "ours <b>": TrainingRuns(
+            np.array([2.0, 4.0, 3.0]), np.array([[3.0, 1.0], [3.0, 2.0], [0.0, 0.0]])
+        ),
         "theirs": TrainingRuns(np.array([6.0]), np.array([[3.0, 1.5]])),
     }
     figure = TrainingRace(runs=runs, title="t", caption="c").figure()

@@ -14,7 +14,12 @@ CELLS = {
     ("single", "kings <b>"): Estimate(0.45, NAN, NAN, 9),
     ("before", "kings <b>"): Estimate(NAN, NAN, NAN, 9),
 }
-SHARED = {"rows": ("before", "single"), "columns": ("rivers", "kings <b>"), "title": "t", "caption": "c"}
+SHARED = {
+    "rows": ("before", "single"),
+    "columns": ("rivers", "kings <b>"),
+    "title": "t",
+    "caption": "c",
+}
 
 
 def matrix(**more: object) -> TransferMatrix:
@@ -35,7 +40,9 @@ def test_numbers_and_intervals_stand_in_the_cells() -> None:
 
 
 def test_blue_is_the_better_side() -> None:
-    colours = [dict(matrix(better=better).figure().data[0].colorscale) for better in ("higher", "lower")]
+    colours = [
+        dict(matrix(better=better).figure().data[0].colorscale) for better in ("higher", "lower")
+    ]
     assert colours[0][1.0] == colours[1][0.0]
     assert colours[0][0.5] == colours[1][0.5] == "#FFFFFF"
 

@@ -7,11 +7,13 @@ from workbench.errors import WorkbenchError
 from workbench.probe import ProbeSettings, ShuffledControl, apply, fit_layerwise, shuffled_control
 from workbench.probe.control import shuffled_labels
 
-SETTINGS = ProbeSettings(folds=4, inner_folds=3, c_grid=(0.01, 0.1), seed=0)
+SETTINGS = ProbeSettings(folds=4, inner_folds=3, inverse_penalties=(0.01, 0.1), seed=0)
 
 
 def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two domains, 80 % and 20 % right; the states know the domain and, in the second feature, the answer's correctness."""
+    """Two domains, 80 % and 20 % right; the states know the domain and, in the second feature,
+    the answer's correctness.
+    """
     rng = np.random.default_rng(seed)
     domain = rng.integers(0, 2, rows)
     correct = rng.random(rows) < np.where(domain == 1, 0.8, 0.2)
@@ -26,7 +28,9 @@ def test_shuffled_labels_teach_nothing() -> None:
     fresh, truth, groups = data(400, seed=1)
     probe = fit_layerwise(states, correct, SETTINGS)
     assert ((apply(probe, fresh)[:, 0, 0] > 0.5) == truth).mean() > 0.9
-    control = shuffled_control(probe, states, fresh, truth, n_shuffles=60, seed=0, held_out_domain=groups)
+    control = shuffled_control(
+        probe, states, fresh, truth, n_shuffles=60, seed=0, held_out_domain=groups
+    )
     assert abs(control.auroc2.mean() - 0.5) < 0.07
     assert abs(control.auroc2_within.mean() - 0.5) < 0.07
 
@@ -37,7 +41,9 @@ def within_domain_control(knows_answer: bool) -> ShuffledControl:
     if not knows_answer:
         states, fresh = np.delete(states, 1, axis=3), np.delete(fresh, 1, axis=3)
     probe = fit_layerwise(states, correct, SETTINGS)
-    return shuffled_control(probe, states, fresh, truth, n_shuffles=60, seed=0, domain=domain, held_out_domain=groups)
+    return shuffled_control(
+        probe, states, fresh, truth, n_shuffles=60, seed=0, domain=domain, held_out_domain=groups
+    )
 
 
 def test_shuffling_within_domain_leaves_what_the_domain_gives() -> None:
@@ -59,7 +65,9 @@ def test_permutations_keep_each_domains_count_and_follow_the_seed() -> None:
         assert (shuffled[:, domain == group].sum(axis=1) == correct[domain == group].sum()).all()
     assert (shuffled != correct).any(axis=1).all()
     assert len({row.tobytes() for row in shuffled}) == 5
-    np.testing.assert_array_equal(shuffled, shuffled_labels(correct, n_shuffles=5, seed=1, domain=domain))
+    np.testing.assert_array_equal(
+        shuffled, shuffled_labels(correct, n_shuffles=5, seed=1, domain=domain)
+    )
 
 
 def test_no_domain_means_no_value_within_domain() -> None:

@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from workbench.errors import WorkbenchError
 from workbench.probe import (
+    LayerPosition,
     ProbeSettings,
-    Site,
     apply,
     committee_targets,
     crossfitted_targets,
@@ -21,11 +21,13 @@ from workbench.probe import (
 from workbench.probe.folds import plan_folds
 
 GRID = (0.001, 0.03, 1.0)
-SETTINGS = ProbeSettings(folds=5, inner_folds=4, c_grid=GRID, seed=0)
-PLANTED = Site(layer=2, position=1)
+SETTINGS = ProbeSettings(folds=5, inner_folds=4, inverse_penalties=GRID, seed=0)
+PLANTED = LayerPosition(layer=2, position=1)
 
 
-def noise(rows: int, seed: int = 0, width: int = 60, layers: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def noise(
+    rows: int, seed: int = 0, width: int = 60, layers: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     return rng.normal(size=(rows, layers, 2, width)).astype(np.float32), rng.random(rows) < 0.4
 
@@ -38,14 +40,18 @@ def planted(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return states, correct
 
 
-def sklearn_probability(states: np.ndarray, correct: np.ndarray, train: np.ndarray, c: float) -> np.ndarray:
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=c, solver="newton-cg", tol=1e-10, max_iter=1000))
+def sklearn_probability(
+    states: np.ndarray, correct: np.ndarray, train: np.ndarray, c: float
+) -> np.ndarray:
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=c, solver="newton-cg", tol=1e-10, max_iter=1000)
+    )
     return model.fit(states[train], correct[train]).predict_proba(states)[:, 1]
 
 
 @pytest.mark.parametrize("inner_folds", [4, 3])
 def test_nested_choice_and_refit_are_those_of_sklearn(inner_folds: int) -> None:
-    settings = ProbeSettings(folds=5, inner_folds=inner_folds, c_grid=GRID, seed=7)
+    settings = ProbeSettings(folds=5, inner_folds=inner_folds, inverse_penalties=GRID, seed=7)
     states, correct = planted(90)
     probe = fit_layerwise(states[:, 2:3], correct, settings)
     site = states[:, 2, 1].astype(np.float64)
@@ -56,14 +62,18 @@ def test_nested_choice_and_refit_are_those_of_sklearn(inner_folds: int) -> None:
         for i, c in enumerate(GRID):
             held_out[i, outer.test] = sklearn_probability(site, correct, outer.train, c)[outer.test]
             for split in plan.inner[k]:
-                scores[i, split.test] = sklearn_probability(site, correct, split.train, c)[split.test]
+                scores[i, split.test] = sklearn_probability(site, correct, split.train, c)[
+                    split.test
+                ]
         losses = [log_loss(correct[outer.train], row[outer.train]) for row in scores]
         chosen = int(np.argmin(losses))
         assert probe.fold_c[k, 0, 1] == GRID[chosen]
         assert probe.inner_log_loss[k, 0, 1] == pytest.approx(losses[chosen], abs=1e-5)
         auroc = roc_auc_score(correct[outer.train], scores[chosen, outer.train])
         assert probe.inner_auroc2[k, 0, 1] == pytest.approx(auroc, abs=1e-9)
-        np.testing.assert_allclose(probe.out_of_fold[outer.test, 0, 1], held_out[chosen, outer.test], atol=1e-5)
+        np.testing.assert_allclose(
+            probe.out_of_fold[outer.test, 0, 1], held_out[chosen, outer.test], atol=1e-5
+        )
     final = GRID[int(np.argmin([log_loss(correct, row) for row in held_out]))]
     assert probe.c[0, 1] == final
     refitted = sklearn_probability(site, correct, np.arange(len(correct)), final)
@@ -86,7 +96,11 @@ def test_a_planted_direction_is_found_where_it_is() -> None:
 
 def test_noise_gives_chance_out_of_fold_though_the_fit_is_perfect() -> None:
     states, correct = noise(200, width=300, layers=6)
-    probe = fit_layerwise(states, correct, ProbeSettings(folds=5, inner_folds=4, c_grid=(0.01, 1.0), seed=0))
+    probe = fit_layerwise(
+        states,
+        correct,
+        ProbeSettings(folds=5, inner_folds=4, inverse_penalties=(0.01, 1.0), seed=0),
+    )
     in_sample = [roc_auc_score(correct, apply(probe, states)[:, i, j]) for i, j in np.ndindex(6, 2)]
     assert min(in_sample) > 0.95
     assert abs(probe.out_of_fold_auroc2.mean() - 0.5) < 0.05
@@ -95,7 +109,7 @@ def test_noise_gives_chance_out_of_fold_though_the_fit_is_perfect() -> None:
 
 @pytest.mark.parametrize("inner_folds", [4, 3])
 def test_labels_of_a_fold_change_nothing_that_scores_that_fold(inner_folds: int) -> None:
-    settings = ProbeSettings(folds=5, inner_folds=inner_folds, c_grid=GRID, seed=1)
+    settings = ProbeSettings(folds=5, inner_folds=inner_folds, inverse_penalties=GRID, seed=1)
     states, correct = planted(120)
     folds = stratified_folds(correct, settings)
     before = fit_layerwise(states, correct, settings, fold_of=folds)
@@ -106,9 +120,14 @@ def test_labels_of_a_fold_change_nothing_that_scores_that_fold(inner_folds: int)
     own = folds == folds[row]
     np.testing.assert_array_equal(before.out_of_fold[own], after.out_of_fold[own])
     for name in ("fold_c", "inner_log_loss", "inner_auroc2"):
-        np.testing.assert_array_equal(getattr(before, name)[folds[row]], getattr(after, name)[folds[row]])
+        np.testing.assert_array_equal(
+            getattr(before, name)[folds[row]], getattr(after, name)[folds[row]]
+        )
     for criterion in ("log_loss", "auroc2"):
-        first, second = crossfitted_targets(before, criterion), crossfitted_targets(after, criterion)
+        first, second = (
+            crossfitted_targets(before, criterion),
+            crossfitted_targets(after, criterion),
+        )
         np.testing.assert_array_equal(first.probability[own], second.probability[own])
         assert first.sites[folds[row]] == second.sites[folds[row]]
     assert (before.out_of_fold[~own] != after.out_of_fold[~own]).all()
@@ -120,7 +139,10 @@ def test_targets_take_each_folds_own_site() -> None:
     targets = crossfitted_targets(probe, "log_loss")
     for row, fold in enumerate(probe.fold_of):
         site = targets.sites[fold]
-        assert probe.inner_log_loss[fold, site.layer, site.position] == probe.inner_log_loss[fold].min()
+        assert (
+            probe.inner_log_loss[fold, site.layer, site.position]
+            == probe.inner_log_loss[fold].min()
+        )
         assert targets.probability[row] == probe.out_of_fold[row, site.layer, site.position]
 
 
@@ -149,7 +171,9 @@ def test_memory_maps_tensors_and_half_floats_give_the_same_probe(tmp_path) -> No
         np.testing.assert_array_equal(fit_layerwise(same, correct, SETTINGS).out_of_fold, wanted)
     rounded = torch.from_numpy(states).to(torch.bfloat16)
     exact = fit_layerwise(rounded.to(torch.float32).numpy(), correct, SETTINGS)
-    np.testing.assert_array_equal(fit_layerwise(rounded, correct, SETTINGS).out_of_fold, exact.out_of_fold)
+    np.testing.assert_array_equal(
+        fit_layerwise(rounded, correct, SETTINGS).out_of_fold, exact.out_of_fold
+    )
 
 
 def test_a_layer_at_a_time_for_many_questions_equals_all_positions_together(monkeypatch) -> None:
@@ -180,7 +204,9 @@ def test_a_committee_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -
     probe = fit_layerwise(states, correct, SETTINGS)
     for criterion in ("log_loss", "auroc2"):
         alone = committee_targets(probe, criterion, 1)
-        np.testing.assert_allclose(alone, crossfitted_targets(probe, criterion).probability, rtol=1e-9)
+        np.testing.assert_allclose(
+            alone, crossfitted_targets(probe, criterion).probability, rtol=1e-9
+        )
     flat = probe.out_of_fold.reshape(80, -1)
     everyone = committee_targets(probe, "log_loss", flat.shape[1])
     odds = np.log(flat / (1 - flat)).mean(axis=1)
@@ -193,9 +219,13 @@ def test_a_committee_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -
 def test_no_label_of_a_fold_moves_its_committees_targets() -> None:
     states, correct = planted(80)
     fold_of = np.arange(80) % SETTINGS.folds
-    before = committee_targets(fit_layerwise(states, correct, SETTINGS, fold_of=fold_of), "log_loss", 3)
+    before = committee_targets(
+        fit_layerwise(states, correct, SETTINGS, fold_of=fold_of), "log_loss", 3
+    )
     flipped = correct.copy()
     flipped[fold_of == 0] = ~flipped[fold_of == 0]
-    after = committee_targets(fit_layerwise(states, flipped, SETTINGS, fold_of=fold_of), "log_loss", 3)
+    after = committee_targets(
+        fit_layerwise(states, flipped, SETTINGS, fold_of=fold_of), "log_loss", 3
+    )
     np.testing.assert_allclose(after[fold_of == 0], before[fold_of == 0], rtol=1e-9)
     assert np.abs(after[fold_of != 0] - before[fold_of != 0]).max() > 0.01

@@ -6,8 +6,8 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.probe import (
     Direction,
+    LayerPosition,
     ProbeSettings,
-    Site,
     confidence_direction,
     correctness_direction,
     cosine,
@@ -19,7 +19,9 @@ SPREAD = np.geomspace(5.0, 0.2, WIDTH)
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 
 
-def planted(rows: int, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def planted(
+    rows: int, same: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     knows, says = np.linalg.qr(rng.normal(size=(WIDTH, 2)))[0].T
     if same:
@@ -31,10 +33,14 @@ def planted(rows: int, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 
 @pytest.mark.parametrize(("same", "low", "high"), [(False, -0.15, 0.15), (True, 0.95, 1.0)])
-def test_planted_directions_are_recovered_with_their_angle(same: bool, low: float, high: float) -> None:
+def test_planted_directions_are_recovered_with_their_angle(
+    same: bool, low: float, high: float
+) -> None:
     states, correct, confidence, knows, says = planted(900, same)
-    probe = fit_layerwise(states[:, None, None], correct, ProbeSettings(4, 3, (0.1, 1.0, 10.0), seed=0))
-    first = correctness_direction(probe, Site(0, 0))
+    probe = fit_layerwise(
+        states[:, None, None], correct, ProbeSettings(4, 3, (0.1, 1.0, 10.0), seed=0)
+    )
+    first = correctness_direction(probe, LayerPosition(0, 0))
     second = confidence_direction(states, confidence, ALPHAS)
     assert first.standardised @ knows / np.linalg.norm(first.standardised) > 0.95
     assert second.standardised @ says / np.linalg.norm(second.standardised) > 0.99
@@ -50,7 +56,9 @@ def test_the_ridge_direction_predicts_confidence_in_raw_units_and_skips_unparsed
 
 
 def test_cosine_by_hand() -> None:
-    """On scales (1, 2) the weights (3, 2) and (4, -1.5) become (3, 4) and (4, -3), which are orthogonal."""
+    """On scales (1, 2) the weights (3, 2) and (4, -1.5) become (3, 4) and (4, -3), which are
+    orthogonal.
+    """
     scale = np.array([1.0, 2.0])
     first = Direction(np.array([3.0, 2.0]), 0.0, scale)
     assert cosine(first, Direction(np.array([4.0, -1.5]), 0.0, np.ones(2))) == pytest.approx(0.0)

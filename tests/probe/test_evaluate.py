@@ -14,8 +14,12 @@ def test_values_and_intervals_are_those_of_the_measure_room() -> None:
     rng = np.random.default_rng(0)
     correct = rng.random(120) < 0.4
     domain = rng.choice(["capitals", "sums", "trivia"], 120)
-    probabilities = np.clip(0.3 * correct[:, None, None] + rng.random((120, 3, 2)) * 0.6, 0.01, 0.99)
-    table = evaluate_layers(probabilities, correct, domain, positions=("answer", "number"), resamples=200, seed=4)
+    probabilities = np.clip(
+        0.3 * correct[:, None, None] + rng.random((120, 3, 2)) * 0.6, 0.01, 0.99
+    )
+    table = evaluate_layers(
+        probabilities, correct, domain, positions=("answer", "number"), resamples=200, seed=4
+    )
     assert table[["layer", "position"]].values.tolist() == [
         [layer, name] for layer in range(3) for name in ("answer", "number")
     ]
@@ -29,9 +33,13 @@ def test_values_and_intervals_are_those_of_the_measure_room() -> None:
 
 
 def test_four_answers_by_hand() -> None:
-    """Right: .9 and .4, wrong: .5 and .2. Three of four pairs are in order; log loss is -(ln .9 + ln .4 + ln .5 + ln .8) / 4."""
+    """Right: .9 and .4, wrong: .5 and .2. Three of four pairs are in order; log loss is -(ln .9
+    + ln .4 + ln .5 + ln .8) / 4.
+    """
     probabilities = np.array([0.9, 0.4, 0.5, 0.2]).reshape(4, 1, 1)
-    table = evaluate_layers(probabilities, [1, 1, 0, 0], None, positions=("answer",), resamples=20, seed=0)
+    table = evaluate_layers(
+        probabilities, [1, 1, 0, 0], None, positions=("answer",), resamples=20, seed=0
+    )
     assert table.auroc2[0] == 0.75
     assert table.log_loss[0] == pytest.approx(-math.log(0.9 * 0.4 * 0.5 * 0.8) / 4)
     assert np.isnan(table.auroc2_within[0])
@@ -39,6 +47,10 @@ def test_four_answers_by_hand() -> None:
 
 def test_mistakes_are_named() -> None:
     with pytest.raises(WorkbenchError, match="one correct per question"):
-        evaluate_layers(np.zeros((4, 1, 1)), [1, 0], None, positions=("answer",), resamples=5, seed=0)
+        evaluate_layers(
+            np.zeros((4, 1, 1)), [1, 0], None, positions=("answer",), resamples=5, seed=0
+        )
     with pytest.raises(WorkbenchError, match="give each one a name"):
-        evaluate_layers(np.zeros((2, 1, 1)), [1, 0], None, positions=("a", "b"), resamples=5, seed=0)
+        evaluate_layers(
+            np.zeros((2, 1, 1)), [1, 0], None, positions=("a", "b"), resamples=5, seed=0
+        )

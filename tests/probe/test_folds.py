@@ -6,7 +6,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.probe.folds import ProbeSettings, check_labels, plan_folds, stratified_folds
 
-SETTINGS = ProbeSettings(folds=5, inner_folds=4, c_grid=(0.01, 1.0), seed=0)
+SETTINGS = ProbeSettings(folds=5, inner_folds=4, inverse_penalties=(0.01, 1.0), seed=0)
 
 
 def labels(right: int, wrong: int) -> np.ndarray:
@@ -22,7 +22,7 @@ def test_every_fold_has_its_share_of_right_answers() -> None:
 
 @pytest.mark.parametrize(("inner_folds", "distinct"), [(4, 10), (3, 15)])
 def test_inner_models_never_see_the_outer_fold(inner_folds: int, distinct: int) -> None:
-    settings = ProbeSettings(folds=5, inner_folds=inner_folds, c_grid=(0.1,), seed=3)
+    settings = ProbeSettings(folds=5, inner_folds=inner_folds, inverse_penalties=(0.1,), seed=3)
     correct = labels(40, 60)
     plan = plan_folds(correct, stratified_folds(correct, settings), settings)
     trained = set()
@@ -30,10 +30,14 @@ def test_inner_models_never_see_the_outer_fold(inner_folds: int, distinct: int) 
         assert len(inner) == inner_folds
         held_out = np.flatnonzero(plan.fold_of == k)
         assert outer.test.tolist() == held_out.tolist()
-        assert sorted(np.concatenate([split.test for split in inner]).tolist()) == outer.train.tolist()
+        assert (
+            sorted(np.concatenate([split.test for split in inner]).tolist()) == outer.train.tolist()
+        )
         for split in inner:
             assert not np.intersect1d(split.train, held_out).size
-            assert sorted(np.concatenate([split.train, split.test]).tolist()) == outer.train.tolist()
+            assert (
+                sorted(np.concatenate([split.train, split.test]).tolist()) == outer.train.tolist()
+            )
             trained.add(split.train.tobytes())
     assert len(trained) == distinct
 
@@ -65,11 +69,13 @@ def test_folds_given_by_hand_are_checked() -> None:
     [
         ({"folds": 2}, "at least 3 and 2"),
         ({"inner_folds": 1}, "at least 3 and 2"),
-        ({"c_grid": ()}, "at least one C"),
-        ({"c_grid": (0.1, -1.0)}, "above 0"),
-        ({"c_grid": (0.1, 0.1)}, "repeats"),
+        ({"inverse_penalties": ()}, "at least one C"),
+        ({"inverse_penalties": (0.1, -1.0)}, "above 0"),
+        ({"inverse_penalties": (0.1, 0.1)}, "repeats"),
     ],
 )
 def test_settings_are_checked(fields: dict, message: str) -> None:
     with pytest.raises(WorkbenchError, match=message):
-        ProbeSettings(**({"folds": 5, "inner_folds": 4, "c_grid": (0.1,), "seed": 0} | fields))
+        ProbeSettings(
+            **({"folds": 5, "inner_folds": 4, "inverse_penalties": (0.1,), "seed": 0} | fields)
+        )

@@ -16,7 +16,9 @@ def problem(rows: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     spread = np.geomspace(20.0, 0.05, width)
     states = rng.normal(size=(rows, width)) * spread + rng.normal(size=width) * 5
-    labels = rng.random(rows) < 1 / (1 + np.exp(-(states - states.mean(0)) @ rng.normal(size=width) / 20))
+    labels = rng.random(rows) < 1 / (
+        1 + np.exp(-(states - states.mean(0)) @ rng.normal(size=width) / 20)
+    )
     return states, labels
 
 
@@ -41,18 +43,26 @@ def test_decision_values_are_those_of_sklearn(rows: int, width: int) -> None:
     for i, c in enumerate(grid):
         oracle = LogisticRegression(C=c, solver="newton-cg", tol=1e-12, max_iter=10_000)
         oracle.fit(scaler.transform(states), labels)
-        np.testing.assert_allclose(ours[i], oracle.decision_function(scaler.transform(states)), atol=1e-4)
+        np.testing.assert_allclose(
+            ours[i], oracle.decision_function(scaler.transform(states)), atol=1e-4
+        )
         np.testing.assert_allclose(
             fresh @ direction[0, i].numpy() + intercept[0, i].item(),
             oracle.decision_function(scaler.transform(fresh)),
             atol=1e-4,
         )
-        np.testing.assert_allclose((direction[0, i] * scaling.scale[0, 0]).numpy(), oracle.coef_[0], atol=1e-4)
+        np.testing.assert_allclose(
+            (direction[0, i] * scaling.scale[0, 0]).numpy(), oracle.coef_[0], atol=1e-4
+        )
 
 
 def test_two_points_by_hand() -> None:
-    """States 3 and 7 standardise to -1 and 1; w = 2 C / (1 + e^w) has the root w = 1 at C = (1 + e) / 2, and b = 0."""
-    solutions, standardised, scaling = solve(np.array([[3.0], [7.0]]), np.array([False, True]), [(1 + math.e) / 2])
+    """States 3 and 7 standardise to -1 and 1; w = 2 C / (1 + e^w) has the root w = 1 at C = (1 +
+    e) / 2, and b = 0.
+    """
+    solutions, standardised, scaling = solve(
+        np.array([[3.0], [7.0]]), np.array([False, True]), [(1 + math.e) / 2]
+    )
     assert scaling.mean.item() == 5.0
     assert scaling.scale.item() == 2.0
     direction, intercept = feature_weights(solutions, standardised, scaling)
@@ -62,7 +72,9 @@ def test_two_points_by_hand() -> None:
 
 def test_constant_features_leave_only_the_intercept() -> None:
     states = np.full((8, 3), 0.1)
-    solutions, standardised, scaling = solve(states, np.array([1, 1, 1, 1, 1, 1, 0, 0], dtype=bool), [1.0])
+    solutions, standardised, scaling = solve(
+        states, np.array([1, 1, 1, 1, 1, 1, 0, 0], dtype=bool), [1.0]
+    )
     direction, intercept = feature_weights(solutions, standardised, scaling)
     assert direction.abs().max().item() < 1e-12
     assert intercept.item() == pytest.approx(math.log(3), abs=1e-7)
@@ -74,7 +86,9 @@ def test_sites_and_labels_in_one_batch_equal_single_fits() -> None:
     tensor = torch.from_numpy(np.stack([first, second]))
     standardised = standardiser(tensor)(tensor)
     both = torch.from_numpy(np.stack([labels, other]).astype(np.float64))
-    together = fit(standardised @ standardised.mT, both, torch.tensor([0.1, 0.003], dtype=torch.float64))
+    together = fit(
+        standardised @ standardised.mT, both, torch.tensor([0.1, 0.003], dtype=torch.float64)
+    )
     for site, states in enumerate((first, second)):
         for which, (y, c) in enumerate(((labels, 0.1), (other, 0.003))):
             alone, _, _ = solve(states, y, [c])
@@ -105,7 +119,9 @@ def test_a_step_that_overshoots_is_halved() -> None:
     oracle = LogisticRegression(C=1e4, solver="newton-cg", tol=1e-12, max_iter=10_000)
     oracle.fit(standardised[0].numpy(), labels)
     ours = solutions.decision(standardised @ standardised.mT)[0, 0].numpy()
-    np.testing.assert_allclose(ours, oracle.decision_function(standardised[0].numpy()), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        ours, oracle.decision_function(standardised[0].numpy()), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_mistakes_are_named() -> None:

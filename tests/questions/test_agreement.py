@@ -13,7 +13,9 @@ from workbench.questions.agreement import agreement
 
 
 def test_by_hand() -> None:
-    """20 both, 5 first alone, 10 second alone, 15 neither: p_o = .7, p_e = .5 * .6 + .5 * .4 = .5, kappa = .4."""
+    """20 both, 5 first alone, 10 second alone, 15 neither: p_o = .7, p_e = .5 * .6 + .5 * .4 =
+    .5, kappa = .4.
+    """
     first = [True] * 25 + [False] * 25
     second = [True] * 20 + [False] * 5 + [True] * 10 + [False] * 15
     found = agreement(first, second, seed=0)
@@ -25,7 +27,11 @@ def test_by_hand() -> None:
     assert found.kappa.high - found.kappa.low == pytest.approx(2 * 1.96 * 0.129, rel=0.1)
     told = found.to_dict("judge")
     assert told["judge.kappa"] == found.kappa.value
-    assert (told["judge.both"], told["judge.only_second"], told["judge.kappa.low"]) == (20, 10, found.kappa.low)
+    assert (told["judge.both"], told["judge.only_second"], told["judge.kappa.low"]) == (
+        20,
+        10,
+        found.kappa.low,
+    )
 
 
 @settings(deadline=None, max_examples=30)

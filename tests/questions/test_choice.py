@@ -8,32 +8,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.questions.choice import asked, open_variant, right_options, shuffled, stands_alone
+from workbench.questions.choice import (
+    open_variant,
+    prompt_text,
+    right_options,
+    shuffled,
+    stands_alone,
+)
 from workbench.questions.grading import grade
 from workbench.questions.schema import Question
 
 
 def choice(
-    text: str = "What melts ice?", options: tuple[str, ...] = ("cold", "heat", "dark"), *letters: str
+    text: str = "What melts ice?",
+    options: tuple[str, ...] = ("cold", "heat", "dark"),
+    *letters: str,
 ) -> Question:
     return Question("q", text, letters or ("B",), "d", "s", "", "choice", options=options)
 
 
 def test_asked_writes_options_one_a_line() -> None:
-    assert asked(choice()) == (
+    assert prompt_text(choice()) == (
         "What melts ice?\nA. cold\nB. heat\nC. dark\nAnswer with the letter of the right option."
     )
-    assert asked(choice(), "bare") == "What melts ice?\nA) cold\nB) heat\nC) dark"
-    assert asked(replace(choice(), options=(), kind="open", answers=("heat",))) == "What melts ice?"
-    with pytest.raises(WorkbenchError, match="Unknown choice template 'round'; choose one of bare, bracketed, dotted"):
-        asked(choice(), "round")
+    assert prompt_text(choice(), "bare") == "What melts ice?\nA) cold\nB) heat\nC) dark"
+    assert (
+        prompt_text(replace(choice(), options=(), kind="open", answers=("heat",)))
+        == "What melts ice?"
+    )
+    with pytest.raises(
+        WorkbenchError,
+        match="Unknown choice template 'round'; choose one of bare, bracketed, dotted",
+    ):
+        prompt_text(choice(), "round")
 
 
 OPTIONS = st.lists(st.text("abcdefgh", min_size=3, max_size=8), min_size=2, max_size=8, unique=True)
 
 
 @given(OPTIONS, st.integers(0, 7), st.integers(0, 3))
-def test_shuffling_moves_letters_and_keeps_what_is_right(options: list[str], right: int, seed: int) -> None:
+def test_shuffling_moves_letters_and_keeps_what_is_right(
+    options: list[str], right: int, seed: int
+) -> None:
     before = choice("Which?", tuple(options), "ABCDEFGH"[right % len(options)])
     after = shuffled(before, seed)
     assert sorted(after.options) == sorted(options)
@@ -44,12 +60,16 @@ def test_shuffling_moves_letters_and_keeps_what_is_right(options: list[str], rig
 
 def test_the_right_letter_is_spread_evenly() -> None:
     """Published first throughout, as in TruthfulQA."""
-    letters = Counter(shuffled(choice(f"Fact {i}?", ("w", "x", "y", "z"), "A"), 0).answers[0] for i in range(2000))
+    letters = Counter(
+        shuffled(choice(f"Fact {i}?", ("w", "x", "y", "z"), "A"), 0).answers[0] for i in range(2000)
+    )
     assert set(letters) == set("ABCD")
     assert all(abs(count - 500) < 5 * (2000 * 3 / 16) ** 0.5 for count in letters.values())
 
 
-@pytest.mark.parametrize("last", ["None of the above", "Both A and B", "A, B and C", "All of these options"])
+@pytest.mark.parametrize(
+    "last", ["None of the above", "Both A and B", "A, B and C", "All of these options"]
+)
 def test_options_that_speak_of_others_stay_where_they_are(last: str) -> None:
     question = choice("What is wet?", ("rain", "snow", "sea", last), "D")
     assert all(shuffled(question, seed) == question for seed in range(20))
@@ -64,7 +84,12 @@ def test_letters_that_are_part_of_an_option_do_not_stop_the_shuffle(option: str)
 
 def test_the_open_variant_keeps_the_item_and_drops_the_options() -> None:
     variant = open_variant(choice(), ["warmth"])
-    assert (variant.id, variant.text, variant.kind, variant.options) == ("q", "What melts ice?", "open", ())
+    assert (variant.id, variant.text, variant.kind, variant.options) == (
+        "q",
+        "What melts ice?",
+        "open",
+        (),
+    )
     assert variant.answers == ("heat", "warmth")
     assert grade("Heat does.", variant)
     assert not grade("B", variant)

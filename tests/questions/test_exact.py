@@ -38,7 +38,10 @@ def test_expressions_are_compared_exactly(reply: str, answer: str, grade: Grade)
 
 def test_any_thread_may_ask() -> None:
     found: list[Grade] = []
-    threads = [threading.Thread(target=lambda: found.append(math_grade("$1/2$", ["0.5"]))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: found.append(math_grade("$1/2$", ["0.5"])))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -54,5 +57,7 @@ def test_what_takes_too_long_is_ungraded_and_the_next_reply_graded() -> None:
 
 def test_without_the_package_the_question_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "find_spec", lambda name: None)
-    with pytest.raises(WorkbenchError, match=r"'math' need math-verify.*confidence-workbench\[math\]"):
+    with pytest.raises(
+        WorkbenchError, match=r"'math' need math-verify.*confidence-workbench\[math\]"
+    ):
         ask("1")

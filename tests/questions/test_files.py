@@ -24,7 +24,8 @@ ROW: dict[str, Any] = {
 def jsonl(folder: Path, *rows: Any, name: str = "set.jsonl") -> Path:
     path = folder / name
     path.write_text(
-        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows),
+        encoding="utf-8",
     )
     return path
 
@@ -40,8 +41,20 @@ def test_jsonl_with_extra_columns(tmp_path: Path) -> None:
         tmp_path,
         {**ROW, "source": "nq", "solution": "long text", "extra": {"deep": [1]}},
         "",
-        {"id": 7, "question": " How many? ", "answers": [18, "18", 2.5], "kind": "numeric", "licence": "MIT"},
-        {"id": "s", "question": "What will be?", "answers": [], "answerable": False, "domain": None},
+        {
+            "id": 7,
+            "question": " How many? ",
+            "answers": [18, "18", 2.5],
+            "kind": "numeric",
+            "licence": "MIT",
+        },
+        {
+            "id": "s",
+            "question": "What will be?",
+            "answers": [],
+            "answerable": False,
+            "domain": None,
+        },
     )
     first, second, third = read_questions(path)
     assert first == Question("q-1", "Who wrote Emma?", ("Jane Austen", "Austen"), "books", "nq", "")
@@ -51,15 +64,24 @@ def test_jsonl_with_extra_columns(tmp_path: Path) -> None:
 
 def test_missing_id_is_a_hash_of_the_question(tmp_path: Path) -> None:
     one, two = read_questions(
-        jsonl(tmp_path, {"question": "Who?", "answers": ["a"]}, {"question": "When?", "answers": ["b"]})
+        jsonl(
+            tmp_path,
+            {"question": "Who?", "answers": ["a"]},
+            {"question": "When?", "answers": ["b"]},
+        )
     )
-    again = read_questions(jsonl(tmp_path, {"question": " Who? ", "answers": ["c"]}, name="other.jsonl"))[0]
+    again = read_questions(
+        jsonl(tmp_path, {"question": " Who? ", "answers": ["c"]}, name="other.jsonl")
+    )[0]
     assert one.id != two.id
     assert one.id == again.id
 
 
 def test_questions_that_differ_by_a_bracket_have_ids_of_their_own(tmp_path: Path) -> None:
-    rows = [{"question": text, "answers": ["a"]} for text in ("Is 3 in (1, 3]?", "Is 3 in (1, 3)?", "is 3 in (1, 3)?")]
+    rows = [
+        {"question": text, "answers": ["a"]}
+        for text in ("Is 3 in (1, 3]?", "Is 3 in (1, 3)?", "is 3 in (1, 3)?")
+    ]
     assert len({question.id for question in read_questions(jsonl(tmp_path, *rows))}) == 3
 
 
@@ -74,7 +96,9 @@ def test_questions_that_differ_by_a_bracket_have_ids_of_their_own(tmp_path: Path
         (1e-7, "0.0000001"),
     ],
 )
-def test_numbers_become_digits_without_an_exponent(tmp_path: Path, number: float, text: str) -> None:
+def test_numbers_become_digits_without_an_exponent(
+    tmp_path: Path, number: float, text: str
+) -> None:
     row = {"question": "How much?", "answers": [number], "kind": "numeric"}
     assert read_questions(jsonl(tmp_path, row))[0].answers == (text,)
 
@@ -150,14 +174,35 @@ BROKEN = [
     ({"question": "Who?", "answers": ["a", " "]}, "field 'answers' holds ' '"),
     ({"question": "Who?", "answers": [True]}, "field 'answers' holds True"),
     ({"question": "Who?", "answers": ["a"], "kind": "essay"}, "field 'kind' is 'essay'"),
-    ({"question": "Who?", "answers": ["a"], "kind": "numeric"}, "field 'answers' holds 'a', which is not a number"),
-    ({"question": "Who?", "answers": ["a"], "answerable": "maybe"}, "field 'answerable' is 'maybe'"),
+    (
+        {"question": "Who?", "answers": ["a"], "kind": "numeric"},
+        "field 'answers' holds 'a', which is not a number",
+    ),
+    (
+        {"question": "Who?", "answers": ["a"], "answerable": "maybe"},
+        "field 'answerable' is 'maybe'",
+    ),
     ({"question": "Who?", "answers": ["a"], "domain": 3}, "field 'domain' is 3"),
-    ({"question": "Who?", "answers": ["a"], "id": "q-1"}, "field 'id' is 'q-1', already used at .*line 1"),
-    ({"question": "Who?", "answers": ["A"], "options": ["x", "y"]}, "field 'options' belongs to kind 'choice'"),
-    ({"question": "Who?", "answers": ["A"], "kind": "choice", "options": "x"}, "field 'options' is 'x'; write a list"),
-    ({"question": "Who?", "answers": ["A"], "kind": "choice", "options": ["x", None]}, "field 'options' holds None"),
-    ('{"question": "Who?", "answers": ["\\ud800"]}', "field 'answers' holds half of a Unicode character"),
+    (
+        {"question": "Who?", "answers": ["a"], "id": "q-1"},
+        "field 'id' is 'q-1', already used at .*line 1",
+    ),
+    (
+        {"question": "Who?", "answers": ["A"], "options": ["x", "y"]},
+        "field 'options' belongs to kind 'choice'",
+    ),
+    (
+        {"question": "Who?", "answers": ["A"], "kind": "choice", "options": "x"},
+        "field 'options' is 'x'; write a list",
+    ),
+    (
+        {"question": "Who?", "answers": ["A"], "kind": "choice", "options": ["x", None]},
+        "field 'options' holds None",
+    ),
+    (
+        '{"question": "Who?", "answers": ["\\ud800"]}',
+        "field 'answers' holds half of a Unicode character",
+    ),
     ('{"question": "Who?"', "line 2: not readable as JSON"),
     ('["Who?"]', "line 2: a row is a JSON object"),
     ("[" * 100_000, "line 2: not readable as JSON"),
@@ -172,7 +217,10 @@ def test_broken_row_names_file_line_and_field(tmp_path: Path, row: Any, message:
 
 
 BROKEN_CSV = [
-    ("question,answer\nWho?,a\n", r"line 1: field 'answers' is missing in the header; rename 'answer'"),
+    (
+        "question,answer\nWho?,a\n",
+        r"line 1: field 'answers' is missing in the header; rename 'answer'",
+    ),
     ("Question,answers\nWho?,a\n", "rename 'Question' to 'question'"),
     ("question,answers,answers\nWho?,a,b\n", "line 1: two columns are called 'answers'"),
     ("question,answers\nWho, then?,a\n", "line 2: the row has 3 cells and the header 2"),
@@ -218,7 +266,11 @@ def test_broken_files(tmp_path: Path) -> None:
         write_questions(tmp_path / "set.csv", [])
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).map(str.strip).filter(bool)
+WORDS = (
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+    .map(str.strip)
+    .filter(bool)
+)
 QUESTIONS = st.lists(
     st.builds(
         Question,
@@ -238,7 +290,9 @@ QUESTIONS = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(QUESTIONS)
-def test_what_is_written_reads_back(tmp_path_factory: pytest.TempPathFactory, questions: list[Question]) -> None:
+def test_what_is_written_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, questions: list[Question]
+) -> None:
     path = tmp_path_factory.mktemp("set") / "set.jsonl"
     write_questions(path, questions)
     assert read_questions(path) == questions

@@ -7,14 +7,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workbench.questions.grading import chosen_letter, chosen_number, chosen_option, declines, grade, is_refusal
+from workbench.questions.grading import (
+    chosen_letter,
+    chosen_number,
+    chosen_option,
+    declines,
+    grade,
+    is_refusal,
+)
 from workbench.questions.normalise import choice_letter, number_of
 from workbench.questions.schema import Kind, Question
 from workbench.questions.words import CAPITONYMS, CLOSED_CLASS
 
 
 def ask(text: str, *answers: str, kind: Kind = "open") -> Question:
-    return Question(id="q", text=text, answers=answers, domain="d", source="s", licence="", kind=kind)
+    return Question(
+        id="q", text=text, answers=answers, domain="d", source="s", licence="", kind=kind
+    )
 
 
 OPEN = [
@@ -296,7 +305,9 @@ OPTION_REPLIES = [
 
 @pytest.mark.parametrize(("reply", "right"), OPTION_REPLIES)
 def test_a_choice_with_its_options_is_graded_by_letter(reply: str, right: bool) -> None:
-    question = Question("q", "What is missing in scurvy?", ("C",), "d", "s", "", "choice", options=VITAMINS)
+    question = Question(
+        "q", "What is missing in scurvy?", ("C",), "d", "s", "", "choice", options=VITAMINS
+    )
     assert grade(reply, question) is right
 
 
@@ -327,7 +338,10 @@ def test_never_raises(reply: str, answer: str, text: str) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(reply=st.text(alphabet="aA1,.=-/ one thousand I'mB()", max_size=40), number=st.integers(-2000, 2000))
+@given(
+    reply=st.text(alphabet="aA1,.=-/ one thousand I'mB()", max_size=40),
+    number=st.integers(-2000, 2000),
+)
 def test_never_raises_on_number_like_text(reply: str, number: int) -> None:
     assert grade(reply, ask(f"What is {number}?", str(number), kind="numeric")) in (True, False)
 
@@ -359,12 +373,16 @@ def test_case_and_accents_do_not_matter_for_long_aliases(words: list[str], answe
     question = ask("Which word?", answer)
     reply = " ".join(words)
     assert {grade(variant, question) for variant in variants(reply)} == {grade(reply, question)}
-    assert {grade(reply, ask("Which word?", variant)) for variant in variants(answer)} == {grade(reply, question)}
+    assert {grade(reply, ask("Which word?", variant)) for variant in variants(answer)} == {
+        grade(reply, question)
+    }
 
 
 @settings(deadline=None, max_examples=60)
 @given(before=st.lists(WORD, max_size=4), after=st.lists(WORD, max_size=4), answer=WORD)
-def test_an_answer_among_other_words_is_right(before: list[str], after: list[str], answer: str) -> None:
+def test_an_answer_among_other_words_is_right(
+    before: list[str], after: list[str], answer: str
+) -> None:
     assert grade(" ".join([*before, answer, *after]), ask("?", answer))
 
 

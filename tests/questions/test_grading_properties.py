@@ -1,4 +1,6 @@
-"""Properties of grading that hold for any reply: it ends, it never raises, options are alike, a number reads back as it is written."""
+"""Properties of grading that hold for any reply: it ends, it never raises, options are alike, a
+number reads back as it is written.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ FORMS = [
 ]  # fmt: skip
 
 
-def ask(kind: str, *answers: str, options: tuple[str, ...] = (), text: str = "What is it?") -> Question:
+def ask(
+    kind: str, *answers: str, options: tuple[str, ...] = (), text: str = "What is it?"
+) -> Question:
     return Question("q", text, answers, "d", "s", "", kind, options=options)  # type: ignore[arg-type]
 
 
@@ -70,7 +74,10 @@ def test_any_text_is_graded(reply: str, answer: str) -> None:
 def test_places_of_tokens_rise(text: str) -> None:
     found = tokens(text)
     assert all(one.start < one.end <= other.start for one, other in pairwise(found))
-    assert all(isinstance(numeral.readings, frozenset) for numeral in stated_numbers(text, "What is 1 + 1?"))
+    assert all(
+        isinstance(numeral.readings, frozenset)
+        for numeral in stated_numbers(text, "What is 1 + 1?")
+    )
 
 
 @pytest.mark.parametrize("options", OPTION_SETS, ids=lambda options: options[0])
@@ -84,17 +91,36 @@ def test_no_option_is_treated_otherwise_than_another(options: tuple[str, ...]) -
             for order in orders:
                 letter = {option: "ABCD"[place] for place, option in enumerate(order)}
                 said = form.format(
-                    L=letter[one], l=letter[one].lower(), M=letter[other], t=options[one], u=options[other]
+                    L=letter[one],
+                    l=letter[one].lower(),
+                    M=letter[other],
+                    t=options[one],
+                    u=options[other],
                 )
                 shown = tuple(options[option] for option in order)
-                found.add(tuple(grade_of(said, ask("choice", letter[right], options=shown)) for right in range(count)))
+                found.add(
+                    tuple(
+                        grade_of(said, ask("choice", letter[right], options=shown))
+                        for right in range(count)
+                    )
+                )
             assert len(found) == 1, form
 
 
 @pytest.mark.parametrize("letter", "ABCDEFGHI")
 def test_no_letter_is_treated_otherwise_than_another(letter: str) -> None:
-    shown = tuple(f"number {word}" for word in ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
-    for form in ("{L}", "{L} because it is", "{L} is right", "{L}, I think", "{L}. x", "The answer is {L}"):
+    shown = tuple(
+        f"number {word}"
+        for word in ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    )
+    for form in (
+        "{L}",
+        "{L} because it is",
+        "{L} is right",
+        "{L}, I think",
+        "{L}. x",
+        "The answer is {L}",
+    ):
         assert choice_read(form.format(L=letter), shown).letter == letter, form
     for form in ("{L} big house", "{L} think so"):
         read = choice_read(form.format(L=letter), shown)
@@ -119,12 +145,20 @@ WHOLE = [
 
 
 @settings(deadline=None, max_examples=60)
-@given(value=st.integers(0, 10**12), sign=st.sampled_from(["", "-", "−", "–", "minus "]), form=st.sampled_from(WHOLE))
+@given(
+    value=st.integers(0, 10**12),
+    sign=st.sampled_from(["", "-", "−", "–", "minus "]),
+    form=st.sampled_from(WHOLE),
+)
 def test_a_whole_number_reads_back_in_every_spelling(value: int, sign: str, form) -> None:  # type: ignore[no-untyped-def]
     written = form(value)
     if "frac" in written and sign == "minus ":
         sign = "-"
-    said = written.replace(str(value), f"{sign}{value}", 1) if "\\" in written or "=" in written else f"{sign}{written}"
+    said = (
+        written.replace(str(value), f"{sign}{value}", 1)
+        if "\\" in written or "=" in written
+        else f"{sign}{written}"
+    )
     expected = -value if sign and said != written else value
     question = ask("numeric", str(expected))
     assert grade_of(said, question) is Grade.RIGHT, said
@@ -166,12 +200,17 @@ LONG = ["1,", "10 000 ", "- ", "one ", "and a half ", "A ", "A. x\n", "=1 ", "2^
 
 
 @pytest.mark.parametrize(
-    ("piece", "size"), [*((piece, 100_000) for piece in ("9", "1/", "((((")), *((piece, 20_000) for piece in LONG)]
+    ("piece", "size"),
+    [*((piece, 100_000) for piece in ("9", "1/", "((((")), *((piece, 20_000) for piece in LONG)],
 )
 def test_a_long_reply_takes_time_in_proportion(piece: str, size: int) -> None:
     """A rule that goes over the whole reply at each of its characters takes minutes."""
     reply = (piece * (size // len(piece) + 1))[:size]
-    for question in (ask("open", "cold"), ask("numeric", "12"), ask("choice", "B", options=OPTION_SETS[0])):
+    for question in (
+        ask("open", "cold"),
+        ask("numeric", "12"),
+        ask("choice", "B", options=OPTION_SETS[0]),
+    ):
         start = time.process_time()
         grade_of(reply, question)
         assert time.process_time() - start < 4

@@ -6,12 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.questions.normalise import choice_letter, fold, keys, number_of, numbers, question_key, tokens
+from workbench.questions.normalise import (
+    choice_letter,
+    fold,
+    keys,
+    number_of,
+    numbers,
+    question_key,
+    tokens,
+)
 
 
 @pytest.mark.parametrize(
     ("text", "folded"),
-    [("Côte d’Ivoire", "Cote d’Ivoire"), ("Łódź", "Lodz"), ("Tromsø", "Tromso"), ("Straße", "Strasse"), ("H₂O", "H2O")],
+    [
+        ("Côte d’Ivoire", "Cote d’Ivoire"),
+        ("Łódź", "Lodz"),
+        ("Tromsø", "Tromso"),
+        ("Straße", "Strasse"),
+        ("H₂O", "H2O"),
+    ],
 )
 def test_fold(text: str, folded: str) -> None:
     assert fold(text) == folded
@@ -81,18 +95,25 @@ def test_number_of_needs_the_number_alone() -> None:
 
 def test_tokens_keep_spelling_and_join_initials() -> None:
     assert [token.spelling for token in tokens("The U.S. Army")] == ["The", "U", "S", "Army"]
-    assert [token.spelling for token in tokens("The U.S. Army", "initials")] == ["The", "US", "Army"]
+    assert [token.spelling for token in tokens("The U.S. Army", "initials")] == [
+        "The",
+        "US",
+        "Army",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "letter"), [("B", "B"), ("(b)", "B"), ("B.", "B"), ("AB", None), ("A B", None), ("", None)]
+    ("text", "letter"),
+    [("B", "B"), ("(b)", "B"), ("B.", "B"), ("AB", None), ("A B", None), ("", None)],
 )
 def test_choice_letter(text: str, letter: str | None) -> None:
     assert choice_letter(text) == letter
 
 
 def test_question_key_keeps_what_changes_the_question() -> None:
-    assert question_key("  What is  the CAPITAL of Perú?") == question_key("What is the capital of Peru")
+    assert question_key("  What is  the CAPITAL of Perú?") == question_key(
+        "What is the capital of Peru"
+    )
     assert question_key("What is 7 + 5?") != question_key("What is 7 - 5?")
     assert question_key("What is 1.5 + 5?") != question_key("What is 15 + 5?")
     assert question_key("???") == "???"

@@ -46,7 +46,9 @@ def test_a_list_inside_the_question_is_not_cut_off_where_the_options_are() -> No
     assert choice_of(text).stem == "Read.\nA. First\nThen."
 
 
-@pytest.mark.parametrize("answer", ["B", "(B)", "B.", "B)", " B ", "B. Blood", "(B) Blood", "B) something else"])
+@pytest.mark.parametrize(
+    "answer", ["B", "(B)", "B.", "B)", " B ", "B. Blood", "(B) Blood", "B) something else"]
+)
 def test_a_letter_is_spelled_out(answer: str) -> None:
     assert spelled_out(DOTTED, answer) == "Blood"
 

@@ -43,10 +43,16 @@ def test_unanswerable_question_may_have_no_answers() -> None:
         ({"kind": "numeric", "answers": ("12 apples",)}, "'answers'"),
         ({"kind": "choice", "answers": ("BC",)}, "'answers'"),
         ({"options": ("Paris", "Rome")}, "'options' belongs to kind 'choice'"),
-        ({"kind": "choice", "answers": ("A",), "options": ["x", "y"]}, "'options' belongs to kind 'choice'"),
+        (
+            {"kind": "choice", "answers": ("A",), "options": ["x", "y"]},
+            "'options' belongs to kind 'choice'",
+        ),
         ({"kind": "choice", "answers": ("A",), "options": ("x",)}, "'options' needs 2 to 26"),
         ({"kind": "choice", "answers": ("A",), "options": ("x", " ")}, "'options' holds a blank"),
-        ({"kind": "choice", "answers": ("A",), "options": ("x", " x ")}, "'options' holds a blank option or the same"),
+        (
+            {"kind": "choice", "answers": ("A",), "options": ("x", " x ")},
+            "'options' holds a blank option or the same",
+        ),
         (
             {"kind": "choice", "answers": ("C",), "options": ("x", "y")},
             "'answers' holds 'C'; with 2 options the letters",
@@ -60,13 +66,21 @@ def test_broken_question_names_its_field(change: dict[str, Any], field: str) -> 
 
 @pytest.mark.parametrize(
     ("kind", "answer"),
-    [("numeric", "1,000"), ("numeric", "$18.50"), ("numeric", "seven"), ("choice", "(b)"), ("choice", "C")],
+    [
+        ("numeric", "1,000"),
+        ("numeric", "$18.50"),
+        ("numeric", "seven"),
+        ("choice", "(b)"),
+        ("choice", "C"),
+    ],
 )
 def test_answers_that_fit_their_kind(kind: str, answer: str) -> None:
     assert Question(**{**GOOD, "kind": kind, "answers": (answer,)}).answers == (answer,)
 
 
 def test_letters_follow_the_options() -> None:
-    question = Question(**{**GOOD, "kind": "choice", "answers": ("(c)",), "options": ("x", "y", "z")})
+    question = Question(
+        **{**GOOD, "kind": "choice", "answers": ("(c)",), "options": ("x", "y", "z")}
+    )
     assert question.letters == ("A", "B", "C")
     assert Question(**GOOD).letters == ()

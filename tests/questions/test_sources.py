@@ -17,10 +17,14 @@ ROW = {"id": "a", "question": "Who?", "answers": ["Ann"]}
 def hub_folder(mirror: Path, answers: list[str]) -> None:
     place = mirror / "openai" / "gsm8k"
     (place / "main").mkdir(parents=True)
-    rows = [json.dumps({"question": f"How many are {i}?", "answer": f"so\n#### {a}"}) for i, a in enumerate(answers)]
+    rows = [
+        json.dumps({"question": f"How many are {i}?", "answer": f"so\n#### {a}"})
+        for i, a in enumerate(answers)
+    ]
     (place / "main" / "test.jsonl").write_text("\n".join(rows))
     (place / "README.md").write_text(
-        "---\nconfigs:\n- config_name: main\n  data_files:\n  - split: test\n    path: main/test.jsonl\n---\n"
+        "---\nconfigs:\n- config_name: main\n  data_files:\n  - split: test\n    path: "
+        "main/test.jsonl\n---\n"
     )
 
 
@@ -58,7 +62,11 @@ def test_content_changes_with_what_decides_the_questions(tmp_path: Path) -> None
     before = source_content(str(file))
     file.write_text("2")
     assert source_content(str(file)) != before
-    told = {source_content(name, mirror) for name in ("mmlu", "mmlu:dev", "qasc") for mirror in (None, tmp_path)}
+    told = {
+        source_content(name, mirror)
+        for name in ("mmlu", "mmlu:dev", "qasc")
+        for mirror in (None, tmp_path)
+    }
     assert len(told) == 6
     assert source_content("mmlu:test") == source_content("mmlu")
     assert b"How" in source_content("builtin") or b"What" in source_content("builtin")
@@ -67,19 +75,40 @@ def test_content_changes_with_what_decides_the_questions(tmp_path: Path) -> None
 
 
 def test_forms() -> None:
-    opened = [Question(f"o{i}", f"Who is {i}?", (name,), "d", "s", "") for i, name in enumerate(["Ann", "Bob", "Cid"])]
-    chosen = Question("c", "Who is best?", ("A",), "d", "s", "", "choice", options=("Dan", "Eve", "Fay", "Gil", "Hal"))
+    opened = [
+        Question(f"o{i}", f"Who is {i}?", (name,), "d", "s", "")
+        for i, name in enumerate(["Ann", "Bob", "Cid"])
+    ]
+    chosen = Question(
+        "c",
+        "Who is best?",
+        ("A",),
+        "d",
+        "s",
+        "",
+        "choice",
+        options=("Dan", "Eve", "Fay", "Gil", "Hal"),
+    )
     needs = replace(chosen, id="n", text="Which of these is best?")
     both = [*opened, chosen]
     assert in_form(opened, "published", 3, 0) == opened
     published = in_form(both, "published", 3, 0)
     assert right_options(published[3]) == ("Dan",)
-    assert {in_form(both, "published", 3, seed)[3].answers for seed in range(30)} == {(c,) for c in "ABCDE"}
+    assert {in_form(both, "published", 3, seed)[3].answers for seed in range(30)} == {
+        (c,) for c in "ABCDE"
+    }
     made = in_form(both, "choice", 3, 0)
     assert [len(q.options) for q in made] == [3, 3, 3, 5]
     assert made[3] == published[3]
-    assert [q.answers for q in in_form(both, "open", 3, 0)] == [("Ann",), ("Bob",), ("Cid",), ("Dan",)]
+    assert [q.answers for q in in_form(both, "open", 3, 0)] == [
+        ("Ann",),
+        ("Bob",),
+        ("Cid",),
+        ("Dan",),
+    ]
     with pytest.warns(UserWarning, match="1 of 5 questions cannot be asked without their options"):
         assert len(in_form([*both, needs], "open", 3, 0)) == 4
-    with pytest.raises(WorkbenchError, match="None of the questions can be asked without its options"):
+    with pytest.raises(
+        WorkbenchError, match="None of the questions can be asked without its options"
+    ):
         in_form([needs], "open", 3, 0)

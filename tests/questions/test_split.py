@@ -14,10 +14,14 @@ from workbench.questions.split import check_disjoint, sample_questions, side_of,
 
 
 def make(number: int, domain: str, text: str | None = None) -> Question:
-    return Question(f"{domain}-{number}", text or f"What is fact {number} of {domain}?", ("x",), domain, "s", "")
+    return Question(
+        f"{domain}-{number}", text or f"What is fact {number} of {domain}?", ("x",), domain, "s", ""
+    )
 
 
-SET = [make(i, domain) for domain, count in (("a", 400), ("b", 400), ("c", 30)) for i in range(count)]
+SET = [
+    make(i, domain) for domain, count in (("a", 400), ("b", 400), ("c", 30)) for i in range(count)
+]
 
 
 def test_each_domain_gets_its_share() -> None:
@@ -31,7 +35,9 @@ def test_side_depends_on_the_text_alone() -> None:
     sides = split_questions(SET, 0.5)
     part = split_questions(SET[::-3], 0.5)
     assert part == {q.id: sides[q.id] for q in SET[::-3]}
-    elsewhere = [Question(f"other-{i}", q.text.upper(), ("y",), "z", "t", "") for i, q in enumerate(SET)]
+    elsewhere = [
+        Question(f"other-{i}", q.text.upper(), ("y",), "z", "t", "") for i, q in enumerate(SET)
+    ]
     assert list(split_questions(elsewhere, 0.5).values()) == list(sides.values())
 
 
@@ -45,9 +51,13 @@ def test_sides_are_fixed_for_all_time() -> None:
 
 def test_larger_shares_take_nothing_from_training() -> None:
     small, large = split_questions(SET, 0.3), split_questions(SET, 0.6)
-    assert {i for i, side in small.items() if side == "train"} < {i for i, side in large.items() if side == "train"}
+    assert {i for i, side in small.items() if side == "train"} < {
+        i for i, side in large.items() if side == "train"
+    }
     three = split_questions(SET, 0.3, 0.2)
-    assert {i for i, side in three.items() if side == "train"} == {i for i, side in small.items() if side == "train"}
+    assert {i for i, side in three.items() if side == "train"} == {
+        i for i, side in small.items() if side == "train"
+    }
     counts = Counter(three.values())
     # four standard deviations of a share of 830
     assert all(
@@ -65,7 +75,9 @@ def test_copies_never_straddle() -> None:
 
 
 def test_both_variants_of_an_item_fall_on_one_side() -> None:
-    choices = [replace(q, id=f"c-{q.id}", kind="choice", answers=("A",), options=("x", "y")) for q in SET]
+    choices = [
+        replace(q, id=f"c-{q.id}", kind="choice", answers=("A",), options=("x", "y")) for q in SET
+    ]
     sides = split_questions([*SET, *choices], 0.5)
     assert all(sides[q.id] == sides[f"c-{q.id}"] for q in SET)
 
@@ -76,7 +88,8 @@ def test_split_sets_are_disjoint_and_a_shared_question_is_named() -> None:
     check_disjoint(parts)
     twin = Question("elsewhere-1", f"{SET[0].text.upper()}!", ("y",), "z", "other set", "")
     with pytest.raises(
-        WorkbenchError, match=r"WHAT IS FACT 0 OF A\?!' is in train \(id 'a-0'\) and in held out \(id 'els"
+        WorkbenchError,
+        match=r"WHAT IS FACT 0 OF A\?!' is in train \(id 'a-0'\) and in held out \(id 'els",
     ):
         check_disjoint({"train": SET, "held out": [twin]})
     check_disjoint({"train": [*SET, *SET], "held out": SET[:0]})
@@ -100,9 +113,21 @@ def test_repeated_ids_and_empty_side() -> None:
 
 
 def test_sample_is_even_while_supply_lasts() -> None:
-    assert Counter(q.domain for q in sample_questions(SET, 60, seed=0)) == {"a": 20, "b": 20, "c": 20}
-    assert Counter(q.domain for q in sample_questions(SET, 230, seed=0)) == {"a": 100, "b": 100, "c": 30}
-    assert sorted(Counter(q.domain for q in sample_questions(SET, 31, seed=0)).values()) == [10, 10, 11]
+    assert Counter(q.domain for q in sample_questions(SET, 60, seed=0)) == {
+        "a": 20,
+        "b": 20,
+        "c": 20,
+    }
+    assert Counter(q.domain for q in sample_questions(SET, 230, seed=0)) == {
+        "a": 100,
+        "b": 100,
+        "c": 30,
+    }
+    assert sorted(Counter(q.domain for q in sample_questions(SET, 31, seed=0)).values()) == [
+        10,
+        10,
+        11,
+    ]
 
 
 def test_sample_limits() -> None:

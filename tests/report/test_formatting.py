@@ -63,6 +63,16 @@ def test_sample_rows() -> None:
         ]
     ) or ([], [])
     assert heads == ["question", "correct", "stated before", "stated after"]
-    assert cells[0] == [Cell("<q>", "text"), Cell("right", "right"), Cell("95", "number"), Cell("–", "missing")]
-    assert cells[1] == [Cell("r", "text"), Cell("wrong", "wrong"), Cell("–", "missing"), Cell("7", "number")]
+    assert cells[0] == [
+        Cell("<q>", "text"),
+        Cell("right", "right"),
+        Cell("95", "number"),
+        Cell("–", "missing"),
+    ]
+    assert cells[1] == [
+        Cell("r", "text"),
+        Cell("wrong", "wrong"),
+        Cell("–", "missing"),
+        Cell("7", "number"),
+    ]
     assert sample_table([]) is None

@@ -31,10 +31,16 @@ def report(folder: Path, **changes: Any) -> str:
     parts: dict[str, Any] = {
         "title": f"Run {NASTY}",
         "sections": [section(), section("second")],
-        "summary": {"auroc2.text.before": 0.5512, "auroc2.text.before.low": 0.4, "auroc2.text.before.high": 0.7},
+        "summary": {
+            "auroc2.text.before": 0.5512,
+            "auroc2.text.before.low": 0.4,
+            "auroc2.text.before.high": 0.7,
+        },
         "config": {"model": NASTY, "path": folder},
         "tables": ["tables/a b.parquet"],
-        "sample_rows": [{"question": NASTY, "answer": NASTY, "correct": True, "stated_before": 95.0}],
+        "sample_rows": [
+            {"question": NASTY, "answer": NASTY, "correct": True, "stated_before": 95.0}
+        ],
     }
     return write_report(folder, **(parts | changes)).read_text(encoding="utf-8")
 
@@ -97,7 +103,9 @@ def test_writing_again_gives_the_same_bytes_and_leaves_no_rubbish(tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = report(tmp_path)
 
     def refuse(*_: Any) -> None:
@@ -136,7 +144,14 @@ def test_two_sections_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_tables_stand_first_then_figures_then_all_numbers_folded(tmp_path: Path) -> None:
     rows = [{"arm": "before", "AUROC2": "0.551"}]
     index = report(tmp_path, summary={"a.x": 1, "a.y": 2, "b": 3}, lead=[("What is said", rows)])
-    order = ["<h2>What is said</h2>", 'id="heat_map"', 'id="second"', 'id="summary"', 'id="sample"', 'id="tables"']
+    order = [
+        "<h2>What is said</h2>",
+        'id="heat_map"',
+        'id="second"',
+        'id="summary"',
+        'id="sample"',
+        'id="tables"',
+    ]
     places = [index.index(part) for part in order]
     assert places == sorted(places)
     folded = re.findall(r'<details class="group">.*?</details>', index, re.DOTALL)

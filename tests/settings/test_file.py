@@ -39,7 +39,11 @@ def test_words_mean_what_yaml_1_2_says(text: str, value: Any) -> None:
 def test_aliases_and_merges_of_moderate_size_are_read(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\n")
-    assert read_settings_file(file) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 2}, "c": {"x": 1, "y": 3}}
+    assert read_settings_file(file) == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 2},
+        "c": {"x": 1, "y": 3},
+    }
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -71,7 +75,8 @@ values = st.recursive(
     | st.text(max_size=20)
     | st.sampled_from(["yes", "1e300", "patching", "\0"]),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8) | st.sampled_from(KEYS), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=8) | st.sampled_from(KEYS), inner, max_size=4)
     ),
     max_leaves=12,
 )
@@ -100,7 +105,9 @@ def test_any_value_is_a_setting_or_a_clear_error(key: str, value: Any) -> None:
 
 
 @given(content=st.binary(max_size=200))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_bytes_are_settings_or_a_clear_error(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "s.yaml"
     file.write_bytes(content)
@@ -108,9 +115,16 @@ def test_any_bytes_are_settings_or_a_clear_error(tmp_path: Path, content: bytes)
         load_config(file)
 
 
-@given(data=st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), values, max_size=5), as_json=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_document_is_settings_or_a_clear_error(tmp_path: Path, data: dict[str, Any], as_json: bool) -> None:
+@given(
+    data=st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), values, max_size=5),
+    as_json=st.booleans(),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_document_is_settings_or_a_clear_error(
+    tmp_path: Path, data: dict[str, Any], as_json: bool
+) -> None:
     file = tmp_path / "s.yaml"
     text = json.dumps(data) if as_json else yaml.safe_dump(data)
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -118,12 +132,15 @@ def test_any_document_is_settings_or_a_clear_error(tmp_path: Path, data: dict[st
         load_config(file)
 
 
-yamlish = st.text(alphabet=st.sampled_from(list("ab1.e-+:{}[],&*!|>'\"#%@`?<=~ \n\t\\0xn")), max_size=60)
+yamlish = st.text(
+    alphabet=st.sampled_from(list("ab1.e-+:{}[],&*!|>'\"#%@`?<=~ \n\t\\0xn")), max_size=60
+)
 
 
 @given(
     given=st.lists(
-        st.builds("{}={}".format, st.sampled_from(KEYS) | st.text(max_size=6), yamlish) | st.text(max_size=30),
+        st.builds("{}={}".format, st.sampled_from(KEYS) | st.text(max_size=6), yamlish)
+        | st.text(max_size=30),
         max_size=3,
     )
 )

@@ -14,10 +14,18 @@ from workbench.models import LanguageModel
 
 
 def write_gguf(
-    path: Path, lm: LanguageModel, split: str = "smollm", vocabulary: Callable[[Any, LanguageModel], None] | None = None
+    path: Path,
+    lm: LanguageModel,
+    split: str = "smollm",
+    vocabulary: Callable[[Any, LanguageModel], None] | None = None,
 ) -> Path:
-    """A llama as a GGUF file, linear layers quantised to eight bits, for reading quantised checkpoints in tests."""
-    config, state = lm.config, {name: tensor.numpy() for name, tensor in lm.base().state_dict().items()}
+    """A llama as a GGUF file, linear layers quantised to eight bits, for reading quantised
+    checkpoints in tests.
+    """
+    config, state = (
+        lm.config,
+        {name: tensor.numpy() for name, tensor in lm.base().state_dict().items()},
+    )
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
@@ -62,7 +70,10 @@ def _write_vocabulary(writer: Any, lm: LanguageModel, split: str) -> None:
     writer.add_tokenizer_pre(split)
     writer.add_token_list(tokens)
     control, normal, unused = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL, gguf.TokenType.UNUSED
-    kinds = [control if token in SPECIAL else unused if token.startswith("[PAD") else normal for token in tokens]
+    kinds = [
+        control if token in SPECIAL else unused if token.startswith("[PAD") else normal
+        for token in tokens
+    ]
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(merge) for merge in merges])
     writer.add_unk_token_id(0)

@@ -1,7 +1,8 @@
-"""Nasty replies with their right grade, made by hand from the kinds of things that graders get wrong.
+"""Nasty replies with their right grade, made by hand from the kinds of things that graders get
+wrong.
 
-A row: the reply, the accepted answers, the grade a careful person gives. ``R`` right, ``W`` wrong, ``U`` cannot be told. Groups share a
-question kind, a question and, for choices, options.
+A row: the reply, the accepted answers, the grade a careful person gives. ``R`` right, ``W`` wrong,
+``U`` cannot be told. Groups share a question kind, a question and, for choices, options.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ class Watched:
     Attributes:
         models: how many were loaded.
         products: of linear layers, in the run's precision.
-        on_purpose: products in float32 inside :func:`workbench.models.in_float32`, which patching alone asks for.
+        on_purpose: products in float32 inside :func:`workbench.models.in_float32`, which patching
+            alone asks for.
     """
 
     models: int = 0
@@ -36,11 +37,16 @@ class Watched:
 
 @contextmanager
 def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
-    """Inside the block a pass of ``models``, or of any that is loaded, ends in an error unless it is made in ``precision``.
+    """Inside the block a pass of ``models``, or of any that is loaded, ends in an error unless it
+    is made in ``precision``.
 
     A layer whose matrix is the token embedding keeps that one's dtype; adapters are no part of it.
     """
-    found, check, widen = Watched(), workbench.models.load.validate, workbench.loop.patching.in_float32
+    found, check, widen = (
+        Watched(),
+        workbench.models.load.validate,
+        workbench.loop.patching.in_float32,
+    )
     own: dict[int, bool] = {}
     kept: list[LanguageModel] = []
     multiply = torch.nn.Linear.forward
@@ -56,7 +62,9 @@ def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
     def watch(lm: LanguageModel) -> None:
         tied = lm.embedding().weight
 
-        own.update({id(m): m.weight is tied for m in lm.base().modules() if isinstance(m, torch.nn.Linear)})
+        own.update(
+            {id(m): m.weight is tied for m in lm.base().modules() if isinstance(m, torch.nn.Linear)}
+        )
         kept.append(lm)  # so that no other module gets the number of one of these
 
     def validated(lm: LanguageModel) -> None:
@@ -66,13 +74,18 @@ def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
 
     def look(module: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
         if id(module) in own:
-            state = (torch.is_autocast_enabled("cpu"), wanted[1] if own[id(module)] else module.weight.dtype)
+            state = (
+                torch.is_autocast_enabled("cpu"),
+                wanted[1] if own[id(module)] else module.weight.dtype,
+            )
             if found.widened and state == (False, torch.float32):
                 found.on_purpose += 1
             elif state == wanted:
                 found.products += 1
             else:
-                raise OtherPrecisionError(f"A pass of a {precision} run: autocast {state[0]}, a matrix in {state[1]}.")
+                raise OtherPrecisionError(
+                    f"A pass of a {precision} run: autocast {state[0]}, a matrix in {state[1]}."
+                )
         return multiply(module, inputs)
 
     for lm in models:

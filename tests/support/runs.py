@@ -22,7 +22,9 @@ ANSWER_TOKENS = 6
 
 @dataclass(frozen=True)
 class LoopInputs:
-    """What a whole run on a tiny model starts from: a model's folder, a question file, and the settings that fit them."""
+    """What a whole run on a tiny model starts from: a model's folder, a question file, and the
+    settings that fit them.
+    """
 
     model: Path
     questions: Path
@@ -40,7 +42,9 @@ class FinishedRun:
 
 
 def save_number_writer(folder: Path) -> None:
-    """A tiny llama whose head favours digits and the percent sign, so that most of its confidences can be parsed."""
+    """A tiny llama whose head favours digits and the percent sign, so that most of its
+    confidences can be parsed.
+    """
     lm = build_tiny(seed=3)
     ids = lm.tokenizer.convert_tokens_to_ids(list("0123456789%"))
     with torch.no_grad():
@@ -49,15 +53,27 @@ def save_number_writer(folder: Path) -> None:
     lm.tokenizer.save_pretrained(folder)
 
 
-def planted_questions(lm: LanguageModel, name: str = "percent", reasoning_tokens: int = 4) -> list[Question]:
-    """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones nothing it could reply.
+def planted_questions(
+    lm: LanguageModel, name: str = "percent", reasoning_tokens: int = 4
+) -> list[Question]:
+    """132 questions in two domains; "upper" ones accept what the model replies, "lower" ones
+    nothing it could reply.
 
-    So grading is real, half of the answers are right, and one word of the question decides which: a probe must find it.
-    Accepted are the replies in the format ``name`` under the settings of :func:`loop_inputs` and under the defaults, in either
-    precision, so that runs in both are graded alike; ``lm`` is left in bfloat16. Every eleventh question carries markup.
+    So grading is real, half of the answers are right, and one word of the question decides which: a
+    probe must find it. Accepted are the replies in the format ``name`` under the settings of
+    :func:`loop_inputs` and under the defaults, in either precision, so that runs in both are graded
+    alike; ``lm`` is left in bfloat16. Every eleventh question carries markup.
     """
-    keys = [(i, domain, side) for i in range(33) for domain in ("planets", "rivers") for side in ("upper", "lower")]
-    texts = [f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}" for i, d, s in keys]
+    keys = [
+        (i, domain, side)
+        for i in range(33)
+        for domain in ("planets", "rivers")
+        for side in ("upper", "lower")
+    ]
+    texts = [
+        f"Which of the {d} is {s} {i * 7919 % 1000}?{MARKUP if i % 11 == 0 else ''}"
+        for i, d, s in keys
+    ]
     reasonings = reason_batch(lm, FORMATS[name], texts, reasoning_tokens)
     prompts = answer_prompts(lm, FORMATS[name], texts, reasonings)
     limits = (ANSWER_TOKENS, RunConfig().elicit.answer_tokens)

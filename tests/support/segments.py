@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.segments import Segment, segments_of
 from workbench.models import LanguageModel
 from workbench.patch.segments import (
-    Subject,
+    ScaleInputs,
 )
 
 PERCENT = FORMATS["percent"]
@@ -22,11 +22,12 @@ QUESTIONS = [
 ANSWERS = ["Nairobi", "2", "Shakespeare in 1602", "Yes"]
 
 
-def subject_of(lm: LanguageModel) -> tuple[Subject, dict[str, Segment]]:
-    numbers = number_prefix(lm.tokenizer, PERCENT)
+def scale_inputs(lm: LanguageModel) -> tuple[ScaleInputs, dict[str, Segment]]:
+    numbers = scale_tokens(lm.tokenizer, PERCENT)
     rows = [
-        confidence_conversation(lm.tokenizer, PERCENT, numbers, q, a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)
+        confidence_conversation(lm.tokenizer, PERCENT, numbers, q, a)
+        for q, a in zip(QUESTIONS, ANSWERS, strict=True)
     ]
     parts = segments_of(lm.tokenizer, PERCENT, numbers, rows, QUESTIONS, ANSWERS, pieces=2)
-    subject = Subject(lm, [row.tokens for row in rows], numbers.trie, PERCENT.scale, 2048)
-    return subject, {part.name: part for part in parts}
+    inputs = ScaleInputs(lm, [row.tokens for row in rows], numbers.trie, PERCENT.scale, 2048)
+    return inputs, {part.name: part for part in parts}

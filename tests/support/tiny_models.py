@@ -1,4 +1,6 @@
-"""Tiny random models with tiny tokenizers, built in code: no downloads, the same on every machine."""
+"""Tiny random models with tiny tokenizers, built in code: no downloads, the same on every
+machine.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ WORDS = ("Ġthe", "Ġis", "What", "Confidence", "Answer")
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are a tiny model<|im_end|>\n' }}{% endif %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% "
+    "endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
@@ -73,7 +76,9 @@ def _split(kind: str) -> Any:
     if kind == "digits":
         return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
     if kind == "whole_numbers":
-        return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"\p{N}{1,3}"), "isolated"), byte_level])
+        return pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(Regex(r"\p{N}{1,3}"), "isolated"), byte_level]
+        )
     return byte_level
 
 
@@ -86,17 +91,27 @@ def _number_merges(kind: str) -> list[tuple[str, str]]:
 def build_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """Byte-level BPE with a chat template.
 
-    ``digits``: every digit its own token; ``whole_numbers``: 0 to 100 are single tokens; ``merged_space``: a digit
-    merges with the space before it, and digits never with each other.
+    ``digits``: every digit its own token; ``whole_numbers``: 0 to 100 are single tokens;
+    ``merged_space``: a digit merges with the space before it, and digits never with each other.
     """
     if kind not in ("digits", "whole_numbers", "merged_space"):
         raise ValueError(kind)
-    merges = [(word[:end], word[end]) for word in WORDS for end in range(1, len(word))] + _number_merges(kind)
-    pieces = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), *dict.fromkeys(a + b for a, b in merges)]
-    backend = Tokenizer(models.BPE(vocab={piece: index for index, piece in enumerate(pieces)}, merges=merges))
+    merges = [
+        (word[:end], word[end]) for word in WORDS for end in range(1, len(word))
+    ] + _number_merges(kind)
+    pieces = [
+        *SPECIAL,
+        *sorted(pre_tokenizers.ByteLevel.alphabet()),
+        *dict.fromkeys(a + b for a, b in merges),
+    ]
+    backend = Tokenizer(
+        models.BPE(vocab={piece: index for index, piece in enumerate(pieces)}, merges=merges)
+    )
     backend.pre_tokenizer = _split(kind)
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
+    backend.add_special_tokens(
+        [AddedToken(text, special=True, normalized=False) for text in SPECIAL]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         unk_token=SPECIAL[0],
@@ -108,12 +123,20 @@ def build_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     )
 
 
-def build_tiny(family: str = "llama", tokenizer: str = "digits", seed: int = 0, **overrides: Any) -> LanguageModel:
-    """A seeded random model of a family: width 32, four layers, four heads, two key-value heads, 384 tokens."""
+def build_tiny(
+    family: str = "llama", tokenizer: str = "digits", seed: int = 0, **overrides: Any
+) -> LanguageModel:
+    """A seeded random model of a family: width 32, four layers, four heads, two key-value heads,
+    384 tokens.
+    """
     config = AutoConfig.for_model(family, **{**COMMON, **PECULIAR.get(family, {}), **overrides})
     row = architecture_of(config)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa" if row.sdpa else "eager")
+        model = AutoModelForCausalLM.from_config(
+            config, attn_implementation="sdpa" if row.sdpa else "eager"
+        )
     model.eval().requires_grad_(False)
-    return LanguageModel(model, build_tokenizer(tokenizer), row, f"tiny-{family}", f"{family}-{tokenizer}-{seed}")
+    return LanguageModel(
+        model, build_tokenizer(tokenizer), row, f"tiny-{family}", f"{family}-{tokenizer}-{seed}"
+    )

@@ -1,4 +1,6 @@
-"""Whatever bytes a file holds, a reader ends in values or in the one documented error; what is written in any dialect is read back."""
+"""Whatever bytes a file holds, a reader ends in values or in the one documented error; what is
+written in any dialect is read back.
+"""
 
 from __future__ import annotations
 
@@ -89,11 +91,15 @@ PIECES = st.sampled_from(
     ]
 )
 BYTES = st.lists(PIECES, max_size=14).map(b"".join) | st.binary(max_size=60)
-SETTINGS = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(
+    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def outcome(reader: Callable[[Path], object], path: Path) -> str:
-    """The message of the documented error, empty where there is none; any other error is a failure."""
+    """The message of the documented error, empty where there is none; any other error is a
+    failure.
+    """
     try:
         reader(path)
     except WorkbenchError as error:
@@ -104,7 +110,9 @@ def outcome(reader: Callable[[Path], object], path: Path) -> str:
 @pytest.mark.parametrize("reader", READERS)
 @SETTINGS
 @given(content=BYTES, ending=st.sampled_from(ENDINGS))
-def test_any_bytes_end_in_values_or_in_one_sentence(tmp_path: Path, reader: str, content: bytes, ending: str) -> None:
+def test_any_bytes_end_in_values_or_in_one_sentence(
+    tmp_path: Path, reader: str, content: bytes, ending: str
+) -> None:
     path = tmp_path / f"t.{ending}"
     path.write_bytes(content)
     with warnings.catch_warnings():
@@ -162,10 +170,14 @@ def test_any_dialect_is_read_back(
     writer.writerow(names)
     writer.writerows(rows)
     path = tmp_path / "t.csv"
-    path.write_bytes(((f"sep={separator}{end}" if declared else "") + text.getvalue()).encode(encoding))
+    path.write_bytes(
+        ((f"sep={separator}{end}" if declared else "") + text.getvalue()).encode(encoding)
+    )
     found = read_columns(path)
     assert list(found) == [name.strip() for name in names]
-    assert [list(row) for row in zip(*(found[name].tolist() for name in found), strict=True)] == rows
+    assert [
+        list(row) for row in zip(*(found[name].tolist() for name in found), strict=True)
+    ] == rows
     assert [list(record.fields.values()) for record in read_records(path)] == rows
 
 

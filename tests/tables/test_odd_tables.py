@@ -1,4 +1,6 @@
-"""Odd and broken tables of answers, by name: the right numbers, or the message that names the mistake and the mend."""
+"""Odd and broken tables of answers, by name: the right numbers, or the message that names the
+mistake and the mend.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ SAME: dict[str, tuple[str, str | bytes, str]] = {
     "comma in tsv": ("t.tsv", TEXT, "separated by commas"),
     "sep line": ("t.csv", "sep=;\n" + TEXT.replace(",", ";"), "semicolons, as its first line says"),
     "sep line of the usual": ("t.csv", "sep=,\r\n" + TEXT, "commas, as its first line says"),
-    "quoted sep line": ("t.csv", '"sep=\t"\n' + TEXT.replace(",", "\t"), "tabs, as its first line says"),
+    "quoted sep line": (
+        "t.csv",
+        '"sep=\t"\n' + TEXT.replace(",", "\t"),
+        "tabs, as its first line says",
+    ),
     "sep line behind a mark": ("t.csv", "\ufeffsep=|\n" + TEXT.replace(",", "|"), "pipes"),
     "blank first line": ("t.csv", "\n" + TEXT, ""),
     "blank first lines of CRLF": ("t.csv", "\r\n \r\n" + TEXT.replace("\n", "\r\n"), ""),
@@ -48,10 +54,22 @@ SAME: dict[str, tuple[str, str | bytes, str]] = {
     "CR": ("t.csv", TEXT.replace("\n", "\r"), ""),
     "mark of UTF-8": ("t.csv", "\ufeff" + TEXT, ""),
     "UTF-16 little": ("t.csv", b"\xff\xfe" + TEXT.encode("utf-16-le"), "UTF-16"),
-    "UTF-16 big, tabs": ("t.csv", b"\xfe\xff" + TEXT.replace(",", "\t").encode("utf-16-be"), "UTF-16"),
+    "UTF-16 big, tabs": (
+        "t.csv",
+        b"\xfe\xff" + TEXT.replace(",", "\t").encode("utf-16-be"),
+        "UTF-16",
+    ),
     "UTF-32": ("t.csv", b"\xff\xfe\0\0" + TEXT.encode("utf-32-le"), "UTF-32"),
-    "all quoted": ("t.csv", '"id","confidence","correct"\n"a","0.9","1"\n"b","0.5","0"\n"c","0.7","1"\n', ""),
-    "line break in the header": ("t.csv", '"text\nof it",' + HEAD + "q,a,0.9,1\nq,b,0.5,0\nq,c,0.7,1\n", ""),
+    "all quoted": (
+        "t.csv",
+        '"id","confidence","correct"\n"a","0.9","1"\n"b","0.5","0"\n"c","0.7","1"\n',
+        "",
+    ),
+    "line break in the header": (
+        "t.csv",
+        '"text\nof it",' + HEAD + "q,a,0.9,1\nq,b,0.5,0\nq,c,0.7,1\n",
+        "",
+    ),
     "line breaks in texts": (
         "t.csv",
         'text,id,confidence,correct\n"a\nb",a,0.9,1\nx,b,0.5,0\n"a\n\nb",c,0.7,1\n',
@@ -62,10 +80,26 @@ SAME: dict[str, tuple[str, str | bytes, str]] = {
         'text,id,confidence,correct\n"a, b",a,0.9,1\n"c;d;e",b,0.5,0\n"""e""",c,0.7,1\n',
         "",
     ),
-    "other separators in texts": ("t.csv", "text,id,confidence,correct\na;b|c,a,0.9,1\nd,b,0.5,0\ne;;,c,0.7,1\n", ""),
-    "a column without a name": ("t.csv", ",id,confidence,correct\n0,a,0.9,1\n1,b,0.5,0\n2,c,0.7,1\n", ""),
-    "spaces round names and numbers": ("t.csv", " id , confidence , correct \na, 0.9 ,1\nb,0.5,0 \nc,0.7, 1\n", ""),
-    "decimal commas": ("t.csv", "id;confidence;correct\na;0,9;1\nb;0,5;0\nc;0,7;1\n", "decimal commas (such as '0,9')"),
+    "other separators in texts": (
+        "t.csv",
+        "text,id,confidence,correct\na;b|c,a,0.9,1\nd,b,0.5,0\ne;;,c,0.7,1\n",
+        "",
+    ),
+    "a column without a name": (
+        "t.csv",
+        ",id,confidence,correct\n0,a,0.9,1\n1,b,0.5,0\n2,c,0.7,1\n",
+        "",
+    ),
+    "spaces round names and numbers": (
+        "t.csv",
+        " id , confidence , correct \na, 0.9 ,1\nb,0.5,0 \nc,0.7, 1\n",
+        "",
+    ),
+    "decimal commas": (
+        "t.csv",
+        "id;confidence;correct\na;0,9;1\nb;0,5;0\nc;0,7;1\n",
+        "decimal commas (such as '0,9')",
+    ),
     "per cent": ("t.csv", HEAD + "a,90,1\nb,50,0\nc,70,1\n", "read as 0-100"),
     "per cent signs": ("t.csv", HEAD + "a,90%,1\nb,50 %,0\nc,70％,1\n", "read as 0-100"),
     "one sign among fractions": ("t.csv", HEAD + "a,90%,1\nb,0.5,0\nc,0.7,1\n", "read as 0-1."),
@@ -84,7 +118,9 @@ SAME: dict[str, tuple[str, str | bytes, str]] = {
     "json lines of UTF-16": (
         "t.ndjson",
         b"\xff\xfe"
-        + "".join(json.dumps({"id": i, "confidence": c, "correct": y}) + "\n" for i, c, y in PLAIN).encode("utf-16-le"),
+        + "".join(
+            json.dumps({"id": i, "confidence": c, "correct": y}) + "\n" for i, c, y in PLAIN
+        ).encode("utf-16-le"),
         "UTF-16",
     ),
     "a list in json": (
@@ -141,7 +177,11 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         "line 2: a cell holds more than 1,048,576 characters",
     ),
     "a line beyond the bound": ("t.csv", HEAD + "x" * 17_000_000, "a line is longer than 16 MiB"),
-    "a json line beyond the bound": ("t.jsonl", '{"id": "' + "x" * 17_000_000 + '"}', "a line is longer than 16 MiB"),
+    "a json line beyond the bound": (
+        "t.jsonl",
+        '{"id": "' + "x" * 17_000_000 + '"}',
+        "a line is longer than 16 MiB",
+    ),
     "two columns of a name": (
         "t.csv",
         "id,correct,correct\na,1,0\n",
@@ -163,7 +203,11 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         '{"correct": 0, "correct ": 1}\n',
         "line 1: two fields have one name apart from spaces",
     ),
-    "a foreign sep": ("t.csv", "sep=#\na#b\n", "line 1: 'sep=#' names a separator that is not read"),
+    "a foreign sep": (
+        "t.csv",
+        "sep=#\na#b\n",
+        "line 1: 'sep=#' names a separator that is not read",
+    ),
     "latin-1": (
         "t.csv",
         "id,confidence,correct\nü,0.9,1\n".encode("latin-1"),
@@ -180,21 +224,38 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
         TEXT.encode("utf-16-le"),
         "holds NUL bytes, so it is no text (or UTF-16 without its byte order mark)",
     ),
-    "half of UTF-16": ("t.csv", b"\xff\xfe" + TEXT.encode("utf-16-le")[:-1], "begins as UTF-16 and is not"),
+    "half of UTF-16": (
+        "t.csv",
+        b"\xff\xfe" + TEXT.encode("utf-16-le")[:-1],
+        "begins as UTF-16 and is not",
+    ),
     "NUL bytes": ("t.csv", TEXT.replace("b", "b\0"), "holds NUL bytes"),
     "a broken object": ("t.jsonl", '{"a": 1}\n{"a"\n', "line 2: not readable as JSON"),
-    "no object": ("t.jsonl", "[1]\n", "line 1: a row is a JSON object with named fields, not '[1]'"),
+    "no object": (
+        "t.jsonl",
+        "[1]\n",
+        "line 1: a row is a JSON object with named fields, not '[1]'",
+    ),
     "a list of numbers": ("t.json", "[1, 2]", "item 1: a row is a JSON object"),
     "too deep": ("t.jsonl", "[" * 100_000, "line 1: not readable as JSON"),
     "too many digits": ("t.jsonl", '{"a": ' + "9" * 5000 + "}", "line 1: not readable as JSON"),
     "no parquet": ("t.parquet", "nothing", "not readable as parquet"),
-    "half a parquet": ("t.parquet", b"PAR1" + b"\0" * 50 + b"\x10\0\0\0PAR1", "not readable as parquet"),
+    "half a parquet": (
+        "t.parquet",
+        b"PAR1" + b"\0" * 50 + b"\x10\0\0\0PAR1",
+        "not readable as parquet",
+    ),
     "an unknown ending": (
         "t.txt",
         TEXT,
-        "unknown kind of file; use a name that ends in .csv, .tsv, .jsonl, .ndjson, .json, .parquet",
+        "unknown kind of file; use a name that ends in .csv, .tsv, .jsonl, .ndjson, .json, "
+        ".parquet",
     ),
-    "mixed scales": ("t.csv", HEAD + "".join(f"q,{c},1\n" for c in [0.6, 0.7, 0.8, 60, 70, 80]), "mixes 0-1 and 0-100"),
+    "mixed scales": (
+        "t.csv",
+        HEAD + "".join(f"q,{c},1\n" for c in [0.6, 0.7, 0.8, 60, 70, 80]),
+        "mixes 0-1 and 0-100",
+    ),
     "one per cent among fractions": (
         "t.csv",
         HEAD + "a,0.9,1\nb,0.95,0\nc,85,1\n",
@@ -208,24 +269,45 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
     "called percent and on 0-1": (
         "t.csv",
         "id,confidence_percent,correct\na,0.9,1\nb,1,0\n",
-        "column 'confidence_percent' is called percent and its largest value is 1; if its values are on 0-1, say so with --scale 1",
+        "column 'confidence_percent' is called percent and its largest value is 1; if its values "
+        "are on 0-1, say so with --scale 1",
     ),
     "signs behind fractions": (
         "t.csv",
         HEAD + "a,0.9%,1\nb,0.5%,0\n",
         "holds per cent signs and its largest value is 0.9",
     ),
-    "above the scale": ("t.csv", HEAD + "a,90,1\nb,150,0\n", "row 2: the confidence 150 lies outside 0-100 (1 such)"),
+    "above the scale": (
+        "t.csv",
+        HEAD + "a,90,1\nb,150,0\n",
+        "row 2: the confidence 150 lies outside 0-100 (1 such)",
+    ),
     "above the scale with a sign": (
         "t.csv",
         HEAD + "a,90%,1\nb,150%,0\n",
         "row 2: the confidence 150% lies outside 0-100",
     ),
-    "below the scale": ("t.csv", HEAD + "a,-0.1,1\n", "row 1: the confidence -0.1 lies outside 0-1"),
+    "below the scale": (
+        "t.csv",
+        HEAD + "a,-0.1,1\n",
+        "row 1: the confidence -0.1 lies outside 0-1",
+    ),
     "infinite": ("t.csv", HEAD + "a,0.5,1\nb,inf,1\n", "row 2: the confidence is infinite"),
-    "infinite in json": ("t.jsonl", '{"confidence": Infinity, "correct": 1}\n', "row 1: the confidence is infinite"),
-    "a missing grade": ("t.csv", HEAD + "a,0.9,1\nb,0.5,\n", "column 'correct', row 2: the grade is missing (1 such)"),
-    "half a grade": ("t.csv", HEAD + "a,0.9,0.5\n", "row 1: the grade is '0.5', neither right (1) nor wrong (0)"),
+    "infinite in json": (
+        "t.jsonl",
+        '{"confidence": Infinity, "correct": 1}\n',
+        "row 1: the confidence is infinite",
+    ),
+    "a missing grade": (
+        "t.csv",
+        HEAD + "a,0.9,1\nb,0.5,\n",
+        "column 'correct', row 2: the grade is missing (1 such)",
+    ),
+    "half a grade": (
+        "t.csv",
+        HEAD + "a,0.9,0.5\n",
+        "row 1: the grade is '0.5', neither right (1) nor wrong (0)",
+    ),
     "lists in a column": (
         "t.jsonl",
         '{"confidence": [0.9], "correct": 1}\n',
@@ -234,7 +316,8 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
     "label beside prediction": (
         "t.csv",
         "prediction,label,confidence\nx,1,0.5\n",
-        "column 'label' beside 'prediction' may be the right class and not whether the answer was right",
+        "column 'label' beside 'prediction' may be the right class and not whether the answer was "
+        "right",
     ),
     "accuracy beside predicted": (
         "t.csv",

@@ -24,7 +24,9 @@ def test_tabs(tmp_path: Path) -> None:
 
 
 def test_jsonl_may_leave_keys_out(tmp_path: Path) -> None:
-    columns = read_columns(written(tmp_path / "a.jsonl", '{"a": 1}\n\n{"b": true, "a": null}\n{"a": 3}\n'))
+    columns = read_columns(
+        written(tmp_path / "a.jsonl", '{"a": 1}\n\n{"b": true, "a": null}\n{"a": 3}\n')
+    )
     assert columns["a"].tolist() == [1, None, 3]
     assert columns["b"].tolist() == [None, True, None]
 

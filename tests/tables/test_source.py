@@ -35,7 +35,9 @@ def refused(reader: object, path: Path | str, message: str) -> None:
     assert time.monotonic() - begun < 20
 
 
-def test_pipes_folders_devices_and_sockets(tmp_path: Path, reader: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipes_folders_devices_and_sockets(
+    tmp_path: Path, reader: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     refused(reader, tmp_path / "pipe.csv", r"pipe\.csv: is a pipe, not a file")
     (tmp_path / "folder.jsonl").mkdir()
@@ -59,7 +61,9 @@ def test_paths_that_are_none(tmp_path: Path, reader: object) -> None:
 
 
 def test_no_name_at_all() -> None:
-    with pytest.raises(WorkbenchError, match="the source of the questions is empty; give 'builtin'"):
+    with pytest.raises(
+        WorkbenchError, match="the source of the questions is empty; give 'builtin'"
+    ):
         questions_from(" ")
 
 

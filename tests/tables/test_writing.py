@@ -9,13 +9,29 @@ from workbench.tables import read_columns, safe_cells, write_csv
 
 
 @pytest.mark.parametrize(
-    "text", ["=HYPERLINK(1)", "+1+cmd", "-2+3", "@SUM(1)", "\t=1", "\r=1", " =1", "＝1", "＠x", "\nx", "-", "--5"]
+    "text",
+    [
+        "=HYPERLINK(1)",
+        "+1+cmd",
+        "-2+3",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        " =1",
+        "＝1",
+        "＠x",
+        "\nx",
+        "-",
+        "--5",
+    ],
 )
 def test_what_begins_a_formula_is_made_text(text: str) -> None:
     assert safe_cells(pd.DataFrame({"a": [text]}))["a"].tolist() == [f"'{text}"]
 
 
-@pytest.mark.parametrize("text", ["", "a=b", "-5", "+0.5", "-1e-3", " -7 %", "1", "x", "'=1", 5, -5.5, None, True])
+@pytest.mark.parametrize(
+    "text", ["", "a=b", "-5", "+0.5", "-1e-3", " -7 %", "1", "x", "'=1", 5, -5.5, None, True]
+)
 def test_everything_else_stays(text: object) -> None:
     assert safe_cells(pd.DataFrame({"a": pd.Series([text], dtype=object)}))["a"].tolist() == [text]
 

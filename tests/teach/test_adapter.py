@@ -18,7 +18,7 @@ from workbench.teach.adapter import (
     adapter_merged,
     adapter_off,
     add_adapter,
-    begin_with,
+    initialise_from,
     load_adapter,
     remove_adapter,
     save_adapter,
@@ -28,7 +28,9 @@ from workbench.trace.layout import empty_tail, pad_prompts
 
 MakeTiny = Callable[..., LanguageModel]
 IDS = torch.arange(5, 35).reshape(2, 15)
-SETTINGS = LoraSettings(rank=4, alpha=12, dropout=0.1, modules=("k_proj", "o_proj", "down_proj"))
+SETTINGS = LoraSettings(
+    rank=4, alpha=12, dropout=0.1, target_modules=("k_proj", "o_proj", "down_proj")
+)
 
 
 def logits(lm: LanguageModel) -> torch.Tensor:
@@ -48,10 +50,14 @@ def test_a_new_adapter_says_what_the_base_says_and_alone_is_trained(tiny_lm: Lan
     base = logits(tiny_lm)
     tuned = add_adapter(tiny_lm, SETTINGS)
     assert torch.equal(logits(tuned), base)
-    trained = {name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad}
+    trained = {
+        name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad
+    }
     assert all("lora_A" in name or "lora_B" in name for name in trained)
-    assert {name.split(".lora_")[0].rpartition(".")[2] for name in trained} == set(SETTINGS.modules)
-    assert len(trained) == 4 * len(SETTINGS.modules) * 2
+    assert {name.split(".lora_")[0].rpartition(".")[2] for name in trained} == set(
+        SETTINGS.target_modules
+    )
+    assert len(trained) == 4 * len(SETTINGS.target_modules) * 2
 
 
 def test_rank_and_alpha_are_the_settings(tiny_lm: LanguageModel) -> None:
@@ -131,7 +137,9 @@ def test_a_second_adapter_is_refused(tiny_lm: LanguageModel, tmp_path: Path) -> 
     tuned = add_adapter(tiny_lm, SETTINGS)
     tuned.model.save_pretrained(tmp_path)
     for lm in (tiny_lm, tuned):
-        with pytest.raises(WorkbenchError, match="carries an adapter already; take it out with remove_adapter"):
+        with pytest.raises(
+            WorkbenchError, match="carries an adapter already; take it out with remove_adapter"
+        ):
             add_adapter(lm, SETTINGS)
         with pytest.raises(WorkbenchError, match="carries an adapter already"):
             load_adapter(lm, tmp_path)
@@ -139,8 +147,11 @@ def test_a_second_adapter_is_refused(tiny_lm: LanguageModel, tmp_path: Path) -> 
 
 
 def test_unknown_modules_are_named_with_those_there_are(tiny_lm: LanguageModel) -> None:
-    settings = LoraSettings(modules=("k_proj", "c_fc", "dense"))
-    with pytest.raises(WorkbenchError, match=r"llama model has no linear modules named c_fc, dense; .*k_proj.*q_proj"):
+    settings = LoraSettings(target_modules=("k_proj", "c_fc", "dense"))
+    with pytest.raises(
+        WorkbenchError,
+        match=r"llama model has no linear modules named c_fc, dense; .*k_proj.*q_proj",
+    ):
         add_adapter(tiny_lm, settings)
 
 
@@ -150,7 +161,11 @@ def test_a_folder_without_adapter_is_named(tiny_lm: LanguageModel, tmp_path: Pat
 
 
 INVOCATION = (41, 42, 43)
-PROMPTS = [[*range(5, 30), *INVOCATION], [60, 61, *INVOCATION], [*INVOCATION, 70, 71, 72, *INVOCATION]]
+PROMPTS = [
+    [*range(5, 30), *INVOCATION],
+    [60, 61, *INVOCATION],
+    [*INVOCATION, 70, 71, 72, *INVOCATION],
+]
 
 
 def read_last(lm: LanguageModel, prompts: list[list[int]]) -> torch.Tensor:
@@ -161,16 +176,25 @@ def read_last(lm: LanguageModel, prompts: list[list[int]]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "gemma3_text"])
-def test_an_adapter_with_a_reach_is_plain_peft(make_tiny: MakeTiny, tmp_path: Path, family: str) -> None:
+def test_an_adapter_with_a_reach_is_plain_peft(
+    make_tiny: MakeTiny, tmp_path: Path, family: str
+) -> None:
     tuned = add_adapter(make_tiny(family), SETTINGS)
     randomise(tuned)
     save_adapter(tuned, tmp_path, INVOCATION)
     plain = PeftModel.from_pretrained(make_tiny(family).base(), tmp_path).eval()
     loaded = load_adapter(make_tiny(family), tmp_path)
-    assert loaded.reach == 3
+    assert loaded.invocation_length == 3
     with torch.no_grad():
-        expected = torch.stack([plain(input_ids=torch.tensor([row])).logits[0, -1] for row in PROMPTS])
-        base = torch.stack([make_tiny(family).base()(input_ids=torch.tensor([row])).logits[0, -1] for row in PROMPTS])
+        expected = torch.stack(
+            [plain(input_ids=torch.tensor([row])).logits[0, -1] for row in PROMPTS]
+        )
+        base = torch.stack(
+            [
+                make_tiny(family).base()(input_ids=torch.tensor([row])).logits[0, -1]
+                for row in PROMPTS
+            ]
+        )
         without = [row[:-1] for row in PROMPTS[:2]]
         for row in without:
             untouched = make_tiny(family).base()(input_ids=torch.tensor([row])).logits
@@ -185,12 +209,14 @@ def test_an_adapter_with_a_reach_is_plain_peft(make_tiny: MakeTiny, tmp_path: Pa
     assert (read_last(tuned, PROMPTS) - expected).abs().max() > 0.05
 
 
-def test_saved_without_invocation_it_acts_on_every_token(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_saved_without_invocation_it_acts_on_every_token(
+    make_tiny: MakeTiny, tmp_path: Path
+) -> None:
     tuned = add_adapter(make_tiny(), SETTINGS)
     randomise(tuned)
     save_adapter(tuned, tmp_path, None)
     loaded = load_adapter(make_tiny(), tmp_path)
-    assert loaded.reach is None
+    assert loaded.invocation_length is None
     assert torch.equal(logits(loaded), logits(tuned))
 
 
@@ -200,19 +226,26 @@ def test_an_adapter_with_a_reach_cannot_be_merged(make_tiny: MakeTiny, tmp_path:
     loaded = load_adapter(make_tiny(), tmp_path)
     with pytest.raises(WorkbenchError, match="cannot be merged"), adapter_merged(loaded):
         pass
-    assert remove_adapter(loaded).reach is None
+    assert remove_adapter(loaded).invocation_length is None
 
 
-@pytest.mark.parametrize(("family", "modules"), [("llama", ("k_proj", "down_proj")), ("gpt2", ("c_attn",))])
+@pytest.mark.parametrize(
+    ("family", "modules"), [("llama", ("k_proj", "down_proj")), ("gpt2", ("c_attn",))]
+)
 def test_an_adapter_from_a_layer_on_leaves_the_layers_below_alone(
     make_tiny: MakeTiny, family: str, modules: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Also once it was saved and loaded by plain PEFT."""
     lm = make_tiny(family)
-    tuned = add_adapter(lm, SETTINGS.model_copy(update={"modules": modules}), 2)
+    tuned = add_adapter(lm, SETTINGS.model_copy(update={"target_modules": modules}), 2)
     names = {name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad}
     layers = tuned.base().get_submodule(lm.architecture.layers)
-    adapted = {index for index, layer in enumerate(layers) for name, _ in layer.named_parameters() if "lora_" in name}
+    adapted = {
+        index
+        for index, layer in enumerate(layers)
+        for name, _ in layer.named_parameters()
+        if "lora_" in name
+    }
     assert adapted == {2, 3}
     assert len(names) == 2 * 2 * len(modules)
     randomise(tuned)
@@ -225,14 +258,17 @@ def test_an_adapter_from_a_layer_on_leaves_the_layers_below_alone(
 
 @pytest.mark.parametrize("layer", [-1, 4])
 def test_an_adapter_cannot_begin_outside_the_model(tiny_lm: LanguageModel, layer: int) -> None:
-    with pytest.raises(WorkbenchError, match=rf"begin at layer {layer}; the model has layers 0 to 3"):
+    with pytest.raises(
+        WorkbenchError, match=rf"begin at layer {layer}; the model has layers 0 to 3"
+    ):
         add_adapter(tiny_lm, SETTINGS, layer)
 
 
 def test_a_head_tied_to_the_embedding_is_refused_with_the_reason(make_tiny: MakeTiny) -> None:
-    settings = LoraSettings(rank=4, modules=("k_proj", "lm_head"))
+    settings = LoraSettings(rank=4, target_modules=("k_proj", "lm_head"))
     with pytest.raises(
-        WorkbenchError, match=r"names lm_head, whose weights are those of model\.embed_tokens too .*leave it out"
+        WorkbenchError,
+        match=r"names lm_head, whose weights are those of model\.embed_tokens too .*leave it out",
     ):
         add_adapter(make_tiny(tie_word_embeddings=True), settings)
     add_adapter(make_tiny(tie_word_embeddings=False), settings)
@@ -240,11 +276,17 @@ def test_a_head_tied_to_the_embedding_is_refused_with_the_reason(make_tiny: Make
 
 def test_an_adapter_on_tied_weights_is_never_merged_into_them(make_tiny: MakeTiny) -> None:
     lm = make_tiny(tie_word_embeddings=True)
-    tuned = lm.with_model(get_peft_model(lm.base(), LoraConfig(r=4, target_modules=["lm_head"], task_type="CAUSAL_LM")))
+    tuned = lm.with_model(
+        get_peft_model(
+            lm.base(), LoraConfig(r=4, target_modules=["lm_head"], task_type="CAUSAL_LM")
+        )
+    )
     randomise(tuned)
     on = logits(tuned)
     with (
-        pytest.raises(WorkbenchError, match="stands on lm_head, whose weights another module uses too"),
+        pytest.raises(
+            WorkbenchError, match="stands on lm_head, whose weights another module uses too"
+        ),
         adapter_merged(tuned),
     ):
         pass
@@ -270,7 +312,10 @@ def _configure(folder: Path, **changes: object) -> None:
 
 FIRST = "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "weights missing": (lambda f: (f / "adapter_model.safetensors").unlink(), r"lacks adapter_model\.safetensors"),
+    "weights missing": (
+        lambda f: (f / "adapter_model.safetensors").unlink(),
+        r"lacks adapter_model\.safetensors",
+    ),
     "weights empty": (
         lambda f: os.truncate(f / "adapter_model.safetensors", 0),
         r"adapter_model\.safetensors is damaged",
@@ -279,16 +324,25 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: os.truncate(f / "adapter_model.safetensors", 5000),
         r"adapter_model\.safetensors is damaged",
     ),
-    "weights garbage": (lambda f: (f / "adapter_model.safetensors").write_bytes(b"x" * 999), "is damaged"),
+    "weights garbage": (
+        lambda f: (f / "adapter_model.safetensors").write_bytes(b"x" * 999),
+        "is damaged",
+    ),
     "weights a folder": (
-        lambda f: ((f / "adapter_model.safetensors").unlink(), (f / "adapter_model.safetensors").mkdir()),
+        lambda f: (
+            (f / "adapter_model.safetensors").unlink(),
+            (f / "adapter_model.safetensors").mkdir(),
+        ),
         "lacks adapter_model",
     ),
     "not a number": (
         lambda f: _rewrite(f, lambda w: w[FIRST].fill_(float("nan"))),
         f"holds NaN or infinity in {FIRST}",
     ),
-    "infinite": (lambda f: _rewrite(f, lambda w: w[FIRST][0].fill_(float("inf"))), "holds NaN or infinity"),
+    "infinite": (
+        lambda f: _rewrite(f, lambda w: w[FIRST][0].fill_(float("inf"))),
+        "holds NaN or infinity",
+    ),
     "a weight missing": (
         lambda f: _rewrite(f, lambda w: w.pop(FIRST)),
         "lacks weights that its adapter_config.json asks for",
@@ -302,12 +356,24 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "does not fit this model",
     ),
     "another rank": (lambda f: _configure(f, r=8), "does not fit this model"),
-    "unknown modules": (lambda f: _configure(f, target_modules=["nope"]), "does not fit this model"),
+    "unknown modules": (
+        lambda f: _configure(f, target_modules=["nope"]),
+        "does not fit this model",
+    ),
     "rank zero": (lambda f: _configure(f, r=0), "does not fit this model"),
     "another kind": (lambda f: _configure(f, peft_type="NOPE"), "does not fit this model"),
-    "config garbage": (lambda f: (f / "adapter_config.json").write_text("{"), "adapter_config.json is damaged"),
-    "config empty": (lambda f: (f / "adapter_config.json").write_text(""), "adapter_config.json is damaged"),
-    "config a list": (lambda f: (f / "adapter_config.json").write_text("[]"), "adapter_config.json is damaged"),
+    "config garbage": (
+        lambda f: (f / "adapter_config.json").write_text("{"),
+        "adapter_config.json is damaged",
+    ),
+    "config empty": (
+        lambda f: (f / "adapter_config.json").write_text(""),
+        "adapter_config.json is damaged",
+    ),
+    "config a list": (
+        lambda f: (f / "adapter_config.json").write_text("[]"),
+        "adapter_config.json is damaged",
+    ),
 }
 
 
@@ -330,19 +396,26 @@ def test_a_damaged_beginning_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> 
     _saved(make_tiny, tmp_path)
     os.truncate(tmp_path / "adapter_model.safetensors", 5000)
     with pytest.raises(WorkbenchError, match="is damaged"):
-        begin_with(add_adapter(make_tiny(), SETTINGS), tmp_path)
+        initialise_from(add_adapter(make_tiny(), SETTINGS), tmp_path)
 
 
 def test_a_saved_adapter_says_no_folder_of_this_machine(
     tiny_lm: LanguageModel, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    tiny_lm.model.name_or_path = tiny_lm.model.config._name_or_path = str(tmp_path / "secret" / "model")
+    tiny_lm.model.name_or_path = tiny_lm.model.config._name_or_path = str(
+        tmp_path / "secret" / "model"
+    )
     tuned = add_adapter(tiny_lm, LoraSettings(rank=2))
     save_adapter(tuned, tmp_path / "adapter", None)
     assert not [warning for warning in recwarn if "config file" in str(warning.message)]
     for path in (tmp_path / "adapter").iterdir():
         assert b"secret" not in path.read_bytes()
-    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == "model"
+    assert (
+        json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())[
+            "base_model_name_or_path"
+        ]
+        == "model"
+    )
     remove_adapter(tuned)
     assert load_adapter(tiny_lm, tmp_path / "adapter").model.active_peft_config.r == 2
     assert not [warning for warning in recwarn if "config file" in str(warning.message)]

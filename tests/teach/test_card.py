@@ -57,6 +57,6 @@ def test_a_card_goes_beside_an_adapter_only(tmp_path: Path) -> None:
 
 def test_an_adapter_that_states_nothing_by_itself_says_so() -> None:
     assert "states about its confidence" in card_text(CARD)
-    text = card_text(replace(CARD, speaks=False))
+    text = card_text(replace(CARD, states_confidence=False))
     assert "By itself it states nothing." in text
     assert "states about its confidence" not in text

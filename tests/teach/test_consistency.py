@@ -12,15 +12,17 @@ from workbench.teach.consistency import (
     consistency_bins,
     consistency_targets,
 )
-from workbench.teach.target_inputs import Material
+from workbench.teach.target_inputs import TargetInputs
 
 SHARE = np.repeat([0.2, 0.4, 0.7, 1.0], [10, 10, 10, 30])
-CORRECT = np.concatenate([np.arange(10) < 1, np.arange(10) < 4, np.arange(10) < 5, np.arange(30) < 27])
+CORRECT = np.concatenate(
+    [np.arange(10) < 1, np.arange(10) < 4, np.arange(10) < 5, np.arange(30) < 27]
+)
 
 
-def material(share: np.ndarray = SHARE, seed: int = 0) -> Material:
+def material(share: np.ndarray = SHARE, seed: int = 0) -> TargetInputs:
     n = len(share)
-    return Material(np.arange(n), CORRECT[:n], np.full(n, "d"), {"consistency": share}, seed)
+    return TargetInputs(np.arange(n), CORRECT[:n], np.full(n, "d"), {"consistency": share}, seed)
 
 
 def test_equal_shares_share_a_bin_and_order_is_kept() -> None:

@@ -22,7 +22,9 @@ def test_the_divergence_is_scipys() -> None:
 def test_it_lies_between_nothing_and_log_two() -> None:
     apart = jensen_shannon(torch.tensor([0.0, -60.0]), torch.tensor([-60.0, 0.0]))
     assert float(apart) == pytest.approx(np.log(2), rel=1e-6)
-    assert float(jensen_shannon(torch.tensor([0.3, 0.7]).log(), torch.tensor([0.3, 0.7]).log())) == pytest.approx(0)
+    assert float(
+        jensen_shannon(torch.tensor([0.3, 0.7]).log(), torch.tensor([0.3, 0.7]).log())
+    ) == pytest.approx(0)
 
 
 def test_the_adapter_is_off_inside_and_learns_behind(tiny_lm: LanguageModel) -> None:

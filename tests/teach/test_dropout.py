@@ -63,7 +63,9 @@ def test_a_pool_that_was_not_begun_or_is_too_small_begins_by_itself() -> None:
     torch.manual_seed(1)
     assert torch.equal(MaskPool(0.5).mask(torch.ones(100)), first)
     pool.renew(50)
-    assert (pool.mask(torch.ones(300, 7)) == 0).double().mean() == pytest.approx(0.5, abs=4 * 0.5 / 2100**0.5)
+    assert (pool.mask(torch.ones(300, 7)) == 0).double().mean() == pytest.approx(
+        0.5, abs=4 * 0.5 / 2100**0.5
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -97,7 +99,9 @@ def test_the_dropout_of_every_adapted_module_is_exchanged_and_no_other(make_tiny
     before = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
     adapted = [name for name in before if "lora_dropout" in name]
     pool = use_pooled_dropout(model, 0.2)
-    after = {name: module for name, module in model.named_modules() if isinstance(module, PooledDropout)}
+    after = {
+        name: module for name, module in model.named_modules() if isinstance(module, PooledDropout)
+    }
     assert sorted(after) == sorted(adapted)
     assert len(adapted) == 8
     assert pool.threshold == round(0.2 * LEVELS)

@@ -11,10 +11,26 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 import workbench.teach.embedding as module
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
-from workbench.teach.embedding import embeddings, encoder_folder, read_embedding_head, teach_embedding_head
-from workbench.teach.training_job import Judged, Lesson
+from workbench.teach.embedding import (
+    embeddings,
+    encoder_folder,
+    read_embedding_head,
+    teach_embedding_head,
+)
+from workbench.teach.training_job import HeadInputs, TrainingJob
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "river", "king", "yes", "no"]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *"abcdefghijklmnopqrstuvwxyz",
+    "river",
+    "king",
+    "yes",
+    "no",
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +41,19 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
     )
     BertModel(config).eval().save_pretrained(folder)
     return folder
 
 
-def test_an_embedding_is_the_mean_over_the_texts_own_tokens(encoder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_embedding_is_the_mean_over_the_texts_own_tokens(
+    encoder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     texts = ["river", "king yes no a b", "a b"]
     capfd.readouterr()
     found = embeddings(texts, encoder)
@@ -45,21 +67,25 @@ def test_an_embedding_is_the_mean_over_the_texts_own_tokens(encoder: Path, capfd
         assert row == pytest.approx((mean / mean.norm()).numpy(), abs=1e-5)
 
 
-def test_a_head_learns_what_the_text_tells(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_learns_what_the_text_tells(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "encoder_folder", lambda: encoder)
     rng = np.random.default_rng(0)
     right = rng.random(120) < 0.5
     questions = [" ".join(rng.choice(WORDS[5:31], 2)) for _ in right]
     answers = ["yes" if one else "no" for one in right]
-    whole: dict[str, Any] = dict.fromkeys(Lesson.__dataclass_fields__)
+    whole: dict[str, Any] = dict.fromkeys(TrainingJob.__dataclass_fields__)
     whole |= {
         "questions": questions[:80], "answers": answers[:80], "targets": right[:80].astype(float), "seed": 0,
         "folder": tmp_path, "description": "head",
     }  # fmt: skip
-    teach_embedding_head(Lesson(**whole))
-    judged: dict[str, Any] = dict.fromkeys(Judged.__dataclass_fields__)
+    teach_embedding_head(TrainingJob(**whole))
+    judged: dict[str, Any] = dict.fromkeys(HeadInputs.__dataclass_fields__)
     found = read_embedding_head(
-        Judged(**(judged | {"questions": questions[80:], "answers": answers[80:], "folder": tmp_path}))
+        HeadInputs(
+            **(judged | {"questions": questions[80:], "answers": answers[80:], "folder": tmp_path})
+        )
     )
     assert auroc2(found, right[80:]) > 0.9
 

@@ -1,4 +1,6 @@
-"""The upload through the hub's own client, over HTTP, to a small server in this process that keeps what it is sent."""
+"""The upload through the hub's own client, over HTTP, to a small server in this process that
+keeps what it is sent.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,22 @@ class Hub(BaseHTTPRequestHandler):
             self._reply(200, {"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             asked = json.loads(body)["files"]
-            modes = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked]
+            modes = [
+                {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked
+            ]
             self._reply(200, {"files": modes})
         elif "/commit/" in self.path:
             for line in body.splitlines():
                 entry = json.loads(line)
                 if entry["key"] == "file":
                     self.files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
-            self._reply(200, {"commitUrl": f"http://{self.headers['Host']}/owner/name/commit/1", "commitOid": "1"})
+            self._reply(
+                200,
+                {
+                    "commitUrl": f"http://{self.headers['Host']}/owner/name/commit/1",
+                    "commitOid": "1",
+                },
+            )
         else:
             self._reply(404, {"error": self.path})
 
@@ -86,12 +96,18 @@ def adapter(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_adapter_and_its_card_arrive_and_nothing_else(hub: tuple[str, type[Hub]], adapter: Path) -> None:
+def test_the_adapter_and_its_card_arrive_and_nothing_else(
+    hub: tuple[str, type[Hub]], adapter: Path
+) -> None:
     endpoint, handler = hub
     assert push_adapter(adapter, "owner/name", endpoint) == f"{endpoint}/owner/name"
     assert handler.files == {name: f"content of {name}".encode() for name in FILES}
     (created,) = handler.created
-    assert (created["name"], created["organization"], created["visibility"]) == ("name", "owner", "private")
+    assert (created["name"], created["organization"], created["visibility"]) == (
+        "name",
+        "owner",
+        "private",
+    )
 
 
 def test_a_refusal_is_said(hub: tuple[str, type[Hub]], adapter: Path) -> None:

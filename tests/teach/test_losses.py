@@ -11,7 +11,7 @@ from workbench.elicit.trie import build_trie
 from workbench.teach.losses import (
     CLIP,
     Loss,
-    added,
+    add_losses,
     brier_of_expectation,
     brier_reward,
     expected_reward,
@@ -38,10 +38,15 @@ def distribution_of(logits: Tensor) -> np.ndarray:
     return np.concatenate([values, 1 - values.sum(axis=1, keepdims=True)], axis=1)
 
 
-REWARDS = {"log": 5 * log_reward(STATED, CORRECT[:, None]), "brier": 5 * brier_reward(STATED, CORRECT[:, None])}
+REWARDS = {
+    "log": 5 * log_reward(STATED, CORRECT[:, None]),
+    "brier": 5 * brier_reward(STATED, CORRECT[:, None]),
+}
 
 
-def loss_of(name: str, wrong: float | None = -15.0, kl: float = 0.0, base: np.ndarray | None = None) -> Loss:
+def loss_of(
+    name: str, wrong: float | None = -15.0, kl: float = 0.0, base: np.ndarray | None = None
+) -> Loss:
     return expected_reward(PATHS, REWARDS[name], wrong_format=wrong, kl=kl, base=base)
 
 
@@ -69,7 +74,9 @@ def test_the_expected_reward_by_brute_force(name: str) -> None:
     logits = random_logits()
     q = distribution_of(logits)
     whole = np.concatenate([REWARDS[name], np.full((2, 1), -15.0)], axis=1)
-    assert float(loss_of(name)([0, 1], logits)) == pytest.approx(-(q * whole).sum(axis=1).mean(), rel=1e-5)
+    assert float(loss_of(name)([0, 1], logits)) == pytest.approx(
+        -(q * whole).sum(axis=1).mean(), rel=1e-5
+    )
     inside = q[:, :-1] / q[:, :-1].sum(axis=1, keepdims=True)
     restricted = float(loss_of(name, wrong=None)([0, 1], logits))
     assert restricted == pytest.approx(-(inside * REWARDS[name]).sum(axis=1).mean(), rel=1e-5)
@@ -82,12 +89,16 @@ def test_rows_are_found_by_their_number() -> None:
 
 
 def test_tokenised_brier_is_the_restricted_brier_reward() -> None:
-    """sum_i q_i (y - i/N)^2 over the softmax restricted to the scale: the same up to the reward's affine map."""
+    """sum_i q_i (y - i/N)^2 over the softmax restricted to the scale: the same up to the
+    reward's affine map.
+    """
     logits = random_logits(3)
     q = distribution_of(logits)[:, :-1]
     q /= q.sum(axis=1, keepdims=True)
     published = (q * (CORRECT[:, None] - STATED) ** 2).sum(axis=1).mean()
-    loss = expected_reward(PATHS, brier_reward(STATED, CORRECT[:, None]), wrong_format=None, kl=0.0, base=None)
+    loss = expected_reward(
+        PATHS, brier_reward(STATED, CORRECT[:, None]), wrong_format=None, kl=0.0, base=None
+    )
     assert float(loss([0, 1], logits)) == pytest.approx(2 * published - 1, rel=1e-5)
 
 
@@ -95,9 +106,13 @@ def test_the_divergence_by_brute_force_and_zero_for_the_base_itself() -> None:
     logits, base = random_logits(), distribution_of(random_logits(7))
     q = distribution_of(logits)
     expected = (q * np.log(q / base)).sum(axis=1).mean()
-    apart = float(loss_of("log", kl=1.0, base=base[:, :-1])([0, 1], logits)) - float(loss_of("log")([0, 1], logits))
+    apart = float(loss_of("log", kl=1.0, base=base[:, :-1])([0, 1], logits)) - float(
+        loss_of("log")([0, 1], logits)
+    )
     assert apart == pytest.approx(expected, rel=1e-4)
-    same = float(loss_of("log", kl=1.0, base=q[:, :-1])([0, 1], logits)) - float(loss_of("log")([0, 1], logits))
+    same = float(loss_of("log", kl=1.0, base=q[:, :-1])([0, 1], logits)) - float(
+        loss_of("log")([0, 1], logits)
+    )
     assert same == pytest.approx(0, abs=1e-5)
 
 
@@ -120,24 +135,33 @@ def test_gradients_are_finite_differences(name: str) -> None:
         up[place] += step
         down[place] -= step
         slope = (float(loss([0, 1], up)) - float(loss([0, 1], down))) / (2 * step)
-        assert float(leaf.grad[place]) == pytest.approx(slope, abs=2e-3 * max(1.0, float(leaf.grad.abs().max())))
+        assert float(leaf.grad[place]) == pytest.approx(
+            slope, abs=2e-3 * max(1.0, float(leaf.grad.abs().max()))
+        )
 
 
 def test_the_gradient_is_what_sampled_policy_gradients_estimate() -> None:
-    """REINFORCE over 40,000 sampled replies, by the score function; its mean lies within five standard errors."""
+    """REINFORCE over 40,000 sampled replies, by the score function; its mean lies within five
+    standard errors.
+    """
     logits, rng, draws = random_logits(5), np.random.default_rng(0), 40_000
     leaf = logits.clone().requires_grad_()
     loss_of("log")([0, 1], leaf).backward()
     assert leaf.grad is not None
     rewards = np.concatenate([REWARDS["log"], np.full((2, 1), -15.0)], axis=1)
     scores = torch.stack(
-        [torch.stack([score_function(logits, row, outcome) for outcome in range(4)]) for row in range(2)]
+        [
+            torch.stack([score_function(logits, row, outcome) for outcome in range(4)])
+            for row in range(2)
+        ]
     ).numpy()  # [rows, outcomes, nodes * tokens]
     for row, q in enumerate(distribution_of(logits)):
         outcome = rng.choice(4, size=draws, p=q)
         sampled = -rewards[row, outcome][:, None] * scores[row, outcome] / 2
         error = sampled.std(axis=0) / np.sqrt(draws)
-        assert (np.abs(sampled.mean(axis=0) - leaf.grad[row].flatten().numpy()) < 5 * error + 1e-6).all()
+        assert (
+            np.abs(sampled.mean(axis=0) - leaf.grad[row].flatten().numpy()) < 5 * error + 1e-6
+        ).all()
 
 
 def score_function(logits: Tensor, row: int, outcome: int) -> Tensor:
@@ -157,5 +181,7 @@ def test_the_brier_score_of_the_expectation_by_hand() -> None:
 
 def test_losses_add_up() -> None:
     logits = random_logits()
-    both = float(added(LOSSES["log"], LOSSES["brier"])([0, 1], logits))
-    assert both == pytest.approx(sum(float(LOSSES[n]([0, 1], logits)) for n in ("log", "brier")), rel=1e-6)
+    both = float(add_losses(LOSSES["log"], LOSSES["brier"])([0, 1], logits))
+    assert both == pytest.approx(
+        sum(float(LOSSES[n]([0, 1], logits)) for n in ("log", "brier")), rel=1e-6
+    )

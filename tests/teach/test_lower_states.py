@@ -26,7 +26,9 @@ def test_what_is_kept_is_a_copy_within_the_bound() -> None:
     assert frozen[7].sum() == 6
     frozen.keep(8, torch.ones(2, 3))
     assert not frozen.full
-    with pytest.warns(UserWarning, match=r"States of 2 examples fill the 0\.0 GB of teach\.states_bytes"):
+    with pytest.warns(
+        UserWarning, match=r"States of 2 examples fill the 0\.0 GB of teach\.activation_cache_bytes"
+    ):
         frozen.keep(9, torch.ones(1, 3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.elicit.conversation import number_prefix
+from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import PAIRWISE
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -15,7 +15,9 @@ LEVELS = np.repeat([0.1, 0.4, 0.45, 0.9], 3)
 
 
 @given(st.integers(1, 60), st.integers(0, 1000))
-def test_pairs_come_from_different_bins_and_the_better_one_is_first_in_turn(count: int, seed: int) -> None:
+def test_pairs_come_from_different_bins_and_the_better_one_is_first_in_turn(
+    count: int, seed: int
+) -> None:
     pairs = drawn_pairs(LEVELS, count, seed)
     assert len(pairs) == count
     difference = LEVELS[pairs[:, 0]] - LEVELS[pairs[:, 1]]
@@ -29,10 +31,12 @@ def test_bins_that_are_alike_make_no_pairs() -> None:
         drawn_pairs(np.full(12, 0.5), 3, 0)
 
 
-def test_an_example_asks_about_both_and_ends_in_the_better_ones_name(tiny_lm: LanguageModel) -> None:
+def test_an_example_asks_about_both_and_ends_in_the_better_ones_name(
+    tiny_lm: LanguageModel,
+) -> None:
     questions = [f"What is {i} plus {i}?" for i in range(12)]
     examples = pair_examples(tiny_lm, questions, LEVELS, 6, 0)
-    trie = number_prefix(tiny_lm.tokenizer, PAIRWISE).trie
+    trie = scale_tokens(tiny_lm.tokenizer, PAIRWISE).trie
     names = dict(zip(PAIRWISE.scale.texts, trie.ends, strict=True))
     for number, (first, second) in enumerate(drawn_pairs(LEVELS, 6, 0)):
         text = tiny_lm.tokenizer.decode(examples[number].prompt)
@@ -40,7 +44,9 @@ def test_an_example_asks_about_both_and_ends_in_the_better_ones_name(tiny_lm: La
         assert f"Q2: {questions[second]}" in text
         better = "Q1" if number % 2 == 0 else "Q2"
         place = examples[number].places[0]
-        assert dict(zip(place.tokens, place.probabilities, strict=True))[names[better][0][0][1]] == 1.0
+        assert (
+            dict(zip(place.tokens, place.probabilities, strict=True))[names[better][0][0][1]] == 1.0
+        )
 
 
 def test_a_budget_takes_the_first_examples_that_fit(tiny_lm: LanguageModel) -> None:

@@ -12,7 +12,9 @@ OPENING = Opening(limit=4, stop=frozenset({9}), written=(7, 8))
 
 
 class Trainer:
-    """What TRL's trainer is asked for: replies to the first call, then to the second, and what it was asked."""
+    """What TRL's trainer is asked for: replies to the first call, then to the second, and what
+    it was asked.
+    """
 
     def __init__(self, *replies: list[list[int]]) -> None:
         self.replies, self.asked = iter(replies), []
@@ -20,7 +22,9 @@ class Trainer:
         self.eos_token_ids, self.num_generations = [5], 2
         self.state = SimpleNamespace(num_input_tokens_seen=100)
 
-    def _generate_single_turn(self, prompts: Any, images: Any, more: Any, count: int) -> tuple[Any, None]:
+    def _generate_single_turn(
+        self, prompts: Any, images: Any, more: Any, count: int
+    ) -> tuple[Any, None]:
         config = self.generation_config
         self.asked.append((prompts, config.max_new_tokens, config.eos_token_id))
         return next(self.replies), None

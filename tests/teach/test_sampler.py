@@ -13,7 +13,9 @@ def padded(order: list[int], sizes: np.ndarray, batch: int) -> int:
 
 
 @given(
-    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=80), batch=st.integers(1, 16), seed=st.integers(0, 2**31)
+    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=80),
+    batch=st.integers(1, 16),
+    seed=st.integers(0, 2**31),
 )
 def test_every_row_comes_once_an_epoch(sizes: list[int], batch: int, seed: int) -> None:
     sampler = SeededOrder(sizes, batch, seed)
@@ -35,7 +37,9 @@ def test_seed_and_epoch_decide_the_order() -> None:
 
 
 def test_windows_save_padding_and_keep_batches_mixed() -> None:
-    """Lengths of four domains: nearly no padding beyond the true tokens, and hardly a batch of one domain."""
+    """Lengths of four domains: nearly no padding beyond the true tokens, and hardly a batch of
+    one domain.
+    """
     rng = np.random.default_rng(0)
     domain = np.arange(400) % 4
     sizes = 40 + 10 * (domain // 2) + rng.integers(0, 8, 400)

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.teach.target_inputs import Material, check_both_kinds, correctness_targets, labelled, probe_targets
+from workbench.teach.target_inputs import (
+    TargetInputs,
+    check_both_kinds,
+    correctness_targets,
+    label_fraction,
+    probe_targets,
+)
 
-MATERIAL = Material(
+TARGET_INPUTS = TargetInputs(
     row=np.array([3, 5]),
     correct=np.array([True, False]),
     domain=np.array(["a", "b"]),
@@ -16,13 +22,13 @@ MATERIAL = Material(
 
 
 def test_targets_are_what_they_are_made_from() -> None:
-    assert probe_targets(MATERIAL).tolist() == [0.7, 0.2]
-    assert correctness_targets(MATERIAL).tolist() == [1.0, 0.0]
+    assert probe_targets(TARGET_INPUTS).tolist() == [0.7, 0.2]
+    assert correctness_targets(TARGET_INPUTS).tolist() == [1.0, 0.0]
 
 
 def test_a_source_that_was_not_asked_for_is_named() -> None:
     with pytest.raises(WorkbenchError, match="need 'samples'; name it in the arm's sources"):
-        MATERIAL.source("samples")
+        TARGET_INPUTS.source("samples")
 
 
 @pytest.mark.parametrize(("value", "word"), [(True, "right"), (False, "wrong")])
@@ -33,9 +39,9 @@ def test_answers_of_one_kind_are_refused(value: bool, word: str) -> None:
 
 
 def test_a_share_of_the_labels_is_drawn_by_seed() -> None:
-    material = Material(np.arange(40), np.arange(40) < 20, np.full(40, "d"), {}, 3)
-    chosen = labelled(0.25)(material)
+    inputs = TargetInputs(np.arange(40), np.arange(40) < 20, np.full(40, "d"), {}, 3)
+    chosen = label_fraction(0.25)(inputs)
     assert len(chosen) == len(set(chosen.tolist())) == 10
     assert (np.diff(chosen) > 0).all()
-    assert (labelled(0.25)(material) == chosen).all()
-    assert set(chosen) <= set(labelled(0.5)(material))
+    assert (label_fraction(0.25)(inputs) == chosen).all()
+    assert set(chosen) <= set(label_fraction(0.5)(inputs))

@@ -14,10 +14,10 @@ import workbench.teach.examples
 from workbench.config import LoraSettings
 from workbench.elicit.conversation import (
     Conversation,
-    NumberPrefix,
+    ScaleTokens,
     confidence_conversation,
-    number_prefix,
     reply_tokens,
+    scale_tokens,
 )
 from workbench.elicit.formats import Format
 from workbench.elicit.scales import PERCENT
@@ -29,7 +29,7 @@ from workbench.teach.batch import batch_targets
 from workbench.teach.examples import Example, distribution_examples, text_examples
 from workbench.teach.targets import spread_targets
 from workbench.teach.training_forward import Passes, Reply
-from workbench.trace.prefix_cache import Prefixes
+from workbench.trace.prefix_cache import PrefixCache
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -49,11 +49,13 @@ PROBABILITIES = np.resize([0.73, 0.0, 1.0, 0.095, 0.5], 50)
 MODULES = ("q_proj", "v_proj", "down_proj")
 
 
-def rows_of(lm: LanguageModel) -> tuple[list[Conversation], NumberPrefix]:
+def rows_of(lm: LanguageModel) -> tuple[list[Conversation], ScaleTokens]:
     """Five conversations of unequal length."""
-    numbers = number_prefix(lm.tokenizer, FORMAT)
+    numbers = scale_tokens(lm.tokenizer, FORMAT)
     return [
-        confidence_conversation(lm.tokenizer, FORMAT, numbers, f"What is {i}{' and x' * (i % 3)}?", str(i))
+        confidence_conversation(
+            lm.tokenizer, FORMAT, numbers, f"What is {i}{' and x' * (i % 3)}?", str(i)
+        )
         for i in range(5)
     ], numbers
 
@@ -72,19 +74,30 @@ def cross_entropies(lm: LanguageModel) -> list[float]:
     trie, out = numbers.trie, []
     for row, target in zip(rows, spread_of(lm), strict=True):
         with torch.no_grad():
-            logits = torch.stack([last_logits(lm.base(), (*row.tokens, *path)) for path in trie.inner])
+            logits = torch.stack(
+                [last_logits(lm.base(), (*row.tokens, *path)) for path in trie.inner]
+            )
         found = distribution(trie, child_log_probabilities(trie, logits.double()).numpy())
         out.append(float(-(target * np.log(found)).sum()))
     return out
 
 
 def passes_of(
-    lm: LanguageModel, examples: Sequence[Example], numbers: NumberPrefix, scope: str, first: int = 0, room: int = 10**9
+    lm: LanguageModel,
+    examples: Sequence[Example],
+    numbers: ScaleTokens,
+    scope: str,
+    first: int = 0,
+    room: int = 10**9,
 ) -> Passes:
     """The passes of a training, nothing kept beforehand."""
     reply = None
     if scope == "reply":
-        reply = Reply(reply_tokens(lm.tokenizer, FORMAT, numbers), range(len(examples)), Prefixes(0, 10**6, None))
+        reply = Reply(
+            reply_tokens(lm.tokenizer, FORMAT, numbers),
+            range(len(examples)),
+            PrefixCache(0, 10**6, None),
+        )
     return Passes(lm, examples, reply, first, room)
 
 
@@ -94,7 +107,9 @@ def loss_of(passes: Passes) -> Tensor:
 
 
 CASES = [(family, overrides, "digits") for family, overrides in FAMILIES]
-CASES += [("llama", {}, kind) for kind in KINDS[1:]] + [("gemma3_text", WINDOW, kind) for kind in KINDS[1:]]
+CASES += [("llama", {}, kind) for kind in KINDS[1:]] + [
+    ("gemma3_text", WINDOW, kind) for kind in KINDS[1:]
+]
 
 
 @pytest.mark.parametrize("scope", ["conversation", "reply"])
@@ -108,7 +123,9 @@ def test_the_loss_of_a_distribution_is_its_cross_entropy_over_the_scale(
     scope: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With every node reached, exactly; as it is, without what stands at the nodes left out. Endings weigh nothing here."""
+    """With every node reached, exactly; as it is, without what stands at the nodes left out.
+    Endings weigh nothing here.
+    """
     monkeypatch.setattr(workbench.teach.examples, "ENDING", 0.0)
     lm = make_tiny(family, tokenizer=kind, **overrides)
     rows, numbers = rows_of(lm)
@@ -118,7 +135,9 @@ def test_the_loss_of_a_distribution_is_its_cross_entropy_over_the_scale(
         found = float(loss_of(passes_of(lm, short, numbers, scope)))
         monkeypatch.setattr(workbench.teach.examples, "UNREACHED", 0.0)
         whole = distribution_examples(lm.tokenizer, FORMAT, numbers, rows, spread_of(lm))
-        assert float(loss_of(passes_of(lm, whole, numbers, scope))) == pytest.approx(expected, rel=1e-5)
+        assert float(loss_of(passes_of(lm, whole, numbers, scope))) == pytest.approx(
+            expected, rel=1e-5
+        )
     dropped = max(len(w.places) - len(s.places) for w, s in zip(whole, short, strict=True)) * 1e-3
     assert expected - 20 * dropped - 1e-4 <= found <= expected * (1 + 1e-5)
 
@@ -129,7 +148,9 @@ def test_the_loss_of_a_distribution_is_its_cross_entropy_over_the_scale(
 def test_the_loss_of_a_text_is_plain_cross_entropy(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], kind: str, scope: str
 ) -> None:
-    """The mean over each row's tokens, from one plain forward of the row's own string; then over rows."""
+    """The mean over each row's tokens, from one plain forward of the row's own string; then over
+    rows.
+    """
     lm = make_tiny(family, tokenizer=kind, **overrides)
     rows, numbers = rows_of(lm)
     examples = text_examples(lm.tokenizer, FORMAT, numbers, rows, [73, 0, 100, 9, 10])
@@ -140,7 +161,9 @@ def test_the_loss_of_a_text_is_plain_cross_entropy(
             logits = lm.base()(input_ids=torch.tensor([[*example.prompt, *target[:-1]]])).logits[0]
         each.append(functional.cross_entropy(logits[-len(target) :], torch.tensor(target)).item())
     with torch.no_grad():
-        assert float(loss_of(passes_of(lm, examples, numbers, scope))) == pytest.approx(np.mean(each), rel=1e-5)
+        assert float(loss_of(passes_of(lm, examples, numbers, scope))) == pytest.approx(
+            np.mean(each), rel=1e-5
+        )
 
 
 def randomised(model: Any) -> Any:
@@ -155,10 +178,14 @@ def reference_loss(model: Any, examples: Sequence[Example]) -> Tensor:
     """Every place of every example as a string of its own through PEFT's forward."""
     total = torch.zeros(())
     for example in examples:
-        nodes = example.continuation
-        paths = [()] + [tuple(nodes.tokens[step] for step in nodes.path(node)) for node in range(nodes.size)]
+        nodes = example.tree
+        paths = [()] + [
+            tuple(nodes.tokens[step] for step in nodes.path(node)) for node in range(nodes.size)
+        ]
         for place, path in zip(example.places, paths, strict=True):
-            scores = last_logits(model, (*example.prompt, *path)).log_softmax(dim=-1)[list(place.tokens)]
+            scores = last_logits(model, (*example.prompt, *path)).log_softmax(dim=-1)[
+                list(place.tokens)
+            ]
             crossed = (torch.tensor(place.probabilities) * scores).sum()
             ending = place.ends * torch.log(1 - scores.exp().sum()) if place.ends else 0.0
             total = total - place.weight * (crossed + ending)
@@ -171,7 +198,9 @@ def reference_loss(model: Any, examples: Sequence[Example]) -> Tensor:
 def test_gradients_on_kept_prefixes_are_those_of_an_activated_adapter(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], target: str
 ) -> None:
-    """PEFT's own activated LoRA, unpadded and without a cache: the adapter acts from the invocation tokens on."""
+    """PEFT's own activated LoRA, unpadded and without a cache: the adapter acts from the
+    invocation tokens on.
+    """
     lm = make_tiny(family, **overrides)
     rows, numbers = rows_of(lm)
     rows = rows[:3]
@@ -185,7 +214,7 @@ def test_gradients_on_kept_prefixes_are_those_of_an_activated_adapter(
     expected = randomised(get_peft_model(make_tiny(family, **overrides).base(), alora))
     loss = reference_loss(expected, examples)
     loss.backward()
-    tuned = add_adapter(lm, LoraSettings(rank=4, alpha=8, dropout=0.0, modules=MODULES))
+    tuned = add_adapter(lm, LoraSettings(rank=4, alpha=8, dropout=0.0, target_modules=MODULES))
     randomised(tuned.model)
     ours = loss_of(passes_of(tuned, examples, numbers, "reply"))
     ours.backward()
@@ -210,11 +239,17 @@ PARTIAL = [
 
 
 def tuned_from(
-    make_tiny: MakeTiny, family: str, overrides: dict[str, Any], modules: tuple[str, ...], first: int
+    make_tiny: MakeTiny,
+    family: str,
+    overrides: dict[str, Any],
+    modules: tuple[str, ...],
+    first: int,
 ) -> LanguageModel:
     """A tiny model with a random adapter from a layer on."""
     lm = make_tiny(family, **overrides)
-    tuned = add_adapter(lm, LoraSettings(rank=4, alpha=8, dropout=0.0, modules=modules), first)
+    tuned = add_adapter(
+        lm, LoraSettings(rank=4, alpha=8, dropout=0.0, target_modules=modules), first
+    )
     randomised(tuned.model)
     return tuned
 
@@ -238,9 +273,15 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(("family", "overrides", "modules"), PARTIAL)
 @pytest.mark.filterwarnings("ignore:Keys and values of", "ignore:States of")
 def test_kept_states_change_neither_loss_nor_gradients(
-    make_tiny: MakeTiny, family: str, overrides: dict[str, Any], modules: tuple[str, ...], scope: str
+    make_tiny: MakeTiny,
+    family: str,
+    overrides: dict[str, Any],
+    modules: tuple[str, ...],
+    scope: str,
 ) -> None:
-    """An adapter from layer 2 on: begun there from kept states, from states computed at the step, and run from layer 0."""
+    """An adapter from layer 2 on: begun there from kept states, from states computed at the
+    step, and run from layer 0.
+    """
     tuned = tuned_from(make_tiny, family, overrides, modules, 2)
     rows, numbers = rows_of(tuned)
     examples = distribution_examples(tuned.tokenizer, FORMAT, numbers, rows, spread_of(tuned))
@@ -261,7 +302,9 @@ def test_kept_states_change_neither_loss_nor_gradients(
 def test_loss_and_gradients_are_those_of_plain_forwards(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], modules: tuple[str, ...]
 ) -> None:
-    """Shared beginning, spared columns of the last layer and trees, against every place as an unpadded string of its own."""
+    """Shared beginning, spared columns of the last layer and trees, against every place as an
+    unpadded string of its own.
+    """
     tuned = tuned_from(make_tiny, family, overrides, modules, 0)
     rows, numbers = rows_of(tuned)
     examples = distribution_examples(tuned.tokenizer, FORMAT, numbers, rows, spread_of(tuned))
@@ -276,17 +319,21 @@ def test_loss_and_gradients_are_those_of_plain_forwards(
     expected = gradients(tuned)
     assert ours.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=1e-4 * gradient.abs().max().item(), msg=name)
+        torch.testing.assert_close(
+            ours[name], gradient, rtol=1e-4, atol=1e-4 * gradient.abs().max().item(), msg=name
+        )
 
 
 def test_states_are_kept_of_own_columns_in_the_models_dtype(make_tiny: MakeTiny) -> None:
-    """Width entries for every token behind the shared ones, prompt and tree, and none for the padding."""
+    """Width entries for every token behind the shared ones, prompt and tree, and none for the
+    padding.
+    """
     tuned = tuned_from(make_tiny, "llama", {}, MODULES, 3)
     rows, numbers = rows_of(tuned)
     examples = text_examples(tuned.tokenizer, FORMAT, numbers, rows, [73, 0, 100, 9, 10])
     passes = passes_of(tuned, examples, numbers, "conversation", first=3)
     passes.fill(100, "below")
-    tokens = sum(len(e.prompt) - len(passes.shared) + e.continuation.size for e in examples)
+    tokens = sum(len(e.prompt) - len(passes.shared) + e.tree.size for e in examples)
     assert passes.frozen.bytes == tokens * tuned.width * 4
     assert passes.frozen[0].dtype == torch.float32
 
@@ -300,7 +347,9 @@ def test_a_family_that_no_mask_can_separate_is_refused(make_tiny: MakeTiny) -> N
 
 
 def test_the_order_of_a_training_cannot_tell_targets(make_tiny: MakeTiny) -> None:
-    """Bells of unequal width have unequal numbers of nodes; lengths, which the order goes by, are those of prompts alone."""
+    """Bells of unequal width have unequal numbers of nodes; lengths, which the order goes by,
+    are those of prompts alone.
+    """
     lm = make_tiny("llama")
     rows, numbers = rows_of(lm)
     examples = distribution_examples(lm.tokenizer, FORMAT, numbers, rows, spread_of(lm))
@@ -308,5 +357,8 @@ def test_the_order_of_a_training_cannot_tell_targets(make_tiny: MakeTiny) -> Non
     assert len(set(reply.sizes)) > 1
     assert set(reply.lengths) == {len(reply_tokens(lm.tokenizer, FORMAT, numbers))}
     whole = passes_of(lm, examples, numbers, "conversation")
-    beyond = {len(example.prompt) - length for example, length in zip(examples, whole.lengths, strict=True)}
+    beyond = {
+        len(example.prompt) - length
+        for example, length in zip(examples, whole.lengths, strict=True)
+    }
     assert beyond == {len(whole.shared)}

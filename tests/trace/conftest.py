@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from workbench.models import LanguageModel
-from workbench.models.components import lacks
+from workbench.models.components import missing_component_reason
 from workbench.trace import COMPONENTS, Branch, Patch, Site
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
@@ -22,7 +22,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "cohere2": {**MIXED, "logit_scale": 1.0},
     "granite": {"residual_multiplier": 0.3},
 }
-# Attention, MLP (as added to the stream), output projection and the factor on what is added, apart from the table of rows.
+# Attention, MLP (as added to the stream), output projection and the factor on what is added, apart
+# from the table of rows.
 PARTS = {
     "llama": ("self_attn", "mlp", "self_attn.o_proj", 1.0),
     "qwen3_moe": ("self_attn", "mlp", "self_attn.o_proj", 1.0),
@@ -39,29 +40,46 @@ PARTS = {
 def build_branches(
     lm: LanguageModel, backs: Sequence[Sequence[int]] = ((1, 1, 1), (4, 3, 5)), seed: int = 0
 ) -> list[Branch]:
-    """At every layer and component one branch per entry of ``backs`` (tokens from each row's end); even ones add."""
+    """At every layer and component one branch per entry of ``backs`` (tokens from each row's
+    end); even ones add.
+    """
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([len(row) for row in ROWS])
     out: list[Branch] = []
     for layer in range(lm.n_layers):
         for component in COMPONENTS:
-            if lacks(lm, component):
+            if missing_component_reason(lm, component):
                 continue
             site = Site(layer, component, layer if component == "head_out" else None)
             width = lm.width if site.head is None else lm.head_size
             for number, back in enumerate(backs):
                 value = torch.randn((len(ROWS), width), generator=generator)
-                out.append([Patch(site, lengths - torch.tensor(back), value, "add" if number % 2 else "replace")])
+                out.append(
+                    [
+                        Patch(
+                            site,
+                            lengths - torch.tensor(back),
+                            value,
+                            "add" if number % 2 else "replace",
+                        )
+                    ]
+                )
     return out
 
 
 def alone(lm: LanguageModel, branch: Branch, row: int, extra: Sequence[int] = ()) -> torch.Tensor:
-    """[vocab] next-token logits of one unpadded string under the model's own masks, the patches by plain hooks."""
+    """[vocab] next-token logits of one unpadded string under the model's own masks, the patches
+    by plain hooks.
+    """
     handles = []
     for patch in branch:
         handles += _plain_hooks(lm, patch, row)
     with torch.no_grad():
-        logits = lm.base()(input_ids=torch.tensor([[*ROWS[row], *extra]]), use_cache=False).logits[0, -1].float()
+        logits = (
+            lm.base()(input_ids=torch.tensor([[*ROWS[row], *extra]]), use_cache=False)
+            .logits[0, -1]
+            .float()
+        )
     for handle in handles:
         handle.remove()
     return logits
@@ -85,18 +103,30 @@ def _plain_hooks(lm: LanguageModel, patch: Patch, row: int) -> list[Any]:
 
     kind = patch.site.component
     if kind == "resid_pre":
-        return [layer.register_forward_pre_hook(lambda module, args: (put(args[0], value), *args[1:]))]
+        return [
+            layer.register_forward_pre_hook(lambda module, args: (put(args[0], value), *args[1:]))
+        ]
     if kind == "resid_post":
         return [layer.register_forward_hook(output_hook(lambda: value))]
     if kind == "mlp_out":
         return [layer.get_submodule(mlp).register_forward_hook(output_hook(lambda: value / factor))]
     if kind == "attn_out":
-        return [layer.get_submodule(attention).register_forward_hook(output_hook(lambda: value / factor))]
+        return [
+            layer.get_submodule(attention).register_forward_hook(
+                output_hook(lambda: value / factor)
+            )
+        ]
     if kind == "resid_mid":
         # Whatever makes the sum of stream and attention come out as asked for.
         seen: list[torch.Tensor] = []
-        keep = layer.register_forward_pre_hook(lambda module, args: seen.append(args[0][:, at].clone()))
-        gap = (lambda: value / factor) if patch.mode == "add" else (lambda: (value - seen[-1]) / factor)
+        keep = layer.register_forward_pre_hook(
+            lambda module, args: seen.append(args[0][:, at].clone())
+        )
+        gap = (
+            (lambda: value / factor)
+            if patch.mode == "add"
+            else (lambda: (value - seen[-1]) / factor)
+        )
         return [keep, layer.get_submodule(attention).register_forward_hook(output_hook(gap))]
     size = lm.head_size
     head = slice(patch.site.head * size, (patch.site.head + 1) * size)  # type: ignore[operator]

@@ -1,4 +1,6 @@
-"""Run by torchrun in every process of ``test_tensor_parallel.py``: the same calls as there, on a model split over all."""
+"""Run by torchrun in every process of ``test_tensor_parallel.py``: the same calls as there, on a
+model split over all.
+"""
 
 from __future__ import annotations
 
@@ -15,32 +17,48 @@ from workbench.models.validate import validate
 from workbench.trace import Patch, Site, patch_branches, record
 
 HEADS = [Site(1, "head_out", head) for head in range(4)]
-STREAM = [Site(2, "resid_pre"), Site(2, "attn_out"), Site(2, "resid_mid"), Site(2, "mlp_out"), Site(2)]
+STREAM = [
+    Site(2, "resid_pre"),
+    Site(2, "attn_out"),
+    Site(2, "resid_mid"),
+    Site(2, "mlp_out"),
+    Site(2),
+]
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23]]
 LENGTHS = torch.tensor([10, 4])
 
 
-def results(lm: LanguageModel, heads: torch.Tensor, states: torch.Tensor) -> dict[str, torch.Tensor]:
+def results(
+    lm: LanguageModel, heads: torch.Tensor, states: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Recordings of heads and stream, and every one of them patched in one pass and in several."""
     at = (LENGTHS - 2)[:, None].tolist()
     branches = [[Patch(site, LENGTHS - 1, heads[:, i])] for i, site in enumerate(HEADS)]
     branches += [[Patch(site, LENGTHS - 2, states[:, i])] for i, site in enumerate(STREAM)]
     out = {"heads": record(lm, ROWS, at, HEADS), "stream": record(lm, ROWS, at, STREAM)}
     for name, budget in (("one", 1000), ("several", 30)):
-        patched = patch_branches(lm, ROWS, branches, lambda logits: logits[:, :50], token_budget=budget)
+        patched = patch_branches(
+            lm, ROWS, branches, lambda logits: logits[:, :50], tokens_per_forward=budget
+        )
         out[f"{name}.base"], out[f"{name}.patched"] = patched.base, patched.patched
     return {name: tensor.contiguous() for name, tensor in out.items()}
 
 
 def main(model: Path, donors: Path, target: Path) -> None:
     torch.set_num_threads(1)
-    split = AutoModelForCausalLM.from_pretrained(model, tp_plan="auto", attn_implementation="sdpa").eval()
+    split = AutoModelForCausalLM.from_pretrained(
+        model, tp_plan="auto", attn_implementation="sdpa"
+    ).eval()
     split.requires_grad_(False)
-    lm = LanguageModel(split, AutoTokenizer.from_pretrained(model), architecture_of(split.config), "split", "split")
+    lm = LanguageModel(
+        split, AutoTokenizer.from_pretrained(model), architecture_of(split.config), "split", "split"
+    )
     validate(lm)
     assert split.model.layers[0].self_attn.o_proj.weight.to_local().shape == (32, 16)
     given = load_file(donors)
-    save_file(results(lm, given["heads"], given["stream"]), target / f"{dist.get_rank()}.safetensors")
+    save_file(
+        results(lm, given["heads"], given["stream"]), target / f"{dist.get_rank()}.safetensors"
+    )
     dist.destroy_process_group()
 
 

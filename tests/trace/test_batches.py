@@ -10,17 +10,22 @@ from workbench.trace.batches import plan_batches
 
 
 def test_batches_by_hand() -> None:
-    """Longest first; 7+1 -> two rows of 16, 5+1 -> two, 2+1 -> the one that is left; ties keep their order."""
-    batches = plan_batches([5, 2, 7, 5, 7], token_budget=16, overhead=1)
+    """Longest first; 7+1 -> two rows of 16, 5+1 -> two, 2+1 -> the one that is left; ties keep
+    their order.
+    """
+    batches = plan_batches([5, 2, 7, 5, 7], tokens_per_forward=16, overhead=1)
     assert [batch.tolist() for batch in batches] == [[2, 4], [0, 3], [1]]
 
 
 def test_a_row_larger_than_the_budget_stands_alone() -> None:
-    assert [batch.tolist() for batch in plan_batches([3, 100, 3], token_budget=6)] == [[1], [0, 2]]
+    assert [batch.tolist() for batch in plan_batches([3, 100, 3], tokens_per_forward=6)] == [
+        [1],
+        [0, 2],
+    ]
 
 
 def test_no_rows_give_no_batches() -> None:
-    assert plan_batches([], token_budget=5) == []
+    assert plan_batches([], tokens_per_forward=5) == []
 
 
 @given(

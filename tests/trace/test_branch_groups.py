@@ -28,7 +28,9 @@ def test_every_branch_is_planned_once_within_its_room_and_by_birth(
 
 
 @given(branches=BRANCHES, room=st.integers(1, 100))
-def test_no_two_neighbouring_passes_could_be_one(branches: list[tuple[int, int]], room: int) -> None:
+def test_no_two_neighbouring_passes_could_be_one(
+    branches: list[tuple[int, int]], room: int
+) -> None:
     sizes, births = [size for size, _ in branches], [birth for _, birth in branches]
     groups = plan_groups(sizes, births, 0, room)[1:]
     for left, right in pairwise(groups):
@@ -36,7 +38,9 @@ def test_no_two_neighbouring_passes_could_be_one(branches: list[tuple[int, int]]
 
 
 def test_a_plan_by_hand() -> None:
-    """Sorted by birth: 2 (size 3), 0 (5), 1 (4), 3 (9); five columns beside the prompts, nine later."""
+    """Sorted by birth: 2 (size 3), 0 (5), 1 (4), 3 (9); five columns beside the prompts, nine
+    later.
+    """
     assert plan_groups([5, 4, 3, 9], [1, 2, 0, 7], 5, 9) == [[2], [0, 1], [3]]
     assert plan_groups([5, 4, 3, 9], [1, 2, 0, 7], 0, 2) == [[], [2], [0], [1], [3]]
 

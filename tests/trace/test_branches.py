@@ -5,29 +5,40 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from workbench.trace.branches import BranchColumns, birth_of, branch_columns, joined, lay_out
+from workbench.trace.branches import BranchColumns, birth_of, branch_columns, join_tails, lay_out
 from workbench.trace.interventions import Patch
-from workbench.trace.layout import FROM_START, Prompts, pad_prompts
+from workbench.trace.layout import FIRST_LAYER, Prompts, pad_prompts
 from workbench.trace.masks import tail_visibility, visibility
 from workbench.trace.sites import Component, Site
-from workbench.trace.token_tree import Continuation, continuation_tail
+from workbench.trace.token_tree import TokenTree, tree_tail
 
 ROWS = [[5, 6, 7, 8], [20, 21]]
-NODE = Continuation((1,), (-1,))
+NODE = TokenTree((1,), (-1,))
 WIDTH = 3
 
 
-def placed(positions: Sequence[Sequence[int]], sites: Sequence[Site]) -> tuple[Prompts, BranchColumns]:
+def placed(
+    positions: Sequence[Sequence[int]], sites: Sequence[Site]
+) -> tuple[Prompts, BranchColumns]:
     """One patch a branch at ``positions`` [branches][rows]; values count up."""
     prompts = pad_prompts(ROWS, 0, torch.device("cpu"))
     values = torch.arange(2.0 * len(sites) * WIDTH).reshape(len(sites), 2, WIDTH)
-    branches = [[Patch(s, torch.tensor(p), v)] for s, p, v in zip(sites, positions, values, strict=True)]
+    branches = [
+        [Patch(s, torch.tensor(p), v)] for s, p, v in zip(sites, positions, values, strict=True)
+    ]
     return prompts, branch_columns(prompts, branches, torch.tensor(positions).T, torch.arange(2))
 
 
 @pytest.mark.parametrize(
     ("component", "birth"),
-    [("resid_post", 2), ("resid_pre", 1), ("attn_out", 1), ("resid_mid", 1), ("mlp_out", 1), ("head_out", 1)],
+    [
+        ("resid_post", 2),
+        ("resid_pre", 1),
+        ("attn_out", 1),
+        ("resid_mid", 1),
+        ("mlp_out", 1),
+        ("head_out", 1),
+    ],
 )
 def test_a_branch_exists_where_its_first_patch_is(component: Component, birth: int) -> None:
     head = 0 if component == "head_out" else None
@@ -36,15 +47,17 @@ def test_a_branch_exists_where_its_first_patch_is(component: Component, birth: i
 
 
 def test_a_layout_by_hand() -> None:
-    """Base columns: prompt 0-3, node 4. Behind them branch 0: 5-7 (two tokens, node), branch 1: 8-10."""
+    """Base columns: prompt 0-3, node 4. Behind them branch 0: 5-7 (two tokens, node), branch 1:
+    8-10.
+    """
     prompts, where = placed([[2, 1], [2, 1]], [Site(1), Site(3)])
     layout = lay_out(prompts, NODE, where, [0, 1], offset=5)
-    tail = joined(continuation_tail(prompts, NODE), layout.tail)
+    tail = join_tails(tree_tail(prompts, NODE), layout.tail)
     assert tail.tokens.tolist() == [[1, 7, 8, 1, 7, 8, 1], [1, 20, 21, 1, 20, 21, 1]]
     assert tail.positions.tolist() == [[4, 2, 3, 4, 2, 3, 4], [2, 0, 1, 2, 0, 1, 2]]
     assert tail.prefix_end.tolist() == [[4, 2, 2, 2, 2, 2, 2], [4, 3, 3, 3, 3, 3, 3]]
-    assert tail.birth == (FROM_START, 1, 1, 1, 3, 3, 3)
-    assert layout.tail.twin.tolist() == [[2, 3, 4, 2, 3, 4]] * 2
+    assert tail.first_layer == (FIRST_LAYER, 1, 1, 1, 3, 3, 3)
+    assert layout.tail.source_column.tolist() == [[2, 3, 4, 2, 3, 4]] * 2
     assert layout.read.tolist() == [[[6, 7], [9, 10]]] * 2
     assert [write.layer for write in layout.writes] == [1, 3]
     assert [write.columns.tolist() for write in layout.writes] == [[[5], [6]], [[8], [9]]]
@@ -55,11 +68,18 @@ def test_a_layout_by_hand() -> None:
 
 
 def test_what_each_branch_sees_by_hand() -> None:
-    """Row 0 is patched one token before the end, row 1 at its last token, whose surplus column is seen by nobody."""
+    """Row 0 is patched one token before the end, row 1 at its last token, whose surplus column
+    is seen by nobody.
+    """
     prompts, where = placed([[2, 1], [2, 1]], [Site(1), Site(3)])
-    tail = joined(continuation_tail(prompts, NODE), lay_out(prompts, NODE, where, [0, 1], offset=5).tail)
+    tail = join_tails(
+        tree_tail(prompts, NODE), lay_out(prompts, NODE, where, [0, 1], offset=5).tail
+    )
     see = visibility(prompts, tail)
-    seen = [[torch.nonzero(see[row, query])[:, 0].tolist() for query in range(4, 11)] for row in range(2)]
+    seen = [
+        [torch.nonzero(see[row, query])[:, 0].tolist() for query in range(4, 11)]
+        for row in range(2)
+    ]
     assert seen[0] == [
         [0, 1, 2, 3, 4],
         [0, 1, 5],
@@ -74,14 +94,19 @@ def test_what_each_branch_sees_by_hand() -> None:
 
 
 def test_branches_of_different_length_alone() -> None:
-    """Only branch 1, patched at the last token, then branch 0, patched at each row's first; columns count from the tail."""
+    """Only branch 1, patched at the last token, then branch 0, patched at each row's first;
+    columns count from the tail.
+    """
     prompts, where = placed([[0, 0], [3, 1]], [Site(2), Site(1)])
     layout = lay_out(prompts, NODE, where, [1, 0], offset=0)
     assert where.first().tolist() == [0, 3]
     assert layout.tail.tokens[0].tolist() == [8, 1, 5, 6, 7, 8, 1]
-    assert layout.tail.birth == (1, 1, 2, 2, 2, 2, 2)
+    assert layout.tail.first_layer == (1, 1, 2, 2, 2, 2, 2)
     assert layout.read[0].tolist() == [[0, 1], [5, 6]]
-    assert [(write.layer, write.columns.tolist()) for write in layout.writes] == [(1, [[0], [0]]), (2, [[2], [4]])]
+    assert [(write.layer, write.columns.tolist()) for write in layout.writes] == [
+        (1, [[0], [0]]),
+        (2, [[2], [4]]),
+    ]
 
 
 def test_a_node_is_patched_in_a_branch_of_the_last_token() -> None:
@@ -93,7 +118,9 @@ def test_a_node_is_patched_in_a_branch_of_the_last_token() -> None:
 
 
 def test_patches_of_one_place_are_one_write_a_turn() -> None:
-    """Two branches with two patches each behind layer 1, the second adding: two writes of two entries, in that order."""
+    """Two branches with two patches each behind layer 1, the second adding: two writes of two
+    entries, in that order.
+    """
     prompts = pad_prompts(ROWS, 0, torch.device("cpu"))
     end, value = torch.tensor([3, 1]), torch.ones((2, WIDTH))
     branches = [[Patch(Site(1), end, value), Patch(Site(2, "resid_pre"), end, value, "add")]] * 2

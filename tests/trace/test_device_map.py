@@ -24,24 +24,38 @@ def split_over(lm: LanguageModel, on_disk: set[str], folder: Path) -> LanguageMo
         "lm_head",
     ]
     places = {name: "disk" if name in on_disk else "cpu" for name in names}
-    return lm.with_model(dispatch_model(lm.model, device_map=places, offload_dir=folder, main_device="cpu"))
+    return lm.with_model(
+        dispatch_model(lm.model, device_map=places, offload_dir=folder, main_device="cpu")
+    )
 
 
 @pytest.mark.parametrize(
     "on_disk",
-    [{"model.layers.1", "model.layers.2"}, {"model.embed_tokens", "model.layers.0", "model.layers.3", "lm_head"}],
+    [
+        {"model.layers.1", "model.layers.2"},
+        {"model.embed_tokens", "model.layers.0", "model.layers.3", "lm_head"},
+    ],
 )
 def test_layers_kept_on_disk_give_the_same(
-    make_tiny: MakeTiny, every_branch: Callable[..., list[Branch]], on_disk: set[str], tmp_path: Path
+    make_tiny: MakeTiny,
+    every_branch: Callable[..., list[Branch]],
+    on_disk: set[str],
+    tmp_path: Path,
 ) -> None:
-    """Hooks stand beside those that load weights for each use; skipped layers are not loaded, and all are put away."""
+    """Hooks stand beside those that load weights for each use; skipped layers are not loaded,
+    and all are put away.
+    """
     whole, split = make_tiny(), split_over(make_tiny(), on_disk, tmp_path)
     validate(split)
     assert split.device == torch.device("cpu")
     branches = every_branch(whole)
     for budget in (1000, 150):
-        found = patch_branches(split, ROWS, branches, lambda x: x[:, :50], token_budget=budget)
-        expected = patch_branches(whole, ROWS, branches, lambda x: x[:, :50], token_budget=budget)
+        found = patch_branches(
+            split, ROWS, branches, lambda x: x[:, :50], tokens_per_forward=budget
+        )
+        expected = patch_branches(
+            whole, ROWS, branches, lambda x: x[:, :50], tokens_per_forward=budget
+        )
         torch.testing.assert_close(found.patched, expected.patched, rtol=1e-5, atol=1e-6)
     sites = [Site(1, c) for c in COMPONENTS if c != "head_out"]
     at = [[9, 0], [3, 0], [6, 0]]

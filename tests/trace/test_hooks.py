@@ -24,10 +24,14 @@ def hook_counts(lm: LanguageModel) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gpt_oss"])
 def test_a_transform_is_the_layers_new_output(make_tiny: MakeTiny, family: str) -> None:
-    """Doubling what a layer hands on equals doubling what the next layer is given, tensors and tuples alike."""
+    """Doubling what a layer hands on equals doubling what the next layer is given, tensors and
+    tuples alike.
+    """
     lm = make_tiny(family)
 
-    def double(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def double(
+        args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if args:
             return (args[0] * 2, *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": kwargs["hidden_states"] * 2}
@@ -64,7 +68,10 @@ def test_only_its_own_hooks_are_removed(tiny_lm: LanguageModel) -> None:
     fired: list[int] = []
     foreign = tiny_lm.layers()[1].register_forward_hook(lambda *_: fired.append(1))
     before = hook_counts(tiny_lm)
-    with on_outputs(tiny_lm, {1: lambda h: h, 2: lambda h: h}), on_inputs(tiny_lm, {1: lambda a, k: (a, k)}):
+    with (
+        on_outputs(tiny_lm, {1: lambda h: h, 2: lambda h: h}),
+        on_inputs(tiny_lm, {1: lambda a, k: (a, k)}),
+    ):
         assert hook_counts(tiny_lm) == [(0, 0), (2, 1), (1, 0), (0, 0)]
         logits(tiny_lm)
     assert hook_counts(tiny_lm) == before == [(0, 0), (1, 0), (0, 0), (0, 0)]

@@ -29,7 +29,9 @@ def test_a_patch_keeps_what_it_is_given() -> None:
         (AT[:, None], torch.zeros((2, 4))),
     ],
 )
-def test_positions_and_values_have_one_row_each(positions: torch.Tensor, value: torch.Tensor) -> None:
+def test_positions_and_values_have_one_row_each(
+    positions: torch.Tensor, value: torch.Tensor
+) -> None:
     with pytest.raises(WorkbenchError, match=r"values \[rows, width\] of the same rows"):
         Patch(Site(1), positions, value)
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
 from workbench.trace.layout import (
-    FROM_START,
+    FIRST_LAYER,
     Prompts,
     Tail,
     empty_tail,
-    joined,
-    pad_behind,
+    join_prompts,
     pad_prompts,
+    pad_right,
     without_last,
 )
 
@@ -41,7 +41,7 @@ def test_prompts_are_padded_on_the_left() -> None:
 
 def test_prompts_without_a_tail_are_padded_on_the_right() -> None:
     """Positions count on over the padding; a token's column is its index."""
-    prompts = pad_behind([[7, 8, 9], [5], [3, 4]], pad_token=1, device=CPU)
+    prompts = pad_right([[7, 8, 9], [5], [3, 4]], pad_token=1, device=CPU)
     assert prompts.tokens.tolist() == [[7, 8, 9], [5, 1, 1], [3, 4, 1]]
     assert prompts.valid.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
     assert prompts.positions.tolist() == [[0, 1, 2]] * 3
@@ -49,7 +49,7 @@ def test_prompts_without_a_tail_are_padded_on_the_right() -> None:
     assert prompts.causal
     assert prompts.column_of(torch.tensor([2, 0, 1])).tolist() == [2, 0, 1]
     with pytest.raises(WorkbenchError, match="no prompt may be empty"):
-        pad_behind([[7], []], pad_token=1, device=CPU)
+        pad_right([[7], []], pad_token=1, device=CPU)
 
 
 def test_a_pad_token_inside_a_prompt_is_a_token() -> None:
@@ -61,7 +61,11 @@ def test_a_pad_token_inside_a_prompt_is_a_token() -> None:
 def test_columns_count_from_each_rows_own_first_token() -> None:
     prompts = pad_prompts([[7, 8, 9], [5], [3, 4]], pad_token=1, device=CPU)
     assert prompts.column_of(torch.tensor([2, 0, 1])).tolist() == [2, 2, 2]
-    assert prompts.column_of(torch.tensor([[0, 1], [0, 0], [0, 1]])).tolist() == [[0, 1], [2, 2], [1, 2]]
+    assert prompts.column_of(torch.tensor([[0, 1], [0, 0], [0, 1]])).tolist() == [
+        [0, 1],
+        [2, 2],
+        [1, 2],
+    ]
 
 
 @pytest.mark.parametrize("index", [[3, 0, 0], [0, 1, 0], [0, 0, -1]])
@@ -87,7 +91,7 @@ def test_prompts_of_unequal_shapes_are_refused() -> None:
     ("change", "message"),
     [
         ({"tokens": torch.zeros((2, 1), dtype=torch.long)}, "share one"),
-        ({"birth": (FROM_START,)}, "share one"),
+        ({"birth": (FIRST_LAYER,)}, "share one"),
         ({"sees": torch.ones((3, 2, 2), dtype=torch.bool)}, "visibility must be"),
         ({"sees": torch.ones((2, 2), dtype=torch.bool)}, "visibility must be"),
         ({"sees": torch.ones((1, 2, 2), dtype=torch.bool).triu(1)}, "see itself"),
@@ -96,7 +100,7 @@ def test_prompts_of_unequal_shapes_are_refused() -> None:
 )
 def test_a_tail_checks_itself(change: dict[str, Any], message: str) -> None:
     with pytest.raises(WorkbenchError, match=message):
-        replace(tail_of((FROM_START, 0)), **change)
+        replace(tail_of((FIRST_LAYER, 0)), **change)
 
 
 def test_an_empty_tail_has_no_tokens() -> None:
@@ -109,11 +113,13 @@ def test_an_empty_tail_has_no_tokens() -> None:
     st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5),
     st.lists(st.integers(1, 9), max_size=4),
 )
-def test_prompts_grow_and_shrink_as_if_laid_out_anew(rows: list[list[int]], more: list[int]) -> None:
+def test_prompts_grow_and_shrink_as_if_laid_out_anew(
+    rows: list[list[int]], more: list[int]
+) -> None:
     prompts = pad_prompts(rows, 0, CPU)
     rest = torch.tensor([more] * len(rows), dtype=torch.long)
     steps = torch.arange(len(more)).expand(len(rows), -1)
-    grown = joined(prompts, Prompts(rest, torch.ones_like(rest, dtype=torch.bool), steps))
+    grown = join_prompts(prompts, Prompts(rest, torch.ones_like(rest, dtype=torch.bool), steps))
     anew = pad_prompts([[*row, *more] for row in rows], 0, CPU)
     back = without_last(grown, len(more))
     for found, expected in ((grown, anew), (back, prompts)):

@@ -8,7 +8,7 @@ import torch
 from transformers.masking_utils import create_sliding_window_causal_mask
 
 from workbench.models import LanguageModel
-from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, pad_prompts
+from workbench.trace.layout import FIRST_LAYER, Prompts, Tail, empty_tail, pad_prompts
 from workbench.trace.masks import additive, model_mask, visibility, within_window
 
 MakeTiny = Callable[..., LanguageModel]
@@ -16,15 +16,17 @@ CPU = torch.device("cpu")
 
 
 def branching() -> tuple[Prompts, Tail]:
-    """Rows of 2 and 1 tokens; tail: a copy of the last token, its child, and a twin of the copy that sees no one."""
+    """Rows of 2 and 1 tokens; tail: a copy of the last token, its child, and a twin of the copy
+    that sees no one.
+    """
     prompts = pad_prompts([[5, 6], [7]], 0, CPU)
     tail = Tail(
         tokens=torch.tensor([[6, 8, 6], [7, 8, 7]]),
         positions=torch.tensor([[1, 2, 1], [0, 1, 0]]),
         prefix_end=torch.tensor([[1, 1, 2], [1, 1, 2]]),
-        sees=torch.tensor([[[1, 0, 0], [1, 1, 0], [0, 0, 1]]], dtype=torch.bool),
-        birth=(FROM_START,) * 3,
-        twin=torch.ones((2, 3), dtype=torch.long),
+        attends_to=torch.tensor([[[1, 0, 0], [1, 1, 0], [0, 0, 1]]], dtype=torch.bool),
+        first_layer=(FIRST_LAYER,) * 3,
+        source_column=torch.ones((2, 3), dtype=torch.long),
     )
     return prompts, tail
 
@@ -40,7 +42,9 @@ def test_visibility_by_hand() -> None:
 
 
 def test_the_window_counts_positions_and_not_columns() -> None:
-    """Columns hold positions 0 1 2 3 | 1 3 2: with a window of 2 a query sees its own position and the one before."""
+    """Columns hold positions 0 1 2 3 | 1 3 2: with a window of 2 a query sees its own position
+    and the one before.
+    """
     positions = torch.tensor([[0, 1, 2, 3, 1, 3, 2]])
     see = within_window(torch.ones((1, 7, 7), dtype=torch.bool), positions, positions, 2)
     assert see[0, 3].tolist() == [False, False, True, True, False, True, True]
@@ -62,7 +66,9 @@ def test_a_sliding_mask_is_the_host_librarys(make_tiny: MakeTiny) -> None:
     """Where nothing is packed, the mask lets through what transformers' own sliding mask does."""
     lm = make_tiny("mistral", sliding_window=3)
     prompts = pad_prompts([[5, 6, 7, 8, 9, 10], [7, 8, 9, 10]], 0, CPU)
-    ours: Any = model_mask(lm, visibility(prompts, empty_tail(prompts)), prompts.positions, prompts.positions)
+    ours: Any = model_mask(
+        lm, visibility(prompts, empty_tail(prompts)), prompts.positions, prompts.positions
+    )
     host = create_sliding_window_causal_mask(
         config=lm.config,
         inputs_embeds=torch.zeros((2, 6, 32)),

@@ -9,12 +9,21 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.trace import Branch, Continuation, Patch, Site, branch_groups, loop_branches, patch_branches, record
+from workbench.trace import (
+    Branch,
+    Patch,
+    Site,
+    TokenTree,
+    branch_groups,
+    loop_branches,
+    patch_branches,
+    record,
+)
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
 LENGTHS = torch.tensor([10, 4, 7])
-TREE = Continuation((40, 41, 42), (-1, 0, -1))
+TREE = TokenTree((40, 41, 42), (-1, 0, -1))
 MIXED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 5}
 OVERRIDES: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": 5},
@@ -31,8 +40,21 @@ CASES = [
     for attention in ("sdpa", "eager")
     if attention == "eager" or row.sdpa
 ]
-CASES += [("mistral", {"sliding_window": None}, "sdpa"), ("gpt_neox", {"use_parallel_residual": False}, "sdpa")]
-ORACLES = ["llama", "qwen3_moe", "gpt_oss", "granite", "gemma2", "olmo2", "gpt2", "gpt_neox", "cohere2"]
+CASES += [
+    ("mistral", {"sliding_window": None}, "sdpa"),
+    ("gpt_neox", {"use_parallel_residual": False}, "sdpa"),
+]
+ORACLES = [
+    "llama",
+    "qwen3_moe",
+    "gpt_oss",
+    "granite",
+    "gemma2",
+    "olmo2",
+    "gpt2",
+    "gpt_neox",
+    "cohere2",
+]
 
 
 def some_logits(logits: torch.Tensor) -> torch.Tensor:
@@ -40,7 +62,9 @@ def some_logits(logits: torch.Tensor) -> torch.Tensor:
 
 
 def random_patch(site: Site, positions: torch.Tensor, seed: int, mode: Any = "replace") -> Patch:
-    value = torch.randn((3, 32 if site.head is None else 8), generator=torch.Generator().manual_seed(seed))
+    value = torch.randn(
+        (3, 32 if site.head is None else 8), generator=torch.Generator().manual_seed(seed)
+    )
     return Patch(site, positions, value, mode)
 
 
@@ -56,7 +80,10 @@ def combined() -> list[Branch]:
         [random_patch(Site(1), LENGTHS + 1, 4), random_patch(Site(0), end, 5)],
         [random_patch(Site(3, "resid_pre"), LENGTHS + 2, 6)],
         [random_patch(Site(2, "head_out", head), end, 7 + head) for head in (0, 3)],
-        [random_patch(Site(1, "attn_out"), end, 9, "add"), random_patch(Site(1, "attn_out"), end, 10, "add")],
+        [
+            random_patch(Site(1, "attn_out"), end, 9, "add"),
+            random_patch(Site(1, "attn_out"), end, 10, "add"),
+        ],
     ]
 
 
@@ -72,18 +99,26 @@ def test_packed_is_the_loop_at_every_component(
     overrides: dict[str, Any],
     attention: str,
 ) -> None:
-    """Rows of unequal length, tokens at unequal distances, nodes behind every end; one pass, and many."""
+    """Rows of unequal length, tokens at unequal distances, nodes behind every end; one pass, and
+    many.
+    """
     lm = make_tiny(family, **overrides)
     lm.base().set_attn_implementation(attention)
     branches = [*every_branch(lm), *combined()]
-    loop = loop_branches(lm, ROWS, branches, some_logits, token_budget=1000, continuation=TREE)
+    loop = loop_branches(lm, ROWS, branches, some_logits, tokens_per_forward=1000, tree=TREE)
     assert loop.patched.shape == (3, len(branches), 4, 50)
     moved = (loop.patched - loop.base[:, None]).abs().amax(dim=(0, 2, 3))
     # Only earlier tokens patched where no attention follows leave every end alone.
     late = [b for b, move in enumerate(moved) if move < 1e-5]
-    assert all(patch.site.layer == 3 and (patch.positions < LENGTHS - 1).all() for b in late for patch in branches[b])
+    assert all(
+        patch.site.layer == 3 and (patch.positions < LENGTHS - 1).all()
+        for b in late
+        for patch in branches[b]
+    )
     for budget in (100_000, 150):
-        packed = patch_branches(lm, ROWS, branches, some_logits, token_budget=budget, continuation=TREE)
+        packed = patch_branches(
+            lm, ROWS, branches, some_logits, tokens_per_forward=budget, tree=TREE
+        )
         assert largest_error(packed.base, loop.base) < 1e-5
         assert largest_error(packed.patched, loop.patched) < 1e-5
 
@@ -97,7 +132,9 @@ def test_packed_is_plain_hooks_on_unpadded_strings(
 ) -> None:
     lm = make_tiny(family, **OVERRIDES.get(family, {}))
     branches = [*every_branch(lm), combined()[0], combined()[3]]
-    packed = patch_branches(lm, ROWS, branches, lambda x: x.float(), token_budget=400, continuation=TREE)
+    packed = patch_branches(
+        lm, ROWS, branches, lambda x: x.float(), tokens_per_forward=400, tree=TREE
+    )
     for number, branch in enumerate(branches):
         row = number % 3
         for node, extra in ((0, ()), (2, (40, 41))):
@@ -108,8 +145,8 @@ def test_packed_is_plain_hooks_on_unpadded_strings(
 
 def test_without_a_continuation_the_last_token_is_read(tiny_lm: LanguageModel) -> None:
     branches = combined()[:1]
-    short = patch_branches(tiny_lm, ROWS, branches, some_logits, token_budget=400)
-    whole = patch_branches(tiny_lm, ROWS, branches, some_logits, token_budget=400, continuation=TREE)
+    short = patch_branches(tiny_lm, ROWS, branches, some_logits, tokens_per_forward=400)
+    whole = patch_branches(tiny_lm, ROWS, branches, some_logits, tokens_per_forward=400, tree=TREE)
     assert short.base.shape == (3, 50)
     assert short.patched.shape == (3, 1, 50)
     torch.testing.assert_close(short.patched, whole.patched[:, :, 0], rtol=1e-4, atol=1e-5)
@@ -119,15 +156,23 @@ def test_a_state_written_over_itself_changes_nothing(make_tiny: MakeTiny) -> Non
     for family in ("llama", "gemma2", "granite"):
         lm = make_tiny(family, **OVERRIDES.get(family, {}))
         at = LENGTHS - 2
-        sites = [Site(layer, c) for layer in range(4) for c in ("resid_pre", "resid_mid", "attn_out", "mlp_out")]
+        sites = [
+            Site(layer, c)
+            for layer in range(4)
+            for c in ("resid_pre", "resid_mid", "attn_out", "mlp_out")
+        ]
         states = record(lm, ROWS, at[:, None].tolist(), sites)[:, :, 0]
         branches = [[Patch(site, at, states[:, i])] for i, site in enumerate(sites)]
-        out = patch_branches(lm, ROWS, branches, some_logits, token_budget=1000)
-        torch.testing.assert_close(out.patched, out.base[:, None].expand_as(out.patched), rtol=1e-4, atol=1e-5)
+        out = patch_branches(lm, ROWS, branches, some_logits, tokens_per_forward=1000)
+        torch.testing.assert_close(
+            out.patched, out.base[:, None].expand_as(out.patched), rtol=1e-4, atol=1e-5
+        )
 
 
 class Spy:
-    """Sizes [rows, columns] of every pass through a model's decoder, and the layers each computes."""
+    """Sizes [rows, columns] of every pass through a model's decoder, and the layers each
+    computes.
+    """
 
     def __init__(self, lm: LanguageModel) -> None:
         self.sizes: list[tuple[int, int]] = []
@@ -143,9 +188,13 @@ class Spy:
         self.computed.append([])
 
 
-def test_everything_that_fits_is_one_pass(tiny_lm: LanguageModel, every_branch: Callable[..., list[Branch]]) -> None:
+def test_everything_that_fits_is_one_pass(
+    tiny_lm: LanguageModel, every_branch: Callable[..., list[Branch]]
+) -> None:
     spy = Spy(tiny_lm)
-    patch_branches(tiny_lm, ROWS, every_branch(tiny_lm)[:20], some_logits, token_budget=10_000)
+    patch_branches(
+        tiny_lm, ROWS, every_branch(tiny_lm)[:20], some_logits, tokens_per_forward=10_000
+    )
     assert len(spy.sizes) == 1
 
 
@@ -154,41 +203,53 @@ def test_passes_stay_under_the_bound(
     tiny_lm: LanguageModel, every_branch: Callable[..., list[Branch]], budget: int
 ) -> None:
     spy = Spy(tiny_lm)
-    patch_branches(tiny_lm, ROWS, every_branch(tiny_lm), some_logits, token_budget=budget, continuation=TREE)
+    patch_branches(
+        tiny_lm, ROWS, every_branch(tiny_lm), some_logits, tokens_per_forward=budget, tree=TREE
+    )
     assert len(spy.sizes) > 1
     assert max(rows * columns for rows, columns in spy.sizes) <= budget
 
 
-def test_later_passes_hold_branches_only_and_start_at_the_eldest(tiny_lm: LanguageModel, monkeypatch: Any) -> None:
-    """Behind the four layers one branch each: with room for one, passes compute layers 0-3, 2-3, 3 and none."""
+def test_later_passes_hold_branches_only_and_start_at_the_eldest(
+    tiny_lm: LanguageModel, monkeypatch: Any
+) -> None:
+    """Behind the four layers one branch each: with room for one, passes compute layers 0-3, 2-3,
+    3 and none.
+    """
     monkeypatch.setattr(branch_groups, "TAIL_COLUMNS", 1)
     spy = Spy(tiny_lm)
     branches = [[random_patch(Site(layer), LENGTHS - 1, layer)] for layer in range(4)]
-    found = patch_branches(tiny_lm, ROWS, branches, some_logits, token_budget=33)
+    found = patch_branches(tiny_lm, ROWS, branches, some_logits, tokens_per_forward=33)
     assert spy.sizes == [(3, 11), (3, 1), (3, 1), (3, 1)]
     assert spy.computed == [[0, 1, 2, 3], [2, 3], [3], []]
     assert not any("forward" in vars(layer) for layer in tiny_lm.layers())
-    expected = loop_branches(tiny_lm, ROWS, branches, some_logits, token_budget=1000)
+    expected = loop_branches(tiny_lm, ROWS, branches, some_logits, tokens_per_forward=1000)
     torch.testing.assert_close(found.patched, expected.patched, rtol=1e-4, atol=1e-5)
 
 
-def test_inside_an_adapter_on_and_off(tiny_lm: LanguageModel, every_branch: Callable[..., list[Branch]]) -> None:
+def test_inside_an_adapter_on_and_off(
+    tiny_lm: LanguageModel, every_branch: Callable[..., list[Branch]]
+) -> None:
     branches = every_branch(tiny_lm)
-    plain = patch_branches(tiny_lm, ROWS, branches, some_logits, token_budget=1000)
-    config = LoraConfig(r=4, target_modules=["k_proj", "o_proj", "down_proj"], init_lora_weights=False)
+    plain = patch_branches(tiny_lm, ROWS, branches, some_logits, tokens_per_forward=1000)
+    config = LoraConfig(
+        r=4, target_modules=["k_proj", "o_proj", "down_proj"], init_lora_weights=False
+    )
     with torch.random.fork_rng():
         torch.manual_seed(5)
         tuned = tiny_lm.with_model(get_peft_model(tiny_lm.base(), config).eval())
-    on = patch_branches(tuned, ROWS, branches, some_logits, token_budget=150)
-    loop = loop_branches(tuned, ROWS, branches, some_logits, token_budget=1000)
+    on = patch_branches(tuned, ROWS, branches, some_logits, tokens_per_forward=150)
+    loop = loop_branches(tuned, ROWS, branches, some_logits, tokens_per_forward=1000)
     assert largest_error(on.patched, loop.patched) < 1e-5
     assert largest_error(on.base, plain.base) > 1e-2
     with tuned.model.disable_adapter():
-        off = patch_branches(tuned, ROWS, branches, some_logits, token_budget=1000)
+        off = patch_branches(tuned, ROWS, branches, some_logits, tokens_per_forward=1000)
     assert largest_error(off.patched, plain.patched) < 1e-5
 
 
-def test_a_tuned_state_of_every_token_behind_the_last_layer_carries_the_tuned_readout(tiny_lm: LanguageModel) -> None:
+def test_a_tuned_state_of_every_token_behind_the_last_layer_carries_the_tuned_readout(
+    tiny_lm: LanguageModel,
+) -> None:
     """base <- tuned and tuned <- base with one model in memory."""
     config = LoraConfig(r=4, target_modules=["down_proj"], init_lora_weights=False)
     with torch.random.fork_rng():
@@ -198,18 +259,24 @@ def test_a_tuned_state_of_every_token_behind_the_last_layer_carries_the_tuned_re
     high = record(tuned, ROWS, at[:, None].tolist(), [site])[:, 0, 0]
     with tuned.model.disable_adapter():
         low = record(tuned, ROWS, at[:, None].tolist(), [site])[:, 0, 0]
-        up = patch_branches(tuned, ROWS, [[Patch(site, at, high)]], some_logits, token_budget=1000)
-    down = patch_branches(tuned, ROWS, [[Patch(site, at, low)]], some_logits, token_budget=1000)
+        up = patch_branches(
+            tuned, ROWS, [[Patch(site, at, high)]], some_logits, tokens_per_forward=1000
+        )
+    down = patch_branches(
+        tuned, ROWS, [[Patch(site, at, low)]], some_logits, tokens_per_forward=1000
+    )
     torch.testing.assert_close(up.patched[:, 0], down.base, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(down.patched[:, 0], up.base, rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_weights_run(make_tiny: MakeTiny, every_branch: Callable[..., list[Branch]]) -> None:
+def test_bfloat16_weights_run(
+    make_tiny: MakeTiny, every_branch: Callable[..., list[Branch]]
+) -> None:
     lm = make_tiny("llama")
     lm.base().to(torch.bfloat16)
     branches = every_branch(lm)
-    packed = patch_branches(lm, ROWS, branches, some_logits, token_budget=150)
-    loop = loop_branches(lm, ROWS, branches, some_logits, token_budget=1000)
+    packed = patch_branches(lm, ROWS, branches, some_logits, tokens_per_forward=150)
+    loop = loop_branches(lm, ROWS, branches, some_logits, tokens_per_forward=1000)
     assert largest_error(packed.patched, loop.patched) < 0.1
 
 
@@ -217,6 +284,8 @@ def test_bfloat16_weights_run(make_tiny: MakeTiny, every_branch: Callable[..., l
 def test_flash_attention_is_refused_with_the_reason(tiny_lm: LanguageModel, engine: Any) -> None:
     tiny_lm.base().config._attn_implementation = "flash_attention_2"
     spy = Spy(tiny_lm)
-    with pytest.raises(WorkbenchError, match=r"flash_attention_2.*takes no 4-D mask.*attention='sdpa' or 'eager'"):
-        engine(tiny_lm, ROWS, combined()[:1], some_logits, token_budget=100)
+    with pytest.raises(
+        WorkbenchError, match=r"flash_attention_2.*takes no 4-D mask.*attention='sdpa' or 'eager'"
+    ):
+        engine(tiny_lm, ROWS, combined()[:1], some_logits, tokens_per_forward=100)
     assert not spy.sizes

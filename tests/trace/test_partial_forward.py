@@ -7,7 +7,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.partial_forward import starting_from, states_behind
+from workbench.trace.partial_forward import forward_start_layer, forward_to_layer
 
 MakeTiny = Callable[..., LanguageModel]
 TOKENS = torch.randint(10, 300, (2, 7), generator=torch.Generator().manual_seed(0))
@@ -16,20 +16,22 @@ POSITIONS = torch.arange(7).expand(2, -1)
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "gpt_neox", "granite"])
 @pytest.mark.parametrize("first", [1, 3])
-def test_a_pass_from_a_layer_on_ends_as_the_whole_one(make_tiny: MakeTiny, family: str, first: int) -> None:
+def test_a_pass_from_a_layer_on_ends_as_the_whole_one(
+    make_tiny: MakeTiny, family: str, first: int
+) -> None:
     lm = make_tiny(family)
     counted: list[int] = []
     handles = [
         layer.register_forward_pre_hook(lambda module, args, n=n: counted.append(n))
         for n, layer in enumerate(lm.layers())
     ]
-    states = states_behind(lm, first - 1, TOKENS, POSITIONS, None)
+    states = forward_to_layer(lm, first - 1, TOKENS, POSITIONS, None)
     assert counted == list(range(first))
     for handle in handles:
         handle.remove()
     with torch.no_grad():
         whole = lm.base()(input_ids=TOKENS).logits
-        with starting_from(lm, first, states):
+        with forward_start_layer(lm, first, states):
             # Other tokens: nothing of them may reach the layers above.
             begun = lm.base()(input_ids=TOKENS.flip(1)).logits
         torch.testing.assert_close(begun, whole, rtol=1e-5, atol=1e-5)
@@ -37,15 +39,15 @@ def test_a_pass_from_a_layer_on_ends_as_the_whole_one(make_tiny: MakeTiny, famil
 
 
 def test_layer_0_starts_with_the_tokens(tiny_lm: LanguageModel) -> None:
-    with torch.no_grad(), starting_from(tiny_lm, 0, None):
+    with torch.no_grad(), forward_start_layer(tiny_lm, 0, None):
         assert tiny_lm.base()(input_ids=TOKENS).logits.shape == (2, 7, 384)
 
 
 def test_a_layer_the_model_lacks_is_refused(tiny_lm: LanguageModel) -> None:
     with pytest.raises(WorkbenchError, match="Layer 4 does not exist"):
-        states_behind(tiny_lm, 4, TOKENS, POSITIONS, None)
+        forward_to_layer(tiny_lm, 4, TOKENS, POSITIONS, None)
     with (
         pytest.raises(WorkbenchError, match="Layer 9 does not exist"),
-        starting_from(tiny_lm, 9, torch.zeros(2, 7, 32)),
+        forward_start_layer(tiny_lm, 9, torch.zeros(2, 7, 32)),
     ):
         pass

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from workbench.models import LanguageModel
-from workbench.trace.hooks import skipped
+from workbench.trace.hooks import bypass_layers
 from workbench.trace.prompt_cache import PromptCache
 
 
@@ -15,7 +15,9 @@ def test_the_first_pass_is_kept_and_stands_before_later_ones() -> None:
     assert torch.equal(keys, first)
     assert cache.kept[0][0].untyped_storage().nbytes() == 8
     for start in (20.0, 30.0):
-        keys, values = cache.update(torch.full((1, 1, 1, 1), start), torch.full((1, 1, 1, 1), start + 1), 0)
+        keys, values = cache.update(
+            torch.full((1, 1, 1, 1), start), torch.full((1, 1, 1, 1), start + 1), 0
+        )
         assert keys.flatten().tolist() == [0, 1, start]
         assert values.flatten().tolist() == [10, 11, start + 1]
     assert cache.get_seq_length() == 2
@@ -40,7 +42,7 @@ def test_skipped_layers_pass_on_and_come_back(tiny_lm: LanguageModel) -> None:
     layers[0].forward = wrapped
     with torch.no_grad():
         before = tiny_lm.base()(input_ids=ids).logits
-        with skipped(layers):
+        with bypass_layers(layers):
             embedded = tiny_lm.base()(input_ids=ids).logits
         expected = tiny_lm.head()(tiny_lm.final_norm()(tiny_lm.embedding()(ids)))
         assert torch.equal(tiny_lm.base()(input_ids=ids).logits, before)

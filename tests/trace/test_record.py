@@ -10,7 +10,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.trace import Continuation, Site, record, record_states, unpadded
+from workbench.trace import Site, TokenTree, record, record_states, unpadded
 from workbench.trace.masks import model_mask
 
 MakeTiny = Callable[..., LanguageModel]
@@ -19,13 +19,19 @@ POSITIONS = [[5, 0, 2], [1, 2, 1], [3, 3, 0]]
 
 
 def test_states_are_the_rows_own_at_the_positions_asked_for(tiny_lm: LanguageModel) -> None:
-    """The last layer's before the final norm; positions in the order asked for, repeats included."""
+    """The last layer's before the final norm; positions in the order asked for, repeats
+    included.
+    """
     states = record_states(tiny_lm, ROWS, POSITIONS)
     for row, ids in enumerate(ROWS):
         with torch.no_grad():
-            own = tiny_lm.base()(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
+            own = tiny_lm.base()(
+                input_ids=torch.tensor([ids]), output_hidden_states=True
+            ).hidden_states
         for layer in range(3):
-            torch.testing.assert_close(states[row, layer], own[layer + 1][0, POSITIONS[row]], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                states[row, layer], own[layer + 1][0, POSITIONS[row]], rtol=1e-4, atol=1e-5
+            )
         normed = tiny_lm.final_norm()(states[row, 3])
         torch.testing.assert_close(normed, own[4][0, POSITIONS[row]], rtol=1e-4, atol=1e-5)
 
@@ -51,14 +57,22 @@ KERNELS = [
 
 @pytest.mark.parametrize(("family", "overrides", "attention"), KERNELS)
 def test_no_mask_is_made_where_causality_hides_the_padding(
-    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch, family: str, overrides: dict[str, Any], attention: str
+    make_tiny: MakeTiny,
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    overrides: dict[str, Any],
+    attention: str,
 ) -> None:
-    """Rows of different lengths have the states each has alone, and those of the masked pass over left padding."""
+    """Rows of different lengths have the states each has alone, and those of the masked pass
+    over left padding.
+    """
     lm = make_tiny(family, **overrides)
     lm.base().set_attn_implementation(attention)
     made: list[int] = []
     monkeypatch.setattr(
-        import_module("workbench.trace.forward"), "model_mask", lambda *given: made.append(1) or model_mask(*given)
+        import_module("workbench.trace.forward"),
+        "model_mask",
+        lambda *given: made.append(1) or model_mask(*given),
     )
     every = tuple(Site(layer) for layer in range(lm.n_layers))
     states = record(lm, ROWS, POSITIONS, every)
@@ -67,14 +81,20 @@ def test_no_mask_is_made_where_causality_hides_the_padding(
         alone = record(lm, [ids], [POSITIONS[row]], every)
         torch.testing.assert_close(states[row], alone[0], rtol=1e-4, atol=1e-5)
     assert not made
-    masked = record(lm, ROWS, POSITIONS, every, continuation=Continuation((7,), (-1,)))
+    masked = record(lm, ROWS, POSITIONS, every, tree=TokenTree((7,), (-1,)))
     assert made
     torch.testing.assert_close(states, masked, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("family", "overrides"),
-    [("llama", {}), ("gemma2", {}), ("granite", {"residual_multiplier": 0.3}), ("gpt2", {}), ("mixtral", {})],
+    [
+        ("llama", {}),
+        ("gemma2", {}),
+        ("granite", {"residual_multiplier": 0.3}),
+        ("gpt2", {}),
+        ("mixtral", {}),
+    ],
 )
 def test_components_add_up(make_tiny: MakeTiny, family: str, overrides: dict[str, Any]) -> None:
     lm = make_tiny(family, **overrides)
@@ -87,7 +107,9 @@ def test_components_add_up(make_tiny: MakeTiny, family: str, overrides: dict[str
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_heads_through_the_output_projection_are_what_attention_adds(make_tiny: MakeTiny, family: str) -> None:
+def test_heads_through_the_output_projection_are_what_attention_adds(
+    make_tiny: MakeTiny, family: str
+) -> None:
     """Four query heads over two key-value heads; the order asked for is the order returned."""
     lm = make_tiny(family)
     heads = record(lm, ROWS, POSITIONS, [Site(1, "head_out", head) for head in (3, 1, 0, 2)])
@@ -105,12 +127,14 @@ def test_the_embedding_is_the_first_layers_input(tiny_lm: LanguageModel) -> None
 
 
 def test_positions_behind_the_prompt_are_nodes(tiny_lm: LanguageModel) -> None:
-    tree = Continuation((40, 41, 42), (-1, 0, -1))
+    tree = TokenTree((40, 41, 42), (-1, 0, -1))
     at = [[len(row) + 1, len(row) + 2, len(row) - 1] for row in ROWS]
-    states = record(tiny_lm, ROWS, at, [Site(2)], continuation=tree)[:, 0]
+    states = record(tiny_lm, ROWS, at, [Site(2)], tree=tree)[:, 0]
     for row, ids in enumerate(ROWS):
         for place, extra in enumerate(([40, 41], [42], [])):
-            expected = record(tiny_lm, [[*ids, *extra]], [[len(ids) + len(extra) - 1]], [Site(2)])[0, 0, 0]
+            expected = record(tiny_lm, [[*ids, *extra]], [[len(ids) + len(extra) - 1]], [Site(2)])[
+                0, 0, 0
+            ]
             torch.testing.assert_close(states[row, place], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -138,27 +162,40 @@ def test_recurrent_families_are_recorded_without_padding(
 ) -> None:
     monkeypatch.setattr(unpadded, "_said", set())
     lm = make_tiny(family)
-    tree = Continuation((40, 41), (-1, 0))
+    tree = TokenTree((40, 41), (-1, 0))
     rows = [*ROWS, [50, 51, 52]]
     at = [[len(row) - 1, 0, len(row) + 1] for row in rows]
     with pytest.warns(UserWarning, match="rows of equal length"):
-        states = record(lm, rows, at, [Site(1), Site(2, "mlp_out")], continuation=tree)
+        states = record(lm, rows, at, [Site(1), Site(2, "mlp_out")], tree=tree)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for row, ids in enumerate(rows):
-            own = record(lm, [[*ids, 40, 41]], [[len(ids) - 1, 0, len(ids) + 1]], [Site(1), Site(2, "mlp_out")])
+            own = record(
+                lm,
+                [[*ids, 40, 41]],
+                [[len(ids) - 1, 0, len(ids) + 1]],
+                [Site(1), Site(2, "mlp_out")],
+            )
             torch.testing.assert_close(states[row], own[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("positions", "sites", "message"),
     [
-        ([[5], [3], [0]], [Site(0)], "Position 3 of prompt 1 lies outside its prompt, which has 3 tokens"),
+        (
+            [[5], [3], [0]],
+            [Site(0)],
+            "Position 3 of prompt 1 lies outside its prompt, which has 3 tokens",
+        ),
         ([[5], [-1], [0]], [Site(0)], "Position -1 of prompt 1"),
         ([[5], [0]], [Site(0)], "positions for every prompt"),
         ([[5], [0], [0, 1]], [Site(0)], "as many for one"),
         ([[0], [0], [0]], [Site(4)], "Layer 4 does not exist; the model has layers 0 to 3"),
-        ([[0], [0], [0]], [Site(0, "head_out", 4)], "Head 4 does not exist; the model has query heads 0 to 3"),
+        (
+            [[0], [0], [0]],
+            [Site(0, "head_out", 4)],
+            "Head 4 does not exist; the model has query heads 0 to 3",
+        ),
         ([[0], [0], [0]], [Site(0, "head_out", 1), Site(0)], "Heads have another width"),
         ([[0], [0], [0]], [], "at least one site"),
     ],

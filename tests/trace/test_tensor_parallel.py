@@ -29,11 +29,22 @@ def worker() -> ModuleType:
 def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None:
     """Heads lie two and two in the processes; each returns all four."""
     generator = torch.Generator().manual_seed(0)
-    donors = {name: torch.randn((2, n, w), generator=generator) for name, n, w in (("heads", 4, 8), ("stream", 5, 32))}
+    donors = {
+        name: torch.randn((2, n, w), generator=generator)
+        for name, n, w in (("heads", 4, 8), ("stream", 5, 32))
+    }
     save_file(donors, tmp_path / "donors.safetensors")
     arguments = [str(WORKER), str(tiny_folder), str(tmp_path / "donors.safetensors"), str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            *arguments,
+        ],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
@@ -41,9 +52,13 @@ def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = worker().results(load_model(str(tiny_folder), device="cpu"), donors["heads"], donors["stream"])
+    expected = worker().results(
+        load_model(str(tiny_folder), device="cpu"), donors["heads"], donors["stream"]
+    )
     for rank in range(2):
         found = load_file(tmp_path / f"{rank}.safetensors")
         assert set(found) == set(expected)
         for name, tensor in expected.items():
-            torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(
+                found[name], tensor, rtol=1e-4, atol=2e-5, msg=lambda m, n=name: f"{n}: {m}"
+            )

@@ -1,10 +1,13 @@
-"""What is measured on: made prompts of one length, donors from other prompts, one readout, and the plain forward.
+"""What is measured on: made prompts of one length, donors from other prompts, one readout, and the
+plain forward.
 
-Prompts are random token ids of equal length, so that nobody pays for padding; what a forward costs does not depend on which
-tokens it reads. Donors are states of other prompts. Everyone reads the log-probabilities of the same two tokens.
+Prompts are random token ids of equal length, so that nobody pays for padding; what a forward costs
+does not depend on which tokens it reads. Donors are states of other prompts. Everyone reads the
+log-probabilities of the same two tokens.
 
-The *plain forward* is the model's own, as its user would call it: ``model(input_ids, use_cache=False, logits_to_keep=1)`` under
-no_grad, with the kernel's own causal mask and the logits of the last token alone. Ratios to it flatter no one.
+The *plain forward* is the model's own, as its user would call it: ``model(input_ids,
+use_cache=False, logits_to_keep=1)`` under no_grad, with the kernel's own causal mask and the logits
+of the last token alone. Ratios to it flatter no one.
 """
 
 from __future__ import annotations
@@ -28,8 +31,10 @@ SPECIAL = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """``prompts``: [rows] of equal length; ``donors`` [rows, layers, positions, width] at the last ``positions`` tokens."""
+class BenchInputs:
+    """``prompts``: [rows] of equal length; ``donors`` [rows, layers, positions, width] at the
+    last ``positions`` tokens.
+    """
 
     lm: LanguageModel
     prompts: list[list[int]]
@@ -49,21 +54,29 @@ class Material:
         last = torch.full((self.rows,), self.tokens - 1)
         return site_branches(layer_sites(layers), last, self.donors[:, list(layers), -1])
 
-    def packed(self, branches: Sequence[Branch], token_budget: int = ONE_FORWARD) -> Patched:
+    def packed(self, branches: Sequence[Branch], tokens_per_forward: int = ONE_FORWARD) -> Patched:
         """All ``branches`` by the packed engine."""
-        return patch_branches(self.lm, self.prompts, branches, self.readout, token_budget=token_budget)
+        return patch_branches(
+            self.lm, self.prompts, branches, self.readout, tokens_per_forward=tokens_per_forward
+        )
 
     def forward(self) -> Tensor:
         """The plain forward with the same readout, [rows, 2]."""
         ids = torch.tensor(self.prompts, device=self.lm.device)
         with torch.no_grad():
-            return self.readout(self.lm.base()(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1])
+            return self.readout(
+                self.lm.base()(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1]
+            )
 
 
-def make_material(lm: LanguageModel, rows: int, tokens: int, positions: int = 1) -> Material:
-    """Material of ``rows`` prompts of ``tokens`` tokens with donors at the last ``positions`` of them."""
+def make_inputs(lm: LanguageModel, rows: int, tokens: int, positions: int = 1) -> BenchInputs:
+    """BenchInputs of ``rows`` prompts of ``tokens`` tokens with donors at the last ``positions``
+    of them.
+    """
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randint(SPECIAL, lm.config.vocab_size - SPECIAL, (2, rows, tokens), generator=generator)
+    drawn = torch.randint(
+        SPECIAL, lm.config.vocab_size - SPECIAL, (2, rows, tokens), generator=generator
+    )
     prompts, others = drawn.tolist()
     at = [list(range(tokens - min(positions, tokens), tokens))] * rows
-    return Material(lm, prompts, record_states(lm, others, at), token_log_probabilities(READ))
+    return BenchInputs(lm, prompts, record_states(lm, others, at), token_log_probabilities(READ))

@@ -1,9 +1,10 @@
 """Who the packed sweep is measured against: a row a peer, each written as its users would write it.
 
-The loop is a forward hook that writes the state and the model's own forward, once a branch: the same call as the plain forward
-and the fastest way without packing. nnsight and transformer-lens run through the project's backends, pyvene through
-:mod:`workbench.bench.pyvene_peer`; all of them read the unpatched prompt once and every branch once. Donors are recorded
-beforehand for everyone. What a library does around its forwards (a session, a bridge, a wrapper a branch) is its own cost;
+The loop is a forward hook that writes the state and the model's own forward, once a branch: the
+same call as the plain forward and the fastest way without packing. nnsight and transformer-lens run
+through the project's backends, pyvene through :mod:`workbench.bench.pyvene_peer`; all of them read
+the unpatched prompt once and every branch once. Donors are recorded beforehand for everyone. What a
+library does around its forwards (a session, a bridge, a wrapper a branch) is its own cost;
 importing it and building a bridge, once a process, is not counted.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.bench.inputs import Material
+from workbench.bench.inputs import BenchInputs
 from workbench.bench.pyvene_peer import PyvenePeer, pyvene_installed
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -25,12 +26,16 @@ from workbench.trace.backends import TokenRows, backend
 from workbench.trace.interventions import Branch, Patched, Readout
 
 Sweep = Callable[[TokenRows, Sequence[Branch], Readout], Patched]
-PYVENE_MISSING = "pyvene is not installed, so it was not measured: pip install 'confidence-workbench[bench]'."
+PYVENE_MISSING = (
+    "pyvene is not installed, so it was not measured: pip install 'confidence-workbench[bench]'."
+)
 
 
 @dataclass(frozen=True)
 class Peer:
-    """``name`` on the command line, ``key`` in results, how its sweep is built, and whether and why not it can run."""
+    """``name`` on the command line, ``key`` in results, how its sweep is built, and whether and
+    why not it can run.
+    """
 
     name: str
     key: str
@@ -40,7 +45,9 @@ class Peer:
 
 
 def hooked_loop(lm: LanguageModel) -> Sweep:
-    """One ordinary forward a branch with a hook on each patched layer; prompts of one length, residual outputs replaced."""
+    """One ordinary forward a branch with a hook on each patched layer; prompts of one length,
+    residual outputs replaced.
+    """
 
     def sweep(prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
         ids = torch.tensor([list(prompt) for prompt in prompts], device=lm.device)
@@ -48,7 +55,9 @@ def hooked_loop(lm: LanguageModel) -> Sweep:
         read = []
         for branch in ((), *branches):
             handles = [
-                layers[patch.site.layer].register_forward_hook(_writer(patch.positions, patch.value))
+                layers[patch.site.layer].register_forward_hook(
+                    _writer(patch.positions, patch.value)
+                )
                 for patch in branch
             ]
             try:
@@ -67,19 +76,21 @@ def hooked_loop(lm: LanguageModel) -> Sweep:
 def _writer(positions: Tensor, value: Tensor) -> Callable[..., Any]:
     def hook(module: torch.nn.Module, inputs: Any, output: Any) -> Any:
         hidden = hidden_of(output)
-        hidden[torch.arange(len(positions), device=hidden.device), positions.to(hidden.device)] = value.to(
-            hidden.device, hidden.dtype
+        hidden[torch.arange(len(positions), device=hidden.device), positions.to(hidden.device)] = (
+            value.to(hidden.device, hidden.dtype)
         )
         return output
 
     return hook
 
 
-PEERS: dict[str, Peer] = {
+LIBRARIES: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer("loop", "loop", hooked_loop),
-        Peer("transformer-lens", "transformer_lens", lambda lm: backend("transformer-lens", lm).patch),
+        Peer(
+            "transformer-lens", "transformer_lens", lambda lm: backend("transformer-lens", lm).patch
+        ),
         Peer("nnsight", "nnsight", lambda lm: backend("nnsight", lm).patch),
         Peer("pyvene", "pyvene", lambda lm: PyvenePeer(lm).patch, pyvene_installed, PYVENE_MISSING),
     )
@@ -88,25 +99,31 @@ PEERS: dict[str, Peer] = {
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """The peers that can run, by key, and a line for each that cannot."""
+    """The libraries that can run, by key, and a line for each that cannot."""
 
     sweeps: dict[str, Sweep]
     missing: dict[str, str]
 
 
-def build_peers(lm: LanguageModel, names: Iterable[str]) -> Built:
-    """Build the peers called ``names``; those whose package is not there are told apart, never dropped."""
+def build_libraries(lm: LanguageModel, names: Iterable[str]) -> Built:
+    """Build the libraries called ``names``; those whose package is not there are told apart,
+    never dropped.
+    """
     chosen = list(dict.fromkeys(names))
-    unknown = [name for name in chosen if name not in PEERS]
+    unknown = [name for name in chosen if name not in LIBRARIES]
     if unknown:
-        raise WorkbenchError(f"Unknown peer {unknown[0]!r}; use some of {', '.join(PEERS)}, or none.")
-    rows = [PEERS[name] for name in chosen]
+        raise WorkbenchError(
+            f"Unknown peer {unknown[0]!r}; use some of {', '.join(LIBRARIES)}, or none."
+        )
+    rows = [LIBRARIES[name] for name in chosen]
     return Built(
         {row.key: row.build(lm) for row in rows if row.present()},
         {row.key: row.missing for row in rows if not row.present()},
     )
 
 
-def runs(sweep: Sweep, material: Material, branches: Sequence[Branch]) -> Callable[[], Patched]:
+def runs(
+    sweep: Sweep, bench_inputs: BenchInputs, branches: Sequence[Branch]
+) -> Callable[[], Patched]:
     """A peer's sweep of ``branches`` as something to time."""
-    return lambda: sweep(material.prompts, branches, material.readout)
+    return lambda: sweep(bench_inputs.prompts, branches, bench_inputs.readout)

@@ -1,8 +1,10 @@
-"""What measuring costs: seconds and peak memory of all metrics with their intervals, on made tables of known size.
+"""What measuring costs: seconds and peak memory of all metrics with their intervals, on made tables
+of known size.
 
-Three tables: 1,000 answers with 10,000 paired resamples of two readouts (every metric of both and every difference); a large
-one with stated percentages (few distinct values) and a large one with continuous confidences (all distinct). Confidence p is
-uniform, an answer is right with probability p^2. Seconds are of this machine and load; the method of each interval is printed beside them.
+Three tables: 1,000 answers with 10,000 paired resamples of two readouts (every metric of both and
+every difference); a large one with stated percentages (few distinct values) and a large one with
+continuous confidences (all distinct). Confidence p is uniform, an answer is right with probability
+p^2. Seconds are of this machine and load; the method of each interval is printed beside them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,11 @@ PAIRED_RESAMPLES = 10_000
 
 def bench_measure(rows: int) -> dict[str, Any]:
     """Seconds, methods and memory; ``rows`` is the size of the large tables."""
-    out: dict[str, Any] = {"rows.small": SMALL, "rows.large": rows, "resamples.paired": PAIRED_RESAMPLES}
+    out: dict[str, Any] = {
+        "rows.small": SMALL,
+        "rows.large": rows,
+        "resamples.paired": PAIRED_RESAMPLES,
+    }
     with task("measuring", 4) as progress:
         for name, digits in (("percent", 2), ("continuous", None)):
             out |= {f"paired.{name}.{key}": value for key, value in _paired(digits).items()}
@@ -42,7 +48,9 @@ def _paired(digits: int | None) -> dict[str, Any]:
     other = other if digits is None else np.round(other, digits)
     correct_b = rng.random(SMALL) < other**2
     start = _clocks()
-    found = paired_metrics(confidence, other, correct, correct_b=correct_b, seed=0, resamples=PAIRED_RESAMPLES)
+    found = paired_metrics(
+        confidence, other, correct, correct_b=correct_b, seed=0, resamples=PAIRED_RESAMPLES
+    )
     return {**_since(start), "metrics": len(found.difference), "method": found.method}
 
 
@@ -65,7 +73,9 @@ def _clocks() -> tuple[float, float]:
 
 
 def _since(start: tuple[float, float]) -> dict[str, float]:
-    """Seconds on the clock, and of the processor: the first grows with whatever else the machine does."""
+    """Seconds on the clock, and of the processor: the first grows with whatever else the machine
+    does.
+    """
     now = _clocks()
     return {"seconds": now[0] - start[0], "cpu_seconds": now[1] - start[1]}
 
@@ -80,10 +90,13 @@ def _made(rows: int, digits: int | None) -> tuple[np.ndarray, np.ndarray, np.ran
 
 def _peak() -> int:
     """Largest resident memory of the process so far, in bytes."""
-    # Windows keeps the peak in psutil; elsewhere the resource module has it, in kilobytes (macOS: bytes).
+    # Windows keeps the peak in psutil; elsewhere the resource module has it, in kilobytes (macOS:
+    # bytes).
     peak = getattr(psutil.Process().memory_info(), "peak_wset", None)
     if peak is not None:
         return int(peak)
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )

@@ -1,12 +1,15 @@
-"""Peak memory of tensors during a call, and whether a packed map stays under what its token budget promises.
+"""Peak memory of tensors during a call, and whether a packed map stays under what its token budget
+promises.
 
-On a GPU the peak is the allocator's own; on the CPU it is the largest sum of allocations less releases that torch's profiler
-saw. Both count what the call takes beyond what was there before it, kernels' scratch space included, and neither sees what a
-library takes outside torch's allocator. Timing and memory are measured in different calls.
+On a GPU the peak is the allocator's own; on the CPU it is the largest sum of allocations less
+releases that torch's profiler saw. Both count what the call takes beyond what was there before it,
+kernels' scratch space included, and neither sees what a library takes outside torch's allocator.
+Timing and memory are measured in different calls.
 
-The bound of a budget is put together from parts measured or counted apart from the engine: a plain forward of as many tokens
-as the budget, two masks for the widest pass (the boolean one is smaller), the prompts' keys and values and states behind every
-layer, and the readout of one chunk of logits. It is what a user may rely on when choosing a budget.
+The bound of a budget is put together from parts measured or counted apart from the engine: a plain
+forward of as many tokens as the budget, two masks for the widest pass (the boolean one is smaller),
+the prompts' keys and values and states behind every layer, and the readout of one chunk of logits.
+It is what a user may rely on when choosing a budget.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from workbench.bench.inputs import Material, make_material
+from workbench.bench.inputs import BenchInputs, make_inputs
 from workbench.bench.position_map import cells
 from workbench.bench.timing import Method, synchronise
 from workbench.models.unembed import chunk_rows, unembed_reduced
@@ -25,7 +28,9 @@ MAP_POSITIONS = 8
 
 
 def peak_bytes(method: Method, device: torch.device) -> int | None:
-    """Most bytes of tensors that ``method`` held at once beyond those there before; None on devices that do not say."""
+    """Most bytes of tensors that ``method`` held at once beyond those there before; None on
+    devices that do not say.
+    """
     if device.type == "cpu":
         return _profiled(method)
     if device.type == "cuda":
@@ -43,7 +48,11 @@ def _profiled(method: Method) -> int:
         method()
     results = seen.profiler.kineto_results if seen.profiler is not None else None
     assert results is not None
-    changes = sorted((event.start_ns(), event.nbytes()) for event in results.events() if event.name() == "[memory]")
+    changes = sorted(
+        (event.start_ns(), event.nbytes())
+        for event in results.events()
+        if event.name() == "[memory]"
+    )
     held = most = 0
     for _, change in changes:
         held += change
@@ -51,24 +60,26 @@ def _profiled(method: Method) -> int:
     return most
 
 
-def memory(material: Material) -> dict[str, Any]:
-    """Peak of the plain forward, the layer sweep, and a layer x position map under a budget, with that budget's bound.
+def memory(bench_inputs: BenchInputs) -> dict[str, Any]:
+    """Peak of the plain forward, the layer sweep, and a layer x position map under a budget, with
+    that budget's bound.
 
-    The budget is twice the prompts, so that the map needs several passes; ``material`` has donors at the last positions.
+    The budget is twice the prompts, so that the map needs several passes; ``bench_inputs`` has
+    donors at the last positions.
     """
-    lm, rows, tokens = material.lm, material.rows, material.tokens
+    lm, rows, tokens = bench_inputs.lm, bench_inputs.rows, bench_inputs.tokens
     budget = 2 * rows * tokens
-    sweep, grid = material.layers(range(lm.n_layers)), cells(material, MAP_POSITIONS)
+    sweep, grid = bench_inputs.layers(range(lm.n_layers)), cells(bench_inputs, MAP_POSITIONS)
     peaks = {
-        "memory.forward_bytes": peak_bytes(material.forward, lm.device),
-        "memory.sweep_bytes": peak_bytes(lambda: material.packed(sweep), lm.device),
-        "memory.map_bytes": peak_bytes(lambda: material.packed(grid, budget), lm.device),
+        "memory.forward_bytes": peak_bytes(bench_inputs.forward, lm.device),
+        "memory.sweep_bytes": peak_bytes(lambda: bench_inputs.packed(sweep), lm.device),
+        "memory.map_bytes": peak_bytes(lambda: bench_inputs.packed(grid, budget), lm.device),
     }
-    bound = _bound(material, budget)
+    bound = _bound(bench_inputs, budget)
     peak = peaks["memory.map_bytes"]
     within = None if bound is None or peak is None else peak <= bound
     return {
-        "memory.token_budget": budget,
+        "memory.tokens_per_forward": budget,
         "memory.map_cells": len(grid),
         **peaks,
         "memory.bound_bytes": bound,
@@ -76,18 +87,20 @@ def memory(material: Material) -> dict[str, Any]:
     }
 
 
-def _bound(material: Material, budget: int) -> int | None:
-    lm, rows = material.lm, material.rows
-    long = make_material(lm, rows, budget // rows)
+def _bound(bench_inputs: BenchInputs, budget: int) -> int | None:
+    lm, rows = bench_inputs.lm, bench_inputs.rows
+    long = make_inputs(lm, rows, budget // rows)
     forward = peak_bytes(long.forward, lm.device)
     states = torch.zeros(min(chunk_rows(lm), budget), lm.width, device=lm.device, dtype=lm.dtype)
-    logits = peak_bytes(lambda: unembed_reduced(lm, states, material.readout), lm.device)
+    logits = peak_bytes(lambda: unembed_reduced(lm, states, bench_inputs.readout), lm.device)
     if forward is None or logits is None:
         return None
     config = lm.config
     size = torch.finfo(lm.dtype).bits // 8
     key_heads = int(getattr(config, "num_key_value_heads", None) or lm.n_heads)
-    kept = rows * material.tokens * lm.n_layers * (2 * key_heads * lm.head_size + lm.width) * size
+    kept = (
+        rows * bench_inputs.tokens * lm.n_layers * (2 * key_heads * lm.head_size + lm.width) * size
+    )
     columns = budget // rows
     kinds = len(set(getattr(config, "layer_types", None) or ["full"]))
     masks = 2 * kinds * rows * columns**2 * size

@@ -1,6 +1,8 @@
-"""The page and the table of a measurement: ``index.html`` with the growth figure, ``table.csv`` with every key.
+"""The page and the table of a measurement: ``index.html`` with the growth figure, ``table.csv``
+with every key.
 
-Bounds are those the engine is held to on the default model at the default sizes; elsewhere they are only for orientation.
+Bounds are those the engine is held to on the default model at the default sizes; elsewhere they are
+only for orientation.
 """
 
 from __future__ import annotations
@@ -35,7 +37,12 @@ LINES = (
     Line("nnsight_over_packed", "nnsight / packed", 20, False),
     Line("pyvene_over_packed", "pyvene / packed", 20, False),
     Line("position_map_over_forward", "layer x position map / plain forward"),
-    Line("position_map_loop_over_packed", "loop (estimated from measured cells) / layer x position map", 10, False),
+    Line(
+        "position_map_loop_over_packed",
+        "loop (estimated from measured cells) / layer x position map",
+        10,
+        False,
+    ),
     Line("record_over_forward", "recording all layers at 3 positions / plain forward", 1.1),
 )
 BYTES: Mapping[str, str] = {
@@ -48,11 +55,17 @@ BYTES: Mapping[str, str] = {
 
 
 def table_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The measured lines in words: value, spread, bound, largest difference to the packed result."""
+    """The measured lines in words: value, spread, bound, largest difference to the packed
+    result.
+    """
     rows = [_row(line, values) for line in LINES if line.key in values]
     rows += [_plain(words, mebibytes(values[key])) for key, words in BYTES.items() if key in values]
     if values.get("memory.within_bound") is not None:
-        rows.append(_plain("the map stayed under its bound", "yes" if values["memory.within_bound"] else "no"))
+        rows.append(
+            _plain(
+                "the map stayed under its bound", "yes" if values["memory.within_bound"] else "no"
+            )
+        )
     return rows
 
 
@@ -73,7 +86,13 @@ def _row(line: Line, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plain(words: str, value: str) -> dict[str, str]:
-    return {"measured": words, "value": value, "smallest to largest": "", "bound": "", "largest difference": ""}
+    return {
+        "measured": words,
+        "value": value,
+        "smallest to largest": "",
+        "bound": "",
+        "largest difference": "",
+    }
 
 
 def growth_figure(points: list[Point], caption: str) -> CostGrowth:
@@ -82,7 +101,9 @@ def growth_figure(points: list[Point], caption: str) -> CostGrowth:
     for axis, words in AXES.items():
         here = [point for point in points if point.axis == axis]
         for method in dict.fromkeys(point.method for point in here):
-            mine = sorted((point for point in here if point.method == method), key=lambda point: point.at)
+            mine = sorted(
+                (point for point in here if point.method == method), key=lambda point: point.at
+            )
             panels.setdefault(words, {})[method] = CostCurve(
                 at=np.array([point.at for point in mine], dtype=np.float64),
                 cost=np.array([point.over_forward for point in mine]),
@@ -98,15 +119,22 @@ def growth_figure(points: list[Point], caption: str) -> CostGrowth:
 
 
 def write_bench(folder: Path, found: SweepBench) -> Path:
-    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of ``index.html``."""
+    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of
+    ``index.html``.
+    """
     values = found.values
     caption = (
-        f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, on {values['device']} with {values['threads']} threads; "
-        f"{values['rows']} prompts of {values['tokens']} tokens where these do not vary; prompt lengths on at most two"
+        f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, "
+        f"on {values['device']} with {values['threads']} threads; "
+        f"{values['rows']} prompts of {values['tokens']} tokens where these do not vary; prompt "
+        "lengths on at most two"
     )
     sections = []
     if found.points:
-        explanation = "Cost in plain forwards of the same prompts. Dashed: estimated from a few measured branches of the same sweep."
+        explanation = (
+            "Cost in plain forwards of the same prompts. Dashed: estimated from a few measured "
+            "branches of the same sweep."
+        )
         figure = growth_figure(found.points, caption).figure()
         sections.append(Section("Growth", explanation, figure, "growth"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
@@ -114,5 +142,9 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
     write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []
-    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {"notes": found.notes}
-    return write_report(folder, "Cost of patching", sections, {}, settings, ["table.csv"], (), lead=lead)
+    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {
+        "notes": found.notes
+    }
+    return write_report(
+        folder, "Cost of patching", sections, {}, settings, ["table.csv"], (), lead=lead
+    )

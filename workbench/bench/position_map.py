@@ -1,8 +1,8 @@
 """Layer x position map of the last positions, over one plain forward and beside the loop.
 
-The packed engine runs every cell. The loop would take a forward a cell, hours on large models; its cost is *estimated*: cells
-drawn at random are run by the loop, and the seconds of one are multiplied by the number of cells. The same cells say how far
-the packed values are from the loop's.
+The packed engine runs every cell. The loop would take a forward a cell, hours on large models; its
+cost is *estimated*: cells drawn at random are run by the loop, and the seconds of one are
+multiplied by the number of cells. The same cells say how far the packed values are from the loop's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from workbench.bench.inputs import Material
+from workbench.bench.inputs import BenchInputs
 from workbench.bench.libraries import hooked_loop, runs
 from workbench.bench.timing import alternate, ratio, spread
 from workbench.patch.branches import layer_sites, position_branches
@@ -20,28 +20,36 @@ from workbench.trace.interventions import Branch, Patched
 
 POSITIONS = 32
 SAMPLED = 6
-TOKEN_BUDGET = 8192
+TOKENS_PER_FORWARD = 8192
 
 
-def cells(material: Material, positions: int) -> list[Branch]:
-    """A branch for every layer at every one of the last ``positions`` tokens (fewer if there are fewer)."""
-    count = min(positions, material.donors.shape[2])
-    at = torch.arange(material.tokens - count, material.tokens).expand(material.rows, -1)
-    return position_branches(layer_sites(range(material.lm.n_layers)), at, material.donors[:, :, -count:])
+def cells(bench_inputs: BenchInputs, positions: int) -> list[Branch]:
+    """A branch for every layer at every one of the last ``positions`` tokens (fewer if there are
+    fewer).
+    """
+    count = min(positions, bench_inputs.donors.shape[2])
+    at = torch.arange(bench_inputs.tokens - count, bench_inputs.tokens).expand(
+        bench_inputs.rows, -1
+    )
+    return position_branches(
+        layer_sites(range(bench_inputs.lm.n_layers)), at, bench_inputs.donors[:, :, -count:]
+    )
 
 
-def position_map(material: Material, repeats: int) -> dict[str, Any]:
-    """Ratios of the whole map to a plain forward, and of the loop's estimate to the map; the first call is timed."""
-    grid = cells(material, POSITIONS)
-    loop, drawn = hooked_loop(material.lm), _drawn(len(grid))
-    sampled = runs(loop, material, [grid[cell] for cell in drawn])
+def position_map(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
+    """Ratios of the whole map to a plain forward, and of the loop's estimate to the map; the
+    first call is timed.
+    """
+    grid = cells(bench_inputs, POSITIONS)
+    loop, drawn = hooked_loop(bench_inputs.lm), _drawn(len(grid))
+    sampled = runs(loop, bench_inputs, [grid[cell] for cell in drawn])
     maps: list[Patched] = []
     methods = {
-        "forward": material.forward,
-        "map": lambda: maps.append(material.packed(grid, TOKEN_BUDGET)),
+        "forward": bench_inputs.forward,
+        "map": lambda: maps.append(bench_inputs.packed(grid, TOKENS_PER_FORWARD)),
         "loop": sampled,
     }
-    material.forward()
+    bench_inputs.forward()
     times = alternate(methods, repeats, untimed=0)
     # A loop reads the unpatched prompt once beside its cells.
     scale = (len(grid) + 1) / (len(drawn) + 1)
@@ -53,8 +61,10 @@ def position_map(material: Material, repeats: int) -> dict[str, Any]:
         "position_map.loop_cells_measured": len(drawn),
         "position_map.cells": len(grid),
         "position_map.repeats": repeats,
-        "position_map.token_budget": TOKEN_BUDGET,
-        "position_map.packed_vs_loop": float((maps[-1].patched[:, drawn] - sampled().patched).abs().max()),
+        "position_map.tokens_per_forward": TOKENS_PER_FORWARD,
+        "position_map.packed_vs_loop": float(
+            (maps[-1].patched[:, drawn] - sampled().patched).abs().max()
+        ),
         "seconds.position_map": statistics.median(times["map"]),
         "seconds.position_map_loop_estimated": scale * statistics.median(times["loop"]),
     }

@@ -1,7 +1,9 @@
-"""The sweep with pyvene, as its users write it: an IntervenableModel a branch, states handed over ready.
+"""The sweep with pyvene, as its users write it: an IntervenableModel a branch, states handed over
+ready.
 
-Modules are named by path, which pyvene takes for every family. Handing over ``source_representations`` saves pyvene the
-forward that recording each source anew would cost. Only the residual stream in front of and behind a layer is reached here.
+Modules are named by path, which pyvene takes for every family. Handing over
+``source_representations`` saves pyvene the forward that recording each source anew would cost. Only
+the residual stream in front of and behind a layer is reached here.
 
 pyvene takes every forward hook off the model when it cleans up, so nothing else may hang on it.
 """
@@ -19,7 +21,13 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.backends.inputs import Write, checked_writes, model_inputs, padded, require_one_process
+from workbench.trace.backends.inputs import (
+    BatchWrite,
+    checked_writes,
+    model_inputs,
+    padded,
+    require_one_process,
+)
 from workbench.trace.backends.protocol import TokenRows
 from workbench.trace.interventions import Branch, Patched, Readout
 
@@ -41,7 +49,9 @@ class PyvenePeer:
         require_one_process(self.lm, "pyvene")
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and one without."""
+        """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and
+        one without.
+        """
         # Imported here because it takes seconds and belongs to an extra.
         pyvene = importlib.import_module("pyvene")
         batch = padded(self.lm, prompts, self.lm.device)
@@ -49,21 +59,29 @@ class PyvenePeer:
         with torch.no_grad():
             read = [readout(model(**inputs).logits[:, -1].float())]
             for writes in checked_writes(self.lm, batch, branches):
-                intervenable = pyvene.IntervenableModel([self._place(write) for write in writes], model=model)
+                intervenable = pyvene.IntervenableModel(
+                    [self._place(write) for write in writes], model=model
+                )
                 names = list(intervenable.interventions)
-                sources = {name: write.value[:, None] for name, write in zip(names, writes, strict=True)}
+                sources = {
+                    name: write.value[:, None] for name, write in zip(names, writes, strict=True)
+                }
                 where: list[list[list[int]]] = [write.columns[:, None].tolist() for write in writes]
                 outcome: Any = intervenable(
-                    base=inputs, source_representations=sources, unit_locations={"sources->base": (None, where)}
+                    base=inputs,
+                    source_representations=sources,
+                    unit_locations={"sources->base": (None, where)},
                 )
                 read.append(readout(_logits(outcome)))
         both = torch.stack(read, dim=1)
         return Patched(base=both[:, 0], patched=both[:, 1:])
 
-    def _place(self, write: Write) -> dict[str, Any]:
+    def _place(self, write: BatchWrite) -> dict[str, Any]:
         side = SIDES.get(write.site.component)
         if side is None or write.add:
-            raise WorkbenchError("The pyvene peer replaces resid_pre and resid_post and nothing else.")
+            raise WorkbenchError(
+                "The pyvene peer replaces resid_pre and resid_post and nothing else."
+            )
         path = f"{self.lm.architecture.layers}[{write.site.layer}].{side}"
         return {"component": path, "unit": "pos", "max_number_of_units": 1}
 

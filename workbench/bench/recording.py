@@ -1,8 +1,10 @@
-"""Recording every layer at three positions, over one plain forward, and what it takes in memory beyond it.
+"""Recording every layer at three positions, over one plain forward, and what it takes in memory
+beyond it.
 
-Recorded are the residual outputs at the first, the middle and the last token. ``record.extra_bytes`` is the peak of recording less
-that of the plain forward; a recorder that kept the streams would need ``record.all_streams_bytes`` more. The engine's explicit mask, rows * tokens ** 2 numbers, is part
-of the extra and grows with the length of prompts faster than the streams do.
+Recorded are the residual outputs at the first, the middle and the last token.
+``record.extra_bytes`` is the peak of recording less that of the plain forward; a recorder that kept
+the streams would need ``record.all_streams_bytes`` more. The engine's explicit mask, rows * tokens
+** 2 numbers, is part of the extra and grows with the length of prompts faster than the streams do.
 """
 
 from __future__ import annotations
@@ -11,28 +13,30 @@ from typing import Any
 
 from torch import Tensor
 
-from workbench.bench.inputs import Material
+from workbench.bench.inputs import BenchInputs
 from workbench.bench.memory import peak_bytes
 from workbench.bench.timing import alternate, ratio, spread
 from workbench.trace.record import record_states
 
 
-def recording(material: Material, repeats: int) -> dict[str, Any]:
-    """``record_over_forward`` and bytes; recording needs no logits, which the plain forward makes for one token a row."""
-    lm, last = material.lm, material.tokens - 1
-    at = [[0, last // 2, last]] * material.rows
+def recording(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
+    """``record_over_forward`` and bytes; recording needs no logits, which the plain forward
+    makes for one token a row.
+    """
+    lm, last = bench_inputs.lm, bench_inputs.tokens - 1
+    at = [[0, last // 2, last]] * bench_inputs.rows
 
     def work() -> Tensor:
-        return record_states(lm, material.prompts, at)
+        return record_states(lm, bench_inputs.prompts, at)
 
-    times = alternate({"forward": material.forward, "record": work}, repeats)
+    times = alternate({"forward": bench_inputs.forward, "record": work}, repeats)
     states = work()
-    plain, recorded = peak_bytes(material.forward, lm.device), peak_bytes(work, lm.device)
+    plain, recorded = peak_bytes(bench_inputs.forward, lm.device), peak_bytes(work, lm.device)
     extra = None if plain is None or recorded is None else recorded - plain
     one = states.element_size() * lm.width
     return {
         **spread("record_over_forward", ratio(times, "record", "forward")),
         "record.extra_bytes": extra,
-        "record.kept_bytes": states.numel() * states.element_size(),
-        "record.all_streams_bytes": material.rows * material.tokens * lm.n_layers * one,
+        "record.kv_cache_bytes": states.numel() * states.element_size(),
+        "record.all_streams_bytes": bench_inputs.rows * bench_inputs.tokens * lm.n_layers * one,
     }

@@ -9,7 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the result in words, with the bound it is held to and on which side of it the value must lie."""
+    """A key of the result in words, with the bound it is held to and on which side of it the
+    value must lie.
+    """
 
     key: str
     words: str
@@ -25,7 +27,11 @@ class Line:
 
 def spread_of(key: str, values: Mapping[str, Any]) -> str:
     """The smallest and the largest of a ratio's turns; empty where it has none."""
-    return f"{values[f'{key}.low']:.3g} to {values[f'{key}.high']:.3g}" if f"{key}.low" in values else ""
+    return (
+        f"{values[f'{key}.low']:.3g} to {values[f'{key}.high']:.3g}"
+        if f"{key}.low" in values
+        else ""
+    )
 
 
 def mebibytes(value: int | None) -> str:

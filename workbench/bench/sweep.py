@@ -1,13 +1,16 @@
-"""What the packed engine costs beside one plain forward, and beside the ways others patch: ``workbench bench sweep``.
+"""What the packed engine costs beside one plain forward, and beside the ways others patch:
+``workbench bench sweep``.
 
-Five parts, each of which can be left out: ``sweep`` (all layers at the last token, the peers beside it), ``map`` (every layer at
-the last 32 positions), ``record``, ``growth`` and ``memory``. Everything is measured in one process on the same prompts with the same
-readout (:mod:`workbench.bench.inputs`), ratios within one run (:mod:`workbench.bench.timing`), and each peer's largest difference
-to the packed result stands beside its ratio. Fast methods are repeated ``repeats`` times, methods that take many forwards
-``slow_repeats`` times; both numbers are in the result.
+Five parts, each of which can be left out: ``sweep`` (all layers at the last token, the libraries
+beside it), ``map`` (every layer at the last 32 positions), ``record``, ``growth`` and ``memory``.
+Everything is measured in one process on the same prompts with the same readout
+(:mod:`workbench.bench.inputs`), ratios within one run (:mod:`workbench.bench.timing`), and each
+peer's largest difference to the packed result stands beside its ratio. Fast methods are repeated
+``repeats`` times, methods that take many forwards ``library_repeats`` times; both numbers are in
+the result.
 
-Ratios hold for this model, these sizes and this kind of machine: they rise with layers and fall where a library's own
-overhead, rather than the forward, decides.
+Ratios hold for this model, these sizes and this kind of machine: they rise with layers and fall
+where a library's own overhead, rather than the forward, decides.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from typing import Any
 import torch
 
 from workbench.bench.growth import Point, growth
-from workbench.bench.inputs import Material, make_material
-from workbench.bench.libraries import PEERS, Built, build_peers, runs
+from workbench.bench.inputs import BenchInputs, make_inputs
+from workbench.bench.libraries import LIBRARIES, Built, build_libraries, runs
 from workbench.bench.memory import memory
 from workbench.bench.position_map import POSITIONS, position_map
 from workbench.bench.recording import recording
-from workbench.bench.timing import Method, alternate, beside, ratio, spread
+from workbench.bench.timing import Method, alternate, ratio, spread, time_methods
 from workbench.errors import WorkbenchError
 from workbench.models import Precision, load_model
 from workbench.trace.interventions import Patched
@@ -37,7 +40,9 @@ BASELINE = "the model's own forward, causal mask of its kernel, no cache, logits
 
 @dataclass(frozen=True)
 class SweepBench:
-    """``values``: flat keys, None where a peer is not installed; ``points`` of the growth curves; ``notes``: what to know."""
+    """``values``: flat keys, None where a peer is not installed; ``points`` of the growth
+    curves; ``notes``: what to know.
+    """
 
     values: dict[str, Any]
     points: list[Point] = field(default_factory=list)
@@ -50,25 +55,28 @@ def bench_sweep(
     rows: int,
     tokens: int,
     repeats: int,
-    slow_repeats: int = 1,
+    library_repeats: int = 1,
     parts: Sequence[str] = PARTS,
-    peers: Sequence[str] = tuple(PEERS),
+    libraries: Sequence[str] = tuple(LIBRARIES),
     precision: Precision = "float32",
 ) -> SweepBench:
-    """Measure ``parts`` with ``peers`` on ``rows`` prompts of ``tokens`` tokens.
+    """Measure ``parts`` with ``libraries`` on ``rows`` prompts of ``tokens`` tokens.
 
     Raises:
-        WorkbenchError: before the model is loaded, for unknown parts and peers.
+        WorkbenchError: before the model is loaded, for unknown parts and libraries.
     """
-    unknown = [name for name in parts if name not in PARTS] + [name for name in peers if name not in PEERS]
+    unknown = [name for name in parts if name not in PARTS] + [
+        name for name in libraries if name not in LIBRARIES
+    ]
     if unknown or not parts:
         raise WorkbenchError(
-            f"Unknown part or peer {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}, peers {', '.join(PEERS)}."
+            f"Unknown part or peer {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}, "
+            f"libraries {', '.join(LIBRARIES)}."
         )
     lm = load_model(model, precision=precision)
-    material = make_material(lm, rows, tokens, POSITIONS)
+    bench_inputs = make_inputs(lm, rows, tokens, POSITIONS)
     wanted = "sweep" in parts or "growth" in parts
-    built = build_peers(lm, peers if wanted else ())
+    built = build_libraries(lm, libraries if wanted else ())
     values: dict[str, Any] = {
         "model": lm.name,
         "rows": rows,
@@ -79,44 +87,54 @@ def bench_sweep(
         "device": str(lm.device),
         "threads": torch.get_num_threads(),
         "repeats": repeats,
-        "slow_repeats": slow_repeats,
+        "library_repeats": library_repeats,
         "forward": BASELINE,
     }
     points: list[Point] = []
     if "sweep" in parts:
-        values |= _sweep(material, built, repeats, slow_repeats)
+        values |= _sweep(bench_inputs, built, repeats, library_repeats)
     if "map" in parts:
-        values |= position_map(material, slow_repeats)
+        values |= position_map(bench_inputs, library_repeats)
     if "record" in parts:
-        values |= recording(material, repeats)
+        values |= recording(bench_inputs, repeats)
     if "growth" in parts:
         points = growth(lm, built.sweeps, rows, tokens, min(repeats, MOST_GROWTH_REPEATS))
         values["growth.repeats"] = min(repeats, MOST_GROWTH_REPEATS)
-        values |= {f"growth.{point.axis}.{point.at}.{point.method}": point.over_forward for point in points}
+        values |= {
+            f"growth.{point.axis}.{point.at}.{point.method}": point.over_forward for point in points
+        }
     if "memory" in parts:
-        values |= memory(material)
+        values |= memory(bench_inputs)
     return SweepBench(values, points, list(built.missing.values()))
 
 
-def _sweep(material: Material, built: Built, repeats: int, slow_repeats: int) -> dict[str, Any]:
-    branches = material.layers(range(material.lm.n_layers))
-    packed = material.packed(branches)
-    times = alternate({"forward": material.forward, "packed": lambda: material.packed(branches)}, repeats)
+def _sweep(
+    bench_inputs: BenchInputs, built: Built, repeats: int, library_repeats: int
+) -> dict[str, Any]:
+    branches = bench_inputs.layers(range(bench_inputs.lm.n_layers))
+    packed = bench_inputs.packed(branches)
+    times = alternate(
+        {"forward": bench_inputs.forward, "packed": lambda: bench_inputs.packed(branches)}, repeats
+    )
     out: dict[str, Any] = {
         **spread("packed_over_forward", ratio(times, "packed", "forward")),
         "seconds.forward": statistics.median(times["forward"]),
         "seconds.packed": statistics.median(times["packed"]),
-        "packed_vs_forward": float((packed.base - material.forward()).abs().max()),
+        "packed_vs_forward": float((packed.base - bench_inputs.forward()).abs().max()),
     }
     found: dict[str, Patched] = {}
 
     def kept(key: str) -> Method:
-        run = runs(built.sweeps[key], material, branches)
+        run = runs(built.sweeps[key], bench_inputs, branches)
         return lambda: found.__setitem__(key, run())
 
     for key in built.sweeps:
-        runs(built.sweeps[key], material, branches[:1])()
-    ratios, _ = beside(lambda: material.packed(branches), {key: kept(key) for key in built.sweeps}, slow_repeats)
+        runs(built.sweeps[key], bench_inputs, branches[:1])()
+    ratios, _ = time_methods(
+        lambda: bench_inputs.packed(branches),
+        {key: kept(key) for key in built.sweeps},
+        library_repeats,
+    )
     for key, values in ratios.items():
         out |= spread(f"{key}_over_packed", values)
         out[f"packed_vs_{key}"] = float((found[key].patched - packed.patched).abs().max())

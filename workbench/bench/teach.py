@@ -1,15 +1,18 @@
 """What training costs beside TRL's SFTTrainer: ``workbench bench teach``.
 
-Four trainings take turns on one machine in one process: the workbench and TRL (see :mod:`workbench.bench.trainers`), each with an
-adapter in all layers (``full``, ``trl``) and with one that begins higher up (``partial``, ``trl_upper``). A round is one training of
-each with a seed of its own; ratios are formed within rounds. All compute in float32.
+Four trainings take turns on one machine in one process: the workbench and TRL (see
+:mod:`workbench.bench.trainers`), each with an adapter in all layers (``full``, ``trl``) and with
+one that begins higher up (``partial``, ``trl_upper``). A round is one training of each with a seed
+of its own; ratios are formed within rounds. All compute in float32.
 
-Parts: ``speed``; ``exact``, which trains without dropout and gives the largest difference of any step's loss between the workbench
-and TRL; ``memory``, the peak of each training in a fresh process (:mod:`workbench.bench.teach_memory`).
+Parts: ``speed``; ``exact``, which trains without dropout and gives the largest difference of any
+step's loss between the workbench and TRL; ``memory``, the peak of each training in a fresh process
+(:mod:`workbench.bench.teach_memory`).
 
-``loss.gap`` is the mean over rounds of the difference of the last epoch's mean loss, full minus TRL. Both draw other dropout, so it
-stands beside ``loss.seed_noise``, the standard deviation of that loss over the rounds' seeds. With few rounds the noise is known
-only roughly. Ratios hold for this model and these lengths: what TRL spends on the logits of every position weighs less in a
+``loss.gap`` is the mean over rounds of the difference of the last epoch's mean loss, full minus
+TRL. Both draw other dropout, so it stands beside ``loss.seed_noise``, the standard deviation of
+that loss over the rounds' seeds. With few rounds the noise is known only roughly. Ratios hold for
+this model and these lengths: what TRL spends on the logits of every position weighs less in a
 larger model, and what the shared beginning of the conversations saves is their share of the tokens.
 """
 
@@ -47,7 +50,9 @@ GAPS = {"loss.gap": ("full", "trl"), "loss.partial_gap": ("partial", "trl_upper"
 
 @dataclass(frozen=True)
 class TeachBench:
-    """``values``: flat keys, None for TRL's where it is not installed; ``rounds`` of each kind; ``notes``: what to know."""
+    """``values``: flat keys, None for TRL's where it is not installed; ``rounds`` of each kind;
+    ``notes``: what to know.
+    """
 
     values: dict[str, Any]
     rounds: dict[str, list[Trained]] = field(default_factory=dict)
@@ -60,32 +65,37 @@ def bench_teach(
     rows: int,
     epochs: int,
     rounds: int,
-    from_layer: int | None = None,
+    start_layer: int | None = None,
     parts: Sequence[str] = PARTS,
     precision: Precision = "float32",
 ) -> TeachBench:
     """Train on ``rows`` examples ``epochs`` times, ``rounds`` times each way.
 
     Args:
-        from_layer: where the partial adapter begins; None: at half depth.
+        start_layer: where the partial adapter begins; None: at half depth.
 
     Raises:
-        WorkbenchError: before the model is loaded for unknown parts, and for rows that do not fill whole batches.
+        WorkbenchError: before the model is loaded for unknown parts, and for rows that do not fill
+            whole batches.
     """
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
-        raise WorkbenchError(f"Unknown part {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}.")
+        raise WorkbenchError(
+            f"Unknown part {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}."
+        )
     batch = settings_of(KINDS["full"], 0).batch_size
     if rows % batch:
-        raise WorkbenchError(f"{rows} rows do not fill whole batches of {batch}; ask for a multiple of {batch}.")
+        raise WorkbenchError(
+            f"{rows} rows do not fill whole batches of {batch}; ask for a multiple of {batch}."
+        )
     lm = load_model(model, precision=precision)
-    first = lm.n_layers // 2 if from_layer is None else from_layer
+    first = lm.n_layers // 2 if start_layer is None else start_layer
     examples = make_lessons(lm, rows)
     kinds = {name: kind for name, kind in KINDS.items() if trl_installed() or not kind.trl}
     values: dict[str, Any] = {
         "model": lm.name,
         "layers": lm.n_layers,
-        "from_layer": first,
+        "start_layer": first,
         "dtype": str(lm.dtype).removeprefix("torch."),
         "precision": lm.precision,
         "device": str(lm.device),
@@ -113,16 +123,25 @@ def bench_teach(
 
 
 def _rounds(
-    lm: LanguageModel, examples: Sequence[Example], kinds: Mapping[str, Kind], first: int, epochs: int, rounds: int
+    lm: LanguageModel,
+    examples: Sequence[Example],
+    kinds: Mapping[str, Kind],
+    first: int,
+    epochs: int,
+    rounds: int,
 ) -> dict[str, list[Trained]]:
-    """Trainings of every kind, taking turns; one step of each beforehand pays for what is paid once."""
+    """Trainings of every kind, taking turns; one step of each beforehand pays for what is paid
+    once.
+    """
     batch = settings_of(KINDS["full"], first).batch_size
     found: dict[str, list[Trained]] = {name: [] for name in kinds}
     with task("timing trainings", (rounds + 1) * len(kinds)) as progress:
         for turn in range(-1, rounds):
             for name, kind in kinds.items():
                 settings = settings_of(kind, first, epochs=1 if turn < 0 else epochs)
-                trained = run_kind(kind, lm, examples[:batch] if turn < 0 else examples, settings, max(turn, 0))
+                trained = run_kind(
+                    kind, lm, examples[:batch] if turn < 0 else examples, settings, max(turn, 0)
+                )
                 if turn >= 0:
                     found[name].append(trained)
                 progress.advance()
@@ -132,10 +151,19 @@ def _rounds(
 def _speed(timed: Mapping[str, list[Trained]], epochs: int) -> dict[str, Any]:
     """Ratios of seconds within rounds, and losses of the last epoch."""
     times = {name: [each.seconds for each in trained] for name, trained in timed.items()}
-    last = {name: [_last_epoch(each.losses, epochs) for each in trained] for name, trained in timed.items()}
-    out: dict[str, Any] = {f"seconds.{name}": statistics.median(taken) for name, taken in times.items()}
+    last = {
+        name: [_last_epoch(each.losses, epochs) for each in trained]
+        for name, trained in timed.items()
+    }
+    out: dict[str, Any] = {
+        f"seconds.{name}": statistics.median(taken) for name, taken in times.items()
+    }
     for key, (above, below) in RATIOS.items():
-        out |= spread(key, ratio(times, above, below)) if above in times and below in times else {key: None}
+        out |= (
+            spread(key, ratio(times, above, below))
+            if above in times and below in times
+            else {key: None}
+        )
     out |= {f"loss.{name}": statistics.mean(values) for name, values in last.items()}
     for key, (one, other) in GAPS.items():
         gaps = [a - b for a, b in zip(last[one], last[other], strict=True)] if other in last else []
@@ -149,13 +177,20 @@ def _last_epoch(losses: Sequence[float], epochs: int) -> float:
 
 
 def _exact(lm: LanguageModel, examples: Sequence[Example], first: int) -> dict[str, Any]:
-    """Largest difference of a step's loss without dropout: after the first step it also shows the gradients."""
+    """Largest difference of a step's loss without dropout: after the first step it also shows
+    the gradients.
+    """
     out: dict[str, Any] = {"exact.steps": EXACT_STEPS}
-    for key, (one, other) in {"exact.full_gap": ("full", "trl"), "exact.partial_gap": ("partial", "trl_upper")}.items():
+    for key, (one, other) in {
+        "exact.full_gap": ("full", "trl"),
+        "exact.partial_gap": ("partial", "trl_upper"),
+    }.items():
         losses = []
         for name in (one, other):
             settings = settings_of(KINDS[name], first, epochs=1)
-            plain = settings.model_copy(update={"lora": settings.lora.model_copy(update={"dropout": 0.0})})
+            plain = settings.model_copy(
+                update={"lora": settings.lora.model_copy(update={"dropout": 0.0})}
+            )
             losses.append(run_kind(KINDS[name], lm, examples, plain, 0).losses)
         out[key] = max(abs(a - b) for a, b in zip(*losses, strict=True))
     return out

@@ -1,8 +1,9 @@
 """Peak memory of one training, each in a fresh process: ``python -m workbench.bench.teach_memory``.
 
-The peak is the process's largest resident memory while it trains, model, libraries and everything else included, sampled a
-hundred times a second; on a GPU it is the allocator's peak. Every process loads the same libraries, so that what they take is the same for
-all. Resident memory also holds what the allocator has not given back, so it is a little above what is in use.
+The peak is the process's largest resident memory while it trains, model, libraries and everything
+else included, sampled a hundred times a second; on a GPU it is the allocator's peak. Every process
+loads the same libraries, so that what they take is the same for all. Resident memory also holds
+what the allocator has not given back, so it is a little above what is in use.
 """
 
 from __future__ import annotations
@@ -29,12 +30,23 @@ INTERVAL = 0.01
 
 
 def peaks(
-    model: str, names: Sequence[str], rows: int, from_layer: int, precision: Precision = "float32"
+    model: str, names: Sequence[str], rows: int, start_layer: int, precision: Precision = "float32"
 ) -> dict[str, int]:
-    """Bytes by name of the training (see :data:`workbench.bench.trainer_kinds.KINDS`), one epoch over ``rows`` examples each."""
+    """Bytes by name of the training (see :data:`workbench.bench.trainer_kinds.KINDS`), one epoch
+    over ``rows`` examples each.
+    """
     found = {}
     for name in track(names, "memory of trainings", total=len(names)):
-        command = [sys.executable, "-m", __name__, model, name, str(rows), str(from_layer), precision]
+        command = [
+            sys.executable,
+            "-m",
+            __name__,
+            model,
+            name,
+            str(rows),
+            str(start_layer),
+            precision,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -69,7 +81,7 @@ def peak_of_block(device: torch.device) -> Iterator[list[int]]:
     peak.append(max(largest[0], process.memory_info().rss))
 
 
-def measured(model: str, name: str, rows: int, from_layer: int, precision: Precision) -> int:
+def measured(model: str, name: str, rows: int, start_layer: int, precision: Precision) -> int:
     """Peak bytes of one training in this process."""
     if trl_installed():
         import trl
@@ -78,13 +90,13 @@ def measured(model: str, name: str, rows: int, from_layer: int, precision: Preci
     lm = load_model(model, precision=precision)
     examples = make_lessons(lm, rows)
     with peak_of_block(lm.device) as peak:
-        run_kind(KINDS[name], lm, examples, settings_of(KINDS[name], from_layer, epochs=1), 0)
+        run_kind(KINDS[name], lm, examples, settings_of(KINDS[name], start_layer, epochs=1), 0)
     return peak[0]
 
 
 def main(arguments: Sequence[str]) -> None:
-    model, name, rows, from_layer, precision = arguments
-    peak = measured(model, name, int(rows), int(from_layer), cast(Precision, precision))
+    model, name, rows, start_layer, precision = arguments
+    peak = measured(model, name, int(rows), int(start_layer), cast(Precision, precision))
     sys.stdout.write(json.dumps({"peak": peak}) + "\n")
 
 

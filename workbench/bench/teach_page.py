@@ -1,6 +1,8 @@
-"""The page and the table of the training measurement: ``index.html`` with the figure, ``table.csv`` with every key.
+"""The page and the table of the training measurement: ``index.html`` with the figure, ``table.csv``
+with every key.
 
-Bounds are those the trainer is held to on the default model at the default sizes; elsewhere they are only for orientation.
+Bounds are those the trainer is held to on the default model at the default sizes; elsewhere they
+are only for orientation.
 """
 
 from __future__ import annotations
@@ -22,8 +24,16 @@ from workbench.tables import write_csv
 
 LINES = (
     Line("trl_over_full", "TRL / workbench, adapter in all layers", 1.3, False),
-    Line("trl_over_partial", "TRL / workbench from kept states, the same adapter in the upper layers", 2.5, False),
-    Line("trl_all_layers_over_partial", "TRL with an adapter in all layers / workbench from kept states"),
+    Line(
+        "trl_over_partial",
+        "TRL / workbench from kept states, the same adapter in the upper layers",
+        2.5,
+        False,
+    ),
+    Line(
+        "trl_all_layers_over_partial",
+        "TRL with an adapter in all layers / workbench from kept states",
+    ),
     Line("full_over_partial", "workbench, all layers / from kept states"),
     Line("loss.gap", "last epoch's loss, all layers: workbench - TRL"),
     Line("loss.partial_gap", "last epoch's loss, upper layers: workbench - TRL"),
@@ -44,8 +54,12 @@ NAMES = {
 def table_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
     """The measured lines in words: value, spread, bound."""
     rows = [_row(line, values) for line in LINES if line.key in values]
-    sizes = {name: values[f"memory.{name}_bytes"] for name in NAMES if f"memory.{name}_bytes" in values}
-    return rows + [_plain(f"peak memory: {NAMES[name]}", mebibytes(size)) for name, size in sizes.items()]
+    sizes = {
+        name: values[f"memory.{name}_bytes"] for name in NAMES if f"memory.{name}_bytes" in values
+    }
+    return rows + [
+        _plain(f"peak memory: {NAMES[name]}", mebibytes(size)) for name, size in sizes.items()
+    ]
 
 
 def _row(line: Line, values: Mapping[str, Any]) -> dict[str, str]:
@@ -69,13 +83,16 @@ def race_figure(found: TeachBench) -> TrainingRace:
     """Seconds and losses of all kinds that were timed."""
     values = found.values
     caption = (
-        f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, on {values['device']} with {values['threads']} threads; "
-        f"{values['rows']} conversations of {values['tokens_per_row']:.0f} tokens, {values['epochs']} epochs, "
-        f"{values['rounds']} rounds; upper layers from {values['from_layer']}"
+        f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, "
+        f"on {values['device']} with {values['threads']} threads; "
+        f"{values['rows']} conversations of {values['tokens_per_row']:.0f} tokens, "
+        f"{values['epochs']} epochs, "
+        f"{values['rounds']} rounds; upper layers from {values['start_layer']}"
     )
     runs = {
         NAMES[name]: TrainingRuns(
-            np.array([each.seconds for each in trained]), np.array([each.losses for each in trained])
+            np.array([each.seconds for each in trained]),
+            np.array([each.losses for each in trained]),
         )
         for name, trained in found.rounds.items()
     }
@@ -83,15 +100,24 @@ def race_figure(found: TeachBench) -> TrainingRace:
 
 
 def write_teach_bench(folder: Path, found: TeachBench) -> Path:
-    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of ``index.html``."""
+    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of
+    ``index.html``.
+    """
     values, sections = found.values, []
     if found.rounds:
-        explanation = "Seconds of a whole training, and the loss of its steps. Lines on one another: the same training."
+        explanation = (
+            "Seconds of a whole training, and the loss of its steps. Lines on one another: the "
+            "same training."
+        )
         sections.append(Section("Time and loss", explanation, race_figure(found).figure(), "race"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
     claim_folder(folder, FIGURES)
     write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []
-    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {"notes": found.notes}
-    return write_report(folder, "Cost of teaching", sections, {}, settings, ["table.csv"], (), lead=lead)
+    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {
+        "notes": found.notes
+    }
+    return write_report(
+        folder, "Cost of teaching", sections, {}, settings, ["table.csv"], (), lead=lead
+    )

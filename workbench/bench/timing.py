@@ -1,10 +1,12 @@
 """Seconds of methods that take turns, and ratios formed within a turn.
 
-A machine's speed drifts with what else it does. So a ratio is formed between calls that stand next to each other, and the
-median over turns is reported with the smallest and the largest. The first round is not timed: it pays for kernels that are
-chosen, and memory that is taken, once. On an accelerator the clock waits for all queued work.
+A machine's speed drifts with what else it does. So a ratio is formed between calls that stand next
+to each other, and the median over turns is reported with the smallest and the largest. The first
+round is not timed: it pays for kernels that are chosen, and memory that is taken, once. On an
+accelerator the clock waits for all queued work.
 
-Seconds are those of this machine under its load at the time; only ratios can be compared with another run.
+Seconds are those of this machine under its load at the time; only ratios can be compared with
+another run.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ def seconds(method: Method) -> float:
     return time.perf_counter() - started
 
 
-def alternate(methods: Mapping[str, Method], repeats: int, *, untimed: int = 1) -> dict[str, list[float]]:
+def alternate(
+    methods: Mapping[str, Method], repeats: int, *, untimed: int = 1
+) -> dict[str, list[float]]:
     """Seconds of each method per repeat, methods taking turns, after ``untimed`` rounds."""
     times: dict[str, list[float]] = {name: [] for name in methods}
     for turn in track(range(untimed + repeats), f"timing {', '.join(methods)}"):
@@ -41,18 +45,20 @@ def alternate(methods: Mapping[str, Method], repeats: int, *, untimed: int = 1) 
     return times
 
 
-def beside(
+def time_methods(
     reference: Method, methods: Mapping[str, Method], repeats: int
 ) -> tuple[dict[str, list[float]], list[float]]:
-    """Methods too slow to be repeated much, each between two calls of a fast ``reference``; nothing is warmed up here.
+    """Methods too slow to be repeated much, each between two calls of a fast ``reference``; nothing
+    is warmed up here.
 
     Returns:
-        For every method its ratios to the mean of the reference before and after it, and all seconds of the reference.
+        For every method its ratios to the mean of the reference before and after it, and all
+        seconds of the reference.
     """
     ratios: dict[str, list[float]] = {name: [] for name in methods}
     references = [seconds(reference)]
     for _ in range(repeats):
-        for name, method in track(methods.items(), "timing the peers", total=len(methods)):
+        for name, method in track(methods.items(), "timing the libraries", total=len(methods)):
             taken = seconds(method)
             references.append(seconds(reference))
             ratios[name].append(taken / statistics.mean(references[-2:]))
@@ -65,7 +71,9 @@ def ratio(times: Mapping[str, Sequence[float]], above: str, below: str) -> list[
 
 
 def spread(key: str, values: Sequence[float]) -> dict[str, float]:
-    """``key``: the median of ``values``; ``key.low`` and ``key.high``: the smallest and the largest."""
+    """``key``: the median of ``values``; ``key.low`` and ``key.high``: the smallest and the
+    largest.
+    """
     return {key: statistics.median(values), f"{key}.low": min(values), f"{key}.high": max(values)}
 
 

@@ -14,7 +14,9 @@ from workbench.teach.examples import Example
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the trainings: by TRL or by the workbench, and whether the adapter begins at the chosen layer."""
+    """One of the trainings: by TRL or by the workbench, and whether the adapter begins at the
+    chosen layer.
+    """
 
     trl: bool
     upper: bool
@@ -28,11 +30,21 @@ KINDS = {
 }
 
 
-def settings_of(kind: Kind, from_layer: int, **changes: Any) -> TeachSettings:
-    """The published rate on whole conversations with the text as target; everything else is the default."""
-    first = from_layer if kind.upper else 0
-    return TeachSettings(scope="conversation", target="text", learning_rate=2e-4, from_layer=first, **changes)
+def settings_of(kind: Kind, start_layer: int, **changes: Any) -> TeachSettings:
+    """The published rate on whole conversations with the text as target; everything else is the
+    default.
+    """
+    first = start_layer if kind.upper else 0
+    return TeachSettings(
+        adapter_scope="conversation",
+        target="text",
+        learning_rate=2e-4,
+        start_layer=first,
+        **changes,
+    )
 
 
-def run_kind(kind: Kind, lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> Trained:
+def run_kind(
+    kind: Kind, lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
+) -> Trained:
     return (train_with_trl if kind.trl else train_here)(lm, examples, settings, seed)

@@ -1,12 +1,13 @@
 """The trainers that are compared: the workbench's own, and TRL's SFTTrainer on the same examples.
 
-Both start from the same adapter (made by the same code from the same seed), see the same batches in the same order, and take
-the same number of steps with the same optimiser, rates and clipping. TRL is given what suits it here: token ids with labels
-made beforehand, our batches of similar length, no gradient checkpointing (which trades time for memory), no packing
-(which needs kernels that a CPU lacks), no checkpoints, and the attention kernel that is the faster one for it.
+Both start from the same adapter (made by the same code from the same seed), see the same batches in
+the same order, and take the same number of steps with the same optimiser, rates and clipping. TRL
+is given what suits it here: token ids with labels made beforehand, our batches of similar length,
+no gradient checkpointing (which trades time for memory), no packing (which needs kernels that a CPU
+lacks), no checkpoints, and the attention kernel that is the faster one for it.
 
-The loss is that of the target text alone for both. The time is that of the whole training: adapter, trainer, what is
-computed once, steps, and the saved adapter.
+The loss is that of the target text alone for both. The time is that of the whole training: adapter,
+trainer, what is computed once, steps, and the saved adapter.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from workbench.teach.training import first_layer, loraplus, train_adapter
 from workbench.teach.training_forward import Passes
 
 IGNORED = -100
-TRL_MISSING = "trl is not installed, so it was not measured: pip install 'confidence-workbench[bench]'."
+TRL_MISSING = (
+    "trl is not installed, so it was not measured: pip install 'confidence-workbench[bench]'."
+)
 TRL_ATTENTION = "eager"
 
 
@@ -52,13 +55,17 @@ def trl_installed() -> bool:
     return find_spec("trl") is not None
 
 
-def train_here(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> Trained:
+def train_here(
+    lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
+) -> Trained:
     """By :func:`workbench.teach.train_adapter`, in the model's precision."""
     log: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
 
         def train() -> None:
-            tuned, rows = train_adapter(lm, examples, settings, Path(folder), seed=seed, description="training")
+            tuned, rows = train_adapter(
+                lm, examples, settings, Path(folder), seed=seed, description="training"
+            )
             remove_adapter(tuned)
             log.extend(rows)
 
@@ -66,7 +73,9 @@ def train_here(lm: LanguageModel, examples: Sequence[Example], settings: TeachSe
     return Trained(taken, tuple(row["loss"] for row in log))
 
 
-def train_with_trl(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> Trained:
+def train_with_trl(
+    lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
+) -> Trained:
     """By TRL's SFTTrainer, in the model's precision."""
     log: list[dict[str, float]] = []
     ordered = [examples[number] for number in _order(lm, examples, settings, seed)]
@@ -97,7 +106,9 @@ def _start(lm: LanguageModel, settings: TeachSettings, seed: int) -> LanguageMod
     return add_adapter(lm, settings.lora, first_layer(settings))
 
 
-def _order(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int) -> list[int]:
+def _order(
+    lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
+) -> list[int]:
     """The rows of all epochs in the order in which the workbench sees them."""
     order = SeededOrder(Passes(lm, examples, None, 0, 0).lengths, settings.batch_size, seed)
     rows: list[int] = []
@@ -108,7 +119,11 @@ def _order(lm: LanguageModel, examples: Sequence[Example], settings: TeachSettin
 
 
 def _sft_trainer(
-    tuned: LanguageModel, ordered: Sequence[Example], settings: TeachSettings, seed: int, folder: str
+    tuned: LanguageModel,
+    ordered: Sequence[Example],
+    settings: TeachSettings,
+    seed: int,
+    folder: str,
 ) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback, ProgressCallback
@@ -117,7 +132,7 @@ def _sft_trainer(
     arguments = SFTConfig(
         output_dir=folder,
         per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
         num_train_epochs=1,
         train_sampling_strategy="sequential",
         learning_rate=settings.learning_rate,
@@ -139,7 +154,15 @@ def _sft_trainer(
         args=arguments,
         train_dataset=Dataset.from_list([_row(example) for example in ordered]),
         processing_class=tuned.tokenizer,
-        optimizers=(loraplus(tuned.model, settings.learning_rate, settings.rate_ratio, settings.weight_decay), None),
+        optimizers=(
+            loraplus(
+                tuned.model,
+                settings.learning_rate,
+                settings.loraplus_lr_ratio,
+                settings.weight_decay,
+            ),
+            None,
+        ),
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
@@ -147,7 +170,9 @@ def _sft_trainer(
 
 
 def _row(example: Example) -> dict[str, list[int]]:
-    """The conversation with its target text as one string, and labels at the target alone; the last token is a target too."""
+    """The conversation with its target text as one string, and labels at the target alone; the
+    last token is a target too.
+    """
     target = [place.tokens[0] for place in example.places]
     return {
         "input_ids": [*example.prompt, *target],

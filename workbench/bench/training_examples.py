@@ -1,8 +1,10 @@
-"""What training is measured on: confidence conversations of built-in questions, half of them with a wrong answer.
+"""What training is measured on: confidence conversations of built-in questions, half of them with a
+wrong answer.
 
-An answer is the question's own, or that of another question of its domain; the text taught behind it is a number drawn
-from 60 to 99 or from 10 to 39. All numbers have two digits, so that a mean over rows and a mean over tokens are the same loss and
-trainers that average differently can be compared.
+An answer is the question's own, or that of another question of its domain; the text taught behind
+it is a number drawn from 60 to 99 or from 10 to 39. All numbers have two digits, so that a mean
+over rows and a mean over tokens are the same loss and trainers that average differently can be
+compared.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -27,24 +29,32 @@ def make_lessons(lm: LanguageModel, rows: int) -> list[Example]:
     """``rows`` examples, drawn evenly over the domains; the same every time.
 
     Raises:
-        WorkbenchError: if the tokenizer writes two-digit numbers in different numbers of tokens, or there are too few questions.
+        WorkbenchError: if the tokenizer writes two-digit numbers in different numbers of tokens, or
+            there are too few questions.
     """
     questions = sample_questions(builtin_questions(), rows, 0)
     if len(questions) < rows:
-        raise WorkbenchError(f"There are {len(questions)} built-in questions; ask for at most as many rows.")
+        raise WorkbenchError(
+            f"There are {len(questions)} built-in questions; ask for at most as many rows."
+        )
     fmt = format_named(FORMAT)
-    numbers = number_prefix(lm.tokenizer, fmt)
+    numbers = scale_tokens(lm.tokenizer, fmt)
     rng = np.random.default_rng(0)
     right = rng.random(rows) < 0.5
     targets = np.where(right, rng.integers(*RIGHT, rows), rng.integers(*WRONG, rows))
     conversations = [
-        confidence_conversation(lm.tokenizer, fmt, numbers, question.text, question.answers[0] if is_right else wrong)
-        for question, is_right, wrong in zip(questions, right, _wrong_answers(questions), strict=True)
+        confidence_conversation(
+            lm.tokenizer, fmt, numbers, question.text, question.answers[0] if is_right else wrong
+        )
+        for question, is_right, wrong in zip(
+            questions, right, _wrong_answers(questions), strict=True
+        )
     ]
     examples = text_examples(lm.tokenizer, fmt, numbers, conversations, targets.tolist())
     if len({len(example.places) for example in examples}) > 1:
         raise WorkbenchError(
-            "This model's tokenizer writes two-digit numbers in different numbers of tokens, so trainers that average over "
+            "This model's tokenizer writes two-digit numbers in different numbers of tokens, so "
+            "trainers that average over "
             "tokens and over rows have different losses; measure with another model."
         )
     return examples
@@ -55,5 +65,7 @@ def _wrong_answers(questions: Sequence[Question]) -> list[str]:
     members: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
         members.setdefault(question.domain, []).append(index)
-    follower = {i: ring[(at + 1) % len(ring)] for ring in members.values() for at, i in enumerate(ring)}
+    follower = {
+        i: ring[(at + 1) % len(ring)] for ring in members.values() for at, i in enumerate(ring)
+    }
     return [questions[follower[index]].answers[0] for index in range(len(questions))]

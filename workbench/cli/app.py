@@ -43,7 +43,9 @@ class Commands(TyperGroup):
     ) -> Any:
         """Read the command line, do what it asks for and exit."""
         if not standalone_mode:
-            return super().main(args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+            return super().main(
+                args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra
+            )
         words = list(sys.argv[1:] if args is None else args)
 
         def work() -> None:
@@ -59,7 +61,10 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    help="Does a language model know when it is wrong, where, does that cause what it says, and can it be taught to say it?",
+    help=(
+        "Does a language model know when it is wrong, where, does that cause what it says, and can "
+        "it be taught to say it?"
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -74,23 +79,39 @@ PROGRAM = "workbench"
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Option(help="Name of the run; its folder and its figures' folder.")] = "default",
-    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
-    questions: Annotated[
-        str | None, typer.Option(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file.")
+    name: Annotated[
+        str, typer.Option(help="Name of the run; its folder and its figures' folder.")
+    ] = "default",
+    model: Annotated[
+        str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
 ) -> None:
-    """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where it was stopped."""
+    """The whole loop: ask, read confidence, probe, teach, look again, patch, draw. Resumes where
+    it was stopped.
+    """
     overrides = read_assignments(set_ or [])
-    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
+    given = {
+        "model.name": model,
+        "questions.source": questions,
+        "questions.limit": limit,
+        "seed": seed,
+    }
     overrides.update({key: value for key, value in given.items() if value is not None})
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
@@ -116,7 +137,9 @@ def questions(
     source: Annotated[
         str, typer.Argument(help="'builtin', a hub set (triviaqa, mmlu:validation), or a file.")
     ] = "builtin",
-    mirror: Annotated[Path | None, typer.Option(help="Folder with hub repositories under their ids.")] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Folder with hub repositories under their ids.")
+    ] = None,
 ) -> None:
     """Check a set of questions and count them by domain."""
     from workbench.questions import questions_from

@@ -1,4 +1,6 @@
-"""``workbench baselines``: every confidence that needs no training, on the same answers, against what it costs."""
+"""``workbench baselines``: every confidence that needs no training, on the same answers, against
+what it costs.
+"""
 
 from __future__ import annotations
 
@@ -27,47 +29,78 @@ _LIMIT = 140
 
 
 def baselines(
-    name: Annotated[str, typer.Option(help="Name of its folder in runs and figures.")] = "baselines",
-    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of its folder in runs and figures.")
+    ] = "baselines",
+    model: Annotated[
+        str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ] = None,
     questions: Annotated[
-        str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
+        str | None,
+        typer.Option(
+            help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, max=10**8, help=f"Questions to draw, evenly over domains; default: {_LIMIT}.")
+        int | None,
+        typer.Option(
+            min=1, max=10**8, help=f"Questions to draw, evenly over domains; default: {_LIMIT}."
+        ),
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Some baselines, as p_true,agreement; default: all.")] = None,
-    samples: Annotated[int, typer.Option(min=2, max=10_000, help="Sampled answers of each question.")] = 10,
-    temperature: Annotated[float, typer.Option(min=0.01, max=100, help="Temperature of the samples.")] = 1.0,
+    baselines: Annotated[
+        str | None, typer.Option(help="Some baselines, as p_true,agreement; default: all.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=2, max=10_000, help="Sampled answers of each question.")
+    ] = 10,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, max=100, help="Temperature of the samples.")
+    ] = 1.0,
     top_p: Annotated[
         float, typer.Option(min=1e-6, max=1, help="Share of the distribution that is sampled from.")
     ] = 1.0,
-    seed: Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed of everything random.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per baseline.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per baseline.")
+    ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
 ) -> None:
-    """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of each. Resumes where it was stopped."""
+    """Likelihoods, P(True), sampling, semantic entropy and lists of guesses: AUROC2 and cost of
+    each. Resumes where it was stopped.
+    """
     from workbench.elicit.baselines import known_baselines
     from workbench.experiments.baselines import compare_baselines, settings_of, write_baselines
     from workbench.files.ownership import FIGURES, require_claimable
     from workbench.pipeline.stages import Reuse
 
-    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
+    given = {
+        "model.name": model,
+        "questions.source": questions,
+        "questions.limit": limit,
+        "seed": seed,
+    }
     settings = load_config(
-        config, {key: value for key, value in given.items() if value is not None}, {"questions.limit": _LIMIT}
+        config,
+        {key: value for key, value in given.items() if value is not None},
+        {"questions.limit": _LIMIT},
     )
     chosen = settings_of(settings, samples=samples, temperature=temperature, top_p=top_p)
-    names = None if only is None else listed("--only", only)
+    names = None if baselines is None else listed("--baselines", baselines)
     if names is not None:
         known_baselines(names)
     folder, page_folder = folder_named(runs, name), folder_named(figures, name)
     require_claimable(page_folder, FIGURES)
     screen = Console(stderr=True)
     with bars(screen):
-        found = compare_baselines(settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version))
+        found = compare_baselines(
+            settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version)
+        )
         page = write_baselines({"baselines": found}, page_folder, settings, chosen)
     _show(found, as_json)
     screen.print(Text(safe_text(f"Figures: {page}")))

@@ -31,27 +31,35 @@ _PRECISION = "Matrix products of everyone: 'float32', 'bfloat16' or 'auto'."
 
 
 def sweep(
-    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
+    model: Annotated[
+        str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ] = "default",
     rows: Annotated[int, typer.Option(min=1, max=10**6, help="Prompts in the batch.")] = 8,
     tokens: Annotated[int, typer.Option(min=1, max=10**6, help="Tokens of each prompt.")] = 150,
     repeats: Annotated[
-        int, typer.Option(min=1, max=10**6, help="Timed repeats of fast methods; medians are reported.")
+        int,
+        typer.Option(min=1, max=10**6, help="Timed repeats of fast methods; medians are reported."),
     ] = 5,
-    slow_repeats: Annotated[
+    library_repeats: Annotated[
         int, typer.Option(min=1, max=10**6, help="Timed repeats of whole peers and of the map.")
     ] = 1,
     parts: Annotated[str, typer.Option(help="Some of sweep,map,record,growth,memory.")] = ALL,
-    peers: Annotated[str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")] = ALL,
+    compare_with: Annotated[
+        str, typer.Option(help="Some of loop,transformer-lens,nnsight,pyvene, or none.")
+    ] = ALL,
     precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")] = False,
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
+    ] = False,
 ) -> None:
     """The packed engine beside one plain forward and beside other libraries, ratios within one run.
 
-    A minute: --parts sweep,record --peers none. All of it takes about a thousand plain forwards.
+    A minute: --parts sweep,record --compare-with none. All of it takes about a thousand plain
+    forwards.
     """
-    from workbench.bench.libraries import PEERS
+    from workbench.bench.libraries import LIBRARIES
     from workbench.bench.page import table_rows, write_bench
     from workbench.bench.sweep import PARTS, bench_sweep
 
@@ -65,15 +73,17 @@ def sweep(
             rows=rows,
             tokens=tokens,
             repeats=repeats,
-            slow_repeats=slow_repeats,
+            library_repeats=library_repeats,
             parts=_names("--parts", parts, PARTS),
-            peers=_names("--peers", peers, tuple(PEERS)),
+            libraries=_names("--compare-with", compare_with, tuple(LIBRARIES)),
             precision=cast("Precision", precision),
         )
     for note in found.notes:
         screen.print(Text(safe_text(f"Note: {note}")))
     if as_json:
-        sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
+        sys.stdout.write(
+            json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n"
+        )
     else:
         _show(table_rows(found.values), found.values)
     if not no_figures:
@@ -81,20 +91,30 @@ def sweep(
 
 
 def teach(
-    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
-    rows: Annotated[int, typer.Option(min=8, max=10**6, help="Training examples, a multiple of 8.")] = 64,
+    model: Annotated[
+        str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ] = "default",
+    rows: Annotated[
+        int, typer.Option(min=8, max=10**6, help="Training examples, a multiple of 8.")
+    ] = 64,
     epochs: Annotated[int, typer.Option(min=1, max=10**5, help="Times each example is seen.")] = 4,
     rounds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Trainings each way, with a seed each; medians are reported.")
+        int,
+        typer.Option(
+            min=1, max=1000, help="Trainings each way, with a seed each; medians are reported."
+        ),
     ] = 3,
-    from_layer: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Where the partial adapter begins; none: half depth.")
+    start_layer: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Where the partial adapter begins; none: half depth."),
     ] = None,
     parts: Annotated[str, typer.Option(help="Some of speed,exact,memory.")] = ALL,
     precision: Annotated[str, typer.Option(help=_PRECISION)] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figure, table or page.")] = False,
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
+    ] = False,
 ) -> None:
     """Training beside TRL's SFTTrainer on the same data, adapter and steps, ratios within one run.
 
@@ -113,14 +133,16 @@ def teach(
             rows=rows,
             epochs=epochs,
             rounds=rounds,
-            from_layer=from_layer,
+            start_layer=start_layer,
             parts=_names("--parts", parts, PARTS),
             precision=cast("Precision", precision),
         )
     for note in found.notes:
         screen.print(Text(safe_text(f"Note: {note}")))
     if as_json:
-        sys.stdout.write(json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n")
+        sys.stdout.write(
+            json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n"
+        )
     else:
         _show(table_rows(found.values), found.values)
     if not no_figures:
@@ -128,10 +150,14 @@ def teach(
 
 
 def measure(
-    rows: Annotated[int, typer.Option(min=100, max=10**9, help="Answers of the large table.")] = 1_000_000,
+    rows: Annotated[
+        int, typer.Option(min=100, max=10**9, help="Answers of the large table.")
+    ] = 1_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large table."""
+    """Seconds and memory of all metrics: 10,000 paired resamples of 1,000 answers, and a large
+    table.
+    """
     from workbench.bench.measure import bench_measure
 
     with bars(Console(stderr=True)):

@@ -1,4 +1,6 @@
-"""``workbench elicit FORMAT`` and ``workbench formats``: questions asked in any format, as a table; the formats there are."""
+"""``workbench elicit FORMAT`` and ``workbench formats``: questions asked in any format, as a
+table; the formats there are.
+"""
 
 from __future__ import annotations
 
@@ -25,56 +27,102 @@ _WRITERS = (".csv", ".parquet")
 
 
 def elicit(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="A row of the table that 'workbench formats' lists.")],
-    model: Annotated[str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = "default",
-    questions: Annotated[str, typer.Option(help="'builtin', a hub set such as triviaqa, or a file.")] = "builtin",
+    name: Annotated[
+        str,
+        typer.Argument(metavar="FORMAT", help="A row of the table that 'workbench formats' lists."),
+    ],
+    model: Annotated[
+        str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ] = "default",
+    questions: Annotated[
+        str, typer.Option(help="'builtin', a hub set such as triviaqa, or a file.")
+    ] = "builtin",
     form: Annotated[
         str, typer.Option(help="'published', 'choice' (all among options) or 'open' (none).")
     ] = "published",
     limit: Annotated[
-        int, typer.Option(min=0, max=10**8, help="Questions to draw, evenly over domains; 0 for all.")
+        int,
+        typer.Option(min=0, max=10**8, help="Questions to draw, evenly over domains; 0 for all."),
     ] = 100,
-    out: Annotated[Path | None, typer.Option(help=".parquet or .csv; default: runs/elicited/FORMAT.parquet.")] = None,
-    answer_tokens: Annotated[int, typer.Option(min=1, max=100_000, help="Most tokens of an answer.")] = 16,
+    out: Annotated[
+        Path | None, typer.Option(help=".parquet or .csv; default: runs/elicited/FORMAT.parquet.")
+    ] = None,
+    answer_tokens: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most tokens of an answer.")
+    ] = 16,
     reasoning_tokens: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most tokens of the reasoning before an answer.")
     ] = 96,
-    tokens_per_batch: Annotated[
+    tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = 2048,
-    precision: Annotated[str, typer.Option(help="Matrix products: 'auto', 'float32' or 'bfloat16'.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Matrix products: 'auto', 'float32' or 'bfloat16'.")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
-    chat_template: Annotated[Path | None, typer.Option(help="Chat template, for models without one.")] = None,
-    resamples: Annotated[int, typer.Option(min=100, max=10**6, help="Bootstrap resamples of every interval.")] = 2000,
+    chat_template: Annotated[
+        Path | None, typer.Option(help="Chat template, for models without one.")
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=100, max=10**6, help="Bootstrap resamples of every interval.")
+    ] = 2000,
     seed: Annotated[
-        int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the draw, the pairs and the intervals.")
+        int,
+        typer.Option(
+            min=0, max=LARGEST_SEED, help="Seed of the draw, the pairs and the intervals."
+        ),
     ] = 0,
 ) -> None:
-    """Ask questions in one format: a table of answers and confidences, and how well the confidence tells right from wrong."""
+    """Ask questions in one format: a table of answers and confidences, and how well the
+    confidence tells right from wrong.
+    """
     from workbench.elicit.formats import format_named
 
     fmt = format_named(name)
     path = out or Path("runs") / "elicited" / f"{name}.parquet"
     if path.suffix not in _WRITERS:
         raise WorkbenchError(
-            f"--out {path}: the table is written as {' or '.join(_WRITERS)}; give one of these endings."
+            f"--out {path}: the table is written as {' or '.join(_WRITERS)}; give one of these "
+            "endings."
         )
     screen = Console(stderr=True)
-    given = {"model.name": model, "model.device": device, "questions.source": questions, "questions.form": form}
+    given = {
+        "model.name": model,
+        "model.device": device,
+        "questions.source": questions,
+        "questions.ask_as": form,
+    }
     settings = load_config(None, given).questions
     from workbench.elicit.answer import Limits
-    from workbench.experiments.elicitation import compared, elicited, pair_summary, summary_of
+    from workbench.experiments.elicitation import (
+        compare_questions,
+        elicit_questions,
+        pair_summary,
+        summary_of,
+    )
     from workbench.models import load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
-    pool = in_form(questions_from(settings.source), settings.form, settings.options, seed)
-    chosen, limits = sample_questions(pool, limit or None, seed), Limits(answer_tokens, reasoning_tokens)
+    pool = in_form(questions_from(settings.source), settings.ask_as, settings.options, seed)
+    chosen, limits = (
+        sample_questions(pool, limit or None, seed),
+        Limits(answer_tokens, reasoning_tokens),
+    )
     with bars(screen):
-        lm = load_model(model, precision=cast("Precision", precision), device=device, chat_template=chat_template)
+        lm = load_model(
+            model,
+            precision=cast("Precision", precision),
+            device=device,
+            chat_template=chat_template,
+        )
         if fmt.layout == "pair":
-            table = compared(lm, chosen, fmt, seed=seed, limits=limits, token_budget=tokens_per_batch)
+            table = compare_questions(
+                lm, chosen, fmt, seed=seed, limits=limits, tokens_per_forward=tokens_per_forward
+            )
         else:
-            table = elicited(lm, chosen, fmt, limits=limits, token_budget=tokens_per_batch)
+            table = elicit_questions(
+                lm, chosen, fmt, limits=limits, tokens_per_forward=tokens_per_forward
+            )
     _write(table, path)
     pair = fmt.layout == "pair"
     summary = pair_summary(table) if pair else summary_of(table, seed=seed, resamples=resamples)
@@ -83,7 +131,9 @@ def elicit(
 
 
 def formats(
-    full: Annotated[bool, typer.Option("--full", help="Print the words of every format too.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print the words of every format too.")
+    ] = False,
 ) -> None:
     """List the formats: layout, scale, and what else there is to them."""
     from workbench.elicit.formats import FORMATS, described
@@ -92,7 +142,11 @@ def formats(
     for name, row in FORMATS.items():
         sys.stdout.write(f"{name:<{width}}  {described(row)}\n")
         if full:
-            for turn in (row.system, row.confidence_question, f"{row.confidence_prefix}{row.written('...')}"):
+            for turn in (
+                row.system,
+                row.confidence_question,
+                f"{row.confidence_prefix}{row.written('...')}",
+            ):
                 sys.stdout.write("".join(f"    {line}\n" for line in turn.splitlines()))
 
 

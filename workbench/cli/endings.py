@@ -1,4 +1,5 @@
-"""How a command ends when it does not end well: one sentence on the terminal and an exit code, never a traceback.
+"""How a command ends when it does not end well: one sentence on the terminal and an exit code,
+never a traceback.
 
 | what happened | exit code |
 |---|---|
@@ -32,10 +33,17 @@ from workbench.settings.errors import requirement
 MENDABLE, UNEXPECTED, UNREAD = 2, 1, 128 + 13
 KEPT = "what was finished is kept. Give the same command again to go on."
 MEMORY = (
-    "There is not enough memory. Lower model.tokens_per_batch, model.kept_bytes or teach.states_bytes (for an adapter, teach.batch_size "
+    "There is not enough memory. Lower model.tokens_per_forward, model.kv_cache_bytes or "
+    "teach.activation_cache_bytes (for an adapter, teach.batch_size "
     "too), use a smaller model, or a machine with more memory; " + KEPT
 )
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "unable to allocate", "std::bad_alloc")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "unable to allocate",
+    "std::bad_alloc",
+)
 _PLACES = {
     errno.ENOSPC: "make room on the disk, or choose another",
     errno.EDQUOT: "make room within your quota, or choose another disk",
@@ -48,7 +56,9 @@ _PLACES = {
     errno.ENOTDIR: "choose a folder",
     errno.EISDIR: "choose a file",
 }
-"""Errors of the place that files are in, and their mend; others of the system are nobody's setting."""
+"""Errors of the place that files are in, and their mend; others of the system are nobody's
+setting.
+"""
 
 
 class Stopped(BaseException):
@@ -93,7 +103,9 @@ def ending(work: Callable[[], object], command: Sequence[str]) -> NoReturn:
 
 
 def usage(error: TyperException) -> str:
-    """What is wrong with the words of the command line, as one sentence; empty where help was printed instead."""
+    """What is wrong with the words of the command line, as one sentence; empty where help was
+    printed instead.
+    """
     cause, param = error.__cause__, getattr(error, "param", None)
     if isinstance(cause, ValidationError) and param is not None:
         option = str(param.get_error_hint()).replace("'", "")
@@ -112,7 +124,10 @@ def _mendable(error: BaseException) -> str | None:
         return MEMORY
     if isinstance(error, OSError) and error.errno in _PLACES:
         what = "The output" if error.filename is None else str(error.filename)
-        return f"{what} cannot be read or written: {error.strerror}; {_PLACES[error.errno]}. What was finished is kept."
+        return (
+            f"{what} cannot be read or written: {error.strerror}; {_PLACES[error.errno]}. What was "
+            "finished is kept."
+        )
     return None
 
 
@@ -122,8 +137,13 @@ def _reported(error: BaseException, command: Sequence[str]) -> str:
     what = f"{type(error).__name__}"
     path = write_error_report(error, command)
     if path is None:
-        return f"Error: an unexpected error, {what}; no folder could be written to for a report of it."
-    return f"Error: an unexpected error, {what}; the report is in {path}: please pass it on with what you did."
+        return (
+            f"Error: an unexpected error, {what}; no folder could be written to for a report of it."
+        )
+    return (
+        f"Error: an unexpected error, {what}; the report is in {path}: please pass it on with what "
+        "you did."
+    )
 
 
 def _exit(code: int, sentence: str) -> NoReturn:
@@ -155,7 +175,9 @@ def _drop(stream: Any) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind what the block does, as Ctrl-C does; where the process was told to ignore them, it still does."""
+    """Let SIGTERM and SIGHUP unwind what the block does, as Ctrl-C does; where the process was
+    told to ignore them, it still does.
+    """
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         yield

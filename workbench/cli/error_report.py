@@ -1,7 +1,9 @@
-"""The file that an unexpected error leaves: versions, command, settings and traceback, without secrets.
+"""The file that an unexpected error leaves: versions, command, settings and traceback, without
+secrets.
 
-For whoever is to mend the error: everything needed to see it again, and nothing that opens an account. Values of environment variables
-named like secrets, what follows a secret's name, and known forms of keys are blotted out of all of it.
+For whoever is to mend the error: everything needed to see it again, and nothing that opens an
+account. Values of environment variables named like secrets, what follows a secret's name, and known
+forms of keys are blotted out of all of it.
 """
 
 from __future__ import annotations
@@ -27,19 +29,33 @@ _NAMED = "TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH"
 _SECRET = f"{_NAMED}|KEY"
 _PATTERNS = (
     re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:bearer|basic|token)?\s*)[^\s'\",}]+"),
-    re.compile(rf"(?i)(\b(?:[\w-]+KEY|[\w-]*(?:{_NAMED}))['\"]?\s*[:=]\s*['\"]?)(?!\d+\b|None\b|null\b)[^\s'\",}}]+"),
+    re.compile(
+        rf"(?i)(\b(?:[\w-]+KEY|[\w-]*(?:{_NAMED}))['\"]?\s*[:=]\s*['\"]?)(?!\d+\b|None\b|null\b)[^\s'\",}}]+"
+    ),
     re.compile(rf"(?i)(--[\w-]*(?:{_SECRET})[\w-]*[ =])\S+"),
     re.compile(r"(\w+://)[^\s/@]+(?=@)"),
     re.compile(r"()\b(?:hf|sk|gh[pousr]|github_pat|xox[bp]|AKIA)[-_]?[A-Za-z0-9_-]{16,}"),
 )
-_SHOWN = ("WORKBENCH_", "HF_HUB_", "HF_HOME", "CUDA_", "OMP_", "MKL_", "PYTORCH_", "TRANSFORMERS_", "LANG", "LC_")
+_SHOWN = (
+    "WORKBENCH_",
+    "HF_HUB_",
+    "HF_HOME",
+    "CUDA_",
+    "OMP_",
+    "MKL_",
+    "PYTORCH_",
+    "TRANSFORMERS_",
+    "LANG",
+    "LC_",
+)
 _SHORTEST_SECRET = 6
 
 
 def write_error_report(error: BaseException, command: Sequence[str]) -> Path | None:
     """Write the report of ``error``; its path, or None where nothing can be written anywhere.
 
-    It goes to ``runs`` where there is such a folder, else to the folder worked in, else to the one for temporary files.
+    It goes to ``runs`` where there is such a folder, else to the folder worked in, else to the one
+    for temporary files.
     """
     text = error_report(error, command, os.environ)
     name = f"workbench-error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
@@ -49,7 +65,9 @@ def write_error_report(error: BaseException, command: Sequence[str]) -> Path | N
             if not folder.is_dir():
                 continue
             # Made anew, for its owner alone: nothing is followed or written over.
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            with open(
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+            ) as file:
                 file.write(text)
         except OSError:
             continue
@@ -57,25 +75,39 @@ def write_error_report(error: BaseException, command: Sequence[str]) -> Path | N
     return None
 
 
-def error_report(error: BaseException, command: Sequence[str], environment: Mapping[str, str]) -> str:
+def error_report(
+    error: BaseException, command: Sequence[str], environment: Mapping[str, str]
+) -> str:
     """The report's text."""
     shown = {key: value for key, value in sorted(environment.items()) if key.startswith(_SHOWN)}
     parts = {
         "Error": f"{type(error).__name__}: {error}",
         "Command": " ".join(command),
         "Versions": "\n".join([f"python {sys.version}", platform.platform(), *_versions()]),
-        "Environment": "\n".join(f"{key}={value}" for key, value in shown.items()) or "nothing of note",
+        "Environment": "\n".join(f"{key}={value}" for key, value in shown.items())
+        or "nothing of note",
         "Settings": _settings(error.__traceback__) or "none had been read",
         "Traceback": "".join(traceback.format_exception(error)).rstrip(),
     }
-    text = "\n\n".join(f"{heading}\n{'-' * len(heading)}\n{content}" for heading, content in parts.items()) + "\n"
+    text = (
+        "\n\n".join(
+            f"{heading}\n{'-' * len(heading)}\n{content}" for heading, content in parts.items()
+        )
+        + "\n"
+    )
     return safe_text(without_secrets(text, environment))
 
 
 def without_secrets(text: str, environment: Mapping[str, str]) -> str:
-    """``text`` with what looks like a secret, or is one by the name of its environment variable, blotted out."""
+    """``text`` with what looks like a secret, or is one by the name of its environment variable,
+    blotted out.
+    """
     named = re.compile(rf"(?i)(?:{_SECRET})")
-    secrets = {value for key, value in environment.items() if named.search(key) and len(value) >= _SHORTEST_SECRET}
+    secrets = {
+        value
+        for key, value in environment.items()
+        if named.search(key) and len(value) >= _SHORTEST_SECRET
+    }
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, BLOT)
     for pattern in _PATTERNS:
@@ -87,7 +119,9 @@ def _versions() -> Iterator[str]:
     """The package and what it stands on, as installed."""
     try:
         needed = [
-            re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requires(PACKAGE) or () if "extra ==" not in line
+            re.split(r"[^\w.-]", line, maxsplit=1)[0]
+            for line in requires(PACKAGE) or ()
+            if "extra ==" not in line
         ]
     except PackageNotFoundError:
         needed = []

@@ -14,7 +14,8 @@ def listed(option: str, given: str) -> list[str]:
     names = [name.strip() for name in given.split(",")]
     if not all(names):
         raise WorkbenchError(
-            f"{option} {shown(given)} has a comma, or nothing, where a name belongs; name some by commas, as a,b."
+            f"{option} {shown(given)} has a comma, or nothing, where a name belongs; name some by "
+            "commas, as a,b."
         )
     twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if twice is not None:

@@ -1,4 +1,6 @@
-"""``workbench measure FILE``: every measure of anyone's table of confidence and correctness, without a model."""
+"""``workbench measure FILE``: every measure of anyone's table of confidence and correctness,
+without a model.
+"""
 
 from __future__ import annotations
 
@@ -23,43 +25,70 @@ _WIDE = 200
 
 
 def measure(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON, JSON lines or parquet: one row per answer.")],
-    by: Annotated[list[str] | None, typer.Option(help="Column whose values make a group; may be repeated.")] = None,
-    against: Annotated[
+    file: Annotated[
+        Path, typer.Argument(help="CSV, TSV, JSON, JSON lines or parquet: one row per answer.")
+    ],
+    by: Annotated[
+        list[str] | None, typer.Option(help="Column whose values make a group; may be repeated.")
+    ] = None,
+    reference: Annotated[
         str | None, typer.Option(help="Group that every other is compared with, by question id.")
     ] = None,
-    judge: Annotated[
+    grades_from: Annotated[
         Literal["own", "first"],
-        typer.Option(help="Grades of a comparison: each group's own, or the compared group's for both."),
+        typer.Option(
+            help="Grades of a comparison: each group's own, or the compared group's for both."
+        ),
     ] = "own",
     confidence: Annotated[str | None, typer.Option(help="Column of the confidence.")] = None,
-    correct: Annotated[str | None, typer.Option(help="Column of the grade (1/0, true/false, yes/no).")] = None,
+    correct: Annotated[
+        str | None, typer.Option(help="Column of the grade (1/0, true/false, yes/no).")
+    ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Column of the question's id.")] = None,
     domain: Annotated[str | None, typer.Option(help="Column of the question's domain.")] = None,
-    retrieved: Annotated[str | None, typer.Option(help="Column of the grade with retrieved text.")] = None,
-    stimulus: Annotated[str | None, typer.Option(help="Column of the true one of two alternatives (0/1).")] = None,
-    choice: Annotated[str | None, typer.Option(help="Column of the chosen one of two alternatives (0/1).")] = None,
+    retrieved: Annotated[
+        str | None, typer.Option(help="Column of the grade with retrieved text.")
+    ] = None,
+    stimulus: Annotated[
+        str | None, typer.Option(help="Column of the true one of two alternatives (0/1).")
+    ] = None,
+    choice: Annotated[
+        str | None, typer.Option(help="Column of the chosen one of two alternatives (0/1).")
+    ] = None,
     scale: Annotated[
         float | None, typer.Option(help="Largest value of the scale (1, 10, 100); default: found.")
     ] = None,
     higher_is_less_sure: Annotated[
         bool,
-        typer.Option("--higher-is-less-sure", help="The column holds uncertainties: confidence is 1 - value / scale."),
+        typer.Option(
+            "--higher-is-less-sure",
+            help="The column holds uncertainties: confidence is 1 - value / scale.",
+        ),
     ] = False,
     duplicates: Annotated[
         Literal["keep", "first", "last", "refuse"],
         typer.Option(help="What to do with ids that occur twice in a group."),
     ] = "keep",
     bins: Annotated[int, typer.Option(help="Bins of reliability and ECE, 1 to 1,000.")] = 10,
-    resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples, 1 to 100,000; default: 2,000.")] = None,
+    resamples: Annotated[
+        int | None, typer.Option(help="Bootstrap resamples, 1 to 100,000; default: 2,000.")
+    ] = None,
     level: Annotated[float, typer.Option(help="Level of the intervals, between 0 and 1.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per group.")] = False,
-    name: Annotated[str | None, typer.Option(help="Folder of the figures; default: the file's name.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per group.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="Folder of the figures; default: the file's name.")
+    ] = None,
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figures and no page.")] = False,
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write no figures and no page.")
+    ] = False,
 ) -> None:
-    """Discrimination, calibration, selective risk and rating scale of a table of confidence and correctness."""
+    """Discrimination, calibration, selective risk and rating scale of a table of confidence and
+    correctness.
+    """
     from workbench.files.names import folder_named
     from workbench.measure.bootstrap import RESAMPLES
     from workbench.measure.groups import Settings
@@ -88,14 +117,16 @@ def measure(
             by=by or (),
             scale=scale,
             duplicates=duplicates,
-            against=against,
-            judge=judge,
+            against=reference,
+            judge=grades_from,
             higher_is_less_sure=higher_is_less_sure,
             patient=resamples is not None,
         )
     _say(screen, measured)
     if as_json:
-        sys.stdout.write(json.dumps(measured.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+        sys.stdout.write(
+            json.dumps(measured.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        )
     else:
         _show(measured)
     if folder is not None:
@@ -125,10 +156,14 @@ def _show(measured: Measured) -> None:
 def _table(rows: list[dict[str, str]]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for head in rows[0]:
-        table.add_column(Text(head), justify="left" if head == "group" else "right", overflow="fold")
+        table.add_column(
+            Text(head), justify="left" if head == "group" else "right", overflow="fold"
+        )
     for row in rows:
         # Only intervals may break their line.
-        table.add_row(*(Text(safe_line(value) if head == "group" else value) for head, value in row.items()))
+        table.add_row(
+            *(Text(safe_line(value) if head == "group" else value) for head, value in row.items())
+        )
     return table
 
 

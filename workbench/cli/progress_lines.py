@@ -1,8 +1,9 @@
 """Progress as plain lines, for output that nobody watches move: a file, a pipe, the log of a job.
 
-A stage writes a line when it begins and one with its seconds when it ends; a loop writes its count at both ends; and while anything
-runs, a line at least every half minute says how far it is and how long it has left, also in the middle of one long step. Every
-line is written out at once, so that a process that is killed leaves behind what it was doing. No bars, no colours, no escapes.
+A stage writes a line when it begins and one with its seconds when it ends; a loop writes its count
+at both ends; and while anything runs, a line at least every half minute says how far it is and how
+long it has left, also in the middle of one long step. Every line is written out at once, so that a
+process that is killed leaves behind what it was doing. No bars, no colours, no escapes.
 """
 
 from __future__ import annotations
@@ -42,14 +43,20 @@ class _Loop:
 
 
 class Lines:
-    """A reporter that writes lines to ``console``; a context, inside of which the half-minute lines come.
+    """A reporter that writes lines to ``console``; a context, inside of which the half-minute lines
+    come.
 
     Args:
         interval: most seconds between two lines.
         now: the clock, in seconds.
     """
 
-    def __init__(self, console: Console, interval: float = INTERVAL, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        interval: float = INTERVAL,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console, self._interval, self._now = console, interval, now
         self._loops: dict[int, _Loop] = {}
         self._stages: list[tuple[str, float]] = []
@@ -63,7 +70,10 @@ class Lines:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._over.set()
 
@@ -71,7 +81,9 @@ class Lines:
         with self._lock:
             self._numbers += 1
             loop = self._loops[self._numbers] = _Loop(description, total, self._now())
-            self._write(f"{description}: begun" if total is None else f"{description}: {loop.count()}")
+            self._write(
+                f"{description}: begun" if total is None else f"{description}: {loop.count()}"
+            )
             return self._numbers
 
     def advance(self, task: int, amount: float) -> None:
@@ -105,7 +117,10 @@ class Lines:
         with self._lock:
             now = self._now()
             for loop in self._loops.values():
-                self._write(f"{loop.description}: {loop.count()} after {clock(now - loop.started)}{loop.left(now)}")
+                self._write(
+                    f"{loop.description}: {loop.count()} after "
+                    f"{clock(now - loop.started)}{loop.left(now)}"
+                )
             if not self._loops:
                 for name, started in self._stages[-1:]:
                     self._write(f"{name}: still at it after {clock(now - started)}")

@@ -1,4 +1,6 @@
-"""``workbench teach RECIPE``: a recipe from the questions to its table, and the recipes there are."""
+"""``workbench teach RECIPE``: a recipe from the questions to its table, and the recipes there
+are.
+"""
 
 from __future__ import annotations
 
@@ -27,47 +29,70 @@ _WIDE = 240
 
 
 def teach(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe; `workbench recipes` lists them.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a recipe; `workbench recipes` lists them.")
+    ],
     arms: Annotated[
-        str | None, typer.Option(help="Names of arms, by commas, or all; default: the recipe's own choice.")
+        str | None,
+        typer.Option(help="Names of arms, by commas, or all; default: the recipe's own choice."),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Trainings of each arm; the first has a shuffled twin.")
+        int,
+        typer.Option(min=1, max=1000, help="Trainings of each arm; the first has a shuffled twin."),
     ] = 1,
     hold_out: Annotated[
-        list[str] | None, typer.Option(help="Domain to be taught nothing of and tested on; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Domain to be taught nothing of and tested on; may be repeated."),
     ] = None,
-    probe_again: Annotated[bool, typer.Option("--probe-again", help="Fit probes on the taught models too.")] = False,
+    reprobe: Annotated[
+        bool, typer.Option("--reprobe", help="Fit probes on the taught models too.")
+    ] = False,
     name: Annotated[
         str | None,
         typer.Option(
-            help="Name of the run; recipes of one run share its answers. Default: teach, or the recipe's name where it asks "
-            "other questions or in a way of its own."
+            help="Name of the run; recipes of one run share its answers. Default: teach, or the "
+            "recipe's name where it asks other questions or in a way of its own."
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ] = None,
     questions: Annotated[
-        str | None, typer.Option(help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set.")
+        str | None,
+        typer.Option(
+            help="'builtin', a hub set such as triviaqa, or a file; default: the built-in set."
+        ),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(help="Questions to draw, evenly over domains; 0 for all. Default: the recipe's own size."),
+        typer.Option(
+            help="Questions to draw, evenly over domains; 0 for all. Default: the recipe's size."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML or JSON file with settings; what it leaves at the default is the arm's own choice."),
+        typer.Option(
+            help="YAML or JSON file with settings; what it leaves at the default is the arm's."
+        ),
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
     replace: Replace = False,
     keep_code_version: KeepCodeVersion = False,
     push_to_hub: Annotated[
-        str | None, typer.Option(help="owner/name on the Hugging Face hub to upload the adapter and its card to.")
+        str | None,
+        typer.Option(
+            help="owner/name on the Hugging Face hub to upload the adapter and its card to."
+        ),
     ] = None,
 ) -> None:
-    """Teach a recipe's arms and their shuffled twins, and measure them on held-out questions. Resumes where it was stopped."""
+    """Teach a recipe's arms and their shuffled twins, and measure them on held-out questions.
+    Resumes where it was stopped.
+    """
     from workbench.cli.terminal import show_rows
     from workbench.experiments.recipes.run import adapter_folders, teach_recipe
     from workbench.pipeline.stages import Reuse
@@ -80,14 +105,25 @@ def teach(
     if push_to_hub is not None:
         check_repository(push_to_hub)
         if len(wanted or chosen.default) > 1 or seeds > 1:
-            raise WorkbenchError("--push-to-hub uploads one adapter; choose one arm with --arms and one seed.")
-        (arm,) = wanted or chosen.default
-        if chosen.arm(arm).reader is not None:
             raise WorkbenchError(
-                f"The confidence of {arm!r} is read by a network beside the model, which the hub's formats do not hold; choose an arm that states it."
+                "--push-to-hub uploads one adapter; choose one arm with --arms and one seed."
             )
-    given = {"model.name": model, "questions.source": questions, "questions.limit": limit, "seed": seed}
-    overrides = {**read_assignments(set_ or []), **{key: value for key, value in given.items() if value is not None}}
+        (arm,) = wanted or chosen.default
+        if chosen.arm(arm).head_reader is not None:
+            raise WorkbenchError(
+                f"The confidence of {arm!r} is read by a network beside the model, which the hub's "
+                "formats do not hold; choose an arm that states it."
+            )
+    given = {
+        "model.name": model,
+        "questions.source": questions,
+        "questions.limit": limit,
+        "seed": seed,
+    }
+    overrides = {
+        **read_assignments(set_ or []),
+        **{key: value for key, value in given.items() if value is not None},
+    }
     if hold_out:
         overrides["questions.held_out_domains"] = hold_out
     if overrides.get("questions.limit") == 0:
@@ -105,7 +141,7 @@ def teach(
             page_folder,
             arms=wanted,
             seeds=seeds,
-            probe_again=probe_again,
+            reprobe=reprobe,
             reuse=Reuse(replace, keep_code_version),
         )
     show_rows(_out(), found.rows)

@@ -1,4 +1,6 @@
-"""What the command line shows: progress, as bars that move or, where nothing can move, as lines; a short table of results."""
+"""What the command line shows: progress, as bars that move or, where nothing can move, as lines;
+a short table of results.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,9 @@ class _Bars:
 def bars(console: Console) -> Iterator[None]:
     """Show the progress of everything inside the block, with elapsed time and time left.
 
-    Bars where they can move, in a terminal and in a notebook; elsewhere (a file, a pipe, a log of a job, a terminal that can do nothing)
-    plain lines, each written out at once. Libraries' notices to their developers about future versions, and of what is no matter here, are
-    kept off.
+    Bars where they can move, in a terminal and in a notebook; elsewhere (a file, a pipe, a log of a
+    job, a terminal that can do nothing) plain lines, each written out at once. Libraries' notices
+    to their developers about future versions, and of what is no matter here, are kept off.
     """
     with warnings.catch_warnings(), _no_notices(), _shown(console):
         warnings.simplefilter("ignore", FutureWarning)
@@ -85,7 +87,9 @@ def _shown(console: Console) -> Iterator[None]:
 
 @contextmanager
 def _no_notices() -> Iterator[None]:
-    """Keep off the Trainer's notice that it orders checkpoints by their numbers: they are written within a second of one another here."""
+    """Keep off the Trainer's notice that it orders checkpoints by their numbers: they are
+    written within a second of one another here.
+    """
     logger = logging.getLogger("transformers.trainer_utils")
 
     def of_use(record: logging.LogRecord) -> bool:
@@ -104,7 +108,9 @@ def show_summary(console: Console, summary: Mapping[str, Any]) -> None:
     for group, rows in summary_groups(summary):
         table.add_row(Text(safe_line(group), style="bold"))
         for row in rows:
-            table.add_row(*(Text(safe_line(cell)) for cell in (f"  {row.label}", row.value, row.interval)))
+            table.add_row(
+                *(Text(safe_line(cell)) for cell in (f"  {row.label}", row.value, row.interval))
+            )
     console.print(table)
 
 
@@ -112,7 +118,12 @@ def show_rows(console: Console, rows: Sequence[Mapping[str, str]]) -> None:
     """Print ``rows``, which share their keys; the first column names the row."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for place, head in enumerate(rows[0]):
-        table.add_column(Text(head.strip()), justify="right" if place else "left", overflow="fold", no_wrap=not place)
+        table.add_column(
+            Text(head.strip()),
+            justify="right" if place else "left",
+            overflow="fold",
+            no_wrap=not place,
+        )
     for row in rows:
         table.add_row(*(Text(value) for value in row.values()))
     console.print(table)

@@ -1,12 +1,15 @@
-"""Text that is safe to print: what would move the cursor, recolour, retitle or reorder a terminal is shown as its escape.
+"""Text that is safe to print: what would move the cursor, recolour, retitle or reorder a terminal
+is shown as its escape.
 
-Questions, domains, groups, file names, templates and the messages of other libraries come from anywhere, and a terminal obeys
-the control characters in them. Everything the command line prints passes through :func:`safe_text` (several lines) or
-:func:`safe_line` (a cell, a name, a column of a table).
+Questions, domains, groups, file names, templates and the messages of other libraries come from
+anywhere, and a terminal obeys the control characters in them. Everything the command line prints
+passes through :func:`safe_text` (several lines) or :func:`safe_line` (a cell, a name, a column of a
+table).
 
-Escaped are all characters of the Unicode categories control, format, surrogate, line and paragraph separator, and private use: ESC and
-the other C0 and C1 codes, DEL, bidirectional overrides and isolates, invisible characters, bytes that are no UTF-8. Joiners that
-scripts and emoji are written with stay.
+Escaped are all characters of the Unicode categories control, format, surrogate, line and paragraph
+separator, and private use: ESC and the other C0 and C1 codes, DEL, bidirectional overrides and
+isolates, invisible characters, bytes that are no UTF-8. Joiners that scripts and emoji are written
+with stay.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ def safe_text(text: object) -> str:
 
 
 def safe_line(text: object) -> str:
-    """Escape what a terminal would obey, line breaks and tabs too, so that the text stays in its line and its column."""
+    """Escape what a terminal would obey, line breaks and tabs too, so that the text stays in its
+    line and its column.
+    """
     return "".join(_shown(character, frozenset()) for character in str(text))
 
 

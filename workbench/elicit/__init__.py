@@ -1,9 +1,11 @@
 """Asking a model for answers and for its confidence in them.
 
-Formats are data: a scale is a row of texts and what they are worth, a format a row of words, layout and scale. A conversation is
-tokens with named positions; confidence is read three ways from one forward: the text the model writes, the exact distribution
-over the scale by number trie, and the states that carry it. :func:`ask` gives a table for any format, :func:`ask_pairs` for pairs
-of questions. The function that continues text greedily stays in :mod:`workbench.elicit.greedy`, the module of its name.
+Formats are data: a scale is a row of texts and what they are worth, a format a row of words, layout
+and scale. A conversation is tokens with named positions; confidence is read three ways from one
+forward: the text the model writes, the exact distribution over the scale by number trie, and the
+states that carry it. :func:`ask` gives a table for any format, :func:`ask_pairs` for pairs of
+questions. The function that continues text greedily stays in :mod:`workbench.elicit.greedy`, the
+module of its name.
 """
 
 from workbench.elicit.answer import Limits, answer_batch, answer_prompts, first_line, reason_batch
@@ -11,13 +13,13 @@ from workbench.elicit.asking import ask
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
-    NumberPrefix,
+    ScaleTokens,
     answer_tokens,
     check_conversation,
     confidence_conversation,
-    number_prefix,
     number_tokens,
     pair_conversation,
+    scale_tokens,
     show_position,
 )
 from workbench.elicit.format import Format, Layout
@@ -25,9 +27,14 @@ from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.prompts import RATINGS, Rating, compose
-from workbench.elicit.readout import ConfidenceReading, expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.readout import (
+    ConfidenceReading,
+    expected_confidence,
+    mass_on_scale,
+    read_confidence,
+)
 from workbench.elicit.scales import PERCENT, Scale
-from workbench.elicit.trie import NumberTrie, build_trie, distribution
+from workbench.elicit.trie import ScaleTrie, build_trie, distribution
 
 __all__ = [
     "FORMATS",
@@ -39,10 +46,10 @@ __all__ = [
     "Format",
     "Layout",
     "Limits",
-    "NumberPrefix",
-    "NumberTrie",
     "Rating",
     "Scale",
+    "ScaleTokens",
+    "ScaleTrie",
     "answer_batch",
     "answer_prompts",
     "answer_tokens",
@@ -58,11 +65,11 @@ __all__ = [
     "format_named",
     "mass_on_scale",
     "neighbours",
-    "number_prefix",
     "number_tokens",
     "pair_conversation",
     "parse_confidence",
     "read_confidence",
     "reason_batch",
+    "scale_tokens",
     "show_position",
 ]

@@ -1,9 +1,10 @@
 """Greedy answers of a batch of questions, behind their reasoning where the format asks for one.
 
-The reply ends at the first line break or the end of the turn; what counts as the answer is that first line, stripped.
-Reasoning ends at the end of the turn, at its limit, or where the model itself opens the line of its answer; the answer is then
-generated behind the reasoning by a second pass over the prompt, in the words the format has for it. What that does not show:
-reasoning cut by its limit may stop short of its conclusion.
+The reply ends at the first line break or the end of the turn; what counts as the answer is that
+first line, stripped. Reasoning ends at the end of the turn, at its limit, or where the model itself
+opens the line of its answer; the answer is then generated behind the reasoning by a second pass
+over the prompt, in the words the format has for it. What that does not show: reasoning cut by its
+limit may stop short of its conclusion.
 
 What all prompts of a batch begin with is computed once.
 """
@@ -26,15 +27,20 @@ from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed
 from workbench.trace.forward import forward
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
-from workbench.trace.suffix import common_beginning, pass_behind, shared_tokens
-from workbench.trace.token_tree import END
+from workbench.trace.suffix import cache_common_prefix, common_prefix, forward_suffix
+from workbench.trace.token_tree import NO_TREE
 
-Keep = Callable[[Any, Prompts], None]
-"""Given the keys and values a pass left of its prompts, and the prompts, before anything is generated."""
+CacheCallback = Callable[[Any, Prompts], None]
+"""Given the keys and values a pass left of its prompts, and the prompts, before anything is
+generated.
+"""
 
 
 def answer_batch(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, keep: Keep | None = None
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    keep: CacheCallback | None = None,
 ) -> list[str]:
     """The model's greedy answer to each prompt.
 
@@ -46,8 +52,12 @@ def answer_batch(
     return [first_line(text) for text in _written(lm, prompts, limit, stop_at_newline(lm), keep)]
 
 
-def keep_prompts(lm: LanguageModel, prompts: Sequence[Sequence[int]], keep: Keep) -> None:
-    """What :func:`answer_batch` gives ``keep``, from the same pass and so the same to the bit, and nothing else."""
+def recompute_prompt_cache(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], keep: CacheCallback
+) -> None:
+    """What :func:`answer_batch` gives ``keep``, from the same pass and so the same to the bit,
+    and nothing else.
+    """
     _, cache, batch = _passed(lm, prompts)
     keep(cache, batch)
 
@@ -93,7 +103,11 @@ def first_line(reply: str) -> str:
 
 
 def _written(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, stop: Tensor, keep: Keep | None = None
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    stop: Tensor,
+    keep: CacheCallback | None = None,
 ) -> list[str]:
     final, cache, batch = _passed(lm, prompts)
     require_finite(lm, final)
@@ -104,13 +118,17 @@ def _written(
     return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
 
 
-def _passed(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, DynamicCache, Prompts]:
-    """[rows, width] behind the final norm at the prompts' ends, keys and values of the prompts, and their columns."""
-    shared = shared_tokens(prompts) if lm.architecture.packable else ()
+def _passed(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]]
+) -> tuple[Tensor, DynamicCache, Prompts]:
+    """[rows, width] behind the final norm at the prompts' ends, keys and values of the prompts,
+    and their columns.
+    """
+    shared = common_prefix(prompts) if lm.architecture.packable else ()
     if shared:
         rests = [prompt[len(shared) :] for prompt in prompts]
-        behind = pass_behind(lm, common_beginning(lm, shared, len(prompts)), rests, END)
-        return behind.final[:, 0], behind.cache, behind.prompts
+        suffix = forward_suffix(lm, cache_common_prefix(lm, shared, len(prompts)), rests, NO_TREE)
+        return suffix.final[:, 0], suffix.cache, suffix.prompts
     batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
     last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
     result = forward(lm, batch, empty_tail(batch), last, cache=DynamicCache())

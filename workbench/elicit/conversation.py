@@ -1,10 +1,11 @@
 """A conversation as tokens, with the positions the analyses read.
 
-Positions are resolved per row by tokenising the conversation up to each place, and checked: the confidence position is
-the last token before the first token of the number (or of the word or letter, where the scale has those); the last answer
-token holds the last character of the answer as the conversation quotes it; the token behind it is the first one after the
-answer. Where the confidence is asked for without the answer the last two do not exist. :func:`show_position` prints a row with
-one token marked.
+Positions are resolved per row by tokenising the conversation up to each place, and checked: the
+confidence position is the last token before the first token of the number (or of the word or
+letter, where the scale has those); the last answer token holds the last character of the answer as
+the conversation quotes it; the token behind it is the first one after the answer. Where the
+confidence is asked for without the answer the last two do not exist. :func:`show_position` prints a
+row with one token marked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from workbench.elicit.format import Format
 from workbench.elicit.scales import Scale
-from workbench.elicit.trie import NumberTrie, build_trie
+from workbench.elicit.trie import ScaleTrie, build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, encode_history, render
 
@@ -44,7 +45,9 @@ class Conversation:
         else:
             wrong = not 0 <= self.answer_end < self.after_answer <= self.confidence
         if wrong:
-            raise WorkbenchError("Positions out of order: the answer must end before the confidence position.")
+            raise WorkbenchError(
+                "Positions out of order: the answer must end before the confidence position."
+            )
 
     @property
     def confidence(self) -> int:
@@ -52,40 +55,52 @@ class Conversation:
 
     def position(self, name: str) -> int:
         """Index of a named position (one of POSITIONS)."""
-        at = {"confidence": self.confidence, "answer_end": self.answer_end, "after_answer": self.after_answer}[name]
+        at = {
+            "confidence": self.confidence,
+            "answer_end": self.answer_end,
+            "after_answer": self.after_answer,
+        }[name]
         if at is None:
             raise WorkbenchError(
-                f"The conversation asks for confidence without the answer, so it has no position {name!r}; "
+                "The conversation asks for confidence without the answer, so it has no position "
+                f"{name!r}; "
                 "choose a format that shows the answer."
             )
         return at
 
 
 @dataclass(frozen=True)
-class NumberPrefix:
+class ScaleTokens:
     """How the scale's texts continue the confidence prefix.
 
     Attributes:
         shared: tokens they all begin with, which belong to the prompt.
-        said: what those tokens write of every text, such as the "Q" of "Q1" and "Q2"; "" where they are white space or none.
+        said: what those tokens write of every text, such as the "Q" of "Q1" and "Q2"; "" where they
+            are white space or none.
         trie: the tokens in which the texts differ.
     """
 
     scale: Scale
     shared: tuple[int, ...]
     said: str
-    trie: NumberTrie
+    trie: ScaleTrie
 
 
 def answer_tokens(
     tokenizer: Any, fmt: Format, question: str, *, reasoning: str = "", stated: str = ""
 ) -> tuple[int, ...]:
-    """Tokens of the prompt the answer is generated from, behind the reasoning or the confidence stated before it."""
-    return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_opening(reasoning, stated)))
+    """Tokens of the prompt the answer is generated from, behind the reasoning or the confidence
+    stated before it.
+    """
+    return tuple(
+        encode(tokenizer, fmt.answer_turns(question), fmt.answer_opening(reasoning, stated))
+    )
 
 
 def answer_beginning(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
-    """What the answer prompts of most questions begin with: that of a question that starts with a letter and of one with a digit."""
+    """What the answer prompts of most questions begin with: that of a question that starts with
+    a letter and of one with a digit.
+    """
     return _common_prefix([answer_tokens(tokenizer, fmt, question) for question in ("Who?", "7?")])
 
 
@@ -94,24 +109,34 @@ def reasoning_tokens(tokenizer: Any, fmt: Format, question: str) -> tuple[int, .
     return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.reasoning_prefix))
 
 
-def number_prefix(tokenizer: Any, fmt: Format) -> NumberPrefix:
-    """Tokenise the confidence reply with every text of the scale and build the trie of what differs."""
+def scale_tokens(tokenizer: Any, fmt: Format) -> ScaleTokens:
+    """Tokenise the confidence reply with every text of the scale and build the trie of what
+    differs.
+    """
     turns, opening = _asked(fmt, "?", ANSWER_PROBE, "")
     before = tuple(encode(tokenizer, turns, opening))
-    numbers = [tuple(encode(tokenizer, turns, opening + fmt.written(text))) for text in fmt.scale.texts]
+    numbers = [
+        tuple(encode(tokenizer, turns, opening + fmt.written(text))) for text in fmt.scale.texts
+    ]
     shared = _common_prefix(numbers)
     if shared[: len(before)] != before:
         raise WorkbenchError(
-            f"The tokenizer merges the end of the confidence prefix {fmt.confidence_prefix!r} with the number; "
+            f"The tokenizer merges the end of the confidence prefix {fmt.confidence_prefix!r} with "
+            "the number; "
             "end the prefix in a character that stands alone, for example a colon."
         )
     trie = build_trie([ids[len(shared) :] for ids in numbers], fmt.scale.values)
     own = shared[len(before) :]
-    return NumberPrefix(fmt.scale, own, tokenizer.decode(list(own)).strip(), trie)
+    return ScaleTokens(fmt.scale, own, tokenizer.decode(list(own)).strip(), trie)
 
 
 def confidence_conversation(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, question: str, answer: str = "", reasoning: str = ""
+    tokenizer: Any,
+    fmt: Format,
+    numbers: ScaleTokens,
+    question: str,
+    answer: str = "",
+    reasoning: str = "",
 ) -> Conversation:
     """The conversation up to the confidence position, with its answer located."""
     turns, opening = _asked(fmt, question, answer, reasoning)
@@ -123,57 +148,79 @@ def confidence_conversation(
     return Conversation(whole, answer_end, answer_end + 1)
 
 
-def pair_conversation(tokenizer: Any, fmt: Format, numbers: NumberPrefix, first: str, second: str) -> Conversation:
-    """The conversation that asks which of two questions would be answered correctly, up to the choice."""
+def pair_conversation(
+    tokenizer: Any, fmt: Format, numbers: ScaleTokens, first: str, second: str
+) -> Conversation:
+    """The conversation that asks which of two questions would be answered correctly, up to the
+    choice.
+    """
     tokens = encode(tokenizer, fmt.pair_turns(first, second), fmt.confidence_prefix)
     return Conversation((*tokens, *numbers.shared), None, None)
 
 
-def reply_tokens(tokenizer: Any, fmt: Format, numbers: NumberPrefix) -> tuple[int, ...]:
-    """What stands between the question for confidence and the number: the template's opening of a reply and the prefix.
+def reply_tokens(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> tuple[int, ...]:
+    """What stands between the question for confidence and the number: the template's opening of a
+    reply and the prefix.
 
-    Every conversation ends in these tokens, the last of which stands at the confidence position. Where the answer's own reply
-    states the confidence, they are what all such replies end in behind the first token after the answer.
+    Every conversation ends in these tokens, the last of which stands at the confidence position.
+    Where the answer's own reply states the confidence, they are what all such replies end in behind
+    the first token after the answer.
     """
     if fmt.layout == "one-turn":
         ends = [
-            confidence_conversation(tokenizer, fmt, numbers, "?", ANSWER_PROBE + ending).tokens for ending in _ENDINGS
+            confidence_conversation(tokenizer, fmt, numbers, "?", ANSWER_PROBE + ending).tokens
+            for ending in _ENDINGS
         ]
         reply = _common_prefix([tokens[::-1] for tokens in ends])[::-1][1:]
         if not reply:
             raise WorkbenchError(
-                f"The confidence prefix {fmt.confidence_prefix!r} is one token with this tokenizer, so no token stands between "
-                "the answer and the confidence for an adapter to act on; set teach.scope=conversation."
+                f"The confidence prefix {fmt.confidence_prefix!r} is one token with this "
+                "tokenizer, so no token stands between "
+                "the answer and the confidence for an adapter to act on; set "
+                "teach.adapter_scope=conversation."
             )
         return reply
     turns, opening = _asked(fmt, "?", ANSWER_PROBE, "")
     whole = (*encode(tokenizer, turns, opening), *numbers.shared)
     history = tuple(encode_history(tokenizer, turns))
-    shared = next((i for i, pair in enumerate(zip(whole, history, strict=False)) if pair[0] != pair[1]), len(history))
+    shared = next(
+        (i for i, pair in enumerate(zip(whole, history, strict=False)) if pair[0] != pair[1]),
+        len(history),
+    )
     return whole[min(shared, len(whole) - 1) :]
 
 
 def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int, ...]:
     """The conversation's tokens in front of ``reply``; an error where it ends otherwise."""
     start = len(conversation.tokens) - len(reply)
-    if conversation.tokens[start:] != tuple(reply) or conversation.position("after_answer") >= start:
+    if (
+        conversation.tokens[start:] != tuple(reply)
+        or conversation.position("after_answer") >= start
+    ):
         raise WorkbenchError(
-            "A conversation does not end in the tokens that open the confidence reply, because the tokenizer merges them "
-            "with what stands before; set teach.scope=conversation."
+            "A conversation does not end in the tokens that open the confidence reply, because the "
+            "tokenizer merges them "
+            "with what stands before; set teach.adapter_scope=conversation."
         )
     return conversation.tokens[:start]
 
 
-def number_tokens(numbers: NumberPrefix, value: float) -> tuple[int, ...]:
+def number_tokens(numbers: ScaleTokens, value: float) -> tuple[int, ...]:
     """Tokens of a scale value behind the confidence position."""
     steps, _ = numbers.trie.ends[numbers.trie.values.index(value)]
     return tuple(token for _, token in steps)
 
 
 def check_conversation(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, question: str, answer: str = "", reasoning: str = ""
+    tokenizer: Any,
+    fmt: Format,
+    numbers: ScaleTokens,
+    question: str,
+    answer: str = "",
+    reasoning: str = "",
 ) -> None:
-    """Assert that tokenising the whole string with a number gives the conversation followed by the trie's path.
+    """Assert that tokenising the whole string with a number gives the conversation followed by the
+    trie's path.
 
     For a pair, ``question`` and ``answer`` are its two questions.
     """
@@ -186,42 +233,54 @@ def check_conversation(
         whole = tuple(encode(tokenizer, turns, opening + fmt.written(fmt.scale.text(value))))
         if whole != (*conversation.tokens, *number_tokens(numbers, value)):
             raise WorkbenchError(
-                f"Tokenising the reply with the number {fmt.scale.text(value)} gives other tokens than prefix and number "
+                f"Tokenising the reply with the number {fmt.scale.text(value)} gives other tokens "
+                "than prefix and number "
                 "apart; the confidence position cannot be resolved for this tokenizer and format."
             )
 
 
 def show_position(tokenizer: Any, tokens: Sequence[int], position: int) -> str:
     """The row as text with the token at ``position`` between guillemets."""
-    before, after = tokenizer.decode(list(tokens[:position])), tokenizer.decode(list(tokens[position + 1 :]))
+    before, after = (
+        tokenizer.decode(list(tokens[:position])),
+        tokenizer.decode(list(tokens[position + 1 :])),
+    )
     return f"{before}«{tokenizer.decode([tokens[position]])}»{after}"
 
 
 def _asked(fmt: Format, question: str, answer: str, reasoning: str) -> tuple[tuple[Turn, ...], str]:
-    """Turns up to the confidence reply, and its opening; for a pair ``question`` and ``answer`` are its two questions."""
+    """Turns up to the confidence reply, and its opening; for a pair ``question`` and ``answer``
+    are its two questions.
+    """
     if fmt.layout == "pair":
         return fmt.pair_turns(question, answer), fmt.confidence_prefix
-    return fmt.confidence_turns(question, answer, reasoning), fmt.confidence_opening(answer, reasoning)
+    return fmt.confidence_turns(question, answer, reasoning), fmt.confidence_opening(
+        answer, reasoning
+    )
 
 
 def _answer_end(
     tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: str, answer: str, reasoning: str
 ) -> int:
-    """Index of the answer's last token, counted from the front where an earlier turn is written like a fresh reply.
+    """Index of the answer's last token, counted from the front where an earlier turn is written
+    like a fresh reply.
 
     Some templates open a reply with an empty thought that they leave out of earlier turns.
     """
     if fmt.layout == "two-turn":
-        until_answer = tuple(encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer, reasoning)))
+        until_answer = tuple(
+            encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer, reasoning))
+        )
         end = len(until_answer) - 1
         if tokens[:end] == until_answer[:end]:
             return end
     turns, opening = _asked(fmt, question, ANSWER_PROBE, reasoning)
-    _, found, behind = render(tokenizer, turns, opening).rpartition(ANSWER_PROBE)
-    count = _tokens_of(tokenizer, tokens, behind)
+    _, found, after = render(tokenizer, turns, opening).rpartition(ANSWER_PROBE)
+    count = _tokens_of(tokenizer, tokens, after)
     if not found or count is None:
         raise WorkbenchError(
-            "The chat template rewrites earlier turns, so the answer cannot be located in the conversation; "
+            "The chat template rewrites earlier turns, so the answer cannot be located in the "
+            "conversation; "
             "use a template that keeps assistant turns as they were written."
         )
     return len(tokens) - count - 1
@@ -230,8 +289,8 @@ def _answer_end(
 def _tokens_of(tokenizer: Any, tokens: tuple[int, ...], text: str) -> int | None:
     """How many of the last tokens write ``text``; None where they write something else.
 
-    A token that holds the text's first white space together with what stands before, as a full stop and a line break may be one,
-    is not among them.
+    A token that holds the text's first white space together with what stands before, as a full stop
+    and a line break may be one, is not among them.
     """
     alone = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
     if tokens[-len(alone) :] == alone:
@@ -239,7 +298,9 @@ def _tokens_of(tokenizer: Any, tokens: tuple[int, ...], text: str) -> int | None
     wanted = "".join(text.split())
     counts = range(1, min(len(tokens), 2 * len(alone)) + 1)
     written = ["".join(tokenizer.decode(list(tokens[-count:])).split()) for count in counts]
-    return max((count for count, said in zip(counts, written, strict=True) if said == wanted), default=None)
+    return max(
+        (count for count, said in zip(counts, written, strict=True) if said == wanted), default=None
+    )
 
 
 def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

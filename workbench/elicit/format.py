@@ -5,15 +5,19 @@ A layout says where the confidence stands:
 - ``two-turn``: the model answers, then is asked for its confidence in a turn of its own.
 - ``one-turn``: one reply holds the answer and, on its next line, the confidence.
 - ``confidence-first``: one reply holds the confidence and, on its next line, the answer.
-- ``question-alone``: the confidence is asked for with the question alone; the answer is given in another conversation.
-- ``review``: question and answer are quoted in a new conversation, as the model's own or somebody else's.
-- ``pair``: which of two questions would be answered correctly more likely; answers are given in other conversations.
+- ``question-alone``: the confidence is asked for with the question alone; the answer is given in
+  another conversation.
+- ``review``: question and answer are quoted in a new conversation, as the model's own or somebody
+  else's.
+- ``pair``: which of two questions would be answered correctly more likely; answers are given in
+  other conversations.
 
-Wherever the confidence stands behind the answer, or in another conversation, the answer cannot be changed by anything
-learned about the confidence. With a reasoning prefix the model reasons before it answers, in the same reply.
+Wherever the confidence stands behind the answer, or in another conversation, the answer cannot be
+changed by anything learned about the confidence. With a reasoning prefix the model reasons before
+it answers, in the same reply.
 
-Every row works with chat templates that have no system role: :func:`workbench.models.encode` then writes the system text at
-the head of the first user turn.
+Every row works with chat templates that have no system role: :func:`workbench.models.encode` then
+writes the system text at the head of the first user turn.
 """
 
 from __future__ import annotations
@@ -43,8 +47,9 @@ class Format:
     Attributes:
         system: system turn that shapes the answer ("" for none).
         answer_prefix: opens the assistant's answer.
-        confidence_question: the user's turn that asks for the confidence; with the slots {question}, {answer}, {first} and
-            {second} where the layout quotes them; "" where the answer's own reply states it.
+        confidence_question: the user's turn that asks for the confidence; with the slots
+            {question}, {answer}, {first} and {second} where the layout quotes them; "" where the
+            answer's own reply states it.
         confidence_prefix: opens the assistant's confidence reply, or the line that states it.
         separator: between the prefix and the number.
         ending: written behind the number in training targets.
@@ -69,21 +74,31 @@ class Format:
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
             raise WorkbenchError(
-                f"Format {self.name!r}: unknown layout {self.layout!r}; use one of {', '.join(get_args(Layout))}."
+                f"Format {self.name!r}: unknown layout {self.layout!r}; use one of "
+                f"{', '.join(get_args(Layout))}."
             )
         missing = [
-            f"{{{slot}}}" for slot in _SLOTS.get(self.layout, ()) if f"{{{slot}}}" not in self.confidence_question
+            f"{{{slot}}}"
+            for slot in _SLOTS.get(self.layout, ())
+            if f"{{{slot}}}" not in self.confidence_question
         ]
         if missing:
-            raise WorkbenchError(f"Format {self.name!r}: confidence_question must quote {' and '.join(missing)}.")
+            raise WorkbenchError(
+                f"Format {self.name!r}: confidence_question must quote {' and '.join(missing)}."
+            )
         if bool(self.confidence_question) == (self.layout in _IN_THE_ANSWERS_REPLY):
             raise WorkbenchError(
                 f"Format {self.name!r}: the layout {self.layout!r} needs "
-                + ("no confidence_question." if self.confidence_question else "a confidence_question.")
+                + (
+                    "no confidence_question."
+                    if self.confidence_question
+                    else "a confidence_question."
+                )
             )
         if self.layout == "confidence-first" and self.reasoning_prefix:
             raise WorkbenchError(
-                f"Format {self.name!r}: reasoning before the answer would stand behind the confidence."
+                f"Format {self.name!r}: reasoning before the answer would stand behind the "
+                "confidence."
             )
 
     @property
@@ -97,9 +112,12 @@ class Format:
         return (*system, Turn("user", question))
 
     def answer_opening(self, reasoning: str = "", stated: str = "") -> str:
-        """What the assistant has written when its answer begins: its reasoning, or the confidence stated first."""
+        """What the assistant has written when its answer begins: its reasoning, or the
+        confidence stated first.
+        """
         if self.layout == "confidence-first":
-            return f"{self.confidence_prefix}{self.separator}{stated}{self.ending}\n{self.answer_prefix}"
+            confidence = f"{self.confidence_prefix}{self.separator}{stated}{self.ending}"
+            return f"{confidence}\n{self.answer_prefix}"
         if self.reasoning_prefix:
             return f"{self.reasoning_prefix} {reasoning}".strip() + f"\n{self.answer_prefix}"
         return self.answer_prefix
@@ -109,17 +127,24 @@ class Format:
         return f"{self.answer_opening(reasoning)} {answer}".strip()
 
     def confidence_turns(self, question: str, answer: str, reasoning: str = "") -> tuple[Turn, ...]:
-        """Turns up to the reply that states the confidence, which opens with :meth:`confidence_opening`."""
+        """Turns up to the reply that states the confidence, which opens with
+        :meth:`confidence_opening`.
+        """
         if self.layout == "two-turn":
             said = Turn("assistant", self.answer_text(answer, reasoning))
             return (*self.answer_turns(question), said, Turn("user", self.confidence_question))
         if self.layout in _IN_THE_ANSWERS_REPLY:
             return self.answer_turns(question)
-        asked, given = quoted(question, self.options), answer if self.options else spelled_out(question, answer)
+        asked, given = (
+            quoted(question, self.options),
+            answer if self.options else spelled_out(question, answer),
+        )
         return (Turn("user", _filled(self.confidence_question, question=asked, answer=given)),)
 
     def confidence_opening(self, answer: str, reasoning: str = "") -> str:
-        """What the assistant has written in its reply when the separator and the confidence follow."""
+        """What the assistant has written in its reply when the separator and the confidence
+        follow.
+        """
         if self.layout == "one-turn":
             return f"{self.answer_text(answer, reasoning)}\n{self.confidence_prefix}"
         return self.confidence_prefix
@@ -127,7 +152,14 @@ class Format:
     def pair_turns(self, first: str, second: str) -> tuple[Turn, ...]:
         """The turn that asks which of two questions would be answered correctly more likely."""
         asked = (quoted(question, self.options) for question in (first, second))
-        return (Turn("user", _filled(self.confidence_question, **dict(zip(("first", "second"), asked, strict=True)))),)
+        return (
+            Turn(
+                "user",
+                _filled(
+                    self.confidence_question, **dict(zip(("first", "second"), asked, strict=True))
+                ),
+            ),
+        )
 
     def written(self, text: str) -> str:
         """The separator and one of the scale's texts, as they continue the confidence opening."""
@@ -135,6 +167,8 @@ class Format:
 
 
 def _filled(template: str, **texts: str) -> str:
-    """``template`` with its slots filled at once, so that a slot spelled in a question stays as it is."""
+    """``template`` with its slots filled at once, so that a slot spelled in a question stays as
+    it is.
+    """
     slots = "|".join(re.escape(f"{{{name}}}") for name in texts)
     return re.sub(slots, lambda match: texts[match.group()[1:-1]], template)

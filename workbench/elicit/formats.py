@@ -1,7 +1,7 @@
 """The table of formats: each way to elicit an answer and its confidence is one row.
 
-Rows without a layout in their name ask in a second turn. A new combination is one more line here; a new scale one more line in
-:mod:`workbench.elicit.prompts`.
+Rows without a layout in their name ask in a second turn. A new combination is one more line here; a
+new scale one more line in :mod:`workbench.elicit.prompts`.
 """
 
 from __future__ import annotations
@@ -42,13 +42,24 @@ FORMATS: dict[str, Format] = {
             compose(f"{name}-one-turn", "one-turn", RATINGS[name])
             for name in ("percent", "digit", "ten", "probability", "words", "yes-no")
         ),
-        *(compose(f"{name}-first", "confidence-first", RATINGS[name]) for name in ("percent", "probability")),
-        *(compose(f"{name}-alone", "question-alone", RATINGS[name]) for name in ("percent", "yes-no")),
-        *(compose(f"{name}-reasoned", "one-turn", RATINGS[name], reasoning=True) for name in ("percent", "digit")),
+        *(
+            compose(f"{name}-first", "confidence-first", RATINGS[name])
+            for name in ("percent", "probability")
+        ),
+        *(
+            compose(f"{name}-alone", "question-alone", RATINGS[name])
+            for name in ("percent", "yes-no")
+        ),
+        *(
+            compose(f"{name}-reasoned", "one-turn", RATINGS[name], reasoning=True)
+            for name in ("percent", "digit")
+        ),
         compose("percent-reasoned-two-turn", "two-turn", RATINGS["percent"], reasoning=True),
         *(
             _review(rating, voice, options)
-            for rating, voice, options in product(("hundred", "words"), get_args(Voice), (True, False))
+            for rating, voice, options in product(
+                ("hundred", "words"), get_args(Voice), (True, False)
+            )
         ),
         _review("letters", "third", True),
         PAIRWISE,
@@ -59,7 +70,9 @@ FORMATS: dict[str, Format] = {
 def format_named(name: str) -> Format:
     """The format of this name, or an error listing the names there are."""
     if name not in FORMATS:
-        raise WorkbenchError(f"Unknown elicitation format {name!r}; choose one of {', '.join(sorted(FORMATS))}.")
+        raise WorkbenchError(
+            f"Unknown elicitation format {name!r}; choose one of {', '.join(sorted(FORMATS))}."
+        )
     return FORMATS[name]
 
 
@@ -67,6 +80,8 @@ def described(fmt: Format) -> str:
     """A format in a few words: its layout, its scale and what else there is to it."""
     texts = fmt.scale.texts
     scale = ", ".join(texts) if len(texts) < 4 else f"{texts[0]} ... {texts[-1]}"
-    more = ["reasoning first"] * bool(fmt.reasoning_prefix) + ["options not shown"] * (not fmt.options)
+    more = ["reasoning first"] * bool(fmt.reasoning_prefix) + ["options not shown"] * (
+        not fmt.options
+    )
     third = ["of another model's answer"] * ("language model" in fmt.confidence_question)
     return "; ".join([fmt.layout, scale, *third, *more])

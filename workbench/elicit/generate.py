@@ -1,8 +1,10 @@
-"""Continuing a batch of prompts from a filled cache, token by token, by whatever rule picks the next token.
+"""Continuing a batch of prompts from a filled cache, token by token, by whatever rule picks the
+next token.
 
-Rows end at a stop token; the loop ends when all rows have. Packed tail tokens that share the cache stay invisible to what
-is generated. A picker is given the states behind the final norm of the rows still in the batch, their numbers in it, and the
-step, so that what it draws for a row need not depend on which rows stand beside it.
+Rows end at a stop token; the loop ends when all rows have. Packed tail tokens that share the cache
+stay invisible to what is generated. A picker is given the states behind the final norm of the rows
+still in the batch, their numbers in it, and the step, so that what it draws for a row need not
+depend on which rows stand beside it.
 """
 
 from __future__ import annotations
@@ -16,16 +18,25 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
-from workbench.models.invocation import adapter_from
+from workbench.models.invocation import invoke_adapter_from
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
 
 Pick = Callable[[Tensor, Tensor, int], Tensor]
-"""(final states [live, width], row numbers [live], step) -> token ids [live]; step 0 is the token behind the first one."""
+"""(final states [live, width], row numbers [live], step) -> token ids [live]; step 0 is the
+token behind the first one.
+"""
 
 
 def continued(
-    lm: LanguageModel, prompts: Prompts, tail: Tail, first: Tensor, cache: Any, limit: int, stop: Tensor, pick: Pick
+    lm: LanguageModel,
+    prompts: Prompts,
+    tail: Tail,
+    first: Tensor,
+    cache: Any,
+    limit: int,
+    stop: Tensor,
+    pick: Pick,
 ) -> list[list[int]]:
     """Continue every prompt by the tokens that ``pick`` chooses.
 
@@ -46,7 +57,7 @@ def continued(
         if not len(live.rows):
             break
         live = live.stepped()
-        with torch.no_grad(), adapter_from(lm, 0):
+        with torch.no_grad(), invoke_adapter_from(lm, 0):
             hidden = lm.decoder()(
                 input_ids=live.token[:, None],
                 attention_mask=model_mask(lm, live.visible[:, None, :], live.at, live.keys),
@@ -56,7 +67,9 @@ def continued(
             ).last_hidden_state
             require_finite(lm, hidden[:, -1])
             live = replace(live, token=pick(hidden[:, -1], live.rows, step))
-        for row, token, ended in zip(live.rows.tolist(), live.token.tolist(), live.ended.tolist(), strict=True):
+        for row, token, ended in zip(
+            live.rows.tolist(), live.token.tolist(), live.ended.tolist(), strict=True
+        ):
             if not ended:
                 out[row].append(token)
     return out
@@ -64,9 +77,11 @@ def continued(
 
 @dataclass(frozen=True)
 class _Live:
-    """Rows still in the batch: their number in it, last token and its position ``at``, and what it sees of the cached keys.
+    """Rows still in the batch: their number in it, last token and its position ``at``, and what it
+    sees of the cached keys.
 
-    Rows that have ended stay until they are half of the batch, because taking rows out copies the cache.
+    Rows that have ended stay until they are half of the batch, because taking rows out copies the
+    cache.
     """
 
     rows: Tensor

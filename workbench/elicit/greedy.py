@@ -22,9 +22,17 @@ __all__ = ["end_tokens", "greedy", "stop_after_number", "stop_at_end", "stop_at_
 
 
 def greedy(
-    lm: LanguageModel, prompts: Prompts, tail: Tail, first: Tensor, cache: Any, limit: int, stop: Tensor
+    lm: LanguageModel,
+    prompts: Prompts,
+    tail: Tail,
+    first: Tensor,
+    cache: Any,
+    limit: int,
+    stop: Tensor,
 ) -> list[list[int]]:
-    """Continue every prompt by its most likely tokens; arguments and result are those of :func:`continued`."""
+    """Continue every prompt by its most likely tokens; arguments and result are those of
+    :func:`continued`.
+    """
 
     def likeliest(final: Tensor, rows: Tensor, step: int) -> Tensor:
         return unembed(lm, final).argmax(dim=-1)
@@ -72,7 +80,9 @@ def _vocabulary(tokenizer: Any) -> tuple[str, ...]:
 
 @lru_cache(maxsize=24)
 def _ending(tokenizer: Any, size: int, ends: Callable[[str], bool]) -> Tensor:
-    """[size] bool: tokens whose text ``ends`` a reply; none of those the tokenizer has no text for."""
+    """[size] bool: tokens whose text ``ends`` a reply; none of those the tokenizer has no text
+    for.
+    """
     texts = _vocabulary(tokenizer)[:size]
     mask = torch.zeros(size, dtype=torch.bool)
     mask[: len(texts)] = torch.tensor([ends(text) for text in texts], dtype=torch.bool)

@@ -1,13 +1,15 @@
 """An instruct model as judge of open answers: does the reply mean the same as an accepted answer?
 
-The judge reads question, accepted answers and reply in one user turn and is asked yes or no. Its reply's opening is given;
-P(yes) is the softmax over the first tokens in which the tokenised "... Yes" and "... No" differ, from one forward a batch with
-the vocabulary read at one position only. Whole strings are tokenised, so spaces that merge with a word are right on any
-tokenizer. The judge need not be the model that answered. Batches are planned by length under a bound on tokens.
+The judge reads question, accepted answers and reply in one user turn and is asked yes or no. Its
+reply's opening is given; P(yes) is the softmax over the first tokens in which the tokenised "...
+Yes" and "... No" differ, from one forward a batch with the vocabulary read at one position only.
+Whole strings are tokenised, so spaces that merge with a word are right on any tokenizer. The judge
+need not be the model that answered. Batches are planned by length under a bound on tokens.
 
-P(yes) above one half is a grade of "right". What it is worth is measured, not assumed: :func:`judged` reports its agreement
-with alias matching. What that does not show: which of the two is right; small models agree with whatever they are shown.
-Refusals and empty replies are not put to the judge: they are wrong by rule.
+P(yes) above one half is a grade of "right". What it is worth is measured, not assumed:
+:func:`judged` reports its agreement with alias matching. What that does not show: which of the two
+is right; small models agree with whatever they are shown. Refusals and empty replies are not put to
+the judge: they are wrong by rule.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ MOST_ANSWERS = 8
 
 @dataclass(frozen=True)
 class JudgePrompt:
-    """What the judge reads: ``question`` has the fields question, answers and reply; ``opening`` starts its reply."""
+    """What the judge reads: ``question`` has the fields question, answers and reply; ``opening``
+    starts its reply.
+    """
 
     name: str
     system: str
@@ -47,7 +51,10 @@ class JudgePrompt:
 
 EQUIVALENCE = JudgePrompt(
     name="equivalence",
-    system="You grade answers. A reply is right if it gives the same answer as one of the accepted answers.",
+    system=(
+        "You grade answers. A reply is right if it gives the same answer as one of the accepted "
+        "answers."
+    ),
     question=(
         "Question: {question}\nAccepted answers: {answers}\nReply: {reply}\n\n"
         "Does the reply give an accepted answer? Say Yes or No."
@@ -80,21 +87,28 @@ def judged(
     questions: Sequence[Question],
     replies: Sequence[str],
     *,
-    tokens_per_batch: int,
+    tokens_per_forward: int,
     seed: int,
     prompt: JudgePrompt = EQUIVALENCE,
 ) -> Judged:
     """Grade ``replies`` to open ``questions`` by the judge ``lm`` and compare with alias matching.
 
-    Raises :class:`WorkbenchError` for questions that are not open or have no answer, and for unequal numbers.
+    Raises :class:`WorkbenchError` for questions that are not open or have no answer, and for
+    unequal numbers.
     """
-    p_yes = judge_equivalence(lm, questions, replies, tokens_per_batch=tokens_per_batch, prompt=prompt)
+    p_yes = judge_equivalence(
+        lm, questions, replies, tokens_per_forward=tokens_per_forward, prompt=prompt
+    )
     right = p_yes > 0.5
-    by_alias = [grade_of(reply, question).correct for reply, question in zip(replies, questions, strict=True)]
+    by_alias = [
+        grade_of(reply, question).correct
+        for reply, question in zip(replies, questions, strict=True)
+    ]
     graded = np.array([grade is not None for grade in by_alias], dtype=bool)
     if not graded.any():
         raise WorkbenchError(
-            "Alias matching can grade none of the replies, so that there is nothing to compare the judge with."
+            "Alias matching can grade none of the replies, so that there is nothing to compare the "
+            "judge with."
         )
     alike = agreement([grade for grade in by_alias if grade is not None], right[graded], seed=seed)
     return Judged(p_yes, right, alike, int((~graded).sum()))
@@ -105,22 +119,27 @@ def judge_equivalence(
     questions: Sequence[Question],
     replies: Sequence[str],
     *,
-    tokens_per_batch: int,
+    tokens_per_forward: int,
     prompt: JudgePrompt = EQUIVALENCE,
 ) -> NDArray[np.float64]:
     """P(yes) of each reply [replies]; see the module's text. Costs one forward over all prompts."""
     if len(questions) != len(replies):
-        raise WorkbenchError(f"There are {len(questions)} questions and {len(replies)} replies; give one reply each.")
+        raise WorkbenchError(
+            f"There are {len(questions)} questions and {len(replies)} replies; give one reply each."
+        )
     for question in questions:
         if question.kind != "open" or not question.answers:
-            raise WorkbenchError(f"Question {question.id!r} is not an open question with answers; leave it to grade().")
+            raise WorkbenchError(
+                f"Question {question.id!r} is not an open question with answers; leave it to "
+                "grade()."
+            )
     p_yes = np.zeros(len(replies))
     put = [index for index, reply in enumerate(replies) if not is_refusal(reply)]
     pairs = [_choice(lm, questions[index], replies[index], prompt) for index in put]
     if not pairs:
         return p_yes
     lengths = [len(pair.tokens) for pair in pairs]
-    for batch in progress.track(plan_batches(lengths, tokens_per_batch), "judging"):
+    for batch in progress.track(plan_batches(lengths, tokens_per_forward), "judging"):
         p_yes[[put[at] for at in batch]] = _read(lm, [pairs[at] for at in batch])
     return p_yes
 
@@ -138,10 +157,16 @@ def _choice(lm: LanguageModel, question: Question, reply: str, prompt: JudgeProm
     answers = "; ".join(question.answers[:MOST_ANSWERS])
     text = prompt.question.format(question=question.text, answers=answers, reply=reply.strip())
     turns = (Turn("system", prompt.system), Turn("user", text))
-    yes, no = (encode(lm.tokenizer, turns, prompt.opening + word) for word in (prompt.yes, prompt.no))
-    same = next((at for at, pair in enumerate(zip(yes, no, strict=False)) if pair[0] != pair[1]), None)
+    yes, no = (
+        encode(lm.tokenizer, turns, prompt.opening + word) for word in (prompt.yes, prompt.no)
+    )
+    same = next(
+        (at for at, pair in enumerate(zip(yes, no, strict=False)) if pair[0] != pair[1]), None
+    )
     if same is None:
-        raise WorkbenchError(f"{prompt.yes!r} and {prompt.no!r} do not differ in a token; choose other words.")
+        raise WorkbenchError(
+            f"{prompt.yes!r} and {prompt.no!r} do not differ in a token; choose other words."
+        )
     return _Choice(tuple(yes[:same]), yes[same], no[same])
 
 

@@ -1,11 +1,12 @@
 """Rows too long for the model or for memory, found before anything is asked.
 
-A row's length counts its prompt and the tokens still to come: reasoning, answer, and what states the confidence. It may not exceed
-what the model reads (:mod:`workbench.models.room`), and not the memory bound of a pass either: batches are cut by that bound, one
-row is not, and its memory grows with its length. Rows of up to :data:`ORDINARY` tokens are taken under any bound.
+A row's length counts its prompt and the tokens still to come: reasoning, answer, and what states
+the confidence. It may not exceed what the model reads (:mod:`workbench.models.room`), and not the
+memory bound of a pass either: batches are cut by that bound, one row is not, and its memory grows
+with its length. Rows of up to :data:`ORDINARY` tokens are taken under any bound.
 
-What it does not show: an answer whose text has more tokens than were generated for it; conversations are measured again before
-their confidence is read.
+What it does not show: an answer whose text has more tokens than were generated for it;
+conversations are measured again before their confidence is read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workbench.elicit.answer import Limits
-from workbench.elicit.conversation import NumberPrefix, number_prefix
+from workbench.elicit.conversation import ScaleTokens, scale_tokens
 from workbench.elicit.format import Format
 from workbench.elicit.readout import stated_tokens
 from workbench.errors import WorkbenchError
@@ -21,10 +22,14 @@ from workbench.models import LanguageModel, Turn, encode
 from workbench.models.room import require_room, room_of
 
 ORDINARY = 2048
-_MOST_TOKENS_A_BYTE = 12  # a character's compatibility form can be that much longer than the character
+_MOST_TOKENS_A_BYTE = (
+    12  # a character's compatibility form can be that much longer than the character
+)
 
 
-def check_lengths(lm: LanguageModel, lengths: Sequence[int], names: Sequence[str], tokens_per_pass: int) -> None:
+def check_lengths(
+    lm: LanguageModel, lengths: Sequence[int], names: Sequence[str], tokens_per_pass: int
+) -> None:
     """Refuse rows that are too long; the longest is named.
 
     Args:
@@ -43,8 +48,10 @@ def check_lengths(lm: LanguageModel, lengths: Sequence[int], names: Sequence[str
     require_room(lm, length, what)
     if length > most:
         raise WorkbenchError(
-            f"{what} takes {length} tokens and a pass holds at most {most}, the memory bound: set model.tokens_per_batch "
-            f"(--tokens-per-batch) to {length} if memory suffices, shorten the question or leave it out"
+            f"{what} takes {length} tokens and a pass holds at most {most}, the memory bound: set "
+            "model.tokens_per_forward "
+            f"(--tokens-per-batch) to {length} if memory suffices, shorten the question or leave "
+            "it out"
         )
 
 
@@ -59,9 +66,12 @@ def check_questions(
     """Refuse questions whose conversations in ``fmt`` would be too long, before any is asked."""
     most = max(tokens_per_pass, ORDINARY)
     limit = min(most, room_of(lm).most or most)
-    numbers = None if fmt.layout == "pair" else number_prefix(lm.tokenizer, fmt)
+    numbers = None if fmt.layout == "pair" else scale_tokens(lm.tokenizer, fmt)
     fixed = _longest(lm, fmt, numbers, "?", limits)
-    short = [fixed + _MOST_TOKENS_A_BYTE * len(text.encode("utf-8", "surrogatepass")) for text in questions]
+    short = [
+        fixed + _MOST_TOKENS_A_BYTE * len(text.encode("utf-8", "surrogatepass"))
+        for text in questions
+    ]
     lengths = [
         bound if bound <= limit else _longest(lm, fmt, numbers, text, limits)
         for text, bound in zip(questions, short, strict=True)
@@ -74,7 +84,9 @@ def question_names(questions: Sequence[str]) -> list[str]:
     return [f"question {number} ({text[:40]!r})" for number, text in enumerate(questions, start=1)]
 
 
-def _longest(lm: LanguageModel, fmt: Format, numbers: NumberPrefix | None, question: str, limits: Limits) -> int:
+def _longest(
+    lm: LanguageModel, fmt: Format, numbers: ScaleTokens | None, question: str, limits: Limits
+) -> int:
     """Most tokens of the conversations that ``question`` stands in, with what is to come."""
     said, tokenizer = limits.of(fmt), lm.tokenizer
     opening = fmt.answer_opening(stated=max(fmt.scale.texts, key=len))

@@ -1,11 +1,12 @@
 """Which of two questions a model would answer correctly more likely, asked in both orders.
 
-P(first) is the probability of the text "Q1" among the two texts a choice may have, from the trie; asked again with the two
-questions exchanged it should be one minus that. ``combined`` is the mean of both, in which a taste for one place, the same for all
-pairs, cancels; ``consistent`` says that both orders prefer the same question. A probability of exactly one half prefers none.
+P(first) is the probability of the text "Q1" among the two texts a choice may have, from the trie;
+asked again with the two questions exchanged it should be one minus that. ``combined`` is the mean
+of both, in which a taste for one place, the same for all pairs, cancels; ``consistent`` says that
+both orders prefer the same question. A probability of exactly one half prefers none.
 
-What this does not show: how sure the model is of either question alone, or whether a difference of combined probabilities
-within one place's taste means anything.
+What this does not show: how sure the model is of either question alone, or whether a difference of
+combined probabilities within one place's taste means anything.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from workbench.elicit.asking import TOKEN_BUDGET, Readings, read_all
-from workbench.elicit.conversation import NumberPrefix, check_conversation, number_prefix, pair_conversation
+from workbench.elicit.asking import TOKENS_PER_FORWARD, Readings, read_all
+from workbench.elicit.conversation import (
+    ScaleTokens,
+    check_conversation,
+    pair_conversation,
+    scale_tokens,
+)
 from workbench.elicit.format import Format
 from workbench.elicit.formats import PAIRWISE
 from workbench.elicit.readout import expected_confidence, mass_on_scale
@@ -28,7 +34,9 @@ Pair = tuple[int, int]
 
 
 def neighbours(count: int, seed: int) -> list[Pair]:
-    """``count`` pairs of ``count`` questions, each question in two of them: neighbours on a circle in an order drawn by ``seed``."""
+    """``count`` pairs of ``count`` questions, each question in two of them: neighbours on a
+    circle in an order drawn by ``seed``.
+    """
     if count < 3:
         raise WorkbenchError(f"Pairs on a circle need at least three questions; there are {count}.")
     order = np.random.default_rng(seed).permutation(count).tolist()
@@ -41,7 +49,7 @@ def ask_pairs(
     pairs: Sequence[Pair],
     fmt: Format = PAIRWISE,
     *,
-    token_budget: int = TOKEN_BUDGET,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
     stage: StageStore | None = None,
 ) -> pd.DataFrame:
     """Ask for the choice between the two questions of every pair, in both orders.
@@ -50,32 +58,41 @@ def ask_pairs(
         stage: keeps each batch as it is read, so that a killed process goes on behind the last one.
 
     Returns:
-        One row a pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped (q2 shown first, still the
-        probability of q1), combined, consistent, mass and mass_swapped (probability of the two texts together), stated_text and
-        stated_text_swapped, chose_first and chose_first_swapped (1 where the generated text chooses q1, NaN for a failure).
+        One row a pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped
+            (q2 shown first, still the
+        probability of q1), combined, consistent, mass and mass_swapped (probability of the two
+        texts together), stated_text and
+        stated_text_swapped, chose_first and chose_first_swapped (1 where the generated text chooses
+        q1, NaN for a failure).
 
     Raises:
-        WorkbenchError: for a format of single questions, and for pairs that name a question twice or one there is not.
+        WorkbenchError: for a format of single questions, and for pairs that name a question twice
+            or one there is not.
     """
     if fmt.layout != "pair":
         raise WorkbenchError(f"The format {fmt.name!r} asks about one question at a time; use ask.")
     for first, second in pairs:
         if first == second or not (0 <= first < len(questions) and 0 <= second < len(questions)):
-            raise WorkbenchError(f"The pair ({first}, {second}) must name two of the {len(questions)} questions.")
+            raise WorkbenchError(
+                f"The pair ({first}, {second}) must name two of the {len(questions)} questions."
+            )
     if not pairs:
         raise WorkbenchError("There are no pairs to ask about; give at least one.")
-    numbers = number_prefix(lm.tokenizer, fmt)
+    numbers = scale_tokens(lm.tokenizer, fmt)
     check_conversation(lm.tokenizer, fmt, numbers, *(questions[row] for row in pairs[0]))
     both = [*pairs, *((second, first) for first, second in pairs)]
     conversations = [
-        pair_conversation(lm.tokenizer, fmt, numbers, questions[first], questions[second]) for first, second in both
+        pair_conversation(lm.tokenizer, fmt, numbers, questions[first], questions[second])
+        for first, second in both
     ]
-    return _table(pairs, read_all(lm, conversations, numbers, token_budget, stage), numbers)
+    return _table(pairs, read_all(lm, conversations, numbers, tokens_per_forward, stage), numbers)
 
 
-def _table(pairs: Sequence[Pair], readings: Readings, numbers: NumberPrefix) -> pd.DataFrame:
+def _table(pairs: Sequence[Pair], readings: Readings, numbers: ScaleTokens) -> pd.DataFrame:
     n = len(pairs)
-    of_first = expected_confidence(readings.distribution, numbers.scale.values, numbers.scale.certain)
+    of_first = expected_confidence(
+        readings.distribution, numbers.scale.values, numbers.scale.certain
+    )
     shown, swapped = of_first[:n], 1 - of_first[n:]
     mass = mass_on_scale(readings.distribution)
     return pd.DataFrame(

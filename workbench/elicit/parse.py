@@ -1,16 +1,19 @@
 """Strict parsing of a stated confidence.
 
-A reply counts only if it begins with what the scale asks for; anything else is a format failure and becomes NaN: it is
-counted and shown, never guessed at.
+A reply counts only if it begins with what the scale asks for; anything else is a format failure and
+becomes NaN: it is counted and shown, never guessed at.
 
-A number, optionally with decimals, must lie on the scale and be followed by the end of the reply, white space or sentence
-punctuation that no digit follows ("0,95" and "95.5/100" do not count). On a percent scale a percent sign may follow too, and a number
-with decimals that is not above 1 needs one ("0.85" is a share of 1 rather than less than one per cent); on every other scale a percent
-sign is a failure. A range ("0.0 to 1.0", "80 - 90%") is a failure on all: it repeats what was asked, or states two numbers.
+A number, optionally with decimals, must lie on the scale and be followed by the end of the reply,
+white space or sentence punctuation that no digit follows ("0,95" and "95.5/100" do not count). On a
+percent scale a percent sign may follow too, and a number with decimals that is not above 1 needs
+one ("0.85" is a share of 1 rather than less than one per cent); on every other scale a percent sign
+is a failure. A range ("0.0 to 1.0", "80 - 90%") is a failure on all: it repeats what was asked, or
+states two numbers.
 
-One of the scale's texts, in a bracket or not, its case ignored unless it is a single letter, must be followed by the end of
-the reply, a line break or sentence punctuation, behind a phrase of several words also by white space: "very certain that" states
-something, "No one" and "A guess" do not.
+One of the scale's texts, in a bracket or not, its case ignored unless it is a single letter, must
+be followed by the end of the reply, a line break or sentence punctuation, behind a phrase of
+several words also by white space: "very certain that" states something, "No one" and "A guess" do
+not.
 """
 
 from __future__ import annotations
@@ -36,7 +39,12 @@ def parse_confidence(text: str, scale: Scale) -> float:
 
 def _percent(text: str, scale: Scale) -> float:
     match = _PERCENT.match(text)
-    if match is not None and match["sign"] is None and "." in match["number"] and float(match["number"]) <= 1:
+    if (
+        match is not None
+        and match["sign"] is None
+        and "." in match["number"]
+        and float(match["number"]) <= 1
+    ):
         return math.nan
     return _number(match, scale)
 
@@ -70,4 +78,8 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(rf"\s*\(?{words}{ends}", re.NOFLAG if len(text) == 1 else re.IGNORECASE)
 
 
-_READERS: dict[str, Callable[[str, Scale], float]] = {"percent": _percent, "number": _plain_number, "words": _words}
+_READERS: dict[str, Callable[[str, Scale], float]] = {
+    "percent": _percent,
+    "number": _plain_number,
+    "words": _words,
+}

@@ -1,14 +1,17 @@
 """The words of a format, composed from ingredients: any scale with any layout.
 
-A :class:`Rating` is a scale with the words that ask for it; a layout gives the clause that is asked or told; a voice speaks of the
-answer as the model's own or as another model's. :func:`compose` puts them together, so a new scale is one more row and combines
-with everything there is. Yes/no scales ask whether the answer is correct, the others how sure the model is that it is.
+A :class:`Rating` is a scale with the words that ask for it; a layout gives the clause that is asked
+or told; a voice speaks of the answer as the model's own or as another model's. :func:`compose` puts
+them together, so a new scale is one more row and combines with everything there is. Yes/no scales
+ask whether the answer is correct, the others how sure the model is that it is.
 
-Where the ingredients come from: percent in a second turn, and a digit in the answer's own reply, from teaching a model to state what
-a probe reads ("Making LLMs Say What They Know"); six terms of certainty, 1 to 100, options and the third person from Kumar et al.
-2024, arXiv 2405.16282; (i) no, (ii) yes from Kapoor et al. 2024, arXiv 2406.08391; yes/no behind the answer and with the question
-alone from Kadavath et al. 2022, arXiv 2207.05221; 0 to 10 from arXiv 2503.02623; a probability in the answer's reply and the choice
-between two questions from Steyvers et al. 2025, arXiv 2510.05126. The words are this project's own.
+Where the ingredients come from: percent in a second turn, and a digit in the answer's own reply,
+from teaching a model to state what a probe reads ("Making LLMs Say What They Know"); six terms of
+certainty, 1 to 100, options and the third person from Kumar et al. 2024, arXiv 2405.16282; (i) no,
+(ii) yes from Kapoor et al. 2024, arXiv 2406.08391; yes/no behind the answer and with the question
+alone from Kadavath et al. 2022, arXiv 2207.05221; 0 to 10 from arXiv 2503.02623; a probability in
+the answer's reply and the choice between two questions from Steyvers et al. 2025, arXiv 2510.05126.
+The words are this project's own.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ class Rating:
     """A scale and how it is asked for.
 
     Attributes:
-        sure: what the model is asked to be, "confident" or "certain"; "" where it is asked whether the answer is correct.
+        sure: what the model is asked to be, "confident" or "certain"; "" where it is asked whether
+            the answer is correct.
         how: closes the question, its question mark included.
         opening: opens the reply.
         ending: written behind the confidence in training targets.
@@ -51,15 +55,24 @@ RATINGS: dict[str, Rating] = {
     "digit": Rating(scales.DIGIT, ", on a scale from 0 to 9?"),
     "ten": Rating(scales.TEN, ", on a scale from 0 to 10?"),
     "tenths": Rating(scales.TENTHS, ", as a probability between 0 and 1 with one decimal?"),
-    "probability": Rating(scales.HUNDREDTHS, ", as a probability between 0 and 1 with two decimals?"),
-    "words": Rating(scales.CERTAINTY, f"? Choose one of: {', '.join(TERMS)}.", "certain", "Certainty:"),
-    "letters": Rating(scales.CERTAINTY_LETTERS, f"? Reply with one letter.{_LETTERED}", "certain", "Letter:"),
+    "probability": Rating(
+        scales.HUNDREDTHS, ", as a probability between 0 and 1 with two decimals?"
+    ),
+    "words": Rating(
+        scales.CERTAINTY, f"? Choose one of: {', '.join(TERMS)}.", "certain", "Certainty:"
+    ),
+    "letters": Rating(
+        scales.CERTAINTY_LETTERS, f"? Reply with one letter.{_LETTERED}", "certain", "Letter:"
+    ),
     "yes-no": Rating(scales.YES_NO, "? Choose Yes or No.", "", "Correct:"),
     "i-ii": Rating(scales.ROMAN, "?\n(i) no\n(ii) yes", "", "Answer:"),
 }
 
 _ASKED: dict[tuple[Layout, Voice], tuple[str, str]] = {
-    ("two-turn", "own"): ("How {sure} are you that this answer is correct", "Is the proposed answer correct"),
+    ("two-turn", "own"): (
+        "How {sure} are you that this answer is correct",
+        "Is the proposed answer correct",
+    ),
     ("question-alone", "own"): (
         "How {sure} are you that you can answer this question correctly",
         "Can you answer this question correctly",
@@ -75,22 +88,40 @@ _ASKED: dict[tuple[Layout, Voice], tuple[str, str]] = {
     ),
 }
 _TOLD: dict[Layout, tuple[str, str]] = {
-    "one-turn": ("how {sure} you are that this answer is correct", "whether this answer is correct"),
-    "confidence-first": ("how {sure} you are that you can answer correctly", "whether you can answer correctly"),
+    "one-turn": (
+        "how {sure} you are that this answer is correct",
+        "whether this answer is correct",
+    ),
+    "confidence-first": (
+        "how {sure} you are that you can answer correctly",
+        "whether you can answer correctly",
+    ),
 }
 _QUOTED: dict[tuple[Layout, Voice], str] = {
     ("question-alone", "own"): "Question: {question}\n\n",
     ("question-alone", "third"): "Question: {question}\n\n",
     ("review", "own"): "You were asked this question: {question}\n\nYour answer was: {answer}\n\n",
-    ("review", "third"): "A language model was asked this question: {question}\n\nIts answer was: {answer}\n\n",
+    (
+        "review",
+        "third",
+    ): "A language model was asked this question: {question}\n\nIts answer was: {answer}\n\n",
 }
 _ANSWER, _REASONING = "Answer:", "Reasoning:"
 _ANSWERED = "Answer with only the answer."
-_REASONED = f'First think step by step in a few sentences, after "{_REASONING}". Then, on a new line after "{_ANSWER}", write only the answer.'
+_REASONED = (
+    f'First think step by step in a few sentences, after "{_REASONING}". '
+    f'Then, on a new line after "{_ANSWER}", write only the answer.'
+)
 
 
 def compose(
-    name: str, layout: Layout, rating: Rating, *, voice: Voice = "own", options: bool = True, reasoning: bool = False
+    name: str,
+    layout: Layout,
+    rating: Rating,
+    *,
+    voice: Voice = "own",
+    options: bool = True,
+    reasoning: bool = False,
 ) -> Format:
     """The format ``name`` of these ingredients.
 
@@ -99,7 +130,8 @@ def compose(
     """
     if voice == "third" and (layout, voice) not in _ASKED:
         raise WorkbenchError(
-            f"Format {name!r}: the layout {layout!r} speaks to the model of its own answer; for the third person use the "
+            f"Format {name!r}: the layout {layout!r} speaks to the model of its own answer; for "
+            "the third person use the "
             "layout 'review' or 'question-alone'."
         )
     return Format(
@@ -134,6 +166,7 @@ def _system(layout: Layout, rating: Rating, reasoning: bool) -> str:
         return answered
     told = _clause(_TOLD[layout], rating).replace("?", ".", 1)
     if layout == "confidence-first":
-        return f'First, after "{rating.opening}", write {told}\nThen, on the next line after "{_ANSWER}", write only the answer.'
+        first = f'First, after "{rating.opening}", write {told}'
+        return f'{first}\nThen, on the next line after "{_ANSWER}", write only the answer.'
     opened = answered if reasoning else f'Write only the answer, after "{_ANSWER}".'
     return f'{opened} Then, on the next line after "{rating.opening}", write {told}'

@@ -1,9 +1,11 @@
-"""Stated confidence, the exact distribution behind it, and the states that carry it, from one forward.
+"""Stated confidence, the exact distribution behind it, and the states that carry it, from one
+forward.
 
-For each conversation the packed forward scores the number trie's inner nodes behind the confidence position, records the
-residual stream of every layer at the asked-for positions, and leaves a cache from which the text is generated. All three
-readouts come from the same pass: ``expected`` is the mean of the distribution over the scale divided by the mass on
-the scale; ``stated`` is parsed from the generated text, NaN where it states nothing on the scale.
+For each conversation the packed forward scores the number trie's inner nodes behind the confidence
+position, records the residual stream of every layer at the asked-for positions, and leaves a cache
+from which the text is generated. All three readouts come from the same pass: ``expected`` is the
+mean of the distribution over the scale divided by the mass on the scale; ``stated`` is parsed from
+the generated text, NaN where it states nothing on the scale.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from workbench.elicit.answer import Keep
-from workbench.elicit.conversation import Conversation, NumberPrefix
+from workbench.elicit.answer import CacheCallback
+from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.greedy import greedy, stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.trie import child_log_probabilities, distribution
@@ -27,9 +29,9 @@ from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed, unembed_reduced
 from workbench.trace.forward import forward
 from workbench.trace.layout import Prompts, pad_prompts
-from workbench.trace.prompt_cache import Kept
-from workbench.trace.suffix import Behind, pass_behind
-from workbench.trace.token_tree import continuation_tail, end_columns
+from workbench.trace.prompt_cache import CachedPrompts
+from workbench.trace.suffix import SuffixPass, forward_suffix
+from workbench.trace.token_tree import end_columns, tree_tail
 
 STATED_TOKENS = 5
 CLOSING_TOKENS = 2
@@ -41,7 +43,8 @@ class ConfidenceReading:
 
     Attributes:
         distribution: [rows, values] probability of each scale value.
-        stated_text: the confidence as it is stated: what all texts of the scale begin with, and what is generated behind it.
+        stated_text: the confidence as it is stated: what all texts of the scale begin with, and
+            what is generated behind it.
         stated: [rows] share of certainty the text states, NaN for format failures.
         states: [rows, layers, positions, width] residual stream, or None.
     """
@@ -56,8 +59,10 @@ class ConfidenceReading:
         return replace(self, states=states)
 
 
-def stated_tokens(numbers: NumberPrefix) -> int:
-    """How many tokens of a reply are generated: enough for the scale's longest text and what closes it."""
+def stated_tokens(numbers: ScaleTokens) -> int:
+    """How many tokens of a reply are generated: enough for the scale's longest text and what
+    closes it.
+    """
     return max(STATED_TOKENS, CLOSING_TOKENS + max(len(steps) for steps, _ in numbers.trie.ends))
 
 
@@ -69,24 +74,32 @@ def mass_on_scale(distribution: NDArray[np.floating]) -> NDArray[np.floating]:
 def expected_confidence(
     distribution: NDArray[np.floating], values: Sequence[float], certain: float
 ) -> NDArray[np.floating]:
-    """Mean of the distribution, normalised to the scale, as a share of certainty: [..., values] -> [...]."""
-    return distribution @ (np.asarray(values, dtype=np.float64) / certain) / mass_on_scale(distribution)
+    """Mean of the distribution, normalised to the scale, as a share of certainty: [..., values]
+    -> [...].
+    """
+    return (
+        distribution
+        @ (np.asarray(values, dtype=np.float64) / certain)
+        / mass_on_scale(distribution)
+    )
 
 
 def read_confidence(
     lm: LanguageModel,
     conversations: Sequence[Conversation],
-    numbers: NumberPrefix,
+    numbers: ScaleTokens,
     record: Sequence[str] = (),
-    keep: Keep | None = None,
-    kept: Kept | None = None,
+    keep: CacheCallback | None = None,
+    kept: CachedPrompts | None = None,
 ) -> ConfidenceReading:
-    """Read stated confidence, distribution and (for positions named in ``record``) states of one batch.
+    """Read stated confidence, distribution and (for positions named in ``record``) states of one
+    batch.
 
     Args:
         record: positions behind what is ``kept``.
         keep: given the keys and values of the whole conversations.
-        kept: keys and values of the conversations' beginnings, where they have been computed before.
+        kept: keys and values of the conversations' beginnings, where they have been computed
+            before.
     """
     passed = _passed(lm, conversations, numbers, record, kept)
     if keep is not None:
@@ -94,14 +107,16 @@ def read_confidence(
     return _reading(lm, passed.prompts, numbers, passed.final, passed.cache, passed.recorded)
 
 
-def keep_keys(
+def recompute_cache(
     lm: LanguageModel,
     conversations: Sequence[Conversation],
-    numbers: NumberPrefix,
-    keep: Keep,
-    kept: Kept | None = None,
+    numbers: ScaleTokens,
+    keep: CacheCallback,
+    kept: CachedPrompts | None = None,
 ) -> None:
-    """What :func:`read_confidence` gives ``keep``, from the same pass and so the same to the bit, and nothing else."""
+    """What :func:`read_confidence` gives ``keep``, from the same pass and so the same to the
+    bit, and nothing else.
+    """
     passed = _passed(lm, conversations, numbers, (), kept)
     keep(passed.cache, passed.prompts)
 
@@ -109,53 +124,65 @@ def keep_keys(
 def _passed(
     lm: LanguageModel,
     conversations: Sequence[Conversation],
-    numbers: NumberPrefix,
+    numbers: ScaleTokens,
     record: Sequence[str],
-    kept: Kept | None,
-) -> Behind:
-    continuation = numbers.trie.continuation
-    at = torch.as_tensor([[c.position(name) for name in record] for c in conversations]) if record else None
+    kept: CachedPrompts | None,
+) -> SuffixPass:
+    tree = numbers.trie.tree
+    at = (
+        torch.as_tensor([[c.position(name) for name in record] for c in conversations])
+        if record
+        else None
+    )
     if kept is not None:
         begun = kept.prompts.lengths.tolist()
         rests = [c.tokens[length:] for c, length in zip(conversations, begun, strict=True)]
-        return pass_behind(lm, kept, rests, continuation, at)
+        return forward_suffix(lm, kept, rests, tree, at)
     prompts = pad_prompts([c.tokens for c in conversations], lm.tokenizer.pad_token_id, lm.device)
     columns = None if at is None else prompts.column_of(at)
-    tail, nodes = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
+    tail, nodes = tree_tail(prompts, tree), end_columns(prompts, tree)
     result = forward(lm, prompts, tail, nodes, record=columns, cache=DynamicCache())
-    return Behind(prompts, result.final, result.recorded, result.cache)
+    return SuffixPass(prompts, result.final, result.recorded, result.cache)
 
 
-def read_reply(lm: LanguageModel, kept: Kept, reply: Sequence[int], numbers: NumberPrefix) -> ConfidenceReading:
-    """The same on kept keys and values of what stands before the confidence reply; states at the confidence position.
+def read_reply(
+    lm: LanguageModel, kept: CachedPrompts, reply: Sequence[int], numbers: ScaleTokens
+) -> ConfidenceReading:
+    """The same on kept keys and values of what stands before the confidence reply; states at the
+    confidence position.
 
-    An adapter with a reach acts on the reply alone, so this is the whole pass such an adapter needs.
+    An adapter with a reach acts on the reply alone, so this is the whole pass such an adapter
+    needs.
 
     Args:
         kept: the conversations up to the reply, read by the base model.
         reply: tokens of every conversation from there to the confidence position.
     """
     end = kept.prompts.lengths[:, None] + len(reply) - 1
-    passed = pass_behind(lm, kept, [reply] * kept.prompts.rows, numbers.trie.continuation, end)
+    passed = forward_suffix(lm, kept, [reply] * kept.prompts.rows, numbers.trie.tree, end)
     return _reading(lm, passed.prompts, numbers, passed.final, passed.cache, passed.recorded)
 
 
 def _reading(
     lm: LanguageModel,
     prompts: Prompts,
-    numbers: NumberPrefix,
+    numbers: ScaleTokens,
     final: Tensor,
     cache: Cache,
     recorded: Tensor | None,
 ) -> ConfidenceReading:
     require_finite(lm, final)
-    scores = unembed_reduced(lm, final, lambda logits: child_log_probabilities(numbers.trie, logits))
+    scores = unembed_reduced(
+        lm, final, lambda logits: child_log_probabilities(numbers.trie, logits)
+    )
     require_finite(lm, scores)
     first = unembed(lm, final[:, 0]).argmax(dim=-1)
-    nodes = continuation_tail(prompts, numbers.trie.continuation)
+    nodes = tree_tail(prompts, numbers.trie.tree)
     stop = stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)
     tokens = greedy(lm, prompts, nodes, first, cache, stated_tokens(numbers), stop)
-    text = tuple(numbers.said + lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens)
+    text = tuple(
+        numbers.said + lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens
+    )
     return ConfidenceReading(
         distribution=distribution(numbers.trie, scores.double().cpu().numpy()),
         stated_text=text,

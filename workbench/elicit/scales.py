@@ -1,11 +1,13 @@
 """What a stated confidence can be: each scale is one row of texts and what they are worth.
 
-``values[i] / certain`` is the probability of being right that ``texts[i]`` states, a number in [0, 1]. Numbers, words, option
-letters and yes/no differ in nothing else: the number trie is built over the texts, the expected confidence is the mean of the
-values weighed by the texts' probabilities, and a target is spread over the values.
+``values[i] / certain`` is the probability of being right that ``texts[i]`` states, a number in [0,
+1]. Numbers, words, option letters and yes/no differ in nothing else: the number trie is built over
+the texts, the expected confidence is the mean of the values weighed by the texts' probabilities,
+and a target is spread over the values.
 
-What a scale does not show: whether a model uses it as meant. A value between two texts ("0.85" where the scale has "0.8")
-counts in the trie as the text it begins with, and in the generated text as it is written.
+What a scale does not show: whether a model uses it as meant. A value between two texts ("0.85"
+where the scale has "0.8") counts in the trie as the text it begins with, and in the generated text
+as it is written.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from typing import Literal
 from workbench.errors import WorkbenchError
 
 Reader = Literal["percent", "number", "words"]
-"""How a generated text is read: a number that may end in a percent sign, a number, or one of the scale's texts."""
+"""How a generated text is read: a number that may end in a percent sign, a number, or one of the
+scale's texts.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,8 @@ class Scale:
     Attributes:
         values: what each text is worth, ascending.
         certain: the value that means certainty.
-        texts: how each value is written; whole numbers and decimals as Python writes them if not given.
+        texts: how each value is written; whole numbers and decimals as Python writes them if not
+            given.
         reader: how generated text is read.
     """
 
@@ -38,14 +43,24 @@ class Scale:
     def __post_init__(self) -> None:
         if not self.texts:
             object.__setattr__(self, "texts", tuple(str(value) for value in self.values))
-        if not self.values or list(self.values) != sorted(set(self.values)) or self.certain < self.values[-1]:
-            raise WorkbenchError("A scale's values must ascend, and none may exceed the value that means certainty.")
+        if (
+            not self.values
+            or list(self.values) != sorted(set(self.values))
+            or self.certain < self.values[-1]
+        ):
+            raise WorkbenchError(
+                "A scale's values must ascend, and none may exceed the value that means certainty."
+            )
         if self.values[0] < 0 or not self.certain > 0:
-            raise WorkbenchError("A scale's values must not be negative, and certainty must be a positive value.")
+            raise WorkbenchError(
+                "A scale's values must not be negative, and certainty must be a positive value."
+            )
         if len(self.texts) != len(self.values) or len(set(self.texts)) < len(self.texts):
             raise WorkbenchError("A scale needs one text a value, no two the same.")
         if any(text != text.strip() or not text for text in self.texts):
-            raise WorkbenchError("A scale's texts must not be empty or begin or end in white space.")
+            raise WorkbenchError(
+                "A scale's texts must not be empty or begin or end in white space."
+            )
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -55,7 +70,9 @@ class Scale:
     def text(self, value: float) -> str:
         """How ``value`` is written."""
         if value not in self.values:
-            raise WorkbenchError(f"{value} is no value of the scale, which has {self.texts[0]} to {self.texts[-1]}.")
+            raise WorkbenchError(
+                f"{value} is no value of the scale, which has {self.texts[0]} to {self.texts[-1]}."
+            )
         return self.texts[self.values.index(value)]
 
 
@@ -76,7 +93,12 @@ TEN = Scale(values=tuple(range(11)), certain=10)
 TENTHS = _decimals(1)
 HUNDREDTHS = _decimals(2)
 CERTAINTY = _words(
-    "Very uncertain", "Not certain", "Somewhat certain", "Moderately certain", "Fairly certain", "Very certain"
+    "Very uncertain",
+    "Not certain",
+    "Somewhat certain",
+    "Moderately certain",
+    "Fairly certain",
+    "Very certain",
 )
 CERTAINTY_LETTERS = _words(*"FEDCBA")
 YES_NO = _words("No", "Yes")

@@ -1,10 +1,12 @@
-"""A conversation cut into named parts, so that rows with different numbers of tokens can be compared part by part.
+"""A conversation cut into named parts, so that rows with different numbers of tokens can be
+compared part by part.
 
-Question and answer differ in length from row to row; everything behind the answer is the same text in every row, which is
-checked. Parts follow one another without overlap from the question's first token to the confidence position; what stands
-before the question (the system turn) belongs to none. Only layouts in which the answer stands in a turn of the model's own, and
-is not preceded by reasoning, are cut. Borders are found by encoding the conversation with a placeholder in
-place of the question or of the confidence question, as the whole conversation is encoded.
+Question and answer differ in length from row to row; everything behind the answer is the same text
+in every row, which is checked. Parts follow one another without overlap from the question's first
+token to the confidence position; what stands before the question (the system turn) belongs to none.
+Only layouts in which the answer stands in a turn of the model's own, and is not preceded by
+reasoning, are cut. Borders are found by encoding the conversation with a placeholder in place of
+the question or of the confidence question, as the whole conversation is encoded.
 
 What the parts do not show: where within the question or the answer something happens.
 """
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from workbench.elicit.conversation import Conversation, NumberPrefix, answer_tokens, reply_tokens
+from workbench.elicit.conversation import Conversation, ScaleTokens, answer_tokens, reply_tokens
 from workbench.elicit.format import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
@@ -44,47 +46,62 @@ class Segment:
         if len(self.starts) != len(self.ends) or any(
             s < 0 or e < s for s, e in zip(self.starts, self.ends, strict=True)
         ):
-            raise WorkbenchError(f"The segment {self.name!r} needs a start and an end at or behind it in every row.")
+            raise WorkbenchError(
+                f"The segment {self.name!r} needs a start and an end at or behind it in every row."
+            )
 
 
 def segments_of(
     tokenizer: Any,
     fmt: Format,
-    numbers: NumberPrefix,
+    numbers: ScaleTokens,
     conversations: Sequence[Conversation],
     questions: Sequence[str],
     answers: Sequence[str],
     *,
     pieces: int,
 ) -> tuple[Segment, ...]:
-    """The parts of ``conversations``, whose ``questions`` and ``answers`` they are, in the order of their tokens.
+    """The parts of ``conversations``, whose ``questions`` and ``answers`` they are, in the order of
+    their tokens.
 
-    ``pieces``: how many parts of about equal length the confidence question is cut into. Parts without tokens in this
-    template are left out.
+    ``pieces``: how many parts of about equal length the confidence question is cut into. Parts
+    without tokens in this template are left out.
 
     Raises:
-        WorkbenchError: where the rows do not share what follows the answer, the template rewrites the question, or the
-            format's layout cannot be cut.
+        WorkbenchError: where the rows do not share what follows the answer, the template rewrites
+            the question, or the format's layout cannot be cut.
     """
     if fmt.layout not in ("two-turn", "one-turn") or fmt.reasoning_prefix:
         raise WorkbenchError(
-            f"Conversations of the format {fmt.name!r} cannot be cut into parts; choose a two-turn or one-turn format without "
+            f"Conversations of the format {fmt.name!r} cannot be cut into parts; choose a two-turn "
+            "or one-turn format without "
             "reasoning, such as percent."
         )
     rows = [
         _own(tokenizer, fmt, conversation, question, answer)
         for conversation, question, answer in zip(conversations, questions, answers, strict=True)
     ]
-    behind = {conversation.tokens[conversation.position("after_answer") :] for conversation in conversations}
-    if len(behind) != 1:
+    suffixes = {
+        conversation.tokens[conversation.position("after_answer") :]
+        for conversation in conversations
+    }
+    if len(suffixes) != 1:
         raise WorkbenchError(
-            "The text behind the answer is tokenised differently from row to row, so rows cannot be aligned."
+            "The text behind the answer is tokenised differently from row to row, so rows cannot "
+            "be aligned."
         )
-    (shared,) = behind
+    (shared,) = suffixes
     cuts = _shared(tokenizer, fmt, numbers, shared, questions[0], answers[0], pieces)
-    own = [_segment(name, [row[name] for row in rows]) for name in (QUESTION, OPENING, ANSWER) if name in rows[0]]
-    after = [conversation.position("after_answer") for conversation in conversations]
-    return (*own, *(_segment(name, [(a + first, a + last) for a in after]) for name, first, last in cuts))
+    own = [
+        _segment(name, [row[name] for row in rows])
+        for name in (QUESTION, OPENING, ANSWER)
+        if name in rows[0]
+    ]
+    ends = [conversation.position("after_answer") for conversation in conversations]
+    return (
+        *own,
+        *(_segment(name, [(a + first, a + last) for a in ends]) for name, first, last in cuts),
+    )
 
 
 def _segment(name: str, spans: Sequence[tuple[int, int]]) -> Segment:
@@ -96,13 +113,14 @@ def _own(
 ) -> dict[str, tuple[int, int]]:
     """First and last token of the parts up to the answer."""
     asked = answer_tokens(tokenizer, fmt, question)
-    first, behind = _around(asked, answer_tokens(tokenizer, fmt, _PLACEHOLDER))
+    first, after = _around(asked, answer_tokens(tokenizer, fmt, _PLACEHOLDER))
     whole = encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer))
     start = conversation.position("answer_end") + 1 - max(1, len(whole) - len(asked))
-    last = len(asked) - behind - 1
+    last = len(asked) - after - 1
     if conversation.tokens[: last + 1] != asked[: last + 1] or not first <= last < start:
         raise WorkbenchError(
-            "The chat template writes the question differently in earlier turns, so it cannot be located in the conversation."
+            "The chat template writes the question differently in earlier turns, so it cannot be "
+            "located in the conversation."
         )
     parts = {
         QUESTION: (first, last),
@@ -113,18 +131,29 @@ def _own(
 
 
 def _shared(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, shared: tuple[int, ...], question: str, answer: str, pieces: int
+    tokenizer: Any,
+    fmt: Format,
+    numbers: ScaleTokens,
+    shared: tuple[int, ...],
+    question: str,
+    answer: str,
+    pieces: int,
 ) -> list[tuple[str, int, int]]:
-    """Name, first and last token of the parts behind the answer, counted from the first token after it."""
+    """Name, first and last token of the parts behind the answer, counted from the first token
+    after it.
+    """
     end = len(shared) - 1
     if fmt.layout == "one-turn":
         named = [(AFTER_ANSWER, 0, 0), (REPLY, 1, end - 1), (CONFIDENCE, end, end)]
         return [(name, a, b) for name, a, b in named if a <= b]
     turns = fmt.confidence_turns(question, answer)
-    blank = (*encode(tokenizer, (*turns[:-1], Turn("user", _PLACEHOLDER)), fmt.confidence_prefix), *numbers.shared)
+    blank = (
+        *encode(tokenizer, (*turns[:-1], Turn("user", _PLACEHOLDER)), fmt.confidence_prefix),
+        *numbers.shared,
+    )
     whole = (*encode(tokenizer, turns, fmt.confidence_prefix), *numbers.shared)
-    first, behind = _around(whole, blank)
-    first, last = first - (len(whole) - len(shared)), len(shared) - behind - 1
+    first, after = _around(whole, blank)
+    first, last = first - (len(whole) - len(shared)), len(shared) - after - 1
     reply = len(shared) - len(reply_tokens(tokenizer, fmt, numbers))
     size = last - first + 1
     borders = [first + round(k * size / pieces) for k in range(pieces + 1)]
@@ -140,5 +169,5 @@ def _around(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
     shortest = min(len(one), len(other))
     first = next((k for k in range(shortest) if one[k] != other[k]), shortest)
     rest = shortest - first
-    behind = next((k for k in range(rest) if one[-1 - k] != other[-1 - k]), rest)
-    return first, behind
+    after = next((k for k in range(rest) if one[-1 - k] != other[-1 - k]), rest)
+    return first, after

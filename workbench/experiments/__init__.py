@@ -1,1 +1,1 @@
-"""TODO"""
+"""Experiments on a run: each gathers readings, turns them into results, and writes their page."""

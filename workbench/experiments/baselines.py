@@ -1,7 +1,8 @@
-"""All training-free baselines on one set of greedy answers, from the question file to the page: resumable, without a run.
+"""All training-free baselines on one set of greedy answers, from the question file to the page:
+resumable, without a run.
 
-Stages: questions and answers are those of the loop; then every baseline; nothing is trained and no answer changes. A folder
-holds one set of settings; with other settings or code it is made anew.
+Stages: questions and answers are those of the loop; then every baseline; nothing is trained and no
+answer changes. A folder holds one set of settings; with other settings or code it is made anew.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from workbench.config import RunConfig
 from workbench.elicit.baselines.answered_question import Asked, ask
 from workbench.elicit.baselines.compare import Compared, compare, compared_table
 from workbench.elicit.baselines.evidence import Evidence
-from workbench.elicit.baselines.run import chosen_baselines, evidence_for, scored
+from workbench.elicit.baselines.run import run_passes, score_baselines, select_baselines
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import FIGURES, claim_folder
 from workbench.files.writing import write_atomically
 from workbench.loop.answers import answers
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import Estimate
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.pipeline.store import ROW, RunStore, fingerprint
@@ -48,7 +49,8 @@ class BaselineRun:
         graded: [rows] whether the answer could be.
         table: the tidy table, one line a question and baseline.
         found: one comparison a baseline.
-        groups: means over questions of distinct sampled answers, groups the model made of them and queries it took; None without.
+        groups: means over questions of distinct sampled answers, groups the model made of them and
+            queries it took; None without.
         caption: what was measured on, for figures.
     """
 
@@ -64,7 +66,14 @@ class BaselineRun:
         """AUROC2 against cost."""
         return BaselineCosts(
             baselines=[
-                CostedBaseline(one.baseline.title, one.baseline.family, one.tokens, one.pooled, one.within, one.read)
+                CostedBaseline(
+                    one.baseline.title,
+                    one.baseline.family,
+                    one.tokens,
+                    one.pooled,
+                    one.within,
+                    one.read,
+                )
                 for one in self.found
             ],
             title="What confidence costs without training",
@@ -80,24 +89,31 @@ def compare_baselines(
     questions: Sequence[Question] | None = None,
     reuse: Reuse = STRICT,
 ) -> BaselineRun:
-    """Answer questions greedily and score the answers by every baseline of ``names`` (None: all that apply).
+    """Answer questions greedily and score the answers by every baseline of ``names`` (None: all
+    that apply).
 
     Args:
         config: model, questions, length of answers, resamples and seed.
         folder: where finished batches and the tidy table are kept.
         questions: instead of those ``config`` names.
-        reuse: whether batches of other settings may be replaced, and those of other code gone on from.
+        reuse: whether batches of other settings may be replaced, and those of other code gone on
+            from.
     """
     if settings.format != config.elicit.format:
-        raise WorkbenchError("The baselines must use the format of the answers; set both to the same.")
+        raise WorkbenchError(
+            "The baselines must use the format of the answers; set both to the same."
+        )
     chosen_questions = list(questions) if questions is not None else drawn_questions(config)
-    context = Context(config, RunStore(folder), folder, reuse=reuse)
-    with context.store.held():
+    context = Run(config, RunStore(folder), folder, reuse=reuse)
+    with context.store.hold():
         return _compared(context, settings, names, chosen_questions)
 
 
 def _compared(
-    context: Context, settings: BaselineSettings, names: Sequence[str] | None, chosen_questions: Sequence[Question]
+    context: Run,
+    settings: BaselineSettings,
+    names: Sequence[str] | None,
+    chosen_questions: Sequence[Question],
 ) -> BaselineRun:
     config = context.config
     given = {
@@ -110,24 +126,35 @@ def _compared(
     answering = begin_stage(Stage("answer", None, given=given), context)
     replies = answers(context, context.lm, answering, chosen_questions, rows, "answering")
     asked = ask(context.lm.tokenizer, context.fmt, chosen_questions, list(replies["answer"]))
-    chosen = chosen_baselines(asked, names)
+    chosen = select_baselines(asked, names)
     own = {"scored": [row.name for row in chosen]}
     stage = begin_stage(Stage("baselines", None, needs=("answer",), given=own), context)
-    evidence = evidence_for(context.lm, asked, chosen, settings, stage)
-    table = scored(evidence, chosen)
+    evidence = run_passes(context.lm, asked, chosen, settings, stage)
+    table = score_baselines(evidence, chosen)
     stage.save_table("baselines", table)
     graded = replies["correct"].notna().to_numpy(dtype=bool)
     if not graded.any():
-        raise WorkbenchError("None of the answers could be graded; baselines cannot be compared by them.")
+        raise WorkbenchError(
+            "None of the answers could be graded; baselines cannot be compared by them."
+        )
     correct = replies["correct"][graded].to_numpy(dtype=bool)
     domain = np.array([question.domain for question in chosen_questions])[graded]
-    found = compare(table[graded[table[ROW].to_numpy()]], correct, domain, resamples=config.resamples, seed=config.seed)
+    found = compare(
+        table[graded[table[ROW].to_numpy()]],
+        correct,
+        domain,
+        resamples=config.bootstrap_resamples,
+        seed=config.seed,
+    )
     caption = (
-        f"{len(correct)} questions, {100 * correct.mean():.0f} % answered rightly, {config.model.shown}, matrix products in "
+        f"{len(correct)} questions, {100 * correct.mean():.0f} % answered rightly, "
+        f"{config.model.shown}, matrix products in "
         f"{context.lm.precision}, {settings.samples} samples at temperature "
         f"{settings.temperature:g}"
     )
-    return BaselineRun(tuple(asked), correct, table, tuple(found), _groups(evidence), caption, graded)
+    return BaselineRun(
+        tuple(asked), correct, table, tuple(found), _groups(evidence), caption, graded
+    )
 
 
 def write_baselines(
@@ -135,7 +162,8 @@ def write_baselines(
 ) -> Path:
     """Write the page of one or several question sets, by name.
 
-    Beside it stand ``<name>.csv`` (one line a baseline) and ``<name>_scores.csv`` (one line a question and baseline).
+    Beside it stand ``<name>.csv`` (one line a baseline) and ``<name>_scores.csv`` (one line a
+    question and baseline).
     """
     claim_folder(folder, FIGURES)
     sections, tables = [], []
@@ -144,8 +172,15 @@ def write_baselines(
         for file, table in files.items():
             write_atomically(folder / file, partial(write_csv, table))
         tables += list(files)
-        words = "Each dot scores the same greedy answers. Cost counts the tokens the model computes for that baseline alone."
-        sections.append(Section(f"Discrimination against cost: {name} questions", words, run.figure().figure(), name))
+        words = (
+            "Each dot scores the same greedy answers. Cost counts the tokens the model computes "
+            "for that baseline alone."
+        )
+        sections.append(
+            Section(
+                f"Discrimination against cost: {name} questions", words, run.figure().figure(), name
+            )
+        )
     return write_report(
         folder,
         f"What does {config.model.shown} know without training?",
@@ -154,7 +189,10 @@ def write_baselines(
         {**config.model_dump(mode="json"), "baselines": settings.model_dump(mode="json")},
         tables,
         (),
-        [(f"Every baseline, {name} questions", [shown(one) for one in run.found]) for name, run in runs.items()],
+        [
+            (f"Every baseline, {name} questions", [shown(one) for one in run.found])
+            for name, run in runs.items()
+        ],
     )
 
 
@@ -189,7 +227,9 @@ def summary_of(name: str, run: BaselineRun) -> dict[str, Any]:
 
 
 def _groups(evidence: Evidence) -> dict[str, float] | None:
-    """How the judge of sameness did: one group throughout, or as many as answers, says that it did not judge."""
+    """How the judge of sameness did: one group throughout, or as many as answers, says that it
+    did not judge.
+    """
     if "groups" not in evidence.tables:
         return None
     by_row = evidence.tables["groups"].groupby(ROW)
@@ -205,7 +245,9 @@ def settings_of(config: RunConfig, **changes: Any) -> BaselineSettings:
     elicit, model = config.elicit, config.model
     common = {"format": elicit.format, "answer_tokens": elicit.answer_tokens, "seed": config.seed}
     try:
-        return BaselineSettings(**{**common, "tokens_per_batch": model.tokens_per_batch, **changes})
+        return BaselineSettings(
+            **{**common, "tokens_per_forward": model.tokens_per_forward, **changes}
+        )
     except ValidationError as error:
         raise WorkbenchError(explained(error, BaselineSettings, "Baseline setting")) from error
 
@@ -213,5 +255,7 @@ def settings_of(config: RunConfig, **changes: Any) -> BaselineSettings:
 def drawn_questions(config: RunConfig) -> list[Question]:
     """The questions ``config`` names, drawn evenly over domains."""
     asked = config.questions
-    pool = in_form(questions_from(asked.source, asked.mirror), asked.form, asked.options, config.seed)
+    pool = in_form(
+        questions_from(asked.source, asked.mirror), asked.ask_as, asked.options, config.seed
+    )
     return sample_questions(pool, config.questions.limit, config.seed)

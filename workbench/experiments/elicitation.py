@@ -1,11 +1,13 @@
 """Questions asked in one format, graded and measured: what ``workbench elicit`` does.
 
-The table of :func:`workbench.elicit.ask` gains id, domain and whether the answer was right (missing where it could not be graded; such
-rows are counted and left out of what needs the grade); confidence stays a share of certainty.
-The summary judges the stated text and the exact expectation by AUROC2 and ECE, and a choice between two questions by how often
-it prefers the one answered correctly, among pairs of which exactly one was.
+The table of :func:`workbench.elicit.ask` gains id, domain and whether the answer was right (missing
+where it could not be graded; such rows are counted and left out of what needs the grade);
+confidence stays a share of certainty. The summary judges the stated text and the exact expectation
+by AUROC2 and ECE, and a choice between two questions by how often it prefers the one answered
+correctly, among pairs of which exactly one was.
 
-What the summary does not show: differences between domains, which a pooled AUROC2 mixes in; measure the table by domain for that.
+What the summary does not show: differences between domains, which a pooled AUROC2 mixes in; measure
+the table by domain for that.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.elicit.answer import Limits
-from workbench.elicit.asking import LIMITS, TOKEN_BUDGET, ask
+from workbench.elicit.asking import LIMITS, TOKENS_PER_FORWARD, ask
 from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.pairs import ask_pairs, neighbours
@@ -24,24 +26,27 @@ from workbench.errors import WorkbenchError
 from workbench.loop.answers import graded_column
 from workbench.measure import Estimate, confidence_metrics, wilson_interval
 from workbench.models import LanguageModel
-from workbench.questions import Question, asked, grade_of
+from workbench.questions import Question, grade_of, prompt_text
 
 READOUTS = ("stated", "expected")
 METRICS = ("auroc2", "ece")
 PLAIN = FORMATS["percent"]
 
 
-def elicited(
+def elicit_questions(
     lm: LanguageModel,
     questions: Sequence[Question],
     fmt: Format,
     *,
     limits: Limits = LIMITS,
-    token_budget: int = TOKEN_BUDGET,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> pd.DataFrame:
     """The table of :func:`workbench.elicit.ask` with id, domain and correct."""
-    texts, names = [asked(question) for question in questions], [f"question {q.id!r}" for q in questions]
-    table = ask(lm, texts, fmt, limits=limits, token_budget=token_budget, names=names)
+    texts, names = (
+        [prompt_text(question) for question in questions],
+        [f"question {q.id!r}" for q in questions],
+    )
+    table = ask(lm, texts, fmt, limits=limits, tokens_per_forward=tokens_per_forward, names=names)
     return table.assign(
         id=[question.id for question in questions],
         domain=[question.domain for question in questions],
@@ -49,23 +54,32 @@ def elicited(
     )
 
 
-def compared(
+def compare_questions(
     lm: LanguageModel,
     questions: Sequence[Question],
     fmt: Format,
     *,
     seed: int,
     limits: Limits = LIMITS,
-    token_budget: int = TOKEN_BUDGET,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> pd.DataFrame:
-    """As many pairs as questions, drawn by ``seed``: the table of :func:`workbench.elicit.ask_pairs`, graded.
+    """As many pairs as questions, drawn by ``seed``: the table of
+    :func:`workbench.elicit.ask_pairs`, graded.
 
-    Adds id_1 and id_2, and correct_1 and correct_2: whether the question was answered correctly when asked alone in a second
-    conversation, whose own confidence is not kept.
+    Adds id_1 and id_2, and correct_1 and correct_2: whether the question was answered correctly
+    when asked alone in a second conversation, whose own confidence is not kept.
     """
     pairs = neighbours(len(questions), seed)
-    answers = elicited(lm, questions, PLAIN, limits=limits, token_budget=token_budget)
-    table = ask_pairs(lm, [asked(question) for question in questions], pairs, fmt, token_budget=token_budget)
+    answers = elicit_questions(
+        lm, questions, PLAIN, limits=limits, tokens_per_forward=tokens_per_forward
+    )
+    table = ask_pairs(
+        lm,
+        [prompt_text(question) for question in questions],
+        pairs,
+        fmt,
+        tokens_per_forward=tokens_per_forward,
+    )
     for place in (1, 2):
         rows = table[f"q{place}"].to_numpy()
         table[f"id_{place}"] = answers["id"].to_numpy()[rows]
@@ -74,11 +88,14 @@ def compared(
 
 
 def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, float]:
-    """n, ungraded, accuracy, parse_rate, mass, and AUROC2 and ECE of the stated text and of the expectation, with intervals."""
+    """n, ungraded, accuracy, parse_rate, mass, and AUROC2 and ECE of the stated text and of the
+    expectation, with intervals.
+    """
     graded = table[table["correct"].notna()]
     if graded.empty:
         raise WorkbenchError(
-            "None of the answers could be graded; the table is written, its confidence cannot be judged."
+            "None of the answers could be graded; the table is written, its confidence cannot be "
+            "judged."
         )
     found: dict[str, float] = {
         "n": float(len(table)),
@@ -89,7 +106,12 @@ def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, f
     }
     for readout in READOUTS:
         metrics = confidence_metrics(
-            graded[readout], graded["correct"].to_numpy(dtype=bool), None, seed=seed, resamples=resamples, names=METRICS
+            graded[readout],
+            graded["correct"].to_numpy(dtype=bool),
+            None,
+            seed=seed,
+            resamples=resamples,
+            names=METRICS,
         )
         for name in METRICS:
             metric = metrics[name]
@@ -99,20 +121,25 @@ def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, f
 
 
 def pair_summary(table: pd.DataFrame) -> dict[str, float]:
-    """n pairs, parse_rate, mass, first_place (mean probability of the question shown first), swap_consistency, and agreement.
+    """n pairs, parse_rate, mass, first_place (mean probability of the question shown first),
+    swap_consistency, and agreement.
 
-    Agreement: among pairs with one right answer, how often ``combined`` prefers its question, ties half; with a Wilson
-    interval. Both orders count in the first three.
+    Agreement: among pairs with one right answer, how often ``combined`` prefers its question, ties
+    half; with a Wilson interval. Both orders count in the first three.
     """
     shown, swapped = table["p_first"].to_numpy(), table["p_first_swapped"].to_numpy()
     graded = (table["correct_1"].notna() & table["correct_2"].notna()).to_numpy(dtype=bool)
-    right, left = (table[name].fillna(False).to_numpy(dtype=bool) for name in ("correct_1", "correct_2"))
+    right, left = (
+        table[name].fillna(False).to_numpy(dtype=bool) for name in ("correct_1", "correct_2")
+    )
     mixed = graded & (right != left)
     towards_right = np.where(right, table["combined"], 1 - table["combined"])[mixed]
     agreed = float((towards_right > 0.5).sum() + 0.5 * (towards_right == 0.5).sum())
     found: dict[str, float] = {
         "n": float(len(table)),
-        "parse_rate": float(table[["chose_first", "chose_first_swapped"]].notna().to_numpy().mean()),
+        "parse_rate": float(
+            table[["chose_first", "chose_first_swapped"]].notna().to_numpy().mean()
+        ),
         "mass": float(table[["mass", "mass_swapped"]].to_numpy().mean()),
         "first_place": float((shown + 1 - swapped).mean() / 2),
         "swap_consistency": float(table["consistent"].mean()),

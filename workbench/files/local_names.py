@@ -1,7 +1,9 @@
-"""What a page may say of places on this machine: the last name of an absolute path, never the folders above it.
+"""What a page may say of places on this machine: the last name of an absolute path, never the
+folders above it.
 
-Pages are sent around, and folders tell who works where. What is needed to run again stands in ``config.json`` beside the results, as it
-was given; which model it was, its fingerprint says on the page.
+Pages are sent around, and folders tell who works where. What is needed to run again stands in
+``config.json`` beside the results, as it was given; which model it was, its fingerprint says on the
+page.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from typing import Any
 
 
 def local_name(text: str) -> str:
-    """The last name of a text that is an absolute path, or one below a user's home; any other text as it is."""
+    """The last name of a text that is an absolute path, or one below a user's home; any other
+    text as it is.
+    """
     for path in (PurePosixPath(text), PureWindowsPath(text)):
         if path.is_absolute() or text.startswith(("~/", "~\\")):
             return path.name or text

@@ -1,11 +1,13 @@
 """One process at a time in a folder.
 
-The lock is the operating system's own (flock, through filelock), so it ends with the process that holds it, however that
-dies. It holds between the processes of one machine on every local file system, and between machines where the shared file
-system passes locks on (NFS 4, Lustre mounted with flock, CIFS). Where it does not (NFS mounted with local_lock, many FUSE
-systems), the holder's sign of life stands in: a file beside the lock, renewed every :data:`RENEWED` seconds, whose age is
-told by the file system's own clock. A machine that stops renewing it for :data:`EXPIRED` seconds, because it is dead or cut
-off from the file system, loses the folder; so does one that is suspended for that long, which is the case not covered.
+The lock is the operating system's own (flock, through filelock), so it ends with the process that
+holds it, however that dies. It holds between the processes of one machine on every local file
+system, and between machines where the shared file system passes locks on (NFS 4, Lustre mounted
+with flock, CIFS). Where it does not (NFS mounted with local_lock, many FUSE systems), the holder's
+sign of life stands in: a file beside the lock, renewed every :data:`RENEWED` seconds, whose age is
+told by the file system's own clock. A machine that stops renewing it for :data:`EXPIRED` seconds,
+because it is dead or cut off from the file system, loses the folder; so does one that is suspended
+for that long, which is the case not covered.
 """
 
 from __future__ import annotations
@@ -53,8 +55,11 @@ class Holder:
 
 
 @contextmanager
-def hold_folder(folder: Path, mend: str = "wait until it ends, or choose another name") -> Iterator[None]:
-    """Keep every other process out of ``folder``, which exists, for the length of the block; may be nested.
+def hold_folder(
+    folder: Path, mend: str = "wait until it ends, or choose another name"
+) -> Iterator[None]:
+    """Keep every other process out of ``folder``, which exists, for the length of the block; may be
+    nested.
 
     Raises:
         WorkbenchError: naming the process and machine that hold it.
@@ -67,7 +72,9 @@ def hold_folder(folder: Path, mend: str = "wait until it ends, or choose another
         _held[place] = _held.get(place, 0) + 1
     stop = threading.Event()
     if not nested:
-        threading.Thread(target=_renew, args=(place / HOLDER, stop), daemon=True, name=f"lock of {place}").start()
+        threading.Thread(
+            target=_renew, args=(place / HOLDER, stop), daemon=True, name=f"lock of {place}"
+        ).start()
     try:
         yield
     finally:
@@ -83,7 +90,9 @@ def hold_folder(folder: Path, mend: str = "wait until it ends, or choose another
 
 
 def require_free(folder: Path) -> None:
-    """Raise WorkbenchError where another process holds ``folder`` at this moment; for those who only read in it."""
+    """Raise WorkbenchError where another process holds ``folder`` at this moment; for those who
+    only read in it.
+    """
     if (folder / LOCK).exists() and os.access(folder, os.W_OK):
         with hold_folder(folder, "wait until it ends"):
             pass
@@ -93,7 +102,8 @@ def _acquired(place: Path, mend: str) -> FileLock:
     lock = FileLock(place / LOCK, timeout=0)
     try:
         with warnings.catch_warnings():
-            # The change to a lock by existence, where the file system has no other, is what is wanted.
+            # The change to a lock by existence, where the file system has no other, is what is
+            # wanted.
             warnings.simplefilter("ignore")
             lock.acquire()
     except Timeout as error:
@@ -134,7 +144,9 @@ def _age(place: Path) -> float:
 def _this_process() -> Holder:
     boot = Path("/proc/sys/kernel/random/boot_id")
     identity = boot.read_text().strip() if boot.exists() else sys.platform
-    return Holder(f"{socket.gethostname()} {identity}", os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))
+    return Holder(
+        f"{socket.gethostname()} {identity}", os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S")
+    )
 
 
 def _renew(path: Path, stop: threading.Event) -> None:

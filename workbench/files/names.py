@@ -13,8 +13,8 @@ def check_name(name: str, option: str = "--name") -> str:
     """Return a run's name if it can be that of one folder.
 
     Raises:
-        WorkbenchError: for names that are empty, too long or blank at an end, begin with a dot or a dash, or hold
-            separators or control characters.
+        WorkbenchError: for names that are empty, too long or blank at an end, begin with a dot or a
+            dash, or hold separators or control characters.
     """
     why = _fault(name)
     if why is not None:
@@ -35,7 +35,10 @@ def _fault(name: str) -> str | None:
         (any(sign in name for sign in "/\\"), "holds a separator of folders"),
         (not name.isprintable(), "holds a character that cannot be shown"),
         (name.startswith((".", "-")), "begins with a dot or a dash"),
-        (name != name.strip() or name.endswith("."), "begins or ends with a blank or ends with a dot"),
+        (
+            name != name.strip() or name.endswith("."),
+            "begins or ends with a blank or ends with a dot",
+        ),
         (len(name) == 2 and name[1] == ":", "names a drive"),
     )
     return next((why for broken, why in rules if broken), None)

@@ -1,8 +1,9 @@
 """Mark the folders that the workbench makes, and touch no other.
 
-A folder is ours when it holds the file :data:`MARK`, whatever stands in that file, so that the mark outlives a power cut.
-Only folders with the mark are written into, emptied or removed; a folder of somebody else is refused as it is. Links to
-folders are followed for a whole run, which may lie on another disk, and never removed.
+A folder is ours when it holds the file :data:`MARK`, whatever stands in that file, so that the mark
+outlives a power cut. Only folders with the mark are written into, emptied or removed; a folder of
+somebody else is refused as it is. Links to folders are followed for a whole run, which may lie on
+another disk, and never removed.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def claim_folder(folder: Path, choose: str = "another name or place") -> None:
         choose: what the person could choose instead, for the message.
 
     Raises:
-        WorkbenchError: for a file of that name, a folder with content of somebody else, which stays untouched, and a
-            place that cannot be written to.
+        WorkbenchError: for a file of that name, a folder with content of somebody else, which stays
+            untouched, and a place that cannot be written to.
     """
     require_claimable(folder, choose)
     if is_own(folder):
@@ -51,7 +52,9 @@ def require_claimable(folder: Path, choose: str = "another name or place") -> No
     """Raise what :func:`claim_folder` would, and write nothing; for before a long work."""
     try:
         if folder.exists() and not folder.is_dir():
-            raise WorkbenchError(f"{folder} is a file, where a folder is to be written; choose {choose}.")
+            raise WorkbenchError(
+                f"{folder} is a file, where a folder is to be written; choose {choose}."
+            )
         foreign = [] if is_own(folder) else _foreign(folder)
         there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     except (OSError, ValueError) as error:
@@ -61,13 +64,16 @@ def require_claimable(folder: Path, choose: str = "another name or place") -> No
     if foreign:
         more = "" if len(foreign) <= _SHOWN else f" and {len(foreign) - _SHOWN} more"
         raise WorkbenchError(
-            f"The folder {folder} was not made by the workbench and holds {', '.join(foreign[:_SHOWN])}{more}; nothing in "
+            f"The folder {folder} was not made by the workbench and holds "
+            f"{', '.join(foreign[:_SHOWN])}{more}; nothing in "
             f"it was touched. Choose {choose}."
         )
     if not there.is_dir():
         raise _cannot_make(folder, NotADirectoryError(f"{there} is a file"), choose)
     if not os.access(there, os.W_OK | os.X_OK):
-        raise WorkbenchError(f"The folder {there} cannot be written to; change its permissions or choose {choose}.")
+        raise WorkbenchError(
+            f"The folder {there} cannot be written to; change its permissions or choose {choose}."
+        )
 
 
 def remove_own_folder(folder: Path) -> None:
@@ -77,9 +83,14 @@ def remove_own_folder(folder: Path) -> None:
         WorkbenchError: for a folder without the mark, and for a link; both stay untouched.
     """
     if folder.is_symlink():
-        raise WorkbenchError(f"{folder} is a link, which the workbench does not remove; remove it and run again.")
+        raise WorkbenchError(
+            f"{folder} is a link, which the workbench does not remove; remove it and run again."
+        )
     if not is_own(folder):
-        raise WorkbenchError(f"The folder {folder} was not made by the workbench, so it is not removed; move it away.")
+        raise WorkbenchError(
+            f"The folder {folder} was not made by the workbench, so it is not removed; move it "
+            "away."
+        )
     try:
         # The mark goes last: what a killed process left of the folder can still be told to be ours.
         for path in sorted(folder.iterdir()):
@@ -87,7 +98,9 @@ def remove_own_folder(folder: Path) -> None:
                 _remove(path)
         shutil.rmtree(folder)
     except OSError as error:
-        raise WorkbenchError(f"Cannot remove {folder}: {error}. Remove it by hand and run again.") from error
+        raise WorkbenchError(
+            f"Cannot remove {folder}: {error}. Remove it by hand and run again."
+        ) from error
 
 
 def _remove(path: Path) -> None:
@@ -102,7 +115,9 @@ def _foreign(folder: Path) -> list[str]:
     if not folder.exists():
         return []
     return sorted(
-        path.name for path in folder.iterdir() if not is_temporary(path) and not (path.is_dir() and is_own(path))
+        path.name
+        for path in folder.iterdir()
+        if not is_temporary(path) and not (path.is_dir() and is_own(path))
     )
 
 

@@ -1,8 +1,9 @@
 """Sizes and SHA-256 of files, kept when they are written and compared when they are read.
 
-A file that was compared once in this process is not read again for it while its size, its time and its place on the disk
-stay. Where only the presence of results is asked for, a file above :data:`BIG` bytes whose time is that of its seal passes
-by its size; it is compared in full as soon as it is read.
+A file that was compared once in this process is not read again for it while its size, its time and
+its place on the disk stay. Where only the presence of results is asked for, a file above
+:data:`BIG` bytes whose time is that of its seal passes by its size; it is compared in full as soon
+as it is read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Seal:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Seal:
-        """A seal from its JSON; raises KeyError, TypeError or ValueError where that is something else."""
+        """A seal from its JSON; raises KeyError, TypeError or ValueError where that is something
+        else.
+        """
         return cls(int(content["size"]), str(content["sha256"]), int(content["time"]))
 
     def fault(self, path: Path, presence: bool = False) -> str | None:
@@ -62,7 +65,9 @@ class Seal:
         if presence and found.st_size > BIG and found.st_mtime_ns == self.time:
             return None
         try:
-            return None if _hash(path) == self.sha256 else "holds something else than what was written"
+            return (
+                None if _hash(path) == self.sha256 else "holds something else than what was written"
+            )
         except OSError as error:
             return f"cannot be read ({error})"
 
@@ -72,8 +77,12 @@ def seal_files(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]
     return {path.relative_to(folder).as_posix(): asdict(Seal.of(path)) for path in sorted(files)}
 
 
-def find_fault(folder: Path, seals: Mapping[str, Mapping[str, Any]], presence: bool = False) -> str | None:
-    """The first file of ``seals`` that is not what was sealed, with what is wrong; None where all are."""
+def find_fault(
+    folder: Path, seals: Mapping[str, Mapping[str, Any]], presence: bool = False
+) -> str | None:
+    """The first file of ``seals`` that is not what was sealed, with what is wrong; None where
+    all are.
+    """
     for name, content in seals.items():
         fault = Seal.read(content).fault(folder / name, presence)
         if fault is not None:

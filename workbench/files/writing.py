@@ -1,7 +1,8 @@
 """Write files so that a reader, a killed process and a power cut never meet half of one.
 
-A file is written under a temporary name beside its place, brought to the disk, and renamed; the rename is brought to the
-disk as well. Temporary names carry random digits, since process numbers repeat between containers that share a folder.
+A file is written under a temporary name beside its place, brought to the disk, and renamed; the
+rename is brought to the disk as well. Temporary names carry random digits, since process numbers
+repeat between containers that share a folder.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def write_atomically(path: Path, write: Callable[[Path], object], sync: bool = T
     """Let ``write`` fill a temporary file beside ``path``, then rename it.
 
     Args:
-        sync: bring the file to the disk first, so that a power cut leaves the old or the new file whole.
+        sync: bring the file to the disk first, so that a power cut leaves the old or the new file
+            whole.
 
     Raises:
         WorkbenchError: naming the file and the mend, where it cannot be written.
@@ -73,7 +75,9 @@ def cannot_write(path: Path, error: OSError | SafetensorError) -> WorkbenchError
 
 
 def sync_to_disk(path: Path) -> None:
-    """Bring a file's content, or the names in a folder, to the disk; some file systems know no such thing for folders."""
+    """Bring a file's content, or the names in a folder, to the disk; some file systems know no
+    such thing for folders.
+    """
     if path.is_dir() and os.name != "posix":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -92,7 +96,9 @@ def is_temporary(path: Path) -> bool:
 
 
 def sweep_temporary_files(folder: Path) -> None:
-    """Remove what killed processes left in ``folder`` and below; nobody else may be writing there."""
+    """Remove what killed processes left in ``folder`` and below; nobody else may be writing
+    there.
+    """
     for path in folder.rglob(f".*{TEMPORARY}"):
         if path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)

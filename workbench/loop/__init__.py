@@ -1,7 +1,8 @@
-"""The main loop as a list of stages. It knows their order and what each builds on, and nothing of what they do.
+"""The main loop as a list of stages. It knows their order and what each builds on, and nothing of
+what they do.
 
-Stages are skipped, resumed and refused as in :mod:`workbench.pipeline.stages`. A hub model or question set counts by its
-name: give a run of its new revision another name.
+Stages are skipped, resumed and refused as in :mod:`workbench.pipeline.stages`. A hub model or
+question set counts by its name: give a run of its new revision another name.
 """
 
 from __future__ import annotations
@@ -18,14 +19,22 @@ from workbench.files.locks import require_free
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
 from workbench.files.seals import damaged
 from workbench.files.writing import sweep_temporary_files, write_atomically, write_json
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.models.cache import hashes_folder
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.local import local_path
 from workbench.pipeline.costs import page, seconds
 from workbench.pipeline.memory import peak_memory
-from workbench.pipeline.stages import STRICT, PlannedStage, Reuse, Stage, Work, all_done, plan_stages
-from workbench.pipeline.stages import go_through as go_through_stages
+from workbench.pipeline.stages import (
+    STRICT,
+    PlannedStage,
+    Reuse,
+    Stage,
+    Work,
+    all_done,
+    plan_stages,
+)
+from workbench.pipeline.stages import run_stages as go_through_stages
 from workbench.pipeline.store import RunStore, StageStore, fingerprint
 from workbench.questions.sources import source_content
 from workbench.tables import read_regular
@@ -34,12 +43,12 @@ __all__ = [
     "STAGES",
     "Stage",
     "Work",
-    "complete",
-    "finished",
-    "go_through",
-    "opened",
+    "is_complete",
+    "open_current_run",
+    "open_run",
     "peak_memory",
     "run_loop",
+    "run_stages",
     "with_costs",
 ]
 
@@ -47,17 +56,23 @@ CONFIG, SUMMARY = "config.json", "summary.json"
 
 
 def _work(module: str, name: str) -> Work:
-    """The function of a stage, imported when the stage is done: telling that it was done needs no model library."""
+    """The function of a stage, imported when the stage is done: telling that it was done needs
+    no model library.
+    """
 
-    def work(context: Context, stage: StageStore) -> dict[str, Any]:
-        found: dict[str, Any] = getattr(import_module(f"workbench.loop.{module}"), name)(context, stage)
+    def work(context: Run, stage: StageStore) -> dict[str, Any]:
+        found: dict[str, Any] = getattr(import_module(f"workbench.loop.{module}"), name)(
+            context, stage
+        )
         return found
 
     return work
 
 
-def answer(context: Context, stage: StageStore) -> dict[str, Any]:
-    """Answer and grade the questions; WorkbenchError where the grades leave nothing to tell apart."""
+def answer(context: Run, stage: StageStore) -> dict[str, Any]:
+    """Answer and grade the questions; WorkbenchError where the grades leave nothing to tell
+    apart.
+    """
     from workbench.loop.answers import answer_questions
     from workbench.loop.checks import check_answers
 
@@ -70,120 +85,153 @@ STAGES = (
     Stage("questions", _work("asking", "choose_questions"), ("questions", "seed"), ()),
     Stage("answer", answer, ("model", "elicit"), ("questions",)),
     Stage("elicit", _work("asking", "elicit"), ("model", "elicit"), ("answer",)),
-    Stage("probe", _work("probes", "probe_before"), ("probe", "resamples", "seed"), ("elicit",)),
+    Stage(
+        "probe",
+        _work("probes", "probe_before"),
+        ("probe", "bootstrap_resamples", "seed"),
+        ("elicit",),
+    ),
     Stage("teach", _work("teaching", "teach"), ("model", "teach", "seed"), ("probe",)),
-    Stage("control", _work("teaching", "teach_shuffled"), ("model", "teach", "seed"), ("probe",)),
-    Stage("again", _work("teaching", "again"), ("model", "elicit"), ("teach",)),
-    Stage("again_control", _work("teaching", "again_shuffled"), ("model", "elicit"), ("control",)),
-    Stage("probe_again", _work("probes", "probe_after"), ("probe", "resamples", "seed"), ("again",)),
+    Stage(
+        "teach_control", _work("teaching", "teach_shuffled"), ("model", "teach", "seed"), ("probe",)
+    ),
+    Stage("elicit_tuned", _work("teaching", "elicit_tuned"), ("model", "elicit"), ("teach",)),
+    Stage(
+        "elicit_control",
+        _work("teaching", "again_shuffled"),
+        ("model", "elicit"),
+        ("teach_control",),
+    ),
+    Stage(
+        "probe_tuned",
+        _work("probes", "probe_after"),
+        ("probe", "bootstrap_resamples", "seed"),
+        ("elicit_tuned",),
+    ),
     Stage("patch", _work("patching", "patch"), ("model", "patch", "seed"), ("teach",)),
     Stage(
         "report",
         _work("report", "report"),
-        ("resamples", "seed"),
-        ("probe", "again", "again_control", "probe_again", "patch"),
+        ("bootstrap_resamples", "seed"),
+        ("probe", "elicit_tuned", "elicit_control", "probe_tuned", "patch"),
         page,
     ),
 )
 
 
-def run_loop(config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT) -> dict[str, Any]:
+def run_loop(
+    config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT
+) -> dict[str, Any]:
     """Run or resume the whole loop.
 
     Args:
         folder: the run's folder: a folder a stage, ``config.json`` and ``summary.json``.
         figures: where ``index.html`` and the figures go.
-        reuse: whether results of other settings may be replaced, and those of other code gone on from.
+        reuse: whether results of other settings may be replaced, and those of other code gone on
+            from.
 
     Returns:
         The summary, as in ``summary.json``.
 
     Raises:
-        WorkbenchError: before anything is computed, where the format cannot be taught and patched, updates are counted,
-            a folder is somebody else's or in use, or the run's holds results of other settings.
+        WorkbenchError: before anything is computed, where the format cannot be taught and patched,
+            updates are counted, a folder is somebody else's or in use, or the run's holds results
+            of other settings.
     """
-    context = Context(config, RunStore(folder), figures, reuse=reuse)
+    context = Run(config, RunStore(folder), figures, reuse=reuse)
     require_claimable(figures, FIGURES)
     if not all_done(plan(STAGES, context), context):
         from workbench.loop.checks import check_run
 
         check_run(config)
-    with context.store.held():
+    with context.store.hold():
         claim_folder(figures, FIGURES)
         begin_again(plan(STAGES, context), context, folder)
-        go_through(STAGES, context)
+        run_stages(STAGES, context)
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)
     return summary
 
 
-def plan(stages: Sequence[Stage], context: Context) -> list[PlannedStage]:
-    """Say which stages are there and which will be done; see :func:`workbench.pipeline.stages.plan_stages`."""
+def plan(stages: Sequence[Stage], context: Run) -> list[PlannedStage]:
+    """Say which stages are there and which will be done; see
+    :func:`workbench.pipeline.stages.plan_stages`.
+    """
     return plan_stages(stages, context, inputs_of(context.config))
 
 
-def begin_again(planned: Sequence[PlannedStage], context: Context, folder: Path) -> None:
-    """Write the configuration into ``folder``; where results will change, take away the summary and page of the ones before.
+def begin_again(planned: Sequence[PlannedStage], context: Run, folder: Path) -> None:
+    """Write the configuration into ``folder``; where results will change, take away the summary and
+    page of the ones before.
 
-    So configuration, summary and page never tell of different runs, whatever happens in between. What a killed process left where the
-    figures go is swept.
+    So configuration, summary and page never tell of different runs, whatever happens in between.
+    What a killed process left where the figures go is swept.
     """
     sweep_temporary_files(context.figures)
     if any(each.stale for each in planned):
         for path in (folder / SUMMARY, page(context)):
             path.unlink(missing_ok=True)
-    write_atomically(folder / CONFIG, lambda path: path.write_text(dump_config(context.config) + "\n"))
+    write_atomically(
+        folder / CONFIG, lambda path: path.write_text(dump_config(context.config) + "\n")
+    )
 
 
-def go_through(stages: Sequence[Stage], context: Context) -> None:
+def run_stages(stages: Sequence[Stage], context: Run) -> None:
     """Do every stage that has not finished, in their order."""
     go_through_stages(stages, context, inputs_of(context.config))
 
 
-def finished(config: RunConfig, folder: Path, figures: Path) -> Context:
+def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
     """A finished run, opened to read its tables and draw its figures again.
 
     Raises:
         WorkbenchError: naming the first stage that has not finished with this configuration.
     """
-    context = Context(config, RunStore(folder), figures, reuse=Reuse(replace=True))
+    context = Run(config, RunStore(folder), figures, reuse=Reuse(replace=True))
     for planned in plan(STAGES, context):
         context.keys[planned.stage.name] = planned.key
         if not planned.stage.done(context):
             raise WorkbenchError(
-                f"The run in {folder} has not finished its stage {planned.stage.name!r}; run it again first."
+                f"The run in {folder} has not finished its stage {planned.stage.name!r}; run it "
+                "again first."
             )
     return context
 
 
-def complete(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether a run went through in ``folder``, whatever code and configuration it had."""
-    return (folder / SUMMARY).exists() and all((folder / stage.name / "done.json").exists() for stage in STAGES)
+    return (folder / SUMMARY).exists() and all(
+        (folder / stage.name / "done.json").exists() for stage in STAGES
+    )
 
 
-def opened(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Context:
-    """A complete run as it stands, with the configuration written beside it: for analyses that build on its results.
+def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
+    """A complete run as it stands, with the configuration written beside it: for analyses that
+    build on its results.
 
-    Unlike :func:`finished` it also takes runs of an earlier version of the package, whose stages a new run would redo. ``reuse`` is for
-    stages that the analysis adds.
+    Unlike :func:`finished` it also takes runs of an earlier version of the package, whose stages a
+    new run would redo. ``reuse`` is for stages that the analysis adds.
 
     Raises:
-        WorkbenchError: where no run went through in ``folder``, another process works on it, or a file of it is damaged.
+        WorkbenchError: where no run went through in ``folder``, another process works on it, or a
+            file of it is damaged.
     """
-    if not complete(folder):
+    if not is_complete(folder):
         raise WorkbenchError(f"No run went through in {folder}; run it first.")
     require_free(folder)
-    context = Context(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
+    context = Run(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
     for stage in STAGES:
         context.keys[stage.name] = str(context.store.stage(stage.name, "").facts()["key"])
         context.stage(stage.name).require_done()
     written = context.stage(STAGES[-1].name).facts().get("config_sha256")
     if written != sha256_of(folder / CONFIG):
-        raise damaged(f"{folder / CONFIG} is not the configuration its results were made with", "run it again")
+        raise damaged(
+            f"{folder / CONFIG} is not the configuration its results were made with", "run it again"
+        )
     return context
 
 
-def with_costs(context: Context, report: str = "report") -> dict[str, Any]:
+def with_costs(context: Run, report: str = "report") -> dict[str, Any]:
     """The summary of the stage ``report`` with time and memory of every stage."""
     facts = {name: context.stage(name).facts() for name in context.keys}
     spent = seconds(context)
@@ -196,23 +244,35 @@ def with_costs(context: Context, report: str = "report") -> dict[str, Any]:
 
 
 def inputs_of(config: RunConfig) -> dict[str, str]:
-    """Fingerprints of the files the run starts from, by what they are, so that an edited file makes the run new.
+    """Fingerprints of the files the run starts from, by what they are, so that an edited file makes
+    the run new.
 
     Raises:
         WorkbenchError: for a file that cannot be read.
     """
     template, asked = config.model.chat_template, config.questions
     try:
-        questions = read_regular(asked.graded) if asked.graded else source_content(asked.source, asked.mirror)
-        contents = {"the questions": questions, "the chat template": b"" if template is None else template.read_bytes()}
+        questions = (
+            read_regular(asked.graded_file)
+            if asked.graded_file
+            else source_content(asked.source, asked.mirror)
+        )
+        contents = {
+            "the questions": questions,
+            "the chat template": b"" if template is None else template.read_bytes(),
+        }
     except OSError as error:
-        raise WorkbenchError(f"Cannot read a file the run starts from; check its path: {error}") from error
+        raise WorkbenchError(
+            f"Cannot read a file the run starts from; check its path: {error}"
+        ) from error
     found = {name: fingerprint(content.hex()) for name, content in contents.items()}
     return {**found, "the model's files": _model_files(config.model.name)}
 
 
 def _model_files(name: str) -> str:
-    """Fingerprint of a local model's files; empty for the default, which is one fixed file, and for a hub id."""
+    """Fingerprint of a local model's files; empty for the default, which is one fixed file, and
+    for a hub id.
+    """
     path = local_path(name)
     if path is None:
         return ""

@@ -1,8 +1,10 @@
-"""What teaching did to the answers: accuracy before and after, and how many answers are the same to the letter.
+"""What teaching did to the answers: accuracy before and after, and how many answers are the same to
+the letter.
 
-An adapter on the confidence reply cannot change answers; a sample of batches is answered again to show it. One on the whole
-conversation is switched off while answering as well, but it is also let answer with it on, to see what it would do. The
-answers it left as they were are where confidence before and after is about the same thing: :func:`same_answers`.
+An adapter on the confidence reply cannot change answers; a sample of batches is answered again to
+show it. One on the whole conversation is switched off while answering as well, but it is also let
+answer with it on, to see what it would do. The answers it left as they were are where confidence
+before and after is about the same thing: :func:`same_answers`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.loop.conditions import Readouts
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import bootstrap
 
 ADAPTER_ON = "answers_adapter_on"
@@ -23,11 +25,13 @@ RIGHT = "right"
 
 
 def answer_accuracy(
-    context: Context, r: Readouts, again: str, when: str, *, resamples: int, seed: int
+    context: Run, r: Readouts, again: str, when: str, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """``accuracy.before``, ``accuracy.<when>`` and the shares of unchanged answers, of what the stage ``again`` answered.
+    """``accuracy.before``, ``accuracy.<when>`` and the shares of unchanged answers, of what the
+    stage ``again`` answered.
 
-    Accuracy is of the graded answers; ``accuracy.<when>.ungraded`` counts the others where there are any.
+    Accuracy is of the graded answers; ``accuracy.<when>.ungraded`` counts the others where there
+    are any.
     """
     rows = r.questions["row"]
     base = context.stage("answer").table("answers").set_index("row")
@@ -35,13 +39,18 @@ def answer_accuracy(
 
     def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
         correct = table["correct"].dropna().to_numpy(dtype=float)
-        found: dict[str, float] = bootstrap(np.mean, correct, resamples=resamples, seed=seed).to_dict(key)
+        found: dict[str, float] = bootstrap(
+            np.mean, correct, resamples=resamples, seed=seed
+        ).to_dict(key)
         ungraded = len(table) - len(correct)
         return found | ({f"{key}.ungraded": ungraded} if ungraded else {})
 
-    if context.config.questions.graded is not None:
+    if context.config.questions.graded_file is not None:
         return accuracy(before, "accuracy.before")
-    off, on = context.stage(again).table("answers").set_index("row"), answers_with_adapter(context, again)
+    off, on = (
+        context.stage(again).table("answers").set_index("row"),
+        answers_with_adapter(context, again),
+    )
     after = before.copy()
     after.update(off)
     # What cannot be graded any more keeps no earlier grade.
@@ -62,7 +71,7 @@ def answer_accuracy(
     }
 
 
-def answers_with_adapter(context: Context, again: str) -> pd.DataFrame | None:
+def answers_with_adapter(context: Run, again: str) -> pd.DataFrame | None:
     """Answers given with the adapter on, by row; None for an adapter that cannot change them."""
     stage = context.stage(again)
     if not stage.holds(f"{ADAPTER_ON}.parquet"):
@@ -70,24 +79,31 @@ def answers_with_adapter(context: Context, again: str) -> pd.DataFrame | None:
     return stage.table(ADAPTER_ON).set_index("row")
 
 
-def right_with_adapter(context: Context, r: Readouts, again: Mapping[str, str]) -> dict[str, NDArray[np.float64]]:
-    """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where none was given or it could not be graded.
+def right_with_adapter(
+    context: Run, r: Readouts, again: Mapping[str, str]
+) -> dict[str, NDArray[np.float64]]:
+    """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where
+    none was given or it could not be graded.
 
-    ``again`` names the stage that answered, by condition; those whose adapter cannot change answers are left out.
+    ``again`` names the stage that answered, by condition; those whose adapter cannot change answers
+    are left out.
     """
     found = {name: answers_with_adapter(context, stage) for name, stage in again.items()}
     rows = r.questions["row"]
     return {
         f"{RIGHT}_{name}": np.asarray(
-            table["correct"].astype("Float64").reindex(rows).to_numpy(na_value=np.nan), dtype=np.float64
+            table["correct"].astype("Float64").reindex(rows).to_numpy(na_value=np.nan),
+            dtype=np.float64,
         )
         for name, table in found.items()
         if table is not None
     }
 
 
-def same_answers(context: Context, r: Readouts, again: str) -> NDArray[np.bool_] | None:
-    """[n] whether the adapter, on while answering, left the answer as it was; None where it cannot change it."""
+def same_answers(context: Run, r: Readouts, again: str) -> NDArray[np.bool_] | None:
+    """[n] whether the adapter, on while answering, left the answer as it was; None where it
+    cannot change it.
+    """
     on = answers_with_adapter(context, again)
     if on is None:
         return None

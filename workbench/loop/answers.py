@@ -15,28 +15,28 @@ from workbench.elicit.conversation import (
 )
 from workbench.elicit.lengths import check_questions
 from workbench.errors import WorkbenchError
-from workbench.loop.kv_cache import answering_batches, keeping_prompts
+from workbench.loop.kv_cache import answering_batches, cache_answer_prompts
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.questions import (
     Grade,
     Question,
-    asked,
     grade_of,
+    prompt_text,
 )
 from workbench.questions.graded_answers import Graded, graded_questions, read_graded, write_graded
 
 
-def questions_and_answers(context: Context, rows: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+def questions_and_answers(context: Run, rows: NDArray[np.int64]) -> tuple[list[str], list[str]]:
     """What was asked in ``rows``, as text, and the base model's answers."""
     _, questions = load_questions(context)
     answered = context.stage("answer").table("answers")["answer"]
-    return [asked(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
+    return [prompt_text(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
 
 
-def right_answers(context: Context, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def right_answers(context: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether the run's answers to ``rows`` are right.
 
     Errors: WorkbenchError where one of them could not be graded, which is a mistake of the caller.
@@ -44,7 +44,8 @@ def right_answers(context: Context, rows: NDArray[np.int64]) -> NDArray[np.bool_
     correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()]
     if correct.isna().any():
         raise WorkbenchError(
-            "An ungraded answer is neither right nor wrong; choose rows by the split of load_questions."
+            "An ungraded answer is neither right nor wrong; choose rows by the split of "
+            "load_questions."
         )
     return correct.to_numpy(dtype=bool)
 
@@ -54,10 +55,12 @@ def graded_column(grades: Sequence[Grade]) -> pd.Series[bool]:
     return pd.Series([grade.correct for grade in grades], dtype="boolean")
 
 
-def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
-    """Greedy answers of the base model to every question, graded; or those of a file of graded answers."""
+def answer_questions(context: Run, stage: StageStore) -> dict[str, Any]:
+    """Greedy answers of the base model to every question, graded; or those of a file of graded
+    answers.
+    """
     _, questions = load_questions(context)
-    rows, given = np.arange(len(questions)), context.config.questions.graded
+    rows, given = np.arange(len(questions)), context.config.questions.graded_file
     if given is None:
         table = answers(context, context.lm, stage, questions, rows, "answering", leave=True)
         write_graded(stage.folder / "graded.jsonl", _graded(context, questions, table))
@@ -66,17 +69,20 @@ def answer_questions(context: Context, stage: StageStore) -> dict[str, Any]:
     return save_answers(context, stage, table)
 
 
-def save_answers(context: Context, stage: StageStore, table: pd.DataFrame) -> dict[str, Any]:
-    """Write the answers (row, answer, correct) to all questions of a run; says how many are right and of which model it is.
+def save_answers(context: Run, stage: StageStore, table: pd.DataFrame) -> dict[str, Any]:
+    """Write the answers (row, answer, correct) to all questions of a run; says how many are right
+    and of which model it is.
 
-    ``accuracy`` is of the graded answers, ``ungraded`` the number of the others, whose grade is missing in the table.
+    ``accuracy`` is of the graded answers, ``ungraded`` the number of the others, whose grade is
+    missing in the table.
 
     Errors: WorkbenchError where no answer could be graded.
     """
     ungraded = int(table["correct"].isna().sum())
     if ungraded == len(table):
         raise WorkbenchError(
-            f"None of the {len(table)} answers could be graded; look at them and give answers or options that replies can be told by."
+            f"None of the {len(table)} answers could be graded; look at them and give answers or "
+            "options that replies can be told by."
         )
     stage.save_table("answers", table)
     return {
@@ -88,24 +94,32 @@ def save_answers(context: Context, stage: StageStore, table: pd.DataFrame) -> di
     }
 
 
-def _graded(context: Context, questions: Sequence[Question], table: pd.DataFrame) -> Iterator[Graded]:
+def _graded(context: Run, questions: Sequence[Question], table: pd.DataFrame) -> Iterator[Graded]:
     tokenizer = context.lm.tokenizer
     for question, answer, correct in zip(questions, table["answer"], table["correct"], strict=True):
-        prompt = tokenizer.decode(list(answer_tokens(tokenizer, context.fmt, asked(question))))
+        prompt = tokenizer.decode(
+            list(answer_tokens(tokenizer, context.fmt, prompt_text(question)))
+        )
         if not pd.isna(correct):
-            yield Graded(prompt, asked(question), answer, bool(correct), question.id, question.domain)
+            yield Graded(
+                prompt, prompt_text(question), answer, bool(correct), question.id, question.domain
+            )
 
 
 def _given_answers(questions: Sequence[Question], given: Sequence[Graded]) -> pd.DataFrame:
     by_id = dict(zip([question.id for question in graded_questions(given)], given, strict=True))
     own = [by_id[question.id] for question in questions]
     return pd.DataFrame(
-        {ROW: np.arange(len(own)), "answer": [g.answer for g in own], "correct": [g.correct for g in own]}
+        {
+            ROW: np.arange(len(own)),
+            "answer": [g.answer for g in own],
+            "correct": [g.correct for g in own],
+        }
     )
 
 
 def answers(
-    context: Context,
+    context: Run,
     lm: LanguageModel,
     stage: StageStore,
     questions: Sequence[Question],
@@ -116,28 +130,46 @@ def answers(
 ) -> pd.DataFrame:
     """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct.
 
-    ``correct`` is missing where the reply could not be graded. A format that asks for reasoning adds the column reasoning. ``leave`` keeps the prompts' keys and values for the stage that
-    reads confidence.
+    ``correct`` is missing where the reply could not be graded. A format that asks for reasoning
+    adds the column reasoning. ``leave`` keeps the prompts' keys and values for the stage that reads
+    confidence.
     """
     config, fmt = context.config, context.fmt
     most = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
 
     def compute(batch: NDArray[np.int64]) -> Part:
         chosen = rows[batch]
-        texts = [asked(questions[row]) for row in chosen]
+        texts = [prompt_text(questions[row]) for row in chosen]
         reasonings = reason_batch(lm, fmt, texts, most.reasoning)
-        keep = keeping_prompts(context, chosen) if leave else None
+        keep = cache_answer_prompts(context, chosen) if leave else None
         replies = answer_batch(lm, answer_prompts(lm, fmt, texts, reasonings), most.answer, keep)
-        grades = [grade_of(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)]
+        grades = [
+            grade_of(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)
+        ]
         columns = {ROW: chosen, "answer": replies, "correct": graded_column(grades)}
-        return Part(pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns), {})
+        return Part(
+            pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns),
+            {},
+        )
 
     names = [f"question {questions[row].id!r}" for row in rows]
-    check_questions(lm, fmt, [asked(questions[row]) for row in rows], names, most, config.model.tokens_per_batch)
-    batches = answering_batches(context, opening_tokens(context, [questions[row] for row in rows]))[:most_batches]
+    check_questions(
+        lm,
+        fmt,
+        [prompt_text(questions[row]) for row in rows],
+        names,
+        most,
+        config.model.tokens_per_forward,
+    )
+    batches = answering_batches(context, opening_tokens(context, [questions[row] for row in rows]))[
+        :most_batches
+    ]
     return run_parts(stage, batches, compute, description).table
 
 
-def opening_tokens(context: Context, questions: Sequence[Question]) -> list[tuple[int, ...]]:
+def opening_tokens(context: Run, questions: Sequence[Question]) -> list[tuple[int, ...]]:
     """The tokens that open the reply to each question, without reasoning."""
-    return [answer_tokens(context.lm.tokenizer, context.fmt, asked(question)) for question in questions]
+    return [
+        answer_tokens(context.lm.tokenizer, context.fmt, prompt_text(question))
+        for question in questions
+    ]

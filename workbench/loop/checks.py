@@ -1,7 +1,8 @@
-"""Everything that can be refused before work, refused before work: settings against each other, the questions and the model's shape.
+"""Everything that can be refused before work, refused before work: settings against each other, the
+questions and the model's shape.
 
-Nothing here asks a question, loads weights or writes a file. What only answers can show, whether enough of them are right and enough
-wrong, is :func:`check_answers`, for right behind the answers.
+Nothing here asks a question, loads weights or writes a file. What only answers can show, whether
+enough of them are right and enough wrong, is :func:`check_answers`, for right behind the answers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from workbench.config import ProbeConfig, RunConfig, TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.loop.questions import drawn_questions
-from workbench.loop.run import Context, loop_format
+from workbench.loop.run import Run, loop_format
 from workbench.models.shape import ModelShape, read_shape
 from workbench.probe.folds import FEWEST_PER_CLASS
 from workbench.questions import Side
@@ -34,9 +35,10 @@ def check_run(config: RunConfig) -> None:
     """
     check_settings(config)
     check_counts_epochs(config.teach)
-    if config.patch.loop_items > config.patch.items:
+    if config.patch.n_reference > config.patch.n_questions:
         raise WorkbenchError(
-            f"patch.loop_items is {config.patch.loop_items} and patch.items {config.patch.items}; the loop repeats some of the questions "
+            f"patch.n_reference is {config.patch.n_reference} and patch.n_questions "
+            f"{config.patch.n_questions}; the loop repeats some of the questions "
             "patched, so set it to at most as many."
         )
     questions, split = drawn_questions(config)
@@ -44,7 +46,8 @@ def check_run(config: RunConfig) -> None:
     held_out = sum(side == "test" for side in split.values())
     if held_out < FEWEST_PATCHED:
         raise WorkbenchError(
-            f"{held_out} questions are held out, and at least {FEWEST_PATCHED} are patched; {_more_questions(config, len(questions))}."
+            f"{held_out} questions are held out, and at least {FEWEST_PATCHED} are patched; "
+            f"{_more_questions(config, len(questions))}."
         )
     check_taught(config, training_questions(split), 0.0, "Teaching")
     shape = read_shape(config.model)
@@ -53,36 +56,54 @@ def check_run(config: RunConfig) -> None:
 
 
 def check_settings(config: RunConfig) -> None:
-    """Refuse settings that contradict each other or name what is not there; needs neither model nor questions."""
+    """Refuse settings that contradict each other or name what is not there; needs neither model
+    nor questions.
+    """
     loop_format(config.elicit.format)
     questions = config.questions
-    for key, path in (("model.chat_template", config.model.chat_template), ("questions.graded", questions.graded)):
+    for key, path in (
+        ("model.chat_template", config.model.chat_template),
+        ("questions.graded_file", questions.graded_file),
+    ):
         if path is not None and not path.is_file():
             raise WorkbenchError(f"{key}: there is no file {path}; check its path.")
     if questions.mirror is not None and not questions.mirror.is_dir():
-        raise WorkbenchError(f"questions.mirror: there is no folder {questions.mirror}; check its path.")
-    outside = [name for name in questions.held_out_domains if questions.domains and name not in questions.domains]
+        raise WorkbenchError(
+            f"questions.mirror: there is no folder {questions.mirror}; check its path."
+        )
+    outside = [
+        name
+        for name in questions.held_out_domains
+        if questions.domains and name not in questions.domains
+    ]
     if outside:
         raise WorkbenchError(
-            f"questions.held_out_domains names {outside[0]!r}, which is none of questions.domains; add it there, or leave it out."
+            f"questions.held_out_domains names {outside[0]!r}, which is none of questions.domains; "
+            "add it there, or leave it out."
         )
 
 
 def check_counts(probe: ProbeConfig, split: Mapping[str, Side]) -> None:
-    """Refuse training questions that are too few for the probe's folds, however they are answered."""
+    """Refuse training questions that are too few for the probe's folds, however they are
+    answered.
+    """
     training = len(training_questions(split))
     fewest = 2 * fewest_of_a_kind(probe)
     if training < fewest:
         raise WorkbenchError(
-            f"There are {training} training questions, and a probe with probe.folds={probe.folds} and probe.inner_folds={probe.inner_folds} "
-            f"needs at least {fewest}, half of them answered rightly; raise questions.limit, or use fewer folds."
+            f"There are {training} training questions, and a probe with probe.folds={probe.folds} "
+            f"and probe.inner_folds={probe.inner_folds} "
+            f"needs at least {fewest}, half of them answered rightly; raise questions.limit, or "
+            "use fewer folds."
         )
 
 
 def fewest_of_a_kind(probe: ProbeConfig) -> int:
-    """How many training answers must be right, and how many wrong, so that every part of the nested folds has both.
+    """How many training answers must be right, and how many wrong, so that every part of the nested
+    folds has both.
 
-    Of n answers of a kind, a fold takes away at most n / folds rounded up; what is left must fill the inner folds.
+    Of n answers of a kind, a fold takes away at most n / folds rounded up; what is left must fill
+    the inner folds.
     """
     n = max(FEWEST_PER_CLASS, probe.folds)
     while n - math.ceil(n / probe.folds) < probe.inner_folds:
@@ -94,27 +115,41 @@ def check_taught(config: RunConfig, training: Sequence[str], kept_back: float, w
     """Refuse training questions that are too few to teach, after the share that is kept back."""
     left = len(training) - round(kept_back * len(training))
     if left < FEWEST_EXAMPLES:
-        kept = f", {len(training) - left} of {len(training)} being kept back for its temperature" if kept_back else ""
+        kept = (
+            f", {len(training) - left} of {len(training)} being kept back for its temperature"
+            if kept_back
+            else ""
+        )
         raise WorkbenchError(
-            f"{who} needs at least {FEWEST_EXAMPLES} examples, and there are {left} training questions{kept}; raise questions.limit, or "
+            f"{who} needs at least {FEWEST_EXAMPLES} examples, and there are {left} training "
+            f"questions{kept}; raise questions.limit, or "
             "questions.train_fraction."
         )
 
 
 def check_teach(teach: TeachSettings, shape: ModelShape) -> None:
     """Refuse an adapter that the model has no place for."""
-    if teach.from_layer != "patching" and teach.from_layer >= shape.n_layers:
+    if teach.start_layer != "patching" and teach.start_layer >= shape.n_layers:
         raise WorkbenchError(
-            f"teach.from_layer is {teach.from_layer}; the model {shape.name!r} has layers 0 to {shape.n_layers - 1}, so choose one of them."
+            f"teach.start_layer is {teach.start_layer}; the model {shape.name!r} has layers 0 to "
+            f"{shape.n_layers - 1}, so choose one of them."
         )
-    for module in teach.lora.modules:
+    for module in teach.lora.target_modules:
         if module not in shape.linear:
             near = difflib.get_close_matches(module, shape.linear, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(shape.linear))}."
-            raise WorkbenchError(f"teach.lora.modules: the model {shape.name!r} has no linear module {module!r}{meant}")
+            meant = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; it has {', '.join(sorted(shape.linear))}."
+            )
+            raise WorkbenchError(
+                f"teach.lora.target_modules: the model {shape.name!r} has no linear module "
+                f"{module!r}{meant}"
+            )
     if teach.lora.rank > shape.width:
         raise WorkbenchError(
-            f"teach.lora.rank is {teach.lora.rank:,}, and the model {shape.name!r} is {shape.width:,} wide, beyond which a rank adds "
+            f"teach.lora.rank is {teach.lora.rank:,}, and the model {shape.name!r} is "
+            f"{shape.width:,} wide, beyond which a rank adds "
             "nothing but memory; choose a smaller one."
         )
 
@@ -124,35 +159,45 @@ def check_layers(config: RunConfig, shape: ModelShape) -> None:
     outside = [layer for layer in config.patch.layers or () if layer >= shape.n_layers]
     if outside:
         raise WorkbenchError(
-            f"patch.layers names {outside[0]}; the model {shape.name!r} has layers 0 to {shape.n_layers - 1}, so choose among them, or leave it out for all."
+            f"patch.layers names {outside[0]}; the model {shape.name!r} has layers 0 to "
+            f"{shape.n_layers - 1}, so choose among them, or leave it out for all."
         )
 
 
-def check_answers(context: Context) -> None:
-    """Refuse answers of which too few are right, or too few wrong, for the probes; for right behind the stage that answers."""
+def check_answers(context: Run) -> None:
+    """Refuse answers of which too few are right, or too few wrong, for the probes; for right
+    behind the stage that answers.
+    """
     questions = context.stage("questions").table("questions")
     answers = context.stage("answer").table("answers").set_index("row")["correct"]
     check_grades(context.config.probe, *_by_side(questions, answers))
 
 
-def check_grades(probe: ProbeConfig, training: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> None:
+def check_grades(
+    probe: ProbeConfig, training: NDArray[np.bool_], held_out: NDArray[np.bool_]
+) -> None:
     """Refuse grades that nothing can be told apart by, or too few of one kind."""
     for what, grades in (("training", training), ("held-out", held_out)):
         if grades.all() or not grades.any():
             all_are, choose = ("right", "harder") if grades.all() else ("wrong", "easier")
             raise WorkbenchError(
-                f"All {len(grades)} {what} answers are {all_are}, so there is nothing to tell apart; choose {choose} questions, or more of them."
+                f"All {len(grades)} {what} answers are {all_are}, so there is nothing to tell "
+                f"apart; choose {choose} questions, or more of them."
             )
     right, fewest = int(training.sum()), fewest_of_a_kind(probe)
     wrong = len(training) - right
     if min(right, wrong) < fewest:
         raise WorkbenchError(
-            f"Of the {len(training)} training answers {right} are right and {wrong} wrong; a probe with probe.folds={probe.folds} and "
-            f"probe.inner_folds={probe.inner_folds} needs at least {fewest} of each: use more questions, a set nearer to half right, or fewer folds."
+            f"Of the {len(training)} training answers {right} are right and {wrong} wrong; a probe "
+            f"with probe.folds={probe.folds} and "
+            f"probe.inner_folds={probe.inner_folds} needs at least {fewest} of each: use more "
+            "questions, a set nearer to half right, or fewer folds."
         )
 
 
-def _by_side(questions: pd.DataFrame, correct: pd.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _by_side(
+    questions: pd.DataFrame, correct: pd.Series
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     rows = [questions["row"][questions["split"] == side].tolist() for side in ("train", "test")]
     training, held_out = (correct.loc[of_side].to_numpy(dtype=bool) for of_side in rows)
     return training, held_out
@@ -164,4 +209,8 @@ def training_questions(split: Mapping[str, Side]) -> list[str]:
 
 def _more_questions(config: RunConfig, drawn: int) -> str:
     limit = config.questions.limit
-    return "raise questions.limit" if limit is not None and drawn >= limit else "use a larger set of questions"
+    return (
+        "raise questions.limit"
+        if limit is not None and drawn >= limit
+        else "use a larger set of questions"
+    )

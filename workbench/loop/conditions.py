@@ -1,7 +1,8 @@
-"""What is stated, expected and probed of the same held-out questions under several conditions, and the measures of each.
+"""What is stated, expected and probed of the same held-out questions under several conditions, and
+the measures of each.
 
-A condition is a model's state: before teaching, after it, the shuffled twin, an arm of a recipe. All are judged by the
-base model's answers, from the same resamples.
+A condition is a model's state: before teaching, after it, the shuffled twin, an arm of a recipe.
+All are judged by the base model's answers, from the same resamples.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Readouts:
         questions: the question table's rows.
         correct: [n] whether the base model's answer is right.
         stated, expected: per condition [n], as shares of certainty; the same conditions in both.
-        probe: per condition [n] probability of a right answer at the site chosen on training questions.
+        probe: per condition [n] probability of a right answer at the site chosen on training
+            questions.
     """
 
     questions: pd.DataFrame
@@ -43,7 +45,10 @@ class Readouts:
 
     def only(self, chosen: NDArray[np.bool_]) -> Readouts:
         """The rows of ``chosen`` [n]."""
-        parts = [{when: v[chosen] for when, v in each.items()} for each in (self.stated, self.expected, self.probe)]
+        parts = [
+            {when: v[chosen] for when, v in each.items()}
+            for each in (self.stated, self.expected, self.probe)
+        ]
         return Readouts(self.questions[chosen].reset_index(drop=True), self.correct[chosen], *parts)
 
     def without(self, conditions: Container[str]) -> Readouts:
@@ -56,7 +61,8 @@ class Readouts:
 
 
 def discrimination(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:
-    """``auroc2.<readout>.<condition>`` and ``auroc2.<readout>.within.<condition>`` with their intervals.
+    """``auroc2.<readout>.<condition>`` and ``auroc2.<readout>.within.<condition>`` with their
+    intervals.
 
     The probe before teaching goes by ``auroc2.probe``.
     """
@@ -65,7 +71,9 @@ def discrimination(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:
     def add(name: str, confidence: NDArray[np.float64], suffix: str) -> None:
         end = f".{suffix}" if suffix else ""
         pooled = auroc2_estimate(confidence, r.correct, resamples=resamples, seed=seed)
-        within = auroc2_within_estimate(confidence, r.correct, r.domain, resamples=resamples, seed=seed)
+        within = auroc2_within_estimate(
+            confidence, r.correct, r.domain, resamples=resamples, seed=seed
+        )
         out.update(pooled.to_dict(f"auroc2.{name}{end}"))
         out.update(within.to_dict(f"auroc2.{name}.within{end}"))
 
@@ -78,11 +86,15 @@ def discrimination(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:
 
 
 def calibration(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:
-    """``<measure>.<readout>.<condition>`` of the measures CALIBRATION, and what share of the text states 90 or more."""
+    """``<measure>.<readout>.<condition>`` of the measures CALIBRATION, and what share of the
+    text states 90 or more.
+    """
     out: dict[str, Any] = {}
     for readout, values in (("text", r.stated), ("expected", r.expected)):
         for when, confidence in values.items():
-            metrics = confidence_metrics(confidence, r.correct, r.domain, seed=seed, resamples=resamples)
+            metrics = confidence_metrics(
+                confidence, r.correct, r.domain, seed=seed, resamples=resamples
+            )
             for name in CALIBRATION:
                 metric = metrics[name]
                 full = f"{name}.{readout}.{when}"

@@ -1,8 +1,10 @@
-"""The stage that patches: tuned states into the base model at the confidence position, with every control.
+"""The stage that patches: tuned states into the base model at the confidence position, with every
+control.
 
-Sweeps compute in the model's precision; the condition "self" patches each state into itself and so measures the noise that
-precision brings. The comparison of packed sweep and loop of hooked forwards is always done in float32, because a readout
-that moves with the kernel would hide a difference between them.
+Sweeps compute in the model's precision; the condition "self" patches each state into itself and so
+measures the noise that precision brings. The comparison of packed sweep and loop of hooked forwards
+is always done in float32, because a readout that moves with the kernel would hide a difference
+between them.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from numpy.typing import NDArray
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
-from workbench.loop.confidence import conversations_of
+from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.models import LanguageModel, in_float32
 from workbench.patch.controls import (
     CONDITIONS,
@@ -37,20 +39,22 @@ from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
 
 
-def patch(context: Context, stage: StageStore) -> dict[str, Any]:
-    """Sweep every condition; saves the table "sweep" (condition, row, layer, base, donor, patched)."""
+def patch(context: Run, stage: StageStore) -> dict[str, Any]:
+    """Sweep every condition; saves the table "sweep" (condition, row, layer, base, donor,
+    patched).
+    """
     config = context.config
     questions, _ = load_questions(context)
-    items = choose_items(questions, config.patch.items, config.seed)
-    everyone = conversations_of(context)
+    items = choose_items(questions, config.patch.n_questions, config.seed)
+    everyone = confidence_conversations(context)
     conversations = [everyone[row] for row in items]
     layers = _layers(config.patch.layers, context.lm.n_layers)
     positions = _positions(context, conversations, config.seed)
-    with context.tuned("teach") as tuned:
+    with context.with_adapter("teach") as tuned:
         sweeps = _Sweeps(context, tuned, conversations, positions, layers, stage)
         table = sweeps.table(items)
         with in_float32(tuned):
-            largest, spread = sweeps.compare_with_loop(config.patch.loop_items)
+            largest, spread = sweeps.compare_with_loop(config.patch.n_reference)
     stage.save_table("sweep", table)
     return {"packed_vs_loop": largest, "loop_readout_spread": spread, "items": len(items)}
 
@@ -70,25 +74,36 @@ def _layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
     outside = [layer for layer in wanted if not 0 <= layer < n_layers]
     if outside or len(set(wanted)) < 2:
         raise WorkbenchError(
-            f"patch.layers is {list(wanted)}; give at least two layers from 0 to {n_layers - 1}, or leave it out for all."
+            f"patch.layers is {list(wanted)}; give at least two layers from 0 to {n_layers - 1}, "
+            "or leave it out for all."
         )
     return sorted(set(wanted))
 
 
-def _positions(context: Context, conversations: list[Conversation], seed: int) -> NDArray[np.int64]:
-    """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence position.
+def _positions(context: Run, conversations: list[Conversation], seed: int) -> NDArray[np.int64]:
+    """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence
+    position.
 
-    An adapter on the reply alone leaves everything before it as it is; a patch there changes nothing by construction, and is
-    chosen only where the reply has no token but the confidence position.
+    An adapter on the reply alone leaves everything before it as it is; a patch there changes
+    nothing by construction, and is chosen only where the reply has no token but the confidence
+    position.
     """
     rng = np.random.default_rng(seed)
     if context.reply is not None:
         starts = max(2, len(context.reply))
-        return np.array([[rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence] for c in conversations])
+        return np.array(
+            [
+                [rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence]
+                for c in conversations
+            ]
+        )
     system = len(context.lm.tokenizer(context.fmt.system, add_special_tokens=False)["input_ids"])
     ends = [c.position("answer_end") for c in conversations]
     return np.array(
-        [[rng.integers(min(system, end), end + 1), c.confidence] for end, c in zip(ends, conversations, strict=True)]
+        [
+            [rng.integers(min(system, end), end + 1), c.confidence]
+            for end, c in zip(ends, conversations, strict=True)
+        ]
     )
 
 
@@ -97,7 +112,7 @@ class _Sweeps:
 
     def __init__(
         self,
-        context: Context,
+        context: Run,
         tuned: LanguageModel,
         conversations: list[Conversation],
         positions: NDArray[np.int64],
@@ -107,7 +122,7 @@ class _Sweeps:
         self.context, self.tuned, self.stage = context, tuned, stage
         self.tokens = [c.tokens for c in conversations]
         self.positions, self.layers = positions, layers
-        self.trie = context.numbers.trie
+        self.trie = context.scale_tokens.trie
         self.partner = derangement(len(conversations), context.config.seed)
         with adapter_off(tuned):
             base = self._record()
@@ -116,9 +131,14 @@ class _Sweeps:
     def _record(self) -> torch.Tensor:
         lengths = [len(tokens) for tokens in self.tokens]
         out: torch.Tensor | None = None
-        for batch in plan_batches(lengths, self.context.config.model.tokens_per_batch, len(self.trie.scored_tokens)):
+        for batch in plan_batches(
+            lengths, self.context.config.model.tokens_per_forward, len(self.trie.scored_tokens)
+        ):
             states = record_number(
-                self.tuned, [self.tokens[i] for i in batch], self.trie, self.positions[batch].tolist()
+                self.tuned,
+                [self.tokens[i] for i in batch],
+                self.trie,
+                self.positions[batch].tolist(),
             )
             out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
             out[torch.as_tensor(batch)] = states.float().cpu()
@@ -135,23 +155,43 @@ class _Sweeps:
     def sweep(self, condition: Condition, batch: NDArray[np.int64], method: Any) -> tuple[Any, Any]:
         """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
         layers = self.swept_layers(condition)
-        donors = donor_states(condition, self.states, batch, self.partner, self.context.config.seed)[:, layers]
+        donors = donor_states(
+            condition, self.states, batch, self.partner, self.context.config.seed
+        )[:, layers]
         at = self.positions[batch, 0 if condition.random_position else 1]
-        arguments = (self.tuned, [self.tokens[i] for i in batch], self.trie, at.tolist(), layers, donors)
+        arguments = (
+            self.tuned,
+            [self.tokens[i] for i in batch],
+            self.trie,
+            at.tolist(),
+            layers,
+            donors,
+        )
         if condition.into_tuned:
             reading = method(*arguments)
         else:
             with adapter_off(self.tuned):
                 reading = method(*arguments)
         scale = self.context.fmt.scale
-        base, patched = (expected_confidence(d, scale.values, scale.certain) for d in (reading.base, reading.patched))
+        base, patched = (
+            expected_confidence(d, scale.values, scale.certain)
+            for d in (reading.base, reading.patched)
+        )
         return base, patched
 
     def table(self, rows: NDArray[np.int64]) -> pd.DataFrame:
         """Tidy table of all conditions; ``rows`` names the items in the question table."""
         parts = {condition.name: self._condition(condition, rows) for condition in CONDITIONS}
-        base = parts["own"].drop_duplicates("item").set_index("item")["base"].sort_index().to_numpy()
-        tuned = parts["reverse"].drop_duplicates("item").set_index("item")["base"].sort_index().to_numpy()
+        base = (
+            parts["own"].drop_duplicates("item").set_index("item")["base"].sort_index().to_numpy()
+        )
+        tuned = (
+            parts["reverse"]
+            .drop_duplicates("item")
+            .set_index("item")["base"]
+            .sort_index()
+            .to_numpy()
+        )
         for condition in CONDITIONS:
             donor = donor_readouts(condition, base, tuned, self.partner)
             part = parts[condition.name]
@@ -163,14 +203,18 @@ class _Sweeps:
         copied = max(len(t) - int(p[0]) for t, p in zip(self.tokens, self.positions, strict=True))
         branch = (copied if condition.random_position else 1) + len(self.trie.scored_tokens)
         lengths = [len(tokens) for tokens in self.tokens]
-        budget = self.context.config.model.tokens_per_batch
+        budget = self.context.config.model.tokens_per_forward
         batches = plan_batches(lengths, budget, overhead=len(layers) * branch)
 
         def compute(batch: NDArray[np.int64]) -> Part:
             base, patched = self.sweep(condition, batch, packed_sweep)
-            return Part(pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)})
+            return Part(
+                pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)}
+            )
 
-        part = run_parts(self.stage, batches, compute, f"patching {condition.name.replace('_', ' ')}")
+        part = run_parts(
+            self.stage, batches, compute, f"patching {condition.name.replace('_', ' ')}"
+        )
         items = part.table[ROW].to_numpy()
         return pd.DataFrame(
             {
@@ -184,7 +228,9 @@ class _Sweeps:
         )
 
     def compare_with_loop(self, items: int) -> tuple[float, float]:
-        """Largest packed-loop difference of the own sweep as a share of the scale, and the spread of its readouts."""
+        """Largest packed-loop difference of the own sweep as a share of the scale, and the
+        spread of its readouts.
+        """
         own = CONDITIONS[0]
         batch = np.arange(min(items, len(self.tokens)))
         _, packed = self.sweep(own, batch, packed_sweep)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 from workbench.probe import (
     ProbeSettings,
@@ -28,17 +28,17 @@ from workbench.probe import (
 RIDGE_PENALTIES = (1e1, 1e2, 1e3, 1e4)
 
 
-def probe_before(context: Context, stage: StageStore) -> dict[str, Any]:
+def probe_before(context: Run, stage: StageStore) -> dict[str, Any]:
     """Probes on the base model's states; also the cross-fitted teaching targets."""
     return fit_probes(context, stage, "elicit")
 
 
-def probe_after(context: Context, stage: StageStore) -> dict[str, Any]:
+def probe_after(context: Run, stage: StageStore) -> dict[str, Any]:
     """The same probes refitted on the tuned model's states."""
-    return fit_probes(context, stage, "again")
+    return fit_probes(context, stage, "elicit_tuned")
 
 
-def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, Any]:
+def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     """Probes on the states that the stage ``source`` left of all questions."""
     config = context.config
     questions, _ = load_questions(context)
@@ -50,13 +50,18 @@ def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, An
     settings = ProbeSettings(
         folds=config.probe.folds,
         inner_folds=config.probe.inner_folds,
-        c_grid=config.probe.c_grid,
+        inverse_penalties=config.probe.inverse_penalties,
         seed=config.seed,
     )
     probe = fit_layerwise(states[train], right_train, settings)
     held_out = apply(probe, states[test])
     layers = evaluate_layers(
-        held_out, right_test, domain[test], positions=POSITIONS, resamples=config.resamples, seed=config.seed
+        held_out,
+        right_test,
+        domain[test],
+        positions=POSITIONS,
+        resamples=config.bootstrap_resamples,
+        seed=config.seed,
     )
     control = shuffled_control(
         probe, states[train], states[test], right_test,
@@ -67,7 +72,7 @@ def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, An
     layers["auroc2_shuffled"] = shuffled.mean(axis=0).reshape(-1)
     layers["auroc2_shuffled.low"] = shuffled.min(axis=0).reshape(-1)
     layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
-    members = min(config.probe.committee, probe.intercept.size)
+    members = min(config.probe.ensemble_sites, probe.intercept.size)
     targets = committee_targets(probe, "log_loss", members)
     best = probe.best
     probabilities = pd.DataFrame(
@@ -79,11 +84,14 @@ def fit_probes(context: Context, stage: StageStore, source: str) -> dict[str, An
     ).sort_values(ROW)
     stage.save_table("layers", layers)
     stage.save_table("probabilities", probabilities)
-    stage.save_tensors("probe", {"weights": probe.weights, "intercept": probe.intercept, "c": probe.c})
+    stage.save_tensors(
+        "probe", {"weights": probe.weights, "intercept": probe.intercept, "c": probe.c}
+    )
     expected = context.stage(source).table("confidence")["expected"].to_numpy()
     site_states = states[train][:, best.layer, best.position]
     angle = cosine(
-        correctness_direction(probe, best), confidence_direction(site_states, expected[train], RIDGE_PENALTIES)
+        correctness_direction(probe, best),
+        confidence_direction(site_states, expected[train], RIDGE_PENALTIES),
     )
     return {
         "layer": best.layer,

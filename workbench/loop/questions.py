@@ -1,4 +1,6 @@
-"""Which questions a run asks, and which of them are held out: chosen and split before anything is fitted."""
+"""Which questions a run asks, and which of them are held out: chosen and split before anything
+is fitted.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pandas as pd
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import (
     Question,
@@ -26,7 +28,7 @@ from workbench.questions.graded_answers import graded_questions, read_graded
 UNGRADED = "ungraded"
 
 
-def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
+def choose_questions(context: Run, stage: StageStore) -> dict[str, Any]:
     """Draw the run's questions and fix their split before anything is fitted."""
     return save_questions(stage, *drawn_questions(context.config))
 
@@ -34,17 +36,24 @@ def choose_questions(context: Context, stage: StageStore) -> dict[str, Any]:
 def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
     """The questions of a run in their order, and their sides by id; no model is needed."""
     settings, seed = config.questions, config.seed
-    if settings.graded is not None:
-        pool = graded_questions(read_graded(settings.graded))
+    if settings.graded_file is not None:
+        pool = graded_questions(read_graded(settings.graded_file))
     else:
-        pool = in_form(questions_from(settings.source, settings.mirror), settings.form, settings.options, seed)
+        pool = in_form(
+            questions_from(settings.source, settings.mirror),
+            settings.ask_as,
+            settings.options,
+            seed,
+        )
     chosen = sample_questions(_of_domains(pool, settings.domains), settings.limit, seed)
     split = split_questions(chosen, settings.train_fraction)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
     return chosen, split
 
 
-def save_questions(stage: StageStore, questions: Sequence[Question], split: Mapping[str, Side]) -> dict[str, Any]:
+def save_questions(
+    stage: StageStore, questions: Sequence[Question], split: Mapping[str, Side]
+) -> dict[str, Any]:
     """Write a run's questions, numbered in their order, with their sides by id."""
     table = pd.DataFrame(
         {
@@ -88,20 +97,25 @@ def _check_domains(setting: str, questions: Sequence[Question], domains: Sequenc
 
 
 def _domains_error(setting: str, what: str, there: set[str]) -> WorkbenchError:
-    return WorkbenchError(f"questions.{setting}: {what}; the domains are {', '.join(sorted(there))}.")
+    return WorkbenchError(
+        f"questions.{setting}: {what}; the domains are {', '.join(sorted(there))}."
+    )
 
 
-def load_questions(context: Context) -> tuple[pd.DataFrame, list[Question]]:
+def load_questions(context: Run) -> tuple[pd.DataFrame, list[Question]]:
     """The run's question table and the same rows as Question objects.
 
-    ``side`` is the side of the split a question was drawn for. ``split`` is the same, but ``ungraded`` once the answer to it has been
-    given and could not be graded: neither fitting nor measuring chooses such a row, and every row keeps its number.
+    ``side`` is the side of the split a question was drawn for. ``split`` is the same, but
+    ``ungraded`` once the answer to it has been given and could not be graded: neither fitting nor
+    measuring chooses such a row, and every row keeps its number.
     """
     table = context.stage("questions").table("questions")
     table["side"] = table["split"]
     if "answer" in context.keys and (answered := context.stage("answer")).done:
         graded = answered.table("answers").set_index(ROW)["correct"].notna()
-        table["split"] = table["split"].where(table[ROW].map(graded).fillna(True).astype(bool), UNGRADED)
+        table["split"] = table["split"].where(
+            table[ROW].map(graded).fillna(True).astype(bool), UNGRADED
+        )
     questions = [
         Question(
             id=row["id"],

@@ -1,7 +1,8 @@
-"""A finished run's results as numbers: the flat summary with dotted keys, each estimate with its interval.
+"""A finished run's results as numbers: the flat summary with dotted keys, each estimate with its
+interval.
 
-All of it is measured on held-out questions. ``before`` is the base model, ``after`` the model with the adapter taught on
-probe targets, ``shuffled`` the control adapter.
+All of it is measured on held-out questions. ``before`` is the base model, ``after`` the model with
+the adapter taught on probe targets, ``shuffled`` the control adapter.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from workbench.loop.answer_stability import answer_accuracy
 from workbench.loop.answers import right_answers
 from workbench.loop.conditions import Readouts, calibration, discrimination
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import Estimate, auroc2_difference
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.effects import (
@@ -26,8 +27,8 @@ from workbench.patch.effects import (
     clipped_mean_shift,
     following,
     half_layer,
-    largest_move,
     layer_gradient,
+    max_readout_change,
     mean_shift,
     permutation_p,
     ramp_distance,
@@ -36,24 +37,34 @@ from workbench.patch.effects import (
 WHEN = ("before", "after", "shuffled")
 
 
-def collect(context: Context) -> Readouts:
+def collect(context: Run) -> Readouts:
     """Line up every stage's readouts on the held-out questions."""
     questions, _ = load_questions(context)
     test = questions[questions["split"] == "test"]
     rows = test["row"].to_numpy()
 
     def confidence(stage: str, column: str) -> NDArray[np.float64]:
-        return context.stage(stage).table("confidence").set_index("row")[column].loc[rows].to_numpy(dtype=float)
+        return (
+            context.stage(stage)
+            .table("confidence")
+            .set_index("row")[column]
+            .loc[rows]
+            .to_numpy(dtype=float)
+        )
 
-    stages = dict(zip(WHEN, ("elicit", "again", "again_control"), strict=True))
-    probes = {"before": "probe", "after": "probe_again"}
+    stages = dict(zip(WHEN, ("elicit", "elicit_tuned", "elicit_control"), strict=True))
+    probes = {"before": "probe", "after": "probe_tuned"}
     return Readouts(
         questions=test.reset_index(drop=True),
         correct=right_answers(context, rows),
         stated={when: confidence(stage, "stated") for when, stage in stages.items()},
         expected={when: confidence(stage, "expected") for when, stage in stages.items()},
         probe={
-            when: context.stage(stage).table("probabilities").set_index("row")["probability"].loc[rows].to_numpy()
+            when: context.stage(stage)
+            .table("probabilities")
+            .set_index("row")["probability"]
+            .loc[rows]
+            .to_numpy()
             for when, stage in probes.items()
         },
     )
@@ -91,12 +102,19 @@ class PatchingResult:
 
 
 def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> PatchingResult:
-    """Effects of all conditions. A donor without a distance of its own is measured in units of the own donor's."""
+    """Effects of all conditions. A donor without a distance of its own is measured in units of
+    the own donor's.
+    """
     by_name = sweeps(table)
     own = by_name["own"]
     span = own.donor - own.base
     shift = {
-        name: mean_shift(sweep, resamples=resamples, seed=seed, span=span if name in ("neutral", "self") else None)
+        name: mean_shift(
+            sweep,
+            resamples=resamples,
+            seed=seed,
+            span=span if name in ("neutral", "self") else None,
+        )
         for name, sweep in by_name.items()
     }
     donor_slope, base_slope = following(by_name["other"], resamples=resamples, seed=seed)
@@ -107,21 +125,21 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
         base_slope=base_slope,
         rho=layer_gradient(own, resamples=resamples, seed=seed),
         half_layer=half_layer(own.layers, donor_slope.value),
-        noise=largest_move(by_name["self"].base, by_name["self"].patched),
+        noise=max_readout_change(by_name["self"].base, by_name["self"].patched),
     )
 
 
-def summarise(context: Context, readouts: Readouts, patching: PatchingResult) -> dict[str, Any]:
+def summarise(context: Run, readouts: Readouts, patching: PatchingResult) -> dict[str, Any]:
     """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
 
-    The bounds are bootstrap intervals over questions; those of ``auroc2.probe.shuffled_labels``, a mean over all layers
-    and positions, are the range over permutations.
+    The bounds are bootstrap intervals over questions; those of ``auroc2.probe.shuffled_labels``, a
+    mean over all layers and positions, are the range over permutations.
     """
-    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+    drawn = {"resamples": context.config.bootstrap_resamples, "seed": context.config.seed}
     return {
         **discrimination(readouts, **drawn),
         **_gains(context, readouts),
-        **answer_accuracy(context, readouts, "again", "after", **drawn),
+        **answer_accuracy(context, readouts, "elicit_tuned", "after", **drawn),
         **calibration(readouts, **drawn),
         **_probing(context),
         **_patching(context, patching),
@@ -129,21 +147,21 @@ def summarise(context: Context, readouts: Readouts, patching: PatchingResult) ->
     }
 
 
-def _gains(context: Context, r: Readouts) -> dict[str, Any]:
+def _gains(context: Run, r: Readouts) -> dict[str, Any]:
     pairs = {
         "text.gain": (r.stated["after"], r.stated["before"]),
         "text.shuffled_gain": (r.stated["shuffled"], r.stated["before"]),
         "expected.gain": (r.expected["after"], r.expected["before"]),
     }
-    drawn = {"resamples": context.config.resamples, "seed": context.config.seed}
+    drawn = {"resamples": context.config.bootstrap_resamples, "seed": context.config.seed}
     out: dict[str, Any] = {}
     for name, (new, old) in pairs.items():
         out.update(auroc2_difference(new, old, r.correct, None, **drawn).to_dict(f"auroc2.{name}"))
     return out
 
 
-def _probing(context: Context) -> dict[str, Any]:
-    before, after = context.stage("probe").facts(), context.stage("probe_again").facts()
+def _probing(context: Run) -> dict[str, Any]:
+    before, after = context.stage("probe").facts(), context.stage("probe_tuned").facts()
     return {
         "probe.layer": before["layer"],
         "probe.position": before["position"],
@@ -157,7 +175,7 @@ def _probing(context: Context) -> dict[str, Any]:
     }
 
 
-def _patching(context: Context, result: PatchingResult) -> dict[str, Any]:
+def _patching(context: Run, result: PatchingResult) -> dict[str, Any]:
     own, shift = result.sweeps["own"], result.shift
     facts = context.stage("patch").facts()
     last = {name: float(curve.value[-1]) for name, curve in shift.items()}
@@ -188,7 +206,7 @@ def _patching(context: Context, result: PatchingResult) -> dict[str, Any]:
     }
 
 
-def _facts(context: Context, r: Readouts) -> dict[str, Any]:
+def _facts(context: Run, r: Readouts) -> dict[str, Any]:
     mass = context.stage("elicit").table("confidence")["mass"]
     return {
         "model.name": context.config.model.shown,

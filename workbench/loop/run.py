@@ -1,6 +1,8 @@
-"""What every stage of the loop receives: configuration, the run's store, and the model, loaded when first needed.
+"""What every stage of the loop receives: configuration, the run's store, and the model, loaded when
+first needed.
 
-Model libraries are imported when they are first needed, so that a finished run is told to be that in a moment.
+Model libraries are imported when they are first needed, so that a finished run is told to be that
+in a moment.
 """
 
 from __future__ import annotations
@@ -17,17 +19,18 @@ from workbench.pipeline.stages import STRICT, Reuse
 from workbench.pipeline.store import RunStore, StageStore
 
 if TYPE_CHECKING:
-    from workbench.elicit.conversation import NumberPrefix
+    from workbench.elicit.conversation import ScaleTokens
     from workbench.elicit.format import Format
     from workbench.models import LanguageModel, Precision
-    from workbench.trace.prefix_cache import Prefixes
+    from workbench.trace.prefix_cache import PrefixCache
 
 
 def loop_format(name: str) -> Format:
     """The format of this name, if the loop can run on it.
 
-    Errors: WorkbenchError where the confidence is asked for without the answer, so that there are no states of the answer to
-    probe, and an adapter on the confidence could change the answer that follows it.
+    Errors: WorkbenchError where the confidence is asked for without the answer, so that there are
+    no states of the answer to probe, and an adapter on the confidence could change the answer that
+    follows it.
     """
     from workbench.elicit.formats import FORMATS, format_named
 
@@ -35,34 +38,38 @@ def loop_format(name: str) -> Format:
     if not fmt.shows_answer:
         usable = ", ".join(row.name for row in FORMATS.values() if row.shows_answer)
         raise WorkbenchError(
-            f"The format {name!r} asks for confidence without the answer, which the loop probes and teaches on; read it with "
+            f"The format {name!r} asks for confidence without the answer, which the loop probes "
+            "and teaches on; read it with "
             f"'workbench elicit {name}', or set elicit.format to one of {usable}."
         )
     return fmt
 
 
 @dataclass
-class Loaded:
-    """The model and the kept keys and values of a run, once they are needed; ``lender`` is the run whose model it uses."""
+class ModelHolder:
+    """The model and the kept keys and values of a run, once they are needed; ``lender`` is the
+    run whose model it uses.
+    """
 
     lm: LanguageModel | None = None
-    prefixes: Prefixes | None = None
-    asked: Prefixes | None = None
-    lender: Loaded | None = None
+    reply_cache: PrefixCache | None = None
+    prompt_cache: PrefixCache | None = None
+    shared: ModelHolder | None = None
 
 
 @dataclass
-class Context:
+class Run:
     """Shared by the stages of one run.
 
-    ``keys`` gets the key of each stage as the run reaches it; a run whose stages are all finished never loads the model.
+    ``keys`` gets the key of each stage as the run reaches it; a run whose stages are all finished
+    never loads the model.
     """
 
     config: RunConfig
     store: RunStore
     figures: Path
     keys: dict[str, str] = field(default_factory=dict)
-    loaded: Loaded = field(default_factory=Loaded)
+    loaded: ModelHolder = field(default_factory=ModelHolder)
     reuse: Reuse = STRICT
 
     @property
@@ -75,7 +82,7 @@ class Context:
         """The base model."""
         from workbench.models import load_model
 
-        held = self.loaded.lender or self.loaded
+        held = self.loaded.shared or self.loaded
         if held.lm is None:
             model = self.config.model
             held.lm = load_model(
@@ -90,81 +97,96 @@ class Context:
         return held.lm
 
     @property
-    def numbers(self) -> NumberPrefix:
+    def scale_tokens(self) -> ScaleTokens:
         """Number trie of the run's format and tokenizer."""
-        from workbench.elicit.conversation import number_prefix
+        from workbench.elicit.conversation import scale_tokens
 
-        return number_prefix(self.lm.tokenizer, self.fmt)
+        return scale_tokens(self.lm.tokenizer, self.fmt)
 
     @property
     def reply(self) -> tuple[int, ...] | None:
-        """The tokens that open every confidence reply, if the adapter acts on the reply alone; else None."""
-        if self.config.teach.scope == "conversation":
+        """The tokens that open every confidence reply, if the adapter acts on the reply alone;
+        else None.
+        """
+        if self.config.teach.adapter_scope == "conversation":
             return None
         from workbench.elicit.conversation import reply_tokens
 
-        return reply_tokens(self.lm.tokenizer, self.fmt, self.numbers)
+        return reply_tokens(self.lm.tokenizer, self.fmt, self.scale_tokens)
 
     @property
-    def prefixes(self) -> Prefixes:
-        """Keys and values of what stands before the confidence reply, of the questions by row, kept between stages."""
-        if self.loaded.prefixes is None:
-            self.loaded.prefixes = self._store(self.asked)
-        return self.loaded.prefixes
+    def reply_cache(self) -> PrefixCache:
+        """Keys and values of what stands before the confidence reply, of the questions by row,
+        kept between stages.
+        """
+        if self.loaded.reply_cache is None:
+            self.loaded.reply_cache = self._store(self.prompt_cache)
+        return self.loaded.reply_cache
 
     @property
-    def asked(self) -> Prefixes:
-        """Keys and values of the answer prompts, of the questions by row, kept until their confidence is read."""
-        if self.loaded.asked is None:
-            self.loaded.asked = self._store(None)
-        return self.loaded.asked
+    def prompt_cache(self) -> PrefixCache:
+        """Keys and values of the answer prompts, of the questions by row, kept until their
+        confidence is read.
+        """
+        if self.loaded.prompt_cache is None:
+            self.loaded.prompt_cache = self._store(None)
+        return self.loaded.prompt_cache
 
-    def _store(self, beside: Prefixes | None) -> Prefixes:
+    def _store(self, sibling: PrefixCache | None) -> PrefixCache:
         import torch
 
         from workbench.elicit.conversation import answer_beginning
-        from workbench.trace.prefix_cache import Prefixes
+        from workbench.trace.prefix_cache import PrefixCache
 
         model = self.config.model
-        return Prefixes(
-            model.kept_bytes,
-            model.tokens_per_batch,
+        return PrefixCache(
+            model.kv_cache_bytes,
+            model.tokens_per_forward,
             torch.bfloat16 if self.lm.precision == "bfloat16" else None,
             shared=answer_beginning(self.lm.tokenizer, self.fmt),
-            beside=beside,
+            sibling=sibling,
         )
 
-    def with_teach(self, teach: TeachSettings) -> Context:
+    def with_teach(self, teach: TeachSettings) -> Run:
         """The same run, model and keys with other settings of teaching."""
         return replace(self, config=self.config.model_copy(update={"teach": teach}))
 
-    def in_precision(self, precision: Precision) -> Context:
-        """The same run and keys with the model loaded anew, in another precision, for analyses that choose their own."""
+    def in_precision(self, precision: Precision) -> Run:
+        """The same run and keys with the model loaded anew, in another precision, for analyses
+        that choose their own.
+        """
         model = self.config.model.model_copy(update={"precision": precision})
-        return replace(self, config=self.config.model_copy(update={"model": model}), loaded=Loaded())
+        return replace(
+            self, config=self.config.model_copy(update={"model": model}), loaded=ModelHolder()
+        )
 
-    def beside(self, config: RunConfig, folder: Path, figures: Path) -> Context:
-        """Another run that uses this one's model, which is loaded once for both; its settings of the model must be the same.
+    def sibling(self, config: RunConfig, folder: Path, figures: Path) -> Run:
+        """Another run that uses this one's model, which is loaded once for both; its settings of
+        the model must be the same.
 
         Errors: WorkbenchError where they differ.
         """
         if config.model != self.config.model:
-            raise WorkbenchError("Two runs share a model only if their settings under 'model' are the same.")
-        lender = self.loaded.lender or self.loaded
-        return Context(config, RunStore(folder), figures, loaded=Loaded(lender=lender), reuse=self.reuse)
+            raise WorkbenchError(
+                "Two runs share a model only if their settings under 'model' are the same."
+            )
+        lender = self.loaded.shared or self.loaded
+        return Run(
+            config, RunStore(folder), figures, loaded=ModelHolder(shared=lender), reuse=self.reuse
+        )
 
     def stage(self, name: str) -> StageStore:
         """The folder of a stage the run has already reached."""
         return self.store.stage(name, self.keys[name])
 
     @contextmanager
-    def tuned(self, stage: str) -> Iterator[LanguageModel]:
+    def with_adapter(self, stage: str) -> Iterator[LanguageModel]:
         """The model with the adapter of a teaching stage on; taken off again afterwards."""
-        with self.carrying(self.stage(stage)) as lm:
+        with self.with_adapter_of(self.stage(stage)) as lm:
             yield lm
 
     @contextmanager
-    def carrying(self, taught: StageStore) -> Iterator[LanguageModel]:
+    def with_adapter_of(self, taught: StageStore) -> Iterator[LanguageModel]:
         """The same for a teaching stage of any run on this model."""
         from workbench.teach.adapter import load_adapter, remove_adapter
 

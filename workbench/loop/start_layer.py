@@ -1,12 +1,16 @@
-"""At which layer an adapter may begin: teach.from_layer=patching, answered by a patching curve of the base model.
+"""At which layer an adapter may begin: teach.start_layer=patching, answered by a patching curve of
+the base model.
 
-States of other training questions are patched into the base model at the confidence position, behind every layer in turn, and
-the readout's slope on the donor's own readout is taken (*following*, see :mod:`workbench.patch.effects`). Behind layers where
-that slope is near 0, the confidence of the question has not come to this position yet: what decides it is still to be fetched
-by the layers above. The rule is that the adapter begins at the first layer behind which the slope reaches ``CARRIED``, so that all
-layers that bring a noticeable share of it are adapted, and layer 0 if it never does.
+States of other training questions are patched into the base model at the confidence position,
+behind every layer in turn, and the readout's slope on the donor's own readout is taken
+(*following*, see :mod:`workbench.patch.effects`). Behind layers where that slope is near 0, the
+confidence of the question has not come to this position yet: what decides it is still to be fetched
+by the layers above. The rule is that the adapter begins at the first layer behind which the slope
+reaches ``CARRIED``, so that all layers that bring a noticeable share of it are adapted, and layer 0
+if it never does.
 
-What this does not show: how much an adapter below that layer, acting on earlier tokens, would have added.
+What this does not show: how much an adapter below that layer, acting on earlier tokens, would have
+added.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from numpy.typing import NDArray
 from workbench.config import TeachSettings
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.patch.controls import derangement
 from workbench.patch.effects import Sweep, following
 from workbench.patch.sweep import packed_sweep, record_number
@@ -31,35 +35,47 @@ ITEMS = 32
 NO_RESAMPLES = 1
 
 
-def settled(context: Context, conversations: Sequence[Conversation], rows: NDArray[np.int64]) -> TeachSettings:
-    """The run's settings of teaching with ``from_layer`` a number; the training questions are ``rows``."""
+def resolve_start_layer(
+    context: Run, conversations: Sequence[Conversation], rows: NDArray[np.int64]
+) -> TeachSettings:
+    """The run's settings of teaching with ``start_layer`` a number; the training questions are
+    ``rows``.
+    """
     teach = context.config.teach
-    if teach.from_layer != "patching":
+    if teach.start_layer != "patching":
         return teach
     drawn = np.random.default_rng(context.config.seed).permutation(rows)[:ITEMS]
-    sweep = base_following(context, [conversations[row] for row in np.sort(drawn)])
+    sweep = base_donor_slopes(context, [conversations[row] for row in np.sort(drawn)])
     slope, _ = following(sweep, resamples=NO_RESAMPLES, seed=context.config.seed)
-    return teach.model_copy(update={"from_layer": onset_layer(sweep.layers, slope.value)})
+    return teach.model_copy(update={"start_layer": first_layer_above(sweep.layers, slope.value)})
 
 
-def onset_layer(layers: NDArray[np.int64], donor_slope: NDArray[np.float64]) -> int:
+def first_layer_above(layers: NDArray[np.int64], donor_slope: NDArray[np.float64]) -> int:
     """The first layer behind which the slope reaches ``CARRIED``; 0 where it never does."""
     reached = np.flatnonzero(donor_slope >= CARRIED)
     return int(layers[reached[0]]) if len(reached) else 0
 
 
-def base_following(context: Context, conversations: Sequence[Conversation]) -> Sweep:
-    """The base model patched with its own states of other questions, at the confidence position, behind every layer."""
-    lm, trie, scale = context.lm, context.numbers.trie, context.fmt.scale
+def base_donor_slopes(context: Run, conversations: Sequence[Conversation]) -> Sweep:
+    """The base model patched with its own states of other questions, at the confidence position,
+    behind every layer.
+    """
+    lm, trie, scale = context.lm, context.scale_tokens.trie, context.fmt.scale
     prompts = [conversation.tokens for conversation in conversations]
     at = [conversation.confidence for conversation in conversations]
-    layers, budget = list(range(lm.n_layers)), context.config.model.tokens_per_batch
+    layers, budget = list(range(lm.n_layers)), context.config.model.tokens_per_forward
     partner = derangement(len(prompts), context.config.seed)
-    planned = plan_batches([len(prompt) for prompt in prompts], budget, trie.continuation.size)
-    parts = [record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows]) for rows in planned]
+    planned = plan_batches([len(prompt) for prompt in prompts], budget, trie.tree.size)
+    parts = [
+        record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows])
+        for rows in planned
+    ]
     states = torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(planned)))]
-    read = packed_sweep(lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], token_budget=budget)
+    read = packed_sweep(
+        lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], tokens_per_forward=budget
+    )
     base, patched = (
-        expected_confidence(part, scale.values, scale.certain).astype(np.float64) for part in (read.base, read.patched)
+        expected_confidence(part, scale.values, scale.certain).astype(np.float64)
+        for part in (read.base, read.patched)
     )
     return Sweep(layers=np.asarray(layers), base=base, donor=base[partner], patched=patched)

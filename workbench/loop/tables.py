@@ -1,7 +1,8 @@
 """The table that the main loop and every recipe end in: one row a condition, one column a measure.
 
-Cells are value and 95 % bootstrap interval over held-out questions. Intervals of two rows may overlap where the paired difference is
-clear: differences stand in the summary under ``gain`` and ``over``, not here.
+Cells are value and 95 % bootstrap interval over held-out questions. Intervals of two rows may
+overlap where the paired difference is clear: differences stand in the summary under ``gain`` and
+``over``, not here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ COLUMNS: Mapping[str, str] = {
 
 def measured(columns: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, str]:
     """Those of ``columns`` that the summary has of any condition."""
-    return {head: key for head, key in columns.items() if any(name.startswith(f"{key}.") for name in summary)}
+    return {
+        head: key
+        for head, key in columns.items()
+        if any(name.startswith(f"{key}.") for name in summary)
+    }
 
 
 def table_rows(
@@ -40,7 +45,8 @@ def table_rows(
 ) -> list[dict[str, str]]:
     """One row a condition; what a condition does not have is left empty."""
     return [
-        {"arm": when, **{head: cell(summary, f"{key}.{when}") for head, key in columns.items()}} for when in conditions
+        {"arm": when, **{head: cell(summary, f"{key}.{when}") for head, key in columns.items()}}
+        for when in conditions
     ]
 
 
@@ -72,18 +78,26 @@ ACTS: Mapping[str, str] = {
 }
 
 
-def leads(conditions: Iterable[str], summary: Mapping[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+def headline_tables(
+    conditions: Iterable[str], summary: Mapping[str, Any]
+) -> list[tuple[str, list[dict[str, str]]]]:
     """The tables above the figures: what is said, what is known, and where it acts."""
     known = [
         {"probe": when, **{head: cell(summary, key + end) for head, key in KNOWN.items()}}
         for when, end in (("before", ""), ("after", ".after"))
     ]
-    acts = [{"states of": "the tuned model", **{head: cell(summary, key) for head, key in ACTS.items()}}]
+    acts = [
+        {"states of": "the tuned model", **{head: cell(summary, key) for head, key in ACTS.items()}}
+    ]
     return [
         (
             f"What is said, on {summary['questions.test']} held-out questions",
             table_rows(conditions, summary, measured(COLUMNS, summary)),
         ),
         ("What is known: a probe on the hidden states, on the same questions", known),
-        (f"Where it acts: states put into the base model, on {summary['patching.items']} of them", acts),
+        (
+            f"Where it acts: states put into the base model, on {summary['patching.items']} of "
+            "them",
+            acts,
+        ),
     ]

@@ -1,7 +1,8 @@
-"""What the loop measures of each question that targets can be made from: a name, the stage that measures it, its values.
+"""What the loop measures of each question that targets can be made from: a name, the stage that
+measures it, its values.
 
-Values are per training question and may be taught, so each must come without the question's own grade (a probe's are
-cross-fitted). A new source is a new row.
+Values are per training question and may be taught, so each must come without the question's own
+grade (a probe's are cross-fitted). A new source is a new row.
 """
 
 from __future__ import annotations
@@ -16,44 +17,51 @@ from workbench.elicit.conversation import POSITIONS
 from workbench.errors import WorkbenchError
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.store import ROW
 from workbench.teach.recipes import PROBE, Arm
-from workbench.teach.target_inputs import Material, check_both_kinds
+from workbench.teach.target_inputs import TargetInputs, check_both_kinds
 from workbench.teach.targets import check_targets
 from workbench.teach.training_job import States
 
 
 @dataclass(frozen=True)
 class Source:
-    """``values`` gives [rows] of the questions with the given numbers, once ``stage`` has finished."""
+    """``values`` gives [rows] of the questions with the given numbers, once ``stage`` has
+    finished.
+    """
 
     stage: str
-    values: Callable[[Context, NDArray[np.int64]], NDArray[np.float64]]
+    values: Callable[[Run, NDArray[np.int64]], NDArray[np.float64]]
 
 
-def _probe(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _probe(context: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     table = context.stage("probe").table("probabilities").set_index(ROW)
     return table["probability"].loc[rows.tolist()].to_numpy(dtype=np.float64)
 
 
-def _consistency(context: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _consistency(context: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     table = context.stage("samples").table("consistency").set_index(ROW)
     return table["modal_share"].loc[rows.tolist()].to_numpy(dtype=np.float64)
 
 
-SOURCES: Mapping[str, Source] = {"probe": Source("probe", _probe), "consistency": Source("samples", _consistency)}
+SOURCES: Mapping[str, Source] = {
+    "probe": Source("probe", _probe),
+    "consistency": Source("samples", _consistency),
+}
 
 
 def source_named(name: str) -> Source:
     """The source of this name, or an error listing the names there are."""
     if name not in SOURCES:
-        raise WorkbenchError(f"Targets cannot be made from {name!r}; choose among {', '.join(SOURCES)}.")
+        raise WorkbenchError(
+            f"Targets cannot be made from {name!r}; choose among {', '.join(SOURCES)}."
+        )
     return SOURCES[name]
 
 
 @dataclass(frozen=True)
-class Aims:
+class TrainingTargets:
     """What an arm is taught.
 
     Attributes:
@@ -69,51 +77,56 @@ class Aims:
     level: NDArray[np.float64] | None
 
 
-def main_arm(context: Context) -> Arm:
+def main_arm(context: Run) -> Arm:
     """The arm of the probe recipe that the whole loop teaches, by the target it is set to."""
     return PROBE.arm({"distribution": "soft", "text": "hard"}[context.config.teach.target])
 
 
-def states_of(context: Context, rows: NDArray[np.int64]) -> States:
+def states_of(context: Run, rows: NDArray[np.int64]) -> States:
     """By name of a position, the base model's residual stream there [rows, layers, width]."""
 
     def states(position: str) -> NDArray[np.float32]:
-        return context.stage("elicit").tensors("readings")["states"][rows, :, POSITIONS.index(position)]
+        return context.stage("elicit").tensors("readings")["states"][
+            rows, :, POSITIONS.index(position)
+        ]
 
     return states
 
 
-def aims_of(context: Context, arm: Arm) -> Aims:
+def training_targets(context: Run, arm: Arm) -> TrainingTargets:
     """What ``arm`` would be taught, from the run's finished stages: no model is needed.
 
     Errors: WorkbenchError where the arm cannot be taught on these questions.
     """
-    material = training_material(context, arm)
-    rows, targets = material.row, arm.targets(material)
-    levels = None if arm.levels is None else arm.levels(material)
-    if arm.drawn is not None:
-        chosen = arm.drawn(material)
-        check_both_kinds(material.correct[chosen])
+    inputs = target_inputs_of(context, arm)
+    rows, targets = inputs.row, arm.targets(inputs)
+    levels = None if arm.bin_accuracy is None else arm.bin_accuracy(inputs)
+    if arm.subset is not None:
+        chosen = arm.subset(inputs)
+        check_both_kinds(inputs.correct[chosen])
         rows, targets = rows[chosen], targets[chosen]
         levels = None if levels is None else levels[chosen]
     check_targets(targets)
-    return Aims(material.row, rows, targets, levels)
+    return TrainingTargets(inputs.row, rows, targets, levels)
 
 
-def training_material(context: Context, arm: Arm) -> Material:
-    """What ``arm`` makes its targets from: grades, domains and its sources of the training questions it does not keep back.
+def target_inputs_of(context: Run, arm: Arm) -> TargetInputs:
+    """What ``arm`` makes its targets from: grades, domains and its sources of the training
+    questions it does not keep back.
 
     Errors: WorkbenchError where all answers are right or all wrong.
     """
     questions, _ = load_questions(context)
     train = questions[questions["split"] == "train"]
-    if arm.kept_back:
-        kept = np.random.default_rng(context.config.seed).permutation(len(train))[: round(arm.kept_back * len(train))]
+    if arm.calibration_fraction:
+        kept = np.random.default_rng(context.config.seed).permutation(len(train))[
+            : round(arm.calibration_fraction * len(train))
+        ]
         train = train.drop(index=train.index[kept])
     rows = train[ROW].to_numpy()
     correct = right_answers(context, rows)
     check_both_kinds(correct)
-    return Material(
+    return TargetInputs(
         row=rows,
         correct=correct,
         domain=train["domain"].to_numpy(dtype=str),
@@ -122,8 +135,10 @@ def training_material(context: Context, arm: Arm) -> Material:
     )
 
 
-def kept_back_rows(context: Context, usable: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Training questions that are not among the ``usable`` ones, from which an arm draws what it is taught."""
+def kept_back_rows(context: Run, usable: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Training questions that are not among the ``usable`` ones, from which an arm draws what it
+    is taught.
+    """
     questions, _ = load_questions(context)
     train = questions[ROW][questions["split"] == "train"].to_numpy()
     return train[~np.isin(train, usable)]

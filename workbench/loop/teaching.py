@@ -1,4 +1,6 @@
-"""Stages that teach and look again: an arm of a recipe, its shuffled twin, and what each of them states."""
+"""Stages that teach and look again: an arm of a recipe, its shuffled twin, and what each of them
+states.
+"""
 
 from __future__ import annotations
 
@@ -11,46 +13,53 @@ from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation, before_reply
 from workbench.loop.answers import questions_and_answers
-from workbench.loop.confidence import conversations_of, fill_prefixes
+from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
-from workbench.loop.start_layer import settled
-from workbench.loop.targets import aims_of, kept_back_rows, main_arm, states_of
+from workbench.loop.run import Run
+from workbench.loop.start_layer import resolve_start_layer
+from workbench.loop.targets import kept_back_rows, main_arm, states_of, training_targets
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import grade_of
 from workbench.teach.adapter import remove_adapter
 from workbench.teach.recipes import Arm
 from workbench.teach.targets import scale_targets, shuffled_order
 from workbench.teach.training import Reply
-from workbench.teach.training_job import Grade, Lesson
+from workbench.teach.training_job import Grade, TrainingJob
 
 
-def teach(context: Context, stage: StageStore) -> dict[str, Any]:
+def teach(context: Run, stage: StageStore) -> dict[str, Any]:
     """LoRA on the cross-fitted probe targets of the training questions."""
     return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=False)
 
 
-def teach_shuffled(context: Context, stage: StageStore) -> dict[str, Any]:
+def teach_control(context: Run, stage: StageStore) -> dict[str, Any]:
     """The same recipe on permuted targets: the control."""
     return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=True)
 
 
-def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool) -> dict[str, Any]:
-    """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of ``context``."""
+def teach_arm(
+    context: Run, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool
+) -> dict[str, Any]:
+    """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of
+    ``context``.
+    """
     config = context.config
-    aims = aims_of(context, arm)
-    rows, targets, levels = aims.row, aims.target, aims.level
-    stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, aims.usable)}))
+    aimed = training_targets(context, arm)
+    rows, targets, levels = aimed.row, aimed.target, aimed.level
+    stage.save_table("kept_back", pd.DataFrame({ROW: kept_back_rows(context, aimed.usable)}))
     if shuffled:
         order = shuffled_order(targets, seed)
         targets, levels = targets[order], None if levels is None else levels[order]
-    conversations, (questions, answered) = conversations_of(context), questions_and_answers(context, rows)
-    settings = settled(context, conversations, rows)
-    taught = arm.teacher(
-        Lesson(
+    conversations, (questions, answered) = (
+        confidence_conversations(context),
+        questions_and_answers(context, rows),
+    )
+    settings = resolve_start_layer(context, conversations, rows)
+    taught = arm.train(
+        TrainingJob(
             lm=context.lm,
             fmt=context.fmt,
-            numbers=context.numbers,
+            numbers=context.scale_tokens,
             questions=questions,
             answers=answered,
             conversations=[conversations[row] for row in rows],
@@ -60,7 +69,7 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
             base=context.stage("elicit").tensors("readings")["distribution"][rows],
             settings=settings,
             seed=seed,
-            reply=None if arm.reader else _reply(context, conversations, rows),
+            reply=None if arm.head_reader else _reply(context, conversations, rows),
             folder=stage.folder,
             description=f"teaching {'shuffled' if shuffled else arm.name} targets",
             grade=_permuted(targets) if shuffled else _grades(context, rows),
@@ -77,26 +86,32 @@ def teach_arm(context: Context, stage: StageStore, arm: Arm, *, seed: int, shuff
         "steps": len(taught.log),
         "tokens": taught.tokens,
         "loss.last": taught.log[-1]["loss"],
-        "from_layer": settings.from_layer,
+        "start_layer": settings.start_layer,
         "precision": context.lm.precision,
         "teach": settings.model_dump(mode="json"),
     }
 
 
-def _grades(context: Context, rows: NDArray[np.int64]) -> Grade | None:
-    """Whether other answers to the questions ``rows`` are right; None where a file gives the answers with their grades."""
-    if context.config.questions.graded is not None:
+def _grades(context: Run, rows: NDArray[np.int64]) -> Grade | None:
+    """Whether other answers to the questions ``rows`` are right; None where a file gives the
+    answers with their grades.
+    """
+    if context.config.questions.graded_file is not None:
         return None
     _, questions = load_questions(context)
     return lambda number, answer: grade_of(answer, questions[rows[number]]).correct
 
 
 def _permuted(targets: NDArray[np.float64]) -> Grade:
-    """What the shuffled twin learns of its answers: the grade of the base model's answer to another question."""
+    """What the shuffled twin learns of its answers: the grade of the base model's answer to
+    another question.
+    """
     return lambda number, answer: bool(targets[number] > 0.5)
 
 
-def _reply(context: Context, conversations: Sequence[Conversation], rows: NDArray[np.int64]) -> Reply | None:
+def _reply(
+    context: Run, conversations: Sequence[Conversation], rows: NDArray[np.int64]
+) -> Reply | None:
     """Where the adapter acts, with the keys and values of what stands before."""
     tokens = context.reply
     if tokens is None:
@@ -104,4 +119,4 @@ def _reply(context: Context, conversations: Sequence[Conversation], rows: NDArra
     for row in rows:
         before_reply(conversations[row], tokens)
     fill_prefixes(context, context.lm, conversations, rows)
-    return Reply(tokens, rows.tolist(), context.prefixes)
+    return Reply(tokens, rows.tolist(), context.reply_cache)

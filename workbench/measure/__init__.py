@@ -1,14 +1,25 @@
-"""What a confidence is worth: discrimination, calibration, selective answering, alignment and validity of the rating scale.
+"""What a confidence is worth: discrimination, calibration, selective answering, alignment and
+validity of the rating scale.
 
-Everything here takes plain arrays (confidence with NaN for replies that could not be parsed, correctness, domain) and knows
-nothing of models. :func:`confidence_metrics` is the table every recipe reports; :func:`read_answers` and :func:`measure_groups` do
-all of it for anyone's file.
+Everything here takes plain arrays (confidence with NaN for replies that could not be parsed,
+correctness, domain) and knows nothing of models. :func:`confidence_metrics` is the table every
+recipe reports; :func:`read_answers` and :func:`measure_groups` do all of it for anyone's file.
 """
 
 from workbench.measure.against import compare_groups, paired_values
-from workbench.measure.alignment import Alignment, alignment, four_cells, shuffled_spearman, spearman
+from workbench.measure.alignment import (
+    Alignment,
+    alignment,
+    four_cells,
+    shuffled_spearman,
+    spearman,
+)
 from workbench.measure.auprc import auprc, auprc_wrong
-from workbench.measure.auroc2_interval import auroc2_difference, auroc2_estimate, auroc2_within_estimate
+from workbench.measure.auroc2_interval import (
+    auroc2_difference,
+    auroc2_estimate,
+    auroc2_within_estimate,
+)
 from workbench.measure.bootstrap import bootstrap, bootstrap_counts
 from workbench.measure.calibration import (
     BrierDecomposition,
@@ -39,7 +50,13 @@ from workbench.measure.recalibration import (
 )
 from workbench.measure.retrieval import GatedRetrieval, gated_retrieval
 from workbench.measure.seed_spread import SeedSplit, seed_split
-from workbench.measure.selective import RiskCoverage, accuracy_at_coverage, aurc, excess_aurc, risk_coverage
+from workbench.measure.selective import (
+    RiskCoverage,
+    accuracy_at_coverage,
+    aurc,
+    excess_aurc,
+    risk_coverage,
+)
 from workbench.measure.smooth_calibration import relplot_smooth_ece, smooth_ece
 from workbench.measure.table import Metric, confidence_metrics, flatten
 from workbench.measure.table_file.answers import Answers, read_answers

@@ -1,13 +1,16 @@
-"""Confidence-probability alignment (Kumar et al. 2024, arXiv 2405.16282): does stated confidence rise with internal confidence?
+"""Confidence-probability alignment (Kumar et al. 2024, arXiv 2405.16282): does stated confidence
+rise with internal confidence?
 
-rho is Spearman's, tie-corrected: the Pearson correlation of mid-ranks, which a stated scale of six steps needs. Its interval is a
-bootstrap over questions with ranks taken anew in every resample. rho is NaN when either side is constant.
-Four cells: both sides are cut into high and low, at the median (high: at or above it) or at the top step (high: the largest value).
-consistent = both high; internal_over = internal high, stated low; external_over = internal low, stated high; discordant = both low.
-What rho does not show: whether either confidence is right (their AUROC2 stand beside it), nor agreement in level: it sees order only.
-Where nearly all is stated at the ceiling, rho rests on the few other replies: see the ceiling share. Shuffled pairs say what rho comes to
-when the stated confidence belongs to another question: around zero, and where pairs stay within their domain, what knowing the
-domain alone gives.
+rho is Spearman's, tie-corrected: the Pearson correlation of mid-ranks, which a stated scale of six
+steps needs. Its interval is a bootstrap over questions with ranks taken anew in every resample. rho
+is NaN when either side is constant. Four cells: both sides are cut into high and low, at the median
+(high: at or above it) or at the top step (high: the largest value). consistent = both high;
+internal_over = internal high, stated low; external_over = internal low, stated high; discordant =
+both low. What rho does not show: whether either confidence is right (their AUROC2 stand beside it),
+nor agreement in level: it sees order only. Where nearly all is stated at the ceiling, rho rests on
+the few other replies: see the ceiling share. Shuffled pairs say what rho comes to when the stated
+confidence belongs to another question: around zero, and where pairs stay within their domain, what
+knowing the domain alone gives.
 """
 
 from __future__ import annotations
@@ -55,7 +58,8 @@ def alignment(
     internal_split: Split = "median",
     stated_split: Split = "top",
 ) -> Alignment:
-    """Alignment of ``internal`` [n] and ``stated`` [n] (any scales, NaN = unparsed) with both judged by ``correct`` [n].
+    """Alignment of ``internal`` [n] and ``stated`` [n] (any scales, NaN = unparsed) with both
+    judged by ``correct`` [n].
 
     ``ceiling`` is the stated scale's largest value; its share is over parsed replies.
     """
@@ -68,16 +72,25 @@ def alignment(
         rho=spearman(scores, said, seed=seed, resamples=resamples, level=level),
         parse_rate=parsed,
         ceiling_share=float(top.mean()) if len(top) else float("nan"),
-        auroc2_internal=auroc2_estimate(scores, labels, seed=seed, resamples=resamples, level=level),
+        auroc2_internal=auroc2_estimate(
+            scores, labels, seed=seed, resamples=resamples, level=level
+        ),
         auroc2_stated=auroc2_estimate(said, labels, seed=seed, resamples=resamples, level=level),
         cells=four_cells(scores, said, internal_split=internal_split, stated_split=stated_split),
     )
 
 
 def spearman(
-    first: ArrayLike, second: ArrayLike, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
 ) -> Estimate:
-    """Tie-corrected Spearman rho of two confidences [n] over the questions with both, with its bootstrap interval."""
+    """Tie-corrected Spearman rho of two confidences [n] over the questions with both, with its
+    bootstrap interval.
+    """
     a, b = _both(first, second)
     readings = [Reading(column, np.zeros(len(a), dtype=np.bool_)) for column in (a, b)]
     if not len(a):
@@ -95,9 +108,11 @@ def shuffled_spearman(
     shuffles: int = SHUFFLES,
     level: float = LEVEL,
 ) -> Estimate:
-    """rho when every question's second confidence is another one's, within its ``domain`` [n] if given.
+    """rho when every question's second confidence is another one's, within its ``domain`` [n] if
+    given.
 
-    The value is the mean over ``shuffles``, the interval holds ``level`` of them: it is the spread of a null, not of a measurement.
+    The value is the mean over ``shuffles``, the interval holds ``level`` of them: it is the spread
+    of a null, not of a measurement.
     """
     a, b = _both(first, second)
     nothing = Estimate(float("nan"), float("nan"), float("nan"), len(a))
@@ -105,10 +120,18 @@ def shuffled_spearman(
         return nothing
     codes = np.zeros(len(a), dtype=np.int64)
     if domain is not None:
-        both = ~np.isnan(np.asarray(first, dtype=np.float64)) & ~np.isnan(np.asarray(second, dtype=np.float64))
+        both = ~np.isnan(np.asarray(first, dtype=np.float64)) & ~np.isnan(
+            np.asarray(second, dtype=np.float64)
+        )
         codes = checked_domain(np.asarray(domain)[both], len(a))
-    x, y = (ranks - ranks.mean() for ranks in (_Ranks(column)(np.ones((1, len(a))))[0] for column in (a, b)))
-    rng, members = np.random.default_rng(seed), [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    x, y = (
+        ranks - ranks.mean()
+        for ranks in (_Ranks(column)(np.ones((1, len(a))))[0] for column in (a, b))
+    )
+    rng, members = (
+        np.random.default_rng(seed),
+        [np.flatnonzero(codes == code) for code in np.unique(codes)],
+    )
     found = np.zeros(shuffles)
     for rows in members:
         found += rng.permuted(np.tile(y[rows], (shuffles, 1)), axis=1) @ x[rows]
@@ -138,7 +161,8 @@ def _both(first: ArrayLike, second: ArrayLike) -> tuple[Floats, Floats]:
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape:
         raise WorkbenchError(
-            f"two confidences have shapes {a.shape} and {b.shape}; pass one value of each per question"
+            f"two confidences have shapes {a.shape} and {b.shape}; pass one value of each per "
+            "question"
         )
     known = ~np.isnan(a) & ~np.isnan(b)
     return a[known], b[known]

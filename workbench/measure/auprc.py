@@ -1,9 +1,12 @@
-"""Area under the precision-recall curve: of the answers called right at each level of confidence, how many are?
+"""Area under the precision-recall curve: of the answers called right at each level of confidence,
+how many are?
 
-AUPRC is average precision: over the distinct confidences from the top, the sum of (gain in recall) x (precision so far), equal
-values entering together. The positive class is a right answer; :func:`auprc_wrong` asks for the wrong ones, lowest confidence first.
-Chance is the share of the positive class, so a value means nothing without the accuracy beside it, and two models of
-different accuracy cannot be compared by it. NaN confidences are skipped; with no positive answer the value is NaN.
+AUPRC is average precision: over the distinct confidences from the top, the sum of (gain in recall)
+x (precision so far), equal values entering together. The positive class is a right answer;
+:func:`auprc_wrong` asks for the wrong ones, lowest confidence first. Chance is the share of the
+positive class, so a value means nothing without the accuracy beside it, and two models of different
+accuracy cannot be compared by it. NaN confidences are skipped; with no positive answer the value is
+NaN.
 """
 
 from __future__ import annotations
@@ -22,12 +25,18 @@ def auprc(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 def auprc_wrong(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Average precision of low ``confidence`` [n] for wrong answers: does distrust find the errors?"""
-    return once(AveragePrecision(ValueGroups(*checked(confidence, correct)), of_wrong=True), confidence)
+    """Average precision of low ``confidence`` [n] for wrong answers: does distrust find the
+    errors?
+    """
+    return once(
+        AveragePrecision(ValueGroups(*checked(confidence, correct)), of_wrong=True), confidence
+    )
 
 
 class AveragePrecision:
-    """Average precision of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+    """Average precision of fixed answers as a function of how often each question is counted:
+    [r, n] -> [r].
+    """
 
     def __init__(self, groups: ValueGroups, *, of_wrong: bool = False) -> None:
         self._groups, self._of_wrong = groups, of_wrong
@@ -35,8 +44,16 @@ class AveragePrecision:
     def __call__(self, counts: Floats) -> Floats:
         groups = self._groups(counts)
         if self._of_wrong:
-            wanted, found, named = groups.wrong, groups.wrong_below, groups.wrong_below + groups.right_below
+            wanted, found, named = (
+                groups.wrong,
+                groups.wrong_below,
+                groups.wrong_below + groups.right_below,
+            )
         else:
-            wanted, found, named = groups.right, groups.right_above, groups.right_above + groups.wrong_above
+            wanted, found, named = (
+                groups.right,
+                groups.right_above,
+                groups.right_above + groups.wrong_above,
+            )
         precision = np.divide(found, named, out=np.zeros_like(found), where=named > 0)
         return ratio((wanted * precision).sum(axis=1), wanted.sum(axis=1))

@@ -1,4 +1,5 @@
-"""AUROC2 with its bootstrap interval: pooled, within domain, and the paired difference of two readouts.
+"""AUROC2 with its bootstrap interval: pooled, within domain, and the paired difference of two
+readouts.
 
 Sign of a difference: a minus b, so above zero means that a discriminates better.
 """
@@ -21,9 +22,16 @@ from workbench.measure.weighted import CountStatistic
 
 
 def auroc2_estimate(
-    confidence: ArrayLike, correct: ArrayLike, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
 ) -> Estimate:
-    """Pooled AUROC2 of ``confidence`` [n] (NaN skipped) with its interval; ``n`` counts the parsed answers."""
+    """Pooled AUROC2 of ``confidence`` [n] (NaN skipped) with its interval; ``n`` counts the
+    parsed answers.
+    """
     scores, labels = checked(confidence, correct)
     return _single([Reading(scores, labels)], None, seed=seed, resamples=resamples, level=level)
 
@@ -54,15 +62,19 @@ def auroc2_difference(
     level: float = LEVEL,
     correct_b: ArrayLike | None = None,
 ) -> Estimate:
-    """AUROC2 of a minus AUROC2 of b on the same questions [n], paired; within domain when ``domain`` is given.
+    """AUROC2 of a minus AUROC2 of b on the same questions [n], paired; within domain when
+    ``domain`` is given.
 
-    Only questions that were parsed in both are compared, so that neither gains by failing on hard ones. ``correct_b`` is for
-    runs whose answers differ (a retrained model answers anew); otherwise both are judged against ``correct``.
+    Only questions that were parsed in both are compared, so that neither gains by failing on hard
+    ones. ``correct_b`` is for runs whose answers differ (a retrained model answers anew); otherwise
+    both are judged against ``correct``.
     """
     first, labels = checked(confidence_a, correct)
     second, labels_b = checked(confidence_b, correct if correct_b is None else correct_b)
     if first.shape != second.shape:
-        raise WorkbenchError(f"paired confidences have {len(first)} and {len(second)} rows; align them by question")
+        raise WorkbenchError(
+            f"paired confidences have {len(first)} and {len(second)} rows; align them by question"
+        )
     both = ~np.isnan(first) & ~np.isnan(second)
     if not both.any():
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
@@ -71,10 +83,14 @@ def auroc2_difference(
     return _single(readings, codes, seed=seed, resamples=resamples, level=level)
 
 
-def _single(readings: list[Reading], codes: Codes | None, *, seed: int, resamples: int, level: float) -> Estimate:
+def _single(
+    readings: list[Reading], codes: Codes | None, *, seed: int, resamples: int, level: float
+) -> Estimate:
     def build(table: Table) -> Mapping[str, CountStatistic]:
         each = [
-            Auroc2(r.scores, r.labels) if codes is None else Auroc2Within(r.scores, r.labels, table.codes)
+            Auroc2(r.scores, r.labels)
+            if codes is None
+            else Auroc2Within(r.scores, r.labels, table.codes)
             for r in table.readings
         ]
 
@@ -86,6 +102,13 @@ def _single(readings: list[Reading], codes: Codes | None, *, seed: int, resample
     parsed = int((~np.isnan(readings[0].scores)).sum())
     # AUROC2 knows no bins; one keeps levels free of edges.
     found = resampled(
-        build, readings, codes, seed=seed, resamples=resamples, level=level, bins=1, used={"value": parsed}
+        build,
+        readings,
+        codes,
+        seed=seed,
+        resamples=resamples,
+        level=level,
+        bins=1,
+        used={"value": parsed},
     )
     return found.estimates["value"]

@@ -1,13 +1,16 @@
-"""Paired bootstrap over questions: how much would a number move with other questions of the same kind?
+"""Paired bootstrap over questions: how much would a number move with other questions of the same
+kind?
 
-Questions are drawn with replacement, all their readouts together, so differences between readouts are paired. The interval is
-the percentile interval of the resampled values. :func:`bootstrap` calls any statistic on resampled arrays;
-:func:`bootstrap_counts` hands a vectorised statistic the number of times each question was drawn, [chunk, n], which for sums
-and ranks is the same resample at a fraction of the cost. Both draw the same resamples from the same seed.
-With ``strata`` every stratum keeps its size (drawn within domain). Undefined resamples (one class only) are left out.
-Above ``ROW_DRAWS`` drawn rows, counts are multinomial draws over the distinct cells of the table (:mod:`.cells`) instead: the
-same distribution, other random numbers. :func:`method_of` names which of the two a call uses.
-What it does not show: error shared by all questions (prompt, training seed, grading).
+Questions are drawn with replacement, all their readouts together, so differences between readouts
+are paired. The interval is the percentile interval of the resampled values. :func:`bootstrap` calls
+any statistic on resampled arrays; :func:`bootstrap_counts` hands a vectorised statistic the number
+of times each question was drawn, [chunk, n], which for sums and ranks is the same resample at a
+fraction of the cost. Both draw the same resamples from the same seed. With ``strata`` every stratum
+keeps its size (drawn within domain). Undefined resamples (one class only) are left out. Above
+``ROW_DRAWS`` drawn rows, counts are multinomial draws over the distinct cells of the table
+(:mod:`.cells`) instead: the same distribution, other random numbers. :func:`method_of` names which
+of the two a call uses. What it does not show: error shared by all questions (prompt, training seed,
+grading).
 """
 
 from __future__ import annotations
@@ -40,12 +43,15 @@ def bootstrap(
 ) -> Estimate:
     """Estimate of ``statistic(*arrays)`` over resampled rows.
 
-    Every array has the questions as its first axis [n, ...]; the statistic gets them indexed alike. ``strata`` [n] keeps the
-    size of each stratum. Raises WorkbenchError for arrays of different length or no questions.
+    Every array has the questions as its first axis [n, ...]; the statistic gets them indexed alike.
+    ``strata`` [n] keeps the size of each stratum. Raises WorkbenchError for arrays of different
+    length or no questions.
     """
     columns = [np.asarray(array) for array in arrays]
     if not columns or any(len(column) != len(columns[0]) for column in columns):
-        raise WorkbenchError(f"bootstrap needs arrays with one row per question; got {[c.shape for c in columns]}")
+        raise WorkbenchError(
+            f"bootstrap needs arrays with one row per question; got {[c.shape for c in columns]}"
+        )
     n = len(columns[0])
     values = [
         float(statistic(*(column[rows] for column in columns)))
@@ -65,10 +71,12 @@ def bootstrap_counts(
     strata: ArrayLike | None = None,
     used: Mapping[str, int] | None = None,
 ) -> dict[str, Estimate]:
-    """Estimates of several statistics of counts ([r, c] -> [r]) from the same resamples of the questions in ``cells``.
+    """Estimates of several statistics of counts ([r, c] -> [r]) from the same resamples of the
+    questions in ``cells``.
 
-    An integer stands for that many questions, each in its own cell. ``strata`` [n] must be constant within a cell. ``used``
-    gives the number of questions a statistic really reads, for its estimate's ``n`` (default: all).
+    An integer stands for that many questions, each in its own cell. ``strata`` [n] must be constant
+    within a cell. ``used`` gives the number of questions a statistic really reads, for its
+    estimate's ``n`` (default: all).
     """
     table = one_cell_each(cells) if isinstance(cells, int) else cells
     n = len(table.index)
@@ -79,7 +87,10 @@ def bootstrap_counts(
     everyone = table.multiplicity[None]
     return {
         name: _estimate(
-            float(statistic(everyone)[0]), np.concatenate(collected[name]), level, (used or {}).get(name, n)
+            float(statistic(everyone)[0]),
+            np.concatenate(collected[name]),
+            level,
+            (used or {}).get(name, n),
         )
         for name, statistic in statistics.items()
     }
@@ -88,12 +99,16 @@ def bootstrap_counts(
 def resampled_rows(
     n: int, *, resamples: int, seed: int, strata: ArrayLike | None = None
 ) -> Iterator[NDArray[np.int64]]:
-    """Chunks [chunk, n] of row indices drawn with replacement, within each stratum when ``strata`` [n] is given.
+    """Chunks [chunk, n] of row indices drawn with replacement, within each stratum when ``strata``
+    [n] is given.
 
-    A chunk holds at most 200,000 indices: they stay in the cache, and memory does not grow with the number of resamples.
+    A chunk holds at most 200,000 indices: they stay in the cache, and memory does not grow with the
+    number of resamples.
     """
     if n < 1 or resamples < 1:
-        raise WorkbenchError(f"cannot draw {resamples} resamples of {n} questions; both must be at least 1")
+        raise WorkbenchError(
+            f"cannot draw {resamples} resamples of {n} questions; both must be at least 1"
+        )
     rng = np.random.default_rng(seed)
     codes = np.zeros(n, dtype=np.int64) if strata is None else checked_domain(strata, n)
     members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
@@ -104,14 +119,22 @@ def resampled_rows(
         yield np.concatenate(drawn, axis=1)
 
 
-def resampled_counts(cells: Cells, *, resamples: int, seed: int, strata: ArrayLike | None = None) -> Iterator[Floats]:
-    """Chunks [chunk, c] of how often each cell was drawn; every row of a chunk adds up to the number of questions."""
+def resampled_counts(
+    cells: Cells, *, resamples: int, seed: int, strata: ArrayLike | None = None
+) -> Iterator[Floats]:
+    """Chunks [chunk, c] of how often each cell was drawn; every row of a chunk adds up to the
+    number of questions.
+    """
     if method_of(len(cells.index), resamples) == "rows":
         for rows in resampled_rows(len(cells.index), resamples=resamples, seed=seed, strata=strata):
             yield _counts(cells.index[rows], len(cells))
         return
     rng = np.random.default_rng(seed)
-    codes = np.zeros(len(cells.index), dtype=np.int64) if strata is None else checked_domain(strata, len(cells.index))
+    codes = (
+        np.zeros(len(cells.index), dtype=np.int64)
+        if strata is None
+        else checked_domain(strata, len(cells.index))
+    )
     of_cell = codes[cells.first]
     members = [np.flatnonzero(of_cell == code) for code in np.unique(of_cell)]
     size = max(1, _CELLS_PER_CHUNK // len(cells))
@@ -124,19 +147,25 @@ def resampled_counts(cells: Cells, *, resamples: int, seed: int, strata: ArrayLi
 
 
 def method_of(n: int, resamples: int) -> Literal["rows", "cells"]:
-    """How ``resamples`` of ``n`` questions are drawn: row by row, or as multinomial counts over distinct cells."""
+    """How ``resamples`` of ``n`` questions are drawn: row by row, or as multinomial counts over
+    distinct cells.
+    """
     return "rows" if n * resamples <= ROW_DRAWS else "cells"
 
 
 def _counts(rows: NDArray[np.int64], cells: int) -> Floats:
     chunk = len(rows)
     flat = rows + np.arange(chunk)[:, None] * cells
-    return np.bincount(flat.ravel(), minlength=chunk * cells).reshape(chunk, cells).astype(np.float64)
+    return (
+        np.bincount(flat.ravel(), minlength=chunk * cells).reshape(chunk, cells).astype(np.float64)
+    )
 
 
 def _estimate(value: float, resampled: Floats, level: float, n: int) -> Estimate:
     if not 0 < level < 1:
-        raise WorkbenchError(f"the level of an interval lies between 0 and 1, for example 0.95; got {level}")
+        raise WorkbenchError(
+            f"the level of an interval lies between 0 and 1, for example 0.95; got {level}"
+        )
     defined = resampled[~np.isnan(resampled)]
     if np.isnan(value) or not len(defined):
         return Estimate(value, float("nan"), float("nan"), n)

@@ -1,12 +1,15 @@
 """Calibration: of the answers given with probability p, is a share p right?
 
-Forecasts lie on 0-1 and are judged against 0/1 correctness. Binned measures use equal-width half-open bins with a closed last
-one, so that a forecast of exactly 1 counts; bins of equal mass are the option for forecasts that crowd. Equal forecasts always
-share a bin, so on a stated scale of few values there are fewer such bins than asked for. ECE = sum over bins of |sum (p - y)| / n. Brier = mean (p - y)^2.
-The decomposition (Murphy 1973) reliability - resolution + uncertainty equals the Brier score of the BINNED forecasts, each
-replaced by its bin's mean; it differs from ``brier`` by the spread of p inside bins. Low reliability is good, high resolution is good.
-What ECE does not show: a constant forecast at the base rate has ECE 0 and tells nothing; it also depends on the bins
-(:mod:`workbench.measure.smooth_calibration` does not). NaN forecasts (unparsed replies) are skipped everywhere.
+Forecasts lie on 0-1 and are judged against 0/1 correctness. Binned measures use equal-width
+half-open bins with a closed last one, so that a forecast of exactly 1 counts; bins of equal mass
+are the option for forecasts that crowd. Equal forecasts always share a bin, so on a stated scale of
+few values there are fewer such bins than asked for. ECE = sum over bins of |sum (p - y)| / n. Brier
+= mean (p - y)^2. The decomposition (Murphy 1973) reliability - resolution + uncertainty equals the
+Brier score of the BINNED forecasts, each replaced by its bin's mean; it differs from ``brier`` by
+the spread of p inside bins. Low reliability is good, high resolution is good. What ECE does not
+show: a constant forecast at the base rate has ECE 0 and tells nothing; it also depends on the bins
+(:mod:`workbench.measure.smooth_calibration` does not). NaN forecasts (unparsed replies) are skipped
+everywhere.
 """
 
 from __future__ import annotations
@@ -27,32 +30,48 @@ Binning = Literal["width", "mass"]
 _MATRIX_CELLS = 500_000
 
 
-def ece(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, binning: Binning = "width") -> float:
-    """Expected calibration error of ``probability`` [n] over ``bins`` bins of equal width or mass; NaN with no forecast."""
-    return once(BinnedForecasts(*checked_probability(probability, correct), bins, binning).ece, probability)
+def ece(
+    probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, binning: Binning = "width"
+) -> float:
+    """Expected calibration error of ``probability`` [n] over ``bins`` bins of equal width or
+    mass; NaN with no forecast.
+    """
+    return once(
+        BinnedForecasts(*checked_probability(probability, correct), bins, binning).ece, probability
+    )
 
 
-def top_label(probability: ArrayLike, correct: ArrayLike, *, drop_certain: bool = False) -> tuple[Floats, Bools]:
-    """The forecast read as a two-way decision: confidence max(p, 1 - p) [n] in it, and whether it was right [n].
+def top_label(
+    probability: ArrayLike, correct: ArrayLike, *, drop_certain: bool = False
+) -> tuple[Floats, Bools]:
+    """The forecast read as a two-way decision: confidence max(p, 1 - p) [n] in it, and whether it
+    was right [n].
 
-    ECE of these is the top-label ECE of Kapoor et al. 2024 (arXiv 2406.08391); a forecast of .5 decides for "right".
-    Forecasts p and 1 - p share a bin there, so the errors of the two sides can cancel: it may be far below ECE.
-    ``drop_certain`` leaves out confidence 1 (NaN), as their half-open bins do.
+    ECE of these is the top-label ECE of Kapoor et al. 2024 (arXiv 2406.08391); a forecast of .5
+    decides for "right". Forecasts p and 1 - p share a bin there, so the errors of the two sides can
+    cancel: it may be far below ECE. ``drop_certain`` leaves out confidence 1 (NaN), as their
+    half-open bins do.
     """
     scores, labels = checked_probability(probability, correct)
     confidence = np.maximum(scores, 1 - scores)
     hit = at_least(scores, 0.5) == labels
-    return (np.where(at_least(confidence, 1), np.nan, confidence) if drop_certain else confidence), hit
+    return (
+        np.where(at_least(confidence, 1), np.nan, confidence) if drop_certain else confidence
+    ), hit
 
 
 def brier(probability: ArrayLike, correct: ArrayLike) -> float:
-    """Mean squared difference between ``probability`` [n] and ``correct`` [n]; NaN with no parsed forecast."""
+    """Mean squared difference between ``probability`` [n] and ``correct`` [n]; NaN with no
+    parsed forecast.
+    """
     return once(Brier(*checked_probability(probability, correct)), probability)
 
 
 @dataclass(frozen=True)
 class BrierDecomposition:
-    """Murphy's terms of the binned forecasts: their Brier score is reliability - resolution + uncertainty."""
+    """Murphy's terms of the binned forecasts: their Brier score is reliability - resolution +
+    uncertainty.
+    """
 
     reliability: float
     resolution: float
@@ -64,8 +83,12 @@ class BrierDecomposition:
         return self.reliability - self.resolution + self.uncertainty
 
 
-def brier_decomposition(probability: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> BrierDecomposition:
-    """Reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width bins."""
+def brier_decomposition(
+    probability: ArrayLike, correct: ArrayLike, *, bins: int = 10
+) -> BrierDecomposition:
+    """Reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width
+    bins.
+    """
     forecasts = BinnedForecasts(*checked_probability(probability, correct), bins)
     terms = (forecasts.reliability, forecasts.resolution, forecasts.uncertainty)
     return BrierDecomposition(*(once(term, probability) for term in terms))
@@ -73,7 +96,8 @@ def brier_decomposition(probability: ArrayLike, correct: ArrayLike, *, bins: int
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """A reliability diagram: per bin [b] the mean forecast, accuracy, count and the accuracy's Wilson interval.
+    """A reliability diagram: per bin [b] the mean forecast, accuracy, count and the accuracy's
+    Wilson interval.
 
     ``edges`` [b + 1]; an empty bin has count 0 and NaN elsewhere.
     """
@@ -89,7 +113,9 @@ class ReliabilityBins:
         shape = (len(self.edges) - 1,)
         for name in ("mean_probability", "accuracy", "count", "low", "high"):
             if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} has shape {getattr(self, name).shape}, the edges ask for {shape}")
+                raise ValueError(
+                    f"{name} has shape {getattr(self, name).shape}, the edges ask for {shape}"
+                )
 
 
 def reliability_bins(
@@ -114,8 +140,12 @@ def reliability_bins(
     )
 
 
-def wilson_interval(successes: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were no trials."""
+def wilson_interval(
+    successes: ArrayLike, trials: ArrayLike, *, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were no
+    trials.
+    """
     n = np.asarray(trials, dtype=np.float64)
     z = float(norm.ppf((1 + level) / 2))
     safe = np.where(n > 0, n, np.nan)
@@ -126,7 +156,9 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, *, level: float = 0
 
 
 def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[np.int64]:
-    """Equal-mass bin of each forecast: where the middle of its value's ranks falls among ``bins`` equal parts."""
+    """Equal-mass bin of each forecast: where the middle of its value's ranks falls among
+    ``bins`` equal parts.
+    """
     if bins < 1:
         raise WorkbenchError(f"a reliability diagram needs at least one bin; got {bins}")
     values, inverse = np.unique(probability, return_inverse=True)
@@ -136,7 +168,9 @@ def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[
 
 
 class Brier:
-    """Brier score of fixed forecasts as a function of how often each question is counted: [r, n] -> [r]."""
+    """Brier score of fixed forecasts as a function of how often each question is counted: [r, n]
+    -> [r].
+    """
 
     def __init__(self, probability: Floats, correct: Bools) -> None:
         self._parsed = (~np.isnan(probability)).astype(np.float64)
@@ -149,7 +183,8 @@ class Brier:
 class BinnedForecasts:
     """Binned measures of fixed forecasts; every method maps counts [r, n] to values [r].
 
-    ``multiplicity`` [n] (default ones) places the edges of equal-mass bins; they then stay where they are under every count.
+    ``multiplicity`` [n] (default ones) places the edges of equal-mass bins; they then stay where
+    they are under every count.
     """
 
     def __init__(
@@ -169,10 +204,15 @@ class BinnedForecasts:
             weight = np.ones(len(scores)) if multiplicity is None else multiplicity
             index[parsed] = mass_index(scores[parsed], weight[parsed], bins)
         self._bins, self._index = bins, index
-        self._columns = [weight * parsed for weight in (np.ones(len(scores)), scores, correct.astype(np.float64))]
-        # One matrix product serves many resamples; its [n, bins] matrices would fill the memory for a million answers.
+        self._columns = [
+            weight * parsed for weight in (np.ones(len(scores)), scores, correct.astype(np.float64))
+        ]
+        # One matrix product serves many resamples; its [n, bins] matrices would fill the memory for
+        # a million answers.
         small = len(scores) * bins <= _MATRIX_CELLS
-        self._matrices = [np.eye(bins)[index] * column[:, None] for column in self._columns] if small else None
+        self._matrices = (
+            [np.eye(bins)[index] * column[:, None] for column in self._columns] if small else None
+        )
         self._sums = Latest(self._sum)
 
     def ece(self, counts: Floats) -> Floats:
@@ -199,5 +239,8 @@ class BinnedForecasts:
         """Answers, sum of forecasts and right answers per bin, each [r, bins]."""
         if self._matrices is not None:
             return tuple(counts @ matrix for matrix in self._matrices)
-        by_row = [[np.bincount(self._index, row * c, minlength=self._bins) for row in counts] for c in self._columns]
+        by_row = [
+            [np.bincount(self._index, row * c, minlength=self._bins) for row in counts]
+            for c in self._columns
+        ]
         return tuple(np.array(sums, dtype=np.float64) for sums in by_row)

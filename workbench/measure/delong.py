@@ -1,12 +1,15 @@
-"""Exact variance of AUROC2 without resampling (DeLong, DeLong and Clarke-Pearson 1988), and of paired differences.
+"""Exact variance of AUROC2 without resampling (DeLong, DeLong and Clarke-Pearson 1988), and of
+paired differences.
 
-A right answer's placement is the share of wrong answers with less confidence (ties half), a wrong answer's the share of right
-ones with more; AUROC2 is the mean of either. With m right and k wrong answers the influence of answer i is (placement - AUROC2) /
-sqrt(m (m - 1)) if right, / sqrt(k (k - 1)) if wrong; Var = sum influence^2, Cov(a, b) = sum influence_a influence_b. With one set of
-grades this is DeLong's estimator term by term; with each run's own grades (a retrained model answers anew) it is its extension.
-Placements come from mid-ranks (Sun and Xu 2014): O(n log n), so a million answers need no resampling.
-The interval is normal, cut at 0 and 1. It has no width to offer where the variance is zero (AUROC2 of 0 or 1, one confidence for
-all) or a class has fewer than two answers: bounds are NaN there. Questions are taken as independent.
+A right answer's placement is the share of wrong answers with less confidence (ties half), a wrong
+answer's the share of right ones with more; AUROC2 is the mean of either. With m right and k wrong
+answers the influence of answer i is (placement - AUROC2) / sqrt(m (m - 1)) if right, / sqrt(k (k -
+1)) if wrong; Var = sum influence^2, Cov(a, b) = sum influence_a influence_b. With one set of grades
+this is DeLong's estimator term by term; with each run's own grades (a retrained model answers anew)
+it is its extension. Placements come from mid-ranks (Sun and Xu 2014): O(n log n), so a million
+answers need no resampling. The interval is normal, cut at 0 and 1. It has no width to offer where
+the variance is zero (AUROC2 of 0 or 1, one confidence for all) or a class has fewer than two
+answers: bounds are NaN there. Questions are taken as independent.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from workbench.measure.interval import Estimate
 
 @dataclass(frozen=True)
 class DeLongDifference:
-    """AUROC2 of a and of b on the ``n`` questions parsed in both, a minus b, and the two-sided p of no difference."""
+    """AUROC2 of a and of b on the ``n`` questions parsed in both, a minus b, and the two-sided p
+    of no difference.
+    """
 
     first: float
     second: float
@@ -41,8 +46,12 @@ def delong(confidence: ArrayLike, correct: ArrayLike, *, level: float = LEVEL) -
     return _interval(area, float((influence**2).sum()), int(parsed.sum()), level, (0.0, 1.0))
 
 
-def delong_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike, *, level: float = LEVEL) -> Estimate:
-    """Plain mean of AUROC2 over domains with both classes; domains are independent, so variances add."""
+def delong_within(
+    confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike, *, level: float = LEVEL
+) -> Estimate:
+    """Plain mean of AUROC2 over domains with both classes; domains are independent, so variances
+    add.
+    """
     scores, labels = checked(confidence, correct)
     codes = checked_domain(domain, len(scores))
     parsed = ~np.isnan(scores)
@@ -67,12 +76,15 @@ def delong_difference(
 ) -> DeLongDifference:
     """AUROC2 of a minus AUROC2 of b on the same questions [n], on those parsed in both.
 
-    ``correct_b`` grades b's own answers where the two runs answered differently; otherwise both are judged by ``correct``.
+    ``correct_b`` grades b's own answers where the two runs answered differently; otherwise both are
+    judged by ``correct``.
     """
     first, labels = checked(confidence_a, correct)
     second, labels_b = checked(confidence_b, correct if correct_b is None else correct_b)
     if first.shape != second.shape:
-        raise WorkbenchError(f"paired confidences have {len(first)} and {len(second)} rows; align them by question")
+        raise WorkbenchError(
+            f"paired confidences have {len(first)} and {len(second)} rows; align them by question"
+        )
     both = ~np.isnan(first) & ~np.isnan(second)
     area_a, influence_a = _influence(first[both], labels[both])
     area_b, influence_b = _influence(second[both], labels_b[both])
@@ -83,7 +95,9 @@ def delong_difference(
 
 
 def _influence(scores: Floats, labels: Bools) -> tuple[float, Floats]:
-    """AUROC2 and the influence [n] of each answer on it; NaN where a class is missing or has one answer only."""
+    """AUROC2 and the influence [n] of each answer on it; NaN where a class is missing or has one
+    answer only.
+    """
     right, wrong = scores[labels], scores[~labels]
     m, k = len(right), len(wrong)
     influence = np.full(len(scores), np.nan)
@@ -99,9 +113,13 @@ def _influence(scores: Floats, labels: Bools) -> tuple[float, Floats]:
     return area, influence
 
 
-def _interval(value: float, variance: float, n: int, level: float, limits: tuple[float, float]) -> Estimate:
+def _interval(
+    value: float, variance: float, n: int, level: float, limits: tuple[float, float]
+) -> Estimate:
     if not 0 < level < 1:
-        raise WorkbenchError(f"the level of an interval lies between 0 and 1, for example 0.95; got {level}")
+        raise WorkbenchError(
+            f"the level of an interval lies between 0 and 1, for example 0.95; got {level}"
+        )
     # Rounding leaves a variance of 1e-30 where there is none.
     if not variance > 1e-20:
         return Estimate(value, float("nan"), float("nan"), n)

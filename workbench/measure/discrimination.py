@@ -1,11 +1,13 @@
 """Discrimination: do correct answers get higher confidence than wrong ones (type-2 AUROC)?
 
-AUROC2 = P(confidence of a random correct answer > that of a random wrong one), ties counted half. Confidences are grouped by
-value once; with P and N the correct and wrong answers per value in rising order, AUROC2 = sum P (N below + N / 2) / (sum P sum N).
-With counts of how often a question was drawn in place of ones, the same sums give a bootstrap resample without sorting again.
-Sign: above .5 means that correct answers get more confidence.
-The number does not show calibration (it only sees order), and pooled over domains of different difficulty it rewards
-knowing the domain; ``auroc2_within`` is therefore always reported beside it. NaN confidences are skipped: see ``parse_rate``.
+AUROC2 = P(confidence of a random correct answer > that of a random wrong one), ties counted half.
+Confidences are grouped by value once; with P and N the correct and wrong answers per value in
+rising order, AUROC2 = sum P (N below + N / 2) / (sum P sum N). With counts of how often a question
+was drawn in place of ones, the same sums give a bootstrap resample without sorting again. Sign:
+above .5 means that correct answers get more confidence. The number does not show calibration (it
+only sees order), and pooled over domains of different difficulty it rewards knowing the domain;
+``auroc2_within`` is therefore always reported beside it. NaN confidences are skipped: see
+``parse_rate``.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ from workbench.measure.weighted import Latest, ratio, summed
 def auroc2(confidence: ArrayLike, correct: ArrayLike) -> float:
     """Pooled AUROC2 of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n].
 
-    NaN when the parsed answers are all right, all wrong, or none. Equal to the area under the ROC curve.
+    NaN when the parsed answers are all right, all wrong, or none. Equal to the area under the ROC
+    curve.
     """
     scores, labels = checked(confidence, correct)
     return float(Auroc2(scores, labels)(np.ones((1, len(scores))))[0])
 
 
 def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) -> float:
-    """Plain mean of AUROC2 over the domains that hold both a right and a wrong parsed answer; NaN when none does."""
+    """Plain mean of AUROC2 over the domains that hold both a right and a wrong parsed answer;
+    NaN when none does.
+    """
     scores, labels = checked(confidence, correct)
     codes = checked_domain(domain, len(scores))
     return float(Auroc2Within(scores, labels, codes)(np.ones((1, len(scores))))[0])
@@ -38,7 +43,9 @@ def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) 
 
 @dataclass(frozen=True)
 class Grouped:
-    """Counts [r, v] of ``right`` and ``wrong`` answers at v confidences in rising order, and their running sums."""
+    """Counts [r, v] of ``right`` and ``wrong`` answers at v confidences in rising order, and
+    their running sums.
+    """
 
     right: Floats
     wrong: Floats
@@ -65,7 +72,8 @@ class Grouped:
 
 
 class ValueGroups:
-    """Right and wrong answers per distinct confidence, as a function of how often each question is counted.
+    """Right and wrong answers per distinct confidence, as a function of how often each question is
+    counted.
 
     Metrics of the same answers may share one: the latest counts are grouped once.
     """
@@ -92,7 +100,9 @@ class ValueGroups:
 
 
 class Auroc2:
-    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] -> [r]."""
+    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] ->
+    [r].
+    """
 
     def __init__(self, confidence: Floats, correct: Bools) -> None:
         self._groups = ValueGroups(confidence, correct)
@@ -120,7 +130,9 @@ class Auroc2Within:
     def __call__(self, counts: Floats) -> Floats:
         if not self._domains:
             return np.full(len(counts), np.nan)
-        table = np.stack([each(counts[:, rows]) for each, rows in zip(self._domains, self._members, strict=True)])
+        table = np.stack(
+            [each(counts[:, rows]) for each, rows in zip(self._domains, self._members, strict=True)]
+        )
         defined = ~np.isnan(table)
         total = np.where(defined, table, 0.0).sum(axis=0)
         used = defined.sum(axis=0)

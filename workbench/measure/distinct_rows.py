@@ -1,10 +1,13 @@
-"""Questions that no measure can tell apart, counted once: the form that makes a bootstrap of a million answers cheap.
+"""Questions that no measure can tell apart, counted once: the form that makes a bootstrap of a
+million answers cheap.
 
-Two answers with the same confidence, the same grade and the same domain are exchangeable for every measure of this room, so a
-table of n answers is its distinct *cells* and how often each occurs. Stated confidences take few values (0-100), so cells are few,
-and a resample of n questions is a multinomial draw over cells: the same distribution as drawing rows, not the same numbers.
-Where confidences are continuous and many, :func:`grouped_levels` joins neighbours into equal-mass levels that never straddle an
-edge of the reliability bins; each level keeps its mean. That is for the width of intervals only: values are computed exactly.
+Two answers with the same confidence, the same grade and the same domain are exchangeable for every
+measure of this room, so a table of n answers is its distinct *cells* and how often each occurs.
+Stated confidences take few values (0-100), so cells are few, and a resample of n questions is a
+multinomial draw over cells: the same distribution as drawing rows, not the same numbers. Where
+confidences are continuous and many, :func:`grouped_levels` joins neighbours into equal-mass levels
+that never straddle an edge of the reliability bins; each level keeps its mean. That is for the
+width of intervals only: values are computed exactly.
 """
 
 from __future__ import annotations
@@ -23,24 +26,37 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cells:
-    """``index`` [n]: the cell of each question; ``first`` [c]: one question of each cell; ``multiplicity`` [c] as float64."""
+    """``index`` [n]: the cell of each question; ``first`` [c]: one question of each cell;
+    ``multiplicity`` [c] as float64.
+    """
 
     index: Codes
     first: Codes
     multiplicity: Floats
 
     def __post_init__(self) -> None:
-        if self.first.shape != self.multiplicity.shape or self.multiplicity.sum() != len(self.index):
-            raise ValueError(f"{len(self.index)} questions do not fill {self.multiplicity.sum():.0f} places in cells")
+        if self.first.shape != self.multiplicity.shape or self.multiplicity.sum() != len(
+            self.index
+        ):
+            raise ValueError(
+                f"{len(self.index)} questions do not fill {self.multiplicity.sum():.0f} places in "
+                "cells"
+            )
 
     def __len__(self) -> int:
         return len(self.first)
 
 
 def cells_of(*columns: NDArray[np.generic]) -> Cells:
-    """The distinct rows of ``columns`` (each [n], NaN equal to NaN), in rising order of the columns' values."""
-    code = _joined([np.unique(column, return_inverse=True)[1].astype(np.int64) for column in columns])
-    _, first, index, count = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+    """The distinct rows of ``columns`` (each [n], NaN equal to NaN), in rising order of the
+    columns' values.
+    """
+    code = _joined(
+        [np.unique(column, return_inverse=True)[1].astype(np.int64) for column in columns]
+    )
+    _, first, index, count = np.unique(
+        code, return_index=True, return_inverse=True, return_counts=True
+    )
     return Cells(index.astype(np.int64), first.astype(np.int64), count.astype(np.float64))
 
 
@@ -53,7 +69,8 @@ def one_cell_each(n: int) -> Cells:
 def grouped_levels(confidence: Floats, levels: int, bins: int) -> Floats:
     """``confidence`` [n] (0-1, NaN kept) with each value replaced by the mean of its level.
 
-    About ``levels`` levels of equal mass; equal values share a level, and no level crosses an edge of ``bins`` equal-width bins.
+    About ``levels`` levels of equal mass; equal values share a level, and no level crosses an edge
+    of ``bins`` equal-width bins.
     """
     parsed = ~np.isnan(confidence)
     values, inverse, count = np.unique(confidence[parsed], return_inverse=True, return_counts=True)
@@ -73,5 +90,7 @@ def _joined(codes: Sequence[Codes]) -> Codes:
     code = codes[0]
     for further in codes[1:]:
         # Renumbering after each column keeps the product of sizes far below 2^63.
-        code = np.unique(code * (int(further.max(initial=0)) + 1) + further, return_inverse=True)[1].astype(np.int64)
+        code = np.unique(code * (int(further.max(initial=0)) + 1) + further, return_inverse=True)[
+            1
+        ].astype(np.int64)
     return code

@@ -1,7 +1,9 @@
-"""Edges of bins and thresholds, with one tolerance: a value a rounding error below an edge is on it.
+"""Edges of bins and thresholds, with one tolerance: a value a rounding error below an edge is on
+it.
 
-0.57 * 100 is 56.99999999999999 in floating point, 0.3 * 3 is 0.8999999999999999, and a float32 of 0.9 is 0.89999998. No confidence is
-stated to six digits, so values within a millionth of an edge are taken as lying on it.
+0.57 * 100 is 56.99999999999999 in floating point, 0.3 * 3 is 0.8999999999999999, and a float32 of
+0.9 is 0.89999998. No confidence is stated to six digits, so values within a millionth of an edge
+are taken as lying on it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def at_most(values: Any, threshold: float) -> Any:
 
 
 def bin_index(probability: Floats, bins: int) -> NDArray[np.int64]:
-    """Bin of each forecast on 0-1 among ``bins`` half-open ones of equal width; the last bin is closed."""
+    """Bin of each forecast on 0-1 among ``bins`` half-open ones of equal width; the last bin is
+    closed.
+    """
     if bins < 1:
         raise WorkbenchError(f"a reliability diagram needs at least one bin; got {bins}")
     return np.clip(np.floor((probability + TOLERANCE) * bins), 0, bins - 1).astype(np.int64)

@@ -1,8 +1,9 @@
 """Every measure of every group of a table of answers: what ``workbench measure`` reports.
 
-Values are over the parsed replies of the group, accuracy and parse rate over all of them. AUROC2 has two intervals: bootstrap
-(``low``, ``high``) and DeLong. Recalibration is fitted on half of the questions, chosen by a hash of their id (all rows of a question
-fall on one side), and scored on the other half. What cannot be computed is NaN and said in ``notes``, never left out silently.
+Values are over the parsed replies of the group, accuracy and parse rate over all of them. AUROC2
+has two intervals: bootstrap (``low``, ``high``) and DeLong. Recalibration is fitted on half of the
+questions, chosen by a hash of their id (all rows of a question fall on one side), and scored on the
+other half. What cannot be computed is NaN and said in ``notes``, never left out silently.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from workbench.measure.delong import delong, delong_within
 from workbench.measure.discrimination import auroc2_within
 from workbench.measure.interval import Estimate
 from workbench.measure.log_score import CLIP
-from workbench.measure.meta_d import MetaD, meta_d_of_choices, meta_d_of_correctness, undefined_meta_d
+from workbench.measure.meta_d import (
+    MetaD,
+    meta_d_of_choices,
+    meta_d_of_correctness,
+    undefined_meta_d,
+)
 from workbench.measure.metrics import METRICS
 from workbench.measure.recalibration import RECALIBRATIONS, CalibrationScore, recalibrated_scores
 from workbench.measure.retrieval import gated_retrieval
@@ -37,7 +43,9 @@ _SCALE = "scale."
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure: reliability ``bins``, bootstrap ``resamples``, the intervals' ``level``, the ``seed`` of all of it."""
+    """How to measure: reliability ``bins``, bootstrap ``resamples``, the intervals' ``level``,
+    the ``seed`` of all of it.
+    """
 
     bins: int = 10
     resamples: int = RESAMPLES
@@ -49,36 +57,54 @@ class Settings:
         _check_whole("resamples", self.resamples, 1, MOST_RESAMPLES)
         _check_whole("seed", self.seed, 0, 2**32 - 1)
         if not 0 < self.level < 1:
-            raise WorkbenchError(f"the level of an interval lies between 0 and 1, for example 0.95; got {self.level:g}")
+            raise WorkbenchError(
+                "the level of an interval lies between 0 and 1, for example 0.95; got "
+                f"{self.level:g}"
+            )
 
 
 @dataclass(frozen=True)
 class GroupMeasures:
-    """``values``: name -> Estimate, number or word; ``notes``: what is undefined or weak, and why."""
+    """``values``: name -> Estimate, number or word; ``notes``: what is undefined or weak, and
+    why.
+    """
 
     values: dict[str, Metric]
     notes: tuple[str, ...]
 
 
 def _check_whole(what: str, value: int, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-        raise WorkbenchError(f"{what} must be a whole number from {least} to {most:,}; got {value!r}")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | np.integer)
+        or not least <= value <= most
+    ):
+        raise WorkbenchError(
+            f"{what} must be a whole number from {least} to {most:,}; got {value!r}"
+        )
 
 
 def measure_groups(answers: Answers, settings: Settings) -> dict[str, GroupMeasures]:
     """The measures of each group of ``answers``, in order of first appearance."""
     groups = answers.groups()
-    return {name: measure_group(part, settings) for name, part in track(groups.items(), "measuring", len(groups))}
+    return {
+        name: measure_group(part, settings)
+        for name, part in track(groups.items(), "measuring", len(groups))
+    }
 
 
 def check_patience(answers: Answers, settings: Settings) -> None:
-    """Raise WorkbenchError for so many groups that resampling each would take more than a few minutes."""
+    """Raise WorkbenchError for so many groups that resampling each would take more than a few
+    minutes.
+    """
     groups = len(pd.unique(answers.group))
     if groups * settings.resamples > MOST_DRAWN:
         fewer = max(100, MOST_DRAWN // groups // 100 * 100)
         raise WorkbenchError(
-            f"{groups:,} groups with {settings.resamples:,} resamples each would take many minutes; choose fewer groups with --by, or "
-            f"say how many resamples you want with --resamples (for example {fewer}, or {settings.resamples} to wait)."
+            f"{groups:,} groups with {settings.resamples:,} resamples each would take many "
+            "minutes; choose fewer groups with --by, or "
+            f"say how many resamples you want with --resamples (for example {fewer}, or "
+            f"{settings.resamples} to wait)."
         )
 
 
@@ -103,7 +129,9 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
     exact = delong(scores, labels, level=settings.level)
     values |= {"auroc2_delong": exact, "log_score_clip": CLIP}
     if many_domains and answers.domain is not None:
-        values["auroc2_within_delong"] = delong_within(scores, labels, answers.domain, level=settings.level)
+        values["auroc2_within_delong"] = delong_within(
+            scores, labels, answers.domain, level=settings.level
+        )
     meta = _meta_d(answers, settings.level)
     values |= {"d_prime": meta.d_prime, "meta_d": meta.meta_d, "m_ratio": meta.m_ratio}
     notes = _notes(answers, parsed, values)
@@ -121,22 +149,31 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
 
 
 def _stated_range(scores: np.ndarray) -> dict[str, Metric]:
-    """The lowest and highest confidence on 0-1, from which it can be seen how the group was read."""
+    """The lowest and highest confidence on 0-1, from which it can be seen how the group was
+    read.
+    """
     parsed = scores[~np.isnan(scores)]
     low, high = (parsed.min(), parsed.max()) if len(parsed) else (np.nan, np.nan)
     return {"lowest": float(low), "highest": float(high)}
 
 
 def flat(values: Mapping[str, Metric]) -> dict[str, float | str | None]:
-    """``values`` with ``name.low`` and ``name.high`` beside each Estimate, and None for what is undefined or without bound."""
+    """``values`` with ``name.low`` and ``name.high`` beside each Estimate, and None for what is
+    undefined or without bound.
+    """
     out: dict[str, float | str | None] = {}
     for name, value in values.items():
         out.update(value.to_dict(name) if isinstance(value, Estimate) else {name: value})
-    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in out.items()}
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in out.items()
+    }
 
 
 def fitting_half(answers: Answers) -> np.ndarray:
-    """True [n] for the questions that recalibration is fitted on: half of them, by a hash of the id (or of the row)."""
+    """True [n] for the questions that recalibration is fitted on: half of them, by a hash of the
+    id (or of the row).
+    """
     keys = np.arange(len(answers)) if answers.id is None else answers.id
     return np.array([zlib.crc32(str(key).encode()) & 1 for key in keys.tolist()], dtype=np.bool_)
 
@@ -158,11 +195,15 @@ def _recalibrated(answers: Answers, bins: int) -> tuple[dict[str, Metric], list[
     nothing = CalibrationScore(*(float("nan"),) * 3)
     why: list[str] = []
     try:
-        found = recalibrated_scores(answers.confidence, answers.correct, fitting_half(answers), bins=bins)
+        found = recalibrated_scores(
+            answers.confidence, answers.correct, fitting_half(answers), bins=bins
+        )
     except WorkbenchError as error:
         found, why = dict.fromkeys(names, nothing), [f"recalibrated values are undefined: {error}."]
     flat_scores = {
-        f"recalibrated.{name}.{measure}": value for name in names for measure, value in asdict(found[name]).items()
+        f"recalibrated.{name}.{measure}": value
+        for name in names
+        for measure, value in asdict(found[name]).items()
     }
     return flat_scores, why
 
@@ -173,22 +214,28 @@ def _notes(answers: Answers, parsed: int, values: Mapping[str, Metric]) -> list[
     distinct = len(np.unique(answers.confidence[~np.isnan(answers.confidence)]))
     notes = []
     if parsed < FEW:
-        notes.append(f"only {parsed} parsed answers: no number of so few means much, whatever its interval.")
+        notes.append(
+            f"only {parsed} parsed answers: no number of so few means much, whatever its interval."
+        )
     if parsed and (labels.all() or not labels.any()):
         kind = "right" if labels.all() else "wrong"
         notes.append(f"every parsed answer is {kind}: AUROC2, Pearson r and meta-d' are undefined.")
     if parsed and distinct == 1:
         notes.append(
-            "one confidence throughout (ties everywhere): AUROC2 is .5 by convention, Pearson r and meta-d' undefined."
+            "one confidence throughout (ties everywhere): AUROC2 is .5 by convention, Pearson r "
+            "and meta-d' undefined."
         )
     if answers.domain is not None and "auroc2_within" in values:
         names = np.unique(answers.domain)
         within = [
-            d for d in names if np.isnan(auroc2_within(*_of(answers, d), np.zeros(int((answers.domain == d).sum()))))
+            d
+            for d in names
+            if np.isnan(auroc2_within(*_of(answers, d), np.zeros(int((answers.domain == d).sum()))))
         ]
         if within:
             notes.append(
-                f"{len(within)} of {len(names)} domains hold only right or only wrong answers and are left out of the "
+                f"{len(within)} of {len(names)} domains hold only right or only wrong answers and "
+                "are left out of the "
                 "within-domain AUROC2."
             )
     return notes

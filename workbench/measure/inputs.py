@@ -1,7 +1,8 @@
 """The checks every measure makes on its inputs before it counts anything.
 
-Confidences are float arrays [n] with NaN where the reply could not be parsed; correctness is [n], boolean or 0/1.
-Unparsed rows are skipped by the measures and counted by :func:`parse_rate`, so that both are reported side by side.
+Confidences are float arrays [n] with NaN where the reply could not be parsed; correctness is [n],
+boolean or 0/1. Unparsed rows are skipped by the measures and counted by :func:`parse_rate`, so that
+both are reported side by side.
 """
 
 from __future__ import annotations
@@ -24,19 +25,25 @@ def checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
     labels = np.asarray(correct)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise WorkbenchError(
-            f"confidence has shape {scores.shape} and correct {labels.shape}; pass one value of each per question"
+            f"confidence has shape {scores.shape} and correct {labels.shape}; pass one value of "
+            "each per question"
         )
     if np.isinf(scores).any():
-        raise WorkbenchError("a confidence is infinite; use NaN for a reply that could not be parsed")
+        raise WorkbenchError(
+            "a confidence is infinite; use NaN for a reply that could not be parsed"
+        )
     if labels.dtype != np.bool_ and not np.isin(labels, (0, 1)).all():
-        raise WorkbenchError("correct holds values other than 0 and 1; grade every answer as right or wrong first")
+        raise WorkbenchError(
+            "correct holds values other than 0 and 1; grade every answer as right or wrong first"
+        )
     return scores, labels.astype(np.bool_)
 
 
 def checked_probability(probability: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
     """As :func:`checked`, for forecasts on the scale 0-1 (NaN allowed).
 
-    Raises WorkbenchError when a forecast lies outside 0-1, most often because percentages were passed.
+    Raises WorkbenchError when a forecast lies outside 0-1, most often because percentages were
+    passed.
     """
     scores, labels = checked(probability, correct)
     if (scores < 0).any() or (scores > 1).any():
@@ -48,7 +55,9 @@ def checked_domain(domain: ArrayLike, n: int) -> NDArray[np.int64]:
     """Domain labels [n] as integer codes 0..k-1 in sorted order of the labels."""
     labels = np.asarray(domain)
     if labels.shape != (n,):
-        raise WorkbenchError(f"domain has shape {labels.shape} for {n} questions; pass one domain per question")
+        raise WorkbenchError(
+            f"domain has shape {labels.shape} for {n} questions; pass one domain per question"
+        )
     return np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64)
 
 

@@ -1,8 +1,10 @@
-"""A measured value with its interval, one number or a curve of them: the form in which every result leaves this room.
+"""A measured value with its interval, one number or a curve of them: the form in which every result
+leaves this room.
 
-``low`` and ``high`` bound a percentile interval of the paired bootstrap over questions (see :mod:`workbench.measure.bootstrap`).
-An undefined value is NaN, never zero: AUROC2 of answers that are all right is unknown, not chance.
-What the interval does not show: variation between training seeds, prompts or question sets.
+``low`` and ``high`` bound a percentile interval of the paired bootstrap over questions (see
+:mod:`workbench.measure.bootstrap`). An undefined value is NaN, never zero: AUROC2 of answers that
+are all right is unknown, not chance. What the interval does not show: variation between training
+seeds, prompts or question sets.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from workbench.errors import WorkbenchError
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its interval ``[low, high]`` and ``n``, the number of questions it was computed from.
+    """A value, its interval ``[low, high]`` and ``n``, the number of questions it was computed
+    from.
 
-    A percentile interval need not contain the value (a biased statistic on few questions), so that is not demanded.
+    A percentile interval need not contain the value (a biased statistic on few questions), so that
+    is not demanded.
     """
 
     value: float
@@ -51,7 +55,8 @@ class IntervalCurve:
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         if self.value.ndim != 1 or not self.value.shape == self.low.shape == self.high.shape:
             raise WorkbenchError(
-                f"a curve needs value, low and high of one length; got {self.value.shape}, {self.low.shape}, "
+                f"a curve needs value, low and high of one length; got {self.value.shape}, "
+                f"{self.low.shape}, "
                 f"{self.high.shape}"
             )
         if (self.low > self.high).any():

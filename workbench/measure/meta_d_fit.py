@@ -1,8 +1,10 @@
-"""The likelihood of ratings under meta-d', its slope and its curvature, and the parameters where it is greatest.
+"""The likelihood of ratings under meta-d', its slope and its curvature, and the parameters where it
+is greatest.
 
-Parameters are meta-d' and the logarithms of 2 (K - 1) distances from each rating criterion to the next further out. The curvature is
-the expected one (Fisher's), which is never negative, damped as Levenberg and Marquardt do until a step lowers the surprise; tens of
-microseconds a step where differences of a general optimiser take milliseconds.
+Parameters are meta-d' and the logarithms of 2 (K - 1) distances from each rating criterion to the
+next further out. The curvature is the expected one (Fisher's), which is never negative, damped as
+Levenberg and Marquardt do until a step lowers the surprise; tens of microseconds a step where
+differences of a general optimiser take milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _STILL = 1e-11
 
 @dataclass(frozen=True)
 class Ratings:
-    """Counts ``table`` [2, 2 K] of stimulus x (choice and rating), with the type-1 ``d_prime`` and ``criterion`` they go with."""
+    """Counts ``table`` [2, 2 K] of stimulus x (choice and rating), with the type-1 ``d_prime``
+    and ``criterion`` they go with.
+    """
 
     table: Floats
     d_prime: float
@@ -37,11 +41,17 @@ class Ratings:
 
 def surprise(parameters: Floats, ratings: Ratings) -> float:
     """Minus the log-likelihood of the ratings given the choices."""
-    return float(-(ratings.table * np.log(np.maximum(_shares(parameters, ratings)[0], _FLOOR))).sum())
+    return float(
+        -(ratings.table * np.log(np.maximum(_shares(parameters, ratings)[0], _FLOOR))).sum()
+    )
 
 
-def least_surprise(start: Floats, ratings: Ratings, *, meta_fixed: bool = False) -> tuple[Floats, float]:
-    """Parameters near ``start`` that make the ratings least surprising, and how surprising they then are."""
+def least_surprise(
+    start: Floats, ratings: Ratings, *, meta_fixed: bool = False
+) -> tuple[Floats, float]:
+    """Parameters near ``start`` that make the ratings least surprising, and how surprising they
+    then are.
+    """
     free = slice(1, None) if meta_fixed else slice(None)
     at, damping = np.array(start, dtype=np.float64), 1e-3
     value = surprise(at, ratings)
@@ -69,10 +79,14 @@ def least_surprise(start: Floats, ratings: Ratings, *, meta_fixed: bool = False)
 
 
 def _shares(parameters: Floats, ratings: Ratings) -> tuple[Floats, Floats, Floats]:
-    """Share of each rating among those of its stimulus and choice [2, 2 K], the choices' chances [2, 2], and how far criteria lie [2, 2 K - 1]."""
+    """Share of each rating among those of its stimulus and choice [2, 2 K], the choices' chances
+    [2, 2], and how far criteria lie [2, 2 K - 1].
+    """
     levels, meta = ratings.levels, parameters[0]
     place = meta * ratings.criterion / ratings.d_prime
-    outward = np.exp(np.clip(parameters[1:], _SHORTEST, _LONGEST)).reshape(2, levels - 1).cumsum(axis=1)
+    outward = (
+        np.exp(np.clip(parameters[1:], _SHORTEST, _LONGEST)).reshape(2, levels - 1).cumsum(axis=1)
+    )
     criteria = np.concatenate([place - outward[0][::-1], [place], place + outward[1]])
     away = criteria - np.array([[-meta / 2], [meta / 2]])
     below = np.concatenate([np.zeros((2, 1)), ndtr(away), np.ones((2, 1))], axis=1)

@@ -1,7 +1,8 @@
 """The measures of confidence as rows of one table: a new one is one more row.
 
-Each row builds, from one readout's cells, a function of how often each cell is counted. Direction, unit and caveats of each are in the
-module that computes it; ``NAMES`` gives the words and which way is better.
+Each row builds, from one readout's cells, a function of how often each cell is counted. Direction,
+unit and caveats of each are in the module that computes it; ``NAMES`` gives the words and which way
+is better.
 """
 
 from __future__ import annotations
@@ -72,16 +73,29 @@ METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
 }
 # Every recipe's table, before and after.
 RECIPE = (
-    *("accuracy", "auroc2", "ece", "smooth_ece", "brier", "reliability", "resolution", "uncertainty"),
+    *(
+        "accuracy",
+        "auroc2",
+        "ece",
+        "smooth_ece",
+        "brier",
+        "reliability",
+        "resolution",
+        "uncertainty",
+    ),
     "share_ge_90",
 )
 NOT_SKIPPING_UNPARSED = frozenset({"accuracy"})
 
 
-def statistics_of(table: Table, names: tuple[str, ...], bins: int, reading: int = 0) -> dict[str, CountStatistic]:
-    """The metrics ``names`` of one reading of ``table``, as functions of counts of the table's cells.
+def statistics_of(
+    table: Table, names: tuple[str, ...], bins: int, reading: int = 0
+) -> dict[str, CountStatistic]:
+    """The metrics ``names`` of one reading of ``table``, as functions of counts of the table's
+    cells.
 
-    Beside another reading, one reading's value and grade fill several cells; those are added up first.
+    Beside another reading, one reading's value and grade fill several cells; those are added up
+    first.
     """
     chosen = table.readings[reading]
     own = cells_of(chosen.scores, chosen.labels)

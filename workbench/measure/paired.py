@@ -1,10 +1,11 @@
 """Two readouts of the same questions: is the difference real?
 
-Questions are drawn together with both readouts, so what makes a question easy for both cancels. Every difference is a minus b:
-above zero means a has more of the measure, which is better for auroc2 and worse for ece (see each measure). Only questions
-parsed in both are compared, so that neither gains by failing on hard ones.
-Grades: ``correct_b`` grades b's own answers where the two runs answered differently, which is the fair comparison of two models. Judging both
-by a's grades is how some published comparisons were made; it asks how well b's confidence predicts a's answers.
+Questions are drawn together with both readouts, so what makes a question easy for both cancels.
+Every difference is a minus b: above zero means a has more of the measure, which is better for
+auroc2 and worse for ece (see each measure). Only questions parsed in both are compared, so that
+neither gains by failing on hard ones. Grades: ``correct_b`` grades b's own answers where the two
+runs answered differently, which is the fair comparison of two models. Judging both by a's grades is
+how some published comparisons were made; it asks how well b's confidence predicts a's answers.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from workbench.measure.weighted import CountStatistic, Latest, minus
 
 @dataclass(frozen=True)
 class Paired:
-    """``first`` and ``second``: each metric on the ``n`` questions compared; ``difference``: first minus second.
+    """``first`` and ``second``: each metric on the ``n`` questions compared; ``difference``: first
+    minus second.
 
     All from the same resamples. ``delong`` is the difference of AUROC2 without resampling.
     """
@@ -52,14 +54,22 @@ def paired_metrics(
     bins: int = 10,
     names: tuple[str, ...] = tuple(METRICS),
 ) -> Paired:
-    """Differences of ``names`` between two confidences [n] (0-1, NaN = unparsed) of the same questions, row by row."""
+    """Differences of ``names`` between two confidences [n] (0-1, NaN = unparsed) of the same
+    questions, row by row.
+    """
     first, labels = checked_probability(confidence_a, correct)
-    second, labels_b = checked_probability(confidence_b, correct if correct_b is None else correct_b)
+    second, labels_b = checked_probability(
+        confidence_b, correct if correct_b is None else correct_b
+    )
     if first.shape != second.shape:
-        raise WorkbenchError(f"paired confidences have {len(first)} and {len(second)} rows; align them by question")
+        raise WorkbenchError(
+            f"paired confidences have {len(first)} and {len(second)} rows; align them by question"
+        )
     both = ~np.isnan(first) & ~np.isnan(second)
     if not both.any():
-        raise WorkbenchError("no question was parsed in both readouts, so there is nothing to compare")
+        raise WorkbenchError(
+            "no question was parsed in both readouts, so there is nothing to compare"
+        )
     first, second, labels, labels_b = first[both], second[both], labels[both], labels_b[both]
     found = resampled(
         lambda table: _differences(table, names, bins),
@@ -70,14 +80,17 @@ def paired_metrics(
         level=level,
         bins=bins,
     )
-    own, other, between = ({name: found.estimates[f"{kind}.{name}"] for name in names} for kind in ("a", "b", "a-b"))
+    own, other, between = (
+        {name: found.estimates[f"{kind}.{name}"] for name in names} for kind in ("a", "b", "a-b")
+    )
     exact = delong_difference(first, second, labels, correct_b=labels_b, level=level)
     return Paired(len(first), own, other, between, exact, found.method)
 
 
 def _differences(table: Table, names: tuple[str, ...], bins: int) -> Mapping[str, CountStatistic]:
     a, b = (
-        {name: Latest(each) for name, each in statistics_of(table, names, bins, reading).items()} for reading in (0, 1)
+        {name: Latest(each) for name, each in statistics_of(table, names, bins, reading).items()}
+        for reading in (0, 1)
     )
     out: dict[str, CountStatistic] = {}
     for name in names:

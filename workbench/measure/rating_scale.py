@@ -1,10 +1,13 @@
-"""Is a stated confidence usable as a rating at all? Validity indices borrowed from questionnaire research.
+"""Is a stated confidence usable as a rating at all? Validity indices borrowed from questionnaire
+research.
 
-On parsed ratings c in percent: ceiling rate L = share >= 95, floor rate F = share <= 5, eleven bins floor(c / 10) (100 % alone in
-the last), modal bin share TRIN = the fullest bin's share, bin sparsity = share of the eleven bins that are empty, and r = Pearson
-correlation of c with correctness. Invalid: L >= .70 or TRIN >= .80 or |r| < .05; indeterminate: L >= .40 or TRIN >= .60; else valid.
-Source: "Making LLMs Say What They Know" (PT-CSFT) and its released figures.
-The tier does not show calibration, and a valid scale may still discriminate poorly (|r| >= .05 asks for very little).
+On parsed ratings c in percent: ceiling rate L = share >= 95, floor rate F = share <= 5, eleven bins
+floor(c / 10) (100 % alone in the last), modal bin share TRIN = the fullest bin's share, bin
+sparsity = share of the eleven bins that are empty, and r = Pearson correlation of c with
+correctness. Invalid: L >= .70 or TRIN >= .80 or |r| < .05; indeterminate: L >= .40 or TRIN >= .60;
+else valid. Source: "Making LLMs Say What They Know" (PT-CSFT) and its released figures. The tier
+does not show calibration, and a valid scale may still discriminate poorly (|r| >= .05 asks for very
+little).
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ BINS = 11
 
 @dataclass(frozen=True)
 class RatingScale:
-    """Validity indices of ``n`` parsed ratings; shares lie on 0-1, ``pearson_r`` is NaN where either side is constant."""
+    """Validity indices of ``n`` parsed ratings; shares lie on 0-1, ``pearson_r`` is NaN where
+    either side is constant.
+    """
 
     n: int
     ceiling_rate: float
@@ -39,7 +44,8 @@ class RatingScale:
 def rating_scale(confidence_percent: ArrayLike, correct: ArrayLike) -> RatingScale:
     """Indices and tier of ``confidence_percent`` [n] (0-100, NaN skipped) against ``correct`` [n].
 
-    With no parsed rating the indices are NaN and the tier is Invalid. Raises WorkbenchError for values outside 0-100.
+    With no parsed rating the indices are NaN and the tier is Invalid. Raises WorkbenchError for
+    values outside 0-100.
     """
     ratings, labels = checked(confidence_percent, correct)
     parsed = ~np.isnan(ratings)
@@ -51,7 +57,9 @@ def rating_scale(confidence_percent: ArrayLike, correct: ArrayLike) -> RatingSca
         return RatingScale(0, *(float("nan"),) * 5, tier="Invalid")
     shares = ratings / 100
     # Ten bins of ten points and one for 100 % alone.
-    filled = np.bincount(np.where(at_least(shares, 1), BINS - 1, bin_index(shares, BINS - 1)), minlength=BINS)
+    filled = np.bincount(
+        np.where(at_least(shares, 1), BINS - 1, bin_index(shares, BINS - 1)), minlength=BINS
+    )
     ceiling = float(np.mean(at_least(shares, 0.95)))
     modal = float(filled.max() / n)
     r = _pearson(ratings, labels.astype(np.float64))

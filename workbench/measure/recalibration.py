@@ -1,12 +1,15 @@
-"""Post-hoc recalibration: how much of the calibration error would a map of one number to another have removed?
+"""Post-hoc recalibration: how much of the calibration error would a map of one number to another
+have removed?
 
-Each map is fitted on one split and must be scored on another. Forecasts enter as log-odds, clipped to [clip, 1 - clip]:
-Platt: p' = sigmoid(a logit p + b), unpenalised logistic regression (scikit-learn); a negative slope turns the order round.
-Temperature: p' = sigmoid(logit p / T), T > 0 by maximum likelihood; it keeps the order and the side of one half.
-Isotonic: the best non-decreasing step map (scikit-learn), constant beyond the forecasts it was fitted on.
-What the score does not show: discrimination hardly changes (isotonic merges values, a negative Platt slope reverses them), so a
-well recalibrated confidence may still not tell right from wrong. A base model recalibrated like this is the twin of every
-trained recipe. NaN forecasts are not used for fitting and stay NaN.
+Each map is fitted on one split and must be scored on another. Forecasts enter as log-odds, clipped
+to [clip, 1 - clip]: Platt: p' = sigmoid(a logit p + b), unpenalised logistic regression
+(scikit-learn); a negative slope turns the order round. Temperature: p' = sigmoid(logit p / T), T >
+0 by maximum likelihood; it keeps the order and the side of one half. Isotonic: the best
+non-decreasing step map (scikit-learn), constant beyond the forecasts it was fitted on. What the
+score does not show: discrimination hardly changes (isotonic merges values, a negative Platt slope
+reverses them), so a well recalibrated confidence may still not tell right from wrong. A base model
+recalibrated like this is the twin of every trained recipe. NaN forecasts are not used for fitting
+and stay NaN.
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ def platt(probability: ArrayLike, correct: ArrayLike) -> Map:
     from sklearn.linear_model import LogisticRegression
 
     scores, labels = _fitting(probability, correct)
-    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(_odds(scores)[:, None], labels)
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(
+        _odds(scores)[:, None], labels
+    )
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
     return lambda p: expit(slope * _odds(p) + offset)
 
@@ -55,7 +60,9 @@ def temperature(probability: ArrayLike, correct: ArrayLike) -> Map:
     def loss(log_t: float) -> float:
         return float(np.logaddexp(0, -sign * odds / np.exp(log_t)).mean())
 
-    best = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded", options={"xatol": 1e-8})
+    best = minimize_scalar(
+        loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded", options={"xatol": 1e-8}
+    )
     scale = float(np.exp(best.x))
     return lambda p: expit(_odds(p) / scale)
 
@@ -87,21 +94,28 @@ RECALIBRATIONS: Mapping[str, Callable[[ArrayLike, ArrayLike], Map]] = {
 def recalibrated_scores(
     probability: ArrayLike, correct: ArrayLike, fit_on: ArrayLike, *, bins: int = 10
 ) -> dict[str, CalibrationScore]:
-    """Scores of the forecast as it is ("none") and after each map, fitted where ``fit_on`` [n], scored where not.
+    """Scores of the forecast as it is ("none") and after each map, fitted where ``fit_on`` [n],
+    scored where not.
 
-    Raises WorkbenchError when either side has no parsed forecast or the fitting side has one class only.
+    Raises WorkbenchError when either side has no parsed forecast or the fitting side has one class
+    only.
     """
     scores, labels = checked_probability(probability, correct)
     fit = np.asarray(fit_on, dtype=np.bool_)
     if fit.shape != scores.shape:
-        raise WorkbenchError(f"fit_on has shape {fit.shape} for {len(scores)} answers; pass one value per answer")
+        raise WorkbenchError(
+            f"fit_on has shape {fit.shape} for {len(scores)} answers; pass one value per answer"
+        )
     held_out, truth = scores[~fit], labels[~fit]
     if np.isnan(held_out).all():
         raise WorkbenchError(
-            "recalibration has no parsed forecast left to be scored on; keep some answers out of fit_on"
+            "recalibration has no parsed forecast left to be scored on; keep some answers out of "
+            "fit_on"
         )
     mapped = {"none": held_out}
-    mapped |= {name: fitter(scores[fit], labels[fit])(held_out) for name, fitter in RECALIBRATIONS.items()}
+    mapped |= {
+        name: fitter(scores[fit], labels[fit])(held_out) for name, fitter in RECALIBRATIONS.items()
+    }
     return {
         name: CalibrationScore(ece(p, truth, bins=bins), brier(p, truth), log_score(p, truth))
         for name, p in mapped.items()
@@ -113,7 +127,8 @@ def _fitting(probability: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]
     parsed = ~np.isnan(scores)
     if len(np.unique(labels[parsed])) < 2:
         raise WorkbenchError(
-            "recalibration is fitted on right and wrong answers; the fitting split holds one kind only"
+            "recalibration is fitted on right and wrong answers; the fitting split holds one kind "
+            "only"
         )
     return scores[parsed], labels[parsed]
 

@@ -1,9 +1,10 @@
 """Which bootstrap for which size: one engine for every metric, alone or paired.
 
-Metrics are functions of how often each distinct cell (confidence, grade, domain) is counted. Small tables draw rows, so that two
-calls with the same questions and seed are paired; larger ones draw cells (:mod:`workbench.measure.bootstrap`). Where a large table has more than ``MOST_CELLS``
-cells, confidences are first joined into levels; the interval's distance to its own value is then carried over to the
-exact value. :attr:`Resampled.method` says what was done.
+Metrics are functions of how often each distinct cell (confidence, grade, domain) is counted. Small
+tables draw rows, so that two calls with the same questions and seed are paired; larger ones draw
+cells (:mod:`workbench.measure.bootstrap`). Where a large table has more than ``MOST_CELLS`` cells,
+confidences are first joined into levels; the interval's distance to its own value is then carried
+over to the exact value. :attr:`Resampled.method` says what was done.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ PAIRED_LEVELS = 64
 
 @dataclass(frozen=True)
 class Reading:
-    """One readout of the questions in each cell: ``scores`` [c] (NaN = unparsed) and ``labels`` [c]."""
+    """One readout of the questions in each cell: ``scores`` [c] (NaN = unparsed) and ``labels``
+    [c].
+    """
 
     scores: Floats
     labels: Bools
@@ -36,7 +39,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Table:
-    """What a metric is built from: one or more readings, domain codes [c] and how many questions each cell holds [c]."""
+    """What a metric is built from: one or more readings, domain codes [c] and how many questions
+    each cell holds [c].
+    """
 
     readings: tuple[Reading, ...]
     codes: Codes
@@ -65,10 +70,11 @@ def resampled(
     bins: int,
     used: Mapping[str, int] | None = None,
 ) -> Resampled:
-    """Estimates of the statistics that ``build`` makes, over resamples of the questions of ``readings`` (each [n]).
+    """Estimates of the statistics that ``build`` makes, over resamples of the questions of
+    ``readings`` (each [n]).
 
-    With ``codes`` [n] every domain keeps its size. ``used`` as for :func:`.bootstrap_counts`. ``bins`` are the
-    reliability bins that joined levels must respect.
+    With ``codes`` [n] every domain keeps its size. ``used`` as for :func:`.bootstrap_counts`.
+    ``bins`` are the reliability bins that joined levels must respect.
     """
     n = len(readings[0].scores)
     cells = _cells(readings, codes)
@@ -79,10 +85,17 @@ def resampled(
         drawn = _cells(joined, codes)
         grouped = _table(drawn, joined, codes)
         note = ", neighbouring confidences joined for the interval"
-    # The matrix products are small: threads of a shared machine wait for each other longer than they compute.
+    # The matrix products are small: threads of a shared machine wait for each other longer than
+    # they compute.
     with _threads().limit(limits=1, user_api="blas"):
         estimates = bootstrap_counts(
-            build(grouped), drawn, seed=seed, resamples=resamples, level=level, strata=codes, used=used
+            build(grouped),
+            drawn,
+            seed=seed,
+            resamples=resamples,
+            level=level,
+            strata=codes,
+            used=used,
         )
     if grouped is not exact:
         everyone = exact.multiplicity[None]
@@ -94,7 +107,9 @@ def resampled(
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadpoolController:
-    """Looked up once: with thousands of groups the search for libraries takes as long as a group's measures."""
+    """Looked up once: with thousands of groups the search for libraries takes as long as a
+    group's measures.
+    """
     return ThreadpoolController()
 
 
@@ -113,10 +128,15 @@ def _table(cells: Cells, readings: Sequence[Reading], codes: Codes | None) -> Ta
 
 
 def _joined(readings: Sequence[Reading], codes: Codes | None, bins: int) -> list[Reading]:
-    """Readings with at most a few thousand distinct scores; fewer levels where they multiply with domains or each other."""
+    """Readings with at most a few thousand distinct scores; fewer levels where they multiply
+    with domains or each other.
+    """
     domains = 1 if codes is None else len(np.unique(codes))
     levels = max(PAIRED_LEVELS, LEVELS // domains) if len(readings) == 1 else PAIRED_LEVELS
-    return [replace(reading, scores=grouped_levels(reading.scores, levels, bins)) for reading in readings]
+    return [
+        replace(reading, scores=grouped_levels(reading.scores, levels, bins))
+        for reading in readings
+    ]
 
 
 def _moved(estimate: Estimate, value: float) -> Estimate:

@@ -1,10 +1,13 @@
-"""Confidence-gated retrieval: look it up only where the model is not sure. What does the gate gain over looking up at random?
+"""Confidence-gated retrieval: look it up only where the model is not sure. What does the gate gain
+over looking up at random?
 
-Every question has two grades: the model's own answer and its answer with retrieved text. The least confident questions are
-retrieved first, unparsed replies before all others (nothing vouches for them), ties in expectation over their order. At retrieval
-rate b the gated accuracy is compared with that of retrieving a random share b, the straight line between the two accuracies:
-gain(b) = gated(b) - random(b), zero at 0 and 1. Mean gain is its area. Positive: confidence knows where retrieval helps.
-The gain does not show the price of a retrieval, and retrieval can hurt: random(1) may lie below random(0).
+Every question has two grades: the model's own answer and its answer with retrieved text. The least
+confident questions are retrieved first, unparsed replies before all others (nothing vouches for
+them), ties in expectation over their order. At retrieval rate b the gated accuracy is compared with
+that of retrieving a random share b, the straight line between the two accuracies: gain(b) =
+gated(b) - random(b), zero at 0 and 1. Mean gain is its area. Positive: confidence knows where
+retrieval helps. The gain does not show the price of a retrieval, and retrieval can hurt: random(1)
+may lie below random(0).
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from workbench.measure.inputs import Floats, checked
 
 @dataclass(frozen=True)
 class GatedRetrieval:
-    """Accuracy by retrieval rate: ``rate`` [v] rising from 0 to 1, ``gated`` [v] and ``random`` [v]."""
+    """Accuracy by retrieval rate: ``rate`` [v] rising from 0 to 1, ``gated`` [v] and ``random``
+    [v].
+    """
 
     rate: Floats
     gated: Floats
@@ -38,8 +43,12 @@ class GatedRetrieval:
         return float(np.interp(rate, self.rate, self.gated - self.random))
 
 
-def gated_retrieval(confidence: ArrayLike, correct: ArrayLike, correct_retrieved: ArrayLike) -> GatedRetrieval:
-    """The curve of ``confidence`` [n] (any scale, NaN = unparsed) with both grades [n]; one point per distinct value."""
+def gated_retrieval(
+    confidence: ArrayLike, correct: ArrayLike, correct_retrieved: ArrayLike
+) -> GatedRetrieval:
+    """The curve of ``confidence`` [n] (any scale, NaN = unparsed) with both grades [n]; one
+    point per distinct value.
+    """
     scores, own = checked(confidence, correct)
     _, looked_up = checked(confidence, correct_retrieved)
     if not len(scores):
@@ -47,7 +56,9 @@ def gated_retrieval(confidence: ArrayLike, correct: ArrayLike, correct_retrieved
     order = np.where(np.isnan(scores), -np.inf, scores)
     values, inverse = np.unique(order, return_inverse=True)
     size = np.bincount(inverse, minlength=len(values))
-    change = np.bincount(inverse, looked_up.astype(float) - own.astype(float), minlength=len(values))
+    change = np.bincount(
+        inverse, looked_up.astype(float) - own.astype(float), minlength=len(values)
+    )
     rate = np.r_[0.0, np.cumsum(size) / len(scores)]
     gated = own.mean() + np.r_[0.0, np.cumsum(change)] / len(scores)
     return GatedRetrieval(rate, gated, own.mean() + rate * (looked_up.mean() - own.mean()))

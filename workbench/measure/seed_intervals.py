@@ -1,10 +1,12 @@
 """A mean over training seeds, with an interval that speaks of other questions and of other seeds.
 
-Each resample draws questions with replacement and, apart from that, as many seeds as there are with replacement. The mean of S seeds
-drawn from S varies about the mean of all of them by only (S - 1) / S of what the mean of S fresh seeds would, so that distance
-is stretched by sqrt(S / (S - 1)); the mean of all seeds on the resampled questions, which carries the questions' part, stays as it is.
-What the interval does not show: with one seed nothing of seeds; with two or three their spread is itself hardly known, so the
-interval may be far too narrow or too wide where seeds matter. Stretching can only err on the wide side where seeds and questions interact.
+Each resample draws questions with replacement and, apart from that, as many seeds as there are with
+replacement. The mean of S seeds drawn from S varies about the mean of all of them by only (S - 1) /
+S of what the mean of S fresh seeds would, so that distance is stretched by sqrt(S / (S - 1)); the
+mean of all seeds on the resampled questions, which carries the questions' part, stays as it is.
+What the interval does not show: with one seed nothing of seeds; with two or three their spread is
+itself hardly known, so the interval may be far too narrow or too wide where seeds matter.
+Stretching can only err on the wide side where seeds and questions interact.
 """
 
 from __future__ import annotations
@@ -21,9 +23,13 @@ _SEEDS = 1  # a stream of random numbers apart from the one that draws questions
 
 
 def counted_questions(domain: ArrayLike, *, resamples: int, seed: int) -> Floats:
-    """[1 + resamples, n] how often each question counts: once, and then as drawn within its ``domain`` [n]."""
+    """[1 + resamples, n] how often each question counts: once, and then as drawn within its
+    ``domain`` [n].
+    """
     codes = np.asarray(domain)
-    drawn = resampled_counts(one_cell_each(len(codes)), resamples=resamples, seed=seed, strata=codes)
+    drawn = resampled_counts(
+        one_cell_each(len(codes)), resamples=resamples, seed=seed, strata=codes
+    )
     return np.concatenate([np.ones((1, len(codes))), *drawn])
 
 
@@ -38,10 +44,12 @@ def over_seeds(
     questions: int,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Estimate:
-    """The mean over seeds of ``values`` [seeds, 1 + resamples], and its interval, cut at the ``bounds`` of what is possible.
+    """The mean over seeds of ``values`` [seeds, 1 + resamples], and its interval, cut at the
+    ``bounds`` of what is possible.
 
-    The first column is measured on the questions as they are, the others on resampled ones; ``chosen`` [resamples, seeds] is
-    from :func:`drawn_seeds`. Resamples in which a seed's value is undefined are left out.
+    The first column is measured on the questions as they are, the others on resampled ones;
+    ``chosen`` [resamples, seeds] is from :func:`drawn_seeds`. Resamples in which a seed's value is
+    undefined are left out.
     """
     everyone = values[:, 1:].mean(axis=0)
     drawn = np.take_along_axis(values[:, 1:].T, chosen, axis=1).mean(axis=1)

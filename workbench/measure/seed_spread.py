@@ -1,10 +1,11 @@
 """How much of a taught confidence is the training seed: discrimination and shape, apart.
 
-``auroc2`` and its spread over seeds ask whether each seed ranks right above wrong answers as well; ``shape`` is the mean
-Wasserstein-1 distance between the distributions of confidence that two seeds state over the same questions (on 0-1, so 0.1 means
-that on average ten points of confidence would have to be moved). Seeds may rank alike and yet put the numbers elsewhere; then
-the shape is a matter of luck and a calibration error that of one seed.
-What it does not show: whether two seeds agree question by question; ``agreement`` does, as the mean Spearman correlation.
+``auroc2`` and its spread over seeds ask whether each seed ranks right above wrong answers as well;
+``shape`` is the mean Wasserstein-1 distance between the distributions of confidence that two seeds
+state over the same questions (on 0-1, so 0.1 means that on average ten points of confidence would
+have to be moved). Seeds may rank alike and yet put the numbers elsewhere; then the shape is a
+matter of luck and a calibration error that of one seed. What it does not show: whether two seeds
+agree question by question; ``agreement`` does, as the mean Spearman correlation.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from workbench.measure.inputs import Floats, checked
 
 @dataclass(frozen=True)
 class SeedSplit:
-    """Over ``seeds`` seeds: mean, standard deviation (n - 1) and range of AUROC2; mean distance and agreement of pairs of seeds."""
+    """Over ``seeds`` seeds: mean, standard deviation (n - 1) and range of AUROC2; mean distance
+    and agreement of pairs of seeds.
+    """
 
     seeds: int
     auroc2: float
@@ -35,9 +38,13 @@ class SeedSplit:
 
 
 def seed_split(confidence: Mapping[int, ArrayLike], correct: ArrayLike) -> SeedSplit:
-    """The split of ``confidence``: by seed, [n] on 0-1 (NaN = unparsed), about answers graded ``correct`` [n]."""
+    """The split of ``confidence``: by seed, [n] on 0-1 (NaN = unparsed), about answers graded
+    ``correct`` [n].
+    """
     if len(confidence) < 2:
-        raise WorkbenchError(f"A spread over seeds needs at least two seeds, there is {len(confidence)}.")
+        raise WorkbenchError(
+            f"A spread over seeds needs at least two seeds, there is {len(confidence)}."
+        )
     each = [checked(values, correct) for values in confidence.values()]
     scores = [auroc2(values, labels) for values, labels in each]
     pairs = [(a, b) for (a, _), (b, _) in combinations(each, 2)]

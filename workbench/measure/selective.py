@@ -1,11 +1,12 @@
 """Selective answering: keep the confident answers, abstain on the rest. How wrong is what is kept?
 
-Answers are accepted from the highest confidence down. Coverage = accepted / parsed, risk = wrong / accepted. Answers of
-equal confidence cannot be ordered, so between two distinct confidences the number wrong rises on a straight line: the
-expectation over random orders of a tie, which no order of rows in a file can change.
-AURC = mean over k = 1..n of the expected risk of the k most confident answers; it holds the error rate itself, so excess AURC
-subtracts that of the best order with as many errors. Lower is better for both. Unparsed replies are skipped: see ``parse_rate``.
-The curve does not show at which stated value to cut, nor that a cut found here holds elsewhere.
+Answers are accepted from the highest confidence down. Coverage = accepted / parsed, risk = wrong /
+accepted. Answers of equal confidence cannot be ordered, so between two distinct confidences the
+number wrong rises on a straight line: the expectation over random orders of a tie, which no order
+of rows in a file can change. AURC = mean over k = 1..n of the expected risk of the k most confident
+answers; it holds the error rate itself, so excess AURC subtracts that of the best order with as
+many errors. Lower is better for both. Unparsed replies are skipped: see ``parse_rate``. The curve
+does not show at which stated value to cut, nor that a cut found here holds elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from workbench.measure.weighted import CountStatistic, Latest, once, ratio
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """One point per distinct confidence, from the top: accepting all answers at ``threshold`` [v] and above."""
+    """One point per distinct confidence, from the top: accepting all answers at ``threshold``
+    [v] and above.
+    """
 
     threshold: Floats
     coverage: Floats
@@ -36,13 +39,17 @@ class RiskCoverage:
 
 
 def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
-    """The curve of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n]; empty with no parsed answer."""
+    """The curve of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n]; empty
+    with no parsed answer.
+    """
     scores, labels = checked(confidence, correct)
     groups = ValueGroups(scores, labels)
     found = groups(np.ones((1, len(scores))))
     wrong = found.wrong_above[0, ::-1]
     accepted = wrong + found.right_above[0, ::-1]
-    return RiskCoverage(groups.values[::-1], accepted / max(1, accepted.max(initial=0)), wrong / accepted)
+    return RiskCoverage(
+        groups.values[::-1], accepted / max(1, accepted.max(initial=0)), wrong / accepted
+    )
 
 
 def aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
@@ -51,12 +58,18 @@ def aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 def excess_aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """AURC minus that of the best possible order; 0 when every right answer is above every wrong one."""
+    """AURC minus that of the best possible order; 0 when every right answer is above every wrong
+    one.
+    """
     return once(SelectiveRisk(ValueGroups(*checked(confidence, correct))).excess_aurc, confidence)
 
 
-def accuracy_at_coverage(confidence: ArrayLike, correct: ArrayLike, coverages: Sequence[float]) -> Floats:
-    """Expected accuracy of the most confident share of answers, for each of ``coverages`` (0 < c <= 1)."""
+def accuracy_at_coverage(
+    confidence: ArrayLike, correct: ArrayLike, coverages: Sequence[float]
+) -> Floats:
+    """Expected accuracy of the most confident share of answers, for each of ``coverages`` (0 < c
+    <= 1).
+    """
     curve = SelectiveRisk(ValueGroups(*checked(confidence, correct)))
     return np.array([once(curve.accuracy_at(share), confidence) for share in coverages])
 
@@ -74,7 +87,8 @@ class SelectiveRisk:
         after = groups.right_above + groups.wrong_above
         rate = np.divide(wrong, size, out=np.zeros_like(wrong), where=size > 0)
         summed = np.take(_harmonic(counts), after.astype(np.int32))
-        # With B wrong of N accepted before a tie, the sum over i = 1..size of (B + i rate) / (N + i), in closed form.
+        # With B wrong of N accepted before a tie, the sum over i = 1..size of (B + i rate) / (N +
+        # i), in closed form.
         before = groups.wrong_above - wrong - (after - size) * rate
         part = wrong - before * np.diff(summed, axis=1, append=0.0)
         return ratio(part.sum(axis=1), size.sum(axis=1))
@@ -101,13 +115,16 @@ class SelectiveRisk:
                 return np.full(len(counts), np.nan)
             after = groups.right_above + groups.wrong_above
             wanted = coverage * after[:, 0]
-            # The lowest confidence at which enough are accepted comes last: accepted counts fall along the row.
+            # The lowest confidence at which enough are accepted comes last: accepted counts fall
+            # along the row.
             cut = (after >= wanted[:, None] - 1e-9).sum(axis=1)[:, None] - 1
             reached, found, right, wrong = (
                 np.take_along_axis(each, cut, axis=1)[:, 0]
                 for each in (after, groups.right_above, groups.right, groups.wrong)
             )
-            beyond = np.divide(reached - wanted, right + wrong, out=np.zeros(len(counts)), where=right + wrong > 0)
+            beyond = np.divide(
+                reached - wanted, right + wrong, out=np.zeros(len(counts)), where=right + wrong > 0
+            )
             return ratio(found - beyond * right, wanted)
 
         return accuracy

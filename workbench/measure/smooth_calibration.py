@@ -1,13 +1,15 @@
 """Smooth calibration error (Blasiok and Nakkiran 2023, arXiv 2309.12236): calibration without bins.
 
-The residuals p - y are smoothed over the forecast axis with a Gaussian kernel of width s reflected at 0 and 1;
-smECE_s = integral over [0, 1] of |smoothed residual|, and smECE is its value at the width where smECE_s = s.
-The reflected kernel is the heat kernel with insulated ends, so in the cosine basis smoothing multiplies the k-th coefficient
-by exp(-(pi k s)^2 / 2): exact for masses anywhere, also at the ends, where stated confidences of 100 % sit. More than ten thousand distinct forecasts are first
-shared between the nearest points of a grid of 2^16, which moves smECE by less than 1e-6.
-``relplot_smooth_ece`` is the authors' package instead. Its grid reflects without doubling the end nodes, so half of the weight
-of forecasts at exactly 0 or 1 is lost; it is kept only to check numbers published with it.
-What the number does not show: discrimination, and the direction of the error. NaN forecasts are skipped.
+The residuals p - y are smoothed over the forecast axis with a Gaussian kernel of width s reflected
+at 0 and 1; smECE_s = integral over [0, 1] of |smoothed residual|, and smECE is its value at the
+width where smECE_s = s. The reflected kernel is the heat kernel with insulated ends, so in the
+cosine basis smoothing multiplies the k-th coefficient by exp(-(pi k s)^2 / 2): exact for masses
+anywhere, also at the ends, where stated confidences of 100 % sit. More than ten thousand distinct
+forecasts are first shared between the nearest points of a grid of 2^16, which moves smECE by less
+than 1e-6. ``relplot_smooth_ece`` is the authors' package instead. Its grid reflects without
+doubling the end nodes, so half of the weight of forecasts at exactly 0 or 1 is lost; it is kept
+only to check numbers published with it. What the number does not show: discrimination, and the
+direction of the error. NaN forecasts are skipped.
 """
 
 from __future__ import annotations
@@ -34,16 +36,20 @@ _RELPLOT_SMALLEST = 0.001
 
 
 def smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
-    """smECE of ``probability`` [n] (0-1, NaN skipped) against ``correct`` [n]; NaN with no parsed forecast.
+    """smECE of ``probability`` [n] (0-1, NaN skipped) against ``correct`` [n]; NaN with no parsed
+    forecast.
 
-    Widths are resolved to 2^-16; structure of the residuals finer than 1/512 of the axis is not seen.
+    Widths are resolved to 2^-16; structure of the residuals finer than 1/512 of the axis is not
+    seen.
     """
     scores, labels = checked_probability(probability, correct)
     return float(SmoothEce(scores, labels)(np.ones((1, len(scores))))[0])
 
 
 class SmoothEce:
-    """smECE of fixed forecasts as a function of how often each question is counted: [r, n] -> [r]."""
+    """smECE of fixed forecasts as a function of how often each question is counted: [r, n] ->
+    [r].
+    """
 
     def __init__(self, probability: Floats, correct: Bools) -> None:
         parsed = np.flatnonzero(~np.isnan(probability))
@@ -62,7 +68,10 @@ class SmoothEce:
         if len(rows):
             weighted = drawn[rows] * self._residual / total[rows, None]
             found = self._coefficients(summed(weighted, self._starts))
-            blocks = [_fixed_point(found[start : start + _BLOCK]) for start in range(0, len(found), _BLOCK)]
+            blocks = [
+                _fixed_point(found[start : start + _BLOCK])
+                for start in range(0, len(found), _BLOCK)
+            ]
             result[rows] = np.concatenate(blocks)
         return result
 
@@ -74,7 +83,9 @@ class SmoothEce:
 
 
 def _by_grid(values: Floats, mass: Floats) -> Floats:
-    """Cosine coefficients [k] of ``mass`` [v] shared between the two nearest of 2^16 grid points, by one transform."""
+    """Cosine coefficients [k] of ``mass`` [v] shared between the two nearest of 2^16 grid
+    points, by one transform.
+    """
     place = values * _GRID
     left = np.minimum(place.astype(np.int64), _GRID - 1)
     right = mass * (place - left)
@@ -87,9 +98,10 @@ def _by_grid(values: Floats, mass: Floats) -> Floats:
 def _fixed_point(coefficients: Floats) -> Floats:
     """The width where smECE at that width equals it; [r, k] -> [r].
 
-    smECE_s falls with s and never below |mean residual|, so each look at a width bounds the crossing from both sides: by the
-    width and by the error found there. The next look is where the line through the last two crosses, every fourth halves the
-    bounds in case the line misleads. A row is done when its bounds are 2^-16 apart.
+    smECE_s falls with s and never below |mean residual|, so each look at a width bounds the
+    crossing from both sides: by the width and by the error found there. The next look is where the
+    line through the last two crosses, every fourth halves the bounds in case the line misleads. A
+    row is done when its bounds are 2^-16 apart.
     """
     low, high = np.abs(coefficients[:, 0]), np.ones(len(coefficients))
     rows = np.flatnonzero(high - low > _RESOLUTION)
@@ -114,7 +126,9 @@ def _fixed_point(coefficients: Floats) -> Floats:
 
 
 def _smoothed_error(coefficients: Floats, width: Floats, rows: NDArray[np.int64]) -> Floats:
-    """Mean of |smoothed residual| at the midpoints of a uniform grid, of ``rows`` of ``coefficients`` [r, k] at their ``width``."""
+    """Mean of |smoothed residual| at the midpoints of a uniform grid, of ``rows`` of
+    ``coefficients`` [r, k] at their ``width``.
+    """
     # Terms damped below 1e-16 in every row are zero already.
     alive = min(_TERMS, int(np.ceil(8.6 / (np.pi * max(width.min(), 1e-9)))) + 1)
     damping = np.exp(-((np.pi * np.outer(width, np.arange(alive))) ** 2) / 2)
@@ -125,7 +139,9 @@ def _smoothed_error(coefficients: Floats, width: Floats, rows: NDArray[np.int64]
 
 
 def relplot_smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
-    """smECE as relplot 1.0.3 computes it, grid and all: only for checking numbers published with that package."""
+    """smECE as relplot 1.0.3 computes it, grid and all: only for checking numbers published with
+    that package.
+    """
     scores, labels = checked_probability(probability, correct)
     parsed = ~np.isnan(scores)
     scores, residual = scores[parsed], scores[parsed] - labels[parsed]
@@ -147,11 +163,16 @@ def _relplot_error(scores: Floats, residual: Floats, width: float) -> float:
     position = scores * (nodes - 1)
     left = np.clip(np.floor(position), 0, nodes - 2).astype(np.int64)
     share = position - left
-    kernel = np.exp(-((np.linspace(-0.5, 0.5, nodes) / width) ** 2) / 2) / (np.sqrt(2 * np.pi) * width)
+    kernel = np.exp(-((np.linspace(-0.5, 0.5, nodes) / width) ** 2) / 2) / (
+        np.sqrt(2 * np.pi) * width
+    )
 
     def smoothed(mass: Floats) -> Floats:
-        grid = np.bincount(left, mass * (1 - share), nodes) + np.bincount(left + 1, mass * share, nodes)
-        # Mode "reflect" does not repeat the end nodes: this is where relplot loses half of their weight.
+        grid = np.bincount(left, mass * (1 - share), nodes) + np.bincount(
+            left + 1, mass * share, nodes
+        )
+        # Mode "reflect" does not repeat the end nodes: this is where relplot loses half of their
+        # weight.
         wide = fftconvolve(np.pad(grid, nodes - 1, mode="reflect"), kernel, mode="valid")
         return np.interp(mesh, np.linspace(0.0, 1.0, nodes), wide[nodes // 2 : nodes // 2 + nodes])
 

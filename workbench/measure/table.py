@@ -1,10 +1,12 @@
-"""The table every recipe reports, before and after: one call, one readout, all the measures of confidence.
+"""The table every recipe reports, before and after: one call, one readout, all the measures of
+confidence.
 
-Accuracy and parse rate are over all questions; the rest over parsed replies. Pooled values resample all questions, the
-within-domain value resamples inside its domain, all from one seed, so two calls with the same questions are paired
-(up to 20 million drawn rows; see :mod:`workbench.measure.resampling`).
-Confidence is on 0-1 here (the rating-scale indices turn it into percent).
-What the table does not show: whether a difference between two of its columns is real: see :mod:`workbench.measure.paired`.
+Accuracy and parse rate are over all questions; the rest over parsed replies. Pooled values resample
+all questions, the within-domain value resamples inside its domain, all from one seed, so two calls
+with the same questions are paired (up to 20 million drawn rows; see
+:mod:`workbench.measure.resampling`). Confidence is on 0-1 here (the rating-scale indices turn it
+into percent). What the table does not show: whether a difference between two of its columns is
+real: see :mod:`workbench.measure.paired`.
 """
 
 from __future__ import annotations
@@ -37,11 +39,12 @@ def confidence_metrics(
     bins: int = 10,
     names: tuple[str, ...] = RECIPE,
 ) -> dict[str, Metric]:
-    """All measures of ``confidence`` [n] (0-1, NaN = unparsed) against ``correct`` [n] in ``domain`` [n].
+    """All measures of ``confidence`` [n] (0-1, NaN = unparsed) against ``correct`` [n] in
+    ``domain`` [n].
 
-    Keys with an Estimate: ``names`` (rows of METRICS) and, with domains, auroc2_within. Plain: parse_rate and
-    scale.ceiling_rate, .floor_rate, .modal_bin_share, .bin_sparsity, .pearson_r; the strings scale.tier and method (how the
-    intervals were drawn).
+    Keys with an Estimate: ``names`` (rows of METRICS) and, with domains, auroc2_within. Plain:
+    parse_rate and scale.ceiling_rate, .floor_rate, .modal_bin_share, .bin_sparsity, .pearson_r; the
+    strings scale.tier and method (how the intervals were drawn).
     """
     scores, labels = checked_probability(confidence, correct)
     n, parsed = len(scores), int((~np.isnan(scores)).sum())
@@ -81,7 +84,9 @@ def _within(table: Table) -> dict[str, Auroc2Within]:
 
 
 def flatten(metrics: Mapping[str, Metric], suffix: str) -> dict[str, float | str]:
-    """Summary entries ``{key.suffix: value, key.suffix.low: ..., key.suffix.high: ...}`` of a table of metrics."""
+    """Summary entries ``{key.suffix: value, key.suffix.low: ..., key.suffix.high: ...}`` of a
+    table of metrics.
+    """
     flat: dict[str, float | str] = {}
     for key, metric in metrics.items():
         name = f"{key}.{suffix}"

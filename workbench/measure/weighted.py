@@ -1,6 +1,7 @@
 """Statistics as functions of how often each answer is counted: counts [r, c] -> values [r].
 
-Ones give the value itself; bootstrap counts give one value per resample, all at once. Undefined values (nothing counted) are NaN.
+Ones give the value itself; bootstrap counts give one value per resample, all at once. Undefined
+values (nothing counted) are NaN.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ Result = TypeVar("Result")
 
 
 class Latest(Generic[Result]):
-    """``function`` of counts that remembers its latest result, for metrics that share an intermediate step.
+    """``function`` of counts that remembers its latest result, for metrics that share an
+    intermediate step.
 
     The very same array asks for the same result; counts must not be changed in place.
     """
@@ -60,7 +62,9 @@ def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Elementwise quotient [r]; NaN where nothing was counted."""
-    return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
+    return np.divide(
+        numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0
+    )
 
 
 def summed(values: Floats, starts: NDArray[np.int64]) -> Floats:

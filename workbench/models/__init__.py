@@ -1,9 +1,11 @@
 """Models: loading any Hugging Face causal language model and finding its parts.
 
-A model comes from the hub, a folder, a GGUF file or the small default, is checked on a real forward, and is handed on
-as a :class:`LanguageModel`. Conversations become token ids here, through the model's own chat template.
+A model comes from the hub, a folder, a GGUF file or the small default, is checked on a real
+forward, and is handed on as a :class:`LanguageModel`. Conversations become token ids here, through
+the model's own chat template.
 
-The names below are imported when they are first used: what only asks for files of models needs no model library.
+The names below are imported when they are first used: what only asks for files of models needs no
+model library.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
     from workbench.models.language_model import LanguageModel
     from workbench.models.layer_output import hidden_of, with_hidden
     from workbench.models.load import Attention, load_model
-    from workbench.models.precision import Precision, in_float32, model_arithmetic, resolve_precision, set_precision
+    from workbench.models.precision import (
+        Precision,
+        in_float32,
+        model_arithmetic,
+        resolve_precision,
+        set_precision,
+    )
 
 _MODULES = {
     "ARCHITECTURES": "architectures",

@@ -1,19 +1,22 @@
 """Where each model family keeps its parts: a table of module paths, one row a family.
 
-The workbench leaves a model the Hugging Face module it is and addresses it by path. A row says where the decoder
-layers, the final norm, the token embedding and the head are, and inside a layer the attention, the MLP and the
-attention's output projection. Model-level paths start at the causal language model (``model.get_submodule(path)``),
-layer-level paths at the layer; an empty layer-level path means that not every layer of the family has that part.
+The workbench leaves a model the Hugging Face module it is and addresses it by path. A row says
+where the decoder layers, the final norm, the token embedding and the head are, and inside a layer
+the attention, the MLP and the attention's output projection. Model-level paths start at the causal
+language model (``model.get_submodule(path)``), layer-level paths at the layer; an empty layer-level
+path means that not every layer of the family has that part.
 
-A layer adds two vectors to the residual stream. ``attention_added`` and ``mlp_added`` are the modules whose output (a
-tensor, or a tuple that starts with one) is what is added, up to ``added_multiplier``: behind a family's own norm where it
-has one on that path. ``mid`` is the module whose input is the stream between the two.
+A layer adds two vectors to the residual stream. ``attention_added`` and ``mlp_added`` are the
+modules whose output (a tensor, or a tuple that starts with one) is what is added, up to
+``added_multiplier``: behind a family's own norm where it has one on that path. ``mid`` is the
+module whose input is the stream between the two.
 
-Adding a family: print the model, write a row, build a :class:`~workbench.models.language_model.LanguageModel` with it
-and call :func:`workbench.models.validate`, which checks every claim of the row on a real forward.
+Adding a family: print the model, write a row, build a
+:class:`~workbench.models.language_model.LanguageModel` with it and call
+:func:`workbench.models.validate`, which checks every claim of the row on a real forward.
 
-``packable`` says that a layer mixes positions through masked attention alone, so that many patched copies of a token
-can share one forward. It does not say anything about the quality of the model.
+``packable`` says that a layer mixes positions through masked attention alone, so that many patched
+copies of a token can share one forward. It does not say anything about the quality of the model.
 """
 
 from __future__ import annotations
@@ -28,12 +31,13 @@ from workbench.errors import WorkbenchError
 class Architecture:
     """Module paths and peculiarities of one family (``config.model_type``).
 
-    ``sdpa`` is False where the family's attention cannot run, or loses a term, with scaled dot product kernels.
-    ``mask_by_layer_type`` says that the decoder takes a dict {layer type: mask} of 4-D masks, not a single one.
-    ``logit_multiplier``, ``logit_divisor`` and ``logit_softcap`` name the configuration entries (empty: none) that
-    turn the head's output z into logits: softcap * tanh(z * multiplier / divisor / softcap).
-    ``added_multiplier`` names the entry that multiplies both added vectors (empty: none), ``parallel`` the entry that, when
-    true, makes attention and MLP read the same stream, so that there is nothing between them.
+    ``sdpa`` is False where the family's attention cannot run, or loses a term, with scaled dot
+    product kernels. ``mask_by_layer_type`` says that the decoder takes a dict {layer type: mask} of
+    4-D masks, not a single one. ``logit_multiplier``, ``logit_divisor`` and ``logit_softcap`` name
+    the configuration entries (empty: none) that turn the head's output z into logits: softcap *
+    tanh(z * multiplier / divisor / softcap). ``added_multiplier`` names the entry that multiplies
+    both added vectors (empty: none), ``parallel`` the entry that, when true, makes attention and
+    MLP read the same stream, so that there is nothing between them.
     """
 
     family: str
@@ -60,10 +64,13 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("family", "layers", "final_norm", "embedding", "head"):
             if not getattr(self, name):
-                raise WorkbenchError(f"the architecture row of {self.family or 'a family'} has an empty {name!r}")
+                raise WorkbenchError(
+                    f"the architecture row of {self.family or 'a family'} has an empty {name!r}"
+                )
         if self.packable == bool(self.why_not):
             raise WorkbenchError(
-                f"the architecture row of {self.family!r} must give why_not exactly when packable is False"
+                f"the architecture row of {self.family!r} must give why_not exactly when packable "
+                "is False"
             )
 
 
@@ -85,8 +92,11 @@ def _llama_layout(family: str, **differences: Any) -> Architecture:
     return Architecture(family=family, **{**common, **differences})
 
 
-_NORMS_BEHIND = {"attention_added": "post_attention_layernorm", "mlp_added": "post_feedforward_layernorm"}
-_FOUR_NORMS = {**_NORMS_BEHIND, "mid": "pre_feedforward_layernorm"}
+_NORMS_AFTER = {
+    "attention_added": "post_attention_layernorm",
+    "mlp_added": "post_feedforward_layernorm",
+}
+_FOUR_NORMS = {**_NORMS_AFTER, "mid": "pre_feedforward_layernorm"}
 
 
 _ROWS = (
@@ -97,14 +107,25 @@ _ROWS = (
     _llama_layout("qwen3", mask_by_layer_type=True),
     _llama_layout("qwen3_moe"),
     _llama_layout(
-        "gemma2", mask_by_layer_type=True, sdpa=False, logit_softcap="final_logit_softcapping", **_FOUR_NORMS
+        "gemma2",
+        mask_by_layer_type=True,
+        sdpa=False,
+        logit_softcap="final_logit_softcapping",
+        **_FOUR_NORMS,
     ),
-    _llama_layout("gemma3_text", mask_by_layer_type=True, logit_softcap="final_logit_softcapping", **_FOUR_NORMS),
+    _llama_layout(
+        "gemma3_text",
+        mask_by_layer_type=True,
+        logit_softcap="final_logit_softcapping",
+        **_FOUR_NORMS,
+    ),
     _llama_layout("phi3"),
-    _llama_layout("olmo2", mid="mlp", **_NORMS_BEHIND),
+    _llama_layout("olmo2", mid="mlp", **_NORMS_AFTER),
     _llama_layout("gpt_oss", mask_by_layer_type=True, sdpa=False),
     _llama_layout("cohere2", mask_by_layer_type=True, logit_multiplier="logit_scale", mid=""),
-    _llama_layout("granite", logit_divisor="logits_scaling", added_multiplier="residual_multiplier"),
+    _llama_layout(
+        "granite", logit_divisor="logits_scaling", added_multiplier="residual_multiplier"
+    ),
     _llama_layout("smollm3", mask_by_layer_type=True),
     Architecture(
         family="gpt_neox",
@@ -143,7 +164,10 @@ _ROWS = (
         mlp_added="feed_forward",
         mid="pre_ff_layernorm",
         packable=False,
-        why_not="its layers carry a recurrent (Mamba) state from token to token, which no attention mask can separate",
+        why_not=(
+            "its layers carry a recurrent (Mamba) state from token to token, which no attention "
+            "mask can separate"
+        ),
         logit_multiplier="lm_head_multiplier",
     ),
     _llama_layout(
@@ -152,8 +176,8 @@ _ROWS = (
         attention_output="",
         attention_added="",
         packable=False,
-        why_not="its linear-attention layers carry a recurrent state from token to token, which no attention mask "
-        "can separate",
+        why_not="its linear-attention layers carry a recurrent state from token to token, which no "
+        "attention mask can separate",
     ),
 )
 
@@ -161,13 +185,16 @@ ARCHITECTURES: dict[str, Architecture] = {row.family: row for row in _ROWS}
 
 
 def architecture_of(config: Any) -> Architecture:
-    """The row of ``config.model_type``; :class:`WorkbenchError` telling how to add one when the family is unknown."""
+    """The row of ``config.model_type``; :class:`WorkbenchError` telling how to add one when the
+    family is unknown.
+    """
     family = str(getattr(config, "model_type", "") or "")
     if family in ARCHITECTURES:
         return ARCHITECTURES[family]
     raise WorkbenchError(
         f"the model family {family!r} is unknown to the workbench: add a row for it to _ROWS in "
-        "workbench/models/architectures.py (print the model to see its module paths), build a LanguageModel with that "
+        "workbench/models/architectures.py (print the model to see its module paths), build a "
+        "LanguageModel with that "
         "row and check it with workbench.models.validate(language_model). "
         f"Known families: {', '.join(sorted(ARCHITECTURES))}"
     )

@@ -1,13 +1,16 @@
-"""Where converted models are kept, and how a folder gets there whole or not at all, and stays what it was.
+"""Where converted models are kept, and how a folder gets there whole or not at all, and stays what
+it was.
 
-The cache directory is the argument, else the environment variable WORKBENCH_CACHE, else the user's cache directory of
-the operating system. A folder is built under a temporary name beside its target, synced to the disk and renamed when complete, by
-one process at a time: a lock of the operating system, which a process that dies lets go, makes others wait and then take what is
-there. On file systems without locks, such as some network shares, that is an error.
+The cache directory is the argument, else the environment variable WORKBENCH_CACHE, else the user's
+cache directory of the operating system. A folder is built under a temporary name beside its target,
+synced to the disk and renamed when complete, by one process at a time: a lock of the operating
+system, which a process that dies lets go, makes others wait and then take what is there. On file
+systems without locks, such as some network shares, that is an error.
 
-Every folder holds a manifest with the size and SHA-256 of each of its files. A file is hashed when it is first used and after any
-change of its size or times; a folder that is no longer what was written is built anew, if its manifest says that it is the cache's
-own. Nothing else is ever removed. :func:`verify_cache` hashes everything, for damage that leaves no trace in a file's times.
+Every folder holds a manifest with the size and SHA-256 of each of its files. A file is hashed when
+it is first used and after any change of its size or times; a folder that is no longer what was
+written is built anew, if its manifest says that it is the cache's own. Nothing else is ever
+removed. :func:`verify_cache` hashes everything, for damage that leaves no trace in a file's times.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from platformdirs import user_cache_dir
 from safetensors import SafetensorError
 
 from workbench.errors import WorkbenchError
-from workbench.models.fingerprint import mark_of, read_beside, sha256_of, write_beside
+from workbench.models.fingerprint import mark_of, read_sidecar, sha256_of, write_sidecar
 from workbench.progress import task
 
 CACHE_VARIABLE = "WORKBENCH_CACHE"
@@ -45,7 +48,9 @@ _PATIENCE = 0.2
 def cache_root(cache_dir: Path | None = None) -> Path:
     """The cache directory, created if missing."""
     try:
-        root = Path(cache_dir or os.environ.get(CACHE_VARIABLE) or user_cache_dir("confidence-workbench")).expanduser()
+        root = Path(
+            cache_dir or os.environ.get(CACHE_VARIABLE) or user_cache_dir("confidence-workbench")
+        ).expanduser()
         root.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError, RuntimeError) as error:
         place = cache_dir or os.environ.get(CACHE_VARIABLE)
@@ -64,8 +69,9 @@ def hashes_folder(cache_dir: Path | None = None) -> Path | None:
 def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
     """``target``, built by ``build(empty folder)`` unless it is there as it was built.
 
-    Raises :class:`WorkbenchError` when the disk is full or not writable, and for a folder of this name that the cache did not make;
-    other errors of ``build`` pass through, and in every case the partial folder is removed.
+    Raises :class:`WorkbenchError` when the disk is full or not writable, and for a folder of this
+    name that the cache did not make; other errors of ``build`` pass through, and in every case the
+    partial folder is removed.
     """
     if os.path.lexists(target) and not _damage(target):
         return target
@@ -89,9 +95,13 @@ class CacheEntry:
 
 
 def verify_cache(cache_dir: Path | None = None) -> tuple[CacheEntry, ...]:
-    """Hash every file of every converted model and compare with what was written; folders of others are left out."""
+    """Hash every file of every converted model and compare with what was written; folders of
+    others are left out.
+    """
     entries = []
-    for folder in sorted(path for path in cache_root(cache_dir).iterdir() if path.is_dir() and _manifest(path)):
+    for folder in sorted(
+        path for path in cache_root(cache_dir).iterdir() if path.is_dir() and _manifest(path)
+    ):
         with task(f"verifying {folder.name}"):
             try:
                 damage = _damage(folder, trust=False)
@@ -106,14 +116,17 @@ def require_space(folder: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise WorkbenchError(
-            f"converting the model needs {n_bytes / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB are free: "
+            f"converting the model needs {n_bytes / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} "
+            "GB are free: "
             f"free some space, or set {CACHE_VARIABLE} to a folder on a larger disk"
         )
 
 
 @contextmanager
 def partial_folder(root: Path, name: str = "") -> Iterator[Path]:
-    """An empty folder in ``root`` that is marked as the cache's own and removed after the block, if it is still there."""
+    """An empty folder in ``root`` that is marked as the cache's own and removed after the block,
+    if it is still there.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{name}-", dir=root))
     (folder / MARK).write_text(MADE_BY, encoding="utf-8")
     try:
@@ -129,20 +142,27 @@ def _build(target: Path, build: Callable[[Path], None]) -> None:
             build(partial)
             (partial / MARK).unlink()
             files = sorted(path for path in partial.rglob("*") if path.is_file())
-            hashes = {str(path.relative_to(partial)): [path.stat().st_size, sha256_of(path)] for path in files}
+            hashes = {
+                str(path.relative_to(partial)): [path.stat().st_size, sha256_of(path)]
+                for path in files
+            }
             manifest = partial / MANIFEST
-            manifest.write_text(json.dumps({"made_by": MADE_BY, "files": hashes}, indent=1), encoding="utf-8")
+            manifest.write_text(
+                json.dumps({"made_by": MADE_BY, "files": hashes}, indent=1), encoding="utf-8"
+            )
             for path in (*files, manifest, partial):
                 _sync(path)
             partial.rename(target)
             _sync(target.parent)
     except (OSError, SafetensorError) as error:
         raise _unwritable(target.parent, error) from error
-    write_beside(target / VERIFIED, {name: mark_of(target / name) for name in hashes})
+    write_sidecar(target / VERIFIED, {name: mark_of(target / name) for name in hashes})
 
 
 def _sync(path: Path) -> None:
-    """Have the operating system write a file or folder to the disk; folders cannot be synced on every system."""
+    """Have the operating system write a file or folder to the disk; folders cannot be synced on
+    every system.
+    """
     if path.is_dir() and os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -153,7 +173,9 @@ def _sync(path: Path) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, list[Any]]:
-    """Names, sizes and hashes of the files that were written; empty where the cache did not write the folder."""
+    """Names, sizes and hashes of the files that were written; empty where the cache did not
+    write the folder.
+    """
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = {str(name): list(entry) for name, entry in found["files"].items()}
@@ -163,24 +185,29 @@ def _manifest(folder: Path) -> dict[str, list[Any]]:
 
 
 def _damage(folder: Path, trust: bool = True) -> str:
-    """What is wrong with a folder of the cache, "" for nothing; with ``trust`` unchanged files are not hashed again."""
+    """What is wrong with a folder of the cache, "" for nothing; with ``trust`` unchanged files
+    are not hashed again.
+    """
     manifest = _manifest(folder)
     if not manifest:
         raise WorkbenchError(
-            f"{folder} stands where a converted model belongs and holds no readable {MANIFEST}, so it cannot be told what it is: "
+            f"{folder} stands where a converted model belongs and holds no readable {MANIFEST}, so "
+            "it cannot be told what it is: "
             f"move it away, or set {CACHE_VARIABLE} to another folder"
         )
     there = {
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
     strange = sorted(there - manifest.keys() - {MANIFEST})
     if strange:
         raise WorkbenchError(
-            f"the converted model {folder} holds {strange[0]}, which was not written with it: take it out of the folder"
+            f"the converted model {folder} holds {strange[0]}, which was not written with it: take "
+            "it out of the folder"
         )
-    verified = read_beside(folder / VERIFIED) if trust else {}
+    verified = read_sidecar(folder / VERIFIED) if trust else {}
     marks: dict[str, list[int]] = {}
     for name, entry in manifest.items():
         path = folder / name
@@ -192,14 +219,18 @@ def _damage(folder: Path, trust: bool = True) -> str:
         if verified.get(name) != marks[name] and sha256_of(path) != entry[1]:
             return f"{name} holds other bytes than were written"
     if verified != marks:
-        write_beside(folder / VERIFIED, marks)
+        write_sidecar(folder / VERIFIED, marks)
     return ""
 
 
 def _remove_own(folder: Path) -> None:
-    """Remove a folder that holds a manifest of the cache: out of the way first, so that nobody finds half of it."""
+    """Remove a folder that holds a manifest of the cache: out of the way first, so that nobody
+    finds half of it.
+    """
     if folder.is_symlink() or not _manifest(folder):
-        raise WorkbenchError(f"{folder} is damaged and is a link or not the cache's own: move it away and run again")
+        raise WorkbenchError(
+            f"{folder} is damaged and is a link or not the cache's own: move it away and run again"
+        )
     try:
         gone = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{folder.name}-", dir=folder.parent))
         (gone / MARK).write_text(MADE_BY, encoding="utf-8")

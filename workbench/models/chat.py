@@ -1,15 +1,16 @@
 """Conversations as token ids, through the model's own chat template.
 
-A conversation is rendered with the template and its generation prompt, completed where it does not end where replies begin
-(see :mod:`workbench.models.opening`); ``prefix`` is then appended: the words that the assistant's reply starts with. Every turn,
-an assistant turn at the end included, is history; only ``prefix`` is continued. Where the template knows a thinking switch,
-thinking is off, so that a reply starts with its answer. A system turn is merged into the first user turn when the template has no
-system role.
+A conversation is rendered with the template and its generation prompt, completed where it does not
+end where replies begin (see :mod:`workbench.models.opening`); ``prefix`` is then appended: the
+words that the assistant's reply starts with. Every turn, an assistant turn at the end included, is
+history; only ``prefix`` is continued. Where the template knows a thinking switch, thinking is off,
+so that a reply starts with its answer. A system turn is merged into the first user turn when the
+template has no system role.
 
 The rendered text already contains what the template puts in front (BOS), so it is tokenised with
-``add_special_tokens=False``. Text of a turn can contain the spelling of a special token, such as ``<|im_end|>``;
-:func:`encode` turns that spelling into ordinary text tokens, so that no question can close its own turn. Where no
-turn contains one, its ids are exactly those of the rendered text.
+``add_special_tokens=False``. Text of a turn can contain the spelling of a special token, such as
+``<|im_end|>``; :func:`encode` turns that spelling into ordinary text tokens, so that no question
+can close its own turn. Where no turn contains one, its ids are exactly those of the rendered text.
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ from workbench.errors import WorkbenchError
 from workbench.models.chat_template import Role, Turn, write_turns
 from workbench.models.opening import opening_of
 
-__all__ = ["Role", "Turn", "encode", "encode_history", "render", "require_chat_template", "special_strings"]
+__all__ = [
+    "Role",
+    "Turn",
+    "encode",
+    "encode_history",
+    "render",
+    "require_chat_template",
+    "special_strings",
+]
 
 
 def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
     """The conversation as the model would see it, generation prompt and ``prefix`` at its end.
 
-    For reading and showing; give a model :func:`encode`, which also defuses special tokens spelled out in a turn.
+    For reading and showing; give a model :func:`encode`, which also defuses special tokens spelled
+    out in a turn.
     """
     if not turns:
         raise WorkbenchError("a conversation needs at least one turn")
@@ -42,8 +52,8 @@ def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
 def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]:
     """Token ids of :func:`render`, where special tokens come from the template alone.
 
-    Raises :class:`WorkbenchError` when a turn spells a special token and the tokenizer cannot encode it as text
-    without changing its neighbours (some sentencepiece tokenizers).
+    Raises :class:`WorkbenchError` when a turn spells a special token and the tokenizer cannot
+    encode it as text without changing its neighbours (some sentencepiece tokenizers).
     """
     specials = special_strings(tokenizer)
     texts = [turn.content for turn in turns] + [prefix]
@@ -53,16 +63,20 @@ def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]
 
 
 def encode_history(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
-    """Token ids of the turns as history, without the opening of a reply; for turns that spell no special token."""
+    """Token ids of the turns as history, without the opening of a reply; for turns that spell no
+    special token.
+    """
     if turns[0].role == "system" and not opening_of(tokenizer).system_role:
         turns = _merge_system(turns)
     return _plain(tokenizer, write_turns(tokenizer, turns, open_reply=False))
 
 
 def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
-    """A pattern of the strings that the tokenizer turns into control tokens, longest first; None without any.
+    """A pattern of the strings that the tokenizer turns into control tokens, longest first; None
+    without any.
 
-    Added tokens that are not marked special (``<think>`` in some families) are vocabulary and are left alone.
+    Added tokens that are not marked special (``<think>`` in some families) are vocabulary and are
+    left alone.
     """
     added = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     strings = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
@@ -74,18 +88,29 @@ def require_chat_template(tokenizer: Any, name: str) -> None:
     if not tokenizer.chat_template:
         raise WorkbenchError(
             f"the model {name!r} has no chat template, so it is a base model: "
-            "use its instruct version, or give a file with a template (--set model.chat_template=FILE)"
+            "use its instruct version, or give a file with a template (--set "
+            "model.chat_template=FILE)"
         )
 
 
-def _encode_defused(tokenizer: Any, turns: Sequence[Turn], prefix: str, specials: re.Pattern[str]) -> list[int]:
-    """Mask spelled specials, tokenise, then retokenise unmasked each stretch between genuine specials.
+def _encode_defused(
+    tokenizer: Any, turns: Sequence[Turn], prefix: str, specials: re.Pattern[str]
+) -> list[int]:
+    """Mask spelled specials, tokenise, then retokenise unmasked each stretch between genuine
+    specials.
 
-    A tokenizer cuts its input at special tokens before anything else, so no merge crosses a stretch's borders. That
-    is checked: a masked stretch alone must give the ids it has within the whole text.
+    A tokenizer cuts its input at special tokens before anything else, so no merge crosses a
+    stretch's borders. That is checked: a masked stretch alone must give the ids it has within the
+    whole text.
     """
-    mask = _Mask(specials, [turn.content for turn in turns] + [prefix, str(tokenizer.chat_template)])
-    masked = render(tokenizer, [replace(turn, content=mask.hide(turn.content)) for turn in turns], mask.hide(prefix))
+    mask = _Mask(
+        specials, [turn.content for turn in turns] + [prefix, str(tokenizer.chat_template)]
+    )
+    masked = render(
+        tokenizer,
+        [replace(turn, content=mask.hide(turn.content)) for turn in turns],
+        mask.hide(prefix),
+    )
     if not tokenizer.is_fast:
         raise _not_encodable(specials, "".join(turn.content for turn in turns) + prefix)
     control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
@@ -103,7 +128,9 @@ def _encode_defused(tokenizer: Any, turns: Sequence[Turn], prefix: str, specials
 
 
 class _Mask:
-    """Exchanges the first character of each spelled special token for a private-use character, and back."""
+    """Exchanges the first character of each spelled special token for a private-use character,
+    and back.
+    """
 
     def __init__(self, specials: re.Pattern[str], texts: Sequence[str]) -> None:
         used = set("".join(texts))
@@ -113,7 +140,9 @@ class _Mask:
         self._to_mask: dict[str, str] = {}
 
     def hide(self, text: str) -> str:
-        """Repeated until nothing matches, because masking one token can leave another, nested one."""
+        """Repeated until nothing matches, because masking one token can leave another, nested
+        one.
+        """
         while match := self._specials.search(text):
             first = match.group()[0]
             if first not in self._to_mask:
@@ -126,9 +155,15 @@ class _Mask:
 
 
 def _stretches(tokenizer: Any, text: str) -> Iterator[tuple[str, list[int]]]:
-    """``text`` cut at its special tokens: characters and ids of each piece in order, special tokens included."""
+    """``text`` cut at its special tokens: characters and ids of each piece in order, special
+    tokens included.
+    """
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    content = {index: token.content for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    content = {
+        index: token.content
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special
+    }
     start, inside = 0, list[int]()
     for index, (begin, end) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True):
         if text[begin:end].strip() != content.get(index):
@@ -147,7 +182,8 @@ def _plain(tokenizer: Any, text: str, **options: Any) -> list[int]:
 def _not_encodable(specials: re.Pattern[str], text: str) -> WorkbenchError:
     found = specials.search(text)
     return WorkbenchError(
-        f"a turn spells the model's special token {found.group() if found else ''!r} and this tokenizer cannot encode "
+        f"a turn spells the model's special token {found.group() if found else ''!r} and this "
+        "tokenizer cannot encode "
         "it as plain text: remove it from the question"
     )
 
@@ -156,7 +192,8 @@ def _merge_system(turns: Sequence[Turn]) -> list[Turn]:
     system, *rest = turns
     if not rest or rest[0].role != "user":
         raise WorkbenchError(
-            "the model's chat template has no system role and no user turn follows the system turn: "
+            "the model's chat template has no system role and no user turn follows the system "
+            "turn: "
             "put the instruction into a user turn"
         )
     return [Turn("user", f"{system.content}\n\n{rest[0].content}"), *rest[1:]]

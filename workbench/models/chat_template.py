@@ -1,11 +1,14 @@
-"""Turns written out by a tokenizer's chat template: by the turns and the configuration alone, never by the clock.
+"""Turns written out by a tokenizer's chat template: by the turns and the configuration alone, never
+by the clock.
 
-Some templates write today's date. They are given the date of the configuration instead, as ``date_string`` and through
-``strftime_now`` (at midnight), so the same settings give the same prompt on any day. Thinking is off where a template knows a
-switch for it. Templates are rendered here within bounds (see :mod:`workbench.models.template_limits`), because transformers
-bounds none and hands its own clock to them.
+Some templates write today's date. They are given the date of the configuration instead, as
+``date_string`` and through ``strftime_now`` (at midnight), so the same settings give the same
+prompt on any day. Thinking is off where a template knows a switch for it. Templates are rendered
+here within bounds (see :mod:`workbench.models.template_limits`), because transformers bounds none
+and hands its own clock to them.
 
-Whatever goes wrong inside a template is one :class:`WorkbenchError` that names the template and the error.
+Whatever goes wrong inside a template is one :class:`WorkbenchError` that names the template and the
+error.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ class Turn:
 
     def __post_init__(self) -> None:
         if self.role not in _ROLES:
-            raise WorkbenchError(f"a turn has the role {self.role!r}: use one of {', '.join(_ROLES)}")
+            raise WorkbenchError(
+                f"a turn has the role {self.role!r}: use one of {', '.join(_ROLES)}"
+            )
 
 
 def set_day(tokenizer: Any, day: date) -> None:
@@ -64,7 +69,9 @@ def template_name(tokenizer: Any) -> str:
 
 
 def write_turns(tokenizer: Any, turns: Sequence[Turn], *, open_reply: bool) -> str:
-    """The turns as the template writes them, with its generation prompt behind them if ``open_reply``."""
+    """The turns as the template writes them, with its generation prompt behind them if
+    ``open_reply``.
+    """
     specials = tokenizer.special_tokens_map
     key = (template_text(tokenizer), str(specials), day_of(tokenizer), tuple(turns), open_reply)
     if key not in _written:
@@ -74,7 +81,9 @@ def write_turns(tokenizer: Any, turns: Sequence[Turn], *, open_reply: bool) -> s
     return _written[key]
 
 
-def _write(tokenizer: Any, specials: dict[str, Any], turns: Sequence[Turn], open_reply: bool) -> str:
+def _write(
+    tokenizer: Any, specials: dict[str, Any], turns: Sequence[Turn], open_reply: bool
+) -> str:
     environment, template = _compiled(tokenizer)
     variables = {
         **specials,
@@ -105,7 +114,8 @@ def template_text(tokenizer: Any) -> str:
         return str(tokenizer.get_chat_template())
     except (ValueError, TypeError, KeyError) as error:
         raise WorkbenchError(
-            f"the tokenizer of {getattr(tokenizer, 'chat_name', None) or 'the model'!r} has no default chat template "
+            f"the tokenizer of {getattr(tokenizer, 'chat_name', None) or 'the model'!r} has no "
+            "default chat template "
             f"({said(error)}): give one (--set model.chat_template=FILE)"
         ) from error
 
@@ -123,10 +133,13 @@ def _compiled(tokenizer: Any) -> tuple[BoundedEnvironment, Template]:
         raise
     except TemplateSyntaxError as error:
         raise WorkbenchError(
-            f"{template_name(tokenizer)} has a syntax error in line {error.lineno}: {error.message}; {MEND}"
+            f"{template_name(tokenizer)} has a syntax error in line {error.lineno}: "
+            f"{error.message}; {MEND}"
         ) from error
     except Exception as error:  # deep nesting ends in RecursionError, MemoryError or SyntaxError
-        raise WorkbenchError(f"{template_name(tokenizer)} cannot be compiled: {said(error)}; {MEND}") from error
+        raise WorkbenchError(
+            f"{template_name(tokenizer)} cannot be compiled: {said(error)}; {MEND}"
+        ) from error
 
 
 @lru_cache(maxsize=32)

@@ -1,11 +1,14 @@
-"""Where a layer's components can be read and written: a module and a side of it, from the family's row.
+"""Where a layer's components can be read and written: a module and a side of it, from the family's
+row.
 
-``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are outputs of the modules the
-row calls added; ``resid_mid`` and the heads are inputs, of the row's ``mid`` module and of the attention's output projection.
-The tensor seen there times ``scale`` is the component as it enters the residual stream.
+``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are
+outputs of the modules the row calls added; ``resid_mid`` and the heads are inputs, of the row's
+``mid`` module and of the attention's output projection. The tensor seen there times ``scale`` is
+the component as it enters the residual stream.
 
-A module's input can only stand for ``resid_mid`` if the layer adds to that very tensor afterwards, so whoever writes there
-must write in place. :func:`workbench.models.validate` proves both on a real forward.
+A module's input can only stand for ``resid_mid`` if the layer adds to that very tensor afterwards,
+so whoever writes there must write in place. :func:`workbench.models.validate` proves both on a real
+forward.
 """
 
 from __future__ import annotations
@@ -22,18 +25,22 @@ RESIDUAL = ("resid_pre", "resid_post")
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """One side of a module, and what its tensor is multiplied with on the way into the residual stream."""
+class HookPoint:
+    """One side of a module, and what its tensor is multiplied with on the way into the residual
+    stream.
+    """
 
     module: nn.Module
     side: Literal["input", "output"]
     scale: float = 1.0
 
 
-def lacks(lm: LanguageModel, component: str) -> str:
+def missing_component_reason(lm: LanguageModel, component: str) -> str:
     """Why the model has no such component, or an empty string."""
     row = lm.architecture
-    if component == "resid_mid" and (not row.mid or (row.parallel and getattr(lm.config, row.parallel))):
+    if component == "resid_mid" and (
+        not row.mid or (row.parallel and getattr(lm.config, row.parallel))
+    ):
         return "its attention and MLP read the same residual stream in parallel"
     if component == "attn_out" and not row.attention_added:
         return "what its attention adds is not the output of one module in every layer"
@@ -44,20 +51,24 @@ def lacks(lm: LanguageModel, component: str) -> str:
     return ""
 
 
-def place_of(lm: LanguageModel, layer: int, component: str) -> Place:
-    """Where ``component`` of ``layer`` is. Raises :class:`WorkbenchError` if the family lacks it."""
-    why = lacks(lm, component)
+def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
+    """Where ``component`` of ``layer`` is. Raises :class:`WorkbenchError` if the family lacks
+    it.
+    """
+    why = missing_component_reason(lm, component)
     if why:
-        raise WorkbenchError(f"{lm.architecture.family} has no {component}: {why}; choose another component.")
+        raise WorkbenchError(
+            f"{lm.architecture.family} has no {component}: {why}; choose another component."
+        )
     row, module = lm.architecture, lm.layers()[layer]
     if component in RESIDUAL:
-        return Place(module, "input" if component == "resid_pre" else "output")
+        return HookPoint(module, "input" if component == "resid_pre" else "output")
     if component == "resid_mid":
-        return Place(module.get_submodule(row.mid), "input")
+        return HookPoint(module.get_submodule(row.mid), "input")
     if component == "head_out":
-        return Place(module.get_submodule(row.attention_output), "input")
+        return HookPoint(module.get_submodule(row.attention_output), "input")
     added = row.attention_added if component == "attn_out" else row.mlp_added
-    return Place(module.get_submodule(added), "output", scale_of(lm, component))
+    return HookPoint(module.get_submodule(added), "output", scale_of(lm, component))
 
 
 def scale_of(lm: LanguageModel, component: str) -> float:

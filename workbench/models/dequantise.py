@@ -1,13 +1,15 @@
 """A GGUF file as a plain safetensors folder, made once.
 
-transformers reads GGUF weights and the tokenizer, but what it returns cannot be saved: its configuration still speaks
-of quantisation. So a fresh model is built from the configuration without that entry, takes over the dequantised
-weights (every name must match), and is saved in float32, which holds each dequantised weight exactly.
+transformers reads GGUF weights and the tokenizer, but what it returns cannot be saved: its
+configuration still speaks of quantisation. So a fresh model is built from the configuration without
+that entry, takes over the dequantised weights (every name must match), and is saved in float32,
+which holds each dequantised weight exactly.
 
-A GGUF file names the split of its byte-level tokenizer (``tokenizer.ggml.pre``); names that transformers does not map
-would silently get GPT-2's split. :data:`SPLITS` maps those this project knows, after the table in llama.cpp's
-``src/llama-vocab.cpp``; any other is refused, because wrong tokens would make every number of a run meaningless. Tokenizers of
-the sentencepiece kind are rebuilt after llama.cpp and compared with it (:mod:`workbench.models.sentencepiece_gguf`).
+A GGUF file names the split of its byte-level tokenizer (``tokenizer.ggml.pre``); names that
+transformers does not map would silently get GPT-2's split. :data:`SPLITS` maps those this project
+knows, after the table in llama.cpp's ``src/llama-vocab.cpp``; any other is refused, because wrong
+tokens would make every number of a run meaningless. Tokenizers of the sentencepiece kind are
+rebuilt after llama.cpp and compared with it (:mod:`workbench.models.sentencepiece_gguf`).
 """
 
 from __future__ import annotations
@@ -37,12 +39,16 @@ FORMAT = "v2"
 def _digits_then_words() -> Any:
     """Every digit alone, then GPT-2's words: the \\p{N} and GPT-2 cascade of llama.cpp."""
     return pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
 
 
 SPLITS = dict.fromkeys(
-    ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"), _digits_then_words
+    ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"),
+    _digits_then_words,
 )
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 GPT2_SPLITS = ("gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling")
@@ -71,7 +77,8 @@ def dequantise(gguf: Path, folder: Path) -> None:
             raise
         except Exception as error:  # a damaged file can make the host library raise anything
             raise WorkbenchError(
-                f"transformers cannot read {gguf.name} ({said(error)}): download it again, or use the model's safetensors folder"
+                f"transformers cannot read {gguf.name} ({said(error)}): download it again, or use "
+                "the model's safetensors folder"
             ) from error
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -81,21 +88,28 @@ def _open(gguf: Path) -> Any:
     try:
         return GGUFReader(gguf)
     except Exception as error:  # numpy, struct and the reader's own, by where the file breaks off
-        raise WorkbenchError(f"{gguf} is not a readable GGUF file ({said(error)}): download it again") from error
+        raise WorkbenchError(
+            f"{gguf} is not a readable GGUF file ({said(error)}): download it again"
+        ) from error
 
 
 def require_whole(gguf: Path, parts: int = 0) -> None:
     """Raise :class:`WorkbenchError` for one of several files that only together are a model."""
     if parts > 1 or _PART.search(gguf.name):
         raise WorkbenchError(
-            f"{gguf.name} is one part of a model that was split into several files: merge them first (llama.cpp's "
+            f"{gguf.name} is one part of a model that was split into several files: merge them "
+            "first (llama.cpp's "
             "llama-gguf-split --merge FIRST-PART WHOLE.gguf) and give the whole file"
         )
 
 
 def _plain_model(gguf: Path) -> Any:
-    """The model with dense float32 weights and a configuration that says nothing of quantisation."""
-    source = read_model(gguf.name, str(gguf.parent), quiet=True, gguf_file=gguf.name, dtype=torch.float32)
+    """The model with dense float32 weights and a configuration that says nothing of
+    quantisation.
+    """
+    source = read_model(
+        gguf.name, str(gguf.parent), quiet=True, gguf_file=gguf.name, dtype=torch.float32
+    )
     settings = source.config.to_dict()
     settings.pop("quantization_config", None)
     config = type(source.config).from_dict(settings)
@@ -112,7 +126,8 @@ def _tokenizer(gguf: Path, reader: Any) -> Any:
     kind, split = _text(reader, "tokenizer.ggml.model"), _text(reader, "tokenizer.ggml.pre")
     if kind not in ("gpt2", "llama"):
         raise WorkbenchError(
-            f"{gguf.name} has a tokenizer of kind {kind!r}, and the workbench knows those of kinds gpt2 and llama: use the model's "
+            f"{gguf.name} has a tokenizer of kind {kind!r}, and the workbench knows those of kinds "
+            "gpt2 and llama: use the model's "
             "safetensors folder"
         )
     if kind == "llama":
@@ -122,7 +137,8 @@ def _tokenizer(gguf: Path, reader: Any) -> Any:
         return tokenizer
     if split not in SPLITS:
         raise WorkbenchError(
-            f"{gguf.name} splits text by {split!r}, which is unknown to the workbench: add it to SPLITS in "
+            f"{gguf.name} splits text by {split!r}, which is unknown to the workbench: add it to "
+            "SPLITS in "
             "workbench/models/dequantise.py, or use the model's safetensors folder"
         )
     backend.pre_tokenizer = SPLITS[split]()

@@ -1,7 +1,7 @@
 """Which file of a model's folder is at fault, asked when loading has failed.
 
-The host libraries say what broke, seldom which file. Files are looked at in the order they are read in: configuration, tokenizer,
-weights. Nothing here runs for a model that loads.
+The host libraries say what broke, seldom which file. Files are looked at in the order they are read
+in: configuration, tokenizer, weights. Nothing here runs for a model that loads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from tokenizers import Tokenizer
 INDEX = "model.safetensors.index.json"
 AGAIN = "download it again"
 _POINTER = b"version https://git-lfs"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
+_TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+)
 _COUNTS = {
     "num_hidden_layers": 10_000,
     "n_layer": 10_000,
@@ -37,13 +44,20 @@ def configuration_fault(settings: Mapping[str, Any]) -> str:
     """What cannot be in a configuration's counts, "" where they can all be."""
     for name, most in _COUNTS.items():
         value = settings.get(name, 1)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most):
-            return f"it says {name} = {str(value)[:40]!r}, which must be a whole number from 1 to {most}"
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most
+        ):
+            return (
+                f"it says {name} = {str(value)[:40]!r}, which must be a whole number from 1 to "
+                f"{most}"
+            )
     return ""
 
 
 def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:
-    """The settings in a folder's config.json, and what is wrong with it or generation_config.json, "" for nothing."""
+    """The settings in a folder's config.json, and what is wrong with it or
+    generation_config.json, "" for nothing.
+    """
     settings, fault = _json(folder / "config.json")
     if fault:
         return {}, fault
@@ -52,15 +66,20 @@ def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:
         if fault:
             return (
                 settings,
-                f"config.json is no configuration of a model: {place}{fault}; take the file that belongs to the model",
+                f"config.json is no configuration of a model: {place}{fault}; take the file that "
+                "belongs to the model",
             )
-    if (folder / "generation_config.json").exists():  # the host library passes over one that it cannot read
+    if (
+        folder / "generation_config.json"
+    ).exists():  # the host library passes over one that it cannot read
         return settings, _json(folder / "generation_config.json")[1]
     return settings, ""
 
 
 def folder_fault(folder: Path) -> str:
-    """What is wrong with the files of a model's folder, with the mend; "" where nothing is found."""
+    """What is wrong with the files of a model's folder, with the mend; "" where nothing is
+    found.
+    """
     return next(_faults(folder), "")
 
 
@@ -91,8 +110,14 @@ def _json(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _tokenizer_faults(folder: Path) -> Iterator[str]:
-    if not any((folder / name).exists() for name in _TOKENIZERS) and not list(folder.glob("*.tiktoken")):
-        yield f"the folder holds no tokenizer ({', '.join(_TOKENIZERS[:2])}, ...): copy the tokenizer's files of the same model into it"
+    if not any((folder / name).exists() for name in _TOKENIZERS) and not list(
+        folder.glob("*.tiktoken")
+    ):
+        usual = ", ".join(_TOKENIZERS[:2])
+        yield (
+            f"the folder holds no tokenizer ({usual}, ...): copy the tokenizer's files of the same "
+            "model into it"
+        )
     path = folder / "tokenizer.json"
     if path.exists():
         try:
@@ -103,7 +128,9 @@ def _tokenizer_faults(folder: Path) -> Iterator[str]:
             yield f"tokenizer.json {_what(path, f'is damaged ({error})'[:200])}: {AGAIN}"
     for name in ("tokenizer.model", "spiece.model"):
         path = folder / name
-        if path.exists() and (not path.stat().st_size or path.read_bytes()[:32].startswith(_POINTER)):
+        if path.exists() and (
+            not path.stat().st_size or path.read_bytes()[:32].startswith(_POINTER)
+        ):
             yield f"{name} {_what(path, 'is damaged')}: {AGAIN}"
 
 
@@ -114,7 +141,10 @@ def _weights_faults(folder: Path) -> Iterator[str]:
     missing = [name for name in listed if not (folder / name).exists()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        yield f"{missing[0]}{more}, which {INDEX} lists, is missing: download the model again or copy the file into the folder"
+        yield (
+            f"{missing[0]}{more}, which {INDEX} lists, is missing: download the model again or "
+            "copy the file into the folder"
+        )
     for path in sorted(folder.glob("*.safetensors")):
         fault = weights_fault(path)
         if fault:
@@ -142,4 +172,6 @@ def _what(path: Path, otherwise: str) -> str:
             pointer = stream.read(len(_POINTER)) == _POINTER
     except OSError:
         return otherwise
-    return "is a pointer of Git LFS instead of the file (run git lfs pull)" if pointer else otherwise
+    return (
+        "is a pointer of Git LFS instead of the file (run git lfs pull)" if pointer else otherwise
+    )

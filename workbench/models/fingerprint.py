@@ -1,7 +1,9 @@
-"""Identities of model files: SHA-256 over all of their bytes, kept beside the cache so that a big file is read once.
+"""Identities of model files: SHA-256 over all of their bytes, kept beside the cache so that a big
+file is read once.
 
-A kept hash counts as long as the file has the size and the times of modification and of change it had when it was read; a file
-that was written to since is read again. Only files larger than a MiB are kept.
+A kept hash counts as long as the file has the size and the times of modification and of change it
+had when it was read; a file that was written to since is read again. Only files larger than a MiB
+are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def fingerprint_folder(folder: Path, keep: Path | None = None) -> str:
 
 
 def fingerprint_files(files: Sequence[Path], keep: Path | None = None) -> str:
-    """Hex SHA-256 over names, sizes and contents of the files, in the order given; hashes are kept in the folder ``keep``."""
+    """Hex SHA-256 over names, sizes and contents of the files, in the order given; hashes are
+    kept in the folder ``keep``.
+    """
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.name}\0{path.stat().st_size}\0{kept_sha256(path, keep)}\0".encode())
@@ -35,16 +39,18 @@ def fingerprint_files(files: Sequence[Path], keep: Path | None = None) -> str:
 
 
 def kept_sha256(path: Path, keep: Path | None) -> str:
-    """Hex SHA-256 of a file, from those kept in the folder ``keep`` if the file has not been written to since."""
+    """Hex SHA-256 of a file, from those kept in the folder ``keep`` if the file has not been
+    written to since.
+    """
     mark = mark_of(path)
     if keep is None or mark[0] <= MIB:
         return sha256_of(path)
-    kept, name = read_beside(keep / KEPT), str(path.resolve())
+    kept, name = read_sidecar(keep / KEPT), str(path.resolve())
     entry = kept.get(name)
     if isinstance(entry, dict) and entry.get("mark") == mark:
         return str(entry.get("sha256"))
     found = sha256_of(path)
-    write_beside(keep / KEPT, {**read_beside(keep / KEPT), name: {"mark": mark, "sha256": found}})
+    write_sidecar(keep / KEPT, {**read_sidecar(keep / KEPT), name: {"mark": mark, "sha256": found}})
     return found
 
 
@@ -54,8 +60,10 @@ def mark_of(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def write_beside(path: Path, content: Any) -> None:
-    """Write JSON that may be lost: into a temporary file that is renamed; nothing where the folder cannot be written."""
+def write_sidecar(path: Path, content: Any) -> None:
+    """Write JSON that may be lost: into a temporary file that is renamed; nothing where the
+    folder cannot be written.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         temporary.write_text(json.dumps(content), encoding="utf-8")
@@ -64,8 +72,8 @@ def write_beside(path: Path, content: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_beside(path: Path) -> dict[str, Any]:
-    """What :func:`write_beside` wrote; empty where it was lost or damaged."""
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """What :func:`write_sidecar` wrote; empty where it was lost or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

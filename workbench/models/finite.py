@@ -1,4 +1,6 @@
-"""Numbers that are no numbers are an error where they arise: an answer or a confidence read from them would mean nothing."""
+"""Numbers that are no numbers are an error where they arise: an answer or a confidence read from
+them would mean nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,26 @@ from workbench.models.language_model import LanguageModel
 
 
 def require_finite(lm: LanguageModel, values: Tensor) -> None:
-    """Raise :class:`WorkbenchError` naming the model, and the weights at fault, where ``values`` hold NaN or infinity."""
+    """Raise :class:`WorkbenchError` naming the model, and the weights at fault, where ``values``
+    hold NaN or infinity.
+    """
     if bool(torch.isfinite(values).all()):
         return
-    wrong = [name for name, weight in lm.model.named_parameters() if not bool(torch.isfinite(weight.detach()).all())]
+    wrong = [
+        name
+        for name, weight in lm.model.named_parameters()
+        if not bool(torch.isfinite(weight.detach()).all())
+    ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise WorkbenchError(
-            f"the model {lm.name!r} computes NaN or infinity, because its weights {wrong[0]}{more} hold such values: download the model "
-            "(or train the adapter) again, and if its dtype is float16 load it with model.dtype=float32"
+            f"the model {lm.name!r} computes NaN or infinity, because its weights {wrong[0]}{more} "
+            "hold such values: download the model "
+            "(or train the adapter) again, and if its dtype is float16 load it with "
+            "model.dtype=float32"
         )
     raise WorkbenchError(
-        f"the model {lm.name!r} computes NaN or infinity from finite weights, because numbers grow too large for {lm.dtype}: load it "
+        f"the model {lm.name!r} computes NaN or infinity from finite weights, because numbers grow "
+        f"too large for {lm.dtype}: load it "
         "with model.dtype=float32 and model.precision=float32"
     )

@@ -1,9 +1,10 @@
 """Which tokens an adapter acts on.
 
-An adapter may act on every token, or on the prompt's last tokens and what follows them alone (activated LoRA, Greenewald et
-al. 2025, arXiv 2504.12397): then everything before is read by the base model, its keys and values are the base model's
-own, and neither the adapter nor its training can change them. PEFT finds where such an adapter starts by its invocation
-tokens; a packed pass has other columns behind the prompt, so here the passes say themselves at which column it starts.
+An adapter may act on every token, or on the prompt's last tokens and what follows them alone
+(activated LoRA, Greenewald et al. 2025, arXiv 2504.12397): then everything before is read by the
+base model, its keys and values are the base model's own, and neither the adapter nor its training
+can change them. PEFT finds where such an adapter starts by its invocation tokens; a packed pass has
+other columns behind the prompt, so here the passes say themselves at which column it starts.
 """
 
 from __future__ import annotations
@@ -19,20 +20,25 @@ from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
 
 
-def reach_of(lm: LanguageModel) -> int | None:
-    """How many of a prompt's last tokens the adapter acts on as the model stands; None also while the adapter is off."""
-    if lm.reach is None or not any(not module.disable_adapters for module in _adapted(lm)):
+def active_invocation(lm: LanguageModel) -> int | None:
+    """How many of a prompt's last tokens the adapter acts on as the model stands; None also
+    while the adapter is off.
+    """
+    if lm.invocation_length is None or not any(
+        not module.disable_adapters for module in _adapted(lm)
+    ):
         return None
-    return lm.reach
+    return lm.invocation_length
 
 
 @contextmanager
-def adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
-    """Let an adapter with a reach act on the columns from ``column`` on; other models are left alone.
+def invoke_adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
+    """Let an adapter with a reach act on the columns from ``column`` on; other models are left
+    alone.
 
     Columns count from a pass's first one; those added while it runs lie behind and are acted on.
     """
-    if lm.reach is None:
+    if lm.invocation_length is None:
         yield
         return
 
@@ -41,8 +47,10 @@ def adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if args[0].dim() != 3:
             raise WorkbenchError(
-                "An adapter on a prompt's last tokens cannot act on modules that see tokens without their place, such as "
-                "experts; leave them out of teach.lora.modules or set teach.scope=conversation."
+                "An adapter on a prompt's last tokens cannot act on modules that see tokens "
+                "without their place, such as "
+                "experts; leave them out of teach.lora.target_modules or set "
+                "teach.adapter_scope=conversation."
             )
         rows, columns = args[0].shape[:2]
         return args, {**kwargs, "alora_offsets": [max(0, columns - column)] * rows}

@@ -1,8 +1,8 @@
 """A causal language model with its tokenizer and the places of its parts.
 
-A :class:`LanguageModel` is what every other room receives. It holds the Hugging Face module itself, never a wrapper of
-its layers: a module is found by its path each time it is asked for, so a model that gained LoRA adapters
-(``with_model(peft_model)``) answers with the same code.
+A :class:`LanguageModel` is what every other room receives. It holds the Hugging Face module itself,
+never a wrapper of its layers: a module is found by its path each time it is asked for, so a model
+that gained LoRA adapters (``with_model(peft_model)``) answers with the same code.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from workbench.models.architectures import Architecture
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """``model`` is a transformers causal LM or a PEFT model around one; ``revision`` fingerprints the weights.
+    """``model`` is a transformers causal LM or a PEFT model around one; ``revision`` fingerprints
+    the weights.
 
-    ``name`` is how the model was asked for (hub id, folder, "default") and is for display. ``reach`` is how many of a prompt's
-    last tokens the model's adapter acts on, besides all that follow them; None: every token. ``notes`` say what had to be done to the
-    model's chat template.
+    ``name`` is how the model was asked for (hub id, folder, "default") and is for display.
+    ``reach`` is how many of a prompt's last tokens the model's adapter acts on, besides all that
+    follow them; None: every token. ``notes`` say what had to be done to the model's chat template.
     """
 
     model: Any
@@ -30,7 +31,7 @@ class LanguageModel:
     architecture: Architecture
     name: str
     revision: str
-    reach: int | None = None
+    invocation_length: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -64,12 +65,15 @@ class LanguageModel:
         embedding = self.embedding()
         if embedding.weight.device.type != "meta":
             return embedding.weight.device
-        # Weights kept in memory or on disk by a device map are loaded for each use; the hook says where.
+        # Weights kept in memory or on disk by a device map are loaded for each use; the hook says
+        # where.
         return torch.device(embedding._hf_hook.execution_device)
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """In which precision passes compute matrix products, whoever makes them; see :mod:`workbench.models.precision`."""
+        """In which precision passes compute matrix products, whoever makes them; see
+        :mod:`workbench.models.precision`.
+        """
         return getattr(self.base(), "computes_in", "float32")
 
     @property
@@ -98,9 +102,13 @@ class LanguageModel:
         return self.base().get_submodule(self.architecture.final_norm)
 
     def head(self) -> torch.nn.Module:
-        """The linear map from the normed hidden state to the vocabulary; see :mod:`workbench.models.unembed`."""
+        """The linear map from the normed hidden state to the vocabulary; see
+        :mod:`workbench.models.unembed`.
+        """
         return self.base().get_submodule(self.architecture.head)
 
-    def with_model(self, model: Any, reach: int | None = None) -> LanguageModel:
-        """A copy around another module of the same family, such as the same weights with an adapter of this reach."""
-        return replace(self, model=model, reach=reach)
+    def with_model(self, model: Any, invocation: int | None = None) -> LanguageModel:
+        """A copy around another module of the same family, such as the same weights with an
+        adapter of this reach.
+        """
+        return replace(self, model=model, invocation_length=invocation)

@@ -1,8 +1,9 @@
 """The residual stream inside what a decoder layer returns.
 
-Some families return a bare tensor [batch, time, width], others a tuple whose first element is that tensor. Indexing a
-bare tensor with ``[0]`` silently takes batch row 0, so every hook in the workbench reads and writes a layer's output
-through the two functions below, and both insist on three dimensions.
+Some families return a bare tensor [batch, time, width], others a tuple whose first element is that
+tensor. Indexing a bare tensor with ``[0]`` silently takes batch row 0, so every hook in the
+workbench reads and writes a layer's output through the two functions below, and both insist on
+three dimensions.
 
 The hidden state is the residual stream after the layer (resid_post), before the final norm.
 """
@@ -17,33 +18,41 @@ from workbench.errors import WorkbenchError
 
 
 def hidden_of(output: Any) -> torch.Tensor:
-    """The hidden state [batch, time, width] of a decoder layer's output, a tensor or a tuple that starts with one.
+    """The hidden state [batch, time, width] of a decoder layer's output, a tensor or a tuple that
+    starts with one.
 
-    The tensor is the model's own, not a copy: clone what is kept. Raises :class:`WorkbenchError` on any other output.
+    The tensor is the model's own, not a copy: clone what is kept. Raises :class:`WorkbenchError` on
+    any other output.
     """
     hidden = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(hidden, torch.Tensor):
         raise WorkbenchError(
-            f"a decoder layer returned {type(output).__name__}, not a tensor or a tuple that starts with one: "
-            "point the family's row in workbench/models/architectures.py at the list of decoder layers"
+            f"a decoder layer returned {type(output).__name__}, not a tensor or a tuple that "
+            "starts with one: "
+            "point the family's row in workbench/models/architectures.py at the list of decoder "
+            "layers"
         )
     if hidden.dim() != 3:
         raise WorkbenchError(
-            f"a decoder layer's hidden state has shape {tuple(hidden.shape)}, expected [batch, time, width]: "
-            "point the family's row in workbench/models/architectures.py at the list of decoder layers"
+            f"a decoder layer's hidden state has shape {tuple(hidden.shape)}, expected [batch, "
+            "time, width]: "
+            "point the family's row in workbench/models/architectures.py at the list of decoder "
+            "layers"
         )
     return hidden
 
 
 def with_hidden(output: Any, new: torch.Tensor) -> Any:
-    """``output`` with its hidden state replaced by ``new`` [batch, time, width], same kind, everything else untouched.
+    """``output`` with its hidden state replaced by ``new`` [batch, time, width], same kind,
+    everything else untouched.
 
     Raises :class:`WorkbenchError` when the shapes differ.
     """
     old = hidden_of(output)
     if new.shape != old.shape:
         raise WorkbenchError(
-            f"a hidden state of shape {tuple(new.shape)} cannot replace one of shape {tuple(old.shape)}: "
+            f"a hidden state of shape {tuple(new.shape)} cannot replace one of shape "
+            f"{tuple(old.shape)}: "
             "record donor and base with the same batch and sequence length"
         )
     return (new, *output[1:]) if isinstance(output, tuple) else new

@@ -1,15 +1,17 @@
 """Loading a causal language model from the hub, a folder, a GGUF file, or the small default.
 
-The configuration is read first, so that an unknown family or a base model without chat template is refused before any
-weights move. Weights are read from safetensors only, never through pickle; GGUF files are dequantised once into a
-cached safetensors folder. Models come back in evaluation mode with frozen parameters, tokenizers pad on the left, and
-:func:`workbench.models.validate.validate` has checked the architecture's row on a real forward.
+The configuration is read first, so that an unknown family or a base model without chat template is
+refused before any weights move. Weights are read from safetensors only, never through pickle; GGUF
+files are dequantised once into a cached safetensors folder. Models come back in evaluation mode
+with frozen parameters, tokenizers pad on the left, and :func:`workbench.models.validate.validate`
+has checked the architecture's row on a real forward.
 
-``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for local files a
-SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept until a file is written to.
+``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for
+local files a SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept
+until a file is written to.
 
-Whatever is wrong with a model is one :class:`WorkbenchError` that names the file and the mend: the host libraries' exceptions are
-caught, and the folder's files are then looked at one by one.
+Whatever is wrong with a model is one :class:`WorkbenchError` that names the file and the mend: the
+host libraries' exceptions are caught, and the folder's files are then looked at one by one.
 """
 
 from __future__ import annotations
@@ -59,25 +61,31 @@ def load_model(
     Args:
         spec: "default", a folder (safetensors, or one GGUF file), a ``.gguf`` file, or a hub id.
         dtype: "float32", "bfloat16" or "float16".
-        precision: of the matrix products of every pass: "float32", "bfloat16" or "auto" (see :mod:`workbench.models.precision`).
+        precision: of the matrix products of every pass: "float32", "bfloat16" or "auto" (see
+            :mod:`workbench.models.precision`).
         device: "auto" (a GPU when there is one) or a torch device.
         attention: kernel; families whose attention is wrong or missing under sdpa always run eager.
-        cache_dir: where the default and dequantised GGUF files are kept (see :mod:`workbench.models.cache`).
+        cache_dir: where the default and dequantised GGUF files are kept (see
+            :mod:`workbench.models.cache`).
         chat_template: a Jinja file used in place of the tokenizer's own template.
         trust_remote_code: run code that comes with the model.
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
 
     Raises:
-        WorkbenchError: anything the person can mend: unknown id or family, damaged files, no network, no chat template or one
-            that opens replies elsewhere than it writes them (:mod:`workbench.models.opening`), ...
+        WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
+            network, no chat template or one that opens replies elsewhere than it writes them
+            (:mod:`workbench.models.opening`), ...
     """
     torch_dtype = _torch_dtype(dtype)
     torch_device = _torch_device(device)
     resolve_precision(precision, torch_device)
     source = find_source(spec, revision, cache_dir)
     with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
-        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": source.revision}
+        options: dict[str, Any] = {
+            "trust_remote_code": trust_remote_code,
+            "revision": source.revision,
+        }
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture = architecture_of(config)
         _check_counts(spec, config)
@@ -97,8 +105,17 @@ def load_model(
             **options,
         )
         model = model.to(torch_device).eval().requires_grad_(False)
-    fingerprint = source.fingerprint or str(getattr(config, "_commit_hash", None) or source.revision)
-    lm = LanguageModel(model, tokenizer, architecture, spec, fingerprint + _template_mark(chat_template), notes=notes)
+    fingerprint = source.fingerprint or str(
+        getattr(config, "_commit_hash", None) or source.revision
+    )
+    lm = LanguageModel(
+        model,
+        tokenizer,
+        architecture,
+        spec,
+        fingerprint + _template_mark(chat_template),
+        notes=notes,
+    )
     validate(lm)
     set_precision(lm, precision)
     return lm
@@ -108,16 +125,23 @@ def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[
     tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **options)
     if chat_template is not None:
         if not chat_template.is_file():
-            raise WorkbenchError(f"there is no chat template at {chat_template}: give the path of a Jinja file")
+            raise WorkbenchError(
+                f"there is no chat template at {chat_template}: give the path of a Jinja file"
+            )
         try:
             tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise WorkbenchError(f"the chat template {chat_template} cannot be read as UTF-8 text ({error})") from error
+            raise WorkbenchError(
+                f"the chat template {chat_template} cannot be read as UTF-8 text ({error})"
+            ) from error
     name_template(tokenizer, spec if chat_template is None else str(chat_template))
     require_chat_template(tokenizer, spec)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise WorkbenchError(f"the tokenizer of {spec!r} has neither a pad nor an end token: set one in its folder")
+            raise WorkbenchError(
+                f"the tokenizer of {spec!r} has neither a pad nor an end token: set one in its "
+                "folder"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -140,18 +164,25 @@ def _torch_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise WorkbenchError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ...") from error
+        raise WorkbenchError(
+            f"unknown device {name!r}: use auto, cpu, cuda, cuda:1, mps, ..."
+        ) from error
     try:
         torch.ones(1, device=device).item()
-    except Exception as error:  # AssertionError, NotImplementedError, RuntimeError: each back end has its own
+    except (
+        Exception
+    ) as error:  # AssertionError, NotImplementedError, RuntimeError: each back end has its own
         raise WorkbenchError(
-            f"the device {name!r} cannot be used on this machine ({said(error)}): set model.device to auto or cpu"
+            f"the device {name!r} cannot be used on this machine ({said(error)}): set model.device "
+            "to auto or cpu"
         ) from error
     return device
 
 
 def _check_counts(spec: str, config: Any) -> None:
-    """Refuse counts that no model has before anything is built from them; for configurations of any origin."""
+    """Refuse counts that no model has before anything is built from them; for configurations of
+    any origin.
+    """
     text = config.get_text_config()
     fault = configuration_fault(
         {

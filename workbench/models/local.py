@@ -10,9 +10,11 @@ DEFAULT_SPEC = "default"
 
 
 def local_path(spec: str) -> Path | None:
-    """The file or folder that ``spec`` names; None for the default and for what can only be a hub id.
+    """The file or folder that ``spec`` names; None for the default and for what can only be a hub
+    id.
 
-    Raises :class:`WorkbenchError` for what is neither: no name at all, control characters, a device, a path that cannot be read.
+    Raises :class:`WorkbenchError` for what is neither: no name at all, control characters, a
+    device, a path that cannot be read.
     """
     if spec == DEFAULT_SPEC:
         return None
@@ -22,7 +24,8 @@ def local_path(spec: str) -> Path | None:
     mend = "give a folder, a .gguf file or a hub id like 'org/name'"
     if not spec.strip() or not spec.isprintable():
         raise WorkbenchError(
-            f"the model's name {short_name(spec)!r} is empty or holds characters that cannot be printed: {mend}"
+            f"the model's name {short_name(spec)!r} is empty or holds characters that cannot be "
+            f"printed: {mend}"
         )
     try:
         path = Path(spec).expanduser()
@@ -41,7 +44,9 @@ def local_path(spec: str) -> Path | None:
         return None
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise WorkbenchError(f"the model {short_name(spec)!r} cannot be read ({why}): {mend}") from error
+        raise WorkbenchError(
+            f"the model {short_name(spec)!r} cannot be read ({why}): {mend}"
+        ) from error
     return path
 
 
@@ -53,6 +58,7 @@ def short_name(spec: str) -> str:
 def unknown_model(spec: str) -> WorkbenchError:
     """The error for a name that is neither a file here nor a model on the hub."""
     return WorkbenchError(
-        f"there is no model {short_name(spec)!r}, neither as a local folder nor on the hub: check the spelling, give a folder, "
+        f"there is no model {short_name(spec)!r}, neither as a local folder nor on the hub: check "
+        "the spelling, give a folder, "
         "or run `hf auth login` if it is private"
     )

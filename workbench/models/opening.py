@@ -1,21 +1,25 @@
-"""Where a reply begins: what a chat template writes between the last user turn and an assistant's words.
+"""Where a reply begins: what a chat template writes between the last user turn and an assistant's
+words.
 
-Replies are opened by text ("Answer:") behind the template's generation prompt. That is the place where the model has learned to
-begin only if the generation prompt is what the template writes before an assistant's words in history. One probe shows it: the
-same conversation is rendered with its reply still to come and with the reply in it. The two must agree, or differ in ways whose
+Replies are opened by text ("Answer:") behind the template's generation prompt. That is the place
+where the model has learned to begin only if the generation prompt is what the template writes
+before an assistant's words in history. One probe shows it: the same conversation is rendered with
+its reply still to come and with the reply in it. The two must agree, or differ in ways whose
 meaning is known:
 
 - the generation prompt goes on with an empty thought, as thinking switched off leaves it;
 - it opens a thought: the thought is closed, empty;
-- history has a piece more that says where the answer itself begins (white space, an empty thought, the channel of final
-  answers): the piece is put behind the generation prompt.
+- history has a piece more that says where the answer itself begins (white space, an empty thought,
+  the channel of final answers): the piece is put behind the generation prompt.
 
-What is put there is the :attr:`Opening.completion`, and is said in :attr:`Opening.notes`. Everything else is an error, and so is a
-template that loses a turn or changes their order. A system turn that is lost, refused or moved is written at the head of the first
-user turn instead, and that is said too.
+What is put there is the :attr:`Opening.completion`, and is said in :attr:`Opening.notes`.
+Everything else is an error, and so is a template that loses a turn or changes their order. A system
+turn that is lost, refused or moved is written at the head of the first user turn instead, and that
+is said too.
 
-The probe covers the forms of turns that are asked anywhere in the workbench: a question, and a question, its answer and another
-question, with and without a system turn. It does not show what a template does to turns of other forms or with certain words in them.
+The probe covers the forms of turns that are asked anywhere in the workbench: a question, and a
+question, its answer and another question, with and without a system turn. It does not show what a
+template does to turns of other forms or with certain words in them.
 """
 
 from __future__ import annotations
@@ -27,7 +31,14 @@ from datetime import date
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.models.chat_template import MEND, Turn, day_of, template_name, template_text, write_turns
+from workbench.models.chat_template import (
+    MEND,
+    Turn,
+    day_of,
+    template_name,
+    template_text,
+    write_turns,
+)
 
 SYSTEM, REPLY = Turn("system", "probe-of-system"), Turn("assistant", "probe-of-reply")
 ASKED = (Turn("user", "probe-of-question"),)
@@ -64,7 +75,8 @@ def opening_of(tokenizer: Any) -> Opening:
     """How the tokenizer's template opens replies, found by the probe once a template and date.
 
     Raises:
-        WorkbenchError: for a template that fails, loses turns, or opens replies otherwise than it writes them.
+        WorkbenchError: for a template that fails, loses turns, or opens replies otherwise than it
+            writes them.
     """
     key = (template_text(tokenizer), str(tokenizer.special_tokens_map), day_of(tokenizer))
     if key not in _known:
@@ -79,7 +91,8 @@ def _probed(tokenizer: Any) -> Opening:
         if lost:
             raise WorkbenchError(
                 f"{template_name(tokenizer)} loses or moves the {lost.role} turn of a conversation "
-                f"({', '.join(turn.role for turn in turns)}), so the model would not be asked what it is to be asked; {MEND}"
+                f"({', '.join(turn.role for turn in turns)}), so the model would not be asked what "
+                f"it is to be asked; {MEND}"
             )
     system_role = _keeps_system(tokenizer)
     if system_role:
@@ -87,18 +100,21 @@ def _probed(tokenizer: Any) -> Opening:
     completions = {_completion(tokenizer, turns) for turns in forms}
     if len(completions) > 1:
         raise WorkbenchError(
-            f"{template_name(tokenizer)} opens replies differently from turn to turn ({sorted(completions)}), so no one "
+            f"{template_name(tokenizer)} opens replies differently from turn to turn "
+            f"({sorted(completions)}), so no one "
             f"text opens them all; {MEND}"
         )
     (completion,) = completions
     notes = []
     if not system_role:
         notes.append(
-            "The chat template keeps no system turn in its place; it is put at the head of the first user turn."
+            "The chat template keeps no system turn in its place; it is put at the head of the "
+            "first user turn."
         )
     if completion:
         notes.append(
-            f"The chat template's generation prompt is completed by {completion!r}, so that replies begin where answers do."
+            f"The chat template's generation prompt is completed by {completion!r}, so that "
+            "replies begin where answers do."
         )
     return Opening(system_role, completion, tuple(notes))
 
@@ -118,7 +134,9 @@ def _keeps_system(tokenizer: Any) -> bool:
     """Whether a system turn stands before the first question in conversations of every length."""
     try:
         return not any(
-            _out_of_order(write_turns(tokenizer, (SYSTEM, *turns), open_reply=True), (SYSTEM, *turns))
+            _out_of_order(
+                write_turns(tokenizer, (SYSTEM, *turns), open_reply=True), (SYSTEM, *turns)
+            )
             for turns in (ASKED, ASKED_AGAIN)
         )
     except WorkbenchError:
@@ -134,8 +152,10 @@ def _completion(tokenizer: Any, turns: Sequence[Turn]) -> str:
         plain = write_turns(tokenizer, turns, open_reply=False).rpartition(last)[2]
         why = "it ignores add_generation_prompt; " if plain == opened else ""
         raise WorkbenchError(
-            f"{template_name(tokenizer)} opens a reply by {opened!r} and writes the same reply behind {written!r}: {why}"
-            "what is asked would stand where the model never saw an answer begin; give a template whose generation prompt is "
+            f"{template_name(tokenizer)} opens a reply by {opened!r} and writes the same reply "
+            f"behind {written!r}: {why}"
+            "what is asked would stand where the model never saw an answer begin; give a template "
+            "whose generation prompt is "
             "what stands before an assistant's words (--set model.chat_template=FILE)"
         )
     return found
@@ -146,18 +166,29 @@ def _before_reply(tokenizer: Any, turns: Sequence[Turn]) -> str:
     try:
         text = write_turns(tokenizer, (*turns, REPLY), open_reply=False)
     except WorkbenchError:  # some templates want a user's turn at the end
-        text = write_turns(tokenizer, (*turns, REPLY, Turn("user", "probe-of-end")), open_reply=False)
+        text = write_turns(
+            tokenizer, (*turns, REPLY, Turn("user", "probe-of-end")), open_reply=False
+        )
     lost = _out_of_order(text, (*turns, REPLY))
     if lost:
-        raise WorkbenchError(f"{template_name(tokenizer)} loses or moves the {lost.role} turn in history; {MEND}")
+        raise WorkbenchError(
+            f"{template_name(tokenizer)} loses or moves the {lost.role} turn in history; {MEND}"
+        )
     return text.rpartition(REPLY.content)[0].rpartition(turns[-1].content)[2]
 
 
 def completion(opened: str, written: str) -> str | None:
-    """What makes the generation prompt ``opened`` a place where replies begin, as ``written`` in history; None if unknown."""
+    """What makes the generation prompt ``opened`` a place where replies begin, as ``written`` in
+    history; None if unknown.
+    """
     if written.startswith(opened):
         more = written[len(opened) :]
-        known = not more.strip() or more == FINAL_CHANNEL or _EMPTY_THOUGHT.fullmatch(more) or _closes(opened, more)
+        known = (
+            not more.strip()
+            or more == FINAL_CHANNEL
+            or _EMPTY_THOUGHT.fullmatch(more)
+            or _closes(opened, more)
+        )
         return more if known else None
     if not opened.startswith(written):
         return None
@@ -174,4 +205,7 @@ def completion(opened: str, written: str) -> str | None:
 def _closes(opened: str, more: str) -> bool:
     """Whether ``more`` closes the thought that ``opened`` ends in."""
     thought = _OPENED_AT_END.search(opened)
-    return thought is not None and more.strip() == f"{thought['left']}/{thought['name']}{thought['right']}"
+    return (
+        thought is not None
+        and more.strip() == f"{thought['left']}/{thought['name']}{thought['right']}"
+    )

@@ -1,16 +1,20 @@
 """In which precision a model computes: a property of the model, not of the place that calls it.
 
-``bfloat16`` computes matrix products in bfloat16 under autocast while the residual stream stays in the model's own dtype: about
-twice the speed on processors that have bfloat16 units, at the price of readouts that move by a few tenths of a per cent.
-``auto`` takes it where the hardware has such units. Every result says which one it used.
+``bfloat16`` computes matrix products in bfloat16 under autocast while the residual stream stays in
+the model's own dtype: about twice the speed on processors that have bfloat16 units, at the price of
+readouts that move by a few tenths of a per cent. ``auto`` takes it where the hardware has such
+units. Every result says which one it used.
 
-A model is set to its precision once, when it is loaded. From then on every pass of it is made in that precision, whoever makes it: the
-model, its decoder and its head enter autocast themselves, so that a generation, a trainer's step, a divergence from the base
-model or another library's hook cannot be made in another one. What is not the model (a loss, a probe, a network beside it) is
-computed as its own code says. :func:`model_arithmetic` is for code that calls one of a model's inner modules by itself.
+A model is set to its precision once, when it is loaded. From then on every pass of it is made in
+that precision, whoever makes it: the model, its decoder and its head enter autocast themselves, so
+that a generation, a trainer's step, a divergence from the base model or another library's hook
+cannot be made in another one. What is not the model (a loss, a probe, a network beside it) is
+computed as its own code says. :func:`model_arithmetic` is for code that calls one of a model's
+inner modules by itself.
 
-Deliberately in float32, whatever the model's precision, are the passes inside :func:`in_float32`: comparisons of two ways to
-compute one number, whose difference would drown in the kernels' rounding.
+Deliberately in float32, whatever the model's precision, are the passes inside :func:`in_float32`:
+comparisons of two ways to compute one number, whose difference would drown in the kernels'
+rounding.
 """
 
 from __future__ import annotations
@@ -29,7 +33,9 @@ from workbench.models.language_model import LanguageModel
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 MARK = "compute_dtype"
-"""On a layer whose matrix was rounded. PEFT reads it: an adapter gets this dtype, and not that of the matrix it stands on."""
+"""On a layer whose matrix was rounded. PEFT reads it: an adapter gets this dtype, and not that
+of the matrix it stands on.
+"""
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
@@ -49,11 +55,12 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
 def set_precision(lm: LanguageModel, precision: Precision) -> None:
     """Let ``lm`` compute in this precision from now on.
 
-    For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay so: autocast would cast them
-    anew at every use, and casts kept beside them would take half of their memory once more. The products are the same to the
-    bit. Only while a model is loaded do its file's pages, which the system may take back, stand beside what is made of them.
-    Matrices shared with the token embedding, and trainable ones, stay as they are. Back in float32 the matrices keep the
-    values they were rounded to.
+    For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay
+    so: autocast would cast them anew at every use, and casts kept beside them would take half of
+    their memory once more. The products are the same to the bit. Only while a model is loaded do
+    its file's pages, which the system may take back, stand beside what is made of them. Matrices
+    shared with the token embedding, and trainable ones, stay as they are. Back in float32 the
+    matrices keep the values they were rounded to.
     """
     wanted = resolve_precision(precision, lm.device)
     if wanted == lm.precision:
@@ -71,7 +78,8 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
 def in_float32(lm: LanguageModel) -> Iterator[None]:
     """Compute passes of ``lm`` in float32 inside the block, whatever its precision.
 
-    The matrices of a bfloat16 model take float32's memory there, and have their values and dtype again afterwards.
+    The matrices of a bfloat16 model take float32's memory there, and have their values and dtype
+    again afterwards.
     """
     rounded, entered = _rounded(lm), _entered(lm)
     _widen(rounded)
@@ -84,7 +92,9 @@ def in_float32(lm: LanguageModel) -> Iterator[None]:
 
 
 def model_arithmetic(lm: LanguageModel) -> AbstractContextManager[Any]:
-    """The arithmetic of the model's own passes, for a block that calls one of its inner modules by itself."""
+    """The arithmetic of the model's own passes, for a block that calls one of its inner modules
+    by itself.
+    """
     if lm.precision == "float32":
         return nullcontext()
     return torch.autocast(lm.device.type, dtype=torch.bfloat16)
@@ -100,7 +110,9 @@ def _castable(weight: Tensor, lm: LanguageModel) -> bool:
 
 
 def _entrances(lm: LanguageModel) -> list[nn.Module]:
-    """The modules through which a pass is begun; what stands inside them is reached through one of them."""
+    """The modules through which a pass is begun; what stands inside them is reached through one
+    of them.
+    """
     return list(dict.fromkeys([lm.base(), lm.decoder(), lm.head()]))
 
 
@@ -125,7 +137,9 @@ def _widen(modules: Sequence[Any]) -> None:
 
 
 def _leave_the_file(lm: LanguageModel) -> None:
-    """Copy what was not rounded: a loaded model's weights are views of its file, all of which stays in memory with the last of them."""
+    """Copy what was not rounded: a loaded model's weights are views of its file, all of which
+    stays in memory with the last of them.
+    """
     for tensor in (*lm.base().parameters(), *lm.base().buffers()):
         if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
             tensor.data = tensor.data.clone()
@@ -146,7 +160,8 @@ def _leave(modules: Sequence[nn.Module]) -> None:
 def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
     """The class ``kind``, under its own name, whose passes are made in bfloat16.
 
-    Both ways in are covered: some libraries call ``forward``, others put one of their own on the module.
+    Both ways in are covered: some libraries call ``forward``, others put one of their own on the
+    module.
     """
 
     def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
@@ -159,4 +174,8 @@ def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
             return kind.forward(self, *args, **kwargs)
 
     own = {"__call__": __call__, "forward": forward, "computes_in": "bfloat16"}
-    return type(kind.__name__, (kind,), {**own, "__module__": kind.__module__, "__qualname__": kind.__qualname__})
+    return type(
+        kind.__name__,
+        (kind,),
+        {**own, "__module__": kind.__module__, "__qualname__": kind.__qualname__},
+    )

@@ -7,14 +7,20 @@ from contextlib import contextmanager
 from functools import partialmethod
 from unittest.mock import patch
 
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from tqdm.std import tqdm
 from transformers.utils import logging as transformers_logging
 
 
 @contextmanager
 def quiet_bars(quiet: bool) -> Iterator[None]:
-    """Hide the bars of transformers and huggingface_hub inside the block when ``quiet``; restore them after it."""
+    """Hide the bars of transformers and huggingface_hub inside the block when ``quiet``; restore
+    them after it.
+    """
     if not quiet:
         yield
         return

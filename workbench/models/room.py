@@ -1,9 +1,11 @@
 """How many tokens a model reads, and prompts that are longer.
 
-A model's configuration names the positions it was made for. Beyond them learned positions end and rotary ones mean nothing the model
-has seen, mostly without a word from the host library. Two kinds of rotary positions (``longrope`` and ``dynamic``) take other factors
-for every token of a pass once one row of it is longer than the model's original length; what stands beside a long row, or was
-computed before it and kept, would then be another number than alone. For these the original length is the limit.
+A model's configuration names the positions it was made for. Beyond them learned positions end and
+rotary ones mean nothing the model has seen, mostly without a word from the host library. Two kinds
+of rotary positions (``longrope`` and ``dynamic``) take other factors for every token of a pass once
+one row of it is longer than the model's original length; what stands beside a long row, or was
+computed before it and kept, would then be another number than alone. For these the original length
+is the limit.
 """
 
 from __future__ import annotations
@@ -37,9 +39,15 @@ def room_of(lm: LanguageModel) -> Room:
             config, "original_max_position_embeddings", None
         )
         limit = int(original or context or 0)
-        if any(name in kind for name in _BY_LENGTH) and limit and (room.most is None or limit < room.most):
+        if (
+            any(name in kind for name in _BY_LENGTH)
+            and limit
+            and (room.most is None or limit < room.most)
+        ):
             room = Room(
-                limit, f"because its rotary positions ({kind}) take other factors for all rows of a longer pass"
+                limit,
+                f"because its rotary positions ({kind}) take other factors for all rows of a "
+                "longer pass",
             )
     return room
 
@@ -49,7 +57,8 @@ def require_room(lm: LanguageModel, length: int, what: str = "a row of a pass") 
     room = room_of(lm)
     if room.most is not None and length > room.most:
         raise WorkbenchError(
-            f"{what} takes {length} tokens and the model {lm.name!r} reads at most {room.most}, {room.why}: shorten the question or "
+            f"{what} takes {length} tokens and the model {lm.name!r} reads at most {room.most}, "
+            f"{room.why}: shorten the question or "
             "leave it out"
         )
 

@@ -1,12 +1,15 @@
-"""Tokenizers of the sentencepiece kind (``tokenizer.ggml.model = llama``), exactly as llama.cpp reads them from a GGUF file.
+"""Tokenizers of the sentencepiece kind (``tokenizer.ggml.model = llama``), exactly as llama.cpp
+reads them from a GGUF file.
 
-llama.cpp puts a space in front of every stretch of text that stands at the beginning or behind a special token, where the file says
-``add_space_prefix`` (and where it says nothing); then all spaces become ``▁`` and neighbouring pieces are merged, best score
-first. transformers puts the space in front of the first stretch alone. So the normaliser is set anew here: it works on each stretch
+llama.cpp puts a space in front of every stretch of text that stands at the beginning or behind a
+special token, where the file says ``add_space_prefix`` (and where it says nothing); then all spaces
+become ``▁`` and neighbouring pieces are merged, best score first. transformers puts the space in
+front of the first stretch alone. So the normaliser is set anew here: it works on each stretch
 between special tokens by itself.
 
-What comes out is compared with llama.cpp's algorithm, written down once more in :func:`llama_cpp_ids`, on texts that hold what
-tokenizers differ in; a file on which the two differ is refused.
+What comes out is compared with llama.cpp's algorithm, written down once more in
+:func:`llama_cpp_ids`, on texts that hold what tokenizers differ in; a file on which the two differ
+is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ TEXTS = (
 
 
 def as_llama_cpp(name: str, tokenizer: Any, reader: Any) -> Any:
-    """The tokenizer that transformers made of the GGUF file ``name``, with llama.cpp's treatment of spaces.
+    """The tokenizer that transformers made of the GGUF file ``name``, with llama.cpp's treatment of
+    spaces.
 
     Raises :class:`WorkbenchError` where it still differs from llama.cpp.
     """
@@ -42,10 +46,14 @@ def as_llama_cpp(name: str, tokenizer: Any, reader: Any) -> Any:
     prefix = True if field is None else bool(field.contents())
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     to_mark = normalizers.Replace(" ", SPACE)
-    backend.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), to_mark]) if prefix else to_mark
+    backend.normalizer = (
+        normalizers.Sequence([normalizers.Prepend(SPACE), to_mark]) if prefix else to_mark
+    )
     backend.pre_tokenizer = None
     decoding = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    backend.decoder = decoders.Sequence([*decoding, decoders.Strip(" ", 1, 0)] if prefix else decoding)
+    backend.decoder = decoders.Sequence(
+        [*decoding, decoders.Strip(" ", 1, 0)] if prefix else decoding
+    )
     plain = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         padding_side="left",
@@ -61,36 +69,54 @@ def _compare(name: str, tokenizer: Any, reader: Any, prefix: bool) -> None:
     tokens = [str(token) for token in reader.get_field("tokenizer.ggml.tokens").contents()]
     scores = reader.get_field("tokenizer.ggml.scores")
     if scores is None:
-        raise WorkbenchError(f"{name} holds no scores for its tokenizer: use the model's safetensors folder")
+        raise WorkbenchError(
+            f"{name} holds no scores for its tokenizer: use the model's safetensors folder"
+        )
     pieces = {token: index for index, token in reversed(list(enumerate(tokens)))}
     values = [float(score) for score in scores.contents()]
     specials = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
-    for text in (*TEXTS, *(f"{special}{text}" for special in list(specials)[:3] for text in TEXTS[:3])):
+    for text in (
+        *TEXTS,
+        *(f"{special}{text}" for special in list(specials)[:3] for text in TEXTS[:3]),
+    ):
         found = tokenizer(text, add_special_tokens=False)["input_ids"]
         expected = llama_cpp_ids(text, pieces, values, specials, prefix)
         if found != expected:
             raise WorkbenchError(
-                f"{name}: the tokenizer that transformers makes of this file cuts {text!r} into other tokens than llama.cpp does: "
+                f"{name}: the tokenizer that transformers makes of this file cuts {text!r} into "
+                "other tokens than llama.cpp does: "
                 "use the model's safetensors folder"
             )
 
 
 def llama_cpp_ids(
-    text: str, pieces: Mapping[str, int], scores: list[float], specials: Mapping[str, int], prefix: bool
+    text: str,
+    pieces: Mapping[str, int],
+    scores: list[float],
+    specials: Mapping[str, int],
+    prefix: bool,
 ) -> list[int]:
-    """Token ids of ``text`` by llama.cpp's rules: special tokens first, then each stretch between them by scores."""
+    """Token ids of ``text`` by llama.cpp's rules: special tokens first, then each stretch
+    between them by scores.
+    """
     ids: list[int] = []
     for stretch in _stretches(text, sorted(specials, key=len, reverse=True)):
         if stretch in specials:
             ids.append(specials[stretch])
         else:
             marked = (SPACE if prefix else "") + stretch.replace(" ", SPACE)
-            ids += [index for symbol in _merged(marked, pieces, scores) for index in _written(symbol, pieces)]
+            ids += [
+                index
+                for symbol in _merged(marked, pieces, scores)
+                for index in _written(symbol, pieces)
+            ]
     return ids
 
 
 def _stretches(text: str, specials: list[str]) -> list[str]:
-    """``text`` cut at special tokens, which are pieces of their own; longer ones are looked for first."""
+    """``text`` cut at special tokens, which are pieces of their own; longer ones are looked for
+    first.
+    """
     parts = [text]
     for special in specials:
         cut: list[str] = []
@@ -107,10 +133,16 @@ def _stretches(text: str, specials: list[str]) -> list[str]:
 
 
 def _merged(text: str, pieces: Mapping[str, int], scores: list[float]) -> list[str]:
-    """Characters merged while two neighbours make a piece: the best score first, of equal ones the leftmost."""
+    """Characters merged while two neighbours make a piece: the best score first, of equal ones
+    the leftmost.
+    """
     symbols = list(text)
     while True:
-        pairs = [(scores[pieces[a + b]], -at) for at, (a, b) in enumerate(pairwise(symbols)) if a + b in pieces]
+        pairs = [
+            (scores[pieces[a + b]], -at)
+            for at, (a, b) in enumerate(pairwise(symbols))
+            if a + b in pieces
+        ]
         if not pairs:
             return symbols
         at = -max(pairs)[1]

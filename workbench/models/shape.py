@@ -1,6 +1,7 @@
 """A model's shape without its weights: its configuration read, its modules built on no device.
 
-What can be asked before a model is loaded: how many layers it has, how wide it is, which linear modules an adapter can stand on.
+What can be asked before a model is loaded: how many layers it has, how wide it is, which linear
+modules an adapter can stand on.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def read_shape(settings: ModelSettings) -> ModelShape:
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture_of(config)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=settings.trust_remote_code)
+            model = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=settings.trust_remote_code
+            )
     text = model.config.get_text_config()
     linear: dict[str, int] = {}
     for name, module in model.named_modules():

@@ -1,7 +1,9 @@
-"""Weights that two modules of a model use: most often the head's, which are the token embedding's where a model ties them.
+"""Weights that two modules of a model use: most often the head's, which are the token embedding's
+where a model ties them.
 
-An adapter on such a module acts on its own output alone. Merged into the weights it would act in both places, so it must not be:
-either the weights are separated first, or the adapter is left as it is.
+An adapter on such a module acts on its own output alone. Merged into the weights it would act in
+both places, so it must not be: either the weights are separated first, or the adapter is left as it
+is.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def adapted_on_shared(model: nn.Module) -> dict[str, LoraLayer]:
 
 
 def untie_adapted(model: Any) -> None:
-    """Give every module with an adapter weights of its own, so that merging it changes nothing else."""
+    """Give every module with an adapter weights of its own, so that merging it changes nothing
+    else.
+    """
     for layer in adapted_on_shared(model).values():
         own = layer.get_base_layer()
         own.weight = nn.Parameter(own.weight.detach().clone(), requires_grad=False)

@@ -1,4 +1,6 @@
-"""Where a model's files are, and what their loaders' exceptions mean, as sentences that name the mend."""
+"""Where a model's files are, and what their loaders' exceptions mean, as sentences that name the
+mend.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ from workbench.models.local import local_path, unknown_model
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What transformers is pointed at: a local folder with its fingerprint, or a hub id with a revision."""
+    """What transformers is pointed at: a local folder with its fingerprint, or a hub id with a
+    revision.
+    """
 
     place: str
     local: bool
@@ -38,7 +42,9 @@ def find_source(spec: str, revision: str | None, cache_dir: Path | None) -> Mode
             return ModelSource(str(embedded_folder(cache_dir)), True, embedded_revision())
         return ModelSource(spec, False, revision=revision or "main")
     if revision is not None:
-        raise WorkbenchError(f"{spec!r} is local and has no revision {revision!r}: leave the revision out")
+        raise WorkbenchError(
+            f"{spec!r} is local and has no revision {revision!r}: leave the revision out"
+        )
     if path.is_file() or not (path / "config.json").exists():
         gguf = _gguf_in(path)
         require_whole(gguf)
@@ -54,18 +60,26 @@ def _gguf_in(path: Path) -> Path:
     """The GGUF file at ``path`` or the only one in that folder."""
     if path.is_file():
         if path.suffix.lower() != ".gguf":
-            raise WorkbenchError(f"{path} is not a .gguf file: give a model's folder, a .gguf file or a hub id")
+            raise WorkbenchError(
+                f"{path} is not a .gguf file: give a model's folder, a .gguf file or a hub id"
+            )
         return path
     if (path / "adapter_config.json").exists():
-        raise WorkbenchError(f"{path} holds an adapter, not a model: give the model it was trained on")
+        raise WorkbenchError(
+            f"{path} holds an adapter, not a model: give the model it was trained on"
+        )
     files = sorted(path.glob("*.gguf"))
     if not files:
-        raise WorkbenchError(f"the folder {path} holds neither config.json nor a .gguf file: give a model's folder")
+        raise WorkbenchError(
+            f"the folder {path} holds neither config.json nor a .gguf file: give a model's folder"
+        )
     for file in files:
         require_whole(file)
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
-        raise WorkbenchError(f"the folder {path} holds several GGUF files ({names}): give the path of one")
+        raise WorkbenchError(
+            f"the folder {path} holds several GGUF files ({names}): give the path of one"
+        )
     return files[0]
 
 
@@ -83,7 +97,9 @@ def explain_errors(spec: str, source: ModelSource | None = None) -> Iterator[Non
         yield
     except (WorkbenchError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # damaged files make the loaders raise anything, and the tokenizers panic
+    except (
+        BaseException
+    ) as error:  # damaged files make the loaders raise anything, and the tokenizers panic
         raise WorkbenchError(_explanation(spec, source, error)) from error
 
 
@@ -92,32 +108,52 @@ def _explanation(spec: str, source: ModelSource | None, error: BaseException) ->
     if isinstance(error, (OSError, ValueError)):
         text = text.partition(": ")[2] or text
     if any(isinstance(cause, hub_errors.GatedRepoError) for cause in chain):
-        return f"the model {spec!r} is gated: accept its terms on its hub page, then run `hf auth login`"
+        return (
+            f"the model {spec!r} is gated: accept its terms on its hub page, then run `hf auth "
+            "login`"
+        )
     if any(isinstance(cause, hub_errors.RevisionNotFoundError) for cause in chain):
         return f"the model {spec!r} has no such revision on the hub: check the revision's name"
-    if any(isinstance(cause, (hub_errors.RepositoryNotFoundError, hub_errors.HFValidationError)) for cause in chain):
+    if any(
+        isinstance(cause, (hub_errors.RepositoryNotFoundError, hub_errors.HFValidationError))
+        for cause in chain
+    ):
         return str(unknown_model(spec))
-    if any(isinstance(cause, (hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled)) for cause in chain):
+    if any(
+        isinstance(cause, (hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled))
+        for cause in chain
+    ):
         return (
-            f"the hub cannot be reached and {spec!r} is not in the local cache: give a local folder, run once online, "
+            f"the hub cannot be reached and {spec!r} is not in the local cache: give a local "
+            "folder, run once online, "
             "or set HF_HOME to a cache that holds the model"
         )
     if "trust_remote_code" in str(error):
         return (
-            f"the model {spec!r} brings its own code: read it, then say that you trust it (--set model.trust_remote_code=true; in "
+            f"the model {spec!r} brings its own code: read it, then say that you trust it (--set "
+            "model.trust_remote_code=true; in "
             "Python trust_remote_code=True)"
         )
     if "does not recognize this architecture" in str(error):
-        return f"the installed transformers does not know the family of {spec!r}: upgrade transformers ({text})"
+        return (
+            f"the installed transformers does not know the family of {spec!r}: upgrade "
+            f"transformers ({text})"
+        )
     fault = folder_fault(Path(source.place)) if source is not None and source.local else ""
     if fault:
         return f"the model {spec!r} cannot be loaded: {fault}"
-    if any(isinstance(cause, (MemoryError, torch.OutOfMemoryError)) for cause in chain) or "not enough memory" in str(
-        error
-    ):
-        return f"the model {spec!r} does not fit into memory ({text}): take a smaller one, or model.dtype=bfloat16"
+    if any(
+        isinstance(cause, (MemoryError, torch.OutOfMemoryError)) for cause in chain
+    ) or "not enough memory" in str(error):
+        return (
+            f"the model {spec!r} does not fit into memory ({text}): take a smaller one, or "
+            "model.dtype=bfloat16"
+        )
     if "no file named" in str(error).lower():
-        return f"the model {spec!r} has no safetensors weights (pickled ones are never read): convert it first ({text})"
+        return (
+            f"the model {spec!r} has no safetensors weights (pickled ones are never read): convert "
+            f"it first ({text})"
+        )
     return f"the model {spec!r} cannot be loaded: {text}"
 
 

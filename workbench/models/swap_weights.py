@@ -1,4 +1,6 @@
-"""Weights that are something else for a while: put back as they were, not computed back, so nothing drifts."""
+"""Weights that are something else for a while: put back as they were, not computed back, so
+nothing drifts.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from torch import Tensor
 
 @contextmanager
 def replaced_weights() -> Iterator[Callable[[Tensor, Tensor], None]]:
-    """Gives ``put(weight, value)``; every weight it was given has its own data again after the block, also after an error."""
+    """Gives ``put(weight, value)``; every weight it was given has its own data again after the
+    block, also after an error.
+    """
     kept: list[tuple[Tensor, Tensor]] = []
 
     def put(weight: Tensor, value: Tensor) -> None:

@@ -1,12 +1,13 @@
 """Chat templates rendered within bounds of time and memory.
 
-A template comes with a model and is a program. transformers' sandbox keeps it from reaching anything; what it may compute is
-bounded here. Every value that an expression makes is measured, before it is made where it can be larger than what it is made of
-(products, padded strings, replaced text), and every loop, call and operation is counted. The bounds are far above what chat
-templates need and grow with the text of the turns, so a long question is no breach.
+A template comes with a model and is a program. transformers' sandbox keeps it from reaching
+anything; what it may compute is bounded here. Every value that an expression makes is measured,
+before it is made where it can be larger than what it is made of (products, padded strings, replaced
+text), and every loop, call and operation is counted. The bounds are far above what chat templates
+need and grow with the text of the turns, so a long question is no breach.
 
-The environment is otherwise the one of transformers (block trimming, loop controls, ``tojson``, ``raise_exception``,
-``generation`` blocks), so a template gives the same text here as there.
+The environment is otherwise the one of transformers (block trimming, loop controls, ``tojson``,
+``raise_exception``, ``generation`` blocks), so a template gives the same text here as there.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ MOST_STEPS = 50_000
 MOST_TEXT = 100_000
 _GROWTH = 8  # how often a template may write the turns' text
 _PRODUCT = 64  # work of one call, in texts of the largest size
-_WIDTHS = re.compile(r"%[^a-zA-Z%]*\d{4}|\{[^}]*\d{4}")  # a field of a thousand characters or more in a format string
+_WIDTHS = re.compile(
+    r"%[^a-zA-Z%]*\d{4}|\{[^}]*\d{4}"
+)  # a field of a thousand characters or more in a format string
 
 
 class TooMuchError(TemplateRuntimeError):
@@ -51,7 +54,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], finalize=self.measured
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=[_Generation, loopcontrols],
+            finalize=self.measured,
         )
         self._lock = threading.RLock()
         self._allow(0)
@@ -65,7 +71,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def compiled(self, source: str) -> Template:
         """The template of this text; errors are jinja's, :class:`TooMuchError` and Python's own."""
         if len(source) > MOST_SOURCE:
-            raise TooMuchError(f"it is {len(source)} characters long, and {MOST_SOURCE} are allowed")
+            raise TooMuchError(
+                f"it is {len(source)} characters long, and {MOST_SOURCE} are allowed"
+            )
         with self._lock:
             self._allow(0)
             return self.from_string(source)
@@ -86,7 +94,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise TooMuchError(f"it takes more than {MOST_STEPS} steps")
 
     def _size(self, value: Any) -> int:
-        """Characters and items of a value, what it holds included; counting ends beyond the bound."""
+        """Characters and items of a value, what it holds included; counting ends beyond the
+        bound.
+        """
         if isinstance(value, (str, bytes)):
             return len(value)
         if isinstance(value, int):
@@ -143,7 +153,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             self._bound(sizes[0] * abs(int(right)) if numbers else 0)
         elif operator == "*" and not numbers:
             times = next((side for side in (left, right) if isinstance(side, int)), 1)
-            self._bound(max(self._size(side) for side in (left, right) if side is not times or times == 1) * times)
+            self._bound(
+                max(self._size(side) for side in (left, right) if side is not times or times == 1)
+                * times
+            )
         elif operator == "%" and isinstance(left, str):
             self._check_format(left)
             self._bound(_PRODUCT and sum(sizes))
@@ -152,7 +165,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        own = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)  # the sandbox wraps a string's format
+        own = getattr(
+            getattr(__obj, "__wrapped__", __obj), "__self__", None
+        )  # the sandbox wraps a string's format
         if own is not __self:
             __self._check_call([own, *args, *kwargs.values()], getattr(__obj, "__name__", ""))
         return __self.measured(super().call(__context, __obj, *args, **kwargs))
@@ -171,7 +186,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def _check_format(self, text: str) -> None:
         if _WIDTHS.search(text) or "*" in text:
-            raise TooMuchError("it formats a field of a thousand characters or of a width given apart")
+            raise TooMuchError(
+                "it formats a field of a thousand characters or of a width given apart"
+            )
 
     def _measuring(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -199,7 +216,9 @@ class _Measured(NodeTransformer):
 
     def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        return node if all(isinstance(item, nodes.Const) for item in node.items) else _measured(node)
+        return (
+            node if all(isinstance(item, nodes.Const) for item in node.items) else _measured(node)
+        )
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
@@ -246,7 +265,9 @@ class _Names(Namespace):
 
 def _check_name(name: Any) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise TemplateRuntimeError(f"a namespace cannot hold {name!r}, which begins with an underscore")
+        raise TemplateRuntimeError(
+            f"a namespace cannot hold {name!r}, which begins with an underscore"
+        )
 
 
 def _refuse(message: Any = "") -> None:
@@ -254,6 +275,12 @@ def _refuse(message: Any = "") -> None:
 
 
 def _tojson(
-    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: Any = None,
+    separators: Any = None,
+    sort_keys: bool = False,
 ) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )

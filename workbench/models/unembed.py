@@ -1,7 +1,7 @@
 """From final-normed states to logits, a few rows at a time.
 
-Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before the next is made, and a
-chunk's logits take at most CHUNK_BYTES in float32 whatever the vocabulary.
+Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before
+the next is made, and a chunk's logits take at most CHUNK_BYTES in float32 whatever the vocabulary.
 Families that scale or cap their logits do so here as their row of the architecture table says.
 """
 
@@ -35,7 +35,8 @@ def unembed(lm: LanguageModel, final: Tensor) -> Tensor:
 
 
 def unembed_reduced(lm: LanguageModel, final: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    """``reduce(logits)`` over all leading axes of ``final`` [..., width], without keeping the logits.
+    """``reduce(logits)`` over all leading axes of ``final`` [..., width], without keeping the
+    logits.
 
     Args:
         reduce: [rows, vocab] -> [rows, ...]; applied to chunks of :func:`chunk_rows` rows.

@@ -1,14 +1,17 @@
 """Checks at load that a model is wired as its architecture's row says.
 
-The tokens of a sentence, of a conversation and of a reply's end are ones the model embeds, and its logits are finite.
+The tokens of a sentence, of a conversation and of a reply's end are ones the model embeds, and its
+logits are finite.
 
-On one short prompt: as many layers as the configuration counts; every layer's output is [batch, time, width] or a
-tuple that starts with it; a hook on each layer fires exactly once a forward; the row's paths inside a layer exist;
-replacing every layer's output by a copy leaves the logits as they were; the row's readout (final norm, head, scaling) of the
-last layer's output is the model's own logits; and the components inside a layer add up to what it returns
+On one short prompt: as many layers as the configuration counts; every layer's output is [batch,
+time, width] or a tuple that starts with it; a hook on each layer fires exactly once a forward; the
+row's paths inside a layer exist; replacing every layer's output by a copy leaves the logits as they
+were; the row's readout (final norm, head, scaling) of the last layer's output is the model's own
+logits; and the components inside a layer add up to what it returns
 (:mod:`workbench.models.validate_components`).
 
-A row that passes points at the residual stream. The checks say nothing about packing, which the trace room tests.
+A row that passes points at the residual stream. The checks say nothing about packing, which the
+trace room tests.
 """
 
 from __future__ import annotations
@@ -30,12 +33,15 @@ from workbench.models.validate_components import check_components
 PROMPT = "The capital of France is Paris."
 MEND = "correct its row in workbench/models/architectures.py"
 
-# Relative to the largest value: the readout is recomputed outside the model, where kernels may round otherwise.
+# Relative to the largest value: the readout is recomputed outside the model, where kernels may
+# round otherwise.
 READOUT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def validate(lm: LanguageModel) -> None:
-    """Raise :class:`WorkbenchError` naming the first claim of the architecture's row that does not hold."""
+    """Raise :class:`WorkbenchError` naming the first claim of the architecture's row that does
+    not hold.
+    """
     _check_paths(lm)
     ids = _prompt_ids(lm)
     training = lm.model.training
@@ -49,12 +55,22 @@ def validate(lm: LanguageModel) -> None:
 
 def _check_paths(lm: LanguageModel) -> None:
     row, base = lm.architecture, lm.base()
-    inner = (row.attention, row.mlp, row.attention_output, row.attention_added, row.mlp_added, row.mid)
+    inner = (
+        row.attention,
+        row.mlp,
+        row.attention_output,
+        row.attention_added,
+        row.mlp_added,
+        row.mid,
+    )
     for path in (row.layers, row.final_norm, row.embedding, row.head):
         _require_module(base, path, lm)
     layers = lm.layers()
     if len(layers) != lm.n_layers:
-        raise _broken(lm, f"{row.layers!r} holds {len(layers)} layers and the configuration counts {lm.n_layers}")
+        raise _broken(
+            lm,
+            f"{row.layers!r} holds {len(layers)} layers and the configuration counts {lm.n_layers}",
+        )
     for layer in layers:
         for path in filter(None, inner):
             _require_module(layer, path, lm)
@@ -73,10 +89,16 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
         if fired != 1:
             raise _broken(lm, f"a hook on layer {index} fired {fired} times in one forward")
         if outputs[index][0].shape != (*ids.shape, lm.width):
-            raise _broken(lm, f"layer {index} returned {tuple(outputs[index][0].shape)}, not [1, time, {lm.width}]")
+            raise _broken(
+                lm,
+                f"layer {index} returned {tuple(outputs[index][0].shape)}, not [1, time, "
+                f"{lm.width}]",
+            )
     _check_no_op_patch(lm, ids, logits)
     _check_readout(lm, ids, outputs[lm.n_layers - 1][0], logits)
-    check_components(lm, ids, READOUT_TOLERANCE.get(lm.dtype, 1e-4), lambda finding: _broken(lm, finding))
+    check_components(
+        lm, ids, READOUT_TOLERANCE.get(lm.dtype, 1e-4), lambda finding: _broken(lm, finding)
+    )
 
 
 def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
@@ -85,24 +107,42 @@ def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tenso
     patched = _logits(lm, ids, lambda _, output: with_hidden(output, hidden_of(output).clone()))
     change = (patched - logits).abs().max()
     if not change <= noise:
-        raise _broken(lm, f"replacing each layer's output by a copy moved the logits by {change:.1e}")
+        raise _broken(
+            lm, f"replacing each layer's output by a copy moved the logits by {change:.1e}"
+        )
 
 
-def _check_readout(lm: LanguageModel, ids: torch.Tensor, last: torch.Tensor, logits: torch.Tensor) -> None:
+def _check_readout(
+    lm: LanguageModel, ids: torch.Tensor, last: torch.Tensor, logits: torch.Tensor
+) -> None:
     final = lm.final_norm()(last)
     decoded = lm.decoder()(input_ids=ids, use_cache=False).last_hidden_state
-    _check_close(lm, final, decoded, "the final norm of the last layer's output and the decoder's last hidden state")
-    _check_close(lm, unembed(lm, final), logits, "the head's reading of the last layer's output and the logits")
+    _check_close(
+        lm,
+        final,
+        decoded,
+        "the final norm of the last layer's output and the decoder's last hidden state",
+    )
+    _check_close(
+        lm,
+        unembed(lm, final),
+        logits,
+        "the head's reading of the last layer's output and the logits",
+    )
 
 
 def _check_close(lm: LanguageModel, found: torch.Tensor, expected: torch.Tensor, what: str) -> None:
-    error = (found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(1e-6)
+    error = (found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(
+        1e-6
+    )
     if not error <= READOUT_TOLERANCE.get(lm.dtype, 1e-4):
         raise _broken(lm, f"{what} differ by {error:.1e} of the largest value")
 
 
 def _logits(lm: LanguageModel, ids: torch.Tensor, hook: Callable[[int, Any], Any]) -> torch.Tensor:
-    """Float logits of one forward with ``hook(layer index, output)`` on every layer; not None replaces the output."""
+    """Float logits of one forward with ``hook(layer index, output)`` on every layer; not None
+    replaces the output.
+    """
     handles = [
         layer.register_forward_hook(lambda _module, _args, output, index=index: hook(index, output))
         for index, layer in enumerate(lm.layers())
@@ -119,7 +159,9 @@ def _ignore(_index: int, _output: Any) -> None:
 
 
 def _prompt_ids(lm: LanguageModel) -> torch.Tensor:
-    """A short prompt; its tokens, those of a conversation and those that end a reply must be ones the model embeds."""
+    """A short prompt; its tokens, those of a conversation and those that end a reply must be
+    ones the model embeds.
+    """
     ids = lm.tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
     rows = lm.embedding().weight.shape[0]
     turns = (Turn("user", PROMPT), Turn("assistant", PROMPT), Turn("user", PROMPT))
@@ -127,13 +169,17 @@ def _prompt_ids(lm: LanguageModel) -> torch.Tensor:
     for given, what in ((ids, "a sentence"), (asked, "a conversation")):
         if not ids or max(given, default=0) >= rows:
             raise WorkbenchError(
-                f"the tokenizer of {lm.name!r} gives {what} the token {max(given, default=None)} and the model embeds {rows} "
+                f"the tokenizer of {lm.name!r} gives {what} the token {max(given, default=None)} "
+                f"and the model embeds {rows} "
                 "tokens: use the tokenizer that belongs to the model"
             )
-    strange = sorted(token for token in end_tokens(lm) if not 0 <= token < min(rows, lm.config.vocab_size))
+    strange = sorted(
+        token for token in end_tokens(lm) if not 0 <= token < min(rows, lm.config.vocab_size)
+    )
     if strange:
         raise WorkbenchError(
-            f"the tokenizer or generation_config.json of {lm.name!r} ends replies with the token {strange[0]} and the model embeds "
+            f"the tokenizer or generation_config.json of {lm.name!r} ends replies with the token "
+            f"{strange[0]} and the model embeds "
             f"{rows} tokens: correct eos_token_id, or use the files that belong to the model"
         )
     return torch.tensor([ids], device=lm.device)
@@ -147,4 +193,6 @@ def _require_module(root: torch.nn.Module, path: str, lm: LanguageModel) -> None
 
 
 def _broken(lm: LanguageModel, finding: str) -> WorkbenchError:
-    return WorkbenchError(f"the model {lm.name!r} is not wired as {lm.architecture.family!r} says: {finding}; {MEND}")
+    return WorkbenchError(
+        f"the model {lm.name!r} is not wired as {lm.architecture.family!r} says: {finding}; {MEND}"
+    )

@@ -1,9 +1,10 @@
 """Checks that a layer's components are where the family's row says, on one real forward.
 
-The stream between attention and MLP is halved in place on the way. Then, up to rounding, resid_pre + attn_out must be the
-resid_mid found, half of that + mlp_out must be resid_post, and in parallel families resid_pre + attn_out + mlp_out must be
-resid_post. So each vector called added is what is added, and a state written to resid_mid is the one the layer goes on with.
-The output projection's input must be as wide as this process's query heads.
+The stream between attention and MLP is halved in place on the way. Then, up to rounding, resid_pre
++ attn_out must be the resid_mid found, half of that + mlp_out must be resid_post, and in parallel
+families resid_pre + attn_out + mlp_out must be resid_post. So each vector called added is what is
+added, and a state written to resid_mid is the one the layer goes on with. The output projection's
+input must be as wide as this process's query heads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.models.components import lacks, place_of
+from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of
 
@@ -26,19 +27,26 @@ Report = Callable[[str], Exception]
 def check_components(lm: LanguageModel, ids: Tensor, tolerance: float, broken: Report) -> None:
     """Raise ``broken(finding)`` for the first component that is not where its row says."""
     seen = _observe(
-        lm, ids, [c for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, "head_out") if not lacks(lm, c)]
+        lm,
+        ids,
+        [
+            c
+            for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, "head_out")
+            if not missing_component_reason(lm, c)
+        ],
     )
     for layer in range(lm.n_layers):
         part = {component: states for (at, component), states in seen.items() if at == layer}
         if "head_out" in part:
             _check_heads(lm, layer, part["head_out"], broken)
         for terms, total in _sums(part):
-            error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[total].abs().max().clamp_min(
-                1e-6
-            )
+            error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[
+                total
+            ].abs().max().clamp_min(1e-6)
             if not error <= tolerance:
                 raise broken(
-                    f"in layer {layer} {' + '.join(terms)} and {total} differ by {error:.1e} of the largest value"
+                    f"in layer {layer} {' + '.join(terms)} and {total} differ by {error:.1e} of "
+                    "the largest value"
                 )
 
 
@@ -57,12 +65,15 @@ def _check_heads(lm: LanguageModel, layer: int, states: Tensor, broken: Report) 
     processes = int(getattr(lm.base(), "_tp_size", None) or 1)
     if states.shape[-1] * processes != lm.n_heads * lm.head_size:
         raise broken(
-            f"in layer {layer} the attention's output projection reads {states.shape[-1]} numbers a token, not "
+            f"in layer {layer} the attention's output projection reads {states.shape[-1]} numbers "
+            "a token, not "
             f"{lm.n_heads} heads of {lm.head_size} over {processes} process(es)"
         )
 
 
-def _observe(lm: LanguageModel, ids: Tensor, components: list[str]) -> dict[tuple[int, str], Tensor]:
+def _observe(
+    lm: LanguageModel, ids: Tensor, components: list[str]
+) -> dict[tuple[int, str], Tensor]:
     """Float copies of every component of every layer, in units of the residual stream."""
     seen: dict[tuple[int, str], Tensor] = {}
 
@@ -80,13 +91,17 @@ def _observe(lm: LanguageModel, ids: Tensor, components: list[str]) -> dict[tupl
                 if place.side == "output":
                     handle = place.module.register_forward_hook(_on_output(keep, key, scale))
                 else:
-                    handle = place.module.register_forward_pre_hook(_on_input(keep, key, scale), with_kwargs=True)
+                    handle = place.module.register_forward_pre_hook(
+                        _on_input(keep, key, scale), with_kwargs=True
+                    )
                 stack.callback(handle.remove)
         lm.decoder()(input_ids=ids, use_cache=False)
     return seen
 
 
-def _on_output(keep: Callable[..., None], key: tuple[int, str], scale: float) -> Callable[..., None]:
+def _on_output(
+    keep: Callable[..., None], key: tuple[int, str], scale: float
+) -> Callable[..., None]:
     return lambda module, args, output: keep(key, hidden_of(output), scale)
 
 

@@ -1,7 +1,7 @@
 """Reading a checkpoint's weights through transformers, all of them or none.
 
-transformers fills weights that a checkpoint lacks with random numbers and only warns; here that is an error, because
-every number measured on such a model would be noise.
+transformers fills weights that a checkpoint lacks with random numbers and only warns; here that is
+an error, because every number measured on such a model would be noise.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from workbench.models.progress_bars import quiet_bars
 def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
     """The causal LM at ``place``, a folder or hub id; ``options`` go to ``from_pretrained``.
 
-    Raises :class:`WorkbenchError` when the checkpoint, called ``name`` in the message, lacks weights or has some of
-    another shape; the host library's own errors pass through.
+    Raises :class:`WorkbenchError` when the checkpoint, called ``name`` in the message, lacks
+    weights or has some of another shape; the host library's own errors pass through.
     """
     try:
         with quiet_bars(quiet):
-            model, report = AutoModelForCausalLM.from_pretrained(place, output_loading_info=True, **options)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                place, output_loading_info=True, **options
+            )
     except RuntimeError as error:
         if "ignore_mismatched_sizes" not in str(error):
             raise
         raise WorkbenchError(
-            f"the checkpoint of {name!r} has weights of another shape than its configuration asks for: take both from the same model"
+            f"the checkpoint of {name!r} has weights of another shape than its configuration asks "
+            "for: take both from the same model"
         ) from error
-    absent = sorted(map(str, report["missing_keys"])) + sorted(str(key[0]) for key in report["mismatched_keys"])
+    absent = sorted(map(str, report["missing_keys"])) + sorted(
+        str(key[0]) for key in report["mismatched_keys"]
+    )
     if absent:
         more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
         raise WorkbenchError(

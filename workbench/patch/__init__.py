@@ -1,16 +1,31 @@
-"""Putting one run's states into another: what a state suffices for, layer by layer, and the controls beside it.
+"""Putting one run's states into another: what a state suffices for, layer by layer, and the
+controls beside it.
 
-A sweep over all layers is one packed forward (:func:`packed_sweep`), a map over layers, positions, heads or components is as
-few as memory allows (:mod:`workbench.patch.maps`); the loop of hooked forwards is kept as their reference. Effects are computed
-from the readouts: shift, following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. Beside
-them stand :func:`attribute` (all cells from one backward, verified by true patches), :func:`direct_attribution` (who wrote the
-logits) and :func:`path_effects` (what one part tells another directly).
+A sweep over all layers is one packed forward (:func:`packed_sweep`), a map over layers, positions,
+heads or components is as few as memory allows (:mod:`workbench.patch.maps`); the loop of hooked
+forwards is kept as their reference. Effects are computed from the readouts: shift, following, layer
+gradient and their nulls, and for maps a tidy table with corrected p-values. Beside them stand
+:func:`attribute` (all cells from one backward, verified by true patches),
+:func:`direct_attribution` (who wrote the logits) and :func:`path_effects` (what one part tells
+another directly).
 """
 
-from workbench.patch.ablation_values import along, matched_noise, mean_of_others, mean_of_rows, zeros
+from workbench.patch.ablation_values import (
+    along,
+    matched_noise,
+    mean_of_others,
+    mean_of_rows,
+    zeros,
+)
 from workbench.patch.attribution import Attribution, Scores, attribute, unverified_scores
-from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
-from workbench.patch.components import Cut, whole_model
+from workbench.patch.branches import (
+    head_sites,
+    layer_sites,
+    position_branches,
+    site_branches,
+    window_branches,
+)
+from workbench.patch.components import ComponentSet, whole_model
 from workbench.patch.controls import (
     CONDITIONS,
     Condition,
@@ -32,8 +47,13 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
-from workbench.patch.inputs import Run
-from workbench.patch.logit_combinations import Combination, expected_combination, logit_contrast, number_contrast
+from workbench.patch.inputs import ModelInputs
+from workbench.patch.logit_combinations import (
+    Combination,
+    expected_combination,
+    logit_contrast,
+    number_contrast,
+)
 from workbench.patch.maps import (
     Engine,
     Reading,
@@ -50,7 +70,13 @@ from workbench.patch.maps import (
 )
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
 from workbench.patch.path_patching import PathEffects, path_effects
-from workbench.patch.sweep import SweepReading, loop_sweep, packed_sweep, read_numbers, record_number
+from workbench.patch.sweep import (
+    SweepReading,
+    loop_sweep,
+    packed_sweep,
+    read_numbers,
+    record_number,
+)
 from workbench.patch.verification import Agreement, Check, Verification, verify
 
 __all__ = [
@@ -60,16 +86,16 @@ __all__ = [
     "Axis",
     "Check",
     "Combination",
+    "ComponentSet",
     "Condition",
-    "Cut",
     "Direct",
     "EffectMap",
     "Engine",
     "Metric",
+    "ModelInputs",
     "PathEffects",
     "Reading",
     "Recorded",
-    "Run",
     "Scores",
     "Sweep",
     "SweepReading",

@@ -1,8 +1,10 @@
-"""Values to write other than another run's states: nothing, the mean, a direction, a random vector of matched length.
+"""Values to write other than another run's states: nothing, the mean, a direction, a random vector
+of matched length.
 
-All take and return states whose first axis is the row (the question), in the layout of :func:`workbench.trace.record`, so they
-can stand where donors stand. What a knock-out shows depends on the value: zeros may lie far outside of what the model ever
-computes there, the mean keeps what all questions share, and a random vector says how much any change of that length does.
+All take and return states whose first axis is the row (the question), in the layout of
+:func:`workbench.trace.record`, so they can stand where donors stand. What a knock-out shows depends
+on the value: zeros may lie far outside of what the model ever computes there, the mean keeps what
+all questions share, and a random vector says how much any change of that length does.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ def zeros(states: Tensor) -> Tensor:
 
 
 def mean_of_others(states: Tensor) -> Tensor:
-    """For each row the mean over all other rows: [rows, ...]. A row never contributes to its own replacement."""
+    """For each row the mean over all other rows: [rows, ...]. A row never contributes to its own
+    replacement.
+    """
     rows = len(states)
     if rows < 2:
         raise WorkbenchError("A mean over other questions needs at least two questions.")
@@ -33,7 +37,9 @@ def mean_of_rows(states: Tensor) -> Tensor:
 
 
 def matched_noise(base: Tensor, donor: Tensor, seed: int) -> Tensor:
-    """``base`` [..., width] plus a random direction as long as the difference to ``donor``, entry by entry of the other axes."""
+    """``base`` [..., width] plus a random direction as long as the difference to ``donor``,
+    entry by entry of the other axes.
+    """
     difference = donor - base
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(difference.shape, generator=generator).to(difference)
@@ -41,7 +47,9 @@ def matched_noise(base: Tensor, donor: Tensor, seed: int) -> Tensor:
 
 
 def along(direction: Tensor, length: float, rows: int) -> Tensor:
-    """``direction`` [..., width] scaled to ``length`` on its last axis, for each row: [rows, ..., width]; to be added."""
+    """``direction`` [..., width] scaled to ``length`` on its last axis, for each row: [rows,
+    ..., width]; to be added.
+    """
     norm = direction.norm(dim=-1, keepdim=True)
     if not bool((norm > 0).all()):
         raise WorkbenchError("A direction of length zero points nowhere.")

@@ -1,16 +1,20 @@
-"""Attribution patching: every cell of a map from two forwards and one backward, and true patches that say how far to trust it.
+"""Attribution patching: every cell of a map from two forwards and one backward, and true patches
+that say how far to trust it.
 
-The score of a cell is (donor state - base state) . gradient of the metric at the base's state: the first-order estimate of what
-patching the donor's state there would add to the metric. Positive: the patch raises the metric. One backward gives every layer,
-position, component and head.
+The score of a cell is (donor state - base state) . gradient of the metric at the base's state: the
+first-order estimate of what patching the donor's state there would add to the metric. Positive: the
+patch raises the metric. One backward gives every layer, position, component and head.
 
-What the number does not show: anything the tangent cannot see. Where the effect bends - saturated softmax, norms whose scale the
-patch changes, early layers, large differences - scores have the wrong size or sign. So a result always carries a
-:class:`~workbench.patch.verification.Verification`; read the map only as far as its slope and rank correlation allow. ``steps`` asks for
-integrated gradients instead (:mod:`workbench.patch.integrated`), many times the cost.
+What the number does not show: anything the tangent cannot see. Where the effect bends - saturated
+softmax, norms whose scale the patch changes, early layers, large differences - scores have the
+wrong size or sign. So a result always carries a
+:class:`~workbench.patch.verification.Verification`; read the map only as far as its slope and rank
+correlation allow. ``steps`` asks for integrated gradients instead
+(:mod:`workbench.patch.integrated`), many times the cost.
 
-Memory: activations of one forward, kept for the backward, for ``token_budget`` tokens; beside them the states of the places
-looked at, rows x positions x width each. Sources: Nanda 2023 (attribution patching); Syed et al. 2023, arXiv 2310.10348.
+Memory: activations of one forward, kept for the backward, for ``tokens_per_forward`` tokens; beside
+them the states of the places looked at, rows x positions x width each. Sources: Nanda 2023
+(attribution patching); Syed et al. 2023, arXiv 2310.10348.
 """
 
 from __future__ import annotations
@@ -22,15 +26,15 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.patch.components import Cut, require_cut, states_at
+from workbench.patch.components import ComponentSet, require_cut, states_at
 from workbench.patch.gradients import gradient_times_difference
-from workbench.patch.inputs import Run, batch_of, require_pair
+from workbench.patch.inputs import ModelInputs, batch_of, require_pair
 from workbench.patch.integrated import integrated_gradients
 from workbench.patch.metrics import Metric
 from workbench.patch.verification import Check, Verification, require_checkable, verify
 from workbench.progress import track
 from workbench.trace.batches import plan_batches
-from workbench.trace.edits import Place, place
+from workbench.trace.edits import SiteKey, place
 from workbench.trace.sites import Component
 
 
@@ -41,10 +45,11 @@ class Scores:
     Attributes:
         base: [rows] metric of the base run.
         donor: [rows] metric of the donor run.
-        of: for each component [rows, layers, positions]; for ``head_out`` [rows, layers, heads, positions]. On the CPU.
+        of: for each component [rows, layers, positions]; for ``head_out`` [rows, layers, heads,
+            positions]. On the CPU.
     """
 
-    cut: Cut
+    cut: ComponentSet
     base: Tensor
     donor: Tensor
     of: dict[Component, Tensor]
@@ -58,51 +63,81 @@ class Attribution:
     verification: Verification
 
     def table(self) -> pd.DataFrame:
-        """One line a cell: component, layer, head (-1: none), position (its place in the run's positions), ``score``, the mean
-        over rows, and ``size``, the mean of absolute values."""
+        """One line a cell: component, layer, head (-1: none), position (its place in the run's
+        positions), ``score``, the mean over rows, and ``size``, the mean of absolute values.
+        """
         lines = []
         for component, scores in self.scores.of.items():
             heads = scores if component == "head_out" else scores[:, :, None]
             mean, size = heads.mean(dim=0), heads.abs().mean(dim=0)
             for index in range(mean.numel()):
-                layer, head, position = (int(i) for i in torch.unravel_index(torch.tensor(index), mean.shape))
+                layer, head, position = (
+                    int(i) for i in torch.unravel_index(torch.tensor(index), mean.shape)
+                )
                 named = head if component == "head_out" else -1
                 cell = (component, self.scores.cut.layers[layer], named, position)
                 lines.append((*cell, float(mean.flatten()[index]), float(size.flatten()[index])))
-        return pd.DataFrame(lines, columns=["component", "layer", "head", "position", "score", "size"])
+        return pd.DataFrame(
+            lines, columns=["component", "layer", "head", "position", "score", "size"]
+        )
 
 
 def attribute(
-    base: Run, donor: Run, cut: Cut, metric: Metric, *, token_budget: int, check: Check, steps: int = 0
+    base: ModelInputs,
+    donor: ModelInputs,
+    cut: ComponentSet,
+    metric: Metric,
+    *,
+    tokens_per_forward: int,
+    check: Check,
+    steps: int = 0,
 ) -> Attribution:
     """Scores of every cell of ``cut`` at the runs' positions, verified by true patches.
 
     Args:
         base: the run that would be patched.
         donor: the run the states come from; positions are paired by place.
-        token_budget: most tokens of a pass; the pass with gradients keeps the activations of that many.
+        tokens_per_forward: most tokens of a pass; the pass with gradients keeps the activations of
+            that many.
         check: how many cells are patched truly.
         steps: 0 for one gradient at the base; otherwise integrated gradients with so many points.
 
     Raises:
         WorkbenchError: before any forward, for runs, cuts or positions that do not fit.
     """
-    require_pair(base, donor, metric.continuation.size)
+    require_pair(base, donor, metric.tree.size)
     require_checkable(base, check)
-    scores = unverified_scores(base, donor, cut, metric, token_budget=token_budget, steps=steps)
-    return Attribution(scores, verify(base, donor, cut, metric, scores.of, check, token_budget=token_budget))
+    scores = unverified_scores(
+        base, donor, cut, metric, tokens_per_forward=tokens_per_forward, steps=steps
+    )
+    return Attribution(
+        scores,
+        verify(base, donor, cut, metric, scores.of, check, tokens_per_forward=tokens_per_forward),
+    )
 
 
-def unverified_scores(base: Run, donor: Run, cut: Cut, metric: Metric, *, token_budget: int, steps: int = 0) -> Scores:
-    """The scores of :func:`attribute` alone: a guess, for callers who patch the cells themselves."""
-    nodes = metric.continuation.size
+def unverified_scores(
+    base: ModelInputs,
+    donor: ModelInputs,
+    cut: ComponentSet,
+    metric: Metric,
+    *,
+    tokens_per_forward: int,
+    steps: int = 0,
+) -> Scores:
+    """The scores of :func:`attribute` alone: a guess, for callers who patch the cells
+    themselves.
+    """
+    nodes = metric.tree.size
     require_pair(base, donor, nodes)
     require_cut(base.lm, cut)
     if steps and any(len({*row}) < len(row) for row in base.positions.tolist()):
-        raise WorkbenchError("Integrated gradients move every position once; name each position of a row once.")
+        raise WorkbenchError(
+            "Integrated gradients move every position once; name each position of a row once."
+        )
     lengths = torch.maximum(base.lengths, donor.lengths).tolist()
     bases, donors, places, order = [], [], [], []
-    for numbers in track(plan_batches(lengths, token_budget, overhead=nodes), "attributing"):
+    for numbers in track(plan_batches(lengths, tokens_per_forward, overhead=nodes), "attributing"):
         rows = torch.as_tensor(numbers)
         of_base, of_donor, scores = _batch(base, donor, rows, cut, metric, steps)
         bases.append(of_base)
@@ -111,18 +146,26 @@ def unverified_scores(base: Run, donor: Run, cut: Cut, metric: Metric, *, token_
         order.append(rows)
     back = torch.cat(order).argsort()
     found = {at: torch.cat([scores[at] for scores in places])[back] for at in cut.places()}
-    of = {name: torch.stack([found[place(n, name)] for n in cut.layers], dim=1) for name in cut.components}
+    of = {
+        name: torch.stack([found[place(n, name)] for n in cut.layers], dim=1)
+        for name in cut.components
+    }
     return Scores(cut, torch.cat(bases)[back], torch.cat(donors)[back], of)
 
 
 def _batch(
-    base: Run, donor: Run, rows: Tensor, cut: Cut, metric: Metric, steps: int
-) -> tuple[Tensor, Tensor, dict[Place, Tensor]]:
+    base: ModelInputs,
+    donor: ModelInputs,
+    rows: Tensor,
+    cut: ComponentSet,
+    metric: Metric,
+    steps: int,
+) -> tuple[Tensor, Tensor, dict[SiteKey, Tensor]]:
     """Metric of base and donor [rows], and the scores of each place."""
     with donor.within(), torch.no_grad():
-        final, donors = states_at(donor.lm, batch_of(donor, rows, metric.continuation), cut.places())
+        final, donors = states_at(donor.lm, batch_of(donor, rows, metric.tree), cut.places())
         donor_value = metric.of(donor.lm, final).cpu()
-    batch = batch_of(base, rows, metric.continuation)
+    batch = batch_of(base, rows, metric.tree)
     with base.within():
         if steps:
             value, found = integrated_gradients(base.lm, batch, cut, metric, donors, steps)

@@ -1,7 +1,8 @@
 """Branches of the usual maps: one cell of a map is one branch.
 
-All of them patch tokens named by row and take donors whose first axis is the row, in the order the states were recorded in,
-so that what :func:`workbench.trace.record` returns for the same sites and positions fits as it is.
+All of them patch tokens named by row and take donors whose first axis is the row, in the order the
+states were recorded in, so that what :func:`workbench.trace.record` returns for the same sites and
+positions fits as it is.
 """
 
 from __future__ import annotations
@@ -20,14 +21,21 @@ Mode = Literal["replace", "add"]
 
 
 def site_branches(
-    sites: Sequence[Site], positions: Tensor, donors: Tensor, *, mode: Mode = "replace", nodes: Tensor | None = None
+    sites: Sequence[Site],
+    positions: Tensor,
+    donors: Tensor,
+    *,
+    mode: Mode = "replace",
+    nodes: Tensor | None = None,
 ) -> list[Branch]:
     """One branch per site.
 
     Args:
         positions: [rows] token patched in each row.
-        donors: [rows, sites, width] states to write, or [rows, sites, 1 + nodes, width] together with ``nodes``.
-        nodes: [rows, nodes] further positions patched in the same branch, such as the tokens of a number.
+        donors: [rows, sites, width] states to write, or [rows, sites, 1 + nodes, width] together
+            with ``nodes``.
+        nodes: [rows, nodes] further positions patched in the same branch, such as the tokens of a
+            number.
     """
     where = positions[:, None] if nodes is None else torch.cat([positions[:, None], nodes], dim=1)
     states = donors[:, :, None] if donors.dim() == 3 else donors
@@ -58,7 +66,8 @@ def position_branches(
 def window_branches(
     sites: Sequence[Site], size: int, positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
 ) -> list[Branch]:
-    """One branch per run of ``size`` neighbouring sites patched together: len(sites) - size + 1 branches.
+    """One branch per run of ``size`` neighbouring sites patched together: len(sites) - size + 1
+    branches.
 
     Args:
         positions: [rows] token patched in each row.
@@ -84,6 +93,7 @@ def head_sites(layers: Sequence[int], heads: Sequence[int]) -> list[Site]:
 def _require(donors: Tensor, shape: tuple[int, ...], names: str) -> None:
     if donors.dim() != len(shape) + 1 or tuple(donors.shape[:-1]) != shape:
         raise WorkbenchError(
-            f"Donors must be [rows, {names}, width] = {(*shape, 'width')}, got {tuple(donors.shape)}; record them at the "
+            f"Donors must be [rows, {names}, width] = {(*shape, 'width')}, got "
+            f"{tuple(donors.shape)}; record them at the "
             "same sites and positions that are patched."
         )

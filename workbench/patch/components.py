@@ -1,7 +1,8 @@
 """Which components of which layers a map covers, and their states as the pass computes them.
 
-States are kept for each *place* of the pass (the stream behind a layer is also the next one's ``resid_pre``) at the columns
-asked for alone: [rows, n, width], all heads of a layer together [rows, n, heads * head size], in the units of the component.
+States are kept for each *place* of the pass (the stream behind a layer is also the next one's
+``resid_pre``) at the columns asked for alone: [rows, n, width], all heads of a layer together
+[rows, n, heads * head size], in the units of the component.
 """
 
 from __future__ import annotations
@@ -14,73 +15,92 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.components import lacks, scale_of
+from workbench.models.components import missing_component_reason, scale_of
 from workbench.patch.inputs import Batch
 from workbench.trace.checks import require_layer
-from workbench.trace.edits import Place, place, take
+from workbench.trace.edits import SiteKey, gather_columns, place
 from workbench.trace.forward import run_joint
-from workbench.trace.hooks import Transform, on_places
+from workbench.trace.hooks import Transform, hooked
 from workbench.trace.sites import COMPONENTS, Component
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Every one of ``components`` in every one of ``layers``, ascending; ``head_out`` stands for all heads."""
+class ComponentSet:
+    """Every one of ``components`` in every one of ``layers``, ascending; ``head_out`` stands for
+    all heads.
+    """
 
     layers: tuple[int, ...]
     components: tuple[Component, ...]
 
     def __post_init__(self) -> None:
         if not self.layers or not self.components or list(self.layers) != sorted({*self.layers}):
-            raise WorkbenchError("Name at least one component, and layers in ascending order, each once.")
+            raise WorkbenchError(
+                "Name at least one component, and layers in ascending order, each once."
+            )
         unknown = [name for name in self.components if name not in COMPONENTS]
         if unknown or len({*self.components}) != len(self.components):
-            raise WorkbenchError(f"Name each component once, of {', '.join(COMPONENTS)}; not {', '.join(unknown)}.")
+            raise WorkbenchError(
+                f"Name each component once, of {', '.join(COMPONENTS)}; not {', '.join(unknown)}."
+            )
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[SiteKey]:
         """The places of the pass, each once."""
-        return sorted({place(layer, component) for component in self.components for layer in self.layers})
+        return sorted(
+            {place(layer, component) for component in self.components for layer in self.layers}
+        )
 
 
-def whole_model(lm: LanguageModel, components: Sequence[Component] = COMPONENTS) -> Cut:
+def whole_model(lm: LanguageModel, components: Sequence[Component] = COMPONENTS) -> ComponentSet:
     """All layers, with those of ``components`` the family has."""
-    return Cut(tuple(range(lm.n_layers)), tuple(name for name in components if not lacks(lm, name)))
+    return ComponentSet(
+        tuple(range(lm.n_layers)),
+        tuple(name for name in components if not missing_component_reason(lm, name)),
+    )
 
 
-def require_cut(lm: LanguageModel, cut: Cut) -> None:
+def require_cut(lm: LanguageModel, cut: ComponentSet) -> None:
     """Refuse layers and components the model does not have."""
     for layer in cut.layers:
         require_layer(lm, layer)
     for component in cut.components:
-        why = lacks(lm, component)
+        why = missing_component_reason(lm, component)
         if why:
-            raise WorkbenchError(f"{lm.architecture.family} has no {component}: {why}; leave it out.")
+            raise WorkbenchError(
+                f"{lm.architecture.family} has no {component}: {why}; leave it out."
+            )
 
 
-def states_at(lm: LanguageModel, batch: Batch, places: Sequence[Place]) -> tuple[Tensor, dict[Place, Tensor]]:
-    """One forward: [rows, 1 + nodes, width] behind the final norm at the ends, and the states at ``places``."""
-    states: dict[Place, Tensor] = {}
+def states_at(
+    lm: LanguageModel, batch: Batch, places: Sequence[SiteKey]
+) -> tuple[Tensor, dict[SiteKey, Tensor]]:
+    """One forward: [rows, 1 + nodes, width] behind the final norm at the ends, and the states at
+    ``places``.
+    """
+    states: dict[SiteKey, Tensor] = {}
 
-    def keep(at: Place) -> Transform:
+    def keep(at: SiteKey) -> Transform:
         def transform(hidden: Tensor) -> Tensor:
             states[at] = seen(lm, at, hidden, batch.columns)
             return hidden
 
         return transform
 
-    with on_places(lm, {at: keep(at) for at in places}):
+    with hooked(lm, {at: keep(at) for at in places}):
         final = run_joint(lm, batch.prompts, batch.tail, None, (), None)
-    return take(final, batch.ends), states
+    return gather_columns(final, batch.ends), states
 
 
-def seen(lm: LanguageModel, at: Place, hidden: Tensor, columns: Tensor) -> Tensor:
+def seen(lm: LanguageModel, at: SiteKey, hidden: Tensor, columns: Tensor) -> Tensor:
     """Copy of the component at ``columns`` of the tensor ``hidden`` found at its place."""
-    states, scale = take(hidden.detach(), columns), scale_of(lm, at[1])
+    states, scale = gather_columns(hidden.detach(), columns), scale_of(lm, at[1])
     return states if scale == 1.0 else states * scale
 
 
-def products(lm: LanguageModel, at: Place, gradient: Tensor, difference: Tensor) -> Tensor:
-    """Gradient times difference [rows, n, width], summed: [rows, n], or [rows, heads, n] for heads. Float32 or wider."""
+def products(lm: LanguageModel, at: SiteKey, gradient: Tensor, difference: Tensor) -> Tensor:
+    """Gradient times difference [rows, n, width], summed: [rows, n], or [rows, heads, n] for
+    heads. Float32 or wider.
+    """
     wide = torch.promote_types(torch.promote_types(gradient.dtype, difference.dtype), torch.float32)
     both = gradient.to(wide) * difference.to(wide)
     if at[1] != "head_out":

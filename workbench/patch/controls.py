@@ -1,9 +1,10 @@
 """The effect and its controls, as one table of sweeps.
 
-Every condition patches the same questions at one site and reads the expected confidence. They differ in which run is
-patched, where, and whose state is written:
+Every condition patches the same questions at one site and reads the expected confidence. They
+differ in which run is patched, where, and whose state is written:
 
-The patched site is the confidence position and, where a number takes several tokens, the tokens that continue it.
+The patched site is the confidence position and, where a number takes several tokens, the tokens
+that continue it.
 
 - own: the tuned model's state of the same question into the base model (the effect)
 - other: the tuned model's state of another question (gives *following*)
@@ -13,8 +14,8 @@ The patched site is the confidence position and, where a number takes several to
 - self: the base model's own state (the noise floor)
 - reverse: the base model's state into the tuned model
 
-Patching tuned into base shows what the tuned state suffices for; the reverse shows what the tuned model needs at that
-token. They answer different questions and need not mirror each other.
+Patching tuned into base shows what the tuned state suffices for; the reverse shows what the tuned
+model needs at that token. They answer different questions and need not mirror each other.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ CONDITIONS = (
 class Recorded:
     """States of all items: [items, layers, 2 + nodes, width].
 
-    Place 0 is the random position, 1 the confidence position, the others the number's further tokens (trie nodes).
+    Place 0 is the random position, 1 the confidence position, the others the number's further
+    tokens (trie nodes).
     """
 
     base: Tensor
@@ -68,13 +70,21 @@ class Recorded:
 
     def __post_init__(self) -> None:
         if self.base.shape != self.tuned.shape or self.base.dim() != 4 or self.base.shape[2] < 2:
-            raise WorkbenchError("Base and tuned states must share one [items, layers, 2 + nodes, width] shape.")
+            raise WorkbenchError(
+                "Base and tuned states must share one [items, layers, 2 + nodes, width] shape."
+            )
 
 
 def donor_states(
-    condition: Condition, states: Recorded, items: NDArray[np.int64], partner: NDArray[np.int64], seed: int
+    condition: Condition,
+    states: Recorded,
+    items: NDArray[np.int64],
+    partner: NDArray[np.int64],
+    seed: int,
 ) -> Tensor:
-    """States [items, layers, 1 or 1 + nodes, width] the condition writes; ``partner`` [all items] names other questions."""
+    """States [items, layers, 1 or 1 + nodes, width] the condition writes; ``partner`` [all
+    items] names other questions.
+    """
     at = slice(0, 1) if condition.random_position else slice(1, None)
     rows, others = torch.as_tensor(items), torch.as_tensor(partner[items])
     if condition.donor == "tuned_own":
@@ -89,9 +99,14 @@ def donor_states(
 
 
 def donor_readouts(
-    condition: Condition, base: NDArray[np.float64], tuned: NDArray[np.float64], partner: NDArray[np.int64]
+    condition: Condition,
+    base: NDArray[np.float64],
+    tuned: NDArray[np.float64],
+    partner: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """[items] readout of the run each item's donor comes from; a random vector has its own question's tuned one."""
+    """[items] readout of the run each item's donor comes from; a random vector has its own
+    question's tuned one.
+    """
     return {
         "tuned_own": tuned,
         "tuned_other": tuned[partner],
@@ -104,7 +119,9 @@ def donor_readouts(
 def derangement(items: int, seed: int) -> NDArray[np.int64]:
     """A random pairing in which no item is its own partner: [items]."""
     if items < 2:
-        raise WorkbenchError("Donors from other questions need at least two questions; raise patch.items.")
+        raise WorkbenchError(
+            "Donors from other questions need at least two questions; raise patch.n_questions."
+        )
     order = np.random.default_rng(seed).permutation(items)
     partner = np.empty(items, dtype=np.int64)
     partner[order] = np.roll(order, 1)

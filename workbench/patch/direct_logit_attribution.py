@@ -1,15 +1,18 @@
 """Direct logit attribution: which embedding, attention, head and MLP wrote a sum of logits.
 
-The stream in front of the final norm is the embedding plus everything the layers added. With the final norm's scale frozen
-(:mod:`workbench.patch.frozen_norm`) a sum of logits is linear in that stream, so it splits into one piece for each thing added at that
-position, and the pieces sum to it exactly, up to the rounding of the model's own arithmetic (``remainder``). Positive: the
-piece raises the sum of logits (:mod:`workbench.patch.logit_combinations`, before a family's soft cap).
+The stream in front of the final norm is the embedding plus everything the layers added. With the
+final norm's scale frozen (:mod:`workbench.patch.frozen_norm`) a sum of logits is linear in that
+stream, so it splits into one piece for each thing added at that position, and the pieces sum to it
+exactly, up to the rounding of the model's own arithmetic (``remainder``). Positive: the piece
+raises the sum of logits (:mod:`workbench.patch.logit_combinations`, before a family's soft cap).
 
-What is added counts: behind a family's own norm or multiplier on the path. A head's piece is its share through the output projection
-and, where a norm stands behind attention, through that norm's frozen scale; biases on the way are a piece of their own.
+What is added counts: behind a family's own norm or multiplier on the path. A head's piece is its
+share through the output projection and, where a norm stands behind attention, through that norm's
+frozen scale; biases on the way are a piece of their own.
 
-What a piece does not show: what the part does for later layers, which is often more than what it writes itself; and a frozen
-scale hides that a part also changes the norm for all others. Source: Elhage et al. 2021; nostalgebraist's logit lens, 2020.
+What a piece does not show: what the part does for later layers, which is often more than what it
+writes itself; and a frozen scale hides that a part also changes the norm for all others. Source:
+Elhage et al. 2021; nostalgebraist's logit lens, 2020.
 """
 
 from __future__ import annotations
@@ -23,15 +26,15 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, model_arithmetic
 from workbench.models.components import place_of, scale_of
-from workbench.models.invocation import adapter_from, reach_of
-from workbench.patch.components import Cut, require_cut, states_at
+from workbench.models.invocation import active_invocation, invoke_adapter_from
+from workbench.patch.components import ComponentSet, require_cut, states_at
 from workbench.patch.frozen_norm import frozen
-from workbench.patch.inputs import Run, batch_of, require_pair
+from workbench.patch.inputs import ModelInputs, batch_of, require_pair
 from workbench.patch.logit_combinations import Combination
 from workbench.trace.batches import plan_batches
-from workbench.trace.edits import Place
+from workbench.trace.edits import SiteKey
 from workbench.trace.sites import Component
-from workbench.trace.token_tree import END
+from workbench.trace.token_tree import NO_TREE
 
 PARTS: tuple[Component, ...] = ("attn_out", "mlp_out", "head_out")
 
@@ -70,52 +73,67 @@ def direct_attribution(
     prompts: Sequence[Sequence[int]],
     combination: Combination,
     *,
-    token_budget: int,
+    tokens_per_forward: int,
     positions: Sequence[int] | None = None,
 ) -> Direct:
-    """Split ``combination`` of the next-token logits at one position of each prompt, its last token if not given."""
+    """Split ``combination`` of the next-token logits at one position of each prompt, its last
+    token if not given.
+    """
     where = [len(prompt) - 1 for prompt in prompts] if positions is None else list(positions)
-    run = Run(lm, prompts, torch.as_tensor(where)[:, None])
+    run = ModelInputs(lm, prompts, torch.as_tensor(where)[:, None])
     require_pair(run, run, 0)
-    cut = Cut(tuple(range(lm.n_layers)), PARTS)
+    cut = ComponentSet(tuple(range(lm.n_layers)), PARTS)
     require_cut(lm, cut)
     if len(combination.weights) != len(prompts):
-        raise WorkbenchError(f"The combination has {len(combination.weights)} rows for {len(prompts)} prompts.")
+        raise WorkbenchError(
+            f"The combination has {len(combination.weights)} rows for {len(prompts)} prompts."
+        )
     start = _adapter_start(lm, run)
     parts, order = [], []
-    for numbers in plan_batches(run.lengths.tolist(), token_budget):
+    for numbers in plan_batches(run.lengths.tolist(), tokens_per_forward):
         rows = torch.as_tensor(numbers)
         places = [*cut.places(), (0, "resid_pre"), (lm.n_layers - 1, "resid_post")]
-        _, states = states_at(lm, batch_of(run, rows, END), places)
-        with adapter_from(lm, start), model_arithmetic(lm):
-            parts.append(_split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows))
+        _, states = states_at(lm, batch_of(run, rows, NO_TREE), places)
+        with invoke_adapter_from(lm, start), model_arithmetic(lm):
+            parts.append(
+                _split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows)
+            )
         order.append(rows)
     back = torch.cat(order).argsort()
     return Direct(*(torch.cat(pieces)[back] for pieces in zip(*parts, strict=True)))
 
 
-def _adapter_start(lm: LanguageModel, run: Run) -> int:
-    """Where a switched-on adapter with a reach starts in a pass of the read tokens alone: at the first, or behind it."""
-    reach = reach_of(lm)
-    acts = run.positions[:, 0].cpu() >= run.lengths - (reach or 0)
-    if reach is not None and len(acts.unique()) > 1:
+def _adapter_start(lm: LanguageModel, run: ModelInputs) -> int:
+    """Where a switched-on adapter with a invocation starts in a pass of the read tokens alone:
+    at the first, or behind it.
+    """
+    invocation = active_invocation(lm)
+    acts = run.positions[:, 0].cpu() >= run.lengths - (invocation or 0)
+    if invocation is not None and len(acts.unique()) > 1:
         raise WorkbenchError(
-            f"The adapter acts on a prompt's last {reach} tokens; read all prompts there, or all of them before."
+            f"The adapter acts on a prompt's last {invocation} tokens; read all prompts there, or "
+            "all of them before."
         )
     return 0 if bool(acts.any()) else 1
 
 
 def _split(
-    lm: LanguageModel, states: dict[Place, Tensor], combination: Combination, rows: Tensor
+    lm: LanguageModel, states: dict[SiteKey, Tensor], combination: Combination, rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """The fields of :class:`Direct` for states [rows, width] of every place at the position read."""
+    """The fields of :class:`Direct` for states [rows, width] of every place at the position
+    read.
+    """
     weights = combination.weights[rows.to(combination.weights.device)].double().cpu()
     tolerance = 50 * float(torch.finfo(lm.dtype).eps)
     stream = states[lm.n_layers - 1, "resid_post"]
     direction, head_bias = _head_direction(lm, combination.tokens, weights)
     norm = frozen(lm.final_norm(), stream, tolerance)
     with torch.no_grad():
-        logits = lm.head()(lm.final_norm()(stream)[:, None])[:, 0, list(combination.tokens)].double().cpu()
+        logits = (
+            lm.head()(lm.final_norm()(stream)[:, None])[:, 0, list(combination.tokens)]
+            .double()
+            .cpu()
+        )
     total = _factor(lm) * (weights * logits).sum(dim=-1)
     back = norm.back(direction)
     layers = range(lm.n_layers)
@@ -124,15 +142,27 @@ def _split(
     mlp = torch.stack([_along(back, states[layer, "mlp_out"]) for layer in layers], dim=1)
     shares = [_heads(lm, layer, states[layer, "head_out"], back, tolerance) for layer in layers]
     heads, bias = (torch.stack(each, dim=1) for each in zip(*shares, strict=True))
-    return total, embedding, attention, mlp, heads, bias, (direction * norm.bias).sum(dim=-1) + head_bias
+    return (
+        total,
+        embedding,
+        attention,
+        mlp,
+        heads,
+        bias,
+        (direction * norm.bias).sum(dim=-1) + head_bias,
+    )
 
 
 def _along(direction: Tensor, states: Tensor) -> Tensor:
     return (direction * states.double().cpu()).sum(dim=-1)
 
 
-def _head_direction(lm: LanguageModel, tokens: Sequence[int], weights: Tensor) -> tuple[Tensor, Tensor]:
-    """[rows, width] direction behind the final norm whose product is the combination, and its bias [rows]."""
+def _head_direction(
+    lm: LanguageModel, tokens: Sequence[int], weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """[rows, width] direction behind the final norm whose product is the combination, and its
+    bias [rows].
+    """
     matrix, bias = _affine(lm.head(), lm, list(tokens))
     return _factor(lm) * weights @ matrix, _factor(lm) * weights @ bias
 
@@ -145,18 +175,26 @@ def _factor(lm: LanguageModel) -> float:
 
 
 def _affine(module: nn.Module, lm: LanguageModel, outputs: list[int]) -> tuple[Tensor, Tensor]:
-    """Rows ``outputs`` of an affine module's matrix, [n, inputs], and its bias there [n]; adapters inside it count."""
+    """Rows ``outputs`` of an affine module's matrix, [n, inputs], and its bias there [n];
+    adapters inside it count.
+    """
     width = lm.width
     device = next(module.parameters()).device
     with torch.enable_grad():
         zero = torch.zeros((1, 1, width), dtype=lm.dtype, device=device, requires_grad=True)
         answers = module(zero)[0, 0, outputs]
-        matrix = [torch.autograd.grad(answer, [zero], retain_graph=True)[0][0, 0] for answer in answers]
+        matrix = [
+            torch.autograd.grad(answer, [zero], retain_graph=True)[0][0, 0] for answer in answers
+        ]
     return torch.stack(matrix).double().cpu(), answers.detach().double().cpu()
 
 
-def _heads(lm: LanguageModel, layer: int, states: Tensor, back: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Pieces [rows, heads] of the heads whose sums are ``states`` [rows, heads * head size], and of the biases behind them [rows]."""
+def _heads(
+    lm: LanguageModel, layer: int, states: Tensor, back: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Pieces [rows, heads] of the heads whose sums are ``states`` [rows, heads * head size], and
+    of the biases behind them [rows].
+    """
     projection = place_of(lm, layer, "head_out").module
     added = place_of(lm, layer, "attn_out").module
     direction, bias = back * scale_of(lm, "attn_out"), torch.zeros(len(states), dtype=torch.float64)

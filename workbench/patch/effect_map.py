@@ -1,12 +1,14 @@
 """Effects of a map with named axes, with intervals and p-values, as a tidy table.
 
-Each cell gets the shift as a ratio of means with a bootstrap interval over items, the per-item mean clipped to [0, 1] beside
-it, and the p-value of a sign-flipping test that the patch moves the readout at all, corrected for the number of cells in two
-ways: ``q`` controls the false discovery rate (Benjamini-Hochberg), ``p_any`` the chance of any false cell (max-T: the largest
-statistic of the whole map under the same flips, so correlation between cells costs nothing).
+Each cell gets the shift as a ratio of means with a bootstrap interval over items, the per-item mean
+clipped to [0, 1] beside it, and the p-value of a sign-flipping test that the patch moves the
+readout at all, corrected for the number of cells in two ways: ``q`` controls the false discovery
+rate (Benjamini-Hochberg), ``p_any`` the chance of any false cell (max-T: the largest statistic of
+the whole map under the same flips, so correlation between cells costs nothing).
 
-Positive: towards the donor. A small p-value says that a cell matters, not how much, and a large shift of the last layers is a
-matter of course. The test takes each item's move as symmetric around zero when the patch does nothing.
+Positive: towards the donor. A small p-value says that a cell matters, not how much, and a large
+shift of the last layers is a matter of course. The test takes each item's move as symmetric around
+zero when the patch does nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from workbench.errors import WorkbenchError
-from workbench.patch.effects import Sweep, clipped_mean_shift, largest_move, mean_shift
+from workbench.patch.effects import Sweep, clipped_mean_shift, max_readout_change, mean_shift
 
 Floats = NDArray[np.float64]
 CHUNK = 256
@@ -52,7 +54,9 @@ class EffectMap:
     def __post_init__(self) -> None:
         shape = (len(self.base), *(len(axis.labels) for axis in self.axes))
         if self.patched.shape != shape or len(self.donor) != len(self.base):
-            raise WorkbenchError(f"A map needs readouts [items, *axes] = {shape}, got {self.patched.shape}.")
+            raise WorkbenchError(
+                f"A map needs readouts [items, *axes] = {shape}, got {self.patched.shape}."
+            )
         if len({axis.name for axis in self.axes}) != len(self.axes):
             raise WorkbenchError("Every axis of a map needs a name of its own.")
 
@@ -63,14 +67,17 @@ class EffectMap:
 
 
 def noise_floor(effects: EffectMap) -> float:
-    """Largest move of a map whose donors are the run's own states: what the arithmetic alone does to the readout."""
-    return largest_move(effects.base, effects.flat().patched)
+    """Largest move of a map whose donors are the run's own states: what the arithmetic alone
+    does to the readout.
+    """
+    return max_readout_change(effects.base, effects.flat().patched)
 
 
 def effect_table(
     effects: EffectMap, *, resamples: int, permutations: int, seed: int, noise: float = 0.0
 ) -> pd.DataFrame:
-    """One line a cell: the axes' labels, ``shift``, ``low``, ``high``, ``clipped``, ``moved``, ``p``, ``q``, ``p_any``, ``items``.
+    """One line a cell: the axes' labels, ``shift``, ``low``, ``high``, ``clipped``, ``moved``,
+    ``p``, ``q``, ``p_any``, ``items``.
 
     Args:
         resamples: bootstrap samples of the items behind ``low`` and ``high`` (95 %).
@@ -80,8 +87,12 @@ def effect_table(
     flat = effects.flat()
     curve = mean_shift(flat, resamples=resamples, seed=seed)
     moved = flat.patched - flat.base[:, None]
-    p, p_any = sign_flip_p(np.where(np.abs(moved) > noise, moved, 0.0), permutations=permutations, seed=seed)
-    labels = pd.MultiIndex.from_product([a.labels for a in effects.axes], names=[a.name for a in effects.axes])
+    p, p_any = sign_flip_p(
+        np.where(np.abs(moved) > noise, moved, 0.0), permutations=permutations, seed=seed
+    )
+    labels = pd.MultiIndex.from_product(
+        [a.labels for a in effects.axes], names=[a.name for a in effects.axes]
+    )
     return pd.DataFrame(
         {
             "shift": curve.value,
@@ -99,7 +110,8 @@ def effect_table(
 
 
 def sign_flip_p(moved: Floats, *, permutations: int, seed: int) -> tuple[Floats, Floats]:
-    """Two-sided p of each column's mean being zero, alone and corrected by the largest statistic of all columns.
+    """Two-sided p of each column's mean being zero, alone and corrected by the largest statistic of
+    all columns.
 
     Args:
         moved: [items, cells].
@@ -126,7 +138,9 @@ def sign_flip_p(moved: Floats, *, permutations: int, seed: int) -> tuple[Floats,
 
 
 def _t(sums: Floats, moved: Floats) -> Floats:
-    """|t| of flipped columns from their sums [flips, cells]; a flip leaves the sum of squares as it is."""
+    """|t| of flipped columns from their sums [flips, cells]; a flip leaves the sum of squares as
+    it is.
+    """
     items = len(moved)
     squares = (moved**2).sum(axis=0)
     spread = np.maximum(squares - sums**2 / items, np.finfo(np.float64).eps * squares)

@@ -1,13 +1,15 @@
 """Statistics of a patching sweep, with intervals over questions.
 
-``shift`` is (patched - base) / (donor - base) on the readout, aggregated over items as a ratio of means; 0 = the patch did
-nothing, 1 = it moved the readout all the way to the donor's. The per-item mean clipped to [0, 1] of the literature is
-reported beside it. ``following`` regresses the patched readout on the donor's and the base's own readouts, for donors
-from other questions: donor slope 1 and base slope 0 mean the state carries that item's confidence; a shift without
-following means that only the general level moved, which the mean shift alone cannot tell.
+``shift`` is (patched - base) / (donor - base) on the readout, aggregated over items as a ratio of
+means; 0 = the patch did nothing, 1 = it moved the readout all the way to the donor's. The per-item
+mean clipped to [0, 1] of the literature is reported beside it. ``following`` regresses the patched
+readout on the donor's and the base's own readouts, for donors from other questions: donor slope 1
+and base slope 0 mean the state carries that item's confidence; a shift without following means that
+only the general level moved, which the mean shift alone cannot tell.
 
-``layer_gradient`` is Spearman's rho between layer and mean shift. A monotone curve does not by itself localise
-anything: a linear ramp has rho 1 as well, and a patch of the last layer moves everything.
+``layer_gradient`` is Spearman's rho between layer and mean shift. A monotone curve does not by
+itself localise anything: a linear ramp has rho 1 as well, and a patch of the last layer moves
+everything.
 """
 
 from __future__ import annotations
@@ -47,22 +49,31 @@ class Sweep:
     def __post_init__(self) -> None:
         items, layers = self.patched.shape
         if len(self.layers) != layers or len(self.base) != items or len(self.donor) != items:
-            raise WorkbenchError("A sweep needs base and donor readouts per item and patched ones per item and layer.")
+            raise WorkbenchError(
+                "A sweep needs base and donor readouts per item and patched ones per item and "
+                "layer."
+            )
 
 
 def _resamples(items: int, resamples: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(0, items, size=(resamples, items))
 
 
-def _curve(statistic: Callable[[NDArray[np.int64]], Floats], items: int, resamples: int, seed: int) -> IntervalCurve:
+def _curve(
+    statistic: Callable[[NDArray[np.int64]], Floats], items: int, resamples: int, seed: int
+) -> IntervalCurve:
     value = statistic(np.arange(items)[None])[0]
     drawn = statistic(_resamples(items, resamples, seed))
     low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
     return IntervalCurve(value, low, high)
 
 
-def mean_shift(sweep: Sweep, *, resamples: int, seed: int, span: Floats | None = None) -> IntervalCurve:
-    """Ratio of means per layer. ``span`` [items] replaces donor - base where a control has no readout of its own."""
+def mean_shift(
+    sweep: Sweep, *, resamples: int, seed: int, span: Floats | None = None
+) -> IntervalCurve:
+    """Ratio of means per layer. ``span`` [items] replaces donor - base where a control has no
+    readout of its own.
+    """
     moved = sweep.patched - sweep.base[:, None]
     distance = sweep.donor - sweep.base if span is None else span
 
@@ -73,7 +84,9 @@ def mean_shift(sweep: Sweep, *, resamples: int, seed: int, span: Floats | None =
 
 
 def clipped_mean_shift(sweep: Sweep) -> Floats:
-    """Mean over items of the shift clipped to [0, 1]; items whose readouts differ by less than 0.01 are left out."""
+    """Mean over items of the shift clipped to [0, 1]; items whose readouts differ by less than
+    0.01 are left out.
+    """
     distance = sweep.donor - sweep.base
     used = np.abs(distance) >= 0.01
     if not used.any():
@@ -119,7 +132,9 @@ def layer_gradient(sweep: Sweep, *, resamples: int, seed: int) -> Estimate:
 
 
 def spearman_rows(layers: NDArray[np.int64], curves: Floats) -> Floats:
-    """Tie-corrected Spearman's rho of every row of ``curves`` [n, layers] with the layer index: [n]."""
+    """Tie-corrected Spearman's rho of every row of ``curves`` [n, layers] with the layer index:
+    [n].
+    """
     x = rankdata(layers)
     y = rankdata(curves, axis=1)
     x, y = x - x.mean(), y - y.mean(axis=1, keepdims=True)
@@ -127,8 +142,11 @@ def spearman_rows(layers: NDArray[np.int64], curves: Floats) -> Floats:
         return (y @ x) / np.sqrt((x**2).sum() * (y**2).sum(axis=1))
 
 
-def permutation_p(layers: NDArray[np.int64], curve: Floats, *, permutations: int, seed: int) -> float:
-    """Share of random orders of the layers whose rho reaches the observed one, counting the observed order itself.
+def permutation_p(
+    layers: NDArray[np.int64], curve: Floats, *, permutations: int, seed: int
+) -> float:
+    """Share of random orders of the layers whose rho reaches the observed one, counting the
+    observed order itself.
 
     NaN for a curve without a rho (fewer than two different values).
     """
@@ -142,19 +160,24 @@ def permutation_p(layers: NDArray[np.int64], curve: Floats, *, permutations: int
 
 
 def ramp_distance(layers: NDArray[np.int64], curve: Floats) -> float:
-    """Largest distance between the curve and the straight line from 0 at the first to 1 at the last layer."""
+    """Largest distance between the curve and the straight line from 0 at the first to 1 at the
+    last layer.
+    """
     ramp = (layers - layers[0]) / (layers[-1] - layers[0])
     return float(np.abs(curve - ramp).max())
 
 
-def largest_move(base: Floats, patched: Floats) -> float:
-    """The largest move of any readout from ``base`` [items] to ``patched`` [items, cells]; of runs patched with their own states it is
-    the noise floor."""
+def max_readout_change(base: Floats, patched: Floats) -> float:
+    """The largest move of any readout from ``base`` [items] to ``patched`` [items, cells]; of runs
+    patched with their own states it is the noise floor.
+    """
     return float(np.abs(patched - base[:, None]).max())
 
 
-def slope_noise(sweep: Sweep, noise: float) -> float:
-    """The largest following slope that readouts moved by no more than ``noise`` can give; NaN where a slope is undefined."""
+def slope_noise_floor(sweep: Sweep, noise: float) -> float:
+    """The largest following slope that readouts moved by no more than ``noise`` can give; NaN
+    where a slope is undefined.
+    """
     shares = []
     for one, other in ((sweep.donor, sweep.base), (sweep.base, sweep.donor)):
         design = np.stack([np.ones_like(other), other], axis=1)

@@ -1,9 +1,10 @@
 """A norm with its scale frozen: the linear map it is at one observed input.
 
-RMS norms and layer norms are N(x) = gain * (x - c mean(x)) / s(x) + bias, with c 1 for layer norms, 0 for RMS norms, and a scale s
-that depends on x. With s held at its observed value N is affine and can be split over a sum x = x1 + x2 + ...; what freezing
-hides is that a piece also changes the scale. Gain, bias and c are read off the module by probing, so a family's own class (1 + weight,
-no bias, ...) needs no row; a norm of another form is refused.
+RMS norms and layer norms are N(x) = gain * (x - c mean(x)) / s(x) + bias, with c 1 for layer norms,
+0 for RMS norms, and a scale s that depends on x. With s held at its observed value N is affine and
+can be split over a sum x = x1 + x2 + ...; what freezing hides is that a piece also changes the
+scale. Gain, bias and c are read off the module by probing, so a family's own class (1 + weight, no
+bias, ...) needs no row; a norm of another form is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class FrozenNorm:
     centred: bool
 
     def back(self, direction: Tensor) -> Tensor:
-        """The direction [rows, width] in front of the norm whose product with x is that of ``direction`` with N(x) - bias."""
+        """The direction [rows, width] in front of the norm whose product with x is that of
+        ``direction`` with N(x) - bias.
+        """
         pulled = direction * self.gain / self.scale[:, None]
         return pulled - pulled.mean(dim=-1, keepdim=True) if self.centred else pulled
 
@@ -48,7 +51,9 @@ def frozen(norm: Callable[[Tensor], Tensor], inputs: Tensor, tolerance: float) -
     signs[1::2] = -1
     signs -= signs.mean()
     with torch.no_grad():
-        probes = torch.stack([torch.zeros(width, dtype=torch.float64), PROBE * signs, torch.full_like(signs, PROBE)])
+        probes = torch.stack(
+            [torch.zeros(width, dtype=torch.float64), PROBE * signs, torch.full_like(signs, PROBE)]
+        )
         answers = norm(probes.to(inputs)).double().cpu()
         seen = norm(inputs).double().cpu()
     bias = answers[0]
@@ -60,7 +65,8 @@ def frozen(norm: Callable[[Tensor], Tensor], inputs: Tensor, tolerance: float) -
     error = (plain / scale[:, None] + bias - seen).abs().max() / seen.abs().max()
     if not bool(error <= tolerance):
         raise WorkbenchError(
-            f"{type(norm).__name__} is not a gain times its input over a scale: the frozen map is off by {float(error):.1e} of "
+            f"{type(norm).__name__} is not a gain times its input over a scale: the frozen map is "
+            f"off by {float(error):.1e} of "
             "its output, so nothing can be split through it."
         )
     return FrozenNorm(gain, bias, scale, centred)

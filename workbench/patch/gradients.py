@@ -1,8 +1,9 @@
 """Gradient times difference at every place of a pass, from one forward and one backward.
 
-The weights stay frozen; differentiation starts at the input of the lowest layer looked at. While the forward runs, donor states
-become differences to the base's; while the backward runs, each place's gradient is multiplied with its difference at once. So
-[rows, columns, width] gradients live no longer than the backward itself needs them.
+The weights stay frozen; differentiation starts at the input of the lowest layer looked at. While
+the forward runs, donor states become differences to the base's; while the backward runs, each
+place's gradient is multiplied with its difference at once. So [rows, columns, width] gradients live
+no longer than the backward itself needs them.
 """
 
 from __future__ import annotations
@@ -12,48 +13,56 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
-from workbench.patch.components import Cut, products, seen
+from workbench.patch.components import ComponentSet, products, seen
 from workbench.patch.inputs import Batch
 from workbench.patch.metrics import Metric
-from workbench.trace.edits import Place, place, take
+from workbench.trace.edits import SiteKey, gather_columns, place
 from workbench.trace.forward import run_joint
-from workbench.trace.hooks import Transform, on_places
+from workbench.trace.hooks import Transform, hooked
 
 
 def gradient_times_difference(
-    lm: LanguageModel, batch: Batch, cut: Cut, metric: Metric, donors: dict[Place, Tensor]
-) -> tuple[Tensor, dict[Place, Tensor]]:
+    lm: LanguageModel,
+    batch: Batch,
+    cut: ComponentSet,
+    metric: Metric,
+    donors: dict[SiteKey, Tensor],
+) -> tuple[Tensor, dict[SiteKey, Tensor]]:
     """The metric [rows] and, for each place of ``cut``, [rows, n] ([rows, heads, n] for heads).
 
-    ``donors`` holds states of every place and is emptied, so that they need not stand beside the differences.
+    ``donors`` holds states of every place and is emptied, so that they need not stand beside the
+    differences.
     """
     start = place(cut.layers[0], "resid_pre")
     leaves: list[Tensor] = []
-    found: dict[Place, Tensor] = {}
+    found: dict[SiteKey, Tensor] = {}
 
-    def follow(at: Place) -> Transform:
+    def follow(at: SiteKey) -> Transform:
         scale = scale_of(lm, at[1])
 
         def transform(hidden: Tensor) -> Tensor:
             if at == start:
                 leaves.append(hidden.detach().requires_grad_())
-                # A view, because only a tensor inside the graph has its hooks called whatever the backward is asked for.
+                # A view, because only a tensor inside the graph has its hooks called whatever the
+                # backward is asked for.
                 hidden = leaves[0].view_as(leaves[0])
             if at in donors:
                 base = seen(lm, at, hidden, batch.columns)
                 difference = donors.pop(at).to(base.device) - base
 
                 def multiply(gradient: Tensor) -> None:
-                    found[at] = products(lm, at, take(gradient, batch.columns) / scale, difference)
+                    found[at] = products(
+                        lm, at, gather_columns(gradient, batch.columns) / scale, difference
+                    )
 
                 hidden.register_hook(multiply)
             return hidden
 
         return transform
 
-    with on_places(lm, {at: follow(at) for at in {start, *donors}}):
+    with hooked(lm, {at: follow(at) for at in {start, *donors}}):
         final = run_joint(lm, batch.prompts, batch.tail, None, (), None, gradients=True)
     with torch.enable_grad():
-        value = metric.of(lm, take(final, batch.ends))
+        value = metric.of(lm, gather_columns(final, batch.ends))
         torch.autograd.grad(value.sum(), leaves)
     return value.detach().cpu(), found

@@ -1,13 +1,16 @@
 """Integrated gradients place by place: exact where one gradient is only the tangent.
 
-For one place (one component of one layer) all states looked at move together along the straight line from base to donor, and
-everything above is computed anew; the score of a position (or head) is its difference times the gradient averaged over the
-line. Therefore the scores of one place sum to the effect of patching *all* its positions (and heads) together - completeness,
-up to the quadrature, which is Gauss-Legendre: where norms bend the line (first layers, norms behind attention) a few dozen
-steps may be needed, so compare the sum with that joint effect. They need not equal the effects of patching positions one by one.
+For one place (one component of one layer) all states looked at move together along the straight
+line from base to donor, and everything above is computed anew; the score of a position (or head) is
+its difference times the gradient averaged over the line. Therefore the scores of one place sum to
+the effect of patching *all* its positions (and heads) together - completeness, up to the
+quadrature, which is Gauss-Legendre: where norms bend the line (first layers, norms behind
+attention) a few dozen steps may be needed, so compare the sum with that joint effect. They need not
+equal the effects of patching positions one by one.
 
-Cost: for each place and step the layers above it, forward and backward; layers below run once, one after another.
-Source: Sundararajan et al. 2017 (arXiv 1703.01365); here the line is drawn in activations, not in the input.
+Cost: for each place and step the layers above it, forward and backward; layers below run once, one
+after another. Source: Sundararajan et al. 2017 (arXiv 1703.01365); here the line is drawn in
+activations, not in the input.
 """
 
 from __future__ import annotations
@@ -18,25 +21,32 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
-from workbench.patch.components import Cut, products, states_at
+from workbench.patch.components import ComponentSet, products, states_at
 from workbench.patch.inputs import Batch
 from workbench.patch.metrics import Metric
 from workbench.trace.decoder import stop_with
-from workbench.trace.edits import Place, place, take
+from workbench.trace.edits import SiteKey, gather_columns, place
 from workbench.trace.forward import run_joint
-from workbench.trace.hooks import Transform, on_places, skipped
+from workbench.trace.hooks import Transform, bypass_layers, hooked
 
 
 def integrated_gradients(
-    lm: LanguageModel, batch: Batch, cut: Cut, metric: Metric, donors: dict[Place, Tensor], steps: int
-) -> tuple[Tensor, dict[Place, Tensor]]:
-    """As :func:`workbench.patch.gradients.gradient_times_difference`, with ``steps`` gradients along each place's line."""
+    lm: LanguageModel,
+    batch: Batch,
+    cut: ComponentSet,
+    metric: Metric,
+    donors: dict[SiteKey, Tensor],
+    steps: int,
+) -> tuple[Tensor, dict[SiteKey, Tensor]]:
+    """As :func:`workbench.patch.gradients.gradient_times_difference`, with ``steps`` gradients
+    along each place's line.
+    """
     final, bases = states_at(lm, batch, list(donors))
     with torch.no_grad():
         value = metric.of(lm, final).cpu()
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     line = list(zip((nodes + 1) / 2, weights / 2, strict=True))
-    found: dict[Place, Tensor] = {}
+    found: dict[SiteKey, Tensor] = {}
     stream = Stream(lm, batch)
     for at in sorted(donors, key=_lowest):
         base, donor = bases.pop(at), donors[at]
@@ -50,20 +60,22 @@ def integrated_gradients(
     return value, found
 
 
-def _lowest(at: Place) -> int:
+def _lowest(at: SiteKey) -> int:
     """The layer at whose input a pass for this place may start."""
     layer, component = at
     return layer + 1 if component == "resid_post" else layer
 
 
 class Stream:
-    """The base run's residual stream at the input of one layer, [rows, columns, width]; it climbs layer by layer."""
+    """The base run's residual stream at the input of one layer, [rows, columns, width]; it
+    climbs layer by layer.
+    """
 
     def __init__(self, lm: LanguageModel, batch: Batch) -> None:
         self.lm, self.batch, self.layer = lm, batch, 0
         self.states: Tensor | None = None
 
-    def start(self) -> dict[Place, Transform]:
+    def start(self) -> dict[SiteKey, Transform]:
         """The transform that puts the stream where the layers below would have left it."""
         if self.states is None:
             return {}
@@ -80,28 +92,31 @@ class Stream:
             kept.append(hidden.detach().clone())
             return hidden
 
-        # A device map's hooks put weights away at the end of their modules, so such a pass is not left half-way.
+        # A device map's hooks put weights away at the end of their modules, so such a pass is not
+        # left half-way.
         stop = keep if getattr(self.lm.base(), "hf_device_map", None) else stop_with(keep)
         self._pass({place(layer, "resid_pre"): stop}, gradients=False)
         self.layer, self.states = layer, kept[0]
 
-    def final(self, at: Place, transform: Transform) -> Tensor:
-        """[rows, 1 + nodes, width] behind the final norm, ``transform`` applied at a place at or above the stream."""
+    def final(self, at: SiteKey, transform: Transform) -> Tensor:
+        """[rows, 1 + nodes, width] behind the final norm, ``transform`` applied at a place at or
+        above the stream.
+        """
         start = self.start()
         if at in start:
             begin = start.pop(at)
             return self._pass({at: lambda hidden: transform(begin(hidden))}, gradients=True)
         return self._pass({at: transform}, gradients=True)
 
-    def _pass(self, transforms: dict[Place, Transform], gradients: bool) -> Tensor:
+    def _pass(self, transforms: dict[SiteKey, Transform], gradients: bool) -> Tensor:
         lm, batch = self.lm, self.batch
         below = lm.layers()[: self.layer]
-        with skipped(below), on_places(lm, {**self.start(), **transforms}):
+        with bypass_layers(below), hooked(lm, {**self.start(), **transforms}):
             final = run_joint(lm, batch.prompts, batch.tail, None, (), None, gradients=gradients)
-        return take(final, batch.ends) if final.shape[-1] else final
+        return gather_columns(final, batch.ends) if final.shape[-1] else final
 
 
-def _gradient(stream: Stream, at: Place, states: Tensor, metric: Metric) -> Tensor:
+def _gradient(stream: Stream, at: SiteKey, states: Tensor, metric: Metric) -> Tensor:
     """[rows, n, width] gradient of the metric with ``states`` put at the place."""
     lm, columns = stream.lm, stream.batch.columns
     leaf = states.detach().requires_grad_()

@@ -1,11 +1,12 @@
 """Which logits a direct attribution explains: weighted sums of next-token logits at one position.
 
-A combination with weights w explains sum_t w_t z_t, z being logits *before* a family's soft cap, the last nonlinearity behind which
-nothing can be split. Positive pieces raise the sum.
+A combination with weights w explains sum_t w_t z_t, z being logits *before* a family's soft cap,
+the last nonlinearity behind which nothing can be split. Positive pieces raise the sum.
 
-:func:`number_contrast` compares chosen number tokens with the scale's other ones. :func:`expected_combination` is the direction in
-which the logits move the expected confidence, at the distribution observed: the gradient of the expectation by the number's first
-token, what follows it held fixed. Its pieces sum to a logit sum, not to the expectation itself.
+:func:`number_contrast` compares chosen number tokens with the scale's other ones.
+:func:`expected_combination` is the direction in which the logits move the expected confidence, at
+the distribution observed: the gradient of the expectation by the number's first token, what follows
+it held fixed. Its pieces sum to a logit sum, not to the expectation itself.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.elicit.trie import NumberTrie
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
-from workbench.patch.inputs import Run, batch_of, require_run
+from workbench.patch.inputs import ModelInputs, batch_of, require_run
 from workbench.patch.metrics import expected_confidence_of
 from workbench.trace.batches import plan_batches
-from workbench.trace.edits import take
+from workbench.trace.edits import gather_columns
 from workbench.trace.forward import run_joint
 
 
@@ -44,16 +45,24 @@ class Combination:
 def logit_contrast(chosen: Sequence[int], others: Sequence[int], rows: int) -> Combination:
     """Mean logit of ``chosen`` minus mean logit of ``others``, the same for all rows."""
     if not chosen or not others or {*chosen} & {*others}:
-        raise WorkbenchError("A contrast needs at least one token on either side, and none on both.")
+        raise WorkbenchError(
+            "A contrast needs at least one token on either side, and none on both."
+        )
     weights = [1 / len(chosen)] * len(chosen) + [-1 / len(others)] * len(others)
-    return Combination((*chosen, *others), torch.tensor(weights, dtype=torch.float64).expand(rows, -1))
+    return Combination(
+        (*chosen, *others), torch.tensor(weights, dtype=torch.float64).expand(rows, -1)
+    )
 
 
-def number_contrast(trie: NumberTrie, values: Sequence[float]) -> Combination:
-    """For each row, the logit of the first token of its value minus the mean over the scale's other first tokens."""
+def number_contrast(trie: ScaleTrie, values: Sequence[float]) -> Combination:
+    """For each row, the logit of the first token of its value minus the mean over the scale's
+    other first tokens.
+    """
     tokens = trie.children[0]
     if len(tokens) < 2:
-        raise WorkbenchError("All numbers of the scale begin with one token, so there is nothing to compare it with.")
+        raise WorkbenchError(
+            "All numbers of the scale begin with one token, so there is nothing to compare it with."
+        )
     unknown = [value for value in values if value not in trie.values]
     if unknown:
         raise WorkbenchError(f"{unknown[0]} is no value of the scale.")
@@ -64,25 +73,36 @@ def number_contrast(trie: NumberTrie, values: Sequence[float]) -> Combination:
 
 
 def expected_combination(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: NumberTrie, certain: float, *, token_budget: int
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    trie: ScaleTrie,
+    certain: float,
+    *,
+    tokens_per_forward: int,
 ) -> Combination:
-    """Gradient of the expected confidence by the logits of the number's first token, at each prompt's end."""
+    """Gradient of the expected confidence by the logits of the number's first token, at each
+    prompt's end.
+    """
     metric = expected_confidence_of(trie, certain)
-    run = Run(lm, prompts, torch.zeros((len(prompts), 1), dtype=torch.long))
+    run = ModelInputs(lm, prompts, torch.zeros((len(prompts), 1), dtype=torch.long))
     require_run(run, 0)
     weights = torch.zeros((len(prompts), len(trie.children[0])), dtype=torch.float64)
-    for numbers in plan_batches(run.lengths.tolist(), token_budget, overhead=trie.continuation.size):
+    for numbers in plan_batches(run.lengths.tolist(), tokens_per_forward, overhead=trie.tree.size):
         rows = torch.as_tensor(numbers)
-        batch = batch_of(run, rows, trie.continuation)
-        final = take(run_joint(lm, batch.prompts, batch.tail, None, (), None), batch.ends)
+        batch = batch_of(run, rows, trie.tree)
+        final = gather_columns(run_joint(lm, batch.prompts, batch.tail, None, (), None), batch.ends)
         with torch.no_grad():
             logits = unembed(lm, final.flatten(0, 1)).unflatten(0, final.shape[:2])
         with torch.enable_grad():
             first = logits[:, 0].requires_grad_()
-            reduced = torch.cat([metric.readout(first)[:, None], metric.readout(logits[:, 1:])], dim=1)
-            value = metric.of_reduced(reduced if trie.continuation.size else reduced[:, 0])
+            reduced = torch.cat(
+                [metric.readout(first)[:, None], metric.readout(logits[:, 1:])], dim=1
+            )
+            value = metric.of_reduced(reduced if trie.tree.size else reduced[:, 0])
             (gradient,) = torch.autograd.grad(value.sum(), [first])
-        weights[rows] = (gradient * _uncapped(lm, first.detach()))[:, list(trie.children[0])].double().cpu()
+        weights[rows] = (
+            (gradient * _uncapped(lm, first.detach()))[:, list(trie.children[0])].double().cpu()
+        )
     return Combination(trie.children[0], weights)
 
 

@@ -1,11 +1,14 @@
-"""Maps of activation patching: layers, layers by positions, by heads, by components, and windows of layers.
+"""Maps of activation patching: layers, layers by positions, by heads, by components, and windows of
+layers.
 
-Each takes donors in the layout in which :func:`workbench.trace.record` returns states of the same sites and positions, and
-gives ``base`` [rows, ...] and ``patched`` [rows, *axes, ...] readouts; every cell is a branch of the packed engine. ``engine``
-may be :func:`workbench.trace.loop_branches`, the reference, or another backend with the same arguments.
+Each takes donors in the layout in which :func:`workbench.trace.record` returns states of the same
+sites and positions, and gives ``base`` [rows, ...] and ``patched`` [rows, *axes, ...] readouts;
+every cell is a branch of the packed engine. ``engine`` may be
+:func:`workbench.trace.loop_branches`, the reference, or another backend with the same arguments.
 
-Which run is patched is the caller's choice of model state: with one model and an adapter, record donors with the adapter on
-and patch inside ``adapter_off`` (base <- tuned), or the other way round (tuned <- base).
+Which run is patched is the caller's choice of model state: with one model and an adapter, record
+donors with the adapter on and patch inside ``adapter_off`` (base <- tuned), or the other way round
+(tuned <- base).
 """
 
 from __future__ import annotations
@@ -19,17 +22,25 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.branches import head_sites, layer_sites, position_branches, site_branches, window_branches
+from workbench.patch.branches import (
+    head_sites,
+    layer_sites,
+    position_branches,
+    site_branches,
+    window_branches,
+)
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Component, Site
-from workbench.trace.token_tree import END, Continuation
+from workbench.trace.token_tree import NO_TREE, TokenTree
 
 Prompts = Sequence[Sequence[int]]
 
 
 class Engine(Protocol):
-    """Reads the end of every prompt, unpatched and in every branch, as :func:`workbench.trace.patch_branches` does."""
+    """Reads the end of every prompt, unpatched and in every branch, as
+    :func:`workbench.trace.patch_branches` does.
+    """
 
     def __call__(
         self,
@@ -38,8 +49,8 @@ class Engine(Protocol):
         branches: Sequence[Branch],
         readout: Readout,
         *,
-        token_budget: int,
-        continuation: Continuation = END,
+        tokens_per_forward: int,
+        tree: TokenTree = NO_TREE,
     ) -> Patched: ...
 
 
@@ -49,19 +60,26 @@ class Reading:
 
     Attributes:
         readout: next-token logits [n, vocab] -> [n, ...].
-        token_budget: most tokens of a forward.
-        continuation: further tokens to read behind the prompt.
+        tokens_per_forward: most tokens of a forward.
+        tree: further tokens to read behind the prompt.
     """
 
     readout: Readout
-    token_budget: int
-    continuation: Continuation = END
+    tokens_per_forward: int
+    tree: TokenTree = NO_TREE
     engine: Engine = patch_branches
 
-    def run(self, lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch], *axes: int) -> Patched:
+    def run(
+        self, lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch], *axes: int
+    ) -> Patched:
         """Readouts of ``branches``, whose axis is unfolded to ``axes``."""
         out = self.engine(
-            lm, prompts, branches, self.readout, token_budget=self.token_budget, continuation=self.continuation
+            lm,
+            prompts,
+            branches,
+            self.readout,
+            tokens_per_forward=self.tokens_per_forward,
+            tree=self.tree,
         )
         return Patched(out.base, out.patched.unflatten(1, axes))
 
@@ -75,8 +93,12 @@ def layer_sweep(
     reading: Reading,
     component: Component = "resid_post",
 ) -> Patched:
-    """One component of each layer at each row's token ``positions`` [rows]; donors [rows, layers, width]."""
-    return reading.run(lm, prompts, site_branches(layer_sites(layers, component), positions, donors), len(layers))
+    """One component of each layer at each row's token ``positions`` [rows]; donors [rows,
+    layers, width].
+    """
+    return reading.run(
+        lm, prompts, site_branches(layer_sites(layers, component), positions, donors), len(layers)
+    )
 
 
 def position_map(
@@ -88,7 +110,9 @@ def position_map(
     reading: Reading,
     component: Component = "resid_post",
 ) -> Patched:
-    """Each layer at each of ``positions`` [rows, n]; donors [rows, layers, n, width]; patched [rows, layers, n, ...]."""
+    """Each layer at each of ``positions`` [rows, n]; donors [rows, layers, n, width]; patched
+    [rows, layers, n, ...].
+    """
     branches = position_branches(layer_sites(layers, component), positions, donors)
     return reading.run(lm, prompts, branches, len(layers), positions.shape[1])
 
@@ -102,8 +126,9 @@ def head_map(
     donors: Tensor,
     reading: Reading,
 ) -> Patched:
-    """Single heads at ``positions`` [rows]; donors [rows, layers * heads, head size] in the order of
-    :func:`workbench.patch.branches.head_sites`; patched [rows, layers, heads, ...]."""
+    """Single heads at ``positions`` [rows]; donors [rows, layers * heads, head size] in the order
+    of :func:`workbench.patch.branches.head_sites`; patched [rows, layers, heads, ...].
+    """
     branches = site_branches(head_sites(layers, heads), positions, donors)
     return reading.run(lm, prompts, branches, len(layers), len(heads))
 
@@ -122,8 +147,9 @@ def component_map(
     donors: Tensor,
     reading: Reading,
 ) -> Patched:
-    """Components of each layer at ``positions`` [rows]; donors [rows, components * layers, width] in the order of
-    :func:`component_sites`; patched [rows, components, layers, ...]."""
+    """Components of each layer at ``positions`` [rows]; donors [rows, components * layers, width]
+    in the order of :func:`component_sites`; patched [rows, components, layers, ...].
+    """
     branches = site_branches(component_sites(layers, components), positions, donors)
     return reading.run(lm, prompts, branches, len(components), len(layers))
 
@@ -138,7 +164,9 @@ def window_sweep(
     reading: Reading,
     component: Component = "resid_post",
 ) -> Patched:
-    """Runs of ``size`` neighbouring ``layers`` patched together; donors [rows, layers, width]; patched [rows, windows, ...]."""
+    """Runs of ``size`` neighbouring ``layers`` patched together; donors [rows, layers, width];
+    patched [rows, windows, ...].
+    """
     branches = window_branches(layer_sites(layers, component), size, positions, donors)
     return reading.run(lm, prompts, branches, len(branches))
 
@@ -147,7 +175,8 @@ def spans(starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Token positions from ``starts`` to ``ends`` (included) of each row, aligned at their ends.
 
     Returns:
-        Positions [rows, longest] and which of them lie in their row's own span, bool; a place before a shorter span repeats
+        Positions [rows, longest] and which of them lie in their row's own span, bool; a place
+        before a shorter span repeats
         its first position, so that a map over it is defined and can be left out of means.
     """
     first, last = torch.as_tensor(list(starts)), torch.as_tensor(list(ends))
@@ -165,7 +194,9 @@ def token_logits(tokens: Sequence[int]) -> Readout:
 
 def token_log_probabilities(tokens: Sequence[int]) -> Readout:
     """Their log-probabilities among the whole vocabulary: [n, vocab] -> [n, tokens] float32."""
-    return lambda logits: logits[:, list(tokens)].float() - logits.float().logsumexp(dim=-1, keepdim=True)
+    return lambda logits: (
+        logits[:, list(tokens)].float() - logits.float().logsumexp(dim=-1, keepdim=True)
+    )
 
 
 def logit_difference(first: int, second: int) -> Readout:

@@ -1,11 +1,13 @@
 """What a patch is measured by: one differentiable number per row.
 
-A metric reduces the next-token logits at the prompt's end, and at the nodes of a continuation, in two steps. ``readout`` works
-logit row by logit row, so that logits of many rows never stand in memory together; ``value`` makes one number of what is left.
-The same two steps serve a gradient and a packed sweep of true patches, so both speak of the same number.
+A metric reduces the next-token logits at the prompt's end, and at the nodes of a tree, in two
+steps. ``readout`` works logit row by logit row, so that logits of many rows never stand in memory
+together; ``value`` makes one number of what is left. The same two steps serve a gradient and a
+packed sweep of true patches, so both speak of the same number.
 
-:func:`expected_confidence_of` is the mean of the exact distribution over the confidence scale, in shares of certainty,
-normalised to the mass on the scale. :func:`contrast` is a difference of logits.
+:func:`expected_confidence_of` is the mean of the exact distribution over the confidence scale, in
+shares of certainty, normalised to the mass on the scale. :func:`contrast` is a difference of
+logits.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, trie_tokens
+from workbench.elicit.trie import ScaleTrie, child_log_probabilities, trie_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.trace.interventions import Readout
-from workbench.trace.token_tree import END, Continuation
+from workbench.trace.token_tree import NO_TREE, TokenTree
 
 CHUNK_ROWS = 64
 
@@ -37,50 +39,57 @@ class Metric:
 
     Attributes:
         readout: next-token logits [n, vocab] -> [n, ...].
-        value: [rows, 1 + nodes, ...] -> [rows], or [rows, ...] -> [rows] where nothing is read behind the prompt.
-        continuation: further tokens read behind the prompt.
+        value: [rows, 1 + nodes, ...] -> [rows], or [rows, ...] -> [rows] where nothing is read
+            behind the prompt.
+        tree: further tokens read behind the prompt.
     """
 
     readout: Readout
     value: Callable[[Tensor], Tensor] = _as_it_is
-    continuation: Continuation = END
+    tree: TokenTree = NO_TREE
 
     def of(self, lm: LanguageModel, final: Tensor) -> Tensor:
-        """[rows] of ``final`` [rows, 1 + nodes, width] behind the final norm; logits are made anew for the gradient."""
+        """[rows] of ``final`` [rows, 1 + nodes, width] behind the final norm; logits are made
+        anew for the gradient.
+        """
 
         def reduce(states: Tensor) -> Tensor:
             return self.readout(unembed(lm, states))
 
         flat = final.flatten(0, 1)
         if final.requires_grad:
-            parts = [checkpoint(reduce, chunk, use_reentrant=False) for chunk in flat.split(CHUNK_ROWS)]
+            parts = [
+                checkpoint(reduce, chunk, use_reentrant=False) for chunk in flat.split(CHUNK_ROWS)
+            ]
         else:
             parts = [reduce(chunk) for chunk in flat.split(CHUNK_ROWS)]
         reduced = torch.cat(parts).unflatten(0, final.shape[:2])
-        return self.of_reduced(reduced if self.continuation.size else reduced[:, 0])
+        return self.of_reduced(reduced if self.tree.size else reduced[:, 0])
 
     def of_reduced(self, reduced: Tensor) -> Tensor:
         """[rows] of what the readout left, checked."""
         value = self.value(reduced)
         if value.shape != reduced.shape[:1] or not value.is_floating_point():
             raise WorkbenchError(
-                f"A metric gives one number per row, [{len(reduced)}]; this one gave {list(value.shape)}."
+                f"A metric gives one number per row, [{len(reduced)}]; this one gave "
+                f"{list(value.shape)}."
             )
         return value
 
 
-def expected_confidence_of(trie: NumberTrie, certain: float) -> Metric:
+def expected_confidence_of(trie: ScaleTrie, certain: float) -> Metric:
     """Expected confidence of a number scale whose value ``certain`` states certainty."""
 
     def value(scores: Tensor) -> Tensor:
-        nodes = scores if trie.continuation.size else scores[:, None]
+        nodes = scores if trie.tree.size else scores[:, None]
         return expectation(trie, certain, nodes)
 
-    return Metric(lambda logits: child_log_probabilities(trie, logits), value, trie.continuation)
+    return Metric(lambda logits: child_log_probabilities(trie, logits), value, trie.tree)
 
 
-def expectation(trie: NumberTrie, certain: float, log_probabilities: Tensor) -> Tensor:
-    """[...] expected confidence, in float64, of :func:`child_log_probabilities` [..., inner nodes, trie tokens].
+def expectation(trie: ScaleTrie, certain: float, log_probabilities: Tensor) -> Tensor:
+    """[...] expected confidence, in float64, of :func:`child_log_probabilities` [..., inner nodes,
+    trie tokens].
 
     The numbers of :func:`workbench.elicit.trie.distribution`, differentiable.
     """
@@ -89,15 +98,21 @@ def expectation(trie: NumberTrie, certain: float, log_probabilities: Tensor) -> 
     longest = max(len(steps) for steps, _ in trie.ends)
     flat = torch.cat([table.flatten(-2), table.new_zeros(*table.shape[:-2], 1)], dim=-1)
     nothing = flat.shape[-1] - 1
-    paths = [[node * len(column) + column[token] for node, token in steps] for steps, _ in trie.ends]
-    padded = torch.tensor([path + [nothing] * (longest - len(path)) for path in paths], device=table.device)
+    paths = [
+        [node * len(column) + column[token] for node, token in steps] for steps, _ in trie.ends
+    ]
+    padded = torch.tensor(
+        [path + [nothing] * (longest - len(path)) for path in paths], device=table.device
+    )
     reached = flat[..., padded].sum(dim=-1).exp()
     inner = torch.zeros((len(trie.inner), len(column)), dtype=table.dtype, device=table.device)
     for node, children in enumerate(trie.children):
         inner[node, [column[token] for token in children]] = 1.0
     ended = (1.0 - (table.exp() * inner).sum(dim=-1)).clamp(0.0, 1.0)
     always = torch.cat([ended, torch.ones_like(ended[..., :1])], dim=-1)
-    probability = reached * always[..., [end if end >= 0 else len(trie.inner) for _, end in trie.ends]]
+    probability = (
+        reached * always[..., [end if end >= 0 else len(trie.inner) for _, end in trie.ends]]
+    )
     share = torch.tensor(trie.values, dtype=table.dtype, device=table.device) / certain
     return probability @ share / probability.sum(dim=-1)
 
@@ -107,4 +122,6 @@ def contrast(chosen: Sequence[int], others: Sequence[int]) -> Metric:
     if not chosen or not others:
         raise WorkbenchError("A contrast needs at least one token on either side.")
     ups, downs = list(chosen), list(others)
-    return Metric(lambda logits: logits[:, ups].float().mean(dim=-1) - logits[:, downs].float().mean(dim=-1))
+    return Metric(
+        lambda logits: logits[:, ups].float().mean(dim=-1) - logits[:, downs].float().mean(dim=-1)
+    )

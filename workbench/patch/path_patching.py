@@ -1,21 +1,25 @@
 """Path patching: what one part tells another directly.
 
-The path effect of a sender on a receiver is the metric's change when the *receiver alone* is given what it computes from a stream
-in which the sender alone has its donor state. Exactly, for a base run x and a sender s with donor state s':
+The path effect of a sender on a receiver is the metric's change when the *receiver alone* is given
+what it computes from a stream in which the sender alone has its donor state. Exactly, for a base
+run x and a sender s with donor state s':
 
-1. d = what the layer adds to the residual stream with s' in place of s, minus what it adds in x (through the output projection and a
-   family's norm for a head; s' - s for whole components and the stream).
-2. The receiver reads x's own stream plus d at the sender's token, everything between being held at its value in x; its output r' at the
-   receiver's token is computed anew, for attention with query, key and value of that stream. A receiver that is the residual stream
-   becomes x's own plus d.
+1. d = what the layer adds to the residual stream with s' in place of s, minus what it adds in x
+   (through the output projection and a family's norm for a head; s' - s for whole components and
+   the stream).
+2. The receiver reads x's own stream plus d at the sender's token, everything between being held at
+   its value in x; its output r' at the receiver's token is computed anew, for attention with query,
+   key and value of that stream. A receiver that is the residual stream becomes x's own plus d.
 3. r' replaces r in x, and everything behind the receiver is computed anew.
 
-Effect = metric after step 3 minus metric of x; positive: the path raises the metric. Holding *all* attention and MLPs between is the
-single edge of Goldowsky-Dill et al. 2023 (arXiv 2304.05969); Wang et al. 2022 (arXiv 2211.00593) let MLPs between be computed anew
-and count them as part of the path. With the stream behind the last layer as receiver it is the direct effect on the output.
+Effect = metric after step 3 minus metric of x; positive: the path raises the metric. Holding *all*
+attention and MLPs between is the single edge of Goldowsky-Dill et al. 2023 (arXiv 2304.05969); Wang
+et al. 2022 (arXiv 2211.00593) let MLPs between be computed anew and count them as part of the path.
+With the stream behind the last layer as receiver it is the direct effect on the output.
 
-What it does not show: paths through further parts, which may carry more; and effects of paths do not add up where parts interact.
-Steps 2 and 3 are packed: a pass for each receiving layer holds every sender, and all pairs share the passes of a sweep.
+What it does not show: paths through further parts, which may carry more; and effects of paths do
+not add up where parts interact. Steps 2 and 3 are packed: a pass for each receiving layer holds
+every sender, and all pairs share the passes of a sweep.
 """
 
 from __future__ import annotations
@@ -28,11 +32,11 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.components import lacks
-from workbench.patch.inputs import Run, recorded, require_run
+from workbench.models.components import missing_component_reason
+from workbench.patch.inputs import ModelInputs, recorded, require_run
 from workbench.patch.metrics import Metric
 from workbench.patch.recorded_branches import record_branches
-from workbench.trace.checks import require_site, require_within_reach
+from workbench.trace.checks import require_site, require_within_invocation
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
@@ -40,48 +44,64 @@ from workbench.trace.sites import Site
 
 @dataclass(frozen=True, eq=False)
 class PathEffects:
-    """``base`` [rows] metric and ``effects`` [rows, senders, receivers], the metric's change, on the CPU."""
+    """``base`` [rows] metric and ``effects`` [rows, senders, receivers], the metric's change, on
+    the CPU.
+    """
 
     base: Tensor
     effects: Tensor
 
 
 def path_effects(
-    base: Run, donor: Run, senders: Sequence[Site], receivers: Sequence[Site], metric: Metric, *, token_budget: int
+    base: ModelInputs,
+    donor: ModelInputs,
+    senders: Sequence[Site],
+    receivers: Sequence[Site],
+    metric: Metric,
+    *,
+    tokens_per_forward: int,
 ) -> PathEffects:
     """The effect of every sender on every receiver.
 
     Args:
         base: the run patched; its positions are [rows, 2], the sender's and the receiver's token.
         donor: the run sender states come from, at its positions [rows, 1].
-        token_budget: most tokens of a pass.
+        tokens_per_forward: most tokens of a pass.
 
     Raises:
         WorkbenchError: before any forward, where no direct path leads from a sender to a receiver.
     """
     _require(base, donor, senders, receivers)
-    deltas = _deltas(base, donor, senders, token_budget)
-    branches = _branches(base, senders, receivers, deltas, token_budget)
+    deltas = _deltas(base, donor, senders, tokens_per_forward)
+    branches = _branches(base, senders, receivers, deltas, tokens_per_forward)
     with base.within():
         out = patch_branches(
             base.lm,
             base.prompts,
             branches,
             metric.readout,
-            token_budget=token_budget,
-            continuation=metric.continuation,
+            tokens_per_forward=tokens_per_forward,
+            tree=metric.tree,
         )
     plain = metric.of_reduced(out.base)
-    patched = torch.stack([metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1)
+    patched = torch.stack(
+        [metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1
+    )
     effects = (patched - plain[:, None]).unflatten(1, (len(senders), len(receivers)))
     return PathEffects(plain.cpu(), effects.cpu())
 
 
 def written_at(lm: LanguageModel, site: Site) -> int:
-    """The point of the stream from which a sender's state is in it: 2 l in front of layer l, 2 l + 1 between its parts."""
+    """The point of the stream from which a sender's state is in it: 2 l in front of layer l, 2 l
+    + 1 between its parts.
+    """
     if site.component == "resid_pre":
         return 2 * site.layer
-    early = site.component in ("attn_out", "head_out", "resid_mid") and not lacks(lm, "resid_mid")
+    early = site.component in (
+        "attn_out",
+        "head_out",
+        "resid_mid",
+    ) and not missing_component_reason(lm, "resid_mid")
     return 2 * site.layer + (1 if early else 2)
 
 
@@ -90,33 +110,47 @@ def read_at(lm: LanguageModel, site: Site) -> Site:
     if site.component in ("attn_out", "head_out"):
         return Site(site.layer, "resid_pre")
     if site.component == "mlp_out":
-        return Site(site.layer, "resid_pre" if lacks(lm, "resid_mid") else "resid_mid")
+        return Site(
+            site.layer, "resid_pre" if missing_component_reason(lm, "resid_mid") else "resid_mid"
+        )
     return site
 
 
-def _deltas(base: Run, donor: Run, senders: Sequence[Site], token_budget: int) -> dict[Site, Tensor]:
+def _deltas(
+    base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], tokens_per_forward: int
+) -> dict[Site, Tensor]:
     """[rows, width] what each sender's donor state changes in the stream."""
-    of_base = Run(base.lm, base.prompts, base.positions[:, :1], base.within)
+    of_base = ModelInputs(base.lm, base.prompts, base.positions[:, :1], base.within)
     at = base.positions[:, 0]
     deltas: dict[Site, Tensor] = {}
     whole = [site for site in senders if site.head is None]
     if whole:
-        theirs, own = (recorded(run, whole, [0], token_budget)[:, :, 0] for run in (donor, of_base))
+        theirs, own = (
+            recorded(run, whole, [0], tokens_per_forward)[:, :, 0] for run in (donor, of_base)
+        )
         difference = theirs.to(own.device) - own
         deltas |= {site: difference[:, index] for index, site in enumerate(whole)}
     for layer in sorted({site.layer for site in senders if site.head is not None}):
-        heads = [site for site in dict.fromkeys(senders) if site.head is not None and site.layer == layer]
+        heads = [
+            site for site in dict.fromkeys(senders) if site.head is not None and site.layer == layer
+        ]
         added = [Site(layer, "attn_out")]
-        states = recorded(donor, heads, [0], token_budget)[:, :, 0]
+        states = recorded(donor, heads, [0], tokens_per_forward)[:, :, 0]
         patches = [Patch(site, at, states[:, index]) for index, site in enumerate(heads)]
-        changed = record_branches(base, patches, at, added, token_budget=token_budget)[:, :, 0]
-        plain = recorded(of_base, added, [0], token_budget)[:, :, 0]
+        changed = record_branches(base, patches, at, added, tokens_per_forward=tokens_per_forward)[
+            :, :, 0
+        ]
+        plain = recorded(of_base, added, [0], tokens_per_forward)[:, :, 0]
         deltas |= {site: changed[:, index] - plain[:, 0] for index, site in enumerate(heads)}
     return deltas
 
 
 def _branches(
-    base: Run, senders: Sequence[Site], receivers: Sequence[Site], deltas: dict[Site, Tensor], token_budget: int
+    base: ModelInputs,
+    senders: Sequence[Site],
+    receivers: Sequence[Site],
+    deltas: dict[Site, Tensor],
+    tokens_per_forward: int,
 ) -> list[Branch]:
     """One branch a pair, all receivers of the first sender first."""
     sent, reached = base.positions.unbind(dim=1)
@@ -125,12 +159,17 @@ def _branches(
     for receiver in dict.fromkeys(receivers):
         stream = read_at(base.lm, receiver)
         if stream == receiver:
-            values |= {(sender, receiver): Patch(receiver, sent, deltas[sender], "add") for sender in senders}
+            values |= {
+                (sender, receiver): Patch(receiver, sent, deltas[sender], "add")
+                for sender in senders
+            }
         else:
             groups.setdefault((stream, receiver.head is None), []).append(receiver)
     for (stream, _), group in groups.items():
         patches = [Patch(stream, sent, deltas[sender], "add") for sender in senders]
-        states = record_branches(base, patches, reached, group, token_budget=token_budget)
+        states = record_branches(
+            base, patches, reached, group, tokens_per_forward=tokens_per_forward
+        )
         values |= {
             (sender, receiver): Patch(receiver, reached, states[:, i, j])
             for i, sender in enumerate(senders)
@@ -139,12 +178,15 @@ def _branches(
     return [(values[sender, receiver],) for sender in senders for receiver in receivers]
 
 
-def _require(base: Run, donor: Run, senders: Sequence[Site], receivers: Sequence[Site]) -> None:
+def _require(
+    base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], receivers: Sequence[Site]
+) -> None:
     for run, width in ((base, 2), (donor, 1)):
         require_run(run, 0)
         if run.positions.shape[1] != width:
             raise WorkbenchError(
-                "A path needs base positions [rows, 2], sender's and receiver's token, and donor positions [rows, 1]."
+                "A path needs base positions [rows, 2], sender's and receiver's token, and donor "
+                "positions [rows, 1]."
             )
     if len(base.prompts) != len(donor.prompts) or base.lm.width != donor.lm.width:
         raise WorkbenchError("Donor and base need as many prompts, in models of the same width.")
@@ -156,12 +198,16 @@ def _require(base: Run, donor: Run, senders: Sequence[Site], receivers: Sequence
     if bool((sent > reached).any()):
         raise WorkbenchError("A receiver's token cannot stand before its sender's.")
     with base.within():
-        require_within_reach(base.lm, base.positions.cpu(), base.lengths)
+        require_within_invocation(base.lm, base.positions.cpu(), base.lengths)
     for receiver in receivers:
         stream = read_at(base.lm, receiver)
         attention = receiver.component in ("attn_out", "head_out")
         if not attention and not torch.equal(sent, reached):
-            raise WorkbenchError(f"{receiver} reads its own token alone; only attention receives from another token.")
+            raise WorkbenchError(
+                f"{receiver} reads its own token alone; only attention receives from another token."
+            )
         for sender in senders:
             if written_at(base.lm, sender) > written_at(base.lm, stream):
-                raise WorkbenchError(f"No path leads from {sender} to {receiver}: it is read before it is written.")
+                raise WorkbenchError(
+                    f"No path leads from {sender} to {receiver}: it is read before it is written."
+                )

@@ -1,7 +1,8 @@
 """States that a layer computes in patched branches, packed: many patches of one layer, one pass.
 
-Every branch is one patch; all are born behind the same layer and the pass ends behind the sites' layer, so a pass costs the prompts
-up to there and the branches' tokens from their patch to the token read, in one or two layers.
+Every branch is one patch; all are born behind the same layer and the pass ends behind the sites'
+layer, so a pass costs the prompts up to there and the branches' tokens from their patch to the
+token read, in one or two layers.
 """
 
 from __future__ import annotations
@@ -12,20 +13,25 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.patch.inputs import Run, batch_of
+from workbench.patch.inputs import ModelInputs, batch_of
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import birth_of, branch_columns, lay_out
-from workbench.trace.checks import require_branches, require_sites, require_within_reach
+from workbench.trace.checks import require_branches, require_sites, require_within_invocation
 from workbench.trace.edits import Recording
 from workbench.trace.forward import run_joint
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
-from workbench.trace.token_tree import END
+from workbench.trace.token_tree import NO_TREE
 
 
 def record_branches(
-    run: Run, patches: Sequence[Patch], read: Tensor, sites: Sequence[Site], *, token_budget: int
+    run: ModelInputs,
+    patches: Sequence[Patch],
+    read: Tensor,
+    sites: Sequence[Site],
+    *,
+    tokens_per_forward: int,
 ) -> Tensor:
     """States of ``sites`` at token ``read`` [rows] in every branch: [rows, patches, sites, width].
 
@@ -38,29 +44,31 @@ def record_branches(
     branches = [(patch,) for patch in patches]
     positions = require_branches(lm, lengths, branches, 0)
     with run.within():
-        require_within_reach(lm, positions, lengths)
+        require_within_invocation(lm, positions, lengths)
     layers, births = {site.layer for site in sites}, {birth_of(patch.site) for patch in patches}
     if len(layers) != 1 or len(births) != 1 or max(births) >= min(layers):
-        raise WorkbenchError("Branches to record are patched in one layer and read in one layer, not below.")
+        raise WorkbenchError(
+            "Branches to record are patched in one layer and read in one layer, not below."
+        )
     (layer,) = layers
     # As in record_only: a device map's hooks must see the end of the pass.
     top = None if getattr(lm.base(), "hf_device_map", None) else layer
     wanted = int((lengths[:, None] - positions).max()) * len(patches)
-    room = tail_room(token_budget, int(lengths.max()), wanted)
+    room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
     parts, order = [], []
-    for numbers in plan_batches(lengths.tolist(), token_budget, overhead=room):
+    for numbers in plan_batches(lengths.tolist(), tokens_per_forward, overhead=room):
         rows = torch.as_tensor(numbers)
-        prompts = batch_of(run, rows, END).prompts
+        prompts = batch_of(run, rows, NO_TREE).prompts
         where = branch_columns(prompts, branches, positions[rows], rows)
         sizes = (prompts.columns - where.first()).tolist()
         at = read[rows.to(read.device)].to(lm.device) - prompts.lengths + 1
         groups = plan_groups(sizes, where.births, room, room)
         found: list[Tensor] = []
         for group in (group for group in groups if group):
-            layout = lay_out(prompts, END, where, group, prompts.columns)
+            layout = lay_out(prompts, NO_TREE, where, group, prompts.columns)
             recording = Recording(layout.read[:, :, 0] + at[:, None], tuple(sites), {})
             with run.within():
-                run_joint(lm, prompts, layout.tail, recording, layout.writes, None, stop_behind=top)
+                run_joint(lm, prompts, layout.tail, recording, layout.writes, None, stop_after=top)
             found.append(recording.stacked(lm.device).transpose(1, 2))
         back = torch.as_tensor([branch for group in groups for branch in group]).argsort()
         parts.append(torch.cat(found, dim=1)[:, back.to(lm.device)])

@@ -1,13 +1,16 @@
-"""Cells of an atlas: named parts of conversations, patched at some sites, whatever the rows' lengths.
+"""Cells of an atlas: named parts of conversations, patched at some sites, whatever the rows'
+lengths.
 
-A cell writes the donor's states of one or more parts at one or more sites, all together. Parts of two questions are aligned at
-their ends and patched as far as both reach, so a longer question keeps its first tokens. The part at the confidence position
-takes the tokens that continue a number with it, so that a patch behind the last layer gives exactly the donor's distribution.
+A cell writes the donor's states of one or more parts at one or more sites, all together. Parts of
+two questions are aligned at their ends and patched as far as both reach, so a longer question keeps
+its first tokens. The part at the confidence position takes the tokens that continue a number with
+it, so that a patch behind the last layer gives exactly the donor's distribution.
 
-With donors from other questions of the same model the mean distance between donor and base is zero or nearly so, and a ratio of
-means says nothing. :func:`oriented` turns every item so that its donor lies above: the shift then weighs each item by its
-distance, and a patch that moves only the general level, the same for all, cancels where as many donors lie above as below
-(:func:`half_ranks_apart`). Positive: towards the donor.
+With donors from other questions of the same model the mean distance between donor and base is zero
+or nearly so, and a ratio of means says nothing. :func:`oriented` turns every item so that its donor
+lies above: the shift then weighs each item by its distance, and a patch that moves only the general
+level, the same for all, cancels where as many donors lie above as below (:func:`half_ranks_apart`).
+Positive: towards the donor.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ from torch import Tensor
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.elicit.segments import CONFIDENCE, Segment
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.invocation import reach_of
+from workbench.models.invocation import active_invocation
 from workbench.models.unembed import unembed_reduced
 from workbench.patch.effect_map import EffectMap
 from workbench.patch.sweep import read_numbers
@@ -39,14 +42,14 @@ from workbench.trace.layout import pad_prompts
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record
 from workbench.trace.sites import Site
-from workbench.trace.token_tree import END, Continuation, continuation_tail, end_columns
+from workbench.trace.token_tree import NO_TREE, TokenTree, end_columns, tree_tail
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class ScaleInputs:
     """Conversations in a model, and how their confidence is read.
 
     Attributes:
@@ -56,9 +59,9 @@ class Subject:
 
     lm: LanguageModel
     prompts: Sequence[Sequence[int]]
-    trie: NumberTrie
+    trie: ScaleTrie
     scale: Scale
-    token_budget: int
+    tokens_per_forward: int
     within: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def expected(self, probabilities: Floats) -> Floats:
@@ -79,21 +82,26 @@ def cells_of(sites: Sequence[Site], parts: Sequence[Segment]) -> list[Cell]:
     return [Cell((site,), (part,)) for site in sites for part in parts]
 
 
-def unpatched(subject: Subject, rows: Rows) -> Floats:
+def unpatched(inputs: ScaleInputs, rows: Rows) -> Floats:
     """Expected confidence [rows] as the model states it."""
-    prompts = pad_prompts([subject.prompts[r] for r in rows], subject.lm.tokenizer.pad_token_id, subject.lm.device)
-    continuation = subject.trie.continuation
-    tail, ends = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
-    with subject.within():
-        final = forward(subject.lm, prompts, tail, ends).final
-        scores = unembed_reduced(subject.lm, final, lambda logits: child_log_probabilities(subject.trie, logits))
-    return subject.expected(distribution(subject.trie, scores.double().cpu().numpy()))
+    prompts = pad_prompts(
+        [inputs.prompts[r] for r in rows], inputs.lm.tokenizer.pad_token_id, inputs.lm.device
+    )
+    tree = inputs.trie.tree
+    tail, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
+    with inputs.within():
+        final = forward(inputs.lm, prompts, tail, ends).final
+        scores = unembed_reduced(
+            inputs.lm, final, lambda logits: child_log_probabilities(inputs.trie, logits)
+        )
+    return inputs.expected(distribution(inputs.trie, scores.double().cpu().numpy()))
 
 
 def patch_cells(
-    base: Subject, donor: Subject, partner: Rows, cells: Sequence[Cell], rows: Rows
+    base: ScaleInputs, donor: ScaleInputs, partner: Rows, cells: Sequence[Cell], rows: Rows
 ) -> tuple[Floats, Floats]:
-    """Expected confidence of ``rows``: unpatched [rows], and with each cell's states of its partner [rows, cells].
+    """Expected confidence of ``rows``: unpatched [rows], and with each cell's states of its partner
+    [rows, cells].
 
     Args:
         partner: [items] which of the donor's conversations each item's states come from.
@@ -107,9 +115,11 @@ def patch_cells(
             [donor.prompts[p] for p in partner[rows]],
             torch.cat([there for _, there in pairs], dim=1).tolist(),
             sites,
-            continuation=donor.trie.continuation,
+            tree=donor.trie.tree,
         )
-    by_part = dict(zip(parts, states.split([here.shape[1] for here, _ in pairs], dim=2), strict=True))
+    by_part = dict(
+        zip(parts, states.split([here.shape[1] for here, _ in pairs], dim=2), strict=True)
+    )
     positions = {part: here for part, (here, _) in zip(parts, pairs, strict=True)}
     branches = [
         tuple(
@@ -122,37 +132,50 @@ def patch_cells(
     ]
     with base.within():
         prompts = [base.prompts[row] for row in rows]
-        reading = read_numbers(packed_within_reach, base.lm, prompts, base.trie, branches, base.token_budget)
+        reading = read_numbers(
+            pack_or_loop, base.lm, prompts, base.trie, branches, base.tokens_per_forward
+        )
     return base.expected(reading.base), base.expected(reading.patched)
 
 
 def align(part: Segment, rows: Rows, partner: Rows, nodes: int = 0) -> tuple[Tensor, Tensor]:
-    """Token positions of ``part`` in each row and in its partner, [rows, n] each, aligned at their ends.
+    """Token positions of ``part`` in each row and in its partner, [rows, n] each, aligned at their
+    ends.
 
-    Rows in which the shorter of the two has fewer tokens than in others repeat their last pair, which changes nothing: a state
-    is written twice. Directly behind the part stand ``nodes`` positions of the continuation.
+    Rows in which the shorter of the two has fewer tokens than in others repeat their last pair,
+    which changes nothing: a state is written twice. Directly behind the part stand ``nodes``
+    positions of the tree.
     """
     other = partner[rows]
     starts, ends = np.asarray(part.starts), np.asarray(part.ends)
     before = np.minimum((ends - starts)[rows], (ends - starts)[other])[:, None]
     back = np.arange(before.max(), -1, -1)[None]
-    offsets = np.concatenate([-np.where(back > before, 0, back), np.tile(1 + np.arange(nodes), (len(rows), 1))], axis=1)
-    return torch.from_numpy(ends[rows][:, None] + offsets), torch.from_numpy(ends[other][:, None] + offsets)
+    offsets = np.concatenate(
+        [-np.where(back > before, 0, back), np.tile(1 + np.arange(nodes), (len(rows), 1))], axis=1
+    )
+    return torch.from_numpy(ends[rows][:, None] + offsets), torch.from_numpy(
+        ends[other][:, None] + offsets
+    )
 
 
-def packed_within_reach(
+def pack_or_loop(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
     branches: Sequence[Branch],
     readout: Readout,
     *,
-    token_budget: int,
-    continuation: Continuation = END,
+    tokens_per_forward: int,
+    tree: TokenTree = NO_TREE,
 ) -> Patched:
-    """:func:`workbench.trace.patch_branches`, with branches that start before a switched-on adapter's reach in the loop."""
-    reach = reach_of(lm)
-    first = torch.as_tensor([len(prompt) for prompt in prompts]) - (reach or 0)
-    early = [reach is not None and any(bool((p.positions.cpu() < first).any()) for p in b) for b in branches]
+    """:func:`workbench.trace.patch_branches`, with branches that start before a switched-on
+    adapter's reach in the loop.
+    """
+    invocation = active_invocation(lm)
+    first = torch.as_tensor([len(prompt) for prompt in prompts]) - (invocation or 0)
+    early = [
+        invocation is not None and any(bool((p.positions.cpu() < first).any()) for p in b)
+        for b in branches
+    ]
     groups = [
         (engine, [index for index, before in enumerate(early) if before == looped])
         for engine, looped in ((patch_branches, False), (loop_branches, True))
@@ -167,33 +190,41 @@ def packed_within_reach(
                 prompts,
                 [branches[i] for i in chosen],
                 readout,
-                token_budget=token_budget,
-                continuation=continuation,
+                tokens_per_forward=tokens_per_forward,
+                tree=tree,
             )
             base = out.base if base is None else base
             patched.append(out.patched)
             order += chosen
     assert base is not None
-    return Patched(base, torch.cat(patched, dim=1)[:, torch.as_tensor(order).argsort().to(base.device)])
+    return Patched(
+        base, torch.cat(patched, dim=1)[:, torch.as_tensor(order).argsort().to(base.device)]
+    )
 
 
-def half_ranks_apart(readout: Floats) -> Rows:
-    """For each item the one half of all ranks away in ``readout`` [items]: as many partners lie above as below."""
+def pair_half_ranks_apart(readout: Floats) -> Rows:
+    """For each item the one half of all ranks away in ``readout`` [items]: as many partners lie
+    above as below.
+    """
     items = len(readout)
     if items < 2 or items % 2:
-        raise WorkbenchError(f"Pairs of questions need an even number of at least two; there are {items}.")
+        raise WorkbenchError(
+            f"Pairs of questions need an even number of at least two; there are {items}."
+        )
     order = np.argsort(readout, kind="stable")
     partner = np.empty(items, dtype=np.int64)
     partner[order] = np.roll(order, items // 2)
     return partner
 
 
-def oriented(effects: EffectMap) -> EffectMap:
-    """The same map with every item whose donor lies below its base turned over, so that all donors lie above."""
+def orient_to_donor(effects: EffectMap) -> EffectMap:
+    """The same map with every item whose donor lies below its base turned over, so that all
+    donors lie above.
+    """
     sign = np.where(effects.donor < effects.base, -1.0, 1.0)
     turned = effects.patched * sign.reshape(-1, *[1] * len(effects.axes))
     return EffectMap(effects.axes, effects.base * sign, effects.donor * sign, turned)
 
 
-def _nodes(subject: Subject, part: Segment) -> int:
-    return subject.trie.continuation.size if part.name == CONFIDENCE else 0
+def _nodes(inputs: ScaleInputs, part: Segment) -> int:
+    return inputs.trie.tree.size if part.name == CONFIDENCE else 0

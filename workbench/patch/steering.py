@@ -1,14 +1,16 @@
 """Steering: a direction added to the residual stream while the model writes its confidence.
 
-For every layer and length a branch adds the same vector at the confidence position and at every further token of a number,
-so that the whole number is written under steering; all branches share the prompt's computation. Read are the exact distribution
-over the scale, and the value greedy decoding would write: from the confidence position along the most likely tokens of the whole
-vocabulary, as far as they continue a value of the scale.
-Sign: a positive length moves states towards where the direction points (a probe's points to right answers).
+For every layer and length a branch adds the same vector at the confidence position and at every
+further token of a number, so that the whole number is written under steering; all branches share
+the prompt's computation. Read are the exact distribution over the scale, and the value greedy
+decoding would write: from the confidence position along the most likely tokens of the whole
+vocabulary, as far as they continue a value of the scale. Sign: a positive length moves states
+towards where the direction points (a probe's points to right answers).
 
-One vector moves all questions alike, so that steering can move the level of confidence freely; it discriminates better only if
-states respond differently. Equal-norm random directions beside it show what any push of that length does. The written value
-ignores what follows it ("99" in "99.99"), as the trie does.
+One vector moves all questions alike, so that steering can move the level of confidence freely; it
+discriminates better only if states respond differently. Equal-norm random directions beside it show
+what any push of that length does. The written value ignores what follows it ("99" in "99.99"), as
+the trie does.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution, trie_tokens
+from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution, trie_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.interventions import Patch
@@ -47,8 +49,8 @@ class Push:
 class Steered:
     """Confidence of each row, unsteered first and then under every push.
 
-    ``distribution`` [rows, 1 + pushes, values] over the scale; ``written`` [rows, 1 + pushes] the value greedy decoding writes, NaN where
-    it writes none of the scale.
+    ``distribution`` [rows, 1 + pushes, values] over the scale; ``written`` [rows, 1 + pushes] the
+    value greedy decoding writes, NaN where it writes none of the scale.
     """
 
     distribution: Floats
@@ -58,20 +60,20 @@ class Steered:
 def steer(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
-    trie: NumberTrie,
+    trie: ScaleTrie,
     pushes: Sequence[Push],
     *,
-    token_budget: int,
+    tokens_per_forward: int,
 ) -> Steered:
     """Read confidence under every push.
 
     Args:
         prompts: conversations up to the confidence position, their last token.
         trie: of the scale, behind them.
-        token_budget: most tokens of a forward.
+        tokens_per_forward: most tokens of a forward.
     """
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
-    places = [lengths - 1, *(lengths + node for node in range(trie.continuation.size))]
+    places = [lengths - 1, *(lengths + node for node in range(trie.tree.size))]
     branches = [
         [
             Patch(Site(push.layer), place, push.vector.expand(len(prompts), -1).contiguous(), "add")
@@ -85,19 +87,24 @@ def steer(
         best = wide.amax(dim=-1, keepdim=True) - wide.logsumexp(dim=-1, keepdim=True)
         return torch.cat([child_log_probabilities(trie, logits), best], dim=-1)
 
-    found = patch_branches(lm, prompts, branches, readout, token_budget=token_budget, continuation=trie.continuation)
+    found = patch_branches(
+        lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=trie.tree
+    )
     every = torch.cat([found.base[:, None], found.patched], dim=1).double().cpu().numpy()
-    if not trie.continuation.size:
+    if not trie.tree.size:
         every = every[:, :, None]
-    return Steered(distribution(trie, every[..., :-1]), written(trie, every))
+    return Steered(distribution(trie, every[..., :-1]), greedy_value(trie, every))
 
 
-def written(trie: NumberTrie, log_probabilities: Floats) -> Floats:
-    """The value greedy decoding writes: [..., inner nodes, trie tokens + 1] -> [...], the last entry being the vocabulary's best."""
+def greedy_value(trie: ScaleTrie, log_probabilities: Floats) -> Floats:
+    """The value greedy decoding writes: [..., inner nodes, trie tokens + 1] -> [...], the last
+    entry being the vocabulary's best.
+    """
     tokens = trie_tokens(trie)
     inner = {path: node for node, path in enumerate(trie.inner)}
     values = {
-        tuple(token for _, token in steps): value for (steps, _), value in zip(trie.ends, trie.values, strict=True)
+        tuple(token for _, token in steps): value
+        for (steps, _), value in zip(trie.ends, trie.values, strict=True)
     }
     flat = log_probabilities.reshape(-1, *log_probabilities.shape[-2:])
     out = np.full(len(flat), np.nan)
@@ -115,7 +122,9 @@ def written(trie: NumberTrie, log_probabilities: Floats) -> Floats:
 
 
 def spread_of(states: Floats) -> float:
-    """Standard deviation over questions of states [questions, width], all directions together: the unit of a push's length."""
+    """Standard deviation over questions of states [questions, width], all directions together:
+    the unit of a push's length.
+    """
     return float(np.sqrt(states.astype(np.float64).var(axis=0).sum()))
 
 

@@ -1,14 +1,16 @@
 """Layer sweeps of activation patching on the confidence readout.
 
-For every layer the residual stream behind it, at one token, is replaced by a donor's state, and the exact confidence
-distribution is read. Where a number takes several tokens, only the first is chosen at the confidence position; donors may
-therefore bring the states of the number's further tokens too (the trie's nodes), so that the patched site is all of the
-places the number is read from, and a patch behind the last layer gives exactly the donor's distribution. ``packed_sweep`` does
-all layers in one forward; ``loop_sweep`` runs one hooked forward per layer and is the reference the packed result is tested
-against. Both return the same numbers to rounding.
+For every layer the residual stream behind it, at one token, is replaced by a donor's state, and the
+exact confidence distribution is read. Where a number takes several tokens, only the first is chosen
+at the confidence position; donors may therefore bring the states of the number's further tokens too
+(the trie's nodes), so that the patched site is all of the places the number is read from, and a
+patch behind the last layer gives exactly the donor's distribution. ``packed_sweep`` does all layers
+in one forward; ``loop_sweep`` runs one hooked forward per layer and is the reference the packed
+result is tested against. Both return the same numbers to rounding.
 
-A sweep says what a state *can* do where it is put. It does not say that the state is where the model reads the
-information from in an unpatched run; the reverse sweep and the controls belong beside it.
+A sweep says what a state *can* do where it is put. It does not say that the state is where the
+model reads the information from in an unpatched run; the reverse sweep and the controls belong
+beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites, site_branches
 from workbench.trace.checks import require_positions
@@ -53,80 +55,97 @@ def read_numbers(
     engine: Callable[..., Patched],
     lm: LanguageModel,
     prompts: Prompts,
-    trie: NumberTrie,
+    trie: ScaleTrie,
     branches: Sequence[Branch],
-    token_budget: int,
+    tokens_per_forward: int,
 ) -> SweepReading:
-    """The number trie's distribution at the end of every branch; ``engine`` is ``patch_branches`` or ``loop_branches``."""
+    """The number trie's distribution at the end of every branch; ``engine`` is
+    ``patch_branches`` or ``loop_branches``.
+    """
     patched = engine(
         lm,
         prompts,
         branches,
         lambda logits: child_log_probabilities(trie, logits),
-        token_budget=token_budget,
-        continuation=trie.continuation,
+        tokens_per_forward=tokens_per_forward,
+        tree=trie.tree,
     )
-    base, inner = (t if trie.continuation.size else t[..., None, :] for t in (patched.base, patched.patched))
-    return SweepReading(*(distribution(trie, scores.double().cpu().numpy()) for scores in (base, inner)))
+    base, inner = (
+        t if trie.tree.size else t[..., None, :] for t in (patched.base, patched.patched)
+    )
+    return SweepReading(
+        *(distribution(trie, scores.double().cpu().numpy()) for scores in (base, inner))
+    )
 
 
 def packed_sweep(
     lm: LanguageModel,
     prompts: Prompts,
-    trie: NumberTrie,
+    trie: ScaleTrie,
     positions: Sequence[int],
     layers: Sequence[int],
     donors: Tensor,
     *,
     component: Component = "resid_post",
-    token_budget: int = ONE_BATCH,
+    tokens_per_forward: int = ONE_BATCH,
 ) -> SweepReading:
-    """Patch each prompt at its position in every one of ``layers``, all in one forward if ``token_budget`` allows.
+    """Patch each prompt at its position in every one of ``layers``, all in one forward if
+    ``tokens_per_forward`` allows.
 
     Args:
         prompts: token ids up to the confidence position.
         positions: token index patched in each prompt, 0 at its first token.
-        donors: [rows, len(layers), width], or [rows, len(layers), 1 + nodes, width] to patch the whole number
-            (see :func:`record_number`).
+        donors: [rows, len(layers), width], or [rows, len(layers), 1 + nodes, width] to patch the
+            whole number (see :func:`record_number`).
     """
     branches = _branches(prompts, trie, positions, layers, donors, component)
-    return read_numbers(patch_branches, lm, prompts, trie, branches, token_budget)
+    return read_numbers(patch_branches, lm, prompts, trie, branches, tokens_per_forward)
 
 
 def loop_sweep(
     lm: LanguageModel,
     prompts: Prompts,
-    trie: NumberTrie,
+    trie: ScaleTrie,
     positions: Sequence[int],
     layers: Sequence[int],
     donors: Tensor,
     *,
     component: Component = "resid_post",
-    token_budget: int = ONE_BATCH,
+    tokens_per_forward: int = ONE_BATCH,
 ) -> SweepReading:
     """The same by one forward per layer, as the reference."""
     branches = _branches(prompts, trie, positions, layers, donors, component)
-    return read_numbers(loop_branches, lm, prompts, trie, branches, token_budget)
+    return read_numbers(loop_branches, lm, prompts, trie, branches, tokens_per_forward)
 
 
-def record_number(lm: LanguageModel, prompts: Prompts, trie: NumberTrie, positions: Sequence[Sequence[int]]) -> Tensor:
-    """States at each prompt's ``positions``, then at the trie's packed nodes: [rows, layers, positions + nodes, width]."""
-    nodes = range(trie.continuation.size)
-    every = [[*row, *(len(prompt) + k for k in nodes)] for prompt, row in zip(prompts, positions, strict=True)]
-    return record(lm, prompts, every, layer_sites(range(lm.n_layers)), continuation=trie.continuation)
+def record_number(
+    lm: LanguageModel, prompts: Prompts, trie: ScaleTrie, positions: Sequence[Sequence[int]]
+) -> Tensor:
+    """States at each prompt's ``positions``, then at the trie's packed nodes: [rows, layers,
+    positions + nodes, width].
+    """
+    nodes = range(trie.tree.size)
+    every = [
+        [*row, *(len(prompt) + k for k in nodes)]
+        for prompt, row in zip(prompts, positions, strict=True)
+    ]
+    return record(lm, prompts, every, layer_sites(range(lm.n_layers)), tree=trie.tree)
 
 
 def _branches(
     prompts: Prompts,
-    trie: NumberTrie,
+    trie: ScaleTrie,
     positions: Sequence[int],
     layers: Sequence[int],
     donors: Tensor,
     component: Component,
 ) -> list[Branch]:
-    lengths, at = torch.as_tensor([len(prompt) for prompt in prompts]), torch.as_tensor(list(positions))
+    lengths, at = (
+        torch.as_tensor([len(prompt) for prompt in prompts]),
+        torch.as_tensor(list(positions)),
+    )
     require_positions(at[:, None], lengths, nodes=0)
     nodes = None
     if donors.dim() == 4 and donors.shape[2] > 1:
-        nodes = lengths[:, None] + torch.arange(trie.continuation.size)
+        nodes = lengths[:, None] + torch.arange(trie.tree.size)
     return site_branches(layer_sites(layers, component), at, donors, nodes=nodes)

@@ -1,11 +1,14 @@
 """How far an attribution can be trusted: its largest cells and random other ones, patched truly.
 
-For each component the ``cells`` cells of largest mean absolute score, and as many drawn at random from the rest, are patched one
-by one in the packed engine and their effects (patched - base) compared with their scores over all pairs of row and cell:
-Spearman's rho, and the slope of effect on score through the origin (1: right size; between 0 and 1: exaggerated; negative: wrong
-sign). Intervals are 95 % bootstrap intervals over rows, NaN for a single row; a rho without variation is NaN.
+For each component the ``cells`` cells of largest mean absolute score, and as many drawn at random
+from the rest, are patched one by one in the packed engine and their effects (patched - base)
+compared with their scores over all pairs of row and cell: Spearman's rho, and the slope of effect
+on score through the origin (1: right size; between 0 and 1: exaggerated; negative: wrong sign).
+Intervals are 95 % bootstrap intervals over rows, NaN for a single row; a rho without variation is
+NaN.
 
-The largest cells are largest by score, so their slope shows exaggeration (a winner's curse); the random ones speak for the map.
+The largest cells are largest by score, so their slope shows exaggeration (a winner's curse); the
+random ones speak for the map.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.patch.components import Cut
-from workbench.patch.inputs import Run, recorded
+from workbench.patch.components import ComponentSet
+from workbench.patch.inputs import ModelInputs, recorded
 from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric
 from workbench.progress import task
-from workbench.trace.checks import require_within_reach
+from workbench.trace.checks import require_within_invocation
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Component, Site
@@ -40,9 +43,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Check:
-    """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``; ``resamples`` of the bootstrap.
+    """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``;
+    ``resamples`` of the bootstrap.
 
-    ``engine`` patches them; :func:`workbench.trace.loop_branches` also does so before the tokens an adapter acts on.
+    ``engine`` patches them; :func:`workbench.trace.loop_branches` also does so before the tokens an
+    adapter acts on.
     """
 
     cells: int = 8
@@ -53,13 +58,15 @@ class Check:
     def __post_init__(self) -> None:
         if self.cells < 1 or self.resamples < 1:
             raise WorkbenchError(
-                "An attribution is always checked: patch at least one cell, with at least one resample."
+                "An attribution is always checked: patch at least one cell, with at least one "
+                "resample."
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Scores against true effects of one component's cells, ``scores`` and ``effects`` [rows, cells].
+    """Scores against true effects of one component's cells, ``scores`` and ``effects`` [rows,
+    cells].
 
     ``sites`` and ``positions`` [cells] name them, positions by their place in the run's positions.
     """
@@ -74,7 +81,10 @@ class Agreement:
     slope: Estimate
 
     def __str__(self) -> str:
-        return f"{self.component}, {len(self.sites)} {self.kind} cells: Spearman {_said(self.rho)}, slope {_said(self.slope)}"
+        return (
+            f"{self.component}, {len(self.sites)} {self.kind} cells: Spearman {_said(self.rho)}, "
+            f"slope {_said(self.slope)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,12 @@ class Verification:
         """One line per component and kind: cells, items, rho and slope with their intervals."""
         return pd.DataFrame(
             [
-                {"component": a.component, "kind": a.kind, "cells": len(a.sites), "items": len(a.scores)}
+                {
+                    "component": a.component,
+                    "kind": a.kind,
+                    "cells": len(a.sites),
+                    "items": len(a.scores),
+                }
                 | a.rho.to_dict("rho")
                 | a.slope.to_dict("slope")
                 for a in self.agreements
@@ -106,16 +121,18 @@ class Verification:
 
 
 def verify(
-    base: Run,
-    donor: Run,
-    cut: Cut,
+    base: ModelInputs,
+    donor: ModelInputs,
+    cut: ComponentSet,
     metric: Metric,
     scores: Mapping[Component, Tensor],
     check: Check,
     *,
-    token_budget: int,
+    tokens_per_forward: int,
 ) -> Verification:
-    """Patch cells truly and compare; ``scores`` as in :class:`workbench.patch.attribution.Scores`."""
+    """Patch cells truly and compare; ``scores`` as in
+    :class:`workbench.patch.attribution.Scores`.
+    """
     agreements = []
     with task("patching cells of the attribution"):
         for component in cut.components:
@@ -123,20 +140,33 @@ def verify(
             for kind, chosen in zip(KINDS, choose(table, check), strict=True):
                 if len(chosen):
                     agreements.append(
-                        _agreement(base, donor, cut, metric, component, kind, table, chosen, check, token_budget)
+                        _agreement(
+                            base,
+                            donor,
+                            cut,
+                            metric,
+                            component,
+                            kind,
+                            table,
+                            chosen,
+                            check,
+                            tokens_per_forward,
+                        )
                     )
     return Verification(tuple(agreements))
 
 
-def require_checkable(base: Run, check: Check) -> None:
+def require_checkable(base: ModelInputs, check: Check) -> None:
     """Refuse positions that the check's engine cannot patch in the base run."""
     if check.engine is patch_branches:
         with base.within():
-            require_within_reach(base.lm, base.positions.cpu(), base.lengths)
+            require_within_invocation(base.lm, base.positions.cpu(), base.lengths)
 
 
 def choose(scores: Floats, check: Check) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cells [k], as flat indices into the axes behind the rows: the largest, and random ones of the rest (maybe fewer)."""
+    """Cells [k], as flat indices into the axes behind the rows: the largest, and random ones of
+    the rest (maybe fewer).
+    """
     order = np.argsort(-np.abs(scores).mean(axis=0).ravel(), kind="stable")
     rest = order[check.cells :]
     drawn = np.random.default_rng(check.seed).permutation(len(rest))[: check.cells]
@@ -144,16 +174,16 @@ def choose(scores: Floats, check: Check) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _agreement(
-    base: Run,
-    donor: Run,
-    cut: Cut,
+    base: ModelInputs,
+    donor: ModelInputs,
+    cut: ComponentSet,
     metric: Metric,
     component: Component,
     kind: Kind,
     table: Floats,
     chosen: NDArray[np.int64],
     check: Check,
-    token_budget: int,
+    tokens_per_forward: int,
 ) -> Agreement:
     axes = np.unravel_index(chosen, table.shape[1:])
     heads = axes[1] if component == "head_out" else [None] * len(chosen)
@@ -162,28 +192,38 @@ def _agreement(
         for layer, head in zip(axes[0], heads, strict=True)
     )
     positions = tuple(int(position) for position in axes[-1])
-    effects = true_effects(base, donor, metric, sites, positions, token_budget=token_budget, engine=check.engine)
+    effects = true_effects(
+        base,
+        donor,
+        metric,
+        sites,
+        positions,
+        tokens_per_forward=tokens_per_forward,
+        engine=check.engine,
+    )
     picked = table.reshape(len(table), -1)[:, chosen]
     rho, slope = compare(picked, effects, resamples=check.resamples, seed=check.seed)
     return Agreement(component, kind, sites, positions, picked, effects, rho, slope)
 
 
 def true_effects(
-    base: Run,
-    donor: Run,
+    base: ModelInputs,
+    donor: ModelInputs,
     metric: Metric,
     sites: Sequence[Site],
     positions: Sequence[int],
     *,
-    token_budget: int,
+    tokens_per_forward: int,
     engine: Engine = patch_branches,
 ) -> Floats:
-    """[rows, cells] metric with the donor's state patched in at one site and position, minus the base's metric.
+    """[rows, cells] metric with the donor's state patched in at one site and position, minus the
+    base's metric.
 
-    ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions; sites of one width.
+    ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions; sites of one
+    width.
     """
     wanted, where = list(dict.fromkeys(sites)), list(dict.fromkeys(positions))
-    states = recorded(donor, wanted, where, token_budget, metric.continuation)
+    states = recorded(donor, wanted, where, tokens_per_forward, metric.tree)
     branches: list[Branch] = [
         (Patch(site, base.positions[:, at], states[:, wanted.index(site), where.index(at)]),)
         for site, at in zip(sites, positions, strict=True)
@@ -194,16 +234,22 @@ def true_effects(
             base.prompts,
             branches,
             metric.readout,
-            token_budget=token_budget,
-            continuation=metric.continuation,
+            tokens_per_forward=tokens_per_forward,
+            tree=metric.tree,
         )
     plain = metric.of_reduced(out.base)
-    patched = torch.stack([metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1)
+    patched = torch.stack(
+        [metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1
+    )
     return (patched - plain[:, None]).double().cpu().numpy()
 
 
-def compare(scores: Floats, effects: Floats, *, resamples: int, seed: int) -> tuple[Estimate, Estimate]:
-    """Spearman's rho and slope through the origin of ``effects`` on ``scores`` [rows, cells], over all pairs."""
+def compare(
+    scores: Floats, effects: Floats, *, resamples: int, seed: int
+) -> tuple[Estimate, Estimate]:
+    """Spearman's rho and slope through the origin of ``effects`` on ``scores`` [rows, cells],
+    over all pairs.
+    """
     rows = len(scores)
     everyone = np.arange(rows)[None]
     estimates = []

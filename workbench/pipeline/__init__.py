@@ -1,1 +1,3 @@
-"""What every resumable piece of work stands on: files written whole, folders that are marked as ours, locks, seals, stages."""
+"""What every resumable piece of work stands on: files written whole, folders that are marked as
+ours, locks, seals, stages.
+"""

@@ -1,4 +1,6 @@
-"""What every run ends in beside its results: where its page stands, and the seconds and memory of its stages."""
+"""What every run ends in beside its results: where its page stands, and the seconds and memory
+of its stages.
+"""
 
 from __future__ import annotations
 
@@ -14,4 +16,8 @@ def page(context: StagedRun) -> Path:
 
 def seconds(context: StagedRun, without: tuple[str, ...] = ()) -> dict[str, float]:
     """``seconds.<stage>`` of every finished stage."""
-    return {f"seconds.{n}": context.stage(n).facts()["seconds"] for n in context.keys if n not in without}
+    return {
+        f"seconds.{n}": context.stage(n).facts()["seconds"]
+        for n in context.keys
+        if n not in without
+    }

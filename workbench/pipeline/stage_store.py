@@ -1,8 +1,9 @@
 """The folder of one stage: its tables, tensors and facts, sealed when the stage finishes.
 
-``begun.json`` holds the key with which work began and what the key was made from, ``done.json`` the key of finished work,
-its facts, and size and SHA-256 of each file and of its own content. They are compared when a file is read and when
-somebody asks whether the stage is done, so that a result that was damaged later is named and never used.
+``begun.json`` holds the key with which work began and what the key was made from, ``done.json`` the
+key of finished work, its facts, and size and SHA-256 of each file and of its own content. They are
+compared when a file is read and when somebody asks whether the stage is done, so that a result that
+was damaged later is named and never used.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from safetensors.numpy import load_file, save_file
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import MARK, claim_folder, is_own, remove_own_folder
 from workbench.files.seals import damaged, find_fault, seal_files
-from workbench.files.writing import cannot_write, is_temporary, without_nan, write_atomically, write_json
+from workbench.files.writing import (
+    cannot_write,
+    is_temporary,
+    without_nan,
+    write_atomically,
+    write_json,
+)
 
 FOR_RESUMING = ("parts", "checkpoints")
 BEGUN, DONE, SPENT = "begun.json", "done.json", "spent.json"
@@ -37,7 +44,9 @@ Content = TypeVar("Content")
 
 def fingerprint(content: Any) -> str:
     """Short stable hash of JSON-like content."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
+        :16
+    ]
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ class StageStore:
         """Whether the stage finished with this key.
 
         Raises:
-            WorkbenchError: where it did and one of its files is not what it was, naming the file and the mend.
+            WorkbenchError: where it did and one of its files is not what it was, naming the file
+                and the mend.
         """
         facts = self.facts()
         if facts.get("key") != self.key:
@@ -63,21 +73,30 @@ class StageStore:
         return True
 
     def require_done(self) -> None:
-        """Raise WorkbenchError where the stage has not finished with this key, or one of its files was damaged."""
+        """Raise WorkbenchError where the stage has not finished with this key, or one of its
+        files was damaged.
+        """
         if not self.done:
-            raise WorkbenchError(f"The stage in {self.folder} has not finished; run it again first.")
+            raise WorkbenchError(
+                f"The stage in {self.folder} has not finished; run it again first."
+            )
 
     def begin(self, made_from: Mapping[str, Any] | None = None) -> None:
-        """Make the folder ready: empty, unless it holds unfinished or finished work of the same key.
+        """Make the folder ready: empty, unless it holds unfinished or finished work of the same
+        key.
 
         Args:
             made_from: what the key stands for, kept to tell later what changed.
 
         Raises:
-            WorkbenchError: where the folder, or a file in a finished stage's, is somebody else's; nothing is touched then.
+            WorkbenchError: where the folder, or a file in a finished stage's, is somebody else's;
+                nothing is touched then.
         """
         if self.folder.is_symlink():
-            raise WorkbenchError(f"{self.folder} is a link, where a stage's folder is to be; remove it and run again.")
+            raise WorkbenchError(
+                f"{self.folder} is a link, where a stage's folder is to be; remove it and run "
+                "again."
+            )
         if is_own(self.folder) and self.begun().get("key") != self.key:
             self._check_all_ours()
             remove_own_folder(self.folder)
@@ -85,19 +104,24 @@ class StageStore:
         write_json(self.folder / BEGUN, {"key": self.key, "made_from": made_from or {}})
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Mark the stage as finished, with facts such as its seconds; what it kept for resuming is removed."""
+        """Mark the stage as finished, with facts such as its seconds; what it kept for resuming
+        is removed.
+        """
         try:
             seals = seal_files(self.folder, self._results())
         except OSError as error:
             raise cannot_write(self.folder / DONE, error) from error
         made_from = self.begun().get("made_from", {})
-        self._write_done(without_nan({"key": self.key, **facts, "made_from": made_from, "files": seals}))
+        self._write_done(
+            without_nan({"key": self.key, **facts, "made_from": made_from, "files": seals})
+        )
         for name in FOR_RESUMING:
             for place in sorted(self.folder.rglob(name)):
                 shutil.rmtree(place, ignore_errors=True)
 
     def facts(self) -> dict[str, Any]:
-        """What :meth:`finish` was given, the key, what that was made from, and the seals of the files; empty before.
+        """What :meth:`finish` was given, the key, what that was made from, and the seals of the
+        files; empty before.
 
         Raises:
             WorkbenchError: where the file that holds them is damaged.
@@ -107,11 +131,15 @@ class StageStore:
             return {}
         digest = content.pop(_DIGEST, None)
         if digest != _digest(content):
-            raise damaged(f"{self.folder / DONE} holds something else than what was written", self._mend)
+            raise damaged(
+                f"{self.folder / DONE} holds something else than what was written", self._mend
+            )
         return content
 
     def begun(self) -> dict[str, Any]:
-        """The key with which work began and what it was made from; empty where that is not known (any more)."""
+        """The key with which work began and what it was made from; empty where that is not known
+        (any more).
+        """
         try:
             return read_json(self.folder / BEGUN, "")
         except WorkbenchError:
@@ -119,7 +147,9 @@ class StageStore:
 
     def save_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table."""
-        write_atomically(self.folder / f"{name}.parquet", lambda path: table.to_parquet(path, index=False))
+        write_atomically(
+            self.folder / f"{name}.parquet", lambda path: table.to_parquet(path, index=False)
+        )
 
     def table(self, name: str) -> pd.DataFrame:
         """Read a table; raises WorkbenchError where it is missing or damaged."""
@@ -128,18 +158,23 @@ class StageStore:
     def save_tensors(self, name: str, tensors: dict[str, NDArray[Any]]) -> None:
         """Write arrays by name."""
         contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        write_atomically(self.folder / f"{name}.safetensors", lambda path: save_file(contiguous, path))
+        write_atomically(
+            self.folder / f"{name}.safetensors", lambda path: save_file(contiguous, path)
+        )
 
     def tensors(self, name: str) -> dict[str, NDArray[Any]]:
         """Read arrays by name; raises WorkbenchError where they are missing or damaged."""
         return self._read(f"{name}.safetensors", load_file)
 
     def holds(self, name: str) -> bool:
-        """Whether the stage wrote a file of this name; of a finished stage also where it was deleted since."""
+        """Whether the stage wrote a file of this name; of a finished stage also where it was
+        deleted since.
+        """
         return name in self._seals(self.facts()) or (self.folder / name).exists()
 
     def checked(self, name: str) -> Path:
-        """The path of a file or folder of a finished stage, compared with its seals; for what others read.
+        """The path of a file or folder of a finished stage, compared with its seals; for what
+        others read.
 
         Raises:
             WorkbenchError: where it is missing or damaged.
@@ -158,7 +193,9 @@ class StageStore:
         return path
 
     def amend(self, name: str) -> None:
-        """Seal a file of the finished stage anew, which a later stage wrote on purpose, such as a model's card."""
+        """Seal a file of the finished stage anew, which a later stage wrote on purpose, such as
+        a model's card.
+        """
         content = dict(self.facts())
         if not content:
             return
@@ -166,7 +203,9 @@ class StageStore:
         self._write_done(content)
 
     def spent(self) -> float:
-        """Seconds of work in earlier, interrupted attempts at this stage; a damaged note of them counts nothing."""
+        """Seconds of work in earlier, interrupted attempts at this stage; a damaged note of them
+        counts nothing.
+        """
         try:
             return float(read_json(self.folder / SPENT, "").get("seconds", 0.0))
         except (WorkbenchError, TypeError, ValueError):
@@ -210,10 +249,15 @@ class StageStore:
             seals = self._seals(self.facts())
         except WorkbenchError:
             return
-        foreign = [path for path in self._results() if path.relative_to(self.folder).as_posix() not in seals]
+        foreign = [
+            path
+            for path in self._results()
+            if path.relative_to(self.folder).as_posix() not in seals
+        ]
         if seals and foreign:
             raise WorkbenchError(
-                f"{foreign[0]} was not written by the workbench, and its folder is to be emptied; move the file away and run again."
+                f"{foreign[0]} was not written by the workbench, and its folder is to be emptied; "
+                "move the file away and run again."
             )
 
 

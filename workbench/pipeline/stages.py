@@ -1,11 +1,14 @@
 """Stages that are skipped, resumed or done again, and why.
 
-A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the files the run starts
-from, the package's source and the versions of the libraries that compute. A stage that finished with its key is skipped,
-so a killed run goes on where it was. What no longer fits is told apart:
+A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the
+files the run starts from, the package's source and the versions of the libraries that compute. A
+stage that finished with its key is skipped, so a killed run goes on where it was. What no longer
+fits is told apart:
 
-* other settings or other input files: refused with the difference, unless the person says that they may replace results;
-* other code or libraries: said before anything is done again, or gone on from if the person wants that.
+* other settings or other input files: refused with the difference, unless the person says that they
+  may replace results;
+* other code or libraries: said before anything is done again, or gone on from if the person wants
+  that.
 """
 
 from __future__ import annotations
@@ -29,8 +32,18 @@ Work = Callable[[Any, StageStore], dict[str, Any]]
 """What a stage does, given the run it belongs to and its own folder; returns its facts."""
 
 LIBRARIES = (
-    "torch", "transformers", "tokenizers", "peft", "accelerate", "safetensors", "gguf", "numpy", "scipy", "scikit-learn", "trl",
-)  # fmt: skip
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "gguf",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "trl",
+)
 """Packages whose version may change a number."""
 _SHOWN, _LONGEST = 6, 80
 
@@ -77,9 +90,10 @@ class StagedRun(Protocol):
 class Stage:
     """One step of a run: what it does, the configuration it reads, and the stages it builds on.
 
-    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it leaves outside its folder; where
-    that is missing, the stage is done again. ``given`` is what else decides its result, such as a recipe's arm, and
-    ``other_runs`` holds the keys of stages of other runs that it builds on.
+    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it leaves
+    outside its folder; where that is missing, the stage is done again. ``given`` is what else
+    decides its result, such as a recipe's arm, and ``other_runs`` holds the keys of stages of other
+    runs that it builds on.
     """
 
     name: str
@@ -91,8 +105,12 @@ class Stage:
     other_runs: Mapping[str, str] = field(default_factory=dict)
 
     def done(self, context: StagedRun) -> bool:
-        """Whether the stage finished in this run's folder and what it left outside is still there."""
-        return context.stage(self.name).done and (self.outside is None or self.outside(context).exists())
+        """Whether the stage finished in this run's folder and what it left outside is still
+        there.
+        """
+        return context.stage(self.name).done and (
+            self.outside is None or self.outside(context).exists()
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,10 @@ class Origin:
         """As kept with a stage; None where nothing was kept."""
         if "code" not in made_from:
             return None
-        return cls(str(made_from["code"]), {str(k): str(v) for k, v in made_from.get("libraries", {}).items()})
+        return cls(
+            str(made_from["code"]),
+            {str(k): str(v) for k, v in made_from.get("libraries", {}).items()},
+        )
 
     def changes(self, now: Origin) -> list[str]:
         """What differs, in words."""
@@ -126,7 +147,8 @@ class PlannedStage:
     Attributes:
         key: that the stage will have.
         made_from: what the key stands for.
-        differences: settings or inputs with which the folder's results were made otherwise, as "seed: 0 -> 1".
+        differences: settings or inputs with which the folder's results were made otherwise, as
+            "seed: 0 -> 1".
         outdated: changes of code and libraries since.
         stale: results are there and will be done again.
     """
@@ -139,8 +161,11 @@ class PlannedStage:
     stale: bool = False
 
 
-def plan_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> list[PlannedStage]:
-    """Say of every stage which key it has now and whether results of another one are there; does nothing.
+def plan_stages(
+    stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]
+) -> list[PlannedStage]:
+    """Say of every stage which key it has now and whether results of another one are there; does
+    nothing.
 
     Args:
         inputs: fingerprints of the files the run starts from, by what they are.
@@ -172,14 +197,15 @@ def plan_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str
     return planned
 
 
-def go_through(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> None:
-    """Do every stage that has not finished, in their order, with no other process in the run's folder.
+def run_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> None:
+    """Do every stage that has not finished, in their order, with no other process in the run's
+    folder.
 
     Raises:
-        WorkbenchError: before anything is done, where the folder is not the run's own, another process works in it, or it
-            holds results of other settings.
+        WorkbenchError: before anything is done, where the folder is not the run's own, another
+            process works in it, or it holds results of other settings.
     """
-    with context.store.held():
+    with context.store.hold():
         planned = plan_stages(stages, context, inputs)
         _announce(planned, context)
         for each in planned:
@@ -192,7 +218,8 @@ def go_through(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str,
 
 
 def begin_stage(stage: Stage, context: StagedRun) -> StageStore:
-    """Open the folder of a stage whose work its caller does, once the context's folder is held; ready for it, unless it is done.
+    """Open the folder of a stage whose work its caller does, once the context's folder is held;
+    ready for it, unless it is done.
 
     Raises:
         WorkbenchError: where it holds results of other settings.
@@ -212,14 +239,18 @@ def all_done(planned: Sequence[PlannedStage], context: StagedRun) -> bool:
 
 
 def do_stage(stage: Stage, context: StagedRun, store: StageStore) -> None:
-    """Do one stage's work and seal it, with the seconds of all attempts and the process's peak memory."""
+    """Do one stage's work and seal it, with the seconds of all attempts and the process's peak
+    memory.
+    """
     before, started = store.spent(), time.monotonic()
     facts = {} if stage.work is None else stage.work(context, store)
     seconds = before + time.monotonic() - started
     store.finish({**facts, "seconds": seconds, "peak_bytes": peak_memory()})
 
 
-def _made_from(stage: Stage, context: StagedRun, keys: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
+def _made_from(
+    stage: Stage, context: StagedRun, keys: Mapping[str, str], inputs: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "settings": context.settings(*stage.reads),
         "needs": {**{need: keys[need] for need in stage.needs}, **stage.other_runs},
@@ -248,17 +279,27 @@ def _origin_now() -> Origin:
 
 
 def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """Settings, inputs and arms that differ, in words; a setting that other code does not have is a matter of the code."""
+    """Settings, inputs and arms that differ, in words; a setting that other code does not have
+    is a matter of the code.
+    """
     found = []
     for part in ("settings", "inputs", "given"):
         before, after = dict(_flat(there.get(part))), dict(_flat(now.get(part)))
         if part not in there:
             continue
-        names = before.keys() | after.keys() if there.get("code") == now["code"] else before.keys() & after.keys()
+        names = (
+            before.keys() | after.keys()
+            if there.get("code") == now["code"]
+            else before.keys() & after.keys()
+        )
         for name in sorted(names):
             old, new = before.get(name), after.get(name)
             if old != new:
-                found.append(f"{name} changed" if part == "inputs" else f"{name}: {_said(old)} there, {_said(new)} now")
+                found.append(
+                    f"{name} changed"
+                    if part == "inputs"
+                    else f"{name}: {_said(old)} there, {_said(new)} now"
+                )
     return tuple(found)
 
 
@@ -281,8 +322,10 @@ def _refuse_differences(planned: Sequence[PlannedStage], context: StagedRun) -> 
         return
     stale = [each.stage.name for each in planned if each.stale]
     raise WorkbenchError(
-        f"{context.store.folder} holds results of other settings ({_some(differences, '; ')}). Give this run another --name, or "
-        f"say --replace (for a script WORKBENCH_REPLACE=1) to do {_some(stale, ', ')} again in their place."
+        f"{context.store.folder} holds results of other settings ({_some(differences, '; ')}). "
+        "Give this run another --name, or "
+        f"say --replace (for a script WORKBENCH_REPLACE=1) to do {_some(stale, ', ')} again in "
+        "their place."
     )
 
 
@@ -292,7 +335,8 @@ def _announce(planned: Sequence[PlannedStage], context: StagedRun) -> None:
     if changes:
         stale = [each.stage.name for each in planned if each.stale]
         progress.notice(
-            f"Changed since the results in {context.store.folder}: {_some(changes, ', ')}. Done again: {_some(stale, ', ')}; --keep-code-version (for a script "
+            f"Changed since the results in {context.store.folder}: {_some(changes, ', ')}. Done "
+            f"again: {_some(stale, ', ')}; --keep-code-version (for a script "
             "WORKBENCH_KEEP_CODE_VERSION=1) goes on from what is there."
         )
 

@@ -1,8 +1,10 @@
-"""A run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as JSON; nothing pickled.
+"""A run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as JSON;
+nothing pickled.
 
-Every file is written under a temporary name and renamed, so a reader never sees half a file. A damaged file of a finished
-stage is named, with the mend; damaged parts of an unfinished one are computed again. Only the Trainer's checkpoints, which
-an unfinished stage resumes from, hold pickled states; they go when it finishes.
+Every file is written under a temporary name and renamed, so a reader never sees half a file. A
+damaged file of a finished stage is named, with the mend; damaged parts of an unfinished one are
+computed again. Only the Trainer's checkpoints, which an unfinished stage resumes from, hold pickled
+states; they go when it finishes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,16 @@ from workbench.files.seals import find_fault, seal_files
 from workbench.files.writing import sweep_temporary_files, write_json
 from workbench.pipeline.stage_store import StageStore, fingerprint, read_json
 
-__all__ = ["ROW", "Part", "RunStore", "StageStore", "code_version", "fingerprint", "merge_parts", "run_parts"]
+__all__ = [
+    "ROW",
+    "Part",
+    "RunStore",
+    "StageStore",
+    "code_version",
+    "fingerprint",
+    "merge_parts",
+    "run_parts",
+]
 
 ROW = "row"
 
@@ -45,7 +56,9 @@ def code_version() -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """What one batch of a stage produced: a table whose ``row`` column names its rows, and arrays along the same rows."""
+    """What one batch of a stage produced: a table whose ``row`` column names its rows, and
+    arrays along the same rows.
+    """
 
     table: pd.DataFrame
     tensors: dict[str, NDArray[Any]]
@@ -53,7 +66,9 @@ class Part:
     def __post_init__(self) -> None:
         for name, array in self.tensors.items():
             if len(array) != len(self.table):
-                raise WorkbenchError(f"Tensor {name!r} has {len(array)} rows, its table {len(self.table)}.")
+                raise WorkbenchError(
+                    f"Tensor {name!r} has {len(array)} rows, its table {len(self.table)}."
+                )
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,9 @@ class RunStore:
         return StageStore(self.folder / name, key)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Make the folder, mark it as ours, and keep other processes out of it for the length of the block.
+    def hold(self) -> Iterator[None]:
+        """Make the folder, mark it as ours, and keep other processes out of it for the length of
+        the block.
 
         Raises:
             WorkbenchError: where it is somebody else's, or another process is at work in it.
@@ -79,10 +95,14 @@ class RunStore:
             yield
 
 
-def run_parts(stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str) -> Part:
-    """Compute every batch, keeping each as it is done, and return all rows in the order of their ``row``.
+def run_parts(
+    stage: StageStore, batches: Sequence[Any], compute: Callable[[Any], Part], description: str
+) -> Part:
+    """Compute every batch, keeping each as it is done, and return all rows in the order of their
+    ``row``.
 
-    A killed process loses the batch it was in; finished ones are read back, and computed again where they are damaged.
+    A killed process loses the batch it was in; finished ones are read back, and computed again
+    where they are damaged.
     """
     folder = stage.folder / "parts"
     names = [f"{description.replace(' ', '-')}-{index:05d}" for index in range(len(batches))]
@@ -124,5 +144,8 @@ def merge_parts(parts: Iterable[Part]) -> Part:
     items = list(parts)
     table = pd.concat([part.table for part in items], ignore_index=True)
     order = np.argsort(table[ROW].to_numpy(), kind="stable")
-    tensors = {name: np.concatenate([part.tensors[name] for part in items])[order] for name in items[0].tensors}
+    tensors = {
+        name: np.concatenate([part.tensors[name] for part in items])[order]
+        for name in items[0].tensors
+    }
     return Part(table.iloc[order].reset_index(drop=True), tensors)

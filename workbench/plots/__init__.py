@@ -1,7 +1,8 @@
-"""One file a figure: a frozen dataclass that checks its shapes and draws itself as a plotly Figure; nothing is written here.
+"""One file a figure: a frozen dataclass that checks its shapes and draws itself as a plotly Figure;
+nothing is written here.
 
-Every figure takes a ``title`` and a ``caption`` (one line: number of questions, dtype, model) beside its data, and escapes the
-text it is given.
+Every figure takes a ``title`` and a ``caption`` (one line: number of questions, dtype, model)
+beside its data, and escapes the text it is given.
 """
 
 from workbench.plots.alignment_grid import AlignmentGrid, GridCell

@@ -1,9 +1,12 @@
-"""Ablation of a prompt for confidence: rank correlation with the internal confidence for every combination of its ingredients.
+"""Ablation of a prompt for confidence: rank correlation with the internal confidence for every
+combination of its ingredients.
 
-Colour is rho: blue where stated confidence rises with the internal one, orange where it falls, white at zero; the scale ends at the largest
-absolute value there is. Each cell says its interval, and what rho rests on: how many replies could be read and how many of those
-state the most there is. Grey cells are undefined, because everyone states the same or nobody anything.
-A colour is not a finding: look whether the interval holds zero. Cells share their questions, so that they are not independent.
+Colour is rho: blue where stated confidence rises with the internal one, orange where it falls,
+white at zero; the scale ends at the largest absolute value there is. Each cell says its interval,
+and what rho rests on: how many replies could be read and how many of those state the most there is.
+Grey cells are undefined, because everyone states the same or nobody anything. A colour is not a
+finding: look whether the interval holds zero. Cells share their questions, so that they are not
+independent.
 """
 
 from __future__ import annotations
@@ -16,16 +19,24 @@ import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import BLACK, LIGHT, safe, themed
+from workbench.plots.theme import BLACK, LIGHT, apply_theme, safe
 
 _SMALLEST = 0.2
-_SCALE = ((0.0, "#A8500F"), (0.25, "#E8A366"), (0.5, "#FFFFFF"), (0.75, "#7FB8DC"), (1.0, "#0A4F80"))
+_SCALE = (
+    (0.0, "#A8500F"),
+    (0.25, "#E8A366"),
+    (0.5, "#FFFFFF"),
+    (0.75, "#7FB8DC"),
+    (1.0, "#0A4F80"),
+)
 _DARK = 0.75
 
 
 @dataclass(frozen=True)
 class GridCell:
-    """One combination: ``rho``, the share of replies that could be read, and the share of those at the scale's top."""
+    """One combination: ``rho``, the share of replies that could be read, and the share of those
+    at the scale's top.
+    """
 
     rho: Estimate
     parsed: float
@@ -35,7 +46,11 @@ class GridCell:
     def text(self) -> str:
         """What stands in the cell, on two or three lines."""
         rho = self.rho
-        first = "undefined" if np.isnan(rho.value) else f"<b>{rho.value:.2f}</b> [{rho.low:.2f}, {rho.high:.2f}]"
+        first = (
+            "undefined"
+            if np.isnan(rho.value)
+            else f"<b>{rho.value:.2f}</b> [{rho.low:.2f}, {rho.high:.2f}]"
+        )
         lines = [first, f"read {_percent(self.parsed)}"]
         if not np.isnan(self.ceiling):
             lines.append(f"at the top {_percent(self.ceiling)}")
@@ -56,7 +71,8 @@ class AlignmentGrid:
         shape = [len(row) for row in self.cells]
         if not self.rows or not self.columns or shape != [len(self.columns)] * len(self.rows):
             raise WorkbenchError(
-                f"cells have {shape} columns; {len(self.rows)} rows and {len(self.columns)} columns are named"
+                f"cells have {shape} columns; {len(self.rows)} rows and {len(self.columns)} "
+                "columns are named"
             )
 
     def figure(self) -> go.Figure:
@@ -69,7 +85,13 @@ class AlignmentGrid:
         common = {"x": x, "y": y, "xgap": 3, "ygap": 3, "hoverongaps": False}
         grey = [[0, LIGHT], [1, LIGHT]]
         figure.add_trace(
-            go.Heatmap(z=np.where(known, np.nan, 0.0), colorscale=grey, showscale=False, hoverinfo="skip", **common)
+            go.Heatmap(
+                z=np.where(known, np.nan, 0.0),
+                colorscale=grey,
+                showscale=False,
+                hoverinfo="skip",
+                **common,
+            )
         )
         figure.add_trace(
             go.Heatmap(
@@ -77,9 +99,19 @@ class AlignmentGrid:
                 zmin=-most,
                 zmax=most,
                 colorscale=[list(stop) for stop in _SCALE],
-                colorbar={"title": {"text": "rho", "side": "top"}, "thickness": 12, "outlinewidth": 0},
-                customdata=[[[cell.rho.low, cell.rho.high, cell.rho.n] for cell in row] for row in self.cells],
-                hovertemplate="rho %{z:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]<br>%{customdata[2]} questions<extra></extra>",
+                colorbar={
+                    "title": {"text": "rho", "side": "top"},
+                    "thickness": 12,
+                    "outlinewidth": 0,
+                },
+                customdata=[
+                    [[cell.rho.low, cell.rho.high, cell.rho.n] for cell in row]
+                    for row in self.cells
+                ],
+                hovertemplate=(
+                    "rho %{z:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]<br>%{customdata[2]} "
+                    "questions<extra></extra>"
+                ),
                 name="rho",
                 **common,
             )
@@ -94,10 +126,25 @@ class AlignmentGrid:
                     showarrow=False,
                     font={"size": 12, "color": "#FFFFFF" if dark else BLACK},
                 )
-        themed(figure, title=self.title, caption=self.caption, x="", y="", height=210 + 92 * len(self.rows))
-        figure.update_xaxes(showgrid=False, tickvals=x, ticktext=[safe(name) for name in self.columns], side="bottom")
+        apply_theme(
+            figure,
+            title=self.title,
+            caption=self.caption,
+            x="",
+            y="",
+            height=210 + 92 * len(self.rows),
+        )
+        figure.update_xaxes(
+            showgrid=False,
+            tickvals=x,
+            ticktext=[safe(name) for name in self.columns],
+            side="bottom",
+        )
         figure.update_yaxes(
-            showgrid=False, tickvals=y, ticktext=[safe(name) for name in self.rows], autorange="reversed"
+            showgrid=False,
+            tickvals=y,
+            ticktext=[safe(name) for name in self.rows],
+            autorange="reversed",
         )
         return figure
 

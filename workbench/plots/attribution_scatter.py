@@ -1,9 +1,10 @@
 """Attribution against true patching: how far may the cheap map be trusted?
 
-One point a row (question) and cell: the first-order score on the horizontal axis, the effect of truly patching that cell on the
-vertical one. On the diagonal the tangent is right. Colours tell the cells chosen for their large score from random ones; the
-legend carries Spearman's rho and the slope through the origin. Large cells exaggerate by their choice; random ones speak for the map.
-The band holds effects that numerical noise alone can give.
+One point a row (question) and cell: the first-order score on the horizontal axis, the effect of
+truly patching that cell on the vertical one. On the diagonal the tangent is right. Colours tell the
+cells chosen for their large score from random ones; the legend carries Spearman's rho and the slope
+through the origin. Large cells exaggerate by their choice; random ones speak for the map. The band
+holds effects that numerical noise alone can give.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import BLUE, GREY, ORANGE, add_floor, safe, themed
+from workbench.plots.theme import BLUE, GREY, ORANGE, add_floor, apply_theme, safe
 
 COLOURS = (BLUE, ORANGE)
 SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "x-open")
@@ -25,7 +26,9 @@ SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "x-
 
 @dataclass(frozen=True)
 class ScatterGroup:
-    """Points of one component and one way of choosing cells: ``scores`` and ``effects`` [n], and how well they agree."""
+    """Points of one component and one way of choosing cells: ``scores`` and ``effects`` [n], and
+    how well they agree.
+    """
 
     component: str
     kind: str
@@ -37,13 +40,16 @@ class ScatterGroup:
     def __post_init__(self) -> None:
         if self.scores.ndim != 1 or self.scores.shape != self.effects.shape or not len(self.scores):
             raise WorkbenchError(
-                f"scores and effects need one length; got {self.scores.shape} and {self.effects.shape}"
+                f"scores and effects need one length; got {self.scores.shape} and "
+                f"{self.effects.shape}"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionScatter:
-    """``groups`` of points over one pair of axes, in units of the readout; ``floor`` is the noise of true patches in these."""
+    """``groups`` of points over one pair of axes, in units of the readout; ``floor`` is the
+    noise of true patches in these.
+    """
 
     groups: Sequence[ScatterGroup]
     floor: float
@@ -83,11 +89,14 @@ class AttributionScatter:
                         "size": 6,
                         "opacity": 0.75,
                     },
-                    name=safe(f"{group.component}, {group.kind}: rho {_said(group.rho)}, slope {_said(group.slope)}"),
+                    name=safe(
+                        f"{group.component}, {group.kind}: rho {_said(group.rho)}, slope "
+                        f"{_said(group.slope)}"
+                    ),
                     hovertemplate="score %{x:.3g}, effect %{y:.3g}<extra>%{fullData.name}</extra>",
                 )
             )
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=f"{self.caption} · noise floor {self.floor:.1g}",

@@ -1,8 +1,9 @@
 """AUROC2 by layer: where in the network can a probe read that the answer is wrong?
 
-One curve with its band per series (before, after, shuffled labels, positions), chance at .5, and horizontal lines at the AUROC2
-of what the model says (text) or its softmax holds (expected). A gap between a curve and the text line is knowledge unsaid.
-A high curve does not show that the model uses what the probe reads: patching does.
+One curve with its band per series (before, after, shuffled labels, positions), chance at .5, and
+horizontal lines at the AUROC2 of what the model says (text) or its softmax holds (expected). A gap
+between a curve and the text line is knowledge unsaid. A high curve does not show that the model
+uses what the probe reads: patching does.
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ from numpy.typing import NDArray
 
 from workbench.measure.interval import IntervalCurve
 from workbench.plots.curves import checked_layers
-from workbench.plots.theme import BLACK, CHANCE, add_curve, add_level, reference_styles, styles, themed
+from workbench.plots.theme import (
+    BLACK,
+    CHANCE,
+    add_curve,
+    add_level,
+    apply_theme,
+    reference_styles,
+    styles,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AurocByLayer:
-    """``layers`` [n] rising; ``series``: name -> curve [n]; ``references``: name -> AUROC2 drawn as a horizontal line."""
+    """``layers`` [n] rising; ``series``: name -> curve [n]; ``references``: name -> AUROC2 drawn
+    as a horizontal line.
+    """
 
     layers: NDArray[np.int64]
     series: Mapping[str, IntervalCurve]
@@ -42,7 +53,7 @@ class AurocByLayer:
         for name, (colour, dash) in reference_styles(self.references).items():
             level = self.references[name]
             add_level(figure, ends, level, f"{name} {level:.3f}", colour, dash)
-        return themed(
+        return apply_theme(
             figure,
             title=self.title,
             caption=self.caption,

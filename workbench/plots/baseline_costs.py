@@ -1,9 +1,11 @@
-"""Baselines against what they cost: AUROC2 with its interval over tokens per question, pooled and within domain.
+"""Baselines against what they cost: AUROC2 with its interval over tokens per question, pooled and
+within domain.
 
-Every dot is one way to get a confidence for the same answers. The cost axis is logarithmic; dots of nearly equal cost are moved apart
-a little so that their intervals can be read, and hover has the true cost. Left pooled over domains, right the mean within domain:
-a score that only knows which domain is hard stands high on the left alone.
-Intervals of two baselines that overlap do not show that they are alike, because they stand on the same questions.
+Every dot is one way to get a confidence for the same answers. The cost axis is logarithmic; dots of
+nearly equal cost are moved apart a little so that their intervals can be read, and hover has the
+true cost. Left pooled over domains, right the mean within domain: a score that only knows which
+domain is hard stands high on the left alone. Intervals of two baselines that overlap do not show
+that they are alike, because they stand on the same questions.
 """
 
 from __future__ import annotations
@@ -17,17 +19,29 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
-from workbench.plots.theme import BLUE, CHANCE, GREEN, GREY, ORANGE, safe, themed
+from workbench.plots.theme import BLUE, CHANCE, GREEN, GREY, ORANGE, apply_theme, safe
 
 _COLOURS = (GREY, BLUE, GREEN, ORANGE, "#CC79A7", "#D55E00", "#7a6f9b")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "star", "hexagon", "pentagon")
+_SYMBOLS = (
+    "circle",
+    "diamond",
+    "square",
+    "triangle-up",
+    "x",
+    "cross",
+    "star",
+    "hexagon",
+    "pentagon",
+)
 _APART = 0.028
 _NEAR = 0.14
 
 
 @dataclass(frozen=True)
 class CostedBaseline:
-    """One dot: its name, the ``family`` that gives its colour, mean ``tokens`` per question, AUROC2, and the share it could read."""
+    """One dot: its name, the ``family`` that gives its colour, mean ``tokens`` per question,
+    AUROC2, and the share it could read.
+    """
 
     name: str
     family: str
@@ -48,10 +62,13 @@ class BaselineCosts:
     def __post_init__(self) -> None:
         names = [one.name for one in self.baselines]
         if not names or len(set(names)) != len(names):
-            raise WorkbenchError("a comparison of baselines needs at least one, each under a name of its own")
+            raise WorkbenchError(
+                "a comparison of baselines needs at least one, each under a name of its own"
+            )
         if any(not one.tokens > 0 or not 0 <= one.read <= 1 for one in self.baselines):
             raise WorkbenchError(
-                "every baseline costs at least one token and reads a share between 0 and 1 of the answers"
+                "every baseline costs at least one token and reads a share between 0 and 1 of the "
+                "answers"
             )
 
     def figure(self) -> go.Figure:
@@ -66,11 +83,13 @@ class BaselineCosts:
         places = spread([one.tokens for one in self.baselines])
         looks = self._looks()
         for column, panel in enumerate(("pooled", "within"), start=1):
-            figure.add_hline(CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=1, col=column)
+            figure.add_hline(
+                CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=1, col=column
+            )
             for one, x, (colour, symbol) in zip(self.baselines, places, looks, strict=True):
                 dot = _dot(one, getattr(one, panel), x, colour, symbol, legend=column == 1)
                 figure.add_trace(dot, row=1, col=column)
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
@@ -89,14 +108,19 @@ class BaselineCosts:
         looks = []
         for one in self.baselines:
             looks.append(
-                (_COLOURS[families.index(one.family) % len(_COLOURS)], _SYMBOLS[seen[one.family] % len(_SYMBOLS)])
+                (
+                    _COLOURS[families.index(one.family) % len(_COLOURS)],
+                    _SYMBOLS[seen[one.family] % len(_SYMBOLS)],
+                )
             )
             seen[one.family] += 1
         return looks
 
 
 def spread(tokens: Sequence[float]) -> list[float]:
-    """Where dots of these costs are drawn: groups whose neighbours cost nearly the same are spread evenly on the log axis."""
+    """Where dots of these costs are drawn: groups whose neighbours cost nearly the same are
+    spread evenly on the log axis.
+    """
     logs = [math.log10(value) for value in tokens]
     order = sorted(range(len(logs)), key=lambda index: logs[index])
     groups: list[list[int]] = []
@@ -113,7 +137,9 @@ def spread(tokens: Sequence[float]) -> list[float]:
     return out
 
 
-def _dot(one: CostedBaseline, value: Estimate, x: float, colour: str, symbol: str, *, legend: bool) -> go.Scatter:
+def _dot(
+    one: CostedBaseline, value: Estimate, x: float, colour: str, symbol: str, *, legend: bool
+) -> go.Scatter:
     return go.Scatter(
         x=[x],
         y=[value.value],
@@ -133,7 +159,8 @@ def _dot(one: CostedBaseline, value: Estimate, x: float, colour: str, symbol: st
         legendgroup=safe(one.name),
         showlegend=legend,
         hovertemplate=(
-            "AUROC2 %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]<br>%{customdata[2]:.0f} tokens, "
+            "AUROC2 %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]<br>%{customdata[2]:.0f} "
+            "tokens, "
             "%{customdata[3]:.0f} % of answers read<extra>%{fullData.name}</extra>"
         ),
     )

@@ -1,8 +1,9 @@
 """Components by layer: does attention or the MLP write the confidence, and where?
 
-One curve a component (what attention adds, what the MLP adds, or the stream itself): the mean shift when the donor's output of that
-component at one token and layer replaces the base's. Filled markers are cells with p below .05 over the whole map. The band is
-the noise floor. Single components need not add up: later layers make good for what is missing, or read what was added.
+One curve a component (what attention adds, what the MLP adds, or the stream itself): the mean shift
+when the donor's output of that component at one token and layer replaces the base's. Filled markers
+are cells with p below .05 over the whole map. The band is the noise floor. Single components need
+not add up: later layers make good for what is missing, or read what was added.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
 from workbench.plots.curves import checked_layers
 from workbench.plots.effect_grid import SIGNIFICANT
-from workbench.plots.theme import GREY, LIGHT, add_curve, faded, styles, themed
+from workbench.plots.theme import GREY, LIGHT, add_curve, apply_theme, faded, styles
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentMap:
-    """``curves``: mean shift of each component over ``layers`` [n]; ``p_any`` [n] of each; ``floor`` in units of shift."""
+    """``curves``: mean shift of each component over ``layers`` [n]; ``p_any`` [n] of each;
+    ``floor`` in units of shift.
+    """
 
     layers: NDArray[np.int64]
     curves: Mapping[str, IntervalCurve]
@@ -34,7 +37,9 @@ class ComponentMap:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers(self.layers, dict(self.curves)))
-        if set(self.p_any) != set(self.curves) or any(len(p) != len(self.layers) for p in self.p_any.values()):
+        if set(self.p_any) != set(self.curves) or any(
+            len(p) != len(self.layers) for p in self.p_any.values()
+        ):
             raise WorkbenchError("every component needs a p-value for each of its layers")
         if not self.floor >= 0:
             raise WorkbenchError(f"a noise floor is a size, so at least 0; got {self.floor}")
@@ -48,12 +53,17 @@ class ComponentMap:
             add_curve(figure, self.layers, self.curves[name], name, style, "shift")
             line = figure.data[-1]
             open_symbol = f"{style.symbol}-open"
-            line.marker.symbol = [style.symbol if p < SIGNIFICANT else open_symbol for p in self.p_any[name]]
+            line.marker.symbol = [
+                style.symbol if p < SIGNIFICANT else open_symbol for p in self.p_any[name]
+            ]
             line.marker.size = 8
-        return themed(
+        return apply_theme(
             figure,
             title=self.title,
-            caption=f"{self.caption} · filled: p < {SIGNIFICANT:g} over the whole map · noise floor {self.floor:.1g}",
+            caption=(
+                f"{self.caption} · filled: p < {SIGNIFICANT:g} over the whole map · noise floor "
+                f"{self.floor:.1g}"
+            ),
             x="patched decoder layer",
             y="mean shift (0 = base, 1 = donor)",
             height=480,

@@ -1,8 +1,9 @@
 """Histogram of stated confidence: does the text use its scale, or say 9x % to everything?
 
-Bins are five points wide, [0, 5) ... [95, 100), and exactly 100 stands alone, because that is where untrained models pile up.
-Heights are shares of ALL replies, unparsed ones included, so bars of a run with format failures do not grow; the legend names
-the share that could not be parsed. A histogram does not show whether the confident answers are the right ones.
+Bins are five points wide, [0, 5) ... [95, 100), and exactly 100 stands alone, because that is where
+untrained models pile up. Heights are shares of ALL replies, unparsed ones included, so bars of a
+run with format failures do not grow; the legend names the share that could not be parsed. A
+histogram does not show whether the confident answers are the right ones.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure.edges import at_least, bin_index
-from workbench.plots.theme import safe, styles, themed
+from workbench.plots.theme import apply_theme, safe, styles
 
 _WIDTH = 5
 _HATCHES = ("", "/", "x", "-", "|")
@@ -25,7 +26,9 @@ _EDGES = np.arange(0, 101, _WIDTH)
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceHistogram:
-    """``groups``: name -> stated confidence in percent [n], NaN = unparsed; drawn side by side in this order."""
+    """``groups``: name -> stated confidence in percent [n], NaN = unparsed; drawn side by side
+    in this order.
+    """
 
     groups: Mapping[str, NDArray[np.float64]]
     title: str
@@ -37,9 +40,13 @@ class ConfidenceHistogram:
         for name, values in self.groups.items():
             array = np.asarray(values, dtype=np.float64)
             if array.ndim != 1 or not len(array):
-                raise WorkbenchError(f"group {name!r} has shape {array.shape}; pass one percentage per reply")
+                raise WorkbenchError(
+                    f"group {name!r} has shape {array.shape}; pass one percentage per reply"
+                )
             if (array < 0).any() or (array > 100).any():
-                raise WorkbenchError(f"group {name!r} holds values outside 0-100; the histogram is in percent")
+                raise WorkbenchError(
+                    f"group {name!r} holds values outside 0-100; the histogram is in percent"
+                )
 
     def figure(self) -> go.Figure:
         """Grouped bars of the share of replies (percent) by stated confidence (percent)."""
@@ -59,7 +66,12 @@ class ConfidenceHistogram:
                     marker={
                         "color": look[name].colour,
                         "line": {"width": 0},
-                        "pattern": {"shape": hatching[name], "fillmode": "overlay", "fgcolor": "white", "size": 5},
+                        "pattern": {
+                            "shape": hatching[name],
+                            "fillmode": "overlay",
+                            "fgcolor": "white",
+                            "size": 5,
+                        },
                     },
                     hovertemplate=(
                         "stated %{customdata[0]} %<br>%{y:.1f} % of replies (%{customdata[1]})"
@@ -68,7 +80,7 @@ class ConfidenceHistogram:
                 )
             )
         figure.update_layout(barmode="group", bargap=0.18, bargroupgap=0.0)
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
@@ -76,7 +88,12 @@ class ConfidenceHistogram:
             y="replies (%)",
             height=470,
         )
-        figure.update_xaxes(type="category", showgrid=False, categoryarray=[str(edge) for edge in _EDGES], tickangle=0)
+        figure.update_xaxes(
+            type="category",
+            showgrid=False,
+            categoryarray=[str(edge) for edge in _EDGES],
+            tickangle=0,
+        )
         figure.update_yaxes(rangemode="tozero")
         return figure
 
@@ -84,13 +101,21 @@ class ConfidenceHistogram:
 def _hatching(colours: Mapping[str, str]) -> dict[str, str]:
     """Bars have no dash: the second of one colour is hatched instead."""
     names, order = list(colours), list(colours.values())
-    return {name: _HATCHES[order[:i].count(order[i]) % len(_HATCHES)] for i, name in enumerate(names)}
+    return {
+        name: _HATCHES[order[:i].count(order[i]) % len(_HATCHES)] for i, name in enumerate(names)
+    }
 
 
-def shares_by_bin(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-    """Shares of all replies [21], counts [21], and the share unparsed of percentages ``values`` [n]."""
+def shares_by_bin(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    """Shares of all replies [21], counts [21], and the share unparsed of percentages ``values``
+    [n].
+    """
     array = np.asarray(values, dtype=np.float64)
     parsed = array[~np.isnan(array)]
-    place = np.where(at_least(parsed / 100, 1), len(_EDGES) - 1, bin_index(parsed / 100, len(_EDGES) - 1))
+    place = np.where(
+        at_least(parsed / 100, 1), len(_EDGES) - 1, bin_index(parsed / 100, len(_EDGES) - 1)
+    )
     counts = np.bincount(place, minlength=len(_EDGES))
     return counts / len(array), counts, 1 - len(parsed) / len(array)

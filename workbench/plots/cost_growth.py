@@ -1,7 +1,9 @@
-"""How a measured cost grows along several axes, one panel an axis, a curve a method, on logarithmic scales.
+"""How a measured cost grows along several axes, one panel an axis, a curve a method, on logarithmic
+scales.
 
-A straight line of slope one grows in step with its axis; a flat one does not grow. Hollow markers and dashes are estimates. The figure
-shows costs in units of a reference at the same point, so a reference that grows itself does not show.
+A straight line of slope one grows in step with its axis; a flat one does not grow. Hollow markers
+and dashes are estimates. The figure shows costs in units of a reference at the same point, so a
+reference that grows itself does not show.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import BLUE, GREY, safe, styles, themed
+from workbench.plots.theme import BLUE, GREY, apply_theme, safe, styles
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,14 @@ class CostCurve:
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         if self.at.ndim != 1 or not len(self.at) or self.at.shape != self.cost.shape:
             raise WorkbenchError(
-                f"a cost curve needs places and costs of one length, got {self.at.shape}, {self.cost.shape}"
+                f"a cost curve needs places and costs of one length, got {self.at.shape}, "
+                f"{self.cost.shape}"
             )
-        if (np.diff(self.at) <= 0).any() or not (np.isfinite(self.cost) & (self.cost > 0)).all() or self.at[0] <= 0:
+        if (
+            (np.diff(self.at) <= 0).any()
+            or not (np.isfinite(self.cost) & (self.cost > 0)).all()
+            or self.at[0] <= 0
+        ):
             raise WorkbenchError("a cost curve needs rising places and positive, finite costs")
 
 
@@ -55,7 +62,9 @@ class CostGrowth:
         """One row of panels that share the vertical axis."""
         methods = list(dict.fromkeys(name for curves in self.panels.values() for name in curves))
         looks = styles([name for name in methods if name != self.ours])
-        figure = make_subplots(rows=1, cols=len(self.panels), shared_yaxes=True, horizontal_spacing=0.04)
+        figure = make_subplots(
+            rows=1, cols=len(self.panels), shared_yaxes=True, horizontal_spacing=0.04
+        )
         drawn: set[str] = set()
         for column, curves in enumerate(self.panels.values(), start=1):
             for name, curve in curves.items():
@@ -69,19 +78,33 @@ class CostGrowth:
                         name=safe(name) + (" (estimated)" if curve.estimated else ""),
                         legendgroup=name,
                         showlegend=name not in drawn,
-                        line={"color": colour, "width": 2.4, "dash": "dash" if curve.estimated else "solid"},
-                        marker={"size": 8, "symbol": f"{symbol}-open" if curve.estimated else symbol},
-                        hovertemplate=f"%{{x}}<br>%{{y:.3g}} {safe(self.unit)}<extra>%{{fullData.name}}</extra>",
+                        line={
+                            "color": colour,
+                            "width": 2.4,
+                            "dash": "dash" if curve.estimated else "solid",
+                        },
+                        marker={
+                            "size": 8,
+                            "symbol": f"{symbol}-open" if curve.estimated else symbol,
+                        },
+                        hovertemplate=(
+                            f"%{{x}}<br>%{{y:.3g}} "
+                            f"{safe(self.unit)}<extra>%{{fullData.name}}</extra>"
+                        ),
                     ),
                     row=1,
                     col=column,
                 )
                 drawn.add(name)
-        themed(figure, title=self.title, caption=self.caption, x="", y="", height=520)
+        apply_theme(figure, title=self.title, caption=self.caption, x="", y="", height=520)
         for column, (axis, curves) in enumerate(self.panels.items(), start=1):
             ticks = sorted({float(place) for curve in curves.values() for place in curve.at})
             figure.update_xaxes(
-                type="log", title_text=safe(axis), tickvals=ticks, ticktext=[f"{t:g}" for t in ticks], col=column
+                type="log",
+                title_text=safe(axis),
+                tickvals=ticks,
+                ticktext=[f"{t:g}" for t in ticks],
+                col=column,
             )
         figure.update_yaxes(type="log", tickvals=[1, 2, 5, 10, 20, 50, 100, 200, 500])
         figure.update_yaxes(title_text=safe(self.unit), title_font_color=GREY, col=1)

@@ -9,8 +9,12 @@ from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
 
 
-def checked_layers(layers: NDArray[np.int64], curves: dict[str, IntervalCurve]) -> NDArray[np.int64]:
-    """``layers`` [n] as an array; raises WorkbenchError when they do not rise or a curve has another length."""
+def checked_layers(
+    layers: NDArray[np.int64], curves: dict[str, IntervalCurve]
+) -> NDArray[np.int64]:
+    """``layers`` [n] as an array; raises WorkbenchError when they do not rise or a curve has
+    another length.
+    """
     axis = np.asarray(layers)
     if axis.ndim != 1 or not len(axis) or (np.diff(axis) <= 0).any():
         raise WorkbenchError("layers must be a rising list of layer numbers")

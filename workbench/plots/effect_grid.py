@@ -1,8 +1,10 @@
-"""The common look of maps whose rows are layers: colour the mean shift, hatching what the arithmetic alone could have done.
+"""The common look of maps whose rows are layers: colour the mean shift, hatching what the
+arithmetic alone could have done.
 
-White is no move, blue towards the donor, orange away from it; colours end at the largest absolute shift of the map, or at the
-``limit`` given, so that maps can share a scale. Hatched cells lie within the noise floor (a state patched into itself); a dot marks
-cells whose chance of being any false cell of the whole map is below .05. An unmarked cell is not a zero: read the hover.
+White is no move, blue towards the donor, orange away from it; colours end at the largest absolute
+shift of the map, or at the ``limit`` given, so that maps can share a scale. Hatched cells lie
+within the noise floor (a state patched into itself); a dot marks cells whose chance of being any
+false cell of the whole map is below .05. An unmarked cell is not a zero: read the hover.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.plots.heatmap_marks import FLOOR_MARK, WITHIN_FLOOR, mark_cells
-from workbench.plots.theme import BLACK, safe, short, themed
+from workbench.plots.theme import BLACK, apply_theme, safe, short
 
 SIGNIFICANT = 0.05
 LABEL = 30
@@ -33,14 +35,20 @@ DIVERGING = (
 Floats = NDArray[np.float64]
 
 
-def check_grid(layers: NDArray[np.int64], columns: Sequence[str], cells: dict[str, Floats], floor: float) -> None:
-    """Refuse layers that do not rise, matrices of another shape than [layers, columns], and a negative noise floor."""
+def check_grid(
+    layers: NDArray[np.int64], columns: Sequence[str], cells: dict[str, Floats], floor: float
+) -> None:
+    """Refuse layers that do not rise, matrices of another shape than [layers, columns], and a
+    negative noise floor.
+    """
     if layers.ndim != 1 or not len(layers) or (np.diff(layers) <= 0).any():
         raise WorkbenchError("layers must be a rising list of layer numbers")
     shape = (len(layers), len(columns))
     for name, values in cells.items():
         if np.shape(values) != shape:
-            raise WorkbenchError(f"{name} has shape {np.shape(values)}, layers and columns ask for {shape}")
+            raise WorkbenchError(
+                f"{name} has shape {np.shape(values)}, layers and columns ask for {shape}"
+            )
     if not floor >= 0:
         raise WorkbenchError(f"a noise floor is a size, so at least 0; got {floor}")
 
@@ -64,7 +72,9 @@ def effect_grid(
     most = max(_SMALLEST, float(np.nanmax(np.abs(shift), initial=0.0))) if limit is None else limit
     names = np.array([safe(name) for name in columns], dtype=object)
     hover = np.empty((*shift.shape, 5), dtype=object)
-    for index, values in enumerate((np.broadcast_to(names, shift.shape), layers[:, None] + 0 * at, low, high, p_any)):
+    for index, values in enumerate(
+        (np.broadcast_to(names, shift.shape), layers[:, None] + 0 * at, low, high, p_any)
+    ):
         hover[..., index] = values
     figure = go.Figure(
         go.Heatmap(
@@ -102,7 +112,7 @@ def effect_grid(
         f"p < {SIGNIFICANT:g} over the whole map",
         {"symbol": "circle", "size": 5, "color": list(light[known])},
     )
-    themed(
+    apply_theme(
         figure,
         title=title,
         caption=f"{caption} · noise floor {floor:.1g}",
@@ -110,6 +120,8 @@ def effect_grid(
         y="patched decoder layer",
         height=300 + 22 * max(len(layers), _FEWEST_ROWS),
     )
-    figure.update_xaxes(showgrid=False, tickvals=at, ticktext=[short(name, LABEL) for name in columns])
+    figure.update_xaxes(
+        showgrid=False, tickvals=at, ticktext=[short(name, LABEL) for name in columns]
+    )
     figure.update_yaxes(showgrid=False, tickvals=rows, ticktext=[str(layer) for layer in layers])
     return figure

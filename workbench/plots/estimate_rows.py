@@ -1,7 +1,9 @@
-"""Named estimates below one another, in groups, each with its interval: differences, or conditions side by side.
+"""Named estimates below one another, in groups, each with its interval: differences, or conditions
+side by side.
 
-A vertical line marks zero, with the noise floor as a band around it; ``bound`` draws a second line where a rule has its threshold. Colours follow the groups. Intervals of two rows that overlap do
-not show that the rows are alike: compare the difference itself.
+A vertical line marks zero, with the noise floor as a band around it; ``bound`` draws a second line
+where a rule has its threshold. Colours follow the groups. Intervals of two rows that overlap do not
+show that the rows are alike: compare the difference itself.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
-from workbench.plots.theme import GREY, faded, safe, short, styles, themed
+from workbench.plots.theme import GREY, apply_theme, faded, safe, short, styles
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class EstimateRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateRows:
-    """``rows`` from the top; rows of one name and other groups share a line. ``axis`` names what is estimated, and ``floor`` is its
-    noise, where there is one."""
+    """``rows`` from the top; rows of one name and other groups share a line. ``axis`` names what is
+    estimated, and ``floor`` is its noise, where there is one.
+    """
 
     rows: Sequence[EstimateRow]
     axis: str
@@ -40,7 +43,9 @@ class EstimateRows:
     def __post_init__(self) -> None:
         names = [(row.group, row.name) for row in self.rows]
         if not names or len(set(names)) != len(names):
-            raise WorkbenchError("every row needs a name of its own within its group, and there must be one at least")
+            raise WorkbenchError(
+                "every row needs a name of its own within its group, and there must be one at least"
+            )
         if self.floor is not None and not self.floor >= 0:
             raise WorkbenchError(f"a noise floor is a size, so at least 0; got {self.floor}")
 
@@ -71,21 +76,27 @@ class EstimateRows:
                         "thickness": 1.6,
                         "width": 3,
                     },
-                    customdata=[[safe(row.name), row.estimate.low, row.estimate.high, row.estimate.n] for row in mine],
+                    customdata=[
+                        [safe(row.name), row.estimate.low, row.estimate.high, row.estimate.n]
+                        for row in mine
+                    ],
                     mode="markers",
                     marker={"color": look[group].colour, "symbol": look[group].symbol, "size": 8},
                     name=safe(group),
                     showlegend=len(groups) > 1,
                     hovertemplate=(
-                        "%{customdata[0]}<br>%{x:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}], "
+                        "%{customdata[0]}<br>%{x:.3f} [%{customdata[1]:.3f}, "
+                        "%{customdata[2]:.3f}], "
                         "%{customdata[3]} questions<extra>%{fullData.name}</extra>"
                     ),
                 )
             )
-        themed(
+        apply_theme(
             figure,
             title=self.title,
-            caption=self.caption if self.floor is None else f"{self.caption} · noise floor {self.floor:.1g}",
+            caption=self.caption
+            if self.floor is None
+            else f"{self.caption} · noise floor {self.floor:.1g}",
             x=self.axis,
             y="",
             height=220 + len(names) * (26 + 10 * len(groups)),

@@ -1,9 +1,10 @@
 """Following curve: does the patched state carry THAT item's confidence, or only the general level?
 
-Donors come from other questions. Per layer the patched readout is regressed on the donor's own readout and on the base's own.
-Donor slope 1 with base slope 0: the patched state carries the donor's confidence. Donor slope 0 with base slope 1: it does not,
-whatever the mean shift says. ``half_layer`` is the first layer whose donor slope passes .5.
-The slopes do not show where the confidence was computed, only where it is held at the patched position. The band at 0 is the largest
+Donors come from other questions. Per layer the patched readout is regressed on the donor's own
+readout and on the base's own. Donor slope 1 with base slope 0: the patched state carries the
+donor's confidence. Donor slope 0 with base slope 1: it does not, whatever the mean shift says.
+``half_layer`` is the first layer whose donor slope passes .5. The slopes do not show where the
+confidence was computed, only where it is held at the patched position. The band at 0 is the largest
 slope that numerical noise alone could give.
 """
 
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
 from workbench.plots.curves import checked_layers
-from workbench.plots.theme import BLACK, BLUE, GREY, LIGHT, Style, add_curve, add_floor, themed
+from workbench.plots.theme import BLACK, BLUE, GREY, LIGHT, Style, add_curve, add_floor, apply_theme
 
 
 @dataclass(frozen=True, kw_only=True)
 class FollowingCurve:
-    """``donor_slope`` and ``base_slope`` over ``layers`` [n]; ``half_layer`` is one of them, or None when never reached.
+    """``donor_slope`` and ``base_slope`` over ``layers`` [n]; ``half_layer`` is one of them, or
+    None when never reached.
 
     ``noise_floor`` is a slope, NaN where it is unknown.
     """
@@ -72,9 +74,14 @@ class FollowingCurve:
             "slope",
         )
         add_curve(
-            figure, self.layers, self.base_slope, "slope on the base's readout", Style(GREY, "dash", "diamond"), "slope"
+            figure,
+            self.layers,
+            self.base_slope,
+            "slope on the base's readout",
+            Style(GREY, "dash", "diamond"),
+            "slope",
         )
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=f"{self.caption} · noise floor {self.noise_floor:.1g}",

@@ -1,9 +1,11 @@
 """Four cells of alignment: internal against stated confidence, cut into high and low on both sides.
 
-Top right both are high (consistent), bottom left both low (discordant with answering at all); top left only the text is confident (external
-over-confidence), bottom right only the softmax (internal over-confidence). Points are questions, shifted a little where many state the
-same; right and wrong answers have their own mark. Shares are of all questions with both confidences, with Wilson intervals.
-The cells depend on where the cuts lie: they are drawn, and named in the caption by the caller.
+Top right both are high (consistent), bottom left both low (discordant with answering at all); top
+left only the text is confident (external over-confidence), bottom right only the softmax (internal
+over-confidence). Points are questions, shifted a little where many state the same; right and wrong
+answers have their own mark. Shares are of all questions with both confidences, with Wilson
+intervals. The cells depend on where the cuts lie: they are drawn, and named in the caption by the
+caller.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure.alignment import Split, cut_of, four_cells
 from workbench.measure.calibration import wilson_interval
 from workbench.measure.inputs import checked
-from workbench.plots.theme import BLUE, GREY, ORANGE, themed
+from workbench.plots.theme import BLUE, GREY, ORANGE, apply_theme
 
 _MOST_POINTS = 2000
 _WORDS = {
@@ -31,7 +33,9 @@ _WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class FourCells:
-    """``internal`` [n] and ``stated`` [n] on 0-1 (NaN = unparsed), ``correct`` [n], and how each side is cut."""
+    """``internal`` [n] and ``stated`` [n] on 0-1 (NaN = unparsed), ``correct`` [n], and how each
+    side is cut.
+    """
 
     internal: NDArray[np.float64]
     stated: NDArray[np.float64]
@@ -50,13 +54,20 @@ class FourCells:
     def figure(self) -> go.Figure:
         """Points, the two cuts, and each cell's share."""
         known = ~np.isnan(self.internal) & ~np.isnan(self.stated)
-        x, y, right = self.internal[known], self.stated[known], np.asarray(self.correct, dtype=np.bool_)[known]
+        x, y, right = (
+            self.internal[known],
+            self.stated[known],
+            np.asarray(self.correct, dtype=np.bool_)[known],
+        )
         cells = four_cells(x, y, internal_split=self.internal_split, stated_split=self.stated_split)
         figure = go.Figure()
         rng = np.random.default_rng(0)
         drawn = rng.permutation(len(x))[:_MOST_POINTS]
         jitter = rng.uniform(-0.015, 0.015, len(x))
-        for name, hit, colour, symbol in (("right", right, BLUE, "circle"), ("wrong", ~right, ORANGE, "x")):
+        for name, hit, colour, symbol in (
+            ("right", right, BLUE, "circle"),
+            ("wrong", ~right, ORANGE, "x"),
+        ):
             rows = drawn[hit[drawn]]
             figure.add_trace(
                 go.Scatter(
@@ -66,14 +77,21 @@ class FourCells:
                     mode="markers",
                     marker={"color": colour, "symbol": symbol, "size": 6, "opacity": 0.55},
                     name=f"{name} ({int(hit.sum())})",
-                    hovertemplate="internal %{x:.3f}<br>stated %{customdata:.3g}<extra>%{fullData.name}</extra>",
+                    hovertemplate=(
+                        "internal %{x:.3f}<br>stated "
+                        "%{customdata:.3g}<extra>%{fullData.name}</extra>"
+                    ),
                 )
             )
-        figure.add_vline(cut_of(x, self.internal_split), line={"color": GREY, "dash": "dash", "width": 1.2})
-        figure.add_hline(cut_of(y, self.stated_split) - 0.02, line={"color": GREY, "dash": "dash", "width": 1.2})
+        figure.add_vline(
+            cut_of(x, self.internal_split), line={"color": GREY, "dash": "dash", "width": 1.2}
+        )
+        figure.add_hline(
+            cut_of(y, self.stated_split) - 0.02, line={"color": GREY, "dash": "dash", "width": 1.2}
+        )
         for name, share in cells.items():
             self._label(figure, name, share, len(x))
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,

@@ -12,16 +12,29 @@ from numpy.typing import NDArray
 from workbench.plots.theme import GREY, safe
 
 WITHIN_FLOOR = "within the noise floor"
-FLOOR_MARK: Mapping[str, Any] = {"symbol": "line-ne-open", "size": 11, "color": GREY, "line": {"width": 1.2}}
+FLOOR_MARK: Mapping[str, Any] = {
+    "symbol": "line-ne-open",
+    "size": 11,
+    "color": GREY,
+    "line": {"width": 1.2},
+}
 
 
 def mark_cells(
-    figure: go.Figure, x: NDArray[Any], where: NDArray[np.bool_], name: str, marker: Mapping[str, Any]
+    figure: go.Figure,
+    x: NDArray[Any],
+    where: NDArray[np.bool_],
+    name: str,
+    marker: Mapping[str, Any],
 ) -> None:
-    """A mark in every cell where ``where`` [rows, columns] is true, named in the legend; rows count from 0."""
+    """A mark in every cell where ``where`` [rows, columns] is true, named in the legend; rows
+    count from 0.
+    """
     rows, columns = np.nonzero(where)
     if len(rows):
         at = np.asarray(x)[columns]
         figure.add_trace(
-            go.Scatter(x=at, y=rows, mode="markers", marker=dict(marker), name=safe(name), hoverinfo="skip")
+            go.Scatter(
+                x=at, y=rows, mode="markers", marker=dict(marker), name=safe(name), hoverinfo="skip"
+            )
         )

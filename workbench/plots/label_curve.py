@@ -1,7 +1,9 @@
-"""Measures against the number of labels: a panel a measure, a curve a method, and what needs no labels as a horizontal line with its band.
+"""Measures against the number of labels: a panel a measure, a curve a method, and what needs no
+labels as a horizontal line with its band.
 
-Labels are drawn on a logarithmic scale, so that a doubling is one step wherever it is. A reference's band is its own interval: a curve
-outside it need not differ, because both stand on the same questions.
+Labels are drawn on a logarithmic scale, so that a doubling is one step wherever it is. A
+reference's band is its own interval: a curve outside it need not differ, because both stand on the
+same questions.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ from plotly.subplots import make_subplots
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
-from workbench.plots.theme import BLACK, GREY, Style, faded, interval_band, safe, styles, themed
+from workbench.plots.theme import (
+    BLACK,
+    GREY,
+    Style,
+    apply_theme,
+    faded,
+    interval_band,
+    safe,
+    styles,
+)
 
 
 @dataclass(frozen=True)
@@ -28,14 +39,17 @@ class LabelledPoint:
 
     def __post_init__(self) -> None:
         if self.labels < 1:
-            raise WorkbenchError(f"a point of a label curve took at least one label, not {self.labels}")
+            raise WorkbenchError(
+                f"a point of a label curve took at least one label, not {self.labels}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelPanel:
     """One measure: ``curves`` by method, points with rising labels, and ``references`` by name.
 
-    The first reference has its interval as a band; of the others it shows on hovering, because bands on one another tell nothing.
+    The first reference has its interval as a band; of the others it shows on hovering, because
+    bands on one another tell nothing.
     """
 
     measure: str
@@ -66,7 +80,9 @@ class LabelCurve:
         """One row of panels."""
         figure = make_subplots(rows=1, cols=len(self.panels), horizontal_spacing=0.11)
         looks = styles(list(dict.fromkeys(name for panel in self.panels for name in panel.curves)))
-        grounds = _reference_looks(list(dict.fromkeys(name for panel in self.panels for name in panel.references)))
+        grounds = _reference_looks(
+            list(dict.fromkeys(name for panel in self.panels for name in panel.references))
+        )
         drawn: set[str] = set()
         for column, panel in enumerate(self.panels, start=1):
             labels = sorted({point.labels for points in panel.curves.values() for point in points})
@@ -75,18 +91,24 @@ class LabelCurve:
             traces = [
                 trace
                 for name, estimate in panel.references.items()
-                for trace in _reference(name, estimate, ends, grounds[name])[: 2 if name == first else 1]
+                for trace in _reference(name, estimate, ends, grounds[name])[
+                    : 2 if name == first else 1
+                ]
             ]
             traces += [_curve(name, points, looks[name]) for name, points in panel.curves.items()]
             for trace in traces:
                 trace.showlegend = trace.showlegend is not False and trace.name not in drawn
                 drawn |= {trace.name} if trace.showlegend else set()
                 figure.add_trace(trace, row=1, col=column)
-        themed(figure, title=self.title, caption=self.caption, x="", y="", height=480)
+        apply_theme(figure, title=self.title, caption=self.caption, x="", y="", height=480)
         for column, panel in enumerate(self.panels, start=1):
             ticks = sorted({point.labels for points in panel.curves.values() for point in points})
             figure.update_xaxes(
-                type="log", title_text="labels", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks], col=column
+                type="log",
+                title_text="labels",
+                tickvals=ticks,
+                ticktext=[f"{tick:,}" for tick in ticks],
+                col=column,
             )
             figure.update_yaxes(title_text=safe(panel.measure), col=column)
         return figure
@@ -100,7 +122,9 @@ def _reference_looks(names: Sequence[str]) -> dict[str, Style]:
     }
 
 
-def _reference(name: str, estimate: Estimate, ends: tuple[float, float], look: Style) -> list[go.Scatter]:
+def _reference(
+    name: str, estimate: Estimate, ends: tuple[float, float], look: Style
+) -> list[go.Scatter]:
     """A line across, and its band where it has an interval."""
     line = go.Scatter(
         x=list(ends),
@@ -110,12 +134,15 @@ def _reference(name: str, estimate: Estimate, ends: tuple[float, float], look: S
         name=safe(name),
         legendgroup=safe(name),
         hovertemplate=(
-            f"%{{y:.3f}} [{estimate.low:.3f}, {estimate.high:.3f}], {estimate.n} questions<extra>%{{fullData.name}}</extra>"
+            f"%{{y:.3f}} [{estimate.low:.3f}, {estimate.high:.3f}], {estimate.n} "
+            f"questions<extra>%{{fullData.name}}</extra>"
         ),
     )
     if np.isnan(estimate.low):
         return [line]
-    curve = IntervalCurve(*(np.repeat(bound, 2) for bound in (estimate.value, estimate.low, estimate.high)))
+    curve = IntervalCurve(
+        *(np.repeat(bound, 2) for bound in (estimate.value, estimate.low, estimate.high))
+    )
     band = interval_band(np.array(ends), curve, name, faded(look.colour, 0.1))
     return [line, band]
 
@@ -140,7 +167,8 @@ def _curve(name: str, points: Sequence[LabelledPoint], look: Style) -> go.Scatte
         name=safe(name),
         legendgroup=safe(name),
         hovertemplate=(
-            "%{x:,} labels<br>%{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], %{customdata[2]} questions"
+            "%{x:,} labels<br>%{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], "
+            "%{customdata[2]} questions"
             "<extra>%{fullData.name}</extra>"
         ),
     )

@@ -1,8 +1,9 @@
 """Layer x head: which attention heads bring the confidence to one token?
 
-One column a query head, one row a layer, the first at the bottom. A cell is the mean shift when that head's output at one token is
-replaced by the donor's. Heads share the work, so single shifts are small and need not add up to the whole; a head that only keeps
-the general level moves nothing when donors come from other questions. See :mod:`workbench.plots.effect_grid`.
+One column a query head, one row a layer, the first at the bottom. A cell is the mean shift when
+that head's output at one token is replaced by the donor's. Heads share the work, so single shifts
+are small and need not add up to the whole; a head that only keeps the general level moves nothing
+when donors come from other questions. See :mod:`workbench.plots.effect_grid`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from workbench.plots.effect_grid import check_grid, effect_grid
 
 @dataclass(frozen=True, kw_only=True)
 class LayerHeadMap:
-    """``shift``, its interval ``low`` and ``high``, and ``p_any``, each [layers, heads]; ``floor`` the noise in units of shift.
+    """``shift``, its interval ``low`` and ``high``, and ``p_any``, each [layers, heads]; ``floor``
+    the noise in units of shift.
 
     ``limit``: the shift at which colours end; the map's own largest if None.
     """

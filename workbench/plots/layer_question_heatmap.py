@@ -1,9 +1,11 @@
-"""Layer x question heat map: is the patching curve the same story for every question, or a mean of several?
+"""Layer x question heat map: is the patching curve the same story for every question, or a mean of
+several?
 
-One row a question, one column a layer, colour the item's own shift (patched - base) / (donor - base): white nothing, blue towards
-the donor, orange away from it. Colours stop at -0.5 and 1.5 because the ratio explodes where donor and base hardly differ; hover
-shows the value itself. NaN (no difference to share out) stays blank. Hatched cells moved less than numerical noise alone can. Single
-cells are noisy: read columns, not cells.
+One row a question, one column a layer, colour the item's own shift (patched - base) / (donor -
+base): white nothing, blue towards the donor, orange away from it. Colours stop at -0.5 and 1.5
+because the ratio explodes where donor and base hardly differ; hover shows the value itself. NaN (no
+difference to share out) stays blank. Hatched cells moved less than numerical noise alone can.
+Single cells are noisy: read columns, not cells.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from workbench.errors import WorkbenchError
 from workbench.plots.curves import checked_layers
 from workbench.plots.heatmap_marks import FLOOR_MARK, WITHIN_FLOOR, mark_cells
-from workbench.plots.theme import safe, short, themed
+from workbench.plots.theme import apply_theme, safe, short
 
 LOWEST, HIGHEST = -0.5, 1.5
 _LABEL_LENGTH = 34
@@ -34,7 +36,8 @@ _SCALE = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerQuestionHeatmap:
-    """``shift`` [questions, layers] for the question texts ``labels`` and ``layers``, drawn from the top in this order.
+    """``shift`` [questions, layers] for the question texts ``labels`` and ``layers``, drawn from
+    the top in this order.
 
     ``floor`` [questions]: each question's noise, in units of its shift.
     """
@@ -50,10 +53,13 @@ class LayerQuestionHeatmap:
         object.__setattr__(self, "layers", checked_layers(self.layers, {}))
         expected = (len(self.labels), len(self.layers))
         if not self.labels or np.shape(self.shift) != expected:
-            raise WorkbenchError(f"shift has shape {np.shape(self.shift)}, labels and layers ask for {expected}")
+            raise WorkbenchError(
+                f"shift has shape {np.shape(self.shift)}, labels and layers ask for {expected}"
+            )
         if np.shape(self.floor) != (len(self.labels),):
             raise WorkbenchError(
-                f"the floor has shape {np.shape(self.floor)}, the labels ask for {(len(self.labels),)}"
+                f"the floor has shape {np.shape(self.floor)}, the labels ask for "
+                f"{(len(self.labels),)}"
             )
 
     def figure(self) -> go.Figure:
@@ -84,7 +90,7 @@ class LayerQuestionHeatmap:
         )
         within = np.abs(self.shift) <= np.asarray(self.floor)[:, None]
         mark_cells(figure, self.layers, within, WITHIN_FLOOR, FLOOR_MARK)
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,

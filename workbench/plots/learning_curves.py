@@ -1,9 +1,11 @@
-"""Learning curves: the mean reward of every training step against the tokens computed up to it, several trainings in one figure.
+"""Learning curves: the mean reward of every training step against the tokens computed up to it,
+several trainings in one figure.
 
-Points are single steps; the line is their mean over the last tenth of the training, so it never looks ahead. Higher is better, in
-the units of each training's own reward: only trainings with the same reward can be compared. Tokens are on a logarithmic axis, as
-ways of training differ by orders of magnitude.
-It does not show what was learned about other questions: the rewards are those of the questions that were taught.
+Points are single steps; the line is their mean over the last tenth of the training, so it never
+looks ahead. Higher is better, in the units of each training's own reward: only trainings with the
+same reward can be compared. Tokens are on a logarithmic axis, as ways of training differ by orders
+of magnitude. It does not show what was learned about other questions: the rewards are those of the
+questions that were taught.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import Style, safe, styles, themed
+from workbench.plots.theme import Style, apply_theme, safe, styles
 
 SMOOTHED = 0.1
 _FAINT = 0.3
@@ -34,15 +36,19 @@ class LearningCurve:
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         if self.tokens.ndim != 1 or not len(self.tokens) or self.tokens.shape != self.reward.shape:
             raise WorkbenchError(
-                f"a learning curve needs tokens and reward of one length; got {self.tokens.shape}, {self.reward.shape}"
+                f"a learning curve needs tokens and reward of one length; got {self.tokens.shape}, "
+                f"{self.reward.shape}"
             )
         if self.tokens[0] <= 0 or (np.diff(self.tokens) <= 0).any():
             raise WorkbenchError(
-                "a learning curve's tokens are counted from the first step on, so they must rise from above 0"
+                "a learning curve's tokens are counted from the first step on, so they must rise "
+                "from above 0"
             )
 
     def smoothed(self) -> NDArray[np.float64]:
-        """[steps] the mean reward of the last tenth of all steps up to each, of fewer at the beginning."""
+        """[steps] the mean reward of the last tenth of all steps up to each, of fewer at the
+        beginning.
+        """
         window = max(1, round(SMOOTHED * len(self.reward)))
         sums = np.r_[0.0, np.cumsum(self.reward)]
         ends = np.arange(1, len(sums))
@@ -69,7 +75,14 @@ class LearningCurves:
         for name, curve in self.curves.items():
             for trace in _traces(safe(name), curve, look[name]):
                 figure.add_trace(trace)
-        themed(figure, title=self.title, caption=self.caption, x="tokens computed", y="mean reward", height=480)
+        apply_theme(
+            figure,
+            title=self.title,
+            caption=self.caption,
+            x="tokens computed",
+            y="mean reward",
+            height=480,
+        )
         figure.update_xaxes(type="log")
         return figure
 
@@ -93,6 +106,9 @@ def _traces(name: str, curve: LearningCurve, style: Style) -> tuple[go.Scatter, 
         line={"color": style.colour, "dash": style.dash, "width": 2.4},
         name=name,
         legendgroup=name,
-        hovertemplate="step %{customdata}, %{x:.3s} tokens<br>mean reward %{y:.3f}<extra>%{fullData.name}</extra>",
+        hovertemplate=(
+            "step %{customdata}, %{x:.3s} tokens<br>mean reward "
+            "%{y:.3f}<extra>%{fullData.name}</extra>"
+        ),
     )
     return points, line

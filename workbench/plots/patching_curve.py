@@ -1,9 +1,11 @@
-"""Patching curve: how much of the donor's confidence arrives when one layer's state is put into the base run?
+"""Patching curve: how much of the donor's confidence arrives when one layer's state is put into the
+base run?
 
-Mean shift = mean(patched - base) / mean(donor - base) on the readout: 0 nothing moved, 1 all of it. Controls stand beside the
-effect. The dotted ramp from 0 at the first to 1 at the last layer is what a model that writes evenly in every layer would give:
-since a patch of the last layer trivially moves everything, rho near 1 alone says little. The band at 0 is the numerical noise floor.
-Mean shift does not show whose confidence moved, only the level: see :mod:`workbench.plots.following`.
+Mean shift = mean(patched - base) / mean(donor - base) on the readout: 0 nothing moved, 1 all of it.
+Controls stand beside the effect. The dotted ramp from 0 at the first to 1 at the last layer is what
+a model that writes evenly in every layer would give: since a patch of the last layer trivially
+moves everything, rho near 1 alone says little. The band at 0 is the numerical noise floor. Mean
+shift does not show whose confidence moved, only the level: see :mod:`workbench.plots.following`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ from numpy.typing import NDArray
 
 from workbench.measure.interval import Estimate, IntervalCurve
 from workbench.plots.curves import checked_layers
-from workbench.plots.theme import BLUE, GREY, LIGHT, Style, add_curve, add_floor, styles, themed
+from workbench.plots.theme import (
+    BLUE,
+    GREY,
+    LIGHT,
+    Style,
+    add_curve,
+    add_floor,
+    apply_theme,
+    styles,
+)
 
 EFFECT = "own donor"
 
@@ -26,7 +37,8 @@ EFFECT = "own donor"
 class PatchingCurve:
     """Mean shift by layer: ``effect`` and ``controls`` are curves over ``layers`` [n].
 
-    ``rho``: Spearman correlation of layer and shift. ``noise_floor``: shift seen when a run is patched with its own state.
+    ``rho``: Spearman correlation of layer and shift. ``noise_floor``: shift seen when a run is
+    patched with its own state.
     """
 
     layers: NDArray[np.int64]
@@ -62,9 +74,12 @@ class PatchingCurve:
         for name, style in styles(self.controls).items():
             add_curve(figure, self.layers, self.controls[name], name, style, "shift")
         add_curve(figure, self.layers, self.effect, EFFECT, Style(BLUE, "solid", "circle"), "shift")
-        rho = f"Spearman rho of layer and shift {self.rho.value:.3f} [{self.rho.low:.3f}, {self.rho.high:.3f}]"
+        rho = (
+            f"Spearman rho of layer and shift {self.rho.value:.3f} [{self.rho.low:.3f}, "
+            f"{self.rho.high:.3f}]"
+        )
         floor = "" if self.noise_floor is None else f" · noise floor {self.noise_floor:.1g}"
-        return themed(
+        return apply_theme(
             figure,
             title=self.title,
             caption=f"{self.caption} · {rho}{floor}",

@@ -1,8 +1,10 @@
-"""The text bottleneck at a glance: AUROC2 of what is said, of the softmax behind it, and of the probe, side by side.
+"""The text bottleneck at a glance: AUROC2 of what is said, of the softmax behind it, and of the
+probe, side by side.
 
-One row a readout, one dot with its interval per condition (before, after, shuffled). Left pooled over domains, right the mean
-within domain. Text far left of expected and probe: the model knows and does not say. Pooled values also reward
-knowing which domain is hard, so a gain that is missing on the right is only that.
+One row a readout, one dot with its interval per condition (before, after, shuffled). Left pooled
+over domains, right the mean within domain. Text far left of expected and probe: the model knows and
+does not say. Pooled values also reward knowing which domain is hard, so a gain that is missing on
+the right is only that.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
-from workbench.plots.theme import CHANCE, GREY, Style, safe, styles, themed
+from workbench.plots.theme import CHANCE, GREY, Style, apply_theme, safe, styles
 
 _SPREAD = 0.5
 
 
 @dataclass(frozen=True)
 class ReadoutRow:
-    """AUROC2 of one ``readout`` (text, expected, probe) under one condition ``when`` (before, after, shuffled)."""
+    """AUROC2 of one ``readout`` (text, expected, probe) under one condition ``when`` (before,
+    after, shuffled).
+    """
 
     readout: str
     when: str
@@ -32,7 +36,9 @@ class ReadoutRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadoutComparison:
-    """``rows``: at most one for each readout and condition; both are drawn in order of first appearance."""
+    """``rows``: at most one for each readout and condition; both are drawn in order of first
+    appearance.
+    """
 
     rows: Sequence[ReadoutRow]
     title: str
@@ -43,7 +49,9 @@ class ReadoutComparison:
         if not pairs:
             raise WorkbenchError("a readout comparison needs at least one row")
         if len(set(pairs)) != len(pairs):
-            raise WorkbenchError("a readout comparison has two rows for the same readout and condition")
+            raise WorkbenchError(
+                "a readout comparison has two rows for the same readout and condition"
+            )
 
     def figure(self) -> go.Figure:
         """Two panels of dots with intervals."""
@@ -66,8 +74,10 @@ class ReadoutComparison:
                 names = [safe(row.readout) for row in rows]
                 trace = _dots(values, heights, names, safe(when), look[when], legend=column == 1)
                 figure.add_trace(trace, row=1, col=column)
-            figure.add_vline(CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=1, col=column)
-        themed(
+            figure.add_vline(
+                CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=1, col=column
+            )
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
@@ -76,7 +86,12 @@ class ReadoutComparison:
             height=230 + 70 * len(readouts),
         )
         figure.update_layout(margin_t=figure.layout.margin.t + 24)
-        ends = [end for row in self.rows for e in (row.pooled, row.within) for end in (e.value, e.low, e.high)]
+        ends = [
+            end
+            for row in self.rows
+            for e in (row.pooled, row.within)
+            for end in (e.value, e.low, e.high)
+        ]
         known = [end for end in ends if end == end]
         figure.update_xaxes(range=[min([0.45, *known]) - 0.02, max([0.9, *known]) + 0.02])
         figure.update_yaxes(
@@ -89,7 +104,13 @@ class ReadoutComparison:
 
 
 def _dots(
-    values: list[Estimate], heights: list[float], names: list[str], when: str, style: Style, *, legend: bool
+    values: list[Estimate],
+    heights: list[float],
+    names: list[str],
+    when: str,
+    style: Style,
+    *,
+    legend: bool,
 ) -> go.Scatter:
     return go.Scatter(
         x=[value.value for value in values],
@@ -105,12 +126,16 @@ def _dots(
             "width": 4,
             "color": style.colour,
         },
-        customdata=[[name, value.low, value.high, value.n] for name, value in zip(names, values, strict=True)],
+        customdata=[
+            [name, value.low, value.high, value.n]
+            for name, value in zip(names, values, strict=True)
+        ],
         name=when,
         legendgroup=when,
         showlegend=legend,
         hovertemplate=(
-            "%{customdata[0]}: %{x:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]<br>%{customdata[3]} answers"
+            "%{customdata[0]}: %{x:.3f} [%{customdata[1]:.3f}, "
+            "%{customdata[2]:.3f}]<br>%{customdata[3]} answers"
             "<extra>%{fullData.name}</extra>"
         ),
     )

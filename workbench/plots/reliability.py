@@ -1,9 +1,10 @@
 """Reliability diagram: of the answers given with confidence p, how many were right?
 
-Points are bins of equal width at (mean confidence, accuracy), their area grows with the number of answers, bars are Wilson
-intervals of the accuracy. On the diagonal confidence means what it says; points below it are over-confident. A panel a readout, where there
-are several: the same groups in the same colours side by side.
-The diagram does not show discrimination: one point on the diagonal is perfectly calibrated and knows nothing.
+Points are bins of equal width at (mean confidence, accuracy), their area grows with the number of
+answers, bars are Wilson intervals of the accuracy. On the diagonal confidence means what it says;
+points below it are over-confident. A panel a readout, where there are several: the same groups in
+the same colours side by side. The diagram does not show discrimination: one point on the diagonal
+is perfectly calibrated and knows nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from plotly.subplots import make_subplots
 from workbench.errors import WorkbenchError
 from workbench.measure.calibration import ece, reliability_bins
 from workbench.measure.inputs import checked_probability
-from workbench.plots.theme import Style, diagonal, safe, styles, themed
+from workbench.plots.theme import Style, apply_theme, diagonal, safe, styles
 
 _SMALLEST, _LARGEST = 6.0, 26.0
 Group = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -27,7 +28,9 @@ Group = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """``panels``: heading -> name -> (probability [n] on 0-1 with NaN = unparsed, correct [n]); ``bins`` of equal width."""
+    """``panels``: heading -> name -> (probability [n] on 0-1 with NaN = unparsed, correct [n]);
+    ``bins`` of equal width.
+    """
 
     panels: Mapping[str, Mapping[str, Group]]
     bins: int
@@ -53,12 +56,14 @@ class Reliability:
         names = list(dict.fromkeys(name for groups in self.panels.values() for name in groups))
         look, told = styles(names), set()
         for column, groups in enumerate(self.panels.values(), start=1):
-            figure.add_trace(diagonal("perfectly calibrated", showlegend=column == 1), row=1, col=column)
+            figure.add_trace(
+                diagonal("perfectly calibrated", showlegend=column == 1), row=1, col=column
+            )
             for name, group in groups.items():
                 points = self._points(group, self._label(name), look[name], first=name not in told)
                 figure.add_trace(points, row=1, col=column)
                 told.add(name)
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
@@ -75,7 +80,8 @@ class Reliability:
     def _label(self, name: str) -> str:
         """The group's name with its ECE in each panel, "-" where it is not drawn."""
         found = [
-            f"{ece(*groups[name], bins=self.bins):.3f}" if name in groups else "-" for groups in self.panels.values()
+            f"{ece(*groups[name], bins=self.bins):.3f}" if name in groups else "-"
+            for groups in self.panels.values()
         ]
         return f"{safe(name)} (ECE {' | '.join(found)})"
 
@@ -110,7 +116,8 @@ class Reliability:
             legendgroup=label,
             showlegend=first,
             hovertemplate=(
-                "mean confidence %{x:.3f}<br>right %{y:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"
+                "mean confidence %{x:.3f}<br>right %{y:.3f} [%{customdata[1]:.3f}, "
+                "%{customdata[2]:.3f}]"
                 "<br>%{customdata[0]} answers<extra>%{fullData.name}</extra>"
             ),
         )

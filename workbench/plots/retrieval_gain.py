@@ -1,8 +1,9 @@
 """Confidence-gated retrieval: accuracy by how many questions are looked up, least confident first.
 
-One curve a group from its own accuracy (nothing looked up) to its accuracy with retrieval (everything); the dotted line of the same
-colour looks up the same number at random. The distance between the two is the gain of the gate, named at half as many in the legend.
-It does not show what a retrieval costs.
+One curve a group from its own accuracy (nothing looked up) to its accuracy with retrieval
+(everything); the dotted line of the same colour looks up the same number at random. The distance
+between the two is the gain of the gate, named at half as many in the legend. It does not show what
+a retrieval costs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import plotly.graph_objects as go
 
 from workbench.errors import WorkbenchError
 from workbench.measure.retrieval import GatedRetrieval
-from workbench.plots.theme import safe, styles, themed, thinned
+from workbench.plots.theme import apply_theme, safe, styles, thinned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,10 @@ class RetrievalGain:
             curve = self.curves[name]
             at = thinned(curve.rate)
             label = f"{safe(name)} (gain at 50 %: {100 * curve.gain_at(0.5):+.1f} points)"
-            for values, dash, width, shown in ((curve.gated, style.dash, 2.2, True), (curve.random, "dot", 1.2, False)):
+            for values, dash, width, shown in (
+                (curve.gated, style.dash, 2.2, True),
+                (curve.random, "dot", 1.2, False),
+            ):
                 figure.add_trace(
                     go.Scatter(
                         x=100 * curve.rate[at],
@@ -46,10 +50,13 @@ class RetrievalGain:
                         name=label if shown else f"{safe(name)}, at random",
                         legendgroup=label,
                         showlegend=shown,
-                        hovertemplate="looked up %{x:.1f} %<br>right %{y:.1f} %<extra>%{fullData.name}</extra>",
+                        hovertemplate=(
+                            "looked up %{x:.1f} %<br>right %{y:.1f} "
+                            "%<extra>%{fullData.name}</extra>"
+                        ),
                     )
                 )
-        return themed(
+        return apply_theme(
             figure,
             title=self.title,
             caption=self.caption,

@@ -1,9 +1,10 @@
 """Risk-coverage curve: answer only where the confidence is highest; how wrong is what is answered?
 
-Risk (share wrong among the accepted) against coverage (share accepted), one point per distinct confidence; in between, ties are accepted
-in a random order, so the curve is drawn through their expectation. The end on the right is the plain error rate; a flat curve means
-that confidence selects nothing. The legend names AURC, the mean risk over all coverages (lower is better).
-It does not show which confidence to cut at on other questions.
+Risk (share wrong among the accepted) against coverage (share accepted), one point per distinct
+confidence; in between, ties are accepted in a random order, so the curve is drawn through their
+expectation. The end on the right is the plain error rate; a flat curve means that confidence
+selects nothing. The legend names AURC, the mean risk over all coverages (lower is better). It does
+not show which confidence to cut at on other questions.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from workbench.errors import WorkbenchError
 from workbench.measure.inputs import checked
 from workbench.measure.selective import aurc, risk_coverage
-from workbench.plots.theme import Style, safe, styles, themed, thinned
+from workbench.plots.theme import Style, apply_theme, safe, styles, thinned
 
 _BETWEEN = 200
 
@@ -45,7 +46,7 @@ class RiskCoverageCurve:
         for name in self.groups:
             for trace in self._curve(name, look[name]):
                 figure.add_trace(trace)
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
@@ -62,9 +63,13 @@ class RiskCoverageCurve:
         curve = risk_coverage(confidence, correct)
         label = f"{safe(name)} (AURC {aurc(confidence, correct):.3f})"
         if not len(curve.coverage):
-            return [go.Scatter(x=[None], y=[None], mode="lines", name=f"{safe(name)} (nothing parsed)")]
+            return [
+                go.Scatter(x=[None], y=[None], mode="lines", name=f"{safe(name)} (nothing parsed)")
+            ]
         errors = np.r_[0.0, curve.coverage * curve.risk]
-        coverage = np.unique(np.r_[np.linspace(1 / _BETWEEN, 1, _BETWEEN), curve.coverage[thinned(curve.coverage)]])
+        coverage = np.unique(
+            np.r_[np.linspace(1 / _BETWEEN, 1, _BETWEEN), curve.coverage[thinned(curve.coverage)]]
+        )
         risk = np.interp(coverage, np.r_[0.0, curve.coverage], errors) / coverage
         line = go.Scatter(
             x=100 * coverage,

@@ -1,8 +1,9 @@
-"""Type-2 ROC curve: calling answers "right" from the highest confidence down, which share of the right and of the wrong get the call?
+"""Type-2 ROC curve: calling answers "right" from the highest confidence down, which share of the
+right and of the wrong get the call?
 
-One step per distinct confidence, straight between (ties count half); the area under it is AUROC2, named in the legend with its
-interval. The diagonal is chance. A curve of few corners comes from a scale of few stated values.
-The curve does not show calibration, nor how many answers were right.
+One step per distinct confidence, straight between (ties count half); the area under it is AUROC2,
+named in the legend with its interval. The diagonal is chance. A curve of few corners comes from a
+scale of few stated values. The curve does not show calibration, nor how many answers were right.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from workbench.errors import WorkbenchError
 from workbench.measure.discrimination import ValueGroups
 from workbench.measure.inputs import checked
 from workbench.measure.interval import Estimate
-from workbench.plots.theme import Style, diagonal, safe, styles, themed, thinned
+from workbench.plots.theme import Style, apply_theme, diagonal, safe, styles, thinned
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """``groups``: name -> (confidence [n] with NaN = unparsed, correct [n]); ``areas``: name -> AUROC2 for the legend."""
+    """``groups``: name -> (confidence [n] with NaN = unparsed, correct [n]); ``areas``: name ->
+    AUROC2 for the legend.
+    """
 
     groups: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
     areas: Mapping[str, Estimate]
@@ -37,12 +40,14 @@ class Roc:
             checked(confidence, correct)
 
     def figure(self) -> go.Figure:
-        """The curves of the groups that hold right and wrong answers; the legend names those that do not."""
+        """The curves of the groups that hold right and wrong answers; the legend names those
+        that do not.
+        """
         figure = go.Figure(diagonal("chance"))
         look = styles(self.groups)
         for name in self.groups:
             figure.add_trace(self._curve(name, look[name]))
-        themed(
+        apply_theme(
             figure,
             title=self.title,
             caption=self.caption,
@@ -59,8 +64,12 @@ class Roc:
         groups = ValueGroups(confidence, correct)
         found = groups(np.ones((1, len(confidence))))
         if not found.right.sum() or not found.wrong.sum():
-            return go.Scatter(x=[None], y=[None], mode="lines", name=f"{safe(name)} (one class: no curve)")
-        x, y = (np.r_[0, each[0, ::-1]] / each.max() for each in (found.wrong_above, found.right_above))
+            return go.Scatter(
+                x=[None], y=[None], mode="lines", name=f"{safe(name)} (one class: no curve)"
+            )
+        x, y = (
+            np.r_[0, each[0, ::-1]] / each.max() for each in (found.wrong_above, found.right_above)
+        )
         at = thinned(x + y)
         area = self.areas[name]
         bounds = "" if np.isnan(area.low) else f" [{area.low:.3f}, {area.high:.3f}]"
@@ -73,7 +82,8 @@ class Roc:
             marker={"size": 5, "symbol": style.symbol},
             name=f"{safe(name)} ({area.value:.3f}{bounds})",
             hovertemplate=(
-                "confidence %{customdata:.3g} and above<br>wrong called right %{x:.3f}<br>right called right %{y:.3f}"
+                "confidence %{customdata:.3g} and above<br>wrong called right %{x:.3f}<br>right "
+                "called right %{y:.3f}"
                 "<extra>%{fullData.name}</extra>"
             ),
         )

@@ -1,9 +1,12 @@
-"""Steering: what a push along a direction does to the level of confidence, and to its power to tell right from wrong.
+"""Steering: what a push along a direction does to the level of confidence, and to its power to tell
+right from wrong.
 
-Three panels over the push's signed length: mean expected confidence, AUROC2 within domain of the expected confidence, and of the written
-number. One line a layer and direction; a direction keeps its colour through its layers' dashes. Length 0 is the unsteered model
-and common to all lines; the band around it is the noise floor, what a push of nothing does. If the first panel moves and the others do not, a push sets the level and tells no more; what the random
-directions do as well is no merit of the direction.
+Three panels over the push's signed length: mean expected confidence, AUROC2 within domain of the
+expected confidence, and of the written number. One line a layer and direction; a direction keeps
+its colour through its layers' dashes. Length 0 is the unsteered model and common to all lines; the
+band around it is the noise floor, what a push of nothing does. If the first panel moves and the
+others do not, a push sets the level and tells no more; what the random directions do as well is no
+merit of the direction.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
-from workbench.plots.theme import BLUE, CHANCE, GREEN, GREY, faded, safe, themed
+from workbench.plots.theme import BLUE, CHANCE, GREEN, GREY, apply_theme, faded, safe
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _COLOURS = (GREEN, GREY, BLUE)
@@ -42,7 +45,8 @@ class SteeringLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SteeringCurves:
-    """``lengths`` [n] ascending, in standard deviations of the layer's states, and a line for each layer and direction.
+    """``lengths`` [n] ascending, in standard deviations of the layer's states, and a line for each
+    layer and direction.
 
     ``floors``: of every panel, the largest change under a push of nothing.
     """
@@ -60,16 +64,28 @@ class SteeringCurves:
             raise WorkbenchError("steering curves need at least two lengths, ascending")
         names = [(line.direction, line.layer) for line in self.lines]
         if not names or len(set(names)) != len(names):
-            raise WorkbenchError("steering curves need at least one line, each layer and direction once")
+            raise WorkbenchError(
+                "steering curves need at least one line, each layer and direction once"
+            )
         for line in self.lines:
-            if any(len(curve.value) != len(lengths) for curve in (line.level, line.expected, line.written)):
-                raise WorkbenchError(f"the line of {line.direction!r} at layer {line.layer} needs one value per length")
+            if any(
+                len(curve.value) != len(lengths)
+                for curve in (line.level, line.expected, line.written)
+            ):
+                raise WorkbenchError(
+                    f"the line of {line.direction!r} at layer {line.layer} needs one value per "
+                    "length"
+                )
         if any(floor < 0 for floor in self.floors) or 0 not in lengths:
-            raise WorkbenchError("noise floors are sizes, at least 0, around the unsteered model at length 0")
+            raise WorkbenchError(
+                "noise floors are sizes, at least 0, around the unsteered model at length 0"
+            )
 
     def figure(self) -> go.Figure:
         """Three panels, one below the other."""
-        figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.07, subplot_titles=_PANELS)
+        figure = make_subplots(
+            rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.07, subplot_titles=_PANELS
+        )
         directions = list(dict.fromkeys(line.direction for line in self.lines))
         layers = sorted({line.layer for line in self.lines})
         for line in self.lines:
@@ -87,15 +103,28 @@ class SteeringCurves:
             middle = curve.value[unsteered]
             if not np.isnan(middle + floor):
                 figure.add_hrect(
-                    middle - floor, middle + floor, fillcolor=faded(GREY, 0.25), line_width=0, row=row, col=1
+                    middle - floor,
+                    middle + floor,
+                    fillcolor=faded(GREY, 0.25),
+                    line_width=0,
+                    row=row,
+                    col=1,
                 )
         for row in (2, 3):
-            figure.add_hline(CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=row, col=1)
-        shown = ", ".join("undefined" if np.isnan(floor) else f"{floor:.1g}" for floor in self.floors)
+            figure.add_hline(
+                CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=row, col=1
+            )
+        shown = ", ".join(
+            "undefined" if np.isnan(floor) else f"{floor:.1g}" for floor in self.floors
+        )
         caption = f"{self.caption} · noise floors {shown}"
-        themed(figure, title=self.title, caption=caption, x="", y="", height=880)
+        apply_theme(figure, title=self.title, caption=caption, x="", y="", height=880)
         figure.update_layout(margin_t=figure.layout.margin.t + 24, margin_b=150)
-        figure.update_xaxes(title_text="length of the push (standard deviations of the layer's states)", row=3, col=1)
+        figure.update_xaxes(
+            title_text="length of the push (standard deviations of the layer's states)",
+            row=3,
+            col=1,
+        )
         return figure
 
 
@@ -125,6 +154,9 @@ def _traces(
         name=name,
         legendgroup=name,
         showlegend=legend,
-        hovertemplate="push %{x:g}<br>%{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]<extra>%{fullData.name}</extra>",
+        hovertemplate=(
+            "push %{x:g}<br>%{y:.3f} [%{customdata[0]:.3f}, "
+            "%{customdata[1]:.3f}]<extra>%{fullData.name}</extra>"
+        ),
     )
     return [band, line]

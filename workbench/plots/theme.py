@@ -1,9 +1,11 @@
-"""One look for every figure: white ground, readable type, colours that mean the same thing everywhere.
+"""One look for every figure: white ground, readable type, colours that mean the same thing
+everywhere.
 
-Colours are Okabe and Ito's, safe for the common forms of colour blindness: before is grey, after blue, shuffled targets orange,
-the probe green. A name that says nothing of these takes the next muted control style. The second series of one meaning keeps the
-colour and changes its dash. Interval bands are the line's colour, lighter.
-Plotly reads <b>, <i> and <a href> in any text it draws, so every label from a file or a model passes through :func:`safe`.
+Colours are Okabe and Ito's, safe for the common forms of colour blindness: before is grey, after
+blue, shuffled targets orange, the probe green. A name that says nothing of these takes the next
+muted control style. The second series of one meaning keeps the colour and changes its dash.
+Interval bands are the line's colour, lighter. Plotly reads <b>, <i> and <a href> in any text it
+draws, so every label from a file or a model passes through :func:`safe`.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Style:
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, by the meaning its words carry; a single name without one is blue and solid."""
+    """A style for each name, by the meaning its words carry; a single name without one is blue
+    and solid.
+    """
     names = list(names)
     if len(names) == 1 and not any(word in names[0].lower() for word, _ in _MEANINGS):
         return {names[0]: Style(BLUE, _DASHES[0], _SYMBOLS[0])}
@@ -88,8 +92,12 @@ def faded(colour: str, alpha: float) -> str:
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
-def themed(figure: go.Figure, *, title: str, caption: str, x: str, y: str, height: int) -> go.Figure:
-    """Give ``figure`` the common look, a title with a caption line, axis titles and a legend below; returns it."""
+def apply_theme(
+    figure: go.Figure, *, title: str, caption: str, x: str, y: str, height: int
+) -> go.Figure:
+    """Give ``figure`` the common look, a title with a caption line, axis titles and a legend
+    below; returns it.
+    """
     head = _lines(title, _TITLE_WIDTH)
     note = _lines(caption, _CAPTION_WIDTH)
     top = 26 + 24 * (head.count("<br>") + 1) + (18 * (note.count("<br>") + 1) if note else 0)
@@ -150,9 +158,16 @@ def add_floor(figure: go.Figure, floor: float) -> None:
 
 
 def add_curve(
-    figure: go.Figure, x: NDArray[np.int64], curve: IntervalCurve, name: str, style: Style, unit: str
+    figure: go.Figure,
+    x: NDArray[np.int64],
+    curve: IntervalCurve,
+    name: str,
+    style: Style,
+    unit: str,
 ) -> None:
-    """A line with its interval band, joined in the legend; hover shows value and interval of ``unit``."""
+    """A line with its interval band, joined in the legend; hover shows value and interval of
+    ``unit``.
+    """
     if (~(np.isnan(curve.low) | np.isnan(curve.high))).any():
         figure.add_trace(interval_band(x, curve, name, faded(style.colour, 0.14)))
     figure.add_trace(
@@ -166,7 +181,8 @@ def add_curve(
             name=safe(name),
             legendgroup=safe(name),
             hovertemplate=(
-                f"layer %{{x}}<br>{unit} %{{y:.3f}} [%{{customdata[0]:.3f}}, %{{customdata[1]:.3f}}]"
+                f"layer %{{x}}<br>{unit} %{{y:.3f}} [%{{customdata[0]:.3f}}, "
+                f"%{{customdata[1]:.3f}}]"
                 "<extra>%{fullData.name}</extra>"
             ),
         )
@@ -187,8 +203,12 @@ def diagonal(name: str, showlegend: bool = True) -> go.Scatter:
     )
 
 
-def interval_band(x: NDArray[np.number], curve: IntervalCurve, name: str, colour: str) -> go.Scatter:
-    """The interval of a curve filled with ``colour``, where it is known; it goes with the curve ``name`` in the legend."""
+def interval_band(
+    x: NDArray[np.number], curve: IntervalCurve, name: str, colour: str
+) -> go.Scatter:
+    """The interval of a curve filled with ``colour``, where it is known; it goes with the curve
+    ``name`` in the legend.
+    """
     known = ~(np.isnan(curve.low) | np.isnan(curve.high))
     return go.Scatter(
         x=np.concatenate([x[known], x[known][::-1]]),
@@ -204,8 +224,12 @@ def interval_band(x: NDArray[np.number], curve: IntervalCurve, name: str, colour
     )
 
 
-def add_level(figure: go.Figure, x: tuple[float, float], level: float, name: str, colour: str, dash: str) -> None:
-    """A horizontal reference line that has its own legend entry, so that it never collides with a label."""
+def add_level(
+    figure: go.Figure, x: tuple[float, float], level: float, name: str, colour: str, dash: str
+) -> None:
+    """A horizontal reference line that has its own legend entry, so that it never collides with
+    a label.
+    """
     figure.add_trace(
         go.Scatter(
             x=list(x),
@@ -219,7 +243,9 @@ def add_level(figure: go.Figure, x: tuple[float, float], level: float, name: str
 
 
 def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
-    """Indices of at most about ``most`` points of a curve whose ``along`` [n] rises, evenly spread over it, both ends kept."""
+    """Indices of at most about ``most`` points of a curve whose ``along`` [n] rises, evenly
+    spread over it, both ends kept.
+    """
     if len(along) <= most:
         return np.arange(len(along))
     at = np.searchsorted(along, np.linspace(along[0], along[-1], most))
@@ -229,7 +255,10 @@ def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
 def reference_styles(names: Mapping[str, float]) -> dict[str, tuple[str, str]]:
     """Colour and dash of horizontal reference lines: the colour of their meaning, never solid."""
     dashes = ("dot", "dash", "longdash", "dashdot", "longdashdot")
-    return {name: (style.colour, dashes[i % len(dashes)]) for i, (name, style) in enumerate(styles(names).items())}
+    return {
+        name: (style.colour, dashes[i % len(dashes)])
+        for i, (name, style) in enumerate(styles(names).items())
+    }
 
 
 def _lines(text: str, width: int) -> str:

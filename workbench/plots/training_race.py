@@ -1,7 +1,8 @@
 """The same training done in several ways: what each costs, and the loss of every step.
 
-Left, bars of median seconds with the smallest and the largest of the repeats. Right, the loss by step, averaged over the
-repeats; lines that lie on one another mean the same training. Seconds are of one machine under its load at the time.
+Left, bars of median seconds with the smallest and the largest of the repeats. Right, the loss by
+step, averaged over the repeats; lines that lie on one another mean the same training. Seconds are
+of one machine under its load at the time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import GREY, safe, styles, themed
+from workbench.plots.theme import GREY, apply_theme, safe, styles
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,14 @@ class TrainingRuns:
     def __post_init__(self) -> None:
         for name in ("seconds", "losses"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
-        if self.losses.ndim != 2 or not self.losses.size or self.seconds.shape != self.losses.shape[:1]:
+        if (
+            self.losses.ndim != 2
+            or not self.losses.size
+            or self.seconds.shape != self.losses.shape[:1]
+        ):
             raise WorkbenchError(
-                f"training runs need seconds [repeats] and losses [repeats, steps], got {self.seconds.shape}, {self.losses.shape}"
+                "training runs need seconds [repeats] and losses [repeats, steps], got "
+                f"{self.seconds.shape}, {self.losses.shape}"
             )
 
 
@@ -85,7 +91,7 @@ class TrainingRace:
                 row=1,
                 col=2,
             )
-        themed(figure, title=self.title, caption=self.caption, x="", y="", height=460)
+        apply_theme(figure, title=self.title, caption=self.caption, x="", y="", height=460)
         figure.update_xaxes(title_text="seconds", title_font_color=GREY, rangemode="tozero", col=1)
         figure.update_yaxes(autorange="reversed", col=1)
         figure.update_xaxes(title_text="step", title_font_color=GREY, col=2)

@@ -1,7 +1,9 @@
-"""What was taught, from the top, against what is measured, from the left; each cell with its number and its interval.
+"""What was taught, from the top, against what is measured, from the left; each cell with its number
+and its interval.
 
-White is ``centre`` (chance, or no gain), blue the better side, orange the worse; colours end at the largest distance from the centre.
-A cell framed in black is measured on what its row was taught. Two cells whose intervals overlap may still differ: compare the difference itself.
+White is ``centre`` (chance, or no gain), blue the better side, orange the worse; colours end at the
+largest distance from the centre. A cell framed in black is measured on what its row was taught. Two
+cells whose intervals overlap may still differ: compare the difference itself.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import plotly.graph_objects as go
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.plots.effect_grid import DIVERGING, LABEL
-from workbench.plots.theme import BLACK, safe, short, themed
+from workbench.plots.theme import BLACK, apply_theme, safe, short
 
 _SMALLEST = 0.01
 _TURNED = tuple((1 - at, colour) for at, colour in reversed(DIVERGING))
@@ -24,7 +26,9 @@ _TURNED = tuple((1 - at, colour) for at, colour in reversed(DIVERGING))
 
 @dataclass(frozen=True, kw_only=True)
 class TransferMatrix:
-    """``cells`` by (row, column); one that is missing, or not defined, stays empty. ``own`` cells get a frame."""
+    """``cells`` by (row, column); one that is missing, or not defined, stays empty. ``own``
+    cells get a frame.
+    """
 
     rows: Sequence[str]
     columns: Sequence[str]
@@ -40,11 +44,18 @@ class TransferMatrix:
     def __post_init__(self) -> None:
         for names in (self.rows, self.columns):
             if not names or len(set(names)) != len(names):
-                raise WorkbenchError("a matrix needs at least one row and one column, each with a name of its own")
-        strange = [cell for cell in (*self.cells, *self.own) if cell[0] not in self.rows or cell[1] not in self.columns]
+                raise WorkbenchError(
+                    "a matrix needs at least one row and one column, each with a name of its own"
+                )
+        strange = [
+            cell
+            for cell in (*self.cells, *self.own)
+            if cell[0] not in self.rows or cell[1] not in self.columns
+        ]
         if strange:
             raise WorkbenchError(
-                f"the cell {strange[0]} is in no row and column of the matrix; name its row and column"
+                f"the cell {strange[0]} is in no row and column of the matrix; name its row and "
+                "column"
             )
 
     def figure(self) -> go.Figure:
@@ -75,7 +86,8 @@ class TransferMatrix:
                 colorscale=[list(stop) for stop in scale],
                 colorbar={"thickness": 12, "outlinewidth": 0, "tickformat": ".2~f"},
                 hovertemplate=(
-                    "%{customdata[0]}<br>%{customdata[1]}: %{z:.3f} [%{customdata[2]:.3f}, %{customdata[3]:.3f}]"
+                    "%{customdata[0]}<br>%{customdata[1]}: %{z:.3f} [%{customdata[2]:.3f}, "
+                    "%{customdata[3]:.3f}]"
                     "<extra></extra>"
                 ),
                 hoverongaps=False,
@@ -86,12 +98,21 @@ class TransferMatrix:
         for row, column in self.own:
             i, j = list(self.rows).index(row), list(self.columns).index(column)
             figure.add_shape(
-                type="rect", x0=j - 0.5, x1=j + 0.5, y0=i - 0.5, y1=i + 0.5, line={"color": BLACK, "width": 2}
+                type="rect",
+                x0=j - 0.5,
+                x1=j + 0.5,
+                y0=i - 0.5,
+                y1=i + 0.5,
+                line={"color": BLACK, "width": 2},
             )
         height = 250 + 46 * shape[0]
-        themed(figure, title=self.title, caption=self.caption, x=self.x, y=self.y, height=height)
+        apply_theme(
+            figure, title=self.title, caption=self.caption, x=self.x, y=self.y, height=height
+        )
         figure.update_xaxes(
-            showgrid=False, tickvals=np.arange(shape[1]), ticktext=[short(name, LABEL) for name in self.columns]
+            showgrid=False,
+            tickvals=np.arange(shape[1]),
+            ticktext=[short(name, LABEL) for name in self.columns],
         )
         figure.update_yaxes(
             showgrid=False,

@@ -1,15 +1,17 @@
-"""Layer-wise linear probes: can "was my answer correct" be read from the residual stream, and at which layer and position?
+"""Layer-wise linear probes: can "was my answer correct" be read from the residual stream, and at
+which layer and position?
 
-Regularised logistic probes at every site with nested choice of the penalty (:func:`fit_layerwise`), cross-fitted targets for
-teaching (:func:`crossfitted_targets`), held-out tables (:func:`apply`, :func:`evaluate_layers`), a shuffled-label control and
-the directions of correctness and of confidence.
+Regularised logistic probes at every site with nested choice of the penalty (:func:`fit_layerwise`),
+cross-fitted targets for teaching (:func:`crossfitted_targets`), held-out tables (:func:`apply`,
+:func:`evaluate_layers`), a shuffled-label control and the directions of correctness and of
+confidence.
 """
 
 from workbench.probe.control import ShuffledControl, shuffled_control
 from workbench.probe.crossfit import (
     CrossfittedTargets,
+    LayerPosition,
     LayerwiseProbe,
-    Site,
     apply,
     committee_targets,
     crossfitted_targets,
@@ -23,10 +25,10 @@ __all__ = [
     "Criterion",
     "CrossfittedTargets",
     "Direction",
+    "LayerPosition",
     "LayerwiseProbe",
     "ProbeSettings",
     "ShuffledControl",
-    "Site",
     "apply",
     "committee_targets",
     "confidence_direction",

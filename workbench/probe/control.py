@@ -1,13 +1,14 @@
 """Shuffled-label control: what a probe with nothing to learn reaches on held-out questions.
 
-At every site the training labels are permuted, a probe is fitted with the C chosen for the real labels, and its scores are
-compared with the TRUE labels of held-out questions. Expected AUROC2: 0.5, in either direction by chance.
-With ``domain`` the permutation stays within domain, so each domain keeps its share of right answers and the probe learns to
-tell easy domains from hard ones. Its AUROC2 is then not expected at 0.5 but shows what the difficulty of the domain gives:
-pooled often far above 0.5, and within domain above 0.5 too where features of correctness serve it as signs of an easy domain.
-The null of "nothing to learn" is the shuffle without ``domain``.
-What it does not show: selection. It is a null for a site fixed beforehand, not for the best of many sites; compare the best
-site with the largest value of each shuffle (``auroc2.max(axis=(1, 2))``).
+At every site the training labels are permuted, a probe is fitted with the C chosen for the real
+labels, and its scores are compared with the TRUE labels of held-out questions. Expected AUROC2:
+0.5, in either direction by chance. With ``domain`` the permutation stays within domain, so each
+domain keeps its share of right answers and the probe learns to tell easy domains from hard ones.
+Its AUROC2 is then not expected at 0.5 but shows what the difficulty of the domain gives: pooled
+often far above 0.5, and within domain above 0.5 too where features of correctness serve it as signs
+of an easy domain. The null of "nothing to learn" is the shuffle without ``domain``. What it does
+not show: selection. It is a null for a site fixed beforehand, not for the best of many sites;
+compare the best site with the largest value of each shuffle (``auroc2.max(axis=(1, 2))``).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from workbench.probe.workers import each_layer
 
 @dataclass(frozen=True)
 class ShuffledControl:
-    """``auroc2`` and ``auroc2_within`` [shuffles, layers, positions] on held-out questions; the latter NaN without domains."""
+    """``auroc2`` and ``auroc2_within`` [shuffles, layers, positions] on held-out questions; the
+    latter NaN without domains.
+    """
 
     auroc2: Floats
     auroc2_within: Floats
@@ -37,7 +40,8 @@ class ShuffledControl:
     def __post_init__(self) -> None:
         if self.auroc2.ndim != 3 or self.auroc2.shape != self.auroc2_within.shape:
             raise ValueError(
-                f"{self.auroc2.shape} and {self.auroc2_within.shape} must be [shuffles, layers, positions]"
+                f"{self.auroc2.shape} and {self.auroc2_within.shape} must be [shuffles, layers, "
+                "positions]"
             )
 
 
@@ -52,15 +56,22 @@ def shuffled_control(
     domain: ArrayLike | None = None,
     held_out_domain: ArrayLike | None = None,
 ) -> ShuffledControl:
-    """Control for ``probe``, fitted on ``states`` [n, layers, positions, width] (labels are taken from the probe).
+    """Control for ``probe``, fitted on ``states`` [n, layers, positions, width] (labels are taken
+    from the probe).
 
-    ``held_out_states`` [m, layers, positions, width] with true ``held_out_correct`` [m]. ``domain`` [n] shuffles within
-    domain, ``held_out_domain`` [m] adds the AUROC2 within domain. All sites share the same shuffles.
+    ``held_out_states`` [m, layers, positions, width] with true ``held_out_correct`` [m]. ``domain``
+    [n] shuffles within domain, ``held_out_domain`` [m] adds the AUROC2 within domain. All sites
+    share the same shuffles.
     """
     n = check_states(states)[0]
     rows = check_states(held_out_states)[0]
-    if tuple(states.shape[1:]) != probe.weights.shape or tuple(held_out_states.shape[1:]) != probe.weights.shape:
-        raise WorkbenchError("the states differ from the probe's in layers, positions or width; trace them alike")
+    if (
+        tuple(states.shape[1:]) != probe.weights.shape
+        or tuple(held_out_states.shape[1:]) != probe.weights.shape
+    ):
+        raise WorkbenchError(
+            "the states differ from the probe's in layers, positions or width; trace them alike"
+        )
     truth = np.asarray(held_out_correct)
     if n != len(probe.correct) or truth.shape != (rows,):
         raise WorkbenchError(
@@ -80,9 +91,15 @@ def shuffled_control(
         found = []
         for position, c in enumerate(probe.c[layer]):
             site = fitted[position : position + 1].to(torch.float64)
-            trained = train(site, labels, torch.full((n_shuffles,), float(c), dtype=torch.float64), everyone)
-            direction, intercept = feature_weights(trained.solutions, trained.standardised, trained.scaling)
-            found.append(direction[0] @ tested[position].to(torch.float64).mT + intercept[0, :, None])
+            trained = train(
+                site, labels, torch.full((n_shuffles,), float(c), dtype=torch.float64), everyone
+            )
+            direction, intercept = feature_weights(
+                trained.solutions, trained.standardised, trained.scaling
+            )
+            found.append(
+                direction[0] @ tested[position].to(torch.float64).mT + intercept[0, :, None]
+            )
         return torch.stack(found).numpy()
 
     decisions = np.stack(each_layer(scores, probe.weights.shape[0], n, "Fitting shuffled probes"))
@@ -90,17 +107,23 @@ def shuffled_control(
     if held_out_domain is None:
         within = np.full_like(pooled, np.nan)
     else:
-        within = np.apply_along_axis(auroc2_within, 3, decisions, truth, np.asarray(held_out_domain))
+        within = np.apply_along_axis(
+            auroc2_within, 3, decisions, truth, np.asarray(held_out_domain)
+        )
     return ShuffledControl(np.moveaxis(pooled, 2, 0), np.moveaxis(within, 2, 0))
 
 
 def shuffled_labels(
     correct: NDArray[np.bool_], *, n_shuffles: int, seed: int, domain: ArrayLike | None
 ) -> NDArray[np.bool_]:
-    """``n_shuffles`` permutations [n_shuffles, n] of ``correct`` [n], within each value of ``domain`` [n] when given."""
+    """``n_shuffles`` permutations [n_shuffles, n] of ``correct`` [n], within each value of
+    ``domain`` [n] when given.
+    """
     names = np.zeros(len(correct), dtype=np.int64) if domain is None else np.asarray(domain)
     if names.shape != correct.shape:
-        raise WorkbenchError(f"domain has shape {names.shape} for {len(correct)} training questions; pass one each")
+        raise WorkbenchError(
+            f"domain has shape {names.shape} for {len(correct)} training questions; pass one each"
+        )
     rng = np.random.default_rng(seed)
     shuffled = np.repeat(correct[None], n_shuffles, axis=0)
     for name in np.unique(names):

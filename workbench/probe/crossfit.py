@@ -1,15 +1,21 @@
-"""Linear probes of "was my answer correct" at every layer and position, cross-fitted on the training questions.
+"""Linear probes of "was my answer correct" at every layer and position, cross-fitted on the
+training questions.
 
-:func:`fit_layerwise` runs :mod:`workbench.probe.crossfit_layer` at every (layer, position), one layer in memory at a time.
-What is nested:
-- out-of-fold probability of a row at a given site: weights, standardisation and C all come from the other outer folds;
-- :func:`crossfitted_targets`: for fold k also the site is chosen by inner models that never saw fold k. Given the folds, the
-  target of a row depends on no label of its fold, its own included. So targets may be trained on.
+:func:`fit_layerwise` runs :mod:`workbench.probe.crossfit_layer` at every (layer, position), one
+layer in memory at a time. What is nested:
+- out-of-fold probability of a row at a given site: weights, standardisation and C all come from the
+  other outer folds;
+- :func:`crossfitted_targets`: for fold k also the site is chosen by inner models that never saw
+  fold k. Given the folds, the target of a row depends on no label of its fold, its own included. So
+  targets may be trained on.
 What is not nested:
-- the folds are stratified, so which fold a row is in depends on the labels (pass ``fold_of`` to fix them beforehand);
-- ``LayerwiseProbe.best`` and the final C use the out-of-fold scores of all training rows: the score AT the best site is
-  optimistic. Quote it on held-out questions (:mod:`workbench.probe.evaluate`) or use the score of the crossfitted targets.
-Sign: probabilities of a right answer. A high score says that correctness can be read there linearly, not that the model uses it.
+- the folds are stratified, so which fold a row is in depends on the labels (pass ``fold_of`` to fix
+  them beforehand);
+- ``LayerwiseProbe.best`` and the final C use the out-of-fold scores of all training rows: the score
+  AT the best site is optimistic. Quote it on held-out questions (:mod:`workbench.probe.evaluate`)
+  or use the score of the crossfitted targets.
+Sign: probabilities of a right answer. A high score says that correctness can be read there
+linearly, not that the model uses it.
 """
 
 from __future__ import annotations
@@ -23,7 +29,14 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
 from workbench.probe.crossfit_layer import Floats, SiteFits, fit_sites, probability
-from workbench.probe.folds import Criterion, ProbeSettings, Rows, check_labels, plan_folds, stratified_folds
+from workbench.probe.folds import (
+    Criterion,
+    ProbeSettings,
+    Rows,
+    check_labels,
+    plan_folds,
+    stratified_folds,
+)
 from workbench.probe.states import States, check_states, layer_states
 from workbench.probe.workers import SMALL_ROWS, each_layer
 
@@ -31,7 +44,7 @@ SMALLEST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
-class Site:
+class LayerPosition:
     """Indices of a layer and a position on the axes of the states the probe was fitted on."""
 
     layer: int
@@ -42,10 +55,11 @@ class Site:
 class LayerwiseProbe:
     """Fitted probes of L layers x P positions x d features, on n training rows in k outer folds.
 
-    ``weights`` [L, P, d] and ``intercept`` [L, P] act on raw states (log-odds = states . weights + intercept);
-    ``weights * scale`` is the coefficient on states standardised by ``mean`` and ``scale`` [L, P, d].
-    ``out_of_fold`` [n, L, P] probabilities, ``c`` [L, P] of the final refit, ``fold_c``, ``inner_log_loss`` and
-    ``inner_auroc2`` [k, L, P] of the nested choice, ``correct`` [n] and ``fold_of`` [n] of the training rows.
+    ``weights`` [L, P, d] and ``intercept`` [L, P] act on raw states (log-odds = states . weights +
+    intercept); ``weights * scale`` is the coefficient on states standardised by ``mean`` and
+    ``scale`` [L, P, d]. ``out_of_fold`` [n, L, P] probabilities, ``c`` [L, P] of the final refit,
+    ``fold_c``, ``inner_log_loss`` and ``inner_auroc2`` [k, L, P] of the nested choice, ``correct``
+    [n] and ``fold_of`` [n] of the training rows.
     """
 
     weights: Floats
@@ -91,50 +105,68 @@ class LayerwiseProbe:
         return site_auroc2(self.out_of_fold, self.correct)
 
     @property
-    def best(self) -> Site:
+    def best(self) -> LayerPosition:
         """The site with the smallest out-of-fold log loss."""
         return self.best_by("log_loss")
 
-    def best_by(self, criterion: Criterion) -> Site:
-        """The site with the best out-of-fold score on the training rows; ties go to the earliest layer."""
-        return best_site(-self.out_of_fold_log_loss if criterion == "log_loss" else self.out_of_fold_auroc2)
+    def best_by(self, criterion: Criterion) -> LayerPosition:
+        """The site with the best out-of-fold score on the training rows; ties go to the earliest
+        layer.
+        """
+        return best_site(
+            -self.out_of_fold_log_loss if criterion == "log_loss" else self.out_of_fold_auroc2
+        )
 
 
 @dataclass(frozen=True)
 class CrossfittedTargets:
-    """``probability`` [n] of a right answer for each training row, its fold's chosen ``sites`` (one per fold), ``fold_of`` [n]."""
+    """``probability`` [n] of a right answer for each training row, its fold's chosen ``sites``
+    (one per fold), ``fold_of`` [n].
+    """
 
     probability: Floats
-    sites: tuple[Site, ...]
+    sites: tuple[LayerPosition, ...]
     fold_of: Rows
 
     def __post_init__(self) -> None:
-        if self.probability.shape != self.fold_of.shape or int(self.fold_of.max()) >= len(self.sites):
+        if self.probability.shape != self.fold_of.shape or int(self.fold_of.max()) >= len(
+            self.sites
+        ):
             raise ValueError("every row needs a probability and a fold with a chosen site")
 
 
 def fit_layerwise(
     states: States, correct: ArrayLike, settings: ProbeSettings, *, fold_of: Rows | None = None
 ) -> LayerwiseProbe:
-    """Fit and cross-fit a probe at every layer and position of ``states`` [n, layers, positions, width].
+    """Fit and cross-fit a probe at every layer and position of ``states`` [n, layers, positions,
+    width].
 
-    ``states`` is numpy or torch, memory-mapped or not, of any float type; ``correct`` [n] bool. ``fold_of`` [n] fixes the outer
-    folds (default: stratified by ``correct``). Raises WorkbenchError for states that are not finite, labels of (nearly) one
-    class, or too few rows.
+    ``states`` is numpy or torch, memory-mapped or not, of any float type; ``correct`` [n] bool.
+    ``fold_of`` [n] fixes the outer folds (default: stratified by ``correct``). Raises
+    WorkbenchError for states that are not finite, labels of (nearly) one class, or too few rows.
     """
     n, layers, positions, _ = check_states(states)
     labels = np.asarray(correct)
     if labels.shape != (n,) or not np.isin(labels, (0, 1)).all():
-        raise WorkbenchError(f"correct must hold one true or false per question: {n} states, correct {labels.shape}")
+        raise WorkbenchError(
+            f"correct must hold one true or false per question: {n} states, correct {labels.shape}"
+        )
     labels = labels.astype(np.bool_)
     check_labels(labels, settings)
-    assigned = stratified_folds(labels, settings) if fold_of is None else np.asarray(fold_of, dtype=np.int64)
+    assigned = (
+        stratified_folds(labels, settings)
+        if fold_of is None
+        else np.asarray(fold_of, dtype=np.int64)
+    )
     plan = plan_folds(labels, assigned, settings)
     together = positions if n <= SMALL_ROWS else 1
 
     def fit_layer(layer: int) -> list[SiteFits]:
         parts = layer_states(states, layer).transpose(0, 1).split(together)
-        return [fit_sites(part.to(torch.float64), labels, plan, settings.c_grid) for part in parts]
+        return [
+            fit_sites(part.to(torch.float64), labels, plan, settings.inverse_penalties)
+            for part in parts
+        ]
 
     fits = each_layer(fit_layer, layers, n, "Fitting probes")
 
@@ -163,36 +195,48 @@ def fit_layerwise(
 def crossfitted_targets(probe: LayerwiseProbe, criterion: Criterion) -> CrossfittedTargets:
     """Out-of-fold probability of each training row at the site chosen without its fold.
 
-    For fold k every (layer, position) is judged by the inner models of the rows outside k (at their chosen C): smallest log
-    loss or largest AUROC2. The out-of-fold predictions of the other folds are not used for it, because the models behind
-    them were fitted on fold k.
+    For fold k every (layer, position) is judged by the inner models of the rows outside k (at their
+    chosen C): smallest log loss or largest AUROC2. The out-of-fold predictions of the other folds
+    are not used for it, because the models behind them were fitted on fold k.
     """
     scores = -probe.inner_log_loss if criterion == "log_loss" else probe.inner_auroc2
     sites = tuple(best_site(of_fold) for of_fold in scores)
     chosen_layer = np.array([site.layer for site in sites])[probe.fold_of]
     chosen_position = np.array([site.position for site in sites])[probe.fold_of]
     rows = np.arange(len(probe.fold_of))
-    return CrossfittedTargets(probe.out_of_fold[rows, chosen_layer, chosen_position], sites, probe.fold_of)
+    return CrossfittedTargets(
+        probe.out_of_fold[rows, chosen_layer, chosen_position], sites, probe.fold_of
+    )
 
 
-def committee_targets(probe: LayerwiseProbe, criterion: Criterion, members: int) -> NDArray[np.float64]:
-    """Out-of-fold probability [n] of each training row by the ``members`` best sites chosen without its fold.
+def committee_targets(
+    probe: LayerwiseProbe, criterion: Criterion, members: int
+) -> NDArray[np.float64]:
+    """Out-of-fold probability [n] of each training row by the ``members`` best sites chosen without
+    its fold.
 
-    The mean of their log-odds. Sites err differently, so their mean follows correctness better than the best one alone and is
-    steadier from question to question, which is what a model can be taught. Chosen as in :func:`crossfitted_targets`.
+    The mean of their log-odds. Sites err differently, so their mean follows correctness better than
+    the best one alone and is steadier from question to question, which is what a model can be
+    taught. Chosen as in :func:`crossfitted_targets`.
     """
     scores = -probe.inner_log_loss if criterion == "log_loss" else probe.inner_auroc2
     sites = scores[0].size
     if not 1 <= members <= sites:
-        raise WorkbenchError(f"A committee of {members} sites cannot be drawn from {sites}; use 1 to {sites}.")
+        raise WorkbenchError(
+            f"A committee of {members} sites cannot be drawn from {sites}; use 1 to {sites}."
+        )
     chosen = np.argsort(-scores.reshape(len(scores), sites), axis=1, kind="stable")[:, :members]
-    inside = np.clip(probe.out_of_fold.reshape(-1, sites), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    inside = np.clip(
+        probe.out_of_fold.reshape(-1, sites), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY
+    )
     votes = np.take_along_axis(np.log(inside) - np.log1p(-inside), chosen[probe.fold_of], axis=1)
     return 1 / (1 + np.exp(-votes.mean(axis=1)))
 
 
 def apply(probe: LayerwiseProbe, states: States) -> Floats:
-    """Probabilities [n, layers, positions] of a right answer for new ``states`` [n, layers, positions, width]."""
+    """Probabilities [n, layers, positions] of a right answer for new ``states`` [n, layers,
+    positions, width].
+    """
     n, layers, positions, width = check_states(states)
     if (layers, positions, width) != probe.weights.shape:
         raise WorkbenchError(
@@ -203,7 +247,9 @@ def apply(probe: LayerwiseProbe, states: States) -> Floats:
     for layer in range(layers):
         slab = layer_states(states, layer).to(torch.float64)
         direction = torch.from_numpy(probe.weights[layer])
-        scores[:, layer] = torch.einsum("npd,pd->np", slab, direction).numpy() + probe.intercept[layer]
+        scores[:, layer] = (
+            torch.einsum("npd,pd->np", slab, direction).numpy() + probe.intercept[layer]
+        )
     return probability(scores)
 
 
@@ -217,10 +263,14 @@ def log_loss(probabilities: Floats, correct: NDArray[np.bool_]) -> Floats:
 def site_auroc2(scores: Floats, correct: NDArray[np.bool_]) -> Floats:
     """Pooled AUROC2 [L, P] of ``scores`` [n, L, P]."""
     _, layers, positions = scores.shape
-    return np.array([[auroc2(scores[:, i, j], correct) for j in range(positions)] for i in range(layers)])
+    return np.array(
+        [[auroc2(scores[:, i, j], correct) for j in range(positions)] for i in range(layers)]
+    )
 
 
-def best_site(scores: Floats) -> Site:
+def best_site(scores: Floats) -> LayerPosition:
     """The site of the largest of ``scores`` [L, P], NaN counting as worst."""
-    layer, position = np.unravel_index(int(np.where(np.isnan(scores), -np.inf, scores).argmax()), scores.shape)
-    return Site(int(layer), int(position))
+    layer, position = np.unravel_index(
+        int(np.where(np.isnan(scores), -np.inf, scores).argmax()), scores.shape
+    )
+    return LayerPosition(int(layer), int(position))

@@ -1,11 +1,13 @@
-"""Cross-fitting at the sites of one layer: states in, honest probabilities and a final probe of every site out.
+"""Cross-fitting at the sites of one layer: states in, honest probabilities and a final probe of
+every site out.
 
-For outer fold k, models without fold k are fitted for every C; C_k has the smallest log loss over the inner folds, whose
-models have not seen fold k either; the fold's rows are then scored by the model with C_k. So the out-of-fold probability
-of a row depends on no label of its own fold. The final probe is refitted on all rows, with the C of smallest log loss over
-the outer folds. Standardisation always uses the training rows of the fit at hand.
-Sign: probabilities are of a right answer. The inner scores are minima over the C grid: good for comparing sites that share
-the grid, a little optimistic as estimates.
+For outer fold k, models without fold k are fitted for every C; C_k has the smallest log loss over
+the inner folds, whose models have not seen fold k either; the fold's rows are then scored by the
+model with C_k. So the out-of-fold probability of a row depends on no label of its own fold. The
+final probe is refitted on all rows, with the C of smallest log loss over the outer folds.
+Standardisation always uses the training rows of the fit at hand. Sign: probabilities are of a right
+answer. The inner scores are minima over the C grid: good for comparing sites that share the grid, a
+little optimistic as estimates.
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ Floats = NDArray[np.float64]
 class SiteFits:
     """What the cross-fit of s sites yields; n rows, k outer folds, d features.
 
-    ``out_of_fold`` [s, n], ``fold_c`` [s, k], ``inner_log_loss`` and ``inner_auroc2`` [s, k] (over the rows outside fold k, by
-    inner models with C_k), the final ``c`` [s], its ``weights`` [s, d] and ``intercept`` [s] in units of the states, and the
-    ``mean`` and ``scale`` [s, d] of the final fit.
+    ``out_of_fold`` [s, n], ``fold_c`` [s, k], ``inner_log_loss`` and ``inner_auroc2`` [s, k] (over
+    the rows outside fold k, by inner models with C_k), the final ``c`` [s], its ``weights`` [s, d]
+    and ``intercept`` [s] in units of the states, and the ``mean`` and ``scale`` [s, d] of the final
+    fit.
     """
 
     out_of_fold: Floats
@@ -47,7 +50,9 @@ class SiteFits:
 
 @dataclass(frozen=True)
 class Trained:
-    """Fits of b problems at s sites on the same rows, and the log-odds ``decision`` [s, b, n] of all rows under them."""
+    """Fits of b problems at s sites on the same rows, and the log-odds ``decision`` [s, b, n] of
+    all rows under them.
+    """
 
     solutions: Solutions
     scaling: Standardiser
@@ -56,7 +61,9 @@ class Trained:
 
 
 def train(states: Tensor, labels: Tensor, c: Tensor, rows: Rows) -> Trained:
-    """Fit ``labels`` [b, n] with strengths ``c`` [b] on ``rows`` of ``states`` [s, n, d] float64, scoring all n rows."""
+    """Fit ``labels`` [b, n] with strengths ``c`` [b] on ``rows`` of ``states`` [s, n, d]
+    float64, scoring all n rows.
+    """
     index = torch.from_numpy(rows)
     scaling = standardiser(states[:, index])
     everything = scaling(states)
@@ -66,9 +73,11 @@ def train(states: Tensor, labels: Tensor, c: Tensor, rows: Rows) -> Trained:
     return Trained(solutions, scaling, standardised, solutions.decision(gram))
 
 
-def fit_sites(states: Tensor, correct: NDArray[np.bool_], plan: Plan, c_grid: Sequence[float]) -> SiteFits:
+def fit_sites(
+    states: Tensor, correct: NDArray[np.bool_], plan: Plan, inverse_penalties: Sequence[float]
+) -> SiteFits:
     """Cross-fit and refit s sites: ``states`` [s, n, d] float64, ``correct`` [n]."""
-    strengths = np.array(c_grid, dtype=np.float64)
+    strengths = np.array(inverse_penalties, dtype=np.float64)
     labels = torch.from_numpy(correct.astype(np.float64)).expand(len(strengths), -1)
     decided: dict[bytes, Floats] = {}
 
@@ -76,7 +85,9 @@ def fit_sites(states: Tensor, correct: NDArray[np.bool_], plan: Plan, c_grid: Se
         """Log-odds [s, C, test rows]; a training set that serves several splits is fitted once."""
         key = split.train.tobytes()
         if key not in decided:
-            decided[key] = train(states, labels, torch.from_numpy(strengths), split.train).decision.numpy()
+            decided[key] = train(
+                states, labels, torch.from_numpy(strengths), split.train
+            ).decision.numpy()
         return decided[key][:, :, split.test]
 
     sites, n, folds = len(states), len(correct), len(plan.outer)
@@ -118,7 +129,11 @@ def probability(decision: Floats) -> Floats:
 
 
 def _refit(states: Tensor, labels: Tensor, c: float) -> tuple[Floats, float, Standardiser]:
-    """Final probe of one site on all rows: weights [d], intercept, and the standardisation behind them."""
-    trained = train(states, labels, torch.tensor([c], dtype=torch.float64), np.arange(labels.shape[1]))
+    """Final probe of one site on all rows: weights [d], intercept, and the standardisation
+    behind them.
+    """
+    trained = train(
+        states, labels, torch.tensor([c], dtype=torch.float64), np.arange(labels.shape[1])
+    )
     direction, intercept = feature_weights(trained.solutions, trained.standardised, trained.scaling)
     return direction[0, 0].numpy(), float(intercept[0, 0]), trained.scaling

@@ -1,11 +1,12 @@
 """The layer-by-position table: how well correctness is read at each site on held-out questions.
 
-One row a site: AUROC2 pooled and macro-averaged within domain, each with a bootstrap interval over questions, and log loss.
-The same resamples serve all sites, so curves over layers can be compared; pooled resamples are drawn over all questions,
-those of the within-domain value within each domain, as :func:`workbench.measure.auroc2_within_estimate` does.
-Sign: above .5 means that right answers get the higher probability.
-What it does not show: intervals are for a site named beforehand; the best of many sites on these rows is optimistic, so choose
-the site with ``LayerwiseProbe.best`` (training rows) and read its row here.
+One row a site: AUROC2 pooled and macro-averaged within domain, each with a bootstrap interval over
+questions, and log loss. The same resamples serve all sites, so curves over layers can be compared;
+pooled resamples are drawn over all questions, those of the within-domain value within each domain,
+as :func:`workbench.measure.auroc2_within_estimate` does. Sign: above .5 means that right answers
+get the higher probability. What it does not show: intervals are for a site named beforehand; the
+best of many sites on these rows is optimistic, so choose the site with ``LayerwiseProbe.best``
+(training rows) and read its row here.
 """
 
 from __future__ import annotations
@@ -33,16 +34,22 @@ def evaluate_layers(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Table with columns layer, position, auroc2, auroc2.low, auroc2.high, auroc2_within, .low, .high, log_loss.
+    """Table with columns layer, position, auroc2, auroc2.low, auroc2.high, auroc2_within, .low,
+    .high, log_loss.
 
-    ``probabilities`` [n, layers, positions] of held-out questions (from :func:`workbench.probe.apply`), ``correct`` [n],
-    ``domain`` [n] or None (within-domain values are then NaN), ``positions`` their names. Log loss is in nats.
+    ``probabilities`` [n, layers, positions] of held-out questions (from
+    :func:`workbench.probe.apply`), ``correct`` [n], ``domain`` [n] or None (within-domain values
+    are then NaN), ``positions`` their names. Log loss is in nats.
     """
     labels = np.asarray(correct)
     if probabilities.ndim != 3 or labels.shape != probabilities.shape[:1]:
-        raise WorkbenchError(f"probabilities {probabilities.shape} need one correct per question; got {labels.shape}")
+        raise WorkbenchError(
+            f"probabilities {probabilities.shape} need one correct per question; got {labels.shape}"
+        )
     if len(positions) != probabilities.shape[2]:
-        raise WorkbenchError(f"{len(positions)} names for {probabilities.shape[2]} positions; give each one a name")
+        raise WorkbenchError(
+            f"{len(positions)} names for {probabilities.shape[2]} positions; give each one a name"
+        )
     truth = labels.astype(np.bool_)
     pooled = _pooled(probabilities, truth, resamples=resamples, seed=seed)
     within = _within(probabilities, truth, domain, resamples=resamples, seed=seed)
@@ -58,7 +65,9 @@ def evaluate_layers(
     )
 
 
-def _pooled(probabilities: Floats, truth: NDArray[np.bool_], *, resamples: int, seed: int) -> dict[str, Estimate]:
+def _pooled(
+    probabilities: Floats, truth: NDArray[np.bool_], *, resamples: int, seed: int
+) -> dict[str, Estimate]:
     statistics = {
         f"{layer},{position}": Auroc2(probabilities[:, layer, position], truth)
         for layer, position in np.ndindex(probabilities.shape[1:])
@@ -67,7 +76,12 @@ def _pooled(probabilities: Floats, truth: NDArray[np.bool_], *, resamples: int, 
 
 
 def _within(
-    probabilities: Floats, truth: NDArray[np.bool_], domain: ArrayLike | None, *, resamples: int, seed: int
+    probabilities: Floats,
+    truth: NDArray[np.bool_],
+    domain: ArrayLike | None,
+    *,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Estimate]:
     sites = list(np.ndindex(probabilities.shape[1:]))
     if domain is None:

@@ -1,9 +1,10 @@
 """Which rows train and which are held out, for an outer cross-fit and the choice of C inside it.
 
-The questions are split into stratified outer folds. For outer fold k, C is chosen on the rows outside k alone, by inner
-folds of those rows. With ``inner_folds == folds - 1`` the inner folds are the other outer folds, so the model that leaves
-out folds j and k serves the choice for k (tested on j) and for j (tested on k): half the work, and still no model that
-judges a choice for fold k has seen fold k. Any other number splits the rows outside k afresh, stratified.
+The questions are split into stratified outer folds. For outer fold k, C is chosen on the rows
+outside k alone, by inner folds of those rows. With ``inner_folds == folds - 1`` the inner folds are
+the other outer folds, so the model that leaves out folds j and k serves the choice for k (tested on
+j) and for j (tested on k): half the work, and still no model that judges a choice for fold k has
+seen fold k. Any other number splits the rows outside k afresh, stratified.
 """
 
 from __future__ import annotations
@@ -24,22 +25,32 @@ FEWEST_PER_CLASS = 10
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """Outer folds, inner folds, grid of C (inverse penalty on standardised features), seed of the splits."""
+    """Outer folds, inner folds, grid of C (inverse penalty on standardised features), seed of
+    the splits.
+    """
 
     folds: int
     inner_folds: int
-    c_grid: tuple[float, ...]
+    inverse_penalties: tuple[float, ...]
     seed: int
 
     def __post_init__(self) -> None:
         if self.folds < 3 or self.inner_folds < 2:
             raise WorkbenchError(
-                f"folds = {self.folds}, inner_folds = {self.inner_folds}: a nested choice needs at least 3 and 2"
+                f"folds = {self.folds}, inner_folds = {self.inner_folds}: a nested choice needs at "
+                "least 3 and 2"
             )
-        if not self.c_grid or not all(np.isfinite(c) and c > 0 for c in self.c_grid):
-            raise WorkbenchError(f"c_grid must hold at least one C, all above 0; got {self.c_grid}")
-        if len(set(self.c_grid)) != len(self.c_grid):
-            raise WorkbenchError(f"c_grid repeats a value: {self.c_grid}; list each C once")
+        if not self.inverse_penalties or not all(
+            np.isfinite(c) and c > 0 for c in self.inverse_penalties
+        ):
+            raise WorkbenchError(
+                "inverse_penalties must hold at least one C, all above 0; got "
+                f"{self.inverse_penalties}"
+            )
+        if len(set(self.inverse_penalties)) != len(self.inverse_penalties):
+            raise WorkbenchError(
+                f"inverse_penalties repeats a value: {self.inverse_penalties}; list each C once"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """``outer[k]`` holds out fold k of ``fold_of`` [n]; ``inner[k]`` are the splits of the rows outside k that choose its C."""
+    """``outer[k]`` holds out fold k of ``fold_of`` [n]; ``inner[k]`` are the splits of the rows
+    outside k that choose its C.
+    """
 
     fold_of: Rows
     outer: tuple[Split, ...]
@@ -64,11 +77,15 @@ class Plan:
 
 
 def check_labels(correct: NDArray[np.bool_], settings: ProbeSettings) -> None:
-    """Raise WorkbenchError when ``correct`` [n] cannot be cross-fitted: too few rows, or too few of one class."""
+    """Raise WorkbenchError when ``correct`` [n] cannot be cross-fitted: too few rows, or too few
+    of one class.
+    """
     n, right = len(correct), int(correct.sum())
     wrong = n - right
     if n < settings.folds:
-        raise WorkbenchError(f"{n} training questions cannot fill {settings.folds} folds; use more questions")
+        raise WorkbenchError(
+            f"{n} training questions cannot fill {settings.folds} folds; use more questions"
+        )
     if right == 0 or wrong == 0:
         name = "wrong" if right == 0 else "right"
         raise WorkbenchError(
@@ -78,13 +95,16 @@ def check_labels(correct: NDArray[np.bool_], settings: ProbeSettings) -> None:
     smallest = max(FEWEST_PER_CLASS, settings.folds)
     if min(right, wrong) < smallest:
         raise WorkbenchError(
-            f"only {right} right and {wrong} wrong training answers; a probe with {settings.folds} folds needs at least "
+            f"only {right} right and {wrong} wrong training answers; a probe with {settings.folds} "
+            "folds needs at least "
             f"{smallest} of each: use more questions, or a set nearer to half right"
         )
 
 
 def stratified_folds(correct: NDArray[np.bool_], settings: ProbeSettings) -> Rows:
-    """Outer fold [n] of each row, with the share of right answers alike in all folds; depends on labels and seed only."""
+    """Outer fold [n] of each row, with the share of right answers alike in all folds; depends on
+    labels and seed only.
+    """
     return _stratified(correct, settings.folds, settings.seed)
 
 
@@ -95,20 +115,29 @@ def plan_folds(correct: NDArray[np.bool_], fold_of: Rows, settings: ProbeSetting
     """
     if fold_of.shape != correct.shape or set(fold_of.tolist()) != set(range(settings.folds)):
         raise WorkbenchError(
-            f"fold_of must give each of the {len(correct)} questions a fold from 0 to {settings.folds - 1}, none empty"
+            f"fold_of must give each of the {len(correct)} questions a fold from 0 to "
+            f"{settings.folds - 1}, none empty"
         )
-    outer = tuple(Split(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(settings.folds))
-    inner = tuple(_inner(correct, fold_of, k, outer[k].train, settings) for k in range(settings.folds))
+    outer = tuple(
+        Split(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k))
+        for k in range(settings.folds)
+    )
+    inner = tuple(
+        _inner(correct, fold_of, k, outer[k].train, settings) for k in range(settings.folds)
+    )
     for split in [*outer, *(one for group in inner for one in group)]:
         if correct[split.train].all() or not correct[split.train].any():
             raise WorkbenchError(
-                "a training part of the cross-validation has answers of one class only; use fewer folds, more questions, "
+                "a training part of the cross-validation has answers of one class only; use fewer "
+                "folds, more questions, "
                 "or the stratified folds"
             )
     return Plan(fold_of, outer, inner)
 
 
-def _inner(correct: NDArray[np.bool_], fold_of: Rows, k: int, rows: Rows, settings: ProbeSettings) -> tuple[Split, ...]:
+def _inner(
+    correct: NDArray[np.bool_], fold_of: Rows, k: int, rows: Rows, settings: ProbeSettings
+) -> tuple[Split, ...]:
     if settings.inner_folds == settings.folds - 1:
         part = fold_of[rows]
         names = [j for j in range(settings.folds) if j != k]
@@ -121,7 +150,9 @@ def _inner(correct: NDArray[np.bool_], fold_of: Rows, k: int, rows: Rows, settin
 def _stratified(correct: NDArray[np.bool_], folds: int, seed: int) -> Rows:
     fewest = int(min(correct.sum(), (~correct).sum()))
     if fewest < folds:
-        raise WorkbenchError(f"the smaller class has {fewest} answers, too few for {folds} folds; use fewer folds")
+        raise WorkbenchError(
+            f"the smaller class has {fewest} answers, too few for {folds} folds; use fewer folds"
+        )
     assigned = np.zeros(len(correct), dtype=np.int64)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for k, (_, test) in enumerate(splitter.split(np.zeros(len(correct)), correct)):

@@ -1,15 +1,18 @@
-"""L2-regularised logistic regression on Gram matrices, for several sites, many label vectors and many C at once.
+"""L2-regularised logistic regression on Gram matrices, for several sites, many label vectors and
+many C at once.
 
-The optimum is that of scikit-learn's ``LogisticRegression(C=C)`` on standardised features: it minimises
-    C sum_i log(1 + exp(-y_i f_i)) + |w|^2 / 2,   f = Z w + b,   b not penalised,
-with Z standardised by the training rows alone. There w = Z' alpha, so every fit works on K = Z Z' [m, m] whatever the
-width. Newton (IRLS): with p = sigmoid(f), r = y - p, s = sqrt(p (1 - p)), B = I / C + diag(s) K diag(s) and the gap
-q = C r - alpha, zero at the optimum,
+The optimum is that of scikit-learn's ``LogisticRegression(C=C)`` on standardised features: it
+    minimises C sum_i log(1 + exp(-y_i f_i)) + |w|^2 / 2,   f = Z w + b,   b not penalised,
+with Z standardised by the training rows alone. There w = Z' alpha, so every fit works on K = Z Z'
+[m, m] whatever the width. Newton (IRLS): with p = sigmoid(f), r = y - p, s = sqrt(p (1 - p)), B = I
+/ C + diag(s) K diag(s) and the gap q = C r - alpha, zero at the optimum,
     h = q - s B^-1 s K q,   rise = sum h / sum(s B^-1 s),   alpha += h - rise s B^-1 s,   b += rise.
-A Cholesky factor of B serves a few steps with fresh p, and a step that raises the objective is halved. The gap, the log-odds
-and the objective are float64 throughout; B only steers the steps, so it is factorised in float32 where its condition allows.
-Sign: f > 0 speaks for the class True. Cost grows with m^3; by operation count the primal form wins beyond about 2.5 rows a feature.
-The fit does not show how well it holds on other rows; that is the business of :mod:`workbench.probe.crossfit`.
+A Cholesky factor of B serves a few steps with fresh p, and a step that raises the objective is
+halved. The gap, the log-odds and the objective are float64 throughout; B only steers the steps, so
+it is factorised in float32 where its condition allows. Sign: f > 0 speaks for the class True. Cost
+grows with m^3; by operation count the primal form wins beyond about 2.5 rows a feature. The fit
+does not show how well it holds on other rows; that is the business of
+:mod:`workbench.probe.crossfit`.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ SINGLE_PRECISION_CONDITION = 1e5
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and standard deviation (of the population, as in scikit-learn) of each feature [sites, 1, width], float64.
+    """Mean and standard deviation (of the population, as in scikit-learn) of each feature [sites,
+    1, width], float64.
 
     A feature that is constant on the training rows has scale 1, so it becomes 0 there.
     """
@@ -44,7 +48,8 @@ class Standardiser:
     def __post_init__(self) -> None:
         if self.mean.ndim != 3 or self.mean.shape[1] != 1 or self.mean.shape != self.scale.shape:
             raise ValueError(
-                f"mean {tuple(self.mean.shape)} and scale {tuple(self.scale.shape)} must be [sites, 1, width]"
+                f"mean {tuple(self.mean.shape)} and scale {tuple(self.scale.shape)} must be "
+                "[sites, 1, width]"
             )
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -54,17 +59,24 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class Solutions:
-    """Fits of b problems at each of s sites on m rows: dual coefficients ``alpha`` [s, b, m] and ``intercept`` [s, b]."""
+    """Fits of b problems at each of s sites on m rows: dual coefficients ``alpha`` [s, b, m] and
+    ``intercept`` [s, b].
+    """
 
     alpha: Tensor
     intercept: Tensor
 
     def __post_init__(self) -> None:
         if self.alpha.ndim != 3 or self.intercept.shape != self.alpha.shape[:2]:
-            raise ValueError(f"alpha {tuple(self.alpha.shape)} and intercept {tuple(self.intercept.shape)} disagree")
+            raise ValueError(
+                f"alpha {tuple(self.alpha.shape)} and intercept {tuple(self.intercept.shape)} "
+                "disagree"
+            )
 
     def decision(self, gram: Tensor) -> Tensor:
-        """Log-odds [s, b, rows] of the rows of ``gram`` [s, rows, m], their inner products with the training rows."""
+        """Log-odds [s, b, rows] of the rows of ``gram`` [s, rows, m], their inner products with
+        the training rows.
+        """
         return self.alpha @ gram.mT + self.intercept[:, :, None]
 
 
@@ -78,10 +90,12 @@ def standardiser(states: Tensor) -> Standardiser:
 
 
 def fit(gram: Tensor, labels: Tensor, c: Tensor) -> Solutions:
-    """Solve b problems at each of s sites that share their rows, given the Gram matrices ``gram`` [s, m, m] (float64).
+    """Solve b problems at each of s sites that share their rows, given the Gram matrices ``gram``
+    [s, m, m] (float64).
 
-    ``labels`` [b, m] are 0 or 1 with both classes in every row, ``c`` [b] the inverse regularisation strengths. Stops when
-    no log-odds moves by more than 1e-6 in a step. Raises WorkbenchError for labels of one class, C <= 0, or no convergence.
+    ``labels`` [b, m] are 0 or 1 with both classes in every row, ``c`` [b] the inverse
+    regularisation strengths. Stops when no log-odds moves by more than 1e-6 in a step. Raises
+    WorkbenchError for labels of one class, C <= 0, or no convergence.
     """
     _check(gram, labels, c)
     share = labels.mean(dim=1)
@@ -99,16 +113,21 @@ def fit(gram: Tensor, labels: Tensor, c: Tensor) -> Solutions:
         if not bool(going.all()):
             pending, problem, state = pending[going], problem.only(going), state.only(going)
     raise WorkbenchError(
-        f"the logistic probe did not converge for C = {sorted(set(c[pending].tolist()))} on {len(labels.T)} rows; "
-        "leave these values out of c_grid (with fewer rows than features the classes are separable: use small C)"
+        f"the logistic probe did not converge for C = {sorted(set(c[pending].tolist()))} on "
+        f"{len(labels.T)} rows; "
+        "leave these values out of inverse_penalties (with fewer rows than features the classes "
+        "are separable: use small C)"
     )
 
 
-def feature_weights(solution: Solutions, standardised: Tensor, scaling: Standardiser) -> tuple[Tensor, Tensor]:
-    """Direction [s, b, width] and intercept [s, b] in units of the states: log-odds = states . direction + intercept.
+def feature_weights(
+    solution: Solutions, standardised: Tensor, scaling: Standardiser
+) -> tuple[Tensor, Tensor]:
+    """Direction [s, b, width] and intercept [s, b] in units of the states: log-odds = states .
+    direction + intercept.
 
-    ``standardised`` [s, m, width] are the training rows the Gram matrices were made of. Times ``scaling.scale`` the direction
-    is the coefficient of the standardised features.
+    ``standardised`` [s, m, width] are the training rows the Gram matrices were made of. Times
+    ``scaling.scale`` the direction is the coefficient of the standardised features.
     """
     direction = (solution.alpha @ standardised) / scaling.scale
     return direction, solution.intercept - (direction * scaling.mean).sum(dim=2)
@@ -122,7 +141,9 @@ class _State:
     objective: Tensor
 
     def only(self, kept: Tensor) -> _State:
-        return _State(self.alpha[:, kept], self.intercept[:, kept], self.f[:, kept], self.objective[:, kept])
+        return _State(
+            self.alpha[:, kept], self.intercept[:, kept], self.f[:, kept], self.objective[:, kept]
+        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +171,9 @@ class _Problem:
 
 
 def _steps(problem: _Problem, state: _State) -> tuple[_State, Tensor]:
-    """Some Newton steps with one factorisation; the new state and how far each problem's log-odds moved last [s, b]."""
+    """Some Newton steps with one factorisation; the new state and how far each problem's
+    log-odds moved last [s, b].
+    """
     c = problem.c[:, None]
     probability = torch.sigmoid(state.f)
     root = torch.sqrt(probability * (1 - probability))
@@ -174,8 +197,12 @@ def _steps(problem: _Problem, state: _State) -> tuple[_State, Tensor]:
 
 
 def _factorised(problem: _Problem, root: Tensor) -> Callable[[Tensor], Tensor]:
-    """``x -> B^-1 x`` for vectors [s, b, m], in single precision where B is well enough conditioned for steps (see above)."""
-    condition = float(problem.c.max()) * float(problem.gram.diagonal(dim1=1, dim2=2).sum(dim=1).max()) / 4
+    """``x -> B^-1 x`` for vectors [s, b, m], in single precision where B is well enough
+    conditioned for steps (see above).
+    """
+    condition = (
+        float(problem.c.max()) * float(problem.gram.diagonal(dim1=1, dim2=2).sum(dim=1).max()) / 4
+    )
     single = condition < SINGLE_PRECISION_CONDITION
     gram, scaling = (problem.single, root.to(torch.float32)) if single else (problem.gram, root)
     curvature = gram[:, None] * scaling[:, :, None, :]
@@ -184,14 +211,20 @@ def _factorised(problem: _Problem, root: Tensor) -> Callable[[Tensor], Tensor]:
     factor = torch.linalg.cholesky(curvature)
 
     def solve(right: Tensor) -> Tensor:
-        half = torch.linalg.solve_triangular(factor, right[:, :, :, None].to(factor.dtype), upper=False)
-        return torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, :, 0].to(right.dtype)
+        half = torch.linalg.solve_triangular(
+            factor, right[:, :, :, None].to(factor.dtype), upper=False
+        )
+        return torch.linalg.solve_triangular(factor.mT, half, upper=True)[:, :, :, 0].to(
+            right.dtype
+        )
 
     return solve
 
 
 def _descend(problem: _Problem, start: _State, target: _State) -> _State:
-    """``target``, or for the problems whose objective it would raise, a point on the way to it that does not."""
+    """``target``, or for the problems whose objective it would raise, a point on the way to it
+    that does not.
+    """
     ceiling = start.objective * (1 + ROUNDING)
     share = torch.ones_like(ceiling)
     point = target
@@ -206,11 +239,15 @@ def _descend(problem: _Problem, start: _State, target: _State) -> _State:
 
 def _check(gram: Tensor, labels: Tensor, c: Tensor) -> None:
     if gram.ndim != 3 or gram.shape[1] != gram.shape[2] or labels.shape != (len(c), gram.shape[1]):
-        raise ValueError(f"gram {tuple(gram.shape)}, labels {tuple(labels.shape)} and c {tuple(c.shape)} disagree")
+        raise ValueError(
+            f"gram {tuple(gram.shape)}, labels {tuple(labels.shape)} and c {tuple(c.shape)} "
+            "disagree"
+        )
     if not bool((c > 0).all()):
         raise WorkbenchError(f"C is an inverse penalty and must be above 0; got {c.tolist()}")
     share = labels.mean(dim=1)
     if not bool(((share > 0) & (share < 1)).all()):
         raise WorkbenchError(
-            "a logistic probe needs right and wrong answers among its training rows; use more questions"
+            "a logistic probe needs right and wrong answers among its training rows; use more "
+            "questions"
         )

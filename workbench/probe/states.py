@@ -1,7 +1,9 @@
-"""Residual-stream states as probes take them: [questions, layers, positions, width], read a layer at a time.
+"""Residual-stream states as probes take them: [questions, layers, positions, width], read a layer
+at a time.
 
-The array may be far larger than memory (a memory map): only one layer of it is ever copied. States are checked for finite
-values as they are read, because a NaN would spread silently through every Gram matrix.
+The array may be far larger than memory (a memory map): only one layer of it is ever copied. States
+are checked for finite values as they are read, because a NaN would spread silently through every
+Gram matrix.
 """
 
 from __future__ import annotations
@@ -17,17 +19,22 @@ States = NDArray[np.floating] | Tensor
 
 
 def check_states(states: States) -> tuple[int, int, int, int]:
-    """Shape (questions, layers, positions, width) of ``states``; WorkbenchError when there are not four axes or one is empty."""
+    """Shape (questions, layers, positions, width) of ``states``; WorkbenchError when there are
+    not four axes or one is empty.
+    """
     if states.ndim != 4 or 0 in states.shape:
         raise WorkbenchError(
-            f"states have shape {tuple(states.shape)}; probes need [questions, layers, positions, width], none empty"
+            f"states have shape {tuple(states.shape)}; probes need [questions, layers, positions, "
+            "width], none empty"
         )
     n, layers, positions, width = states.shape
     return n, layers, positions, width
 
 
 def layer_states(states: States, layer: int) -> Tensor:
-    """States of one layer [questions, positions, width] on the CPU; WorkbenchError names the first value that is not finite."""
+    """States of one layer [questions, positions, width] on the CPU; WorkbenchError names the
+    first value that is not finite.
+    """
     if isinstance(states, Tensor):
         slab = states[:, layer].detach().cpu()
     else:
@@ -36,7 +43,9 @@ def layer_states(states: States, layer: int) -> Tensor:
     if not bool(finite.all()):
         row, position, feature = (int(i) for i in (~finite).nonzero()[0])
         raise WorkbenchError(
-            f"the state of question {row} at layer {layer}, position {position}, feature {feature} is "
-            f"{slab[row, position, feature].item()}; trace in float32 or bfloat16 (float16 overflows), or drop that question"
+            f"the state of question {row} at layer {layer}, position {position}, feature {feature} "
+            "is "
+            f"{slab[row, position, feature].item()}; trace in float32 or bfloat16 (float16 "
+            "overflows), or drop that question"
         )
     return slab

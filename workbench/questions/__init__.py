@@ -1,5 +1,5 @@
-"""Questions: their form, where they come from (built-in set, files, hub sets), how replies are graded, how a set is split and
-sampled, and how one item is asked with its options and without.
+"""Questions: their form, where they come from (built-in set, files, hub sets), how replies are
+graded, how a set is split and sampled, and how one item is asked with its options and without.
 
 Only :mod:`workbench.elicit.judge` touches a model.
 """
@@ -10,8 +10,8 @@ from workbench.questions.builtin import builtin_questions
 from workbench.questions.choice import (
     TEMPLATES,
     ChoiceTemplate,
-    asked,
     open_variant,
+    prompt_text,
     right_options,
     shuffled,
     stands_alone,
@@ -33,7 +33,13 @@ from workbench.questions.hub import HUB_SETS, HubSet, hub_questions, hub_set
 from workbench.questions.normalise import question_key
 from workbench.questions.schema import Kind, Question
 from workbench.questions.sources import Form, in_form, questions_from
-from workbench.questions.split import Side, check_disjoint, sample_questions, side_of, split_questions
+from workbench.questions.split import (
+    Side,
+    check_disjoint,
+    sample_questions,
+    side_of,
+    split_questions,
+)
 
 __all__ = [
     "HUB_SETS",
@@ -45,7 +51,6 @@ __all__ = [
     "Kind",
     "Question",
     "Side",
-    "asked",
     "builtin_questions",
     "check_disjoint",
     "choice_questions",
@@ -61,6 +66,7 @@ __all__ = [
     "in_form",
     "is_refusal",
     "open_variant",
+    "prompt_text",
     "question_key",
     "questions_from",
     "read_questions",

@@ -1,10 +1,13 @@
-"""How far two graders agree: Cohen's kappa with a bootstrap interval, and the table of counts behind it.
+"""How far two graders agree: Cohen's kappa with a bootstrap interval, and the table of counts
+behind it.
 
-kappa = (p_o - p_e) / (1 - p_e), where p_o is the share of answers graded alike and p_e the share two graders with the same
-rates of "right" would grade alike by chance: 1 for full agreement, 0 for chance, below 0 for less than chance. Where both give one and the
-same grade throughout, kappa is undefined (NaN).
+kappa = (p_o - p_e) / (1 - p_e), where p_o is the share of answers graded alike and p_e the share
+two graders with the same rates of "right" would grade alike by chance: 1 for full agreement, 0 for
+chance, below 0 for less than chance. Where both give one and the same grade throughout, kappa is
+undefined (NaN).
 
-What this does not show: which grader is right. Both may share a mistake, and kappa falls as one grade becomes rare.
+What this does not show: which grader is right. Both may share a mistake, and kappa falls as one
+grade becomes rare.
 """
 
 from __future__ import annotations
@@ -45,7 +48,9 @@ class Agreement:
 
     def to_dict(self, prefix: str) -> dict[str, Any]:
         """Flat summary entries below ``prefix``."""
-        counts = {name: getattr(self, name) for name in ("both", "only_first", "only_second", "neither")}
+        counts = {
+            name: getattr(self, name) for name in ("both", "only_first", "only_second", "neither")
+        }
         return {
             **self.kappa.to_dict(f"{prefix}.kappa"),
             **self.agreement.to_dict(f"{prefix}.agreement"),
@@ -53,20 +58,27 @@ class Agreement:
         }
 
 
-def agreement(first: ArrayLike, second: ArrayLike, *, seed: int, resamples: int = RESAMPLES) -> Agreement:
-    """Agreement of two graders' grades [n] each, true for right, of the same answers in the same order.
+def agreement(
+    first: ArrayLike, second: ArrayLike, *, seed: int, resamples: int = RESAMPLES
+) -> Agreement:
+    """Agreement of two graders' grades [n] each, true for right, of the same answers in the same
+    order.
 
     Raises :class:`WorkbenchError` for grades of different number and for none.
     """
     one, two = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if one.shape != two.shape or one.ndim != 1 or not len(one):
         raise WorkbenchError(
-            f"Agreement needs one grade of each grader per answer; got shapes {one.shape} and {two.shape}."
+            f"Agreement needs one grade of each grader per answer; got shapes {one.shape} and "
+            f"{two.shape}."
         )
     cells = cells_of(one, two)
     table = np.stack([one[cells.first], two[cells.first]])
     estimates = bootstrap_counts(
-        {"kappa": lambda counts: _kappa(counts, table), "agreement": lambda counts: _alike(counts, table)},
+        {
+            "kappa": lambda counts: _kappa(counts, table),
+            "agreement": lambda counts: _alike(counts, table),
+        },
         cells,
         seed=seed,
         resamples=resamples,
@@ -85,7 +97,9 @@ def _alike(counts: Floats, table: NDArray[np.bool_]) -> Floats:
 
 
 def _kappa(counts: Floats, table: NDArray[np.bool_]) -> Floats:
-    """Kappa of each resample: counts [r, c] of the cells whose two grades are ``table`` [2, c] -> [r]."""
+    """Kappa of each resample: counts [r, c] of the cells whose two grades are ``table`` [2, c]
+    -> [r].
+    """
     right = counts @ table.T / counts.sum(axis=1, keepdims=True)
     chance = right.prod(axis=1) + (1 - right).prod(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,14 +1,18 @@
 """Does a reply hold an accepted answer? Whole words, case and accents aside, three-valued.
 
-The alias must stand in the reply as the same tokens in the same order (a leading article aside), compared in three ways
-(:mod:`workbench.questions.normalise`), outside of words copied from the question. Beyond that:
+The alias must stand in the reply as the same tokens in the same order (a leading article aside),
+compared in three ways (:mod:`workbench.questions.normalise`), outside of words copied from the
+question. Beyond that:
 
-short        One or two letters must be spelt exactly and nothing that makes them another symbol may touch them (``f`` in ``f(x)``); one that
-             is also an English word (``In``, ``He``) does not count as the first word of a sentence, unless it stands alone there.
-formula      An alias of short names, digits and marks (``(0, 1)``, ``f'(x)``, ``x < 5``) must occur with its marks; with other marks there it
-             is another thing, without any it cannot be told.
-common word  A capitalised alias that is a function word (``May``, ``Will``) must be spelt so; where the reply's capitals tell nothing, and for
-             a name that means something else in lower case (``march``), it cannot be told.
+short        One or two letters must be spelt exactly and nothing that makes them another symbol may
+             touch them (``f`` in ``f(x)``); one that is also an English word (``In``, ``He``) does
+             not count as the first word of a sentence, unless it stands alone there.
+formula      An alias of short names, digits and marks (``(0, 1)``, ``f'(x)``, ``x < 5``) must occur
+             with its marks; with other marks there it is another thing, without any it cannot be
+             told.
+common word  A capitalised alias that is a function word (``May``, ``Will``) must be spelt so; where
+             the reply's capitals tell nothing, and for a name that means something else in lower
+             case (``march``), it cannot be told.
 negated      Directly behind "not", "nor", "rather than" it cannot be told.
 """
 
@@ -24,7 +28,9 @@ from workbench.questions.clean import clean
 from workbench.questions.normalise import WAYS, Token, Way, places, tokens, written
 from workbench.questions.words import ARTICLES, CAPITONYMS, CLOSED_CLASS, NEGATIONS, SHORT_WORDS
 
-_KEEPS_ARTICLE = SHORT_WORDS | ARTICLES | {"who", "what", "you", "and", "not", "are", "was", "for", "one"}
+_KEEPS_ARTICLE = (
+    SHORT_WORDS | ARTICLES | {"who", "what", "you", "and", "not", "are", "was", "for", "one"}
+)
 _COPIED_WORDS = 2
 _SHORTEST_JOINED = 4
 _FORMULA_MARKS = re.compile(r"[()\[\]{}=<>^+*|√∞±→]|(?<=[A-Za-z])'(?![A-Za-z])|(?<=[0-9A-Za-z)])!")
@@ -53,7 +59,9 @@ def best(grades: Sequence[Grade]) -> Grade:
 
 
 def alias_grade(reply: str, alias: str, question_text: str = "") -> Grade:
-    """Whether ``alias`` stands in ``reply`` as the module says; ``question_text`` is what a copy is a copy of."""
+    """Whether ``alias`` stands in ``reply`` as the module says; ``question_text`` is what a copy
+    is a copy of.
+    """
     found = Grade.WRONG
     for way in WAYS:
         if way != "plain" and not _differs(way, reply, alias, question_text):
@@ -66,16 +74,25 @@ def alias_grade(reply: str, alias: str, question_text: str = "") -> Grade:
 
 
 def contains_alias(reply: str, alias: str, question_text: str = "") -> bool:
-    """Whether ``alias`` certainly stands in ``reply`` as words that are not part of a copy of ``question_text``."""
+    """Whether ``alias`` certainly stands in ``reply`` as words that are not part of a copy of
+    ``question_text``.
+    """
     return alias_grade(reply, alias, question_text) is Grade.RIGHT
 
 
 def is_same(reply: str, alias: str) -> bool:
-    """Whether the reply is the alias and nothing else, spelling aside where spelling does not count."""
+    """Whether the reply is the alias and nothing else, spelling aside where spelling does not
+    count.
+    """
     if reply.strip() == alias.strip():
         return True
     said, wanted = tokens(reply), tokens(alias)
-    if not wanted or len(said) != len(wanted) or _formula(alias) is not None or _formula(reply) is not None:
+    if (
+        not wanted
+        or len(said) != len(wanted)
+        or _formula(alias) is not None
+        or _formula(reply) is not None
+    ):
         return False
     if _is_short(wanted) and not wanted[0].spelling.islower():
         return said[0].spelling == wanted[0].spelling
@@ -83,16 +100,26 @@ def is_same(reply: str, alias: str) -> bool:
 
 
 def copied(said: Sequence[Token], at: int, length: int, asked: Sequence[str | Fraction]) -> bool:
-    """Whether the phrase at ``at`` sits in a run of the reply that is also in the question and is clearly longer."""
+    """Whether the phrase at ``at`` sits in a run of the reply that is also in the question and
+    is clearly longer.
+    """
     phrase = [token.key for token in said[at : at + length]]
     for start in range(len(asked) - length + 1):
         if asked[start] != phrase[0] or list(asked[start : start + length]) != phrase:
             continue
         left = 0
-        while at - left > 0 and start - left > 0 and said[at - left - 1].key == asked[start - left - 1]:
+        while (
+            at - left > 0
+            and start - left > 0
+            and said[at - left - 1].key == asked[start - left - 1]
+        ):
             left += 1
         right = length
-        while at + right < len(said) and start + right < len(asked) and said[at + right].key == asked[start + right]:
+        while (
+            at + right < len(said)
+            and start + right < len(asked)
+            and said[at + right].key == asked[start + right]
+        ):
             right += 1
         around = [*said[at - left : at], *said[at + length : at + right]]
         if sum(token.key not in ARTICLES for token in around) >= _COPIED_WORDS:
@@ -106,7 +133,9 @@ def _differs(way: Way, *texts: str) -> bool:
 
 def _grade(reply: str, alias: str, question_text: str, way: Way) -> Grade:
     said, wanted = tokens(reply, way), _without_article(tokens(alias, way))
-    if not wanted or (way == "joined" and sum(len(token.spelling) for token in wanted) < _SHORTEST_JOINED):
+    if not wanted or (
+        way == "joined" and sum(len(token.spelling) for token in wanted) < _SHORTEST_JOINED
+    ):
         return Grade.WRONG
     asked = [token.key for token in tokens(question_text, way)]
     text, found = written(reply, way), Grade.WRONG
@@ -128,20 +157,30 @@ def _grade(reply: str, alias: str, question_text: str, way: Way) -> Grade:
 
 def _without_article(alias: Sequence[Token]) -> Sequence[Token]:
     rest = alias[1:]
-    if not rest or alias[0].key not in ARTICLES or (len(rest) == 1 and rest[0].key in _KEEPS_ARTICLE):
+    if (
+        not rest
+        or alias[0].key not in ARTICLES
+        or (len(rest) == 1 and rest[0].key in _KEEPS_ARTICLE)
+    ):
         return alias
     return rest
 
 
 def _is_short(alias: Sequence[Token]) -> bool:
-    return len(alias) == 1 and len(alias[0].spelling.rstrip("+#-")) <= 2 and isinstance(alias[0].key, str)
+    return (
+        len(alias) == 1
+        and len(alias[0].spelling.rstrip("+#-")) <= 2
+        and isinstance(alias[0].key, str)
+    )
 
 
 def _places(reply: str, way: Way, wanted: Sequence[Token]) -> list[int]:
     """Indices among the reply's tokens at which the phrase ``wanted`` starts."""
     said, target, length = tokens(reply, way), [token.key for token in wanted], len(wanted)
     found = [
-        i for i in places(reply, way).get(target[0], ()) if [token.key for token in said[i : i + length]] == target
+        i
+        for i in places(reply, way).get(target[0], ())
+        if [token.key for token in said[i : i + length]] == target
     ]
     if not _is_short(wanted):
         return found
@@ -166,7 +205,9 @@ def _word_grade(text: str, said: Sequence[Token], at: int, wanted: Sequence[Toke
         return Grade.UNGRADED if text[token.end : token.end + 1] in ",;" else Grade.WRONG
     if not name.spelling[0].isupper() or name.key not in CLOSED_CLASS | CAPITONYMS:
         return Grade.RIGHT
-    if alone or (token.spelling == name.spelling and not _opens_sentence(text, token) and not text.isupper()):
+    if alone or (
+        token.spelling == name.spelling and not _opens_sentence(text, token) and not text.isupper()
+    ):
         return Grade.RIGHT
     if token.spelling == name.spelling or text.isupper():
         return Grade.UNGRADED if name.key in CLOSED_CLASS else Grade.RIGHT
@@ -215,7 +256,9 @@ def _formula(alias: str) -> re.Pattern[str] | None:
 
 
 def _formula_grade(text: str, place: Sequence[Token], formula: re.Pattern[str]) -> Grade:
-    """The formula at the place of its tokens: with its marks right, with others wrong, without any it cannot be told."""
+    """The formula at the place of its tokens: with its marks right, with others wrong, without
+    any it cannot be told.
+    """
     start, end = place[0].start, place[-1].end
     window = text[max(0, start - 12) : end + 12]
     if formula.search(window):

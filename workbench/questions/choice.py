@@ -1,14 +1,18 @@
-"""Multiple choice: options behind letters, in an order drawn by seed, and the same item without its options.
+"""Multiple choice: options behind letters, in an order drawn by seed, and the same item without its
+options.
 
-A choice question keeps its options apart from its text, so that one item can be asked with the options shown
-(:func:`asked`) and not shown (``question.text``), and read by letter either way. :func:`shuffled` draws the order of the
-options by a hash of seed and question: the letter of the right option says nothing, whatever the source's habits, and is
-the same on every machine. Options that speak of other options ("none of the above", "both A and B") keep their order.
-:func:`open_variant` is the same item as an open question with the right option's text as its answer. Both variants keep the item's
-id and text, so that they pair up and fall on the same side of a split.
+A choice question keeps its options apart from its text, so that one item can be asked with the
+options shown (:func:`asked`) and not shown (``question.text``), and read by letter either way.
+:func:`shuffled` draws the order of the options by a hash of seed and question: the letter of the
+right option says nothing, whatever the source's habits, and is the same on every machine. Options
+that speak of other options ("none of the above", "both A and B") keep their order.
+:func:`open_variant` is the same item as an open question with the right option's text as its
+answer. Both variants keep the item's id and text, so that they pair up and fall on the same side of
+a split.
 
-What this does not show: whether an open variant has other right answers than the option's text; a judge
-(:mod:`workbench.elicit.judge`) or aliases must cover them. :func:`stands_alone` is a rule of thumb on wording.
+What this does not show: whether an open variant has other right answers than the option's text; a
+judge (:mod:`workbench.elicit.judge`) or aliases must cover them. :func:`stands_alone` is a rule of
+thumb on wording.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
 from workbench.errors import WorkbenchError
-from workbench.questions.hashing import drawn
+from workbench.questions.hashing import hash_permutation
 from workbench.questions.normalise import choice_letter, number_of, question_key
 from workbench.questions.schema import Question
 
@@ -35,7 +39,9 @@ _NEEDS_OPTIONS = re.compile(
 
 @dataclass(frozen=True)
 class ChoiceTemplate:
-    """How a question with options is written: ``option`` has the fields letter and option; ``closing`` says how to answer."""
+    """How a question with options is written: ``option`` has the fields letter and option;
+    ``closing`` says how to answer.
+    """
 
     name: str
     option: str
@@ -45,17 +51,25 @@ class ChoiceTemplate:
 TEMPLATES: dict[str, ChoiceTemplate] = {
     row.name: row
     for row in (
-        ChoiceTemplate("dotted", "{letter}. {option}", "Answer with the letter of the right option."),
-        ChoiceTemplate("bracketed", "({letter}) {option}", "Answer with the letter of the right option."),
+        ChoiceTemplate(
+            "dotted", "{letter}. {option}", "Answer with the letter of the right option."
+        ),
+        ChoiceTemplate(
+            "bracketed", "({letter}) {option}", "Answer with the letter of the right option."
+        ),
         ChoiceTemplate("bare", "{letter}) {option}", ""),
     )
 }
 
 
-def asked(question: Question, template: str = "dotted") -> str:
-    """The text a model is asked: the question, its options one a line if it has any, and how to answer."""
+def prompt_text(question: Question, template: str = "dotted") -> str:
+    """The text a model is asked: the question, its options one a line if it has any, and how to
+    answer.
+    """
     if template not in TEMPLATES:
-        raise WorkbenchError(f"Unknown choice template {template!r}; choose one of {', '.join(sorted(TEMPLATES))}.")
+        raise WorkbenchError(
+            f"Unknown choice template {template!r}; choose one of {', '.join(sorted(TEMPLATES))}."
+        )
     if not question.options:
         return question.text
     row = TEMPLATES[template]
@@ -67,11 +81,16 @@ def asked(question: Question, template: str = "dotted") -> str:
 def right_options(question: Question) -> tuple[str, ...]:
     """Texts of the options whose letters are accepted."""
     right = {choice_letter(answer) for answer in question.answers}
-    return tuple(option for letter, option in zip(question.letters, question.options, strict=True) if letter in right)
+    return tuple(
+        option
+        for letter, option in zip(question.letters, question.options, strict=True)
+        if letter in right
+    )
 
 
 def shuffled(question: Question, seed: int) -> Question:
-    """The question with its options in an order fixed by ``seed`` and its text, and ``answers`` following them.
+    """The question with its options in an order fixed by ``seed`` and its text, and ``answers``
+    following them.
 
     Questions without options and those whose options speak of each other come back as they are.
     """
@@ -79,30 +98,37 @@ def shuffled(question: Question, seed: int) -> Question:
         return question
     # Sorted first, so that the published order leaves no trace.
     ordered = sorted(question.options)
-    places = drawn(len(ordered), f"options:{seed}:{question_key(question.text)}")
+    places = hash_permutation(len(ordered), f"options:{seed}:{question_key(question.text)}")
     return with_options(question, [ordered[place] for place in places], right_options(question))
 
 
 def with_options(question: Question, options: Sequence[str], right: Iterable[str]) -> Question:
-    """The question as a choice among ``options`` in the order given, of which those in ``right`` are accepted."""
+    """The question as a choice among ``options`` in the order given, of which those in ``right``
+    are accepted.
+    """
     if not options:
         return question
     accepted = set(right)
-    letters = tuple(letter for letter, option in zip(ascii_uppercase, options, strict=False) if option in accepted)
+    letters = tuple(
+        letter
+        for letter, option in zip(ascii_uppercase, options, strict=False)
+        if option in accepted
+    )
     return replace(question, kind="choice", options=tuple(options), answers=letters)
 
 
 def open_variant(question: Question, aliases: Sequence[str] = ()) -> Question:
     """The same item asked openly: no options, the right options' texts and ``aliases`` as answers.
 
-    Open and numeric questions come back as they are. Raises :class:`WorkbenchError` for a choice question whose options
-    are part of its text.
+    Open and numeric questions come back as they are. Raises :class:`WorkbenchError` for a choice
+    question whose options are part of its text.
     """
     if question.kind != "choice":
         return question
     if not question.options:
         raise WorkbenchError(
-            f"Question {question.id!r} is a choice without options of its own; list them in the field 'options'."
+            f"Question {question.id!r} is a choice without options of its own; list them in the "
+            "field 'options'."
         )
     answers = tuple(dict.fromkeys([*right_options(question), *aliases]))
     numeric = bool(answers) and all(number_of(answer) is not None for answer in answers)

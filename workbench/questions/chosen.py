@@ -1,14 +1,17 @@
-"""Which option a reply chooses, by its letter or its text; no letter and no option is read otherwise than another.
+"""Which option a reply chooses, by its letter or its text; no letter and no option is read
+otherwise than another.
 
 Read in this order, and the first that names an option decides:
 
 1. The reply is one letter, or one option's text, and nothing else.
 2. Its last statement ("the answer is B", "Answer: B", "= B", a box).
 3. The letter form it opens with ("B.", "(B)", "B:"), unless further lines open with letters too.
-4. Every letter and option text it holds. A capital letter alone counts if no other word could begin with it as one word: at the end,
-   before a mark or before a word that no article or pronoun stands before ("B because"). Letters inside an option's text do not count, nor
-   units behind a number (``37 °C``), nor what is rejected ("not B"). Letters win over texts. Texts of one or two characters must
-   stand as whole tokens with their case, function words such as "No" too, but for what the reply opens with ("no, ...").
+4. Every letter and option text it holds. A capital letter alone counts if no other word could begin
+   with it as one word: at the end, before a mark or before a word that no article or pronoun stands
+   before ("B because"). Letters inside an option's text do not count, nor units behind a number
+   (``37 °C``), nor what is rejected ("not B"). Letters win over texts. Texts of one or two
+   characters must stand as whole tokens with their case, function words such as "No" too, but for
+   what the reply opens with ("no, ...").
 5. What may be meant: other capital letters ("B big house"), short options in another case.
 
 One option named is certain, in 5 it is not. Several are candidates of which none is chosen.
@@ -55,9 +58,11 @@ _OPENING = re.compile(
 _LINE = re.compile(r"^\s*[*(\[]{0,3}([A-Z])[)\].:]", re.MULTILINE)
 _LISTED = re.compile(r"(?:^|[.;,]\s+)([A-Z])[).]\s")
 _BRACKETED = re.compile(r"[(\[]\s?([A-Z])\s?[)\]]")
-_JOINED = re.compile(r"\s*[)\].,\"']{0,2}\s*(?:or|and|and/or|/|&|,)\s*(?:option |choice |\()?\s*([A-Z])(?![^\W_]|')")
+_JOINED = re.compile(
+    r"\s*[)\].,\"']{0,2}\s*(?:or|and|and/or|/|&|,)\s*(?:option |choice |\()?\s*([A-Z])(?![^\W_]|')"
+)
 _SENTENCE = re.compile(r"(?:[^.\n;,!?]|[.,](?=[0-9])){0,400}")
-_LETTER_BEHIND = re.compile(
+_LETTER_AFTER = re.compile(
     r"[*_\"']{0,3}(?:([A-Z])(?![^\W_]|'|\.[A-Za-z])|([a-z])(?=\s?[)\]]|[*_\"'.,]{0,4}[ \t]*(?:$|\n)))"
 )
 
@@ -71,7 +76,9 @@ class Choice:
 
     @property
     def letter(self) -> str | None:
-        """The one letter it stands for; None when it names none, several, or one that is not certain."""
+        """The one letter it stands for; None when it names none, several, or one that is not
+        certain.
+        """
         return next(iter(self.letters)) if self.certain and len(self.letters) == 1 else None
 
 
@@ -121,7 +128,9 @@ def _whole(reply: str, options: Sequence[str], known: frozenset[str]) -> set[str
 
 
 def _matching(said: str, options: Sequence[str]) -> set[str]:
-    """The one option that a text equals: to the letter, without case and sentence marks, as a number or as the same words."""
+    """The one option that a text equals: to the letter, without case and sentence marks, as a
+    number or as the same words.
+    """
     mine = _bare(said)
     if not mine or len(said) > _LONGEST_SAID:
         return set()
@@ -134,7 +143,9 @@ def _matching(said: str, options: Sequence[str]) -> set[str]:
         lambda option: is_same(mine, option),
     )
     for rule in rules:
-        same = {letter for letter, option in zip(ascii_uppercase, options, strict=False) if rule(option)}
+        same = {
+            letter for letter, option in zip(ascii_uppercase, options, strict=False) if rule(option)
+        }
         if same:
             return same if len(same) == 1 else set()
     return set()
@@ -149,12 +160,12 @@ def _bare(text: str) -> str:
 def _stated(text: str, options: Sequence[str], known: frozenset[str]) -> set[str]:
     """What the last statement names that names anything."""
     ends = deque((match.end() for match in _STATEMENT.finditer(text)), maxlen=_MOST_STATEMENTS)
-    return next(filter(None, (_behind(text, end, options, known) for end in reversed(ends))), set())
+    return next(filter(None, (_after(text, end, options, known) for end in reversed(ends))), set())
 
 
-def _behind(text: str, start: int, options: Sequence[str], known: frozenset[str]) -> set[str]:
+def _after(text: str, start: int, options: Sequence[str], known: frozenset[str]) -> set[str]:
     """The letters, or the option's text, that stand behind a statement."""
-    match = _LETTER_BEHIND.match(text, start)
+    match = _LETTER_AFTER.match(text, start)
     letter = "" if match is None else (match.group(1) or match.group(2)).upper()
     if match is not None and letter in known:
         word = re.compile(r"[ \t]+([a-z]+)").match(text, match.end())
@@ -180,23 +191,34 @@ def _opened(text: str, known: frozenset[str]) -> set[str]:
         return set()
     letter = next(filter(None, opening.group("inside", "letter", "strong"))).upper()
     line = text.partition("\n")[0]
-    listed = {match.group(1) for match in (_BRACKETED if opening.group("round") else _LISTED).finditer(line)}
+    listed = {
+        match.group(1)
+        for match in (_BRACKETED if opening.group("round") else _LISTED).finditer(line)
+    }
     listed |= {match.group(1) for match in _LINE.finditer(text)}
-    if letter not in known or len({letter} | listed & known) > 1 or _JOINED.match(text, opening.end()):
+    if (
+        letter not in known
+        or len({letter} | listed & known) > 1
+        or _JOINED.match(text, opening.end())
+    ):
         return set()
     return {letter}
 
 
 def _texts(text: str, options: Sequence[str]) -> tuple[str, set[str]]:
-    """``text`` with the options' texts taken out, longest first, and the letters of those it names."""
+    """``text`` with the options' texts taken out, longest first, and the letters of those it
+    names.
+    """
     named: set[str] = set()
     folded = [clean(option).strip(" .") for option in options]
     for index in sorted(range(len(options)), key=lambda i: (-len(folded[i]), folded[i])):
         option = folded[index]
         if not option or choice_letter(option) is not None:
             continue
-        twin = sum(other.casefold() == option.casefold() for other in folded) > 1
-        exact = len(option) <= _SHORTEST or twin or option.casefold() in CLOSED_CLASS | CAPITONYMS
+        repeated = sum(other.casefold() == option.casefold() for other in folded) > 1
+        exact = (
+            len(option) <= _SHORTEST or repeated or option.casefold() in CLOSED_CLASS | CAPITONYMS
+        )
         text, found = _taken_out(option, text, exact)
         if found:
             named.add(ascii_uppercase[index])
@@ -206,7 +228,9 @@ def _texts(text: str, options: Sequence[str]) -> tuple[str, set[str]]:
 def _taken_out(option: str, text: str, exact: bool) -> tuple[str, bool]:
     flags = re.NOFLAG if exact else re.IGNORECASE
     spelt = re.escape(option) + (f"|{re.escape(option.capitalize())}" if option.islower() else "")
-    pattern = re.compile(rf"(?<![^\W_])(?<![0-9][.,])(?:{spelt})(?![^\W_]|[.,][0-9]|[+#'^(](?=\S))", flags)
+    pattern = re.compile(
+        rf"(?<![^\W_])(?<![0-9][.,])(?:{spelt})(?![^\W_]|[.,][0-9]|[+#'^(](?=\S))", flags
+    )
     kept, last, affirmed = [], 0, False
     for match in pattern.finditer(text):
         kept.append(text[last : match.start()])
@@ -231,7 +255,9 @@ def _letters(text: str, known: frozenset[str]) -> tuple[set[str], set[str]]:
 
 
 def _loose(text: str, options: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Options that the text holds as an equal number or in another spelling, and options that it may hold."""
+    """Options that the text holds as an equal number or in another spelling, and options that it
+    may hold.
+    """
     sure: set[str] = set()
     maybe: set[str] = set()
     said = set(keys(text)) if options else set()

@@ -1,10 +1,12 @@
-"""Text as it is compared: one alphabet, one minus sign, one apostrophe, LaTeX and emphasis taken off.
+"""Text as it is compared: one alphabet, one minus sign, one apostrophe, LaTeX and emphasis taken
+off.
 
-Letters lose accents and keep their case; digits of any script become 0 to 9; every minus sign, hyphen and short dash becomes ``-``, every
-apostrophe (the okina too) ``'``. A superscript is written ``^2``, so that it is an exponent of what stands before it and never
-a number of its own; a vulgar fraction is written ``1/2`` behind a space; a circled digit stands apart. A narrow or no-break space
-between groups of digits becomes a comma. Of LaTeX, fractions, powers, boxes (a box is an equals sign before its content), text and
-spacing are read; other commands keep their names.
+Letters lose accents and keep their case; digits of any script become 0 to 9; every minus sign,
+hyphen and short dash becomes ``-``, every apostrophe (the okina too) ``'``. A superscript is
+written ``^2``, so that it is an exponent of what stands before it and never a number of its own; a
+vulgar fraction is written ``1/2`` behind a space; a circled digit stands apart. A narrow or
+no-break space between groups of digits becomes a comma. Of LaTeX, fractions, powers, boxes (a box
+is an equals sign before its content), text and spacing are read; other commands keep their names.
 
 What this does not show: LaTeX beyond these commands; the kind ``math`` reads it whole.
 """
@@ -16,9 +18,24 @@ import unicodedata
 from functools import lru_cache
 
 SPELLED = {
-    "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",
-    "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ß": "ss", "ẞ": "SS",
-}  # fmt: skip
+    "ø": "o",
+    "Ø": "O",
+    "ł": "l",
+    "Ł": "L",
+    "đ": "d",
+    "Đ": "D",
+    "ð": "d",
+    "Ð": "D",
+    "þ": "th",
+    "Þ": "Th",
+    "ı": "i",
+    "æ": "ae",
+    "Æ": "Ae",
+    "œ": "oe",
+    "Œ": "Oe",
+    "ß": "ss",
+    "ẞ": "SS",
+}
 _MARKS = {
     **dict.fromkeys("−‐‑‒–﹣－➖˗⁃", "-"),
     **dict.fromkeys("―﹘⸺⸻", "—"),
@@ -29,16 +46,22 @@ _MARKS = {
     "≤": "<=", "≥": ">=", "≠": "!=", "⩽": "<=", "⩾": ">=", "™": " ", "®": " ", "©": " ",
 }  # fmt: skip
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
-_GROUPING_SPACE = re.compile("(?<=[0-9])[\u00a0\u2007\u2008\u2009\u200a\u202f\u205f](?=[0-9]{3}(?![0-9]))")
+_GROUPING_SPACE = re.compile(
+    "(?<=[0-9])[\u00a0\u2007\u2008\u2009\u200a\u202f\u205f](?=[0-9]{3}(?![0-9]))"
+)
 # "is**12**" is emphasis; "2**10" and "x**2" are powers.
 _POWER = re.compile(r"(?:(?<=[0-9)\]])|(?<=(?<![A-Za-z])[A-Za-z]))\*\*(?=[0-9(A-Za-z]|-[0-9])")
 _EMPHASIS = re.compile(r"\*\*|__|~~")
 _DEEPEST = 6
 
 _GROUPING_COMMAND = re.compile(r"(?<=[0-9])(?:\\[,;:! ]|\{,\}|\\thinspace ?)(?=[0-9])")
-_SPACING = re.compile(r"\\[,;:! ]|\\(?:quad|qquad|left|right|displaystyle|big|Big)(?![A-Za-z])|\\[()\[\]]")
+_SPACING = re.compile(
+    r"\\[,;:! ]|\\(?:quad|qquad|left|right|displaystyle|big|Big)(?![A-Za-z])|\\[()\[\]]"
+)
 _SHORT_FRACTION = re.compile(r"\\[dtc]?frac ?([0-9])([0-9])")
-_FRACTION = re.compile(r"(?P<digit>(?<=[0-9]))?\\[dtc]?frac\s?\{(?P<over>[^{}]{0,200})\}\s?\{(?P<under>[^{}]{0,200})\}")
+_FRACTION = re.compile(
+    r"(?P<digit>(?<=[0-9]))?\\[dtc]?frac\s?\{(?P<over>[^{}]{0,200})\}\s?\{(?P<under>[^{}]{0,200})\}"
+)
 _ROOT = re.compile(r"\\sqrt\s?(?:\{([^{}]{0,200})\}|(?![A-Za-z\[]))")
 _BOX = re.compile(r"\\f?box(?:ed)?\s?\{([^{}]{0,2000})\}")
 _WRAPPED = re.compile(
@@ -46,7 +69,16 @@ _WRAPPED = re.compile(
 )
 _BRACED_POWER = re.compile(r"\^\s?\{\s*([^{}]{0,200})\}")
 _COMMAND = re.compile(r"\\([A-Za-z]{1,40})")
-_PLAIN_COMMANDS = {"times": "*", "cdot": "*", "div": "/", "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "ne": "!="}
+_PLAIN_COMMANDS = {
+    "times": "*",
+    "cdot": "*",
+    "div": "/",
+    "le": "<=",
+    "leq": "<=",
+    "ge": ">=",
+    "geq": ">=",
+    "ne": "!=",
+}
 _ESCAPED = re.compile(r"\\([$%#&_{}|])")
 
 
@@ -87,8 +119,11 @@ def _plain(character: str) -> str:
     decomposed = unicodedata.normalize("NFKD", character)
     if category == "No" and "\u2044" in decomposed:
         return " " + decomposed.replace("\u2044", "/")
-    kept = "".join(SPELLED.get(c, _MARKS.get(c, c)) for c in decomposed if not unicodedata.combining(c))
-    # A subscript belongs to its formula; any other numeral that is no decimal digit (circled, in brackets) stands apart.
+    kept = "".join(
+        SPELLED.get(c, _MARKS.get(c, c)) for c in decomposed if not unicodedata.combining(c)
+    )
+    # A subscript belongs to its formula; any other numeral that is no decimal digit (circled, in
+    # brackets) stands apart.
     if category == "No" and not unicodedata.decomposition(character).startswith("<sub>"):
         return f" {kept} "
     return kept
@@ -111,7 +146,9 @@ def _without_latex(text: str) -> str:
         text = _BOX.sub(r" = \1 ", text)
         if text == before:
             break
-    return _COMMAND.sub(lambda match: _PLAIN_COMMANDS.get(match.group(1), f" {match.group(1)} "), text)
+    return _COMMAND.sub(
+        lambda match: _PLAIN_COMMANDS.get(match.group(1), f" {match.group(1)} "), text
+    )
 
 
 def _power(match: re.Match[str]) -> str:
@@ -122,6 +159,9 @@ def _power(match: re.Match[str]) -> str:
 def _fraction(match: re.Match[str]) -> str:
     over, under = match.group("over").strip(), match.group("under").strip()
     mixed = match.group("digit") is not None
-    plain = re.fullmatch("[0-9]+" if mixed else "[-+\u2212\u2013]?[0-9]+", over) is not None and under.isdigit()
+    plain = (
+        re.fullmatch("[0-9]+" if mixed else "[-+\u2212\u2013]?[0-9]+", over) is not None
+        and under.isdigit()
+    )
     space = " " if mixed else ""
     return f"{space}{over}/{under}" if plain else f"{space}({over})/({under})"

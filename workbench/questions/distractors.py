@@ -1,13 +1,16 @@
-"""Choice questions made from open ones: wrong options are the answers of other questions of the same domain.
+"""Choice questions made from open ones: wrong options are the answers of other questions of the
+same domain.
 
-For each question candidates are drawn by a hash of seed and question from the first accepted answers of its domain
-(numbers for a number, words for words) and passed over unless grading calls them wrong, for this question or for another
-wording-equal one, or when they equal an option already chosen. So options are plausible, none but the first accepted
-answer is right by the set's own aliases, and the same seed gives the same options whatever the order of the set. The place of
-the right option comes from the same hash family (:func:`workbench.questions.choice.shuffled`).
+For each question candidates are drawn by a hash of seed and question from the first accepted
+answers of its domain (numbers for a number, words for words) and passed over unless grading calls
+them wrong, for this question or for another wording-equal one, or when they equal an option already
+chosen. So options are plausible, none but the first accepted answer is right by the set's own
+aliases, and the same seed gives the same options whatever the order of the set. The place of the
+right option comes from the same hash family (:func:`workbench.questions.choice.shuffled`).
 
-What this does not show: that a distractor is false in the world. A domain in which several answers fit a question that
-lists only one (a nationality held twice) gives options that are wrong by the list alone.
+What this does not show: that a distractor is false in the world. A domain in which several answers
+fit a question that lists only one (a nationality held twice) gives options that are wrong by the
+list alone.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from dataclasses import replace
 from workbench.errors import WorkbenchError
 from workbench.questions.choice import shuffled, with_options
 from workbench.questions.grading import Grade, grade_of
-from workbench.questions.hashing import drawn
+from workbench.questions.hashing import hash_permutation
 from workbench.questions.normalise import keys, number_of, question_key
 from workbench.questions.schema import Question
 
@@ -27,16 +30,20 @@ Pool = tuple[str, bool]
 
 
 def choice_questions(questions: Sequence[Question], options: int, seed: int) -> list[Question]:
-    """Every question as a choice among ``options`` options; those that are choices already are kept, shuffled by ``seed``.
+    """Every question as a choice among ``options`` options; those that are choices already are
+    kept, shuffled by ``seed``.
 
-    Raises :class:`WorkbenchError` for questions without an answer and for domains with too few other answers.
+    Raises :class:`WorkbenchError` for questions without an answer and for domains with too few
+    other answers.
     """
     if not 2 <= options <= 26:
         raise WorkbenchError(f"options is {options}; a choice question has 2 to 26.")
     accepted = _accepted(questions)
     pools = _pools(questions)
     return [
-        shuffled(question, seed) if question.kind == "choice" else _choice(question, accepted, pools, options, seed)
+        shuffled(question, seed)
+        if question.kind == "choice"
+        else _choice(question, accepted, pools, options, seed)
         for question in questions
     ]
 
@@ -50,20 +57,24 @@ def _choice(
 ) -> Question:
     if not question.answers:
         raise WorkbenchError(
-            f"Question {question.id!r} has no answer, so it cannot be a choice question; leave unanswerable questions out."
+            f"Question {question.id!r} has no answer, so it cannot be a choice question; leave "
+            "unanswerable questions out."
         )
     key, right = question_key(question.text), question.answers[0]
     strict = replace(question, answers=accepted[key], kind="open")
     chosen, pool = [right], pools[_pool_of(question)]
-    for place in drawn(len(pool), f"distractors:{seed}:{key}"):
+    for place in hash_permutation(len(pool), f"distractors:{seed}:{key}"):
         if len(chosen) == options:
             break
         candidate = pool[place]
-        if grade_of(candidate, strict) is Grade.WRONG and all(_differ(candidate, other) for other in chosen):
+        if grade_of(candidate, strict) is Grade.WRONG and all(
+            _differ(candidate, other) for other in chosen
+        ):
             chosen.append(candidate)
     if len(chosen) < options:
         raise WorkbenchError(
-            f"The domain {question.domain!r} has too few other answers for {options} options (question {question.id!r} "
+            f"The domain {question.domain!r} has too few other answers for {options} options "
+            f"(question {question.id!r} "
             f"found {len(chosen) - 1}); ask for fewer options or add questions."
         )
     return shuffled(with_options(question, chosen, [right]), seed)
@@ -78,7 +89,9 @@ def _accepted(questions: Sequence[Question]) -> dict[str, tuple[str, ...]]:
 
 
 def _pools(questions: Sequence[Question]) -> dict[Pool, list[str]]:
-    """First answers by domain and whether they are numbers, each once, sorted so that the set's order does not count."""
+    """First answers by domain and whether they are numbers, each once, sorted so that the set's
+    order does not count.
+    """
     found: dict[Pool, set[str]] = defaultdict(set)
     for question in questions:
         if question.kind != "choice" and question.answers:

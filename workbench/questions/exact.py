@@ -1,8 +1,10 @@
-"""Exact grading of mathematics by the package math-verify: is the reply's expression equal to an accepted one?
+"""Exact grading of mathematics by the package math-verify: is the reply's expression equal to an
+accepted one?
 
-The comparison runs in a process of its own, because it keeps time by signals, which only a main thread has, and because a hard
-expression may not come back: it is started when first needed, kept, and ended if it takes longer than ``LIMIT`` seconds, which leaves
-the reply ungraded. A reply that holds no expression is wrong.
+The comparison runs in a process of its own, because it keeps time by signals, which only a main
+thread has, and because a hard expression may not come back: it is started when first needed, kept,
+and ended if it takes longer than ``LIMIT`` seconds, which leaves the reply ungraded. A reply that
+holds no expression is wrong.
 
 What this does not show: equality that needs more than computer algebra can do within the limit.
 """
@@ -30,12 +32,15 @@ def require_math_verify() -> None:
     """An error naming the extra that brings math-verify, where it is missing."""
     if find_spec("math_verify") is None:
         raise WorkbenchError(
-            "Questions of kind 'math' need math-verify, which is not installed: pip install 'confidence-workbench[math]'."
+            "Questions of kind 'math' need math-verify, which is not installed: pip install "
+            "'confidence-workbench[math]'."
         )
 
 
 def math_grade(reply: str, answers: Sequence[str], limit: float = LIMIT) -> Grade:
-    """Whether the reply's expression equals one of ``answers``; ungraded where that takes longer than ``limit`` seconds."""
+    """Whether the reply's expression equals one of ``answers``; ungraded where that takes longer
+    than ``limit`` seconds.
+    """
     if len(reply) > _LONGEST:
         return Grade.UNGRADED
     verdict = _WORKER.ask({"reply": reply, "answers": list(answers)}, limit)
@@ -59,7 +64,10 @@ class _Worker:
             assert process.stdin is not None
             try:
                 if started and self._answers.get(timeout=_START) != "ready\n":
-                    raise WorkbenchError("The process that compares expressions did not start; reinstall math-verify.")
+                    raise WorkbenchError(
+                        "The process that compares expressions did not start; reinstall "
+                        "math-verify."
+                    )
                 process.stdin.write(json.dumps(request) + "\n")
                 process.stdin.flush()
                 found = json.loads(self._answers.get(timeout=limit))

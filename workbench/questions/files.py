@@ -1,14 +1,17 @@
 """Questions from JSON lines, JSON, CSV, TSV and parquet files, and back to JSON lines.
 
-Fields: ``question`` (text) and ``answers`` (a list; in CSV separated by ``|`` or a JSON list) are required. Optional:
-``id`` (default: a hash of the question), ``domain`` (default: the file's name without suffix), ``source`` (default: the
-file's name), ``licence`` (default: empty), ``kind`` (``open``, ``numeric``, ``choice``, ``math``; default ``open``), ``answerable``
-(default true), ``options`` (a list like ``answers``: the options of a ``choice`` question in the order of their letters, which
-``answers`` then names; without them its text shows lettered lines). Other fields are ignored, unless their name is a usual one for a field that
-is missing: then the rename is asked for. An answer listed twice is kept once. Blank lines are skipped.
+Fields: ``question`` (text) and ``answers`` (a list; in CSV separated by ``|`` or a JSON list) are
+required. Optional: ``id`` (default: a hash of the question), ``domain`` (default: the file's name
+without suffix), ``source`` (default: the file's name), ``licence`` (default: empty), ``kind``
+(``open``, ``numeric``, ``choice``, ``math``; default ``open``), ``answerable`` (default true),
+``options`` (a list like ``answers``: the options of a ``choice`` question in the order of their
+letters, which ``answers`` then names; without them its text shows lettered lines). Other fields are
+ignored, unless their name is a usual one for a field that is missing: then the rename is asked for.
+An answer listed twice is kept once. Blank lines are skipped.
 
-A broken row stops the reading with an error that names the file, the line (parquet: the row, counted from 1) and the field. What had to be
-found out of the file (a separator other than the comma, an encoding other than UTF-8) is said in a warning.
+A broken row stops the reading with an error that names the file, the line (parquet: the row,
+counted from 1) and the field. What had to be found out of the file (a separator other than the
+comma, an encoding other than UTF-8) is said in a warning.
 """
 
 from __future__ import annotations
@@ -43,7 +46,10 @@ class _Row:
         self.fields: Mapping[str, Any] = record.fields
         self.place = record.place
         if record.text:
-            self.fields = {**record.fields, **{name: _split(self, name) for name in _LISTS if name in record.fields}}
+            self.fields = {
+                **record.fields,
+                **{name: _split(self, name) for name in _LISTS if name in record.fields},
+            }
 
     def error(self, field: str, what: str) -> WorkbenchError:
         return WorkbenchError(f"{self.place}: field '{field}' {what}")
@@ -61,7 +67,9 @@ def read_questions(path: Path) -> list[Question]:
     for note in records.notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     if records.header:
-        _check_names(_Row(Record(dict.fromkeys(records.header), records.header_place)), " in the header")
+        _check_names(
+            _Row(Record(dict.fromkeys(records.header), records.header_place)), " in the header"
+        )
     questions: list[Question] = []
     places: dict[str, str] = {}
     for record in records:
@@ -69,24 +77,34 @@ def read_questions(path: Path) -> list[Question]:
         question = _question(row, path)
         if question.id in places:
             raise row.error(
-                "id", f"is {question.id!r}, already used at {places[question.id]}; give each question its own."
+                "id",
+                f"is {question.id!r}, already used at {places[question.id]}; give each question "
+                "its own.",
             )
         places[question.id] = row.place
         questions.append(question)
     if not questions:
-        raise WorkbenchError(f"{path}: the file holds no questions; add at least one row with question and answers.")
+        raise WorkbenchError(
+            f"{path}: the file holds no questions; add at least one row with question and answers."
+        )
     return questions
 
 
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
-    """Write ``questions`` as JSONL that :func:`read_questions` reads back equal; the file appears whole or not at all."""
+    """Write ``questions`` as JSONL that :func:`read_questions` reads back equal; the file
+    appears whole or not at all.
+    """
     path = Path(path)
     if path.suffix.lower() != ".jsonl":
-        raise WorkbenchError(f"{path}: questions are written as JSONL; use a name that ends in .jsonl.")
+        raise WorkbenchError(
+            f"{path}: questions are written as JSONL; use a name that ends in .jsonl."
+        )
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(json.dumps(_record(question), ensure_ascii=False) + "\n" for question in questions)
+            file.writelines(
+                json.dumps(_record(question), ensure_ascii=False) + "\n" for question in questions
+            )
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -116,14 +134,17 @@ def _check_names(row: _Row, where: str = "") -> None:
     for field in REQUIRED:
         if field not in row.fields:
             hint = (
-                f"; {wrong[2]}" if wrong and wrong[0] == field else f" (the row has: {', '.join(map(str, row.fields))})"
+                f"; {wrong[2]}"
+                if wrong and wrong[0] == field
+                else f" (the row has: {', '.join(map(str, row.fields))})"
             )
             raise row.error(field, f"is missing{where}{hint}.")
     if wrong is not None:
         field, name, mend = wrong
         raise row.error(
             field,
-            f"is missing{where} while there is {name!r}; {mend}, or to a name of its own if it is something else.",
+            f"is missing{where} while there is {name!r}; {mend}, or to a name of its own if it is "
+            "something else.",
         )
 
 
@@ -156,7 +177,9 @@ def _question(row: _Row, path: Path) -> Question:
 
 
 def _check_lettered(row: _Row, text: str, answers: Sequence[str]) -> None:
-    """Refuse a choice without ``options`` whose text does not show lines with letters, or not those of its answers."""
+    """Refuse a choice without ``options`` whose text does not show lines with letters, or not
+    those of its answers.
+    """
     # The package of that module loads models' libraries.
     from workbench.questions.option_lines import choice_of
 
@@ -164,11 +187,19 @@ def _check_lettered(row: _Row, text: str, answers: Sequence[str]) -> None:
     if not letters:
         raise row.error(
             "options",
-            "is missing: the question is a choice and its text shows no lines 'A. ...', 'B. ...'; list its options.",
+            "is missing: the question is a choice and its text shows no lines 'A. ...', 'B. ...'; "
+            "list its options.",
         )
-    beyond = [answer for answer in answers if (letter := choice_letter(answer)) is not None and letter not in letters]
+    beyond = [
+        answer
+        for answer in answers
+        if (letter := choice_letter(answer)) is not None and letter not in letters
+    ]
     if beyond:
-        raise row.error("answers", f"holds {beyond[0]!r}; the options in the text are {letters[0]} to {letters[-1]}.")
+        raise row.error(
+            "answers",
+            f"holds {beyond[0]!r}; the options in the text are {letters[0]} to {letters[-1]}.",
+        )
 
 
 def _is_missing(value: Any) -> bool:
@@ -190,7 +221,9 @@ def _encodable(row: _Row, field: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise row.error(field, "holds half of a Unicode character; write the character whole.") from None
+        raise row.error(
+            field, "holds half of a Unicode character; write the character whole."
+        ) from None
     return value
 
 

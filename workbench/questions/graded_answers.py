@@ -1,11 +1,13 @@
 """Graded answers as a file that others can use: one JSON object a line.
 
-    {"prompt": "...", "question": "...", "answer": "...", "correct": true, "id": "q1", "domain": "capitals"}
+    {"prompt": "...", "question": "...", "answer": "...", "correct": true, "id": "q1", "domain":
+    "capitals"}
 
-``prompt`` is the text the model was given, its chat template's markers included, up to where the answer begins; ``question`` what
-was asked in it; ``answer`` the model's own; ``correct`` true or false (1 and 0 are read as well). ``id`` and ``domain`` are optional.
-CSV, TSV, JSON and parquet tables with these columns are read as well (grades there also in words: yes/no, right/wrong).
-The file says nothing of how the grade was made; its writer should.
+``prompt`` is the text the model was given, its chat template's markers included, up to where the
+answer begins; ``question`` what was asked in it; ``answer`` the model's own; ``correct`` true or
+false (1 and 0 are read as well). ``id`` and ``domain`` are optional. CSV, TSV, JSON and parquet
+tables with these columns are read as well (grades there also in words: yes/no, right/wrong). The
+file says nothing of how the grade was made; its writer should.
 """
 
 from __future__ import annotations
@@ -45,16 +47,22 @@ class Graded:
 def write_graded(path: Path, answers: Iterable[Graded]) -> None:
     """Write ``answers`` to ``path``, one a line; optional fields that are empty are left out."""
     lines = [
-        json.dumps({k: v for k, v in asdict(one).items() if v != "" or k in REQUIRED}, ensure_ascii=False)
+        json.dumps(
+            {k: v for k, v in asdict(one).items() if v != "" or k in REQUIRED}, ensure_ascii=False
+        )
         for one in answers
     ]
-    write_atomically(path, lambda temporary: temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8"))
+    write_atomically(
+        path,
+        lambda temporary: temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8"),
+    )
 
 
 def read_graded(path: Path) -> list[Graded]:
     """The answers in ``path``.
 
-    Errors: WorkbenchError naming file, line and field for what is missing, unknown or of the wrong kind, and for an empty file.
+    Errors: WorkbenchError naming file, line and field for what is missing, unknown or of the wrong
+    kind, and for an empty file.
     """
     records = read_records(path)
     for note in records.notes:
@@ -66,7 +74,8 @@ def read_graded(path: Path) -> list[Graded]:
 
 
 def graded_questions(answers: Sequence[Graded]) -> list[Question]:
-    """The questions that ``answers`` are about, one each, in their order; ids that are missing are numbers from 1.
+    """The questions that ``answers`` are about, one each, in their order; ids that are missing are
+    numbers from 1.
 
     What would be accepted is not in the file, so these questions cannot be graded anew.
     """
@@ -90,8 +99,15 @@ def _graded(record: Record) -> Graded:
             raise WorkbenchError(f"{place}: the field {name!r} is missing.")
     unknown = sorted(set(found) - {*REQUIRED, *OPTIONAL})
     if unknown:
-        raise WorkbenchError(f"{place}: unknown field {unknown[0]!r}; the fields are {', '.join(REQUIRED + OPTIONAL)}.")
-    texts = {name: _text(found[name], name, place) for name in (*REQUIRED[:3], *OPTIONAL) if name in found}
+        raise WorkbenchError(
+            f"{place}: unknown field {unknown[0]!r}; the fields are "
+            f"{', '.join(REQUIRED + OPTIONAL)}."
+        )
+    texts = {
+        name: _text(found[name], name, place)
+        for name in (*REQUIRED[:3], *OPTIONAL)
+        if name in found
+    }
     return Graded(correct=_grade(found["correct"], place, record.text), **texts)
 
 

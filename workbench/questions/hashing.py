@@ -1,7 +1,8 @@
-"""Drawing by hash: the same on every machine, whatever the order of the set and the version of any generator.
+"""Drawing by hash: the same on every machine, whatever the order of the set and the version of any
+generator.
 
-A key (a text that names the purpose, the seed and the question) decides everything. Values are uniform up to the 48 bits
-kept of a SHA-256.
+A key (a text that names the purpose, the seed and the question) decides everything. Values are
+uniform up to the 48 bits kept of a SHA-256.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import hashlib
 from collections.abc import Iterator
 
 
-def unit(key: str) -> float:
+def hash_fraction(key: str) -> float:
     """A number in [0, 1) fixed by ``key``."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def drawn(size: int, key: str) -> Iterator[int]:
-    """0 to ``size`` - 1 in an order fixed by ``key``, each once; costs one hash a number taken, not one a number there is."""
+def hash_permutation(size: int, key: str) -> Iterator[int]:
+    """0 to ``size`` - 1 in an order fixed by ``key``, each once; costs one hash a number taken,
+    not one a number there is.
+    """
     moved: dict[int, int] = {}
     for place in range(size):
-        other = place + int(unit(f"{key}:{place}") * (size - place))
+        other = place + int(hash_fraction(f"{key}:{place}") * (size - place))
         yield moved.get(other, other)
         moved[other] = moved.get(place, place)

@@ -1,15 +1,18 @@
 """Text to tokens that can be compared, and the key that splits go by.
 
-A token is a word, compared by its case-folded form (its own spelling is kept for the case-sensitive rules), or a number,
-compared by value: ``1,000`` = ``1000.0`` = ``one thousand``; ``1/2`` = ``0.5``. How numbers are read is said in
-:mod:`workbench.questions.numerals` and :mod:`workbench.questions.number_words`, what is the same letter or mark in
-:mod:`workbench.questions.clean`. Symbols that end a name belong to it: ``C++``, ``C#``, ``Na+``, ``O-``. An exponent belongs to the
-unit or letter before it.
+A token is a word, compared by its case-folded form (its own spelling is kept for the case-sensitive
+rules), or a number, compared by value: ``1,000`` = ``1000.0`` = ``one thousand``; ``1/2`` =
+``0.5``. How numbers are read is said in :mod:`workbench.questions.numerals` and
+:mod:`workbench.questions.number_words`, what is the same letter or mark in
+:mod:`workbench.questions.clean`. Symbols that end a name belong to it: ``C++``, ``C#``, ``Na+``,
+``O-``. An exponent belongs to the unit or letter before it.
 
-Two texts are compared in up to three ways: as they are, with initials such as ``U.S.A.`` as one word, and with the marks inside words
-left out and ``&`` read as "and" (``AC/DC`` = ``ACDC``, ``Levi's`` = ``Levis``).
+Two texts are compared in up to three ways: as they are, with initials such as ``U.S.A.`` as one
+word, and with the marks inside words left out and ``&`` read as "and" (``AC/DC`` = ``ACDC``,
+``Levi's`` = ``Levis``).
 
-What this does not show: ``1.000`` is read as one (English separators) and may be a thousand; scripts without spaces are one token a run.
+What this does not show: ``1.000`` is read as one (English separators) and may be a thousand;
+scripts without spaces are one token a run.
 """
 
 from __future__ import annotations
@@ -46,15 +49,21 @@ _OLD_MARKS = str.maketrans({**SPELLED, "−": "-", "–": "-", "—": "-", "⁄"
 
 
 def fold(text: str) -> str:
-    """``text`` without accents, case kept: what :func:`question_key` is made from. Superscripts are set apart."""
-    apart = "".join(f" {c}" if unicodedata.decomposition(c).startswith("<super>") else c for c in text)
+    """``text`` without accents, case kept: what :func:`question_key` is made from. Superscripts
+    are set apart.
+    """
+    apart = "".join(
+        f" {c}" if unicodedata.decomposition(c).startswith("<super>") else c for c in text
+    )
     decomposed = unicodedata.normalize("NFKD", apart)
     return "".join(c for c in decomposed if not unicodedata.combining(c)).translate(_OLD_MARKS)
 
 
 @lru_cache(maxsize=1024)
 def written(text: str, way: Way = "plain") -> str:
-    """The cleaned text whose tokens :func:`tokens` gives for the same ``way``; their places are places in it."""
+    """The cleaned text whose tokens :func:`tokens` gives for the same ``way``; their places are
+    places in it.
+    """
     cleaned = clean(text)
     if way == "initials":
         return _DOTTED.sub(lambda match: match.group().replace(".", ""), cleaned)
@@ -77,18 +86,29 @@ def _scanned(text: str) -> Iterator[Token]:
         position = match.end()
         if match.lastgroup == "word" or match.group("word") is not None:
             spelling = match.group("word")
-            near = end > 0 and match.start() - end <= 2 and _UNIT_GAP.fullmatch(text, end, match.start()) is not None
-            unit_open = unit_open and near and len(spelling) <= _LONGEST_UNIT and spelling not in _NO_UNITS
+            near = (
+                end > 0
+                and match.start() - end <= 2
+                and _UNIT_GAP.fullmatch(text, end, match.start()) is not None
+            )
+            unit_open = (
+                unit_open and near and len(spelling) <= _LONGEST_UNIT and spelling not in _NO_UNITS
+            )
             if unit_open and (power := _UNIT_POWER.match(text, position)) is not None:
                 position = power.end()
                 spelling += power.group()
-            elif _CHARGED.fullmatch(spelling) and (charge := _CHARGE.match(text, position)) is not None:
+            elif (
+                _CHARGED.fullmatch(spelling)
+                and (charge := _CHARGE.match(text, position)) is not None
+            ):
                 position = charge.end()
                 spelling += "-"
             yield Token(spelling.casefold().replace("^", ""), spelling, match.start(), position)
         elif match.group("ordinal") is not None:
             spelling = match.group("ordinal")
-            yield Token(spelling.casefold(), spelling, *match.span(), ordinal(spelling).others, weak=True)
+            yield Token(
+                spelling.casefold(), spelling, *match.span(), ordinal(spelling).others, weak=True
+            )
             unit_open = False
         else:
             for numeral, start, stop in read_numeral(match):
@@ -100,7 +120,9 @@ def _scanned(text: str) -> Iterator[Token]:
 def _number_token(spelling: str, numeral: Numeral, start: int, end: int) -> Token:
     if numeral.value is not None:
         return Token(numeral.value, spelling, start, end, numeral.others)
-    return Token(spelling.casefold().replace(",", "").lstrip("+"), spelling, start, end, numeral.others)
+    return Token(
+        spelling.casefold().replace(",", "").lstrip("+"), spelling, start, end, numeral.others
+    )
 
 
 def places(text: str, way: Way = "plain") -> Mapping[str | Fraction, Sequence[int]]:
@@ -127,7 +149,9 @@ def numbers(text: str) -> list[Fraction]:
 
 
 def numeral_of(text: str) -> Numeral | None:
-    """The number of a text that is one number and nothing else but punctuation and signs of currency or per cent."""
+    """The number of a text that is one number and nothing else but punctuation and signs of
+    currency or per cent.
+    """
     found = tokens(text)
     if len(found) != 1 or not isinstance(found[0].key, Fraction):
         return None
@@ -143,15 +167,21 @@ def number_of(text: str) -> Fraction | None:
 
 
 def choice_letter(text: str) -> str | None:
-    """The upper-case letter of a text that is one letter and nothing else but brackets and punctuation."""
+    """The upper-case letter of a text that is one letter and nothing else but brackets and
+    punctuation.
+    """
     match = _LETTER.fullmatch(clean(text))
     return match.group(1).upper() if match else None
 
 
 def question_key(text: str) -> str:
-    """What makes two questions the same for a split: case, accents, spacing and sentence marks aside; ``7 + 5`` is not ``7 - 5``.
+    """What makes two questions the same for a split: case, accents, spacing and sentence marks
+    aside; ``7 + 5`` is not ``7 - 5``.
 
-    For whether two texts are the same text, compare them stripped: symbols that this leaves out may tell them apart.
+    For whether two texts are the same text, compare them stripped: symbols that this leaves out may
+    tell them apart.
     """
-    marks = re.sub(r"(?<![0-9])[.,]|[.,](?![0-9])|[;:!?\"'()\[\]{}“”‘’«»`_]", " ", fold(text).casefold())
+    marks = re.sub(
+        r"(?<![0-9])[.,]|[.,](?![0-9])|[;:!?\"'()\[\]{}“”‘’«»`_]", " ", fold(text).casefold()
+    )
     return " ".join(marks.split()) or " ".join(text.split())

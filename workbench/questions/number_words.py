@@ -1,8 +1,10 @@
-"""Numbers written in English words, and words behind digits that scale them: tokens in, tokens with numbers in out.
+"""Numbers written in English words, and words behind digits that scale them: tokens in, tokens with
+numbers in out.
 
-``twenty-one``, ``two hundred and five``, ``a thousand``, ``two million three hundred``, ``2 million``, ``two and a half``,
-``half a million``, ``three quarters``, ``three point one four``, ``minus five``. Words are one number only where nothing but spaces,
-hyphens and emphasis stands between them. ``half`` and ``a third`` alone keep their words and only may be numbers.
+``twenty-one``, ``two hundred and five``, ``a thousand``, ``two million three hundred``, ``2
+million``, ``two and a half``, ``half a million``, ``three quarters``, ``three point one four``,
+``minus five``. Words are one number only where nothing but spaces, hyphens and emphasis stands
+between them. ``half`` and ``a third`` alone keep their words and only may be numbers.
 """
 
 from __future__ import annotations
@@ -23,9 +25,23 @@ SCALES = {
     "dozen": 12, "thousand": 1_000, "lakh": 10**5, "million": 10**6, "millions": 10**6, "crore": 10**7,
     "billion": 10**9, "billions": 10**9, "trillion": 10**12, "trillions": 10**12, "quadrillion": 10**15,
 }  # fmt: skip
-_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
-_PLURAL_PARTS = {"halves": 2, **{f"{word}s": value for word, value in _PARTS.items() if word != "half"}}
-_NOT_A_COUNT_AFTER = frozenset({"no", "any", "every", "some", "each", "which", "the", "this", "that", "another"})
+_PARTS = {
+    "half": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "eighth": 8,
+    "tenth": 10,
+}
+_PLURAL_PARTS = {
+    "halves": 2,
+    **{f"{word}s": value for word, value in _PARTS.items() if word != "half"},
+}
+_NOT_A_COUNT_AFTER = frozenset(
+    {"no", "any", "every", "some", "each", "which", "the", "this", "that", "another"}
+)
 _BEGINS = frozenset({*UNITS, *TENS, "half"})
 _AFTER_ARTICLE = frozenset({*SCALES, "hundred"})
 _GOES_ON = frozenset({*SCALES, *_PLURAL_PARTS, "hundred", "and", "point", *_PARTS})
@@ -38,7 +54,8 @@ _CLOSED = re.compile(r"[)\]}]\s*$")
 
 @dataclass(frozen=True)
 class Token:
-    """``key`` is compared; ``spelling``, ``start`` and ``end`` (in the cleaned text) serve the case-sensitive rules.
+    """``key`` is compared; ``spelling``, ``start`` and ``end`` (in the cleaned text) serve the
+    case-sensitive rules.
 
     Attributes:
         key: a word, or the certain value of a number.
@@ -62,7 +79,9 @@ class Token:
 
 
 def with_number_words(text: str, found: Sequence[Token]) -> list[Token]:
-    """``found``, the tokens of the cleaned ``text``, with each run of number words replaced by one number token."""
+    """``found``, the tokens of the cleaned ``text``, with each run of number words replaced by
+    one number token.
+    """
     reader = _Reader(text, found)
     result: list[Token] = []
     index = 0
@@ -74,7 +93,9 @@ def with_number_words(text: str, found: Sequence[Token]) -> list[Token]:
         else:
             token = found[index]
             if _is_part(token):
-                token = replace(token, others=frozenset({Fraction(1, _PARTS[str(token.key)])}), weak=True)
+                token = replace(
+                    token, others=frozenset({Fraction(1, _PARTS[str(token.key)])}), weak=True
+                )
             index += 1
         result.append(reader.signed(result, token))
     return result
@@ -117,7 +138,9 @@ class _Reader:
         return key in _BEGINS if isinstance(key, str) else self.next_word(index + 1) in _GOES_ON
 
     def number(self, start: int) -> tuple[Numeral, int]:
-        """(number, tokens used) of the number that starts at ``start``; used is 0 when none does."""
+        """(number, tokens used) of the number that starts at ``start``; used is 0 when none
+        does.
+        """
         if self.is_pronoun(start):
             return Numeral(None), 0
         if self.word(start) == "half" and self.next_word(start + 1) in ("a", "an"):
@@ -132,14 +155,18 @@ class _Reader:
             while SCALES.get(self.next_word(after), 0):
                 scale *= SCALES[self.next_word(after)]
                 after += 1
-            if scale >= smallest or (scale == 1 and self.found[index].numeral is not None and index > start):
+            if scale >= smallest or (
+                scale == 1 and self.found[index].numeral is not None and index > start
+            ):
                 break
             if index > start and scale == 1 and smallest == 1:
                 break
             scaled = group.scaled(scale)
             assert total.value is not None
             assert scaled.value is not None
-            joins = Numeral(total.value + scaled.value, scaled.others if index == start else frozenset())
+            joins = Numeral(
+                total.value + scaled.value, scaled.others if index == start else frozenset()
+            )
             total, smallest, index = joins, scale, after
             if scale == 1:
                 break
@@ -170,8 +197,12 @@ class _Reader:
                 digits, count = digits + str(UNITS[self.next_word(after + 1 + count)]), count + 1
             if digits:
                 scale = SCALES.get(self.next_word(after + 1 + count), 1)
-                return Numeral((value + Fraction(f"0.{digits}")) * scale), used + 1 + count + (scale > 1)
-        parts = {word: p for word, p in _PARTS.items() if value == 1} if value == 1 else _PLURAL_PARTS
+                return Numeral((value + Fraction(f"0.{digits}")) * scale), used + 1 + count + (
+                    scale > 1
+                )
+        parts = (
+            {word: p for word, p in _PARTS.items() if value == 1} if value == 1 else _PLURAL_PARTS
+        )
         part = parts.get(self.next_word(after), 0)
         if part and 0 < value < 20:
             return Numeral(value / part), used + 1
@@ -195,7 +226,11 @@ class _Reader:
             if self.next_word(start + 1) == "hundred":
                 rest, used = self.rest_of_hundred(start + 2)
                 return Numeral(Fraction(100 + rest)), 2 + used
-            return (Numeral(Fraction(1)), 1) if self.next_word(start + 1) in SCALES else (Numeral(None), 0)
+            return (
+                (Numeral(Fraction(1)), 1)
+                if self.next_word(start + 1) in SCALES
+                else (Numeral(None), 0)
+            )
         value, used = self.below_thousand(start)
         return Numeral(Fraction(value)), used
 
@@ -221,25 +256,42 @@ class _Reader:
         return (UNITS[word], 1) if word in UNITS else (0, 0)
 
     def is_pronoun(self, index: int) -> bool:
-        if self.word(index) != "one" or self.next_word(index + 1) in SCALES or self.next_word(index + 1) == "hundred":
+        if (
+            self.word(index) != "one"
+            or self.next_word(index + 1) in SCALES
+            or self.next_word(index + 1) == "hundred"
+        ):
             return False
         return self.word(index - 1) in _NOT_A_COUNT_AFTER or self.word(index + 1) == "of"
 
     def signed(self, before: list[Token], token: Token) -> Token:
-        """``token`` with the word minus or negative before it, unless that takes it from something."""
+        """``token`` with the word minus or negative before it, unless that takes it from
+        something.
+        """
         if not before or not isinstance(before[-1].key, str) or before[-1].key not in _MINUS:
             return token
         minus, numeral = before[-1], token.numeral
         if numeral is None or numeral.value is None:
             return token
-        if token.start - minus.end > 9 or _SIGN_GAP.fullmatch(self.text, minus.end, token.start) is None:
+        if (
+            token.start - minus.end > 9
+            or _SIGN_GAP.fullmatch(self.text, minus.end, token.start) is None
+        ):
             return token
         left = before[-2] if len(before) > 1 else None
         near = left is not None and minus.start - left.end <= 2
-        taken_from = left is not None and near and (left.numeral is not None or len(left.spelling) == 1)
+        taken_from = (
+            left is not None and near and (left.numeral is not None or len(left.spelling) == 1)
+        )
         if taken_from or _CLOSED.search(self.text, max(0, minus.start - 4), minus.start):
             return token
         before.pop()
         negative = numeral.scaled(-1)
         assert negative.value is not None
-        return Token(negative.value, f"{minus.spelling} {token.spelling}", minus.start, token.end, negative.others)
+        return Token(
+            negative.value,
+            f"{minus.spelling} {token.spelling}",
+            minus.start,
+            token.end,
+            negative.others,
+        )

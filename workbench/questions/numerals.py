@@ -1,14 +1,18 @@
-"""Numbers written in digits, found in cleaned text: one rule for signs, separators, fractions, powers, currencies and suffixes.
+"""Numbers written in digits, found in cleaned text: one rule for signs, separators, fractions,
+powers, currencies and suffixes.
 
-A numeral has one ``value`` where it can be read with certainty, and ``others``: what else its writer may have meant. ``1,234`` is
-1234 and may be 1.234; ``5M`` may be 5 or 5 000 000 and has no certain value. A sign belongs to the number unless a digit, a letter
-or a closing bracket stands before it; a currency may stand between them. Ordinals and decades (``3rd``, ``1990s``) and digits
+A numeral has one ``value`` where it can be read with certainty, and ``others``: what else its
+writer may have meant. ``1,234`` is 1234 and may be 1.234; ``5M`` may be 5 or 5 000 000 and has no
+certain value. A sign belongs to the number unless a digit, a letter or a closing bracket stands
+before it; a currency may stand between them. Ordinals and decades (``3rd``, ``1990s``) and digits
 behind letters (``H2O``) are words.
 
-Separators: groups of three digits behind commas, apostrophes, underscores or (two groups at least) points; Indian groups; a
-decimal point; a decimal comma where nothing else can be meant. Without a certain reading the parts are numbers of a list.
+Separators: groups of three digits behind commas, apostrophes, underscores or (two groups at least)
+points; Indian groups; a decimal point; a decimal comma where nothing else can be meant. Without a
+certain reading the parts are numbers of a list.
 
-What this does not show: Roman numerals, numbers in scripts that write them in words, sums that are not carried out.
+What this does not show: Roman numerals, numbers in scripts that write them in words, sums that are
+not carried out.
 """
 
 from __future__ import annotations
@@ -48,12 +52,14 @@ _SUFFIXES = {
     "k": 10**3, "m": 10**6, "mn": 10**6, "mln": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9, "t": 10**12, "tn": 10**12,
     "trn": 10**12,
 }  # fmt: skip
-_GROUPED = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:'[0-9]{3})+|[0-9]{1,3}(?:_[0-9]{3})+)(\.[0-9]+)?")
+_GROUPED = re.compile(
+    r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:'[0-9]{3})+|[0-9]{1,3}(?:_[0-9]{3})+)(\.[0-9]+)?"
+)
 _INDIAN = re.compile(r"([0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3})(\.[0-9]+)?")
 _POINTED = re.compile(r"([0-9]{1,3}(?:\.[0-9]{3}){2,}|[0-9]{1,3}\.[0-9]{3}(?=,))(?:,([0-9]+))?")
 _PLAIN = re.compile(r"[0-9]*\.?[0-9]+")
 _ONE_COMMA = re.compile(r"([0-9]+),([0-9]+)")
-_UNIT_BEHIND = re.compile(
+_UNIT_AFTER = re.compile(
     rf"\s?(?:[%‰°]|{_CUR}|percent\b|per cent\b|(?:thousand|million|billion|trillion)s?\b)|[a-zA-Z]"
 )
 
@@ -86,11 +92,13 @@ def read_numeral(match: re.Match[str]) -> list[Placed]:
     if (run_start, run_end) == (start, end) and _stands_free(text, start, end):
         return [(_run(text[start:end], False)[0][0], start, end)]
     money = _has_currency(match)
-    enclosed = text[max(0, run_start - 1) : run_start] in _OPEN and text[run_end : run_end + 1] in _CLOSED
-    certain = _is_alone(match) or money or _UNIT_BEHIND.match(text, run_end) is not None
+    enclosed = (
+        text[max(0, run_start - 1) : run_start] in _OPEN and text[run_end : run_end + 1] in _CLOSED
+    )
+    certain = _is_alone(match) or money or _UNIT_AFTER.match(text, run_end) is not None
     parts = list(_run(match.group("run"), None if enclosed else certain))
     last, at, _ = parts[-1]
-    last = _behind(match, last, money)
+    last = _after(match, last, money)
     if match.group("sign") and match.group("sign")[0] == "-":
         first = last if len(parts) == 1 else parts[0][0]
         negative = first.scaled(-1)
@@ -110,7 +118,9 @@ def read_numeral(match: re.Match[str]) -> list[Placed]:
 
 
 def _stands_free(text: str, start: int, end: int) -> bool:
-    """Whether nothing beside plain digits can change how they are read: a quick answer for most of them."""
+    """Whether nothing beside plain digits can change how they are read: a quick answer for most
+    of them.
+    """
     before, after = text[max(0, start - 5) : start], text[end : end + 2]
     return (
         text[start:end].isdigit()
@@ -141,7 +151,8 @@ def _numeral(digits: str, *others: str) -> Numeral:
 def _run(run: str, decimal_comma: bool | None) -> tuple[Placed, ...]:
     """Read digits with their separators.
 
-    ``decimal_comma``: nothing but a decimal can be meant by one comma; None between brackets, where a pair is meant as well.
+    ``decimal_comma``: nothing but a decimal can be meant by one comma; None between brackets, where
+    a pair is meant as well.
     """
     whole = (0, len(run))
     if run.isdigit():
@@ -153,15 +164,24 @@ def _run(run: str, decimal_comma: bool | None) -> tuple[Placed, ...]:
         if any(group[0] == "0" for group in groups[1:]):
             return ((joined, *whole),)
         found = [_fraction(group) for group in groups]
-        return ((Numeral(None, joined.readings | {value for value in found if value is not None}), *whole),)
+        return (
+            (
+                Numeral(None, joined.readings | {value for value in found if value is not None}),
+                *whole,
+            ),
+        )
     grouped = _GROUPED.fullmatch(run) or _INDIAN.fullmatch(run)
     if grouped is not None and not run.startswith(("0,", "0'", "00")):
         digits = re.sub("[,'_]", "", grouped.group(1)) + (grouped.group(2) or "")
         one_comma = run.count(",") == 1 and "." not in run
-        return ((_numeral(digits, run.replace(",", ".")) if one_comma else _numeral(digits), *whole),)
+        return (
+            (_numeral(digits, run.replace(",", ".")) if one_comma else _numeral(digits), *whole),
+        )
     pointed = _POINTED.fullmatch(run)
     if pointed is not None:
-        return ((_numeral(pointed.group(1).replace(".", "") + f".{pointed.group(2) or 0}"), *whole),)
+        return (
+            (_numeral(pointed.group(1).replace(".", "") + f".{pointed.group(2) or 0}"), *whole),
+        )
     if _PLAIN.fullmatch(run):
         thousands = re.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}", run)
         return ((_numeral(run, run.replace(".", "")) if thousands else _numeral(run), *whole),)
@@ -177,7 +197,7 @@ def _comma_or_list(run: str, decimal_comma: bool | None) -> tuple[Placed, ...]:
     return tuple((_numeral(m.group(), *other), m.start(), m.end()) for m in re.finditer(parts, run))
 
 
-def _behind(match: re.Match[str], numeral: Numeral, money: bool) -> Numeral:
+def _after(match: re.Match[str], numeral: Numeral, money: bool) -> Numeral:
     """What stands behind the digits: an exponent, a power, a fraction, a suffix."""
     if match.group("e"):
         numeral = _times_power(numeral, match.group("e")[1:])
@@ -235,15 +255,15 @@ def _mixed(numeral: Numeral, text: str) -> Numeral:
 
 def _marked(text: str, end: int, numeral: Numeral) -> Numeral:
     """With what a mark behind the number may make of it: per cent and per mille, a factorial."""
-    behind = text[end : end + 9].lstrip()
-    if behind.startswith("%") or re.match(r"per ?cent", behind):
+    after = text[end : end + 9].lstrip()
+    if after.startswith("%") or re.match(r"per ?cent", after):
         numeral = _or(numeral, numeral.scaled(Fraction(1, 100)))
-    elif behind.startswith("‰"):
+    elif after.startswith("‰"):
         numeral = _or(numeral, numeral.scaled(Fraction(1, 1000)))
     elif text.startswith("!", end) and numeral.value is not None and numeral.value.denominator == 1:
         if 2 < numeral.value <= 20:
             numeral = _or(numeral, Numeral(Fraction(factorial(int(numeral.value)))))
-    elif behind.startswith(("π", "√")):
+    elif after.startswith(("π", "√")):
         numeral = Numeral(None, numeral.readings)
     return numeral
 
@@ -253,7 +273,9 @@ def _or(numeral: Numeral, other: Numeral) -> Numeral:
 
 
 def _spaced_sign(text: str, start: int, numeral: Numeral) -> Numeral:
-    """A minus sign with a space behind it: a sign, a dash, a bullet or a subtraction, by what stands before it."""
+    """A minus sign with a space behind it: a sign, a dash, a bullet or a subtraction, by what
+    stands before it.
+    """
     before = re.sub(rf"(?:[A-Z]{{1,3}})?{_CUR}\s?$", "", text[max(0, start - 12) : start])
     if not re.search(r"(?<!-)-[ \t]{1,3}$", before):
         if re.search(r"[0-9)\]][ \t]+$", before) and text[start] == "-":

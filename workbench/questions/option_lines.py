@@ -1,9 +1,11 @@
 """The options of a multiple-choice question, found in the text that is asked.
 
-Options are the lines that begin with the letters A, B, ... in order, each in one of the usual forms ("A. x", "A) x", "(A) x");
-what stands behind the last of them says how to answer. A text without at least two such lines has none.
+Options are the lines that begin with the letters A, B, ... in order, each in one of the usual forms
+("A. x", "A) x", "(A) x"); what stands behind the last of them says how to answer. A text without at
+least two such lines has none.
 
-What this does not show: options written within one line, or behind numbers, are not seen and stay part of the question.
+What this does not show: options written within one line, or behind numbers, are not seen and stay
+part of the question.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _CHOSEN = re.compile(r"\(?([A-Z])(?:[.):]+(?:\s.*)?)?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Choice:
-    """A question apart from its options: ``lines`` as they are written, ``texts`` without their letters."""
+    """A question apart from its options: ``lines`` as they are written, ``texts`` without their
+    letters.
+    """
 
     stem: str
     lines: tuple[str, ...]
@@ -37,12 +41,16 @@ def choice_of(question: str) -> Choice:
             matches.append(match)
         if len(matches) > 1:
             stem = "\n".join(lines[:start]).rstrip()
-            return Choice(stem, tuple(m.group() for m in matches), tuple(m.group(2).strip() for m in matches))
+            return Choice(
+                stem, tuple(m.group() for m in matches), tuple(m.group(2).strip() for m in matches)
+            )
     return Choice(question, (), ())
 
 
 def quoted(question: str, options: bool) -> str:
-    """The question as it is quoted: with its options, one a line, or without; how to answer is left out."""
+    """The question as it is quoted: with its options, one a line, or without; how to answer is
+    left out.
+    """
     choice = choice_of(question)
     return "\n".join([choice.stem, *choice.lines]) if options else choice.stem
 

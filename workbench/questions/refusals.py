@@ -28,7 +28,18 @@ _NO_ANSWER = re.compile(
     r"|universal|general|objective|real) )*(?:answer|consensus|agreement|way (?:to|of) know)"
 )
 _BARE_REFUSALS = frozenset(
-    {"unknown", "no idea", "unsure", "not sure", "none", "n a", "no answer", "not known", "dunno", "idk"}
+    {
+        "unknown",
+        "no idea",
+        "unsure",
+        "not sure",
+        "none",
+        "n a",
+        "no answer",
+        "not known",
+        "dunno",
+        "idk",
+    }
 )
 _BUT = re.compile(r"\bbut\b", re.IGNORECASE)
 
@@ -39,14 +50,22 @@ def is_refusal(reply: str) -> bool:
 
 
 def declines(reply: str) -> bool:
-    """Whether the reply refuses to answer or says that there is no answer to give; an empty reply does neither."""
+    """Whether the reply refuses to answer or says that there is no answer to give; an empty
+    reply does neither.
+    """
     return bool(reply.strip()) and after_refusal(reply, (_REFUSAL, _NO_ANSWER)) is None
 
 
 def after_refusal(reply: str, refusals: Sequence[re.Pattern[str]] = (_REFUSAL,)) -> str | None:
-    """The part of the reply that is an answer: all of it, what follows "but" after its last refusal, or None."""
+    """The part of the reply that is an answer: all of it, what follows "but" after its last
+    refusal, or None.
+    """
     parts = _BUT.split(reply)
-    refused = [at for at, part in enumerate(parts) if any(refusal.search(_plain(part)) for refusal in refusals)]
+    refused = [
+        at
+        for at, part in enumerate(parts)
+        if any(refusal.search(_plain(part)) for refusal in refusals)
+    ]
     rest = parts[refused[-1] + 1 :] if refused else parts
     if not rest:
         return None

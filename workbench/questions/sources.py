@@ -1,11 +1,13 @@
 """Where a run's questions come from and in which form they are asked, by name.
 
-A source is ``builtin``, the name of a hub set with or without a split (``triviaqa``, ``mmlu:validation``), or the path of a
-JSON lines, JSON, CSV, TSV or parquet file. A form is ``published`` (as they are), ``choice`` (every question among options; open ones get
-distractors of their domain) or ``open`` (choice questions without their options, those left out that cannot be asked so).
-Options are shuffled by seed in every form that has them.
+A source is ``builtin``, the name of a hub set with or without a split (``triviaqa``,
+``mmlu:validation``), or the path of a JSON lines, JSON, CSV, TSV or parquet file. A form is
+``published`` (as they are), ``choice`` (every question among options; open ones get distractors of
+their domain) or ``open`` (choice questions without their options, those left out that cannot be
+asked so). Options are shuffled by seed in every form that has them.
 
-What a fingerprint does not show: a hub set counts by its row and split, not by what the hub holds today.
+What a fingerprint does not show: a hub set counts by its row and split, not by what the hub holds
+today.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def questions_from(source: str, mirror: Path | None = None) -> list[Question]:
 
 
 def source_content(source: str, mirror: Path | None = None) -> bytes:
-    """What decides the questions of ``source``: a file's bytes, or the row of a hub set and where it is read from.
+    """What decides the questions of ``source``: a file's bytes, or the row of a hub set and where
+    it is read from.
 
     Raises :class:`WorkbenchError` where a file cannot be read.
     """
@@ -54,7 +57,14 @@ def source_content(source: str, mirror: Path | None = None) -> bytes:
     name, _, split = source.partition(":")
     if name in HUB_SETS:
         row = HUB_SETS[name]
-        place = (row.hub, row.configuration, row.folder, row.revision, split or row.split, str(mirror or ""))
+        place = (
+            row.hub,
+            row.configuration,
+            row.folder,
+            row.revision,
+            split or row.split,
+            str(mirror or ""),
+        )
         return repr(place).encode()
     return read_regular(_file(source))
 
@@ -72,10 +82,14 @@ def in_form(questions: Sequence[Question], form: Form, options: int, seed: int) 
         return [shuffled(question, seed) for question in questions]
     kept = [open_variant(question) for question in questions if stands_alone(question)]
     if not kept:
-        raise WorkbenchError("None of the questions can be asked without its options; set questions.form=published.")
+        raise WorkbenchError(
+            "None of the questions can be asked without its options; set "
+            "questions.ask_as=published."
+        )
     if len(kept) < len(questions):
         warnings.warn(
-            f"{len(questions) - len(kept)} of {len(questions)} questions cannot be asked without their options and are "
+            f"{len(questions) - len(kept)} of {len(questions)} questions cannot be asked without "
+            "their options and are "
             "left out.",
             stacklevel=2,
         )
@@ -85,7 +99,9 @@ def in_form(questions: Sequence[Question], form: Form, options: int, seed: int) 
 def _file(source: str) -> Path:
     """The path ``source`` names; what looks like a name is an unknown set."""
     if not source.strip():
-        raise WorkbenchError("the source of the questions is empty; give 'builtin', the name of a hub set or a file.")
+        raise WorkbenchError(
+            "the source of the questions is empty; give 'builtin', the name of a hub set or a file."
+        )
     path = Path(source).expanduser()
     if not is_question_file(path) and not os.path.lexists(path) and path.name == source:
         hub_set(source.partition(":")[0])

@@ -1,11 +1,14 @@
-"""Which number a reply states: the one behind its last statement, or the only one that is not in the question.
+"""Which number a reply states: the one behind its last statement, or the only one that is not in
+the question.
 
-A statement is what stands behind ``=`` (a box too), ``####``, "equals" or "the answer is"; of several the last one with a number behind it
-counts. Without one, numbers that are also in the question are left out; if all are, a lone number counts, and of several what
-is left after each number of the question is taken away once. A copy of the whole question is left out first, a number behind "not"
-too. Where more than one number is left, none is chosen: all are candidates.
+A statement is what stands behind ``=`` (a box too), ``####``, "equals" or "the answer is"; of
+several the last one with a number behind it counts. Without one, numbers that are also in the
+question are left out; if all are, a lone number counts, and of several what is left after each
+number of the question is taken away once. A copy of the whole question is left out first, a number
+behind "not" too. Where more than one number is left, none is chosen: all are candidates.
 
-What this does not show: which of several numbers was meant; grading sets such replies apart if one of them would be right.
+What this does not show: which of several numbers was meant; grading sets such replies apart if one
+of them would be right.
 """
 
 from __future__ import annotations
@@ -22,22 +25,32 @@ _STATEMENT = re.compile(
     r"|\b(?P<answer>(?:final |correct |right )?answer)\b(?: (?:to|for|of) [^.\n=]{1,120}?)?(?: is\b| was\b| would be\b| must be\b|\s{0,3}[:*]{1,4})",
     re.IGNORECASE,
 )
-_JOINS = re.compile(r"[\s%°*_~]{0,4}[A-Za-z]{0,12}[\s,]{0,3}(?:or|to|and|through|-|~|/)\s{0,3}", re.IGNORECASE)
+_JOINS = re.compile(
+    r"[\s%°*_~]{0,4}[A-Za-z]{0,12}[\s,]{0,3}(?:or|to|and|through|-|~|/)\s{0,3}", re.IGNORECASE
+)
 _NEGATED = re.compile(r"\b(?:not|rather than|instead of|isn't|nor)\s+$", re.IGNORECASE)
 
 
 def stated_numbers(reply: str, question_text: str) -> list[Numeral]:
-    """The numbers a reply may state, each once: one where it is certain which, none where it holds none of its own."""
+    """The numbers a reply may state, each once: one where it is certain which, none where it
+    holds none of its own.
+    """
     text, said, asked = written(reply), tokens(reply), tokens(question_text)
     own = _without_copy(said, asked)
     found = [token for token in own if token.numeral is not None and not token.weak]
     if not found:
         return _distinct([token for token in own if token.numeral is not None])
-    affirmed = [token for token in found if not _NEGATED.search(text, max(0, token.start - 14), token.start)]
+    affirmed = [
+        token for token in found if not _NEGATED.search(text, max(0, token.start - 14), token.start)
+    ]
     first = own[0].start
-    statements = [match for match in _STATEMENT.finditer(text, first) if match.end() <= found[-1].start]
+    statements = [
+        match for match in _STATEMENT.finditer(text, first) if match.end() <= found[-1].start
+    ]
     if statements:
-        return _behind(text, statements[-1], [t for t in affirmed if t.start >= statements[-1].end()], asked)
+        return _after(
+            text, statements[-1], [t for t in affirmed if t.start >= statements[-1].end()], asked
+        )
     known = [token.key for token in asked if token.numeral is not None]
     new = [token for token in affirmed if token.key not in known]
     if not affirmed:
@@ -48,13 +61,19 @@ def stated_numbers(reply: str, question_text: str) -> list[Numeral]:
 
 
 def chosen_number(reply: str, question_text: str) -> Fraction | None:
-    """The one number a reply states; None when it holds none of its own or cannot be read with certainty."""
+    """The one number a reply states; None when it holds none of its own or cannot be read with
+    certainty.
+    """
     found = stated_numbers(reply, question_text)
     return found[0].value if len(found) == 1 else None
 
 
-def _behind(text: str, statement: re.Match[str], after: Sequence[Token], asked: Sequence[Token]) -> list[Numeral]:
-    """The number behind a statement, with those it is joined to; behind ``=`` also what is stated later."""
+def _after(
+    text: str, statement: re.Match[str], after: Sequence[Token], asked: Sequence[Token]
+) -> list[Numeral]:
+    """The number behind a statement, with those it is joined to; behind ``=`` also what is
+    stated later.
+    """
     if not after:
         return []
     joined = [after[0]]
@@ -64,7 +83,9 @@ def _behind(text: str, statement: re.Match[str], after: Sequence[Token], asked: 
             break
         joined.append(token)
     known = {token.key for token in asked}
-    later = [] if statement.group("answer") else [token for token in after if token.key not in known]
+    later = (
+        [] if statement.group("answer") else [token for token in after if token.key not in known]
+    )
     return _distinct([*joined, *later])
 
 
@@ -99,6 +120,8 @@ def _is_part(said: Sequence[Token], asked: Sequence[Token]) -> bool:
 def _place(part: Sequence[Token], whole: Sequence[Token]) -> int | None:
     if not part:
         return None
-    joined, wanted = (f"\0{chr(0).join(str(token.key) for token in each)}\0" for each in (whole, part))
+    joined, wanted = (
+        f"\0{chr(0).join(str(token.key) for token in each)}\0" for each in (whole, part)
+    )
     at = joined.find(wanted)
     return None if at < 0 else joined.count("\0", 0, at)

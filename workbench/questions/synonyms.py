@@ -1,7 +1,9 @@
-"""Other people's names for the fields of a question: an optional field that is ignored in silence changes what is asked.
+"""Other people's names for the fields of a question: an optional field that is ignored in silence
+changes what is asked.
 
-``NAMES`` is the one table: for each field its usual names elsewhere. A name among them, or a near spelling of a field, is refused with the
-rename it needs, unless the field itself is there too. Names that say the opposite need their values turned round.
+``NAMES`` is the one table: for each field its usual names elsewhere. A name among them, or a near
+spelling of a field, is refused with the rename it needs, unless the field itself is there too.
+Names that say the opposite need their values turned round.
 """
 
 from __future__ import annotations
@@ -10,9 +12,29 @@ import difflib
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
-FIELDS = ("question", "answers", "id", "domain", "source", "licence", "kind", "answerable", "options")
+FIELDS = (
+    "question",
+    "answers",
+    "id",
+    "domain",
+    "source",
+    "licence",
+    "kind",
+    "answerable",
+    "options",
+)
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "question": ("prompt", "query", "question_text", "question_stem", "stem", "problem", "goal", "input", "text"),
+    "question": (
+        "prompt",
+        "query",
+        "question_text",
+        "question_stem",
+        "stem",
+        "problem",
+        "goal",
+        "input",
+        "text",
+    ),
     "answers": (
         *(
             "answer",
@@ -36,15 +58,41 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         ),
         *("answer_key", "answerkey", "solution", "label"),
     ),
-    "id": ("question_id", "qid", "uid", "item_id", "doc_id", "example_id", "sample_id", "prompt_id", "problem_id"),
+    "id": (
+        "question_id",
+        "qid",
+        "uid",
+        "item_id",
+        "doc_id",
+        "example_id",
+        "sample_id",
+        "prompt_id",
+        "problem_id",
+    ),
     "domain": ("subject", "subjects", "category", "categories", "topic", "topics", "subject_name"),
     "source": ("dataset", "dataset_name", "data_source"),
     "licence": ("license", "licenses", "licences"),
     "kind": ("question_type", "answer_type", "question_kind"),
     "answerable": ("is_answerable", "has_answer"),
     "options": (
-        *("option", "choice", "choices", "answer_choices", "answer_options", "multiple_choice_options", "mc_options"),
-        *("candidates", "alternatives", "distractor", "distractors", "incorrect_answers", "wrong_answers", "endings"),
+        *(
+            "option",
+            "choice",
+            "choices",
+            "answer_choices",
+            "answer_options",
+            "multiple_choice_options",
+            "mc_options",
+        ),
+        *(
+            "candidates",
+            "alternatives",
+            "distractor",
+            "distractors",
+            "incorrect_answers",
+            "wrong_answers",
+            "endings",
+        ),
     ),
 }
 OPPOSITE: Mapping[str, tuple[str, ...]] = {
@@ -56,7 +104,9 @@ _OPPOSITE_OF = {name: field for field, names in OPPOSITE.items() for name in nam
 
 
 def misnamed(found: Collection[str]) -> tuple[str, str, str] | None:
-    """The first of the names ``found`` that stands for a field which is not among them: field, name, and what to do."""
+    """The first of the names ``found`` that stands for a field which is not among them: field,
+    name, and what to do.
+    """
     return _misnamed(tuple(map(str, found)))
 
 

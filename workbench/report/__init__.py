@@ -1,4 +1,6 @@
-"""The page that gathers a run's figures, tables, sample answers and configuration, readable offline from its folder."""
+"""The page that gathers a run's figures, tables, sample answers and configuration, readable
+offline from its folder.
+"""
 
 from workbench.report.page import Section, write_report
 

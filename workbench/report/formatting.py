@@ -1,8 +1,9 @@
 """Numbers and keys as a person reads them: the rows of the report's tables.
 
-A summary key such as ``auroc2.text.before`` becomes "AUROC2 · text · before"; ``key.low`` and ``key.high`` join their key's row as
-an interval. Seconds and bytes get units, everything else three decimals or as many figures as a small number needs.
-Rounding is for the page only: ``summary.json`` keeps what was measured.
+A summary key such as ``auroc2.text.before`` becomes "AUROC2 · text · before"; ``key.low`` and
+``key.high`` join their key's row as an interval. Seconds and bytes get units, everything else three
+decimals or as many figures as a small number needs. Rounding is for the page only: ``summary.json``
+keeps what was measured.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _BOUNDS = (".low", ".high")
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One line of the summary: the key, its words, the value and its interval ("" when it has none)."""
+    """One line of the summary: the key, its words, the value and its interval ("" when it has
+    none).
+    """
 
     key: str
     label: str
@@ -56,7 +59,9 @@ def summary_groups(summary: Mapping[str, Any]) -> list[tuple[str, list[SummaryRo
         bounds = [summary.get(key + bound) for bound in _BOUNDS]
         interval = "" if None in bounds else " to ".join(readable(key, bound) for bound in bounds)
         label = " · ".join(_word(part) for part in (rest or first).split("."))
-        groups.setdefault(_word(first), []).append(SummaryRow(key, label, readable(key, value), interval))
+        groups.setdefault(_word(first), []).append(
+            SummaryRow(key, label, readable(key, value), interval)
+        )
     return list(groups.items())
 
 

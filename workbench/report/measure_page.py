@@ -1,7 +1,8 @@
-"""The page of a measured table: one row a group, then reliability, histogram, risk-coverage and ROC.
+"""The page of a measured table: one row a group, then reliability, histogram, risk-coverage and
+ROC.
 
-Figures hold the first ``MOST_GROUPS`` groups of the file, because more curves cannot be told apart; the table holds all, and the
-captions say so. Numbers are rounded here only.
+Figures hold the first ``MOST_GROUPS`` groups of the file, because more curves cannot be told apart;
+the table holds all, and the captions say so. Numbers are rounded here only.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ DIFFERENCES: Mapping[str, str] = {
     "AURC": "aurc",
 }
 TERMINAL = {
-    h: HEADINGS[h] for h in ("n", "parsed", "accuracy", "AUROC2", "within domain", "ECE", "Brier", "AURC", "tier")
+    h: HEADINGS[h]
+    for h in ("n", "parsed", "accuracy", "AUROC2", "within domain", "ECE", "Brier", "AURC", "tier")
 }
 
 
 def write_measured(folder: Path, title: str, measured: Measured) -> Path:
-    """Write the page and its figures into ``folder`` (made if missing); returns the path of ``index.html``."""
+    """Write the page and its figures into ``folder`` (made if missing); returns the path of
+    ``index.html``.
+    """
     groups = measured.answers.groups()
     shown = dict(list(groups.items())[:MOST_GROUPS])
     caption = f"{len(measured.answers):,} answers"
@@ -67,7 +71,10 @@ def write_measured(folder: Path, title: str, measured: Measured) -> Path:
         title,
         sections(measured, shown, caption),
         {},
-        {"settings": asdict(measured.settings), "notes": [*measured.answers.notes, *_notes(measured)]},
+        {
+            "settings": asdict(measured.settings),
+            "notes": [*measured.answers.notes, *_notes(measured)],
+        },
         (),
         (),
         lead=[("Measures", table_rows(measured, HEADINGS)), *comparison],
@@ -76,17 +83,30 @@ def write_measured(folder: Path, title: str, measured: Measured) -> Path:
 
 def table_rows(measured: Measured, headings: Mapping[str, str]) -> list[dict[str, str]]:
     """One row a group with ``headings`` as columns; values that no group has are left out."""
-    present = {h: key for h, key in headings.items() if any(key in group.values for group in measured.groups.values())}
+    present = {
+        h: key
+        for h, key in headings.items()
+        if any(key in group.values for group in measured.groups.values())
+    }
     return [
-        {"group": name, **{h: written(group.values.get(key, float("nan"))) for h, key in present.items()}}
+        {
+            "group": name,
+            **{h: written(group.values.get(key, float("nan"))) for h, key in present.items()},
+        }
         for name, group in measured.groups.items()
     ]
 
 
 def difference_rows(measured: Measured) -> list[dict[str, str]]:
-    """One row for each group compared with ``measured.against``: that group minus it, on the questions of both."""
+    """One row for each group compared with ``measured.against``: that group minus it, on the
+    questions of both.
+    """
     return [
-        {"group": name, "n": f"{paired.n:,}", **{h: written(paired.difference[key]) for h, key in DIFFERENCES.items()}}
+        {
+            "group": name,
+            "n": f"{paired.n:,}",
+            **{h: written(paired.difference[key]) for h, key in DIFFERENCES.items()},
+        }
         for name, paired in measured.paired.items()
     ]
 
@@ -112,27 +132,36 @@ def sections(measured: Measured, groups: Mapping[str, Answers], caption: str) ->
     found = [
         Section(
             "Reliability",
-            "Share of right answers at each level of confidence; on the diagonal confidence means what it says, below it is "
+            "Share of right answers at each level of confidence; on the diagonal confidence means "
+            "what it says, below it is "
             "over-confidence.",
-            Reliability(panels={"": pairs}, bins=bins, title="Is the confidence earned?", caption=caption).figure(),
+            Reliability(
+                panels={"": pairs}, bins=bins, title="Is the confidence earned?", caption=caption
+            ).figure(),
             "reliability",
         ),
         Section(
             "Histogram",
-            "Which confidences are stated at all; a scale of which one end is used cannot tell answers apart.",
+            "Which confidences are stated at all; a scale of which one end is used cannot tell "
+            "answers apart.",
             ConfidenceHistogram(groups=stated, title="What is stated", caption=caption).figure(),
             "histogram",
         ),
         Section(
             "Risk and coverage",
             "How wrong the accepted answers are when only the most confident share is accepted.",
-            RiskCoverageCurve(groups=pairs, title="Answering only when sure", caption=caption).figure(),
+            RiskCoverageCurve(
+                groups=pairs, title="Answering only when sure", caption=caption
+            ).figure(),
             "risk_coverage",
         ),
         Section(
             "ROC",
-            "How well confidence ranks right above wrong answers; the area is AUROC2, with its DeLong interval.",
-            Roc(groups=pairs, areas=areas, title="Telling right from wrong", caption=caption).figure(),
+            "How well confidence ranks right above wrong answers; the area is AUROC2, with its "
+            "DeLong interval.",
+            Roc(
+                groups=pairs, areas=areas, title="Telling right from wrong", caption=caption
+            ).figure(),
             "roc",
         ),
     ]
@@ -142,8 +171,13 @@ def sections(measured: Measured, groups: Mapping[str, Answers], caption: str) ->
         if part.retrieved is not None
     }
     if gated:
-        figure = RetrievalGain(curves=gated, title="Looking up only when unsure", caption=caption).figure()
-        explanation = "Accuracy when the least confident questions are looked up, against looking up as many at random."
+        figure = RetrievalGain(
+            curves=gated, title="Looking up only when unsure", caption=caption
+        ).figure()
+        explanation = (
+            "Accuracy when the least confident questions are looked up, against looking up as many "
+            "at random."
+        )
         found.append(Section("Gated retrieval", explanation, figure, "retrieval"))
     return found
 

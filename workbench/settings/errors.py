@@ -1,4 +1,6 @@
-"""What is wrong with a setting, in words: which one, what it must be, what it is, and what may have been meant."""
+"""What is wrong with a setting, in words: which one, what it must be, what it is, and what may
+have been meant.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,12 @@ _MUST: Mapping[str, str] = {
 """First word of pydantic's kind of error -> what the setting must do."""
 
 
-def explained(error: ValidationError, settings: type[BaseModel], what: str = "Configuration key") -> str:
-    """The first mistake in ``error``, as one sentence; ``settings`` is the class whose keys were given."""
+def explained(
+    error: ValidationError, settings: type[BaseModel], what: str = "Configuration key"
+) -> str:
+    """The first mistake in ``error``, as one sentence; ``settings`` is the class whose keys were
+    given.
+    """
     details = error.errors(include_url=False)
     place = _place(details[0], settings)
     start = f"{what} {shown('.'.join(place))}"
@@ -36,7 +42,9 @@ def explained(error: ValidationError, settings: type[BaseModel], what: str = "Co
     for one in own:
         if one["type"] == KIND:
             return f"{start}: it {one['msg']}."
-    quoted = isinstance(own[0]["input"], int | float) and own[0]["type"].startswith(("string", "path"))
+    quoted = isinstance(own[0]["input"], int | float) and own[0]["type"].startswith(
+        ("string", "path")
+    )
     return f"{start}: {_required(own)}{'; put it in quotes' if quoted else ''}."
 
 
@@ -54,7 +62,9 @@ def _required(details: Sequence[ErrorDetails]) -> str:
 
 
 def _place(one: ErrorDetails, settings: type[BaseModel]) -> tuple[str, ...]:
-    """The keys that lead to the setting, and the index in a list; without the names that pydantic gives to alternatives."""
+    """The keys that lead to the setting, and the index in a list; without the names that
+    pydantic gives to alternatives.
+    """
     place: list[str] = []
     group: Any = settings
     for part in one["loc"]:
@@ -77,7 +87,10 @@ def _must(one: ErrorDetails) -> str:
     if kind == "less_than":
         return f"be below {_number(context['lt'])}"
     if kind == "too_short":
-        return f"hold at least {context['min_length']} {'value' if context['min_length'] == 1 else 'values'}"
+        return (
+            f"hold at least {context['min_length']} "
+            f"{'value' if context['min_length'] == 1 else 'values'}"
+        )
     if kind == "too_long":
         return f"hold at most {context['max_length']} values"
     if kind == "literal_error":
@@ -94,15 +107,17 @@ def _meant(place: tuple[str, ...], settings: type[BaseModel]) -> str:
     """A setting of a similar name, in the same group or else anywhere; or what the group holds."""
     known = list(names(settings))
     group = ".".join(place[:-1])
-    beside = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == group}
+    siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == group}
     anywhere = {key.rpartition(".")[2]: key for key in known}
     # Whoever writes a dotted key into a file means a setting by its whole name.
     wanted = place[-1].rpartition(".")[2]
-    for candidates, alike in ((beside, 0.6), (anywhere, 0.75)):
+    for candidates, alike in ((siblings, 0.6), (anywhere, 0.75)):
         for name in difflib.get_close_matches(wanted, candidates, n=1, cutoff=alike):
-            nests = f", which a file writes as {nested(candidates[name])}" if "." in place[-1] else ""
+            nests = (
+                f", which a file writes as {nested(candidates[name])}" if "." in place[-1] else ""
+            )
             return f"did you mean {candidates[name]!r}{nests}?"
-    return f"{f'the settings of {group!r} are' if group else 'there are'} {', '.join(beside)}."
+    return f"{f'the settings of {group!r} are' if group else 'there are'} {', '.join(siblings)}."
 
 
 def nested(key: str) -> str:

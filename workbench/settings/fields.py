@@ -1,7 +1,8 @@
 """What every single setting must be, whatever it says: the base class of all groups of settings.
 
-Beside its own bounds, no setting takes a truth value for a number, an infinite number, an empty text, or a text that no file can be named with
-or that cannot be written down; a list holds something, each thing once.
+Beside its own bounds, no setting takes a truth value for a number, an infinite number, an empty
+text, or a text that no file can be named with or that cannot be written down; a list holds
+something, each thing once.
 """
 
 from __future__ import annotations

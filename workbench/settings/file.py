@@ -1,8 +1,10 @@
-"""What a person writes as settings, read into plain values: a YAML or JSON file, or the value of one ``--set key=value``.
+"""What a person writes as settings, read into plain values: a YAML or JSON file, or the value of
+one ``--set key=value``.
 
-Words mean what they say, by the core schema of YAML 1.2, which JSON is a part of: ``true`` and ``false`` are the only truth values, ``010``
-is ten, ``1:30`` and ``yes`` are text, ``5e-5`` is a number. A key that stands twice, nesting without end, aliases that unfold
-without end, numbers of hundreds of digits and files that are no settings are refused with their line.
+Words mean what they say, by the core schema of YAML 1.2, which JSON is a part of: ``true`` and
+``false`` are the only truth values, ``010`` is ten, ``1:30`` and ``yes`` are text, ``5e-5`` is a
+number. A key that stands twice, nesting without end, aliases that unfold without end, numbers of
+hundreds of digits and files that are no settings are refused with their line.
 """
 
 from __future__ import annotations
@@ -47,12 +49,16 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if id(node) not in self._unfolded:
-                raise _Refused(f"*{event.anchor} stands inside of what it repeats", event.start_mark)
+                raise _Refused(
+                    f"*{event.anchor} stands inside of what it repeats", event.start_mark
+                )
             values, height = self._unfolded[id(node)]
             self._count(values, self._depth + 1 + height, event.start_mark)
             return node
         if event.tag is not None:
-            raise _Refused(f"the tag {event.tag!r} is not used here; write the value alone", event.start_mark)
+            raise _Refused(
+                f"the tag {event.tag!r} is not used here; write the value alone", event.start_mark
+            )
         before, deepest = self._values, self._deepest
         self._depth += 1
         self._deepest = self._depth
@@ -76,8 +82,13 @@ class _Loader(yaml.SafeLoader):
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_TAG}str", f"{_TAG}merge"):
-                what = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in (
+                f"{_TAG}str",
+                f"{_TAG}merge",
+            ):
+                what = (
+                    repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+                )
                 raise _Refused(f"the name of a setting is a word, not {what}", key.start_mark)
             if key.value in seen:
                 raise _Refused(f"{key.value!r} is given twice", key.start_mark)
@@ -139,10 +150,13 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         raise WorkbenchError(f"{where}: {error}.") from error
     if not stat.S_ISREG(mode):
         raise WorkbenchError(
-            f"{where}: it is {'a folder' if stat.S_ISDIR(mode) else 'not a file'}; give a YAML or JSON file."
+            f"{where}: it is {'a folder' if stat.S_ISDIR(mode) else 'not a file'}; give a YAML or "
+            "JSON file."
         )
     if len(content) > MOST_BYTES:
-        raise WorkbenchError(f"{where}: it is larger than {MOST_BYTES:,} bytes, so these are no settings.")
+        raise WorkbenchError(
+            f"{where}: it is larger than {MOST_BYTES:,} bytes, so these are no settings."
+        )
     try:
         data = _read(content)
     except yaml.YAMLError as error:
@@ -150,37 +164,47 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise WorkbenchError(f"The configuration file {_path(path)} must hold keys and values, such as 'seed: 1'.")
+        raise WorkbenchError(
+            f"The configuration file {_path(path)} must hold keys and values, such as 'seed: 1'."
+        )
     return data
 
 
 def read_assignments(given: Sequence[str]) -> dict[str, Any]:
     """``--set key=value`` options as dotted keys and values.
 
-    Errors: WorkbenchError for what is no assignment, and for a setting that is given twice, alone or as part of another.
+    Errors: WorkbenchError for what is no assignment, and for a setting that is given twice, alone
+    or as part of another.
     """
     out: dict[str, Any] = {}
     for assignment in given:
         shown = _shortened(assignment)
         key, equals, value = assignment.partition("=")
         if not equals or not all(part.strip() for part in key.split(".")):
-            raise WorkbenchError(f"--set {shown} must read key=value, for example --set teach.epochs=2.")
+            raise WorkbenchError(
+                f"--set {shown} must read key=value, for example --set teach.epochs=2."
+            )
         key = key.strip()
         for other in out:
             if key == other:
                 raise WorkbenchError(f"--set gives {_shortened(key)} twice; give it once.")
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
                 raise WorkbenchError(
-                    f"--set gives {_shortened(key)} and {_shortened(other)}, of which one is part of the other; give one."
+                    f"--set gives {_shortened(key)} and {_shortened(other)}, of which one is part "
+                    "of the other; give one."
                 )
         if len(value) > MOST_BYTES:
-            raise WorkbenchError(f"--set {shown}: the value is longer than {MOST_BYTES:,} characters.")
+            raise WorkbenchError(
+                f"--set {shown}: the value is longer than {MOST_BYTES:,} characters."
+            )
         try:
             out[key] = _read(value)
         except _Refused as error:
             raise WorkbenchError(f"--set {shown}: {_problem(error)}.") from error
         except yaml.YAMLError as error:
-            raise WorkbenchError(f"--set {shown}: the value is not readable as YAML; quote it.") from error
+            raise WorkbenchError(
+                f"--set {shown}: the value is not readable as YAML; quote it."
+            ) from error
     return out
 
 

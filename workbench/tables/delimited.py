@@ -1,7 +1,8 @@
 """Delimited text as rows or as columns of text, header and rows by the same parser.
 
-A text with quotes is read by Python's strict ``csv``. One without is read by Arrow, many times faster: there a row is a line and nothing
-else can be meant; whatever Arrow refuses is read again by ``csv``, which names the line. Cells stay text exactly as written.
+A text with quotes is read by Python's strict ``csv``. One without is read by Arrow, many times
+faster: there a row is a line and nothing else can be meant; whatever Arrow refuses is read again by
+``csv``, which names the line. Cells stay text exactly as written.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _BATCH = 20_000
 
 @dataclass(frozen=True)
 class Delimited:
-    """A delimited text: its ``header`` (names stripped), which stands in ``line``; ``kept`` columns are those with a name or content."""
+    """A delimited text: its ``header`` (names stripped), which stands in ``line``; ``kept``
+    columns are those with a name or content.
+    """
 
     path: Path
     data: bytes
@@ -34,7 +37,9 @@ class Delimited:
     notes: tuple[str, ...]
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Line where it begins and cells of each row below the header, all as long as the header."""
+        """Line where it begins and cells of each row below the header, all as long as the
+        header.
+        """
         found = rows(self.path, self.data, self.dialect)
         next(found, None)
         for line, cells in found:
@@ -58,9 +63,16 @@ class Delimited:
                 # Line breaks in cells are fine, and how an open quote that swallows rows looks.
                 many = sum("\n" in cell or "\r" in cell for cell in column)
                 broken, example = broken + many, example or (name if many else "")
-            parts.append(pa.record_batch([pa.array(column, pa.string()) for column in columns], schema=schema))
+            parts.append(
+                pa.record_batch(
+                    [pa.array(column, pa.string()) for column in columns], schema=schema
+                )
+            )
         table = pa.Table.from_batches(parts, schema=schema)
-        note = f"{broken:,} cells hold line breaks (the first in column {example!r}): rows were counted by quotes, not by lines."
+        note = (
+            f"{broken:,} cells hold line breaks (the first in column {example!r}): rows were "
+            "counted by quotes, not by lines."
+        )
         return table, (note,) if broken else ()
 
     def _by_arrow(self) -> pa.Table | None:
@@ -75,7 +87,9 @@ class Delimited:
                 pa.BufferReader(pa.py_buffer(self.data).slice(start)),
                 # One thread, because several do not keep what they refuse in order.
                 read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=self.dialect.separator, quote_char=False),
+                parse_options=pyarrow.csv.ParseOptions(
+                    delimiter=self.dialect.separator, quote_char=False
+                ),
                 convert_options=pyarrow.csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
                 ),
@@ -104,23 +118,29 @@ class Delimited:
     def _uneven(self, line: int, cells: int) -> WorkbenchError:
         separator = SEPARATORS[self.dialect.separator]
         return WorkbenchError(
-            f"{self.path}, line {line}: the row has {cells} cells and the header {len(self.header)}; quote texts that hold "
+            f"{self.path}, line {line}: the row has {cells} cells and the header "
+            f"{len(self.header)}; quote texts that hold "
             f"a {separator}."
         )
 
 
 def read_delimited(path: Path, usual: str) -> Delimited:
-    """The delimited text of ``path``; ``usual`` is the separator that the file's ending stands for."""
+    """The delimited text of ``path``; ``usual`` is the separator that the file's ending stands
+    for.
+    """
     data, encoding = read_text(path)
     dialect = find_dialect(path, data, usual)
     line, header = next(rows(path, data, dialect), (1, []))
     names = tuple(name.strip() for name in header)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        raise WorkbenchError(f"{path}, line {line}: two columns are called {twice[0]!r}; rename one.")
+        raise WorkbenchError(
+            f"{path}, line {line}: two columns are called {twice[0]!r}; rename one."
+        )
     if names.count("") > 1:
         raise WorkbenchError(
-            f"{path}, line {line}: {names.count('')} columns have no name; name them in the first line or delete them."
+            f"{path}, line {line}: {names.count('')} columns have no name; name them in the first "
+            "line or delete them."
         )
     notes = [f"the file is {encoding}."] if encoding else []
     if dialect.separator != usual or dialect.declared:

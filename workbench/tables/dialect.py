@@ -1,7 +1,8 @@
 """Which character separates the cells of a delimited text, found from its rows.
 
-Candidates are comma, semicolon, tab and pipe. One is *consistent* if the first rows all have as many cells as the header, at least two. The
-file ending's own separator wins if it is consistent, then the one with most cells. A first line ``sep=;``, as spreadsheets write it, decides.
+Candidates are comma, semicolon, tab and pipe. One is *consistent* if the first rows all have as
+many cells as the header, at least two. The file ending's own separator wins if it is consistent,
+then the one with most cells. A first line ``sep=;``, as spreadsheets write it, decides.
 """
 
 from __future__ import annotations
@@ -41,22 +42,36 @@ def find_dialect(path: Path, data: bytes, usual: str) -> Dialect:
         separator = declared.group(1).decode("latin-1")
         if separator not in SEPARATORS:
             raise WorkbenchError(
-                f"{path}, line 1: 'sep={separator}' names a separator that is not read; use one of , ; | or a tab."
+                f"{path}, line 1: 'sep={separator}' names a separator that is not read; use one of "
+                ", ; | or a tab."
             )
         lines = len(re.findall(rb"\r\n|\r|\n", declared.group()))
         return Dialect(separator, declared.end(), lines, True)
-    sizes = {separator: _sizes(path, data, separator) for separator in (usual, *(s for s in SEPARATORS if s != usual))}
-    consistent = [separator for separator, found in sizes.items() if len(set(found)) == 1 and found[0] > 1]
+    sizes = {
+        separator: _sizes(path, data, separator)
+        for separator in (usual, *(s for s in SEPARATORS if s != usual))
+    }
+    consistent = [
+        separator for separator, found in sizes.items() if len(set(found)) == 1 and found[0] > 1
+    ]
     if usual in consistent:
         return Dialect(usual)
-    # A text with a broken row has no consistent separator: the header's alone says which row is broken.
-    return Dialect(max(consistent or sizes, key=lambda separator: sizes[separator][0] if sizes[separator] else 0))
+    # A text with a broken row has no consistent separator: the header's alone says which row is
+    # broken.
+    return Dialect(
+        max(
+            consistent or sizes,
+            key=lambda separator: sizes[separator][0] if sizes[separator] else 0,
+        )
+    )
 
 
 def rows(path: Path, data: bytes, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Line where it begins and cells of each row, the header first; rows without any content are left out.
+    """Line where it begins and cells of each row, the header first; rows without any content are
+    left out.
 
-    Raises WorkbenchError for quotes that are open or misplaced, a cell beyond the bound and text that is not UTF-8.
+    Raises WorkbenchError for quotes that are open or misplaced, a cell beyond the bound and text
+    that is not UTF-8.
     """
     text = io.TextIOWrapper(io.BytesIO(memoryview(data)[dialect.start :]), "utf-8", newline="")
     reader = csv.reader(text, delimiter=dialect.separator, strict=True)
@@ -80,7 +95,8 @@ def _broken(path: Path, first: int, last: int, error: csv.Error) -> WorkbenchErr
     where = f"line {first}" if first >= last else f"lines {first} to {last}"
     if "field larger" in str(error):
         return WorkbenchError(
-            f"{path}, {where}: a cell holds more than {MOST_CELL:,} characters; close its quotes or shorten the text."
+            f"{path}, {where}: a cell holds more than {MOST_CELL:,} characters; close its quotes "
+            "or shorten the text."
         )
     what = str(error)
     if "unexpected end" in what:
@@ -88,7 +104,8 @@ def _broken(path: Path, first: int, last: int, error: csv.Error) -> WorkbenchErr
     elif "expected after" in what:
         what = "characters stand behind a closing quote"
     return WorkbenchError(
-        f"{path}, {where}: not readable as CSV ({what}); check its quotes, a quote in a text is doubled."
+        f"{path}, {where}: not readable as CSV ({what}); check its quotes, a quote in a text is "
+        "doubled."
     )
 
 
@@ -106,7 +123,9 @@ def _sizes(path: Path, data: bytes, separator: str) -> list[int]:
     """Cells of the first rows; what was read before a broken row."""
     found: list[int] = []
     try:
-        found.extend(len(cells) for _, cells in islice(rows(path, data, Dialect(separator)), _SAMPLE))
+        found.extend(
+            len(cells) for _, cells in islice(rows(path, data, Dialect(separator)), _SAMPLE)
+        )
     except WorkbenchError:
         found.append(-1)
     return found

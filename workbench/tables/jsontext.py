@@ -1,4 +1,6 @@
-"""JSON lines, or one list of objects, as rows: a name written twice in an object is an error, as two columns of one name are."""
+"""JSON lines, or one list of objects, as rows: a name written twice in an object is an error, as
+two columns of one name are.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,16 @@ def json_lines(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], tuple[
 
 
 def json_list(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], tuple[str, ...]]:
-    """Place and fields of each object of a file that holds one list, or of each line's object where it holds none."""
+    """Place and fields of each object of a file that holds one list, or of each line's object
+    where it holds none.
+    """
     data, encoding = read_text(path, most=MOST_LIST, most_line=None)
     if not data.lstrip().startswith(b"["):
         return _lines(path, data), _notes(encoding)
     found = _loaded(data, path, f"{path}", "write a list of objects.")
     return (
-        (f"{path}, item {number}", _fields(item, f"{path}, item {number}")) for number, item in enumerate(found, 1)
+        (f"{path}, item {number}", _fields(item, f"{path}, item {number}"))
+        for number, item in enumerate(found, 1)
     ), (_notes(encoding))
 
 
@@ -35,7 +40,8 @@ def _notes(encoding: str) -> tuple[str, ...]:
 
 
 def _lines(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    # Only CR and LF end a line: JSON texts may hold other line separators, and these two only as escapes.
+    # Only CR and LF end a line: JSON texts may hold other line separators, and these two only as
+    # escapes.
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     start, number = 0, 0
@@ -56,14 +62,18 @@ def _loaded(data: bytes, path: Path, place: str, mend: str) -> Any:
             raise WorkbenchError(f"{place}: not UTF-8 text; save the file as UTF-8.") from error
         raise undecodable(path, data) from error
     except _TwiceError as error:
-        raise WorkbenchError(f"{place}: an object names {str(error)!r} twice; remove one.") from error
+        raise WorkbenchError(
+            f"{place}: an object names {str(error)!r} twice; remove one."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise WorkbenchError(f"{place}: not readable as JSON ({error}); {mend}") from error
 
 
 def _fields(row: Any, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise WorkbenchError(f"{place}: a row is a JSON object with named fields, not {str(row)[:40]!r}.")
+        raise WorkbenchError(
+            f"{place}: a row is a JSON object with named fields, not {str(row)[:40]!r}."
+        )
     if all(name == name.strip() for name in row):
         return row
     stripped = {name.strip(): value for name, value in row.items()}

@@ -1,7 +1,8 @@
-"""Parquet files, and what Arrow's types mean as values: whole numbers exact whatever is missing, narrow floats as they were written.
+"""Parquet files, and what Arrow's types mean as values: whole numbers exact whatever is missing,
+narrow floats as they were written.
 
-A float32 of 0.9 widened to 64 bits is 0.89999998, below the threshold it was meant to reach. It is read as 0.9, its shortest decimal, which is
-what the same table holds as CSV.
+A float32 of 0.9 widened to 64 bits is 0.89999998, below the threshold it was meant to reach. It is
+read as 0.9, its shortest decimal, which is what the same table holds as CSV.
 """
 
 from __future__ import annotations
@@ -25,22 +26,31 @@ def read_parquet(path: Path) -> pa.Table:
         # A dataset would add columns from folders called name=value.
         with pq.ParquetFile(path) as file:
             told = file.metadata
-            size = sum(told.row_group(place).total_byte_size for place in range(told.num_row_groups))
+            size = sum(
+                told.row_group(place).total_byte_size for place in range(told.num_row_groups)
+            )
             if told.num_rows > MOST_ROWS or size > MOST_BYTES:
                 raise WorkbenchError(
-                    f"{path}: unpacks to {told.num_rows:,} rows and {size / 2**20:,.0f} MiB, more than the {MOST_ROWS:,} rows and "
-                    f"{MOST_BYTES / 2**20:,.0f} MiB that are read; split the file or leave columns out."
+                    f"{path}: unpacks to {told.num_rows:,} rows and {size / 2**20:,.0f} MiB, more "
+                    f"than the {MOST_ROWS:,} rows and "
+                    f"{MOST_BYTES / 2**20:,.0f} MiB that are read; split the file or leave columns "
+                    "out."
                 )
             table = file.read()
-            # Text that is no UTF-8 and broken offsets would fail later, where nobody knows the file.
+            # Text that is no UTF-8 and broken offsets would fail later, where nobody knows the
+            # file.
             table.validate(full=True)
     except WorkbenchError:
         raise
     except MemoryError as error:
-        raise WorkbenchError(f"{path}: asks for more memory than there is; the file is damaged or too big.") from error
+        raise WorkbenchError(
+            f"{path}: asks for more memory than there is; the file is damaged or too big."
+        ) from error
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise WorkbenchError(f"{path}: not readable as parquet ({first}); write it again.") from error
+        raise WorkbenchError(
+            f"{path}: not readable as parquet ({first}); write it again."
+        ) from error
     names = [name.strip() for name in table.column_names]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -49,9 +59,13 @@ def read_parquet(path: Path) -> pa.Table:
 
 
 def exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``column`` with dictionaries unpacked and narrow floats, also in lists, as float64 of their shortest decimal."""
+    """``column`` with dictionaries unpacked and narrow floats, also in lists, as float64 of
+    their shortest decimal.
+    """
     if pa.types.is_dictionary(column.type):
-        column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type)
+        column = pa.chunked_array(
+            [chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type
+        )
     if not _narrow(column.type):
         return column
     return pa.chunked_array([_widened(chunk) for chunk in column.chunks], _wide(column.type))
@@ -76,7 +90,9 @@ def shortest(values: np.ndarray) -> np.ndarray:
         texts = pc.cast(pa.array(values.ravel(), from_pandas=False), pa.string())
         return pc.cast(texts, pa.float64()).to_numpy(zero_copy_only=False).reshape(values.shape)
     kinds, inverse = np.unique(values, return_inverse=True)
-    return np.array([float(str(kind)) for kind in kinds], dtype=np.float64)[inverse].reshape(values.shape)
+    return np.array([float(str(kind)) for kind in kinds], dtype=np.float64)[inverse].reshape(
+        values.shape
+    )
 
 
 def _narrow(kind: pa.DataType) -> bool:

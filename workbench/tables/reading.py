@@ -1,4 +1,6 @@
-"""A file by its ending, as columns (for measuring) or as records one by one (for questions and graded answers)."""
+"""A file by its ending, as columns (for measuring) or as records one by one (for questions and
+graded answers).
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,13 @@ ENDINGS = (*_SEPARATED, *_JSON, ".parquet")
 
 
 class Columns(Mapping[str, "pd.Series"]):
-    """Every column of a file by its name, all of one length above zero, made into values when asked for; ``notes`` say how it was read."""
+    """Every column of a file by its name, all of one length above zero, made into values when
+    asked for; ``notes`` say how it was read.
+    """
 
-    def __init__(self, columns: Mapping[str, Callable[[], pd.Series]], rows: int, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self, columns: Mapping[str, Callable[[], pd.Series]], rows: int, notes: tuple[str, ...]
+    ) -> None:
         self._columns, self.rows, self.notes = columns, rows, notes
 
     def __getitem__(self, name: str) -> pd.Series:
@@ -39,7 +45,9 @@ class Columns(Mapping[str, "pd.Series"]):
 
 @dataclass(frozen=True)
 class Record:
-    """Fields of one row, and ``place``: where it stands, for messages. ``text`` where the cells are text without types."""
+    """Fields of one row, and ``place``: where it stands, for messages. ``text`` where the cells
+    are text without types.
+    """
 
     fields: Mapping[str, Any]
     place: str
@@ -60,7 +68,9 @@ class Records:
 
 
 def read_columns(path: Path) -> Columns:
-    """The columns of a file; text files give text exactly as written, JSON and parquet keep their types."""
+    """The columns of a file; text files give text exactly as written, JSON and parquet keep
+    their types.
+    """
     ending = _ending(path)
     if ending in _SEPARATED:
         found = read_delimited(path, _SEPARATED[ending])
@@ -73,11 +83,15 @@ def read_columns(path: Path) -> Columns:
         made = {name: _kept(pd.Series(column, dtype=object)) for name, column in columns.items()}
         return _filled(path, made, count, said)
     table = read_parquet(path)
-    return _filled(path, _lazy({name: table.column(name) for name in table.column_names}), table.num_rows, ())
+    return _filled(
+        path, _lazy({name: table.column(name) for name in table.column_names}), table.num_rows, ()
+    )
 
 
 def read_records(path: Path, wanted: Collection[str] | None = None) -> Records:
-    """The rows of a file one by one; of a parquet file only the ``wanted`` columns have values, the others None."""
+    """The rows of a file one by one; of a parquet file only the ``wanted`` columns have values,
+    the others None.
+    """
     ending = _ending(path)
     if ending in _SEPARATED:
         found = read_delimited(path, _SEPARATED[ending])
@@ -95,13 +109,19 @@ def read_records(path: Path, wanted: Collection[str] | None = None) -> Records:
 def _ending(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        raise WorkbenchError(f"{path}: unknown kind of file; use a name that ends in {', '.join(ENDINGS)}.")
+        raise WorkbenchError(
+            f"{path}: unknown kind of file; use a name that ends in {', '.join(ENDINGS)}."
+        )
     return ending
 
 
-def _filled(path: Path, columns: Mapping[str, Callable[[], pd.Series]], rows: int, notes: tuple[str, ...]) -> Columns:
+def _filled(
+    path: Path, columns: Mapping[str, Callable[[], pd.Series]], rows: int, notes: tuple[str, ...]
+) -> Columns:
     if not columns or not rows:
-        raise WorkbenchError(f"{path}: the file holds no rows; write one row per answer below the column names.")
+        raise WorkbenchError(
+            f"{path}: the file holds no rows; write one row per answer below the column names."
+        )
     return Columns(columns, rows, notes)
 
 
@@ -116,7 +136,8 @@ def _lazy(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Callable[[], pd.S
                 return series(column)
             except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
                 raise WorkbenchError(
-                    f"column {name!r} holds values of type {column.type}, which are not read; write numbers or text."
+                    f"column {name!r} holds values of type {column.type}, which are not read; "
+                    "write numbers or text."
                 ) from error
 
         return values
@@ -138,7 +159,9 @@ def _by_column(rows: Iterator[tuple[str, dict[str, Any]]]) -> tuple[dict[str, li
     return columns, count
 
 
-def _parquet_records(path: Path, table: pa.Table, wanted: Collection[str] | None) -> Iterator[Record]:
+def _parquet_records(
+    path: Path, table: pa.Table, wanted: Collection[str] | None
+) -> Iterator[Record]:
     names = [name for name in table.column_names if wanted is None or name in wanted]
     blank = dict.fromkeys(table.column_names)
     chosen = pa.table({name: exact(table.column(name)) for name in names})
@@ -147,7 +170,9 @@ def _parquet_records(path: Path, table: pa.Table, wanted: Collection[str] | None
         try:
             rows = batch.to_pylist()
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-            raise WorkbenchError(f"{path}: holds values that are not read ({error}); write numbers or text.") from error
+            raise WorkbenchError(
+                f"{path}: holds values that are not read ({error}); write numbers or text."
+            ) from error
         for fields in rows:
             number += 1
             yield _bounded(Record({**blank, **fields}, f"{path}, row {number}"))
@@ -157,7 +182,8 @@ def _bounded(record: Record) -> Record:
     for name, value in record.fields.items():
         if isinstance(value, str) and len(value) > MOST_CELL:
             raise WorkbenchError(
-                f"{record.place}: field {name!r} holds {len(value):,} characters, more than the {MOST_CELL:,} that are read; "
+                f"{record.place}: field {name!r} holds {len(value):,} characters, more than the "
+                f"{MOST_CELL:,} that are read; "
                 "shorten the text."
             )
     return record

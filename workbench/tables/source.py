@@ -1,7 +1,9 @@
-"""The bytes of a file, and the text in them: regular files only, of bounded size, never waiting for a writer.
+"""The bytes of a file, and the text in them: regular files only, of bounded size, never waiting for
+a writer.
 
-A pipe, a device or a folder is refused before anything is read: reading one can wait or go on for ever. Text is UTF-8, or UTF-16 or
-UTF-32 with its byte order mark. A line has a bound, checked while reading, so that a file without line ends is refused after a few megabytes.
+A pipe, a device or a folder is refused before anything is read: reading one can wait or go on for
+ever. Text is UTF-8, or UTF-16 or UTF-32 with its byte order mark. A line has a bound, checked while
+reading, so that a file without line ends is refused after a few megabytes.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ _KINDS = (
 
 
 def check_regular(path: Path) -> int:
-    """The size of ``path`` in bytes; raises WorkbenchError unless it is a regular file within the bound."""
+    """The size of ``path`` in bytes; raises WorkbenchError unless it is a regular file within
+    the bound.
+    """
     descriptor = _opened(path)
     try:
         return _size(descriptor, path)
@@ -45,7 +49,9 @@ def check_regular(path: Path) -> int:
 
 
 def read_regular(path: Path, *, most: int = MOST_BYTES, most_line: int | None = None) -> bytes:
-    """All bytes of the regular file ``path``; with ``most_line``, no line may be longer than that many bytes."""
+    """All bytes of the regular file ``path``; with ``most_line``, no line may be longer than
+    that many bytes.
+    """
     descriptor = _opened(path)
     try:
         size = _size(descriptor, path, most)
@@ -59,8 +65,12 @@ def read_regular(path: Path, *, most: int = MOST_BYTES, most_line: int | None = 
         os.close(descriptor)
 
 
-def read_text(path: Path, *, most: int = MOST_BYTES, most_line: int | None = MOST_LINE) -> tuple[bytes, str]:
-    """The text of ``path`` as UTF-8 without a mark, not yet decoded, and the name of another encoding it came in ("" if UTF-8)."""
+def read_text(
+    path: Path, *, most: int = MOST_BYTES, most_line: int | None = MOST_LINE
+) -> tuple[bytes, str]:
+    """The text of ``path`` as UTF-8 without a mark, not yet decoded, and the name of another
+    encoding it came in ("" if UTF-8).
+    """
     data = read_regular(path, most=most, most_line=most_line)
     name = ""
     for mark, encoding, shown in _MARKS:
@@ -70,11 +80,14 @@ def read_text(path: Path, *, most: int = MOST_BYTES, most_line: int | None = MOS
                 try:
                     data = data.decode(encoding).encode()
                 except UnicodeError as error:
-                    raise WorkbenchError(f"{path}: begins as {shown} and is not; save the file as UTF-8.") from error
+                    raise WorkbenchError(
+                        f"{path}: begins as {shown} and is not; save the file as UTF-8."
+                    ) from error
             break
     if b"\0" in data:
         raise WorkbenchError(
-            f"{path}: holds NUL bytes, so it is no text (or UTF-16 without its byte order mark); save the file as UTF-8."
+            f"{path}: holds NUL bytes, so it is no text (or UTF-16 without its byte order mark); "
+            "save the file as UTF-8."
         )
     return data, name
 
@@ -85,14 +98,18 @@ def undecodable(path: Path, data: bytes) -> WorkbenchError:
         data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return WorkbenchError(f"{path}, line {before.count(10) + 1}: not UTF-8 text; save the file as UTF-8.")
+        return WorkbenchError(
+            f"{path}, line {before.count(10) + 1}: not UTF-8 text; save the file as UTF-8."
+        )
     return WorkbenchError(f"{path}: not UTF-8 text; save the file as UTF-8.")
 
 
 def _opened(path: Path) -> int:
     try:
         # Without the flag, opening a pipe waits until somebody writes into it.
-        return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        return os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise WorkbenchError(f"{path}: there is no such file; check the path.") from error
     except (OSError, ValueError) as error:
@@ -106,10 +123,13 @@ def _size(descriptor: int, path: Path, most: int = MOST_BYTES) -> int:
     found = os.fstat(descriptor)
     for is_kind, kind in _KINDS:
         if is_kind(found.st_mode):
-            raise WorkbenchError(f"{path}: is {kind}, not a file; save the table to a file and give its path.")
+            raise WorkbenchError(
+                f"{path}: is {kind}, not a file; save the table to a file and give its path."
+            )
     if found.st_size > most:
         raise WorkbenchError(
-            f"{path}: holds {found.st_size / 2**20:,.0f} MiB, more than the {most / 2**20:,.0f} MiB that are read; "
+            f"{path}: holds {found.st_size / 2**20:,.0f} MiB, more than the {most / 2**20:,.0f} "
+            "MiB that are read; "
             "split the file or leave columns out."
         )
     return found.st_size
@@ -127,6 +147,7 @@ def _read(file: object, path: Path, size: int, most: int, most_line: int | None)
             open_line = open_line + len(part) if last < 0 else len(part) - last - 1
             if open_line > most_line:
                 raise WorkbenchError(
-                    f"{path}: a line is longer than {most_line // 2**20} MiB; write one row a line and leave long texts out."
+                    f"{path}: a line is longer than {most_line // 2**20} MiB; write one row a line "
+                    "and leave long texts out."
                 )
     return b"".join(parts)

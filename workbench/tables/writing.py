@@ -1,7 +1,9 @@
-"""CSV that a spreadsheet shows and never runs: a text cell that would begin a formula gets an apostrophe before it.
+"""CSV that a spreadsheet shows and never runs: a text cell that would begin a formula gets an
+apostrophe before it.
 
-Spreadsheets take a cell that begins with =, +, - or @ (also behind a tab or a line break, also in full width) for a formula, which can fetch
-addresses. Domains, answers and ids come from anyone's file. Numbers, also those written as text, stay as they are.
+Spreadsheets take a cell that begins with =, +, - or @ (also behind a tab or a line break, also in
+full width) for a formula, which can fetch addresses. Domains, answers and ids come from anyone's
+file. Numbers, also those written as text, stay as they are.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """``table`` with an apostrophe before every text, names of columns too, that a spreadsheet would take for a formula."""
+    """``table`` with an apostrophe before every text, names of columns too, that a spreadsheet
+    would take for a formula.
+    """
     changed = {
         name: table[name].map(_safe)
         for name in table.columns
-        if not pd.api.types.is_numeric_dtype(table[name]) and not pd.api.types.is_bool_dtype(table[name])
+        if not pd.api.types.is_numeric_dtype(table[name])
+        and not pd.api.types.is_bool_dtype(table[name])
     }
     return table.assign(**changed).rename(columns=_safe)
 

@@ -1,7 +1,8 @@
-"""Teaching a model to say what a probe reads from it: targets, training examples, LoRA adapters and their training.
+"""Teaching a model to say what a probe reads from it: targets, training examples, LoRA adapters and
+their training.
 
-Targets are cross-fitted probabilities put on the confidence scale; the shuffled twin is the recipe's control. Adapters are
-in PEFT's format, so that any program that reads it can load them.
+Targets are cross-fitted probabilities put on the confidence scale; the shuffled twin is the
+recipe's control. Adapters are in PEFT's format, so that any program that reads it can load them.
 """
 
 from workbench.teach.adapter import adapter_off, add_adapter, load_adapter, remove_adapter

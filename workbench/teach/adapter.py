@@ -1,10 +1,10 @@
 """LoRA adapters: created on a base model, saved in PEFT's format, loaded and switched.
 
-An adapter with a reach (see :mod:`workbench.models.invocation`) is saved with PEFT's ``alora_invocation_tokens``, so that plain
-PEFT applies it to the same tokens.
+An adapter with a reach (see :mod:`workbench.models.invocation`) is saved with PEFT's
+``alora_invocation_tokens``, so that plain PEFT applies it to the same tokens.
 
-There is one set of base weights. The tuned run is the model with the adapter on, the base run the same object inside
-:func:`adapter_off`; two models are never held.
+There is one set of base weights. The tuned run is the model with the adapter on, the base run the
+same object inside :func:`adapter_off`; two models are never held.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -30,50 +36,55 @@ from workbench.models.sharing import adapted_on_shared, sharing
 from workbench.models.swap_weights import replaced_weights
 
 
-def add_adapter(lm: LanguageModel, settings: LoraSettings, from_layer: int = 0) -> LanguageModel:
-    """A new LoRA adapter on the model's own weights, in the layers from ``from_layer`` on; the base weights stay frozen."""
+def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0) -> LanguageModel:
+    """A new LoRA adapter on the model's own weights, in the layers from ``start_layer`` on; the
+    base weights stay frozen.
+    """
     _require_plain(lm)
-    if not 0 <= from_layer < lm.n_layers:
+    if not 0 <= start_layer < lm.n_layers:
         raise WorkbenchError(
-            f"The adapter is to begin at layer {from_layer}; the model has layers 0 to {lm.n_layers - 1}, so set "
-            "teach.from_layer to one of them."
+            f"The adapter is to begin at layer {start_layer}; the model has layers 0 to "
+            f"{lm.n_layers - 1}, so set "
+            "teach.start_layer to one of them."
         )
     linear = {
         name.rpartition(".")[2]: type(module)
         for name, module in lm.base().named_modules()
         if isinstance(module, (nn.Linear, Conv1D))
     }
-    missing = [module for module in settings.modules if module not in linear]
+    missing = [module for module in settings.target_modules if module not in linear]
     if missing:
         raise WorkbenchError(
             f"The {lm.architecture.family} model has no linear modules named {', '.join(missing)}; "
-            f"set teach.lora.modules to some of {', '.join(sorted(linear))}."
+            f"set teach.lora.target_modules to some of {', '.join(sorted(linear))}."
         )
-    _refuse_shared(lm, settings.modules)
+    _refuse_shared(lm, settings.target_modules)
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        fan_in_fan_out=any(linear[module] is Conv1D for module in settings.modules),
-        target_modules=list(settings.modules),
-        layers_to_transform=list(range(from_layer, lm.n_layers)) if from_layer else None,
-        layers_pattern=lm.architecture.layers.rpartition(".")[2] if from_layer else None,
+        fan_in_fan_out=any(linear[module] is Conv1D for module in settings.target_modules),
+        target_modules=list(settings.target_modules),
+        layers_to_transform=list(range(start_layer, lm.n_layers)) if start_layer else None,
+        layers_pattern=lm.architecture.layers.rpartition(".")[2] if start_layer else None,
         task_type="CAUSAL_LM",
     )
     return lm.with_model(get_peft_model(lm.base(), config))
 
 
-def begin_with(lm: LanguageModel, folder: Path) -> None:
+def initialise_from(lm: LanguageModel, folder: Path) -> None:
     """Put a saved adapter's weights into the model's own adapter, which must have the same shape.
 
-    Errors: WorkbenchError where modules, layers or ranks differ, and for files that cannot be read or hold no numbers.
+    Errors: WorkbenchError where modules, layers or ranks differ, and for files that cannot be read
+    or hold no numbers.
     """
     weights = _read_weights(folder)
     own = {name: value.shape for name, value in get_peft_model_state_dict(lm.model).items()}
     if own != {name: value.shape for name, value in weights.items()}:
         raise WorkbenchError(
-            f"The adapter in {folder} has other modules, layers or ranks than the one to be trained; give both the same teach.lora "
-            "and teach.from_layer."
+            f"The adapter in {folder} has other modules, layers or ranks than the one to be "
+            "trained; give both the same teach.lora "
+            "and teach.start_layer."
         )
     set_peft_model_state_dict(lm.model, weights)
 
@@ -81,10 +92,13 @@ def begin_with(lm: LanguageModel, folder: Path) -> None:
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     """The model with a saved adapter on, for inference.
 
-    Errors: WorkbenchError for folders without an adapter, files that are damaged or hold no numbers, and adapters of another model.
+    Errors: WorkbenchError for folders without an adapter, files that are damaged or hold no
+    numbers, and adapters of another model.
     """
     if not (folder / "adapter_config.json").exists():
-        raise WorkbenchError(f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained.")
+        raise WorkbenchError(
+            f"There is no adapter in {folder}; give a folder written by PEFT's save_pretrained."
+        )
     _require_plain(lm)
     weights = _read_weights(folder)
     try:
@@ -93,22 +107,30 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
             model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
         if any("missing adapter keys" in str(warning.message) for warning in said):
             raise WorkbenchError(
-                f"The adapter in {folder} lacks weights that its adapter_config.json asks for; save it again."
+                f"The adapter in {folder} lacks weights that its adapter_config.json asks for; "
+                "save it again."
             )
         held = get_peft_model_state_dict(model, save_embedding_layers=_has_head(model))
         loaded = {name.replace("base_model.model.", "") for name in held}
-        strange = sorted(name for name in weights if name.replace("base_model.model.", "") not in loaded)
+        strange = sorted(
+            name for name in weights if name.replace("base_model.model.", "") not in loaded
+        )
         if strange:
             raise WorkbenchError(
-                f"The adapter in {folder} has weights that this model has no place for ({strange[0]}); load the model it was trained on."
+                f"The adapter in {folder} has weights that this model has no place for "
+                f"({strange[0]}); load the model it was trained on."
             )
-    except Exception as error:  # PEFT, torch and json each have errors of their own for what does not fit
+    except (
+        Exception
+    ) as error:  # PEFT, torch and json each have errors of their own for what does not fit
         _take_out(lm)
         if isinstance(error, WorkbenchError):
             raise
         raise WorkbenchError(
-            f"The adapter in {folder} does not fit this model or its adapter_config.json is damaged "
-            f"({type(error).__name__}: {(str(error).strip() or '?').splitlines()[0][:200]}); load the model it was trained on, or save the "
+            f"The adapter in {folder} does not fit this model or its adapter_config.json is "
+            "damaged "
+            f"({type(error).__name__}: {(str(error).strip() or '?').splitlines()[0][:200]}); load "
+            "the model it was trained on, or save the "
             "adapter again."
         ) from error
     invocation = getattr(model.active_peft_config, "alora_invocation_tokens", None)
@@ -120,15 +142,20 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     path = folder / "adapter_model.safetensors"
     mend = "copy the folder again, or run the teaching anew"
     if not path.is_file():
-        raise WorkbenchError(f"The adapter in {folder} lacks {path.name} (pickled weights are never read); {mend}.")
+        raise WorkbenchError(
+            f"The adapter in {folder} lacks {path.name} (pickled weights are never read); {mend}."
+        )
     try:
         weights = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise WorkbenchError(f"{path} is damaged ({error}); {mend}.") from error
-    broken = sorted(name for name, value in weights.items() if not bool(torch.isfinite(value).all()))
+    broken = sorted(
+        name for name, value in weights.items() if not bool(torch.isfinite(value).all())
+    )
     if broken:
         raise WorkbenchError(
-            f"{path} holds NaN or infinity in {broken[0]}, so the model would compute nothing; {mend}."
+            f"{path} holds NaN or infinity in {broken[0]}, so the model would compute nothing; "
+            f"{mend}."
         )
     return weights
 
@@ -150,13 +177,17 @@ def _refuse_shared(lm: LanguageModel, modules: Sequence[str]) -> None:
     for name, others in sharing(lm.base()).items():
         if name.rpartition(".")[2] in modules:
             raise WorkbenchError(
-                f"teach.lora.modules names {name.rpartition('.')[2]}, whose weights are those of {others[0]} too (the model ties "
-                "them), so an adapter on it could not be merged without changing both; leave it out."
+                f"teach.lora.target_modules names {name.rpartition('.')[2]}, whose weights are "
+                f"those of {others[0]} too (the model ties "
+                "them), so an adapter on it could not be merged without changing both; leave it "
+                "out."
             )
 
 
 def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | None) -> None:
-    """Save the model's adapter for every token, or for ``invocation`` at a prompt's end and what follows it."""
+    """Save the model's adapter for every token, or for ``invocation`` at a prompt's end and what
+    follows it.
+    """
     config = lm.model.active_peft_config
     config.alora_invocation_tokens = list(invocation) if invocation else None
     # An adapter is sent around: of a model on this machine it says the last name alone.
@@ -166,11 +197,15 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
     own_card = card.exists()
     lm.model.save_pretrained(folder, save_embedding_layers=_has_head(lm.model))
     if not own_card:
-        card.unlink(missing_ok=True)  # PEFT's says the folder and, of everything else, that it is missing
+        card.unlink(
+            missing_ok=True
+        )  # PEFT's says the folder and, of everything else, that it is missing
 
 
 def _has_head(model: PeftModel) -> bool:
-    """Whether the adapter stands on the output head; PEFT would look for the base model's files to find out about its vocabulary."""
+    """Whether the adapter stands on the output head; PEFT would look for the base model's files
+    to find out about its vocabulary.
+    """
     return "lm_head" in (model.active_peft_config.target_modules or ())
 
 
@@ -181,20 +216,25 @@ def remove_adapter(lm: LanguageModel) -> LanguageModel:
 
 @contextmanager
 def adapter_merged(lm: LanguageModel) -> Iterator[None]:
-    """The tuned behaviour inside the block at the base model's cost: the adapter's products are added to the weights.
+    """The tuned behaviour inside the block at the base model's cost: the adapter's products are
+    added to the weights.
 
     Only for adapters that act on every token.
     """
-    if lm.reach is not None:
+    if lm.invocation_length is not None:
         raise WorkbenchError(
-            "An adapter that acts on the reply alone cannot be merged into the weights; run it as it is."
+            "An adapter that acts on the reply alone cannot be merged into the weights; run it as "
+            "it is."
         )
     for name in adapted_on_shared(lm.model):
         raise WorkbenchError(
-            f"The adapter stands on {name.rpartition('.')[2]}, whose weights another module uses too, so it cannot be merged "
+            f"The adapter stands on {name.rpartition('.')[2]}, whose weights another module uses "
+            "too, so it cannot be merged "
             "into them; run it as it is."
         )
-    layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A]
+    layers = [
+        module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A
+    ]
     with replaced_weights() as put:
         for layer in layers:
             weight = layer.get_base_layer().weight
@@ -212,6 +252,10 @@ def adapter_off(lm: LanguageModel) -> Iterator[None]:
 
 
 def _require_plain(lm: LanguageModel) -> None:
-    """PEFT puts an adapter into the base module itself, so a second one would stand on top of the first."""
+    """PEFT puts an adapter into the base module itself, so a second one would stand on top of
+    the first.
+    """
     if getattr(lm.base(), "peft_config", None):
-        raise WorkbenchError("The model carries an adapter already; take it out with remove_adapter first.")
+        raise WorkbenchError(
+            "The model carries an adapter already; take it out with remove_adapter first."
+        )

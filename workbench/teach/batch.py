@@ -1,4 +1,6 @@
-"""The targets of a batch of training examples, aligned with the places its forward makes logits at, and their loss."""
+"""The targets of a batch of training examples, aligned with the places its forward makes logits
+at, and their loss.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,12 @@ class Targets:
 
 
 def batch_targets(examples: Sequence[Example], device: torch.device) -> Targets:
-    """The examples' targets, aligned with the places of :class:`~workbench.teach.batch_layout.Columns`."""
-    alphabet = sorted({token for example in examples for place in example.places for token in place.tokens})
+    """The examples' targets, aligned with the places of
+    :class:`~workbench.teach.batch_layout.Columns`.
+    """
+    alphabet = sorted(
+        {token for example in examples for place in example.places for token in place.tokens}
+    )
     column = {token: index for index, token in enumerate(alphabet)}
     places = max(len(example.places) for example in examples)
     probabilities = torch.zeros(len(examples), places, len(alphabet))

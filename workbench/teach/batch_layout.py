@@ -1,11 +1,14 @@
-"""The columns that a training step computes: the tokens of its rows that nothing earlier has settled.
+"""The columns that a training step computes: the tokens of its rows that nothing earlier has
+settled.
 
-Behind every prompt stands the example's tree of target tokens, padded to the largest tree of the batch; a padding node is
-seen by nobody and weighs nothing. The tree's places are the last columns of every row.
+Behind every prompt stands the example's tree of target tokens, padded to the largest tree of the
+batch; a padding node is seen by nobody and weighs nothing. The tree's places are the last columns
+of every row.
 
-Two cuts keep columns out of a step. Tokens that all prompts begin with are computed once, in one row, and their keys and values
-serve every row (the loss and its gradient are those of computing them in every row; LoRA's dropout alone draws once for all). An
-adapter on the reply stands on kept keys and values of what precedes it.
+Two cuts keep columns out of a step. Tokens that all prompts begin with are computed once, in one
+row, and their keys and values serve every row (the loss and its gradient are those of computing
+them in every row; LoRA's dropout alone draws once for all). An adapter on the reply stands on kept
+keys and values of what precedes it.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.teach.examples import Example
-from workbench.trace.layout import FROM_START, Prompts, Tail, pad_prompts
+from workbench.trace.layout import FIRST_LAYER, Prompts, Tail, pad_prompts
 from workbench.trace.masks import model_mask, tail_visibility, visibility
-from workbench.trace.prompt_cache import Kept
-from workbench.trace.token_tree import Continuation
+from workbench.trace.prompt_cache import CachedPrompts
+from workbench.trace.token_tree import TokenTree
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +51,20 @@ class Columns:
 def shared_columns(lm: LanguageModel, shared: Sequence[int]) -> Columns:
     """The shared tokens as a row of their own, which carries no loss."""
     prompts = pad_prompts([shared], lm.tokenizer.pad_token_id, lm.device)
-    causal = torch.ones(1, prompts.columns, prompts.columns, dtype=torch.bool, device=lm.device).tril()
+    causal = torch.ones(
+        1, prompts.columns, prompts.columns, dtype=torch.bool, device=lm.device
+    ).tril()
     mask = model_mask(lm, causal, prompts.positions, prompts.positions)
     return Columns(prompts.tokens, prompts.positions, mask, (0,), 0, prompts.valid.cpu())
 
 
 def conversation_columns(lm: LanguageModel, examples: Sequence[Example], shared: int) -> Columns:
     """Whole conversations behind their first ``shared`` tokens, and their trees."""
-    padded = pad_prompts([example.prompt[shared:] for example in examples], lm.tokenizer.pad_token_id, lm.device)
+    padded = pad_prompts(
+        [example.prompt[shared:] for example in examples], lm.tokenizer.pad_token_id, lm.device
+    )
     prompts = replace(padded, positions=padded.positions + shared)
-    tail = trees(prompts, (), [example.continuation for example in examples])
+    tail = trees(prompts, (), [example.tree for example in examples])
     positions = torch.cat([prompts.positions, tail.positions], dim=1)
     before = torch.arange(shared, device=lm.device).expand(prompts.rows, -1)
     see = visibility(prompts, tail)
@@ -72,9 +79,13 @@ def conversation_columns(lm: LanguageModel, examples: Sequence[Example], shared:
     )
 
 
-def reply_columns(lm: LanguageModel, examples: Sequence[Example], kept: Kept, reply: Sequence[int]) -> Columns:
-    """The tokens of ``reply`` up to the confidence position, and the trees, behind what is ``kept``."""
-    tail = trees(kept.prompts, reply, [example.continuation for example in examples])
+def reply_columns(
+    lm: LanguageModel, examples: Sequence[Example], kept: CachedPrompts, reply: Sequence[int]
+) -> Columns:
+    """The tokens of ``reply`` up to the confidence position, and the trees, behind what is
+    ``kept``.
+    """
+    tail = trees(kept.prompts, reply, [example.tree for example in examples])
     keys = torch.cat([kept.prompts.positions, tail.positions], dim=1)
     mask = model_mask(lm, tail_visibility(kept.prompts, tail), tail.positions, keys)
     chain = torch.ones(len(examples), len(reply), dtype=torch.bool)
@@ -82,9 +93,11 @@ def reply_columns(lm: LanguageModel, examples: Sequence[Example], kept: Kept, re
     return Columns(tail.tokens, tail.positions, mask, (0,) * len(examples), _places(examples), real)
 
 
-def trees(prompts: Prompts, chain: Sequence[int], continuations: Sequence[Continuation]) -> Tail:
-    """Behind every prompt the same ``chain`` of tokens and the row's own tree behind it, trees padded to one size."""
-    size = max(continuation.size for continuation in continuations)
+def trees(prompts: Prompts, chain: Sequence[int], continuations: Sequence[TokenTree]) -> Tail:
+    """Behind every prompt the same ``chain`` of tokens and the row's own tree behind it, trees
+    padded to one size.
+    """
+    size = max(tree.size for tree in continuations)
     length = len(chain)
     tokens = torch.zeros(len(continuations), length + size, dtype=torch.long)
     depths = torch.full((len(continuations), length + size), length, dtype=torch.long)
@@ -92,29 +105,29 @@ def trees(prompts: Prompts, chain: Sequence[int], continuations: Sequence[Contin
     tokens[:, :length] = torch.as_tensor(list(chain), dtype=torch.long)
     depths[:, :length] = torch.arange(length)
     sees[:, :length, :length] = torch.ones(length, length, dtype=torch.bool).tril()
-    for row, continuation in enumerate(continuations):
-        own = slice(length, length + continuation.size)
-        tokens[row, own] = torch.as_tensor(continuation.tokens, dtype=torch.long)
-        depths[row, own] = length - 1 + torch.as_tensor(continuation.depths(), dtype=torch.long)
+    for row, tree in enumerate(continuations):
+        own = slice(length, length + tree.size)
+        tokens[row, own] = torch.as_tensor(tree.tokens, dtype=torch.long)
+        depths[row, own] = length - 1 + torch.as_tensor(tree.depths(), dtype=torch.long)
         sees[row, own, :length] = True
-        sees[row, own, own] = continuation.ancestry()
+        sees[row, own, own] = tree.ancestry()
     device = prompts.tokens.device
     tokens, depths = tokens.to(device), depths.to(device)
     return Tail(
         tokens=tokens,
         positions=prompts.positions[:, -1:] + 1 + depths,
         prefix_end=torch.full_like(tokens, prompts.columns),
-        sees=sees.to(device),
-        birth=(FROM_START,) * (length + size),
-        twin=torch.zeros_like(tokens),
+        attends_to=sees.to(device),
+        first_layer=(FIRST_LAYER,) * (length + size),
+        source_column=torch.zeros_like(tokens),
     )
 
 
 def _places(examples: Sequence[Example]) -> int:
-    return 1 + max(example.continuation.size for example in examples)
+    return 1 + max(example.tree.size for example in examples)
 
 
 def _real(examples: Sequence[Example]) -> Tensor:
     """[rows, nodes] bool: nodes of each row's own tree."""
-    sizes = torch.tensor([example.continuation.size for example in examples])
+    sizes = torch.tensor([example.tree.size for example in examples])
     return torch.arange(_places(examples) - 1) < sizes[:, None]

@@ -1,5 +1,6 @@
-"""What the transformers Trainer calls while it trains: progress through the workbench's own reporter, new masks at
-every step, whether the weights are numbers, and checkpoints that are sealed."""
+"""What the transformers Trainer calls while it trains: progress through the workbench's own
+reporter, new masks at every step, whether the weights are numbers, and checkpoints that are sealed.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ class _Progress(TrainerCallback):
 
 
 class RenewMasks(TrainerCallback):
-    """A new pool of dropout masks at every step, so that a resumed run draws what an uninterrupted one does."""
+    """A new pool of dropout masks at every step, so that a resumed run draws what an
+    uninterrupted one does.
+    """
 
     def __init__(self, pool: MaskPool) -> None:
         self.pool = pool
@@ -43,8 +46,9 @@ class RenewMasks(TrainerCallback):
 
 
 class SoundCheckpoints(TrainerCallback):
-    """Stops where an update has left weights that are not finite, before anything is computed with them or they are the
-    result, and seals the checkpoints that are written."""
+    """Stops where an update has left weights that are not finite, before anything is computed with
+    them or they are the result, and seals the checkpoints that are written.
+    """
 
     def __init__(self, checkpoints: Path) -> None:
         self.checkpoints = checkpoints

@@ -1,7 +1,8 @@
-"""The model card beside an adapter: recipe, data, seeds and what was measured, for people and for the hub.
+"""The model card beside an adapter: recipe, data, seeds and what was measured, for people and for
+the hub.
 
-It is the ``README.md`` of the adapter's folder, with the hub's YAML head. Numbers are those of the run that taught the adapter, on
-its own held-out questions; they say nothing of other data.
+It is the ``README.md`` of the adapter's folder, with the hub's YAML head. Numbers are those of the
+run that taught the adapter, on its own held-out questions; they say nothing of other data.
 """
 
 from __future__ import annotations
@@ -25,15 +26,19 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained({base}), 
 ```"""
 
 _SAYS = {
-    True: "A LoRA adapter that changes what {model} (weights {revision}) states about its confidence in its answers.",
-    False: "A LoRA adapter on {model} (weights {revision}) that was trained together with a small network, saved beside this folder, which reads "
+    True: "A LoRA adapter that changes what {model} (weights {revision}) states about its "
+    "confidence in its answers.",
+    False: "A LoRA adapter on {model} (weights {revision}) that was trained together with a small "
+    "network, saved beside this folder, which reads "
     "confidence from its hidden states. By itself it states nothing.",
 }
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says. ``metrics``: words -> value as text, with its interval; ``speaks``: whether the adapter states confidence itself."""
+    """What a card says. ``metrics``: words -> value as text, with its interval; ``speaks``:
+    whether the adapter states confidence itself.
+    """
 
     base_model: str
     revision: str
@@ -48,7 +53,7 @@ class Card:
     other_seeds: tuple[int, ...]
     settings: Mapping[str, Any]
     metrics: Mapping[str, str]
-    speaks: bool = True
+    states_confidence: bool = True
 
 
 def write_card(folder: Path, card: Card) -> Path:
@@ -65,8 +70,16 @@ def card_text(card: Card) -> str:
     head = {"library_name": "peft", "tags": ["confidence", "calibration", "lora"]}
     if not Path(card.base_model).expanduser().exists() and "/" in card.base_model:
         head["base_model"] = card.base_model
-    outside = f" Domains held out of training: {', '.join(card.held_out_domains)}." if card.held_out_domains else ""
-    seeds = f" The same was taught with the seeds {', '.join(map(str, card.other_seeds))}." if card.other_seeds else ""
+    outside = (
+        f" Domains held out of training: {', '.join(card.held_out_domains)}."
+        if card.held_out_domains
+        else ""
+    )
+    seeds = (
+        f" The same was taught with the seeds {', '.join(map(str, card.other_seeds))}."
+        if card.other_seeds
+        else ""
+    )
     rows = "\n".join(f"| {_cell(name)} | {_cell(value)} |" for name, value in card.metrics.items())
     return f"""---
 {yaml.safe_dump(head, sort_keys=True).strip()}
@@ -74,7 +87,7 @@ def card_text(card: Card) -> str:
 
 # Stated confidence, taught
 
-{_SAYS[card.speaks].format(model=card.base_model, revision=card.revision)}
+{_SAYS[card.states_confidence].format(model=card.base_model, revision=card.revision)}
 
 - Recipe: {card.recipe}. Method: {card.source}.
 - Arm: {card.arm}.
@@ -85,7 +98,8 @@ def card_text(card: Card) -> str:
 
 ## Measured on the held-out questions
 
-95 % intervals are bootstrapped over questions. The twin taught on shuffled targets has "shuffled" in its name.
+95 % intervals are bootstrapped over questions. The control taught on shuffled targets has
+"shuffled" in its name.
 
 | measure | value |
 |---|---|

@@ -1,9 +1,10 @@
 """Checkpoints of a training: which one a run resumes from, and which one is good.
 
-A checkpoint at step s holds the weights after s updates; whether they are of any use shows when the loss of step s + 1 is
-computed with them. So two checkpoints are kept, and when a loss is not finite, the one that gave it is removed. Each holds
-size and SHA-256 of its files, written last; one without them, or with others than its files have, was cut short by a kill
-or a power cut and is removed, so that the training goes on from the one before or from the start. The folder of
+A checkpoint at step s holds the weights after s updates; whether they are of any use shows when the
+loss of step s + 1 is computed with them. So two checkpoints are kept, and when a loss is not
+finite, the one that gave it is removed. Each holds size and SHA-256 of its files, written last; one
+without them, or with others than its files have, was cut short by a kill or a power cut and is
+removed, so that the training goes on from the one before or from the start. The folder of
 checkpoints is marked as ours before anything in it is removed.
 """
 
@@ -29,7 +30,10 @@ SEALS = "workbench_seals.json"
 
 def seal_checkpoint(checkpoint: Path) -> None:
     """Write down size and SHA-256 of a checkpoint's files, once all of them are there."""
-    write_json(checkpoint / SEALS, seal_files(checkpoint, [path for path in checkpoint.rglob("*") if path.is_file()]))
+    write_json(
+        checkpoint / SEALS,
+        seal_files(checkpoint, [path for path in checkpoint.rglob("*") if path.is_file()]),
+    )
 
 
 def drop_damaged(folder: Path) -> None:
@@ -59,7 +63,9 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 @contextmanager
 def kept_on_file_errors(folder: Path) -> Iterator[None]:
-    """Turn a disk that is full, or another file error of the block, into one that says what of the training in ``folder`` is kept."""
+    """Turn a disk that is full, or another file error of the block, into one that says what of
+    the training in ``folder`` is kept.
+    """
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -68,18 +74,30 @@ def kept_on_file_errors(folder: Path) -> Iterator[None]:
             raise
         drop_damaged(folder)
         last = last_checkpoint(folder)
-        kept = "no checkpoint had been written before" if last is None else f"the last checkpoint is kept in {last}"
+        kept = (
+            "no checkpoint had been written before"
+            if last is None
+            else f"the last checkpoint is kept in {last}"
+        )
         raise WorkbenchError(
-            f"The training stopped at a file error in {folder}: {error}; {kept}. Make room on the disk and run again."
+            f"The training stopped at a file error in {folder}: {error}; {kept}. Make room on the "
+            "disk and run again."
         ) from error
 
 
 def diverged(folder: Path, step: int) -> WorkbenchError:
-    """The error for a loss that is not finite after ``step`` updates; a checkpoint of these very weights is removed."""
+    """The error for a loss that is not finite after ``step`` updates; a checkpoint of these very
+    weights is removed.
+    """
     shutil.rmtree(folder / f"checkpoint-{step}", ignore_errors=True)
     last = last_checkpoint(folder)
-    kept = "no checkpoint had been written before" if last is None else f"the last good checkpoint is kept in {last}"
+    kept = (
+        "no checkpoint had been written before"
+        if last is None
+        else f"the last good checkpoint is kept in {last}"
+    )
     return WorkbenchError(
-        f"The training loss became NaN or infinite at step {step + 1}; {kept}. Lower teach.learning_rate or use float32 "
+        f"The training loss became NaN or infinite at step {step + 1}; {kept}. Lower "
+        "teach.learning_rate or use float32 "
         "precision, then run again."
     )

@@ -1,11 +1,14 @@
-"""Targets from self-consistency: how often answers were right among those the model was as consistent about.
+"""Targets from self-consistency: how often answers were right among those the model was as
+consistent about.
 
-Source: Steyvers, Belem, Smyth 2025 (arXiv 2510.05126). Shares of the most frequent sampled answer are cut into bins of about equal
-size; a question's target is its level, the accuracy of the greedy answers in its bin, plus a uniform draw of at most ``NOISE``, so that a bin teaches a
-range and not a number. A target is one value for right and wrong answers of a bin alike, so a question's own grade does not tell it
-apart from its neighbours. Bins are balanced by subsampling, whatever the grades in them: keeping only questions whose most frequent answer is
-right would leave nothing to tell apart.
-What it does not show: anything that consistency does not tell; within a bin the targets are noise.
+Source: Steyvers, Belem, Smyth 2025 (arXiv 2510.05126). Shares of the most frequent sampled answer
+are cut into bins of about equal size; a question's target is its level, the accuracy of the greedy
+answers in its bin, plus a uniform draw of at most ``NOISE``, so that a bin teaches a range and not
+a number. A target is one value for right and wrong answers of a bin alike, so a question's own
+grade does not tell it apart from its neighbours. Bins are balanced by subsampling, whatever the
+grades in them: keeping only questions whose most frequent answer is right would leave nothing to
+tell apart. What it does not show: anything that consistency does not tell; within a bin the targets
+are noise.
 """
 
 from __future__ import annotations
@@ -14,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.target_inputs import Material
+from workbench.teach.target_inputs import TargetInputs
 
 SOURCE = "consistency"
 MOST_BINS = 5
 NOISE = 0.05
 
 
-def consistency_targets(material: Material) -> NDArray[np.float64]:
+def consistency_targets(inputs: TargetInputs) -> NDArray[np.float64]:
     """What the samples agree on, as it is: the share [n] of the most frequent answer."""
-    return material.source(SOURCE)
+    return inputs.source(SOURCE)
 
 
 def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -39,29 +42,34 @@ def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
-def bin_levels(material: Material) -> NDArray[np.float64]:
+def bin_levels(inputs: TargetInputs) -> NDArray[np.float64]:
     """The accuracy of each question's bin: [n], equal within a bin."""
-    bins = consistency_bins(material.source(SOURCE))
+    bins = consistency_bins(inputs.source(SOURCE))
     if bins.max() == 0:
         raise WorkbenchError(
-            "The sampled answers of all training questions agree equally often, so consistency tells nothing apart; take harder "
+            "The sampled answers of all training questions agree equally often, so consistency "
+            "tells nothing apart; take harder "
             "questions, or more of them."
         )
-    right = np.bincount(bins, weights=material.correct) / np.bincount(bins)
+    right = np.bincount(bins, weights=inputs.correct) / np.bincount(bins)
     return right[bins]
 
 
-def bin_targets(material: Material) -> NDArray[np.float64]:
+def bin_targets(inputs: TargetInputs) -> NDArray[np.float64]:
     """The levels of :func:`bin_levels`, blurred: [n]."""
-    levels = bin_levels(material)
-    noise = np.random.default_rng(material.seed).uniform(-NOISE, NOISE, size=len(levels))
+    levels = bin_levels(inputs)
+    noise = np.random.default_rng(inputs.seed).uniform(-NOISE, NOISE, size=len(levels))
     return np.clip(levels + noise, 0, 1)
 
 
-def balanced_bins(material: Material) -> NDArray[np.int64]:
-    """Numbers of the questions to be taught, ascending: as many of each bin as the smallest one holds, drawn by seed."""
-    bins = consistency_bins(material.source(SOURCE))
+def balanced_bins(inputs: TargetInputs) -> NDArray[np.int64]:
+    """Numbers of the questions to be taught, ascending: as many of each bin as the smallest one
+    holds, drawn by seed.
+    """
+    bins = consistency_bins(inputs.source(SOURCE))
     size = int(np.bincount(bins).min())
-    rng = np.random.default_rng(material.seed)
-    drawn = [rng.permutation(np.flatnonzero(bins == code))[:size] for code in range(int(bins.max()) + 1)]
+    rng = np.random.default_rng(inputs.seed)
+    drawn = [
+        rng.permutation(np.flatnonzero(bins == code))[:size] for code in range(int(bins.max()) + 1)
+    ]
     return np.sort(np.concatenate(drawn))

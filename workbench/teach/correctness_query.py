@@ -1,9 +1,11 @@
-"""The plan of calibration tuning: a two-way query behind the answer, and a pull to the base model on the answer's tokens.
+"""The plan of calibration tuning: a two-way query behind the answer, and a pull to the base model
+on the answer's tokens.
 
-loss of a row = -log P(right choice | one of the two) + kappa * Jensen-Shannon divergence to the base model, averaged over the
-answer's tokens. An example's prompt ends in front of the answer; answer, query and the choices' tokens stand behind it as a
-chain, so that one forward gives both terms. Its cost beyond that of the conversation is logits at every token of the chain
-and, where kappa is not 0, a forward of the base model up to the answer's end.
+loss of a row = -log P(right choice | one of the two) + kappa * Jensen-Shannon divergence to the
+base model, averaged over the answer's tokens. An example's prompt ends in front of the answer;
+answer, query and the choices' tokens stand behind it as a chain, so that one forward gives both
+terms. Its cost beyond that of the conversation is logits at every token of the chain and, where
+kappa is not 0, a forward of the base model up to the answer's end.
 """
 
 from __future__ import annotations
@@ -15,62 +17,77 @@ import torch
 from torch import Tensor
 
 from workbench.elicit.conversation import Conversation, answer_tokens
-from workbench.elicit.trie import NumberTrie
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models.unembed import unembed
 from workbench.teach.divergence import jensen_shannon, without_adapter
-from workbench.teach.examples import Example, Place
-from workbench.teach.losses import Loss, added
+from workbench.teach.examples import Example, TokenTarget
+from workbench.teach.losses import Loss, add_losses
 from workbench.teach.scale_distribution import ScalePaths, scale_log_probabilities, scale_paths
-from workbench.teach.training_job import Lesson, Plan
+from workbench.teach.training_job import Objective, TrainingJob
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
-from workbench.trace.token_tree import Continuation
+from workbench.trace.token_tree import TokenTree
 
 
-def queried(lesson: Lesson, kappa: float) -> Plan:
-    """The lesson's answers with the query behind them; targets are 1 for right and 0 for wrong answers.
+def correctness_query_objective(job: TrainingJob, kappa: float) -> Objective:
+    """The job's answers with the query behind them; targets are 1 for right and 0 for wrong
+    answers.
 
-    Errors: WorkbenchError for a format with more than two choices or an adapter that acts on the reply alone.
+    Errors: WorkbenchError for a format with more than two choices or an adapter that acts on the
+    reply alone.
     """
-    if len(lesson.fmt.scale.values) != 2:
+    if len(job.fmt.scale.values) != 2:
         raise WorkbenchError(
-            f"Calibration tuning asks a question with two choices; the format {lesson.fmt.name!r} has "
-            f"{len(lesson.fmt.scale.values)}. Set elicit.format=i-ii."
+            f"Calibration tuning asks a question with two choices; the format {job.fmt.name!r} has "
+            f"{len(job.fmt.scale.values)}. Set elicit.format=i-ii."
         )
-    if lesson.reply is not None:
-        raise WorkbenchError("Calibration tuning teaches the whole conversation; set teach.scope=conversation.")
+    if job.reply is not None:
+        raise WorkbenchError(
+            "Calibration tuning teaches the whole conversation; set "
+            "teach.adapter_scope=conversation."
+        )
     starts = [
-        answer_start(conversation, answer_tokens(lesson.lm.tokenizer, lesson.fmt, question))
-        for conversation, question in zip(lesson.conversations, lesson.questions, strict=True)
+        answer_start(conversation, answer_tokens(job.lm.tokenizer, job.fmt, question))
+        for conversation, question in zip(job.conversations, job.questions, strict=True)
     ]
-    trie = lesson.numbers.trie
+    trie = job.numbers.trie
     examples = [
-        chained(conversation, start, trie) for conversation, start in zip(lesson.conversations, starts, strict=True)
+        chained(conversation, start, trie)
+        for conversation, start in zip(job.conversations, starts, strict=True)
     ]
-    choice = two_way(examples, scale_paths(trie), lesson.targets)
+    choice = two_way(examples, scale_paths(trie), job.targets)
     if kappa == 0:
-        return Plan(examples, choice)
-    base = [conversation.position("answer_end") for conversation in lesson.conversations]
-    return Plan(examples, added(choice, kept_close(lesson, starts, kappa)), beside=base)
+        return Objective(examples, choice)
+    base = [conversation.position("answer_end") for conversation in job.conversations]
+    return Objective(
+        examples, add_losses(choice, js_to_base_loss(job, starts, kappa)), extra_tokens=base
+    )
 
 
 def answer_start(conversation: Conversation, asked: Sequence[int]) -> int:
-    """Index of the answer's first token: where the conversation leaves the prompt ``asked`` that it was generated from."""
+    """Index of the answer's first token: where the conversation leaves the prompt ``asked`` that
+    it was generated from.
+    """
     pairs = zip(conversation.tokens, asked, strict=False)
     shared = next((index for index, (one, other) in enumerate(pairs) if one != other), len(asked))
-    # An empty answer, or one whose first token merged with the prompt's last, still has its own last token.
+    # An empty answer, or one whose first token merged with the prompt's last, still has its own
+    # last token.
     return max(1, min(shared, conversation.position("answer_end")))
 
 
-def chained(conversation: Conversation, start: int, trie: NumberTrie) -> Example:
-    """The conversation with its prompt cut at ``start``: the rest as a chain, and the choices' inner nodes behind it."""
-    chain, nodes = conversation.tokens[start:], trie.continuation
+def chained(conversation: Conversation, start: int, trie: ScaleTrie) -> Example:
+    """The conversation with its prompt cut at ``start``: the rest as a chain, and the choices'
+    inner nodes behind it.
+    """
+    chain, nodes = conversation.tokens[start:], trie.tree
     size = len(chain)
     tokens = (*chain, *nodes.tokens)
     parents = (*range(-1, size - 1), *(parent + size for parent in nodes.parents))
-    places = tuple(Place(0.0, (token,), (1.0,)) for token in (*chain, *(c[0] for c in trie.children)))
-    return Example(conversation.tokens[:start], Continuation(tokens, parents), places)
+    places = tuple(
+        TokenTarget(0.0, (token,), (1.0,)) for token in (*chain, *(c[0] for c in trie.children))
+    )
+    return Example(conversation.tokens[:start], TokenTree(tokens, parents), places)
 
 
 def two_way(examples: Sequence[Example], paths: ScalePaths, targets: np.ndarray) -> Loss:
@@ -88,11 +105,13 @@ def two_way(examples: Sequence[Example], paths: ScalePaths, targets: np.ndarray)
     return loss
 
 
-def kept_close(lesson: Lesson, starts: Sequence[int], kappa: float) -> Loss:
-    """``kappa`` times the divergence from the base model where the answer's tokens are predicted."""
+def js_to_base_loss(job: TrainingJob, starts: Sequence[int], kappa: float) -> Loss:
+    """``kappa`` times the divergence from the base model where the answer's tokens are
+    predicted.
+    """
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
-        chosen = [lesson.conversations[row] for row in rows]
+        chosen = [job.conversations[row] for row in rows]
         counts = [
             conversation.position("answer_end") + 1 - starts[row]
             for row, conversation in zip(rows, chosen, strict=True)
@@ -100,17 +119,25 @@ def kept_close(lesson: Lesson, starts: Sequence[int], kappa: float) -> Loss:
         most = max(counts)
         prompts = pad_prompts(
             [conversation.tokens[: conversation.position("answer_end")] for conversation in chosen],
-            lesson.lm.tokenizer.pad_token_id,
-            lesson.lm.device,
+            job.lm.tokenizer.pad_token_id,
+            job.lm.device,
         )
         at = torch.tensor(
-            [[starts[row] - 1 + min(k, n - 1) for k in range(most)] for row, n in zip(rows, counts, strict=True)]
+            [
+                [starts[row] - 1 + min(k, n - 1) for k in range(most)]
+                for row, n in zip(rows, counts, strict=True)
+            ]
         )
-        with without_adapter(lesson.lm.base()):
+        with without_adapter(job.lm.base()):
             read = prompts.column_of(at)
-            base = unembed(lesson.lm, forward(lesson.lm, prompts, empty_tail(prompts), read).final)
-        apart = jensen_shannon(logits[:, :most].float().log_softmax(dim=-1), base.float().log_softmax(dim=-1))
-        own = torch.arange(most, device=apart.device) < torch.tensor(counts, device=apart.device)[:, None]
+            base = unembed(job.lm, forward(job.lm, prompts, empty_tail(prompts), read).final)
+        apart = jensen_shannon(
+            logits[:, :most].float().log_softmax(dim=-1), base.float().log_softmax(dim=-1)
+        )
+        own = (
+            torch.arange(most, device=apart.device)
+            < torch.tensor(counts, device=apart.device)[:, None]
+        )
         return kappa * ((apart * own).sum(dim=1) / own.sum(dim=1)).mean()
 
     return loss

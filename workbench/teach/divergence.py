@@ -1,8 +1,9 @@
 """How far a taught model has moved from the base model on the answers it gives.
 
-Jensen-Shannon divergence between the next-token distributions of the model with and without its adapter, in nats (at most
-log 2), averaged over the answer's tokens. As a penalty it keeps an adapter on the whole conversation from changing what the model
-answers while it learns to judge it (Kapoor et al. 2024, arXiv 2406.08391).
+Jensen-Shannon divergence between the next-token distributions of the model with and without its
+adapter, in nats (at most log 2), averaged over the answer's tokens. As a penalty it keeps an
+adapter on the whole conversation from changing what the model answers while it learns to judge it
+(Kapoor et al. 2024, arXiv 2406.08391).
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
 
 @contextmanager
 def without_adapter(model: nn.Module) -> Iterator[None]:
-    """The base model's behaviour inside the block, without gradients and without dropout; for use within a training step."""
+    """The base model's behaviour inside the block, without gradients and without dropout; for
+    use within a training step.
+    """
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     on = [layer for layer in layers if not layer.disable_adapters]
     training = model.training

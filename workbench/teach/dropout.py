@@ -1,12 +1,14 @@
 """Dropout from a pool of masks, for adapters trained on processors without an accelerator.
 
-torch draws one Bernoulli number per element on one thread; on LoRA's inputs that costs as much as a third of a training
-step. Here a pool of mask values is drawn now and then, and each call multiplies by a stretch of it that begins at a random
-place. Every element is still dropped with probability ``p`` (rounded to 1/65536) and independently of the others in its
-call; calls that share a pool may reuse stretches of one another's masks.
+torch draws one Bernoulli number per element on one thread; on LoRA's inputs that costs as much as a
+third of a training step. Here a pool of mask values is drawn now and then, and each call multiplies
+by a stretch of it that begins at a random place. Every element is still dropped with probability
+``p`` (rounded to 1/65536) and independently of the others in its call; calls that share a pool may
+reuse stretches of one another's masks.
 
-The pool and the places come from a generator seeded by torch's, so torch's saved random state decides what a resumed run
-draws as long as it resumes at a pool's beginning; :class:`MaskPool` therefore starts a new pool for every step.
+The pool and the places come from a generator seeded by torch's, so torch's saved random state
+decides what a resumed run draws as long as it resumes at a pool's beginning; :class:`MaskPool`
+therefore starts a new pool for every step.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class PooledDropout(nn.Module):
 
 
 def use_pooled_dropout(model: nn.Module, p: float) -> MaskPool:
-    """Replace the dropout in every LoRA layer of ``model``, in place; renew the returned pool before each step."""
+    """Replace the dropout in every LoRA layer of ``model``, in place; renew the returned pool
+    before each step.
+    """
     pool = MaskPool(p)
     for module in model.modules():
         dropouts = getattr(module, "lora_dropout", None)

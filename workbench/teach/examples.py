@@ -1,13 +1,14 @@
 """Training examples: a conversation up to the confidence position, and what should follow there.
 
-What should follow is a small tree of tokens behind the prompt with a next-token target at the prompt's end and at each of its
-nodes. For a target that is text the tree is a chain: the number, the scale's ending, the end of the turn, each with all
-probability on the next one. For a target that is a distribution over the scale the tree is the part of the number trie that
-the distribution reaches. Packed, the tree costs its nodes; the loss is taken at those places alone.
+What should follow is a small tree of tokens behind the prompt with a next-token target at the
+prompt's end and at each of its nodes. For a target that is text the tree is a chain: the number,
+the scale's ending, the end of the turn, each with all probability on the next one. For a target
+that is a distribution over the scale the tree is the part of the number trie that the distribution
+reaches. Packed, the tree costs its nodes; the loss is taken at those places alone.
 
-The loss of a place is cross-entropy, -sum q log p over the tokens targeted there - ends log(1 - sum p), where ``ends`` is the
-probability that none of them follows. Weighted by the probability of reaching each place, these sum to the cross-entropy of
-the whole distribution over the scale.
+The loss of a place is cross-entropy, -sum q log p over the tokens targeted there - ends log(1 - sum
+p), where ``ends`` is the probability that none of them follows. Weighted by the probability of
+reaching each place, these sum to the cross-entropy of the whole distribution over the scale.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import Conversation, NumberPrefix, number_tokens
+from workbench.elicit.conversation import Conversation, ScaleTokens, number_tokens
 from workbench.elicit.format import Format
-from workbench.elicit.trie import NumberTrie
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode, render
-from workbench.trace.token_tree import Continuation
+from workbench.trace.token_tree import TokenTree
 
 UNREACHED = 1e-3
 ENDING = 0.1
 
 
 @dataclass(frozen=True)
-class Place:
-    """A next-token target: ``probabilities`` of ``tokens``, ``ends`` that none of them follows, and the loss's weight."""
+class TokenTarget:
+    """A next-token target: ``probabilities`` of ``tokens``, ``ends`` that none of them follows,
+    and the loss's weight.
+    """
 
     weight: float
     tokens: tuple[int, ...]
@@ -42,28 +45,39 @@ class Place:
     def __post_init__(self) -> None:
         total = sum(self.probabilities) + self.ends
         if len(self.tokens) != len(self.probabilities) or not abs(total - 1) < 1e-6:
-            raise WorkbenchError(f"A next-token target needs probabilities that sum to 1; these sum to {total:.6f}.")
+            raise WorkbenchError(
+                f"A next-token target needs probabilities that sum to 1; these sum to {total:.6f}."
+            )
 
 
 @dataclass(frozen=True)
 class Example:
-    """``places[0]`` stands at the end of ``prompt``, ``places[1 + k]`` at node k of ``continuation``."""
+    """``places[0]`` stands at the end of ``prompt``, ``places[1 + k]`` at node k of
+    ``continuation``.
+    """
 
     prompt: tuple[int, ...]
-    continuation: Continuation
-    places: tuple[Place, ...]
+    tree: TokenTree
+    places: tuple[TokenTarget, ...]
 
     def __post_init__(self) -> None:
-        if not self.prompt or len(self.places) != 1 + self.continuation.size:
+        if not self.prompt or len(self.places) != 1 + self.tree.size:
             raise WorkbenchError(
-                "A training example needs prompt tokens and a target at the prompt's end and every node."
+                "A training example needs prompt tokens and a target at the prompt's end and every "
+                "node."
             )
 
 
 def text_examples(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, conversations: Sequence[Conversation], targets: Sequence[float]
+    tokenizer: Any,
+    fmt: Format,
+    numbers: ScaleTokens,
+    conversations: Sequence[Conversation],
+    targets: Sequence[float],
 ) -> list[Example]:
-    """One example per conversation that writes its target, a value of the scale, and ends the turn."""
+    """One example per conversation that writes its target, a value of the scale, and ends the
+    turn.
+    """
     ending = _ending_tokens(tokenizer, fmt)
     return [
         _chain(conversation.tokens, (*number_tokens(numbers, target), *ending))
@@ -74,49 +88,61 @@ def text_examples(
 def distribution_examples(
     tokenizer: Any,
     fmt: Format,
-    numbers: NumberPrefix,
+    numbers: ScaleTokens,
     conversations: Sequence[Conversation],
     targets: NDArray[np.floating],
 ) -> list[Example]:
-    """One example per conversation whose distribution over the scale should be its row of ``targets`` [n, values].
+    """One example per conversation whose distribution over the scale should be its row of
+    ``targets`` [n, values].
 
-    The likeliest value is also followed by its ending and the end of the turn, with the weight ``ENDING``: the distribution
-    itself asks nothing of what follows a number that no longer number of the scale begins with, and there an adapter would
-    drift into further digits.
+    The likeliest value is also followed by its ending and the end of the turn, with the weight
+    ``ENDING``: the distribution itself asks nothing of what follows a number that no longer number
+    of the scale begins with, and there an adapter would drift into further digits.
     """
     ending = _ending_tokens(tokenizer, fmt)
     return [
-        Example(conversation.tokens, *_with_ending(*_reached(numbers.trie, target), numbers.trie, target, ending))
+        Example(
+            conversation.tokens,
+            *_with_ending(*_reached(numbers.trie, target), numbers.trie, target, ending),
+        )
         for conversation, target in zip(conversations, targets, strict=True)
     ]
 
 
 def scale_examples(
-    tokenizer: Any, fmt: Format, numbers: NumberPrefix, conversations: Sequence[Conversation], seed: int
+    tokenizer: Any,
+    fmt: Format,
+    numbers: ScaleTokens,
+    conversations: Sequence[Conversation],
+    seed: int,
 ) -> list[Example]:
-    """One example per conversation with the number trie's inner nodes, in their order, for losses over the whole scale.
+    """One example per conversation with the number trie's inner nodes, in their order, for losses
+    over the whole scale.
 
-    The trie's places weigh nothing by themselves. A value drawn for each conversation is followed by its ending and the end of
-    the turn, with the weight ``ENDING``, for the reason of :func:`distribution_examples`.
+    The trie's places weigh nothing by themselves. A value drawn for each conversation is followed
+    by its ending and the end of the turn, with the weight ``ENDING``, for the reason of
+    :func:`distribution_examples`.
     """
     ending, trie = _ending_tokens(tokenizer, fmt), numbers.trie
-    places = tuple(Place(0.0, children[:1], (1.0,)) for children in trie.children)
+    places = tuple(TokenTarget(0.0, children[:1], (1.0,)) for children in trie.children)
     drawn = np.random.default_rng(seed).integers(len(trie.values), size=len(conversations))
     return [
         Example(
             conversation.tokens,
-            *_with_ending(trie.continuation, places, trie, np.eye(1, len(trie.values), value)[0], ending),
+            *_with_ending(trie.tree, places, trie, np.eye(1, len(trie.values), value)[0], ending),
         )
         for conversation, value in zip(conversations, drawn, strict=True)
     ]
 
 
 def _chain(prompt: tuple[int, ...], target: tuple[int, ...]) -> Example:
-    places = tuple(Place(1 / len(target), (token,), (1.0,)) for token in target)
-    return Example(prompt, Continuation(target[:-1], tuple(range(-1, len(target) - 2))), places)
+    places = tuple(TokenTarget(1 / len(target), (token,), (1.0,)) for token in target)
+    return Example(prompt, TokenTree(target[:-1], tuple(range(-1, len(target) - 2))), places)
 
 
-def _reached(trie: NumberTrie, target: NDArray[np.floating]) -> tuple[Continuation, tuple[Place, ...]]:
+def _reached(
+    trie: ScaleTrie, target: NDArray[np.floating]
+) -> tuple[TokenTree, tuple[TokenTarget, ...]]:
     """The trie's inner nodes that the distribution reaches, and the next-token target at each."""
     follows: list[dict[int, float]] = [dict.fromkeys(children, 0.0) for children in trie.children]
     ends = [0.0] * len(trie.inner)
@@ -128,11 +154,12 @@ def _reached(trie: NumberTrie, target: NDArray[np.floating]) -> tuple[Continuati
     weights = [sum(tokens.values()) + end for tokens, end in zip(follows, ends, strict=True)]
     kept = [node for node, weight in enumerate(weights) if node == 0 or weight > UNREACHED]
     order = {node: index for index, node in enumerate(kept)}
-    continuation = Continuation(
-        tuple(trie.inner[node][-1] for node in kept[1:]), tuple(order[trie.parent[node]] - 1 for node in kept[1:])
+    tree = TokenTree(
+        tuple(trie.inner[node][-1] for node in kept[1:]),
+        tuple(order[trie.parent[node]] - 1 for node in kept[1:]),
     )
     places = tuple(
-        Place(
+        TokenTarget(
             weights[node],
             tuple(follows[node]),
             tuple(probability / weights[node] for probability in follows[node].values()),
@@ -140,50 +167,61 @@ def _reached(trie: NumberTrie, target: NDArray[np.floating]) -> tuple[Continuati
         )
         for node in kept
     )
-    return continuation, places
+    return tree, places
 
 
 def _with_ending(
-    continuation: Continuation,
-    places: tuple[Place, ...],
-    trie: NumberTrie,
+    tree: TokenTree,
+    places: tuple[TokenTarget, ...],
+    trie: ScaleTrie,
     target: NDArray[np.floating],
     ending: tuple[int, ...],
-) -> tuple[Continuation, tuple[Place, ...]]:
-    """The tree with ``ending`` behind its likeliest value, as far as that value's own tokens are in the tree."""
+) -> tuple[TokenTree, tuple[TokenTarget, ...]]:
+    """The tree with ``ending`` behind its likeliest value, as far as that value's own tokens are
+    in the tree.
+    """
     steps, _ = trie.ends[int(np.argmax(target))]
-    tokens, parents = list(continuation.tokens), list(continuation.parents)
+    tokens, parents = list(tree.tokens), list(tree.parents)
     at, more = -1, list(places)
     for _, token in steps:
-        child = next((k for k, pair in enumerate(zip(tokens, parents, strict=True)) if pair == (token, at)), None)
+        child = next(
+            (k for k, pair in enumerate(zip(tokens, parents, strict=True)) if pair == (token, at)),
+            None,
+        )
         if child is None:
             tokens.append(token)
             parents.append(at)
             child = len(tokens) - 1
         at = child
-    if at < continuation.size:
-        return continuation, places
+    if at < tree.size:
+        return tree, places
     for token in ending[:-1]:
         tokens.append(token)
         parents.append(at)
         at = len(tokens) - 1
-    more += [Place(ENDING, (token,), (1.0,)) for token in ending]
-    return Continuation(tuple(tokens), tuple(parents)), tuple(more)
+    more += [TokenTarget(ENDING, (token,), (1.0,)) for token in ending]
+    return TokenTree(tuple(tokens), tuple(parents)), tuple(more)
 
 
 def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
-    """The scale's ending and the token that ends an assistant turn, as they stand behind a number."""
+    """The scale's ending and the token that ends an assistant turn, as they stand behind a
+    number.
+    """
     number = fmt.confidence_prefix + fmt.written(fmt.scale.texts[-1])
     opening = (Turn("user", fmt.confidence_question),)
     plain = encode(tokenizer, opening, number)
     ended = encode(tokenizer, opening, f"{number}{fmt.ending}")
     if ended[: len(plain)] != plain:
-        raise WorkbenchError(f"The tokenizer merges the number with the ending {fmt.ending!r}; use another ending.")
+        raise WorkbenchError(
+            f"The tokenizer merges the number with the ending {fmt.ending!r}; use another ending."
+        )
     return (*ended[len(plain) :], _turn_end(tokenizer, fmt))
 
 
 def _turn_end(tokenizer: Any, fmt: Format) -> int:
-    """The token the chat template puts behind an assistant turn; the tokenizer's end token where it puts none."""
+    """The token the chat template puts behind an assistant turn; the tokenizer's end token where
+    it puts none.
+    """
     marker = f"{fmt.confidence_prefix} 0"
     turns = (Turn("user", "?"), Turn("assistant", marker), Turn("user", "?"))
     _, _, rest = render(tokenizer, turns).rpartition(marker)

@@ -1,10 +1,12 @@
-"""A head beside the model: a small network from a hidden state to the probability that the answer is right.
+"""A head beside the model: a small network from a hidden state to the probability that the answer
+is right.
 
-Layers d - 256 - 128 - 64 - 2 with ReLU on the last hidden state at the answer's last token, cross-entropy, AdamW, cosine (Kapoor et al.
-2024, arXiv 2406.08391). Beside a frozen model ("Probe") it reads the residual stream as it was recorded when the model was asked
-for its confidence, standardised on the taught questions, and the model computes nothing for it. With an adapter that is trained
-together with it ("LoRA") it reads what the head of the model reads, behind the final norm. What a head reads says nothing of what
-the model says.
+Layers d - 256 - 128 - 64 - 2 with ReLU on the last hidden state at the answer's last token,
+cross-entropy, AdamW, cosine (Kapoor et al. 2024, arXiv 2406.08391). Beside a frozen model ("Probe")
+it reads the residual stream as it was recorded when the model was asked for its confidence,
+standardised on the taught questions, and the model computes nothing for it. With an adapter that is
+trained together with it ("LoRA") it reads what the head of the model reads, behind the final norm.
+What a head reads says nothing of what the model says.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from torch import Tensor, nn
 from workbench import progress
 from workbench.elicit.conversation import Conversation
 from workbench.files.writing import write_atomically
-from workbench.teach.examples import Example, Place
+from workbench.teach.examples import Example, TokenTarget
 from workbench.teach.training import train_adapter
-from workbench.teach.training_job import Judged, Lesson, Taught
+from workbench.teach.training_job import HeadInputs, TrainingJob, TrainingResult
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
-from workbench.trace.token_tree import Continuation
+from workbench.trace.token_tree import TokenTree
 
 WIDTHS = (256, 128, 64)
 EPOCHS, BATCH, RATE = 60, 8, 1e-4
@@ -46,24 +48,31 @@ def head_network(width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
 
 
-def teach_head(lesson: Lesson) -> Taught:
+def teach_head(job: TrainingJob) -> TrainingResult:
     """Train the head on the recorded states."""
-    return teach_on(_features(lesson.states(POSITION)), lesson)
+    return teach_on(_features(job.states(POSITION)), job)
 
 
-def teach_on(features: Tensor, lesson: Lesson) -> Taught:
-    """Train the head on ``features`` [n, width] of the lesson and save it, with their standardisation, in the lesson's folder."""
+def teach_on(features: Tensor, job: TrainingJob) -> TrainingResult:
+    """Train the head on ``features`` [n, width] of the job and save it, with their
+    standardisation, in the job's folder.
+    """
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
-    wanted = torch.as_tensor(lesson.targets, dtype=torch.float32)
+    wanted = torch.as_tensor(job.targets, dtype=torch.float32)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(lesson.seed)
+        torch.manual_seed(job.seed)
         network = head_network(features.shape[1])
-        log = _train(network, (features - mean) / scale, torch.stack([1 - wanted, wanted], dim=1), lesson.description)
-    _save(network, lesson.folder, {"mean": mean, "scale": scale})
-    return Taught(lesson.lm, log, 0, len(features))
+        log = _train(
+            network,
+            (features - mean) / scale,
+            torch.stack([1 - wanted, wanted], dim=1),
+            job.description,
+        )
+    _save(network, job.folder, {"mean": mean, "scale": scale})
+    return TrainingResult(job.lm, log, 0, len(features))
 
 
-def read_head(judged: Judged) -> NDArray[np.float64]:
+def read_head(judged: HeadInputs) -> NDArray[np.float64]:
     """The saved head's probability [n] that each answer is right."""
     return read_on(_features(judged.states(POSITION)), judged.folder)
 
@@ -74,14 +83,18 @@ def read_on(features: Tensor, folder: Path) -> NDArray[np.float64]:
     return _probability(network, (features - shift["mean"]) / shift["scale"])
 
 
-def teach_head_and_adapter(lesson: Lesson) -> Taught:
-    """Train the head together with an adapter on the conversation up to the answer's end, and save both."""
-    prompts = _up_to_answer(lesson.conversations)
-    examples = [Example(prompt, Continuation(), (Place(0.0, (0,), (1.0,)),)) for prompt in prompts]
+def teach_head_and_adapter(job: TrainingJob) -> TrainingResult:
+    """Train the head together with an adapter on the conversation up to the answer's end, and
+    save both.
+    """
+    prompts = _up_to_answer(job.conversations)
+    examples = [
+        Example(prompt, TokenTree(), (TokenTarget(0.0, (0,), (1.0,)),)) for prompt in prompts
+    ]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(lesson.seed)
-        network = head_network(lesson.lm.width).to(lesson.lm.device)
-    wanted = torch.as_tensor(lesson.targets, dtype=torch.float32)
+        torch.manual_seed(job.seed)
+        network = head_network(job.lm.width).to(job.lm.device)
+    wanted = torch.as_tensor(job.targets, dtype=torch.float32)
     seen: list[Tensor] = []
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
@@ -92,39 +105,47 @@ def teach_head_and_adapter(lesson: Lesson) -> Taught:
         told = network(states.float())
         return nn.functional.cross_entropy(told.float(), torch.stack([1 - right, right], dim=1))
 
-    watched = lesson.lm.head().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    watched = job.lm.head().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         tuned, log = train_adapter(
-            lesson.lm, examples, lesson.settings, lesson.folder,
-            seed=lesson.seed, description=lesson.description, loss=loss, beside=network,
+            job.lm, examples, job.settings, job.folder,
+            seed=job.seed, description=job.description, loss=loss, extra_module=network,
         )  # fmt: skip
     finally:
         watched.remove()
-    _save(network, lesson.folder, {})
-    return Taught(tuned, log, sum(map(len, prompts)) * lesson.settings.epochs, len(prompts))
+    _save(network, job.folder, {})
+    return TrainingResult(tuned, log, sum(map(len, prompts)) * job.settings.epochs, len(prompts))
 
 
-def read_head_and_adapter(judged: Judged) -> NDArray[np.float64]:
+def read_head_and_adapter(judged: HeadInputs) -> NDArray[np.float64]:
     """The saved head's probability [n], from passes of the tuned model."""
     network, _ = _load(judged.folder)
     prompts = _up_to_answer(judged.conversations)
     out = np.empty(len(prompts))
-    with judged.tuned() as lm:
+    with judged.with_adapter() as lm:
         for batch in progress.track(
-            plan_batches([len(p) for p in prompts], judged.tokens_per_batch), "reading the head"
+            plan_batches([len(p) for p in prompts], judged.tokens_per_forward), "reading the head"
         ):
-            padded = pad_prompts([prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device)
+            padded = pad_prompts(
+                [prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device
+            )
             last = torch.full((padded.rows, 1), padded.columns - 1, device=lm.device)
-            out[batch] = _probability(network, forward(lm, padded, empty_tail(padded), last).final[:, 0].float().cpu())
+            out[batch] = _probability(
+                network, forward(lm, padded, empty_tail(padded), last).final[:, 0].float().cpu()
+            )
     return out
 
 
 def _up_to_answer(conversations: Sequence[Conversation]) -> list[tuple[int, ...]]:
-    return [conversation.tokens[: conversation.position(POSITION) + 1] for conversation in conversations]
+    return [
+        conversation.tokens[: conversation.position(POSITION) + 1] for conversation in conversations
+    ]
 
 
 def _save(network: nn.Sequential, folder: Path, more: dict[str, Tensor]) -> None:
-    saved = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    saved = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
     write_atomically(folder / FILE, lambda path: save_file({**saved, **more}, path))
 
 
@@ -146,7 +167,9 @@ def _features(states: NDArray[np.float32]) -> Tensor:
     return torch.as_tensor(states[:, -1], dtype=torch.float32)
 
 
-def _train(network: nn.Sequential, features: Tensor, wanted: Tensor, description: str) -> list[dict[str, float]]:
+def _train(
+    network: nn.Sequential, features: Tensor, wanted: Tensor, description: str
+) -> list[dict[str, float]]:
     steps = EPOCHS * math.ceil(len(features) / BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -158,5 +181,11 @@ def _train(network: nn.Sequential, features: Tensor, wanted: Tensor, description
             loss.backward()
             optimizer.step()
             schedule.step()
-            log.append({"step": len(log) + 1, "loss": loss.item(), "learning_rate": float(schedule.get_last_lr()[0])})
+            log.append(
+                {
+                    "step": len(log) + 1,
+                    "loss": loss.item(),
+                    "learning_rate": float(schedule.get_last_lr()[0]),
+                }
+            )
     return log

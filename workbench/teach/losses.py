@@ -1,16 +1,20 @@
 """Losses as plain functions: of which examples a batch holds and of the logits at their places.
 
-A loss that a proper score defines is written over the exact distribution q of the confidence scale, so it is a closed form
-without sampling. With R(v, y) the reward for stating v when the answer is right (y = 1) or wrong (y = 0), and ``wrong_format``
-the reward for stating no number of the scale at all, the loss of a row is
+A loss that a proper score defines is written over the exact distribution q of the confidence scale,
+so it is a closed form without sampling. With R(v, y) the reward for stating v when the answer is
+right (y = 1) or wrong (y = 0), and ``wrong_format`` the reward for stating no number of the scale
+at all, the loss of a row is
 
-    - sum_v q(v) R(v, y) - q(no number) wrong_format + kl * KL(q || q of the model without the adapter),
+    - sum_v q(v) R(v, y) - q(no number) wrong_format + kl * KL(q || q of the model without the
+      adapter),
 
-which is what policy-gradient methods estimate by sampling replies (Rewarding Doubt, arXiv 2503.02623), here with zero variance.
-With the Brier score on q restricted to the scale it is tokenised Brier (ConfTuner).
+which is what policy-gradient methods estimate by sampling replies (Rewarding Doubt, arXiv
+2503.02623), here with zero variance. With the Brier score on q restricted to the scale it is
+tokenised Brier (ConfTuner).
 
-What a reward's expectation does not fix: how the probability is spread. It is linear in q, so its best answer is all mass on
-one value; the Brier score OF the expectation (:func:`brier_of_expectation`) fixes the mean alone and nothing about the spread.
+What a reward's expectation does not fix: how the probability is spread. It is linear in q, so its
+best answer is all mass on one value; the Brier score OF the expectation
+(:func:`brier_of_expectation`) fixes the mean alone and nothing about the spread.
 """
 
 from __future__ import annotations
@@ -27,15 +31,21 @@ from workbench.teach.examples import Example
 from workbench.teach.scale_distribution import ScalePaths, scale_log_probabilities
 
 Loss = Callable[[Sequence[int], Tensor], Tensor]
-"""Of the numbers of a batch's examples and [rows, places, vocab] logits: the mean over rows, a scalar."""
+"""Of the numbers of a batch's examples and [rows, places, vocab] logits: the mean over rows, a
+scalar.
+"""
 Reward = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-"""Of stated confidences [values] and right or wrong [rows, 1], both on 0-1: the reward [rows, values]."""
+"""Of stated confidences [values] and right or wrong [rows, 1], both on 0-1: the reward [rows,
+values].
+"""
 CLIP = 0.001
 SMALLEST_BASE = 1e-8
 
 
 def cross_entropy(examples: Sequence[Example]) -> Loss:
-    """What should follow at every place, as the examples say (see :mod:`workbench.teach.examples`)."""
+    """What should follow at every place, as the examples say (see
+    :mod:`workbench.teach.examples`).
+    """
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
         return batch_targets([examples[row] for row in rows], logits.device).loss(logits)
@@ -44,7 +54,9 @@ def cross_entropy(examples: Sequence[Example]) -> Loss:
 
 
 def log_reward(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The log score with confidence clipped to [.001, .999], moved onto [-1, 1]. Proper only inside the clip."""
+    """The log score with confidence clipped to [.001, .999], moved onto [-1, 1]. Proper only
+    inside the clip.
+    """
     clipped = np.clip(stated, CLIP, 1 - CLIP)
     score = np.where(correct > 0.5, np.log(clipped), np.log1p(-clipped))
     worst, best = np.log(CLIP), np.log1p(-CLIP)
@@ -68,9 +80,11 @@ def expected_reward(
 
     Args:
         rewards: [examples, values].
-        wrong_format: reward of a reply that states no value; None: the distribution is restricted to the scale.
+        wrong_format: reward of a reply that states no value; None: the distribution is restricted
+            to the scale.
         kl: weight of the divergence; 0 needs no ``base``.
-        base: [examples, values] probabilities of the model without the adapter, as elicited; they sum to the mass on the scale.
+        base: [examples, values] probabilities of the model without the adapter, as elicited; they
+            sum to the mass on the scale.
     """
     gains = _gains(rewards, wrong_format)
     reference = None if kl == 0 or base is None else _log_with_rest(base)
@@ -85,20 +99,28 @@ def expected_reward(
     return loss
 
 
-def mean_reward(paths: ScalePaths, rewards: NDArray[np.float64], *, wrong_format: float | None) -> Loss:
-    """The expected reward alone, which sampled reinforcement estimates; higher is better. Arguments as in :func:`expected_reward`."""
+def mean_reward(
+    paths: ScalePaths, rewards: NDArray[np.float64], *, wrong_format: float | None
+) -> Loss:
+    """The expected reward alone, which sampled reinforcement estimates; higher is better.
+    Arguments as in :func:`expected_reward`.
+    """
     gains = _gains(rewards, wrong_format)
 
     def measure(rows: Sequence[int], logits: Tensor) -> Tensor:
-        return _expected(scale_log_probabilities(paths, logits[:, : paths.nodes]), gains[list(rows)]).mean()
+        return _expected(
+            scale_log_probabilities(paths, logits[:, : paths.nodes]), gains[list(rows)]
+        ).mean()
 
     return measure
 
 
 def brier_of_expectation(paths: ScalePaths, targets: NDArray[np.float64], certain: float) -> Loss:
-    """(E[v] - target)^2 with the mean over the distribution restricted to the scale, plus (mass off the scale)^2.
+    """(E[v] - target)^2 with the mean over the distribution restricted to the scale, plus (mass off
+    the scale)^2.
 
-    ``targets`` [examples] are shares of certainty. Restricted to the scale, the mean would not mind what becomes of the rest.
+    ``targets`` [examples] are shares of certainty. Restricted to the scale, the mean would not mind
+    what becomes of the rest.
     """
     wanted = torch.as_tensor(targets, dtype=torch.float32)
     values = torch.as_tensor(paths.trie.values, dtype=torch.float32) / certain
@@ -112,7 +134,7 @@ def brier_of_expectation(paths: ScalePaths, targets: NDArray[np.float64], certai
     return loss
 
 
-def added(*losses: Loss) -> Loss:
+def add_losses(*losses: Loss) -> Loss:
     """The sum of several losses on the same batch."""
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
@@ -124,23 +146,34 @@ def added(*losses: Loss) -> Loss:
 def _gains(rewards: NDArray[np.float64], wrong_format: float | None) -> Tensor:
     """Rewards [rows, values], and behind them that of stating no value where there is one."""
     gains = torch.as_tensor(rewards, dtype=torch.float32)
-    return gains if wrong_format is None else torch.cat([gains, torch.full((len(gains), 1), wrong_format)], dim=1)
+    return (
+        gains
+        if wrong_format is None
+        else torch.cat([gains, torch.full((len(gains), 1), wrong_format)], dim=1)
+    )
 
 
 def _expected(scores: Tensor, gains: Tensor) -> Tensor:
-    """[rows] the mean of ``gains`` under log-probabilities ``scores`` [rows, values + 1], restricted to the outcomes they cover."""
+    """[rows] the mean of ``gains`` under log-probabilities ``scores`` [rows, values + 1],
+    restricted to the outcomes they cover.
+    """
     covered = scores if gains.shape[1] == scores.shape[1] else scores[:, :-1].log_softmax(dim=-1)
     return (covered.exp() * gains.to(scores.device)).sum(dim=-1)
 
 
 def _divergence(scores: Tensor, reference: Tensor) -> Tensor:
-    """KL(q || reference) [rows] over values and the rest; both [rows, values + 1] log-probabilities."""
+    """KL(q || reference) [rows] over values and the rest; both [rows, values + 1]
+    log-probabilities.
+    """
     return (scores.exp() * (scores - reference)).sum(dim=-1)
 
 
 def _log_with_rest(base: NDArray[np.float64]) -> Tensor:
-    """Log of the base's probabilities and of what is left; at least SMALLEST_BASE, as the elicited ones may round to 0."""
+    """Log of the base's probabilities and of what is left; at least SMALLEST_BASE, as the
+    elicited ones may round to 0.
+    """
     rest = 1 - base.sum(axis=-1, keepdims=True)
     return torch.as_tensor(
-        np.log(np.maximum(np.concatenate([base, rest], axis=-1), SMALLEST_BASE)), dtype=torch.float32
+        np.log(np.maximum(np.concatenate([base, rest], axis=-1), SMALLEST_BASE)),
+        dtype=torch.float32,
     )

@@ -1,9 +1,9 @@
 """States behind the layers that an adapter leaves alone, computed once for every example.
 
-An adapter that begins at layer k cannot change the residual stream below it, so a step may begin with the states behind layer
-k - 1. Kept are the states of each example's own columns (what stands before them has its own, kept once), in the dtype of the
-model's residual stream: width entries a token. What does not fit into the bound is computed anew each time, and that is said
-once.
+An adapter that begins at layer k cannot change the residual stream below it, so a step may begin
+with the states behind layer k - 1. Kept are the states of each example's own columns (what stands
+before them has its own, kept once), in the dtype of the model's residual stream: width entries a
+token. What does not fit into the bound is computed anew each time, and that is said once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from torch import Tensor
 
 
 class FrozenStates:
-    """States [own columns, width] of numbered examples, at most ``most_bytes`` of them, in the computer's main memory."""
+    """States [own columns, width] of numbered examples, at most ``most_bytes`` of them, in the
+    computer's main memory.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
@@ -38,7 +40,8 @@ class FrozenStates:
         if self.bytes + size > self.most_bytes:
             self.full = True
             warnings.warn(
-                f"States of {len(self._rows)} examples fill the {self.most_bytes / 1e9:.1f} GB of teach.states_bytes; the "
+                f"States of {len(self._rows)} examples fill the {self.most_bytes / 1e9:.1f} GB of "
+                "teach.activation_cache_bytes; the "
                 "others are computed anew at each step, which is slower.",
                 stacklevel=2,
             )
@@ -49,11 +52,17 @@ class FrozenStates:
 
 def own_states(states: Tensor, begins: Sequence[int], sizes: Sequence[int]) -> list[Tensor]:
     """Each row's own columns of ``states`` [rows, columns, width]: views of [size, width]."""
-    return [row[begin : begin + size] for row, begin, size in zip(states, begins, sizes, strict=True)]
+    return [
+        row[begin : begin + size] for row, begin, size in zip(states, begins, sizes, strict=True)
+    ]
 
 
-def placed(parts: Sequence[Tensor], begins: Sequence[int], columns: int, device: torch.device) -> Tensor:
-    """The inverse: [rows, columns, width] with each part at its row's beginning and zeros around it."""
+def placed(
+    parts: Sequence[Tensor], begins: Sequence[int], columns: int, device: torch.device
+) -> Tensor:
+    """The inverse: [rows, columns, width] with each part at its row's beginning and zeros around
+    it.
+    """
     out = parts[0].new_zeros(len(parts), columns, parts[0].shape[1])
     for row, part, begin in zip(out, parts, begins, strict=True):
         row[begin : begin + len(part)] = part

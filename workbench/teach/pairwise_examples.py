@@ -1,9 +1,11 @@
-"""Examples that compare two questions: which of them would be answered correctly more likely, chosen before answering.
+"""Examples that compare two questions: which of them would be answered correctly more likely,
+chosen before answering.
 
-The two questions of a pair come from different bins of what targets are made from, told apart by the bins' levels (the accuracy
-of each), so the noise that blurs a target within its bin decides no comparison; bins of one level are not compared. Each question comes up about equally
-often, and the better one, that of the higher level, stands first in every other pair. The target is all probability on its name.
-What it does not show: how far apart two questions are.
+The two questions of a pair come from different bins of what targets are made from, told apart by
+the bins' levels (the accuracy of each), so the noise that blurs a target within its bin decides no
+comparison; bins of one level are not compared. Each question comes up about equally often, and the
+better one, that of the higher level, stands first in every other pair. The target is all
+probability on its name. What it does not show: how far apart two questions are.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import number_prefix, pair_conversation
+from workbench.elicit.conversation import pair_conversation, scale_tokens
 from workbench.elicit.formats import PAIRWISE
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -23,13 +25,15 @@ MOST_ROUNDS = 20
 
 
 def drawn_pairs(levels: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
-    """[pairs, 2] question numbers in the order they are shown, at most ``count``; first and second are better in turn.
+    """[pairs, 2] question numbers in the order they are shown, at most ``count``; first and second
+    are better in turn.
 
     Errors: WorkbenchError where all questions stand at one of the ``levels`` [n].
     """
     if np.ptp(levels) == 0:
         raise WorkbenchError(
-            "Answers were right equally often in every bin of questions, so there are no pairs to compare; take more questions."
+            "Answers were right equally often in every bin of questions, so there are no pairs to "
+            "compare; take more questions."
         )
     rng = np.random.default_rng(seed)
     found: list[tuple[int, int]] = []
@@ -50,10 +54,15 @@ def drawn_pairs(levels: NDArray[np.float64], count: int, seed: int) -> NDArray[n
 def pair_examples(
     lm: LanguageModel, questions: Sequence[str], levels: NDArray[np.float64], count: int, seed: int
 ) -> list[Example]:
-    """``count`` comparisons of ``questions`` by their ``levels``, each ending in the better one's name."""
+    """``count`` comparisons of ``questions`` by their ``levels``, each ending in the better
+    one's name.
+    """
     pairs = drawn_pairs(levels, count, seed)
-    numbers = number_prefix(lm.tokenizer, PAIRWISE)
-    conversations = [pair_conversation(lm.tokenizer, PAIRWISE, numbers, questions[a], questions[b]) for a, b in pairs]
+    numbers = scale_tokens(lm.tokenizer, PAIRWISE)
+    conversations = [
+        pair_conversation(lm.tokenizer, PAIRWISE, numbers, questions[a], questions[b])
+        for a, b in pairs
+    ]
     shares = np.asarray(numbers.scale.shares)
     first = levels[pairs[:, 0]] > levels[pairs[:, 1]]
     wanted = np.where(first[:, None], shares == 1, shares == 0).astype(np.float64)
@@ -61,11 +70,13 @@ def pair_examples(
 
 
 def within_budget(examples: Sequence[Example], tokens: float) -> list[Example]:
-    """The first examples, whose prompts and targets are ``tokens`` together at most, one at least."""
+    """The first examples, whose prompts and targets are ``tokens`` together at most, one at
+    least.
+    """
     spent = np.cumsum([size_of(example) for example in examples])
     return list(examples[: max(1, int(np.searchsorted(spent, tokens, side="right")))])
 
 
 def size_of(example: Example) -> int:
     """Tokens of the prompt and of what should follow."""
-    return len(example.prompt) + example.continuation.size
+    return len(example.prompt) + example.tree.size

@@ -1,21 +1,25 @@
-"""Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the reward.
+"""Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the
+reward.
 
-``GROUP`` replies are sampled behind each prompt and trained (:mod:`workbench.teach.replies`: either what states confidence in an
-answer that stands, or answer and confidence, with what stands between them written). A reply's reward is ``scale`` times a score of
-what it states, higher is better, and ``wrong_format`` times the scale where it states nothing on the scale; such replies are
-rewarded, never dropped.
+``GROUP`` replies are sampled behind each prompt and trained (:mod:`workbench.teach.replies`: either
+what states confidence in an answer that stands, or answer and confidence, with what stands between
+them written). A reply's reward is ``scale`` times a score of what it states, higher is better, and
+``wrong_format`` times the scale where it states nothing on the scale; such replies are rewarded,
+never dropped.
 
-GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's scale) and adds the divergence
-from the model without the adapter to the loss. RLOO subtracts the mean of the group's other replies and takes the divergence off
-the reward. :mod:`workbench.teach.losses` has the objective in closed form, without sampling.
-Source: Rewarding Doubt (arXiv 2503.02623), which used PPO; RLOO: arXiv 2402.14740.
+GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's
+scale) and adds the divergence from the model without the adapter to the loss. RLOO subtracts the
+mean of the group's other replies and takes the divergence off the reward.
+:mod:`workbench.teach.losses` has the objective in closed form, without sampling. Source: Rewarding
+Doubt (arXiv 2503.02623), which used PPO; RLOO: arXiv 2402.14740.
 
-The log's ``tokens`` count every pass over a token, so that x of a learning curve is compute: the sampling (twice where a reply has an
-opening), the pass with the gradient, RLOO's pass over what it sampled, and the one of the model without the adapter where there is a ``kl``. A pass forward and
+The log's ``tokens`` count every pass over a token, so that x of a learning curve is compute: the
+sampling (twice where a reply has an opening), the pass with the gradient, RLOO's pass over what it
+sampled, and the one of the model without the adapter where there is a ``kl``. A pass forward and
 back counts once, as in the exact arms.
 
-What the log's ``reward`` does not show: discrimination. Stating the share of right answers for everything earns much of it. The
-divergence is not part of it.
+What the log's ``reward`` does not show: discrimination. Stating the share of right answers for
+everything earns much of it. The divergence is not part of it.
 """
 
 from __future__ import annotations
@@ -36,21 +40,34 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
 from workbench.teach.callbacks import SoundCheckpoints, quiet
-from workbench.teach.checkpoints import KEPT, diverged, drop_damaged, kept_on_file_errors, last_checkpoint
+from workbench.teach.checkpoints import (
+    KEPT,
+    diverged,
+    drop_damaged,
+    kept_on_file_errors,
+    last_checkpoint,
+)
 from workbench.teach.losses import Reward
 from workbench.teach.replies import Replies, confidence_replies
 from workbench.teach.rollout import opened
 from workbench.teach.training import first_layer
-from workbench.teach.training_job import Lesson, Taught
+from workbench.teach.training_job import TrainingJob, TrainingResult
 from workbench.teach.trl_fixes import left_as_found, numbers_only, positions_from_mask
 
 GROUP = 8
 STEPS = 40
 SAMPLED: Mapping[str, Any] = {
-    "scope": "conversation", "learning_rate": 1e-4, "rate_ratio": 1, "weight_decay": 0.0, "batch_size": 2,
-    "checkpoint_steps": 10, "lora": {"dropout": 0.0},
-}  # fmt: skip
-"""Training settings of sampled arms. Without dropout, because replies would be sampled and scored under different masks."""
+    "adapter_scope": "conversation",
+    "learning_rate": 1e-4,
+    "loraplus_lr_ratio": 1,
+    "weight_decay": 0.0,
+    "batch_size": 2,
+    "checkpoint_steps": 10,
+    "lora": {"dropout": 0.0},
+}
+"""Training settings of sampled arms. Without dropout, because replies would be sampled and
+scored under different masks.
+"""
 _REFERENCE = "ref"
 
 
@@ -61,7 +78,8 @@ class Algorithm:
     Attributes:
         trainer, config: names in ``trl``, which is not needed by anything else.
         options: of its configuration.
-        passes: over every token of a prompt and its reply, without that of the model without the adapter.
+        passes: over every token of a prompt and its reply, without that of the model without the
+            adapter.
         opens: whether replies may have an opening.
     """
 
@@ -84,7 +102,8 @@ class Reinforcement:
         reward: of stated shares and grades, in [-1, 1].
         scale, wrong_format: as in :func:`workbench.teach.recipes.objectives.rewarded`.
         kl: weight of the divergence from the model without the adapter.
-        steps: updates, unless ``teach.steps`` says another number; each samples GROUP replies to each of ``teach.batch_size`` prompts.
+        steps: updates, unless ``teach.on_policy_steps`` says another number; each samples GROUP
+            replies to each of ``teach.batch_size`` prompts.
         replies: what is sampled.
     """
 
@@ -94,7 +113,7 @@ class Reinforcement:
     kl: float
     steps: int = STEPS
     algorithm: Algorithm = GRPO
-    replies: Callable[[Lesson], Replies] = confidence_replies
+    replies: Callable[[TrainingJob], Replies] = confidence_replies
 
     @property
     def passes(self) -> int:
@@ -102,34 +121,42 @@ class Reinforcement:
         return self.algorithm.passes + (self.kl > 0)
 
 
-def by_sampling(plan: Reinforcement) -> Callable[[Lesson], Taught]:
+def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResult]:
     """A teacher that trains a LoRA adapter on sampled replies; targets must be grades, 0 or 1."""
 
-    def teacher(lesson: Lesson) -> Taught:
+    def teacher(job: TrainingJob) -> TrainingResult:
         require_trl()
-        if lesson.reply is not None:
-            raise WorkbenchError("Sampled reinforcement adapts the whole conversation; set teach.scope=conversation.")
-        if lesson.settings.rate_ratio != 1:
-            raise WorkbenchError("TRL trains both of LoRA's matrices at one rate; set teach.rate_ratio=1.")
-        replies = plan.replies(lesson)
+        if job.reply is not None:
+            raise WorkbenchError(
+                "Sampled reinforcement adapts the whole conversation; set "
+                "teach.adapter_scope=conversation."
+            )
+        if job.settings.loraplus_lr_ratio != 1:
+            raise WorkbenchError(
+                "TRL trains both of LoRA's matrices at one rate; set teach.loraplus_lr_ratio=1."
+            )
+        replies = plan.replies(job)
         if replies.opening is not None and not plan.algorithm.opens:
-            raise WorkbenchError(f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO.")
-        torch.manual_seed(lesson.seed)
-        tuned = add_adapter(lesson.lm, lesson.settings.lora, first_layer(lesson.settings))
+            raise WorkbenchError(
+                f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO."
+            )
+        torch.manual_seed(job.seed)
+        tuned = add_adapter(job.lm, job.settings.lora, first_layer(job.settings))
         try:
-            with kept_on_file_errors(lesson.folder / "checkpoints"):
+            with kept_on_file_errors(job.folder / "checkpoints"):
                 with left_as_found(tuned.base()):
-                    trainer = _trainer(tuned, lesson, plan, replies)
-                    _train(trainer, tuned, lesson)
+                    trainer = _trainer(tuned, job, plan, replies)
+                    _train(trainer, tuned, job)
                 if _REFERENCE in tuned.model.peft_config:
                     tuned.model.delete_adapter(_REFERENCE)
-                save_adapter(tuned, lesson.folder / "adapter", None)
+                save_adapter(tuned, job.folder / "adapter", None)
         finally:
             plain = remove_adapter(tuned)
-        # What opens a reply is sampled in a pass of its own; it ends before the written words, and is counted like the others.
+        # What opens a reply is sampled in a pass of its own; it ends before the written words, and
+        # is counted like the others.
         log = _log(trainer, plan.passes + (replies.opening is not None))
-        tuned = load_adapter(plain, lesson.folder / "adapter")
-        return Taught(tuned, log, int(log[-1]["tokens"]), len(lesson.conversations))
+        tuned = load_adapter(plain, job.folder / "adapter")
+        return TrainingResult(tuned, log, int(log[-1]["tokens"]), len(job.conversations))
 
     return teacher
 
@@ -138,17 +165,23 @@ def require_trl() -> None:
     """An error naming the extra that brings TRL, where it is missing."""
     if find_spec("trl") is None:
         raise WorkbenchError(
-            "Sampled reinforcement needs trl, which is not installed: pip install 'confidence-workbench[rl]'."
+            "Sampled reinforcement needs trl, which is not installed: pip install "
+            "'confidence-workbench[rl]'."
         )
 
 
-def rewards_of(texts: Sequence[str], rows: Sequence[int], replies: Replies, plan: Reinforcement) -> list[float]:
+def rewards_of(
+    texts: Sequence[str], rows: Sequence[int], replies: Replies, plan: Reinforcement
+) -> list[float]:
     """The reward of each reply ``texts`` to the prompts ``rows``.
 
-    A reply whose answer could not be graded gets the mean reward of the others to its prompt, so that it pulls neither way.
+    A reply whose answer could not be graded gets the mean reward of the others to its prompt, so
+    that it pulls neither way.
     """
     judged = [replies.judge(row, text) for row, text in zip(rows, texts, strict=True)]
-    stated, correct = (np.array([getattr(one, name) for one in judged]) for name in ("stated", "correct"))
+    stated, correct = (
+        np.array([getattr(one, name) for one in judged]) for name in ("stated", "correct")
+    )
     known = ~np.isnan(stated)
     ungraded = known & np.isnan(correct)
     scores = plan.reward(np.where(known, stated, 0.5), np.where(np.isnan(correct), 0.0, correct))
@@ -161,35 +194,45 @@ def rewards_of(texts: Sequence[str], rows: Sequence[int], replies: Replies, plan
     return found
 
 
-def _trainer(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies: Replies) -> Any:
+def _trainer(tuned: LanguageModel, job: TrainingJob, plan: Reinforcement, replies: Replies) -> Any:
     from datasets import Dataset
 
     def reward(prompts: list[str], completions: list[str], **more: Any) -> list[float]:
         found = rewards_of(completions, [int(row) for row in prompts], replies, plan)
-        more["log_metric"]("wrong_format", float(np.mean(np.isclose(found, plan.scale * plan.wrong_format))))
+        more["log_metric"](
+            "wrong_format", float(np.mean(np.isclose(found, plan.scale * plan.wrong_format)))
+        )
         return found
 
     trl = import_module("trl")
     rolled = (
-        {} if replies.opening is None else {"rollout_func": opened(replies.prompts, replies.opening, replies.limit)}
+        {}
+        if replies.opening is None
+        else {"rollout_func": opened(replies.prompts, replies.opening, replies.limit)}
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
         return _on_tokens(getattr(trl, plan.algorithm.trainer), replies.prompts)(
             model=tuned.model,
             reward_funcs=reward,
-            args=getattr(trl, plan.algorithm.config)(**_arguments(tuned, lesson, plan, replies)),
-            train_dataset=Dataset.from_list([{"prompt": str(row)} for row in range(len(replies.prompts))]),
+            args=getattr(trl, plan.algorithm.config)(**_arguments(tuned, job, plan, replies)),
+            train_dataset=Dataset.from_list(
+                [{"prompt": str(row)} for row in range(len(replies.prompts))]
+            ),
             processing_class=tuned.tokenizer,
             **rolled,
         )
 
 
 def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:
-    """The TRL trainer's class with prompts as tokens, which a text tokenised again need not give, and with finite losses."""
+    """The TRL trainer's class with prompts as tokens, which a text tokenised again need not
+    give, and with finite losses.
+    """
 
     class OnTokens(trainer):
-        def _tokenize_prompts(self, given: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        def _tokenize_prompts(
+            self, given: list[str]
+        ) -> tuple[list[list[int]], None, dict[str, Any]]:
             return [list(prompts[int(row)]) for row in given], None, {}
 
         def compute_loss(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
@@ -201,23 +244,25 @@ def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:
     return OnTokens
 
 
-def _arguments(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replies: Replies) -> dict[str, Any]:
-    settings, device = lesson.settings, tuned.device
+def _arguments(
+    tuned: LanguageModel, job: TrainingJob, plan: Reinforcement, replies: Replies
+) -> dict[str, Any]:
+    settings, device = job.settings, tuned.device
     return {
-        "output_dir": str(lesson.folder / "checkpoints"),
+        "output_dir": str(job.folder / "checkpoints"),
         "per_device_train_batch_size": GROUP * settings.batch_size,
-        "gradient_accumulation_steps": settings.accumulation,
+        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
         "num_generations": GROUP,
         "max_completion_length": replies.limit,
         "temperature": 1.0,
         "beta": plan.kl,
-        "max_steps": settings.steps or plan.steps,
+        "max_steps": settings.on_policy_steps or plan.steps,
         "learning_rate": settings.learning_rate,
         "weight_decay": settings.weight_decay,
         "lr_scheduler_type": "cosine",
         "bf16": tuned.precision == "bfloat16",
         "use_cpu": device.type == "cpu",
-        "seed": lesson.seed,
+        "seed": job.seed,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "save_steps": settings.checkpoint_steps,
@@ -230,22 +275,31 @@ def _arguments(tuned: LanguageModel, lesson: Lesson, plan: Reinforcement, replie
     }
 
 
-def _train(trainer: Any, tuned: LanguageModel, lesson: Lesson) -> None:
+def _train(trainer: Any, tuned: LanguageModel, job: TrainingJob) -> None:
     checkpoints = Path(trainer.args.output_dir)
     drop_damaged(checkpoints)
     last = last_checkpoint(checkpoints)
-    quiet(trainer, lesson.description)
+    quiet(trainer, job.description)
     trainer.add_callback(SoundCheckpoints(checkpoints))
     with ExitStack() as around:
         around.enter_context(positions_from_mask(tuned.model))
-        around.enter_context(numbers_only(tuned.head(), lambda: diverged(checkpoints, trainer.state.global_step)))
+        around.enter_context(
+            numbers_only(tuned.head(), lambda: diverged(checkpoints, trainer.state.global_step))
+        )
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
 
 
 def _log(trainer: Any, passes: int) -> list[dict[str, float]]:
-    """One row a step: loss, mean reward, divergence, share of replies of a wrong format, tokens so far."""
+    """One row a step: loss, mean reward, divergence, share of replies of a wrong format, tokens
+    so far.
+    """
     # The reward of the function itself: RLOO's own "reward" has the divergence taken off.
-    names = {"loss": "loss", "rewards/reward/mean": "reward", "kl": "kl", "wrong_format": "wrong_format"}
+    names = {
+        "loss": "loss",
+        "rewards/reward/mean": "reward",
+        "kl": "kl",
+        "wrong_format": "wrong_format",
+    }
     return [
         {
             "step": row["step"],

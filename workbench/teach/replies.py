@@ -1,10 +1,12 @@
-"""What is sampled when a model is taught by sampling, and how a sampled reply is judged: what it states, and of how right an answer.
+"""What is sampled when a model is taught by sampling, and how a sampled reply is judged: what it
+states, and of how right an answer.
 
-Either the answer stands and only the reply that states confidence is sampled (:func:`confidence_replies`), or the model is asked
-the question itself and samples its answer and, behind the format's words on the next line, the confidence (:func:`whole_replies`).
+Either the answer stands and only the reply that states confidence is sampled
+(:func:`confidence_replies`), or the model is asked the question itself and samples its answer and,
+behind the format's words on the next line, the confidence (:func:`whole_replies`).
 
-What a judgement does not show: grading goes by the question's accepted answers, and counts a right answer in words that are not
-among them as wrong.
+What a judgement does not show: grading goes by the question's accepted answers, and counts a right
+answer in words that are not among them as wrong.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import stated_tokens
 from workbench.errors import WorkbenchError
 from workbench.teach.rollout import Opening
-from workbench.teach.training_job import Lesson
+from workbench.teach.training_job import TrainingJob
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The stated share of certainty, NaN where the reply is not of the form asked for, and whether the answer is right, 0 to 1.
+    """The stated share of certainty, NaN where the reply is not of the form asked for, and whether
+    the answer is right, 0 to 1.
 
     ``correct`` is NaN where the answer could not be graded.
     """
@@ -38,7 +41,8 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Replies:
-    """Prompts as tokens, one a row; how many tokens are sampled behind one at most; the judgement of a row's sampled text.
+    """Prompts as tokens, one a row; how many tokens are sampled behind one at most; the judgement
+    of a row's sampled text.
 
     With an ``opening`` the tokens sampled stand behind that.
     """
@@ -49,23 +53,28 @@ class Replies:
     opening: Opening | None = None
 
 
-def confidence_replies(lesson: Lesson) -> Replies:
-    """Replies that state confidence in the base model's answer; how right that is, the lesson's targets say."""
-    numbers = lesson.numbers
+def confidence_replies(job: TrainingJob) -> Replies:
+    """Replies that state confidence in the base model's answer; how right that is, the job's
+    targets say.
+    """
+    numbers = job.numbers
 
     def judge(row: int, text: str) -> Judgement:
-        return Judgement(parse_confidence(numbers.said + text, numbers.scale), float(lesson.targets[row]))
+        return Judgement(
+            parse_confidence(numbers.said + text, numbers.scale), float(job.targets[row])
+        )
 
-    prompts = [conversation.tokens for conversation in lesson.conversations]
+    prompts = [conversation.tokens for conversation in job.conversations]
     return Replies(prompts, stated_tokens(numbers), judge)
 
 
-def whole_replies(lesson: Lesson) -> Replies:
+def whole_replies(job: TrainingJob) -> Replies:
     """Replies that answer the question and state confidence in that, graded anew each time."""
-    fmt, tokenizer, grade = lesson.fmt, lesson.lm.tokenizer, lesson.grade
+    fmt, tokenizer, grade = job.fmt, job.lm.tokenizer, job.grade
     if fmt.layout != "one-turn" or fmt.reasoning_prefix:
         raise WorkbenchError(
-            f"Answer and confidence are sampled as one reply, which the format {fmt.name!r} does not ask for; set "
+            f"Answer and confidence are sampled as one reply, which the format {fmt.name!r} does "
+            "not ask for; set "
             "elicit.format=percent-one-turn."
         )
     if grade is None:
@@ -77,17 +86,19 @@ def whole_replies(lesson: Lesson) -> Replies:
         return Judgement(stated, math.nan if right is None else float(right))
 
     prefix = tokenizer(f"\n{fmt.confidence_prefix}", add_special_tokens=False)["input_ids"]
-    ends = torch.nonzero(stop_at_newline(lesson.lm))[:, 0].tolist()
-    opening = Opening(lesson.answer_limit, frozenset(ends), (*prefix, *lesson.numbers.shared))
-    prompts = [answer_tokens(tokenizer, fmt, question) for question in lesson.questions]
-    return Replies(prompts, stated_tokens(lesson.numbers), judge, opening)
+    ends = torch.nonzero(stop_at_newline(job.lm))[:, 0].tolist()
+    opening = Opening(job.answer_limit, frozenset(ends), (*prefix, *job.numbers.shared))
+    prompts = [answer_tokens(tokenizer, fmt, question) for question in job.questions]
+    return Replies(prompts, stated_tokens(job.numbers), judge, opening)
 
 
 def ungraded() -> WorkbenchError:
     """The error for answers that are to be sampled where nothing says which are right."""
     return WorkbenchError(
-        "Sampled answers have to be graded, and a file of graded answers does not say which others would be right; take "
-        "questions.graded out and give questions with their accepted answers as questions.source."
+        "Sampled answers have to be graded, and a file of graded answers does not say which others "
+        "would be right; take "
+        "questions.graded_file out and give questions with their accepted answers as "
+        "questions.source."
     )
 
 

@@ -1,10 +1,12 @@
-"""Sampling a reply whose middle is written, not sampled: an answer, then the words that lead to a confidence, then the number.
+"""Sampling a reply whose middle is written, not sampled: an answer, then the words that lead to a
+confidence, then the number.
 
-It is what confidence is read behind everywhere else: the answer ends at its first line break, and the format's own words follow. A
-model that would never write those words by itself still states a confidence in every reply, and is taught nothing about the words: they
-are masked out of the loss, as is the choice to end the answer, which is cut off.
-What it does not show: whether the model would state a confidence unasked. Where a tokenizer joins an answer's last mark with a line
-break, the tokens differ from those of the whole reply tokenised at once.
+It is what confidence is read behind everywhere else: the answer ends at its first line break, and
+the format's own words follow. A model that would never write those words by itself still states a
+confidence in every reply, and is taught nothing about the words: they are masked out of the loss,
+as is the choice to end the answer, which is cut off. What it does not show: whether the model would
+state a confidence unasked. Where a tokenizer joins an answer's last mark with a line break, the
+tokens differ from those of the whole reply tokenised at once.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ Tokens = list[list[int]]
 
 @dataclass(frozen=True)
 class Opening:
-    """How a reply opens: at most ``limit`` tokens are sampled, up to the first of ``stop``, which is taken off; ``written`` follows."""
+    """How a reply opens: at most ``limit`` tokens are sampled, up to the first of ``stop``,
+    which is taken off; ``written`` follows.
+    """
 
     limit: int
     stop: frozenset[int]
@@ -29,7 +33,9 @@ class Opening:
 def opened(
     prompts: Sequence[Sequence[int]], opening: Opening, limit: int
 ) -> Callable[[list[str], Any], dict[str, Any]]:
-    """TRL's ``rollout_func`` for prompts named by their number in ``prompts``; ``limit``: tokens sampled behind the opening."""
+    """TRL's ``rollout_func`` for prompts named by their number in ``prompts``; ``limit``: tokens
+    sampled behind the opening.
+    """
 
     def rollout(rows: list[str], trainer: Any) -> dict[str, Any]:
         asked = [list(prompts[int(row)]) for row in rows]
@@ -37,14 +43,19 @@ def opened(
             answers = [_cut(tokens, opening.stop) for tokens in _sampled(trainer, asked)]
         written = list(opening.written)
         with _until(trainer, limit, ()):
-            rest = _sampled(trainer, [[*a, *b, *written] for a, b in zip(asked, answers, strict=True)])
+            rest = _sampled(
+                trainer, [[*a, *b, *written] for a, b in zip(asked, answers, strict=True)]
+            )
         # TRL counts what is sampled; what is written is computed like it.
         trainer.state.num_input_tokens_seen += len(written) * len(rows)
         return {
             "prompt_ids": asked,
             "completion_ids": [[*a, *written, *b] for a, b in zip(answers, rest, strict=True)],
             "logprobs": None,
-            "env_mask": [[1] * len(a) + [0] * len(written) + [1] * len(b) for a, b in zip(answers, rest, strict=True)],
+            "env_mask": [
+                [1] * len(a) + [0] * len(written) + [1] * len(b)
+                for a, b in zip(answers, rest, strict=True)
+            ],
         }
 
     return rollout
@@ -62,7 +73,9 @@ def _cut(tokens: Sequence[int], stop: Collection[int]) -> list[int]:
 
 @contextmanager
 def _until(trainer: Any, limit: int, stop: Collection[int]) -> Iterator[None]:
-    """Inside the block at most ``limit`` tokens are sampled, and rows rest after one of ``stop`` as after the end of a turn."""
+    """Inside the block at most ``limit`` tokens are sampled, and rows rest after one of ``stop``
+    as after the end of a turn.
+    """
     config = trainer.generation_config
     before = config.max_new_tokens, config.eos_token_id
     config.max_new_tokens = limit

@@ -1,8 +1,9 @@
 """The order in which a training sees its examples.
 
-Rows of a batch are padded to its longest, so rows of similar length are put together, but only roughly: length often tells the
-domain, and steps that each see one domain teach its level only. So the rows are cut into a few windows by length, and within
-its window a row may meet any other. Batches come in random order.
+Rows of a batch are padded to its longest, so rows of similar length are put together, but only
+roughly: length often tells the domain, and steps that each see one domain teach its level only. So
+the rows are cut into a few windows by length, and within its window a row may meet any other.
+Batches come in random order.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ EPOCHS_APART = 1_000_003
 
 
 class SeededOrder(Sampler[int]):
-    """Rows with prompts of ``sizes`` tokens in an order that depends on sizes, batch size, seed and epoch alone.
+    """Rows with prompts of ``sizes`` tokens in an order that depends on sizes, batch size, seed and
+    epoch alone.
 
-    The Trainer's own sampler draws from the global random state, which a run resumed within an epoch does not have. Where
-    windows would not save a fiftieth of the tokens, the order is plainly random. Rows left over from whole batches come last.
+    The Trainer's own sampler draws from the global random state, which a run resumed within an
+    epoch does not have. Where windows would not save a fiftieth of the tokens, the order is plainly
+    random. Rows left over from whole batches come last.
     """
 
     def __init__(self, sizes: Sequence[int], batch: int, seed: int) -> None:
@@ -57,5 +60,7 @@ class SeededOrder(Sampler[int]):
 
     def _cost(self, order: np.ndarray) -> int:
         """Tokens of all batches with their padding."""
-        batches = [self.sizes[order[at : at + self.batch]] for at in range(0, len(order), self.batch)]
+        batches = [
+            self.sizes[order[at : at + self.batch]] for at in range(0, len(order), self.batch)
+        ]
         return sum(len(batch) * int(batch.max()) for batch in batches)

@@ -1,10 +1,13 @@
-"""The exact distribution over the confidence scale as a differentiable function of the number trie's logits.
+"""The exact distribution over the confidence scale as a differentiable function of the number
+trie's logits.
 
-log P(value) is the sum of the log-probabilities of its tokens, plus, where a longer value continues it, the log of the
-probability that none of those tokens follows. Probabilities sum to the mass on the scale; the rest, which no value has, is
-returned beside them as one more outcome, so that every loss over the scale can say what it thinks of it.
+log P(value) is the sum of the log-probabilities of its tokens, plus, where a longer value continues
+it, the log of the probability that none of those tokens follows. Probabilities sum to the mass on
+the scale; the rest, which no value has, is returned beside them as one more outcome, so that every
+loss over the scale can say what it thinks of it.
 
-The same numbers as :func:`workbench.elicit.trie.distribution`, which reads them in float64 and needs no gradient.
+The same numbers as :func:`workbench.elicit.trie.distribution`, which reads them in float64 and
+needs no gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.elicit.trie import NumberTrie, child_log_probabilities, trie_tokens
+from workbench.elicit.trie import ScaleTrie, child_log_probabilities, trie_tokens
 
 SMALLEST_END = 1e-6
 
@@ -25,12 +28,13 @@ class ScalePaths:
 
     Attributes:
         trie: the trie of a format's numbers.
-        steps: [values, inner nodes * trie tokens] 1 where the token at the node is on the value's path.
+        steps: [values, inner nodes * trie tokens] 1 where the token at the node is on the value's
+            path.
         follows: [inner nodes, trie tokens] 1 where the token continues the node within the scale.
         ends: [values, inner nodes] 1 where the value ends at a node that longer values continue.
     """
 
-    trie: NumberTrie
+    trie: ScaleTrie
     steps: Tensor
     follows: Tensor
     ends: Tensor
@@ -41,7 +45,7 @@ class ScalePaths:
         return len(self.trie.inner)
 
 
-def scale_paths(trie: NumberTrie) -> ScalePaths:
+def scale_paths(trie: ScaleTrie) -> ScalePaths:
     """The paths of every value of ``trie``."""
     tokens = trie_tokens(trie)
     column = {token: index for index, token in enumerate(tokens)}
@@ -68,7 +72,9 @@ def scale_log_probabilities(paths: ScalePaths, logits: Tensor) -> Tensor:
         [rows, values + 1] float32.
     """
     scores = child_log_probabilities(paths.trie, logits)
-    steps, follows, ends = (part.to(scores.device) for part in (paths.steps, paths.follows, paths.ends))
+    steps, follows, ends = (
+        part.to(scores.device) for part in (paths.steps, paths.follows, paths.ends)
+    )
     continued = (scores.exp() * follows).sum(dim=-1).clamp(max=1 - SMALLEST_END)
     values = scores.flatten(1) @ steps.T + torch.log1p(-continued) @ ends.T
     off = 1 - values.exp().sum(dim=-1, keepdim=True)

@@ -1,7 +1,8 @@
 """Parts of a pass that only some columns need.
 
-Between attentions nothing moves from column to column, so output projections and MLPs are left out at padding, which nobody
-sees; in the last layer they are needed only at the columns that logits are made at. Keys and values are still those of all columns.
+Between attentions nothing moves from column to column, so output projections and MLPs are left out
+at padding, which nobody sees; in the last layer they are needed only at the columns that logits are
+made at. Keys and values are still those of all columns.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from workbench.models import LanguageModel
 
 
 @contextmanager
-def spared(lm: LanguageModel, real: Tensor, places: int) -> Iterator[None]:
-    """Passes inside the block end in what they should at their last ``places`` columns, padding apart, and in nothing of use
-    at the others.
+def skip_unused_columns(lm: LanguageModel, real: Tensor, places: int) -> Iterator[None]:
+    """Passes inside the block end in what they should at their last ``places`` columns, padding
+    apart, and in nothing of use at the others.
 
     Args:
         real: [rows, columns] bool, on the CPU; false at padding.
@@ -40,10 +41,14 @@ def spared(lm: LanguageModel, real: Tensor, places: int) -> Iterator[None]:
 
 
 def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
-    """Give the module these of all rows' columns as one row, and put zeros for the others into what it returns."""
+    """Give the module these of all rows' columns as one row, and put zeros for the others into
+    what it returns.
+    """
     shapes: list[torch.Size] = []
 
-    def cut(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def cut(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden: Tensor = args[0] if args else kwargs["hidden_states"]
         shapes.append(hidden.shape)
         new = hidden.flatten(0, 1).index_select(0, columns.to(hidden.device))[None]
@@ -52,7 +57,9 @@ def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
     def spread(module: nn.Module, args: Any, output: Any) -> Any:
         hidden: Tensor = (output[0] if isinstance(output, tuple) else output).flatten(0, -2)
         rows, count, _ = shapes.pop()
-        whole = hidden.new_zeros(rows * count, hidden.shape[-1]).index_copy(0, columns.to(hidden.device), hidden)
+        whole = hidden.new_zeros(rows * count, hidden.shape[-1]).index_copy(
+            0, columns.to(hidden.device), hidden
+        )
         whole = whole.unflatten(0, (rows, count))
         return (whole, *output[1:]) if isinstance(output, tuple) else whole
 

@@ -1,7 +1,8 @@
 """What targets are made from, and the plain functions that make them.
 
-A target is the probability that a training example should state. Functions here keep no state and see training questions
-only; whether their values are probabilities is checked where they are used (:func:`workbench.teach.targets.check_targets`).
+A target is the probability that a training example should state. Functions here keep no state and
+see training questions only; whether their values are probabilities is checked where they are used
+(:func:`workbench.teach.targets.check_targets`).
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from workbench.errors import WorkbenchError
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TargetInputs:
     """What targets are made from: the training questions, aligned.
 
     Attributes:
         row: [n] number of each question in the run.
         correct: [n] whether the base model's answer is right.
         domain: [n] domain of each question.
-        sources: by name, [n] what the loop measured of each question, such as "probe": the cross-fitted probability.
+        sources: by name, [n] what the loop measured of each question, such as "probe": the
+            cross-fitted probability.
         seed: of everything random in making targets.
     """
 
@@ -40,30 +42,35 @@ class Material:
         return self.sources[name]
 
 
-def probe_targets(material: Material) -> NDArray[np.float64]:
+def probe_targets(inputs: TargetInputs) -> NDArray[np.float64]:
     """What a probe that never saw the question reads from the base model's states."""
-    return material.source("probe")
+    return inputs.source("probe")
 
 
-def correctness_targets(material: Material) -> NDArray[np.float64]:
+def correctness_targets(inputs: TargetInputs) -> NDArray[np.float64]:
     """1 for a right answer, 0 for a wrong one."""
-    return material.correct.astype(np.float64)
+    return inputs.correct.astype(np.float64)
 
 
-def labelled(share: float) -> Callable[[Material], NDArray[np.int64]]:
-    """Numbers of a share of the training questions, drawn by seed, for curves over the number of labels; ascending."""
+def label_fraction(share: float) -> Callable[[TargetInputs], NDArray[np.int64]]:
+    """Numbers of a share of the training questions, drawn by seed, for curves over the number of
+    labels; ascending.
+    """
 
-    def drawn(material: Material) -> NDArray[np.int64]:
-        order = np.random.default_rng(material.seed).permutation(len(material.row))
+    def drawn(inputs: TargetInputs) -> NDArray[np.int64]:
+        order = np.random.default_rng(inputs.seed).permutation(len(inputs.row))
         return np.sort(order[: round(share * len(order))])
 
     return drawn
 
 
 def check_both_kinds(correct: NDArray[np.bool_]) -> None:
-    """Refuse training questions whose answers are all right or all wrong: confidence cannot learn what tells them apart."""
+    """Refuse training questions whose answers are all right or all wrong: confidence cannot
+    learn what tells them apart.
+    """
     if correct.all() or not correct.any():
         raise WorkbenchError(
-            f"All {len(correct)} training answers are {'right' if correct.all() else 'wrong'}, so there is nothing to tell "
+            f"All {len(correct)} training answers are {'right' if correct.all() else 'wrong'}, so "
+            "there is nothing to tell "
             "apart; choose harder or easier questions, or more of them."
         )

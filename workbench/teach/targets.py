@@ -1,12 +1,13 @@
 """What confidence a training example should state.
 
-Targets come from probabilities that were cross-fitted: each question's value is predicted by a probe that never saw it.
-The shuffled twin permutes the same probabilities over the questions, so it keeps their distribution and the recipe and
-breaks only the link to the question.
+Targets come from probabilities that were cross-fitted: each question's value is predicted by a
+probe that never saw it. The shuffled twin permutes the same probabilities over the questions, so it
+keeps their distribution and the recipe and breaks only the link to the question.
 
-A target is one value of the scale, to be written as text, or a distribution over the scale around the probability: a probe's
-probability is itself uncertain by some points, and a distribution tells the model so, at every value at once instead of
-through the one token sequence that rounding happened to give.
+A target is one value of the scale, to be written as text, or a distribution over the scale around
+the probability: a probe's probability is itself uncertain by some points, and a distribution tells
+the model so, at every value at once instead of through the one token sequence that rounding
+happened to give.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ def check_targets(probability: NDArray[np.floating]) -> None:
     """Refuse too few examples and anything that is no probability."""
     if len(probability) < FEWEST_EXAMPLES:
         raise WorkbenchError(
-            f"Teaching needs at least {FEWEST_EXAMPLES} examples, there are {len(probability)}; raise questions.limit."
+            f"Teaching needs at least {FEWEST_EXAMPLES} examples, there are {len(probability)}; "
+            "raise questions.limit."
         )
     if not np.isfinite(probability).all() or probability.min() < 0 or probability.max() > 1:
-        raise WorkbenchError("Targets must be probabilities between 0 and 1; check the probe's output.")
+        raise WorkbenchError(
+            "Targets must be probabilities between 0 and 1; check the probe's output."
+        )
 
 
 def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np.number]:
@@ -39,11 +43,17 @@ def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np
     return np.asarray(scale.values)[np.abs(values - probability[:, None]).argmin(axis=1)]
 
 
-def spread_targets(probability: NDArray[np.floating], scale: Scale, spread: float) -> NDArray[np.float64]:
-    """A bell of standard deviation ``spread`` (a share of certainty) around each probability: [n, values], rows sum to 1."""
+def spread_targets(
+    probability: NDArray[np.floating], scale: Scale, spread: float
+) -> NDArray[np.float64]:
+    """A bell of standard deviation ``spread`` (a share of certainty) around each probability:
+    [n, values], rows sum to 1.
+    """
     check_targets(probability)
     if not spread > 0:
-        raise WorkbenchError(f"The spread of a target is {spread}; give a positive share of the scale, such as 0.06.")
+        raise WorkbenchError(
+            f"The spread of a target is {spread}; give a positive share of the scale, such as 0.06."
+        )
     values = np.asarray(scale.values, dtype=np.float64) / scale.certain
     exponent = -0.5 * ((values - probability[:, None]) / spread) ** 2
     bell = np.exp(exponent - exponent.max(axis=1, keepdims=True))
@@ -56,10 +66,14 @@ def shuffled_targets(targets: NDArray[np.float64], seed: int) -> NDArray[np.floa
 
 
 def shuffled_order(targets: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """Whose target [n] each question gets: of ``DRAWS`` permutations the one least rank-correlated with the targets.
+    """Whose target [n] each question gets: of ``DRAWS`` permutations the one least rank-correlated
+    with the targets.
 
-    A permutation that agrees with the targets by chance teaches a part of them, and of all things to learn that part is the easiest.
+    A permutation that agrees with the targets by chance teaches a part of them, and of all things
+    to learn that part is the easiest.
     """
-    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(len(targets)), (DRAWS, 1)), axis=1)
+    orders = np.random.default_rng(seed).permuted(
+        np.tile(np.arange(len(targets)), (DRAWS, 1)), axis=1
+    )
     ranks = rankdata(targets) - (len(targets) + 1) / 2
     return orders[np.abs(ranks[orders] @ ranks).argmin()]

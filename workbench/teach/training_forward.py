@@ -1,11 +1,15 @@
-"""Logits at the places of a batch of examples, with everything left out that a step cannot change or does not use.
+"""Logits at the places of a batch of examples, with everything left out that a step cannot change
+or does not use.
 
-Left out are: what stands before an adapter that acts on the reply alone (its keys and values are kept), the layers below an
-adapter that begins higher up (the states behind them are kept), the tokens all prompts begin with in every row but one, output
-projections and MLPs at padding, and in the last layer at columns without a loss, and the unembedding there. Loss and gradients are those of
-plain forwards of every row, to rounding. The model's own dropout, which a few old families have, is off in what is kept.
+Left out are: what stands before an adapter that acts on the reply alone (its keys and values are
+kept), the layers below an adapter that begins higher up (the states behind them are kept), the
+tokens all prompts begin with in every row but one, output projections and MLPs at padding, and in
+the last layer at columns without a loss, and the unembedding there. Loss and gradients are those of
+plain forwards of every row, to rounding. The model's own dropout, which a few old families have, is
+off in what is kept.
 
-A family whose layers carry a state from token to token knows no mask that keeps a tree's branches apart and is refused.
+A family whose layers carry a state from token to token knows no mask that keeps a tree's branches
+apart and is refused.
 """
 
 from __future__ import annotations
@@ -20,16 +24,21 @@ from torch import Tensor
 
 from workbench import progress
 from workbench.models import LanguageModel
-from workbench.teach.batch_layout import Columns, conversation_columns, reply_columns, shared_columns
+from workbench.teach.batch_layout import (
+    Columns,
+    conversation_columns,
+    reply_columns,
+    shared_columns,
+)
 from workbench.teach.examples import Example
 from workbench.teach.lower_states import FrozenStates, own_states, placed
-from workbench.teach.skip_columns import spared
+from workbench.teach.skip_columns import skip_unused_columns
 from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_masks
-from workbench.trace.partial_forward import starting_from, states_behind
-from workbench.trace.prefix_cache import Prefixes, evaluating
-from workbench.trace.prompt_cache import Kept, PromptCache
-from workbench.trace.suffix import shared_tokens
+from workbench.trace.partial_forward import forward_start_layer, forward_to_layer
+from workbench.trace.prefix_cache import PrefixCache, evaluating
+from workbench.trace.prompt_cache import CachedPrompts, PromptCache
+from workbench.trace.suffix import common_prefix
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +52,22 @@ class Reply:
 
     tokens: tuple[int, ...]
     rows: Sequence[int]
-    prefixes: Prefixes
+    prefixes: PrefixCache
 
 
 class Passes:
     """The passes of a training, by example number.
 
     Attributes:
-        first: the layer at which the adapter begins; what lies below comes from kept states, at most ``most_bytes`` of them.
+        first: the layer at which the adapter begins; what lies below comes from kept states, at
+            most ``most_bytes`` of them.
         reply: where the adapter acts; None: on whole conversations.
         shared: tokens that are computed in one row for all.
         sizes: tokens of its own that each example costs in a step.
-        beside: tokens of further passes that a step makes for each example; they count, and are made elsewhere.
-        lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many nodes a target takes tells
-            what it is, and steps of one target each teach a level only.
+        beside: tokens of further passes that a step makes for each example; they count, and are
+            made elsewhere.
+        lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many
+            nodes a target takes tells what it is, and steps of one target each teach a level only.
     """
 
     def __init__(
@@ -66,24 +77,33 @@ class Passes:
         reply: Reply | None,
         first: int,
         most_bytes: int,
-        beside: Sequence[int] = (),
+        extra_tokens: Sequence[int] = (),
     ) -> None:
         require_masks(lm)
         self.lm, self.examples, self.reply, self.first = lm, examples, reply, first
-        self.beside = beside or [0] * len(examples)
-        self.shared = shared_tokens([example.prompt for example in examples]) if reply is None else ()
+        self.extra_tokens = extra_tokens or [0] * len(examples)
+        self.shared = (
+            common_prefix([example.prompt for example in examples]) if reply is None else ()
+        )
         self.lengths = [self._length(example) for example in examples]
-        self.sizes = [length + e.continuation.size for length, e in zip(self.lengths, examples, strict=True)]
+        self.sizes = [
+            length + e.tree.size for length, e in zip(self.lengths, examples, strict=True)
+        ]
         self.frozen = FrozenStates(most_bytes)
         self._shared_states: Tensor | None = None
 
     def _length(self, example: Example) -> int:
-        return len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
+        return (
+            len(example.prompt) - len(self.shared) if self.reply is None else len(self.reply.tokens)
+        )
 
     def tokens(self, numbers: Sequence[int]) -> int:
-        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all begin with in every one, and what is
-        computed beside."""
-        return sum(self.sizes[number] + len(self.shared) + self.beside[number] for number in numbers)
+        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all
+        begin with in every one, and what is computed beside.
+        """
+        return sum(
+            self.sizes[number] + len(self.shared) + self.extra_tokens[number] for number in numbers
+        )
 
     def fill(self, tokens_per_pass: int, description: str) -> None:
         """Compute the kept states of all examples, longest rows first, as far as there is room."""
@@ -97,7 +117,9 @@ class Passes:
                 return
 
     def logits(self, model: Any, numbers: Sequence[int]) -> Tensor:
-        """[rows, places, vocab] of the examples' prompt ends and nodes, under ``model``: the language model's or a wrapper."""
+        """[rows, places, vocab] of the examples' prompt ends and nodes, under ``model``: the
+        language model's or a wrapper.
+        """
         columns, cache = self._columns(numbers, self.first)
         if self.shared:
             cache = PromptCache(len(self.shared))
@@ -107,7 +129,10 @@ class Passes:
 
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
         total = columns.tokens.shape[1]
-        with starting_from(self.lm, self.first, states), spared(self.lm, columns.real, columns.places):
+        with (
+            forward_start_layer(self.lm, self.first, states),
+            skip_unused_columns(self.lm, columns.real, columns.places),
+        ):
             return model(
                 input_ids=columns.tokens,
                 position_ids=columns.positions,
@@ -118,14 +143,16 @@ class Passes:
             ).logits.float()
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
-        """The rows' columns, and keys and values from layer ``first`` on of what an adapter on the reply stands on."""
+        """The rows' columns, and keys and values from layer ``first`` on of what an adapter on
+        the reply stands on.
+        """
         examples = [self.examples[number] for number in numbers]
         if self.reply is None:
             return conversation_columns(self.lm, examples, len(self.shared)), None
         kept = self._kept(self.reply, numbers, first)
         return reply_columns(self.lm, examples, kept, self.reply.tokens), kept.cache
 
-    def _kept(self, reply: Reply, numbers: Sequence[int], first: int) -> Kept:
+    def _kept(self, reply: Reply, numbers: Sequence[int], first: int) -> CachedPrompts:
         rows = np.array([reply.rows[number] for number in numbers])
         before = [self.examples[number].prompt[: -len(reply.tokens)] for number in numbers]
         return reply.prefixes.kept(self.lm, rows, before, first)
@@ -136,7 +163,9 @@ class Passes:
             return None
         missing = [number for number in numbers if number not in self.frozen]
         anew = dict(zip(missing, self._below(missing), strict=True)) if missing else {}
-        parts = [anew[number].cpu() if number in anew else self.frozen[number] for number in numbers]
+        parts = [
+            anew[number].cpu() if number in anew else self.frozen[number] for number in numbers
+        ]
         return placed(parts, columns.begins, columns.tokens.shape[1], self.lm.device)
 
     def _below(self, numbers: Sequence[int]) -> list[Tensor]:
@@ -156,4 +185,6 @@ class Passes:
         return self._shared_states
 
     def _lower(self, columns: Columns, cache: Any) -> Tensor:
-        return states_behind(self.lm, self.first - 1, columns.tokens, columns.positions, columns.mask, cache)
+        return forward_to_layer(
+            self.lm, self.first - 1, columns.tokens, columns.positions, columns.mask, cache
+        )

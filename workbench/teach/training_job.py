@@ -1,7 +1,8 @@
 """What a teacher of a recipe gets and gives back.
 
-A teacher trains an adapter (or a head beside the model) on a :class:`Lesson` and saves it in the lesson's folder. Most are made from
-a plan: a function from a lesson to training examples and a loss, see :func:`workbench.teach.recipes.recipe.by_examples`.
+A teacher trains an adapter (or a head beside the model) on a :class:`Lesson` and saves it in the
+job's folder. Most are made from a plan: a function from a job to training examples and a loss, see
+:func:`workbench.teach.recipes.recipe.by_examples`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.config import TeachSettings
-from workbench.elicit.conversation import Conversation, NumberPrefix
+from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.formats import Format
 from workbench.models import LanguageModel
 from workbench.teach.examples import Example
@@ -27,7 +28,7 @@ Grade = Callable[[int, str], bool | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingJob:
     """Everything a teacher gets.
 
     Attributes:
@@ -39,17 +40,19 @@ class Lesson:
         base: [n, values] the base model's distribution over the scale at the confidence position.
         settings: the run's training settings with the arm's changes.
         reply: where an adapter on the reply acts; None: on the whole conversation.
-        levels: [n] what the targets of one bin were made from, the same for all of the bin; None where the arm has no bins.
-        folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to ``folder / "checkpoints"``.
-        grade: of a question's number and another answer to it, whether that is right, or None where it cannot be graded; no
-            function where nothing says so. For the
-            shuffled twin it is the permuted target, whatever the answer.
+        levels: [n] what the targets of one bin were made from, the same for all of the bin; None
+            where the arm has no bins.
+        folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to
+            ``folder / "checkpoints"``.
+        grade: of a question's number and another answer to it, whether that is right, or None where
+            it cannot be graded; no function where nothing says so. For the shuffled twin it is the
+            permuted target, whatever the answer.
         answer_limit: most tokens of an answer.
     """
 
     lm: LanguageModel
     fmt: Format
-    numbers: NumberPrefix
+    numbers: ScaleTokens
     questions: list[str]
     answers: list[str]
     conversations: list[Conversation]
@@ -65,8 +68,8 @@ class Lesson:
     grade: Grade | None = None
     answer_limit: int = 0
 
-    def at(self, rows: NDArray[np.int64]) -> Lesson:
-        """The same lesson with these of its examples, in this order; some may come more than once."""
+    def at(self, rows: NDArray[np.int64]) -> TrainingJob:
+        """The same job with these of its examples, in this order; some may come more than once."""
 
         def states(position: str) -> NDArray[np.float32]:
             return self.states(position)[rows]
@@ -92,7 +95,7 @@ def _graded_at(rows: NDArray[np.int64], grade: Grade) -> Grade:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainingResult:
     """The model as it was taught.
 
     Attributes:
@@ -108,28 +111,30 @@ class Taught:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Objective:
     """Examples, the loss of a batch of them, and what else is logged of each batch, by name.
 
     Attributes:
-        beside: [n] tokens of the passes that the loss makes for each example; none where it makes none.
+        beside: [n] tokens of the passes that the loss makes for each example; none where it makes
+            none.
     """
 
     examples: list[Example]
     loss: Loss
-    measured: Mapping[str, Loss] = field(default_factory=dict)
-    beside: Sequence[int] = ()
+    logged: Mapping[str, Loss] = field(default_factory=dict)
+    extra_tokens: Sequence[int] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class HeadInputs:
     """What a head reads.
 
     Attributes:
-        questions, answers, conversations, states: as in :class:`Lesson`, of the questions to be judged.
+        questions, answers, conversations, states: as in :class:`Lesson`, of the questions to be
+            judged.
         folder: where its teacher saved it.
         tuned: the model with the adapter that its teacher saved, inside a with block.
-        tokens_per_batch: memory bound of a pass.
+        tokens_per_forward: memory bound of a pass.
     """
 
     questions: list[str]
@@ -137,9 +142,9 @@ class Judged:
     conversations: list[Conversation]
     states: States
     folder: Path
-    tuned: Callable[[], AbstractContextManager[LanguageModel]]
-    tokens_per_batch: int
+    with_adapter: Callable[[], AbstractContextManager[LanguageModel]]
+    tokens_per_forward: int
 
 
-Teacher = Callable[[Lesson], Taught]
-Reader = Callable[[Judged], NDArray[np.float64]]
+TrainFn = Callable[[TrainingJob], TrainingResult]
+HeadReader = Callable[[HeadInputs], NDArray[np.float64]]

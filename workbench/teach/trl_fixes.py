@@ -1,9 +1,10 @@
-"""What TRL's trainers get wrong on padded prompts, or leave behind, mended around them; none of it changes what they compute for a
-row that is not padded.
+"""What TRL's trainers get wrong on padded prompts, or leave behind, mended around them; none of it
+changes what they compute for a row that is not padded.
 
-Positions: TRL pads prompts on the left and passes no positions when it scores them, so a row would stand at other positions beside
-a longer one than alone, and than where it was sampled. Logits: sampling from NaN ends in an error about probabilities, or kills a
-process on a GPU; here it ends in the error that names the cause. The model: TRL puts a forward of its own into the base model and
+Positions: TRL pads prompts on the left and passes no positions when it scores them, so a row would
+stand at other positions beside a longer one than alone, and than where it was sampled. Logits:
+sampling from NaN ends in an error about probabilities, or kills a process on a GPU; here it ends in
+the error that names the cause. The model: TRL puts a forward of its own into the base model and
 changes its padding token, and both would outlive the training.
 """
 
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 
 @contextmanager
 def positions_from_mask(model: nn.Module) -> Iterator[None]:
-    """Inside the block a pass of ``model`` without positions and without a cache counts them over the mask, from 0."""
+    """Inside the block a pass of ``model`` without positions and without a cache counts them
+    over the mask, from 0.
+    """
 
     def counted(
         module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]
@@ -54,9 +57,14 @@ def numbers_only(head: nn.Module, error: Callable[[], Exception]) -> Iterator[No
 
 @contextmanager
 def left_as_found(model: Any) -> Iterator[None]:
-    """After the block the transformers ``model`` has the attributes, the mode and the padding token it had before."""
+    """After the block the transformers ``model`` has the attributes, the mode and the padding
+    token it had before.
+    """
     attributes, training = dict(vars(model)), model.training
-    padded = [(config, config.pad_token_id) for config in (model.config.get_text_config(), model.generation_config)]
+    padded = [
+        (config, config.pad_token_id)
+        for config in (model.config.get_text_config(), model.generation_config)
+    ]
     try:
         yield
     finally:

@@ -1,9 +1,10 @@
 """Which branches share a forward pass.
 
-Branches are sorted by the layer they are born at and cut into groups whose columns fit. Branches of a later pass are then all
-young, and that pass starts at the layer of the eldest. A group holds at most TAIL_COLUMNS columns unless one branch alone is
-longer: within a pass every branch's attention is computed, and masked, against every other's, so the cost of a group grows
-with its square while one more group costs next to nothing.
+Branches are sorted by the layer they are born at and cut into groups whose columns fit. Branches of
+a later pass are then all young, and that pass starts at the layer of the eldest. A group holds at
+most TAIL_COLUMNS columns unless one branch alone is longer: within a pass every branch's attention
+is computed, and masked, against every other's, so the cost of a group grows with its square while
+one more group costs next to nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ from workbench.errors import WorkbenchError
 TAIL_COLUMNS = 512
 
 
-def tail_room(token_budget: int, columns: int, wanted: int) -> int:
+def tail_room(tokens_per_forward: int, columns: int, wanted: int) -> int:
     """Tail columns to plan for behind prompts of ``columns`` when all branches take ``wanted``."""
-    if token_budget < 1:
-        raise WorkbenchError(f"The token budget must be positive, it is {token_budget}.")
-    return max(1, min(wanted, TAIL_COLUMNS, max(token_budget - columns, token_budget // 2)))
+    if tokens_per_forward < 1:
+        raise WorkbenchError(f"The token budget must be positive, it is {tokens_per_forward}.")
+    return max(
+        1, min(wanted, TAIL_COLUMNS, max(tokens_per_forward - columns, tokens_per_forward // 2))
+    )
 
 
-def plan_groups(sizes: Sequence[int], births: Sequence[int], first_room: int, room: int) -> list[list[int]]:
+def plan_groups(
+    sizes: Sequence[int], births: Sequence[int], first_room: int, room: int
+) -> list[list[int]]:
     """Branches of each pass, ascending in birth.
 
     Args:
         sizes: columns of each branch.
         births: layer behind which each is born.
-        first_room: columns left in the pass that holds the prompts, which may take no branch at all.
+        first_room: columns left in the pass that holds the prompts, which may take no branch at
+            all.
         room: columns of the passes after it; a branch that is longer goes alone.
     """
     order = sorted(range(len(sizes)), key=lambda branch: (births[branch], branch))

@@ -1,11 +1,14 @@
-"""Branches as packed tail tokens: for each, copies of the prompt's tokens from its first patched one, and the end's nodes.
+"""Branches as packed tail tokens: for each, copies of the prompt's tokens from its first patched
+one, and the end's nodes.
 
-A patch at token s changes only tokens from s on, and only above its place. So a branch is a copy of the tokens s.. and of the
-nodes the readout needs, born behind the last layer below which nothing of it is patched, with its values written over its own
-copies. It sees the prompt before s and itself, never another branch.
+A patch at token s changes only tokens from s on, and only above its place. So a branch is a copy of
+the tokens s.. and of the nodes the readout needs, born behind the last layer below which nothing of
+it is patched, with its values written over its own copies. It sees the prompt before s and itself,
+never another branch.
 
-Rows may start at different tokens; the branch then has the longest row's number of columns, and a shorter row's surplus
-columns are seen by nobody. *Base columns* count the prompt's columns and then the nodes behind it.
+Rows may start at different tokens; the branch then has the longest row's number of columns, and a
+shorter row's surplus columns are seen by nobody. *Base columns* count the prompt's columns and then
+the nodes behind it.
 """
 
 from __future__ import annotations
@@ -17,15 +20,17 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from workbench.trace.edits import Place, Write, place
+from workbench.trace.edits import ColumnWrite, SiteKey, place
 from workbench.trace.interventions import Branch, Patch
-from workbench.trace.layout import FROM_START, Prompts, Tail
+from workbench.trace.layout import FIRST_LAYER, Prompts, Tail
 from workbench.trace.sites import Site
-from workbench.trace.token_tree import Continuation, continuation_tail
+from workbench.trace.token_tree import TokenTree, tree_tail
 
 
 def birth_of(site: Site) -> int:
-    """The layer behind which a branch must exist for a patch at ``site``; FROM_START for the first layer's inside."""
+    """The layer behind which a branch must exist for a patch at ``site``; FROM_START for the
+    first layer's inside.
+    """
     return site.layer if site.component == "resid_post" else site.layer - 1
 
 
@@ -39,7 +44,8 @@ class BranchColumns:
     """Where the branches of one batch of prompts lie.
 
     Attributes:
-        patches: of all branches, in branch order; those of branch b are ``bounds[b]`` to ``bounds[b + 1]``.
+        patches: of all branches, in branch order; those of branch b are ``bounds[b]`` to ``bounds[b
+            + 1]``.
         rows: [rows] which rows of the patches' values the batch holds.
         columns: [rows, patches] base column of each patch.
         starts: [rows, branches] first patched prompt column.
@@ -58,8 +64,12 @@ class BranchColumns:
         return self.starts.amin(dim=0)
 
 
-def branch_columns(prompts: Prompts, branches: Sequence[Branch], positions: Tensor, rows: Tensor) -> BranchColumns:
-    """Columns of ``branches`` whose patches lie at token ``positions`` [rows, patches], checked before."""
+def branch_columns(
+    prompts: Prompts, branches: Sequence[Branch], positions: Tensor, rows: Tensor
+) -> BranchColumns:
+    """Columns of ``branches`` whose patches lie at token ``positions`` [rows, patches], checked
+    before.
+    """
     patches = tuple(patch for branch in branches for patch in branch)
     bounds = (0, *accumulate(len(branch) for branch in branches))
     owner = [number for number, branch in enumerate(branches) for _ in branch]
@@ -68,7 +78,14 @@ def branch_columns(prompts: Prompts, branches: Sequence[Branch], positions: Tens
     starts = torch.full((prompts.rows, len(branches)), prompts.columns - 1, device=pad.device)
     index = torch.as_tensor(owner, device=pad.device).expand(prompts.rows, -1)
     starts = starts.scatter_reduce(1, index, columns, "amin")
-    return BranchColumns(patches, bounds, rows, columns, starts, tuple(birth_of_branch(branch) for branch in branches))
+    return BranchColumns(
+        patches,
+        bounds,
+        rows,
+        columns,
+        starts,
+        tuple(birth_of_branch(branch) for branch in branches),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,67 +94,94 @@ class Layout:
 
     tail: Tail
     read: Tensor
-    writes: tuple[Write, ...]
+    writes: tuple[ColumnWrite, ...]
 
 
 def lay_out(
-    prompts: Prompts, continuation: Continuation, where: BranchColumns, chosen: Sequence[int], offset: int
+    prompts: Prompts, tree: TokenTree, where: BranchColumns, chosen: Sequence[int], offset: int
 ) -> Layout:
-    """The tail of the ``chosen`` branches, in order of birth; its first token stands at global column ``offset``."""
+    """The tail of the ``chosen`` branches, in order of birth; its first token stands at global
+    column ``offset``.
+    """
     device = prompts.tokens.device
-    plain = continuation_tail(prompts, continuation)
+    plain = tree_tail(prompts, tree)
     pick = torch.as_tensor(chosen, device=device)
     first = where.first()[pick]
-    sizes = prompts.columns + continuation.size - first
+    sizes = prompts.columns + tree.size - first
     branch = torch.repeat_interleave(torch.arange(len(chosen), device=device), sizes)
     begin = sizes.cumsum(0) - sizes
-    twin = torch.arange(len(branch), device=device) - begin[branch] + first[branch]
+    source = torch.arange(len(branch), device=device) - begin[branch] + first[branch]
     starts = where.starts[:, pick][:, branch]
     tail = Tail(
-        tokens=torch.cat([prompts.tokens, plain.tokens], dim=1)[:, twin],
-        positions=torch.cat([prompts.positions, plain.positions], dim=1)[:, twin],
+        tokens=torch.cat([prompts.tokens, plain.tokens], dim=1)[:, source],
+        positions=torch.cat([prompts.positions, plain.positions], dim=1)[:, source],
         prefix_end=starts,
-        sees=_sees(prompts.columns, continuation, branch, twin, starts),
-        birth=tuple(where.births[b] for b, size in zip(chosen, sizes.tolist(), strict=True) for _ in range(size)),
-        twin=twin.expand(prompts.rows, -1),
+        attends_to=_attends_to(prompts.columns, tree, branch, source, starts),
+        first_layer=tuple(
+            where.births[b]
+            for b, size in zip(chosen, sizes.tolist(), strict=True)
+            for _ in range(size)
+        ),
+        source_column=source.expand(prompts.rows, -1),
     )
-    ends = torch.arange(prompts.columns - 1, prompts.columns + continuation.size, device=device)
+    ends = torch.arange(prompts.columns - 1, prompts.columns + tree.size, device=device)
     shift = offset + begin - first
     read = shift[:, None] + ends
     return Layout(tail, read.expand(prompts.rows, -1, -1), _writes(where, chosen, shift))
 
 
-def _sees(columns: int, continuation: Continuation, branch: Tensor, twin: Tensor, starts: Tensor) -> Tensor:
-    """[1 or rows, k, k]: a branch's tokens see those of its own that their twins would see, from the row's start on."""
-    size = columns + continuation.size
-    base = torch.ones((size, size), dtype=torch.bool, device=twin.device).tril()
-    base[columns:, columns:] = continuation.ancestry().to(twin.device)
-    sees = base[twin][:, twin] & (branch[:, None] == branch)
-    inside = twin >= starts
+def _attends_to(
+    columns: int, tree: TokenTree, branch: Tensor, source: Tensor, starts: Tensor
+) -> Tensor:
+    """[1 or rows, k, k]: a branch's tokens see those of its own that their twins would see, from
+    the row's start on.
+    """
+    size = columns + tree.size
+    base = torch.ones((size, size), dtype=torch.bool, device=source.device).tril()
+    base[columns:, columns:] = tree.ancestry().to(source.device)
+    attends_to = base[source][:, source] & (branch[:, None] == branch)
+    inside = source >= starts
     if bool(inside.all()):
-        return sees[None]
-    return (sees & inside[:, None, :]) | torch.eye(len(twin), dtype=torch.bool, device=twin.device)
+        return attends_to[None]
+    return (attends_to & inside[:, None, :]) | torch.eye(
+        len(source), dtype=torch.bool, device=source.device
+    )
 
 
-def joined(plain: Tail, branches: Tail) -> Tail:
+def join_tails(plain: Tail, branches: Tail) -> Tail:
     """The unpatched nodes, then the branches, neither seeing the other."""
-    rows, first, total = max(len(plain.sees), len(branches.sees)), plain.size, plain.size + branches.size
-    sees = torch.zeros((rows, total, total), dtype=torch.bool, device=plain.tokens.device)
-    sees[:, :first, :first] = plain.sees
-    sees[:, first:, first:] = branches.sees
-    pairs = ((getattr(plain, name), getattr(branches, name)) for name in ("tokens", "positions", "prefix_end", "twin"))
-    tokens, positions, prefix_end, twin = (torch.cat(pair, dim=1) for pair in pairs)
-    return Tail(tokens, positions, prefix_end, sees, (FROM_START,) * first + branches.birth, twin)
+    rows, first, total = (
+        max(len(plain.attends_to), len(branches.attends_to)),
+        plain.size,
+        plain.size + branches.size,
+    )
+    attends_to = torch.zeros((rows, total, total), dtype=torch.bool, device=plain.tokens.device)
+    attends_to[:, :first, :first] = plain.attends_to
+    attends_to[:, first:, first:] = branches.attends_to
+    pairs = (
+        (getattr(plain, name), getattr(branches, name))
+        for name in ("tokens", "positions", "prefix_end", "twin")
+    )
+    tokens, positions, prefix_end, source = (torch.cat(pair, dim=1) for pair in pairs)
+    return Tail(
+        tokens,
+        positions,
+        prefix_end,
+        attends_to,
+        (FIRST_LAYER,) * first + branches.first_layer,
+        source,
+    )
 
 
-def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple[Write, ...]:
-    """Writes of the chosen branches, gathered by place: one for the first patch of each branch there, one for the second...
+def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple[ColumnWrite, ...]:
+    """Writes of the chosen branches, gathered by place: one for the first patch of each branch
+    there, one for the second...
 
     ``shift`` [chosen] leads from base columns to each branch's own.
     """
-    gathered: dict[tuple[int, Place, str], list[tuple[int, int]]] = {}
+    gathered: dict[tuple[int, SiteKey, str], list[tuple[int, int]]] = {}
     for number, branch in enumerate(chosen):
-        turns: dict[Place, int] = {}
+        turns: dict[SiteKey, int] = {}
         for index in range(where.bounds[branch], where.bounds[branch + 1]):
             patch = where.patches[index]
             at = place(patch.site.layer, patch.site.component)
@@ -145,12 +189,16 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
             gathered.setdefault((turns[at], at, patch.mode), []).append((number, index))
     device = shift.device
     writes = []
-    for (_, (layer, component), mode), members in sorted(gathered.items(), key=lambda item: item[0][0]):
+    for (_, (layer, component), mode), members in sorted(
+        gathered.items(), key=lambda item: item[0][0]
+    ):
         owners, indices = torch.as_tensor(members, device=device).unbind(1)
         patches = [where.patches[index] for _, index in members]
-        values = torch.stack([patch.value.to(device) for patch in patches], dim=1)[where.rows.to(device)]
+        values = torch.stack([patch.value.to(device) for patch in patches], dim=1)[
+            where.rows.to(device)
+        ]
         heads = torch.as_tensor([patch.site.head or 0 for patch in patches], device=device)
         columns = where.columns[:, indices] + shift[owners]
         named = heads if component == "head_out" else None
-        writes.append(Write(layer, columns, values, component, named, mode == "add"))
+        writes.append(ColumnWrite(layer, columns, values, component, named, mode == "add"))
     return tuple(writes)

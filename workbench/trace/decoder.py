@@ -12,7 +12,9 @@ from workbench.trace.hooks import Transform
 
 
 class _Enough(BaseException):
-    """Not an error: it ends a pass from which nothing more is wanted, past every ``except Exception`` on its way."""
+    """Not an error: it ends a pass from which nothing more is wanted, past every ``except
+    Exception`` on its way.
+    """
 
 
 def stop_with(last: Transform | None) -> Transform:
@@ -27,9 +29,16 @@ def stop_with(last: Transform | None) -> Transform:
 
 
 def decode(
-    lm: LanguageModel, tokens: Tensor, positions: Tensor, mask: Any, cache: Any, gradients: bool = False
+    lm: LanguageModel,
+    tokens: Tensor,
+    positions: Tensor,
+    mask: Any,
+    cache: Any,
+    gradients: bool = False,
 ) -> Tensor:
-    """States behind the final norm, [rows, columns, width]; of width 0 if the pass was stopped before it."""
+    """States behind the final norm, [rows, columns, width]; of width 0 if the pass was stopped
+    before it.
+    """
     with torch.set_grad_enabled(gradients):
         try:
             return lm.decoder()(

@@ -1,8 +1,9 @@
 """Transforms that record and write states at the places of one forward pass.
 
-``resid_pre`` of a layer is ``resid_post`` of the layer before, so both share one place; only the first layer's input has a
-place of its own. At a place, columns born behind it are appended first, then states are recorded, then writes applied in
-their order: what is recorded is what the model computed, whatever is written there.
+``resid_pre`` of a layer is ``resid_post`` of the layer before, so both share one place; only the
+first layer's input has a place of its own. At a place, columns born behind it are appended first,
+then states are recorded, then writes applied in their order: what is recorded is what the model
+computed, whatever is written there.
 """
 
 from __future__ import annotations
@@ -19,20 +20,23 @@ from workbench.trace.heads import HeadShard, head_shard
 from workbench.trace.hooks import Transform
 from workbench.trace.sites import Component, Site
 
-Place = tuple[int, Component]
+SiteKey = tuple[int, Component]
 
 
-def place(layer: int, component: Component) -> Place:
+def place(layer: int, component: Component) -> SiteKey:
     """The place that stands for a component of a layer."""
-    return (layer - 1, "resid_post") if component == "resid_pre" and layer > 0 else (layer, component)
+    return (
+        (layer - 1, "resid_post") if component == "resid_pre" and layer > 0 else (layer, component)
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class Write:
+class ColumnWrite:
     """Put ``value`` [rows, n, width] at global ``columns`` [rows, n] of a component of ``layer``.
 
-    ``heads`` [n] names the head of each entry (width: head size) for ``head_out``. ``add`` adds instead of replacing.
-    ``only`` [rows] names the batch's rows that are written, all of them if None.
+    ``heads`` [n] names the head of each entry (width: head size) for ``head_out``. ``add`` adds
+    instead of replacing. ``only`` [rows] names the batch's rows that are written, all of them if
+    None.
     """
 
     layer: int
@@ -46,7 +50,9 @@ class Write:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """States of ``sites`` at global ``columns`` [rows, n]; ``states`` fills up while the pass runs."""
+    """States of ``sites`` at global ``columns`` [rows, n]; ``states`` fills up while the pass
+    runs.
+    """
 
     columns: Tensor
     sites: tuple[Site, ...]
@@ -57,29 +63,33 @@ class Recording:
         return torch.stack([self.states[site].to(device) for site in self.sites], dim=1)
 
 
-def take(hidden: Tensor, columns: Tensor) -> Tensor:
+def gather_columns(hidden: Tensor, columns: Tensor) -> Tensor:
     """Copy of ``hidden`` [rows, columns, width] at ``columns`` [rows, n]: [rows, n, width]."""
     columns = columns.to(hidden.device)
     return hidden.gather(1, columns[:, :, None].expand(-1, -1, hidden.shape[-1]))
 
 
-def edits(
+def hook_transforms(
     lm: LanguageModel,
     births: dict[int, Callable[[Tensor], Tensor]],
     recording: Recording | None,
-    writes: Sequence[Write],
-) -> dict[Place, Transform]:
-    """One transform for each place where something is born (behind the layer named), recorded or written."""
-    sites: dict[Place, list[Site]] = {}
+    writes: Sequence[ColumnWrite],
+) -> dict[SiteKey, Transform]:
+    """One transform for each place where something is born (behind the layer named), recorded or
+    written.
+    """
+    sites: dict[SiteKey, list[Site]] = {}
     for site in recording.sites if recording else ():
         sites.setdefault(place(site.layer, site.component), []).append(site)
-    mine: dict[Place, list[Write]] = {}
+    mine: dict[SiteKey, list[ColumnWrite]] = {}
     for write in writes:
         mine.setdefault(place(write.layer, write.component), []).append(write)
-    born: dict[Place, Callable[[Tensor], Tensor]] = {(layer, "resid_post"): grow for layer, grow in births.items()}
+    born: dict[SiteKey, Callable[[Tensor], Tensor]] = {
+        (layer, "resid_post"): grow for layer, grow in births.items()
+    }
     shard = head_shard(lm)
 
-    def transform_at(at: Place) -> Transform:
+    def transform_at(at: SiteKey) -> Transform:
         grow, wanted, written = born.get(at), sites.get(at, []), mine.get(at, [])
         scale = scale_of(lm, at[1])
 
@@ -100,10 +110,12 @@ def edits(
     return {at: transform_at(at) for at in {*sites, *mine, *born}}
 
 
-def _record(hidden: Tensor, sites: Sequence[Site], recording: Recording, scale: float, shard: HeadShard) -> None:
+def _record(
+    hidden: Tensor, sites: Sequence[Site], recording: Recording, scale: float, shard: HeadShard
+) -> None:
     columns = recording.columns.to(hidden.device)
     if sites[0].head is None:
-        states = take(hidden, columns)
+        states = gather_columns(hidden, columns)
         for site in sites:
             recording.states[site] = states if scale == 1.0 else states * scale
         return
@@ -114,7 +126,7 @@ def _record(hidden: Tensor, sites: Sequence[Site], recording: Recording, scale: 
         recording.states[site] = states[:, :, index].clone()
 
 
-def _apply(hidden: Tensor, write: Write, scale: float, shard: HeadShard) -> None:
+def _apply(hidden: Tensor, write: ColumnWrite, scale: float, shard: HeadShard) -> None:
     """Write into ``hidden``, which belongs to the caller."""
     columns = write.columns.to(hidden.device)
     value = write.value.to(hidden.device)
@@ -126,4 +138,8 @@ def _apply(hidden: Tensor, write: Write, scale: float, shard: HeadShard) -> None
         return
     local, heads = shard.local(write.heads.to(hidden.device))
     target = shard.split(hidden)
-    target.index_put_((rows, columns[:, local], heads.expand(len(columns), -1)), value[:, local], accumulate=write.add)
+    target.index_put_(
+        (rows, columns[:, local], heads.expand(len(columns), -1)),
+        value[:, local],
+        accumulate=write.add,
+    )

@@ -1,12 +1,14 @@
 """One forward pass over a packed layout: record states, write states, read final states.
 
-The pass calls the model's own decoder (everything below the output head), so nothing of size [rows, columns, vocab] is
-ever built, and no mask where the model's own causal pass is exact. Recording clones the asked-for columns only. A write puts a
-state at one column of each row of a component. Late-born tail columns are appended behind the layer of their birth as copies
-of their twins, which makes the average packed branch cost half of one that is carried through all layers; the result is the
-same to rounding.
+The pass calls the model's own decoder (everything below the output head), so nothing of size [rows,
+columns, vocab] is ever built, and no mask where the model's own causal pass is exact. Recording
+clones the asked-for columns only. A write puts a state at one column of each row of a component.
+Late-born tail columns are appended behind the layer of their birth as copies of their twins, which
+makes the average packed branch cost half of one that is carried through all layers; the result is
+the same to rounding.
 
-What comes back in ``final`` is the state behind the final norm, ready for :func:`workbench.models.unembed`.
+What comes back in ``final`` is the state behind the final norm, ready for
+:func:`workbench.models.unembed`.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.invocation import adapter_from
+from workbench.models.invocation import invoke_adapter_from
 from workbench.models.room import require_room, room_of
 from workbench.trace.checks import require_layer, require_masks
 from workbench.trace.decoder import decode, stop_with
-from workbench.trace.edits import Recording, Write, edits, take
-from workbench.trace.hooks import on_inputs, on_places
+from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
+from workbench.trace.hooks import hooked, on_inputs
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask, visibility
 from workbench.trace.sites import Site
-from workbench.trace.truncate import narrow_to
+from workbench.trace.truncate import truncate_columns
 
 
 @dataclass(frozen=True)
@@ -60,37 +62,44 @@ def forward(
     *,
     record: Tensor | None = None,
     sites: Sequence[Site] | None = None,
-    writes: Sequence[Write] = (),
+    writes: Sequence[ColumnWrite] = (),
     cache: Any = None,
 ) -> ForwardResult:
     """Run the decoder once over prompts and tail.
 
     Args:
         read: [rows, reads] global columns whose final state is wanted.
-        record: [rows, n] global columns, there from the first layer on, to record at every one of ``sites``.
-        sites: what to record; the residual stream behind every layer if not given. Head sites come alone.
+        record: [rows, n] global columns, there from the first layer on, to record at every one of
+            ``sites``.
+        sites: what to record; the residual stream behind every layer if not given. Head sites come
+            alone.
         writes: applied in order at their place, after late-born columns of that layer are appended.
         cache: an empty key-value cache to fill; only for tails that exist from the start.
     """
     recording = None
     if record is not None:
         recording = Recording(record, every_layer(lm) if sites is None else tuple(sites), {})
-    if cache is not None and any(b >= 0 for b in tail.birth):
-        raise WorkbenchError("A cache can only be kept for tails that exist from the first layer on.")
+    if cache is not None and any(b >= 0 for b in tail.first_layer):
+        raise WorkbenchError(
+            "A cache can only be kept for tails that exist from the first layer on."
+        )
     final = run_joint(lm, prompts, tail, recording, writes, cache)
     recorded = None if recording is None else recording.stacked(lm.device)
-    return ForwardResult(take(final, read), recorded, cache)
+    return ForwardResult(gather_columns(final, read), recorded, cache)
 
 
-def record_only(lm: LanguageModel, prompts: Prompts, tail: Tail, columns: Tensor, sites: Sequence[Site]) -> Tensor:
-    """States of ``sites`` at ``columns`` [rows, n]: [rows, sites, n, width]; the pass ends behind the highest site.
+def record_only(
+    lm: LanguageModel, prompts: Prompts, tail: Tail, columns: Tensor, sites: Sequence[Site]
+) -> Tensor:
+    """States of ``sites`` at ``columns`` [rows, n]: [rows, sites, n, width]; the pass ends behind
+    the highest site.
 
-    Where a device map keeps weights in memory or on disk the pass goes to the end, because leaving it would skip the hooks
-    that put those weights away again.
+    Where a device map keeps weights in memory or on disk the pass goes to the end, because leaving
+    it would skip the hooks that put those weights away again.
     """
     recording = Recording(columns, tuple(sites), {})
     top = None if getattr(lm.base(), "hf_device_map", None) else max(site.layer for site in sites)
-    run_joint(lm, prompts, tail, recording, (), None, stop_behind=top)
+    run_joint(lm, prompts, tail, recording, (), None, stop_after=top)
     return recording.stacked(lm.device)
 
 
@@ -99,60 +108,79 @@ def run_joint(
     prompts: Prompts,
     tail: Tail,
     recording: Recording | None,
-    writes: Sequence[Write],
+    writes: Sequence[ColumnWrite],
     cache: Any,
-    stop_behind: int | None = None,
+    stop_after: int | None = None,
     gradients: bool = False,
 ) -> Tensor:
-    """One pass over prompts and tail: [rows, columns, width] behind the final norm, or nothing if stopped before it.
+    """One pass over prompts and tail: [rows, columns, width] behind the final norm, or nothing if
+    stopped before it.
 
-    With ``gradients`` the pass can be differentiated with respect to whatever a transform outside of it starts from.
+    With ``gradients`` the pass can be differentiated with respect to whatever a transform outside
+    of it starts from.
     """
     _check(lm, prompts, tail, writes, cache)
     total = prompts.columns + tail.size
-    alive = [prompts.columns + sum(b < layer for b in tail.birth) for layer in range(lm.n_layers + 1)]
+    alive = [
+        prompts.columns + sum(b < layer for b in tail.first_layer)
+        for layer in range(lm.n_layers + 1)
+    ]
 
     def grow(layer: int) -> Callable[[Tensor], Tensor]:
         born = slice(alive[layer] - prompts.columns, alive[layer + 1] - prompts.columns)
-        return lambda hidden: torch.cat([hidden, take(hidden, tail.twin[:, born])], dim=1)
+        return lambda hidden: torch.cat(
+            [hidden, gather_columns(hidden, tail.source_column[:, born])], dim=1
+        )
 
-    transforms = edits(lm, {layer: grow(layer) for layer in {*tail.birth} if layer >= 0}, recording, writes)
-    if stop_behind is not None:
-        transforms[stop_behind, "resid_post"] = stop_with(transforms.get((stop_behind, "resid_post")))
-    narrowed = {n: narrow_to(alive[n], total) for n in range(lm.n_layers) if alive[n] < total}
+    transforms = hook_transforms(
+        lm, {layer: grow(layer) for layer in {*tail.first_layer} if layer >= 0}, recording, writes
+    )
+    if stop_after is not None:
+        transforms[stop_after, "resid_post"] = stop_with(transforms.get((stop_after, "resid_post")))
+    narrowed = {
+        n: truncate_columns(alive[n], total) for n in range(lm.n_layers) if alive[n] < total
+    }
     positions = torch.cat([prompts.positions, tail.positions], dim=1)
     mask = None
     if lm.architecture.packable and not (tail.size == 0 and cache is None and prompts.causal):
         mask = model_mask(lm, visibility(prompts, tail), positions, positions)
     tokens = torch.cat([prompts.tokens, tail.tokens], dim=1)
-    starts = prompts.columns - (lm.reach or 0)
-    with on_inputs(lm, narrowed), on_places(lm, transforms), adapter_from(lm, starts):
+    starts = prompts.columns - (lm.invocation_length or 0)
+    with on_inputs(lm, narrowed), hooked(lm, transforms), invoke_adapter_from(lm, starts):
         return decode(lm, tokens, positions, mask, cache, gradients)
 
 
-def _check(lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[Write], cache: Any) -> None:
+def _check(
+    lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[ColumnWrite], cache: Any
+) -> None:
     if prompts.columns > (
         room_of(lm).most or prompts.columns
     ):  # columns of padding may stand between the tokens of all rows
         require_room(lm, int(prompts.lengths.max()))
     if lm.architecture.packable or tail.size or cache is not None or not bool(prompts.valid.all()):
         require_masks(lm)
-    if tail.size and tail.birth[-1] >= lm.n_layers:
+    if tail.size and tail.first_layer[-1] >= lm.n_layers:
         raise WorkbenchError(
-            f"A tail token is born behind layer {tail.birth[-1]}; the model has layers 0 to {lm.n_layers - 1}."
+            f"A tail token is born behind layer {tail.first_layer[-1]}; the model has layers 0 to "
+            f"{lm.n_layers - 1}."
         )
     check_writes(lm, prompts.rows, writes)
 
 
-def check_writes(lm: LanguageModel, rows: int, writes: Sequence[Write]) -> None:
+def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) -> None:
     """Refuse layers the model lacks and states of another shape."""
     for write in writes:
         require_layer(lm, write.layer)
         width = lm.width if write.heads is None else lm.head_size
         expected = (*write.columns.shape, width)
         written = rows if write.only is None else len(write.only)
-        if write.columns.dim() != 2 or tuple(write.value.shape) != expected or len(write.columns) != written:
+        if (
+            write.columns.dim() != 2
+            or tuple(write.value.shape) != expected
+            or len(write.columns) != written
+        ):
             raise WorkbenchError(
-                f"A state to write must be [rows, n, width] = {expected}, got {tuple(write.value.shape)}; "
+                f"A state to write must be [rows, n, width] = {expected}, got "
+                f"{tuple(write.value.shape)}; "
                 "donor and base must come from models of the same width."
             )

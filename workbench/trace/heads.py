@@ -1,7 +1,8 @@
 """Attention heads as slices of the output projection's input, whole or split over processes.
 
-Under tensor parallelism each process holds a consecutive share of the query heads, so its projection sees that share alone.
-Reading gathers the heads of all processes; writing touches those that are here.
+Under tensor parallelism each process holds a consecutive share of the query heads, so its
+projection sees that share alone. Reading gathers the heads of all processes; writing touches those
+that are here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from workbench.models import LanguageModel
 
 @dataclass(frozen=True, eq=False)
 class HeadShard:
-    """Heads ``first`` to ``first + count`` of a layer are in this process; ``group`` holds the others, None if none do."""
+    """Heads ``first`` to ``first + count`` of a layer are in this process; ``group`` holds the
+    others, None if none do.
+    """
 
     size: int
     first: int
@@ -31,18 +34,23 @@ class HeadShard:
         """[..., heads here, head size] view of [..., heads here * head size]."""
         if hidden.shape[-1] != self.count * self.size:
             raise WorkbenchError(
-                f"The attention's output projection reads {hidden.shape[-1]} numbers a token where {self.count} heads of "
+                f"The attention's output projection reads {hidden.shape[-1]} numbers a token where "
+                f"{self.count} heads of "
                 f"{self.size} were expected; heads of this model cannot be addressed, use attn_out."
             )
         return hidden.unflatten(-1, (self.count, self.size))
 
     def local(self, heads: Tensor) -> tuple[Tensor, Tensor]:
-        """Of ``heads`` [n], which are here (their places in the list) and what number they have here."""
+        """Of ``heads`` [n], which are here (their places in the list) and what number they have
+        here.
+        """
         here = torch.nonzero((heads >= self.first) & (heads < self.first + self.count))[:, 0]
         return here, heads[here] - self.first
 
     def read(self, states: Tensor, heads: Sequence[int]) -> Tensor:
-        """``heads`` out of ``states`` [rows, n, heads here, size], from whichever process has them: [rows, n, len(heads), size]."""
+        """``heads`` out of ``states`` [rows, n, heads here, size], from whichever process has
+        them: [rows, n, len(heads), size].
+        """
         wanted = torch.as_tensor(heads, device=states.device)
         if self.group is None:
             return states[:, :, wanted]
@@ -63,6 +71,7 @@ def head_shard(lm: LanguageModel) -> HeadShard:
     group = (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
     if rest:
         raise WorkbenchError(
-            f"{lm.n_heads} heads do not divide over {processes} processes; use a divisor of the heads."
+            f"{lm.n_heads} heads do not divide over {processes} processes; use a divisor of the "
+            "heads."
         )
     return HeadShard(lm.head_size, count * dist.get_rank(group), count, group)

@@ -1,9 +1,11 @@
-"""The reference: one hooked forward a branch, and strings run as they are for families that cannot be packed.
+"""The reference: one hooked forward a branch, and strings run as they are for families that cannot
+be packed.
 
-:func:`loop_branches` gives what :func:`workbench.trace.packed.patch_branches` gives, branch by branch. Attention families are
-run on the padded batch with the continuation's nodes behind it, each patch written at its own token. Recurrent and
-linear-attention families know no mask that could hide padding or a neighbouring node, so there every path of the
-continuation is a string of its own and only strings of equal length share a forward; this is said once, as a warning.
+:func:`loop_branches` gives what :func:`workbench.trace.packed.patch_branches` gives, branch by
+branch. Attention families are run on the padded batch with the continuation's nodes behind it, each
+patch written at its own token. Recurrent and linear-attention families know no mask that could hide
+padding or a neighbouring node, so there every path of the tree is a string of its own and only
+strings of equal length share a forward; this is said once, as a warning.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
-from workbench.trace.checks import require_branches, require_masks, require_reach_apart
-from workbench.trace.edits import Write, take
+from workbench.trace.checks import require_branches, require_masks, require_one_invocation
+from workbench.trace.edits import ColumnWrite, gather_columns
 from workbench.trace.forward import run_joint
 from workbench.trace.interventions import Branch, Patch, Patched, Readout
 from workbench.trace.layout import empty_tail, pad_prompts
-from workbench.trace.token_tree import END, Continuation, continuation_tail, end_columns
+from workbench.trace.token_tree import NO_TREE, TokenTree, end_columns, tree_tail
 from workbench.trace.unpadded import String, equal_lengths, strings_of, token_at, warn_unpackable
 
 Piece = tuple[Tensor, Tensor, list[Tensor]]
-"""Rows [n], nodes [n or n, reads] counted from 1 with 0 for the prompt's end, and readouts: unpatched, then each branch's."""
+"""Rows [n], nodes [n or n, reads] counted from 1 with 0 for the prompt's end, and readouts:
+unpatched, then each branch's.
+"""
 
 
 def loop_branches(
@@ -34,28 +38,30 @@ def loop_branches(
     branches: Sequence[Branch],
     readout: Readout,
     *,
-    token_budget: int,
-    continuation: Continuation = END,
+    tokens_per_forward: int,
+    tree: TokenTree = NO_TREE,
 ) -> Patched:
-    """The readouts of :func:`workbench.trace.packed.patch_branches` by one forward a branch; same arguments."""
+    """The readouts of :func:`workbench.trace.packed.patch_branches` by one forward a branch;
+    same arguments.
+    """
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
-    positions = require_branches(lm, lengths, branches, continuation.size)
+    positions = require_branches(lm, lengths, branches, tree.size)
     if lm.architecture.packable:
         require_masks(lm)
-        pieces = _padded(lm, prompts, branches, positions, readout, token_budget, continuation)
+        pieces = _padded(lm, prompts, branches, positions, readout, tokens_per_forward, tree)
     else:
-        require_reach_apart(lm)
+        require_one_invocation(lm)
         warn_unpackable(lm)
-        pieces = _as_strings(lm, prompts, branches, positions, readout, token_budget, continuation)
+        pieces = _as_strings(lm, prompts, branches, positions, readout, tokens_per_forward, tree)
     out: Tensor | None = None
     for rows, ends, readings in pieces:
         if out is None:
-            shape = (len(prompts), 1 + len(branches), 1 + continuation.size)
+            shape = (len(prompts), 1 + len(branches), 1 + tree.size)
             out = readings[0].new_empty(*shape, *readings[0].shape[ends.dim() :])
         for number, reading in enumerate(readings):
             out[rows[:, None] if ends.dim() > 1 else rows, number, ends] = reading
     assert out is not None
-    return Patched(out[:, 0], out[:, 1:]) if continuation.size else Patched(out[:, 0, 0], out[:, 1:, 0])
+    return Patched(out[:, 0], out[:, 1:]) if tree.size else Patched(out[:, 0, 0], out[:, 1:, 0])
 
 
 def _padded(
@@ -64,21 +70,25 @@ def _padded(
     branches: Sequence[Branch],
     positions: Tensor,
     readout: Readout,
-    token_budget: int,
-    continuation: Continuation,
+    tokens_per_forward: int,
+    tree: TokenTree,
 ) -> Iterator[Piece]:
-    for batch in plan_batches([len(prompt) for prompt in prompts], token_budget, overhead=continuation.size):
+    for batch in plan_batches(
+        [len(prompt) for prompt in prompts], tokens_per_forward, overhead=tree.size
+    ):
         rows = torch.as_tensor(batch)
         padded = pad_prompts([prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device)
-        tail, read = continuation_tail(padded, continuation), end_columns(padded, continuation)
+        tail, read = tree_tail(padded, tree), end_columns(padded, tree)
         columns = positions[rows].to(lm.device) + (padded.columns - padded.lengths)[:, None]
         readings, at = [], 0
         for branch in ((), *branches):
-            writes = [_write(patch, columns[:, at + i, None], rows) for i, patch in enumerate(branch)]
+            writes = [
+                _write(patch, columns[:, at + i, None], rows) for i, patch in enumerate(branch)
+            ]
             at += len(branch)
-            final = take(run_joint(lm, padded, tail, None, writes, None), read)
+            final = gather_columns(run_joint(lm, padded, tail, None, writes, None), read)
             readings.append(unembed_reduced(lm, final, readout))
-        yield rows, torch.arange(1 + continuation.size).expand(len(rows), -1), readings
+        yield rows, torch.arange(1 + tree.size).expand(len(rows), -1), readings
 
 
 def _as_strings(
@@ -87,21 +97,29 @@ def _as_strings(
     branches: Sequence[Branch],
     positions: Tensor,
     readout: Readout,
-    token_budget: int,
-    continuation: Continuation,
+    tokens_per_forward: int,
+    tree: TokenTree,
 ) -> Iterator[Piece]:
-    for strings in equal_lengths(strings_of(prompts, continuation), token_budget):
-        batch = pad_prompts([string.tokens for string in strings], lm.tokenizer.pad_token_id, lm.device)
+    for strings in equal_lengths(strings_of(prompts, tree), tokens_per_forward):
+        batch = pad_prompts(
+            [string.tokens for string in strings], lm.tokenizer.pad_token_id, lm.device
+        )
         last = torch.full((batch.rows, 1), batch.columns - 1, device=lm.device)
         readings, at = [], 0
         for branch in ((), *branches):
             writes = []
             for i, patch in enumerate(branch):
-                writes += _write_strings(patch, positions[:, at + i], strings, prompts, continuation)
+                writes += _write_strings(patch, positions[:, at + i], strings, prompts, tree)
             at += len(branch)
-            final = take(run_joint(lm, batch, empty_tail(batch), None, writes, None), last)[:, 0]
+            final = gather_columns(
+                run_joint(lm, batch, empty_tail(batch), None, writes, None), last
+            )[:, 0]
             readings.append(unembed_reduced(lm, final, readout))
-        yield torch.tensor([s.row for s in strings]), torch.tensor([s.node + 1 for s in strings]), readings
+        yield (
+            torch.tensor([s.row for s in strings]),
+            torch.tensor([s.node + 1 for s in strings]),
+            readings,
+        )
 
 
 def _write_strings(
@@ -109,19 +127,23 @@ def _write_strings(
     positions: Tensor,
     strings: Sequence[String],
     prompts: Sequence[Sequence[int]],
-    continuation: Continuation,
-) -> list[Write]:
+    tree: TokenTree,
+) -> list[ColumnWrite]:
     """The patch on those strings that hold its token."""
-    tokens = [token_at(s, int(positions[s.row]), len(prompts[s.row]), continuation) for s in strings]
+    tokens = [token_at(s, int(positions[s.row]), len(prompts[s.row]), tree) for s in strings]
     here = [(index, token) for index, token in enumerate(tokens) if token is not None]
     if not here:
         return []
     only, columns = torch.as_tensor(here).unbind(1)
-    return [_write(patch, columns[:, None], torch.tensor([strings[index].row for index, _ in here]), only)]
+    return [
+        _write(
+            patch, columns[:, None], torch.tensor([strings[index].row for index, _ in here]), only
+        )
+    ]
 
 
-def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = None) -> Write:
+def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = None) -> ColumnWrite:
     site = patch.site
     heads = None if site.head is None else torch.tensor([site.head])
     value = patch.value[rows.to(patch.value.device), None]
-    return Write(site.layer, columns, value, site.component, heads, patch.mode == "add", only)
+    return ColumnWrite(site.layer, columns, value, site.component, heads, patch.mode == "add", only)

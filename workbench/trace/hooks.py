@@ -1,7 +1,8 @@
 """Hooks on a model's parts as context managers that remove exactly the handles they registered.
 
-A transform receives the tensor at a place, [rows, columns, width], and returns the tensor to go on with; the residual stream
-behind the last layer is the one before the final norm. Hooks of other owners on the same model are never touched.
+A transform receives the tensor at a place, [rows, columns, width], and returns the tensor to go on
+with; the residual stream behind the last layer is the one before the final norm. Hooks of other
+owners on the same model are never touched.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ Narrow = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict
 
 
 @contextmanager
-def on_places(lm: LanguageModel, transforms: Mapping[tuple[int, Component], Transform]) -> Iterator[None]:
+def hooked(
+    lm: LanguageModel, transforms: Mapping[tuple[int, Component], Transform]
+) -> Iterator[None]:
     """Pass the tensor at each (layer, component) in ``transforms`` through its transform.
 
     What the transform sees is not yet multiplied by the place's ``scale``.
@@ -41,8 +44,8 @@ def on_places(lm: LanguageModel, transforms: Mapping[tuple[int, Component], Tran
 @contextmanager
 def on_outputs(lm: LanguageModel, transforms: Mapping[int, Transform]) -> Iterator[None]:
     """Pass the output of each layer in ``transforms`` through its transform."""
-    behind: Component = "resid_post"
-    with on_places(lm, {(layer, behind): transform for layer, transform in transforms.items()}):
+    after: Component = "resid_post"
+    with hooked(lm, {(layer, after): transform for layer, transform in transforms.items()}):
         yield
 
 
@@ -58,7 +61,7 @@ def on_inputs(lm: LanguageModel, narrowers: Mapping[int, Narrow]) -> Iterator[No
 
 
 @contextmanager
-def skipped(layers: Sequence[nn.Module]) -> Iterator[None]:
+def bypass_layers(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Let the residual stream pass ``layers`` unchanged and uncomputed; their hooks still run."""
     kept = [layer.__dict__.get("forward") for layer in layers]
     try:
@@ -93,9 +96,13 @@ def _input_hook(narrow: Narrow) -> Callable[[nn.Module, Any, Any], Any]:
 
 
 def _first_input(transform: Transform, in_place: bool) -> Narrow:
-    """The transform on a module's hidden states; ``in_place`` where the caller goes on to use the same tensor."""
+    """The transform on a module's hidden states; ``in_place`` where the caller goes on to use
+    the same tensor.
+    """
 
-    def change(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def change(
+        args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = args[0] if args else kwargs["hidden_states"]
         new = transform(hidden)
         if in_place and new is not hidden:

@@ -1,13 +1,15 @@
 """How tokens are laid out for one forward pass: prompts, and a tail of packed branches.
 
-A batch of prompts is padded on the left, so the last prompt token of every row stands in the same column. Where nothing
-follows the prompts they may be padded on the right instead: then causality alone hides the padding, and no mask is made. Behind the
-prompts stands the *tail*: further tokens of each row that share the prompt's keys and values but not each other's.
-A tail token sees the prompt columns before its ``prefix_end`` and the tail tokens named in ``sees``: with that, any
+A batch of prompts is padded on the left, so the last prompt token of every row stands in the same
+column. Where nothing follows the prompts they may be padded on the right instead: then causality
+alone hides the padding, and no mask is made. Behind the prompts stands the *tail*: further tokens
+of each row that share the prompt's keys and values but not each other's. A tail token sees the
+prompt columns before its ``prefix_end`` and the tail tokens named in ``sees``: with that, any
 number of continuations or patched copies of a prompt's last tokens cost one forward (packing).
 
-A tail token may be *born* late: it exists only above layer ``birth``, as a copy of its unpatched ``twin``. A branch
-patched at layer l equals its twin up to layer l, so computing it there would be wasted work.
+A tail token may be *born* late: it exists only above layer ``birth``, as a copy of its unpatched
+``twin``. A branch patched at layer l equals its twin up to layer l, so computing it there would be
+wasted work.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 
-FROM_START = -1
+FIRST_LAYER = -1
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,13 @@ class Prompts:
     positions: Tensor
 
     def __post_init__(self) -> None:
-        if not self.tokens.shape == self.valid.shape == self.positions.shape or self.tokens.dim() != 2:
-            raise WorkbenchError("Prompt tokens, validity and positions must share one [rows, columns] shape.")
+        if (
+            not self.tokens.shape == self.valid.shape == self.positions.shape
+            or self.tokens.dim() != 2
+        ):
+            raise WorkbenchError(
+                "Prompt tokens, validity and positions must share one [rows, columns] shape."
+            )
 
     @property
     def rows(self) -> int:
@@ -56,37 +63,48 @@ class Prompts:
 
     @property
     def causal(self) -> bool:
-        """Whether a causal pass of its own keeps padding apart: every row starts at the first column."""
+        """Whether a causal pass of its own keeps padding apart: every row starts at the first
+        column.
+        """
         return bool(self.valid[:, 0].all())
 
     def column_of(self, token_index: Tensor) -> Tensor:
-        """Column of a row's token, counted from its own first token; same shape as ``token_index`` ([rows, ...])."""
+        """Column of a row's token, counted from its own first token; same shape as
+        ``token_index`` ([rows, ...]).
+        """
         pad = torch.zeros_like(self.lengths) if self.causal else self.columns - self.lengths
         index = token_index.to(pad.device)
         lengths = self.lengths.reshape(-1, *([1] * (index.dim() - 1)))
         if bool(((index < 0) | (index >= lengths)).any()):
-            raise WorkbenchError("A token position lies outside its prompt; count from 0 at the row's first token.")
+            raise WorkbenchError(
+                "A token position lies outside its prompt; count from 0 at the row's first token."
+            )
         return index + pad.reshape(-1, *([1] * (index.dim() - 1)))
 
 
-def pad_prompts(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
+def pad_prompts(
+    sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device
+) -> Prompts:
     """Lay token sequences out as one left-padded batch."""
     tokens, valid = _padded(sequences, pad_token, left=True)
     positions = (valid.cumsum(dim=1) - 1).clamp(min=0)
     return Prompts(tokens.to(device), valid.to(device), positions.to(device))
 
 
-def pad_behind(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
+def pad_right(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
     """Lay token sequences out as one right-padded batch, for passes without a tail.
 
-    Position ids count on over the padding: a model that finds them broken off takes what follows for another sequence.
+    Position ids count on over the padding: a model that finds them broken off takes what follows
+    for another sequence.
     """
     tokens, valid = _padded(sequences, pad_token, left=False)
     positions = torch.arange(tokens.shape[1], device=device).expand(len(tokens), -1)
     return Prompts(tokens.to(device), valid.to(device), positions)
 
 
-def _padded(sequences: Sequence[Sequence[int]], pad_token: int, *, left: bool) -> tuple[Tensor, Tensor]:
+def _padded(
+    sequences: Sequence[Sequence[int]], pad_token: int, *, left: bool
+) -> tuple[Tensor, Tensor]:
     """Token ids and which of them are real, [rows, longest] each."""
     if not sequences or min(len(s) for s in sequences) == 0:
         raise WorkbenchError("A batch needs at least one prompt, and no prompt may be empty.")
@@ -100,8 +118,10 @@ def _padded(sequences: Sequence[Sequence[int]], pad_token: int, *, left: bool) -
     return tokens, valid
 
 
-def joined(beginnings: Prompts, rests: Prompts) -> Prompts:
-    """Every prompt with its rest behind it; padding of a rest stays where it is, between the two."""
+def join_prompts(beginnings: Prompts, rests: Prompts) -> Prompts:
+    """Every prompt with its rest behind it; padding of a rest stays where it is, between the
+    two.
+    """
     return Prompts(
         torch.cat([beginnings.tokens, rests.tokens], dim=1),
         torch.cat([beginnings.valid, rests.valid], dim=1),
@@ -124,36 +144,45 @@ class Tail:
         positions: [rows, k] position ids.
         prefix_end: [rows, k] the tail token sees prompt columns < prefix_end.
         sees: [1 or rows, k, k] bool, query first; a tail token must see itself.
-        birth: per tail token, the layer above which it exists, FROM_START for all layers; never decreasing.
-        twin: [rows, k] global column a late-born token is copied from; ignored for tokens there from the start.
+        birth: per tail token, the layer above which it exists, FROM_START for all layers; never
+            decreasing.
+        twin: [rows, k] global column a late-born token is copied from; ignored for tokens there
+            from the start.
     """
 
     tokens: Tensor
     positions: Tensor
     prefix_end: Tensor
-    sees: Tensor
-    birth: tuple[int, ...]
-    twin: Tensor
+    attends_to: Tensor
+    first_layer: tuple[int, ...]
+    source_column: Tensor
 
     def __post_init__(self) -> None:
-        size = len(self.birth)
-        shapes = {tuple(t.shape) for t in (self.tokens, self.positions, self.prefix_end, self.twin)}
+        size = len(self.first_layer)
+        shapes = {
+            tuple(t.shape)
+            for t in (self.tokens, self.positions, self.prefix_end, self.source_column)
+        }
         if len(shapes) != 1 or self.tokens.dim() != 2 or self.tokens.shape[1] != size:
-            raise WorkbenchError("Tail tokens, positions, prefix ends and twins must share one [rows, k] shape.")
-        fits = self.sees.dim() == 3 and self.sees.shape[0] in (1, self.tokens.shape[0])
-        if not fits or tuple(self.sees.shape[1:]) != (size, size):
+            raise WorkbenchError(
+                "Tail tokens, positions, prefix ends and twins must share one [rows, k] shape."
+            )
+        fits = self.attends_to.dim() == 3 and self.attends_to.shape[0] in (1, self.tokens.shape[0])
+        if not fits or tuple(self.attends_to.shape[1:]) != (size, size):
             raise WorkbenchError("The tail's visibility must be [1 or rows, k, k].")
-        if not bool(self.sees.diagonal(dim1=1, dim2=2).all()):
+        if not bool(self.attends_to.diagonal(dim1=1, dim2=2).all()):
             raise WorkbenchError("Every tail token must see itself.")
-        if any(a > b for a, b in zip(self.birth, self.birth[1:], strict=False)):
+        if any(a > b for a, b in zip(self.first_layer, self.first_layer[1:], strict=False)):
             raise WorkbenchError("Tail tokens must be ordered by the layer they are born at.")
 
     @property
     def size(self) -> int:
-        return len(self.birth)
+        return len(self.first_layer)
 
 
 def empty_tail(prompts: Prompts) -> Tail:
     """A tail of no tokens: the plain forward."""
     none = prompts.tokens[:, :0]
-    return Tail(none, none, none, torch.zeros((1, 0, 0), dtype=torch.bool, device=none.device), (), none)
+    return Tail(
+        none, none, none, torch.zeros((1, 0, 0), dtype=torch.bool, device=none.device), (), none
+    )

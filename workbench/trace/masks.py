@@ -1,9 +1,10 @@
 """Attention masks of packed layouts, as the additive 4-D masks Hugging Face models take.
 
-Entry [row, 0, query, key] is 0 where the query may look and a large negative number where it may not. Sliding windows
-are applied by position id, never by column, because packed copies of a token share its position. Models with mixed
-layer types get one mask per type. A mask like this is exact only where attention is the sole path between positions;
-architectures with recurrent layers are refused before it is built.
+Entry [row, 0, query, key] is 0 where the query may look and a large negative number where it may
+not. Sliding windows are applied by position id, never by column, because packed copies of a token
+share its position. Models with mixed layer types get one mask per type. A mask like this is exact
+only where attention is the sole path between positions; architectures with recurrent layers are
+refused before it is built.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ SLIDING = "sliding_attention"
 
 
 def visibility(prompts: Prompts, tail: Tail) -> Tensor:
-    """[rows, S, S] bool, query first, S = prompt columns + tail size. Padding sees itself so no row is empty."""
+    """[rows, S, S] bool, query first, S = prompt columns + tail size. Padding sees itself so no
+    row is empty.
+    """
     columns, size = prompts.columns, prompts.columns + tail.size
     device = prompts.tokens.device
     see = torch.zeros((prompts.rows, size, size), dtype=torch.bool, device=device)
@@ -32,13 +35,17 @@ def visibility(prompts: Prompts, tail: Tail) -> Tensor:
 
 
 def tail_visibility(prompts: Prompts, tail: Tail) -> Tensor:
-    """The last rows of :func:`visibility`, [rows, tail, S]: what the tail's tokens see of prompts and tail."""
+    """The last rows of :func:`visibility`, [rows, tail, S]: what the tail's tokens see of
+    prompts and tail.
+    """
     columns = torch.arange(prompts.columns, device=prompts.tokens.device)
     before = (columns < tail.prefix_end[:, :, None]) & prompts.valid[:, None, :]
-    return torch.cat([before, tail.sees.expand(prompts.rows, -1, -1)], dim=2)
+    return torch.cat([before, tail.attends_to.expand(prompts.rows, -1, -1)], dim=2)
 
 
-def within_window(see: Tensor, query_positions: Tensor, key_positions: Tensor, window: int) -> Tensor:
+def within_window(
+    see: Tensor, query_positions: Tensor, key_positions: Tensor, window: int
+) -> Tensor:
     """``see`` restricted to keys less than ``window`` positions behind their query."""
     return see & (query_positions[:, :, None] - key_positions[:, None, :] < window)
 

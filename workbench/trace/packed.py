@@ -1,12 +1,16 @@
-"""Any number of patched branches of a batch of prompts in as few forward passes as a memory bound allows.
+"""Any number of patched branches of a batch of prompts in as few forward passes as a memory bound
+allows.
 
-The unpatched readout and the first branches come out of one pass over prompts and branches; branches that do not fit follow in
-passes of their own on the kept prompts (see :mod:`workbench.trace.prompt_cache`). Every number equals, to rounding, that of one hooked
-forward a branch (:func:`workbench.trace.hooked_loop.loop_branches`), which is also what recurrent families are given.
+The unpatched readout and the first branches come out of one pass over prompts and branches;
+branches that do not fit follow in passes of their own on the kept prompts (see
+:mod:`workbench.trace.prompt_cache`). Every number equals, to rounding, that of one hooked forward a
+branch (:func:`workbench.trace.hooked_loop.loop_branches`), which is also what recurrent families
+are given.
 
-The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows * columns ** 2 numbers for each
-kind of attention layer, and the readout at most :data:`workbench.models.unembed.CHUNK_BYTES` of logits. When branches take several passes, the prompts' keys and values and the states branches are born from
-are kept beside that.
+The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows *
+columns ** 2 numbers for each kind of attention layer, and the readout at most
+:data:`workbench.models.unembed.CHUNK_BYTES` of logits. When branches take several passes, the
+prompts' keys and values and the states branches are born from are kept beside that.
 """
 
 from __future__ import annotations
@@ -20,15 +24,15 @@ from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
-from workbench.trace.branches import BranchColumns, Layout, branch_columns, joined, lay_out
-from workbench.trace.checks import require_branches, require_masks, require_within_reach
-from workbench.trace.edits import take
+from workbench.trace.branches import BranchColumns, Layout, branch_columns, join_tails, lay_out
+from workbench.trace.checks import require_branches, require_masks, require_within_invocation
+from workbench.trace.edits import gather_columns
 from workbench.trace.forward import run_joint
 from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts, pad_prompts
-from workbench.trace.prompt_cache import Kept, forward_keeping, forward_tail
-from workbench.trace.token_tree import END, Continuation, continuation_tail, end_columns
+from workbench.trace.prompt_cache import CachedPrompts, forward_keeping, forward_tail
+from workbench.trace.token_tree import NO_TREE, TokenTree, end_columns, tree_tail
 
 
 def patch_branches(
@@ -37,49 +41,54 @@ def patch_branches(
     branches: Sequence[Branch],
     readout: Readout,
     *,
-    token_budget: int,
-    continuation: Continuation = END,
+    tokens_per_forward: int,
+    tree: TokenTree = NO_TREE,
 ) -> Patched:
     """Read the end of every prompt, unpatched and in every branch.
 
     Args:
         prompts: token ids of each row.
-        branches: sets of patches; every patch has one position and one value per prompt. A position at or behind a
-            prompt's length names a node of the continuation.
+        branches: sets of patches; every patch has one position and one value per prompt. A position
+            at or behind a prompt's length names a node of the tree.
         readout: reduces next-token logits [n, vocab] to [n, ...].
-        token_budget: most tokens of a forward; a single row with a single branch may exceed it.
-        continuation: further tokens whose next-token logits are read in every branch.
+        tokens_per_forward: most tokens of a forward; a single row with a single branch may exceed
+            it.
+        tree: further tokens whose next-token logits are read in every branch.
 
     Returns:
-        ``base`` [rows, ...] and ``patched`` [rows, branches, ...]; with continuation nodes [rows, 1 + nodes, ...] and
+        ``base`` [rows, ...] and ``patched`` [rows, branches, ...]; with tree nodes [rows, 1 +
+        nodes, ...] and
         [rows, branches, 1 + nodes, ...], the prompt's last token first.
 
     Raises:
-        WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit, and for positions
-            before the tokens that an adapter on the prompt's end acts on.
+        WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit,
+            and for positions before the tokens that an adapter on the prompt's end acts on.
     """
     if not lm.architecture.packable:
-        return loop_branches(lm, prompts, branches, readout, token_budget=token_budget, continuation=continuation)
+        return loop_branches(
+            lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
+        )
     require_masks(lm)
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
-    positions = require_branches(lm, lengths, branches, continuation.size)
-    require_within_reach(lm, positions, lengths)
-    wanted = _longest(lengths, branches, positions, continuation.size)
-    room = tail_room(token_budget, int(lengths.max()), wanted)
+    positions = require_branches(lm, lengths, branches, tree.size)
+    require_within_invocation(lm, positions, lengths)
+    wanted = _longest(lengths, branches, positions, tree.size)
+    room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
     out: Patched | None = None
-    for batch in plan_batches(lengths.tolist(), token_budget, overhead=continuation.size + room):
+    for batch in plan_batches(lengths.tolist(), tokens_per_forward, overhead=tree.size + room):
         rows = torch.as_tensor(batch)
         padded = pad_prompts([prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device)
         where = branch_columns(padded, branches, positions[rows], rows)
-        base, patched = _batch(lm, padded, where, readout, token_budget, continuation)
+        base, patched = _batch(lm, padded, where, readout, tokens_per_forward, tree)
         if out is None:
             out = Patched(
-                base.new_empty(len(prompts), *base.shape[1:]), patched.new_empty(len(prompts), *patched.shape[1:])
+                base.new_empty(len(prompts), *base.shape[1:]),
+                patched.new_empty(len(prompts), *patched.shape[1:]),
             )
         index = rows.to(base.device)
         out.base[index], out.patched[index] = base, patched
     assert out is not None
-    return out if continuation.size else Patched(out.base[:, 0], out.patched[:, :, 0])
+    return out if tree.size else Patched(out.base[:, 0], out.patched[:, :, 0])
 
 
 def _longest(lengths: Tensor, branches: Sequence[Branch], positions: Tensor, nodes: int) -> int:
@@ -97,23 +106,26 @@ def _batch(
     prompts: Prompts,
     where: BranchColumns,
     readout: Readout,
-    token_budget: int,
-    continuation: Continuation,
+    tokens_per_forward: int,
+    tree: TokenTree,
 ) -> tuple[Tensor, Tensor]:
     """Readouts [rows, 1 + nodes, ...] and [rows, branches, 1 + nodes, ...] of one batch."""
-    bases = prompts.columns + continuation.size
+    bases = prompts.columns + tree.size
     first = where.first()
     sizes = (bases - first).tolist()
-    per_row = token_budget // prompts.rows
+    per_row = tokens_per_forward // prompts.rows
     room = tail_room(per_row, bases, sum(sizes))
     groups = plan_groups(sizes, where.births, min(room, per_row - bases), room)
-    plain, ends = continuation_tail(prompts, continuation), end_columns(prompts, continuation)
-    layout = lay_out(prompts, continuation, where, groups[0], bases) if groups[0] else None
-    tail = joined(plain, layout.tail) if layout else plain
+    plain, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
+    layout = lay_out(prompts, tree, where, groups[0], bases) if groups[0] else None
+    tail = join_tails(plain, layout.tail) if layout else plain
     read = torch.cat([ends[:, None], layout.read], dim=1) if layout else ends[:, None]
     writes = layout.writes if layout else ()
     if len(groups) == 1:
-        final, kept = take(run_joint(lm, prompts, tail, None, writes, None), read.flatten(1)), None
+        final, kept = (
+            gather_columns(run_joint(lm, prompts, tail, None, writes, None), read.flatten(1)),
+            None,
+        )
     else:
         births = sorted({where.births[branch] for group in groups[1:] for branch in group})
         lowest = int(first.min())
@@ -125,11 +137,11 @@ def _batch(
     patched[:, groups[0]] = both[:, 1:]
     for group in groups[1:]:
         assert kept is not None
-        patched[:, group] = _later(lm, kept, lay_out(prompts, continuation, where, group, 0), readout)
+        patched[:, group] = _later(lm, kept, lay_out(prompts, tree, where, group, 0), readout)
     return both[:, 0], patched
 
 
-def _later(lm: LanguageModel, kept: Kept, layout: Layout, readout: Readout) -> Tensor:
+def _later(lm: LanguageModel, kept: CachedPrompts, layout: Layout, readout: Readout) -> Tensor:
     final = forward_tail(lm, kept, layout.tail, layout.read.flatten(1), layout.writes)
     return _read(lm, final, layout.read, readout)
 

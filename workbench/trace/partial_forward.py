@@ -1,8 +1,9 @@
 """Passes that leave the model behind a layer, and passes that start there from what the first left.
 
-What lies below a layer that nothing trains or patches is the same in every pass over the same tokens. :func:`states_behind`
-computes it once; :func:`starting_from` lets a later pass begin with it, so that a pass costs the layers above. Attention in
-those layers needs keys and values of theirs alone, so nothing else of the lower part has to be kept.
+What lies below a layer that nothing trains or patches is the same in every pass over the same
+tokens. :func:`states_behind` computes it once; :func:`starting_from` lets a later pass begin with
+it, so that a pass costs the layers above. Attention in those layers needs keys and values of theirs
+alone, so nothing else of the lower part has to be kept.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.trace.checks import require_layer
 from workbench.trace.decoder import decode, stop_with
-from workbench.trace.hooks import on_outputs, skipped
+from workbench.trace.hooks import bypass_layers, on_outputs
 
 
-def states_behind(
+def forward_to_layer(
     lm: LanguageModel, layer: int, tokens: Tensor, positions: Tensor, mask: Any, cache: Any = None
 ) -> Tensor:
-    """The residual stream behind ``layer`` at every column, [rows, columns, width]; the pass ends there.
+    """The residual stream behind ``layer`` at every column, [rows, columns, width]; the pass ends
+    there.
 
-    Where a device map keeps weights in memory or on disk the pass goes to the end, because leaving it would skip the hooks
-    that put those weights away again.
+    Where a device map keeps weights in memory or on disk the pass goes to the end, because leaving
+    it would skip the hooks that put those weights away again.
     """
     require_layer(lm, layer)
     seen: list[Tensor] = []
@@ -34,14 +36,17 @@ def states_behind(
         seen.append(hidden)
         return hidden
 
-    with on_outputs(lm, {layer: see if getattr(lm.base(), "hf_device_map", None) else stop_with(see)}):
+    with on_outputs(
+        lm, {layer: see if getattr(lm.base(), "hf_device_map", None) else stop_with(see)}
+    ):
         decode(lm, tokens, positions, mask, cache)
     return seen[0]
 
 
 @contextmanager
-def starting_from(lm: LanguageModel, first: int, states: Tensor | None) -> Iterator[None]:
-    """Passes inside the block begin at layer ``first`` with ``states`` [rows, columns, width]; with layer 0, as they are.
+def forward_start_layer(lm: LanguageModel, first: int, states: Tensor | None) -> Iterator[None]:
+    """Passes inside the block begin at layer ``first`` with ``states`` [rows, columns, width]; with
+    layer 0, as they are.
 
     The tokens of such a pass are embedded, which costs a look-up, and nothing comes of it.
     """
@@ -49,5 +54,8 @@ def starting_from(lm: LanguageModel, first: int, states: Tensor | None) -> Itera
         yield
         return
     require_layer(lm, first)
-    with skipped(lm.layers()[:first]), on_outputs(lm, {first - 1: lambda hidden: states.to(hidden.device)}):
+    with (
+        bypass_layers(lm.layers()[:first]),
+        on_outputs(lm, {first - 1: lambda hidden: states.to(hidden.device)}),
+    ):
         yield

@@ -1,9 +1,11 @@
-"""Keys and values that rows' first tokens leave under the base model, kept so that later passes compute only what follows.
+"""Keys and values that rows' first tokens leave under the base model, kept so that later passes
+compute only what follows.
 
-Whatever an adapter with a reach does, it does behind these tokens; training it, reading it and reading its control all stand
-on the same keys and values, which are computed once. Rows go by number. What does not fit into the bound is computed anew
-each time, in passes of at most ``tokens_per_pass`` tokens, and that is said once. The adapter and the model's own dropout are
-off while they are computed.
+Whatever an adapter with a reach does, it does behind these tokens; training it, reading it and
+reading its control all stand on the same keys and values, which are computed once. Rows go by
+number. What does not fit into the bound is computed anew each time, in passes of at most
+``tokens_per_pass`` tokens, and that is said once. The adapter and the model's own dropout are off
+while they are computed.
 
 Costs 2 x layers x key-value heads x head size entries a token.
 """
@@ -27,17 +29,18 @@ from workbench.models import LanguageModel
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import run_joint
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
-from workbench.trace.prompt_cache import Kept, PromptCache
+from workbench.trace.prompt_cache import CachedPrompts, PromptCache
 
 Layers = tuple[tuple[Tensor, Tensor], ...]
 """Keys and values [heads, tokens, head size] of one row in every layer."""
 
 
-class Prefixes:
+class PrefixCache:
     """Keeps the first tokens' keys and values of numbered rows, at most ``most_bytes`` of them.
 
-    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are). Of rows that begin with the tokens
-    ``shared`` these are kept once. What is held ``beside`` them counts against the bound.
+    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are). Of rows
+    that begin with the tokens ``shared`` these are kept once. What is held ``beside`` them counts
+    against the bound.
     """
 
     def __init__(
@@ -47,9 +50,14 @@ class Prefixes:
         dtype: torch.dtype | None,
         *,
         shared: Sequence[int] = (),
-        beside: Prefixes | None = None,
+        sibling: PrefixCache | None = None,
     ) -> None:
-        self.most_bytes, self.tokens_per_pass, self.dtype, self.beside = most_bytes, tokens_per_pass, dtype, beside
+        self.most_bytes, self.tokens_per_pass, self.dtype, self.sibling = (
+            most_bytes,
+            tokens_per_pass,
+            dtype,
+            sibling,
+        )
         self.shared = tuple(shared)
         self.bytes = 0
         self._beginning: Layers = ()
@@ -64,7 +72,9 @@ class Prefixes:
         """Whether a row has been turned away for want of room."""
         return self._full
 
-    def keep(self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts) -> None:
+    def keep(
+        self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts
+    ) -> None:
         """Keep what a pass over ``prompts`` (and anything behind them) left in ``cache``."""
         for index, row in enumerate(rows):
             if self._full:
@@ -76,8 +86,16 @@ class Prefixes:
         for row in rows:
             self.bytes -= _size(self._rows.pop(row, ()))
 
-    def fill(self, lm: LanguageModel, rows: Sequence[int], tokens: Sequence[Sequence[int]], description: str) -> None:
-        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as there is room."""
+    def fill(
+        self,
+        lm: LanguageModel,
+        rows: Sequence[int],
+        tokens: Sequence[Sequence[int]],
+        description: str,
+    ) -> None:
+        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as
+        there is room.
+        """
         missing = [index for index, row in enumerate(rows) if row not in self._rows]
         if not missing or self._full:
             return
@@ -87,14 +105,25 @@ class Prefixes:
             if self._full:
                 return
 
-    def kept(self, lm: LanguageModel, rows: NDArray[np.int64], tokens: Sequence[Sequence[int]], first: int = 0) -> Kept:
-        """The rows' keys and values as one batch of left-padded prompts, for passes over what follows them.
+    def kept(
+        self,
+        lm: LanguageModel,
+        rows: NDArray[np.int64],
+        tokens: Sequence[Sequence[int]],
+        first: int = 0,
+    ) -> CachedPrompts:
+        """The rows' keys and values as one batch of left-padded prompts, for passes over what
+        follows them.
 
         Layers below ``first`` are left out, for passes that start there.
         """
         prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
-        held = {index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows}
-        for batch in self._batches([index for index in range(len(rows)) if index not in held], tokens):
+        held = {
+            index: self._rows[int(row)] for index, row in enumerate(rows) if int(row) in self._rows
+        }
+        for batch in self._batches(
+            [index for index in range(len(rows)) if index not in held], tokens
+        ):
             held.update(self._computed(lm, batch, tokens))
         cache, lengths = PromptCache(prompts.columns), [len(row) for row in tokens]
         beginning = self.begin(lm)
@@ -102,14 +131,22 @@ class Prefixes:
             pairs = [held[index][layer] for index in range(len(rows))]
             begins = beginning[layer] if beginning else None
             keys, values = (
-                _padded([pair[side] for pair in pairs], lengths, None if begins is None else begins[side])
+                _padded(
+                    [pair[side] for pair in pairs],
+                    lengths,
+                    None if begins is None else begins[side],
+                )
                 for side in (0, 1)
             )
             cache.kept[layer] = (keys.to(lm.device), values.to(lm.device))
-        return Kept(prompts, cache, {}, 0)
+        return CachedPrompts(prompts, cache, {}, 0)
 
     def _batches(self, indices: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[list[int]]:
-        planned = plan_batches([len(tokens[index]) for index in indices], self.tokens_per_pass) if indices else []
+        planned = (
+            plan_batches([len(tokens[index]) for index in indices], self.tokens_per_pass)
+            if indices
+            else []
+        )
         return [[indices[place] for place in batch] for batch in planned]
 
     def _computed(
@@ -127,7 +164,9 @@ class Prefixes:
         return count if own[:count].tolist() == list(self.shared) and len(own) > count else 0
 
     def begin(self, lm: LanguageModel) -> Layers:
-        """What rows begin with, computed at the first call: its bits are those of the attention kernel set then."""
+        """What rows begin with, computed at the first call: its bits are those of the attention
+        kernel set then.
+        """
         if self.shared and not self._beginning:
             cache, prompts = _passed(lm, [self.shared])
             self._beginning = _row_of(cache, 0, prompts, 0, self.dtype)
@@ -138,13 +177,15 @@ class Prefixes:
         size = _size(layers)
         if row in self._rows:
             return
-        beside = 0 if self.beside is None else self.beside.bytes
-        if self.bytes + beside + size > self.most_bytes:
-            said = self._full or (self.beside is not None and self.beside.full)
+        sibling = 0 if self.sibling is None else self.sibling.bytes
+        if self.bytes + sibling + size > self.most_bytes:
+            said = self._full or (self.sibling is not None and self.sibling.full)
             if not said:
                 warnings.warn(
-                    f"Keys and values of {len(self._rows)} prompts fill the {self.most_bytes / 1e9:.1f} GB of "
-                    "model.kept_bytes; the others are computed anew at each use, which is slower.",
+                    f"Keys and values of {len(self._rows)} prompts fill the "
+                    f"{self.most_bytes / 1e9:.1f} GB of "
+                    "model.kv_cache_bytes; the others are computed anew at each use, which is "
+                    "slower.",
                     stacklevel=3,
                 )
             self._full = True
@@ -153,10 +194,12 @@ class Prefixes:
         self._rows[row] = layers
 
 
-class GrowingCache(DynamicCache):
-    """Holds what ``kept`` holds and grows with what is computed behind it, in the dtype and on the device of that."""
+class ExtendableCache(DynamicCache):
+    """Holds what ``kept`` holds and grows with what is computed behind it, in the dtype and on
+    the device of that.
+    """
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: CachedPrompts) -> None:
         super().__init__()
         self._waiting = dict(kept.cache.kept)
 
@@ -166,7 +209,9 @@ class GrowingCache(DynamicCache):
         if layer_idx in self._waiting:
             keys, values = self._waiting.pop(layer_idx)
             rows = len(key_states)
-            keys, values = (states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values))
+            keys, values = (
+                states.to(key_states).expand(rows, -1, -1, -1) for states in (keys, values)
+            )
             super().update(keys, values, layer_idx)
         return super().update(key_states, value_states, layer_idx, *args, **kwargs)
 
@@ -191,7 +236,9 @@ def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptC
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Without dropout, also when a row is computed anew between two steps of training; each part is put back as it was."""
+    """Without dropout, also when a row is computed anew between two steps of training; each part
+    is put back as it was.
+    """
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -202,7 +249,11 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def _row_of(
-    cache: DynamicCache | PromptCache, index: int, prompts: Prompts, cut: int, dtype: torch.dtype | None
+    cache: DynamicCache | PromptCache,
+    index: int,
+    prompts: Prompts,
+    cut: int,
+    dtype: torch.dtype | None,
 ) -> Layers:
     """What a row's own tokens from ``cut`` on left, without the padding before or between them."""
     columns = prompts.valid[index].nonzero()[cut:, 0]
@@ -212,13 +263,16 @@ def _row_of(
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
 
     def part(states: Tensor) -> Tensor:
-        return states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
+        return (
+            states[index].index_select(1, columns.to(states.device)).to(dtype=dtype, device="cpu")
+        )
 
     return tuple((part(keys), part(values)) for keys, values in pairs)
 
 
 def _padded(parts: Sequence[Tensor], lengths: Sequence[int], beginning: Tensor | None) -> Tensor:
-    """[rows, heads, columns, head size] of rows of ``lengths`` tokens, zeros in front of shorter ones.
+    """[rows, heads, columns, head size] of rows of ``lengths`` tokens, zeros in front of shorter
+    ones.
 
     A part shorter than its row lacks the ``beginning``.
     """

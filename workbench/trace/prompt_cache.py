@@ -1,11 +1,12 @@
 """Passes over branches alone, on the kept keys, values and states of their prompts.
 
-Many branches do not fit into one forward. The first pass computes the prompts, keeps the keys and values of every layer and,
-behind the layers where branches are born, the states they are copied from; the passes after it compute branch tokens only,
-from the layer of the earliest birth among them on. So a large map costs the tokens of its branches and one plain forward.
+Many branches do not fit into one forward. The first pass computes the prompts, keeps the keys and
+values of every layer and, behind the layers where branches are born, the states they are copied
+from; the passes after it compute branch tokens only, from the layer of the earliest birth among
+them on. So a large map costs the tokens of its branches and one plain forward.
 
-What is kept is a generation's key-value cache of the prompts, and [births, rows, columns, width] states of the columns
-branches start from.
+What is kept is a generation's key-value cache of the prompts, and [births, rows, columns, width]
+states of the columns branches start from.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ from torch import Tensor
 from transformers import Cache
 
 from workbench.models import LanguageModel
-from workbench.models.invocation import adapter_from
+from workbench.models.invocation import invoke_adapter_from
 from workbench.trace.decoder import decode
-from workbench.trace.edits import Recording, Write, edits, take
+from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
 from workbench.trace.forward import check_writes, run_joint
-from workbench.trace.hooks import on_inputs, on_places, skipped
+from workbench.trace.hooks import bypass_layers, hooked, on_inputs
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask, tail_visibility
 from workbench.trace.sites import Site
-from workbench.trace.truncate import narrow_to
+from workbench.trace.truncate import truncate_columns
 
 
 class PromptCache(Cache):
-    """Keeps each layer's keys and values of the first ``columns`` columns, and puts them before those of later passes.
+    """Keeps each layer's keys and values of the first ``columns`` columns, and puts them before
+    those of later passes.
 
-    What was kept of a single row stands before every row of a later pass. Gradients flow through what is kept.
+    What was kept of a single row stands before every row of a later pass. Gradients flow through
+    what is kept.
     """
 
     def __init__(self, columns: int) -> None:
@@ -45,11 +48,15 @@ class PromptCache(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         if layer_idx not in self.kept:
-            keys, values = (states[:, :, : self.columns].clone() for states in (key_states, value_states))
+            keys, values = (
+                states[:, :, : self.columns].clone() for states in (key_states, value_states)
+            )
             self.kept[layer_idx] = (keys, values)
             return key_states, value_states
         rows = len(key_states)
-        keys, values = (kept.to(key_states).expand(rows, -1, -1, -1) for kept in self.kept[layer_idx])
+        keys, values = (
+            kept.to(key_states).expand(rows, -1, -1, -1) for kept in self.kept[layer_idx]
+        )
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -57,11 +64,12 @@ class PromptCache(Cache):
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class CachedPrompts:
     """What branches need of their prompts.
 
     Attributes:
-        states: for each layer of birth, [rows, columns, width] behind it at the global columns from ``lowest`` on.
+        states: for each layer of birth, [rows, columns, width] behind it at the global columns from
+            ``lowest`` on.
     """
 
     prompts: Prompts
@@ -75,13 +83,14 @@ def forward_keeping(
     prompts: Prompts,
     tail: Tail,
     read: Tensor,
-    writes: Sequence[Write],
+    writes: Sequence[ColumnWrite],
     *,
     lowest: int,
     bases: int,
     births: Sequence[int],
-) -> tuple[Tensor, Kept]:
-    """The joint pass, keeping states behind the layers ``births`` at global columns ``lowest`` to ``bases``.
+) -> tuple[Tensor, CachedPrompts]:
+    """The joint pass, keeping states behind the layers ``births`` at global columns ``lowest`` to
+    ``bases``.
 
     Returns:
         [rows, reads, width] behind the final norm, and what was kept.
@@ -91,42 +100,56 @@ def forward_keeping(
     recording = Recording(columns, tuple(Site(layer) for layer in births if layer >= 0), {})
     final = run_joint(lm, prompts, tail, recording, writes, cache)
     states = {site.layer: states for site, states in recording.states.items()}
-    return take(final, read), Kept(prompts, cache, states, lowest)
+    return gather_columns(final, read), CachedPrompts(prompts, cache, states, lowest)
 
 
 def forward_tail(
     lm: LanguageModel,
-    kept: Kept,
+    kept: CachedPrompts,
     tail: Tail,
     read: Tensor,
-    writes: Sequence[Write],
+    writes: Sequence[ColumnWrite],
     *,
     recording: Recording | None = None,
     cache: Cache | None = None,
 ) -> Tensor:
     """One pass over ``tail`` alone: [rows, reads, width] behind the final norm.
 
-    ``read``, the recording and the writes count columns from the tail's first token. A ``cache`` that holds what ``kept``
-    holds is used in its place, to be filled on; only for tails that exist from the start. An adapter acts on the whole tail.
+    ``read``, the recording and the writes count columns from the tail's first token. A ``cache``
+    that holds what ``kept`` holds is used in its place, to be filled on; only for tails that exist
+    from the start. An adapter acts on the whole tail.
     """
     check_writes(lm, kept.prompts.rows, writes)
-    alive = [sum(b < layer for b in tail.birth) for layer in range(lm.n_layers + 1)]
+    alive = [sum(b < layer for b in tail.first_layer) for layer in range(lm.n_layers + 1)]
 
     def grow(layer: int) -> Callable[[Tensor], Tensor]:
         before, after = alive[layer], alive[layer + 1]
 
         def born(hidden: Tensor) -> Tensor:
-            states = take(kept.states[layer], tail.twin[:, before:after] - kept.lowest)
+            states = gather_columns(
+                kept.states[layer], tail.source_column[:, before:after] - kept.lowest
+            )
             return torch.cat([hidden[:, :before], states.to(hidden.device)], dim=1)
 
         return born
 
-    transforms = edits(lm, {layer: grow(layer) for layer in {*tail.birth} if layer >= 0}, recording, writes)
-    first = tail.birth[0] + 1
+    transforms = hook_transforms(
+        lm, {layer: grow(layer) for layer in {*tail.first_layer} if layer >= 0}, recording, writes
+    )
+    first = tail.first_layer[0] + 1
     columns = kept.prompts.columns
-    narrowed = {n: narrow_to(alive[n], tail.size, columns) for n in range(first, lm.n_layers) if alive[n] < tail.size}
+    narrowed = {
+        n: truncate_columns(alive[n], tail.size, columns)
+        for n in range(first, lm.n_layers)
+        if alive[n] < tail.size
+    }
     keys = torch.cat([kept.prompts.positions, tail.positions], dim=1)
     mask = model_mask(lm, tail_visibility(kept.prompts, tail), tail.positions, keys)
     past = kept.cache if cache is None else cache
-    with skipped(lm.layers()[:first]), on_inputs(lm, narrowed), on_places(lm, transforms), adapter_from(lm, 0):
-        return take(decode(lm, tail.tokens, tail.positions, mask, past), read)
+    with (
+        bypass_layers(lm.layers()[:first]),
+        on_inputs(lm, narrowed),
+        hooked(lm, transforms),
+        invoke_adapter_from(lm, 0),
+    ):
+        return gather_columns(decode(lm, tail.tokens, tail.positions, mask, past), read)

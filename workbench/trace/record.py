@@ -9,11 +9,11 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.checks import require_positions, require_reach_apart, require_sites
+from workbench.trace.checks import require_one_invocation, require_positions, require_sites
 from workbench.trace.forward import every_layer, record_only
-from workbench.trace.layout import empty_tail, pad_behind, pad_prompts
+from workbench.trace.layout import empty_tail, pad_prompts, pad_right
 from workbench.trace.sites import Site
-from workbench.trace.token_tree import END, Continuation, continuation_tail
+from workbench.trace.token_tree import NO_TREE, TokenTree, tree_tail
 from workbench.trace.unpadded import equal_lengths, strings_of, token_at, warn_unpackable
 
 
@@ -23,40 +23,46 @@ def record(
     positions: Sequence[Sequence[int]],
     sites: Sequence[Site],
     *,
-    continuation: Continuation = END,
+    tree: TokenTree = NO_TREE,
 ) -> Tensor:
-    """States of ``sites`` at each prompt's positions: [rows, sites, positions, width] (head size for heads).
+    """States of ``sites`` at each prompt's positions: [rows, sites, positions, width] (head size
+    for heads).
 
-    One forward, which ends behind the highest layer asked for and needs no mask unless a continuation stands behind the
-    prompts or an adapter acts on their ends alone. Families that cannot be padded run their rows in groups of
-    equal length.
+    One forward, which ends behind the highest layer asked for and needs no mask unless a tree
+    stands behind the prompts or an adapter acts on their ends alone. Families that cannot be padded
+    run their rows in groups of equal length.
 
     Args:
-        positions: token indices of each row, 0 at its first token, as many in every row; from the prompt's length on they
-            name nodes of the continuation.
+        positions: token indices of each row, 0 at its first token, as many in every row; from the
+            prompt's length on they name nodes of the tree.
         sites: in any order; heads only among themselves.
 
     Raises:
-        WorkbenchError: before the forward, for sites the model lacks and positions outside their prompt.
+        WorkbenchError: before the forward, for sites the model lacks and positions outside their
+            prompt.
     """
     require_sites(lm, sites)
     if len({len(row) for row in positions}) != 1 or len(positions) != len(prompts):
         raise WorkbenchError("Give positions for every prompt, as many for one as for another.")
     at = torch.as_tensor([list(row) for row in positions], dtype=torch.long)
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
-    require_positions(at, lengths, continuation.size)
+    require_positions(at, lengths, tree.size)
     if not lm.architecture.packable:
-        return _as_strings(lm, prompts, at, sites, continuation)
-    if continuation.size == 0 and lm.reach is None:
-        plain = pad_behind(prompts, lm.tokenizer.pad_token_id, lm.device)
+        return _as_strings(lm, prompts, at, sites, tree)
+    if tree.size == 0 and lm.invocation_length is None:
+        plain = pad_right(prompts, lm.tokenizer.pad_token_id, lm.device)
         return record_only(lm, plain, empty_tail(plain), at.to(lm.device), sites)
     batch = pad_prompts(prompts, lm.tokenizer.pad_token_id, lm.device)
     columns = at.to(lm.device) + (batch.columns - batch.lengths)[:, None]
-    return record_only(lm, batch, continuation_tail(batch, continuation), columns, sites)
+    return record_only(lm, batch, tree_tail(batch, tree), columns, sites)
 
 
-def record_states(lm: LanguageModel, prompts: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> Tensor:
-    """States behind every layer at each prompt's positions (0 = its first token): [rows, layers, positions, width]."""
+def record_states(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]
+) -> Tensor:
+    """States behind every layer at each prompt's positions (0 = its first token): [rows, layers,
+    positions, width].
+    """
     return record(lm, prompts, positions, every_layer(lm))
 
 
@@ -65,17 +71,24 @@ def _as_strings(
     prompts: Sequence[Sequence[int]],
     positions: Tensor,
     sites: Sequence[Site],
-    continuation: Continuation,
+    tree: TokenTree,
 ) -> Tensor:
     """The same from unpadded strings; a node is read at the end of its own path."""
-    require_reach_apart(lm)
+    require_one_invocation(lm)
     warn_unpackable(lm)
     whole = sum(len(prompt) for prompt in prompts)
     out: Tensor | None = None
-    strings = [s for s in strings_of(prompts, continuation) if s.node < 0 or _reads(s.row, s.node, prompts, positions)]
+    strings = [
+        s
+        for s in strings_of(prompts, tree)
+        if s.node < 0 or _reads(s.row, s.node, prompts, positions)
+    ]
     for batch in equal_lengths(strings, whole):
         tokens = pad_prompts([s.tokens for s in batch], lm.tokenizer.pad_token_id, lm.device)
-        wanted = [[token_at(s, p, len(prompts[s.row]), continuation) for p in positions[s.row].tolist()] for s in batch]
+        wanted = [
+            [token_at(s, p, len(prompts[s.row]), tree) for p in positions[s.row].tolist()]
+            for s in batch
+        ]
         columns = torch.tensor([[token or 0 for token in row] for row in wanted], device=lm.device)
         states = record_only(lm, tokens, empty_tail(tokens), columns, sites)
         if out is None:

@@ -1,8 +1,10 @@
-"""Passes over what follows beginnings whose keys and values are kept, as if prompts had been computed whole.
+"""Passes over what follows beginnings whose keys and values are kept, as if prompts had been
+computed whole.
 
-A prompt is its beginning and its rest. The rests of a batch are padded on the left, so between beginning and rest there may be
-padding that nobody sees; in :class:`Prompts` it is a column that is not valid. Beginnings come from :class:`Prefixes`, or are
-one common beginning of all prompts, computed in a row of its own. States are those of whole prompts, to rounding.
+A prompt is its beginning and its rest. The rests of a batch are padded on the left, so between
+beginning and rest there may be padding that nobody sees; in :class:`Prompts` it is a column that is
+not valid. Beginnings come from :class:`Prefixes`, or are one common beginning of all prompts,
+computed in a row of its own. States are those of whole prompts, to rounding.
 
 Costs the tokens of the rests, and of one common beginning.
 """
@@ -21,22 +23,24 @@ from workbench.models import LanguageModel
 from workbench.models.room import require_room, room_of
 from workbench.trace.edits import Recording
 from workbench.trace.forward import every_layer, run_joint
-from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail, joined, pad_prompts
+from workbench.trace.layout import FIRST_LAYER, Prompts, Tail, empty_tail, join_prompts, pad_prompts
 from workbench.trace.masks import visibility
-from workbench.trace.prefix_cache import GrowingCache
-from workbench.trace.prompt_cache import Kept, PromptCache, forward_tail
-from workbench.trace.token_tree import Continuation, continuation_tail, end_columns
+from workbench.trace.prefix_cache import ExtendableCache
+from workbench.trace.prompt_cache import CachedPrompts, PromptCache, forward_tail
+from workbench.trace.token_tree import TokenTree, end_columns, tree_tail
 
 FEWEST_SHARED = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Behind:
+class SuffixPass:
     """What a pass over whole prompts, or over what follows their kept beginnings, leaves.
 
     Attributes:
-        prompts: the whole prompts; behind kept beginnings, with padding between beginning and rest where rests are shorter.
-        final: [rows, 1 + nodes, width] behind the final norm at the prompts' ends and the nodes behind them.
+        prompts: the whole prompts; behind kept beginnings, with padding between beginning and rest
+            where rests are shorter.
+        final: [rows, 1 + nodes, width] behind the final norm at the prompts' ends and the nodes
+            behind them.
         recorded: [rows, layers, n, width] residual stream at what was to be recorded, or None.
         cache: keys and values of prompts and nodes, which may grow.
     """
@@ -47,8 +51,10 @@ class Behind:
     cache: DynamicCache
 
 
-def shared_tokens(sequences: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """What all sequences begin with, short of any one's last token; nothing where that is too short to be worth a pass."""
+def common_prefix(sequences: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """What all sequences begin with, short of any one's last token; nothing where that is too
+    short to be worth a pass.
+    """
     if len(sequences) < 2:
         return ()
     columns = zip(*(tokens[:-1] for tokens in sequences), strict=False)
@@ -56,47 +62,53 @@ def shared_tokens(sequences: Sequence[Sequence[int]]) -> tuple[int, ...]:
     return shared if len(shared) >= FEWEST_SHARED else ()
 
 
-def common_beginning(lm: LanguageModel, shared: Sequence[int], rows: int) -> Kept:
+def cache_common_prefix(lm: LanguageModel, shared: Sequence[int], rows: int) -> CachedPrompts:
     """Keys and values of the tokens that ``rows`` prompts begin with, computed once."""
     alone = pad_prompts([shared], lm.tokenizer.pad_token_id, lm.device)
     cache = PromptCache(alone.columns)
     run_joint(lm, alone, empty_tail(alone), None, (), cache)
     every = [part.expand(rows, -1) for part in (alone.tokens, alone.valid, alone.positions)]
-    return Kept(Prompts(*every), cache, {}, 0)
+    return CachedPrompts(Prompts(*every), cache, {}, 0)
 
 
-def pass_behind(
+def forward_suffix(
     lm: LanguageModel,
-    kept: Kept,
+    kept: CachedPrompts,
     rests: Sequence[Sequence[int]],
-    continuation: Continuation,
+    tree: TokenTree,
     record: Tensor | None = None,
-) -> Behind:
-    """One pass over the ``rests`` [rows] of the prompts that ``kept`` begins, and the ``continuation`` behind them.
+) -> SuffixPass:
+    """One pass over the ``rests`` [rows] of the prompts that ``kept`` begins, and the
+    ``continuation`` behind them.
 
     Args:
-        record: [rows, n] tokens, counted from each whole prompt's first, whose states to record; they must lie in the rests.
+        record: [rows, n] tokens, counted from each whole prompt's first, whose states to record;
+            they must lie in the rests.
     """
     most = kept.prompts.columns + max(map(len, rests))
     if most > (room_of(lm).most or most):  # counted exactly only where it may matter
         lengths = kept.prompts.lengths.tolist()
-        require_room(lm, max(length + len(tokens) for length, tokens in zip(lengths, rests, strict=True)))
+        require_room(
+            lm, max(length + len(tokens) for length, tokens in zip(lengths, rests, strict=True))
+        )
     rest = pad_prompts(rests, lm.tokenizer.pad_token_id, lm.device)
-    nodes = continuation_tail(rest, continuation)
+    nodes = tree_tail(rest, tree)
     after = kept.prompts.lengths[:, None]
     tokens = torch.cat([rest.tokens, nodes.tokens], dim=1)
     tail = Tail(
         tokens=tokens,
         positions=torch.cat([rest.positions, nodes.positions], dim=1) + after,
         prefix_end=torch.full_like(tokens, kept.prompts.columns),
-        sees=visibility(rest, nodes),
-        birth=(FROM_START,) * tokens.shape[1],
-        twin=torch.zeros_like(tokens),
+        attends_to=visibility(rest, nodes),
+        first_layer=(FIRST_LAYER,) * tokens.shape[1],
+        source_column=torch.zeros_like(tokens),
     )
     recording = None
     if record is not None:
         recording = Recording(rest.column_of(record.to(after.device) - after), every_layer(lm), {})
-    cache = GrowingCache(kept)
-    final = forward_tail(lm, kept, tail, end_columns(rest, continuation), (), recording=recording, cache=cache)
+    cache = ExtendableCache(kept)
+    final = forward_tail(
+        lm, kept, tail, end_columns(rest, tree), (), recording=recording, cache=cache
+    )
     recorded = None if recording is None else recording.stacked(lm.device)
-    return Behind(joined(kept.prompts, rest), final, recorded, cache)
+    return SuffixPass(join_prompts(kept.prompts, rest), final, recorded, cache)

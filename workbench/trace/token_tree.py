@@ -1,8 +1,10 @@
-"""Tokens that may follow a prompt, as a tree: what is read at the end of a prompt and of every branch.
+"""Tokens that may follow a prompt, as a tree: what is read at the end of a prompt and of every
+branch.
 
-Node k continues the node ``parents[k]``, or the prompt's last token where that is -1. A readout at the end is the next-token
-distribution at the prompt's last token and at every node; without nodes it is that of the last token alone. In a packed
-layout the nodes are a tail behind the prompt in which each sees its ancestors only.
+Node k continues the node ``parents[k]``, or the prompt's last token where that is -1. A readout at
+the end is the next-token distribution at the prompt's last token and at every node; without nodes
+it is that of the last token alone. In a packed layout the nodes are a tail behind the prompt in
+which each sees its ancestors only.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.trace.layout import FROM_START, Prompts, Tail
+from workbench.trace.layout import FIRST_LAYER, Prompts, Tail
 
 
 @dataclass(frozen=True)
-class Continuation:
-    """``tokens`` [nodes] and ``parents`` [nodes], a parent before its children; empty: only the last token is read."""
+class TokenTree:
+    """``tokens`` [nodes] and ``parents`` [nodes], a parent before its children; empty: only the
+    last token is read.
+    """
 
     tokens: tuple[int, ...] = ()
     parents: tuple[int, ...] = ()
@@ -26,7 +30,7 @@ class Continuation:
     def __post_init__(self) -> None:
         wrong = any(not -1 <= parent < node for node, parent in enumerate(self.parents))
         if len(self.tokens) != len(self.parents) or wrong:
-            raise WorkbenchError("Every continuation token needs a parent, -1 or a token before it.")
+            raise WorkbenchError("Every tree token needs a parent, -1 or a token before it.")
 
     @property
     def size(self) -> int:
@@ -48,25 +52,31 @@ class Continuation:
         return sees
 
 
-END = Continuation()
+NO_TREE = TokenTree()
 
 
-def continuation_tail(prompts: Prompts, continuation: Continuation) -> Tail:
+def tree_tail(prompts: Prompts, tree: TokenTree) -> Tail:
     """The nodes as a tail behind every prompt."""
-    device, size = prompts.tokens.device, continuation.size
-    tokens = torch.as_tensor(continuation.tokens, dtype=torch.long, device=device).expand(prompts.rows, size)
-    depths = torch.as_tensor(continuation.depths(), dtype=torch.long, device=device)
+    device, size = prompts.tokens.device, tree.size
+    tokens = torch.as_tensor(tree.tokens, dtype=torch.long, device=device).expand(
+        prompts.rows, size
+    )
+    depths = torch.as_tensor(tree.depths(), dtype=torch.long, device=device)
     return Tail(
         tokens=tokens,
         positions=prompts.positions[:, -1:] + depths,
         prefix_end=torch.full_like(tokens, prompts.columns),
-        sees=continuation.ancestry().to(device)[None],
-        birth=(FROM_START,) * size,
-        twin=torch.zeros_like(tokens),
+        attends_to=tree.ancestry().to(device)[None],
+        first_layer=(FIRST_LAYER,) * size,
+        source_column=torch.zeros_like(tokens),
     )
 
 
-def end_columns(prompts: Prompts, continuation: Continuation) -> Tensor:
-    """[rows, 1 + nodes] global columns of the prompt's last token and the nodes of :func:`continuation_tail`."""
-    columns = torch.arange(prompts.columns - 1, prompts.columns + continuation.size, device=prompts.tokens.device)
+def end_columns(prompts: Prompts, tree: TokenTree) -> Tensor:
+    """[rows, 1 + nodes] global columns of the prompt's last token and the nodes of
+    :func:`tree_tail`.
+    """
+    columns = torch.arange(
+        prompts.columns - 1, prompts.columns + tree.size, device=prompts.tokens.device
+    )
     return columns.expand(prompts.rows, -1)

@@ -1,7 +1,7 @@
 """Cutting a layer's arguments to the columns that exist at its input.
 
-The decoder prepares mask, position ids and rotary embeddings for every column of the layout. A layer below the birth of some
-of them gets the leading part of each.
+The decoder prepares mask, position ids and rotary embeddings for every column of the layout. A
+layer below the birth of some of them gets the leading part of each.
 """
 
 from __future__ import annotations
@@ -13,24 +13,28 @@ from torch import Tensor
 from workbench.trace.hooks import Narrow
 
 
-def narrow_to(alive: int, total: int, behind: int = 0) -> Narrow:
-    """Cut from ``total`` to the first ``alive`` columns; keys also have ``behind`` columns of a cache before them."""
+def truncate_columns(alive: int, total: int, cached: int = 0) -> Narrow:
+    """Cut from ``total`` to the first ``alive`` columns; keys also have ``behind`` columns of a
+    cache before them.
+    """
 
-    def narrow(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def narrow(
+        args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = args[0] if args else kwargs["hidden_states"]
         hidden = hidden[:, :alive]
-        kwargs = {name: _cut(name, value, alive, total, behind) for name, value in kwargs.items()}
+        kwargs = {name: _cut(name, value, alive, total, cached) for name, value in kwargs.items()}
         if not args:
             return args, {**kwargs, "hidden_states": hidden}
-        rest = tuple(_cut_mask(value, alive, total, behind) for value in args[1:])
+        rest = tuple(_cut_mask(value, alive, total, cached) for value in args[1:])
         return (hidden, *rest), kwargs
 
     return narrow
 
 
-def _cut(name: str, value: Any, alive: int, total: int, behind: int) -> Any:
+def _cut(name: str, value: Any, alive: int, total: int, cached: int) -> Any:
     if name == "attention_mask":
-        return _cut_mask(value, alive, total, behind)
+        return _cut_mask(value, alive, total, cached)
     if name == "position_ids" and isinstance(value, Tensor):
         return value[..., :alive]
     if name == "position_embeddings" and value is not None:
@@ -38,7 +42,11 @@ def _cut(name: str, value: Any, alive: int, total: int, behind: int) -> Any:
     return value
 
 
-def _cut_mask(value: Any, alive: int, total: int, behind: int) -> Any:
-    if isinstance(value, Tensor) and value.dim() == 4 and tuple(value.shape[-2:]) == (total, behind + total):
-        return value[..., :alive, : behind + alive]
+def _cut_mask(value: Any, alive: int, total: int, cached: int) -> Any:
+    if (
+        isinstance(value, Tensor)
+        and value.dim() == 4
+        and tuple(value.shape[-2:]) == (total, cached + total)
+    ):
+        return value[..., :alive, : cached + alive]
     return value

@@ -1,7 +1,7 @@
-"""Prompts and the paths of a continuation as plain token strings, run without padding or packing.
+"""Prompts and the paths of a tree as plain token strings, run without padding or packing.
 
-For families whose layers carry a state from token to token: nothing may stand beside a string in its row, so every path is a
-string of its own and only strings of equal length share a forward.
+For families whose layers carry a state from token to token: nothing may stand beside a string in
+its row, so every path is a string of its own and only strings of equal length share a forward.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workbench.models import LanguageModel
-from workbench.trace.token_tree import Continuation
+from workbench.trace.token_tree import TokenTree
 
 _said: set[str] = set()
 
@@ -25,29 +25,33 @@ class String:
     tokens: tuple[int, ...]
 
 
-def strings_of(prompts: Sequence[Sequence[int]], continuation: Continuation) -> list[String]:
+def strings_of(prompts: Sequence[Sequence[int]], tree: TokenTree) -> list[String]:
     """Every prompt alone and with every path, row by row."""
     return [
-        String(row, node, (*prompt, *(continuation.tokens[step] for step in continuation.path(node))))
+        String(row, node, (*prompt, *(tree.tokens[step] for step in tree.path(node))))
         for row, prompt in enumerate(prompts)
-        for node in range(-1, continuation.size)
+        for node in range(-1, tree.size)
     ]
 
 
-def equal_lengths(strings: Sequence[String], token_budget: int) -> Iterator[list[String]]:
-    """Batches of strings of one length, longest first, of at most ``token_budget`` tokens or of one string."""
+def equal_lengths(strings: Sequence[String], tokens_per_forward: int) -> Iterator[list[String]]:
+    """Batches of strings of one length, longest first, of at most ``tokens_per_forward`` tokens
+    or of one string.
+    """
     for length in sorted({len(string.tokens) for string in strings}, reverse=True):
         same = [string for string in strings if len(string.tokens) == length]
-        rows = max(1, token_budget // length)
+        rows = max(1, tokens_per_forward // length)
         for start in range(0, len(same), rows):
             yield same[start : start + rows]
 
 
-def token_at(string: String, position: int, length: int, continuation: Continuation) -> int | None:
-    """Which token of ``string`` a position names, the prompt having ``length`` tokens; None for a node on another path."""
+def token_at(string: String, position: int, length: int, tree: TokenTree) -> int | None:
+    """Which token of ``string`` a position names, the prompt having ``length`` tokens; None for
+    a node on another path.
+    """
     if position < length:
         return position
-    path = continuation.path(string.node)
+    path = tree.path(string.node)
     return length + path.index(position - length) if position - length in path else None
 
 
@@ -57,6 +61,7 @@ def warn_unpackable(lm: LanguageModel) -> None:
     if family not in _said:
         _said.add(family)
         warnings.warn(
-            f"{family} is patched by one forward a branch, on rows of equal length: {lm.architecture.why_not}.",
+            f"{family} is patched by one forward a branch, on rows of equal length: "
+            f"{lm.architecture.why_not}.",
             stacklevel=3,
         )

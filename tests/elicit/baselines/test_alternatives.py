@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from workbench.elicit.baselines.alternatives import Alternatives, alternatives, share_of
-from workbench.elicit.baselines.chains import chained
+from workbench.elicit.baselines.chains import score_chains
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.trace.forward import forward
@@ -21,7 +21,7 @@ SPELLINGS = (("ab", " ab", "a"), ("ac", "b12"))
 def read(lm: LanguageModel, found: Alternatives, opening: str) -> np.ndarray:
     prompt = (*encode(lm.tokenizer, TURNS, opening), *found.shared)
     prompts = pad_prompts([prompt, prompt[3:]], 0, lm.device)
-    tail, ends = chained(prompts, [len(prompt), len(prompt) - 3], [(), ()], found.trie.continuation)
+    tail, ends = score_chains(prompts, [len(prompt), len(prompt) - 3], [(), ()], found.trie.tree)
     return found.probabilities(lm, forward(lm, prompts, tail, ends).final)[0]
 
 
@@ -50,7 +50,9 @@ def test_tokens_all_strings_share_belong_to_the_prompt(tiny_lm: LanguageModel) -
     assert found.nodes == 0
 
 
-def test_strings_that_cannot_be_told_apart_are_refused(make_tiny: Callable[..., LanguageModel]) -> None:
+def test_strings_that_cannot_be_told_apart_are_refused(
+    make_tiny: Callable[..., LanguageModel],
+) -> None:
     lm = make_tiny(tokenizer="merged_space")
     with pytest.raises(WorkbenchError, match="like another alternative"):
         alternatives(lm.tokenizer, TURNS, "So:", (("a",), ("a",)))

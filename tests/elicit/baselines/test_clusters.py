@@ -25,12 +25,20 @@ def judged(lm: LanguageModel, brute: Any, question: str, first: str, second: str
     """Plain forwards of the whole query."""
     text = EQUIVALENCE.text.format(question=question, first=first, second=second)
     strings = [string for spellings in EQUIVALENCE.spellings for string in spellings]
-    found = dict(zip(strings, brute(lm).spelled((Turn("user", text),), EQUIVALENCE.opening, strings), strict=True))
+    found = dict(
+        zip(
+            strings,
+            brute(lm).spelled((Turn("user", text),), EQUIVALENCE.opening, strings),
+            strict=True,
+        )
+    )
     yes, no = (max(found[string] for string in spellings) for spellings in EQUIVALENCE.spellings)
     return yes > no
 
 
-def grouped_plainly(lm: LanguageModel, brute: Any, one: Asked, texts: tuple[str, ...]) -> tuple[list[int], int]:
+def grouped_plainly(
+    lm: LanguageModel, brute: Any, one: Asked, texts: tuple[str, ...]
+) -> tuple[list[int], int]:
     """Groups and number of queries, pair by pair."""
     firsts: list[str] = []
     known: dict[Any, int] = {}
@@ -64,7 +72,9 @@ def test_groups_and_queries_are_those_of_plain_forwards(
         for layer in lm.base().model.layers:
             layer.self_attn.o_proj.weight *= 6
     asked = make_asked(lm)[:3]
-    table = grouped_batch(lm, asked, TEXTS, np.asarray([7, 8, 9]), BaselineSettings(tokens_held=600))
+    table = grouped_batch(
+        lm, asked, TEXTS, np.asarray([7, 8, 9]), BaselineSettings(tokens_held=600)
+    )
     queries = []
     for row, one, texts in zip((7, 8, 9), asked, TEXTS, strict=True):
         mine = table[table["row"] == row]
@@ -87,10 +97,15 @@ def test_costs_count_the_shared_beginning_once(
 
     def tokens(first: str, second: str) -> list[int]:
         text = EQUIVALENCE.text.format(question=one.question.text, first=first, second=second)
-        return [*encode(tiny_lm.tokenizer, (Turn("user", text),), EQUIVALENCE.opening), *found.shared]
+        return [
+            *encode(tiny_lm.tokenizer, (Turn("user", text),), EQUIVALENCE.opening),
+            *found.shared,
+        ]
 
     whole = tokens("xyz", "abc")
-    shared = next(i for i, (a, b) in enumerate(zip(whole, tokens("abc", "abc"), strict=True)) if a != b)
+    shared = next(
+        i for i, (a, b) in enumerate(zip(whole, tokens("abc", "abc"), strict=True)) if a != b
+    )
     queries = int(table["queries"][0])
     assert queries in (1, 2)
     assert table["tokens"][0] == shared + queries * (len(whole) - shared + found.nodes)

@@ -20,8 +20,14 @@ def test_comparison_by_hand() -> None:
             "tokens": [10] * 6 + [1, 2, 3, 4, 5, 6],
         }
     ).sample(frac=1, random_state=0)
-    found = {one.baseline.name: one for one in compare(table, correct, domain, resamples=50, seed=0)}
-    assert found["likelihood"].pooled.value == pytest.approx(auroc2(first, correct)) == pytest.approx(6.5 / 9)
+    found = {
+        one.baseline.name: one for one in compare(table, correct, domain, resamples=50, seed=0)
+    }
+    assert (
+        found["likelihood"].pooled.value
+        == pytest.approx(auroc2(first, correct))
+        == pytest.approx(6.5 / 9)
+    )
     assert found["likelihood"].within.value == pytest.approx(auroc2_within(first, correct, domain))
     assert found["stated"].read == pytest.approx(5 / 6)
     assert found["stated"].pooled.n == 5

@@ -11,12 +11,23 @@ from workbench.elicit.baselines.consistency import consistency, shares
 from workbench.models import LanguageModel
 
 
-def test_shares_by_hand(tiny_lm: LanguageModel, make_asked: Callable[[LanguageModel], list[Asked]]) -> None:
+def test_shares_by_hand(
+    tiny_lm: LanguageModel, make_asked: Callable[[LanguageModel], list[Asked]]
+) -> None:
     """Greedy answers are "Paris" and "391"; the sequence drawn twice is weighed once."""
     samples = pd.DataFrame(
         {
             "row": [0] * 4 + [1] * 4,
-            "text": ["Paris", "paris.", "Lyon", "Paris, France", "400", "390 + 1 = 391", "400.", "12"],
+            "text": [
+                "Paris",
+                "paris.",
+                "Lyon",
+                "Paris, France",
+                "400",
+                "390 + 1 = 391",
+                "400.",
+                "12",
+            ],
             "path": ["1", "1", "2", "3", "4", "5", "6", "7"],
             "log_likelihood": np.log([0.5, 0.5, 0.2, 0.1, 0.2, 0.1, 0.05, 0.05]),
         }
@@ -28,4 +39,6 @@ def test_shares_by_hand(tiny_lm: LanguageModel, make_asked: Callable[[LanguageMo
 
 
 def test_shares_of_tiny_likelihoods_do_not_underflow() -> None:
-    assert shares(np.asarray([-2000.0, -2000.0 + np.log(3)])).tolist() == pytest.approx([0.25, 0.75])
+    assert shares(np.asarray([-2000.0, -2000.0 + np.log(3)])).tolist() == pytest.approx(
+        [0.25, 0.75]
+    )

@@ -23,7 +23,11 @@ MakeAsked = Callable[[LanguageModel], list[Asked]]
     ("family", "tokenizer"), [("llama", "digits"), ("mistral", "merged_space"), ("gpt2", "digits")]
 )
 def test_every_number_is_that_of_plain_forwards(
-    make_tiny: Callable[..., LanguageModel], make_asked: MakeAsked, brute: Any, family: str, tokenizer: str
+    make_tiny: Callable[..., LanguageModel],
+    make_asked: MakeAsked,
+    brute: Any,
+    family: str,
+    tokenizer: str,
 ) -> None:
     lm = make_tiny(family, tokenizer)
     asked = make_asked(lm)
@@ -46,7 +50,9 @@ def test_every_number_is_that_of_plain_forwards(
             assert table[name][row] == pytest.approx(best[query.chosen] / sum(best), rel=1e-4)
 
 
-def test_costs_count_the_tokens_of_each_question_alone(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
+def test_costs_count_the_tokens_of_each_question_alone(
+    tiny_lm: LanguageModel, make_asked: MakeAsked
+) -> None:
     asked = make_asked(tiny_lm)
     table = forced_batch(tiny_lm, PERCENT, asked, np.arange(len(asked)), ["p_true"])
     query = AFTER_ANSWER["p_true"]
@@ -76,8 +82,13 @@ def test_options_are_weighed_at_the_answer_position(
     letters = ("A", "B", "C")
     for row, one in enumerate(asked):
         strings = [string for spellings in option_spellings(letters) for string in spellings]
-        found = dict(zip(strings, brute(lm).spelled(one.turns[:-1], "Answer:", strings), strict=True))
-        best = [max(found[string] for string in option_spellings((letter,))[0]) for letter in one.options]
+        found = dict(
+            zip(strings, brute(lm).spelled(one.turns[:-1], "Answer:", strings), strict=True)
+        )
+        best = [
+            max(found[string] for string in option_spellings((letter,))[0])
+            for letter in one.options
+        ]
         assert len(best) == row + 2
         assert table["max_softmax"][row] == pytest.approx(max(best), rel=1e-4)
         assert table["p_ic"][row] == pytest.approx(max(best) / sum(best), rel=1e-4)

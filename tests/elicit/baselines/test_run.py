@@ -11,18 +11,20 @@ from workbench.elicit.baselines import BASELINES, BaselineSettings, run_baseline
 from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.clusters import grouped_batch
 from workbench.elicit.baselines.forced import forced_batch
-from workbench.elicit.baselines.run import chosen_baselines, evidence_for, scored
+from workbench.elicit.baselines.run import run_passes, score_baselines, select_baselines
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.pipeline.store import StageStore
 
 MakeAsked = Callable[[LanguageModel], list[Asked]]
-SETTINGS = BaselineSettings(samples=4, answer_tokens=5, list_tokens=6, tokens_per_batch=4096)
+SETTINGS = BaselineSettings(samples=4, answer_tokens=5, list_tokens=6, tokens_per_forward=4096)
 OPEN = [name for name, row in BASELINES.items() if not row.choice]
 
 
-def test_all_that_apply_are_scored_for_every_question(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
+def test_all_that_apply_are_scored_for_every_question(
+    tiny_lm: LanguageModel, make_asked: MakeAsked
+) -> None:
     asked = make_asked(tiny_lm)
     table = run_baselines(tiny_lm, asked, None, SETTINGS)
     assert list(dict.fromkeys(table["baseline"])) == OPEN
@@ -38,9 +40,11 @@ def test_all_that_apply_are_scored_for_every_question(tiny_lm: LanguageModel, ma
     assert set(unread) <= {"stated", "top_k", "top_guess"}
 
 
-def test_choice_questions_bring_their_own_baselines(tiny_lm: LanguageModel, make_choices: MakeAsked) -> None:
+def test_choice_questions_bring_their_own_baselines(
+    tiny_lm: LanguageModel, make_choices: MakeAsked
+) -> None:
     asked = make_choices(tiny_lm)
-    assert {row.name for row in chosen_baselines(asked, None)} == set(BASELINES)
+    assert {row.name for row in select_baselines(asked, None)} == set(BASELINES)
     table = run_baselines(tiny_lm, asked, ["p_ic", "max_softmax"], SETTINGS)
     wide = table.pivot(index="row", columns="baseline", values="score")
     assert (wide["p_ic"] >= wide["max_softmax"]).all()
@@ -49,19 +53,25 @@ def test_choice_questions_bring_their_own_baselines(tiny_lm: LanguageModel, make
 def test_scores_that_follow_from_one_another(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
     asked = make_asked(tiny_lm)
     names = ["likelihood", "mean_likelihood", "perplexity", "first_entropy"]
-    wide = run_baselines(tiny_lm, asked, names, SETTINGS).pivot(index="row", columns="baseline", values="score")
+    wide = run_baselines(tiny_lm, asked, names, SETTINGS).pivot(
+        index="row", columns="baseline", values="score"
+    )
     forced = forced_batch(tiny_lm, format_named("percent"), asked, np.arange(4), [])
     np.testing.assert_allclose(wide["likelihood"], np.exp(forced["log_likelihood"]), rtol=1e-4)
-    np.testing.assert_allclose(wide["mean_likelihood"], np.exp(forced["log_likelihood"] / forced["scored"]), rtol=1e-4)
+    np.testing.assert_allclose(
+        wide["mean_likelihood"], np.exp(forced["log_likelihood"] / forced["scored"]), rtol=1e-4
+    )
     np.testing.assert_allclose(wide["perplexity"], -1 / wide["mean_likelihood"], rtol=1e-9)
     np.testing.assert_allclose(wide["first_entropy"], -forced["entropy"], rtol=1e-4)
 
 
 def test_costs_add_up(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
     asked = make_asked(tiny_lm)
-    chosen = chosen_baselines(asked, ["agreement", "semantic_entropy", "likelihood", "first_entropy"])
-    evidence = evidence_for(tiny_lm, asked, chosen, SETTINGS)
-    wide = scored(evidence, chosen).pivot(index="row", columns="baseline", values="tokens")
+    chosen = select_baselines(
+        asked, ["agreement", "semantic_entropy", "likelihood", "first_entropy"]
+    )
+    evidence = run_passes(tiny_lm, asked, chosen, SETTINGS)
+    wide = score_baselines(evidence, chosen).pivot(index="row", columns="baseline", values="tokens")
     samples, groups = evidence.tables["samples"], evidence.tables["groups"]
     for row, one in enumerate(asked):
         generated = samples["tokens"][samples["row"] == row].sum()
@@ -74,7 +84,7 @@ def test_costs_add_up(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
 
 def test_memory_bounds_change_nothing(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
     asked = make_asked(tiny_lm)
-    tight = SETTINGS.model_copy(update={"tokens_per_batch": 1, "tokens_held": 1})
+    tight = SETTINGS.model_copy(update={"tokens_per_forward": 1, "tokens_held": 1})
     wide, narrow = (run_baselines(tiny_lm, asked, None, settings) for settings in (SETTINGS, tight))
     pd.testing.assert_frame_equal(wide, narrow, rtol=1e-3, atol=1e-6)
 
@@ -82,7 +92,9 @@ def test_memory_bounds_change_nothing(tiny_lm: LanguageModel, make_asked: MakeAs
 def test_a_killed_run_goes_on_where_it_was(
     tiny_lm: LanguageModel, make_asked: MakeAsked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The third batch of comparisons fails; on the second attempt only what was missing is computed."""
+    """The third batch of comparisons fails; on the second attempt only what was missing is
+    computed.
+    """
     asked, tight = make_asked(tiny_lm), SETTINGS.model_copy(update={"tokens_held": 1})
     names = ["likelihood", "agreement", "semantic_entropy"]
     whole = run_baselines(tiny_lm, asked, names, tight)
@@ -108,7 +120,9 @@ def test_a_killed_run_goes_on_where_it_was(
     pd.testing.assert_frame_equal(resumed, whole, rtol=1e-4)
 
 
-def test_what_cannot_be_scored_is_refused_before_any_forward(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
+def test_what_cannot_be_scored_is_refused_before_any_forward(
+    tiny_lm: LanguageModel, make_asked: MakeAsked
+) -> None:
     asked = make_asked(tiny_lm)
     with pytest.raises(WorkbenchError, match="Unknown baseline"):
         run_baselines(tiny_lm, asked, ["guessing"], SETTINGS)

@@ -12,7 +12,13 @@ from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from workbench.elicit.answer import first_line
 from workbench.elicit.baselines.answered_question import Asked
-from workbench.elicit.baselines.sampling import Draw, inverted, sampled_batch, sampled_from, uniform_numbers
+from workbench.elicit.baselines.sampling import (
+    Draw,
+    inverted,
+    sampled_batch,
+    sampled_from,
+    uniform_numbers,
+)
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.greedy import stop_at_newline
 from workbench.models import LanguageModel
@@ -23,14 +29,18 @@ SETTINGS = BaselineSettings(samples=5, answer_tokens=7, temperature=0.9, top_p=0
 
 
 def likely_to_end(lm: LanguageModel) -> LanguageModel:
-    """A model whose ending tokens are likely enough that samples differ in length; tied heads are left as they are."""
+    """A model whose ending tokens are likely enough that samples differ in length; tied heads
+    are left as they are.
+    """
     if lm.head().weight is not lm.embedding().weight:
         with torch.no_grad():
             lm.head().weight[lm.tokenizer.eos_token_id] *= 4
     return lm
 
 
-def plainly(lm: LanguageModel, one: Asked, uniform: np.ndarray, settings: BaselineSettings) -> tuple[str, str, float]:
+def plainly(
+    lm: LanguageModel, one: Asked, uniform: np.ndarray, settings: BaselineSettings
+) -> tuple[str, str, float]:
     """One sample without any cache: the whole string computed anew for every token."""
     ids, total, stop = list(one.prompt), 0.0, stop_at_newline(lm)
     for number in uniform:
@@ -46,7 +56,11 @@ def plainly(lm: LanguageModel, one: Asked, uniform: np.ndarray, settings: Baseli
         total += float(log[token])
     new = ids[len(one.prompt) :]
     path = new[:-1] if stop[new[-1]] else new
-    return first_line(lm.tokenizer.decode(new, skip_special_tokens=True)), " ".join(map(str, path)), total
+    return (
+        first_line(lm.tokenizer.decode(new, skip_special_tokens=True)),
+        " ".join(map(str, path)),
+        total,
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +94,10 @@ def test_logits_on_the_shared_prompt_are_those_of_the_whole_string(
 
     def spy(self: Draw, final: torch.Tensor, rows: torch.Tensor, step: int) -> torch.Tensor:
         seen.update(
-            {(row, step): unembed(tiny_lm, state[None])[0] for row, state in zip(rows.tolist(), final, strict=True)}
+            {
+                (row, step): unembed(tiny_lm, state[None])[0]
+                for row, state in zip(rows.tolist(), final, strict=True)
+            }
         )
         return original(self, final, rows, step)
 
@@ -113,8 +130,12 @@ def test_samples_depend_neither_on_the_batch_nor_on_how_many_follow(
     assert other["path"].tolist() != together["path"].tolist()[:5]
 
 
-@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (1.3, 0.6), (1.0, 0.05)])
-def test_what_is_sampled_from_is_the_host_librarys_distribution(temperature: float, top_p: float) -> None:
+@pytest.mark.parametrize(
+    ("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (1.3, 0.6), (1.0, 0.05)]
+)
+def test_what_is_sampled_from_is_the_host_librarys_distribution(
+    temperature: float, top_p: float
+) -> None:
     logits = 3 * torch.randn(6, 50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     scores = TemperatureLogitsWarper(temperature)(None, logits) if temperature != 1 else logits
     scores = TopPLogitsWarper(top_p)(None, scores) if top_p < 1 else scores
@@ -122,9 +143,12 @@ def test_what_is_sampled_from_is_the_host_librarys_distribution(temperature: flo
 
 
 @given(
-    st.lists(st.floats(0, 1), min_size=1, max_size=8).filter(lambda x: sum(x) > 1e-6), st.floats(0, 1, exclude_max=True)
+    st.lists(st.floats(0, 1), min_size=1, max_size=8).filter(lambda x: sum(x) > 1e-6),
+    st.floats(0, 1, exclude_max=True),
 )
-def test_a_number_falls_to_the_token_whose_share_of_the_line_holds_it(weights: list[float], uniform: float) -> None:
+def test_a_number_falls_to_the_token_whose_share_of_the_line_holds_it(
+    weights: list[float], uniform: float
+) -> None:
     shares = torch.tensor([weights], dtype=torch.float64)
     shares = shares / shares.sum()
     token = int(inverted(shares, torch.tensor([uniform], dtype=torch.float64)))
@@ -135,8 +159,12 @@ def test_a_number_falls_to_the_token_whose_share_of_the_line_holds_it(weights: l
     assert uniform <= float(reached[token]) + 1e-9
 
 
-def test_frequencies_are_those_of_the_softmax(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
-    """Chi-square of 4,000 first tokens of one question; the seed is fixed, so the test always does the same."""
+def test_frequencies_are_those_of_the_softmax(
+    tiny_lm: LanguageModel, make_asked: MakeAsked
+) -> None:
+    """Chi-square of 4,000 first tokens of one question; the seed is fixed, so the test always
+    does the same.
+    """
     one = make_asked(tiny_lm)[0]
     settings = BaselineSettings(samples=4000, answer_tokens=1)
     table = sampled_batch(tiny_lm, [one], np.asarray([0]), settings)

@@ -8,7 +8,9 @@ from workbench.elicit.baselines.semantic_entropy import entropy, semantic_entrop
 
 
 def test_entropies_by_hand() -> None:
-    """First question: groups of 2, 1 and 1 samples; its first sequence was drawn twice. Second: one group."""
+    """First question: groups of 2, 1 and 1 samples; its first sequence was drawn twice. Second:
+    one group.
+    """
     samples = pd.DataFrame(
         {
             "row": [0, 0, 0, 0, 1, 1],

@@ -23,7 +23,11 @@ def test_scores_are_those_of_the_whole_softmax(
     found = token_scores(lm, states, tokens, stop)
     probabilities = unembed(lm, states).double().softmax(dim=-1)
     for row in range(8):
-        assert found.chosen[row] == pytest.approx(float(probabilities[row, tokens[row]].log()), abs=1e-5)
-        assert found.stop[row] == pytest.approx(float(probabilities[row, stop].sum().log()), abs=1e-5)
+        assert found.chosen[row] == pytest.approx(
+            float(probabilities[row, tokens[row]].log()), abs=1e-5
+        )
+        assert found.stop[row] == pytest.approx(
+            float(probabilities[row, stop].sum().log()), abs=1e-5
+        )
         entropy = -float((probabilities[row] * probabilities[row].log()).sum())
         assert found.entropy[row] == pytest.approx(entropy, abs=1e-5)

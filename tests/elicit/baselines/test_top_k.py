@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.settings import BaselineSettings
-from workbench.elicit.baselines.top_k import Guess, list_prompt, list_scores, listed_batch, parse_guesses
+from workbench.elicit.baselines.top_k import (
+    Guess,
+    list_prompt,
+    list_scores,
+    listed_batch,
+    parse_guesses,
+)
 from workbench.models import LanguageModel
 
 MakeAsked = Callable[[LanguageModel], list[Asked]]
@@ -47,10 +53,19 @@ def test_any_text_gives_guesses_with_probabilities(text: str) -> None:
         assert guess.answer.strip() == guess.answer != ""
 
 
-@given(st.lists(st.tuples(st.from_regex(r"[a-z]+( [a-z]+)?", fullmatch=True), st.integers(0, 100)), max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.from_regex(r"[a-z]+( [a-z]+)?", fullmatch=True), st.integers(0, 100)),
+        max_size=6,
+    )
+)
 def test_what_is_asked_for_is_read_back(guesses: list[tuple[str, int]]) -> None:
-    text = "\n".join(f"{i}. {answer} - {percent}%" for i, (answer, percent) in enumerate(guesses, start=1))
-    assert parse_guesses(text, 6) == tuple(Guess(answer, percent / 100) for answer, percent in guesses)
+    text = "\n".join(
+        f"{i}. {answer} - {percent}%" for i, (answer, percent) in enumerate(guesses, start=1)
+    )
+    assert parse_guesses(text, 6) == tuple(
+        Guess(answer, percent / 100) for answer, percent in guesses
+    )
 
 
 def test_scores_of_a_list(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
@@ -61,14 +76,20 @@ def test_scores_of_a_list(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None
     assert all(math.isnan(score) for score in list_scores((), paris))
 
 
-def test_lists_are_the_host_librarys_greedy_replies(tiny_lm: LanguageModel, make_asked: MakeAsked) -> None:
+def test_lists_are_the_host_librarys_greedy_replies(
+    tiny_lm: LanguageModel, make_asked: MakeAsked
+) -> None:
     asked = make_asked(tiny_lm)
     table = listed_batch(tiny_lm, asked, np.arange(4), BaselineSettings(list_tokens=9))
     for row, one in enumerate(asked):
         prompt = list_prompt(tiny_lm.tokenizer, one.question.text, 4)
         ids = torch.tensor([prompt])
         out = tiny_lm.base().generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=9, pad_token_id=0
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=9,
+            pad_token_id=0,
         )
         new = out[0, len(prompt) :]
         assert table["text"][row] == "1." + tiny_lm.tokenizer.decode(new, skip_special_tokens=True)

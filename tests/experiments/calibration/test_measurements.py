@@ -1,4 +1,6 @@
-"""Which stage of which run each line is read from, on verdicts planted there; the numbers themselves are test_ablations'."""
+"""Which stage of which run each line is read from, on verdicts planted there; the numbers
+themselves are test_ablations'.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ from workbench.experiments.calibration.measurements import (
     swapped_lines,
     unanswerable_lines,
 )
-from workbench.experiments.calibration.metrics import AUROC2, MEAN, Drawn, Verdicts
-from workbench.experiments.recipes.trainings import Pupil, pupils
+from workbench.experiments.calibration.metrics import AUROC2, MEAN, Drawn, JudgedAnswers
+from workbench.experiments.recipes.trainings import Training, trainings
 from workbench.pipeline.store import ROW
 from workbench.teach.recipes import CALIBRATION
 
@@ -34,10 +36,12 @@ LABELS = dict(zip(ARMS, (10, 40, 41, 20), strict=True))
 
 @dataclass
 class Run:
-    """A run as far as lines see it: its name, what its stages read, and how many examples each pupil was taught."""
+    """A run as far as lines see it: its name, what its stages read, and how many examples each
+    training was taught.
+    """
 
     name: str
-    read: dict[str, Verdicts]
+    read: dict[str, JudgedAnswers]
     taught: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -48,12 +52,16 @@ class Run:
         return SimpleNamespace(facts=lambda: {"examples": self.taught[name]})
 
 
-def judged(skill: float, shift: int = 0, some_unanswerable: bool = False, n: int = 40) -> Verdicts:
-    """Every second answer is right; ``skill`` of the pairs are in order, which is its AUROC2. ``some_unanswerable``: every third."""
+def judged(
+    skill: float, shift: int = 0, some_unanswerable: bool = False, n: int = 40
+) -> JudgedAnswers:
+    """Every second answer is right; ``skill`` of the pairs are in order, which is its AUROC2.
+    ``some_unanswerable``: every third.
+    """
     correct = np.arange(n) % 2 == 0
     ordered = np.arange(n) // 2 < skill * n / 2
     able = np.arange(n) % 3 != 0 if some_unanswerable else np.full(n, True)
-    return Verdicts(
+    return JudgedAnswers(
         id=np.array([f"q{i + shift}" for i in range(n)]),
         domain=np.array(["a"] * n),
         correct=correct & able,
@@ -64,14 +72,21 @@ def judged(skill: float, shift: int = 0, some_unanswerable: bool = False, n: int
 
 
 @pytest.fixture
-def taught() -> list[Pupil]:
-    return pupils(RunConfig(), CALIBRATION, [CALIBRATION.arm(arm) for arm in ARMS], 1, False, twins=False)
+def taught() -> list[Training]:
+    return trainings(
+        RunConfig(), CALIBRATION, [CALIBRATION.arm(arm) for arm in ARMS], 1, False, controls=False
+    )
 
 
 @pytest.fixture
-def home(taught: list[Pupil]) -> Any:
-    read = {pupil.stage("read"): judged(share / 4) for share, pupil in enumerate(taught, start=1)}
-    return Run("home", {"elicit": judged(0), **read}, {p.stage("teach"): LABELS[p.name] for p in taught})
+def home(taught: list[Training]) -> Any:
+    read = {
+        training.stage("elicit"): judged(share / 4)
+        for share, training in enumerate(taught, start=1)
+    }
+    return Run(
+        "home", {"elicit": judged(0), **read}, {p.stage("teach"): LABELS[p.name] for p in taught}
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -86,21 +101,27 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[int]]]
     table = pd.DataFrame({ROW: range(4), "split": ["train", "test", "train", "test"]})
     monkeypatch.setattr(ablation_lines, "verdicts", lambda run, stage, temper: run.read[stage])
     monkeypatch.setattr(ablation_lines, "fitted_temperature", temperature)
-    monkeypatch.setattr(ablation_lines, "kept_back", lambda run, pupil: np.array([2]))
+    monkeypatch.setattr(ablation_lines, "kept_back", lambda run, training: np.array([2]))
     monkeypatch.setattr(ablation_lines, "load_questions", lambda run: (table, []))
     return asked
 
 
-def away_from(taught: list[Pupil], skill: float, **more: Any) -> Any:
-    visitors = {f"visitors/home/{pupil.stage('read')}": judged(skill, **more) for pupil in taught}
-    return Run("away", {"elicit": judged(0.5, **more), **visitors})
+def away_from(taught: list[Training], skill: float, **more: Any) -> Any:
+    transferred_adapters = {
+        f"transferred/home/{training.stage('elicit')}": judged(skill, **more) for training in taught
+    }
+    return Run("away", {"elicit": judged(0.5, **more), **transferred_adapters})
 
 
 def values(lines: Any, measure: str = AUROC2) -> dict[tuple[str, str], float]:
-    return {(line.judge, line.condition): line.estimate.value for line in lines if line.measure == measure}
+    return {
+        (line.judge, line.condition): line.estimate.value
+        for line in lines
+        if line.measure == measure
+    }
 
 
-def test_labels_are_curves_with_the_base_model_first(home: Any, taught: list[Pupil]) -> None:
+def test_labels_are_curves_with_the_base_model_first(home: Any, taught: list[Training]) -> None:
     lines = label_lines(home, taught, DRAWN)
     assert list(values(lines).items()) == [
         (("before", "no labels"), 0.0),
@@ -114,15 +135,17 @@ def test_labels_are_curves_with_the_base_model_first(home: Any, taught: list[Pup
 
 
 def test_a_temperature_is_fitted_at_home_on_what_was_not_taught(
-    home: Any, taught: list[Pupil], planted: list[tuple[str, str, list[int]]]
+    home: Any, taught: list[Training], planted: list[tuple[str, str, list[int]]]
 ) -> None:
     away = away_from(taught, 1)
     for judge in (Judge(home, None), Judge(home, taught[2])):
         judge.of(away)
-    assert planted == [("home", "elicit", [0, 2]), ("home", taught[2].stage("read"), [2])]
+    assert planted == [("home", "elicit", [0, 2]), ("home", taught[2].stage("elicit"), [2])]
 
 
-def test_a_pull_is_shown_with_without_and_as_the_difference(home: Any, taught: list[Pupil]) -> None:
+def test_a_pull_is_shown_with_without_and_as_the_difference(
+    home: Any, taught: list[Training]
+) -> None:
     found = values(pull_lines(home, taught[3], taught[0], DRAWN))
     with_it, without, difference = found.values()
     assert with_it == 1
@@ -130,7 +153,7 @@ def test_a_pull_is_shown_with_without_and_as_the_difference(home: Any, taught: l
     assert {judge for judge, _ in found} == {"lora-prompt-50-percent"}
 
 
-def test_other_answers_are_read_in_the_other_run(home: Any, taught: list[Pupil]) -> None:
+def test_other_answers_are_read_in_the_other_run(home: Any, taught: list[Training]) -> None:
     away = away_from(taught, 1)
     found = values(other_lines(home, away, [taught[2]], DRAWN))
     assert found["head", "another model's answers"] == 1
@@ -139,42 +162,53 @@ def test_other_answers_are_read_in_the_other_run(home: Any, taught: list[Pupil])
     assert found["before", "another model's answers"] == pytest.approx(0.5)
 
 
-def test_swapped_answers_have_lines_of_every_judge(home: Any, taught: list[Pupil]) -> None:
+def test_swapped_answers_have_lines_of_every_judge(home: Any, taught: list[Training]) -> None:
     away = away_from(taught, 1)
     lines = swapped_lines(home, away, [taught[1]], DRAWN)
     assert {line.judge for line in lines} == {"before", "lora-prompt"}
 
 
 def test_unanswerable_questions_stand_beside_answerable_ones_of_the_same_set_or_else_of_home(
-    home: Any, taught: list[Pupil]
+    home: Any, taught: list[Training]
 ) -> None:
-    head = taught[2].stage("read")
+    head = taught[2].stage("elicit")
     home.read[head] = replace(home.read[head], probability=np.full(40, 0.3))
     mixed = away_from(taught, 1, some_unanswerable=True)
-    alone = replace(mixed, read={name: read.where(~read.answerable) for name, read in mixed.read.items()})
-    own, other = (values(unanswerable_lines(home, away, [taught[2]], DRAWN), MEAN) for away in (mixed, alone))
+    alone = replace(
+        mixed, read={name: read.where(~read.answerable) for name, read in mixed.read.items()}
+    )
+    own, other = (
+        values(unanswerable_lines(home, away, [taught[2]], DRAWN), MEAN) for away in (mixed, alone)
+    )
     assert own["head", "unanswerable"] == other["head", "unanswerable"] == pytest.approx(0.5)
     assert own["head", "answerable"] == pytest.approx(0.5)
     assert other["head", "answerable"] == pytest.approx(0.3)
 
 
-def test_forms_are_judged_by_all_on_the_questions_both_hold_out(taught: list[Pupil]) -> None:
-    pupil = taught[2]
-    read, visit = pupil.stage("read"), f"visitors/{{}}/{pupil.stage('read')}"
+def test_forms_are_judged_by_all_on_the_questions_both_hold_out(taught: list[Training]) -> None:
+    training = taught[2]
+    read, visit = training.stage("elicit"), f"transferred/{{}}/{training.stage('elicit')}"
     first = Run(
-        "open", {"elicit": judged(0), read: judged(1), visit.format("choice"): judged(0.5)}, {pupil.stage("teach"): 5}
+        "open",
+        {"elicit": judged(0), read: judged(1), visit.format("choice"): judged(0.5)},
+        {training.stage("teach"): 5},
     )
     second = Run(
         "choice",
-        {"elicit": judged(1, shift=10), read: judged(1, shift=10), visit.format("open"): judged(0, shift=10)},
-        {pupil.stage("teach"): 6},
+        {
+            "elicit": judged(1, shift=10),
+            read: judged(1, shift=10),
+            visit.format("open"): judged(0, shift=10),
+        },
+        {training.stage("teach"): 6},
     )
-    lines = form_lines({"open": (first, [pupil]), "choice": (second, [pupil])}, DRAWN)
+    lines = form_lines({"open": (first, [training]), "choice": (second, [training])}, DRAWN)
     found = values(lines)
     assert found["before", "judges choice"] == 1
     assert found["head, taught open", "judges open"] == 1
     assert found["head, taught open", "judges choice"] == 0
     assert found["head, taught choice", "judges choice"] == 1
-    # Of the pairs that both hold out, 5 to 19 in the open form, the visitor has those up to 9 in order.
+    # Of the pairs that both hold out, 5 to 19 in the open form, the transferred has those up to 9
+    # in order.
     assert found["head, taught choice", "judges open"] == pytest.approx(1 / 3)
     assert {line.labels for line in lines if line.judge == "head, taught choice"} == {6}

@@ -14,8 +14,8 @@ from workbench.experiments.calibration.metrics import (
     SMOOTH,
     TEMPERED,
     Drawn,
-    Line,
-    Verdicts,
+    JudgedAnswers,
+    Measurement,
     ablations_summary,
     ablations_table,
     difference,
@@ -30,9 +30,9 @@ DRAWN = Drawn(200, 0)
 RNG = np.random.default_rng(0)
 
 
-def said(probability: Any, correct: Any, **more: Any) -> Verdicts:
+def said(probability: Any, correct: Any, **more: Any) -> JudgedAnswers:
     n = len(probability)
-    return Verdicts(
+    return JudgedAnswers(
         id=np.array(more.get("id", [f"q{i}" for i in range(n)])),
         domain=np.array(more.get("domain", ["a"] * n)),
         correct=np.array(correct, dtype=bool),
@@ -43,12 +43,12 @@ def said(probability: Any, correct: Any, **more: Any) -> Verdicts:
 
 
 @pytest.fixture
-def verdict() -> Verdicts:
+def verdict() -> JudgedAnswers:
     correct = RNG.random(60) < 0.5
     return said(RNG.random(60), correct, domain=["a", "b", "c"] * 20, tempered=np.full(60, 0.5))
 
 
-def test_quality_is_the_packages_measures(verdict: Verdicts) -> None:
+def test_quality_is_the_packages_measures(verdict: JudgedAnswers) -> None:
     found = quality(verdict, DRAWN)
     p, correct = verdict.probability, verdict.correct
     assert list(found) == [AUROC2, POOLED, ECE, SMOOTH, TEMPERED]
@@ -60,27 +60,38 @@ def test_quality_is_the_packages_measures(verdict: Verdicts) -> None:
     assert all(one.low < one.value < one.high and one.n == 60 for one in list(found.values())[:2])
 
 
-def test_a_temperature_that_could_not_be_fitted_leaves_no_number(verdict: Verdicts) -> None:
+def test_a_temperature_that_could_not_be_fitted_leaves_no_number(verdict: JudgedAnswers) -> None:
     blank = said(verdict.probability, verdict.correct, tempered=np.full(60, np.nan))
     assert np.isnan(quality(blank, DRAWN)[TEMPERED].value)
     assert TEMPERED not in difference(blank, blank, DRAWN)
 
 
-def test_a_difference_is_one_minus_the_other(verdict: Verdicts) -> None:
-    other = said(1 - verdict.probability, verdict.correct, domain=verdict.domain, tempered=verdict.probability)
-    found, own, minus = difference(verdict, other, DRAWN), quality(verdict, DRAWN), quality(other, DRAWN)
+def test_a_difference_is_one_minus_the_other(verdict: JudgedAnswers) -> None:
+    other = said(
+        1 - verdict.probability,
+        verdict.correct,
+        domain=verdict.domain,
+        tempered=verdict.probability,
+    )
+    found, own, minus = (
+        difference(verdict, other, DRAWN),
+        quality(verdict, DRAWN),
+        quality(other, DRAWN),
+    )
     for measure in (AUROC2, POOLED, ECE, SMOOTH, TEMPERED):
         assert found[measure].value == pytest.approx(own[measure].value - minus[measure].value)
     assert difference(verdict, verdict, DRAWN)[ECE] == Estimate(0, 0, 0, 60)
 
 
-def test_judges_of_other_answers_are_not_compared(verdict: Verdicts) -> None:
+def test_judges_of_other_answers_are_not_compared(verdict: JudgedAnswers) -> None:
     with pytest.raises(WorkbenchError, match="align them by id"):
         difference(verdict, verdict.where(np.arange(60)[::-1]), DRAWN)
 
 
 def test_what_the_question_tells_is_judged_by_the_grade_of_the_own_answer() -> None:
-    """Own answers right, right, wrong, wrong; with another answer the judge goes by the question: 3 of 4 pairs in order."""
+    """Own answers right, right, wrong, wrong; with another answer the judge goes by the
+    question: 3 of 4 pairs in order.
+    """
     own = said([0.9, 0.8, 0.1, 0.2, 0.5], [1, 1, 0, 0, 1])
     swapped = said([0.4, 0.1, 0.3, 0.0], [0, 0, 0, 0], id=["q0", "q1", "q3", "q2"])
     found = question_alone(own, swapped, DRAWN)
@@ -113,8 +124,18 @@ def test_both_forms_are_compared_on_what_both_hold_out() -> None:
 
 
 def test_table_and_summary_hold_every_line() -> None:
-    lines = [Line("forms", "head, taught open", "judges choice", ECE, Estimate(0.2, 0.1, 0.4, 30), 75)]
+    lines = [
+        Measurement(
+            "forms", "head, taught open", "judges choice", ECE, Estimate(0.2, 0.1, 0.4, 30), 75
+        )
+    ]
     (row,) = ablations_table(lines).to_dict("records")
-    assert (row["value"], row["low"], row["high"], row["questions"], row["labels"]) == (0.2, 0.1, 0.4, 30, 75)
+    assert (row["value"], row["low"], row["high"], row["questions"], row["labels"]) == (
+        0.2,
+        0.1,
+        0.4,
+        30,
+        75,
+    )
     key = "forms.ece.head,_taught_open.judges_choice"
     assert ablations_summary(lines) == {key: 0.2, f"{key}.low": 0.1, f"{key}.high": 0.4}

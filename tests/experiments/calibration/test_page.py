@@ -6,17 +6,35 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from workbench.experiments.calibration.metrics import AUROC2, ECE, MEAN, POOLED, TEMPERED, Line, ablations_table
-from workbench.experiments.calibration.page import TABLE, label_curve, sections, shown, write_ablations
+from workbench.experiments.calibration.metrics import (
+    AUROC2,
+    ECE,
+    MEAN,
+    POOLED,
+    TEMPERED,
+    Measurement,
+    ablations_table,
+)
+from workbench.experiments.calibration.page import (
+    TABLE,
+    label_curve,
+    sections,
+    shown,
+    write_ablations,
+)
 from workbench.measure import Estimate
 
 
-def line(ablation: str, judge: str, condition: str, measure: str, value: float, labels: int = 0) -> Line:
-    return Line(ablation, judge, condition, measure, Estimate(value, value - 0.1, value + 0.1, 40), labels)
+def line(
+    ablation: str, judge: str, condition: str, measure: str, value: float, labels: int = 0
+) -> Measurement:
+    return Measurement(
+        ablation, judge, condition, measure, Estimate(value, value - 0.1, value + 0.1, 40), labels
+    )
 
 
 @pytest.fixture
-def lines() -> list[Line]:
+def lines() -> list[Measurement]:
     out = []
     for measure in (AUROC2, ECE, TEMPERED):
         out += [
@@ -32,7 +50,7 @@ def lines() -> list[Line]:
     return out
 
 
-def test_curves_rise_with_labels_and_the_untaught_lie_across(lines: list[Line]) -> None:
+def test_curves_rise_with_labels_and_the_untaught_lie_across(lines: list[Measurement]) -> None:
     drawn = label_curve(lines, "c")
     assert [panel.measure for panel in drawn.panels] == [AUROC2, ECE, TEMPERED]
     panel = drawn.panels[0]
@@ -40,13 +58,21 @@ def test_curves_rise_with_labels_and_the_untaught_lie_across(lines: list[Line]) 
         "lora-prompt": [75, 300],
         "head": [300],
     }
-    assert {name: one.value for name, one in panel.references.items()} == {"before": 0.5, "embeddings": 0.55}
+    assert {name: one.value for name, one in panel.references.items()} == {
+        "before": 0.5,
+        "embeddings": 0.55,
+    }
 
 
-def test_a_row_a_judge_and_condition_with_the_measures_there_are(lines: list[Line]) -> None:
+def test_a_row_a_judge_and_condition_with_the_measures_there_are(lines: list[Measurement]) -> None:
     rows = shown([each for each in lines if each.ablation == "swapped"])
     assert rows == [
-        {"judge": "before", "condition": f"{whose} answer", "labels": "none", MEAN: "0.400\n[0.300, 0.500]"}
+        {
+            "judge": "before",
+            "condition": f"{whose} answer",
+            "labels": "none",
+            MEAN: "0.400\n[0.300, 0.500]",
+        }
         for whose in ("own", "swapped")
     ]
     mixed = shown([line("x", "a", "c", ECE, 0.4, 1200), line("x", "b", "c", POOLED, 0.6)])
@@ -54,13 +80,17 @@ def test_a_row_a_judge_and_condition_with_the_measures_there_are(lines: list[Lin
     assert (mixed[0][POOLED], mixed[1][ECE]) == ("", "")
 
 
-def test_figures_are_drawn_for_what_was_measured_alone(lines: list[Line]) -> None:
-    assert [section.name for section in sections(lines, "c")] == ["labels", "divergence", "swapped_mean"]
+def test_figures_are_drawn_for_what_was_measured_alone(lines: list[Measurement]) -> None:
+    assert [section.name for section in sections(lines, "c")] == [
+        "labels",
+        "divergence",
+        "swapped_mean",
+    ]
     pull = sections(lines, "c")[1].figure
     assert list(pull.layout.yaxis.ticktext) == [AUROC2, ECE, TEMPERED]
 
 
-def test_page_table_and_what_was_left_out(lines: list[Line], tmp_path: Path) -> None:
+def test_page_table_and_what_was_left_out(lines: list[Measurement], tmp_path: Path) -> None:
     left_out = {"other-answers": "none were <given>"}
     page, rows = write_ablations(tmp_path, lines, left_out, {"seed": 0}, sections(lines, "c"))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / TABLE), ablations_table(lines))

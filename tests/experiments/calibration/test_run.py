@@ -10,26 +10,36 @@ import workbench.experiments.calibration.run
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.experiments.calibration.run import AblationPlan, ablate
-from workbench.experiments.recipes.run import School
-from workbench.loop.run import Context
+from workbench.experiments.recipes.run import RecipeRun
+from workbench.loop.run import Run
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What is taught (folder, form, arms) and what is judged (folder, questions), with nothing done; an encoder is there."""
+    """What is taught (folder, form, arms) and what is judged (folder, questions), with nothing
+    done; an encoder is there.
+    """
     calls: list[tuple[Any, ...]] = []
 
-    def attend(context: Context, recipe: Any, taught: Any) -> School:
+    def attend(context: Run, recipe: Any, taught: Any) -> RecipeRun:
         context.keys["answer"] = "key"
-        assert not any(pupil.twin for pupil in taught)
-        calls.append((context.store.folder.name, context.config.questions.form, [pupil.arm.name for pupil in taught]))
-        return School(context, tuple(taught))
+        assert not any(training.twin for training in taught)
+        calls.append(
+            (
+                context.store.folder.name,
+                context.config.questions.ask_as,
+                [training.arm.name for training in taught],
+            )
+        )
+        return RecipeRun(context, tuple(taught))
 
-    def asked_run(context: Context, questions: Any, answer: Any, after: Any) -> Context:
-        calls.append((context.store.folder.name, context.config.questions.form, after))
+    def asked_run(context: Run, questions: Any, answer: Any, after: Any) -> Run:
+        calls.append((context.store.folder.name, context.config.questions.ask_as, after))
         return context
 
-    monkeypatch.setattr(workbench.experiments.calibration.run, "encoder_folder", lambda: Path("encoder"))
+    monkeypatch.setattr(
+        workbench.experiments.calibration.run, "encoder_folder", lambda: Path("encoder")
+    )
     monkeypatch.setattr(workbench.experiments.calibration.run, "attend", attend)
     monkeypatch.setattr(workbench.experiments.calibration.run, "asked_run", asked_run)
     monkeypatch.setattr(workbench.experiments.calibration.run, "judge_elsewhere", lambda *_: {})
@@ -40,8 +50,12 @@ def refuse() -> None:
     raise WorkbenchError("no encoder")
 
 
-def test_what_is_not_given_is_left_out_and_said(made: list[tuple[Any, ...]], tmp_path: Path) -> None:
-    found = ablate(RunConfig(), AblationPlan(percents=(50, 25)), tmp_path / "runs", tmp_path / "figures")
+def test_what_is_not_given_is_left_out_and_said(
+    made: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    found = ablate(
+        RunConfig(), AblationPlan(percents=(50, 25)), tmp_path / "runs", tmp_path / "figures"
+    )
     shares = [f"{arm}-{percent}-percent" for arm in ("lora-prompt", "head") for percent in (50, 25)]
     assert made == [
         ("open", "open", ["lora-prompt", "head", *shares, "lora-prompt-free", "embeddings"]),
@@ -66,11 +80,17 @@ def test_without_an_encoder_there_is_no_head_on_embeddings(
     assert made[-1][:2] == ("open", "open")
 
 
-def test_graded_answers_can_be_judged_but_not_asked_for_anew(made: list[tuple[Any, ...]], tmp_path: Path) -> None:
+def test_graded_answers_can_be_judged_but_not_asked_for_anew(
+    made: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
     path = tmp_path / "graded.jsonl"
-    path.write_text(json.dumps({"prompt": "", "question": "Who?", "answer": "x", "correct": True}) + "\n")
-    config = RunConfig.model_validate({"questions": {"graded": str(path)}})
-    found = ablate(config, AblationPlan(other_answers=path, unanswerable="selfaware"), tmp_path, tmp_path)
+    path.write_text(
+        json.dumps({"prompt": "", "question": "Who?", "answer": "x", "correct": True}) + "\n"
+    )
+    config = RunConfig.model_validate({"questions": {"graded_file": str(path)}})
+    found = ablate(
+        config, AblationPlan(other_answers=path, unanswerable="selfaware"), tmp_path, tmp_path
+    )
     assert [call[:2] for call in made] == [
         ("open", "published"),
         ("other-answers", "published"),
@@ -78,8 +98,8 @@ def test_graded_answers_can_be_judged_but_not_asked_for_anew(made: list[tuple[An
     ]
     assert set(found.left_out) == {"swapped", "forms"}
     asked = {name: context.config.questions for name, context in found.visited.items()}
-    assert asked["other-answers"].graded == path
-    assert (asked["unanswerable"].graded, asked["unanswerable"].source) == (None, "selfaware")
+    assert asked["other-answers"].graded_file == path
+    assert (asked["unanswerable"].graded_file, asked["unanswerable"].source) == (None, "selfaware")
 
 
 def test_a_file_that_cannot_be_read_stops_before_anything_is_taught(

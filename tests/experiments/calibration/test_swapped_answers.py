@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.calibration.swapped_answers import swapped, swapped_answers, swapped_questions
-from workbench.experiments.transfer.evaluate import asked_run, held_out_rows
+from workbench.experiments.calibration.swapped_answers import (
+    swap_answers,
+    swapped_answers,
+    swapped_questions,
+)
+from workbench.experiments.transfer.evaluate import held_out_rows, prepare_run
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.questions import Question, grade
 
 
@@ -26,37 +30,40 @@ def test_another_answer_is_of_the_domain_wrong_here_and_not_ones_own() -> None:
         question("7", "8", "sums"),
     ]
     said = ["Paris", "It is Paris.", "Milan", "9"]
-    assert swapped(asked, said, 0) == ["Milan", "Milan", swapped(asked, said, 0)[2], None]
-    assert swapped(asked, said, 0)[2] in ("Paris", "It is Paris.")
+    assert swap_answers(asked, said, 0) == ["Milan", "Milan", swap_answers(asked, said, 0)[2], None]
+    assert swap_answers(asked, said, 0)[2] in ("Paris", "It is Paris.")
 
 
 def test_empty_answers_and_refusals_stand_in_for_nothing() -> None:
     asked = [question("France", "Paris"), question("Italy", "Rome"), question("Spain", "Madrid")]
-    assert swapped(asked, ["", " ", "I don't know."], 0) == [None, None, None]
-    assert swapped(asked, ["", "Rome ", "I don't know."], 0) == ["Rome", None, "Rome"]
+    assert swap_answers(asked, ["", " ", "I don't know."], 0) == [None, None, None]
+    assert swap_answers(asked, ["", "Rome ", "I don't know."], 0) == ["Rome", None, "Rome"]
 
 
 def test_the_draw_follows_seed_and_question_alone() -> None:
     names = [f"land {i}" for i in range(12)]
     asked, said = [question(name, "x") for name in names], [f"Town{i}" for i in range(12)]
-    found = dict(zip(names, swapped(asked, said, 3), strict=True))
-    assert dict(zip(names[::-1], swapped(asked[::-1], said[::-1], 3), strict=True)) == found
-    assert swapped(asked, said, 4) != list(found.values())
+    found = dict(zip(names, swap_answers(asked, said, 3), strict=True))
+    assert dict(zip(names[::-1], swap_answers(asked[::-1], said[::-1], 3), strict=True)) == found
+    assert swap_answers(asked, said, 4) != list(found.values())
     assert len(set(found.values())) > 4
 
 
 def test_a_run_of_swapped_answers_holds_the_held_out_questions_all_answered_wrong(
-    context: Context, tmp_path: Path
+    context: Run, tmp_path: Path
 ) -> None:
-    away = asked_run(
-        context.beside(context.config, tmp_path / "swapped", tmp_path),
+    away = prepare_run(
+        context.sibling(context.config, tmp_path / "swapped", tmp_path),
         partial(swapped_questions, home=context),
         partial(swapped_answers, home=context),
         after={"answers": "key"},
     )
     table, questions = load_questions(away)
     _, own = load_questions(context)
-    by_id = {own[row].id: context.stage("answer").table("answers")["answer"][row] for row in held_out_rows(context)}
+    by_id = {
+        own[row].id: context.stage("answer").table("answers")["answer"][row]
+        for row in held_out_rows(context)
+    }
     answers = away.stage("answer").table("answers")
     assert set(table["id"]) <= set(by_id)
     assert set(table["split"]) == {"test"}
@@ -68,8 +75,12 @@ def test_a_run_of_swapped_answers_holds_the_held_out_questions_all_answered_wron
     assert len(away.stage("elicit").table("confidence")) == len(table)
 
 
-def test_answers_of_a_file_are_not_swapped(context: Context, tmp_path: Path) -> None:
-    questions: Any = context.config.questions.model_copy(update={"graded": tmp_path / "graded.jsonl"})
-    given = context.beside(context.config.model_copy(update={"questions": questions}), tmp_path, tmp_path)
+def test_answers_of_a_file_are_not_swapped(context: Run, tmp_path: Path) -> None:
+    questions: Any = context.config.questions.model_copy(
+        update={"graded_file": tmp_path / "graded.jsonl"}
+    )
+    given = context.sibling(
+        context.config.model_copy(update={"questions": questions}), tmp_path, tmp_path
+    )
     with pytest.raises(WorkbenchError, match=r"leave questions\.graded out"):
         swapped_questions(context, context.stage("questions"), given)

@@ -27,7 +27,12 @@ def results(planted_confidences: Confidences) -> AlignmentResults:
 
 def test_the_grid_holds_each_combination_in_its_place(results: AlignmentResults) -> None:
     drawn = grid(results, "c")
-    assert drawn.columns == ["text, 1 to 100", "text, six terms", "expected, 1 to 100", "expected, six terms"]
+    assert drawn.columns == [
+        "text, 1 to 100",
+        "text, six terms",
+        "expected, 1 to 100",
+        "expected, six terms",
+    ]
     assert drawn.rows == [
         "own voice, options shown",
         "own voice, options hidden",
@@ -39,10 +44,15 @@ def test_the_grid_holds_each_combination_in_its_place(results: AlignmentResults)
     assert drawn.cells[0][1].ceiling == 1.0
     assert drawn.cells[1][0].parsed == 0.75
     assert drawn.cells[3][3].rho == results.of(EIGHT[7], "expected").measured.rho
-    assert [len(figure.data) for figure in (drawn.figure(), letters(results, "c").figure())] == [2, 2]
+    assert [len(figure.data) for figure in (drawn.figure(), letters(results, "c").figure())] == [
+        2,
+        2,
+    ]
 
 
-def test_cells_are_drawn_where_something_was_read(planted_confidences: Confidences, results: AlignmentResults) -> None:
+def test_cells_are_drawn_where_something_was_read(
+    planted_confidences: Confidences, results: AlignmentResults
+) -> None:
     drawn = cells(results, "expected", "c")
     assert drawn is not None
     assert drawn.stated_split == "median"

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from workbench.config import RunConfig
-from workbench.elicit import confidence_conversation, format_named, number_prefix, read_confidence
+from workbench.elicit import confidence_conversation, format_named, read_confidence, scale_tokens
 from workbench.elicit.baselines.options import read_options
 from workbench.elicit.conversation import answer_tokens
 from workbench.errors import WorkbenchError
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences, read_alignment
 from workbench.models import load_model
 from workbench.pipeline.stages import Reuse
-from workbench.questions import asked, grade
+from workbench.questions import grade, prompt_text
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,14 @@ def test_combinations_are_rows_of_the_table_of_formats_with_these_ingredients() 
         assert fmt.answer_turns("?") == format_named(FULL.format).answer_turns("?")
 
 
-def test_the_answer_is_the_likeliest_option_and_the_grade_is_its_own(config: RunConfig, read: Confidences) -> None:
+def test_the_answer_is_the_likeliest_option_and_the_grade_is_its_own(
+    config: RunConfig, read: Confidences
+) -> None:
     lm, fmt = load_model(config.model.name, device="cpu"), format_named(FULL.format)
     assert len(read.questions) == 6
     for row, question in enumerate(read.questions):
         assert len(question.options) == 2
-        prompt = answer_tokens(lm.tokenizer, fmt, asked(question))
+        prompt = answer_tokens(lm.tokenizer, fmt, prompt_text(question))
         found = read_options(lm, fmt.answer_prefix, [prompt], [("A", "B")])
         line = read.internal.iloc[row]
         assert line["letter"] == found.chosen[0]
@@ -64,22 +66,30 @@ def test_the_answer_is_the_likeliest_option_and_the_grade_is_its_own(config: Run
     assert read.domain.tolist() == [question.domain for question in read.questions]
 
 
-def test_confidence_is_asked_of_that_very_answer_in_every_format(config: RunConfig, read: Confidences) -> None:
+def test_confidence_is_asked_of_that_very_answer_in_every_format(
+    config: RunConfig, read: Confidences
+) -> None:
     lm = load_model(config.model.name, device="cpu")
-    assert read.stated.groupby("format").size().to_dict() == {each.format: 6 for each in (*EIGHT, FULL)}
+    assert read.stated.groupby("format").size().to_dict() == {
+        each.format: 6 for each in (*EIGHT, FULL)
+    }
     for each in (EIGHT[0], EIGHT[-1], FULL):
         fmt = format_named(each.format)
-        numbers = number_prefix(lm.tokenizer, fmt)
+        numbers = scale_tokens(lm.tokenizer, fmt)
         lines = read.stated[read.stated["format"] == each.format].set_index("row")
         for row in (0, 5):
             letter = read.internal["letter"][row]
-            conversation = confidence_conversation(lm.tokenizer, fmt, numbers, asked(read.questions[row]), letter)
+            conversation = confidence_conversation(
+                lm.tokenizer, fmt, numbers, prompt_text(read.questions[row]), letter
+            )
             text = lm.tokenizer.decode(conversation.tokens)
             assert (read.questions[row].options[0] in text) is each.options or letter == "A"
             alone = read_confidence(lm, [conversation], numbers)
             assert lines["stated_text"][row] == alone.stated_text[0]
             np.testing.assert_allclose(lines["mass"][row], alone.distribution.sum(), rtol=1e-3)
-            expected = alone.distribution[0] @ np.asarray(fmt.scale.shares) / alone.distribution.sum()
+            expected = (
+                alone.distribution[0] @ np.asarray(fmt.scale.shares) / alone.distribution.sum()
+            )
             assert lines["expected"][row] == pytest.approx(expected, rel=1e-3)
 
 
@@ -92,7 +102,9 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     for name in ("internal", "options", "stated"):
         pd.testing.assert_frame_equal(getattr(read, name), getattr(again, name))
     other = config.model_copy(update={"seed": 5})
-    with pytest.raises(WorkbenchError, match=r"holds results of other settings \(run\.seed: 0 there, 5 now"):
+    with pytest.raises(
+        WorkbenchError, match=r"holds results of other settings \(run\.seed: 0 there, 5 now"
+    ):
         read_alignment(other, folder)
     with pytest.raises(TypeError, match="NoneType"):
         read_alignment(other, folder, Reuse(replace=True))

@@ -24,7 +24,9 @@ def results(planted_confidences: Confidences) -> AlignmentResults:
     return measure_alignment(planted_confidences, resamples=100, seed=0)
 
 
-def test_a_stated_confidence_that_follows_is_aligned_and_shuffled_pairs_are_not(results: AlignmentResults) -> None:
+def test_a_stated_confidence_that_follows_is_aligned_and_shuffled_pairs_are_not(
+    results: AlignmentResults,
+) -> None:
     found = results.of(SPOKEN, "stated")
     p_ic = results.confidences.internal["p_ic"]
     stated = stated_of(results.confidences, SPOKEN, "stated")
@@ -35,7 +37,9 @@ def test_a_stated_confidence_that_follows_is_aligned_and_shuffled_pairs_are_not(
         assert abs(null.value) < 0.03
         assert null.low < 0 < null.high < 0.4
     assert found.measured.ceiling_share == pytest.approx(5 / 60)
-    assert found.measured.auroc2_stated.value == pytest.approx(auroc2(stated, results.confidences.internal["correct"]))
+    assert found.measured.auroc2_stated.value == pytest.approx(
+        auroc2(stated, results.confidences.internal["correct"])
+    )
     assert results.internal.value == 1.0
     assert results.internal_within.value == 1.0
 
@@ -86,7 +90,11 @@ def test_accuracy_stands_beside_chance(planted_confidences: Confidences) -> None
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(0.3, 0.6, "better than guessing"), (0.1, 0.2, "worse than guessing"), (0.2, 0.3, "cannot be told from guesses")],
+    [
+        (0.3, 0.6, "better than guessing"),
+        (0.1, 0.2, "worse than guessing"),
+        (0.2, 0.3, "cannot be told from guesses"),
+    ],
 )
 def test_the_words_follow_from_the_interval(low: float, high: float, words: str) -> None:
     estimate = Estimate((low + high) / 2, low, high, 100)

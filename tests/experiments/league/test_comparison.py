@@ -7,18 +7,18 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.league.comparison import (
     IN_DOMAIN,
     OUT_OF_DOMAIN,
-    Played,
+    RecipeOutcome,
     arms_of,
+    compare_recipes,
     domains_of,
     is_taught,
-    league,
 )
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
 from workbench.measure import auroc2, auroc2_within, ece, smooth_ece
 
 
 def test_seeds_stand_together_as_do_their_temperatures_and_further_maps_of_the_base_model_are_left_out(
-    played: Played,
+    played: RecipeOutcome,
 ) -> None:
     lines = arms_of(played.held_out)
     assert lines == {
@@ -31,8 +31,10 @@ def test_seeds_stand_together_as_do_their_temperatures_and_further_maps_of_the_b
     }
 
 
-def test_lines_are_means_over_seeds_of_the_packages_measures(played: Played) -> None:
-    standings = {(one.arm, one.part): one for one in league([played], resamples=50, seed=0)}
+def test_lines_are_means_over_seeds_of_the_packages_measures(played: RecipeOutcome) -> None:
+    standings = {
+        (one.arm, one.part): one for one in compare_recipes([played], resamples=50, seed=0)
+    }
     assert len(standings) == 12
     outside = played.held_out["domain"] == "metals"
     for part, rows in ((IN_DOMAIN, ~outside), (OUT_OF_DOMAIN, outside)):
@@ -44,7 +46,10 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: Played) -> 
         for heading, measure in (("ECE", ece), ("smooth ECE", smooth_ece)):
             for readout in ("text", "expected"):
                 column = {"text": "stated", "expected": "expected"}[readout]
-                each = [measure(chosen[f"{column}_{name}"], chosen["correct"]) for name in ("log", "log-seed1")]
+                each = [
+                    measure(chosen[f"{column}_{name}"], chosen["correct"])
+                    for name in ("log", "log-seed1")
+                ]
                 assert one.estimates[f"{heading} {readout}"].value == pytest.approx(np.mean(each))
         within = [
             auroc2_within(chosen[f"expected_{name}"], chosen["correct"], chosen["domain"])
@@ -54,16 +59,21 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: Played) -> 
         assert estimate.value == pytest.approx(np.mean(within))
         assert estimate.low < estimate.value < estimate.high
     head = standings["head", IN_DOMAIN]
-    assert set(head.estimates) == {heading for heading in MEASURES if "expected" in heading} | {BASE_RIGHT}
+    assert set(head.estimates) == {heading for heading in MEASURES if "expected" in heading} | {
+        BASE_RIGHT
+    }
     base = standings["before", IN_DOMAIN]
     assert base.tokens is None
     assert not [heading for heading in base.estimates if heading.startswith("gain")]
     assert base.estimates["answers right adapter on"] == base.estimates[BASE_RIGHT]
-    assert [one.arm for one in standings.values() if is_taught(one) and one.part == IN_DOMAIN] == ["log", "head"]
+    assert [one.arm for one in standings.values() if is_taught(one) and one.part == IN_DOMAIN] == [
+        "log",
+        "head",
+    ]
 
 
-def test_each_domain_may_be_a_part_of_its_own(played: Played) -> None:
-    standings = league([played], resamples=20, seed=0, parts=domains_of)
+def test_each_domain_may_be_a_part_of_its_own(played: RecipeOutcome) -> None:
+    standings = compare_recipes([played], resamples=20, seed=0, parts=domains_of)
     assert [one.part for one in standings if one.arm == "log"] == ["kings", "metals", "rivers"]
     kings = played.held_out[played.held_out["domain"] == "kings"]
     (one,) = [each for each in standings if (each.arm, each.part) == ("before", "kings")]
@@ -73,4 +83,4 @@ def test_each_domain_may_be_a_part_of_its_own(played: Played) -> None:
 
 def test_a_league_of_nobody_is_refused() -> None:
     with pytest.raises(WorkbenchError, match="at least one recipe"):
-        league([], resamples=10, seed=0)
+        compare_recipes([], resamples=10, seed=0)

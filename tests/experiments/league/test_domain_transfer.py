@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.experiments.league.comparison import Played, domains_of, league
+from workbench.experiments.league.comparison import RecipeOutcome, compare_recipes, domains_of
 from workbench.experiments.league.domain_transfer import SHOWN, domain_sections
 from workbench.measure import auroc2
 
@@ -15,24 +15,47 @@ CONDITIONS = ("before", "platt", "soft", "soft-kings", "soft-kings-seed1", "soft
 
 def held_out() -> pd.DataFrame:
     table = pd.DataFrame({"row": np.arange(40), "domain": DOMAINS, "correct": RNG.random(40) < 0.5})
-    columns = {f"{readout}_{name}": RNG.random(40) for name in CONDITIONS for readout in ("stated", "expected")}
+    columns = {
+        f"{readout}_{name}": RNG.random(40)
+        for name in CONDITIONS
+        for readout in ("stated", "expected")
+    }
     return table.assign(**columns)
 
 
 def test_every_arm_stands_on_every_domain_and_its_own_is_framed() -> None:
     table = held_out()
-    standings = league([Played("probe", {}, table, ())], resamples=30, seed=0, parts=domains_of)
-    found = {section.title: section.figure for section in domain_sections(standings, {"soft-kings": "kings"}, "c")}
+    standings = compare_recipes(
+        [RecipeOutcome("probe", {}, table, ())], resamples=30, seed=0, parts=domains_of
+    )
+    found = {
+        section.title: section.figure
+        for section in domain_sections(standings, {"soft-kings": "kings"}, "c")
+    }
     assert list(found) == list(SHOWN)
     figure = found["AUROC2 expected within"]
     (cells,) = figure.data
-    assert list(figure.layout.yaxis.ticktext) == ["before", "platt", "soft", "soft-kings", "soft-kings-shuffled"]
+    assert list(figure.layout.yaxis.ticktext) == [
+        "before",
+        "platt",
+        "soft",
+        "soft-kings",
+        "soft-kings-shuffled",
+    ]
     assert list(figure.layout.xaxis.ticktext) == ["kings", "rivers"]
     rivers = table[DOMAINS == "rivers"]
-    each = [auroc2(rivers[f"expected_{name}"], rivers["correct"]) for name in ("soft-kings", "soft-kings-seed1")]
+    each = [
+        auroc2(rivers[f"expected_{name}"], rivers["correct"])
+        for name in ("soft-kings", "soft-kings-seed1")
+    ]
     assert cells.z[3][1] == pytest.approx(np.mean(each))
     (frame,) = figure.layout.shapes
     assert (frame.x0, frame.y0) == (-0.5, 2.5)
     gains = found["gain AUROC2 expected within"]
-    assert list(gains.layout.yaxis.ticktext) == ["platt", "soft", "soft-kings", "soft-kings-shuffled"]
+    assert list(gains.layout.yaxis.ticktext) == [
+        "platt",
+        "soft",
+        "soft-kings",
+        "soft-kings-shuffled",
+    ]
     assert gains.data[0].zmin == -gains.data[0].zmax

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.experiments.league.comparison import IN_DOMAIN, Played, league
+from workbench.experiments.league.comparison import IN_DOMAIN, RecipeOutcome, compare_recipes
 from workbench.experiments.league.metrics import BASE_RIGHT, GRADES, MEASURES, statistic_of
 from workbench.measure import auroc2_within, ece
 from workbench.measure.bootstrap import resampled_rows
@@ -12,12 +12,18 @@ from workbench.measure.inputs import checked_domain
 from workbench.measure.seed_intervals import drawn_seeds
 
 
-def test_a_measure_is_undefined_where_its_readout_was_not_made(played: Played) -> None:
-    """A head states nothing; an adapter on the reply changes no answers; the base model gains nothing over itself."""
+def test_a_measure_is_undefined_where_its_readout_was_not_made(played: RecipeOutcome) -> None:
+    """A head states nothing; an adapter on the reply changes no answers; the base model gains
+    nothing over itself.
+    """
     table = played.held_out
     codes = checked_domain(table["domain"], len(table))
     missing = {
-        name: {heading for heading, measure in MEASURES.items() if statistic_of(measure, table, codes, name) is None}
+        name: {
+            heading
+            for heading, measure in MEASURES.items()
+            if statistic_of(measure, table, codes, name) is None
+        }
         for name in ("before", "head", "log", "log-shuffled")
     }
     answers = {"answers right adapter on", "gain answers right"}
@@ -40,17 +46,29 @@ def by_hand(table: pd.DataFrame, name: str, rows: np.ndarray) -> dict[str, float
     for readout, column in (("text", "stated"), ("expected", "expected")):
         both = drawn[drawn[[f"{column}_{name}", f"{column}_before"]].notna().all(axis=1)]
         for heading, measure in (("AUROC2", auroc2_within), ("ECE", ece)):
-            graded = (both["correct"], both["domain"]) if heading == "AUROC2" else (both["correct"],)
+            graded = (
+                (both["correct"], both["domain"]) if heading == "AUROC2" else (both["correct"],)
+            )
             own, base = (measure(both[f"{column}_{when}"], *graded) for when in (name, "before"))
             out[f"gain {heading} {readout}{' within' if heading == 'AUROC2' else ''}"] = own - base
     return out
 
 
-def test_gains_are_paired_by_question_drawn_within_their_domain_and_over_seeds(played: Played) -> None:
-    """Values and intervals against the package's measures called on one resample after the other."""
-    (one,) = [x for x in league([played], resamples=60, seed=3) if (x.arm, x.part) == ("log", IN_DOMAIN)]
+def test_gains_are_paired_by_question_drawn_within_their_domain_and_over_seeds(
+    played: RecipeOutcome,
+) -> None:
+    """Values and intervals against the package's measures called on one resample after the
+    other.
+    """
+    (one,) = [
+        x
+        for x in compare_recipes([played], resamples=60, seed=3)
+        if (x.arm, x.part) == ("log", IN_DOMAIN)
+    ]
     table = played.held_out[played.held_out["domain"] != "metals"].reset_index(drop=True)
-    drawn = np.concatenate([*resampled_rows(len(table), resamples=60, seed=3, strata=table["domain"])])
+    drawn = np.concatenate(
+        [*resampled_rows(len(table), resamples=60, seed=3, strata=table["domain"])]
+    )
     chosen = drawn_seeds(2, resamples=60, seed=3)
     gains = [by_hand(table, name, np.arange(len(table))) for name in ("log", "log-seed1")]
     assert set(gains[0]) == {heading for heading in MEASURES if heading.startswith("gain")}

@@ -8,8 +8,8 @@ import pandas as pd
 from workbench.experiments.league.comparison import (
     IN_DOMAIN,
     OUT_OF_DOMAIN,
-    Played,
-    league,
+    RecipeOutcome,
+    compare_recipes,
     league_summary,
     league_table,
 )
@@ -18,24 +18,35 @@ from workbench.experiments.league.page import NUMBERS, TABLE, sections, shown, w
 from workbench.pipeline.store import code_version
 
 
-def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: Played) -> None:
-    standings = league([played], resamples=20, seed=0)
+def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: RecipeOutcome) -> None:
+    standings = compare_recipes([played], resamples=20, seed=0)
     drawn = sections(standings, "caption")
-    assert [section.title for section in drawn] == [heading for heading in MEASURES if heading != BASE_RIGHT]
-    spoken = [section.title for section in sections([one for one in standings if one.arm == "head"], "caption")]
+    assert [section.title for section in drawn] == [
+        heading for heading in MEASURES if heading != BASE_RIGHT
+    ]
+    spoken = [
+        section.title
+        for section in sections([one for one in standings if one.arm == "head"], "caption")
+    ]
     assert spoken == [heading for heading in MEASURES if "expected" in heading]
 
 
-def test_a_line_leaves_out_what_it_does_not_have(played: Played) -> None:
-    standings = {one.arm: shown(one) for one in league([played], resamples=20, seed=0) if one.part == OUT_OF_DOMAIN}
+def test_a_line_leaves_out_what_it_does_not_have(played: RecipeOutcome) -> None:
+    standings = {
+        one.arm: shown(one)
+        for one in compare_recipes([played], resamples=20, seed=0)
+        if one.part == OUT_OF_DOMAIN
+    }
     assert standings["head"]["ECE text"] == ""
     assert standings["head"]["seconds"] == "5"
     assert standings["before"]["training tokens"] == ""
     assert standings["log"]["seeds"] == "2"
 
 
-def test_numbers_stand_beside_the_configuration_that_made_them(played: Played, tmp_path: Path) -> None:
-    standings = league([played], resamples=20, seed=0)
+def test_numbers_stand_beside_the_configuration_that_made_them(
+    played: RecipeOutcome, tmp_path: Path
+) -> None:
+    standings = compare_recipes([played], resamples=20, seed=0)
     page, _ = write_league(tmp_path, standings, {"seeds": 2}, [])
     kept = json.loads((tmp_path / NUMBERS).read_text())
     assert kept["configuration"] == {"seeds": 2}
@@ -43,19 +54,27 @@ def test_numbers_stand_beside_the_configuration_that_made_them(played: Played, t
     assert "In domain: 40 held-out questions" in page.read_text()
 
 
-def test_table_summary_and_page_say_the_same(played: Played, tmp_path: Path) -> None:
-    standings = league([played], resamples=20, seed=0)
+def test_table_summary_and_page_say_the_same(played: RecipeOutcome, tmp_path: Path) -> None:
+    standings = compare_recipes([played], resamples=20, seed=0)
     page, rows = write_league(tmp_path, standings, {"seeds": 2}, sections(standings, "caption <b>"))
     assert page.exists()
     assert "<b>" not in page.read_text().split("<body>")[1].split("plotly")[0]
     stored = pd.read_parquet(tmp_path / TABLE)
     pd.testing.assert_frame_equal(stored, league_table(standings))
-    line = stored[(stored["arm"] == "log") & (stored["part"] == IN_DOMAIN) & (stored["measure"] == "ECE expected")]
+    line = stored[
+        (stored["arm"] == "log")
+        & (stored["part"] == IN_DOMAIN)
+        & (stored["measure"] == "ECE expected")
+    ]
     summary = league_summary(standings)
     assert line["value"].item() == summary["in_domain.ece_expected.doubt.log"]
     assert json.loads(json.dumps(rows)) == rows
     kept = json.loads((tmp_path / NUMBERS).read_text())
-    assert (kept["code"], kept["configuration"], len(kept["lines"])) == (code_version(), {"seeds": 2}, len(stored))
+    assert (kept["code"], kept["configuration"], len(kept["lines"])) == (
+        code_version(),
+        {"seeds": 2},
+        len(stored),
+    )
     assert [row["arm"] for row in rows if row["questions"] == IN_DOMAIN] == [
         "before",
         "platt",

@@ -4,19 +4,30 @@ import numpy as np
 import pytest
 
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, Segment
-from workbench.experiments.patching_maps.cached_confidence_claim import BOTH, CONTROL, conditions, finding, verdict
+from workbench.experiments.patching_maps.cached_confidence_claim import (
+    BOTH,
+    CONTROL,
+    check_claim,
+    conditions,
+    verdict,
+)
 from workbench.measure import Estimate
 
-PARTS = [Segment(name, (k,), (k,)) for k, name in enumerate((ANSWER, AFTER_ANSWER, "between", CONFIDENCE))]
+PARTS = [
+    Segment(name, (k,), (k,))
+    for k, name in enumerate((ANSWER, AFTER_ANSWER, "between", CONFIDENCE))
+]
 CELLS = conditions(PARTS, Segment(CONTROL, (2,), (2,)), 9)
 
 
-def found(shares: dict[tuple[str, str], float], noise: float = 0.02) -> tuple[str, dict[str, float]]:
+def found(
+    shares: dict[tuple[str, str], float], noise: float = 0.02
+) -> tuple[str, dict[str, float]]:
     rng = np.random.default_rng(0)
     distance = rng.uniform(0.2, 0.6, size=40)
     wanted = np.array([shares.get(name, 0.0) for name in CELLS])
     moved = distance[:, None] * wanted + noise * rng.normal(size=(40, len(CELLS)))
-    result = finding(list(CELLS), distance, moved, resamples=400, seed=0)
+    result = check_claim(list(CELLS), distance, moved, resamples=400, seed=0)
     return result.verdict, {f"{a} {b}": e.value for (a, b), e in result.shifts.items()}
 
 

@@ -5,21 +5,21 @@ import pytest
 
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, REPLY
 from workbench.errors import WorkbenchError
-from workbench.experiments.patching_maps.items import held_out
-from workbench.loop.run import Context
+from workbench.experiments.patching_maps.items import patching_items
+from workbench.loop.run import Run
 from workbench.patch.branches import layer_sites
 from workbench.patch.segments import cells_of, patch_cells, unpatched
 from workbench.trace import loop_branches
 
 
-def test_held_out_questions_read_as_the_run_read_them(context: Context) -> None:
-    with context.tuned("teach") as tuned:
-        held = held_out(context, tuned, 7)
-        before, after = (unpatched(subject, np.arange(6)) for subject in (held.before, held.after))
+def test_held_out_questions_read_as_the_run_read_them(context: Run) -> None:
+    with context.with_adapter("teach") as tuned:
+        held = patching_items(context, tuned, 7)
+        before, after = (unpatched(inputs, np.arange(6)) for inputs in (held.before, held.after))
     assert len(held.rows) == 6
     questions = context.stage("questions").table("questions").set_index("row")
     assert set(questions.loc[held.rows, "split"]) == {"test"}
-    for stage, readout in (("elicit", before), ("again", after)):
+    for stage, readout in (("elicit", before), ("elicit_tuned", after)):
         table = context.stage(stage).table("confidence").set_index("row")
         assert readout == pytest.approx(table.loc[held.rows, "expected"].to_numpy(), abs=1e-4)
     assert sorted(np.concatenate(held.batches)) == list(range(6))
@@ -29,28 +29,32 @@ def test_held_out_questions_read_as_the_run_read_them(context: Context) -> None:
 
 
 def test_patches_before_the_adapters_reach_are_those_of_the_loop(
-    context: Context, monkeypatch: pytest.MonkeyPatch
+    context: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the adapter on, the mixed engine gives what one hooked forward a branch gives, in the order of the cells."""
+    """With the adapter on, the mixed engine gives what one hooked forward a branch gives, in the
+    order of the cells.
+    """
     rows, partner = np.arange(4), np.array([1, 0, 3, 2])
-    with context.tuned("teach") as tuned:
-        assert tuned.reach is not None
-        held = held_out(context, tuned, 4)
+    with context.with_adapter("teach") as tuned:
+        assert tuned.invocation_length is not None
+        held = patching_items(context, tuned, 4)
         parts = [held.part(name) for name in (CONFIDENCE, ANSWER, REPLY, AFTER_ANSWER)]
         cells = cells_of(layer_sites([0, 2]), parts)
         base, mixed = patch_cells(held.after, held.after, partner, cells, rows)
-        monkeypatch.setattr("workbench.patch.segments.packed_within_reach", loop_branches)
+        monkeypatch.setattr("workbench.patch.segments.pack_or_loop", loop_branches)
         looped_base, looped = patch_cells(held.after, held.after, partner, cells, rows)
     assert base == pytest.approx(looped_base, abs=1e-5)
     assert mixed == pytest.approx(looped, abs=1e-5)
     assert np.abs(mixed - base[:, None]).max(axis=0).min() > 1e-6
 
 
-def test_the_tuned_states_at_the_number_make_the_tuned_readout(context: Context) -> None:
+def test_the_tuned_states_at_the_number_make_the_tuned_readout(context: Run) -> None:
     everyone = np.arange(4)
-    with context.tuned("teach") as tuned:
-        held = held_out(context, tuned, 4)
-        cells = cells_of(layer_sites([tuned.n_layers - 1]), [held.part(CONFIDENCE), held.part(REPLY)])
+    with context.with_adapter("teach") as tuned:
+        held = patching_items(context, tuned, 4)
+        cells = cells_of(
+            layer_sites([tuned.n_layers - 1]), [held.part(CONFIDENCE), held.part(REPLY)]
+        )
         base, patched = patch_cells(held.before, held.after, everyone, cells, everyone)
         after = unpatched(held.after, everyone)
     assert np.abs(after - base).max() > 1e-4

@@ -5,38 +5,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.segments import subject_of
+from tests.support.segments import scale_inputs
 from workbench.elicit.segments import ANSWER, CONFIDENCE, QUESTION, Segment
 from workbench.experiments.patching_maps.maps import (
-    AtlasMap,
-    Pairing,
-    atlas_map,
-    drawn_token,
+    DonorPairs,
+    PatchingMap,
     layer_bands,
     moves,
+    patching_map,
+    random_token,
     readouts,
-    thinned_layers,
+    spaced_layers,
 )
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites
 from workbench.patch.effect_map import Axis, EffectMap
-from workbench.patch.segments import half_ranks_apart
+from workbench.patch.segments import pair_half_ranks_apart
 from workbench.pipeline.store import StageStore
 
 BATCHES = [np.array([2, 0]), np.array([1, 3])]
 
 
-def test_a_map_with_its_floor_comes_back_from_the_store(tiny_lm: LanguageModel, tmp_path: Path) -> None:
-    subject, parts = subject_of(tiny_lm)
+def test_a_map_with_its_floor_comes_back_from_the_store(
+    tiny_lm: LanguageModel, tmp_path: Path
+) -> None:
+    inputs, parts = scale_inputs(tiny_lm)
     stage = StageStore(tmp_path / "atlas", "key")
     stage.begin()
-    stated = readouts(stage, subject, BATCHES, "stated")
-    pairing = Pairing(subject, subject, half_ranks_apart(stated), stated, BATCHES)
+    stated = readouts(stage, inputs, BATCHES, "stated")
+    pairing = DonorPairs(inputs, inputs, pair_half_ranks_apart(stated), stated, BATCHES)
     chosen = [parts[ANSWER], parts[CONFIDENCE]]
     axes = (Axis("layer", (0, 3)), Axis("part", (ANSWER, CONFIDENCE)))
-    # The question is another one in every row, so its last token moves something; the answer's first does not at the last layer.
-    elsewhere = drawn_token([parts[QUESTION]], "control", 0)
-    found = atlas_map(stage, pairing, layer_sites([0, 3]), chosen, axes, "positions", elsewhere)
+    # The question is another one in every row, so its last token moves something; the answer's
+    # first does not at the last layer.
+    elsewhere = random_token([parts[QUESTION]], "control", 0)
+    found = patching_map(stage, pairing, layer_sites([0, 3]), chosen, axes, "positions", elsewhere)
     table = found.table(resamples=100, seed=0).set_index(["layer", "part"])
     assert table.loc[(3, CONFIDENCE), "shift"] == pytest.approx(1, abs=1e-3)
     assert table.loc[(3, ANSWER), "shift"] == pytest.approx(0, abs=1e-3)
@@ -46,9 +49,9 @@ def test_a_map_with_its_floor_comes_back_from_the_store(tiny_lm: LanguageModel, 
     assert found.control() > 10 * found.floor()
     at_last = found.elsewhere[:, 1] - found.effects.base
     assert np.abs(at_last).max() < 1e-4
-    again = atlas_map(
+    again = patching_map(
         stage,
-        Pairing(None, None, pairing.partner, stated, BATCHES),  # type: ignore[arg-type]  # what is finished needs no model
+        DonorPairs(None, None, pairing.partner, stated, BATCHES),  # type: ignore[arg-type]  # what is finished needs no model
         layer_sites([0, 3]),
         chosen,
         axes,
@@ -63,7 +66,7 @@ def test_a_map_with_its_floor_comes_back_from_the_store(tiny_lm: LanguageModel, 
 def test_the_floor_is_a_shift_on_the_maps_own_distances() -> None:
     base, donor = np.array([0.0, 0.0]), np.array([0.2, 0.6])
     effects = EffectMap((Axis("layer", (0,)),), base, donor, donor[:, None])
-    found = AtlasMap(effects, np.array([[0.02, 0.0], [0.02, -0.04]]), np.array([[0.0], [-0.2]]))
+    found = PatchingMap(effects, np.array([[0.02, 0.0], [0.02, -0.04]]), np.array([[0.0], [-0.2]]))
     assert found.floor() == pytest.approx(0.02 / 0.4)
     assert found.item_floor() == pytest.approx(0.04)
     assert found.control() == pytest.approx(0.1 / 0.4)
@@ -76,8 +79,8 @@ def test_moves_are_towards_the_donor() -> None:
 
 
 def test_layers_thinned_and_in_bands() -> None:
-    assert thinned_layers(30, 4) == [0, 10, 19, 29]
-    assert thinned_layers(3, 8) == [0, 1, 2]
+    assert spaced_layers(30, 4) == [0, 10, 19, 29]
+    assert spaced_layers(3, 8) == [0, 1, 2]
     bands = layer_bands(30)
     assert [list(bands[name]) for name in ("early", "middle", "late")] == [
         list(range(10)),
@@ -89,7 +92,7 @@ def test_layers_thinned_and_in_bands() -> None:
 
 def test_a_drawn_token_lies_within_its_parts() -> None:
     parts = [Segment("a", (3,) * 200, (4,) * 200), Segment("b", (5,) * 200, (7,) * 200)]
-    drawn = drawn_token(parts, "control", 0)
+    drawn = random_token(parts, "control", 0)
     assert drawn.starts == drawn.ends
     assert set(drawn.starts) == {3, 4, 5, 6, 7}
-    assert drawn == drawn_token(parts, "control", 0)
+    assert drawn == random_token(parts, "control", 0)

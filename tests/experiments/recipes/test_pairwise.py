@@ -21,12 +21,16 @@ CORRECT = np.array([True, False, True, False, True])
 
 
 def readouts(correct: np.ndarray = CORRECT) -> Readouts:
-    questions = pd.DataFrame({"row": ROWS, "domain": ["rivers", "rivers", "kings", "rivers", "kings"]})
+    questions = pd.DataFrame(
+        {"row": ROWS, "domain": ["rivers", "rivers", "kings", "rivers", "kings"]}
+    )
     return Readouts(questions, correct, {}, {}, {})
 
 
 def table() -> pd.DataFrame:
-    """Mixed: (5, 6) agrees, (7, 8) is tied, (6, 7) disagrees; (5, 7) is not mixed. Only (5, 6) is of one domain."""
+    """Mixed: (5, 6) agrees, (7, 8) is tied, (6, 7) disagrees; (5, 7) is not mixed. Only (5, 6)
+    is of one domain.
+    """
     return pd.DataFrame(
         {
             "q1": [5, 7, 6, 5],
@@ -46,7 +50,9 @@ def test_measures_by_hand() -> None:
     assert (found["agreement_within"].value, found["agreement_within"].n) == (1, 1)
     assert found["consistent"].value == 0.75
     assert found["read"].value == 0.75
-    alike = pair_measures(table(), readouts(np.ones(5, dtype=bool)), resamples=200, seed=0)["agreement"]
+    alike = pair_measures(table(), readouts(np.ones(5, dtype=bool)), resamples=200, seed=0)[
+        "agreement"
+    ]
     assert np.isnan(alike.value)
 
 
@@ -71,18 +77,26 @@ def test_bradley_terry_scores_choose_as_they_order() -> None:
     assert np.isnan(scores[-1])
     chosen = ordered_by(scores, table(), readouts())["combined"]
     first, second = pair_places(table(), readouts())
-    assert chosen.tolist() == [float(scores[a] > scores[b]) for a, b in zip(first, second, strict=True)]
+    assert chosen.tolist() == [
+        float(scores[a] > scores[b]) for a, b in zip(first, second, strict=True)
+    ]
     found = pair_summary({"before": table()}, readouts(), resamples=50, seed=0)
-    assert found["pairs.agreement.bradley-terry"] == pytest.approx(np.mean(chosen[[0, 1, 2]] == [1, 1, 0]))
+    assert found["pairs.agreement.bradley-terry"] == pytest.approx(
+        np.mean(chosen[[0, 1, 2]] == [1, 1, 0])
+    )
     assert (found["pairs.asked"], found["pairs.mixed"]) == (4, 3)
     assert "auroc2.expected.within.bradley-terry.low" in found
 
 
 def test_intervals_resample_questions_within_their_domain() -> None:
-    """By brute force: a pair comes back as often as its first question was drawn, times its second."""
+    """By brute force: a pair comes back as often as its first question was drawn, times its
+    second.
+    """
     found = pair_measures(table(), readouts(), resamples=100, seed=1)["agreement"]
     means = []
-    for drawn in np.concatenate([*resampled_rows(5, resamples=100, seed=1, strata=readouts().domain)]):
+    for drawn in np.concatenate(
+        [*resampled_rows(5, resamples=100, seed=1, strata=readouts().domain)]
+    ):
         count = {row: (np.array(ROWS)[drawn] == row).sum() for row in ROWS}
         weight = np.array([count[5] * count[6], count[7] * count[8], count[6] * count[7]])
         means.append((weight @ [1, 0.5, 0]) / weight.sum() if weight.sum() else np.nan)

@@ -19,7 +19,9 @@ def test_both_parts_have_their_questions_and_measures_and_what_is_silent_has_no_
     for name, rows in zip(PARTS, (~outside, outside), strict=True):
         assert found[f"{name}.questions"] == rows.sum()
         assert found[f"{name}.accuracy"] == pytest.approx(r.correct[rows].mean())
-        assert found[f"{name}.auroc2.expected.arm"] == pytest.approx(auroc2(r.expected["arm"][rows], r.correct[rows]))
+        assert found[f"{name}.auroc2.expected.arm"] == pytest.approx(
+            auroc2(r.expected["arm"][rows], r.correct[rows])
+        )
         assert f"{name}.ece.text.before" in found
     assert not [key for key in found if ("text" in key or "stated" in key) and ".arm" in key]
     assert of_parts(r, [], ["arm"], DRAWN) == {}

@@ -21,9 +21,15 @@ import workbench.teach.replies
 from tests.support.runs import planted_questions
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.experiments.recipes.run import RecipeResult, adapter_folders, recipe_stages, taught_domains, teach_recipe
-from workbench.experiments.recipes.trainings import pupils
-from workbench.loop.run import Context
+from workbench.experiments.recipes.run import (
+    RecipeResult,
+    adapter_folders,
+    recipe_stages,
+    taught_domains,
+    teach_recipe,
+)
+from workbench.experiments.recipes.trainings import trainings
+from workbench.loop.run import Run
 from workbench.models import load_model
 from workbench.pipeline import stages as stages_module
 from workbench.pipeline.stages import Reuse, Stage
@@ -31,7 +37,7 @@ from workbench.pipeline.store import StageStore
 from workbench.questions import write_questions
 from workbench.teach.recipes import CALIBRATION, DOUBT, JOINT, METACOGNITION, PROBE, Recipe
 from workbench.teach.recipes.joint import WRONG_FORMAT, correct_and_brier
-from workbench.teach.reinforce import Reinforcement, by_sampling
+from workbench.teach.reinforce import Reinforcement, train_on_policy
 from workbench.teach.replies import whole_replies
 from workbench.teach.training_forward import Passes
 
@@ -40,14 +46,18 @@ TEACH = {"epochs": 1, "checkpoint_steps": 3, "lora": {"rank": 4}}
 
 @dataclass(frozen=True)
 class Place:
-    """A run's folders and configuration; what a recipe shares with the whole loop stands there already."""
+    """A run's folders and configuration; what a recipe shares with the whole loop stands there
+    already.
+    """
 
     config: RunConfig
     folder: Path
     figures: Path
 
     def teach(self, recipe: Recipe, **options: Any) -> RecipeResult:
-        return teach_recipe(self.config, recipe, self.folder, self.figures, reuse=Reuse(replace=True), **options)
+        return teach_recipe(
+            self.config, recipe, self.folder, self.figures, reuse=Reuse(replace=True), **options
+        )
 
 
 def place_of(finished_run: Any, folder: Path, **changes: Any) -> Place:
@@ -60,14 +70,18 @@ def place_of(finished_run: Any, folder: Path, **changes: Any) -> Place:
 
 
 @pytest.fixture(scope="module")
-def doubted(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, RecipeResult]:
+def doubted(
+    finished_run: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Place, RecipeResult]:
     """The default arm of rewarded doubt with two seeds."""
     place = place_of(finished_run, tmp_path_factory.mktemp("doubt"))
-    return place, place.teach(DOUBT, seeds=2, probe_again=True)
+    return place, place.teach(DOUBT, seeds=2, reprobe=True)
 
 
 def numbers(summary: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in summary.items() if not key.startswith(("seconds.", "memory."))}
+    return {
+        key: value for key, value in summary.items() if not key.startswith(("seconds.", "memory."))
+    }
 
 
 @pytest.fixture
@@ -75,7 +89,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the stages that are worked on, with nothing done in them."""
     names: list[str] = []
 
-    def work(stage: Stage, context: Context, store: StageStore) -> None:
+    def work(stage: Stage, context: Run, store: StageStore) -> None:
         names.append(stage.name)
         store.finish({"seconds": 0.0, "peak_bytes": 1, "summary": {}, "rows": []})
 
@@ -97,7 +111,9 @@ def test_a_recipe_ends_in_its_table_and_page(doubted: tuple[Place, RecipeResult]
     assert all(f">{name}<" in page for name in names)
 
 
-def test_every_condition_has_every_measure_with_its_interval(doubted: tuple[Place, RecipeResult]) -> None:
+def test_every_condition_has_every_measure_with_its_interval(
+    doubted: tuple[Place, RecipeResult],
+) -> None:
     summary = doubted[1].summary
     for when in ("before", "platt", "log", "log-shuffled", "log-seed1"):
         for measure in ("auroc2", "ece", "smooth_ece", "brier"):
@@ -108,9 +124,11 @@ def test_every_condition_has_every_measure_with_its_interval(doubted: tuple[Plac
         assert f"auroc2.expected.within.{when}" in summary
         assert f"parse_rate.text.{when}" in summary
     for kind in ("gain", "over_shuffled", "over_platt"):
-        assert {f"{kind}.auroc2.expected.log", f"{kind}.auroc2.expected.within.log", f"{kind}.ece.text.log"} <= set(
-            summary
-        )
+        assert {
+            f"{kind}.auroc2.expected.log",
+            f"{kind}.auroc2.expected.within.log",
+            f"{kind}.ece.text.log",
+        } <= set(summary)
     assert summary["training.tokens.log"] > 0
     assert summary["seconds.training.log"] > 0
     assert summary["accuracy.log"] == summary["accuracy.before"]
@@ -125,7 +143,10 @@ def test_what_is_shared_with_the_whole_loop_is_not_done_again(
 ) -> None:
     place = place_of(finished_run, tmp_path)
     place.teach(DOUBT)
-    own = [f"recipes/doubt/log/0/{kind}" for kind in ("teach", "read", "control", "read_control")]
+    own = [
+        f"recipes/doubt/log/0/{kind}"
+        for kind in ("teach", "elicit", "teach_control", "elicit_control")
+    ]
     assert worked == [*own, "recipes/doubt/report"]
     worked.clear()
     place.teach(DOUBT)
@@ -135,17 +156,22 @@ def test_what_is_shared_with_the_whole_loop_is_not_done_again(
     assert worked == [*(name.replace("/log/", "/brier/") for name in own), "recipes/doubt/report"]
 
 
-def test_a_second_call_loads_no_model(doubted: tuple[Place, RecipeResult], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_loads_no_model(
+    doubted: tuple[Place, RecipeResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr(workbench.models, "load_model", refuse)
     place, found = doubted
-    assert place.teach(DOUBT, seeds=2, probe_again=True).summary == found.summary
+    assert place.teach(DOUBT, seeds=2, reprobe=True).summary == found.summary
 
 
 def test_a_killed_recipe_ends_like_an_uninterrupted_one(
-    doubted: tuple[Place, RecipeResult], finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    doubted: tuple[Place, RecipeResult],
+    finished_run: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     place = place_of(finished_run, tmp_path)
     calls = 0
@@ -161,12 +187,14 @@ def test_a_killed_recipe_ends_like_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(Passes, "logits", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            place.teach(DOUBT, seeds=2, probe_again=True)
+            place.teach(DOUBT, seeds=2, reprobe=True)
     assert (place.folder / "recipes/doubt/log/0/teach/checkpoints/checkpoint-3").is_dir()
-    assert numbers(place.teach(DOUBT, seeds=2, probe_again=True).summary) == numbers(doubted[1].summary)
+    assert numbers(place.teach(DOUBT, seeds=2, reprobe=True).summary) == numbers(doubted[1].summary)
 
 
-def test_the_adapter_loads_with_plain_peft_and_carries_its_card(doubted: tuple[Place, RecipeResult]) -> None:
+def test_the_adapter_loads_with_plain_peft_and_carries_its_card(
+    doubted: tuple[Place, RecipeResult],
+) -> None:
     place, found = doubted
     (folder,) = adapter_folders(place.config, DOUBT, place.folder)
     plain = AutoModelForCausalLM.from_pretrained(place.config.model.name, dtype=torch.float32)
@@ -179,7 +207,12 @@ def test_the_adapter_loads_with_plain_peft_and_carries_its_card(doubted: tuple[P
 
 
 def test_held_out_domains_are_tested_on_alone(finished_run: Any, tmp_path: Path) -> None:
-    place = place_of(finished_run, tmp_path, questions__held_out_domains=["rivers"], questions__train_fraction=0.9)
+    place = place_of(
+        finished_run,
+        tmp_path,
+        questions__held_out_domains=["rivers"],
+        questions__train_fraction=0.9,
+    )
     summary = place.teach(DOUBT, arms=("tokenised-brier",)).summary
     assert summary["out_of_domain.questions"] == 66
     assert summary["in_domain.questions"] + 66 == summary["questions.test"]
@@ -203,23 +236,34 @@ def test_a_domain_that_is_not_there_is_named(finished_run: Any, tmp_path: Path) 
             place.teach(DOUBT)
 
 
-def test_an_arm_that_cannot_be_taught_is_refused_before_another_is(finished_run: Any, tmp_path: Path) -> None:
+def test_an_arm_that_cannot_be_taught_is_refused_before_another_is(
+    finished_run: Any, tmp_path: Path
+) -> None:
     place = place_of(finished_run, tmp_path)
-    last = replace(DOUBT.arms[1], targets=lambda material: np.full(len(material.row), 2.0))
+    last = replace(DOUBT.arms[1], targets=lambda inputs: np.full(len(inputs.row), 2.0))
     with pytest.raises(WorkbenchError, match="between 0 and 1"):
-        place.teach(replace(DOUBT, arms=(DOUBT.arms[0], last)), arms=(DOUBT.arms[0].name, last.name))
+        place.teach(
+            replace(DOUBT, arms=(DOUBT.arms[0], last)), arms=(DOUBT.arms[0].name, last.name)
+        )
     assert (place.folder / "probe" / "done.json").exists()
     assert not (place.folder / "recipes" / "doubt" / DOUBT.arms[0].name).exists()
 
 
-def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished_run: Any, tmp_path: Path) -> None:
+def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(
+    finished_run: Any, tmp_path: Path
+) -> None:
     place = place_of(finished_run, tmp_path, teach__learning_rate=5e-3)
     found = place.teach(PROBE, arms=("primary",))
     summary = found.summary
     assert not (found.page.parent / "learning_curves.html").exists()
     read = place.folder / "recipes/probe/primary/0/read"
     on = StageStore(read, "").table("answers_adapter_on").set_index("row")["answer"]
-    base = StageStore(place.folder / "answer", "").table("answers").set_index("row")["answer"].loc[on.index]
+    base = (
+        StageStore(place.folder / "answer", "")
+        .table("answers")
+        .set_index("row")["answer"]
+        .loc[on.index]
+    )
     assert len(on) == summary["questions.test"]
     assert summary["same_answers.questions.primary"] == (on == base).sum()
     assert summary["answers.unchanged_adapter_on.primary"] == pytest.approx((on == base).mean())
@@ -228,11 +272,15 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(finished
     assert shown["primary"]
     assert not shown["before"]
     held_out = pd.read_parquet(place.folder / "recipes/probe/report/held_out.parquet")
-    assert held_out["right_primary"].mean() == pytest.approx(summary["accuracy.adapter_on_while_answering.primary"])
+    assert held_out["right_primary"].mean() == pytest.approx(
+        summary["accuracy.adapter_on_while_answering.primary"]
+    )
     assert "right_primary-shuffled" not in held_out
 
 
-def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any, tmp_path: Path) -> None:
+def test_calibration_tuning_with_its_head_and_its_temperature(
+    finished_run: Any, tmp_path: Path
+) -> None:
     place = place_of(finished_run, tmp_path, elicit__format="i-ii")
     found = place.teach(CALIBRATION, seeds=2)
     names = [row["arm"] for row in found.rows]
@@ -245,14 +293,22 @@ def test_calibration_tuning_with_its_head_and_its_temperature(finished_run: Any,
     assert found.summary["training.examples.head"] == train - round(0.2 * train)
     assert "auroc2.text.head" not in found.summary
     stage = StageStore(place.folder / "recipes/calibration/head/0/read", "")
-    taught = StageStore(place.folder / "recipes/calibration/head/0/teach", "").table("targets")["row"]
+    taught = StageStore(place.folder / "recipes/calibration/head/0/teach", "").table("targets")[
+        "row"
+    ]
     assert not set(stage.table("confidence")["row"]) & set(taught)
-    again = StageStore(place.folder / "recipes/calibration/head/1/teach", "").table("targets")["row"]
+    again = StageStore(place.folder / "recipes/calibration/head/1/teach", "").table("targets")[
+        "row"
+    ]
     assert sorted(again) == sorted(taught)
 
 
-def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any, tmp_path: Path) -> None:
-    """Those that the run itself wrote: the same answers, grades and so the same readings before teaching."""
+def test_graded_answers_of_a_file_take_the_place_of_answering(
+    finished_run: Any, tmp_path: Path
+) -> None:
+    """Those that the run itself wrote: the same answers, grades and so the same readings before
+    teaching.
+    """
     graded = finished_run.folder / "answer" / "graded.jsonl"
     place = place_of(finished_run, tmp_path, questions__graded=str(graded))
     summary = place.teach(DOUBT, arms=("brier",)).summary
@@ -263,7 +319,9 @@ def test_graded_answers_of_a_file_take_the_place_of_answering(finished_run: Any,
         ]
         for column in ("id", "question", "split") if name == "questions" else ("answer", "correct"):
             assert tables[0][column].tolist() == tables[1][column].tolist()
-    assert summary["auroc2.expected.before"] == pytest.approx(finished_run.summary["auroc2.expected.before"])
+    assert summary["auroc2.expected.before"] == pytest.approx(
+        finished_run.summary["auroc2.expected.before"]
+    )
     assert "accuracy.brier" not in summary
 
 
@@ -279,29 +337,39 @@ def test_answer_and_confidence_are_taught_together(
         return text.partition("\n")[0].strip(), len(text) % 10 / 9
 
     monkeypatch.setattr(workbench.teach.replies, "answer_and_confidence", planted)
-    model, questions = load_model(finished_run.inputs.config.model.name, device="cpu"), tmp_path / "questions.jsonl"
+    model, questions = (
+        load_model(finished_run.inputs.config.model.name, device="cpu"),
+        tmp_path / "questions.jsonl",
+    )
     write_questions(questions, planted_questions(model, "percent-one-turn"))
     place = place_of(
         finished_run, tmp_path, elicit__format="percent-one-turn", questions__source=str(questions),
         teach__learning_rate=1e-3,
     )  # fmt: skip
     plan = Reinforcement(correct_and_brier, 1.0, WRONG_FORMAT, 0.01, steps=2, replies=whole_replies)
-    short = replace(JOINT, arms=(replace(JOINT.arm("rlcr"), teacher=by_sampling(plan)),))
+    short = replace(JOINT, arms=(replace(JOINT.arm("rlcr"), train=train_on_policy(plan)),))
     found = place.teach(short)
     assert [row["arm"] for row in found.rows][4:] == ["rlcr", "rlcr-shuffled"]
     assert found.rows[4]["accuracy, adapter on"]
     assert found.summary["answers.adapter_on_rows.rlcr"] == found.summary["questions.test"]
     read = StageStore(place.folder / "recipes/joint/rlcr/0/read", "")
-    own = StageStore(place.folder / "recipes/joint/rlcr/0/own", "").table("confidence").set_index("row")["expected"]
+    own = (
+        StageStore(place.folder / "recipes/joint/rlcr/0/own", "")
+        .table("confidence")
+        .set_index("row")["expected"]
+    )
     on, base = (
         table.set_index("row").loc[own.index]
-        for table in (read.table("answers_adapter_on"), StageStore(place.folder / "answer", "").table("answers"))
+        for table in (
+            read.table("answers_adapter_on"),
+            StageStore(place.folder / "answer", "").table("answers"),
+        )
     )
     same = (on["answer"] == base["answer"]).to_numpy()
-    behind = read.table("confidence").set_index("row")["expected"].loc[own.index]
+    after = read.table("confidence").set_index("row")["expected"].loc[own.index]
     assert 0 < same.sum() < len(same)
-    np.testing.assert_allclose(own[same], behind[same], rtol=1e-3)
-    assert np.abs(own[~same] - behind[~same]).max() > 1e-3
+    np.testing.assert_allclose(own[same], after[same], rtol=1e-3)
+    assert np.abs(own[~same] - after[~same]).max() > 1e-3
     brier = float(np.mean((own - on["correct"]) ** 2))
     assert found.summary["own.brier.expected.rlcr"] == pytest.approx(brier)
     assert found.rows[4]["own Brier expected"]
@@ -314,7 +382,9 @@ def test_answer_and_confidence_are_taught_together(
 
 def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: Path) -> None:
     graded = finished_run.folder / "answer" / "graded.jsonl"
-    place = place_of(finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn")
+    place = place_of(
+        finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn"
+    )
     with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
         place.teach(JOINT)
     assert not (place.folder / "recipes").exists()
@@ -323,7 +393,9 @@ def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: P
 def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: Path) -> None:
     lines = (finished_run.folder / "answer" / "graded.jsonl").read_text().splitlines()
     path = tmp_path / "all_right.jsonl"
-    path.write_text("".join(json.dumps({**json.loads(line), "correct": True}) + "\n" for line in lines))
+    path.write_text(
+        "".join(json.dumps({**json.loads(line), "correct": True}) + "\n" for line in lines)
+    )
     place = place_of(finished_run, tmp_path, questions__graded=str(path))
     with pytest.raises(WorkbenchError, match="right"):
         place.teach(DOUBT)
@@ -332,7 +404,10 @@ def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: P
 def test_another_recipes_answers_are_not_replaced(doubted: tuple[Place, RecipeResult]) -> None:
     place, _ = doubted
     other = replace(place, config=place.config.model_copy(update={"seed": 9}))
-    with pytest.raises(WorkbenchError, match=r"'doubt' was taught with other settings of 'seed'.*run of another name"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"'doubt' was taught with other settings of 'seed'.*run of another name",
+    ):
         other.teach(PROBE)
     assert not (place.folder / "recipes" / "probe").exists()
 
@@ -350,10 +425,14 @@ def test_what_is_not_installed_is_missed_before_anything_is_done(
 def test_a_domain_to_be_taught_alone_needs_questions(finished_run: Any, tmp_path: Path) -> None:
     config = finished_run.inputs.config
     with pytest.raises(
-        WorkbenchError, match=r"at least 50 training questions.*planets \d+, rivers \d+.*questions\.limit"
+        WorkbenchError,
+        match=r"at least 50 training questions.*planets \d+, rivers \d+.*questions\.limit",
     ):
         taught_domains(
-            config.model_copy(update={"questions": config.questions.model_copy(update={"limit": 80})}), tmp_path
+            config.model_copy(
+                update={"questions": config.questions.model_copy(update={"limit": 80})}
+            ),
+            tmp_path,
         )
 
 
@@ -365,7 +444,7 @@ def test_too_few_questions_are_refused(finished_run: Any, tmp_path: Path) -> Non
 
 def test_stages_need_only_what_stands_before_them(finished_run: Any) -> None:
     for recipe in (PROBE, DOUBT, CALIBRATION):
-        taught = pupils(finished_run.inputs.config, recipe, recipe.arms, 2, True)
+        taught = trainings(finished_run.inputs.config, recipe, recipe.arms, 2, True)
         stages = recipe_stages(recipe, taught)
         names = [stage.name for stage in stages]
         assert len(set(names)) == len(names)
@@ -381,7 +460,9 @@ def test_a_recipe_needs_a_seed(finished_run: Any, tmp_path: Path) -> None:
 
 def test_the_shuffled_twin_permutes_the_targets(doubted: tuple[Place, RecipeResult]) -> None:
     folder = doubted[0].folder / "recipes/doubt/log/0"
-    own, twin = (StageStore(folder / kind, "").table("targets") for kind in ("teach", "control"))
+    own, twin = (
+        StageStore(folder / kind, "").table("targets") for kind in ("teach", "teach_control")
+    )
     assert own["row"].tolist() == twin["row"].tolist()
     assert sorted(own["probability"]) == sorted(twin["probability"])
     assert not np.array_equal(own["probability"], twin["probability"])
@@ -392,7 +473,9 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
     finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With planted bins, because a random model hardly ever says the same twice."""
-    monkeypatch.setattr(workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2)
+    monkeypatch.setattr(
+        workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2
+    )
     place = place_of(finished_run, tmp_path, questions__train_fraction=0.8)
     found = place.teach(METACOGNITION, arms=["single", "pairwise", "both"])
     summary = found.summary
@@ -416,10 +499,12 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
     assert shares["modal_share"].between(0.1, 1).all()
     taught = pd.read_parquet(found.folder / "single" / "0" / "teach" / "targets.parquet")
     assert len(taught) == 2 * (len(shares) // 2)
-    assert summary["training.examples.single"] == summary["training.questions.single"] == len(taught)
+    assert (
+        summary["training.examples.single"] == summary["training.questions.single"] == len(taught)
+    )
     for name in ("pairwise", "both"):
         log = pd.read_parquet(found.folder / name / "0" / "teach" / "log.parquet")
-        size = place.config.teach.batch_size * place.config.teach.accumulation
+        size = place.config.teach.batch_size * place.config.teach.gradient_accumulation_steps
         assert len(log) == math.ceil(summary[f"training.examples.{name}"] / size)
     assert rows["bradley-terry"]["pairs right"]
     assert (found.page.parent / "transfer.html").exists()

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from workbench.experiments.recipes.pairwise import pair_measures
-from workbench.experiments.recipes.task_transfer import TASKS, task_transfer, transfer_section, transfer_summary
+from workbench.experiments.recipes.task_transfer import (
+    TASKS,
+    task_transfer,
+    transfer_section,
+    transfer_summary,
+)
 from workbench.loop.conditions import Readouts
 from workbench.measure import auroc2_within_estimate
 
@@ -16,7 +21,9 @@ DRAWN = {"resamples": 80, "seed": 2}
 
 
 def readouts() -> Readouts:
-    questions = pd.DataFrame({"row": np.arange(N) + 7, "domain": np.repeat(["kings", "rivers"], N // 2)})
+    questions = pd.DataFrame(
+        {"row": np.arange(N) + 7, "domain": np.repeat(["kings", "rivers"], N // 2)}
+    )
     expected = {name: RNG.random(N) for name in CONDITIONS}
     return Readouts(questions, RNG.random(N) < 0.5, expected, expected, {})
 
@@ -46,13 +53,22 @@ def test_a_line_of_one_seed_has_the_estimates_of_the_packages_measures() -> None
         found |= pair_measures(PAIRS[name], R, **DRAWN)
         for task in TASKS:
             own, alone = CELLS[name, task], found[task]
-            assert (own.value, own.low, own.high) == pytest.approx((alone.value, alone.low, alone.high))
+            assert (own.value, own.low, own.high) == pytest.approx(
+                (alone.value, alone.low, alone.high)
+            )
 
 
 def test_seeds_are_one_line_and_every_line_has_every_task() -> None:
-    assert list(dict.fromkeys(line for line, _ in CELLS)) == ["before", "bradley-terry", "both", "both-shuffled"]
+    assert list(dict.fromkeys(line for line, _ in CELLS)) == [
+        "before",
+        "bradley-terry",
+        "both",
+        "both-shuffled",
+    ]
     assert {task for _, task in CELLS} == set(TASKS)
-    seeds = [pair_measures(PAIRS[name], R, **DRAWN)["agreement"].value for name in ("both", "both-seed1")]
+    seeds = [
+        pair_measures(PAIRS[name], R, **DRAWN)["agreement"].value for name in ("both", "both-seed1")
+    ]
     assert CELLS["both", "agreement"].value == pytest.approx(np.mean(seeds))
     summary = transfer_summary(CELLS)
     assert summary["transfer.agreement.both"] == CELLS["both", "agreement"].value

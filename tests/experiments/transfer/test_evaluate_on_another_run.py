@@ -10,41 +10,61 @@ import numpy as np
 import pytest
 
 from workbench.config import RunConfig
-from workbench.experiments.recipes.run import School, attend
-from workbench.experiments.recipes.trainings import pupils
-from workbench.experiments.transfer.evaluate import Visitor, asked_run, held_out_rows, judge_elsewhere
-from workbench.loop.run import Context
+from workbench.experiments.recipes.run import RecipeRun, run_trainings
+from workbench.experiments.recipes.trainings import trainings
+from workbench.experiments.transfer.evaluate import (
+    TransferredAdapter,
+    evaluate_on,
+    held_out_rows,
+    prepare_run,
+)
+from workbench.loop.run import Run
 from workbench.pipeline.store import RunStore
 from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE, Recipe
 
-Taught = Callable[[Recipe, str], School]
+Taught = Callable[[Recipe, str], RecipeRun]
 
 
 @pytest.fixture(scope="module")
 def taught(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Taught:
-    """Teaches one arm in a copy of the finished run, whose first stages it shares; one model for all."""
+    """Teaches one arm in a copy of the finished run, whose first stages it shares; one model for
+    all.
+    """
     folder = shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("home") / "run")
-    whole = {**finished_run.inputs.config.model_dump(mode="json"), "teach": {"epochs": 1, "lora": {"rank": 4}}}
+    whole = {
+        **finished_run.inputs.config.model_dump(mode="json"),
+        "teach": {"epochs": 1, "lora": {"rank": 4}},
+    }
     config = RunConfig.model_validate(whole)
-    context = Context(config, RunStore(folder), folder.parent / "figures")
-    found: dict[str, School] = {}
+    context = Run(config, RunStore(folder), folder.parent / "figures")
+    found: dict[str, RecipeRun] = {}
 
-    def school(recipe: Recipe, arm: str) -> School:
+    def recipe_run(recipe: Recipe, arm: str) -> RecipeRun:
         if arm not in found:
-            found[arm] = attend(context, recipe, pupils(config, recipe, [recipe.arm(arm)], 1, False, twins=False))
+            found[arm] = run_trainings(
+                context,
+                recipe,
+                trainings(config, recipe, [recipe.arm(arm)], 1, False, controls=False),
+            )
         return found[arm]
 
-    return school
+    return recipe_run
 
 
-@pytest.mark.parametrize(("recipe", "arm"), [(DOUBT, "log"), (PROBE, "primary"), (CALIBRATION, "head")])
-def test_at_home_a_visitor_says_what_it_said_there(taught: Taught, tmp_path: Path, recipe: Recipe, arm: str) -> None:
-    """An adapter on the reply, one on the whole conversation, and a head; the other run is the same one asked anew."""
-    school = taught(recipe, arm)
-    home, (pupil,) = school.context, school.pupils
-    away = asked_run(home.beside(home.config, tmp_path / "again", tmp_path / "figures"))
-    found = judge_elsewhere(school, away)[arm].set_index("row")
-    own = home.stage(pupil.stage("read")).table("confidence").set_index("row").loc[found.index]
+@pytest.mark.parametrize(
+    ("recipe", "arm"), [(DOUBT, "log"), (PROBE, "primary"), (CALIBRATION, "head")]
+)
+def test_at_home_a_visitor_says_what_it_said_there(
+    taught: Taught, tmp_path: Path, recipe: Recipe, arm: str
+) -> None:
+    """An adapter on the reply, one on the whole conversation, and a head; the other run is the
+    same one asked anew.
+    """
+    recipe_run = taught(recipe, arm)
+    home, (training,) = recipe_run.context, recipe_run.trainings
+    away = prepare_run(home.sibling(home.config, tmp_path / "elicit_tuned", tmp_path / "figures"))
+    found = evaluate_on(recipe_run, away)[arm].set_index("row")
+    own = home.stage(training.stage("elicit")).table("confidence").set_index("row").loc[found.index]
     assert found.index.tolist() == held_out_rows(home).tolist()
     np.testing.assert_allclose(found["expected"], own["expected"], atol=1e-5)
     assert found["stated"].equals(own["stated"])
@@ -53,22 +73,27 @@ def test_at_home_a_visitor_says_what_it_said_there(taught: Taught, tmp_path: Pat
 
 
 def test_other_questions_are_judged_without_being_split(taught: Taught, tmp_path: Path) -> None:
-    """Out-of-domain transfer: the visitor reads a run on other questions, whose model is not loaded again."""
-    school = taught(DOUBT, "log")
-    rows = [{"question": f"Which sea of {i} is deep?", "answers": ["x"], "domain": "seas"} for i in range(20)]
+    """Out-of-domain transfer: the transferred reads a run on other questions, whose model is not
+    loaded again.
+    """
+    recipe_run = taught(DOUBT, "log")
+    rows = [
+        {"question": f"Which sea of {i} is deep?", "answers": ["x"], "domain": "seas"}
+        for i in range(20)
+    ]
     path = tmp_path / "seas.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    config = school.context.config
+    config = recipe_run.context.config
     questions = config.questions.model_copy(update={"source": str(path)})
     other = config.model_copy(update={"questions": questions})
-    away = asked_run(school.context.beside(other, tmp_path / "seas", tmp_path / "figures"))
-    assert away.lm is school.context.lm
-    found = judge_elsewhere(school, away, arms=["log"])["log"]
+    away = prepare_run(recipe_run.context.sibling(other, tmp_path / "seas", tmp_path / "figures"))
+    assert away.lm is recipe_run.context.lm
+    found = evaluate_on(recipe_run, away, arms=["log"])["log"]
     table = away.stage("questions").table("questions")
     assert found["row"].tolist() == np.flatnonzero(table["split"] == "test").tolist()
     assert found["expected"].between(0, 1).all()
-    stage = away.stage(Visitor(school.context, school.pupils[0]).stage())
+    stage = away.stage(TransferredAdapter(recipe_run.context, recipe_run.trainings[0]).stage())
     before = (stage.folder / "done.json").stat().st_mtime_ns
-    assert judge_elsewhere(school, away)["log"].equals(found)
+    assert evaluate_on(recipe_run, away)["log"].equals(found)
     assert (stage.folder / "done.json").stat().st_mtime_ns == before
-    assert judge_elsewhere(school, away, arms=["tokenised-brier"]) == {}
+    assert evaluate_on(recipe_run, away, arms=["tokenised-brier"]) == {}

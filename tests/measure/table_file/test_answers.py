@@ -64,5 +64,7 @@ def test_without_groups_there_is_one(file: Path) -> None:
 
 
 def test_an_unknown_group_column_is_an_error(file: Path) -> None:
-    with pytest.raises(WorkbenchError, match=r"--by: there is no column 'modle'.*did you mean 'model'"):
+    with pytest.raises(
+        WorkbenchError, match=r"--by: there is no column 'modle'.*did you mean 'model'"
+    ):
         read_answers(file, by=["modle"])

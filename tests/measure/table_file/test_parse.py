@@ -6,7 +6,9 @@ from workbench.errors import WorkbenchError
 from workbench.measure.table_file.parse import confidences, grades, texts
 
 
-def read(values: list[object], name: str = "confidence", scale: float | None = None) -> tuple[list[float], float, str]:
+def read(
+    values: list[object], name: str = "confidence", scale: float | None = None
+) -> tuple[list[float], float, str]:
     found = confidences(pd.Series(values, dtype=object), name, scale)
     return found.values.tolist(), found.scale, " ".join(found.notes)
 
@@ -51,13 +53,16 @@ def test_numbers_of_a_typed_file() -> None:
         ([["a"]], None, "lists or objects"),
     ],
 )
-def test_what_lies_outside_is_an_error(values: list[object], scale: float | None, message: str) -> None:
+def test_what_lies_outside_is_an_error(
+    values: list[object], scale: float | None, message: str
+) -> None:
     with pytest.raises(WorkbenchError, match=message):
         read(values, scale=scale)
 
 
 @pytest.mark.parametrize(
-    "values", [["1", "0"], [True, False], ["Yes", " no "], [1.0, 0.0], ["correct", "incorrect"], ["T", "f"]]
+    "values",
+    [["1", "0"], [True, False], ["Yes", " no "], [1.0, 0.0], ["correct", "incorrect"], ["T", "f"]],
 )
 def test_grades_in_many_words(values: list[object]) -> None:
     assert grades(pd.Series(values, dtype=object), "correct").tolist() == [True, False]
@@ -77,5 +82,9 @@ def test_a_grade_that_is_none_is_an_error(values: list[object], message: str) ->
 
 
 def test_labels_are_text() -> None:
-    assert texts(pd.Series([1.0, 2.5, None], dtype=object), "g").tolist() == ["1", "2.5", "(missing)"]
+    assert texts(pd.Series([1.0, 2.5, None], dtype=object), "g").tolist() == [
+        "1",
+        "2.5",
+        "(missing)",
+    ]
     assert texts(pd.Series(["NA", ""]), "g").tolist() == ["NA", "(missing)"]

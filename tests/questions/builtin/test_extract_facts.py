@@ -30,7 +30,9 @@ NOUNS = """  1 licence text
 """
 
 
-def city(name: str, country: str, population: int, part: str = "", others: tuple[str, ...] = ()) -> dict[str, Any]:
+def city(
+    name: str, country: str, population: int, part: str = "", others: tuple[str, ...] = ()
+) -> dict[str, Any]:
     return {
         "name": name,
         "countrycode": country,
@@ -82,13 +84,20 @@ class Gazetteer:
             ("GB", "United Kingdom", "EU", "London", 4),
         ]
         rows.append(("US", "United States", "NA", "Washington", 9))
-        return {c: {"name": n, "continentcode": k, "capital": p, "population": s} for c, n, k, p, s in rows}
+        return {
+            c: {"name": n, "continentcode": k, "capital": p, "population": s}
+            for c, n, k, p, s in rows
+        }
 
     def get_cities(self) -> dict[int, Any]:
         return dict(enumerate(CITIES))
 
     def get_us_states(self) -> dict[str, Any]:
-        return {"MA": {"name": "Massachusetts"}, "IL": {"name": "Illinois"}, "DC": {"name": "District of Columbia"}}
+        return {
+            "MA": {"name": "Massachusetts"},
+            "IL": {"name": "Illinois"},
+            "DC": {"name": "District of Columbia"},
+        }
 
 
 @pytest.fixture
@@ -126,7 +135,14 @@ def test_tables(tables: dict[str, list[list[str]]]) -> None:
 def test_countries_join_two_sources(tables: dict[str, list[list[str]]]) -> None:
     assert tables["countries"][0] == ["# mledoze/countries (world-countries 5.1.0)", "ODbL-1.0"]
     assert tables["countries"][2:] == [
-        ["US", "United States", "State of United States", "Washington D.C.|Washington", "North America", "9"],
+        [
+            "US",
+            "United States",
+            "State of United States",
+            "Washington D.C.|Washington",
+            "North America",
+            "9",
+        ],
         ["GB", "Britain", "United Kingdom|State of Britain|UK", "London", "Europe", "4"],
         ["FR", "France", "State of France", "Paris", "Europe", "3"],
         ["UA", "Ukraine", "State of Ukraine", "Kyiv|Kiev", "Asia|Europe", "2"],

@@ -42,7 +42,11 @@ def test_every_answer_is_right_and_no_copy_or_refusal_is() -> None:
 
 
 def test_no_question_outside_the_option_lists_holds_its_answer() -> None:
-    given_away = [q for q in QUESTIONS if q.kind == "open" and any(contains_alias(q.text, a) for a in q.answers)]
+    given_away = [
+        q
+        for q in QUESTIONS
+        if q.kind == "open" and any(contains_alias(q.text, a) for a in q.answers)
+    ]
     assert {q.domain for q in given_away} == {"animals"}
 
 
@@ -74,13 +78,21 @@ def test_well_known_facts(text: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["capital city of Bolivia", "capital city of Israel", "continent is Russia", "continent is Türkiye"]
+    "text",
+    [
+        "capital city of Bolivia",
+        "capital city of Israel",
+        "continent is Russia",
+        "continent is Türkiye",
+    ],
 )
 def test_questions_with_two_answers_are_left_out(text: str) -> None:
     assert not any(text in question.text for question in QUESTIONS)
 
 
-@pytest.mark.parametrize("country", ["Guinea", "Sudan", "Ireland", "Republic of the Congo", "Virginia", "Washington"])
+@pytest.mark.parametrize(
+    "country", ["Guinea", "Sudan", "Ireland", "Republic of the Congo", "Virginia", "Washington"]
+)
 def test_names_inside_other_names_are_not_answers(country: str) -> None:
     assert not any(country in q.answers for q in QUESTIONS if q.domain in ("cities", "us_states"))
 
@@ -95,7 +107,11 @@ def test_every_table_names_source_and_licence() -> None:
 
 @pytest.mark.parametrize(
     ("domain", "licence"),
-    [("capitals", "ODbL-1.0 AND CC-BY-4.0"), ("cities", "CC-BY-4.0 AND ODbL-1.0"), ("arithmetic", "CC0-1.0")],
+    [
+        ("capitals", "ODbL-1.0 AND CC-BY-4.0"),
+        ("cities", "CC-BY-4.0 AND ODbL-1.0"),
+        ("arithmetic", "CC0-1.0"),
+    ],
 )
 def test_licence_of_every_table_used(domain: str, licence: str) -> None:
     assert {q.licence for q in QUESTIONS if q.domain == domain} == {licence}

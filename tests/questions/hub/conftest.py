@@ -1,4 +1,6 @@
-"""Small local copies of every hub set, with the published columns and feature types; see ``published.yaml``."""
+"""Small local copies of every hub set, with the published columns and feature types; see
+``published.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ def feature(told: Any) -> Any:
 def read_published() -> dict[str, Published]:
     told = yaml.safe_load((Path(__file__).parent / "published.yaml").read_text(encoding="utf-8"))
     return {
-        name: Published(one["rows"], one["file"], Features(feature(one["features"])) if "features" in one else None)
+        name: Published(
+            one["rows"],
+            one["file"],
+            Features(feature(one["features"])) if "features" in one else None,
+        )
         for name, one in told.items()
     }
 
@@ -60,7 +66,9 @@ def write_rows(published: Published, rows: list[Row], path: Path) -> Path:
 
 
 def write_repository(mirror: Path, name: str, splits: dict[str, list[Row]] | None = None) -> Path:
-    """A set's repository below ``mirror``, laid out as on the hub: configurations in a data card, or folders if converted."""
+    """A set's repository below ``mirror``, laid out as on the hub: configurations in a data
+    card, or folders if converted.
+    """
     row, published = HUB_SETS[name], read_published()[name]
     place = mirror / row.hub
     folder = place / (row.folder or row.configuration or "data")
@@ -69,8 +77,13 @@ def write_repository(mirror: Path, name: str, splits: dict[str, list[Row]] | Non
         stem = folder / split / "0000" if row.folder else folder / f"{split}-00000-of-00001"
         files[split] = write_rows(published, rows, stem).relative_to(place)
     if not row.folder:
-        entries = "".join(f"  - split: {split}\n    path: {file}\n" for split, file in files.items())
-        card = f"---\nconfigs:\n- config_name: {row.configuration or 'default'}\n  data_files:\n{entries}---\n"
+        entries = "".join(
+            f"  - split: {split}\n    path: {file}\n" for split, file in files.items()
+        )
+        card = (
+            f"---\nconfigs:\n- config_name: {row.configuration or 'default'}\n  "
+            f"data_files:\n{entries}---\n"
+        )
         (place / "README.md").write_text(card)
     return place
 

@@ -32,7 +32,10 @@ EXPECTED: dict[str, list[tuple[str, tuple[str, ...], int]]] = {
     "arc_challenge": [("What melts ice?", ("B",), 3), ("What floats?", ("A",), 2)],
     "mmlu": [("1 + 1 =", ("B",), 4), ("Bees make", ("D",), 4)],
     "mmlu_pro": [("Which one is a prime?", ("E",), 5), ("Which one is an acid?", ("A",), 3)],
-    "commonsense_qa": [("Where do you keep milk?", ("C",), 5), ("What do you do with a hat?", ("A",), 5)],
+    "commonsense_qa": [
+        ("Where do you keep milk?", ("C",), 5),
+        ("What do you do with a hat?", ("A",), 5),
+    ],
     "openbookqa": [("A dog is", ("B",), 2), ("Snow is", ("C",), 3)],
     "qasc": [("What burns?", ("H",), 8), ("What rusts?", ("H",), 8)],
     "riddle_sense": [
@@ -44,8 +47,14 @@ EXPECTED: dict[str, list[tuple[str, tuple[str, ...], int]]] = {
         ("Does gum stay in you for seven years?", ("A",), 3),
     ],
     "selfaware": [("Who bakes bread?", ("baker",), 0), ("What is time for?", (), 0)],
-    "medqa": [("Which vitamin is missing in scurvy?", ("C",), 4), ("Which organ pumps blood?", ("B",), 4)],
-    "metamedqa": [("Which bone is in the arm?", ("B",), 5), ("What does the glianex do?", ("F",), 6)],
+    "medqa": [
+        ("Which vitamin is missing in scurvy?", ("C",), 4),
+        ("Which organ pumps blood?", ("B",), 4),
+    ],
+    "metamedqa": [
+        ("Which bone is in the arm?", ("B",), 5),
+        ("What does the glianex do?", ("F",), 6),
+    ],
     "legalbench": [
         ("May one be a citizen of Utopia by birth?", ("A",), 2),
         ("May one be a citizen of Utopia by purchase?", ("B",), 2),
@@ -70,11 +79,16 @@ def test_a_set_with_its_published_columns_is_read(name: str, mirror: Path, tmp_p
     assert all(grade(answer, q) for q in questions for answer in q.answers)
 
 
-def test_ids_domains_and_unanswerable_questions_are_those_published(mirror: Path, tmp_path: Path) -> None:
+def test_ids_domains_and_unanswerable_questions_are_those_published(
+    mirror: Path, tmp_path: Path
+) -> None:
     def read(name: str) -> list[Any]:
         return hub_questions(HUB_SETS[name], mirror=mirror, cache=tmp_path)
 
-    assert [q.id for q in read("arc_challenge")] == ["arc_challenge-test-M_1", "arc_challenge-test-M_2"]
+    assert [q.id for q in read("arc_challenge")] == [
+        "arc_challenge-test-M_1",
+        "arc_challenge-test-M_2",
+    ]
     assert [q.id for q in read("nq_open")] == ["nq_open-validation-0", "nq_open-validation-1"]
     assert [q.domain for q in read("mmlu")] == ["elementary_sums", "insects"]
     assert [q.domain for q in read("popqa")] == ["occupation", "occupation"]
@@ -102,8 +116,13 @@ def test_a_few_rows_that_are_no_questions_are_left_out_and_counted(
     rows[7] = {**good, "id": "c7", "answerKey": ""}
     rows[9] = {**good, "id": "c3"}
     repository(tmp_path, "commonsense_qa", {"validation": rows})
-    with pytest.warns(UserWarning, match=r"2 of 20 rows of commonsense_qa \(validation\) are no questions, .* row 7: "):
-        questions = hub_questions(HUB_SETS["commonsense_qa"], mirror=tmp_path, cache=tmp_path / "cache")
+    with pytest.warns(
+        UserWarning,
+        match=r"2 of 20 rows of commonsense_qa \(validation\) are no questions, .* row 7: ",
+    ):
+        questions = hub_questions(
+            HUB_SETS["commonsense_qa"], mirror=tmp_path, cache=tmp_path / "cache"
+        )
     assert [q.id[-2:].strip("-") for q in questions][:4] == ["c0", "c1", "c2", "c3"]
     assert len(questions) == 18
 
@@ -113,16 +132,23 @@ def test_a_split_without_answers_is_refused(
 ) -> None:
     rows = [{**row, "answerKey": ""} for row in published["qasc"].rows]
     repository(tmp_path, "qasc", {"test": rows})
-    with pytest.raises(WorkbenchError, match=r"2 of 2 rows of qasc \(test\) .* '' stands 0 times .* qasc:train"):
+    with pytest.raises(
+        WorkbenchError, match=r"2 of 2 rows of qasc \(test\) .* '' stands 0 times .* qasc:train"
+    ):
         hub_questions(HUB_SETS["qasc"], "test", tmp_path, tmp_path / "cache")
 
 
 def test_a_changed_layout_names_the_missing_column(
     tmp_path: Path, repository: Callable[..., Path], published: dict[str, Any]
 ) -> None:
-    rows = [{key: value for key, value in row.items() if key != "answer_idx"} for row in published["medqa"].rows]
+    rows = [
+        {key: value for key, value in row.items() if key != "answer_idx"}
+        for row in published["medqa"].rows
+    ]
     repository(tmp_path, "medqa", {"test": rows})
-    with pytest.raises(WorkbenchError, match=r"has no column 'answer_idx' \(it has: question, answer, options"):
+    with pytest.raises(
+        WorkbenchError, match=r"has no column 'answer_idx' \(it has: question, answer, options"
+    ):
         hub_questions(HUB_SETS["medqa"], mirror=tmp_path, cache=tmp_path / "cache")
 
 
@@ -132,14 +158,17 @@ def test_a_missing_mirror_says_how_to_fill_it(tmp_path: Path) -> None:
         hub_questions(HUB_SETS["riddle_sense"], mirror=tmp_path)
 
 
-def test_without_a_network_the_error_says_how_to_mend_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_error_says_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import datasets
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(
-        WorkbenchError, match=r"Cannot reach the hub for openai/gsm8k: connect .* questions.mirror=FOLDER"
+        WorkbenchError,
+        match=r"Cannot reach the hub for openai/gsm8k: connect .* questions.mirror=FOLDER",
     ):
         hub_questions(HUB_SETS["gsm8k"], cache=tmp_path)
 

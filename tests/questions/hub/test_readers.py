@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.questions.hub.readers import behind, json_list, literal, names, path, place, texts, values
+from workbench.questions.hub.readers import (
+    json_list,
+    literal,
+    names,
+    path,
+    place,
+    text_after,
+    texts,
+    values,
+)
 
 ROW = {
     "a": {"b": {"c": 3}, "none": None},
@@ -44,9 +53,9 @@ def test_place_counts_exactly_one() -> None:
 
 
 def test_behind_takes_what_follows_the_last_mark() -> None:
-    assert behind(literal("a #### 1 #### 2,000 "), "####").read({}) == "2,000"
+    assert text_after(literal("a #### 1 #### 2,000 "), "####").read({}) == "2,000"
     with pytest.raises(WorkbenchError, match="there is no '####'"):
-        behind(literal("2,000"), "####").read({})
+        text_after(literal("2,000"), "####").read({})
 
 
 @given(st.lists(st.text(), max_size=5))

@@ -6,16 +6,31 @@ import pytest
 from workbench.config import RunConfig, load_config
 from workbench.experiments.recipes.trainings import arm_settings
 from workbench.teach.recipes import CALIBRATION
-from workbench.teach.recipes.calibration import CURVES, LABELS, share_name, share_of, with_labels
-from workbench.teach.target_inputs import Material
+from workbench.teach.recipes.calibration import (
+    CURVES,
+    LABELS,
+    share_name,
+    share_of,
+    with_label_fraction,
+)
+from workbench.teach.target_inputs import TargetInputs
 
 
 @pytest.mark.parametrize("name", ["lora-prompt", "lora-prompt-free"])
 def test_the_adapter_is_the_published_one(name: str) -> None:
     settings = arm_settings(RunConfig(), CALIBRATION.arm(name))
     lora = settings.lora
-    assert (lora.rank, lora.alpha, lora.dropout, lora.modules) == (8, 32, 0.1, ("q_proj", "v_proj"))
-    assert (settings.scope, settings.learning_rate, settings.weight_decay) == ("conversation", 1e-4, 0.01)
+    assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (
+        8,
+        32,
+        0.1,
+        ("q_proj", "v_proj"),
+    )
+    assert (settings.adapter_scope, settings.learning_rate, settings.weight_decay) == (
+        "conversation",
+        1e-4,
+        0.01,
+    )
 
 
 def test_the_query_is_asked_unless_another_format_is_set() -> None:
@@ -25,21 +40,26 @@ def test_the_query_is_asked_unless_another_format_is_set() -> None:
 
 
 def test_a_part_of_the_training_questions_is_kept_back_by_every_arm() -> None:
-    assert {arm.kept_back for arm in CALIBRATION.arms} == {0.2}
+    assert {arm.calibration_fraction for arm in CALIBRATION.arms} == {0.2}
 
 
 def test_arms_with_fewer_labels_draw_parts_of_one_another() -> None:
-    material = Material(np.arange(40) * 3, np.arange(40) % 2 == 0, np.full(40, "d"), {}, seed=5)
+    inputs = TargetInputs(np.arange(40) * 3, np.arange(40) % 2 == 0, np.full(40, "d"), {}, seed=5)
     for arm in CURVES:
         quarter, half = (CALIBRATION.arm(share_name(arm, percent)) for percent in LABELS)
-        assert quarter.drawn is not None
-        assert half.drawn is not None
-        assert len(quarter.drawn(material)) == 10
-        assert set(quarter.drawn(material)) < set(half.drawn(material))
-        assert (half.teach, half.reader) == (CALIBRATION.arm(arm).teach, CALIBRATION.arm(arm).reader)
+        assert quarter.subset is not None
+        assert half.subset is not None
+        assert len(quarter.subset(inputs)) == 10
+        assert set(quarter.subset(inputs)) < set(half.subset(inputs))
+        assert (half.teach, half.head_reader) == (
+            CALIBRATION.arm(arm).teach,
+            CALIBRATION.arm(arm).head_reader,
+        )
 
 
-@pytest.mark.parametrize(("arm", "percent"), [("lora-prompt", 25), ("head", 7), ("lora-prompt-free", 100)])
+@pytest.mark.parametrize(
+    ("arm", "percent"), [("lora-prompt", 25), ("head", 7), ("lora-prompt-free", 100)]
+)
 def test_the_name_of_an_arm_tells_its_share(arm: str, percent: int) -> None:
     assert share_of(share_name(arm, percent)) == (arm, percent)
-    assert with_labels(CALIBRATION.arm(arm), percent).name == share_name(arm, percent)
+    assert with_label_fraction(CALIBRATION.arm(arm), percent).name == share_name(arm, percent)

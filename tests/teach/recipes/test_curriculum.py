@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.support.jobs import COUNT, training_job
 
-from tests.support.lessons import COUNT, lesson_of
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.teach.adapter import add_adapter, begin_with, remove_adapter
-from workbench.teach.recipes import by_examples
-from workbench.teach.recipes.curriculum import evenly_drawn, in_two_stages
-from workbench.teach.recipes.objectives import as_set
+from workbench.teach.adapter import add_adapter, initialise_from, remove_adapter
+from workbench.teach.recipes import train_on_examples
+from workbench.teach.recipes.curriculum import evenly_drawn, train_with_curriculum
+from workbench.teach.recipes.objectives import configured_objective
 
 SETTINGS = {"epochs": 2, "batch_size": 25, "lora": {"rank": 2, "dropout": 0.0}}
 
@@ -36,52 +36,62 @@ def test_tenths_of_the_scale_are_drawn_alike() -> None:
     assert len(evenly_drawn(targets[:47], 0)) == 47
 
 
-def test_the_second_stage_begins_where_the_first_ended(tiny_lm: LanguageModel, tmp_path: Path) -> None:
-    lesson = replace(lesson_of(tiny_lm, **SETTINGS), folder=tmp_path / "both")
-    taught = in_two_stages(as_set)(lesson)
+def test_the_second_stage_begins_where_the_first_ended(
+    tiny_lm: LanguageModel, tmp_path: Path
+) -> None:
+    job = replace(training_job(tiny_lm, **SETTINGS), folder=tmp_path / "both")
+    taught = train_with_curriculum(configured_objective)(job)
     remove_adapter(taught.lm)
     steps = COUNT // 25
     assert [row["step"] for row in taught.log] == list(range(1, 3 * steps + 1))
     counted = [row["tokens"] for row in taught.log]
     assert counted == sorted(set(counted))
     assert counted[-1] == taught.tokens
-    drawn = lesson.at(evenly_drawn(lesson.targets, lesson.seed))
-    one = replace(drawn, settings=lesson.settings.model_copy(update={"epochs": 1}), folder=tmp_path / "one")
-    first = by_examples(as_set)(one)
+    drawn = job.at(evenly_drawn(job.targets, job.seed))
+    one = replace(
+        drawn, settings=job.settings.model_copy(update={"epochs": 1}), folder=tmp_path / "one"
+    )
+    first = train_on_examples(configured_objective)(one)
     remove_adapter(first.lm)
-    second = by_examples(as_set, start=tmp_path / "one" / "adapter")(replace(lesson, folder=tmp_path / "two"))
+    second = train_on_examples(configured_objective, start=tmp_path / "one" / "adapter")(
+        replace(job, folder=tmp_path / "two")
+    )
     remove_adapter(second.lm)
     for name, value in weights(tmp_path / "two").items():
         torch.testing.assert_close(weights(tmp_path / "both")[name], value, rtol=0, atol=0)
     assert taught.tokens == first.tokens + second.tokens
-    alone = by_examples(as_set)(replace(lesson, folder=tmp_path / "alone"))
+    alone = train_on_examples(configured_objective)(replace(job, folder=tmp_path / "alone"))
     remove_adapter(alone.lm)
     assert second.log[0]["loss"] < alone.log[0]["loss"]
 
 
 def test_a_lesson_at_some_rows_holds_them_in_order(tiny_lm: LanguageModel) -> None:
-    lesson = replace(
-        lesson_of(tiny_lm, **SETTINGS),
+    job = replace(
+        training_job(tiny_lm, **SETTINGS),
         states=lambda position: np.arange(COUNT * 6, dtype=np.float32).reshape(COUNT, 2, 3),
         grade=lambda number, answer: answer == str(number),
     )
     rows = np.array([3, 0, 3])
-    part = lesson.at(rows)
-    assert part.conversations == [lesson.conversations[row] for row in rows]
-    assert part.questions == [lesson.questions[row] for row in rows]
-    assert part.targets.tolist() == lesson.targets[rows].tolist()
-    assert np.array_equal(part.states("any"), lesson.states("any")[rows])
-    assert np.array_equal(part.base, lesson.base[rows])
+    part = job.at(rows)
+    assert part.conversations == [job.conversations[row] for row in rows]
+    assert part.questions == [job.questions[row] for row in rows]
+    assert part.targets.tolist() == job.targets[rows].tolist()
+    assert np.array_equal(part.states("any"), job.states("any")[rows])
+    assert np.array_equal(part.base, job.base[rows])
     assert part.grade is not None
     assert [part.grade(number, "3") for number in range(3)] == [True, False, True]
-    assert lesson_of(tiny_lm, **SETTINGS).at(rows).grade is None
+    assert training_job(tiny_lm, **SETTINGS).at(rows).grade is None
 
 
-def test_an_adapter_of_another_shape_is_no_beginning(tiny_lm: LanguageModel, tmp_path: Path) -> None:
-    taught = by_examples(as_set)(replace(lesson_of(tiny_lm, **SETTINGS), folder=tmp_path))
+def test_an_adapter_of_another_shape_is_no_beginning(
+    tiny_lm: LanguageModel, tmp_path: Path
+) -> None:
+    taught = train_on_examples(configured_objective)(
+        replace(training_job(tiny_lm, **SETTINGS), folder=tmp_path)
+    )
     plain = remove_adapter(taught.lm)
-    lora = lesson_of(tiny_lm, **SETTINGS).settings.lora
+    lora = training_job(tiny_lm, **SETTINGS).settings.lora
     tuned = add_adapter(plain, lora.model_copy(update={"rank": 3}))
     with pytest.raises(WorkbenchError, match="other modules, layers or ranks"):
-        begin_with(tuned, tmp_path / "adapter")
+        initialise_from(tuned, tmp_path / "adapter")
     remove_adapter(tuned)

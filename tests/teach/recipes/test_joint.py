@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.jobs import one_turn
 
-from tests.support.lessons import one_turn
 from workbench.models import LanguageModel
 from workbench.teach.recipes.joint import JOINT, KL, WRONG_FORMAT, brier_alone, correct_and_brier
 from workbench.teach.reinforce import Reinforcement, rewards_of
@@ -26,9 +26,13 @@ TEXTS = [
     [(correct_and_brier, [1, 0.75, 0, -1, -2, -2]), (brier_alone, [0, -0.25, 0, -1, -2, -2])],
 )
 def test_rewards_by_hand(tiny_lm: LanguageModel, reward: Any, expected: list[float]) -> None:
-    """To "What is 3 + 1?": right and sure, right and unsure, wrong and knowing it, wrong and sure, no confidence, no answer."""
+    """To "What is 3 + 1?": right and sure, right and unsure, wrong and knowing it, wrong and
+    sure, no confidence, no answer.
+    """
     plan = Reinforcement(reward, 1.0, WRONG_FORMAT, KL, replies=whole_replies)
-    assert rewards_of(TEXTS, [3] * 6, whole_replies(one_turn(tiny_lm)), plan) == pytest.approx(expected)
+    assert rewards_of(TEXTS, [3] * 6, whole_replies(one_turn(tiny_lm)), plan) == pytest.approx(
+        expected
+    )
 
 
 def test_honesty_pays_most_whatever_is_known() -> None:

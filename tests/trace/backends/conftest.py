@@ -1,7 +1,8 @@
-"""An oracle for the backends: every row alone, without padding, its layers written out from the family's formula.
+"""An oracle for the backends: every row alone, without padding, its layers written out from the
+family's formula.
 
-It shares no code with the backends: no hooks at sites, no changes in place, no batches. A state is patched by computing
-the layer with another tensor from there on.
+It shares no code with the backends: no hooks at sites, no changes in place, no batches. A state is
+patched by computing the layer with another tensor from there on.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ Change = Callable[[Site, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Formula:
-    """Names of a layer's norms, empty where the family has none there, and what its additions are scaled by."""
+    """Names of a layer's norms, empty where the family has none there, and what its additions
+    are scaled by.
+    """
 
     before_attention: str = "input_layernorm"
-    behind_attention: str = ""
+    after_attention: str = ""
     before_mlp: str = "post_attention_layernorm"
-    behind_mlp: str = ""
+    after_mlp: str = ""
     multiplier: str = ""
 
 
-POST_NORMS = {"behind_attention": "post_attention_layernorm", "behind_mlp": "post_feedforward_layernorm"}
+POST_NORMS = {
+    "after_attention": "post_attention_layernorm",
+    "after_mlp": "post_feedforward_layernorm",
+}
 FORMULAS = {
     "llama": Formula(),
     "qwen2": Formula(),
@@ -64,10 +70,14 @@ def _written_out(lm: LanguageModel, change: Change) -> Iterator[None]:
             pre = change(Site(index, "resid_pre"), hidden_states)
             normed = _through(layer, formula.before_attention, pre)
             attended = _first(layer.self_attn(hidden_states=normed, **arguments))
-            added = change(Site(index, "attn_out"), _through(layer, formula.behind_attention, attended) * factor)
+            added = change(
+                Site(index, "attn_out"), _through(layer, formula.after_attention, attended) * factor
+            )
             mid = change(Site(index, "resid_mid"), pre + added)
             computed = _first(layer.mlp(_through(layer, formula.before_mlp, mid)))
-            added = change(Site(index, "mlp_out"), _through(layer, formula.behind_mlp, computed) * factor)
+            added = change(
+                Site(index, "mlp_out"), _through(layer, formula.after_mlp, computed) * factor
+            )
             return change(Site(index, "resid_post"), mid + added)
 
         return forward
@@ -75,7 +85,12 @@ def _written_out(lm: LanguageModel, change: Change) -> Iterator[None]:
     def projection_forward(index: int, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def forward(joined: Tensor) -> Tensor:
             heads = joined.split(size, dim=-1)
-            return own(torch.cat([change(Site(index, "head_out", h), part) for h, part in enumerate(heads)], dim=-1))
+            return own(
+                torch.cat(
+                    [change(Site(index, "head_out", h), part) for h, part in enumerate(heads)],
+                    dim=-1,
+                )
+            )
 
         return forward
 
@@ -93,7 +108,9 @@ def _written_out(lm: LanguageModel, change: Change) -> Iterator[None]:
 
 def _logits(lm: LanguageModel, tokens: Sequence[int]) -> Tensor:
     with torch.no_grad():
-        return lm.base()(input_ids=torch.tensor([list(tokens)]), use_cache=False).logits[0, -1].float()
+        return (
+            lm.base()(input_ids=torch.tensor([list(tokens)]), use_cache=False).logits[0, -1].float()
+        )
 
 
 class Oracle:
@@ -119,7 +136,8 @@ class Oracle:
     def patch(self, prompts: Any, branches: Sequence[Branch], readout: Readout) -> Patched:
         base = torch.stack([_logits(self.lm, tokens) for tokens in prompts])
         patched = [
-            torch.stack([self._row(tokens, row, branch) for row, tokens in enumerate(prompts)]) for branch in branches
+            torch.stack([self._row(tokens, row, branch) for row, tokens in enumerate(prompts)])
+            for branch in branches
         ]
         return Patched(readout(base), torch.stack([readout(logits) for logits in patched], dim=1))
 
@@ -128,7 +146,11 @@ class Oracle:
             for patch in branch:
                 if patch.site == site:
                     at = torch.arange(state.shape[1]) == patch.positions[row]
-                    new = state + patch.value[row] if patch.mode == "add" else patch.value[row].expand_as(state)
+                    new = (
+                        state + patch.value[row]
+                        if patch.mode == "add"
+                        else patch.value[row].expand_as(state)
+                    )
                     state = torch.where(at[:, None], new, state)
             return state
 
@@ -145,7 +167,11 @@ class Case:
     branches: list[list[Patch]]
 
 
-PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
+PROMPTS = [
+    [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+    [20, 21, 22, 23],
+    [30, 31, 32, 33, 34, 35, 36],
+]
 STREAM = tuple(component for component in COMPONENTS if component != "head_out")
 SITES = [Site(layer, component) for layer in (3, 0, 2) for component in STREAM]
 HEADS = [Site(layer, "head_out", head) for layer in (2, 0) for head in (3, 0, 1)]
@@ -156,10 +182,16 @@ def _branches(seed: int) -> list[list[Patch]]:
 
     def patch(site: Site, positions: list[int], mode: Any = "replace") -> Patch:
         width = 32 if site.head is None else 8
-        return Patch(site, torch.tensor(positions), torch.randn((3, width), generator=generator), mode)
+        return Patch(
+            site, torch.tensor(positions), torch.randn((3, width), generator=generator), mode
+        )
 
     last, early = [11, 3, 6], [0, 3, 4]
-    singles = [Site(1, c) for c in STREAM] + [Site(2, "head_out", 3), Site(0, "resid_pre"), Site(3, "resid_post")]
+    singles = [Site(1, c) for c in STREAM] + [
+        Site(2, "head_out", 3),
+        Site(0, "resid_pre"),
+        Site(3, "resid_post"),
+    ]
     window = [patch(Site(layer, "resid_post"), last) for layer in (2, 0, 1)]
     crowd = [
         patch(Site(2, "mlp_out"), last),
@@ -171,7 +203,12 @@ def _branches(seed: int) -> list[list[Patch]]:
         patch(Site(1, "head_out", 2), last, "add"),
         patch(Site(3, "resid_mid"), early),
     ]
-    twice = [patch(Site(1), early), patch(Site(1), last), patch(Site(1), early, "add"), patch(Site(1), early, "add")]
+    twice = [
+        patch(Site(1), early),
+        patch(Site(1), last),
+        patch(Site(1), early, "add"),
+        patch(Site(1), early, "add"),
+    ]
     return [
         *([patch(site, early)] for site in singles),
         *([patch(site, last, "add")] for site in singles),
@@ -183,13 +220,17 @@ def _branches(seed: int) -> list[list[Patch]]:
 
 @pytest.fixture
 def case() -> Case:
-    """Three left-padded rows, recorded at three positions each, with branches of every component and mode."""
+    """Three left-padded rows, recorded at three positions each, with branches of every component
+    and mode.
+    """
     return Case(PROMPTS, [[0, 5, 11], [3, 1, 0], [2, 6, 6]], _branches(7))
 
 
 @pytest.fixture
 def agree(case: Case) -> Callable[..., None]:
-    """``agree(backend, lm)``: recording and patching equal the oracle's on every site, branch and row."""
+    """``agree(backend, lm)``: recording and patching equal the oracle's on every site, branch
+    and row.
+    """
 
     def check(backend: Any, lm: LanguageModel) -> None:
         oracle = Oracle(lm)

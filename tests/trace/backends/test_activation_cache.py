@@ -16,7 +16,11 @@ from workbench.trace.sites import Site
 MakeTiny = Callable[..., LanguageModel]
 PROMPTS = [[5, 6, 7, 8, 9, 10], [20, 21, 22]]
 POSITIONS = [[1, 5], [2, 0]]
-STREAM = [Site(layer, c) for layer in range(4) for c in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")]
+STREAM = [
+    Site(layer, c)
+    for layer in range(4)
+    for c in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
+]
 HEADS = [Site(layer, "head_out", head) for layer in range(4) for head in (2, 0, 1, 3)]
 
 
@@ -26,14 +30,18 @@ def test_the_cache_is_what_the_bridge_itself_caches(make_tiny: MakeTiny, family:
     lm = make_tiny(family)
     bridge, recorder = LensBackend(lm).bridge, NnsightBackend(lm)
     states = recorder.record(PROMPTS, POSITIONS, STREAM)
-    cache = to_activation_cache(states, STREAM, bridge, heads=(recorder.record(PROMPTS, POSITIONS, HEADS), HEADS))
+    cache = to_activation_cache(
+        states, STREAM, bridge, heads=(recorder.record(PROMPTS, POSITIONS, HEADS), HEADS)
+    )
     for row, tokens in enumerate(PROMPTS):
         with torch.no_grad():
             _, own = bridge.run_with_cache(torch.tensor([tokens]))
         names = [name for name in cache.cache_dict if name != "ln_final.hook_scale"]
         assert len(names) == 4 * 6
         for name in [*names, "ln_final.hook_scale"]:
-            torch.testing.assert_close(cache[name][row], own[name][0, POSITIONS[row]], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                cache[name][row], own[name][0, POSITIONS[row]], rtol=1e-4, atol=1e-4
+            )
 
 
 def test_tools_of_transformer_lens_go_on_from_there(make_tiny: MakeTiny) -> None:
@@ -45,16 +53,30 @@ def test_tools_of_transformer_lens_go_on_from_there(make_tiny: MakeTiny) -> None
     axis = {site: index for index, site in enumerate(STREAM)}
 
     stacked, labels = cache.accumulated_resid(incl_mid=True, return_labels=True)
-    assert labels == ["0_pre", "0_mid", "1_pre", "1_mid", "2_pre", "2_mid", "3_pre", "3_mid", "final_post"]
+    assert labels == [
+        "0_pre",
+        "0_mid",
+        "1_pre",
+        "1_mid",
+        "2_pre",
+        "2_mid",
+        "3_pre",
+        "3_mid",
+        "final_post",
+    ]
     torch.testing.assert_close(stacked[-1], states[:, axis[Site(3)]])
 
     lens = cache.accumulated_resid(apply_ln=True)[-1] @ bridge.W_U
-    torch.testing.assert_close(lens, unembed(lm, lm.final_norm()(states[:, axis[Site(3)]])), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        lens, unembed(lm, lm.final_norm()(states[:, axis[Site(3)]])), rtol=1e-4, atol=1e-4
+    )
 
     outputs, labels = cache.decompose_resid(return_labels=True)
     assert len(labels) == 8
     embedded = states[:, axis[Site(0, "resid_pre")]]
-    torch.testing.assert_close(outputs.sum(0) + embedded, states[:, axis[Site(3)]], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        outputs.sum(0) + embedded, states[:, axis[Site(3)]], rtol=1e-4, atol=1e-4
+    )
 
     scaled = cache.decompose_resid(apply_ln=True)
     rms = states[:, axis[Site(3)]].pow(2).mean(-1, keepdim=True).add(lm.config.rms_norm_eps).sqrt()
@@ -70,10 +92,13 @@ def test_tools_of_transformer_lens_go_on_from_there(make_tiny: MakeTiny) -> None
     per_head = cache.stack_head_results(layer=3)
     for layer in range(3):
         added = states[:, axis[Site(layer, "attn_out")]]
-        torch.testing.assert_close(per_head[4 * layer : 4 * layer + 4].sum(0), added, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            per_head[4 * layer : 4 * layer + 4].sum(0), added, rtol=1e-4, atol=1e-4
+        )
 
     torch.testing.assert_close(
-        cache.stack_activation("mlp_out"), torch.stack([states[:, axis[Site(layer, "mlp_out")]] for layer in range(4)])
+        cache.stack_activation("mlp_out"),
+        torch.stack([states[:, axis[Site(layer, "mlp_out")]] for layer in range(4)]),
     )
 
 
@@ -91,4 +116,6 @@ def test_states_that_do_not_fit_their_sites_are_refused(tiny_lm: LanguageModel) 
     with pytest.raises(WorkbenchError, match="for 2 sites"):
         to_activation_cache(torch.zeros(1, 1, 1, 32), [Site(0), Site(1)], bridge)
     with pytest.raises(WorkbenchError, match="layer 2 lacks 0, 3"):
-        to_activation_cache(torch.zeros(1, 2, 1, 8), [Site(2, "head_out", 2), Site(2, "head_out", 1)], bridge)
+        to_activation_cache(
+            torch.zeros(1, 2, 1, 8), [Site(2, "head_out", 2), Site(2, "head_out", 1)], bridge
+        )

@@ -14,12 +14,12 @@ MakeTiny = Callable[..., LanguageModel]
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"])
-@pytest.mark.parametrize("token_budget", [40, 8192])
+@pytest.mark.parametrize("tokens_per_forward", [40, 8192])
 def test_same_sites_same_answers(
-    make_tiny: MakeTiny, agree: Callable[..., None], family: str, token_budget: int
+    make_tiny: MakeTiny, agree: Callable[..., None], family: str, tokens_per_forward: int
 ) -> None:
     lm = make_tiny(family)
-    agree(HooksBackend(lm, token_budget), lm)
+    agree(HooksBackend(lm, tokens_per_forward), lm)
 
 
 def test_a_window_shorter_than_the_prompts(make_tiny: MakeTiny, agree: Callable[..., None]) -> None:
@@ -33,10 +33,14 @@ def test_positions_may_be_a_tensor(tiny_lm: LanguageModel) -> None:
     assert states.equal(backend.record(prompts, [[2], [0]], [Site(1)]))
 
 
-def test_a_stream_written_twice_keeps_what_a_forward_comes_upon_last(tiny_lm: LanguageModel) -> None:
-    """The stream behind a layer and before the next is one tensor; the order of the patches does not matter."""
-    at, behind, before = torch.tensor([1]), torch.ones(1, 32), torch.full((1, 32), 2.0)
-    first, second = Patch(Site(1), at, behind), Patch(Site(2, "resid_pre"), at, before)
+def test_a_stream_written_twice_keeps_what_a_forward_comes_upon_last(
+    tiny_lm: LanguageModel,
+) -> None:
+    """The stream behind a layer and before the next is one tensor; the order of the patches does
+    not matter.
+    """
+    at, after, before = torch.tensor([1]), torch.ones(1, 32), torch.full((1, 32), 2.0)
+    first, second = Patch(Site(1), at, after), Patch(Site(2, "resid_pre"), at, before)
     found = HooksBackend(tiny_lm).patch(
         [[5, 6, 7]], [[first, second], [second, first], [second]], lambda logits: logits
     )

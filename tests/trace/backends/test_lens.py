@@ -19,7 +19,9 @@ MakeTiny = Callable[..., LanguageModel]
 
 def tuned(lm: LanguageModel) -> Any:
     torch.manual_seed(5)
-    model = get_peft_model(lm.model, LoraConfig(r=4, target_modules=["q_proj", "o_proj", "down_proj"]))
+    model = get_peft_model(
+        lm.model, LoraConfig(r=4, target_modules=["q_proj", "o_proj", "down_proj"])
+    )
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -27,7 +29,9 @@ def tuned(lm: LanguageModel) -> Any:
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"])
-def test_same_sites_same_answers(make_tiny: MakeTiny, agree: Callable[..., None], family: str) -> None:
+def test_same_sites_same_answers(
+    make_tiny: MakeTiny, agree: Callable[..., None], family: str
+) -> None:
     lm = make_tiny(family)
     agree(LensBackend(lm), lm)
 
@@ -44,7 +48,9 @@ def test_the_loaded_model_is_not_touched(make_tiny: MakeTiny) -> None:
     backend = LensBackend(lm)
     backend.record([[5, 6]], [[1]], [Site(1)])
     assert {name: type(module) for name, module in lm.model.named_modules()} == modules
-    assert {name: parameter.data_ptr() for name, parameter in lm.model.named_parameters()} == weights
+    assert {
+        name: parameter.data_ptr() for name, parameter in lm.model.named_parameters()
+    } == weights
     assert lm.model.config._attn_implementation == "sdpa"
     assert backend.bridge.original_model is not lm.model
 
@@ -88,7 +94,9 @@ def test_hooks_of_the_bridges_owner_stay(tiny_lm: LanguageModel) -> None:
     assert len(seen) == 2
 
 
-def test_an_adapter_is_merged_before_the_bridge_is_built(make_tiny: MakeTiny, agree: Callable[..., None]) -> None:
+def test_an_adapter_is_merged_before_the_bridge_is_built(
+    make_tiny: MakeTiny, agree: Callable[..., None]
+) -> None:
     lm = make_tiny("llama")
     adapted = lm.with_model(tuned(lm))
     backend = LensBackend(adapted)
@@ -96,20 +104,26 @@ def test_an_adapter_is_merged_before_the_bridge_is_built(make_tiny: MakeTiny, ag
     layer = adapted.layers()[2].self_attn.o_proj
     assert layer.base_layer.weight.equal(make_tiny("llama").layers()[2].self_attn.o_proj.weight)
     whole = (layer.base_layer.weight + layer.get_delta_weight("default")).T
-    torch.testing.assert_close(backend.bridge.blocks[2].attn.W_O.reshape(32, 32), whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        backend.bridge.blocks[2].attn.W_O.reshape(32, 32), whole, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_an_adapter_on_a_tied_head_is_merged_into_the_head_alone(
     make_tiny: MakeTiny, agree: Callable[..., None]
 ) -> None:
     lm = make_tiny("llama", tie_word_embeddings=True)
-    config = LoraConfig(r=4, target_modules=["lm_head", "o_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=4, target_modules=["lm_head", "o_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
     adapted = lm.with_model(get_peft_model(lm.base(), config).eval())
     agree(LensBackend(adapted), adapted)
     assert adapted.base().lm_head.base_layer.weight is adapted.embedding().weight
 
 
-def test_an_adapter_that_is_off_is_left_out(make_tiny: MakeTiny, agree: Callable[..., None]) -> None:
+def test_an_adapter_that_is_off_is_left_out(
+    make_tiny: MakeTiny, agree: Callable[..., None]
+) -> None:
     lm = make_tiny("llama")
     adapted = lm.with_model(tuned(lm))
     with adapted.model.disable_adapter():
@@ -119,7 +133,11 @@ def test_an_adapter_that_is_off_is_left_out(make_tiny: MakeTiny, agree: Callable
 def test_names_are_transformer_lens_own() -> None:
     assert tuple(sorted(HOOKS)) == tuple(sorted(COMPONENTS))
     assert hook_name(Site(3, "resid_mid")) == "blocks.3.hook_resid_mid"
-    assert hook_name(Site(3, "head_out", 1)) == hook_name(Site(3, "head_out", 0)) == "blocks.3.attn.hook_z"
+    assert (
+        hook_name(Site(3, "head_out", 1))
+        == hook_name(Site(3, "head_out", 0))
+        == "blocks.3.attn.hook_z"
+    )
 
 
 def test_a_site_the_bridge_lacks_is_refused_before_a_forward(
@@ -128,9 +146,7 @@ def test_a_site_the_bridge_lacks_is_refused_before_a_forward(
     backend = LensBackend(tiny_lm)
     monkeypatch.setitem(HOOKS, "resid_mid", "blocks.{layer}.hook_between")
     patch = Patch(Site(1, "resid_mid"), torch.tensor([1]), torch.ones(1, 32))
-    message = (
-        r"transformer-lens backend cannot reach resid_mid of layer 1: .* llama has no .*hook_between; use the 'hooks'"
-    )
+    message = r"transformer-lens backend cannot reach resid_mid of layer 1: .* llama has no .*hook_between; use the 'hooks'"
     with pytest.raises(WorkbenchError, match=message):
         backend.record([[5, 6]], [[1]], [Site(1, "resid_mid")])
     with pytest.raises(WorkbenchError, match=message):

@@ -24,7 +24,9 @@ FAMILIES = ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"]
 
 def lora(lm: LanguageModel, seed: int = 5) -> Any:
     """A PEFT model whose adapter does something."""
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "o_proj", "down_proj"], lora_dropout=0.0)
+    config = LoraConfig(
+        r=4, lora_alpha=8, target_modules=["q_proj", "o_proj", "down_proj"], lora_dropout=0.0
+    )
     torch.manual_seed(seed)
     model = get_peft_model(lm.model, config)
     for name, parameter in model.named_parameters():
@@ -34,17 +36,33 @@ def lora(lm: LanguageModel, seed: int = 5) -> Any:
 
 
 def belongings(lm: LanguageModel) -> Any:
-    """Everything a wrapper could leave on a model: attributes, modules, hooks, modes, configuration, tokenizer."""
+    """Everything a wrapper could leave on a model: attributes, modules, hooks, modes,
+    configuration, tokenizer.
+    """
     modules = [
-        (name, sorted(vars(module)), list(module._modules), list(module._forward_hooks), module.training)
+        (
+            name,
+            sorted(vars(module)),
+            list(module._modules),
+            list(module._forward_hooks),
+            module.training,
+        )
         for name, module in lm.model.named_modules()
     ]
     gradients = [parameter.requires_grad for parameter in lm.model.parameters()]
-    return modules, gradients, lm.model.config.to_dict(), sorted(vars(lm.tokenizer)), lm.tokenizer.padding_side
+    return (
+        modules,
+        gradients,
+        lm.model.config.to_dict(),
+        sorted(vars(lm.tokenizer)),
+        lm.tokenizer.padding_side,
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_same_sites_same_answers_here(make_tiny: MakeTiny, agree: Callable[..., None], family: str) -> None:
+def test_same_sites_same_answers_here(
+    make_tiny: MakeTiny, agree: Callable[..., None], family: str
+) -> None:
     lm = make_tiny(family)
     before = belongings(lm)
     agree(NnsightBackend(lm), lm)
@@ -69,7 +87,9 @@ def test_a_window_shorter_than_the_prompts(make_tiny: MakeTiny, agree: Callable[
 def test_a_sweep_is_one_request_of_plain_data(
     tiny_lm: LanguageModel, case: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One payload for all branches; it names torch, nnsight and what they stand on, and holds no weights."""
+    """One payload for all branches; it names torch, nnsight and what they stand on, and holds no
+    weights.
+    """
     blobs: list[bytes] = []
     named: set[str] = set()
     unpack = RequestModel.deserialize
@@ -87,7 +107,15 @@ def test_a_sweep_is_one_request_of_plain_data(
     backend = NnsightBackend(tiny_lm, remote="local")
     backend.patch(case.prompts, case.branches, lambda logits: logits[:, :2])
     assert len(blobs) == 1
-    assert named <= {"torch", "nnsight", "builtins", "collections", "types", "cloudpickle", "_codecs"}
+    assert named <= {
+        "torch",
+        "nnsight",
+        "builtins",
+        "collections",
+        "types",
+        "cloudpickle",
+        "_codecs",
+    }
     values = sum(patch.value.numel() * 4 for branch in case.branches for patch in branch)
     weights = sum(parameter.numel() * 4 for parameter in tiny_lm.model.parameters())
     assert values < len(blobs[0]) < weights
@@ -95,7 +123,9 @@ def test_a_sweep_is_one_request_of_plain_data(
     assert len(blobs) == 2
 
 
-def test_a_slice_of_a_large_recording_travels_alone(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_of_a_large_recording_travels_alone(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
     pack = RequestModel.serialize
 
@@ -107,7 +137,9 @@ def test_a_slice_of_a_large_recording_travels_alone(tiny_lm: LanguageModel, monk
     monkeypatch.setattr(RequestModel, "serialize", staticmethod(noting))
     large = torch.randn((1, 20_000, 32))
     backend = NnsightBackend(tiny_lm, remote="local")
-    backend.patch([[5, 6]], [[Patch(Site(1), torch.tensor([1]), large[:, 7])]], lambda logits: logits[:, :2])
+    backend.patch(
+        [[5, 6]], [[Patch(Site(1), torch.tensor([1]), large[:, 7])]], lambda logits: logits[:, :2]
+    )
     assert sizes[0] < large.numel()
 
 
@@ -118,7 +150,9 @@ def test_nothing_is_left_behind_when_the_readout_fails(tiny_lm: LanguageModel) -
         raise KeyError("no such token")
 
     with pytest.raises(KeyError, match="no such token"):
-        NnsightBackend(tiny_lm).patch([[5, 6]], [[Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))]], broken)
+        NnsightBackend(tiny_lm).patch(
+            [[5, 6]], [[Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))]], broken
+        )
     assert belongings(tiny_lm) == before
 
 
@@ -147,7 +181,9 @@ def test_a_peft_model_runs_with_its_adapter(
     assert belongings(tuned) == before
 
 
-def test_an_adapter_from_a_folder_is_put_on_and_taken_off(make_tiny: MakeTiny, tmp_path: Path) -> None:
+def test_an_adapter_from_a_folder_is_put_on_and_taken_off(
+    make_tiny: MakeTiny, tmp_path: Path
+) -> None:
     lm = make_tiny("llama")
     tuned = lora(lm)
     tuned.save_pretrained(tmp_path)
@@ -155,7 +191,9 @@ def test_an_adapter_from_a_folder_is_put_on_and_taken_off(make_tiny: MakeTiny, t
     expected = NnsightBackend(lm.with_model(tuned)).record(*ask)
     plain = make_tiny("llama")
     before = belongings(plain)
-    torch.testing.assert_close(NnsightBackend(plain, peft=str(tmp_path)).record(*ask), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        NnsightBackend(plain, peft=str(tmp_path)).record(*ask), expected, rtol=1e-5, atol=1e-5
+    )
     assert belongings(plain) == before
     assert (NnsightBackend(plain).record(*ask) - expected).abs().max() > 1e-2
     with pytest.raises(WorkbenchError, match="adapter is there twice"):
@@ -186,7 +224,9 @@ def test_a_server_needs_a_key_a_hub_id_and_a_model_without_adapter(
         NnsightBackend(tiny_lm.with_model(lora(tiny_lm)), remote=True, repo="org/tiny")
 
 
-def test_a_server_that_does_not_answer_is_a_sentence(tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_a_sentence(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(_known_ids(), "org/tiny", "org/tiny")
     backend = NnsightBackend(tiny_lm, remote="http://127.0.0.1:9", repo="org/tiny")
     before = belongings(tiny_lm)

@@ -32,9 +32,16 @@ def saved(content: Any, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool]
+)
 def test_tensors_in_containers_come_through(dtype: torch.dtype, protocol: int) -> None:
-    given = {"answers": [[torch.arange(6).reshape(2, 3).to(dtype), torch.zeros(0)], [None, 1.5, "text", (2, True)]]}
+    given = {
+        "answers": [
+            [torch.arange(6).reshape(2, 3).to(dtype), torch.zeros(0)],
+            [None, 1.5, "text", (2, True)],
+        ]
+    }
     found = plain(saved(given, pickle_protocol=protocol))
     assert found["answers"][1] == given["answers"][1]
     assert torch.equal(found["answers"][0][0], given["answers"][0][0])
@@ -68,16 +75,24 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
 
 def test_statuses_and_results_are_read_as_nnsight_reads_them(tmp_path: Path) -> None:
     client = PlainRemote("key", host="http://127.0.0.1:1")
-    response = ResponseModel(id="1", status=Status.COMPLETED, data=b"\x00\xff", meta={"seconds": 0.5})
-    assert PlainRemote.parse(response.pickle()) == RemoteBackend.parse(response.pickle()) == response
-    assert PlainRemote.parse(response.model_copy(update={"data": None}).model_dump_json()).meta == {"seconds": 0.5}
+    response = ResponseModel(
+        id="1", status=Status.COMPLETED, data=b"\x00\xff", meta={"seconds": 0.5}
+    )
+    assert (
+        PlainRemote.parse(response.pickle()) == RemoteBackend.parse(response.pickle()) == response
+    )
+    assert PlainRemote.parse(response.model_copy(update={"data": None}).model_dump_json()).meta == {
+        "seconds": 0.5
+    }
     content = saved({"answers": torch.ones(3)})
     client.compress = False
     assert torch.equal(client.finalize(content)["answers"], torch.ones(3))
     client.compress = True
     packed = zstandard.ZstdCompressor().compress(content)
     assert torch.equal(client.finalize(packed)["answers"], torch.ones(3))
-    hostile = ResponseModel(id="1", status=Status.COMPLETED, meta={"x": Touch(tmp_path / "ran")}).pickle()
+    hostile = ResponseModel(
+        id="1", status=Status.COMPLETED, meta={"x": Touch(tmp_path / "ran")}
+    ).pickle()
     with pytest.raises(WorkbenchError, match="none of it was read"):
         PlainRemote.parse(hostile)
     assert not (tmp_path / "ran").exists()

@@ -1,8 +1,8 @@
 """The nnsight backend against a server that speaks NDIF's protocol on this machine.
 
-The server takes requests over HTTP and reports over a websocket, as NDIF does, and runs each one in another process that
-holds the weights and cannot import the workbench. The client's own weights are set to zero: what comes back was computed
-there.
+The server takes requests over HTTP and reports over a websocket, as NDIF does, and runs each one in
+another process that holds the weights and cannot import the workbench. The client's own weights are
+set to zero: what comes back was computed there.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [sys.executable, "-c", WORKER, str(self.folder / "weights")]
         pipe = subprocess.PIPE
-        self.worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=self.folder, env=environment)
+        self.worker = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, text=True, cwd=self.folder, env=environment
+        )
 
     def run(self, request: dict[str, Any], blob: bytes) -> ResponseModel:
         assert self.worker is not None
@@ -108,7 +110,8 @@ class Server:
         asked, answered = self.folder / "request", self.folder / "answer"
         asked.write_bytes(blob)
         self.worker.stdin.write(
-            json.dumps({"env": request["env"], "request": str(asked), "answer": str(answered)}) + "\n"
+            json.dumps({"env": request["env"], "request": str(asked), "answer": str(answered)})
+            + "\n"
         )
         self.worker.stdin.flush()
         outcome = self.worker.stdout.readline().strip()
@@ -135,7 +138,10 @@ def handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_response(101)
             self.send_header("Upgrade", "websocket")
             self.send_header("Connection", "Upgrade")
-            self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+            self.send_header(
+                "Sec-WebSocket-Accept",
+                base64.b64encode(hashlib.sha1(key.encode()).digest()).decode(),
+            )
             self.end_headers()
             self._frame(0x81, json.dumps({"session_id": "session"}).encode())
             self._frame(0x82, server.answers.get(timeout=120))
@@ -191,38 +197,56 @@ def without_weights(lm: LanguageModel) -> LanguageModel:
 def test_a_sweep_is_one_request_and_its_numbers_come_from_the_server(
     make_tiny: MakeTiny, server: Server, case: Any, oracle: Callable[..., Any]
 ) -> None:
-    backend = NnsightBackend(without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny")
+    backend = NnsightBackend(
+        without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny"
+    )
     ids = torch.tensor([3, 17])
     found = backend.patch(case.prompts, case.branches, lambda logits: logits[:, ids])
-    expected = oracle(make_tiny("gemma2")).patch(case.prompts, case.branches, lambda logits: logits[:, ids])
+    expected = oracle(make_tiny("gemma2")).patch(
+        case.prompts, case.branches, lambda logits: logits[:, ids]
+    )
     torch.testing.assert_close(found.base, expected.base, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.patched, expected.patched, rtol=1e-4, atol=1e-4)
     assert server.keys == ["a key"]
     [request] = server.requests
     name, _, identity = request["model_key"].partition(":")
     assert name == "nnsight.modeling.transformers.TransformersModel"
-    assert json.loads(identity) == {"repo_id": "org/tiny", "revision": None, "task": "text-generation"}
+    assert json.loads(identity) == {
+        "repo_id": "org/tiny",
+        "revision": None,
+        "task": "text-generation",
+    }
     assert request["env"] == {"attn_implementation": "eager"}
 
 
-def test_an_adapter_is_named_and_put_on_by_the_server(make_tiny: MakeTiny, server: Server, tmp_path: Path) -> None:
+def test_an_adapter_is_named_and_put_on_by_the_server(
+    make_tiny: MakeTiny, server: Server, tmp_path: Path
+) -> None:
     lm = make_tiny("gemma2")
     torch.manual_seed(5)
-    tuned = get_peft_model(lm.model, LoraConfig(r=4, target_modules=["o_proj"], init_lora_weights=False)).eval()
+    tuned = get_peft_model(
+        lm.model, LoraConfig(r=4, target_modules=["o_proj"], init_lora_weights=False)
+    ).eval()
     tuned.save_pretrained(tmp_path)
     ask = ([[5, 6, 7], [9]], [[2], [0]], [Site(3), Site(0, "attn_out")])
     expected = NnsightBackend(lm.with_model(tuned)).record(*ask)
     client = without_weights(make_tiny("gemma2"))
-    found = NnsightBackend(client, remote=server.url, repo="org/tiny", peft=str(tmp_path)).record(*ask)
+    found = NnsightBackend(client, remote=server.url, repo="org/tiny", peft=str(tmp_path)).record(
+        *ask
+    )
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert server.requests[0]["env"]["peft"] == str(tmp_path)
 
 
 def test_what_fails_on_a_server_is_a_sentence(make_tiny: MakeTiny, server: Server) -> None:
     """The readout is defined in a module the server does not have, so its source went along."""
-    backend = NnsightBackend(without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny")
+    backend = NnsightBackend(
+        without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny"
+    )
     patch = Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))
-    with pytest.raises(WorkbenchError, match=r"server did not run 'org/tiny' .*KeyError.*no such token"):
+    with pytest.raises(
+        WorkbenchError, match=r"server did not run 'org/tiny' .*KeyError.*no such token"
+    ):
         backend.patch([[5, 6]], [[patch]], no_such_token)
 
 
@@ -238,7 +262,9 @@ def test_an_answer_with_code_in_it_is_refused_unread(
     data = zstandard.ZstdCompressor().compress(buffer.getvalue())
     answer = ResponseModel(id="1", status=Status.COMPLETED, data=data)
     monkeypatch.setattr(server, "run", lambda request, blob: answer)
-    backend = NnsightBackend(without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny")
+    backend = NnsightBackend(
+        without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny"
+    )
     with pytest.raises(WorkbenchError, match="no part of a tensor, so none of it was read"):
         backend.record([[5, 6]], [[1]], [Site(1)])
     assert not (tmp_path / "ran").exists()

@@ -13,10 +13,20 @@ def test_what_travels_needs_torch_and_nnsight_alone() -> None:
     sessions = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.With) and "model.session(" in ast.unparse(node.items[0].context_expr)
+        if isinstance(node, ast.With)
+        and "model.session(" in ast.unparse(node.items[0].context_expr)
     ]
     assert len(sessions) == 1
-    names = [name for part in sessions[0].body for name in ast.walk(part) if isinstance(name, ast.Name)]
+    names = [
+        name for part in sessions[0].body for name in ast.walk(part) if isinstance(name, ast.Name)
+    ]
     given = {name.id for name in names if isinstance(name.ctx, ast.Load)}
     made = {name.id for name in names if isinstance(name.ctx, ast.Store)}
-    assert given - made - set(dir(builtins)) == {"torch", "save", "model", "inputs", "programs", "readout"}
+    assert given - made - set(dir(builtins)) == {
+        "torch",
+        "save",
+        "model",
+        "inputs",
+        "programs",
+        "readout",
+    }

@@ -9,7 +9,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
 from workbench.trace.backends import BACKENDS, backend
-from workbench.trace.backends.places import FORWARD_ORDER, Place, forward_order, places_of
+from workbench.trace.backends.places import FORWARD_ORDER, RemoteHookPoint, forward_order, places_of
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import COMPONENTS, Site
 
@@ -27,7 +27,9 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def is_parallel(family: str, overrides: dict[str, Any]) -> bool:
-    return family == "cohere2" or (family == "gpt_neox" and overrides.get("use_parallel_residual", True))
+    return family == "cohere2" or (
+        family == "gpt_neox" and overrides.get("use_parallel_residual", True)
+    )
 
 
 @pytest.mark.parametrize("name", list(BACKENDS))
@@ -35,11 +37,18 @@ def is_parallel(family: str, overrides: dict[str, Any]) -> bool:
 def test_what_is_added_to_the_stream_adds_up(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], name: str
 ) -> None:
-    """The stream behind a layer is the stream before it plus both outputs, and in between lies the stream plus one."""
+    """The stream behind a layer is the stream before it plus both outputs, and in between lies
+    the stream plus one.
+    """
     lm = make_tiny(family, **overrides)
     parallel = is_parallel(family, overrides)
     components = ("resid_pre", "attn_out", "mlp_out", "resid_post", "resid_mid")
-    sites = [Site(layer, c) for layer in range(4) for c in components if not (parallel and c == "resid_mid")]
+    sites = [
+        Site(layer, c)
+        for layer in range(4)
+        for c in components
+        if not (parallel and c == "resid_mid")
+    ]
     states = backend(name, lm).record(PROMPTS, POSITIONS, sites).unflatten(1, (4, -1))
     pre, attention, mlp, post = states[:, :, :4].unbind(2)
     torch.testing.assert_close(pre + attention + mlp, post, rtol=1e-4, atol=1e-5)
@@ -49,15 +58,21 @@ def test_what_is_added_to_the_stream_adds_up(
 
 
 @pytest.mark.parametrize("name", list(BACKENDS))
-@pytest.mark.parametrize(("family", "overrides"), [case for case in cases() if not is_parallel(*case)])
+@pytest.mark.parametrize(
+    ("family", "overrides"), [case for case in cases() if not is_parallel(*case)]
+)
 def test_a_stream_may_be_written_at_the_stream_or_at_what_is_added(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], name: str
 ) -> None:
-    """Writing the stream equals writing the addition that would bring it there, so the write reaches the addition too."""
+    """Writing the stream equals writing the addition that would bring it there, so the write
+    reaches the addition too.
+    """
     lm = make_tiny(family, **overrides)
     one = backend(name, lm)
     at = torch.tensor([4, 1])
-    pre, mid = one.record(PROMPTS, at[:, None], [Site(1, "resid_pre"), Site(1, "resid_mid")])[:, :, 0].unbind(1)
+    pre, mid = one.record(PROMPTS, at[:, None], [Site(1, "resid_pre"), Site(1, "resid_mid")])[
+        :, :, 0
+    ].unbind(1)
     value = torch.randn((2, 32), generator=torch.Generator().manual_seed(1))
     added = torch.randn((2, 32), generator=torch.Generator().manual_seed(2))
     branches = [
@@ -77,10 +92,14 @@ def test_a_stream_may_be_written_at_the_stream_or_at_what_is_added(
 
 @pytest.mark.parametrize("name", list(BACKENDS))
 @pytest.mark.parametrize("family", ["cohere2", "gpt_neox"])
-def test_a_place_the_family_lacks_is_refused_before_a_forward(make_tiny: MakeTiny, family: str, name: str) -> None:
+def test_a_place_the_family_lacks_is_refused_before_a_forward(
+    make_tiny: MakeTiny, family: str, name: str
+) -> None:
     one = backend(name, make_tiny(family, **MANY_HEADS.get(family, {})))
     site = Site(1, "resid_mid")
-    with pytest.raises(WorkbenchError, match=f"{family} has no resid_mid: .* in parallel; choose another component"):
+    with pytest.raises(
+        WorkbenchError, match=f"{family} has no resid_mid: .* in parallel; choose another component"
+    ):
         one.record(PROMPTS, POSITIONS, [site])
     patch = Patch(site, torch.tensor([1, 1]), torch.ones(2, 32))
     with pytest.raises(WorkbenchError, match=f"{family} has no resid_mid"):
@@ -89,20 +108,30 @@ def test_a_place_the_family_lacks_is_refused_before_a_forward(make_tiny: MakeTin
 
 def test_places_are_paths_sides_and_parts_of_the_width(make_tiny: MakeTiny) -> None:
     lm = make_tiny("granite", residual_multiplier=0.25)
-    sites = [Site(1), Site(1, "head_out", 2), Site(0, "mlp_out"), Site(1, "resid_pre"), Site(2, "resid_mid")]
+    sites = [
+        Site(1),
+        Site(1, "head_out", 2),
+        Site(0, "mlp_out"),
+        Site(1, "resid_pre"),
+        Site(2, "resid_mid"),
+    ]
     assert places_of(lm, sites) == [
-        Place("model.layers.1", "output", 0, 32, 1.0),
-        Place("model.layers.1.self_attn.o_proj", "input", 16, 24, 1.0),
-        Place("model.layers.0.mlp", "output", 0, 32, 0.25),
-        Place("model.layers.1", "input", 0, 32, 1.0),
-        Place("model.layers.2.post_attention_layernorm", "input", 0, 32, 1.0),
+        RemoteHookPoint("model.layers.1", "output", 0, 32, 1.0),
+        RemoteHookPoint("model.layers.1.self_attn.o_proj", "input", 16, 24, 1.0),
+        RemoteHookPoint("model.layers.0.mlp", "output", 0, 32, 0.25),
+        RemoteHookPoint("model.layers.1", "input", 0, 32, 1.0),
+        RemoteHookPoint("model.layers.2.post_attention_layernorm", "input", 0, 32, 1.0),
     ]
 
 
 def test_sites_sort_as_a_forward_reaches_them(make_tiny: MakeTiny) -> None:
     """By the order in which hooks on the modules themselves fire."""
     lm = make_tiny("gemma2")
-    sites = [Site(layer, c, 0 if c == "head_out" else None) for layer in (1, 0) for c in sorted(COMPONENTS)]
+    sites = [
+        Site(layer, c, 0 if c == "head_out" else None)
+        for layer in (1, 0)
+        for c in sorted(COMPONENTS)
+    ]
     fired: list[Site] = []
     modules = dict(lm.base().named_modules())
     for site, place in zip(sites, places_of(lm, sites), strict=True):

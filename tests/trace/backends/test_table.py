@@ -40,12 +40,18 @@ def test_the_same_mistakes_are_refused(tiny_lm: LanguageModel, name: str) -> Non
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tiny_lm: LanguageModel) -> None:
-    with pytest.raises(WorkbenchError, match=r"Unknown backend 'pyvene'; use one of hooks, nnsight, transformer-lens"):
+    with pytest.raises(
+        WorkbenchError,
+        match=r"Unknown backend 'pyvene'; use one of hooks, nnsight, transformer-lens",
+    ):
         backend("pyvene", tiny_lm)
 
 
 def test_the_libraries_are_loaded_when_they_are_asked_for() -> None:
     """Each costs seconds, and most runs need neither."""
-    code = "import sys, workbench.trace.backends; print({'nnsight', 'transformer_lens'} & set(sys.modules))"
+    code = (
+        "import sys, workbench.trace.backends; print({'nnsight', 'transformer_lens'} & "
+        "set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

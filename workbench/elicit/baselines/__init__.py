@@ -1,14 +1,21 @@
 """Confidence without training: from the answer's own likelihood to what several samples agree on.
 
-:data:`BASELINES` lists them with what they need and cost; :func:`run_baselines` scores the same questions and greedy answers by all of
-them; :func:`compare` says how well each tells right answers from wrong ones.
+:data:`BASELINES` lists them with what they need and cost; :func:`run_baselines` scores the same
+questions and greedy answers by all of them; :func:`compare` says how well each tells right answers
+from wrong ones.
 """
 
 from workbench.elicit.baselines.answered_question import Asked, ask
 from workbench.elicit.baselines.compare import Compared, compare
 from workbench.elicit.baselines.equality import agrees, answer_key
 from workbench.elicit.baselines.evidence import Evidence
-from workbench.elicit.baselines.run import chosen_baselines, evidence_for, known_baselines, run_baselines, scored
+from workbench.elicit.baselines.run import (
+    known_baselines,
+    run_baselines,
+    run_passes,
+    score_baselines,
+    select_baselines,
+)
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.table import BASELINES, Baseline
 from workbench.elicit.baselines.top_k import Guess, parse_guesses
@@ -24,11 +31,11 @@ __all__ = [
     "agrees",
     "answer_key",
     "ask",
-    "chosen_baselines",
     "compare",
-    "evidence_for",
     "known_baselines",
     "parse_guesses",
     "run_baselines",
-    "scored",
+    "run_passes",
+    "score_baselines",
+    "select_baselines",
 ]

@@ -1,11 +1,13 @@
 """A closed question put to the model: which of a few strings would its reply begin with?
 
-Every string is tokenised behind the reply's opening as part of the whole, so merged spaces and strings of several tokens come out
-right; tokens they share belong to the prompt, the rest is a trie, scored as packed nodes. Strings that the tokenizer merges
-with the opening are left out. The probability of a string is the model's own, over the whole vocabulary; it is the caller
-who divides by the sum over the strings.
+Every string is tokenised behind the reply's opening as part of the whole, so merged spaces and
+strings of several tokens come out right; tokens they share belong to the prompt, the rest is a
+trie, scored as packed nodes. Strings that the tokenizer merges with the opening are left out. The
+probability of a string is the model's own, over the whole vocabulary; it is the caller who divides
+by the sum over the strings.
 
-What it does not show: what else the model might have said. A small sum means that it would not have answered in these words.
+What it does not show: what else the model might have said. A small sum means that it would not have
+answered in these words.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.trie import NumberTrie, build_trie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie, build_trie, child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.models.unembed import unembed_reduced
@@ -35,34 +37,43 @@ class Alternatives:
     """
 
     shared: tuple[int, ...]
-    trie: NumberTrie
+    trie: ScaleTrie
     owners: tuple[int, ...]
 
     @property
     def nodes(self) -> int:
         """Tokens scored behind the opening and ``shared``."""
-        return self.trie.continuation.size
+        return self.trie.tree.size
 
     def largest(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """[..., strings] -> [..., alternatives], the largest among the strings that spell each."""
         owners = np.asarray(self.owners)
-        return np.stack([probabilities[..., owners == one].max(axis=-1) for one in range(max(owners) + 1)], axis=-1)
+        return np.stack(
+            [probabilities[..., owners == one].max(axis=-1) for one in range(max(owners) + 1)],
+            axis=-1,
+        )
 
     def probabilities(self, lm: LanguageModel, ends: Tensor) -> NDArray[np.float64]:
-        """[rows, strings] of the states ``ends`` [rows, 1 + nodes, width] behind the final norm, the opening's last one first."""
-        scores = unembed_reduced(lm, ends, lambda logits: child_log_probabilities(self.trie, logits))
+        """[rows, strings] of the states ``ends`` [rows, 1 + nodes, width] behind the final norm,
+        the opening's last one first.
+        """
+        scores = unembed_reduced(
+            lm, ends, lambda logits: child_log_probabilities(self.trie, logits)
+        )
         return distribution(self.trie, scores.double().cpu().numpy())
 
 
 def alternatives(
     tokenizer: Any, turns: Sequence[Turn], opening: str, spellings: Sequence[Sequence[str]]
 ) -> Alternatives:
-    """The strings ``spellings`` [alternatives][strings] behind a reply that begins with ``opening``.
+    """The strings ``spellings`` [alternatives][strings] behind a reply that begins with
+    ``opening``.
 
     ``turns`` stand for any conversation: what follows the opening must not depend on them.
 
     Raises:
-        WorkbenchError: where no string of an alternative can be told apart from the opening or from another alternative.
+        WorkbenchError: where no string of an alternative can be told apart from the opening or from
+            another alternative.
     """
     before = tuple(encode(tokenizer, turns, opening))
     paths: dict[tuple[int, ...], int] = {}
@@ -71,11 +82,14 @@ def alternatives(
             whole = tuple(encode(tokenizer, turns, opening + string))
             path = whole[len(before) :]
             if whole[: len(before)] == before and path and paths.setdefault(path, owner) != owner:
-                raise WorkbenchError(f"The tokenizer writes {string!r} like another alternative; choose other words.")
+                raise WorkbenchError(
+                    f"The tokenizer writes {string!r} like another alternative; choose other words."
+                )
     missing = set(range(len(spellings))) - set(paths.values())
     if missing:
         raise WorkbenchError(
-            f"The tokenizer merges {list(spellings[min(missing)])!r} with the opening {opening!r}; end the opening in a "
+            f"The tokenizer merges {list(spellings[min(missing)])!r} with the opening {opening!r}; "
+            "end the opening in a "
             "character that stands alone, such as a colon."
         )
     size = _shared(list(paths))

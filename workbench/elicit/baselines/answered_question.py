@@ -1,7 +1,8 @@
 """A question with the model's own greedy answer, as tokens: what every baseline looks at.
 
-The answer's tokens are those of the whole string, prompt and answer tokenised together, so that it is scored as it stands in a
-conversation. They can differ from the tokens the model generated where a text has several tokenisations.
+The answer's tokens are those of the whole string, prompt and answer tokenised together, so that it
+is scored as it stands in a conversation. They can differ from the tokens the model generated where
+a text has several tokenisations.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import Format
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
-from workbench.questions import Question, asked
+from workbench.questions import Question, prompt_text
 from workbench.questions.option_lines import choice_of
 
 
@@ -40,18 +41,21 @@ class Asked:
     def __post_init__(self) -> None:
         if self.answered[: len(self.prompt)] != self.prompt:
             raise WorkbenchError(
-                f"Question {self.question.id!r}: the tokenizer merges the end of the prompt with the answer, so the answer "
-                "cannot be scored; let the format's answer prefix end in a character that stands alone, such as a colon."
+                f"Question {self.question.id!r}: the tokenizer merges the end of the prompt with "
+                "the answer, so the answer "
+                "cannot be scored; let the format's answer prefix end in a character that stands "
+                "alone, such as a colon."
             )
         if (self.question.kind == "choice") != bool(self.options):
             raise WorkbenchError(
-                f"Question {self.question.id!r}: a choice question needs the letters it offers, and only a choice question."
+                f"Question {self.question.id!r}: a choice question needs the letters it offers, "
+                "and only a choice question."
             )
 
     @property
     def text(self) -> str:
         """What the model was asked: the question with its options."""
-        return asked(self.question)
+        return prompt_text(self.question)
 
     @property
     def answer_size(self) -> int:
@@ -59,16 +63,18 @@ class Asked:
         return len(self.answered) - len(self.prompt)
 
 
-def ask(tokenizer: Any, fmt: Format, questions: Sequence[Question], answers: Sequence[str]) -> list[Asked]:
+def ask(
+    tokenizer: Any, fmt: Format, questions: Sequence[Question], answers: Sequence[str]
+) -> list[Asked]:
     """``questions`` with their greedy ``answers`` under ``fmt``, the format they were asked in."""
     out = []
     for question, answer in zip(questions, answers, strict=True):
-        turns, text = fmt.answer_turns(asked(question)), fmt.answer_text(answer)
+        turns, text = fmt.answer_turns(prompt_text(question)), fmt.answer_text(answer)
         out.append(
             Asked(
                 question=question,
                 answer=answer,
-                prompt=answer_tokens(tokenizer, fmt, asked(question)),
+                prompt=answer_tokens(tokenizer, fmt, prompt_text(question)),
                 answered=tuple(encode(tokenizer, turns, text)),
                 turns=(*turns, Turn("assistant", text)),
                 options=letters_of(question),
@@ -78,7 +84,9 @@ def ask(tokenizer: Any, fmt: Format, questions: Sequence[Question], answers: Seq
 
 
 def letters_of(question: Question) -> tuple[str, ...]:
-    """Letters of a choice question's options, its own or those written in its text; () for other questions."""
+    """Letters of a choice question's options, its own or those written in its text; () for other
+    questions.
+    """
     if question.kind != "choice":
         return ()
     return question.letters or tuple(ascii_uppercase[: len(choice_of(question.text).lines)])

@@ -1,8 +1,10 @@
-"""Further tokens behind each prompt of a batch, of its own length and beginning where the row says, and a trie at their end.
+"""Further tokens behind each prompt of a batch, of its own length and beginning where the row says,
+and a trie at their end.
 
-A chain may begin inside its prompt (a template may rewrite what it opened): it sees the prompt's tokens before its start, and
-nothing of those behind. Several chains can stand side by side, neither seeing the other, so several questions about one answer
-cost one forward. Shorter chains are padded in front; padding sees itself alone.
+A chain may begin inside its prompt (a template may rewrite what it opened): it sees the prompt's
+tokens before its start, and nothing of those behind. Several chains can stand side by side, neither
+seeing the other, so several questions about one answer cost one forward. Shorter chains are padded
+in front; padding sees itself alone.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.trace.layout import FROM_START, Prompts, Tail, empty_tail
-from workbench.trace.token_tree import Continuation
+from workbench.trace.layout import FIRST_LAYER, Prompts, Tail, empty_tail
+from workbench.trace.token_tree import TokenTree
 
 
-def chained(
-    prompts: Prompts, starts: Sequence[int], chains: Sequence[Sequence[int]], ends: Continuation
+def score_chains(
+    prompts: Prompts, starts: Sequence[int], chains: Sequence[Sequence[int]], ends: TokenTree
 ) -> tuple[Tail, Tensor]:
     """Chains as a tail.
 
@@ -28,14 +30,21 @@ def chained(
         ends: nodes behind every chain.
 
     Returns:
-        The tail, and the global columns [rows, 1 + nodes] of each chain's last token (without one, the prompt's last token before
+        The tail, and the global columns [rows, 1 + nodes] of each chain's last token (without one,
+        the prompt's last token before
         the start) and of the nodes.
     """
     device, nodes = prompts.tokens.device, ends.size
     sizes = torch.as_tensor([len(chain) for chain in chains], device=device)
     start = torch.as_tensor(list(starts), device=device)
-    if len(chains) != prompts.rows or bool((start < 1).any()) or bool((start > prompts.lengths).any()):
-        raise WorkbenchError("Every prompt needs one chain, beginning behind one of the prompt's tokens.")
+    if (
+        len(chains) != prompts.rows
+        or bool((start < 1).any())
+        or bool((start > prompts.lengths).any())
+    ):
+        raise WorkbenchError(
+            "Every prompt needs one chain, beginning behind one of the prompt's tokens."
+        )
     width = int(sizes.max())
     tokens = torch.zeros((prompts.rows, width + nodes), dtype=torch.long, device=device)
     for row, chain in enumerate(chains):
@@ -51,18 +60,20 @@ def chained(
         tokens=tokens,
         positions=torch.where(real, start[:, None] + along, 0),
         prefix_end=torch.where(real, pad + start[:, None], 0),
-        sees=_sees(real, width, ends),
-        birth=(FROM_START,) * (width + nodes),
-        twin=torch.zeros_like(tokens),
+        attends_to=_attends_to(real, width, ends),
+        first_layer=(FIRST_LAYER,) * (width + nodes),
+        source_column=torch.zeros_like(tokens),
     )
     before = pad[:, 0] + start - 1
     root = torch.where(sizes > 0, torch.full_like(before, prompts.columns + width - 1), before)
-    behind = torch.arange(prompts.columns + width, prompts.columns + width + nodes, device=device)
-    return tail, torch.cat([root[:, None], behind.expand(prompts.rows, -1)], dim=1)
+    nodes_at = torch.arange(prompts.columns + width, prompts.columns + width + nodes, device=device)
+    return tail, torch.cat([root[:, None], nodes_at.expand(prompts.rows, -1)], dim=1)
 
 
-def _sees(real: Tensor, width: int, ends: Continuation) -> Tensor:
-    """[rows, k, k]: chain tokens see those before them, nodes see the chain and their ancestors, padding itself."""
+def _attends_to(real: Tensor, width: int, ends: TokenTree) -> Tensor:
+    """[rows, k, k]: chain tokens see those before them, nodes see the chain and their ancestors,
+    padding itself.
+    """
     size = real.shape[1]
     base = torch.ones((size, size), dtype=torch.bool, device=real.device).tril()
     base[width:, width:] = ends.ancestry().to(real.device)
@@ -70,21 +81,25 @@ def _sees(real: Tensor, width: int, ends: Continuation) -> Tensor:
     return (base & real[:, None, :]) | eye
 
 
-def beside(prompts: Prompts, parts: Sequence[tuple[Tail, Tensor]]) -> tuple[Tail, list[Tensor]]:
-    """Several tails of the same prompts, or none, as one in which neither sees the other, and their columns in it."""
+def pack_tails(prompts: Prompts, parts: Sequence[tuple[Tail, Tensor]]) -> tuple[Tail, list[Tensor]]:
+    """Several tails of the same prompts, or none, as one in which neither sees the other, and
+    their columns in it.
+    """
     if not parts:
         return empty_tail(prompts), []
     sizes = [tail.size for tail, _ in parts]
     total = sum(sizes)
-    sees = torch.zeros((prompts.rows, total, total), dtype=torch.bool, device=prompts.tokens.device)
+    attends_to = torch.zeros(
+        (prompts.rows, total, total), dtype=torch.bool, device=prompts.tokens.device
+    )
     columns, at = [], 0
     for (tail, ends), size in zip(parts, sizes, strict=True):
-        sees[:, at : at + size, at : at + size] = tail.sees
+        attends_to[:, at : at + size, at : at + size] = tail.attends_to
         columns.append(torch.where(ends >= prompts.columns, ends + at, ends))
         at += size
     joined = (
         torch.cat([getattr(tail, name) for tail, _ in parts], dim=1)
         for name in ("tokens", "positions", "prefix_end", "twin")
     )
-    tokens, positions, prefix_end, twin = joined
-    return Tail(tokens, positions, prefix_end, sees, (FROM_START,) * total, twin), columns
+    tokens, positions, prefix_end, source = joined
+    return Tail(tokens, positions, prefix_end, attends_to, (FIRST_LAYER,) * total, source), columns

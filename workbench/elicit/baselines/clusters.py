@@ -1,13 +1,14 @@
 """Which sampled answers mean the same, judged by the model itself.
 
-Answers that are equal by normalisation are one from the start. Each further answer is compared with the first member of every
-group so far, in order of appearance, and joins the first one it matches (Kuhn et al. 2023, arXiv 2302.09664): sameness is taken to
-be transitive, which saves the other pairs. Two answers match if the model says yes to the query in both directions; the second is
-put only after a yes to the first. All questions of a batch advance together, one pair each a round, and what their queries share
-(question and instruction) is computed once.
+Answers that are equal by normalisation are one from the start. Each further answer is compared with
+the first member of every group so far, in order of appearance, and joins the first one it matches
+(Kuhn et al. 2023, arXiv 2302.09664): sameness is taken to be transitive, which saves the other
+pairs. Two answers match if the model says yes to the query in both directions; the second is put
+only after a yes to the first. All questions of a batch advance together, one pair each a round, and
+what their queries share (question and instruction) is computed once.
 
-What it does not show: whether the judge is any good. Small models say yes or no to nearly everything; the number of groups
-beside the number of distinct answers tells.
+What it does not show: whether the judge is any good. Small models say yes or no to nearly
+everything; the number of groups beside the number of distinct answers tells.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from numpy.typing import NDArray
 
 from workbench.elicit.baselines.alternatives import Alternatives, share_of
 from workbench.elicit.baselines.answered_question import Asked
-from workbench.elicit.baselines.chains import chained
+from workbench.elicit.baselines.chains import score_chains
 from workbench.elicit.baselines.equality import Key, answer_key
 from workbench.elicit.baselines.queries import EQUIVALENCE
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.models import LanguageModel, Turn, encode
 from workbench.pipeline.store import ROW
 from workbench.trace.batches import plan_batches
-from workbench.trace.prefix_cache import Prefixes
+from workbench.trace.prefix_cache import PrefixCache
 from workbench.trace.prompt_cache import forward_tail
 
 THRESHOLD = 0.5
@@ -38,7 +39,9 @@ _Pair = tuple[str, str]
 
 @dataclass
 class _Grouping:
-    """One question's distinct answers on their way into groups; ``group`` [answers], -1 where not yet decided."""
+    """One question's distinct answers on their way into groups; ``group`` [answers], -1 where
+    not yet decided.
+    """
 
     question: str
     texts: list[str]
@@ -89,10 +92,13 @@ def grouped_batch(
         samples: [questions][samples] the sampled texts.
 
     Returns:
-        One line a sample, in order: ``row``, ``group`` (0 for that of the first sample), and the question's ``distinct`` answers,
+        One line a sample, in order: ``row``, ``group`` (0 for that of the first sample), and the
+            question's ``distinct`` answers,
         ``queries`` put and ``tokens`` computed.
     """
-    owners, groupings = zip(*(_distinct(one, texts) for one, texts in zip(asked, samples, strict=True)), strict=True)
+    owners, groupings = zip(
+        *(_distinct(one, texts) for one, texts in zip(asked, samples, strict=True)), strict=True
+    )
     found = EQUIVALENCE.alternatives(lm.tokenizer)
     for grouping in groupings:
         grouping.prefix = _prefix(lm.tokenizer, grouping, found)
@@ -118,10 +124,13 @@ def _distinct(asked: Asked, texts: Sequence[str]) -> tuple[list[int], _Grouping]
 
 
 def _compare(
-    lm: LanguageModel, groupings: Sequence[_Grouping], found: Alternatives, settings: BaselineSettings
+    lm: LanguageModel,
+    groupings: Sequence[_Grouping],
+    found: Alternatives,
+    settings: BaselineSettings,
 ) -> list[tuple[int, int]]:
     """Ask until every grouping is done; queries put and tokens computed for each."""
-    prefixes = Prefixes(2**63, settings.tokens_per_batch, None)
+    prefixes = PrefixCache(2**63, settings.tokens_per_forward, None)
     queries, tokens = [0] * len(groupings), [0] * len(groupings)
     asking = [place for place, grouping in enumerate(groupings) if not grouping.done]
     prefixes.fill(lm, asking, [groupings[place].prefix for place in asking], "reading questions")
@@ -144,20 +153,22 @@ def _asked(
     groupings: Sequence[_Grouping],
     places: Sequence[int],
     chains: Sequence[tuple[int, tuple[int, ...]]],
-    prefixes: Prefixes,
+    prefixes: PrefixCache,
     found: Alternatives,
 ) -> NDArray[np.float64]:
     """[places] the share of yes behind each prefix and chain."""
     before = [groupings[place].prefix for place in places]
     kept = prefixes.kept(lm, np.asarray(places), before)
-    starts, behind = zip(*chains, strict=True)
-    tail, ends = chained(kept.prompts, starts, behind, found.trie.continuation)
+    starts, chained = zip(*chains, strict=True)
+    tail, ends = score_chains(kept.prompts, starts, chained, found.trie.tree)
     final = forward_tail(lm, kept, tail, ends - kept.prompts.columns, ())
     return share_of(found.largest(found.probabilities(lm, final)), EQUIVALENCE.chosen)
 
 
 def _prefix(tokenizer: Any, grouping: _Grouping, found: Alternatives) -> tuple[int, ...]:
-    """The tokens that every query about this question begins with, at least one fewer than the shortest query has."""
+    """The tokens that every query about this question begins with, at least one fewer than the
+    shortest query has.
+    """
     whole = [_query(tokenizer, grouping.question, (text, text), found) for text in grouping.texts]
     shortest = min(map(len, whole)) - 1
     size = next((n for n in range(shortest) if len({tokens[n] for tokens in whole}) > 1), shortest)

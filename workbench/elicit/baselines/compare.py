@@ -1,7 +1,7 @@
 """How well each baseline tells right answers from wrong ones, and at what cost.
 
-AUROC2 pooled and as the mean within domain, each with its bootstrap interval; questions a baseline could not read are left
-out of its AUROC2 and counted in ``read``. Costs are means over questions.
+AUROC2 pooled and as the mean within domain, each with its bootstrap interval; questions a baseline
+could not read are left out of its AUROC2 and counted in ``read``. Costs are means over questions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from workbench.pipeline.store import ROW
 
 @dataclass(frozen=True)
 class Compared:
-    """One baseline on one set of answers; ``read`` is the share of questions with a score, ``tokens`` the mean cost."""
+    """One baseline on one set of answers; ``read`` is the share of questions with a score,
+    ``tokens`` the mean cost.
+    """
 
     baseline: Baseline
     pooled: Estimate
@@ -41,7 +43,9 @@ class Compared:
         }
 
 
-def compare(table: pd.DataFrame, correct: ArrayLike, domain: ArrayLike, *, resamples: int, seed: int) -> list[Compared]:
+def compare(
+    table: pd.DataFrame, correct: ArrayLike, domain: ArrayLike, *, resamples: int, seed: int
+) -> list[Compared]:
     """Compare the baselines of a table of :func:`workbench.elicit.baselines.run.run_baselines`.
 
     Args:
@@ -57,7 +61,9 @@ def compare(table: pd.DataFrame, correct: ArrayLike, domain: ArrayLike, *, resam
             Compared(
                 baseline=BASELINES[str(name)],
                 pooled=auroc2_estimate(score, right, seed=seed, resamples=resamples),
-                within=auroc2_within_estimate(score, right, domains, seed=seed, resamples=resamples),
+                within=auroc2_within_estimate(
+                    score, right, domains, seed=seed, resamples=resamples
+                ),
                 read=float(np.isfinite(score).mean()),
                 tokens=float(ordered["tokens"].mean()),
             )

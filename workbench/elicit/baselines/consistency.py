@@ -1,10 +1,11 @@
 """Self-consistency: how far sampled answers agree with the greedy answer, and with one another.
 
-Sign: shares in [0, 1], larger means more confident. The likelihood-weighted share counts every distinct sampled token sequence
-once, with its likelihood, because how often it was drawn already reflects that likelihood (Rao-Blackwell: the sampling noise of
-repeats is gone, what was never drawn is still missing). ``modal_share`` speaks of the most frequent answer, which need not be the
-greedy one.
-What a share does not show: an answer all samples agree on may be wrong, and one answer worded in many ways looks uncertain.
+Sign: shares in [0, 1], larger means more confident. The likelihood-weighted share counts every
+distinct sampled token sequence once, with its likelihood, because how often it was drawn already
+reflects that likelihood (Rao-Blackwell: the sampling noise of repeats is gone, what was never drawn
+is still missing). ``modal_share`` speaks of the most frequent answer, which need not be the greedy
+one. What a share does not show: an answer all samples agree on may be wrong, and one answer worded
+in many ways looks uncertain.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from workbench.pipeline.store import ROW
 
 
 def consistency(samples: pd.DataFrame, asked: Sequence[Asked]) -> pd.DataFrame:
-    """Shares per question from the table of :func:`workbench.elicit.baselines.sampling.sampled_batch`.
+    """Shares per question from the table of
+    :func:`workbench.elicit.baselines.sampling.sampled_batch`.
 
     Returns:
         One line for each of ``asked``: ``agreement``, ``weighted_agreement`` and ``modal_share``.

@@ -1,8 +1,9 @@
 """When two answers to a question are the same answer, by the project's own reading of answers.
 
-:func:`answer_key` is an equivalence: numbers by value, choices by letter, other answers as words without case, accents,
-punctuation and articles. :func:`agrees` is wider, as grading is: an open answer that contains the other as whole words agrees
-with it. It is symmetric but not transitive, so it compares with one answer and never forms groups.
+:func:`answer_key` is an equivalence: numbers by value, choices by letter, other answers as words
+without case, accents, punctuation and articles. :func:`agrees` is wider, as grading is: an open
+answer that contains the other as whole words agrees with it. It is symmetric but not transitive, so
+it compares with one answer and never forms groups.
 """
 
 from __future__ import annotations

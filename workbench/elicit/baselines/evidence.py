@@ -6,8 +6,9 @@ groups   which of them mean the same, judged by the model (needs ``samples``)
 list     a list of guesses with probabilities
 stated   the stated confidence and its distribution
 
-Every pass goes batch by batch; within a stage of a run (:mod:`workbench.pipeline.store`) finished batches are kept, so that a killed run
-goes on where it was. Tables have one line a row, ``samples`` and ``groups`` one line a sample.
+Every pass goes batch by batch; within a stage of a run (:mod:`workbench.pipeline.store`) finished
+batches are kept, so that a killed run goes on where it was. Tables have one line a row, ``samples``
+and ``groups`` one line a sample.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from workbench.elicit.baselines.semantic_entropy import semantic_entropies
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.stated import stated_batch
 from workbench.elicit.baselines.top_k import list_prompt, listed_batch
-from workbench.elicit.conversation import confidence_conversation, number_prefix
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import format_named
 from workbench.elicit.lengths import check_lengths
 from workbench.models import LanguageModel
@@ -42,7 +43,9 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of the passes that were made, by name; lines in order of ``row``, which counts ``asked``."""
+    """The tables of the passes that were made, by name; lines in order of ``row``, which counts
+    ``asked``.
+    """
 
     asked: tuple[Asked, ...]
     tables: dict[str, pd.DataFrame]
@@ -79,7 +82,11 @@ class _Work:
     stage: StageStore | None
 
     def parts(
-        self, lengths: Sequence[int], budget: int, compute: Callable[[Rows], pd.DataFrame], what: str
+        self,
+        lengths: Sequence[int],
+        budget: int,
+        compute: Callable[[Rows], pd.DataFrame],
+        what: str,
     ) -> pd.DataFrame:
         """``compute`` over all rows in batches of similar ``lengths``."""
         batches = plan_batches(lengths, budget)
@@ -95,7 +102,7 @@ class _Work:
         return [self.asked[row] for row in rows]
 
 
-def gather(
+def run_pass_table(
     lm: LanguageModel,
     asked: Sequence[Asked],
     passes: Sequence[str],
@@ -103,9 +110,11 @@ def gather(
     settings: BaselineSettings,
     stage: StageStore | None,
 ) -> Evidence:
-    """Make ``passes`` (names of PASSES) over every question; ``queries`` are those of the forced pass."""
+    """Make ``passes`` (names of PASSES) over every question; ``queries`` are those of the forced
+    pass.
+    """
     work = _Work(lm, tuple(asked), tuple(queries), settings, stage)
-    check_lengths(lm, *_lengths(work, passes), settings.tokens_per_batch)
+    check_lengths(lm, *_lengths(work, passes), settings.tokens_per_forward)
     tables: dict[str, pd.DataFrame] = {}
     for name, make in PASSES.items():
         if name in passes:
@@ -114,14 +123,21 @@ def gather(
 
 
 def _lengths(work: _Work, passes: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Most tokens that ``passes`` put behind one another in a row of each question, and the questions' names."""
+    """Most tokens that ``passes`` put behind one another in a row of each question, and the
+    questions' names.
+    """
     settings, tokenizer = work.settings, work.lm.tokenizer
     lengths = [len(one.prompt) + settings.answer_tokens for one in work.asked]
     if "forced" in passes:
         extra = chain_tokens(tokenizer, format_named(settings.format), work.asked[:1], work.queries)
-        lengths = [max(n, len(one.answered) + extra) for n, one in zip(lengths, work.asked, strict=True)]
+        lengths = [
+            max(n, len(one.answered) + extra) for n, one in zip(lengths, work.asked, strict=True)
+        ]
     if "list" in passes:
-        listed = [len(list_prompt(tokenizer, one.text, settings.guesses)) + settings.list_tokens for one in work.asked]
+        listed = [
+            len(list_prompt(tokenizer, one.text, settings.guesses)) + settings.list_tokens
+            for one in work.asked
+        ]
         lengths = [max(pair) for pair in zip(lengths, listed, strict=True)]
     return lengths, [f"question {one.question.id!r}" for one in work.asked]
 
@@ -131,7 +147,7 @@ def _forced(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     extra = chain_tokens(work.lm.tokenizer, fmt, work.asked[:1], work.queries)
     return work.parts(
         [len(one.answered) + extra for one in work.asked],
-        work.settings.tokens_per_batch,
+        work.settings.tokens_per_forward,
         lambda rows: forced_batch(work.lm, fmt, work.of(rows), rows, work.queries),
         "scoring answers",
     )
@@ -152,7 +168,9 @@ def _groups(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return work.parts(
         [len(one.prompt) for one in work.asked],
         max(1, work.settings.tokens_held // 2),
-        lambda rows: grouped_batch(work.lm, work.of(rows), [texts[row] for row in rows], rows, work.settings),
+        lambda rows: grouped_batch(
+            work.lm, work.of(rows), [texts[row] for row in rows], rows, work.settings
+        ),
         "comparing answers",
     )
 
@@ -162,7 +180,7 @@ def _list(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     prompts = [list_prompt(work.lm.tokenizer, one.text, settings.guesses) for one in work.asked]
     return work.parts(
         [len(prompt) + settings.list_tokens for prompt in prompts],
-        settings.tokens_per_batch,
+        settings.tokens_per_forward,
         lambda rows: listed_batch(work.lm, work.of(rows), rows, settings),
         "listing guesses",
     )
@@ -170,12 +188,12 @@ def _list(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _stated(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     fmt, tokenizer, one = format_named(work.settings.format), work.lm.tokenizer, work.asked[0]
-    numbers = number_prefix(tokenizer, fmt)
+    numbers = scale_tokens(tokenizer, fmt)
     conversation = confidence_conversation(tokenizer, fmt, numbers, one.text, one.answer)
-    extra = len(conversation.tokens) - len(one.answered) + numbers.trie.continuation.size
+    extra = len(conversation.tokens) - len(one.answered) + numbers.trie.tree.size
     return work.parts(
         [len(each.answered) + extra for each in work.asked],
-        work.settings.tokens_per_batch,
+        work.settings.tokens_per_forward,
         lambda rows: stated_batch(work.lm, fmt, numbers, work.of(rows), rows),
         "reading stated confidence",
     )

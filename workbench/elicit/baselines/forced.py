@@ -1,12 +1,14 @@
-"""Everything that one forward over prompt and own answer tells: its likelihood, and what the model says of it when asked.
+"""Everything that one forward over prompt and own answer tells: its likelihood, and what the model
+says of it when asked.
 
-The answer is forced token by token. Behind it stand, as chains that do not see each other, the closed questions about it, and
-behind the prompt the letters of a choice question; all are read from the same pass. Logits are made for the answer's positions and
-the chains' ends only, some at a time.
+The answer is forced token by token. Behind it stand, as chains that do not see each other, the
+closed questions about it, and behind the prompt the letters of a choice question; all are read from
+the same pass. Logits are made for the answer's positions and the chains' ends only, some at a time.
 
-The answer's likelihood is that of its tokens and of its ending there: the mass of all tokens that would end it. So it is the
-probability of exactly this answer; an answer cut off at the limit counts as one the model would hardly have ended.
-What it does not show: the mass the model puts on other wordings of the same answer.
+The answer's likelihood is that of its tokens and of its ending there: the mass of all tokens that
+would end it. So it is the probability of exactly this answer; an answer cut off at the limit counts
+as one the model would hardly have ended. What it does not show: the mass the model puts on other
+wordings of the same answer.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from torch import Tensor
 
 from workbench.elicit.baselines.alternatives import Alternatives, share_of
 from workbench.elicit.baselines.answered_question import Asked
-from workbench.elicit.baselines.chains import beside, chained
-from workbench.elicit.baselines.options import letters_offered, weighed
+from workbench.elicit.baselines.chains import pack_tails, score_chains
+from workbench.elicit.baselines.options import letters_offered, weigh_options
 from workbench.elicit.baselines.queries import AFTER_ANSWER, Query, option_alternatives
 from workbench.elicit.baselines.token_scores import token_scores
 from workbench.elicit.formats import Format
@@ -39,7 +41,9 @@ OPTIONS = "options"
 
 @dataclass(frozen=True)
 class Posed:
-    """A closed question behind each row of a batch: where its chain begins, its tokens, and what may follow."""
+    """A closed question behind each row of a batch: where its chain begins, its tokens, and what
+    may follow.
+    """
 
     starts: tuple[int, ...]
     chains: tuple[tuple[int, ...], ...]
@@ -51,19 +55,28 @@ class Posed:
 
 
 def forced_batch(
-    lm: LanguageModel, fmt: Format, asked: Sequence[Asked], rows: NDArray[np.int64], queries: Sequence[str]
+    lm: LanguageModel,
+    fmt: Format,
+    asked: Sequence[Asked],
+    rows: NDArray[np.int64],
+    queries: Sequence[str],
 ) -> pd.DataFrame:
-    """Score the answers of one batch and put the ``queries`` (names of AFTER_ANSWER, OPTIONS) about them.
+    """Score the answers of one batch and put the ``queries`` (names of AFTER_ANSWER, OPTIONS) about
+    them.
 
     Returns:
-        One line a row: ``row``, ``log_likelihood`` in nats of the answer and its ending, ``scored`` tokens, ending included,
-        ``entropy`` in nats of the answer's first token, ``tokens`` computed; for a query its share of the chosen alternative and
+        One line a row: ``row``, ``log_likelihood`` in nats of the answer and its ending, ``scored``
+            tokens, ending included,
+        ``entropy`` in nats of the answer's first token, ``tokens`` computed; for a query its share
+        of the chosen alternative and
         ``<query>.tokens``; for OPTIONS ``p_ic``, ``max_softmax`` and ``options.tokens``.
     """
     prompts = pad_prompts([one.answered for one in asked], lm.tokenizer.pad_token_id, lm.device)
     questions = {name: _posed(lm.tokenizer, fmt, asked, name) for name in queries}
-    parts = [chained(prompts, q.starts, q.chains, q.found.trie.continuation) for q in questions.values()]
-    tail, ends = beside(prompts, parts)
+    parts = [
+        score_chains(prompts, q.starts, q.chains, q.found.trie.tree) for q in questions.values()
+    ]
+    tail, ends = pack_tails(prompts, parts)
     sizes = [one.answer_size for one in asked]
     longest = max(sizes)
     scored = torch.arange(prompts.columns - 1 - longest, prompts.columns, device=lm.device)
@@ -81,19 +94,27 @@ def forced_batch(
     return table
 
 
-def chain_tokens(tokenizer: Any, fmt: Format, asked: Sequence[Asked], queries: Sequence[str]) -> int:
+def chain_tokens(
+    tokenizer: Any, fmt: Format, asked: Sequence[Asked], queries: Sequence[str]
+) -> int:
     """Most tokens that the chains of ``queries`` add behind one of the answers ``asked``."""
     posed = [_posed(tokenizer, fmt, asked, name) for name in queries]
     return sum(max(map(len, one.chains)) + one.found.nodes for one in posed)
 
 
-def _likelihood(lm: LanguageModel, asked: Sequence[Asked], final: Tensor, sizes: Sequence[int]) -> dict[str, Any]:
-    """Columns of the answers themselves; ``final`` [rows, longest + 1, width] ends at each answer's last token."""
+def _likelihood(
+    lm: LanguageModel, asked: Sequence[Asked], final: Tensor, sizes: Sequence[int]
+) -> dict[str, Any]:
+    """Columns of the answers themselves; ``final`` [rows, longest + 1, width] ends at each
+    answer's last token.
+    """
     longest = max(sizes)
     targets = torch.zeros((len(asked), longest + 1), dtype=torch.long, device=final.device)
     for row, (one, size) in enumerate(zip(asked, sizes, strict=True)):
         answer = one.answered[len(one.prompt) :]
-        targets[row, longest - size : longest] = torch.as_tensor(answer, dtype=torch.long, device=final.device)
+        targets[row, longest - size : longest] = torch.as_tensor(
+            answer, dtype=torch.long, device=final.device
+        )
     place = torch.arange(longest + 1, device=final.device)
     first = longest - torch.as_tensor(list(sizes), device=final.device)
     real = place >= first[:, None]
@@ -119,15 +140,24 @@ def _posed(tokenizer: Any, fmt: Format, asked: Sequence[Asked], name: str) -> Po
         )  # fmt: skip
     query = AFTER_ANSWER[name]
     found = query.alternatives(tokenizer)
-    starts, chains = zip(*(_behind(tokenizer, one, query, found) for one in asked), strict=True)
+    starts, chains = zip(
+        *(_chain_after_answer(tokenizer, one, query, found) for one in asked), strict=True
+    )
     return Posed(starts, chains, found)
 
 
-def _behind(tokenizer: Any, one: Asked, query: Query, found: Alternatives) -> tuple[int, tuple[int, ...]]:
+def _chain_after_answer(
+    tokenizer: Any, one: Asked, query: Query, found: Alternatives
+) -> tuple[int, tuple[int, ...]]:
     """Where the conversation with ``query`` leaves prompt and answer, and its tokens from there."""
-    whole = (*encode(tokenizer, (*one.turns, Turn("user", query.text)), query.opening), *found.shared)
+    whole = (
+        *encode(tokenizer, (*one.turns, Turn("user", query.text)), query.opening),
+        *found.shared,
+    )
     pairs = zip(whole, one.answered, strict=False)
-    start = next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(whole), len(one.answered)))
+    start = next(
+        (place for place, (a, b) in enumerate(pairs) if a != b), min(len(whole), len(one.answered))
+    )
     return start, tuple(whole[start:])
 
 
@@ -136,5 +166,5 @@ def _scores(
 ) -> dict[str, NDArray[np.float64]]:
     if name != OPTIONS:
         return {name: share_of(found.largest(probabilities), AFTER_ANSWER[name].chosen)}
-    options = weighed(found, probabilities, [one.options for one in asked])
+    options = weigh_options(found, probabilities, [one.options for one in asked])
     return {"p_ic": options.p_ic, "max_softmax": options.largest}

@@ -1,7 +1,8 @@
 """The closed questions that baselines put to the model, each a row of data.
 
-P(True) after Kadavath et al. 2022 (arXiv 2207.05221); the (i)/(ii) form after Kapoor et al. 2024 (arXiv 2406.08391). Spellings
-are what a reply may begin with; where several spell one alternative the likeliest counts.
+P(True) after Kadavath et al. 2022 (arXiv 2207.05221); the (i)/(ii) form after Kapoor et al. 2024
+(arXiv 2406.08391). Spellings are what a reply may begin with; where several spell one alternative
+the likeliest counts.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def option_spellings(letters: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 @lru_cache(maxsize=64)
-def _alternatives(tokenizer: Any, opening: str, spellings: tuple[tuple[str, ...], ...]) -> Alternatives:
+def _alternatives(
+    tokenizer: Any, opening: str, spellings: tuple[tuple[str, ...], ...]
+) -> Alternatives:
     return alternatives(tokenizer, (Turn("user", "?"),), opening, spellings)
 
 

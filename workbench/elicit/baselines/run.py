@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.elicit.baselines.answered_question import Asked
-from workbench.elicit.baselines.evidence import Evidence, gather
+from workbench.elicit.baselines.evidence import Evidence, run_pass_table
 from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.table import BASELINES, Baseline
 from workbench.errors import WorkbenchError
@@ -26,22 +26,26 @@ def run_baselines(
     """Score every question by every baseline.
 
     Args:
-        asked: questions with their greedy answers, from :func:`workbench.elicit.baselines.answered_question.ask` in the format of ``settings``.
+        asked: questions with their greedy answers, from
+            :func:`workbench.elicit.baselines.answered_question.ask` in the format of ``settings``.
         names: of :data:`BASELINES`; None for all that apply to these questions.
-        stage: where finished batches are kept; it must not be one of other questions, settings or baselines.
+        stage: where finished batches are kept; it must not be one of other questions, settings or
+            baselines.
 
     Returns:
-        One line a question and baseline: ``row`` (counts ``asked``), ``baseline``, ``score`` (larger means more confident; NaN where the
+        One line a question and baseline: ``row`` (counts ``asked``), ``baseline``, ``score``
+            (larger means more confident; NaN where the
         model's reply could not be read), ``tokens`` computed for it.
 
     Raises:
-        WorkbenchError: before any forward, for unknown names, and for baselines of choice questions on others.
+        WorkbenchError: before any forward, for unknown names, and for baselines of choice questions
+            on others.
     """
-    chosen = chosen_baselines(asked, names)
-    return scored(evidence_for(lm, asked, chosen, settings, stage), chosen)
+    chosen = select_baselines(asked, names)
+    return score_baselines(run_passes(lm, asked, chosen, settings, stage), chosen)
 
 
-def chosen_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> list[Baseline]:
+def select_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> list[Baseline]:
     """The baselines of these names, or all that apply to the questions."""
     choice = bool(asked) and all(one.options for one in asked)
     if not asked:
@@ -51,19 +55,25 @@ def chosen_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> lis
     chosen = known_baselines(names)
     for row in chosen:
         if row.choice and not choice:
-            raise WorkbenchError(f"The baseline {row.name!r} needs choice questions throughout; leave it out.")
+            raise WorkbenchError(
+                f"The baseline {row.name!r} needs choice questions throughout; leave it out."
+            )
     return chosen
 
 
 def known_baselines(names: Sequence[str]) -> list[Baseline]:
-    """The baselines of these names, or an error listing the names there are; needs neither model nor questions."""
+    """The baselines of these names, or an error listing the names there are; needs neither model
+    nor questions.
+    """
     unknown = [name for name in names if name not in BASELINES]
     if unknown or not names:
-        raise WorkbenchError(f"Unknown baseline {unknown or 'list'}; choose from {', '.join(BASELINES)}.")
+        raise WorkbenchError(
+            f"Unknown baseline {unknown or 'list'}; choose from {', '.join(BASELINES)}."
+        )
     return [BASELINES[name] for name in dict.fromkeys(names)]
 
 
-def evidence_for(
+def run_passes(
     lm: LanguageModel,
     asked: Sequence[Asked],
     chosen: Sequence[Baseline],
@@ -73,15 +83,20 @@ def evidence_for(
     """Every pass the ``chosen`` baselines need."""
     passes = list(dict.fromkeys(name for row in chosen for name in row.passes))
     queries = list(dict.fromkeys(row.query for row in chosen if row.query))
-    return gather(lm, asked, passes, queries, settings, stage)
+    return run_pass_table(lm, asked, passes, queries, settings, stage)
 
 
-def scored(evidence: Evidence, chosen: Sequence[Baseline]) -> pd.DataFrame:
+def score_baselines(evidence: Evidence, chosen: Sequence[Baseline]) -> pd.DataFrame:
     """The tidy table of :func:`run_baselines` from gathered evidence."""
     rows = np.arange(len(evidence.asked))
     parts = [
         pd.DataFrame(
-            {ROW: rows, "baseline": row.name, "score": row.score(evidence), "tokens": row.tokens(evidence).astype(int)}
+            {
+                ROW: rows,
+                "baseline": row.name,
+                "score": row.score(evidence),
+                "tokens": row.tokens(evidence).astype(int),
+            }
         )
         for row in chosen
     ]

@@ -1,13 +1,13 @@
 """Several sampled answers of each question on one copy of its prompt's computation.
 
-A prompt is computed once; its keys and values are then repeated for its samples, and rows that have ended leave the batch.
-A sample is drawn by inverting the distribution function at uniform numbers that belong to question, sample and step, so that
-samples depend on the seed and the question alone: neither on the batches, nor on how many more samples are drawn, nor on where
-a killed run resumed.
+A prompt is computed once; its keys and values are then repeated for its samples, and rows that have
+ended leave the batch. A sample is drawn by inverting the distribution function at uniform numbers
+that belong to question, sample and step, so that samples depend on the seed and the question alone:
+neither on the batches, nor on how many more samples are drawn, nor on where a killed run resumed.
 
-Likelihoods are the model's own, at temperature one and of the whole distribution, whatever is sampled from; like that of the
-greedy answer they include the ending.
-What they do not show: temperature and top_p change how often an answer is drawn, not the likelihood it is weighted with.
+Likelihoods are the model's own, at temperature one and of the whole distribution, whatever is
+sampled from; like that of the greedy answer they include the ending. What they do not show:
+temperature and top_p change how often an answer is drawn, not the likelihood it is weighted with.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ def sampled_batch(
     """Sampled answers of one batch of questions.
 
     Returns:
-        ``settings.samples`` lines a row in order: ``row``, ``text`` (first line), ``path`` (its token ids without the ending, as text),
-        ``log_likelihood`` in nats, ``tokens`` computed for the sample; its prompt's count stands in ``prompt_tokens``.
+        ``settings.samples`` lines a row in order: ``row``, ``text`` (first line), ``path`` (its
+            token ids without the ending, as text),
+        ``log_likelihood`` in nats, ``tokens`` computed for the sample; its prompt's count stands in
+        ``prompt_tokens``.
     """
     prompts = pad_prompts([one.prompt for one in asked], lm.tokenizer.pad_token_id, lm.device)
     last = torch.full((prompts.rows, 1), prompts.columns - 1, device=lm.device)
@@ -53,17 +55,23 @@ def sampled_batch(
     result.cache.batch_repeat_interleave(k)
     whole = repeated(prompts, k)
     uniforms = np.concatenate([uniform_numbers(one.text, settings) for one in asked])
-    draw = Draw(lm, settings.temperature, settings.top_p, torch.as_tensor(uniforms, device=lm.device), stop)
+    draw = Draw(
+        lm, settings.temperature, settings.top_p, torch.as_tensor(uniforms, device=lm.device), stop
+    )
     everyone = torch.arange(whole.rows, device=lm.device)
     first = draw(result.final[:, 0].repeat_interleave(k, dim=0), everyone, -1)
-    tokens = continued(lm, whole, empty_tail(whole), first, result.cache, settings.answer_tokens, stop, draw)
+    tokens = continued(
+        lm, whole, empty_tail(whole), first, result.cache, settings.answer_tokens, stop, draw
+    )
     chosen, ending = (part.cpu().numpy() for part in (draw.chosen, draw.ending))
     ends = stop.cpu()
     lines = []
     for row, ids in enumerate(tokens):
         ended = bool(ends[ids[-1]])
         path = ids[:-1] if ended else ids
-        log_likelihood = float(chosen[row, : len(path)].sum() + (ending[row, len(path)] if ended else 0.0))
+        log_likelihood = float(
+            chosen[row, : len(path)].sum() + (ending[row, len(path)] if ended else 0.0)
+        )
         text = first_line(lm.tokenizer.decode(ids, skip_special_tokens=True))
         lines.append((rows[row // k], text, " ".join(map(str, path)), log_likelihood, len(ids) - 1))
     table = pd.DataFrame(lines, columns=[ROW, "text", "path", "log_likelihood", "tokens"])
@@ -72,7 +80,9 @@ def sampled_batch(
 
 
 def uniform_numbers(question: str, settings: BaselineSettings) -> NDArray[np.float64]:
-    """[samples, answer tokens] in [0, 1), fixed by seed and question; more samples leave the first ones as they are."""
+    """[samples, answer tokens] in [0, 1), fixed by seed and question; more samples leave the
+    first ones as they are.
+    """
     digest = hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
     rng = np.random.default_rng([settings.seed, int.from_bytes(digest[:8], "big")])
     return rng.random((settings.samples, settings.answer_tokens))
@@ -81,12 +91,17 @@ def uniform_numbers(question: str, settings: BaselineSettings) -> NDArray[np.flo
 def repeated(prompts: Prompts, times: int) -> Prompts:
     """Every prompt ``times`` times, one behind the other."""
     return Prompts(
-        *(part.repeat_interleave(times, dim=0) for part in (prompts.tokens, prompts.valid, prompts.positions))
+        *(
+            part.repeat_interleave(times, dim=0)
+            for part in (prompts.tokens, prompts.valid, prompts.positions)
+        )
     )
 
 
 def sampled_from(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """The distribution [n, vocab] that is drawn from, float64: tempered, then the fewest tokens that hold ``top_p`` of it."""
+    """The distribution [n, vocab] that is drawn from, float64: tempered, then the fewest tokens
+    that hold ``top_p`` of it.
+    """
     probabilities = (logits.double() / temperature).softmax(dim=-1)
     if top_p >= 1:
         return probabilities
@@ -97,7 +112,9 @@ def sampled_from(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 
 
 def inverted(distribution: Tensor, uniform: Tensor) -> Tensor:
-    """The token [n] at which each row's distribution function [n, vocab] first exceeds ``uniform`` [n]."""
+    """The token [n] at which each row's distribution function [n, vocab] first exceeds
+    ``uniform`` [n].
+    """
     reached = distribution.cumsum(dim=-1)
     token = torch.searchsorted(reached, (uniform * reached[:, -1])[:, None], right=True)[:, 0]
     # Rounding can place the number at the very end, behind the last token that has any probability.
@@ -128,7 +145,9 @@ class Draw:
         with torch.no_grad():
             parts = [
                 self._drawn(states, some, step + 1)
-                for states, some in zip(final.split(CHUNK_ROWS), rows.split(CHUNK_ROWS), strict=True)
+                for states, some in zip(
+                    final.split(CHUNK_ROWS), rows.split(CHUNK_ROWS), strict=True
+                )
             ]
         return torch.cat(parts)
 
@@ -138,5 +157,7 @@ class Draw:
         token = inverted(sampled_from(logits, self.temperature, self.top_p), uniform)
         log = logits.log_softmax(dim=-1)
         self.chosen[rows, place] = log.gather(1, token[:, None])[:, 0].to(self.chosen)
-        self.ending[rows, place] = log[:, self.stop.to(log.device)].logsumexp(dim=-1).to(self.ending)
+        self.ending[rows, place] = (
+            log[:, self.stop.to(log.device)].logsumexp(dim=-1).to(self.ending)
+        )
         return token.to(rows.device)

@@ -1,10 +1,12 @@
-"""Semantic entropy: how uncertain the model is about the meaning of its answer (Farquhar et al. 2024, Nature 630).
+"""Semantic entropy: how uncertain the model is about the meaning of its answer (Farquhar et al.
+2024, Nature 630).
 
-Sampled answers stand in groups of the same meaning. The discrete entropy takes each group's share of the samples; the weighted one
-takes the likelihoods of the group's distinct token sequences, scaled to add up to one over all that were sampled. In nats.
-Sign: the scores are minus the entropy, so larger means more confident and 0 is the most.
-What it does not show: entropy speaks of the spread over meanings, not of the greedy answer, and k samples never show more than
-log k. With a judge that finds everything alike it is 0 for every question.
+Sampled answers stand in groups of the same meaning. The discrete entropy takes each group's share
+of the samples; the weighted one takes the likelihoods of the group's distinct token sequences,
+scaled to add up to one over all that were sampled. In nats. Sign: the scores are minus the entropy,
+so larger means more confident and 0 is the most. What it does not show: entropy speaks of the
+spread over meanings, not of the greedy answer, and k samples never show more than log k. With a
+judge that finds everything alike it is 0 for every question.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def semantic_entropies(samples: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFr
 
     Args:
         samples: of :func:`workbench.elicit.baselines.sampling.sampled_batch`.
-        groups: of :func:`workbench.elicit.baselines.clusters.grouped_batch`, line for line of the same samples.
+        groups: of :func:`workbench.elicit.baselines.clusters.grouped_batch`, line for line of the
+            same samples.
     """
     both = samples.assign(group=groups["group"].to_numpy())
     return pd.DataFrame([_of_one(lines) for _, lines in both.groupby(ROW)])

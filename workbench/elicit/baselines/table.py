@@ -1,9 +1,10 @@
 """The baselines that need no training: each a row with its score, what it needs, and what it costs.
 
-Sign: every score rises with confidence (entropies and perplexities carry a minus). Only some are probabilities (``unit``); the
-others order answers and cannot be read as calibrated.
-Cost: tokens the model computes for this baseline alone once the greedy answer is there, padding not counted: its prompts, and each
-generated token that is fed back. Passes that several baselines share count fully for each.
+Sign: every score rises with confidence (entropies and perplexities carry a minus). Only some are
+probabilities (``unit``); the others order answers and cannot be read as calibrated. Cost: tokens
+the model computes for this baseline alone once the greedy answer is there, padding not counted: its
+prompts, and each generated token that is fed back. Passes that several baselines share count fully
+for each.
 """
 
 from __future__ import annotations
@@ -69,27 +70,52 @@ def _mean_log(e: Evidence) -> NDArray[np.float64]:
 
 def _query(name: str, title: str) -> Baseline:
     return Baseline(
-        name, title, "query", "probability", ("forced",),
-        lambda e: e.column("forced", name), lambda e: e.column("forced", f"{name}.tokens"), query=name,
-    )  # fmt: skip
+        name,
+        title,
+        "query",
+        "probability",
+        ("forced",),
+        lambda e: e.column("forced", name),
+        lambda e: e.column("forced", f"{name}.tokens"),
+        query=name,
+    )
 
 
 def _option(name: str, title: str) -> Baseline:
     return Baseline(
-        name, title, "answer", "probability", ("forced",),
-        lambda e: e.column("forced", name), lambda e: e.column("forced", f"{OPTIONS}.tokens"), query=OPTIONS, choice=True,
-    )  # fmt: skip
+        name,
+        title,
+        "answer",
+        "probability",
+        ("forced",),
+        lambda e: e.column("forced", name),
+        lambda e: e.column("forced", f"{OPTIONS}.tokens"),
+        query=OPTIONS,
+        choice=True,
+    )
 
 
 def _share(name: str, title: str) -> Baseline:
     return Baseline(
-        name, title, "samples", "probability", ("samples",), lambda e: e.consistency[name].to_numpy(), _sample_cost
+        name,
+        title,
+        "samples",
+        "probability",
+        ("samples",),
+        lambda e: e.consistency[name].to_numpy(),
+        _sample_cost,
     )
 
 
 def _semantic(name: str, column: str, title: str) -> Baseline:
     return Baseline(
-        name, title, "samples", "nats", ("samples", "groups"), lambda e: -e.entropies[column].to_numpy(), _group_cost
+        name,
+        title,
+        "samples",
+        "nats",
+        ("samples", "groups"),
+        lambda e: -e.entropies[column].to_numpy(),
+        _group_cost,
     )
 
 
@@ -107,7 +133,9 @@ def _listed(name: str, column: str, title: str) -> Baseline:
     )  # fmt: skip
 
 
-def _answer(name: str, title: str, unit: Unit, score: Values, cost: Values = _answer_cost) -> Baseline:
+def _answer(
+    name: str, title: str, unit: Unit, score: Values, cost: Values = _answer_cost
+) -> Baseline:
     return Baseline(name, title, "answer", unit, ("forced",), score, cost)
 
 
@@ -117,9 +145,17 @@ BASELINES: dict[str, Baseline] = {
         _stated("stated", "stated confidence"),
         _stated("expected", "expected confidence"),
         _answer(
-            "likelihood", "answer likelihood", "probability", lambda e: np.exp(e.column("forced", "log_likelihood"))
+            "likelihood",
+            "answer likelihood",
+            "probability",
+            lambda e: np.exp(e.column("forced", "log_likelihood")),
         ),
-        _answer("mean_likelihood", "length-normalised likelihood", "probability", lambda e: np.exp(_mean_log(e))),
+        _answer(
+            "mean_likelihood",
+            "length-normalised likelihood",
+            "probability",
+            lambda e: np.exp(_mean_log(e)),
+        ),
         _answer("perplexity", "minus perplexity", "number", lambda e: -np.exp(-_mean_log(e))),
         _answer(
             "first_entropy",

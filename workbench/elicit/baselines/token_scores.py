@@ -1,7 +1,8 @@
-"""What the next-token distribution says at chosen positions, from the states there, a few positions at a time.
+"""What the next-token distribution says at chosen positions, from the states there, a few positions
+at a time.
 
-Costs one row of logits a position, held for CHUNK_ROWS positions at once; all numbers in nats, of the model's own distribution
-at temperature one.
+Costs one row of logits a position, held for CHUNK_ROWS positions at once; all numbers in nats, of
+the model's own distribution at temperature one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ CHUNK_ROWS = 64
 
 @dataclass(frozen=True)
 class TokenScores:
-    """``chosen`` [n] log-probability of the given tokens, ``stop`` [n] of all ending tokens together, ``entropy`` [n]."""
+    """``chosen`` [n] log-probability of the given tokens, ``stop`` [n] of all ending tokens
+    together, ``entropy`` [n].
+    """
 
     chosen: NDArray[np.float64]
     stop: NDArray[np.float64]

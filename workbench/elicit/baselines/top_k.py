@@ -1,11 +1,14 @@
-"""Verbalised top-k: the model lists its guesses with a probability each (after Tian et al. 2023, arXiv 2305.14975).
+"""Verbalised top-k: the model lists its guesses with a probability each (after Tian et al. 2023,
+arXiv 2305.14975).
 
-The list is generated greedily and parsed strictly: lines ``1. guess - 60%`` numbered from 1 without gaps, each probability between 0
-and 100. A list without a single such line is a format failure; parsing ends at the first line that is none. A probability is
-taken as it stands: the list's sum is not forced to 100.
+The list is generated greedily and parsed strictly: lines ``1. guess - 60%`` numbered from 1 without
+gaps, each probability between 0 and 100. A list without a single such line is a format failure;
+parsing ends at the first line that is none. A probability is taken as it stands: the list's sum is
+not forced to 100.
 
-Scores, larger means more confident: ``listed`` is the probability of the guess that agrees with the greedy answer, 0 if the list
-has none; ``top`` the largest probability in the list, whichever guess has it. NaN for format failures.
+Scores, larger means more confident: ``listed`` is the probability of the guess that agrees with the
+greedy answer, 0 if the list has none; ``top`` the largest probability in the list, whichever guess
+has it. NaN for format failures.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 
 SYSTEM = (
-    "List your {guesses} best guesses at the answer, the likeliest first, each on a line of its own with the probability that it "
+    "List your {guesses} best guesses at the answer, the likeliest first, each on a line of its "
+    "own with the probability that it "
     "is right:\n1. guess - 60%\n2. guess - 20%\nWrite nothing else."
 )
 OPENING = "1."
@@ -49,7 +53,9 @@ class Guess:
 
 
 def parse_guesses(text: str, most: int) -> tuple[Guess, ...]:
-    """The guesses at the beginning of ``text``, at most ``most``; () where it does not begin with one."""
+    """The guesses at the beginning of ``text``, at most ``most``; () where it does not begin
+    with one.
+    """
     found: list[Guess] = []
     for line in text.strip().split("\n"):
         match = _LINE.fullmatch(line.strip())
@@ -71,7 +77,9 @@ def list_prompt(tokenizer: Any, question: str, guesses: int) -> list[int]:
 def listed_batch(
     lm: LanguageModel, asked: Sequence[Asked], rows: NDArray[np.int64], settings: BaselineSettings
 ) -> pd.DataFrame:
-    """Lists of one batch: ``row``, ``text``, ``guesses`` parsed, the scores ``listed`` and ``top``, ``tokens`` computed."""
+    """Lists of one batch: ``row``, ``text``, ``guesses`` parsed, the scores ``listed`` and
+    ``top``, ``tokens`` computed.
+    """
     tokens = [list_prompt(lm.tokenizer, one.text, settings.guesses) for one in asked]
     prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
     last = torch.full((prompts.rows, 1), prompts.columns - 1, device=lm.device)
@@ -79,12 +87,16 @@ def listed_batch(
     first = unembed(lm, result.final[:, 0]).argmax(dim=-1)
     stop = torch.zeros(lm.config.vocab_size, dtype=torch.bool, device=lm.device)
     stop[sorted(end_tokens(lm))] = True
-    replies = greedy(lm, prompts, empty_tail(prompts), first, result.cache, settings.list_tokens, stop)
+    replies = greedy(
+        lm, prompts, empty_tail(prompts), first, result.cache, settings.list_tokens, stop
+    )
     lines = []
     for row, one, prompt, ids in zip(rows, asked, tokens, replies, strict=True):
         text = OPENING + lm.tokenizer.decode(ids, skip_special_tokens=True)
         guesses = parse_guesses(text, settings.guesses)
-        lines.append((row, text, len(guesses), *list_scores(guesses, one), len(prompt) + len(ids) - 1))
+        lines.append(
+            (row, text, len(guesses), *list_scores(guesses, one), len(prompt) + len(ids) - 1)
+        )
     return pd.DataFrame(lines, columns=[ROW, "text", "guesses", "listed", "top", "tokens"])
 
 
@@ -92,5 +104,7 @@ def list_scores(guesses: Sequence[Guess], asked: Asked) -> tuple[float, float]:
     """``listed`` and ``top`` of one list."""
     if not guesses:
         return math.nan, math.nan
-    mine = [guess.probability for guess in guesses if agrees(guess.answer, asked.answer, asked.question)]
+    mine = [
+        guess.probability for guess in guesses if agrees(guess.answer, asked.answer, asked.question)
+    ]
     return max(mine, default=0.0), max(guess.probability for guess in guesses)

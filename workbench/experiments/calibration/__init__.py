@@ -1,1 +1,1 @@
-"""TODO"""
+"""What makes calibration tuning work: labels, divergence, answers, question forms."""

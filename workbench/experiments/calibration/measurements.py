@@ -1,6 +1,7 @@
 """The ablations' lines out of finished runs: who judged which answers, and how well.
 
-``home`` is the run in which the judges were taught. The base model judges as ``before`` everywhere, from each run's own stage "elicit".
+``home`` is the run in which the judges were taught. The base model judges as ``before`` everywhere,
+from each run's own stage "elicit".
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 
 from workbench.experiments.calibration.metrics import (
     Drawn,
-    Line,
-    Verdicts,
+    JudgedAnswers,
+    Measurement,
     difference,
     fitted_temperature,
     in_common,
@@ -21,11 +22,11 @@ from workbench.experiments.calibration.metrics import (
     verdicts,
 )
 from workbench.experiments.recipes.results import kept_back
-from workbench.experiments.recipes.trainings import Pupil
-from workbench.experiments.transfer.evaluate import Visitor
+from workbench.experiments.recipes.trainings import Training
+from workbench.experiments.transfer.evaluate import TransferredAdapter
 from workbench.loop.conditions import BEFORE
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import Estimate
 from workbench.measure.recalibration import Map
 from workbench.pipeline.store import ROW
@@ -44,50 +45,58 @@ Measured = Mapping[str, Estimate]
 
 @dataclass(frozen=True)
 class Judge:
-    """Who judges: a pupil of the run ``home``, or its base model (None)."""
+    """Who judges: a training of the run ``home``, or its base model (None)."""
 
-    home: Context
-    pupil: Pupil | None
+    home: Run
+    training: Training | None
 
     @property
     def name(self) -> str:
-        return BEFORE if self.pupil is None else self.pupil.name
+        return BEFORE if self.training is None else self.training.name
 
     @property
     def labels(self) -> int:
         """How many graded answers it was taught."""
-        return 0 if self.pupil is None else int(self.home.stage(self.pupil.stage("teach")).facts()["examples"])
+        return (
+            0
+            if self.training is None
+            else int(self.home.stage(self.training.stage("teach")).facts()["examples"])
+        )
 
-    def of(self, context: Context) -> Verdicts:
+    def of(self, context: Run) -> JudgedAnswers:
         """Its verdicts on the held-out answers of a run, its own or another it has judged."""
         return verdicts(context, self._stage(context), self._temperature())
 
-    def _stage(self, context: Context) -> str:
-        if self.pupil is None:
+    def _stage(self, context: Run) -> str:
+        if self.training is None:
             return "elicit"
-        return self.pupil.stage("read") if context is self.home else Visitor(self.home, self.pupil).stage()
+        return (
+            self.training.stage("elicit")
+            if context is self.home
+            else TransferredAdapter(self.home, self.training).stage()
+        )
 
     def _temperature(self) -> Map:
-        if self.pupil is None:
+        if self.training is None:
             table, _ = load_questions(self.home)
             rows = table[ROW][table["split"] == "train"].to_numpy()
         else:
-            rows = kept_back(self.home, self.pupil)
+            rows = kept_back(self.home, self.training)
         return fitted_temperature(self.home, self._stage(self.home), rows)
 
 
-def label_lines(home: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+def label_lines(home: Run, trainings: Sequence[Training], drawn: Drawn) -> list[Measurement]:
     """Every arm on the answers it was taught beside, with the number of its labels."""
     before = Judge(home, None)
     out = _lines(LABELS, before, {"no labels": quality(before.of(home), drawn)})
-    for pupil in sorted(pupils, key=lambda pupil: _place(pupil.arm.name)):
-        arm, percent = share_of(pupil.arm.name)
-        found = {f"{percent} % of the labels": quality(Judge(home, pupil).of(home), drawn)}
-        out += _lines(LABELS, Judge(home, pupil), found, arm)
+    for training in sorted(trainings, key=lambda training: _place(training.arm.name)):
+        arm, percent = share_of(training.arm.name)
+        found = {f"{percent} % of the labels": quality(Judge(home, training).of(home), drawn)}
+        out += _lines(LABELS, Judge(home, training), found, arm)
     return out
 
 
-def pull_lines(home: Context, pulled: Pupil, free: Pupil, drawn: Drawn) -> list[Line]:
+def pull_lines(home: Run, pulled: Training, free: Training, drawn: Drawn) -> list[Measurement]:
     """The query taught with the divergence and without it, and with minus without."""
     judge = Judge(home, pulled)
     own, other = judge.of(home), Judge(home, free).of(home)
@@ -99,44 +108,56 @@ def pull_lines(home: Context, pulled: Pupil, free: Pupil, drawn: Drawn) -> list[
     return _lines(PULL, judge, found)
 
 
-def swapped_lines(home: Context, away: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+def swapped_lines(
+    home: Run, away: Run, trainings: Sequence[Training], drawn: Drawn
+) -> list[Measurement]:
     """What the question alone tells each judge."""
     out = []
-    for judge in _judges(home, pupils):
+    for judge in _judges(home, trainings):
         out += _lines(SWAPPED, judge, question_alone(judge.of(home), judge.of(away), drawn))
     return out
 
 
-def other_lines(home: Context, away: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
+def other_lines(
+    home: Run, away: Run, trainings: Sequence[Training], drawn: Drawn
+) -> list[Measurement]:
     """Each judge of the model's own answers and of another model's, each on its own questions."""
     out = []
-    for judge in _judges(home, pupils):
+    for judge in _judges(home, trainings):
         own, other = quality(judge.of(home), drawn), quality(judge.of(away), drawn)
         out += _lines(OTHERS, judge, {"own answers": own, "another model's answers": other})
     return out
 
 
-def unanswerable_lines(home: Context, away: Context, pupils: Sequence[Pupil], drawn: Drawn) -> list[Line]:
-    """Each judge of answers to questions that have none; beside those that have one, in the same source if it holds any."""
+def unanswerable_lines(
+    home: Run, away: Run, trainings: Sequence[Training], drawn: Drawn
+) -> list[Measurement]:
+    """Each judge of answers to questions that have none; beside those that have one, in the same
+    source if it holds any.
+    """
     out = []
-    for judge in _judges(home, pupils):
+    for judge in _judges(home, trainings):
         found = judge.of(away)
         answerable = found.where(found.answerable)
-        beside = answerable if len(answerable.id) else judge.of(home)
-        out += _lines(UNANSWERABLE, judge, on_unanswerable(found.where(~found.answerable), beside, drawn))
+        answered = answerable if len(answerable.id) else judge.of(home)
+        out += _lines(
+            UNANSWERABLE, judge, on_unanswerable(found.where(~found.answerable), answered, drawn)
+        )
     return out
 
 
-def form_lines(taught: Mapping[str, tuple[Context, list[Pupil]]], drawn: Drawn) -> list[Line]:
-    """Every judge in every form, on the questions held out in both: ``taught`` has the run of each and whom it taught."""
+def form_lines(taught: Mapping[str, tuple[Run, list[Training]]], drawn: Drawn) -> list[Measurement]:
+    """Every judge in every form, on the questions held out in both: ``taught`` has the run of
+    each and whom it taught.
+    """
     first, second = (Judge(home, None).of(home) for home, _ in taught.values())
     ids = in_common(first, second)
     out = []
     for form, (context, _) in taught.items():
         judges = {BEFORE: Judge(context, None)} | {
-            f"{pupil.name}, taught {own}": Judge(home, pupil)
-            for own, (home, pupils) in taught.items()
-            for pupil in pupils
+            f"{training.name}, taught {own}": Judge(home, training)
+            for own, (home, trainings) in taught.items()
+            for training in trainings
         }
         for name, judge in judges.items():
             found = quality(judge.of(context).at(ids), drawn)
@@ -144,9 +165,9 @@ def form_lines(taught: Mapping[str, tuple[Context, list[Pupil]]], drawn: Drawn) 
     return out
 
 
-def _judges(home: Context, pupils: Sequence[Pupil]) -> list[Judge]:
-    """The base model and the pupils."""
-    return [Judge(home, None), *(Judge(home, pupil) for pupil in pupils)]
+def _judges(home: Run, trainings: Sequence[Training]) -> list[Judge]:
+    """The base model and the trainings."""
+    return [Judge(home, None), *(Judge(home, training) for training in trainings)]
 
 
 def _place(name: str) -> tuple[bool, str, int]:
@@ -155,9 +176,11 @@ def _place(name: str) -> tuple[bool, str, int]:
     return arm not in CURVES, arm, percent
 
 
-def _lines(ablation: str, judge: Judge, found: Mapping[str, Measured], name: str = "") -> list[Line]:
+def _lines(
+    ablation: str, judge: Judge, found: Mapping[str, Measured], name: str = ""
+) -> list[Measurement]:
     return [
-        Line(ablation, name or judge.name, condition, measure, estimate, judge.labels)
+        Measurement(ablation, name or judge.name, condition, measure, estimate, judge.labels)
         for condition, each in found.items()
         for measure, estimate in each.items()
     ]

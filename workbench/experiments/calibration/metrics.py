@@ -1,12 +1,14 @@
 """What the ablations of calibration tuning measure, from what judges say of held-out answers.
 
-A judge's number is P(correct): the expected confidence of the query, or a head's probability. ``before`` is the base model, unasked to learn
-(zero-shot). Every measure comes with its interval over questions; differences are paired by question, and a difference of two measures
-is the first minus the second. ECE has ten bins; AUROC2 is the mean within domain unless it says pooled. A temperature is fitted at home on what
-the judge was not taught (the base model's on all training questions) and goes with the judge wherever it judges.
+A judge's number is P(correct): the expected confidence of the query, or a head's probability.
+``before`` is the base model, unasked to learn (zero-shot). Every measure comes with its interval
+over questions; differences are paired by question, and a difference of two measures is the first
+minus the second. ECE has ten bins; AUROC2 is the mean within domain unless it says pooled. A
+temperature is fitted at home on what the judge was not taught (the base model's on all training
+questions) and goes with the judge wherever it judges.
 
-What the intervals do not show: another training seed, another draw of labels. Fewer labels also mean fewer steps, so that a curve over labels
-shows both together.
+What the intervals do not show: another training seed, another draw of labels. Fewer labels also
+mean fewer steps, so that a curve over labels shows both together.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.transfer.evaluate import expected_of, held_out_rows
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import (
     Estimate,
     auroc2_difference,
@@ -59,11 +61,12 @@ class Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdicts:
+class JudgedAnswers:
     """What one judge says of answers to held-out questions, aligned: [n] each.
 
     Attributes:
-        id: of the questions; one question keeps its id whatever form it is asked in and whatever is answered.
+        id: of the questions; one question keeps its id whatever form it is asked in and whatever is
+            answered.
         correct: whether the answer is right; for swapped answers none is.
         tempered: P(correct) with the judge's temperature; NaN where none could be fitted.
     """
@@ -75,19 +78,21 @@ class Verdicts:
     probability: Floats
     tempered: Floats
 
-    def at(self, ids: Sequence[str]) -> Verdicts:
+    def at(self, ids: Sequence[str]) -> JudgedAnswers:
         """The questions ``ids``, in that order."""
         place = {own: index for index, own in enumerate(self.id.tolist())}
         return self.where(np.array([place[one] for one in ids], dtype=np.int64))
 
-    def where(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Verdicts:
+    def where(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> JudgedAnswers:
         """Some of the questions, by mask or number."""
-        return Verdicts(**{name: values[rows] for name, values in vars(self).items()})
+        return JudgedAnswers(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
-class Line:
-    """One number: what was ablated, who judges, of what, and how well. ``labels``: how many taught the judge, 0 for the base model."""
+class Measurement:
+    """One number: what was ablated, who judges, of what, and how well. ``labels``: how many
+    taught the judge, 0 for the base model.
+    """
 
     ablation: str
     judge: str
@@ -97,13 +102,13 @@ class Line:
     labels: int
 
 
-def verdicts(context: Context, stage: str, temper: Map) -> Verdicts:
+def verdicts(context: Run, stage: str, temper: Map) -> JudgedAnswers:
     """What the stage ``stage`` read of the run's held-out questions."""
     rows = held_out_rows(context)
     table, _ = load_questions(context)
     own = table.set_index(ROW).loc[rows.tolist()]
     probability = expected_of(context, stage, rows)
-    return Verdicts(
+    return JudgedAnswers(
         id=own["id"].to_numpy(dtype=str),
         domain=own["domain"].to_numpy(dtype=str),
         correct=right_answers(context, rows),
@@ -113,15 +118,17 @@ def verdicts(context: Context, stage: str, temper: Map) -> Verdicts:
     )
 
 
-def fitted_temperature(context: Context, stage: str, rows: NDArray[np.int64]) -> Map:
-    """The temperature of what ``stage`` read of ``rows``; NaN throughout where all or none of their answers are right."""
+def fitted_temperature(context: Run, stage: str, rows: NDArray[np.int64]) -> Map:
+    """The temperature of what ``stage`` read of ``rows``; NaN throughout where all or none of
+    their answers are right.
+    """
     probability, correct = expected_of(context, stage, rows), right_answers(context, rows)
     if len(np.unique(correct)) < 2:
         return lambda p: np.full(len(p), np.nan)
     return temperature(probability, correct)
 
 
-def quality(v: Verdicts, drawn: Drawn) -> dict[str, Estimate]:
+def quality(v: JudgedAnswers, drawn: Drawn) -> dict[str, Estimate]:
     """How well P(correct) tells right answers from wrong ones, and how far it is calibrated."""
     return {
         AUROC2: auroc2_within_estimate(v.probability, v.correct, v.domain, **drawn.options),
@@ -132,13 +139,17 @@ def quality(v: Verdicts, drawn: Drawn) -> dict[str, Estimate]:
 
 
 def _errors(probability: Floats, correct: Bools, drawn: Drawn) -> dict[str, Estimate]:
-    found = confidence_metrics(probability, correct, None, names=tuple(ERRORS.values()), **drawn.options)
+    found = confidence_metrics(
+        probability, correct, None, names=tuple(ERRORS.values()), **drawn.options
+    )
     named = {heading: found[name] for heading, name in ERRORS.items()}
     return {heading: error for heading, error in named.items() if isinstance(error, Estimate)}
 
 
-def difference(one: Verdicts, other: Verdicts, drawn: Drawn) -> dict[str, Estimate]:
-    """``one`` minus ``other`` on the same answers, paired: above zero is better for AUROC2 and worse for calibration errors."""
+def difference(one: JudgedAnswers, other: JudgedAnswers, drawn: Drawn) -> dict[str, Estimate]:
+    """``one`` minus ``other`` on the same answers, paired: above zero is better for AUROC2 and
+    worse for calibration errors.
+    """
     _check_aligned(one, other)
     a, b, correct = one.probability, other.probability, one.correct
     errors = paired_metrics(a, b, correct, names=tuple(ERRORS.values()), **drawn.options).difference
@@ -148,16 +159,22 @@ def difference(one: Verdicts, other: Verdicts, drawn: Drawn) -> dict[str, Estima
         **{heading: errors[name] for heading, name in ERRORS.items()},
     }
     if not np.isnan(one.tempered + other.tempered).all():
-        tempered = paired_metrics(one.tempered, other.tempered, correct, names=("ece",), **drawn.options).difference
+        tempered = paired_metrics(
+            one.tempered, other.tempered, correct, names=("ece",), **drawn.options
+        ).difference
         out[TEMPERED] = tempered["ece"]
     return out
 
 
-def question_alone(own: Verdicts, swapped: Verdicts, drawn: Drawn) -> dict[str, dict[str, Estimate]]:
-    """By condition: what the question alone tells, from a wrong answer put in the place of the model's own.
+def question_alone(
+    own: JudgedAnswers, swapped: JudgedAnswers, drawn: Drawn
+) -> dict[str, dict[str, Estimate]]:
+    """By condition: what the question alone tells, from a wrong answer put in the place of the
+    model's own.
 
-    ``own answer`` and ``swapped answer`` have the mean P(correct) and the AUROC2 of each against the grade of the model's own answer; 0.5
-    for the swapped one means that the estimate comes from the answer. Their difference is own minus swapped.
+    ``own answer`` and ``swapped answer`` have the mean P(correct) and the AUROC2 of each against
+    the grade of the model's own answer; 0.5 for the swapped one means that the estimate comes from
+    the answer. Their difference is own minus swapped.
     """
     own = own.at(swapped.id.tolist())
     both = {"own answer": own.probability, "swapped answer": swapped.probability}
@@ -168,13 +185,18 @@ def question_alone(own: Verdicts, swapped: Verdicts, drawn: Drawn) -> dict[str, 
             AUROC2: auroc2_within_estimate(probability, own.correct, own.domain, **drawn.options),
             POOLED: auroc2_estimate(probability, own.correct, **drawn.options),
         }
-    apart = auroc2_difference(own.probability, swapped.probability, own.correct, own.domain, **drawn.options)
+    apart = auroc2_difference(
+        own.probability, swapped.probability, own.correct, own.domain, **drawn.options
+    )
     out["own - swapped"][AUROC2] = apart
     return out
 
 
-def on_unanswerable(none: Verdicts, answerable: Verdicts, drawn: Drawn) -> dict[str, dict[str, Estimate]]:
-    """By condition: mean P(correct) of answers to questions that have an answer and that have none, and how well it tells them apart.
+def on_unanswerable(
+    none: JudgedAnswers, answerable: JudgedAnswers, drawn: Drawn
+) -> dict[str, dict[str, Estimate]]:
+    """By condition: mean P(correct) of answers to questions that have an answer and that have none,
+    and how well it tells them apart.
 
     Among wrong answers of either kind it is not the grade that tells them apart.
     """
@@ -190,11 +212,13 @@ def on_unanswerable(none: Verdicts, answerable: Verdicts, drawn: Drawn) -> dict[
         ("the same, wrong answers", wrong),
     ):
         if is_answerable[chosen].any() and not is_answerable[chosen].all():
-            out[name] = {POOLED: auroc2_estimate(both[chosen], is_answerable[chosen], **drawn.options)}
+            out[name] = {
+                POOLED: auroc2_estimate(both[chosen], is_answerable[chosen], **drawn.options)
+            }
     return out
 
 
-def in_common(one: Verdicts, other: Verdicts) -> list[str]:
+def in_common(one: JudgedAnswers, other: JudgedAnswers) -> list[str]:
     """Ids of the questions that both judge, in the first one's order.
 
     Errors: WorkbenchError where there are none.
@@ -202,25 +226,35 @@ def in_common(one: Verdicts, other: Verdicts) -> list[str]:
     there = set(other.id.tolist())
     found = [own for own in one.id.tolist() if own in there]
     if not found:
-        raise WorkbenchError("The two forms hold out no question in common; draw more questions (questions.limit).")
+        raise WorkbenchError(
+            "The two forms hold out no question in common; draw more questions (questions.limit)."
+        )
     return found
 
 
-def ablations_table(lines: Sequence[Line]) -> pd.DataFrame:
-    """Tidy: one line a number, with ``value``, ``low``, ``high`` and the number of ``questions``."""
+def ablations_table(lines: Sequence[Measurement]) -> pd.DataFrame:
+    """Tidy: one line a number, with ``value``, ``low``, ``high`` and the number of
+    ``questions``.
+    """
     return pd.DataFrame(
         [
             {
-                "ablation": one.ablation, "judge": one.judge, "condition": one.condition, "measure": one.measure,
-                "value": one.estimate.value, "low": one.estimate.low, "high": one.estimate.high,
-                "questions": one.estimate.n, "labels": one.labels,
+                "ablation": one.ablation,
+                "judge": one.judge,
+                "condition": one.condition,
+                "measure": one.measure,
+                "value": one.estimate.value,
+                "low": one.estimate.low,
+                "high": one.estimate.high,
+                "questions": one.estimate.n,
+                "labels": one.labels,
             }
             for one in lines
         ]
-    )  # fmt: skip
+    )
 
 
-def ablations_summary(lines: Sequence[Line]) -> dict[str, Any]:
+def ablations_summary(lines: Sequence[Measurement]) -> dict[str, Any]:
     """Flat, ``<ablation>.<measure>.<judge>.<condition>`` with intervals."""
     out: dict[str, Any] = {}
     for one in lines:
@@ -235,6 +269,8 @@ def _means(values: Mapping[str, Floats], drawn: Drawn) -> dict[str, Estimate]:
     return bootstrap_counts(statistics, size, seed=drawn.seed, resamples=drawn.resamples)
 
 
-def _check_aligned(one: Verdicts, other: Verdicts) -> None:
+def _check_aligned(one: JudgedAnswers, other: JudgedAnswers) -> None:
     if one.id.tolist() != other.id.tolist() or one.correct.tolist() != other.correct.tolist():
-        raise WorkbenchError("Two judges are compared on the same answers to the same questions; align them by id.")
+        raise WorkbenchError(
+            "Two judges are compared on the same answers to the same questions; align them by id."
+        )

@@ -8,7 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.experiments.calibration.measurements import FORMS, LABELS, OTHERS, PULL, SWAPPED, UNANSWERABLE
+from workbench.experiments.calibration.measurements import (
+    FORMS,
+    LABELS,
+    OTHERS,
+    PULL,
+    SWAPPED,
+    UNANSWERABLE,
+)
 from workbench.experiments.calibration.metrics import (
     AUROC2,
     ECE,
@@ -16,7 +23,7 @@ from workbench.experiments.calibration.metrics import (
     POOLED,
     SMOOTH,
     TEMPERED,
-    Line,
+    Measurement,
     ablations_summary,
     ablations_table,
 )
@@ -45,7 +52,8 @@ HEADINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of one ablation: a row a judge, or a row a measure where there are several; a colour a condition.
+    """A figure of one ablation: a row a judge, or a row a measure where there are several; a colour
+    a condition.
 
     Attributes:
         conditions: to keep to; none for all.
@@ -59,10 +67,14 @@ class Drawing:
     conditions: tuple[str, ...] = ()
     bound: float | None = None
 
-    def rows(self, lines: Sequence[Line]) -> list[EstimateRow]:
+    def rows(self, lines: Sequence[Measurement]) -> list[EstimateRow]:
         """What it shows of ``lines``."""
         return [
-            EstimateRow(line.condition, line.judge if len(self.measures) == 1 else line.measure, line.estimate)
+            EstimateRow(
+                line.condition,
+                line.judge if len(self.measures) == 1 else line.measure,
+                line.estimate,
+            )
             for line in lines
             if line.ablation == self.ablation
             and line.measure in self.measures
@@ -76,21 +88,24 @@ DRAWINGS = (
         PULL,
         (AUROC2, ECE, TEMPERED),
         "divergence",
-        "The query taught with the pull towards the base model on the answer's tokens and without it, and with minus without, paired: an "
+        "The query taught with the pull towards the base model on the answer's tokens and without "
+        "it, and with minus without, paired: an "
         "error below zero there means that the pull calibrates.",
     ),
     Drawing(
         SWAPPED,
         (MEAN,),
         "swapped_mean",
-        "Mean P(correct) of the model's own answers and of wrong answers to other questions in their place: the nearer the two, the "
+        "Mean P(correct) of the model's own answers and of wrong answers to other questions in "
+        "their place: the nearer the two, the "
         "less the answer counts.",
     ),
     Drawing(
         SWAPPED,
         (AUROC2,),
         "swapped_auroc2",
-        "How well P(correct) tells whether the model's OWN answer is right, within domain, seen with that answer and with a wrong one in "
+        "How well P(correct) tells whether the model's OWN answer is right, within domain, seen "
+        "with that answer and with a wrong one in "
         f"its place. {_CHANCE} What the swapped answer leaves above 0.5 comes from the question.",
         ("own answer", "swapped answer"),
         0.5,
@@ -99,7 +114,8 @@ DRAWINGS = (
         OTHERS,
         (AUROC2,),
         "other_answers",
-        f"Judges taught on the model's own answers, on its own and on another model's, within domain. {_CHANCE}",
+        "Judges taught on the model's own answers, on its own and on another model's, within "
+        f"domain. {_CHANCE}",
         (),
         0.5,
     ),
@@ -107,22 +123,30 @@ DRAWINGS = (
         FORMS,
         (AUROC2,),
         "forms_auroc2",
-        f"Who was taught on which form, judging either form of the same held-out questions, within domain. {_CHANCE}",
+        "Who was taught on which form, judging either form of the same held-out questions, within "
+        f"domain. {_CHANCE}",
         (),
         0.5,
     ),
-    Drawing(FORMS, (ECE,), "forms_ece", "The same for the calibration error: 0 means that stated shares are met."),
+    Drawing(
+        FORMS,
+        (ECE,),
+        "forms_ece",
+        "The same for the calibration error: 0 means that stated shares are met.",
+    ),
     Drawing(
         UNANSWERABLE,
         (MEAN,),
         "unanswerable_mean",
-        "Mean P(correct) of answers to questions that have an answer and that have none; of the latter only refusals are right.",
+        "Mean P(correct) of answers to questions that have an answer and that have none; of the "
+        "latter only refusals are right.",
     ),
     Drawing(
         UNANSWERABLE,
         (POOLED,),
         "unanswerable_auroc2",
-        "How well P(correct) tells questions that have an answer from those that have none, over all answers and over wrong ones alone. "
+        "How well P(correct) tells questions that have an answer from those that have none, over "
+        "all answers and over wrong ones alone. "
         "0.5 is chance.",
         (),
         0.5,
@@ -132,12 +156,13 @@ DRAWINGS = (
 
 def write_ablations(
     folder: Path,
-    lines: Sequence[Line],
+    lines: Sequence[Measurement],
     left_out: Mapping[str, str],
     configuration: Mapping[str, Any],
     drawn: Sequence[Section],
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write table, figures (``drawn`` by :func:`sections`), page and NUMBERS into ``folder``; returns the page and its rows.
+    """Write table, figures (``drawn`` by :func:`sections`), page and NUMBERS into ``folder``;
+    returns the page and its rows.
 
     NUMBERS holds the rows, with the ``configuration`` and the code that made them.
     """
@@ -152,7 +177,12 @@ def write_ablations(
     rows = [{"ablation": name, **row} for name, each in found.items() for row in each]
     write_json(
         folder / NUMBERS,
-        {"code": code_version(), "configuration": configuration, "lines": rows, "left out": dict(left_out)},
+        {
+            "code": code_version(),
+            "configuration": configuration,
+            "lines": rows,
+            "left out": dict(left_out),
+        },
     )
     page = write_report(
         folder,
@@ -167,13 +197,15 @@ def write_ablations(
     return page, rows
 
 
-def sections(lines: Sequence[Line], caption: str) -> list[Section]:
+def sections(lines: Sequence[Measurement], caption: str) -> list[Section]:
     """The label curves, and the figures of what was measured."""
     out = [
         Section(
             HEADINGS[LABELS],
-            "AUROC2 within domain and calibration error against the number of graded answers taught. Lines across: the base model's query, "
-            "which needs none, with its interval as a band, and the head on sentence embeddings, which never sees the model and has all "
+            "AUROC2 within domain and calibration error against the number of graded answers "
+            "taught. Lines across: the base model's query, "
+            "which needs none, with its interval as a band, and the head on sentence embeddings, "
+            "which never sees the model and has all "
             "labels. Fewer labels are fewer steps as well.",
             label_curve(lines, caption).figure(),
             "labels",
@@ -194,7 +226,7 @@ def sections(lines: Sequence[Line], caption: str) -> list[Section]:
     return out
 
 
-def label_curve(lines: Sequence[Line], caption: str) -> LabelCurve:
+def label_curve(lines: Sequence[Measurement], caption: str) -> LabelCurve:
     """Measures over labels; the base model and the head on embeddings lie across."""
     panels = []
     for measure in (AUROC2, ECE, TEMPERED):
@@ -208,7 +240,7 @@ def label_curve(lines: Sequence[Line], caption: str) -> LabelCurve:
     return LabelCurve(panels=panels, title=HEADINGS[LABELS], caption=caption)
 
 
-def shown(lines: Sequence[Line]) -> list[dict[str, str]]:
+def shown(lines: Sequence[Measurement]) -> list[dict[str, str]]:
     """One row a judge and condition, with a column for every measure that any of them has."""
     measures = [measure for measure in MEASURES if any(line.measure == measure for line in lines)]
     cells: dict[tuple[str, str, int], dict[str, str]] = {}

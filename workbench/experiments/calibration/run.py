@@ -1,7 +1,8 @@
-"""The runs that the ablations of calibration tuning stand on: two that teach, one a form, and those that the taught models judge.
+"""The runs that the ablations of calibration tuning stand on: two that teach, one a form, and those
+that the taught models judge.
 
-All stand side by side in one folder, use one model, and are skipped or resumed stage by stage as in :mod:`workbench.loop`. What is asked
-for without its input is left out, with the reason.
+All stand side by side in one folder, use one model, and are skipped or resumed stage by stage as in
+:mod:`workbench.loop`. What is asked for without its input is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -26,20 +27,23 @@ from workbench.experiments.calibration.measurements import (
     swapped_lines,
     unanswerable_lines,
 )
-from workbench.experiments.calibration.metrics import Drawn, Line
+from workbench.experiments.calibration.metrics import Drawn, Measurement
 from workbench.experiments.calibration.swapped_answers import swapped_answers, swapped_questions
-from workbench.experiments.recipes.run import School, attend
-from workbench.experiments.recipes.trainings import Pupil, pupils
-from workbench.experiments.transfer.evaluate import asked_run, judge_elsewhere
-from workbench.experiments.transfer.question_sets import graded_elsewhere, without_an_answer
+from workbench.experiments.recipes.run import RecipeRun, run_trainings
+from workbench.experiments.recipes.trainings import Training, trainings
+from workbench.experiments.transfer.evaluate import evaluate_on, prepare_run
+from workbench.experiments.transfer.question_sets import (
+    graded_file_questions,
+    unanswerable_questions,
+)
 from workbench.loop.answers import answer_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.stages import STRICT, Reuse, Work
 from workbench.pipeline.store import RunStore
 from workbench.questions.graded_answers import read_graded
 from workbench.teach.embedding import encoder_folder
 from workbench.teach.recipes import CALIBRATION, Recipe
-from workbench.teach.recipes.calibration import CURVES, LABELS, share_name, with_labels
+from workbench.teach.recipes.calibration import CURVES, LABELS, share_name, with_label_fraction
 
 FREE, EMBEDDINGS = "lora-prompt-free", "embeddings"
 OPPOSITE: Mapping[str, Literal["open", "choice"]] = {"open": "choice", "choice": "open"}
@@ -64,9 +68,15 @@ class AblationPlan:
 
     def __post_init__(self) -> None:
         if self.form not in OPPOSITE:
-            raise WorkbenchError(f"The ablations are taught on {' or '.join(OPPOSITE)} questions, not {self.form!r}.")
-        if not all(0 < percent < 100 for percent in self.percents) or len(set(self.percents)) < len(self.percents):
-            raise WorkbenchError("Shares of the labels are whole per cents between 1 and 99, each once.")
+            raise WorkbenchError(
+                f"The ablations are taught on {' or '.join(OPPOSITE)} questions, not {self.form!r}."
+            )
+        if not all(0 < percent < 100 for percent in self.percents) or len(set(self.percents)) < len(
+            self.percents
+        ):
+            raise WorkbenchError(
+                "Shares of the labels are whole per cents between 1 and 99, each once."
+            )
 
     def described(self) -> dict[str, Any]:
         """As JSON takes it."""
@@ -75,48 +85,54 @@ class AblationPlan:
 
 
 @dataclass(frozen=True)
-class Ablated:
+class CalibrationRuns:
     """The finished runs.
 
     Attributes:
         home: the run everything was taught in.
         other_form: the run taught on the other form.
-        visited: by name, runs that the visitors of ``home`` judged.
+        visited: by name, runs that the transferred_adapters of ``home`` judged.
         left_out: by name, why there is no such run or arm.
     """
 
     plan: AblationPlan
-    home: School
-    other_form: School | None
-    visited: Mapping[str, Context]
+    home: RecipeRun
+    other_form: RecipeRun | None
+    visited: Mapping[str, Run]
     left_out: Mapping[str, str]
 
 
-def ablate(config: RunConfig, plan: AblationPlan, folder: Path, figures: Path, reuse: Reuse = STRICT) -> Ablated:
+def ablate(
+    config: RunConfig, plan: AblationPlan, folder: Path, figures: Path, reuse: Reuse = STRICT
+) -> CalibrationRuns:
     """Teach and judge all that ``plan`` asks for; resumes what was begun."""
     config = with_defaults(config, CALIBRATION.settings)
-    graded = config.questions.graded is not None
+    graded = config.questions.graded_file is not None
     if plan.other_answers is not None:
         read_graded(plan.other_answers)
     own = _asking(config, form="published" if graded else plan.form)
-    context = Context(own, RunStore(folder / plan.form), figures / plan.form, reuse=reuse)
+    context = Run(own, RunStore(folder / plan.form), figures / plan.form, reuse=reuse)
     names, left_out = _arms(plan)
-    home = attend(context, _curves(plan), _without_twins(own, _curves(plan), names))
+    home = run_trainings(context, _curves(plan), _without_twins(own, _curves(plan), names))
     visited, other = _of_files(home, plan), None
     left_out |= {name: "none were given" for name in (OTHERS, UNANSWERABLE) if name not in visited}
     if graded:
-        why = "questions.graded gives answers that can be neither graded nor asked for anew"
+        why = "questions.graded_file gives answers that can be neither graded nor asked for anew"
         left_out |= dict.fromkeys((SWAPPED, FORMS), why)
     else:
         swap = partial(swapped_questions, home=context), partial(swapped_answers, home=context)
         visited[SWAPPED] = _visited(home, SWAPPED, own, *swap)
         other = _other_form(home, plan, folder, figures)
-    return Ablated(plan, home, other, visited, left_out)
+    return CalibrationRuns(plan, home, other, visited, left_out)
 
 
 def _arms(plan: AblationPlan) -> tuple[list[str], dict[str, str]]:
     """The arms to be taught, and why one is left out."""
-    names = [*CURVES, *(share_name(arm, percent) for arm in CURVES for percent in plan.percents), FREE]
+    names = [
+        *CURVES,
+        *(share_name(arm, percent) for arm in CURVES for percent in plan.percents),
+        FREE,
+    ]
     try:
         encoder_folder()
     except WorkbenchError as error:
@@ -124,62 +140,75 @@ def _arms(plan: AblationPlan) -> tuple[list[str], dict[str, str]]:
     return [*names, EMBEDDINGS], {}
 
 
-def _of_files(home: School, plan: AblationPlan) -> dict[str, Context]:
+def _of_files(home: RecipeRun, plan: AblationPlan) -> dict[str, Run]:
     """The runs on what was given as files."""
     found = {}
     own = home.context.config
     if plan.other_answers is not None:
         config = _asking(own, graded=plan.other_answers, form="published")
-        questions = partial(graded_elsewhere, home=home.context)
+        questions = partial(graded_file_questions, home=home.context)
         found[OTHERS] = _visited(home, OTHERS, config, questions)
     if plan.unanswerable is not None:
         config = _asking(own, source=plan.unanswerable, graded=None, form="published")
-        questions = partial(without_an_answer, home=home.context)
+        questions = partial(unanswerable_questions, home=home.context)
         found[UNANSWERABLE] = _visited(home, UNANSWERABLE, config, questions)
     return found
 
 
-def ablation_lines(done: Ablated) -> list[Line]:
+def ablation_lines(done: CalibrationRuns) -> list[Measurement]:
     """Everything that was measured, ablation by ablation."""
-    home, judges = done.home.context, pupils_of(done.home)
-    drawn = Drawn(home.config.resamples, home.config.seed)
-    by_arm = {pupil.arm.name: pupil for pupil in done.home.pupils}
-    lines = label_lines(home, done.home.pupils, drawn) + pull_lines(home, by_arm[CURVES[0]], by_arm[FREE], drawn)
-    for name, measure in ((SWAPPED, swapped_lines), (OTHERS, other_lines), (UNANSWERABLE, unanswerable_lines)):
+    home, judges = done.home.context, trainings_of(done.home)
+    drawn = Drawn(home.config.bootstrap_resamples, home.config.seed)
+    by_arm = {training.arm.name: training for training in done.home.trainings}
+    lines = label_lines(home, done.home.trainings, drawn) + pull_lines(
+        home, by_arm[CURVES[0]], by_arm[FREE], drawn
+    )
+    for name, measure in (
+        (SWAPPED, swapped_lines),
+        (OTHERS, other_lines),
+        (UNANSWERABLE, unanswerable_lines),
+    ):
         if name in done.visited:
             lines += measure(home, done.visited[name], judges, drawn)
     if done.other_form is not None:
         other = done.other_form
-        taught: dict[str, tuple[Context, list[Pupil]]] = {
+        taught: dict[str, tuple[Run, list[Training]]] = {
             done.plan.form: (home, judges),
-            OPPOSITE[done.plan.form]: (other.context, pupils_of(other)),
+            OPPOSITE[done.plan.form]: (other.context, trainings_of(other)),
         }
         lines += form_lines(taught, drawn)
     return lines
 
 
-def pupils_of(school: School) -> list[Pupil]:
+def trainings_of(recipe_run: RecipeRun) -> list[Training]:
     """Those that judge elsewhere: taught with all labels, at the end of a curve."""
-    return [pupil for pupil in school.pupils if pupil.arm.name in CURVES]
+    return [training for training in recipe_run.trainings if training.arm.name in CURVES]
 
 
-def _other_form(home: School, plan: AblationPlan, folder: Path, figures: Path) -> School:
-    """The run taught on the other form; the visitors of both judge in both."""
+def _other_form(home: RecipeRun, plan: AblationPlan, folder: Path, figures: Path) -> RecipeRun:
+    """The run taught on the other form; the transferred_adapters of both judge in both."""
     form = OPPOSITE[plan.form]
     config = _asking(home.context.config, form=form)
-    context = home.context.beside(config, folder / form, figures / form)
-    school = attend(context, CALIBRATION, _without_twins(config, CALIBRATION, CURVES))
-    for there, here in ((home, school), (school, home)):
-        judge_elsewhere(there, here.context, CURVES)
-    return school
+    context = home.context.sibling(config, folder / form, figures / form)
+    recipe_run = run_trainings(context, CALIBRATION, _without_twins(config, CALIBRATION, CURVES))
+    for there, here in ((home, recipe_run), (recipe_run, home)):
+        evaluate_on(there, here.context, CURVES)
+    return recipe_run
 
 
-def _visited(home: School, name: str, config: RunConfig, questions: Work, answer: Work = answer_questions) -> Context:
-    """A run beside ``home`` in which nothing is taught: its answers are judged by the base model and the visitors."""
-    folder, figures = home.context.store.folder.with_name(name), home.context.figures.with_name(name)
-    context = home.context.beside(config, folder, figures)
-    asked_run(context, questions, answer, after={"answer at home": home.context.keys["answer"]})
-    judge_elsewhere(home, context, CURVES)
+def _visited(
+    home: RecipeRun, name: str, config: RunConfig, questions: Work, answer: Work = answer_questions
+) -> Run:
+    """A run beside ``home`` in which nothing is taught: its answers are judged by the base model
+    and the transferred_adapters.
+    """
+    folder, figures = (
+        home.context.store.folder.with_name(name),
+        home.context.figures.with_name(name),
+    )
+    context = home.context.sibling(config, folder, figures)
+    prepare_run(context, questions, answer, after={"answer at home": home.context.keys["answer"]})
+    evaluate_on(home, context, CURVES)
     return context
 
 
@@ -193,7 +222,7 @@ def _curves(plan: AblationPlan) -> Recipe:
     """The recipe with an arm for every share that is asked for."""
     own = [arm.name for arm in CALIBRATION.arms]
     more = [
-        with_labels(CALIBRATION.arm(arm), percent)
+        with_label_fraction(CALIBRATION.arm(arm), percent)
         for arm in CURVES
         for percent in plan.percents
         if share_name(arm, percent) not in own
@@ -201,6 +230,8 @@ def _curves(plan: AblationPlan) -> Recipe:
     return replace(CALIBRATION, arms=(*CALIBRATION.arms, *more))
 
 
-def _without_twins(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> list[Pupil]:
-    """The arms with the run's seed. Shuffled twins are the recipe's own matter, not the ablations'."""
-    return pupils(config, recipe, [recipe.arm(name) for name in names], 1, False, twins=False)
+def _without_twins(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> list[Training]:
+    """The arms with the run's seed. Shuffled twins are the recipe's own matter, not the
+    ablations'.
+    """
+    return trainings(config, recipe, [recipe.arm(name) for name in names], 1, False, controls=False)

@@ -1,11 +1,15 @@
-"""The same questions with answers they did not get: another question's answer of the same domain, graded wrong for this one.
+"""The same questions with answers they did not get: another question's answer of the same domain,
+graded wrong for this one.
 
-What a judge says of such an answer comes from the question (how hard it looks) and from seeing that the answer does not fit. A judge that goes
-by the question alone states the same for both answers, and its order still tells how likely the model's own answer is to be right.
-Candidates are the model's own answers to the other held-out questions of the domain that say something and that grading does not accept
-here; one is drawn by a hash of seed and question. Questions without a candidate are left out.
+What a judge says of such an answer comes from the question (how hard it looks) and from seeing that
+the answer does not fit. A judge that goes by the question alone states the same for both answers,
+and its order still tells how likely the model's own answer is to be right. Candidates are the
+model's own answers to the other held-out questions of the domain that say something and that
+grading does not accept here; one is drawn by a hash of seed and question. Questions without a
+candidate are left out.
 
-What this does not show: a swapped answer may be of another kind than the question asks for (a year for a name), which is easy to see.
+What this does not show: a swapped answer may be of another kind than the question asks for (a year
+for a name), which is easy to see.
 """
 
 from __future__ import annotations
@@ -18,17 +22,21 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.transfer.evaluate import held_out_rows
-from workbench.experiments.transfer.question_sets import all_held_out
+from workbench.experiments.transfer.question_sets import save_as_test
 from workbench.loop.answers import save_answers
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import Grade, Question, grade_of, is_refusal, question_key
-from workbench.questions.hashing import drawn
+from workbench.questions.hashing import hash_permutation
 
 
-def swapped(questions: Sequence[Question], answers: Sequence[str], seed: int) -> list[str | None]:
-    """For each question a wrong answer out of ``answers`` (its own is one of them) of its domain; None where there is none."""
+def swap_answers(
+    questions: Sequence[Question], answers: Sequence[str], seed: int
+) -> list[str | None]:
+    """For each question a wrong answer out of ``answers`` (its own is one of them) of its
+    domain; None where there is none.
+    """
     pools: dict[str, set[str]] = {}
     for question, answer in zip(questions, answers, strict=True):
         if not is_refusal(answer):
@@ -42,35 +50,48 @@ def swapped(questions: Sequence[Question], answers: Sequence[str], seed: int) ->
 
 
 def _wrong(question: Question, own: str, pool: Sequence[str], seed: int) -> str | None:
-    order = drawn(len(pool), f"swapped:{seed}:{question_key(question.text)}")
-    return next((pool[at] for at in order if pool[at] != own and grade_of(pool[at], question) is Grade.WRONG), None)
+    order = hash_permutation(len(pool), f"swapped:{seed}:{question_key(question.text)}")
+    return next(
+        (
+            pool[at]
+            for at in order
+            if pool[at] != own and grade_of(pool[at], question) is Grade.WRONG
+        ),
+        None,
+    )
 
 
-def swapped_questions(context: Context, stage: StageStore, home: Context) -> dict[str, Any]:
+def swapped_questions(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
     """The held-out questions of ``home`` that another answer could be found for, all held out."""
     pairs = _pairs(home)
     if not pairs:
         raise WorkbenchError(
-            "No held-out question has another answer in its domain that is wrong for it; use more questions."
+            "No held-out question has another answer in its domain that is wrong for it; use more "
+            "questions."
         )
-    return all_held_out(stage, [question for question, _ in pairs])
+    return save_as_test(stage, [question for question, _ in pairs])
 
 
-def swapped_answers(context: Context, stage: StageStore, home: Context) -> dict[str, Any]:
+def swapped_answers(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
     """Their other answers, every one of them wrong."""
     answers = [answer for _, answer in _pairs(home)]
     table = pd.DataFrame({ROW: np.arange(len(answers)), "answer": answers, "correct": False})
     return save_answers(context, stage, table)
 
 
-def _pairs(home: Context) -> list[tuple[Question, str]]:
-    if home.config.questions.graded is not None:
+def _pairs(home: Run) -> list[tuple[Question, str]]:
+    if home.config.questions.graded_file is not None:
         raise WorkbenchError(
-            "Answers from a file cannot be swapped: what else would be accepted is not in it; leave questions.graded out."
+            "Answers from a file cannot be swapped: what else would be accepted is not in it; "
+            "leave questions.graded_file out."
         )
     rows = held_out_rows(home)
     _, questions = load_questions(home)
     own = home.stage("answer").table("answers").set_index(ROW)["answer"].loc[rows.tolist()].tolist()
     held_out = [questions[row] for row in rows]
-    found = swapped(held_out, own, home.config.seed)
-    return [(question, answer) for question, answer in zip(held_out, found, strict=True) if answer is not None]
+    found = swap_answers(held_out, own, home.config.seed)
+    return [
+        (question, answer)
+        for question, answer in zip(held_out, found, strict=True)
+        if answer is not None
+    ]

@@ -1,1 +1,1 @@
-"""TODO"""
+"""How far the confidence a model states agrees with the probability it gives its answer."""

@@ -1,7 +1,9 @@
-"""The page of an alignment: the ablation heat map, the four cells of the full prompt, discrimination, letters, and the tables behind them.
+"""The page of an alignment: the ablation heat map, the four cells of the full prompt,
+discrimination, letters, and the tables behind them.
 
-Beside the page stand ``alignment.csv`` (one line a prompt and readout), ``confidence.csv`` (one line a question, prompt), ``options.csv`` (one line a
-question and option) and ``letters.csv``. Nothing is computed here but what is shown.
+Beside the page stand ``alignment.csv`` (one line a prompt and readout), ``confidence.csv`` (one
+line a question, prompt), ``options.csv`` (one line a question and option) and ``letters.csv``.
+Nothing is computed here but what is shown.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def asked_as(voice: str, options: bool) -> str:
 
 
 def grid(results: AlignmentResults, caption: str) -> AlignmentGrid:
-    """The ablation heat map of the eight combinations: voice and options down, readout and scale across."""
+    """The ablation heat map of the eight combinations: voice and options down, readout and scale
+    across.
+    """
     asked = list(dict.fromkeys((each.voice, each.options) for each in EIGHT))
     scales = list(dict.fromkeys(each.scale for each in EIGHT))
     columns = list(product(READOUTS, scales))
@@ -111,7 +115,10 @@ def letters(results: AlignmentResults, caption: str) -> EstimateRows:
 def caption_of(results: AlignmentResults, config: RunConfig) -> str:
     """What was measured on."""
     read = results.confidences
-    return f"{len(read.questions)} choice questions, {config.model.shown}, matrix products in {read.precision}"
+    return (
+        f"{len(read.questions)} choice questions, {config.model.shown}, matrix products in "
+        f"{read.precision}"
+    )
 
 
 def sections(results: AlignmentResults, config: RunConfig) -> list[Section]:
@@ -120,7 +127,8 @@ def sections(results: AlignmentResults, config: RunConfig) -> list[Section]:
     found = [
         Section(
             "Alignment by ingredients of the prompt",
-            f"{results.answers.words} Each cell is a tie-corrected Spearman rho with its 95 % bootstrap interval over questions. Undefined: every "
+            f"{results.answers.words} Each cell is a tie-corrected Spearman rho with its 95 % "
+            "bootstrap interval over questions. Undefined: every "
             "reply that could be read states the same.",
             grid(results, caption).figure(),
             "ablation",
@@ -129,19 +137,28 @@ def sections(results: AlignmentResults, config: RunConfig) -> list[Section]:
     for readout in READOUTS:
         drawn = cells(results, readout, caption)
         if drawn is not None:
-            words = "Top left only the text is confident, bottom right only the softmax. Shares carry 95 % Wilson intervals."
-            found.append(Section(f"Four cells: {_READOUTS[readout]}", words, drawn.figure(), f"cells_{readout}"))
+            words = (
+                "Top left only the text is confident, bottom right only the softmax. Shares carry "
+                "95 % Wilson intervals."
+            )
+            found.append(
+                Section(
+                    f"Four cells: {_READOUTS[readout]}", words, drawn.figure(), f"cells_{readout}"
+                )
+            )
     return [
         *found,
         Section(
             "Discrimination of both confidences",
-            "P_IC over all questions, each prompt over the replies that could be read; pooled over domains, the values within domain are in the table.",
+            "P_IC over all questions, each prompt over the replies that could be read; pooled over "
+            "domains, the values within domain are in the table.",
             discrimination(results, caption).figure(),
             "discrimination",
         ),
         Section(
             "Position of the answer",
-            "Options stand in random order. A letter chosen far more often than it is right is a liking for the letter, and its P_IC says so too.",
+            "Options stand in random order. A letter chosen far more often than it is right is a "
+            "liking for the letter, and its P_IC says so too.",
             letters(results, caption).figure(),
             "letters",
         ),
@@ -158,11 +175,16 @@ def lines(results: AlignmentResults) -> list[dict[str, str]]:
             "pairs shuffled": _shown(row.shuffled),
             "shuffled within domain": _shown(row.shuffled_within),
             "read": f"{100 * row.measured.parse_rate:.0f} %",
-            "at the top": f"{100 * row.measured.ceiling_share:.0f} %" if row.readout == "stated" else "",
+            "at the top": f"{100 * row.measured.ceiling_share:.0f} %"
+            if row.readout == "stated"
+            else "",
             "mass on the scale": f"{100 * row.mass:.0f} %",
             "AUROC2": _shown(row.measured.auroc2_stated),
             "within domain": _shown(row.within[1]),
-            **{name.replace("_", " "): f"{100 * share:.0f} %" for name, share in row.cells[_CUTS[row.readout]].items()},
+            **{
+                name.replace("_", " "): f"{100 * share:.0f} %"
+                for name, share in row.cells[_CUTS[row.readout]].items()
+            },
         }
         for row in results.found
     ]
@@ -183,7 +205,9 @@ def summary_of(results: AlignmentResults) -> dict[str, Any]:
         **results.internal_within.to_dict("auroc2.p_ic.within"),
     }
     for row in results.found:
-        summary |= row.measured.rho.to_dict(f"rho.{row.combination.format}.{_READOUTS[row.readout]}")
+        summary |= row.measured.rho.to_dict(
+            f"rho.{row.combination.format}.{_READOUTS[row.readout]}"
+        )
     return summary
 
 
@@ -212,8 +236,12 @@ def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) 
 
 def _tidy(results: AlignmentResults) -> pd.DataFrame:
     read = results.confidences
-    named = read.internal.assign(id=[question.id for question in read.questions], domain=read.domain)
-    return read.stated.rename(columns={"mass": "mass_on_scale"}).merge(named, on=ROW, validate="many_to_one")
+    named = read.internal.assign(
+        id=[question.id for question in read.questions], domain=read.domain
+    )
+    return read.stated.rename(columns={"mass": "mass_on_scale"}).merge(
+        named, on=ROW, validate="many_to_one"
+    )
 
 
 def _letters_table(results: AlignmentResults) -> pd.DataFrame:

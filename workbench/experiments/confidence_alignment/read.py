@@ -1,11 +1,15 @@
-"""Internal and stated confidence of the same chosen options (Kumar et al. 2024, arXiv 2405.16282): what is read, resumable.
+"""Internal and stated confidence of the same chosen options (Kumar et al. 2024, arXiv 2405.16282):
+what is read, resumable.
 
-Every question is a choice. Its answer is the option of the largest P_O (:mod:`workbench.elicit.baselines.options`), so that P_IC, the letter
-quoted when the confidence is asked for, and the grade are all about one and the same answer. The model's own greedy reply stands
-beside it. The confidence is then asked for in nine formats: the eight combinations of scale (1 to 100, six terms), voice (own, third
-person) and options (shown or not), and the six terms behind letters with everything else of the full prompt.
+Every question is a choice. Its answer is the option of the largest P_O
+(:mod:`workbench.elicit.baselines.options`), so that P_IC, the letter quoted when the confidence is
+asked for, and the grade are all about one and the same answer. The model's own greedy reply stands
+beside it. The confidence is then asked for in nine formats: the eight combinations of scale (1 to
+100, six terms), voice (own, third person) and options (shown or not), and the six terms behind
+letters with everything else of the full prompt.
 
-What this does not show: how sure the model is of answers it would give in other words than a letter; see ``mass`` and ``reply_letter``.
+What this does not show: how sure the model is of answers it would give in other words than a
+letter; see ``mass`` and ``reply_letter``.
 """
 
 from __future__ import annotations
@@ -30,10 +34,10 @@ from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.experiments.baselines import drawn_questions
 from workbench.loop.answers import graded_column
 from workbench.loop.confidence import read
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.pipeline.store import ROW, Part, RunStore, StageStore, fingerprint, run_parts
-from workbench.questions import Question, asked, chosen_option, grade, grade_of
+from workbench.questions import Question, chosen_option, grade, grade_of, prompt_text
 from workbench.trace.batches import plan_batches
 
 ScaleName = Literal["hundred", "words", "letters"]
@@ -68,10 +72,11 @@ class Confidences:
 
     Attributes:
         questions: the choice questions, by row.
-        internal: one line a question: row, letter (of the answer), correct, p_ic, p_max, mass, reply, reply_letter, reply_correct (missing where it
-            could not be graded).
+        internal: one line a question: row, letter (of the answer), correct, p_ic, p_max, mass,
+            reply, reply_letter, reply_correct (missing where it could not be graded).
         options: one line a question and option: row, letter, probability (P_O), right.
-        stated: one line a question and format: row, format, stated_text, stated (NaN = not on the scale), argmax, expected, mass.
+        stated: one line a question and format: row, format, stated_text, stated (NaN = not on the
+            scale), argmax, expected, mass.
         precision: of the matrix products.
     """
 
@@ -88,14 +93,18 @@ class Confidences:
 
 
 def read_alignment(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> Confidences:
-    """Ask the questions of ``config`` as choices, whatever form it names, and keep what is read in ``folder``.
+    """Ask the questions of ``config`` as choices, whatever form it names, and keep what is read in
+    ``folder``.
 
-    A folder holds one set of settings; ``reuse`` says whether others may replace them, and results of other code be gone on from.
+    A folder holds one set of settings; ``reuse`` says whether others may replace them, and results
+    of other code be gone on from.
     """
-    config = config.model_copy(update={"questions": config.questions.model_copy(update={"form": "choice"})})
+    config = config.model_copy(
+        update={"questions": config.questions.model_copy(update={"ask_as": "choice"})}
+    )
     questions = drawn_questions(config)
-    context = Context(_in_format(config, FULL), RunStore(folder), folder, reuse=reuse)
-    with context.store.held():
+    context = Run(_in_format(config, FULL), RunStore(folder), folder, reuse=reuse)
+    with context.store.hold():
         given = {
             "run": config.model_dump(mode="json"),
             "the model": context.lm.revision,
@@ -104,15 +113,23 @@ def read_alignment(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> Co
         internal, options = _internal(context, questions, given)
         letters = list(internal["letter"])
         stated = [_stated(context, each, questions, letters, given) for each in (*EIGHT, FULL)]
-    return Confidences(tuple(questions), internal, options, pd.concat(stated, ignore_index=True), context.lm.precision)
+    return Confidences(
+        tuple(questions),
+        internal,
+        options,
+        pd.concat(stated, ignore_index=True),
+        context.lm.precision,
+    )
 
 
 def _in_format(config: RunConfig, combination: Combination) -> RunConfig:
-    return config.model_copy(update={"elicit": config.elicit.model_copy(update={"format": combination.format})})
+    return config.model_copy(
+        update={"elicit": config.elicit.model_copy(update={"format": combination.format})}
+    )
 
 
 def _internal(
-    context: Context, questions: Sequence[Question], given: Mapping[str, Any]
+    context: Run, questions: Sequence[Question], given: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     stage = begin_stage(Stage("internal", None, given=given), context)
     if not stage.done:
@@ -124,10 +141,10 @@ def _internal(
 
 
 def _read_internal(
-    context: Context, questions: Sequence[Question], stage: StageStore
+    context: Run, questions: Sequence[Question], stage: StageStore
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     lm, fmt, limit = context.lm, context.fmt, context.config.elicit.answer_tokens
-    prompts = [answer_tokens(lm.tokenizer, fmt, asked(question)) for question in questions]
+    prompts = [answer_tokens(lm.tokenizer, fmt, prompt_text(question)) for question in questions]
     offered = [letters_of(question) for question in questions]
     letters = letters_offered(offered)
 
@@ -139,33 +156,48 @@ def _read_internal(
             {
                 ROW: rows,
                 "letter": found.chosen,
-                "correct": [grade(letter, question) for letter, question in zip(found.chosen, own, strict=True)],
+                "correct": [
+                    grade(letter, question)
+                    for letter, question in zip(found.chosen, own, strict=True)
+                ],
                 "p_ic": found.p_ic,
                 "p_max": found.largest,
                 "mass": found.mass,
                 "reply": replies,
-                "reply_letter": [chosen_option(r, q.options) or "" for r, q in zip(replies, own, strict=True)],
-                "reply_correct": graded_column([grade_of(r, q) for r, q in zip(replies, own, strict=True)]),
+                "reply_letter": [
+                    chosen_option(r, q.options) or "" for r, q in zip(replies, own, strict=True)
+                ],
+                "reply_correct": graded_column(
+                    [grade_of(r, q) for r, q in zip(replies, own, strict=True)]
+                ),
             }
         )
         probability = np.full((len(rows), len(letters)), np.nan)
         probability[:, [letters.index(letter) for letter in found.letters]] = found.probability
         return Part(table, {"probability": probability})
 
-    batches = plan_batches([len(tokens) for tokens in prompts], context.config.model.tokens_per_batch, limit)
+    batches = plan_batches(
+        [len(tokens) for tokens in prompts], context.config.model.tokens_per_forward, limit
+    )
     part = run_parts(stage, batches, compute, "reading options")
     return part.table, _long(part.tensors["probability"], letters, questions)
 
 
-def _long(probability: NDArray[np.float64], letters: Sequence[str], questions: Sequence[Question]) -> pd.DataFrame:
+def _long(
+    probability: NDArray[np.float64], letters: Sequence[str], questions: Sequence[Question]
+) -> pd.DataFrame:
     rows, places = np.nonzero(~np.isnan(probability))
     named = [letters[place] for place in places.tolist()]
-    right = [grade(letter, questions[row]) for row, letter in zip(rows.tolist(), named, strict=True)]
-    return pd.DataFrame({ROW: rows, "letter": named, "probability": probability[rows, places], "right": right})
+    right = [
+        grade(letter, questions[row]) for row, letter in zip(rows.tolist(), named, strict=True)
+    ]
+    return pd.DataFrame(
+        {ROW: rows, "letter": named, "probability": probability[rows, places], "right": right}
+    )
 
 
 def _stated(
-    context: Context,
+    context: Run,
     combination: Combination,
     questions: Sequence[Question],
     letters: Sequence[str],
@@ -179,12 +211,12 @@ def _stated(
 
 
 def _read_stated(
-    context: Context, questions: Sequence[Question], letters: Sequence[str], stage: StageStore
+    context: Run, questions: Sequence[Question], letters: Sequence[str], stage: StageStore
 ) -> dict[str, Any]:
-    lm, fmt, numbers = context.lm, context.fmt, context.numbers
-    check_conversation(lm.tokenizer, fmt, numbers, asked(questions[0]), letters[0])
+    lm, fmt, numbers = context.lm, context.fmt, context.scale_tokens
+    check_conversation(lm.tokenizer, fmt, numbers, prompt_text(questions[0]), letters[0])
     conversations = [
-        confidence_conversation(lm.tokenizer, fmt, numbers, asked(question), letter)
+        confidence_conversation(lm.tokenizer, fmt, numbers, prompt_text(question), letter)
         for question, letter in zip(questions, letters, strict=True)
     ]
 

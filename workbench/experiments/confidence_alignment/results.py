@@ -1,12 +1,16 @@
-"""What the two confidences have to do with each other: rho of every prompt and readout, and what is needed to read it.
+"""What the two confidences have to do with each other: rho of every prompt and readout, and what is
+needed to read it.
 
-Beside rho with its interval stand parse rate, ceiling share, AUROC2 of both confidences (pooled and within domain), the four cells with the
-stated side cut at its top step and at its median, and two nulls: rho of shuffled pairs, and of pairs shuffled within their domain, which is what
-knowing how hard the domain is gives by itself. Accuracy stands beside chance, and letters beside how often they are right, because
-a model that answers at chance has no internal confidence worth aligning with, and one that likes a letter has a high one for no reason.
+Beside rho with its interval stand parse rate, ceiling share, AUROC2 of both confidences (pooled and
+within domain), the four cells with the stated side cut at its top step and at its median, and two
+nulls: rho of shuffled pairs, and of pairs shuffled within their domain, which is what knowing how
+hard the domain is gives by itself. Accuracy stands beside chance, and letters beside how often they
+are right, because a model that answers at chance has no internal confidence worth aligning with,
+and one that likes a letter has a high one for no reason.
 
-A text that lies between two steps ("99.99" on a scale from 1 to 100) counts as the step next to it, so that ways to write the same do not
-count as an order. Sign: above zero, what is stated rises with P_IC. None of it says that a confidence is right in level.
+A text that lies between two steps ("99.99" on a scale from 1 to 100) counts as the step next to it,
+so that ways to write the same do not count as an order. Sign: above zero, what is stated rises with
+P_IC. None of it says that a confidence is right in level.
 """
 
 from __future__ import annotations
@@ -81,13 +85,19 @@ class Aligned:
             **self.within[1].to_dict("auroc2.stated.within"),
             **self.shuffled.to_dict("rho.shuffled"),
             **self.shuffled_within.to_dict("rho.shuffled_within"),
-            **{f"cells.{split}.{cell}": share for split, cells in self.cells.items() for cell, share in cells.items()},
+            **{
+                f"cells.{split}.{cell}": share
+                for split, cells in self.cells.items()
+                for cell, share in cells.items()
+            },
         }
 
 
 @dataclass(frozen=True)
 class ChoiceAccuracy:
-    """How often the likeliest option is right, with its Wilson interval, beside what guessing gives."""
+    """How often the likeliest option is right, with its Wilson interval, beside what guessing
+    gives.
+    """
 
     accuracy: Estimate
     chance: float
@@ -98,21 +108,27 @@ class ChoiceAccuracy:
     def words(self) -> str:
         """What the interval says of chance, and nothing beyond it."""
         low, high = self.accuracy.low, self.accuracy.high
-        shown = f"{100 * self.accuracy.value:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of answers are right"
+        shown = (
+            f"{100 * self.accuracy.value:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of answers are "
+            "right"
+        )
         chance = f"guessing gives {100 * self.chance:.0f} %"
         if low > self.chance:
             return f"{shown}; {chance}, so the answers are better than guessing."
         if high < self.chance:
             return f"{shown}; {chance}, so the answers are worse than guessing."
         return (
-            f"{shown}; {chance}. The interval holds chance: these answers cannot be told from guesses, and nothing here shows that "
+            f"{shown}; {chance}. The interval holds chance: these answers cannot be told from "
+            "guesses, and nothing here shows that "
             "the internal confidence is about knowledge."
         )
 
 
 @dataclass(frozen=True)
 class LetterShare:
-    """One letter: how often it is right, chosen, and its mean share of P_O, over the ``n`` questions that offer it."""
+    """One letter: how often it is right, chosen, and its mean share of P_O, over the ``n``
+    questions that offer it.
+    """
 
     letter: str
     n: int
@@ -123,7 +139,9 @@ class LetterShare:
 
 @dataclass(frozen=True)
 class AlignmentResults:
-    """Everything measured: ``found`` holds the readouts of each of the eight combinations and of the full prompt."""
+    """Everything measured: ``found`` holds the readouts of each of the eight combinations and of
+    the full prompt.
+    """
 
     confidences: Confidences
     found: tuple[Aligned, ...]
@@ -134,7 +152,9 @@ class AlignmentResults:
 
     def of(self, combination: Combination, readout: str) -> Aligned:
         """The row of this prompt and readout."""
-        return next(row for row in self.found if (row.combination, row.readout) == (combination, readout))
+        return next(
+            row for row in self.found if (row.combination, row.readout) == (combination, readout)
+        )
 
     def table(self) -> pd.DataFrame:
         """One line a prompt and readout."""
@@ -142,7 +162,9 @@ class AlignmentResults:
 
 
 def measure_alignment(confidences: Confidences, *, resamples: int, seed: int) -> AlignmentResults:
-    """All of it from what :func:`workbench.experiments.confidence_alignment.read.read_alignment` read."""
+    """All of it from what :func:`workbench.experiments.confidence_alignment.read.read_alignment`
+    read.
+    """
     internal = confidences.internal["p_ic"].to_numpy(dtype=np.float64)
     correct = confidences.internal["correct"].to_numpy(dtype=bool)
     return AlignmentResults(
@@ -153,16 +175,24 @@ def measure_alignment(confidences: Confidences, *, resamples: int, seed: int) ->
             for readout in READOUTS
         ),
         auroc2_estimate(internal, correct, resamples=resamples, seed=seed),
-        auroc2_within_estimate(internal, correct, confidences.domain, resamples=resamples, seed=seed),
+        auroc2_within_estimate(
+            internal, correct, confidences.domain, resamples=resamples, seed=seed
+        ),
         choice_accuracy(confidences),
         letter_shares(confidences),
     )
 
 
 def stated_of(confidences: Confidences, combination: Combination, readout: str) -> Floats:
-    """[rows] one readout of one prompt, as shares of certainty, NaN where the text states nothing on the scale."""
+    """[rows] one readout of one prompt, as shares of certainty, NaN where the text states
+    nothing on the scale.
+    """
     values = _lines(confidences, combination)[readout].to_numpy(dtype=np.float64)
-    return values if readout == "expected" else to_steps(values, format_named(combination.format).scale.shares)
+    return (
+        values
+        if readout == "expected"
+        else to_steps(values, format_named(combination.format).scale.shares)
+    )
 
 
 def to_steps(values: Floats, steps: Sequence[float]) -> Floats:
@@ -177,7 +207,9 @@ def _lines(confidences: Confidences, combination: Combination) -> pd.DataFrame:
     return table[table["format"] == combination.format].sort_values("row")
 
 
-def _aligned(confidences: Confidences, combination: Combination, readout: str, *, resamples: int, seed: int) -> Aligned:
+def _aligned(
+    confidences: Confidences, combination: Combination, readout: str, *, resamples: int, seed: int
+) -> Aligned:
     internal = confidences.internal["p_ic"].to_numpy(dtype=np.float64)
     correct = confidences.internal["correct"].to_numpy(dtype=bool)
     domain, stated = confidences.domain, stated_of(confidences, combination, readout)
@@ -203,7 +235,9 @@ def _aligned(confidences: Confidences, combination: Combination, readout: str, *
 
 
 def choice_accuracy(confidences: Confidences) -> ChoiceAccuracy:
-    """Accuracy of the likeliest options and of the greedy replies that could be graded, chance, and how often the two name the same letter."""
+    """Accuracy of the likeliest options and of the greedy replies that could be graded, chance,
+    and how often the two name the same letter.
+    """
     table = confidences.internal
     chance = confidences.options.groupby("row")["right"].mean().mean()
     return ChoiceAccuracy(

@@ -1,11 +1,14 @@
-"""All recipes side by side: every arm over its seeds, on questions of the domains taught and of those held out.
+"""All recipes side by side: every arm over its seeds, on questions of the domains taught and of
+those held out.
 
-A line's value is the mean over its seeds. Its interval is a bootstrap over both questions, drawn within their domain, and seeds
-(:mod:`workbench.measure.seed_intervals`); with one seed it speaks of questions alone, which ``seeds`` tells. All lines of one recipe
-share their resampled questions, and a gain over the base model is taken inside each resample, so it is paired. ``untaught`` lines (the
-base model, its Platt map fitted on training questions) stand once for each way of asking.
-What it does not show: whether two arms differ; their intervals may overlap while the paired difference is clear. Of the base
-model alone the paired gain stands beside each line. No interval is corrected for the number of lines.
+A line's value is the mean over its seeds. Its interval is a bootstrap over both questions, drawn
+within their domain, and seeds (:mod:`workbench.measure.seed_intervals`); with one seed it speaks of
+questions alone, which ``seeds`` tells. All lines of one recipe share their resampled questions, and
+a gain over the base model is taken inside each resample, so it is paired. ``untaught`` lines (the
+base model, its Platt map fitted on training questions) stand once for each way of asking. What it
+does not show: whether two arms differ; their intervals may overlap while the paired difference is
+clear. Of the base model alone the paired gain stands beside each line. No interval is corrected for
+the number of lines.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.experiments.league.metrics import MEASURES, statistic_of
 from workbench.experiments.recipes.page import MAPPED
-from workbench.experiments.recipes.trainings import SHUFFLED, TEMPERED, lines_of
+from workbench.experiments.recipes.trainings import SHUFFLED, TEMPERED, group_seeds
 from workbench.loop.conditions import BEFORE
 from workbench.measure import Estimate
 from workbench.measure.inputs import checked_domain
@@ -29,12 +32,14 @@ from workbench.measure.seed_intervals import counted_questions, drawn_seeds, ove
 
 IN_DOMAIN, OUT_OF_DOMAIN = "in domain", "out of domain"
 UNTAUGHT = (BEFORE, "platt")
-Parts = Callable[["Played"], Mapping[str, pd.DataFrame]]
+Parts = Callable[["RecipeOutcome"], Mapping[str, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
-class Played:
-    """A recipe's finished run: its summary, and the held-out questions with every condition's readouts."""
+class RecipeOutcome:
+    """A recipe's finished run: its summary, and the held-out questions with every condition's
+    readouts.
+    """
 
     recipe: str
     summary: Mapping[str, Any]
@@ -43,13 +48,14 @@ class Played:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ComparisonRow:
     """One line: who, on which questions, and how well.
 
     Attributes:
         arm: the arm, its shuffled twin, or an untaught base model.
         seeds, questions: how many of each the estimates come from.
-        estimates: by heading of MEASURES; a measure is left out where the line does not have it, or nothing was parsed.
+        estimates: by heading of MEASURES; a measure is left out where the line does not have it, or
+            nothing was parsed.
         tokens, seconds: of one training, mean over seeds; None for what is not trained.
     """
 
@@ -67,8 +73,11 @@ class Standing:
         return f"{self.recipe} · {self.arm}"
 
 
-def league(played: Sequence[Played], *, resamples: int, seed: int, parts: Parts | None = None) -> list[Standing]:
-    """Every line of every recipe, on all ``parts`` of its held-out questions (default: :func:`parts_of`).
+def compare_recipes(
+    played: Sequence[RecipeOutcome], *, resamples: int, seed: int, parts: Parts | None = None
+) -> list[ComparisonRow]:
+    """Every line of every recipe, on all ``parts`` of its held-out questions (default:
+    :func:`parts_of`).
 
     Errors: WorkbenchError where no recipe has been played.
     """
@@ -85,25 +94,33 @@ def league(played: Sequence[Played], *, resamples: int, seed: int, parts: Parts 
     return out
 
 
-def parts_of(one: Played) -> dict[str, pd.DataFrame]:
-    """The held-out questions of domains that were taught, and of those that were not, where there are any."""
+def parts_of(one: RecipeOutcome) -> dict[str, pd.DataFrame]:
+    """The held-out questions of domains that were taught, and of those that were not, where
+    there are any.
+    """
     outside = one.held_out["domain"].isin(one.held_out_domains)
     parts = {IN_DOMAIN: one.held_out[~outside], OUT_OF_DOMAIN: one.held_out[outside]}
     return {name: table for name, table in parts.items() if len(table)}
 
 
-def domains_of(one: Played) -> dict[str, pd.DataFrame]:
+def domains_of(one: RecipeOutcome) -> dict[str, pd.DataFrame]:
     """The held-out questions of each domain by themselves."""
     return {str(name): table for name, table in one.held_out.groupby("domain")}
 
 
 def arms_of(table: pd.DataFrame) -> dict[str, list[str]]:
-    """The conditions of each line: the seeds of an arm together, with and without its temperature, each twin by itself, and what is untaught."""
-    lines = lines_of(name.removeprefix("expected_") for name in table.columns if name.startswith("expected_"))
+    """The conditions of each line: the seeds of an arm together, with and without its
+    temperature, each twin by itself, and what is untaught.
+    """
+    lines = group_seeds(
+        name.removeprefix("expected_") for name in table.columns if name.startswith("expected_")
+    )
     return {name: each for name, each in lines.items() if name not in MAPPED}
 
 
-def _standings(one: Played, part: str, table: pd.DataFrame, *, resamples: int, seed: int) -> list[Standing]:
+def _standings(
+    one: RecipeOutcome, part: str, table: pd.DataFrame, *, resamples: int, seed: int
+) -> list[ComparisonRow]:
     codes = checked_domain(table["domain"], len(table))
     counts = counted_questions(codes, resamples=resamples, seed=seed)
     out = []
@@ -115,10 +132,12 @@ def _standings(one: Played, part: str, table: pd.DataFrame, *, resamples: int, s
             if not any(each):
                 continue
             unknown = np.full(len(counts), np.nan)
-            values = np.stack([unknown if statistic is None else statistic(counts) for statistic in each])
+            values = np.stack(
+                [unknown if statistic is None else statistic(counts) for statistic in each]
+            )
             estimates[heading] = over_seeds(values, chosen, len(table), measure.range)
         out.append(
-            Standing(
+            ComparisonRow(
                 recipe=one.recipe,
                 arm=arm,
                 part=part,
@@ -137,22 +156,30 @@ def _mean(summary: Mapping[str, Any], key: str, conditions: Sequence[str]) -> fl
     return float(np.mean(found)) if found else None
 
 
-def league_table(standings: Sequence[Standing]) -> pd.DataFrame:
+def league_table(standings: Sequence[ComparisonRow]) -> pd.DataFrame:
     """Tidy: one line a standing and measure, with ``value``, ``low``, ``high`` and the costs."""
     return pd.DataFrame(
         [
             {
-                "recipe": one.recipe, "arm": one.arm, "part": one.part, "seeds": one.seeds, "questions": one.questions,
-                "measure": heading, "value": estimate.value, "low": estimate.low, "high": estimate.high,
-                "training_tokens": one.tokens, "training_seconds": one.seconds,
+                "recipe": one.recipe,
+                "arm": one.arm,
+                "part": one.part,
+                "seeds": one.seeds,
+                "questions": one.questions,
+                "measure": heading,
+                "value": estimate.value,
+                "low": estimate.low,
+                "high": estimate.high,
+                "training_tokens": one.tokens,
+                "training_seconds": one.seconds,
             }
             for one in standings
             for heading, estimate in one.estimates.items()
         ]
-    )  # fmt: skip
+    )
 
 
-def league_summary(standings: Sequence[Standing]) -> dict[str, Any]:
+def league_summary(standings: Sequence[ComparisonRow]) -> dict[str, Any]:
     """Flat, ``<part>.<measure>.<recipe>.<arm>`` with intervals."""
     out: dict[str, Any] = {}
     for one in standings:
@@ -162,12 +189,16 @@ def league_summary(standings: Sequence[Standing]) -> dict[str, Any]:
     return out
 
 
-def finished_recipe(recipe: str, folder: Path, summary: Mapping[str, Any], held_out_domains: Sequence[str]) -> Played:
+def finished_recipe(
+    recipe: str, folder: Path, summary: Mapping[str, Any], held_out_domains: Sequence[str]
+) -> RecipeOutcome:
     """A recipe that was taught into ``folder`` (the recipe's own, inside its run's)."""
     table = pd.read_parquet(folder / "report" / "held_out.parquet")
-    return Played(recipe, summary, table, tuple(held_out_domains))
+    return RecipeOutcome(recipe, summary, table, tuple(held_out_domains))
 
 
-def is_taught(standing: Standing) -> bool:
-    """Whether the line is an arm as it was taught, neither a shuffled twin nor recalibrated nor untaught."""
+def is_taught(standing: ComparisonRow) -> bool:
+    """Whether the line is an arm as it was taught, neither a shuffled twin nor recalibrated nor
+    untaught.
+    """
     return standing.arm not in UNTAUGHT and not standing.arm.endswith((f"-{SHUFFLED}", TEMPERED))

@@ -1,15 +1,18 @@
-"""From one domain to the others: arms taught on one domain alone, measured on every domain's held-out questions.
+"""From one domain to the others: arms taught on one domain alone, measured on every domain's
+held-out questions.
 
-The standings are the league's (:mod:`workbench.experiments.league.comparison`) with each domain a part of its own, so AUROC2 within domain is that of one
-domain, values are means over seeds, and gains over the base model are paired by question. A framed cell is the domain the row was taught.
-What it does not show: how alike two domains are; a domain whose answers are nearly all right or all wrong has wide intervals.
+The standings are the league's (:mod:`workbench.experiments.league.comparison`) with each domain a
+part of its own, so AUROC2 within domain is that of one domain, values are means over seeds, and
+gains over the base model are paired by question. A framed cell is the domain the row was taught.
+What it does not show: how alike two domains are; a domain whose answers are nearly all right or all
+wrong has wide intervals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from workbench.experiments.league.comparison import Standing
+from workbench.experiments.league.comparison import ComparisonRow
 from workbench.experiments.league.metrics import MEASURES
 from workbench.plots.transfer_matrix import TransferMatrix
 from workbench.report import Section
@@ -23,8 +26,11 @@ SHOWN = (
 )
 
 
-def domain_sections(standings: Sequence[Standing], homes: Mapping[str, str], caption: str) -> list[Section]:
-    """A matrix for each of the measures SHOWN that was made: arms from the top, domains from the left.
+def domain_sections(
+    standings: Sequence[ComparisonRow], homes: Mapping[str, str], caption: str
+) -> list[Section]:
+    """A matrix for each of the measures SHOWN that was made: arms from the top, domains from the
+    left.
 
     Args:
         homes: the domain that an arm was taught alone, by the arm's name.
@@ -48,6 +54,9 @@ def domain_sections(standings: Sequence[Standing], homes: Mapping[str, str], cap
             x="measured on",
             y="taught",
         ).figure()
-        says = f"{measure.says} Blue is better; a framed cell is measured on the one domain its row was taught."
+        says = (
+            f"{measure.says} Blue is better; a framed cell is measured on the one domain its row "
+            "was taught."
+        )
         out.append(Section(heading, says, figure, heading.lower().replace(" ", "_")))
     return out

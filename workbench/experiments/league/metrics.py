@@ -1,10 +1,12 @@
-"""What the league measures of a line: how well confidence orders and means what it says, the answers, and what was gained.
+"""What the league measures of a line: how well confidence orders and means what it says, the
+answers, and what was gained.
 
-A measure reads one readout of the held-out table: what is stated as text, what is expected over the scale, the grades of the
-base model's answers (in which all confidence is stated), or those of the answers given with the adapter on, where the adapter acts on
-the whole conversation and so could change them. Gains are the line minus the base model, paired by question, on
-questions parsed in both: above zero is better for AUROC2 and answers, worse for ECE.
-What a gain in the text's AUROC2 does not show: answers that only one of the two could state a confidence for.
+A measure reads one readout of the held-out table: what is stated as text, what is expected over the
+scale, the grades of the base model's answers (in which all confidence is stated), or those of the
+answers given with the adapter on, where the adapter acts on the whole conversation and so could
+change them. Gains are the line minus the base model, paired by question, on questions parsed in
+both: above zero is better for AUROC2 and answers, worse for ECE. What a gain in the text's AUROC2
+does not show: answers that only one of the two could state a confidence for.
 """
 
 from __future__ import annotations
@@ -33,8 +35,9 @@ Statistic = Callable[[Floats, Bools, Codes], CountStatistic]
 
 @dataclass(frozen=True)
 class Measure:
-    """``statistic`` of the readout ``readout``; ``gain``: less that of the base model. ``says`` how to read it, ``bound`` is
-    where its figure has a second line beside zero."""
+    """``statistic`` of the readout ``readout``; ``gain``: less that of the base model. ``says`` how
+    to read it, ``bound`` is where its figure has a second line beside zero.
+    """
 
     readout: str
     statistic: Statistic
@@ -77,21 +80,32 @@ MEASURES: Mapping[str, Measure] = {
     "ECE expected": Measure("expected", _ece, _ECE),
     "smooth ECE text": Measure("stated", _smooth, _SMOOTH),
     "smooth ECE expected": Measure("expected", _smooth, _SMOOTH),
-    "gain AUROC2 text within": Measure("stated", _within, f"{_GAIN} above zero orders answers better.", gain=True),
+    "gain AUROC2 text within": Measure(
+        "stated", _within, f"{_GAIN} above zero orders answers better.", gain=True
+    ),
     "gain AUROC2 expected within": Measure(
         "expected", _within, f"{_GAIN} above zero orders answers better.", gain=True
     ),
-    "gain ECE text": Measure("stated", _ece, f"{_GAIN} below zero is better calibrated.", gain=True),
-    "gain ECE expected": Measure("expected", _ece, f"{_GAIN} below zero is better calibrated.", gain=True),
+    "gain ECE text": Measure(
+        "stated", _ece, f"{_GAIN} below zero is better calibrated.", gain=True
+    ),
+    "gain ECE expected": Measure(
+        "expected", _ece, f"{_GAIN} below zero is better calibrated.", gain=True
+    ),
     BASE_RIGHT: Measure(GRADES, _share, "Share of right answers of the base model."),
     "answers right adapter on": Measure(RIGHT, _share, _ON),
-    "gain answers right": Measure(RIGHT, _share, f"{_GAIN} below zero, teaching cost right answers.", gain=True),
+    "gain answers right": Measure(
+        RIGHT, _share, f"{_GAIN} below zero, teaching cost right answers.", gain=True
+    ),
 }
 """Heading -> measure; AUROC2 is the mean within domain."""
 
 
-def statistic_of(measure: Measure, table: pd.DataFrame, codes: Codes, condition: str) -> CountStatistic | None:
-    """The measure of one condition of the held-out ``table`` [n]; None where the condition does not have its readout.
+def statistic_of(
+    measure: Measure, table: pd.DataFrame, codes: Codes, condition: str
+) -> CountStatistic | None:
+    """The measure of one condition of the held-out ``table`` [n]; None where the condition does not
+    have its readout.
 
     Args:
         codes: [n] domain of each question.
@@ -105,7 +119,9 @@ def statistic_of(measure: Measure, table: pd.DataFrame, codes: Codes, condition:
     both = ~np.isnan(values) & ~np.isnan(base)
     if not both.any():
         return None
-    own, other = (measure.statistic(np.where(both, each, np.nan), correct, codes) for each in (values, base))
+    own, other = (
+        measure.statistic(np.where(both, each, np.nan), correct, codes) for each in (values, base)
+    )
     return minus(own, other)
 
 

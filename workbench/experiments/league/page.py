@@ -1,4 +1,6 @@
-"""The league's page: one table for each part of the held-out questions, and a figure for each measure of interest."""
+"""The league's page: one table for each part of the held-out questions, and a figure for each
+measure of interest.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.experiments.league.comparison import Standing, league_summary, league_table
+from workbench.experiments.league.comparison import ComparisonRow, league_summary, league_table
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
 from workbench.files.ownership import FIGURES, claim_folder
 from workbench.files.writing import write_atomically, write_json
@@ -21,18 +23,23 @@ TITLE = "Which recipe teaches a model to say what it knows?"
 
 def write_league(
     folder: Path,
-    standings: Sequence[Standing],
+    standings: Sequence[ComparisonRow],
     configuration: Mapping[str, Any],
     drawn: Sequence[Section],
     title: str = TITLE,
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write page, figures (``drawn`` by :func:`sections`) and table into ``folder``; returns the page and its rows as text.
+    """Write page, figures (``drawn`` by :func:`sections`) and table into ``folder``; returns the
+    page and its rows as text.
 
-    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` and the code that made them.
+    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` and the
+    code that made them.
     """
     parts = list(dict.fromkeys(one.part for one in standings))
     leads = [
-        (f"{part.capitalize()}: {_questions(standings, part)}", [shown(one) for one in standings if one.part == part])
+        (
+            f"{part.capitalize()}: {_questions(standings, part)}",
+            [shown(one) for one in standings if one.part == part],
+        )
         for part in parts
     ]
     claim_folder(folder, FIGURES)
@@ -50,11 +57,17 @@ def write_league(
         (),
         lead=leads,
     )
-    return page, [{"questions": part, **row} for part, (_, rows) in zip(parts, leads, strict=True) for row in rows]
+    return page, [
+        {"questions": part, **row}
+        for part, (_, rows) in zip(parts, leads, strict=True)
+        for row in rows
+    ]
 
 
-def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
-    """One figure a measure: recipes and arms from the top, in- and out-of-domain questions side by side."""
+def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:
+    """One figure a measure: recipes and arms from the top, in- and out-of-domain questions side
+    by side.
+    """
     out = []
     for heading, measure in MEASURES.items():
         # It is the same for every line; the table has it.
@@ -74,9 +87,12 @@ def sections(standings: Sequence[Standing], caption: str) -> list[Section]:
     return out
 
 
-def shown(one: Standing) -> dict[str, str]:
+def shown(one: ComparisonRow) -> dict[str, str]:
     """A line of the page's table."""
-    measured = {heading: written(one.estimates[heading]) if heading in one.estimates else "" for heading in MEASURES}
+    measured = {
+        heading: written(one.estimates[heading]) if heading in one.estimates else ""
+        for heading in MEASURES
+    }
     return {
         "recipe": one.recipe,
         "arm": one.arm,
@@ -87,6 +103,6 @@ def shown(one: Standing) -> dict[str, str]:
     }
 
 
-def _questions(standings: Sequence[Standing], part: str) -> str:
+def _questions(standings: Sequence[ComparisonRow], part: str) -> str:
     counts = sorted({one.questions for one in standings if one.part == part})
     return f"{' or '.join(map(str, counts))} held-out questions"

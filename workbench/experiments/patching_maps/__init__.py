@@ -1,1 +1,1 @@
-"""TODO"""
+"""Maps of patches by layer, head, component and part of the conversation, on a finished run."""

@@ -1,18 +1,24 @@
-"""Where is the stated confidence written? A claim from the literature, put to the test with a rule fixed before the data.
+"""Where is the stated confidence written? A claim from the literature, put to the test with a rule
+fixed before the data.
 
-Kumaran et al. 2026 (arXiv 2603.17839): confidence is gathered from the answer at the first token after it, kept there, and
-retrieved at the place where the number is written. With states of another question as donors (shifts oriented, see
-:mod:`workbench.patch.segments`) the claim predicts three differences above zero:
+Kumaran et al. 2026 (arXiv 2603.17839): confidence is gathered from the answer at the first token
+after it, kept there, and retrieved at the place where the number is written. With states of another
+question as donors (shifts oriented, see :mod:`workbench.patch.segments`) the claim predicts three
+differences above zero:
 
-- *gathered*: the first token after the answer carries more than a random other token of the same turn, over all layers;
-- *moved on from the answer*: from the middle layers on it carries more than the answer's own tokens do;
-- *retrieved late*: the confidence position carries more in the late third of the layers than in the early one.
+- *gathered*: the first token after the answer carries more than a random other token of the same
+  turn, over all layers;
+- *moved on from the answer*: from the middle layers on it carries more than the answer's own tokens
+  do;
+- *retrieved late*: the confidence position carries more in the late third of the layers than in the
+  early one.
 
-Rule: reproduced if all three intervals lie above zero; contradicted if any lies below zero, or if the interval of the first
-token's own shift over all layers lies below ``LITTLE``; undecided otherwise. Intervals are at 1 - 0.05 / 4, so that all
-four hold together at 95 %.
+Rule: reproduced if all three intervals lie above zero; contradicted if any lies below zero, or if
+the interval of the first token's own shift over all layers lies below ``LITTLE``; undecided
+otherwise. Intervals are at 1 - 0.05 / 4, so that all four hold together at 95 %.
 
-What it does not show: patching tells what a token's states suffice for, not that nothing else carries the same.
+What it does not show: patching tells what a token's states suffice for, not that nothing else
+carries the same.
 """
 
 from __future__ import annotations
@@ -32,13 +38,13 @@ from workbench.patch.segments import Cell, Floats
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 CONTROL = "random token of the turn"
 BOTH = "both"
-LITTLE = 0.1
+NEGLIGIBLE_SHIFT = 0.1
 LEVEL = 1 - 0.05 / 4
 Condition = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClaimResult:
     """Shifts of the claim's conditions, its predicted differences, and the verdict."""
 
     shifts: dict[Condition, Estimate]
@@ -48,10 +54,11 @@ class Finding:
 
 
 def conditions(parts: Sequence[Segment], control: Segment, n_layers: int) -> dict[Condition, Cell]:
-    """What is patched: (token, band of layers) -> cell. The residual stream behind every layer of the band at once.
+    """What is patched: (token, band of layers) -> cell. The residual stream behind every layer of
+    the band at once.
 
-    Bands are the thirds of the layers and all of them. Patched together, "both" are the first token after the answer and the
-    confidence position.
+    Bands are the thirds of the layers and all of them. Patched together, "both" are the first token
+    after the answer and the confidence position.
     """
     named = {part.name: part for part in parts}
     after, number = named[AFTER_ANSWER], named[CONFIDENCE]
@@ -70,7 +77,9 @@ def conditions(parts: Sequence[Segment], control: Segment, n_layers: int) -> dic
     }
 
 
-def finding(names: Sequence[Condition], distance: Floats, moved: Floats, *, resamples: int, seed: int) -> Finding:
+def check_claim(
+    names: Sequence[Condition], distance: Floats, moved: Floats, *, resamples: int, seed: int
+) -> ClaimResult:
     """Apply the rule.
 
     Args:
@@ -83,12 +92,19 @@ def finding(names: Sequence[Condition], distance: Floats, moved: Floats, *, resa
     def estimate(more: Floats, level: float, less: Floats | None = None) -> Estimate:
         difference = more if less is None else more - less
         return bootstrap(
-            lambda m, d: float(m.mean() / d.mean()), difference, distance, seed=seed, resamples=resamples, level=level
+            lambda m, d: float(m.mean() / d.mean()),
+            difference,
+            distance,
+            seed=seed,
+            resamples=resamples,
+            level=level,
         )
 
     first = column[AFTER_ANSWER, "all"]
     differences = {
-        "gathered: first token after the answer − random token": estimate(first, LEVEL, column[CONTROL, "all"]),
+        "gathered: first token after the answer − random token": estimate(
+            first, LEVEL, column[CONTROL, "all"]
+        ),
         "moved on: first token after the answer − answer, middle layers": estimate(
             column[AFTER_ANSWER, "middle"], LEVEL, column[ANSWER, "middle"]
         ),
@@ -98,12 +114,16 @@ def finding(names: Sequence[Condition], distance: Floats, moved: Floats, *, resa
     }
     carried = estimate(first, LEVEL)
     shifts = {name: estimate(values, 0.95) for name, values in column.items()}
-    return Finding(shifts, differences, carried, verdict(list(differences.values()), carried))
+    return ClaimResult(shifts, differences, carried, verdict(list(differences.values()), carried))
 
 
 def verdict(differences: Sequence[Estimate], carried: Estimate) -> Verdict:
     """The rule on three predicted differences and the first token's own shift."""
-    if any(difference.high < 0 for difference in differences) or carried.high < LITTLE:
+    if any(difference.high < 0 for difference in differences) or carried.high < NEGLIGIBLE_SHIFT:
         return "contradicted"
     known = not any(np.isnan(difference.low) for difference in differences)
-    return "reproduced" if known and all(difference.low > 0 for difference in differences) else "undecided"
+    return (
+        "reproduced"
+        if known and all(difference.low > 0 for difference in differences)
+        else "undecided"
+    )

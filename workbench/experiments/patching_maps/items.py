@@ -1,7 +1,9 @@
-"""A finished run's held-out questions as subjects of an atlas: base and tuned model, conversations cut into parts.
+"""A finished run's held-out questions as subjects of an atlas: base and tuned model, conversations
+cut into parts.
 
-The tuned model is the base model with its adapter on. Where the adapter acts on the confidence reply alone, base and tuned runs
-differ in the reply's tokens only, so maps of base <- tuned cover the parts of the reply; everything before is equal by construction.
+The tuned model is the base model with its adapter on. Where the adapter acts on the confidence
+reply alone, base and tuned runs differ in the reply's tokens only, so maps of base <- tuned cover
+the parts of the reply; everything before is equal by construction.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from numpy.typing import NDArray
 
 from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE, REPLY, Segment, segments_of
 from workbench.errors import WorkbenchError
-from workbench.loop.confidence import conversations_of
+from workbench.loop.confidence import confidence_conversations
 from workbench.loop.patching import choose_items
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.models import LanguageModel
-from workbench.patch.segments import Rows, Subject
-from workbench.questions import asked
+from workbench.patch.segments import Rows, ScaleInputs
+from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
 
@@ -28,7 +30,7 @@ TAIL_SHARE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class PatchingItems:
     """Some held-out questions of a run.
 
     Attributes:
@@ -41,8 +43,8 @@ class Held:
 
     rows: NDArray[np.int64]
     parts: tuple[Segment, ...]
-    before: Subject
-    after: Subject
+    before: ScaleInputs
+    after: ScaleInputs
     batches: list[Rows]
 
     def part(self, name: str) -> Segment:
@@ -50,14 +52,18 @@ class Held:
         for part in self.parts:
             if part.name == name:
                 return part
-        raise WorkbenchError(f"The conversations have no part {name!r}, but {', '.join(p.name for p in self.parts)}.")
+        raise WorkbenchError(
+            f"The conversations have no part {name!r}, but {', '.join(p.name for p in self.parts)}."
+        )
 
     @property
-    def behind_answer(self) -> list[Segment]:
+    def after_answer_parts(self) -> list[Segment]:
         """The parts between the first token after the answer and the confidence position."""
         ends = self.part(AFTER_ANSWER).ends
-        behind = [part for part in self.parts if part.name != CONFIDENCE]
-        return [part for part in behind if min(s - e for s, e in zip(part.starts, ends, strict=True)) > 0]
+        after = [part for part in self.parts if part.name != CONFIDENCE]
+        return [
+            part for part in after if min(s - e for s, e in zip(part.starts, ends, strict=True)) > 0
+        ]
 
     @property
     def reply(self) -> list[Segment]:
@@ -65,8 +71,9 @@ class Held:
         return [part for part in self.parts if part.name in (REPLY, CONFIDENCE)]
 
 
-def held_out(context: Context, tuned: LanguageModel, items: int) -> Held:
-    """``items`` held-out questions of a run, evenly over domains, an even number so that they pair up.
+def patching_items(context: Run, tuned: LanguageModel, items: int) -> PatchingItems:
+    """``items`` held-out questions of a run, evenly over domains, an even number so that they pair
+    up.
 
     ``tuned`` is the model with the run's adapter on (:meth:`workbench.loop.run.Context.tuned`).
     """
@@ -74,24 +81,26 @@ def held_out(context: Context, tuned: LanguageModel, items: int) -> Held:
     rows = choose_items(table, items, context.config.seed)
     rows = rows[: len(rows) // 2 * 2]
     if len(rows) < 2:
-        raise WorkbenchError("An atlas needs at least two held-out questions; raise questions.limit.")
-    everyone = conversations_of(context)
+        raise WorkbenchError(
+            "An atlas needs at least two held-out questions; raise questions.limit."
+        )
+    everyone = confidence_conversations(context)
     chosen = [everyone[row] for row in rows]
     answers = context.stage("answer").table("answers")["answer"]
     parts = segments_of(
         tuned.tokenizer,
         context.fmt,
-        context.numbers,
+        context.scale_tokens,
         chosen,
-        [asked(questions[row]) for row in rows],
+        [prompt_text(questions[row]) for row in rows],
         [answers[row] for row in rows],
         pieces=PIECES,
     )
     prompts = [conversation.tokens for conversation in chosen]
-    budget = context.config.model.tokens_per_batch
-    trie, scale = context.numbers.trie, context.fmt.scale
-    after = Subject(tuned, prompts, trie, scale, budget)
-    before = Subject(tuned, prompts, trie, scale, budget, lambda: adapter_off(tuned))
+    budget = context.config.model.tokens_per_forward
+    trie, scale = context.scale_tokens.trie, context.fmt.scale
+    after = ScaleInputs(tuned, prompts, trie, scale, budget)
+    before = ScaleInputs(tuned, prompts, trie, scale, budget, lambda: adapter_off(tuned))
     # Prompts take a part of each pass; the rest is for their branches.
     batches = plan_batches([len(p) for p in prompts], max(1, int(TAIL_SHARE * budget)))
-    return Held(rows, parts, before, after, batches)
+    return PatchingItems(rows, parts, before, after, batches)

@@ -1,13 +1,16 @@
 """The maps of an atlas, gathered batch by batch so that a stopped one goes on where it was.
 
-Every map is patched cells (:mod:`workbench.patch.segments`) with two measures of nothing beside it, both at a few of its sites: a noise
-floor, the same parts with the run's own states, and a control, one random other token with the donor's states. Its table has one line a cell with intervals and p-values corrected for the number of cells
-(:func:`workbench.patch.effect_map.effect_table`), ``floor``, the largest shift that the arithmetic alone gives: a cell
-whose shift is not beyond it shows nothing; and ``control``, the largest at the random token: a cell not beyond that is nothing
+Every map is patched cells (:mod:`workbench.patch.segments`) with two measures of nothing beside it,
+both at a few of its sites: a noise floor, the same parts with the run's own states, and a control,
+one random other token with the donor's states. Its table has one line a cell with intervals and
+p-values corrected for the number of cells (:func:`workbench.patch.effect_map.effect_table`),
+``floor``, the largest shift that the arithmetic alone gives: a cell whose shift is not beyond it
+shows nothing; and ``control``, the largest at the random token: a cell not beyond that is nothing
 special to its place.
 
-Shifts: 0 = nothing moved, 1 = moved all the way to the donor; a ratio of means. Maps whose donors are other questions in the same
-model are oriented first; maps of two states of the model are not, so the general level that teaching moved counts in them.
+Shifts: 0 = nothing moved, 1 = moved all the way to the donor; a ratio of means. Maps whose donors
+are other questions in the same model are oriented first; maps of two states of the model are not,
+so the general level that teaching moved counts in them.
 """
 
 from __future__ import annotations
@@ -21,8 +24,17 @@ from numpy.typing import NDArray
 
 from workbench.elicit.segments import Segment
 from workbench.patch.effect_map import Axis, EffectMap, effect_table
-from workbench.patch.effects import largest_move
-from workbench.patch.segments import Cell, Floats, Rows, Subject, cells_of, oriented, patch_cells, unpatched
+from workbench.patch.effects import max_readout_change
+from workbench.patch.segments import (
+    Cell,
+    Floats,
+    Rows,
+    ScaleInputs,
+    cells_of,
+    orient_to_donor,
+    patch_cells,
+    unpatched,
+)
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.trace.sites import Site
 
@@ -31,7 +43,7 @@ PERMUTATIONS = 4000
 
 
 @dataclass(frozen=True, eq=False)
-class Pairing:
+class DonorPairs:
     """Base and donor runs of the same items, and whose states each item gets.
 
     Attributes:
@@ -40,30 +52,36 @@ class Pairing:
         batches: items computed together.
     """
 
-    base: Subject
-    donor: Subject
+    base: ScaleInputs
+    donor: ScaleInputs
     partner: Rows
     readout: Floats
     batches: Sequence[Rows]
 
     @property
     def across(self) -> bool:
-        """Whether base and donor are one model, so that donors are other questions and the map has to be turned."""
+        """Whether base and donor are one model, so that donors are other questions and the map
+        has to be turned.
+        """
         return self.base is self.donor
 
     @property
-    def own(self) -> Pairing:
+    def own(self) -> DonorPairs:
         """The base's own states patched into itself."""
-        return Pairing(self.base, self.base, np.arange(len(self.partner)), self.readout, self.batches)
+        return DonorPairs(
+            self.base, self.base, np.arange(len(self.partner)), self.readout, self.batches
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class AtlasMap:
+class PatchingMap:
     """A map, turned if its donors are other questions, and what its noise floor and control gave.
 
     Attributes:
-        own: [items, cells] readouts under the run's own states at a few of the map's sites, turned like the map's.
-        elsewhere: [items, sites] readouts under the donor's states at one random token of each item, turned likewise.
+        own: [items, cells] readouts under the run's own states at a few of the map's sites, turned
+            like the map's.
+        elsewhere: [items, sites] readouts under the donor's states at one random token of each
+            item, turned likewise.
     """
 
     effects: EffectMap
@@ -71,7 +89,9 @@ class AtlasMap:
     elsewhere: Floats
 
     def floor(self) -> float:
-        """Largest absolute shift that patching states into themselves gives, on the map's own distances."""
+        """Largest absolute shift that patching states into themselves gives, on the map's own
+        distances.
+        """
         return self._largest(self.own)
 
     def control(self) -> float:
@@ -84,55 +104,70 @@ class AtlasMap:
 
     def item_floor(self) -> float:
         """Largest move of a single item's readout under its own states."""
-        return largest_move(self.effects.base, self.own)
+        return max_readout_change(self.effects.base, self.own)
 
     def table(self, *, resamples: int, seed: int) -> pd.DataFrame:
-        """:func:`workbench.patch.effect_map.effect_table` with the columns ``floor`` and ``control``."""
+        """:func:`workbench.patch.effect_map.effect_table` with the columns ``floor`` and
+        ``control``.
+        """
         table = effect_table(
-            self.effects, resamples=resamples, permutations=PERMUTATIONS, seed=seed, noise=self.item_floor()
+            self.effects,
+            resamples=resamples,
+            permutations=PERMUTATIONS,
+            seed=seed,
+            noise=self.item_floor(),
         )
         return table.assign(floor=self.floor(), control=self.control())
 
 
-def readouts(stage: StageStore, subject: Subject, batches: Sequence[Rows], name: str) -> Floats:
+def readouts(stage: StageStore, inputs: ScaleInputs, batches: Sequence[Rows], name: str) -> Floats:
     """Expected confidence [items] as the model states it."""
 
     def compute(rows: Rows) -> Part:
-        return Part(pd.DataFrame({ROW: rows}), {"readout": unpatched(subject, rows)})
+        return Part(pd.DataFrame({ROW: rows}), {"readout": unpatched(inputs, rows)})
 
     return np.asarray(run_parts(stage, batches, compute, name).tensors["readout"])
 
 
-def atlas_map(
+def patching_map(
     stage: StageStore,
-    pairing: Pairing,
+    pairing: DonorPairs,
     sites: Sequence[Site],
     parts: Sequence[Segment],
     axes: tuple[Axis, ...],
     name: str,
     elsewhere: Segment,
-) -> AtlasMap:
-    """The map of every site at every part; ``axes`` unfold the sites, in their order, and then the parts.
+) -> PatchingMap:
+    """The map of every site at every part; ``axes`` unfold the sites, in their order, and then the
+    parts.
 
-    ``elsewhere``: one random token of each item, for the control (:func:`drawn_token`).
+    ``elsewhere``: one random token of each item, for the control (:func:`random_token`).
     """
     cells = cells_of(sites, parts)
-    few = [sites[k] for k in np.unique(np.linspace(0, len(sites) - 1, NOISE_SITES).round().astype(int))]
+    few = [
+        sites[k] for k in np.unique(np.linspace(0, len(sites) - 1, NOISE_SITES).round().astype(int))
+    ]
     base, patched = patched_readouts(stage, pairing, cells, name)
     own_base, own = patched_readouts(stage, pairing.own, cells_of(few, parts), f"{name} noise")
-    there_base, there = patched_readouts(stage, pairing, cells_of(few, [elsewhere]), f"{name} control")
+    there_base, there = patched_readouts(
+        stage, pairing, cells_of(few, [elsewhere]), f"{name} control"
+    )
     own, there = own - own_base[:, None], there - there_base[:, None]
     donor = pairing.readout[pairing.partner]
     shape = (len(base), *(len(axis.labels) for axis in axes))
     effects = EffectMap(axes, base, donor, patched.reshape(shape))
     if not pairing.across:
-        return AtlasMap(effects, base[:, None] + own, base[:, None] + there)
-    turned = oriented(effects)
+        return PatchingMap(effects, base[:, None] + own, base[:, None] + there)
+    turned = orient_to_donor(effects)
     sign = np.where(donor < base, -1.0, 1.0)[:, None]
-    return AtlasMap(turned, turned.base[:, None] + sign * own, turned.base[:, None] + sign * there)
+    return PatchingMap(
+        turned, turned.base[:, None] + sign * own, turned.base[:, None] + sign * there
+    )
 
 
-def patched_readouts(stage: StageStore, pairing: Pairing, cells: Sequence[Cell], name: str) -> tuple[Floats, Floats]:
+def patched_readouts(
+    stage: StageStore, pairing: DonorPairs, cells: Sequence[Cell], name: str
+) -> tuple[Floats, Floats]:
     """Readouts of all items: unpatched [items] and of every cell [items, cells]."""
 
     def compute(rows: Rows) -> Part:
@@ -149,7 +184,7 @@ def moves(base: Floats, donor: Floats, patched: Floats) -> tuple[Floats, Floats]
     return np.abs(donor - base), (patched - base[:, None]) * sign[:, None]
 
 
-def thinned_layers(n_layers: int, count: int) -> list[int]:
+def spaced_layers(n_layers: int, count: int) -> list[int]:
     """``count`` layers spread evenly from the first to the last."""
     return [int(k) for k in np.unique(np.linspace(0, n_layers - 1, min(count, n_layers)).round())]
 
@@ -157,12 +192,18 @@ def thinned_layers(n_layers: int, count: int) -> list[int]:
 def layer_bands(n_layers: int) -> dict[str, range]:
     """The layers' early, middle and late thirds, and all of them."""
     first, second = round(n_layers / 3), round(2 * n_layers / 3)
-    thirds = {"early": range(first), "middle": range(first, second), "late": range(second, n_layers)}
+    thirds = {
+        "early": range(first),
+        "middle": range(first, second),
+        "late": range(second, n_layers),
+    }
     return {**thirds, "all": range(n_layers)}
 
 
-def drawn_token(part_of: Sequence[Segment], name: str, seed: int) -> Segment:
-    """One random token of each row out of neighbouring segments, as a segment of its own; rows draw alike only by chance."""
+def random_token(part_of: Sequence[Segment], name: str, seed: int) -> Segment:
+    """One random token of each row out of neighbouring segments, as a segment of its own; rows
+    draw alike only by chance.
+    """
     rng = np.random.default_rng(seed)
     starts: NDArray[np.int64] = np.min([part.starts for part in part_of], axis=0)
     ends: NDArray[np.int64] = np.max([part.ends for part in part_of], axis=0)

@@ -1,4 +1,6 @@
-"""The figures of an atlas as sections of its page: from gathered maps to titles, tables and explanations."""
+"""The figures of an atlas as sections of its page: from gathered maps to titles, tables and
+explanations.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.experiments.patching_maps.cached_confidence_claim import LITTLE, Finding
-from workbench.experiments.patching_maps.maps import AtlasMap
+from workbench.experiments.patching_maps.cached_confidence_claim import (
+    NEGLIGIBLE_SHIFT,
+    ClaimResult,
+)
+from workbench.experiments.patching_maps.maps import PatchingMap
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.verification import Verification
 from workbench.plots import (
@@ -24,7 +29,8 @@ from workbench.plots import (
 from workbench.report import Section
 
 ACROSS = (
-    "Donors are other questions in the same model; shifts follow the donor's own confidence, not its general level."
+    "Donors are other questions in the same model; shifts follow the donor's own confidence, not "
+    "its general level."
 )
 COMPONENT_NAMES = {"attn_out": "attention", "mlp_out": "MLP"}
 
@@ -42,15 +48,19 @@ KINDS = {
     "after": Kind("after teaching", f"{ACROSS} Base and donor both have the adapter on."),
     "taught": Kind(
         "what teaching added",
-        "Donors are the tuned model's states of the same question, put into the base model; the general level that teaching moved counts.",
+        "Donors are the tuned model's states of the same question, put into the base model; the "
+        "general level that teaching moved counts.",
     ),
     "gathering": Kind(
-        "first token after the answer", f"{ACROSS} Patched at the first token after the answer, before teaching."
+        "first token after the answer",
+        f"{ACROSS} Patched at the first token after the answer, before teaching.",
     ),
 }
 
 
-def position_section(key: str, found: AtlasMap, caption: str, *, resamples: int, seed: int) -> Section:
+def position_section(
+    key: str, found: PatchingMap, caption: str, *, resamples: int, seed: int
+) -> Section:
     """Layer x part map of one pairing."""
     layer, part = found.effects.axes
     kind, table = KINDS[key], found.table(resamples=resamples, seed=seed)
@@ -69,7 +79,9 @@ def position_section(key: str, found: AtlasMap, caption: str, *, resamples: int,
     return Section(f"Layer by position, {kind.title}", kind.explanation, figure, f"positions_{key}")
 
 
-def head_section(key: str, found: AtlasMap, caption: str, *, resamples: int, seed: int) -> Section:
+def head_section(
+    key: str, found: PatchingMap, caption: str, *, resamples: int, seed: int
+) -> Section:
     """Layer x head map of one pairing at one part."""
     layer, head, part = found.effects.axes
     kind, table = KINDS[key], found.table(resamples=resamples, seed=seed)
@@ -87,7 +99,9 @@ def head_section(key: str, found: AtlasMap, caption: str, *, resamples: int, see
     return Section(f"Layer by head, {kind.title}", kind.explanation, figure, f"heads_{key}")
 
 
-def component_section(key: str, found: AtlasMap, caption: str, *, resamples: int, seed: int) -> Section:
+def component_section(
+    key: str, found: PatchingMap, caption: str, *, resamples: int, seed: int
+) -> Section:
     """Components of one pairing at one part, as curves over layers."""
     component, layer, part = found.effects.axes
     kind, table = KINDS[key], found.table(resamples=resamples, seed=seed)
@@ -108,35 +122,49 @@ def component_section(key: str, found: AtlasMap, caption: str, *, resamples: int
 
 
 def scatter_section(verification: Verification, floor: float, caption: str) -> Section:
-    """Attribution scores against true patches; ``floor`` is the largest move of a readout under its own states."""
+    """Attribution scores against true patches; ``floor`` is the largest move of a readout under
+    its own states.
+    """
     groups = [
-        ScatterGroup(a.component, f"{a.kind} cells", a.scores.ravel(), a.effects.ravel(), a.rho, a.slope)
+        ScatterGroup(
+            a.component, f"{a.kind} cells", a.scores.ravel(), a.effects.ravel(), a.rho, a.slope
+        )
         for a in verification.agreements
     ]
     figure = AttributionScatter(
         groups=groups, floor=floor, title="Attribution against true patching", caption=caption
     ).figure()
     explanation = (
-        "One point a question and cell, donors from other questions, before teaching. The largest cells were chosen by their "
+        "One point a question and cell, donors from other questions, before teaching. The largest "
+        "cells were chosen by their "
         "score and so exaggerate; the random ones say what the rest of the map is worth."
     )
     return Section("Attribution against true patching", explanation, figure, "attribution")
 
 
-def claim_sections(found: Finding, floor: float, caption: str) -> list[Section]:
-    """The three differences with the verdict, and the shifts of every condition behind them; ``floor`` in units of shift."""
-    rule = [EstimateRow("difference", name, estimate) for name, estimate in found.differences.items()]
-    rule.append(EstimateRow("difference", "first token after the answer, all layers", found.carried))
+def claim_sections(found: ClaimResult, floor: float, caption: str) -> list[Section]:
+    """The three differences with the verdict, and the shifts of every condition behind them;
+    ``floor`` in units of shift.
+    """
+    rule = [
+        EstimateRow("difference", name, estimate) for name, estimate in found.differences.items()
+    ]
+    rule.append(
+        EstimateRow("difference", "first token after the answer, all layers", found.carried)
+    )
     differences = EstimateRows(
         rows=rule,
         axis="difference of shifts (last row: shift)",
         title=f"Gathered after the answer, retrieved at the number: {found.verdict}",
         caption=f"{caption} · intervals hold together at 95 %",
-        bound=LITTLE,
+        bound=NEGLIGIBLE_SHIFT,
         floor=floor,
     ).figure()
     conditions = EstimateRows(
-        rows=[EstimateRow(f"{band} layers", token, estimate) for (token, band), estimate in found.shifts.items()],
+        rows=[
+            EstimateRow(f"{band} layers", token, estimate)
+            for (token, band), estimate in found.shifts.items()
+        ],
         axis="shift (0 = base, 1 = donor)",
         title="One token patched, in a third of the layers or in all",
         caption=caption,
@@ -145,8 +173,9 @@ def claim_sections(found: Finding, floor: float, caption: str) -> list[Section]:
     return [
         Section(
             "The claim",
-            "Reproduced if the first three intervals lie above zero; contradicted if one of them lies below it, or the last "
-            f"below {LITTLE:g} (dotted); undecided otherwise.",
+            "Reproduced if the first three intervals lie above zero; contradicted if one of them "
+            "lies below it, or the last "
+            f"below {NEGLIGIBLE_SHIFT:g} (dotted); undecided otherwise.",
             differences,
             "claim",
         ),
@@ -154,7 +183,7 @@ def claim_sections(found: Finding, floor: float, caption: str) -> list[Section]:
     ]
 
 
-def _with_control(caption: str, found: AtlasMap) -> str:
+def _with_control(caption: str, found: PatchingMap) -> str:
     return f"{caption} · a random token moves at most {found.control():.2g}"
 
 

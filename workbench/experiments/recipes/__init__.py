@@ -1,1 +1,1 @@
-"""TODO"""
+"""Recipes: every arm trained with its seeds and its shuffled-target control, and measured."""

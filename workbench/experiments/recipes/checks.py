@@ -1,4 +1,6 @@
-"""Arms of a recipe that cannot be taught, refused before any work: settings against the questions and the model's shape."""
+"""Arms of a recipe that cannot be taught, refused before any work: settings against the
+questions and the model's shape.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,13 @@ from collections.abc import Sequence
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.trainings import arm_settings
-from workbench.loop.checks import check_counts, check_settings, check_taught, check_teach, training_questions
+from workbench.loop.checks import (
+    check_counts,
+    check_settings,
+    check_taught,
+    check_teach,
+    training_questions,
+)
 from workbench.loop.questions import drawn_questions
 from workbench.models.shape import read_shape
 from workbench.settings.fields import DERIVED_SEEDS
@@ -18,7 +26,9 @@ from workbench.teach.replies import ungraded
 MOST_SEEDS = DERIVED_SEEDS // 10
 
 
-def check_recipe(config: RunConfig, recipe: Recipe, arms: Sequence[str] = (), seeds: int = 1) -> None:
+def check_recipe(
+    config: RunConfig, recipe: Recipe, arms: Sequence[str] = (), seeds: int = 1
+) -> None:
     """Refuse arms of a recipe that cannot be taught.
 
     Errors: WorkbenchError naming what is wrong, and the mend.
@@ -28,22 +38,27 @@ def check_recipe(config: RunConfig, recipe: Recipe, arms: Sequence[str] = (), se
         raise WorkbenchError(f"A recipe is taught with 1 to {MOST_SEEDS:,} seeds, not {seeds:,}.")
     check_settings(config)
     check_needs(chosen)
-    if config.questions.graded is not None and any(arm.answers for arm in chosen):
+    if config.questions.graded_file is not None and any(arm.trains_answers for arm in chosen):
         raise ungraded()
     _, split = drawn_questions(config)
     check_counts(config.probe, split)
     for arm in chosen:
-        check_taught(config, training_questions(split), arm.kept_back, f"The arm {arm.name!r}")
+        check_taught(
+            config, training_questions(split), arm.calibration_fraction, f"The arm {arm.name!r}"
+        )
     shape = read_shape(config.model)
     for arm in chosen:
         check_teach(arm_settings(config, arm), shape)
 
 
 def check_arms(recipe: Recipe, names: Sequence[str]) -> list[Arm]:
-    """The arms of these names, each of which is named once; the recipe's default ones where none is named."""
+    """The arms of these names, each of which is named once; the recipe's default ones where none
+    is named.
+    """
     twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if twice is not None:
         raise WorkbenchError(
-            f"The arm {twice!r} is named twice; name it once, and train it with several seeds by --seeds."
+            f"The arm {twice!r} is named twice; name it once, and train it with several seeds by "
+            "--seeds."
         )
     return [recipe.arm(name) for name in (names or recipe.default)]

@@ -1,12 +1,17 @@
-"""Which of two held-out questions a model says it would answer correctly more likely, before and after teaching.
+"""Which of two held-out questions a model says it would answer correctly more likely, before and
+after teaching.
 
-Pairs are neighbours on ``CIRCLES`` random circles of the held-out questions, each asked in both orders, so that a taste for one place
-cancels. ``pairs.agreement`` is the share of mixed pairs (one answer right, one wrong) in which the question answered rightly is preferred, a
-tie counting half: 0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders prefer the same question. ``bradley_terry`` turns the
-base model's preferences into one score a question, whose AUROC2 stands beside stated confidence and whose order beside the choices.
-Intervals resample questions within their domain, because pairs share them (:mod:`workbench.measure.question_pairs`). Over all mixed pairs, knowing which domain
-is easier is enough to be right often; ``pairs.agreement_within`` takes the mixed pairs of one domain alone.
-What the intervals do not show: other pairings of the same questions, and that Bradley-Terry scores would be fitted anew to other pairs.
+Pairs are neighbours on ``CIRCLES`` random circles of the held-out questions, each asked in both
+orders, so that a taste for one place cancels. ``pairs.agreement`` is the share of mixed pairs (one
+answer right, one wrong) in which the question answered rightly is preferred, a tie counting half:
+0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders prefer the same
+question. ``bradley_terry`` turns the base model's preferences into one score a question, whose
+AUROC2 stands beside stated confidence and whose order beside the choices. Intervals resample
+questions within their domain, because pairs share them (:mod:`workbench.measure.question_pairs`).
+Over all mixed pairs, knowing which domain is easier is enough to be right often;
+``pairs.agreement_within`` takes the mixed pairs of one domain alone. What the intervals do not
+show: other pairings of the same questions, and that Bradley-Terry scores would be fitted anew to
+other pairs.
 """
 
 from __future__ import annotations
@@ -21,16 +26,16 @@ from sklearn.linear_model import LogisticRegression
 
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
-from workbench.experiments.recipes.trainings import Pupil
+from workbench.experiments.recipes.trainings import Training
 from workbench.loop.conditions import BEFORE, Readouts
 from workbench.loop.questions import load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure import Estimate, auroc2_within_estimate, bootstrap_counts
 from workbench.measure.inputs import Floats
 from workbench.measure.question_pairs import mean_of_pairs
 from workbench.models import LanguageModel
 from workbench.pipeline.store import StageStore
-from workbench.questions import asked
+from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_merged
 
 CIRCLES = 2
@@ -47,23 +52,34 @@ def pairs_stage(recipe: str) -> str:
     return f"recipes/{recipe}/pairs"
 
 
-def read_pairs(context: Context, stage: StageStore, taught: str | None = None) -> dict[str, Any]:
-    """Ask the base model, or the one a stage has ``taught``, about pairs of held-out questions; saves the table "pairs"."""
+def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> dict[str, Any]:
+    """Ask the base model, or the one a stage has ``taught``, about pairs of held-out questions;
+    saves the table "pairs".
+    """
     table, questions = load_questions(context)
     rows = np.flatnonzero(table["split"] == "test")
-    texts = [asked(questions[row]) for row in rows]
+    texts = [prompt_text(questions[row]) for row in rows]
 
     def ask(lm: LanguageModel) -> pd.DataFrame:
-        pairs = [pair for k in range(CIRCLES) for pair in neighbours(len(rows), context.config.seed + k)]
-        return ask_pairs(lm, texts, pairs, token_budget=context.config.model.tokens_per_batch, stage=stage)
+        pairs = [
+            pair for k in range(CIRCLES) for pair in neighbours(len(rows), context.config.seed + k)
+        ]
+        return ask_pairs(
+            lm,
+            texts,
+            pairs,
+            tokens_per_forward=context.config.model.tokens_per_forward,
+            stage=stage,
+        )
 
     if taught is None:
         found = ask(context.lm)
     else:
-        with context.tuned(taught) as tuned:
-            if tuned.reach is not None:
+        with context.with_adapter(taught) as tuned:
+            if tuned.invocation_length is not None:
                 raise WorkbenchError(
-                    "An adapter on the confidence reply alone does nothing to comparisons; set teach.scope=conversation."
+                    "An adapter on the confidence reply alone does nothing to comparisons; set "
+                    "teach.adapter_scope=conversation."
                 )
             with adapter_merged(tuned):
                 found = ask(tuned)
@@ -71,20 +87,22 @@ def read_pairs(context: Context, stage: StageStore, taught: str | None = None) -
     return {"pairs": len(found), "mass": float(found["mass"].mean())}
 
 
-def asked_pairs(context: Context, recipe: str, taught: Sequence[Pupil]) -> dict[str, pd.DataFrame]:
+def asked_pairs(context: Run, recipe: str, taught: Sequence[Training]) -> dict[str, pd.DataFrame]:
     """By condition, what it chose of two held-out questions."""
     stages = {BEFORE: pairs_stage(recipe)}
-    for pupil in taught:
-        stages[pupil.name] = pupil.stage("pairs")
-        if pupil.twin:
-            stages[pupil.twin_name] = pupil.stage("pairs_control")
+    for training in taught:
+        stages[training.name] = training.stage("pairs")
+        if training.shuffled_control:
+            stages[training.control_name] = training.stage("pairs_control")
     return {name: context.stage(stage).table("pairs") for name, stage in stages.items()}
 
 
 def pair_summary(
     tables: Mapping[str, pd.DataFrame], readouts: Readouts, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """``pairs.<measure>.<condition>`` with intervals, and what the base model's Bradley-Terry scores are worth."""
+    """``pairs.<measure>.<condition>`` with intervals, and what the base model's Bradley-Terry
+    scores are worth.
+    """
     drawn = {"resamples": resamples, "seed": seed}
     out: dict[str, Any] = {}
     for name, table in tables.items():
@@ -92,7 +110,9 @@ def pair_summary(
             out |= value.to_dict(f"pairs.{measure}.{name}")
     before = tables[BEFORE]
     scores = question_scores(before, readouts)
-    for measure, value in pair_measures(ordered_by(scores, before, readouts), readouts, **drawn).items():
+    for measure, value in pair_measures(
+        ordered_by(scores, before, readouts), readouts, **drawn
+    ).items():
         if measure.startswith("agreement"):
             out |= value.to_dict(f"pairs.{measure}.{BRADLEY_TERRY}")
     singly = auroc2_within_estimate(scores, readouts.correct, readouts.domain, **drawn)
@@ -105,23 +125,34 @@ def pair_summary(
     }
 
 
-def pair_measures(table: pd.DataFrame, readouts: Readouts, *, resamples: int, seed: int) -> dict[str, Estimate]:
-    """Agreement with the grades on mixed pairs, also within a domain, swap consistency, and the share of readable choices.
+def pair_measures(
+    table: pd.DataFrame, readouts: Readouts, *, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """Agreement with the grades on mixed pairs, also within a domain, swap consistency, and the
+    share of readable choices.
 
     An estimate's ``n`` counts pairs.
     """
     values = pair_values(table, readouts)
-    statistics = {name: mean_of_pairs(each, *pair_places(table, readouts)) for name, each in values.items()}
+    statistics = {
+        name: mean_of_pairs(each, *pair_places(table, readouts)) for name, each in values.items()
+    }
     used = {name: int((~np.isnan(each)).sum()) for name, each in values.items()}
     n = len(readouts.correct)
-    return bootstrap_counts(statistics, n, resamples=resamples, seed=seed, strata=readouts.domain, used=used)
+    return bootstrap_counts(
+        statistics, n, resamples=resamples, seed=seed, strata=readouts.domain, used=used
+    )
 
 
-def pair_places(table: pd.DataFrame, readouts: Readouts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pair_places(
+    table: pd.DataFrame, readouts: Readouts
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """[pairs] where each pair's questions stand among the held-out ones."""
     rows = readouts.questions["row"].to_numpy()
     order = np.argsort(rows)
-    first, second = (order[np.searchsorted(rows, table[name].to_numpy(), sorter=order)] for name in ("q1", "q2"))
+    first, second = (
+        order[np.searchsorted(rows, table[name].to_numpy(), sorter=order)] for name in ("q1", "q2")
+    )
     return first, second
 
 
@@ -142,7 +173,9 @@ def pair_values(table: pd.DataFrame, readouts: Readouts) -> dict[str, Floats]:
 
 
 def question_scores(table: pd.DataFrame, readouts: Readouts) -> Floats:
-    """[n] Bradley-Terry score of each held-out question from the choices in ``table``; NaN where it was in no pair."""
+    """[n] Bradley-Terry score of each held-out question from the choices in ``table``; NaN where
+    it was in no pair.
+    """
     rows, scores = bradley_terry(table)
     return np.asarray(pd.Series(scores, rows).reindex(readouts.questions["row"]), dtype=np.float64)
 
@@ -154,10 +187,11 @@ def ordered_by(scores: Floats, table: pd.DataFrame, readouts: Readouts) -> pd.Da
 
 
 def bradley_terry(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Rows of the questions in ``table`` and a score each, by which P(q1 over q2) = logistic(score 1 - score 2).
+    """Rows of the questions in ``table`` and a score each, by which P(q1 over q2) = logistic(score
+    1 - score 2).
 
-    Fitted to the combined preferences, with a unit normal prior on the scores, without which a question always preferred has
-    none.
+    Fitted to the combined preferences, with a unit normal prior on the scores, without which a
+    question always preferred has none.
     """
     rows, places = np.unique(table[["q1", "q2"]].to_numpy(), return_inverse=True)
     places = places.reshape(-1, 2)

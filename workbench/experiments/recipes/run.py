@@ -1,7 +1,8 @@
-"""A recipe from its name to its table: the loop's own stages up to the base model's confidence, then the arms.
+"""A recipe from its name to its table: the loop's own stages up to the base model's confidence,
+then the arms.
 
-All recipes of one run folder share those first stages, so the second recipe starts where the first one found them done. Stages
-are skipped and resumed as in :mod:`workbench.loop`.
+All recipes of one run folder share those first stages, so the second recipe starts where the first
+one found them done. Stages are skipped and resumed as in :mod:`workbench.loop`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ from workbench.experiments.recipes.own_answers import read_own
 from workbench.experiments.recipes.page import recipe_page, report_recipe
 from workbench.experiments.recipes.pairwise import pairs_stage, read_pairs
 from workbench.experiments.recipes.self_consistency import sample
-from workbench.experiments.recipes.stages import probe_pupil, read_pupil, read_twin, teach_pupil, teach_twin
-from workbench.experiments.recipes.trainings import Pupil, pupils, report_stage
+from workbench.experiments.recipes.stages import (
+    elicit_control,
+    elicit_training,
+    probe_training,
+    teach_control,
+    teach_training,
+)
+from workbench.experiments.recipes.trainings import Training, report_stage, trainings
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
 from workbench.files.writing import write_json
-from workbench.loop import STAGES, SUMMARY, begin_again, go_through, plan, with_costs
+from workbench.loop import STAGES, SUMMARY, begin_again, plan, run_stages, with_costs
 from workbench.loop.checks import check_settings
-from workbench.loop.run import Context
-from workbench.loop.targets import aims_of, source_named
+from workbench.loop.run import Run
+from workbench.loop.targets import source_named, training_targets
 from workbench.pipeline.stages import STRICT, Reuse, Stage, all_done
 from workbench.pipeline.store import RunStore
 from workbench.teach.recipes import Recipe, check_needs
@@ -40,11 +47,11 @@ MEASURED = (Stage("samples", sample, ("model", "elicit", "seed"), ("answer",)),)
 
 
 @dataclass(frozen=True)
-class School:
+class RecipeRun:
     """A recipe's finished run: its stages, and the models it taught."""
 
-    context: Context
-    pupils: tuple[Pupil, ...]
+    context: Run
+    trainings: tuple[Training, ...]
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,14 @@ class RecipeResult:
         rows: the table, one row a condition, as text.
         folder: of the recipe, inside the run's.
         page: the figures.
-        school: the run and whom it taught, to go on from.
+        recipe_run: the run and whom it taught, to go on from.
     """
 
     summary: dict[str, Any]
     rows: list[dict[str, str]]
     folder: Path
     page: Path
-    school: School
+    run: RecipeRun
 
 
 def teach_recipe(
@@ -74,7 +81,7 @@ def teach_recipe(
     *,
     arms: Sequence[str] = (),
     seeds: int = 1,
-    probe_again: bool = False,
+    reprobe: bool = False,
     reuse: Reuse = STRICT,
 ) -> RecipeResult:
     """Teach arms of a recipe and measure them; resumes what was begun.
@@ -83,46 +90,52 @@ def teach_recipe(
         folder: the run's folder; a recipe's stages go to ``recipes/<recipe>/`` in it.
         figures: the page goes to ``figures / recipe.name``.
         arms: names; none for the recipe's default ones.
-        seeds: trainings of each arm, on the same questions and targets; all but the first without a shuffled twin.
-        probe_again: fit probes on the states of the taught models as well, which reads all questions.
-        reuse: whether results of other settings may be replaced, and those of other code gone on from.
+        seeds: trainings of each arm, on the same questions and targets; all but the first without a
+            shuffled twin.
+        reprobe: fit probes on the states of the taught models as well, which reads all questions.
+        reuse: whether results of other settings may be replaced, and those of other code gone on
+            from.
     """
-    context = Context(config, RunStore(folder), figures / recipe.name, reuse=reuse)
+    context = Run(config, RunStore(folder), figures / recipe.name, reuse=reuse)
     check_settings(config)
     require_claimable(context.figures, FIGURES)
-    taught = pupils(config, recipe, check_arms(recipe, arms), seeds, probe_again)
+    taught = trainings(config, recipe, check_arms(recipe, arms), seeds, reprobe)
     if not all_done(plan(recipe_stages(recipe, taught), context), context):
         check_recipe(config, recipe, arms, seeds)
-    with context.store.held():
-        school = attend(context, recipe, taught)
+    with context.store.hold():
+        recipe_run = run_trainings(context, recipe, taught)
         place = recipe_folder(context, recipe)
         summary = with_costs(context, report_stage(recipe))
         write_json(place / SUMMARY, summary)
     facts = context.stage(report_stage(recipe)).facts()
-    return RecipeResult(summary, facts["rows"], place, recipe_page(context), school)
+    return RecipeResult(summary, facts["rows"], place, recipe_page(context), recipe_run)
 
 
-def attend(context: Context, recipe: Recipe, taught: Sequence[Pupil]) -> School:
-    """Teach the pupils of a recipe in the run ``context`` and report on them; for what goes on from their stages.
+def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> RecipeRun:
+    """Teach the trainings of a recipe in the run ``context`` and report on them; for what goes on
+    from their stages.
 
-    Errors: WorkbenchError before anything is asked, where something an arm needs is not installed, or another recipe of the folder stands on
-    other answers; before the first of them is taught, where one cannot be taught on these questions.
+    Errors: WorkbenchError before anything is asked, where something an arm needs is not installed,
+    or another recipe of the folder stands on other answers; before the first of them is taught,
+    where one cannot be taught on these questions.
     """
-    check_needs(pupil.arm for pupil in taught)
-    with context.store.held():
+    check_needs(training.arm for training in taught)
+    with context.store.hold():
         _check_shared(context, recipe)
         stages = recipe_stages(recipe, taught)
         claim_folder(context.figures, FIGURES)
         begin_again(plan(stages, context), context, recipe_folder(context, recipe))
-        go_through(stages_before(taught), context)
-        for pupil in taught:
-            aims_of(context, pupil.arm)
-        go_through(stages, context)
-    return School(context, tuple(taught))
+        run_stages(stages_before(taught), context)
+        for training in taught:
+            training_targets(context, training.arm)
+        run_stages(stages, context)
+    return RecipeRun(context, tuple(taught))
 
 
-def _check_shared(context: Context, recipe: Recipe) -> None:
-    """Refuse a folder in which another recipe was taught on other answers: this one's would take their place."""
+def _check_shared(context: Run, recipe: Recipe) -> None:
+    """Refuse a folder in which another recipe was taught on other answers: this one's would take
+    their place.
+    """
     for kept in sorted(context.store.folder.glob("recipes/*/config.json")):
         if kept.parent.name == recipe.name:
             continue
@@ -130,56 +143,71 @@ def _check_shared(context: Context, recipe: Recipe) -> None:
         for part in SHARED:
             if getattr(there, part) != getattr(context.config, part):
                 raise WorkbenchError(
-                    f"In {context.store.folder} the recipe {kept.parent.name!r} was taught with other settings of {part!r}, on whose answers it "
+                    f"In {context.store.folder} the recipe {kept.parent.name!r} was taught with "
+                    f"other settings of {part!r}, on whose answers it "
                     "stands; give this one a run of another name."
                 )
 
 
-def recipe_folder(context: Context, recipe: Recipe) -> Path:
+def recipe_folder(context: Run, recipe: Recipe) -> Path:
     """Where a recipe's stages stand in its run."""
     return context.store.folder / "recipes" / recipe.name
 
 
 def taught_domains(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> list[str]:
-    """The domains of the training questions that the run in ``folder`` chooses, or has chosen, each to be taught by itself.
+    """The domains of the training questions that the run in ``folder`` chooses, or has chosen, each
+    to be taught by itself.
 
     Errors: WorkbenchError where one has too few questions for that.
     """
-    context = Context(config, RunStore(folder), folder, reuse=reuse)
+    context = Run(config, RunStore(folder), folder, reuse=reuse)
     first = STAGES[0]
-    go_through([first], context)
+    run_stages([first], context)
     table = context.stage(first.name).table("questions")
     counts = table["domain"][table["split"] == "train"].astype(str).value_counts()
-    few = [f"{domain} {count}" for domain, count in sorted(counts.items()) if count < FEWEST_EXAMPLES]
+    few = [
+        f"{domain} {count}" for domain, count in sorted(counts.items()) if count < FEWEST_EXAMPLES
+    ]
     if few:
         raise WorkbenchError(
-            f"A domain is taught alone with at least {FEWEST_EXAMPLES} training questions; there are fewer of some ({', '.join(few)}). "
+            f"A domain is taught alone with at least {FEWEST_EXAMPLES} training questions; there "
+            f"are fewer of some ({', '.join(few)}). "
             "Ask for more with questions.limit, or name the others with questions.domains."
         )
     return sorted(counts.index)
 
 
-def adapter_folders(config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()) -> list[Path]:
+def adapter_folders(
+    config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()
+) -> list[Path]:
     """Where the adapters of the arms, taught with the run's seed, stand."""
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
-    return [folder / p.stage("teach") / "adapter" for p in pupils(config, recipe, chosen, 1, False)]
+    return [
+        folder / p.stage("teach") / "adapter" for p in trainings(config, recipe, chosen, 1, False)
+    ]
 
 
-def stages_before(taught: Sequence[Pupil]) -> list[Stage]:
-    """The loop's stages up to the probe, and those that measure what the pupils' targets are made from."""
-    sources = {source_named(source).stage for pupil in taught for source in pupil.arm.sources}
-    return [stage for stage in STAGES if stage.name in BASE] + [stage for stage in MEASURED if stage.name in sources]
+def stages_before(taught: Sequence[Training]) -> list[Stage]:
+    """The loop's stages up to the probe, and those that measure what the trainings' targets are
+    made from.
+    """
+    sources = {source_named(source).stage for training in taught for source in training.arm.sources}
+    return [stage for stage in STAGES if stage.name in BASE] + [
+        stage for stage in MEASURED if stage.name in sources
+    ]
 
 
-def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:
-    """The loop's stages up to the probe and those of the pupils, in order."""
+def recipe_stages(recipe: Recipe, taught: Sequence[Training]) -> list[Stage]:
+    """The loop's stages up to the probe and those of the trainings, in order."""
     stages = stages_before(taught)
     needed = ["probe"]
     if recipe.pairs:
-        stages.append(Stage(pairs_stage(recipe.name), read_pairs, ("model", "elicit", "seed"), ("answer",)))
+        stages.append(
+            Stage(pairs_stage(recipe.name), read_pairs, ("model", "elicit", "seed"), ("answer",))
+        )
         needed.append(stages[-1].name)
-    for pupil in taught:
-        for stage in [*_of(pupil), *(_pairs_of(pupil) if recipe.pairs else ())]:
+    for training in taught:
+        for stage in [*_of(training), *(_pairs_of(training) if recipe.pairs else ())]:
             stages.append(stage)
             needed.append(stage.name)
     return [
@@ -187,45 +215,83 @@ def recipe_stages(recipe: Recipe, taught: Sequence[Pupil]) -> list[Stage]:
         Stage(
             report_stage(recipe),
             partial(report_recipe, recipe=recipe, taught=tuple(taught)),
-            ("resamples", "seed"),
+            ("bootstrap_resamples", "seed"),
             tuple(needed),
             recipe_page,
         ),
     ]
 
 
-def _pairs_of(pupil: Pupil) -> list[Stage]:
-    """What the pupil and its twin choose of two questions."""
-    taught = [("pairs", "teach"), *([("pairs_control", "control")] if pupil.twin else [])]
+def _pairs_of(training: Training) -> list[Stage]:
+    """What the training and its twin choose of two questions."""
+    taught = [
+        ("pairs", "teach"),
+        *([("pairs_control", "teach_control")] if training.shuffled_control else []),
+    ]
     return [
         Stage(
-            pupil.stage(kind),
-            partial(read_pairs, taught=pupil.stage(by)),
+            training.stage(kind),
+            partial(read_pairs, taught=training.stage(by)),
             ("model", "elicit", "seed"),
-            (pupil.stage(by),),
+            (training.stage(by),),
         )
         for kind, by in taught
     ]
 
 
-def _of(pupil: Pupil) -> list[Stage]:
-    model, name = ("model", "elicit"), pupil.stage
-    given = {"arm": pupil.arm.name, "seed": pupil.seed, "teach": pupil.teach.model_dump(mode="json")}
-    sources = tuple(source_named(source).stage for source in pupil.arm.sources)
+def _of(training: Training) -> list[Stage]:
+    model, name = ("model", "elicit"), training.stage
+    given = {
+        "arm": training.arm.name,
+        "seed": training.seed,
+        "teach": training.teach.model_dump(mode="json"),
+    }
+    sources = tuple(source_named(source).stage for source in training.arm.sources)
     before = ("elicit", *sources)
-    probed = {**given, "probed": pupil.probed}
+    probed = {**given, "probed": training.probe}
     stages = [
-        Stage(name("teach"), partial(teach_pupil, pupil=pupil), model, before, given=given),
-        Stage(name("read"), partial(read_pupil, pupil=pupil), model, (name("teach"),), given=probed),
+        Stage(
+            name("teach"), partial(teach_training, training=training), model, before, given=given
+        ),
+        Stage(
+            name("elicit"),
+            partial(elicit_training, training=training),
+            model,
+            (name("teach"),),
+            given=probed,
+        ),
     ]
-    if pupil.probed:
-        reads = ("probe", "resamples", "seed")
-        stages.append(Stage(name("probe"), partial(probe_pupil, pupil=pupil), reads, (name("read"),)))
-    if pupil.arm.answers:
-        stages.append(Stage(name("own"), partial(read_own, pupil=pupil), model, (name("read"),)))
-    if pupil.twin:
+    if training.probe:
+        reads = ("probe", "bootstrap_resamples", "seed")
+        stages.append(
+            Stage(
+                name("probe"), partial(probe_training, training=training), reads, (name("elicit"),)
+            )
+        )
+    if training.arm.trains_answers:
+        stages.append(
+            Stage(
+                name("elicit_own_answers"),
+                partial(read_own, training=training),
+                model,
+                (name("elicit"),),
+            )
+        )
+    if training.shuffled_control:
         stages += [
-            Stage(name("control"), partial(teach_twin, pupil=pupil), model, before, given=given),
-            Stage(name("read_control"), partial(read_twin, pupil=pupil), model, (name("control"),), given=given),
+            Stage(
+                name("teach_control"),
+                partial(teach_control, training=training),
+                model,
+                before,
+                given=given,
+            ),
+            Stage(
+                name("elicit_control"),
+                partial(elicit_control, training=training),
+                model,
+                (name("teach_control"),),
+                given=given,
+            ),
         ]
     return stages

@@ -1,11 +1,14 @@
-"""From one task to the other: confidence in a single answer, and which of two questions would be answered correctly more likely.
+"""From one task to the other: confidence in a single answer, and which of two questions would be
+answered correctly more likely.
 
-Every line that was asked about pairs (the base model, arms over their seeds, shuffled twins) under three measures: AUROC2 of the expected
-confidence within domain, the share of mixed pairs in which the question answered rightly was preferred, and that share of pairs of
-one domain. Chance is 0.5 in all three, so a row shows whether what was taught on one task came with the other. The base
-model's Bradley-Terry scores stand beside it: its own choices, made into one order of the questions.
-All cells come from the same resamples of the questions within their domain, and of seeds (:mod:`workbench.measure.seed_intervals`).
-What it does not show: the two tasks on one scale; a pair is an easier or harder test than a domain's ranking.
+Every line that was asked about pairs (the base model, arms over their seeds, shuffled twins) under
+three measures: AUROC2 of the expected confidence within domain, the share of mixed pairs in which
+the question answered rightly was preferred, and that share of pairs of one domain. Chance is 0.5 in
+all three, so a row shows whether what was taught on one task came with the other. The base model's
+Bradley-Terry scores stand beside it: its own choices, made into one order of the questions. All
+cells come from the same resamples of the questions within their domain, and of seeds
+(:mod:`workbench.measure.seed_intervals`). What it does not show: the two tasks on one scale; a pair
+is an easier or harder test than a domain's ranking.
 """
 
 from __future__ import annotations
@@ -16,8 +19,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.experiments.recipes.pairwise import BRADLEY_TERRY, ordered_by, pair_places, pair_values, question_scores
-from workbench.experiments.recipes.trainings import lines_of
+from workbench.experiments.recipes.pairwise import (
+    BRADLEY_TERRY,
+    ordered_by,
+    pair_places,
+    pair_values,
+    question_scores,
+)
+from workbench.experiments.recipes.trainings import group_seeds
 from workbench.loop.conditions import BEFORE, Readouts
 from workbench.measure import Estimate
 from workbench.measure.discrimination import Auroc2Within
@@ -38,14 +47,18 @@ TASKS: Mapping[str, str] = {
 Cells = dict[tuple[str, str], Estimate]
 
 
-def task_transfer(r: Readouts, pairs: Mapping[str, pd.DataFrame], *, resamples: int, seed: int) -> Cells:
+def task_transfer(
+    r: Readouts, pairs: Mapping[str, pd.DataFrame], *, resamples: int, seed: int
+) -> Cells:
     """Estimates by line and key of TASKS; ``pairs`` are the choices of each condition."""
     counts = counted_questions(r.domain, resamples=resamples, seed=seed)
     scores = question_scores(pairs[BEFORE], r)
     expected = {**{name: r.expected[name] for name in pairs}, BRADLEY_TERRY: scores}
     asked = {**pairs, BRADLEY_TERRY: ordered_by(scores, pairs[BEFORE], r)}
     out: Cells = {}
-    for line, conditions in lines_of([BEFORE, BRADLEY_TERRY, *(name for name in pairs if name != BEFORE)]).items():
+    for line, conditions in group_seeds(
+        [BEFORE, BRADLEY_TERRY, *(name for name in pairs if name != BEFORE)]
+    ).items():
         chosen = drawn_seeds(len(conditions), resamples=resamples, seed=seed)
         each = [_statistics(r, expected[name], asked[name]) for name in conditions]
         for task in TASKS:
@@ -83,7 +96,9 @@ def transfer_section(cells: Cells, caption: str) -> Section:
         y="taught",
     ).figure()
     words = (
-        "Each arm on both tasks: confidence in an answer given, and which of two questions would be answered correctly more likely, "
-        "chosen before any answer; 0.5 is chance. An arm that was taught one task alone shows here whether the other came with it."
+        "Each arm on both tasks: confidence in an answer given, and which of two questions would "
+        "be answered correctly more likely, "
+        "chosen before any answer; 0.5 is chance. An arm that was taught one task alone shows here "
+        "whether the other came with it."
     )
     return Section("From one task to the other", words, figure, "transfer")

@@ -1,6 +1,8 @@
-"""The models a recipe's run teaches: an arm with a seed each, its settings, and the names of its stages.
+"""The models a recipe's run teaches: an arm with a seed each, its settings, and the names of its
+stages.
 
-Settings go from the general to the particular: the package's defaults, the arm's changes, what the user set.
+Settings go from the general to the particular: the package's defaults, the arm's changes, what the
+user set.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ TEMPERED = "-temperature"
 
 
 @dataclass(frozen=True)
-class Pupil:
+class Training:
     """One arm taught with one seed.
 
     Attributes:
@@ -31,8 +33,8 @@ class Pupil:
     seed: int
     first_seed: int
     teach: TeachSettings
-    twin: bool
-    probed: bool
+    shuffled_control: bool
+    probe: bool
 
     @property
     def name(self) -> str:
@@ -40,21 +42,25 @@ class Pupil:
         return self.arm.name if self.seed == self.first_seed else f"{self.arm.name}-seed{self.seed}"
 
     @property
-    def twin_name(self) -> str:
+    def control_name(self) -> str:
         return f"{self.name}-{SHUFFLED}"
 
     @property
-    def speaks(self) -> bool:
+    def states_confidence(self) -> bool:
         """Whether it states confidence as text; a head beside the model does not."""
-        return self.arm.reader is None
+        return self.arm.head_reader is None
 
     def stage(self, kind: str) -> str:
-        """Name and folder of its stage ``teach``, ``read``, ``control``, ``read_control`` or ``probe``."""
+        """Name and folder of its stage ``teach``, ``elicit``, ``teach_control``,
+        ``elicit_control``, ``elicit_own_answers`` or ``probe``.
+        """
         return f"recipes/{self.recipe}/{self.arm.name}/{self.seed}/{kind}"
 
 
-def lines_of(conditions: Iterable[str]) -> dict[str, list[str]]:
-    """The seeds of an arm together, by the arm's name, and so those with their temperatures; each other condition by itself."""
+def group_seeds(conditions: Iterable[str]) -> dict[str, list[str]]:
+    """The seeds of an arm together, by the arm's name, and so those with their temperatures;
+    each other condition by itself.
+    """
     lines: dict[str, list[str]] = {}
     for name in conditions:
         arm, mark, number = name.removesuffix(TEMPERED).rpartition("-seed")
@@ -68,28 +74,35 @@ def report_stage(recipe: Recipe) -> str:
     return f"recipes/{recipe.name}/report"
 
 
-def pupils(
-    config: RunConfig, recipe: Recipe, arms: Sequence[Arm], seeds: int, probed: bool, twins: bool = True
-) -> list[Pupil]:
-    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin, where ``twins`` are wanted.
+def trainings(
+    config: RunConfig,
+    recipe: Recipe,
+    arms: Sequence[Arm],
+    seeds: int,
+    probed: bool,
+    controls: bool = True,
+) -> list[Training]:
+    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin,
+    where ``twins`` are wanted.
 
     Errors: WorkbenchError where a number of updates is set and no arm counts them.
     """
-    if config.teach.steps is not None and not any(arm.sampled for arm in arms):
+    if config.teach.on_policy_steps is not None and not any(arm.on_policy for arm in arms):
         raise WorkbenchError(
-            f"teach.steps counts the updates of arms that sample replies, and {' and '.join(arm.name for arm in arms)} "
+            "teach.on_policy_steps counts the updates of arms that sample replies, and "
+            f"{' and '.join(arm.name for arm in arms)} "
             "of this recipe do not; set teach.epochs."
         )
     first = config.seed
     return [
-        Pupil(
+        Training(
             recipe=recipe.name,
             arm=arm,
             seed=seed,
             first_seed=first,
             teach=arm_settings(config, arm),
-            twin=twins and seed == first,
-            probed=probed and seed == first and arm.reader is None,
+            shuffled_control=controls and seed == first,
+            probe=probed and seed == first and arm.head_reader is None,
         )
         for arm in arms
         for seed in range(first, first + seeds)
@@ -97,13 +110,23 @@ def pupils(
 
 
 def arm_settings(config: RunConfig, arm: Arm) -> TeachSettings:
-    """The arm's training settings, with what was set explicitly in ``config.teach`` going before them; ``steps`` where it samples."""
-    given = config.teach.model_dump(exclude_unset=True, exclude=None if arm.sampled else {"steps"})
-    return TeachSettings.model_validate(_merged(_merged(TeachSettings().model_dump(), arm.teach), given))
+    """The arm's training settings, with what was set explicitly in ``config.teach`` going before
+    them; ``steps`` where it samples.
+    """
+    given = config.teach.model_dump(
+        exclude_unset=True, exclude=None if arm.on_policy else {"on_policy_steps"}
+    )
+    return TeachSettings.model_validate(
+        _merged(_merged(TeachSettings().model_dump(), arm.teach), given)
+    )
 
 
 def _merged(under: dict[str, Any], over: Any) -> dict[str, Any]:
     out = dict(under)
     for key, value in over.items():
-        out[key] = _merged(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+        out[key] = (
+            _merged(out[key], value)
+            if isinstance(value, dict) and isinstance(out.get(key), dict)
+            else value
+        )
     return out

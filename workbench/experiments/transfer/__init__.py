@@ -1,1 +1,1 @@
-"""TODO"""
+"""Trained adapters evaluated on the questions of another run."""

@@ -1,14 +1,17 @@
-"""A pupil taught in one run judges the conversations of another: other questions, another form, another file, other answers.
+"""A training taught in one run judges the conversations of another: other questions, another form,
+another file, other answers.
 
-    taught = teach_recipe(config, recipe, folder, figures).school
+    taught = teach_recipe(config, recipe, folder, figures).run
     away = asked_run(taught.context.beside(other, other_folder, figures))
     tables = judge_elsewhere(taught, away)
 
-The visitor's adapter (or head) is read where it was taught and put on the model of the other run, on that run's held-out questions.
-What the base model states of the same answers is the other run's own stage "elicit". Refused are runs whose model or way of asking
-differs, on which an adapter means nothing, and questions that the visitor was taught, which would not be held out for it.
+The transferred's adapter (or head) is read where it was taught and put on the model of the other
+run, on that run's held-out questions. What the base model states of the same answers is the other
+run's own stage "elicit". Refused are runs whose model or way of asking differs, on which an adapter
+means nothing, and questions that the transferred was taught, which would not be held out for it.
 
-What this does not show: two wordings of one question, and a question whose options stand in its text, count as others.
+What this does not show: two wordings of one question, and a question whose options stand in its
+text, count as others.
 """
 
 from __future__ import annotations
@@ -24,123 +27,151 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.recipes.run import School
-from workbench.experiments.recipes.stages import read_from
-from workbench.experiments.recipes.trainings import Pupil
-from workbench.loop import STAGES, go_through
+from workbench.experiments.recipes.run import RecipeRun
+from workbench.experiments.recipes.stages import elicit_trained
+from workbench.experiments.recipes.trainings import Training
+from workbench.loop import STAGES, run_stages
 from workbench.loop.answers import answer_questions
 from workbench.loop.questions import choose_questions, load_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.measure.inputs import Floats
 from workbench.pipeline.stages import Stage, Work
 from workbench.pipeline.store import ROW, StageStore
-from workbench.questions import Question, asked, question_key
+from workbench.questions import Question, prompt_text, question_key
 
 
 @dataclass(frozen=True)
-class Visitor:
-    """A pupil and the run it was taught in, whose teaching stage has finished."""
+class TransferredAdapter:
+    """A training and the run it was taught in, whose teaching stage has finished."""
 
-    home: Context
-    pupil: Pupil
+    home: Run
+    training: Training
 
     @property
     def taught(self) -> StageStore:
         """Where it was taught."""
-        return self.home.stage(self.pupil.stage("teach"))
+        return self.home.stage(self.training.stage("teach"))
 
     def stage(self) -> str:
         """Name and folder, in the other run, of the stage in which it judges there."""
-        return f"visitors/{self.home.store.folder.name}/{self.pupil.stage('read')}"
+        return f"transferred/{self.home.store.folder.name}/{self.training.stage('elicit')}"
 
 
-def judge(context: Context, stage: StageStore, visitor: Visitor) -> dict[str, Any]:
-    """What the visitor states of the answers to this run's held-out questions: the table "confidence".
+def evaluate_transferred(
+    context: Run, stage: StageStore, transferred: TransferredAdapter
+) -> dict[str, Any]:
+    """What the transferred states of the answers to this run's held-out questions: the table
+    "confidence".
 
-    Errors: WorkbenchError where the visitor cannot judge this run, see :func:`check_visit`.
+    Errors: WorkbenchError where the transferred cannot judge this run, see :func:`check_visit`.
     """
-    check_visit(visitor.home, context)
+    check_same_model_and_format(transferred.home, context)
     rows = held_out_rows(context)
-    return read_from(context, stage, visitor.pupil, visitor.taught, rows, f"{visitor.pupil.name} reads elsewhere")
+    return elicit_trained(
+        context,
+        stage,
+        transferred.training,
+        transferred.taught,
+        rows,
+        f"{transferred.training.name} reads elsewhere",
+    )
 
 
-def held_out_rows(context: Context) -> NDArray[np.int64]:
+def held_out_rows(context: Run) -> NDArray[np.int64]:
     """Numbers of the run's held-out questions."""
     table, _ = load_questions(context)
     return np.flatnonzero(table["split"] == "test")
 
 
-def check_visit(home: Context, away: Context) -> None:
-    """Refuse a visit between runs that differ in model or format, or to held-out questions that were for training at home.
+def check_same_model_and_format(home: Run, away: Run) -> None:
+    """Refuse a visit between runs that differ in model or format, or to held-out questions that
+    were for training at home.
 
     Errors: WorkbenchError naming what differs, or the question.
     """
     for what, setting, own, other in _conditions(home, away):
         if own != other:
             raise WorkbenchError(
-                f"An adapter taught in {home.store.folder} cannot judge {away.store.folder}: {what} is {own!r} there and "
+                f"An adapter taught in {home.store.folder} cannot judge {away.store.folder}: "
+                f"{what} is {own!r} there and "
                 f"{other!r} here; set {setting} alike in both."
             )
     table, questions = load_questions(away)
-    held_out = [question for question, side in zip(questions, table["split"], strict=True) if side == "test"]
-    known = taught_wordings(home)
+    held_out = [
+        question for question, side in zip(questions, table["split"], strict=True) if side == "test"
+    ]
+    known = training_question_keys(home)
     for question in held_out:
-        if not known.isdisjoint(wordings(question)):
+        if not known.isdisjoint(question_keys(question)):
             raise WorkbenchError(
-                f"The question {question.text!r} is held out in {away.store.folder} and for training in {home.store.folder}; "
-                "split both runs alike (questions.train_fraction, questions.held_out_domains), or leave it out."
+                f"The question {question.text!r} is held out in {away.store.folder} and for "
+                f"training in {home.store.folder}; "
+                "split both runs alike (questions.train_fraction, questions.held_out_domains), or "
+                "leave it out."
             )
 
 
-def _conditions(home: Context, away: Context) -> list[tuple[str, str, Any, Any]]:
+def _conditions(home: Run, away: Run) -> list[tuple[str, str, Any, Any]]:
     """What has to be the same: in words, by its setting, at home and away."""
     one, other = home.config, away.config
-    own, there = (str(context.stage("answer").facts()["model_revision"]) for context in (home, away))
+    own, there = (
+        str(context.stage("answer").facts()["model_revision"]) for context in (home, away)
+    )
     return [
         ("the model", "model.name", one.model.name, other.model.name),
         ("the model's revision", "model.name", own, there),
-        ("the chat template", "model.chat_template", one.model.chat_template, other.model.chat_template),
+        (
+            "the chat template",
+            "model.chat_template",
+            one.model.chat_template,
+            other.model.chat_template,
+        ),
         ("the format", "elicit.format", one.elicit.format, other.elicit.format),
     ]
 
 
-def untaught(home: Context, questions: Sequence[Question]) -> list[Question]:
+def drop_training_questions(home: Run, questions: Sequence[Question]) -> list[Question]:
     """Those of ``questions`` that are not for training in the run ``home``, in their order."""
-    known = taught_wordings(home)
-    return [question for question in questions if known.isdisjoint(wordings(question))]
+    known = training_question_keys(home)
+    return [question for question in questions if known.isdisjoint(question_keys(question))]
 
 
-def taught_wordings(home: Context) -> set[str]:
-    """The wordings of the run's training questions, those kept back to fit a temperature among them."""
+def training_question_keys(home: Run) -> set[str]:
+    """The wordings of the run's training questions, those kept back to fit a temperature among
+    them.
+    """
     table, questions = load_questions(home)
     sides = zip(questions, table["side"], strict=True)
-    return {wording for question, side in sides if side != "test" for wording in wordings(question)}
+    return {
+        wording for question, side in sides if side != "test" for wording in question_keys(question)
+    }
 
 
-def wordings(question: Question) -> set[str]:
+def question_keys(question: Question) -> set[str]:
     """The question without its options and with them, as far as wordings count as different."""
-    return {question_key(question.text), question_key(asked(question))}
+    return {question_key(question.text), question_key(prompt_text(question))}
 
 
-def expected_of(context: Context, stage: str, rows: NDArray[np.int64]) -> Floats:
+def expected_of(context: Run, stage: str, rows: NDArray[np.int64]) -> Floats:
     """Expected confidence [rows] by a stage that read it."""
     table = context.stage(stage).table("confidence").set_index(ROW)
     return table["expected"].loc[rows.tolist()].to_numpy(dtype=np.float64)
 
 
-def asked_run(
-    context: Context,
+def prepare_run(
+    context: Run,
     questions: Work = choose_questions,
     answer: Work = answer_questions,
     after: Mapping[str, str] = MappingProxyType({}),
-) -> Context:
-    """The run with its questions chosen, answered, and the base model's confidence read; nothing is taught in it.
+) -> Run:
+    """The run with its questions chosen, answered, and the base model's confidence read; nothing is
+    taught in it.
 
     Args:
         questions, answer: what these two stages do, where it is not the loop's own.
         after: by name, the keys of stages of other runs that decide the questions.
     """
-    go_through(
+    run_stages(
         [
             Stage("questions", questions, ("questions", "seed"), (), other_runs=after),
             Stage("answer", answer, ("model", "elicit"), ("questions",)),
@@ -151,21 +182,32 @@ def asked_run(
     return context
 
 
-def judge_elsewhere(school: School, away: Context, arms: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-    """By name, what each pupil of the ``arms`` (none: all) says of the held-out questions of ``away``: row, expected, and stated if any.
+def evaluate_on(
+    recipe_run: RecipeRun, away: Run, arms: Sequence[str] = ()
+) -> dict[str, pd.DataFrame]:
+    """By name, what each training of the ``arms`` (none: all) says of the held-out questions of
+    ``away``: row, expected, and stated if any.
 
-    Errors: WorkbenchError where model or format differ, or a question held out there was for training at home.
+    Errors: WorkbenchError where model or format differ, or a question held out there was for
+    training at home.
     """
-    visitors = [Visitor(school.context, pupil) for pupil in school.pupils if not arms or pupil.arm.name in arms]
+    transferred_adapters = [
+        TransferredAdapter(recipe_run.context, training)
+        for training in recipe_run.trainings
+        if not arms or training.arm.name in arms
+    ]
     stages = [
         Stage(
-            visitor.stage(),
-            partial(judge, visitor=visitor),
+            transferred.stage(),
+            partial(evaluate_transferred, transferred=transferred),
             ("model", "elicit"),
             ("elicit",),
-            other_runs={"taught": visitor.taught.key},
+            other_runs={"taught": transferred.taught.key},
         )
-        for visitor in visitors
+        for transferred in transferred_adapters
     ]
-    go_through(stages, away)
-    return {visitor.pupil.name: away.stage(visitor.stage()).table("confidence") for visitor in visitors}
+    run_stages(stages, away)
+    return {
+        transferred.training.name: away.stage(transferred.stage()).table("confidence")
+        for transferred in transferred_adapters
+    }

@@ -1,7 +1,9 @@
-"""Questions of runs in which nothing is taught: all of them are held out, and a visitor's training questions are not among them.
+"""Questions of runs in which nothing is taught: all of them are held out, and a transferred's
+training questions are not among them.
 
-Two kinds: the questions of a file of graded answers (another model's, say), and questions that have no answer beside such that have one.
-How they are answered is the next stage's matter; see :func:`workbench.loop.answers.answer_questions`.
+Two kinds: the questions of a file of graded answers (another model's, say), and questions that have
+no answer beside such that have one. How they are answered is the next stage's matter; see
+:func:`workbench.loop.answers.answer_questions`.
 """
 
 from __future__ import annotations
@@ -10,48 +12,54 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.transfer.evaluate import held_out_rows, untaught
+from workbench.experiments.transfer.evaluate import drop_training_questions, held_out_rows
 from workbench.loop.questions import save_questions
-from workbench.loop.run import Context
+from workbench.loop.run import Run
 from workbench.pipeline.store import StageStore
 from workbench.questions import Question, in_form, questions_from, sample_questions
 from workbench.questions.graded_answers import graded_questions, read_graded
 
 
-def all_held_out(stage: StageStore, questions: Sequence[Question]) -> dict[str, Any]:
+def save_as_test(stage: StageStore, questions: Sequence[Question]) -> dict[str, Any]:
     """Write ``questions`` as those of a run that teaches nothing."""
     if len({question.id for question in questions}) < len(questions):
         raise WorkbenchError("Two questions have the same id; give each question an id of its own.")
     return save_questions(stage, questions, {question.id: "test" for question in questions})
 
 
-def graded_elsewhere(context: Context, stage: StageStore, home: Context) -> dict[str, Any]:
-    """The questions of the run's file of graded answers that ``home`` does not train on, at most as many as the run may draw."""
-    graded, asked = context.config.questions.graded, context.config.questions
+def graded_file_questions(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
+    """The questions of the run's file of graded answers that ``home`` does not train on, at most
+    as many as the run may draw.
+    """
+    graded, asked = context.config.questions.graded_file, context.config.questions
     assert graded is not None
     pool = graded_questions(read_graded(graded))
-    fresh = untaught(home, pool)
+    fresh = drop_training_questions(home, pool)
     if not fresh:
         raise WorkbenchError(
-            f"All questions of {graded} are for training in {home.store.folder}; give answers to others."
+            f"All questions of {graded} are for training in {home.store.folder}; give answers to "
+            "others."
         )
     chosen = sample_questions(fresh, asked.limit, context.config.seed)
-    return {**all_held_out(stage, chosen), "for_training_at_home": len(pool) - len(fresh)}
+    return {**save_as_test(stage, chosen), "for_training_at_home": len(pool) - len(fresh)}
 
 
-def without_an_answer(context: Context, stage: StageStore, home: Context) -> dict[str, Any]:
+def unanswerable_questions(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
     """Questions of the run's source without an answer, and such with one where it has any.
 
     Of either kind at most as many as ``home`` holds out, and none it trains on.
     """
     asked, seed = context.config.questions, context.config.seed
-    pool = in_form(questions_from(asked.source, asked.mirror), asked.form, asked.options, seed)
-    fresh, most = untaught(home, pool), len(held_out_rows(home))
+    pool = in_form(questions_from(asked.source, asked.mirror), asked.ask_as, asked.options, seed)
+    fresh, most = drop_training_questions(home, pool), len(held_out_rows(home))
     answerable = [question for question in fresh if question.answerable]
     none = [question for question in fresh if not question.answerable]
     if not none:
         raise WorkbenchError(
-            f'{asked.source} holds no question without an answer; mark such questions with "answerable": false.'
+            f"{asked.source} holds no question without an answer; mark such questions with "
+            '"answerable": false.'
         )
-    chosen = [question for kind in (none, answerable) for question in sample_questions(kind, most, seed)]
-    return all_held_out(stage, chosen)
+    chosen = [
+        question for kind in (none, answerable) for question in sample_questions(kind, most, seed)
+    ]
+    return save_as_test(stage, chosen)

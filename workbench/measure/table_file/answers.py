@@ -1,7 +1,9 @@
-"""A table of graded answers with their confidence, read from anyone's file and checked before anything is counted.
+"""A table of graded answers with their confidence, read from anyone's file and checked before
+anything is counted.
 
-Confidence is on 0-1 with NaN for replies without one; everything else is optional. ``notes`` says what was understood: which column
-plays which role, which scale, which columns were left alone, which ids occur twice.
+Confidence is on 0-1 with NaN for replies without one; everything else is optional. ``notes`` says
+what was understood: which column plays which role, which scale, which columns were left alone,
+which ids occur twice.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _GRADED = ("correct", "retrieved", "stimulus", "choice")
 
 @dataclass(frozen=True)
 class Answers:
-    """``n`` answers; arrays [n], None where the file has no such column. ``scale`` is the largest stated value."""
+    """``n`` answers; arrays [n], None where the file has no such column. ``scale`` is the
+    largest stated value.
+    """
 
     confidence: Floats
     correct: Bools
@@ -53,7 +57,9 @@ class Answers:
 
     def rows(self, rows: np.ndarray) -> Answers:
         """These rows alone."""
-        changed = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        changed = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
         return replace(self, **changed)
 
 
@@ -68,9 +74,10 @@ def read_answers(
 ) -> Answers:
     """The answers of a CSV, TSV, JSON, JSON lines or parquet file.
 
-    ``columns`` names a column by its role (see ROLES), ``by`` those whose values make a group, ``scale`` the largest value of
-    the confidence scale (None: found out). ``duplicates`` says what happens to ids that occur twice in a group.
-    Where ``higher_is_less_sure``, the column holds uncertainties, and confidence is 1 - value / scale.
+    ``columns`` names a column by its role (see ROLES), ``by`` those whose values make a group,
+    ``scale`` the largest value of the confidence scale (None: found out). ``duplicates`` says what
+    happens to ids that occur twice in a group. Where ``higher_is_less_sure``, the column holds
+    uncertainties, and confidence is 1 - value / scale.
     """
     check_scale(scale)
     found = read_columns(path)
@@ -88,15 +95,22 @@ def read_answers(
     used = {*roles.values(), *groups}
     told = ", ".join(f"{role} = {name}" for role, name in roles.items())
     left = [name for name in found if name not in used]
-    notes = [*found.notes, f"columns: {told}." + (f" Not used: {', '.join(left)}." if left else ""), *stated.notes]
-    typed: dict[str, Any] = {role: grades(found[roles[role]], roles[role]) for role in _GRADED if role in roles}
+    notes = [
+        *found.notes,
+        f"columns: {told}." + (f" Not used: {', '.join(left)}." if left else ""),
+        *stated.notes,
+    ]
+    typed: dict[str, Any] = {
+        role: grades(found[roles[role]], roles[role]) for role in _GRADED if role in roles
+    }
     if "domain" in roles:
         typed["domain"] = texts(found[roles["domain"]], roles["domain"])
     if "id" in roles:
         typed["id"], nameless = identifiers(found[roles["id"]], roles["id"])
         if nameless:
             notes.append(
-                f"{nameless:,} rows have no id in column {roles['id']!r}; each counts as a question of its own."
+                f"{nameless:,} rows have no id in column {roles['id']!r}; each counts as a "
+                "question of its own."
             )
     answers = Answers(
         confidence=stated.values,
@@ -128,11 +142,18 @@ def _without_duplicates(answers: Answers, duplicates: Duplicates) -> Answers:
     example = answers.id[int(np.argmax(again))]
     if duplicates == "refuse":
         raise WorkbenchError(
-            f"{count:,} ids occur again within their group (such as {example!r}); mend them, or choose what happens "
+            f"{count:,} ids occur again within their group (such as {example!r}); mend them, or "
+            "choose what happens "
             "with --duplicates keep, first or last."
         )
     if duplicates == "keep":
-        note = f"{count:,} ids occur again within their group (such as {example!r}); all rows are kept and counted."
+        note = (
+            f"{count:,} ids occur again within their group (such as {example!r}); all rows are "
+            "kept and counted."
+        )
         return replace(answers, notes=(*answers.notes, note))
-    note = f"{count:,} ids occur again within their group (such as {example!r}); only the {duplicates} row of each is kept."
+    note = (
+        f"{count:,} ids occur again within their group (such as {example!r}); only the "
+        f"{duplicates} row of each is kept."
+    )
     return replace(answers.rows(np.flatnonzero(~again)), notes=(*answers.notes, note))

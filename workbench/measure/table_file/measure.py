@@ -15,7 +15,9 @@ from workbench.measure.table_file.answers import Answers, Duplicates, read_answe
 
 @dataclass(frozen=True)
 class Measured:
-    """``groups``: name -> its measures; ``paired``: name -> comparison with the group ``against`` (empty without one)."""
+    """``groups``: name -> its measures; ``paired``: name -> comparison with the group
+    ``against`` (empty without one).
+    """
 
     answers: Answers
     groups: dict[str, GroupMeasures]
@@ -25,12 +27,16 @@ class Measured:
     settings: Settings
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """One plain object per group: flat values (None = undefined), ``notes`` and, where compared, ``against``."""
+        """One plain object per group: flat values (None = undefined), ``notes`` and, where
+        compared, ``against``.
+        """
         out: dict[str, dict[str, Any]] = {}
         for name, group in self.groups.items():
             out[name] = {**flat(group.values), "notes": list(group.notes)}
             if name in self.paired:
-                out[name]["against"] = flat(paired_values(self.paired[name], self.against, self.judge))
+                out[name]["against"] = flat(
+                    paired_values(self.paired[name], self.against, self.judge)
+                )
         return out
 
 
@@ -47,12 +53,19 @@ def measure_file(
     higher_is_less_sure: bool = False,
     patient: bool = True,
 ) -> Measured:
-    """Read ``path`` (see :func:`.read_answers`), measure its groups and compare them with the group ``against``, if given.
+    """Read ``path`` (see :func:`.read_answers`), measure its groups and compare them with the group
+    ``against``, if given.
 
-    Where not ``patient``, so many groups that they would take more than a few minutes are refused before the work.
+    Where not ``patient``, so many groups that they would take more than a few minutes are refused
+    before the work.
     """
     answers = read_answers(
-        path, columns=columns, by=by, scale=scale, duplicates=duplicates, higher_is_less_sure=higher_is_less_sure
+        path,
+        columns=columns,
+        by=by,
+        scale=scale,
+        duplicates=duplicates,
+        higher_is_less_sure=higher_is_less_sure,
     )
     if not patient:
         check_patience(answers, settings)

@@ -1,9 +1,11 @@
-"""Which column is which: by the name a person gave, or by its usual names, never by a guess that stays unsaid.
+"""Which column is which: by the name a person gave, or by its usual names, never by a guess that
+stays unsaid.
 
-``ROLES`` is the table of what a file may hold. A role is taken from the name given for it; otherwise from the one column among its usual names
-(compared without case). Two candidates for confidence or correctness are an error: which of them was meant
-would change every number. For the other roles the first usual name wins, and what was found is reported.
-``label`` and ``accuracy`` are grades only where no prediction stands beside them: there a label is the right class.
+``ROLES`` is the table of what a file may hold. A role is taken from the name given for it;
+otherwise from the one column among its usual names (compared without case). Two candidates for
+confidence or correctness are an error: which of them was meant would change every number. For the
+other roles the first usual name wins, and what was found is reported. ``label`` and ``accuracy``
+are grades only where no prediction stands beside them: there a label is the right class.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from workbench.errors import WorkbenchError
 
 @dataclass(frozen=True)
 class Role:
-    """``names``: usual names, best first; ``alone``: those that mean it only without a prediction beside them.
+    """``names``: usual names, best first; ``alone``: those that mean it only without a prediction
+    beside them.
 
     ``needed``: a table without it cannot be measured.
     """
@@ -39,7 +42,14 @@ ROLES: Mapping[str, Role] = {
                 "confidence",
                 "conf",
             ),
-            *("verbalized_confidence", "verbalised_confidence", "probability", "prob", "p_true", "p_correct"),
+            *(
+                "verbalized_confidence",
+                "verbalised_confidence",
+                "probability",
+                "prob",
+                "p_true",
+                "p_correct",
+            ),
         ),
         "the confidence of each answer",
         needed=True,
@@ -52,12 +62,25 @@ ROLES: Mapping[str, Role] = {
     ),
     "id": Role(
         (
-            *("question_id", "id", "qid", "item_id", "item", "doc_id", "prompt_id", "example_id", "problem_id"),
+            *(
+                "question_id",
+                "id",
+                "qid",
+                "item_id",
+                "item",
+                "doc_id",
+                "prompt_id",
+                "example_id",
+                "problem_id",
+            ),
             *("instance_id", "sample_id"),
         ),
         "which question was asked",
     ),
-    "domain": Role(("domain", "subject", "category", "topic"), "the question's domain, for within-domain values"),
+    "domain": Role(
+        ("domain", "subject", "category", "topic"),
+        "the question's domain, for within-domain values",
+    ),
     "retrieved": Role(
         ("correct_retrieved", "correct_with_retrieval", "correct_rag"),
         "whether the answer with retrieved text was right",
@@ -75,14 +98,22 @@ _PREDICTIONS = (
     "preds",
     "y_pred",
 )
-_UNCERTAIN = ("uncertainty", "entropy", "semantic_entropy", "predictive_entropy", "perplexity", "p_wrong", "risk")
+_UNCERTAIN = (
+    "uncertainty",
+    "entropy",
+    "semantic_entropy",
+    "predictive_entropy",
+    "perplexity",
+    "p_wrong",
+    "risk",
+)
 
 
 def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
     """Role -> column name. ``given`` holds the names a person chose, by role.
 
-    Raises WorkbenchError for a name that is not there, for a needed role without a column and for two candidates of a
-    needed role.
+    Raises WorkbenchError for a name that is not there, for a needed role without a column and for
+    two candidates of a needed role.
     """
     names = list(available)
     found: dict[str, str] = {}
@@ -93,21 +124,29 @@ def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str
             continue
         usual = {name.lower(): name for name in reversed(names) if name not in given.values()}
         doubtful = [usual[name] for name in what.alone if name in usual and predictions]
-        candidates = [usual[name] for name in what.names if name in usual and usual[name] not in doubtful]
+        candidates = [
+            usual[name] for name in what.names if name in usual and usual[name] not in doubtful
+        ]
         if what.needed and len(candidates) > 1:
             raise WorkbenchError(
-                f"columns {_listed(candidates)} could all be {what.meaning}; choose one with --{role} NAME."
+                f"columns {_listed(candidates)} could all be {what.meaning}; choose one with "
+                f"--{role} NAME."
             )
         if candidates:
             found[role] = candidates[0]
         elif doubtful:
             raise WorkbenchError(
-                f"column {doubtful[0]!r} beside {predictions[0]!r} may be the right class and not {what.meaning}; name the grades with "
+                f"column {doubtful[0]!r} beside {predictions[0]!r} may be the right class and not "
+                f"{what.meaning}; name the grades with "
                 f"--{role} NAME (--{role} {doubtful[0]} if these are they)."
             )
         elif what.needed:
             unsure = [name for name in names if role == "confidence" and name.lower() in _UNCERTAIN]
-            hint = f"; for uncertainties: --confidence {unsure[0]} --higher-is-less-sure" if unsure else ""
+            hint = (
+                f"; for uncertainties: --confidence {unsure[0]} --higher-is-less-sure"
+                if unsure
+                else ""
+            )
             raise WorkbenchError(
                 f"no column with {what.meaning} among {_listed(names)}; name it with --{role} NAME "
                 f"(usual names: {', '.join(what.names)}){hint}."
@@ -116,7 +155,9 @@ def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str
 
 
 def existing(wanted: str, names: list[str], option: str, kind: str = "column") -> str:
-    """``wanted`` if it is one of ``names`` (of columns or groups); otherwise an error that lists them and the closest."""
+    """``wanted`` if it is one of ``names`` (of columns or groups); otherwise an error that lists
+    them and the closest.
+    """
     if wanted in names:
         return wanted
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)

@@ -1,9 +1,11 @@
-"""Which scale confidences were stated on: one rule for every column, applied to each group, and groups must agree.
+"""Which scale confidences were stated on: one rule for every column, applied to each group, and
+groups must agree.
 
-A value with a per cent sign says its scale itself. The others of a group are on 0-1 if none exceeds 1, and on 0-100 otherwise; more than 2 % of them
-strictly between 0 and 1 beside values above 1 are two scales in one column, which is an error. So are groups that come out differently and a
-column that is called percent, or whose cells carry the sign, without a value above 1. A given scale settles all of this.
-That 0-10 was meant cannot be seen: where no value exceeds 10 it is said.
+A value with a per cent sign says its scale itself. The others of a group are on 0-1 if none exceeds
+1, and on 0-100 otherwise; more than 2 % of them strictly between 0 and 1 beside values above 1 are
+two scales in one column, which is an error. So are groups that come out differently and a column
+that is called percent, or whose cells carry the sign, without a value above 1. A given scale
+settles all of this. That 0-10 was meant cannot be seen: where no value exceeds 10 it is said.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _MOST_SHOWN = 12
 
 @dataclass(frozen=True)
 class Stated:
-    """Numbers of a column [n] as they were written: ``plain`` and, with their sign, ``percent``; NaN where the other is or none.
+    """Numbers of a column [n] as they were written: ``plain`` and, with their sign, ``percent``;
+    NaN where the other is or none.
 
     ``codes`` [n] and ``groups`` say which group each row belongs to.
     """
@@ -45,12 +48,15 @@ def check_scale(scale: float | None) -> None:
     """Raise WorkbenchError for a largest value that no scale of confidence has."""
     if scale is not None and not 0 < scale <= MOST_SCALE:
         raise WorkbenchError(
-            f"the largest value of a confidence scale is above 0 and at most {MOST_SCALE:,.0f}, for example 1 or 100; got {scale:g}"
+            f"the largest value of a confidence scale is above 0 and at most {MOST_SCALE:,.0f}, "
+            f"for example 1 or 100; got {scale:g}"
         )
 
 
 def found_scale(stated: Stated) -> tuple[float, tuple[str, ...]]:
-    """The largest value of the scale and what is to be said of it; raises WorkbenchError where the values do not agree on one."""
+    """The largest value of the scale and what is to be said of it; raises WorkbenchError where
+    the values do not agree on one.
+    """
     plain, name = stated.plain, stated.column
     _check_percent(stated)
     known = ~np.isnan(plain)
@@ -66,8 +72,10 @@ def found_scale(stated: Stated) -> tuple[float, tuple[str, ...]]:
     if (beyond > 0).any() and (filled & (beyond == 0)).any():
         low, high = int(np.argmax(filled & (beyond == 0))), int(np.argmax(beyond > 0))
         raise WorkbenchError(
-            f"column {name!r} is on 0-1 in group {stated.groups[low]!r} (largest value {_largest(stated, low):g}) and on 0-100 in group "
-            f"{stated.groups[high]!r} (largest value {_largest(stated, high):g}); mend the rows, measure the groups apart, or give the "
+            f"column {name!r} is on 0-1 in group {stated.groups[low]!r} (largest value "
+            f"{_largest(stated, low):g}) and on 0-100 in group "
+            f"{stated.groups[high]!r} (largest value {_largest(stated, high):g}); mend the rows, "
+            "measure the groups apart, or give the "
             "scale's largest value with --scale."
         )
     if not (beyond > 0).any():
@@ -75,7 +83,8 @@ def found_scale(stated: Stated) -> tuple[float, tuple[str, ...]]:
     notes = []
     if inside.any():
         notes.append(
-            f"{int(inside.sum()):,} values of column {name!r} lie between 0 and 1 (the first in row {_first(inside)}) and are read "
+            f"{int(inside.sum()):,} values of column {name!r} lie between 0 and 1 (the first in "
+            f"row {_first(inside)}) and are read "
             "as less than 1 %."
         )
     return 100.0, tuple(notes)
@@ -96,36 +105,46 @@ def said(stated: Stated, scale: float, given: bool) -> tuple[str, ...]:
             f"{group} {low:g} to {high:g}" if not np.isnan(low) else f"{group} no numbers"
             for group, low, high in zip(stated.groups, lowest, highest, strict=True)
         ]
-        more = f"; and {len(ranges) - _MOST_SHOWN:,} groups more" if len(ranges) > _MOST_SHOWN else ""
+        more = (
+            f"; and {len(ranges) - _MOST_SHOWN:,} groups more" if len(ranges) > _MOST_SHOWN else ""
+        )
         notes.append(f"read in each group: {'; '.join(ranges[:_MOST_SHOWN])}{more}.")
         few = [group for group, high in zip(stated.groups, highest, strict=True) if 1 < high <= 10]
         if not given and scale == 100 and few and top > 10:
             notes.append(
-                f"no value exceeds 10 in {_listed(few)}: was another scale meant there? It is read as 0-100 too."
+                f"no value exceeds 10 in {_listed(few)}: was another scale meant there? It is read "
+                "as 0-100 too."
             )
     return tuple(notes)
 
 
 def _check_percent(stated: Stated) -> None:
-    for values, told in ((stated.percent, "holds per cent signs"), (stated.plain, "is called percent")):
+    for values, told in (
+        (stated.percent, "holds per cent signs"),
+        (stated.plain, "is called percent"),
+    ):
         known = values[~np.isnan(values)]
         if values is stated.plain and not stated.called_percent:
             continue
         if len(known) and 0 < known.max() <= 1:
             raise WorkbenchError(
-                f"column {stated.column!r} {told} and its largest value is {known.max():g}; if its values are on 0-1, say so with "
+                f"column {stated.column!r} {told} and its largest value is {known.max():g}; if its "
+                "values are on 0-1, say so with "
                 "--scale 1 (and without the signs), if they are per cent with --scale 100."
             )
 
 
-def _mixed(stated: Stated, group: int, inside: NDArray[np.bool_], above: NDArray[np.bool_]) -> WorkbenchError:
+def _mixed(
+    stated: Stated, group: int, inside: NDArray[np.bool_], above: NDArray[np.bool_]
+) -> WorkbenchError:
     here = stated.codes == group
     inside, above = inside & here, above & here
     few, many = (above, "between 0 and 1") if above.sum() < inside.sum() else (inside, "above 1")
     row = _first(few)
     where = f" in group {stated.groups[group]!r}" if len(stated.groups) > 1 else ""
     return WorkbenchError(
-        f"column {stated.column!r} mixes 0-1 and 0-100{where}: most values lie {many}, row {row} holds {stated.plain[row - 1]:g} "
+        f"column {stated.column!r} mixes 0-1 and 0-100{where}: most values lie {many}, row {row} "
+        f"holds {stated.plain[row - 1]:g} "
         f"({int(few.sum()):,} such); mend the rows or give the scale's largest value with --scale."
     )
 
@@ -151,7 +170,9 @@ def _largest(stated: Stated, group: int) -> float:
 
 def _listed(groups: list[str]) -> str:
     shown = ", ".join(repr(group) for group in groups[:_MOST_SHOWN])
-    return shown if len(groups) <= _MOST_SHOWN else f"{shown} and {len(groups) - _MOST_SHOWN:,} more"
+    return (
+        shown if len(groups) <= _MOST_SHOWN else f"{shown} and {len(groups) - _MOST_SHOWN:,} more"
+    )
 
 
 def _first(mask: NDArray[np.bool_]) -> int:

@@ -1,4 +1,6 @@
-"""The built-in question set: openly licensed facts in seven domains of graded difficulty; see ``README.md`` beside this file."""
+"""The built-in question set: openly licensed facts in seven domains of graded difficulty; see
+``README.md`` beside this file.
+"""
 
 from __future__ import annotations
 

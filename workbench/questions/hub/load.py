@@ -1,9 +1,11 @@
-"""Questions of a hub set, through the ``datasets`` library, in the order in which they are published.
+"""Questions of a hub set, through the ``datasets`` library, in the order in which they are
+published.
 
-One path for every set: load the row's repository, decode the columns its readers name, and build a question a row. No
-code that comes with a data set is run. A row that is no question (no answer key, the right option listed twice, an id
-used before) is left out and the number is said in one warning; a set of which more than a tenth is left out is refused.
-Options keep their published order here: :func:`workbench.questions.choice.shuffled` draws another.
+One path for every set: load the row's repository, decode the columns its readers name, and build a
+question a row. No code that comes with a data set is run. A row that is no question (no answer key,
+the right option listed twice, an id used before) is left out and the number is said in one warning;
+a set of which more than a tenth is left out is refused. Options keep their published order here:
+:func:`workbench.questions.choice.shuffled` draws another.
 
 ``mirror`` is a folder that holds repositories under their hub ids, for machines without a network.
 """
@@ -37,7 +39,8 @@ def hub_questions(
         mirror: folder with the repository under its hub id, instead of the hub.
         cache: where ``datasets`` keeps what it prepared; its own place if not given.
 
-    Raises :class:`WorkbenchError` where the set cannot be reached or has other columns than the row says.
+    Raises :class:`WorkbenchError` where the set cannot be reached or has other columns than the row
+    says.
     """
     split = split or row.split
     table = _table(row, split, mirror, cache)
@@ -48,7 +51,9 @@ def hub_questions(
             "its layout changed, so its row in the table of hub sets must change too."
         )
     built = _Built(row, split)
-    for index, fields in enumerate(progress.track(table.select_columns(list(row.columns)), f"reading {row.name}")):
+    for index, fields in enumerate(
+        progress.track(table.select_columns(list(row.columns)), f"reading {row.name}")
+    ):
         built.add(index, fields)
     return built.finished()
 
@@ -84,21 +89,28 @@ class _Built:
         total = len(self.questions) + self.left_out
         if self.first is not None:
             what = (
-                f"{self.left_out} of {total} rows of {self.row.name} ({self.split}) are no questions, "
+                f"{self.left_out} of {total} rows of {self.row.name} ({self.split}) are no "
+                "questions, "
                 f"the first is row {self.first.index}: {self.first.reason.rstrip('.')}"
             )
             if self.left_out > MOST_LEFT_OUT * total:
                 raise WorkbenchError(f"{what}. Ask for another split, as {self.row.name}:train.")
             warnings.warn(f"{what}. They are left out.", stacklevel=3)
         if not self.questions:
-            raise WorkbenchError(f"The split {self.split!r} of {self.row.hub} is empty; ask for another split.")
+            raise WorkbenchError(
+                f"The split {self.split!r} of {self.row.hub} is empty; ask for another split."
+            )
         return list(self.questions.values())
 
 
 def _question(row: HubSet, split: str, index: int, fields: Fields) -> Question:
     text = _value(row.question, fields, "question")
     answers: list[str] = [] if row.answers is None else _value(row.answers, fields, "answers")
-    options = [] if row.options is None else [str(option).strip() for option in _value(row.options, fields, "options")]
+    options = (
+        []
+        if row.options is None
+        else [str(option).strip() for option in _value(row.options, fields, "options")]
+    )
     if row.right is not None:
         right = int(_value(row.right, fields, "right"))
         if not 0 <= right < len(options):
@@ -150,7 +162,8 @@ def _table(row: HubSet, split: str, mirror: Path | None, cache: Path | None) -> 
         ) from error
     except Exception as error:
         raise WorkbenchError(
-            f"Cannot load {row.name} ({row.hub}, split {split!r}): {_first_line(error)}; check the split's name and, if "
+            f"Cannot load {row.name} ({row.hub}, split {split!r}): {_first_line(error)}; check the "
+            "split's name and, if "
             "the repository moved, its row in the table of hub sets."
         ) from error
 
@@ -159,7 +172,8 @@ def _fetching(row: HubSet) -> str:
     """What to do on a machine that has a network."""
     revision = f" --revision {row.revision}" if row.revision else ""
     return (
-        f"fetch it elsewhere with 'hf download {row.hub} --repo-type dataset{revision} --local-dir FOLDER/{row.hub}' and set "
+        f"fetch it elsewhere with 'hf download {row.hub} --repo-type dataset{revision} --local-dir "
+        f"FOLDER/{row.hub}' and set "
         "questions.mirror=FOLDER."
     )
 

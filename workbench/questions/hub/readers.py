@@ -1,7 +1,9 @@
-"""How a field of a question is read from a row of a published data set: a small vocabulary that every set is told in.
+"""How a field of a question is read from a row of a published data set: a small vocabulary that
+every set is told in.
 
-A :class:`Reader` names the columns it needs, so that no other column is decoded, and reads a value from a row. Columns may
-hold text, numbers, lists, structs and structs of lists (the form in which lists of structs arrive); ``path`` walks into structs.
+A :class:`Reader` names the columns it needs, so that no other column is decoded, and reads a value
+from a row. Columns may hold text, numbers, lists, structs and structs of lists (the form in which
+lists of structs arrive); ``path`` walks into structs.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads one value of a row; raises :class:`WorkbenchError` saying what is wrong with the row."""
+    """Reads one value of a row; raises :class:`WorkbenchError` saying what is wrong with the
+    row.
+    """
 
     columns: tuple[str, ...]
     read: Callable[[Fields], Any]
@@ -43,11 +47,17 @@ def literal(value: Any) -> Reader:
 
 
 def texts(*parts: Reader) -> Reader:
-    """A list of texts: the parts' values, single or lists, in order, stripped, each once, without blanks."""
+    """A list of texts: the parts' values, single or lists, in order, stripped, each once,
+    without blanks.
+    """
 
     def read(row: Fields) -> list[str]:
         values = [value for part in parts for value in _listed(part.read(row))]
-        return list(dict.fromkeys(text for value in values if value is not None and (text := str(value).strip())))
+        return list(
+            dict.fromkeys(
+                text for value in values if value is not None and (text := str(value).strip())
+            )
+        )
 
     return Reader(_columns(*parts), read)
 
@@ -66,7 +76,7 @@ def json_list(part: Reader) -> Reader:
     return Reader(part.columns, read)
 
 
-def behind(part: Reader, mark: str) -> Reader:
+def text_after(part: Reader, mark: str) -> Reader:
     """The text behind the last ``mark``."""
 
     def read(row: Fields) -> str:
@@ -79,22 +89,33 @@ def behind(part: Reader, mark: str) -> Reader:
 
 
 def names(part: Reader) -> Reader:
-    """The names of a struct's filled fields: the letters of options kept as ``{"A": ..., "B": ...}``."""
-    return Reader(part.columns, lambda row: [key for key, value in part.read(row).items() if value is not None])
+    """The names of a struct's filled fields: the letters of options kept as ``{"A": ..., "B":
+    ...}``.
+    """
+    return Reader(
+        part.columns,
+        lambda row: [key for key, value in part.read(row).items() if value is not None],
+    )
 
 
 def values(part: Reader) -> Reader:
     """The values of a struct's filled fields."""
-    return Reader(part.columns, lambda row: [value for value in part.read(row).values() if value is not None])
+    return Reader(
+        part.columns, lambda row: [value for value in part.read(row).values() if value is not None]
+    )
 
 
 def place(part: Reader, among: Reader) -> Reader:
-    """At which place of a list a value stands: a key among labels, a text among options, 1 among marks."""
+    """At which place of a list a value stands: a key among labels, a text among options, 1 among
+    marks.
+    """
 
     def read(row: Fields) -> int:
         wanted, found = part.read(row), list(among.read(row))
         if found.count(wanted) != 1:
-            raise WorkbenchError(f"the right answer {wanted!r} stands {found.count(wanted)} times among {found!r}")
+            raise WorkbenchError(
+                f"the right answer {wanted!r} stands {found.count(wanted)} times among {found!r}"
+            )
         return found.index(wanted)
 
     return Reader(_columns(part, among), read)

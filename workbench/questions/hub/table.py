@@ -1,9 +1,10 @@
 """The table of hub sets: one row each, and nothing about a set anywhere else.
 
-``hub`` is the repository, ``configuration`` and ``split`` what is loaded of it unless another split is asked for.
-Repositories that came with a loading script are read from the hub's own conversion to parquet (``revision``), where
-``folder`` is the configuration. ``licence`` is the one the data card or the authors' repository states ("not stated" where
-neither does). A set with ``options`` is one of choice questions, whose right option is at the place ``right``.
+``hub`` is the repository, ``configuration`` and ``split`` what is loaded of it unless another split
+is asked for. Repositories that came with a loading script are read from the hub's own conversion to
+parquet (``revision``), where ``folder`` is the configuration. ``licence`` is the one the data card
+or the authors' repository states ("not stated" where neither does). A set with ``options`` is one
+of choice questions, whose right option is at the place ``right``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ import difflib
 from dataclasses import dataclass
 
 from workbench.errors import WorkbenchError
-from workbench.questions.hub.readers import Reader, behind, json_list, literal, names, path, place, texts, values
+from workbench.questions.hub.readers import (
+    Reader,
+    json_list,
+    literal,
+    names,
+    path,
+    place,
+    text_after,
+    texts,
+    values,
+)
 from workbench.questions.schema import Kind
 
 CONVERTED = "refs/convert/parquet"
@@ -39,14 +50,28 @@ class HubSet:
     folder: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.options is None) != (self.right is None) or (self.options is None) == (self.answers is None):
-            raise WorkbenchError(f"Hub set {self.name!r}: give either answers, or options with right.")
+        if (self.options is None) != (self.right is None) or (self.options is None) == (
+            self.answers is None
+        ):
+            raise WorkbenchError(
+                f"Hub set {self.name!r}: give either answers, or options with right."
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read."""
-        readers = (self.question, self.domain, self.answers, self.options, self.right, self.answerable, self.id)
-        return tuple(dict.fromkeys(column for reader in readers if reader for column in reader.columns))
+        readers = (
+            self.question,
+            self.domain,
+            self.answers,
+            self.options,
+            self.right,
+            self.answerable,
+            self.id,
+        )
+        return tuple(
+            dict.fromkeys(column for reader in readers if reader for column in reader.columns)
+        )
 
 
 _KEYED = place(path("answerKey"), path("choices.label"))
@@ -98,7 +123,7 @@ HUB_SETS: dict[str, HubSet] = {
             kind="numeric",
             licence="MIT",
             question=path("question"),
-            answers=texts(behind(path("answer"), "####")),
+            answers=texts(text_after(path("answer"), "####")),
             domain=literal("mathematics"),
         ),
         HubSet(
@@ -257,6 +282,7 @@ def hub_set(name: str) -> HubSet:
         close = difflib.get_close_matches(name, HUB_SETS, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise WorkbenchError(
-            f"Unknown question set {name!r}{hint}; give a file, 'builtin' or one of {', '.join(sorted(HUB_SETS))}."
+            f"Unknown question set {name!r}{hint}; give a file, 'builtin' or one of "
+            f"{', '.join(sorted(HUB_SETS))}."
         )
     return HUB_SETS[name]

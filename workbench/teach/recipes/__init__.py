@@ -1,21 +1,27 @@
 """The recipes, one file each.
 
-How to add one: write ``teach/recipes/<name>.py`` with a :class:`~workbench.teach.recipes.recipe.Recipe` and put it into ``RECIPES``. Its
-arms say three things.
+How to add one: write ``teach/recipes/<name>.py`` with a
+:class:`~workbench.teach.recipes.recipe.Recipe` and put it into ``RECIPES``. Its arms say three
+things.
 
-1. What to state: ``targets``, a function ``Material -> [n] probabilities`` of the training questions, and in ``sources`` the names
-   of what it reads from ``Material.sources`` (rows of ``workbench.loop.targets.SOURCES``: "probe", ...; a new measurement is a
-   new row there, with the stage that makes it). The shuffled twin permutes what the function returns.
-2. How to teach it: ``teacher``, a function ``Lesson -> Taught`` that saves an adapter in ``lesson.folder / "adapter"``. For a loss on
-   the model's next tokens at the confidence position it is ``by_examples(plan)``, where the plan returns examples and a loss
-   (:mod:`workbench.teach.recipes.objectives`, :mod:`workbench.teach.losses`). A method that generates while it trains is a teacher of
-   its own; it resumes from ``lesson.folder / "checkpoints"`` and returns its log.
-3. With which settings: ``teach`` holds changes to the training settings (scope, learning rate, epochs, LoRA).
+1. What to state: ``targets``, a function ``Material -> [n] probabilities`` of the training
+   questions, and in ``sources`` the names of what it reads from ``Material.sources`` (rows of
+   ``workbench.loop.targets.SOURCES``: "probe", ...; a new measurement is a new row there, with the
+   stage that makes it). The shuffled twin permutes what the function returns.
+2. How to teach it: ``teacher``, a function ``Lesson -> Taught`` that saves an adapter in
+   ``job.folder / "adapter"``. For a loss on the model's next tokens at the confidence position it
+   is ``by_examples(plan)``, where the plan returns examples and a loss
+   (:mod:`workbench.teach.recipes.objectives`, :mod:`workbench.teach.losses`). A method that
+   generates while it trains is a teacher of its own; it resumes from ``job.folder / "checkpoints"``
+   and returns its log.
+3. With which settings: ``teach`` holds changes to the training settings (scope, learning rate,
+   epochs, LoRA).
 
-``Recipe.settings`` changes the run around it: the elicitation format, the number of questions. Nothing else is needed: ``workbench
-teach <name>`` asks, grades, teaches every chosen arm and its shuffled twin, reads what they state on held-out questions and
-writes the same table, figures and model cards for all. ``Recipe.pairs`` measures comparisons of two questions as well, and an
-arm's ``drawn`` chooses which training questions it is taught.
+``Recipe.settings`` changes the run around it: the elicitation format, the number of questions.
+Nothing else is needed: ``workbench teach <name>`` asks, grades, teaches every chosen arm and its
+shuffled twin, reads what they state on held-out questions and writes the same table, figures and
+model cards for all. ``Recipe.pairs`` measures comparisons of two questions as well, and an arm's
+``drawn`` chooses which training questions it is taught.
 """
 
 from workbench.errors import WorkbenchError
@@ -24,12 +30,13 @@ from workbench.teach.recipes.doubt import DOUBT
 from workbench.teach.recipes.joint import JOINT
 from workbench.teach.recipes.metacognition import METACOGNITION
 from workbench.teach.recipes.probe import ONE_TURN, PROBE, WORKED
-from workbench.teach.recipes.recipe import Arm, Recipe, by_examples, check_needs
-from workbench.teach.target_inputs import Material
-from workbench.teach.training_job import Lesson, Plan, Taught, Teacher
+from workbench.teach.recipes.recipe import Arm, Recipe, check_needs, train_on_examples
+from workbench.teach.target_inputs import TargetInputs
+from workbench.teach.training_job import Objective, TrainFn, TrainingJob, TrainingResult
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT, JOINT)
+    recipe.name: recipe
+    for recipe in (PROBE, ONE_TURN, WORKED, METACOGNITION, CALIBRATION, DOUBT, JOINT)
 }
 
 
@@ -50,13 +57,13 @@ __all__ = [
     "RECIPES",
     "WORKED",
     "Arm",
-    "Lesson",
-    "Material",
-    "Plan",
+    "Objective",
     "Recipe",
-    "Taught",
-    "Teacher",
-    "by_examples",
+    "TargetInputs",
+    "TrainFn",
+    "TrainingJob",
+    "TrainingResult",
     "check_needs",
     "recipe_named",
+    "train_on_examples",
 ]

@@ -1,13 +1,15 @@
 """Recipe C: calibration tuning on graded answers (Kapoor et al. 2024, arXiv 2406.08391).
 
-After its answer the model is asked whether that answer is correct, (i) no or (ii) yes; its confidence is the probability of
-(ii) among the two, from one forward. ``before`` in the table is that query without training (zero-shot). ``head`` leaves the
-model alone and trains a small network on its last hidden state at the answer's last token, ``lora`` trains an adapter together with
-that network. ``lora-prompt`` trains an adapter to
-answer the query, with a pull towards the base model on the answer's tokens; ``lora-prompt-free`` is that without the pull.
-``embeddings`` puts the same network on a sentence encoder's embedding of question and answer; ``<arm>-25-percent`` and ``-50-percent`` are
-``lora-prompt`` and ``head`` on that share of the labels (the smaller shares are parts of the larger).
-A fifth of the training questions is kept back and a temperature fitted on it, shown as ``<arm>-temperature``.
+After its answer the model is asked whether that answer is correct, (i) no or (ii) yes; its
+confidence is the probability of (ii) among the two, from one forward. ``before`` in the table is
+that query without training (zero-shot). ``head`` leaves the model alone and trains a small network
+on its last hidden state at the answer's last token, ``lora`` trains an adapter together with that
+network. ``lora-prompt`` trains an adapter to answer the query, with a pull towards the base model
+on the answer's tokens; ``lora-prompt-free`` is that without the pull. ``embeddings`` puts the same
+network on a sentence encoder's embedding of question and answer; ``<arm>-25-percent`` and
+``-50-percent`` are ``lora-prompt`` and ``head`` on that share of the labels (the smaller shares are
+parts of the larger). A fifth of the training questions is kept back and a temperature fitted on it,
+shown as ``<arm>-temperature``.
 """
 
 from __future__ import annotations
@@ -15,33 +17,42 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from workbench.teach.correctness_query import queried
+from workbench.teach.correctness_query import correctness_query_objective
 from workbench.teach.embedding import encoder_folder, read_embedding_head, teach_embedding_head
-from workbench.teach.heads import read_head, read_head_and_adapter, teach_head, teach_head_and_adapter
-from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
-from workbench.teach.target_inputs import correctness_targets, labelled
+from workbench.teach.heads import (
+    read_head,
+    read_head_and_adapter,
+    teach_head,
+    teach_head_and_adapter,
+)
+from workbench.teach.recipes.recipe import Arm, Recipe, train_on_examples
+from workbench.teach.target_inputs import correctness_targets, label_fraction
 
 KEPT_BACK = 0.2
 TUNED = {
-    "scope": "conversation",
+    "adapter_scope": "conversation",
     "learning_rate": 1e-4,
-    "rate_ratio": 1,
+    "loraplus_lr_ratio": 1,
     "weight_decay": 0.01,
     "epochs": 1,
     "batch_size": 4,
-    "accumulation": 2,
-    "lora": {"rank": 8, "alpha": 32, "dropout": 0.1, "modules": ("q_proj", "v_proj")},
+    "gradient_accumulation_steps": 2,
+    "lora": {"rank": 8, "alpha": 32, "dropout": 0.1, "target_modules": ("q_proj", "v_proj")},
 }
 
 CURVES = ("lora-prompt", "head")
 LABELS = (25, 50)
-"""Arms that are also taught on shares of the labels, and the shares in per cent: curves that end in the arms themselves."""
+"""Arms that are also taught on shares of the labels, and the shares in per cent: curves that end
+in the arms themselves.
+"""
 
 
-def with_labels(arm: Arm, percent: int) -> Arm:
+def with_label_fraction(arm: Arm, percent: int) -> Arm:
     """The arm taught on a share of its labels."""
     about = f"{arm.name} with {percent} % of the labels"
-    return replace(arm, name=share_name(arm.name, percent), about=about, drawn=labelled(percent / 100))
+    return replace(
+        arm, name=share_name(arm.name, percent), about=about, subset=label_fraction(percent / 100)
+    )
 
 
 def share_name(arm: str, percent: int) -> str:
@@ -60,16 +71,16 @@ HEAD = Arm(
     "small network on the frozen model's last hidden state at the answer's last token",
     correctness_targets,
     teach_head,
-    reader=read_head,
-    kept_back=KEPT_BACK,
+    head_reader=read_head,
+    calibration_fraction=KEPT_BACK,
 )
 LORA_PROMPT = Arm(
     "lora-prompt",
     "adapter taught to answer the query, pulled to the base model on the answer's tokens",
     correctness_targets,
-    by_examples(partial(queried, kappa=1.0)),
+    train_on_examples(partial(correctness_query_objective, kappa=1.0)),
     teach=TUNED,
-    kept_back=KEPT_BACK,
+    calibration_fraction=KEPT_BACK,
 )
 CALIBRATION = Recipe(
     name="calibration",
@@ -83,28 +94,28 @@ CALIBRATION = Recipe(
             correctness_targets,
             teach_head_and_adapter,
             teach=TUNED,
-            reader=read_head_and_adapter,
-            kept_back=KEPT_BACK,
+            head_reader=read_head_and_adapter,
+            calibration_fraction=KEPT_BACK,
         ),
         LORA_PROMPT,
         Arm(
             "lora-prompt-free",
             "the same without the pull",
             correctness_targets,
-            by_examples(partial(queried, kappa=0.0)),
+            train_on_examples(partial(correctness_query_objective, kappa=0.0)),
             teach=TUNED,
-            kept_back=KEPT_BACK,
+            calibration_fraction=KEPT_BACK,
         ),
         Arm(
             "embeddings",
             "the same network on sentence embeddings of question and answer, without the model",
             correctness_targets,
             teach_embedding_head,
-            reader=read_embedding_head,
-            needs=encoder_folder,
-            kept_back=KEPT_BACK,
+            head_reader=read_embedding_head,
+            requires=encoder_folder,
+            calibration_fraction=KEPT_BACK,
         ),
-        *(with_labels(arm, percent) for arm in (LORA_PROMPT, HEAD) for percent in LABELS),
+        *(with_label_fraction(arm, percent) for arm in (LORA_PROMPT, HEAD) for percent in LABELS),
     ),
     default=("head", "lora-prompt"),
     settings={"elicit.format": "i-ii"},

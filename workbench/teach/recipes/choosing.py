@@ -1,6 +1,8 @@
-"""Which arms of which recipes are meant by a list of names: ``default``, ``all``, or arms by their names.
+"""Which arms of which recipes are meant by a list of names: ``default``, ``all``, or arms by their
+names.
 
-A name is looked for in every recipe, so that one list serves several; a recipe that has none of the names is left out.
+A name is looked for in every recipe, so that one list serves several; a recipe that has none of the
+names is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from workbench.teach.recipes.recipe import Recipe
 DEFAULT, ALL = "default", "all"
 
 
-def arms_asked(recipes: Sequence[Recipe], asked: str) -> dict[str, list[str]]:
+def select_arms(recipes: Sequence[Recipe], asked: str) -> dict[str, list[str]]:
     """Names of the arms to teach, by recipe, in the recipe's order; ``asked`` is a comma list.
 
     Errors: WorkbenchError for no name, and for one that no recipe has.

@@ -1,10 +1,13 @@
-"""A curriculum of two stages: first to leave the ceiling, then to aim (the published remedy where the text stays at 97-98 %).
+"""A curriculum of two stages: first to leave the ceiling, then to aim (the published remedy where
+the text stays at 97-98 %).
 
-A model that states one value for everything first learns to use the whole scale, on one pass over as many examples as there are, drawn
-evenly over tenths of the target; the adapter then goes on with all examples as they are. Both stages teach what the plan makes of
-a lesson. Source: PT-CSFT, 58 steps of balanced confidence-only examples before the probe targets of a 70B model.
+A model that states one value for everything first learns to use the whole scale, on one pass over
+as many examples as there are, drawn evenly over tenths of the target; the adapter then goes on with
+all examples as they are. Both stages teach what the plan makes of a job. Source: PT-CSFT, 58 steps
+of balanced confidence-only examples before the probe targets of a 70B model.
 
-What it does not show: whether a longer second stage alone would have done as well; compare at equal ``training.tokens``.
+What it does not show: whether a longer second stage alone would have done as well; compare at equal
+``training.tokens``.
 """
 
 from __future__ import annotations
@@ -16,31 +19,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.teach.adapter import remove_adapter
-from workbench.teach.recipes.recipe import by_examples
+from workbench.teach.recipes.recipe import train_on_examples
 from workbench.teach.training import TOKENS
-from workbench.teach.training_job import Lesson, Plan, Taught, Teacher
+from workbench.teach.training_job import Objective, TrainFn, TrainingJob, TrainingResult
 
 BINS = 10
 FIRST = "first"
 
 
-def in_two_stages(plan: Callable[[Lesson], Plan]) -> Teacher:
-    """A teacher that trains on a balanced draw of the examples and then, from that adapter, on all of them."""
+def train_with_curriculum(plan: Callable[[TrainingJob], Objective]) -> TrainFn:
+    """A teacher that trains on a balanced draw of the examples and then, from that adapter, on
+    all of them.
+    """
 
-    def teacher(lesson: Lesson) -> Taught:
+    def teacher(job: TrainingJob) -> TrainingResult:
         balanced = replace(
-            lesson.at(evenly_drawn(lesson.targets, lesson.seed)),
-            settings=lesson.settings.model_copy(update={"epochs": 1}),
-            folder=lesson.folder / FIRST,
-            description=f"{lesson.description}, balanced first",
+            job.at(evenly_drawn(job.targets, job.seed)),
+            settings=job.settings.model_copy(update={"epochs": 1}),
+            folder=job.folder / FIRST,
+            description=f"{job.description}, balanced first",
         )
-        first = by_examples(plan)(balanced)
+        first = train_on_examples(plan)(balanced)
         remove_adapter(first.lm)
-        second = by_examples(plan, start=balanced.folder / "adapter")(lesson)
+        second = train_on_examples(plan, start=balanced.folder / "adapter")(job)
         before = {name: first.log[-1][name] for name in ("step", TOKENS)}
         log = [
             *first.log,
-            *({**row, **{name: row[name] + past for name, past in before.items()}} for row in second.log),
+            *(
+                {**row, **{name: row[name] + past for name, past in before.items()}}
+                for row in second.log
+            ),
         ]
         return replace(second, log=log, tokens=first.tokens + second.tokens)
 
@@ -48,9 +56,11 @@ def in_two_stages(plan: Callable[[Lesson], Plan]) -> Teacher:
 
 
 def evenly_drawn(targets: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """As many numbers of ``targets`` [n] as there are, the tenths of the scale that have any drawn alike, in random order.
+    """As many numbers of ``targets`` [n] as there are, the tenths of the scale that have any drawn
+    alike, in random order.
 
-    Of a tenth, no example comes twice as often as another of it plus one; tenths without an example are left out.
+    Of a tenth, no example comes twice as often as another of it plus one; tenths without an example
+    are left out.
     """
     rng = np.random.default_rng(seed)
     tenth = np.minimum((targets * BINS).astype(np.int64), BINS - 1)

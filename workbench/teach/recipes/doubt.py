@@ -1,33 +1,56 @@
 """Recipe R with an exact expectation: reward doubt by a proper score, without sampling.
 
-The published method samples a reply, rewards its stated confidence by a score of the answer's grade and follows the policy gradient.
-The confidence distribution is finite and the number trie gives it exactly, so here the expected reward itself is the loss. Sampled
-reinforcement is this gradient plus noise: ``grpo`` and ``rloo``, to which ``log-whole`` is the exact arm of the same scope and
-settings; the page draws the reward of each against the tokens computed. Targets are the grades. ``tokenised-brier`` is the rival
-that restricts the softmax to the scale and penalises nothing else.
+The published method samples a reply, rewards its stated confidence by a score of the answer's grade
+and follows the policy gradient. The confidence distribution is finite and the number trie gives it
+exactly, so here the expected reward itself is the loss. Sampled reinforcement is this gradient plus
+noise: ``grpo`` and ``rloo``, to which ``log-whole`` is the exact arm of the same scope and
+settings; the page draws the reward of each against the tokens computed. Targets are the grades.
+``tokenised-brier`` is the rival that restricts the softmax to the scale and penalises nothing else.
 
-What the comparison at equal compute does not show: the best learning rate of each. The arms share one.
+What the comparison at equal compute does not show: the best learning rate of each. The arms share
+one.
 """
 
 from __future__ import annotations
 
 from workbench.teach.losses import brier_reward, log_reward
-from workbench.teach.recipes.objectives import rewarded
-from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
-from workbench.teach.reinforce import GRPO, RLOO, SAMPLED, Algorithm, Reinforcement, by_sampling, require_trl
+from workbench.teach.recipes.objectives import expected_reward_objective
+from workbench.teach.recipes.recipe import Arm, Recipe, train_on_examples
+from workbench.teach.reinforce import (
+    GRPO,
+    RLOO,
+    SAMPLED,
+    Algorithm,
+    Reinforcement,
+    require_trl,
+    train_on_policy,
+)
 from workbench.teach.target_inputs import correctness_targets
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
-# A reward is linear in the distribution, so a rate that jumps puts all mass on one far number, from which no gradient leads back:
-# at the loop's own rates the mean training reward of the default model ends at 3.5, below the 4.0 of one constant.
-EXACT = {"learning_rate": 3e-4, "rate_ratio": 1}
-LOG = by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL))
+# A reward is linear in the distribution, so a rate that jumps puts all mass on one far number, from
+# which no gradient leads back: at the loop's own rates the mean training reward of the default
+# model ends at 3.5, below the 4.0 of one constant.
+EXACT = {"learning_rate": 3e-4, "loraplus_lr_ratio": 1}
+LOG = train_on_examples(
+    expected_reward_objective(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)
+)
 
 
 def _sampled(name: str, about: str, algorithm: Algorithm) -> Arm:
     plan = Reinforcement(log_reward, SCALE, WRONG_FORMAT, KL, algorithm=algorithm)
-    about = f"log score by sampled replies, {about} (TRL), KL .05 to the base model, whole conversation"
-    return Arm(name, about, correctness_targets, by_sampling(plan), teach=SAMPLED, sampled=True, needs=require_trl)
+    about = (
+        f"log score by sampled replies, {about} (TRL), KL .05 to the base model, whole conversation"
+    )
+    return Arm(
+        name,
+        about,
+        correctness_targets,
+        train_on_policy(plan),
+        teach=SAMPLED,
+        on_policy=True,
+        requires=require_trl,
+    )
 
 
 DOUBT = Recipe(
@@ -35,19 +58,33 @@ DOUBT = Recipe(
     about="maximise the exact expected reward of a proper score of the grade",
     source="Rewarding Doubt (arXiv 2503.02623); tokenised Brier (ConfTuner)",
     arms=(
-        Arm("log", "log score clipped at .001, KL .05 to the base model", correctness_targets, LOG, teach=EXACT),
+        Arm(
+            "log",
+            "log score clipped at .001, KL .05 to the base model",
+            correctness_targets,
+            LOG,
+            teach=EXACT,
+        ),
         Arm(
             "brier",
             "Brier score, KL .05 to the base model",
             correctness_targets,
-            by_examples(rewarded(brier_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)),
+            train_on_examples(
+                expected_reward_objective(
+                    brier_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL
+                )
+            ),
             teach=EXACT,
         ),
         Arm(
             "log-free",
             "log score without a pull to the base model",
             correctness_targets,
-            by_examples(rewarded(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=0.0)),
+            train_on_examples(
+                expected_reward_objective(
+                    log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=0.0
+                )
+            ),
             teach=EXACT,
         ),
         _sampled("grpo", "each against the mean of its group", GRPO),
@@ -63,7 +100,9 @@ DOUBT = Recipe(
             "tokenised-brier",
             "Brier score of the distribution restricted to the scale",
             correctness_targets,
-            by_examples(rewarded(brier_reward, scale=1.0, wrong_format=None, kl=0.0)),
+            train_on_examples(
+                expected_reward_objective(brier_reward, scale=1.0, wrong_format=None, kl=0.0)
+            ),
             teach=EXACT,
         ),
     ),

@@ -1,4 +1,6 @@
-"""Plans: from a lesson to training examples and a loss. Recipes name them; each is a plain function."""
+"""Plans: from a job to training examples and a loss. Recipes name them; each is a plain
+function.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.teach.examples import Example, distribution_examples, scale_examples, text_examples
 from workbench.teach.losses import (
     Reward,
-    added,
+    add_losses,
     brier_of_expectation,
     cross_entropy,
     expected_reward,
@@ -19,40 +21,47 @@ from workbench.teach.losses import (
 from workbench.teach.pairwise_examples import pair_examples, size_of, within_budget
 from workbench.teach.scale_distribution import scale_paths
 from workbench.teach.targets import scale_targets, spread_targets
-from workbench.teach.training_job import Lesson, Plan
+from workbench.teach.training_job import Objective, TrainingJob
 
 
-def as_set(lesson: Lesson) -> Plan:
+def configured_objective(job: TrainingJob) -> Objective:
     """A bell around the target, or its nearest value written out: what ``teach.target`` says."""
-    tokenizer, fmt, numbers = lesson.lm.tokenizer, lesson.fmt, lesson.numbers
-    if lesson.settings.target == "distribution":
-        bells = spread_targets(lesson.targets, fmt.scale, lesson.settings.spread)
-        examples = distribution_examples(tokenizer, fmt, numbers, lesson.conversations, bells)
+    tokenizer, fmt, numbers = job.lm.tokenizer, job.fmt, job.numbers
+    if job.settings.target == "distribution":
+        bells = spread_targets(job.targets, fmt.scale, job.settings.target_std)
+        examples = distribution_examples(tokenizer, fmt, numbers, job.conversations, bells)
     else:
-        written = scale_targets(lesson.targets, fmt.scale).tolist()
-        examples = text_examples(tokenizer, fmt, numbers, lesson.conversations, written)
-    return Plan(examples, cross_entropy(examples))
+        written = scale_targets(job.targets, fmt.scale).tolist()
+        examples = text_examples(tokenizer, fmt, numbers, job.conversations, written)
+    return Objective(examples, cross_entropy(examples))
 
 
-def compared(lesson: Lesson) -> Plan:
-    """Comparisons of two questions by their levels, of as many tokens as :func:`as_set` would take."""
-    examples = _pairs_within(lesson, _tokens(as_set(lesson).examples))
-    return Plan(examples, cross_entropy(examples))
+def pairwise_objective(job: TrainingJob) -> Objective:
+    """Comparisons of two questions by their levels, of as many tokens as :func:`as_set` would
+    take.
+    """
+    examples = _pairs_within(job, _tokens(configured_objective(job).examples))
+    return Objective(examples, cross_entropy(examples))
 
 
-def mixed(lesson: Lesson) -> Plan:
+def mixed_objective(job: TrainingJob) -> Objective:
     """Single questions and comparisons, half of the tokens of :func:`as_set` each."""
-    single = as_set(lesson).examples
-    order = np.random.default_rng(lesson.seed).permutation(len(single))
+    single = configured_objective(job).examples
+    order = np.random.default_rng(job.seed).permutation(len(single))
     half = _tokens(single) / 2
-    examples = [*within_budget([single[number] for number in order], half), *_pairs_within(lesson, half)]
-    return Plan(examples, cross_entropy(examples))
+    examples = [
+        *within_budget([single[number] for number in order], half),
+        *_pairs_within(job, half),
+    ]
+    return Objective(examples, cross_entropy(examples))
 
 
-def _pairs_within(lesson: Lesson, tokens: float) -> list[Example]:
-    if lesson.levels is None:
-        raise WorkbenchError("Comparisons are drawn between levels of confidence; give the arm its levels.")
-    made = pair_examples(lesson.lm, lesson.questions, lesson.levels, 2 * len(lesson.questions), lesson.seed)
+def _pairs_within(job: TrainingJob, tokens: float) -> list[Example]:
+    if job.levels is None:
+        raise WorkbenchError(
+            "Comparisons are drawn between levels of confidence; give the arm its levels."
+        )
+    made = pair_examples(job.lm, job.questions, job.levels, 2 * len(job.questions), job.seed)
     return within_budget(made, tokens)
 
 
@@ -60,30 +69,34 @@ def _tokens(examples: Sequence[Example]) -> int:
     return sum(map(size_of, examples))
 
 
-def expectation(lesson: Lesson) -> Plan:
+def expectation_objective(job: TrainingJob) -> Objective:
     """The mean of the distribution at the target, by squared error."""
-    examples = scale_examples(lesson.lm.tokenizer, lesson.fmt, lesson.numbers, lesson.conversations, lesson.seed)
-    brier = brier_of_expectation(scale_paths(lesson.numbers.trie), lesson.targets, lesson.fmt.scale.certain)
-    return Plan(examples, added(cross_entropy(examples), brier))
+    examples = scale_examples(job.lm.tokenizer, job.fmt, job.numbers, job.conversations, job.seed)
+    brier = brier_of_expectation(scale_paths(job.numbers.trie), job.targets, job.fmt.scale.certain)
+    return Objective(examples, add_losses(cross_entropy(examples), brier))
 
 
-def rewarded(reward: Reward, *, scale: float, wrong_format: float | None, kl: float) -> Callable[[Lesson], Plan]:
-    """The expected reward in closed form, for targets that are right or wrong; each step logs that of its batch as ``reward``.
+def expected_reward_objective(
+    reward: Reward, *, scale: float, wrong_format: float | None, kl: float
+) -> Callable[[TrainingJob], Objective]:
+    """The expected reward in closed form, for targets that are right or wrong; each step logs that
+    of its batch as ``reward``.
 
     Args:
         scale: best reward of a stated value; the worst is its negative.
-        wrong_format: reward of stating no value, in units of ``scale``; None: the distribution is restricted to the scale.
+        wrong_format: reward of stating no value, in units of ``scale``; None: the distribution is
+            restricted to the scale.
         kl: weight of the divergence from the model without the adapter.
     """
 
-    def plan(lesson: Lesson) -> Plan:
-        tokenizer, trie = lesson.lm.tokenizer, lesson.numbers.trie
-        examples = scale_examples(tokenizer, lesson.fmt, lesson.numbers, lesson.conversations, lesson.seed)
-        stated = np.asarray(trie.values, dtype=np.float64) / lesson.fmt.scale.certain
-        paths, rewards = scale_paths(trie), scale * reward(stated, lesson.targets[:, None])
+    def plan(job: TrainingJob) -> Objective:
+        tokenizer, trie = job.lm.tokenizer, job.numbers.trie
+        examples = scale_examples(tokenizer, job.fmt, job.numbers, job.conversations, job.seed)
+        stated = np.asarray(trie.values, dtype=np.float64) / job.fmt.scale.certain
+        paths, rewards = scale_paths(trie), scale * reward(stated, job.targets[:, None])
         wrong = None if wrong_format is None else scale * wrong_format
-        loss = expected_reward(paths, rewards, wrong_format=wrong, kl=kl, base=lesson.base)
+        loss = expected_reward(paths, rewards, wrong_format=wrong, kl=kl, base=job.base)
         measured = {"reward": mean_reward(paths, rewards, wrong_format=wrong)}
-        return Plan(examples, added(cross_entropy(examples), loss), measured)
+        return Objective(examples, add_losses(cross_entropy(examples), loss), measured)
 
     return plan

@@ -1,34 +1,36 @@
 """Recipe P: teach the model to state what a probe reads from it (probe-targeted fine-tuning).
 
-Targets are cross-fitted probe probabilities (or, as arms, the grades themselves). ``soft`` is what the main loop teaches: a bell over
-the scale, the adapter on the confidence reply alone. The four published configurations write the number as text with an
-adapter on the whole conversation; the source shows that they fail or work model by model, so they stand side by side.
-Two more recipes teach the same in the source's other forms: confidence in the answer's own reply, and as a digit behind a worked solution.
+Targets are cross-fitted probe probabilities (or, as arms, the grades themselves). ``soft`` is what
+the main loop teaches: a bell over the scale, the adapter on the confidence reply alone. The four
+published configurations write the number as text with an adapter on the whole conversation; the
+source shows that they fail or work model by model, so they stand side by side. Two more recipes
+teach the same in the source's other forms: confidence in the answer's own reply, and as a digit
+behind a worked solution.
 """
 
 from __future__ import annotations
 
 from workbench.teach.consistency import SOURCE as CONSISTENCY
 from workbench.teach.consistency import consistency_targets
-from workbench.teach.recipes.curriculum import in_two_stages
-from workbench.teach.recipes.objectives import as_set, expectation
-from workbench.teach.recipes.recipe import Arm, Recipe, by_examples
+from workbench.teach.recipes.curriculum import train_with_curriculum
+from workbench.teach.recipes.objectives import configured_objective, expectation_objective
+from workbench.teach.recipes.recipe import Arm, Recipe, train_on_examples
 from workbench.teach.target_inputs import correctness_targets, probe_targets
 
 PUBLISHED = {
-    "scope": "conversation",
+    "adapter_scope": "conversation",
     "target": "text",
     "learning_rate": 2e-4,
-    "rate_ratio": 1,
+    "loraplus_lr_ratio": 1,
     "weight_decay": 0.0,
     "epochs": 3,
     "batch_size": 8,
-    "accumulation": 2,
+    "gradient_accumulation_steps": 2,
     "lora": {
         "rank": 16,
         "alpha": 32,
         "dropout": 0.05,
-        "modules": ("k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        "target_modules": ("k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     },
 }
 LOW_RANK = PUBLISHED | {"lora": {**PUBLISHED["lora"], "rank": 8}}  # type: ignore[dict-item]
@@ -36,11 +38,17 @@ GENTLE = {"learning_rate": 5e-5}
 
 
 def _probed(name: str, about: str, **changes: object) -> Arm:
-    return Arm(name, about, probe_targets, by_examples(as_set), ("probe",), changes)
+    return Arm(
+        name, about, probe_targets, train_on_examples(configured_objective), ("probe",), changes
+    )
 
 
-SOFT = _probed("soft", "probe targets as a bell over the scale, adapter on the reply", target="distribution")
-HARD = _probed("hard", "probe targets as the nearest number written out, adapter on the reply", target="text")
+SOFT = _probed(
+    "soft", "probe targets as a bell over the scale, adapter on the reply", target="distribution"
+)
+HARD = _probed(
+    "hard", "probe targets as the nearest number written out, adapter on the reply", target="text"
+)
 PRIMARY = _probed("primary", "published: rank 16, rate 2e-4, text, whole conversation", **PUBLISHED)
 SOURCE = "Making LLMs Say What They Know (PT-CSFT)"
 
@@ -55,14 +63,14 @@ PROBE = Recipe(
             "brier",
             "squared error between the expected confidence and the probe target",
             probe_targets,
-            by_examples(expectation),
+            train_on_examples(expectation_objective),
             ("probe",),
         ),
         Arm(
             "correct-soft",
             "the grades as targets, 0 or 1, as a bell over the scale",
             correctness_targets,
-            by_examples(as_set),
+            train_on_examples(configured_objective),
             (),
             {"target": "distribution"},
         ),
@@ -70,13 +78,13 @@ PROBE = Recipe(
             "correct-brier",
             "squared error between the expected confidence and the grade",
             correctness_targets,
-            by_examples(expectation),
+            train_on_examples(expectation_objective),
         ),
         Arm(
             "consistency",
             "self-consistency of sampled answers as targets, as a bell over the scale",
             consistency_targets,
-            by_examples(as_set),
+            train_on_examples(configured_objective),
             (CONSISTENCY,),
             {"target": "distribution"},
         ),
@@ -84,7 +92,7 @@ PROBE = Recipe(
             "curriculum",
             "soft, after one pass over examples drawn evenly over the scale",
             probe_targets,
-            in_two_stages(as_set),
+            train_with_curriculum(configured_objective),
             ("probe",),
             {"target": "distribution"},
         ),

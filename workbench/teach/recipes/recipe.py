@@ -1,12 +1,15 @@
 """What a recipe is: named arms, each of which says what confidence to teach and how.
 
-A recipe is data. An arm names where its targets come from (``sources``, measured before by the loop), the function that turns
-them into one probability of being right per training question (``targets``), the changes it makes to the training settings,
-and its ``teacher``, which trains an adapter on a :class:`Lesson` and saves it. Everything else is common to all recipes:
-asking, grading, the shuffled twin (the same arm on permuted targets), reading what the taught model states, the table.
+A recipe is data. An arm names where its targets come from (``sources``, measured before by the
+loop), the function that turns them into one probability of being right per training question
+(``targets``), the changes it makes to the training settings, and its ``teacher``, which trains an
+adapter on a :class:`Lesson` and saves it. Everything else is common to all recipes: asking,
+grading, the shuffled twin (the same arm on permuted targets), reading what the taught model states,
+the table.
 
-Most teachers are :func:`by_examples` of a plan: a plain function from a lesson to training examples and a loss. A teacher
-that trains otherwise (reinforcement, a head) is any function of the same signature.
+Most teachers are :func:`by_examples` of a plan: a plain function from a job to training examples
+and a loss. A teacher that trains otherwise (reinforcement, a head) is any function of the same
+signature.
 """
 
 from __future__ import annotations
@@ -21,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.teach.target_inputs import Material
+from workbench.teach.target_inputs import TargetInputs
 from workbench.teach.training import train_adapter
-from workbench.teach.training_job import Lesson, Plan, Reader, Taught, Teacher
+from workbench.teach.training_job import HeadReader, Objective, TrainFn, TrainingJob, TrainingResult
 
 SIZE: Mapping[str, Any] = MappingProxyType({"questions.limit": 260})
 
@@ -33,37 +36,42 @@ class Arm:
     """One way of teaching.
 
     Attributes:
-        teach: changes to :class:`workbench.config.TeachSettings`; what a user sets goes before them.
-        reader: gives the probability [n] of a head beside the model; None: the taught model states its confidence.
+        teach: changes to :class:`workbench.config.TeachSettings`; what a user sets goes before
+            them.
+        reader: gives the probability [n] of a head beside the model; None: the taught model states
+            its confidence.
         kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
         levels: [n] what questions of one bin share, for an arm that compares questions.
-        sampled: replies are sampled while it trains, so its length is ``teach.steps`` updates, not epochs.
+        sampled: replies are sampled while it trains, so its length is ``teach.on_policy_steps``
+            updates, not epochs.
         needs: raises WorkbenchError where something that the arm needs is not installed.
-        answers: answers are taught as well, so questions need accepted ones, and confidence is also read behind the taught model's.
+        answers: answers are taught as well, so questions need accepted ones, and confidence is also
+            read behind the taught model's.
     """
 
     name: str
     about: str
-    targets: Callable[[Material], NDArray[np.float64]]
-    teacher: Teacher
+    targets: Callable[[TargetInputs], NDArray[np.float64]]
+    train: TrainFn
     sources: tuple[str, ...] = ()
     teach: Mapping[str, Any] = field(default_factory=dict)
-    reader: Reader | None = None
-    kept_back: float = 0.0
-    drawn: Callable[[Material], NDArray[np.int64]] | None = None
-    sampled: bool = False
-    needs: Callable[[], object] | None = None
-    answers: bool = False
-    levels: Callable[[Material], NDArray[np.float64]] | None = None
+    head_reader: HeadReader | None = None
+    calibration_fraction: float = 0.0
+    subset: Callable[[TargetInputs], NDArray[np.int64]] | None = None
+    on_policy: bool = False
+    requires: Callable[[], object] | None = None
+    trains_answers: bool = False
+    bin_accuracy: Callable[[TargetInputs], NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Arms that share a method. ``default`` arms are taught unless others are named; ``settings``: dotted keys of RunConfig
-    outside ``teach`` that differ from the run's defaults; ``size``: what the command sets unless told otherwise, so that the
-    default arms are taught and measured within ten minutes on two cores; ``pairs``: comparisons of two questions are
-    measured as well."""
+    """Arms that share a method. ``default`` arms are taught unless others are named; ``settings``:
+    dotted keys of RunConfig outside ``teach`` that differ from the run's defaults; ``size``: what
+    the command sets unless told otherwise, so that the default arms are taught and measured within
+    ten minutes on two cores; ``pairs``: comparisons of two questions are measured as well.
+    """
 
     name: str
     about: str
@@ -78,7 +86,8 @@ class Recipe:
         names = [arm.name for arm in self.arms]
         if len(set(names)) != len(names) or not self.default or not set(self.default) <= set(names):
             raise WorkbenchError(
-                f"The arms of the recipe {self.name!r} need distinct names, its default ones among them."
+                f"The arms of the recipe {self.name!r} need distinct names, its default ones among "
+                "them."
             )
 
     def arm(self, name: str) -> Arm:
@@ -93,20 +102,24 @@ class Recipe:
 def check_needs(arms: Iterable[Arm]) -> None:
     """Raise WorkbenchError where something that one of the ``arms`` needs is not installed."""
     for arm in arms:
-        if arm.needs is not None:
-            arm.needs()
+        if arm.requires is not None:
+            arm.requires()
 
 
-def by_examples(plan: Callable[[Lesson], Plan], start: Path | None = None) -> Teacher:
-    """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the lesson, from the adapter in ``start``."""
+def train_on_examples(
+    plan: Callable[[TrainingJob], Objective], start: Path | None = None
+) -> TrainFn:
+    """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the job,
+    from the adapter in ``start``.
+    """
 
-    def teacher(lesson: Lesson) -> Taught:
-        made = plan(lesson)
+    def teacher(job: TrainingJob) -> TrainingResult:
+        made = plan(job)
         tuned, log = train_adapter(
-            lesson.lm, made.examples, lesson.settings, lesson.folder,
-            seed=lesson.seed, description=lesson.description, reply=lesson.reply,
-            loss=made.loss, measured=made.measured, start=start, tokens_beside=made.beside,
+            job.lm, made.examples, job.settings, job.folder,
+            seed=job.seed, description=job.description, reply=job.reply,
+            loss=made.loss, logged=made.logged, init_from=start, extra_tokens=made.extra_tokens,
         )  # fmt: skip
-        return Taught(tuned, log, int(log[-1]["tokens"]), len(made.examples))
+        return TrainingResult(tuned, log, int(log[-1]["tokens"]), len(made.examples))
 
     return teacher

@@ -1,4 +1,6 @@
-"""Recording and patching behind one protocol: the project's own hooks, nnsight and transformer-lens."""
+"""Recording and patching behind one protocol: the project's own hooks, nnsight and
+transformer-lens.
+"""
 
 from workbench.trace.backends.hooks import HooksBackend
 from workbench.trace.backends.protocol import Backend, PositionRows, TokenRows

@@ -1,13 +1,15 @@
 """Recorded states as a transformer-lens ActivationCache, so that its tools go on from there.
 
-The cache's position axis holds the positions that were recorded, in their order, not the whole sequence. It has exactly the
-states that were handed over: a method that needs others (``decompose_resid`` the outputs of every layer,
-``compute_head_results`` every head) raises transformer-lens' own ``KeyError``.
+The cache's position axis holds the positions that were recorded, in their order, not the whole
+sequence. It has exactly the states that were handed over: a method that needs others
+(``decompose_resid`` the outputs of every layer, ``compute_head_results`` every head) raises
+transformer-lens' own ``KeyError``.
 
-Scales of the final norm are added where the last layer's ``resid_post`` is there, computed by the bridge's own norm from
-that state, because direct logit attribution (``decompose_resid(apply_ln=True)``, ``logit_attrs``) divides by them. The bridge's
-weights are not folded, so ``logit_attrs`` leaves the final norm's own weight out: exact where it is one, and otherwise to be
-multiplied into the directions.
+Scales of the final norm are added where the last layer's ``resid_post`` is there, computed by the
+bridge's own norm from that state, because direct logit attribution
+(``decompose_resid(apply_ln=True)``, ``logit_attrs``) divides by them. The bridge's weights are not
+folded, so ``logit_attrs`` leaves the final norm's own weight out: exact where it is one, and
+otherwise to be multiplied into the directions.
 """
 
 from __future__ import annotations
@@ -27,17 +29,22 @@ FINAL_SCALE = "ln_final.hook_scale"
 
 
 def to_activation_cache(
-    states: Tensor, sites: Sequence[Site], bridge: Any, heads: tuple[Tensor, Sequence[Site]] | None = None
+    states: Tensor,
+    sites: Sequence[Site],
+    bridge: Any,
+    heads: tuple[Tensor, Sequence[Site]] | None = None,
 ) -> ActivationCache:
     """An ActivationCache of recorded states.
 
     Args:
         states: [rows, sites, positions, width], as a backend's ``record`` returns them.
         sites: what the second axis holds.
-        bridge: the TransformerBridge of the same model (``LensBackend(lm).bridge``), whose weights the cache's tools use.
+        bridge: the TransformerBridge of the same model (``LensBackend(lm).bridge``), whose weights
+            the cache's tools use.
         heads: states and sites of heads, which have another width, to go into the same cache.
 
-    Raises :class:`WorkbenchError` when sites and states differ in number, and when a layer's heads are not all there.
+    Raises :class:`WorkbenchError` when sites and states differ in number, and when a layer's heads
+    are not all there.
     """
     entries = _entries(states, sites, bridge)
     if heads is not None:
@@ -55,13 +62,16 @@ def _entries(states: Tensor, sites: Sequence[Site], bridge: Any) -> dict[str, Te
             f"got {tuple(states.shape)} for {len(sites)} sites."
         )
     axis = {site: index for index, site in enumerate(sites)}
-    entries = {hook_name(site): states[:, index] for site, index in axis.items() if site.head is None}
+    entries = {
+        hook_name(site): states[:, index] for site, index in axis.items() if site.head is None
+    }
     for layer in sorted({site.layer for site in sites if site.head is not None}):
         every = [Site(layer, "head_out", head) for head in range(bridge.cfg.n_heads)]
         missing = [str(site.head) for site in every if site not in axis]
         if missing:
             raise WorkbenchError(
-                f"hook_z holds all heads of a layer and layer {layer} lacks {', '.join(missing)}: record all "
+                f"hook_z holds all heads of a layer and layer {layer} lacks {', '.join(missing)}: "
+                "record all "
                 f"{len(every)} of them."
             )
         entries[hook_name(every[0])] = torch.stack([states[:, axis[site]] for site in every], dim=2)

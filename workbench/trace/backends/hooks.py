@@ -1,7 +1,7 @@
 """The backend on the project's own engine: packed branches, the default.
 
-All branches share the prompts' forward (:func:`workbench.trace.packed.patch_branches`); the other backends spend a forward for
-each and are what this one is checked against.
+All branches share the prompts' forward (:func:`workbench.trace.packed.patch_branches`); the other
+backends spend a forward for each and are what this one is checked against.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ from workbench.trace.sites import Site
 
 @dataclass(frozen=True, eq=False)
 class HooksBackend:
-    """``token_budget`` bounds the tokens of one forward, see :func:`workbench.trace.packed.patch_branches`."""
+    """``tokens_per_forward`` bounds the tokens of one forward, see
+    :func:`workbench.trace.packed.patch_branches`.
+    """
 
     lm: LanguageModel
-    token_budget: int = 8192
+    tokens_per_forward: int = 8192
 
     def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
         return record(self.lm, prompts, position_rows(positions, len(prompts)).tolist(), sites)
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; as few forwards as the budget allows."""
+        """See :class:`~workbench.trace.backends.protocol.Backend`; as few forwards as the budget
+        allows.
+        """
         ordered = [in_forward_order(branch) for branch in branches]
-        return patch_branches(self.lm, prompts, ordered, readout, token_budget=self.token_budget)
+        return patch_branches(
+            self.lm, prompts, ordered, readout, tokens_per_forward=self.tokens_per_forward
+        )

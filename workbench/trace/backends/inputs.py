@@ -1,7 +1,8 @@
-"""What the backends on other libraries do before a forward: refuse what cannot be run, and pad the prompts.
+"""What the backends on other libraries do before a forward: refuse what cannot be run, and pad the
+prompts.
 
-The checks are those of the project's own engine (:mod:`workbench.trace.checks`), on shapes and numbers alone, so a mistake is
-named before any forward is paid for.
+The checks are those of the project's own engine (:mod:`workbench.trace.checks`), on shapes and
+numbers alone, so a mistake is named before any forward is paid for.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from workbench.trace.sites import Site
 
 
 @dataclass(frozen=True, eq=False)
-class Write:
-    """A patch in the columns of a padded batch: at ``site``, ``value`` [rows, width] at ``columns`` [rows]."""
+class BatchWrite:
+    """A patch in the columns of a padded batch: at ``site``, ``value`` [rows, width] at
+    ``columns`` [rows].
+    """
 
     site: Site
     columns: Tensor
@@ -36,21 +39,28 @@ class Write:
 def require_one_process(lm: LanguageModel, backend: str) -> None:
     """Refuse models that are split over processes, whose modules hold a share of each tensor."""
     if int(getattr(lm.base(), "_tp_size", None) or 1) > 1:
-        raise WorkbenchError(f"The {backend} backend cannot run a tensor-parallel model; use the 'hooks' backend.")
+        raise WorkbenchError(
+            f"The {backend} backend cannot run a tensor-parallel model; use the 'hooks' backend."
+        )
 
 
 def padded(lm: LanguageModel, prompts: TokenRows, device: torch.device) -> Prompts:
-    """Prompts as one left-padded batch on ``device``; refused where a layer would carry padding into the prompt."""
+    """Prompts as one left-padded batch on ``device``; refused where a layer would carry padding
+    into the prompt.
+    """
     if not lm.architecture.packable and len({len(prompt) for prompt in prompts}) > 1:
         raise WorkbenchError(
-            f"Padded batches are not valid for {lm.architecture.family}: {lm.architecture.why_not}; call the backend with "
+            f"Padded batches are not valid for {lm.architecture.family}: "
+            f"{lm.architecture.why_not}; call the backend with "
             "prompts of one length at a time."
         )
     return pad_prompts(prompts, lm.tokenizer.pad_token_id, device)
 
 
 def model_inputs(prompts: Prompts) -> dict[str, Any]:
-    """The arguments of a transformers causal model for a left-padded batch, logits of the last column alone."""
+    """The arguments of a transformers causal model for a left-padded batch, logits of the last
+    column alone.
+    """
     return {
         "input_ids": prompts.tokens,
         "attention_mask": prompts.valid.long(),
@@ -68,24 +78,36 @@ def position_rows(positions: PositionRows, rows: int) -> Tensor:
             f"Positions must be [rows, n]: {rows} rows with as many positions each, "
             f"got {len(positions)} rows with {sorted(lengths)} positions."
         )
-    return positions.long() if isinstance(positions, Tensor) else torch.tensor([list(row) for row in positions])
+    return (
+        positions.long()
+        if isinstance(positions, Tensor)
+        else torch.tensor([list(row) for row in positions])
+    )
 
 
-def checked_columns(lm: LanguageModel, prompts: Prompts, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
-    """Columns [rows, n] to record; refused when sites do not exist or stack, or positions lie outside their rows."""
+def checked_columns(
+    lm: LanguageModel, prompts: Prompts, positions: PositionRows, sites: Sequence[Site]
+) -> Tensor:
+    """Columns [rows, n] to record; refused when sites do not exist or stack, or positions lie
+    outside their rows.
+    """
     require_sites(lm, sites)
     index = position_rows(positions, prompts.rows)
     require_positions(index.cpu(), prompts.lengths.cpu(), 0)
     return prompts.column_of(index)
 
 
-def checked_writes(lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch]) -> list[list[Write]]:
-    """Each branch's patches, in forward order and in columns of the batch; refused when one does not fit."""
+def checked_writes(
+    lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch]
+) -> list[list[BatchWrite]]:
+    """Each branch's patches, in forward order and in columns of the batch; refused when one does
+    not fit.
+    """
     require_branches(lm, prompts.lengths.cpu(), branches, 0)
     return [
         [
             # A slice of a large recording would keep, and travel with, all of it.
-            Write(
+            BatchWrite(
                 patch.site,
                 prompts.column_of(patch.positions[:, None])[:, 0],
                 patch.value.detach().clone(),

@@ -1,13 +1,15 @@
 """The backend on transformer-lens: its bridge around a copy of the model, hooks by its own names.
 
-The bridge renames parameters, puts its components in the place of the model's modules and switches attention to eager, all in
-place and for good. So it gets a model object of its own: a copy of the loaded one (twice the memory), or one the caller
-loaded for it and gives up. No weights are folded or centred, so states are those of the model. A PEFT adapter that is
-switched on is merged into the copy *before* the bridge is built: inside it, its tools would read the weights without it. Weights it
-stands on are separated from those of other modules (a head from the embedding) before that.
+The bridge renames parameters, puts its components in the place of the model's modules and switches
+attention to eager, all in place and for good. So it gets a model object of its own: a copy of the
+loaded one (twice the memory), or one the caller loaded for it and gives up. No weights are folded
+or centred, so states are those of the model. A PEFT adapter that is switched on is merged into the
+copy *before* the bridge is built: inside it, its tools would read the weights without it. Weights
+it stands on are separated from those of other modules (a head from the embedding) before that.
 
-A hook changes its tensor in place and returns it: the stream behind attention is hooked where the norm before the MLP takes
-it in, and only a change in place also reaches the addition behind the MLP.
+A hook changes its tensor in place and returns it: the stream behind attention is hooked where the
+norm before the MLP takes it in, and only a change in place also reaches the addition behind the
+MLP.
 
 The copy is taken when the backend is built: weights and adapters changed later are not seen.
 """
@@ -28,7 +30,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, model_arithmetic
 from workbench.models.sharing import untie_adapted
 from workbench.trace.backends.inputs import (
-    Write,
+    BatchWrite,
     checked_columns,
     checked_writes,
     model_inputs,
@@ -58,7 +60,9 @@ def hook_name(site: Site) -> str:
 
 
 class LensBackend:
-    """Records and patches through :attr:`bridge`, a TransformerBridge that may be used for anything else, too."""
+    """Records and patches through :attr:`bridge`, a TransformerBridge that may be used for
+    anything else, too.
+    """
 
     bridge: TransformerBridge
 
@@ -67,13 +71,14 @@ class LensBackend:
 
         Args:
             lm: the model; left as it is.
-            model: a loaded Hugging Face model with the same weights that the bridge may keep and change. By default a
-                copy of ``lm``'s is made, which takes its memory once more.
+            model: a loaded Hugging Face model with the same weights that the bridge may keep and
+                change. By default a copy of ``lm``'s is made, which takes its memory once more.
         """
         require_one_process(lm, "transformer-lens")
         if model is lm.model or model is lm.base():
             raise WorkbenchError(
-                "The bridge would change this model in place: give it one of its own, or leave model out."
+                "The bridge would change this model in place: give it one of its own, or leave "
+                "model out."
             )
         self.lm = lm
         own = _plain_copy(lm.model) if model is None else model
@@ -89,32 +94,41 @@ class LensBackend:
         batch = padded(self.lm, prompts, self._device)
         columns = checked_columns(self.lm, batch, positions, sites)
         taken: dict[Site, Tensor] = {}
-        hooks = [(self._reachable(site), _reader(site, columns, taken)) for site in dict.fromkeys(sites)]
+        hooks = [
+            (self._reachable(site), _reader(site, columns, taken)) for site in dict.fromkeys(sites)
+        ]
         self._logits(batch, hooks)
         return torch.stack([taken[site].to(self._device) for site in sites], dim=1)
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and one without."""
+        """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and
+        one without.
+        """
         batch = padded(self.lm, prompts, self._device)
         programs = [
             [(self._reachable(write.site), _writer(write)) for write in writes]
             for writes in checked_writes(self.lm, batch, branches)
         ]
-        read = torch.stack([readout(self._logits(batch, hooks)) for hooks in [[], *programs]], dim=1)
+        read = torch.stack(
+            [readout(self._logits(batch, hooks)) for hooks in [[], *programs]], dim=1
+        )
         return Patched(base=read[:, 0], patched=read[:, 1:])
 
     def _logits(self, batch: Prompts, hooks: Sequence[tuple[str, Hook]]) -> Tensor:
         """Float32 logits [rows, vocab] behind the last token."""
         inputs = model_inputs(batch)
         with torch.no_grad(), model_arithmetic(self.lm), self.bridge.hooks(fwd_hooks=list(hooks)):
-            return self.bridge(inputs.pop("input_ids"), return_type="logits", **inputs)[:, -1].float()
+            return self.bridge(inputs.pop("input_ids"), return_type="logits", **inputs)[
+                :, -1
+            ].float()
 
     def _reachable(self, site: Site) -> str:
         name = hook_name(site)
         if name in self.bridge.hook_dict:
             return name
         raise WorkbenchError(
-            f"The transformer-lens backend cannot reach {site.component} of layer {site.layer}: its bridge of "
+            f"The transformer-lens backend cannot reach {site.component} of layer {site.layer}: "
+            "its bridge of "
             f"{self.lm.architecture.family} has no {name}; use the 'hooks' backend."
         )
 
@@ -132,7 +146,8 @@ def _plain_copy(model: Any) -> Any:
 
 
 def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:
-    """The model's tokenizer for the bridge's text tools, which then add no BOS: prompts here carry their own.
+    """The model's tokenizer for the bridge's text tools, which then add no BOS: prompts here carry
+    their own.
 
     Handed to the bridge's builder it would be loaded anew, to add one.
     """
@@ -159,7 +174,7 @@ def _reader(site: Site, columns: Tensor, taken: dict[Site, Tensor]) -> Hook:
     return hook
 
 
-def _writer(write: Write) -> Hook:
+def _writer(write: BatchWrite) -> Hook:
     def hook(hidden: Tensor, hook: Any) -> Tensor:
         part = _part(write.site, hidden)
         column = write.columns.to(part.device)

@@ -1,19 +1,23 @@
-"""The backend on nnsight: one session of traces on the model that is already loaded, here or on an NDIF server.
+"""The backend on nnsight: one session of traces on the model that is already loaded, here or on an
+NDIF server.
 
-A sweep is one session: a trace without interventions and one for each branch, so that it reaches a server as a single
-request. Each trace runs a plain forward of the left-padded prompts; nothing is packed. Sites are visited in the order the
-forward reaches them, as nnsight requires, and states are written in place (see :mod:`workbench.trace.backends.places`).
+A sweep is one session: a trace without interventions and one for each branch, so that it reaches a
+server as a single request. Each trace runs a plain forward of the left-padded prompts; nothing is
+packed. Sites are visited in the order the forward reaches them, as nnsight requires, and states are
+written in place (see :mod:`workbench.trace.backends.places`).
 
-The session (:mod:`workbench.trace.backends.nnsight_session`) travels to a server by its source, and so does the readout, which
-runs there so that only its result comes back: write it as a function or lambda that needs torch alone.
+The session (:mod:`workbench.trace.backends.nnsight_session`) travels to a server by its source, and
+so does the readout, which runs there so that only its result comes back: write it as a function or
+lambda that needs torch alone.
 
 nnsight reads a server's answer through pickle; here only tensors and plain data are taken from it
-(:mod:`workbench.trace.backends.nnsight_answers`), and an answer with anything else is refused unread. It shows the job's state on the terminal unless
-``nnsight.CONFIG.APP.REMOTE_LOGGING`` is off.
+(:mod:`workbench.trace.backends.nnsight_answers`), and an answer with anything else is refused
+unread. It shows the job's state on the terminal unless ``nnsight.CONFIG.APP.REMOTE_LOGGING`` is
+off.
 
-nnsight puts its own ``forward`` on every module it watches. Here the model is wrapped for the length of a call and every
-module gets back what it had. A PEFT model runs as it is; on a server the adapter is named by ``peft`` and the
-model here must be the one without it.
+nnsight puts its own ``forward`` on every module it watches. Here the model is wrapped for the
+length of a call and every module gets back what it had. A PEFT model runs as it is; on a server the
+adapter is named by ``peft`` and the model here must be the one without it.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from torch import Tensor, nn
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import (
-    Write,
+    BatchWrite,
     checked_columns,
     checked_writes,
     model_inputs,
@@ -45,7 +49,7 @@ from workbench.trace.backends.inputs import (
 )
 from workbench.trace.backends.nnsight_answers import PlainRemote
 from workbench.trace.backends.nnsight_session import Step, run_session
-from workbench.trace.backends.places import Place, forward_order, places_of
+from workbench.trace.backends.places import RemoteHookPoint, forward_order, places_of
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.layout import Prompts
@@ -58,9 +62,9 @@ ATTACHED = ("forward", "__nnsight__", "__nnsight_body_forward__", "_persistent_i
 
 @dataclass(frozen=True, eq=False)
 class NnsightBackend:
-    """Attributes:
-    lm: the model; on a server its weights are not used, so they may be on the meta device.
-    remote: False runs here; "local" runs here after the request was packed and unpacked as for a server, with the modules
+    """Attributes: lm: the model; on a server its weights are not used, so they may be on the meta
+    device. remote: False runs here; "local" runs here after the request was packed and unpacked as
+    for a server, with the modules
         a server lacks hidden; True runs on NDIF with nnsight's API key; a URL runs on that server.
     peft: hub id (or, run here, folder) of an adapter to put on for the length of a call.
     repo: the model's hub id for a server, when it is not ``lm.name``.
@@ -75,22 +79,32 @@ class NnsightBackend:
 
     def __post_init__(self) -> None:
         require_one_process(self.lm, "nnsight")
-        wrapped = isinstance(self.lm.model, PeftModel) or bool(getattr(self.lm.base(), "peft_config", None))
+        wrapped = isinstance(self.lm.model, PeftModel) or bool(
+            getattr(self.lm.base(), "peft_config", None)
+        )
         if self.peft is not None and wrapped:
             raise WorkbenchError(
-                "The nnsight backend got a PEFT model and peft=, so the adapter is there twice; give one of them."
+                "The nnsight backend got a PEFT model and peft=, so the adapter is there twice; "
+                "give one of them."
             )
         if not self._on_server:
             return
         if wrapped:
-            raise WorkbenchError("A server attaches adapters itself: give the model without it and peft='org/adapter'.")
+            raise WorkbenchError(
+                "A server attaches adapters itself: give the model without it and "
+                "peft='org/adapter'."
+            )
         if self.remote is True and not CONFIG.API.APIKEY:
             raise WorkbenchError(
-                "NDIF needs an API key: set NDIF_API_KEY before Python starts, or store it once with "
+                "NDIF needs an API key: set NDIF_API_KEY before Python starts, or store it once "
+                "with "
                 "nnsight.CONFIG.set_default_api_key('...')."
             )
         if Path(self._hub_id).expanduser().exists() or "/" not in self._hub_id:
-            raise WorkbenchError(f"A server knows models by hub id and {self._hub_id!r} is none: give repo='org/name'.")
+            raise WorkbenchError(
+                f"A server knows models by hub id and {self._hub_id!r} is none: give "
+                "repo='org/name'."
+            )
 
     @property
     def _on_server(self) -> bool:
@@ -105,19 +119,28 @@ class NnsightBackend:
         batch = padded(self.lm, prompts, self._device)
         columns = checked_columns(self.lm, batch, positions, sites)
         order = sorted(range(len(sites)), key=lambda index: forward_order(sites[index]))
-        steps = [_step(place, columns) for place in places_of(self.lm, [sites[index] for index in order])]
+        steps = [
+            _step(place, columns) for place in places_of(self.lm, [sites[index] for index in order])
+        ]
         with self._model() as model:
             [states] = self._answers(model, batch, [steps], None)
         back = sorted(range(len(order)), key=order.__getitem__)
         return torch.stack([states[index].to(self._device) for index in back], dim=1)
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; a trace for each branch and one without, one session."""
+        """See :class:`~workbench.trace.backends.protocol.Backend`; a trace for each branch and
+        one without, one session.
+        """
         batch = padded(self.lm, prompts, self._device)
         programs: list[list[Step]] = [[]]
         for writes in checked_writes(self.lm, batch, branches):
             places = places_of(self.lm, [write.site for write in writes])
-            programs.append([_step(place, write.columns, write) for place, write in zip(places, writes, strict=True)])
+            programs.append(
+                [
+                    _step(place, write.columns, write)
+                    for place, write in zip(places, writes, strict=True)
+                ]
+            )
         if self.remote:
             _send_by_value(readout)
         with self._model() as model:
@@ -125,7 +148,9 @@ class NnsightBackend:
         read = torch.stack([outcome.to(self._device) for outcome in outcomes], dim=1)
         return Patched(base=read[:, 0], patched=read[:, 1:])
 
-    def _answers(self, model: Any, batch: Prompts, programs: list[list[Step]], readout: Readout | None) -> Any:
+    def _answers(
+        self, model: Any, batch: Prompts, programs: list[list[Step]], readout: Readout | None
+    ) -> Any:
         """The session's answers; whatever a server or the way to it raises as a sentence."""
         try:
             return run_session(model, self._where(model), model_inputs(batch), programs, readout)
@@ -135,16 +160,21 @@ class NnsightBackend:
             if not self._on_server:
                 raise
             raise WorkbenchError(
-                f"The server did not run {self._hub_id!r} ({type(error).__name__}: {error}); check the network and the key, "
+                f"The server did not run {self._hub_id!r} ({type(error).__name__}: {error}); check "
+                "the network and the key, "
                 "and that nnsight.ndif.status() lists the model."
             ) from error
 
     def _where(self, model: Any) -> dict[str, Any]:
-        """Arguments of the session that say where it runs; on a server through a client that unpickles plain data alone."""
+        """Arguments of the session that say where it runs; on a server through a client that
+        unpickles plain data alone.
+        """
         if not self._on_server:
             return {"remote": self.remote}
         host = self.remote if isinstance(self.remote, str) else None
-        return {"backend": PlainRemote(model.to_model_key(), host=host, env=model._remoteable_get_env())}
+        return {
+            "backend": PlainRemote(model.to_model_key(), host=host, env=model._remoteable_get_env())
+        }
 
     @property
     def _device(self) -> torch.device:
@@ -152,7 +182,9 @@ class NnsightBackend:
 
     @contextmanager
     def _model(self) -> Iterator[Any]:
-        """The loaded model inside nnsight's wrapper; nothing of it is left on the model afterwards."""
+        """The loaded model inside nnsight's wrapper; nothing of it is left on the model
+        afterwards.
+        """
         base = self.lm.base()
         attach = self.peft is not None and not self._on_server
         # Left to itself the pipeline inside the wrapper moves the model to the first accelerator.
@@ -178,8 +210,13 @@ class NnsightBackend:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """Give every module back the attributes that nnsight sets, and parameters their need of a gradient."""
-    before = [(module, {name: vars(module).get(name, MISSING) for name in ATTACHED}) for module in model.modules()]
+    """Give every module back the attributes that nnsight sets, and parameters their need of a
+    gradient.
+    """
+    before = [
+        (module, {name: vars(module).get(name, MISSING) for name in ATTACHED})
+        for module in model.modules()
+    ]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         yield
@@ -194,14 +231,16 @@ def _untouched(model: nn.Module) -> Iterator[None]:
 
 
 def _send_by_value(readout: Readout) -> None:
-    """Have the source of the module that defines ``readout`` travel, where a server cannot import it."""
+    """Have the source of the module that defines ``readout`` travel, where a server cannot
+    import it.
+    """
     module = str(getattr(readout, "__module__", None) or "")
     root = module.split(".")[0]
     if root and root not in SERVER_HAS and root not in sys.stdlib_module_names:
         register(module)
 
 
-def _step(place: Place, columns: Tensor, write: Write | None = None) -> Step:
+def _step(place: RemoteHookPoint, columns: Tensor, write: BatchWrite | None = None) -> Step:
     """A place and what is done there as plain data; ``columns`` [rows, n], a write's [rows]."""
     at = (place.path, place.side, place.start, place.stop, place.factor)
     if write is None:

@@ -1,8 +1,9 @@
 """The one session that the nnsight backend runs, here or on a server.
 
-Its source is what travels to a server. It must run there without the workbench, so it names torch and nnsight alone and
-everything else in it is plain data. It is the only session of this file, because a server knows a session's source by
-the name of the file it comes from: with two in one file, the second could be read as the first.
+Its source is what travels to a server. It must run there without the workbench, so it names torch
+and nnsight alone and everything else in it is plain data. It is the only session of this file,
+because a server knows a session's source by the name of the file it comes from: with two in one
+file, the second could be read as the first.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from torch import Tensor
 from workbench.trace.interventions import Readout
 
 Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool]
-"""Module path; "input" or "output"; first and last entry of the width; factor from there to the residual stream; columns
-[rows, n] of the batch; values [rows, n, width] to write, None to read; whether the values are added."""
+"""Module path; "input" or "output"; first and last entry of the width; factor from there to the
+residual stream; columns [rows, n] of the batch; values [rows, n, width] to write, None to read;
+whether the values are added.
+"""
 
 
 def run_session(
-    model: Any, where: dict[str, Any], inputs: dict[str, Any], programs: list[list[Step]], readout: Readout | None
+    model: Any,
+    where: dict[str, Any],
+    inputs: dict[str, Any],
+    programs: list[list[Step]],
+    readout: Readout | None,
 ) -> Any:
-    """One trace a program, its steps in forward order; what the last token's logits read, or without readout the states.
+    """One trace a program, its steps in forward order; what the last token's logits read, or
+    without readout the states.
 
     Args:
         model: nnsight's wrapper of a causal language model.
@@ -31,7 +39,8 @@ def run_session(
         inputs: arguments of its forward for a left-padded batch, with ``logits_to_keep=1``.
 
     Returns:
-        For each program the readout [rows, ...] of float32 logits, or the list of states [rows, n, width] of its steps.
+        For each program the readout [rows, ...] of float32 logits, or the list of states [rows, n,
+        width] of its steps.
     """
     with model.session(**where):
         with torch.no_grad():
@@ -50,6 +59,8 @@ def run_session(
                         else:
                             new = written.to(hidden.device, hidden.dtype) / factor
                             hidden[row, at, start:stop] = found + new if add else new
-                    answers.append(states if readout is None else readout(model.output.logits[:, -1].float()))
+                    answers.append(
+                        states if readout is None else readout(model.output.logits[:, -1].float())
+                    )
         save(answers)
     return answers

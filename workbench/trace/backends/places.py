@@ -1,7 +1,7 @@
 """A site as plain data: the path of a module, its input or output, and which part of the width.
 
-Built on the places of :mod:`workbench.models.components`, for libraries that address modules by path and must be told about
-them in the order a forward reaches them.
+Built on the places of :mod:`workbench.models.components`, for libraries that address modules by
+path and must be told about them in the order a forward reaches them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from workbench.models import LanguageModel, components
 from workbench.trace.sites import Component, Site
 
-FORWARD_ORDER: tuple[Component, ...] = ("resid_pre", "head_out", "attn_out", "resid_mid", "mlp_out", "resid_post")
+FORWARD_ORDER: tuple[Component, ...] = (
+    "resid_pre",
+    "head_out",
+    "attn_out",
+    "resid_mid",
+    "mlp_out",
+    "resid_post",
+)
 
 
 @dataclass(frozen=True)
-class Place:
-    """``factor`` times entries ``start`` to ``stop`` of a module's first input or output is the state at a site.
+class RemoteHookPoint:
+    """``factor`` times entries ``start`` to ``stop`` of a module's first input or output is the
+    state at a site.
 
     ``path`` starts at the transformers causal language model, adapters inside.
     """
@@ -33,13 +41,17 @@ def forward_order(site: Site) -> tuple[int, int]:
     return site.layer, FORWARD_ORDER.index(site.component)
 
 
-def places_of(lm: LanguageModel, sites: list[Site]) -> list[Place]:
-    """The place of each site. Raises :class:`~workbench.errors.WorkbenchError` for sites the family lacks."""
+def places_of(lm: LanguageModel, sites: list[Site]) -> list[RemoteHookPoint]:
+    """The place of each site. Raises :class:`~workbench.errors.WorkbenchError` for sites the
+    family lacks.
+    """
     paths = {id(module): path for path, module in lm.base().named_modules()}
     places = []
     for site in sites:
         found = components.place_of(lm, site.layer, site.component)
         start = 0 if site.head is None else site.head * lm.head_size
         stop = lm.width if site.head is None else start + lm.head_size
-        places.append(Place(paths[id(found.module)], found.side, start, stop, found.scale))
+        places.append(
+            RemoteHookPoint(paths[id(found.module)], found.side, start, stop, found.scale)
+        )
     return places

@@ -23,7 +23,8 @@ def _lens(lm: LanguageModel, **options: Any) -> Backend:
     return LensBackend(lm, **options)
 
 
-# The last two import their library when they are called: each takes seconds, and a run needs at most one.
+# The last two import their library when they are called: each takes seconds, and a run needs at
+# most one.
 BACKENDS: dict[str, Callable[..., Backend]] = {
     "hooks": HooksBackend,
     "nnsight": _nnsight,
