@@ -82,9 +82,9 @@ def answer(context: Run, stage: StageStore) -> dict[str, Any]:
 
 
 STAGES = (
-    Stage("questions", _work("asking", "choose_questions"), ("questions", "seed"), ()),
+    Stage("questions", _work("questions", "choose_questions"), ("questions", "seed"), ()),
     Stage("answer", answer, ("model", "elicit"), ("questions",)),
-    Stage("elicit", _work("asking", "elicit"), ("model", "elicit"), ("answer",)),
+    Stage("elicit", _work("confidence", "elicit"), ("model", "elicit"), ("answer",)),
     Stage(
         "probe",
         _work("probes", "probe_before"),
@@ -93,12 +93,12 @@ STAGES = (
     ),
     Stage("teach", _work("teaching", "teach"), ("model", "teach", "seed"), ("probe",)),
     Stage(
-        "teach_control", _work("teaching", "teach_shuffled"), ("model", "teach", "seed"), ("probe",)
+        "teach_control", _work("teaching", "teach_control"), ("model", "teach", "seed"), ("probe",)
     ),
-    Stage("elicit_tuned", _work("teaching", "elicit_tuned"), ("model", "elicit"), ("teach",)),
+    Stage("elicit_tuned", _work("confidence", "elicit_tuned"), ("model", "elicit"), ("teach",)),
     Stage(
         "elicit_control",
-        _work("teaching", "again_shuffled"),
+        _work("confidence", "elicit_control"),
         ("model", "elicit"),
         ("teach_control",),
     ),

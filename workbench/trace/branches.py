@@ -160,7 +160,7 @@ def join_tails(plain: Tail, branches: Tail) -> Tail:
     attends_to[:, first:, first:] = branches.attends_to
     pairs = (
         (getattr(plain, name), getattr(branches, name))
-        for name in ("tokens", "positions", "prefix_end", "twin")
+        for name in ("tokens", "positions", "prefix_end", "source_column")
     )
     tokens, positions, prefix_end, source = (torch.cat(pair, dim=1) for pair in pairs)
     return Tail(

@@ -99,7 +99,7 @@ def pack_tails(prompts: Prompts, parts: Sequence[tuple[Tail, Tensor]]) -> tuple[
         at += size
     joined = (
         torch.cat([getattr(tail, name) for tail, _ in parts], dim=1)
-        for name in ("tokens", "positions", "prefix_end", "twin")
+        for name in ("tokens", "positions", "prefix_end", "source_column")
     )
     tokens, positions, prefix_end, source = joined
     return Tail(tokens, positions, prefix_end, attends_to, (FIRST_LAYER,) * total, source), columns
