@@ -12,13 +12,7 @@ from workbench.elicit.conversation import confidence_conversation, number_tokens
 from workbench.elicit.formats import Format, format_named
 from workbench.elicit.readout import mass_on_scale, read_confidence
 from workbench.elicit.scales import Scale
-from workbench.elicit.trie import (
-    ScaleTrie,
-    build_trie,
-    child_log_probabilities,
-    distribution,
-    trie_tokens,
-)
+from workbench.elicit.trie import LEAST_LEFT, ScaleTrie, build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -72,9 +66,9 @@ def test_a_small_trie_by_hand() -> None:
     assert trie.children == ((1, 2), (0,))
     assert trie.scored_tokens == (1,)
     assert trie.tree.depths() == (1,)
-    assert trie_tokens(trie) == (0, 1, 2)
+    assert trie.tokens == (0, 1, 2)
     logits = torch.tensor([[0.1, 0.5, 0.25, 0.15], [0.3, 0.1, 0.2, 0.4]]).log()
-    found = distribution(trie, child_log_probabilities(trie, logits).numpy())
+    found = trie.distribution(trie.readout(logits))
     assert found == pytest.approx([0.5 * 0.7, 0.5 * 0.3, 0.25], abs=1e-7)
 
 
@@ -82,7 +76,7 @@ def test_a_small_trie_by_hand() -> None:
 def test_the_distribution_is_its_definition(paths: list[Path], seed: int) -> None:
     trie = build_trie(paths, range(len(paths)))
     logits = node_logits(trie, seed)
-    found = distribution(trie, child_log_probabilities(trie, logits).numpy())
+    found = trie.distribution(trie.readout(logits))
     assert found == pytest.approx(by_definition(paths, logits, trie.inner), abs=1e-6)
     assert (found >= 0).all()
     assert (mass_on_scale(found) <= 1 + 1e-6).all()
@@ -101,8 +95,82 @@ def test_all_mass_is_on_the_scale_where_no_other_token_can_come(
         if inner not in set(paths):
             outside = sorted(set(range(VOCABULARY)) - set(children))
             logits[:, node, outside] = -1e9
-    found = distribution(trie, child_log_probabilities(trie, logits).numpy())
+    found = trie.distribution(trie.readout(logits))
     assert mass_on_scale(found) == pytest.approx(1, abs=1e-6)
+
+
+@given(paths=PATHS, seed=st.integers(0, 10_000))
+def test_logarithms_are_those_of_the_distribution_in_either_precision(
+    paths: list[Path], seed: int
+) -> None:
+    trie = build_trie(paths, range(len(paths)))
+    logits = node_logits(trie, seed)
+    expected = np.log(by_definition(paths, logits, trie.inner))
+    found = trie.log_probabilities(logits)
+    assert found.dtype == torch.float32
+    assert found.numpy() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    scores = logits.log_softmax(dim=-1)[..., list(trie.tokens)]
+    wide = trie.log_probabilities_of(scores)
+    assert wide.dtype == torch.float64
+    assert wide.numpy() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@given(paths=PATHS, seed=st.integers(0, 10_000))
+def test_gradients_are_those_of_small_steps(paths: list[Path], seed: int) -> None:
+    trie = build_trie(paths, range(len(paths)))
+    logits = node_logits(trie, seed)[0].requires_grad_()
+
+    def read(logits: torch.Tensor) -> torch.Tensor:
+        return trie.log_probabilities_of(logits.log_softmax(dim=-1)[..., list(trie.tokens)])
+
+    assert torch.autograd.gradcheck(read, (logits,))
+
+
+def test_what_is_no_value_is_one_more_outcome() -> None:
+    """Token 0 ends "0"; token 1 begins "1" and, followed by 0, "10"; the rest of the mass is no
+    number.
+    """
+    trie = build_trie([(0,), (1,), (1, 0)], (0, 1, 10))
+    logits = torch.tensor([[[0.5, 0.3, 0.2], [0.25, 0.5, 0.25]]]).log()
+    found = trie.log_probabilities_and_rest(logits).exp()
+    assert found[0].tolist() == pytest.approx([0.5, 0.3 * 0.75, 0.3 * 0.25, 0.2], rel=1e-5)
+
+
+def test_a_number_that_surely_goes_on_has_finite_values_and_gradients() -> None:
+    """Nothing is left for "1" to end with, nor for what is no value: both are taken for a rounding
+    of float32.
+    """
+    trie = build_trie([(0,), (1,), (1, 0)], (0, 1, 10))
+    logits = torch.tensor([[[0.0, 60.0, 0.0], [60.0, 0.0, 0.0]]], requires_grad=True)
+    found = trie.log_probabilities_and_rest(logits)
+    assert found[0, 1:].exp().tolist() == pytest.approx([LEAST_LEFT, 1.0, LEAST_LEFT], rel=0.1)
+    found.sum().backward()
+    assert bool(torch.isfinite(found).all())
+    assert logits.grad is not None
+    assert bool(torch.isfinite(logits.grad).all())
+
+
+def test_a_token_that_is_ruled_out_takes_its_values_with_it() -> None:
+    trie = build_trie([(0,), (1,), (1, 0)], (0, 1, 10))
+    logits = torch.tensor([[[0.5, 0.3, 0.2], [0.0, 0.5, 0.5]]]).log()
+    found = trie.log_probabilities(logits).exp()
+    assert found[0].tolist() == pytest.approx([0.5, 0.3, 0.0], rel=1e-5)
+
+
+def test_greedy_decoding_ends_where_something_else_is_likelier() -> None:
+    """Values 1, 5 and 15 (tokens 7 and 8): "1" may end or go on."""
+    trie = build_trie([(7,), (8,), (7, 8)], (1, 5, 15))
+    low = -9.0
+    tables = [
+        [[-1.0, -2.0], [low, -3.0]],
+        [[-1.0, -2.0], [low, -1.0]],
+        [[-2.0, -1.0], [low, -1.0]],
+        [[-2.0, -2.0], [low, -1.0]],
+    ]
+    best = torch.full((4, 2), -1.0)
+    found = trie.greedy_values(torch.tensor(tables), best)
+    np.testing.assert_array_equal(found, [1.0, 15.0, 5.0, np.nan])
+    assert trie.greedy_values(torch.tensor(tables[1]), best[1]) == 15.0
 
 
 @given(paths=PATHS)
@@ -129,9 +197,9 @@ def test_nodes_are_the_proper_prefixes_and_see_their_own_prefixes(paths: list[Pa
 def test_the_order_of_the_values_is_kept(paths: list[Path], seed: int) -> None:
     trie = build_trie(paths, range(len(paths)))
     backwards = build_trie(paths[::-1], range(len(paths)))
-    scores = child_log_probabilities(trie, node_logits(trie, seed)).numpy()
+    scores = trie.readout(node_logits(trie, seed))
     assert trie.inner == backwards.inner
-    assert distribution(backwards, scores)[:, ::-1] == pytest.approx(distribution(trie, scores))
+    assert backwards.distribution(scores)[:, ::-1] == pytest.approx(trie.distribution(scores))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from transformers import AutoModelForCausalLM
 
 from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
-from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.loop.confidence import ADAPTER_ON_ROWS, confidence_conversations, elicit_control
 from workbench.loop.run import ModelHolder, Run
 from workbench.pipeline.store import StageStore
@@ -76,7 +75,7 @@ def test_the_saved_adapter_gives_the_readings_with_plain_peft(
     for index in (0, len(table) // 2, len(table) - 1):
         tokens = confidence_conversations(context)[table.index[index]].tokens
         logits = [next_logits(model, (*tokens, *path)) for path in trie.inner]
-        expected = distribution(trie, child_log_probabilities(trie, torch.stack(logits)).numpy())
+        expected = trie.distribution(trie.readout(torch.stack(logits)))
         assert readings["distribution"][index] == pytest.approx(expected, abs=ROUNDING)
         assert (
             table["stated_text"]

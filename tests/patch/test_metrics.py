@@ -9,12 +9,12 @@ import torch
 from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.readout import expected_confidence
-from workbench.elicit.trie import build_trie, distribution, trie_tokens
+from workbench.elicit.trie import build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.patch import metrics
-from workbench.patch.metrics import Metric, contrast, expectation, expected_confidence_of
+from workbench.patch.metrics import Metric, contrast, expected_confidence_of
 
 MakeTiny = Callable[..., LanguageModel]
 
@@ -24,12 +24,13 @@ def test_expectation_is_that_of_the_distribution(make_tiny: MakeTiny, kind: str)
     fmt = FORMATS["percent"]
     trie = scale_tokens(make_tiny("llama", kind).tokenizer, fmt).trie
     generator = torch.Generator().manual_seed(0)
-    logits = 3 * torch.randn(
-        (2, 3, len(trie.inner), len(trie_tokens(trie)) + 1), generator=generator
-    )
+    logits = 3 * torch.randn((2, 3, len(trie.inner), len(trie.tokens) + 1), generator=generator)
     scores = logits.log_softmax(dim=-1)[..., :-1]
-    expected = expected_confidence(distribution(trie, scores.double().numpy()), trie.values, 100)
-    np.testing.assert_allclose(expectation(trie, 100, scores).numpy(), expected, rtol=1e-12)
+    expected = expected_confidence(trie.distribution(scores), trie.values, 100)
+    expected = expected[:, 0]
+    np.testing.assert_allclose(
+        expected_confidence_of(trie, 100).value(scores[:, 0]).numpy(), expected, rtol=1e-12
+    )
     assert np.ptp(expected) > 0.01
 
 
@@ -38,9 +39,9 @@ def test_expectation_by_hand() -> None:
     scale.
     """
     trie = build_trie([[7], [7, 8], [9]], [1, 10, 2])
-    assert trie_tokens(trie) == (7, 8, 9)
+    assert trie.tokens == (7, 8, 9)
     scores = torch.tensor([[0.5, 1e-9, 0.25], [1e-9, 0.2, 1e-9]]).log()
-    assert expectation(trie, 10, scores).item() == pytest.approx(
+    assert expected_confidence_of(trie, 10).value(scores[None]).item() == pytest.approx(
         (0.4 * 0.1 + 0.1 * 1.0 + 0.25 * 0.2) / 0.75
     )
 
@@ -48,10 +49,11 @@ def test_expectation_by_hand() -> None:
 def test_its_gradient_is_that_of_small_steps(make_tiny: MakeTiny) -> None:
     trie = scale_tokens(make_tiny("llama").tokenizer, FORMATS["percent"]).trie
     generator = torch.Generator().manual_seed(1)
-    shape = (len(trie.inner), len(trie_tokens(trie)) + 1)
+    shape = (len(trie.inner), len(trie.tokens) + 1)
     logits = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda z: expectation(trie, 100, z.log_softmax(dim=-1)[..., :-1]), (logits,)
+        lambda z: expected_confidence_of(trie, 100).value(z.log_softmax(dim=-1)[None, :, :-1]),
+        (logits,),
     )
 
 

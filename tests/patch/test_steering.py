@@ -8,10 +8,9 @@ import torch
 
 from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import format_named
-from workbench.elicit.trie import build_trie, distribution, trie_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.steering import Push, greedy_value, pushes_along, spread_of, steer
+from workbench.patch.steering import Push, pushes_along, spread_of, steer
 
 PERCENT = format_named("percent")
 
@@ -53,19 +52,19 @@ def test_distribution_and_written_value_are_those_of_hooked_forwards(
     ]
     vectors = torch.randn(3, lm.width, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        lm.head().weight[list(trie_tokens(numbers.trie))] *= 3
+        lm.head().weight[list(numbers.trie.tokens)] *= 3
     pushes = [Push(0, vectors[0]), Push(2, 3 * vectors[1]), Push(3, -3 * vectors[2])]
     found = steer(lm, prompts, numbers.trie, pushes, tokens_per_forward=512)
-    tokens = trie_tokens(numbers.trie)
+    tokens = numbers.trie.tokens
     for row, prompt in enumerate(prompts):
         for place, push in enumerate([None, *pushes]):
             nodes = [
                 hooked(lm, [*prompt, *path], push, len(prompt) - 1) for path in numbers.trie.inner
             ]
-            table = np.stack([node[list(tokens)].numpy() for node in nodes])
+            table = torch.stack([node[list(tokens)] for node in nodes])
             np.testing.assert_allclose(
                 found.distribution[row, place],
-                distribution(numbers.trie, table),
+                numbers.trie.distribution(table),
                 rtol=2e-3,
                 atol=1e-7,
             )
@@ -79,20 +78,6 @@ def test_distribution_and_written_value_are_those_of_hooked_forwards(
                       zip(numbers.trie.ends, numbers.trie.values, strict=True)}  # fmt: skip
             np.testing.assert_equal(found.written[row, place], float(values.get(path, np.nan)))
     assert np.isfinite(found.written).any()
-
-
-def test_a_walk_ends_where_something_else_is_likelier() -> None:
-    """Values 1, 5 and 15 (tokens 7 and 8): "1" may end or go on."""
-    trie = build_trie([(7,), (8,), (7, 8)], (1, 5, 15))
-    low = -9.0
-    cases = {
-        1.0: [[-1.0, -2.0, -1.0], [low, -3.0, -1.0]],
-        15.0: [[-1.0, -2.0, -1.0], [low, -1.0, -1.0]],
-        5.0: [[-2.0, -1.0, -1.0], [low, -1.0, -1.0]],
-    }
-    for value, table in cases.items():
-        assert greedy_value(trie, np.asarray(table)) == value
-    assert np.isnan(greedy_value(trie, np.asarray([[-2.0, -2.0, -1.0], [low, -1.0, -1.0]])))
 
 
 def test_lengths_are_those_asked_for() -> None:

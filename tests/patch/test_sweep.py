@@ -20,7 +20,7 @@ from workbench.elicit.conversation import (
 from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.elicit.scales import PERCENT
-from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
 from workbench.patch.sweep import ONE_BATCH, loop_sweep, packed_sweep, record_number
@@ -101,7 +101,7 @@ def patched_alone(
         with torch.no_grad():
             logits[nodes] = lm.model(input_ids=ids, use_cache=False).logits[:, -1].float()
     handle.remove()
-    return distribution(trie, child_log_probabilities(trie, logits).double().numpy())
+    return trie.distribution(trie.readout(logits))
 
 
 @pytest.mark.parametrize(("family", "overrides", "attention"), CASES)

@@ -17,11 +17,9 @@ from workbench.teach.losses import (
     expected_reward,
     log_reward,
 )
-from workbench.teach.scale_distribution import scale_log_probabilities, scale_paths
 
 # Digits 0 and 1, "1" continued by "0" to ten; certain is 10. Token 2 is no number.
 TRIE = build_trie([(0,), (1,), (1, 0)], (0, 1, 10))
-PATHS = scale_paths(TRIE)
 STATED = np.array([0.0, 0.1, 1.0])
 CORRECT = np.array([1.0, 0.0])
 
@@ -47,7 +45,7 @@ REWARDS = {
 def loss_of(
     name: str, wrong: float | None = -15.0, kl: float = 0.0, base: np.ndarray | None = None
 ) -> Loss:
-    return expected_reward(PATHS, REWARDS[name], wrong_format=wrong, kl=kl, base=base)
+    return expected_reward(TRIE, REWARDS[name], wrong_format=wrong, kl=kl, base=base)
 
 
 def test_the_log_reward_by_hand() -> None:
@@ -97,7 +95,7 @@ def test_tokenised_brier_is_the_restricted_brier_reward() -> None:
     q /= q.sum(axis=1, keepdims=True)
     published = (q * (CORRECT[:, None] - STATED) ** 2).sum(axis=1).mean()
     loss = expected_reward(
-        PATHS, brier_reward(STATED, CORRECT[:, None]), wrong_format=None, kl=0.0, base=None
+        TRIE, brier_reward(STATED, CORRECT[:, None]), wrong_format=None, kl=0.0, base=None
     )
     assert float(loss([0, 1], logits)) == pytest.approx(2 * published - 1, rel=1e-5)
 
@@ -120,7 +118,7 @@ LOSSES = {
     "log": loss_of("log", kl=0.05, base=distribution_of(random_logits(7))[:, :-1]),
     "brier": loss_of("brier"),
     "restricted": loss_of("brier", wrong=None),
-    "expectation": brier_of_expectation(PATHS, np.array([0.8, 0.1]), 10),
+    "expectation": brier_of_expectation(TRIE, np.array([0.8, 0.1]), 10),
 }
 
 
@@ -167,7 +165,7 @@ def test_the_gradient_is_what_sampled_policy_gradients_estimate() -> None:
 def score_function(logits: Tensor, row: int, outcome: int) -> Tensor:
     """Gradient of the log-probability of one outcome of one row by that row's logits."""
     leaf = logits[[row]].clone().requires_grad_()
-    scale_log_probabilities(PATHS, leaf)[0, outcome].backward()
+    TRIE.log_probabilities_and_rest(leaf)[0, outcome].backward()
     assert leaf.grad is not None
     return leaf.grad.flatten()
 
@@ -175,7 +173,7 @@ def score_function(logits: Tensor, row: int, outcome: int) -> Tensor:
 def test_the_brier_score_of_the_expectation_by_hand() -> None:
     """Half on 0, half on ten, one tenth off the scale: the mean is one half."""
     q = torch.tensor([[[0.45, 0.45, 0.1], [1 - 2e-6, 1e-6, 1e-6]]]).log()
-    found = brier_of_expectation(PATHS, np.array([0.8]), 10)([0], q)
+    found = brier_of_expectation(TRIE, np.array([0.8]), 10)([0], q)
     assert float(found) == pytest.approx((0.5 - 0.8) ** 2 + 0.1**2, abs=1e-4)
 
 

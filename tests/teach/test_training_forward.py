@@ -21,7 +21,6 @@ from workbench.elicit.conversation import (
 )
 from workbench.elicit.formats import Format
 from workbench.elicit.scales import PERCENT
-from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter
@@ -77,7 +76,7 @@ def cross_entropies(lm: LanguageModel) -> list[float]:
             logits = torch.stack(
                 [last_logits(lm.base(), (*row.tokens, *path)) for path in trie.inner]
             )
-        found = distribution(trie, child_log_probabilities(trie, logits.double()).numpy())
+        found = trie.distribution(trie.readout(logits.double()))
         out.append(float(-(target * np.log(found)).sum()))
     return out
 

@@ -34,7 +34,7 @@ from workbench.elicit.readout import (
     read_confidence,
 )
 from workbench.elicit.scales import PERCENT, Scale
-from workbench.elicit.trie import ScaleTrie, build_trie, distribution
+from workbench.elicit.trie import ScaleTrie, build_trie
 
 __all__ = [
     "FORMATS",
@@ -59,7 +59,6 @@ __all__ = [
     "check_conversation",
     "compose",
     "confidence_conversation",
-    "distribution",
     "expected_confidence",
     "first_line",
     "format_named",

@@ -23,7 +23,6 @@ from workbench.elicit.answer import CacheCallback
 from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.greedy import greedy, stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
-from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed, unembed_reduced
@@ -172,9 +171,7 @@ def _reading(
     recorded: Tensor | None,
 ) -> ConfidenceReading:
     require_finite(lm, final)
-    scores = unembed_reduced(
-        lm, final, lambda logits: child_log_probabilities(numbers.trie, logits)
-    )
+    scores = unembed_reduced(lm, final, numbers.trie.readout)
     require_finite(lm, scores)
     first = unembed(lm, final[:, 0]).argmax(dim=-1)
     nodes = tree_tail(prompts, numbers.trie.tree)
@@ -184,7 +181,7 @@ def _reading(
         numbers.said + lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens
     )
     return ConfidenceReading(
-        distribution=distribution(numbers.trie, scores.double().cpu().numpy()),
+        distribution=numbers.trie.distribution(scores),
         stated_text=text,
         stated=np.asarray([parse_confidence(t, numbers.scale) for t in text]),
         states=None if recorded is None else recorded.float().cpu().numpy(),

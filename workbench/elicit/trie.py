@@ -8,6 +8,11 @@ scored as packed branches. Along a path probabilities multiply, and a value ends
 - (mass of the tokens that would continue it to a longer value of the scale), so no list of endings
 is needed and the sum over values is the mass the model puts on the scale.
 
+The read of the scale is one differentiable function, :meth:`ScaleTrie.log_probabilities`. Engines
+take it in two steps, because the first needs one row of logits at a time and the second all inner
+nodes together; a loss, a metric and a table of readings then hold the same numbers. It computes in
+the precision it is given: float32 in training, float64 for what is written down.
+
 What the numbers do not show: a value that no longer one of the scale begins with counts as ended
 whatever follows it ("57" in "57.5" or "573", "very certain" in "very certainly"). A value written
 in other tokens than its tokenizer would use, with other capitals, or merged into one token with the
@@ -20,14 +25,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from workbench.errors import WorkbenchError
+from workbench.trace.interventions import Readout
 from workbench.trace.token_tree import TokenTree
+
+LEAST_LEFT = float(torch.finfo(torch.float32).eps)
+"""The least probability counted as left over, where others that share a node or the scale are taken
+from one. They come out of a float32 softmax, so a remainder below its rounding is not known; taken
+for that rounding it has a logarithm, and its gradient is finite.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,104 @@ class ScaleTrie:
         """The inner nodes below the root, as what the trace room scores behind a prompt."""
         return TokenTree(self.scored_tokens, tuple(parent - 1 for parent in self.parent[1:]))
 
+    @cached_property
+    def tokens(self) -> tuple[int, ...]:
+        """All token ids on the trie's edges, sorted."""
+        return tuple(sorted({token for children in self.children for token in children}))
+
+    @property
+    def readout(self) -> Readout:
+        """Log-probabilities of the trie's tokens: logits [..., vocab] -> [..., tokens] float32.
+
+        The first step of :meth:`log_probabilities`, for engines that hold logits node by node; it
+        needs torch alone, so that it can be sent to a server.
+        """
+        tokens = list(self.tokens)
+        return lambda logits: (
+            logits[..., tokens].float() - logits.float().logsumexp(dim=-1, keepdim=True)
+        )
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Log-probability of every value, differentiable in the logits.
+
+        Args:
+            logits: [..., inner nodes, vocab], node 0 at the confidence position.
+
+        Returns:
+            [..., values] float32; their probabilities sum to the mass on the scale.
+        """
+        return self.log_probabilities_of(self.readout(logits))
+
+    def log_probabilities_and_rest(self, logits: Tensor) -> Tensor:
+        """:meth:`log_probabilities` and, last, that of everything that is no value:
+        [..., values + 1], so that a loss over the scale can say what it thinks of the rest.
+        """
+        values = self.log_probabilities(logits)
+        rest = 1 - values.exp().sum(dim=-1, keepdim=True)
+        return torch.cat([values, rest.clamp(min=LEAST_LEFT).log()], dim=-1)
+
+    def log_probabilities_of(self, scores: Tensor) -> Tensor:
+        """The second step of :meth:`log_probabilities`, in the precision of ``scores``.
+
+        Args:
+            scores: [..., inner nodes, tokens] what :attr:`readout` leaves of the logits.
+
+        Returns:
+            [..., values].
+        """
+        steps, follows, ends = (part.to(scores.device) for part in self._paths)
+        nothing = scores.new_zeros(*scores.shape[:-2], 1)
+        reached = torch.cat([scores.flatten(-2), nothing], dim=-1)[..., steps].sum(dim=-1)
+        continued = (scores.exp() * follows.to(scores.dtype)).sum(dim=-1)
+        ended = torch.log1p(-continued.clamp(max=1 - LEAST_LEFT))
+        return reached + torch.cat([ended, nothing], dim=-1)[..., ends]
+
+    def distribution(self, scores: Tensor) -> NDArray[np.float64]:
+        """Probability of every value, [..., values] in float64, of what :attr:`readout` leaves."""
+        wide = self.log_probabilities_of(scores.detach().double().cpu())
+        return np.asarray(wide.exp().numpy(), dtype=np.float64)
+
+    def greedy_values(self, scores: Tensor, best: Tensor) -> NDArray[np.float64]:
+        """The value greedy decoding writes, NaN where it writes none: [...].
+
+        From the confidence position it goes along the likeliest tokens of the whole vocabulary, as
+        far as they continue a value of the scale.
+
+        Args:
+            scores: [..., inner nodes, tokens] what :attr:`readout` leaves of the logits.
+            best: [..., inner nodes] log-probability of the vocabulary's likeliest token.
+        """
+        steps, follows, ends = self._paths
+        within = scores.detach().cpu().masked_fill(~follows, -torch.inf)
+        goes_on = within.amax(dim=-1) >= best.detach().cpu()
+        taken = one_hot(within.argmax(dim=-1), len(self.tokens)).bool() & goes_on[..., None]
+        always, never = (torch.full((*goes_on.shape[:-1], 1), said) for said in (True, False))
+        reached = torch.cat([taken.flatten(-2), always], dim=-1)[..., steps].all(dim=-1)
+        written = reached & ~torch.cat([goes_on, never], dim=-1)[..., ends]
+        values = np.asarray(self.values, dtype=np.float64)[written.int().argmax(dim=-1).numpy()]
+        return np.where(written.any(dim=-1).numpy(), values, np.nan)
+
+    @cached_property
+    def _paths(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What leads to each value, as indices.
+
+        ``steps`` [values, longest] into inner nodes times tokens, filled up with the index behind
+        the last; ``follows`` [inner nodes, tokens] whether the token continues the node; ``ends``
+        [values] the inner node a value ends at, or the index behind the last.
+        """
+        column = {token: index for index, token in enumerate(self.tokens)}
+        size = len(self.inner) * len(column)
+        longest = max(len(steps) for steps, _ in self.ends)
+        steps = torch.full((len(self.values), longest), size)
+        follows = torch.zeros((len(self.inner), len(column)), dtype=torch.bool)
+        for value, (path, _) in enumerate(self.ends):
+            for depth, (node, token) in enumerate(path):
+                steps[value, depth] = node * len(column) + column[token]
+        for node, children in enumerate(self.children):
+            follows[node, [column[token] for token in children]] = True
+        ends = torch.tensor([end if end >= 0 else len(self.inner) for _, end in self.ends])
+        return steps, follows, ends
+
 
 def build_trie(paths: Sequence[Sequence[int]], values: Sequence[float]) -> ScaleTrie:
     """Trie of one token path per value; paths must be distinct and non-empty."""
@@ -87,51 +199,3 @@ def build_trie(paths: Sequence[Sequence[int]], values: Sequence[float]) -> Scale
         children=tuple(tuple(sorted(c)) for c in children),
         ends=ends,
     )
-
-
-def child_log_probabilities(trie: ScaleTrie, logits: Tensor) -> Tensor:
-    """Log-probabilities of all tokens that occur in the trie at every inner node.
-
-    Args:
-        logits: [..., inner nodes, vocab].
-
-    Returns:
-        [..., inner nodes, len(trie_tokens(trie))] float32.
-    """
-    tokens = torch.as_tensor(trie_tokens(trie), device=logits.device)
-    logits = logits.float()
-    return logits[..., tokens] - logits.logsumexp(dim=-1, keepdim=True)
-
-
-def trie_tokens(trie: ScaleTrie) -> tuple[int, ...]:
-    """All token ids on the trie's edges, sorted."""
-    return tuple(sorted({token for children in trie.children for token in children}))
-
-
-def distribution(trie: ScaleTrie, log_probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probability of every value; sums to the mass on the scale.
-
-    Args:
-        log_probabilities: [..., inner nodes, trie tokens] from :func:`child_log_probabilities`.
-
-    Returns:
-        [..., values] float64.
-    """
-    column = {token: i for i, token in enumerate(trie_tokens(trie))}
-    table = np.exp(np.asarray(log_probabilities, dtype=np.float64))
-    continued = np.stack(
-        [
-            table[..., node, [column[t] for t in children]].sum(axis=-1)
-            for node, children in enumerate(trie.children)
-        ],
-        axis=-1,
-    )
-    out = np.empty((*table.shape[:-2], len(trie.values)), dtype=np.float64)
-    for i, (steps, end) in enumerate(trie.ends):
-        probability = np.ones(table.shape[:-2], dtype=np.float64)
-        for node, token in steps:
-            probability = probability * table[..., node, column[token]]
-        if end >= 0:
-            probability = probability * np.clip(1.0 - continued[..., end], 0.0, 1.0)
-        out[..., i] = probability
-    return out

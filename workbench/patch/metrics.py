@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from workbench.elicit.trie import ScaleTrie, child_log_probabilities, trie_tokens
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
@@ -82,39 +82,12 @@ def expected_confidence_of(trie: ScaleTrie, certain: float) -> Metric:
 
     def value(scores: Tensor) -> Tensor:
         nodes = scores if trie.tree.size else scores[:, None]
-        return expectation(trie, certain, nodes)
+        shares = trie.log_probabilities_of(nodes.double()).softmax(dim=-1)
+        return (
+            shares @ torch.tensor(trie.values, dtype=shares.dtype, device=shares.device) / certain
+        )
 
-    return Metric(lambda logits: child_log_probabilities(trie, logits), value, trie.tree)
-
-
-def expectation(trie: ScaleTrie, certain: float, log_probabilities: Tensor) -> Tensor:
-    """[...] expected confidence, in float64, of :func:`child_log_probabilities` [..., inner nodes,
-    trie tokens].
-
-    The numbers of :func:`workbench.elicit.trie.distribution`, differentiable.
-    """
-    table = log_probabilities.double()
-    column = {token: place for place, token in enumerate(trie_tokens(trie))}
-    longest = max(len(steps) for steps, _ in trie.ends)
-    flat = torch.cat([table.flatten(-2), table.new_zeros(*table.shape[:-2], 1)], dim=-1)
-    nothing = flat.shape[-1] - 1
-    paths = [
-        [node * len(column) + column[token] for node, token in steps] for steps, _ in trie.ends
-    ]
-    padded = torch.tensor(
-        [path + [nothing] * (longest - len(path)) for path in paths], device=table.device
-    )
-    reached = flat[..., padded].sum(dim=-1).exp()
-    inner = torch.zeros((len(trie.inner), len(column)), dtype=table.dtype, device=table.device)
-    for node, children in enumerate(trie.children):
-        inner[node, [column[token] for token in children]] = 1.0
-    ended = (1.0 - (table.exp() * inner).sum(dim=-1)).clamp(0.0, 1.0)
-    always = torch.cat([ended, torch.ones_like(ended[..., :1])], dim=-1)
-    probability = (
-        reached * always[..., [end if end >= 0 else len(trie.inner) for _, end in trie.ends]]
-    )
-    share = torch.tensor(trie.values, dtype=table.dtype, device=table.device) / certain
-    return probability @ share / probability.sum(dim=-1)
+    return Metric(trie.readout, value, trie.tree)
 
 
 def contrast(chosen: Sequence[int], others: Sequence[int]) -> Metric:

@@ -28,7 +28,7 @@ from torch import Tensor
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.elicit.segments import CONFIDENCE, Segment
-from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
@@ -91,10 +91,8 @@ def unpatched(inputs: ScaleInputs, rows: Rows) -> Floats:
     tail, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
     with inputs.within():
         final = forward(inputs.lm, prompts, tail, ends).final
-        scores = unembed_reduced(
-            inputs.lm, final, lambda logits: child_log_probabilities(inputs.trie, logits)
-        )
-    return inputs.expected(distribution(inputs.trie, scores.double().cpu().numpy()))
+        scores = unembed_reduced(inputs.lm, final, inputs.trie.readout)
+    return inputs.expected(inputs.trie.distribution(scores))
 
 
 def patch_cells(

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution, trie_tokens
+from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.interventions import Patch
@@ -85,40 +85,16 @@ def steer(
     def readout(logits: Tensor) -> Tensor:
         wide = logits.float()
         best = wide.amax(dim=-1, keepdim=True) - wide.logsumexp(dim=-1, keepdim=True)
-        return torch.cat([child_log_probabilities(trie, logits), best], dim=-1)
+        return torch.cat([trie.readout(logits), best], dim=-1)
 
     found = patch_branches(
         lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=trie.tree
     )
-    every = torch.cat([found.base[:, None], found.patched], dim=1).double().cpu().numpy()
+    every = torch.cat([found.base[:, None], found.patched], dim=1)
     if not trie.tree.size:
         every = every[:, :, None]
-    return Steered(distribution(trie, every[..., :-1]), greedy_value(trie, every))
-
-
-def greedy_value(trie: ScaleTrie, log_probabilities: Floats) -> Floats:
-    """The value greedy decoding writes: [..., inner nodes, trie tokens + 1] -> [...], the last
-    entry being the vocabulary's best.
-    """
-    tokens = trie_tokens(trie)
-    inner = {path: node for node, path in enumerate(trie.inner)}
-    values = {
-        tuple(token for _, token in steps): value
-        for (steps, _), value in zip(trie.ends, trie.values, strict=True)
-    }
-    flat = log_probabilities.reshape(-1, *log_probabilities.shape[-2:])
-    out = np.full(len(flat), np.nan)
-    for row, table in enumerate(flat):
-        path: tuple[int, ...] = ()
-        while (node := inner.get(path)) is not None:
-            children = trie.children[node]
-            scores = [table[node, tokens.index(token)] for token in children]
-            best = int(np.argmax(scores))
-            if scores[best] < table[node, -1]:
-                break
-            path = (*path, children[best])
-        out[row] = values.get(path, np.nan)
-    return out.reshape(log_probabilities.shape[:-2])
+    scores, best = every[..., :-1], every[..., -1]
+    return Steered(trie.distribution(scores), trie.greedy_values(scores, best))
 
 
 def spread_of(states: Floats) -> float:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.trie import ScaleTrie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites, site_branches
 from workbench.trace.checks import require_positions
@@ -66,16 +66,14 @@ def read_numbers(
         lm,
         prompts,
         branches,
-        lambda logits: child_log_probabilities(trie, logits),
+        trie.readout,
         tokens_per_forward=tokens_per_forward,
         tree=trie.tree,
     )
     base, inner = (
         t if trie.tree.size else t[..., None, :] for t in (patched.base, patched.patched)
     )
-    return SweepReading(
-        *(distribution(trie, scores.double().cpu().numpy()) for scores in (base, inner))
-    )
+    return SweepReading(trie.distribution(base), trie.distribution(inner))
 
 
 def packed_sweep(

@@ -23,7 +23,6 @@ from workbench.models.unembed import unembed
 from workbench.teach.divergence import jensen_shannon, without_adapter
 from workbench.teach.examples import Example, TokenTarget
 from workbench.teach.losses import Loss, add_losses
-from workbench.teach.scale_distribution import ScalePaths, scale_log_probabilities, scale_paths
 from workbench.teach.training_job import Objective, TrainingJob
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
@@ -56,7 +55,7 @@ def correctness_query_objective(job: TrainingJob, kappa: float) -> Objective:
         chained(conversation, start, trie)
         for conversation, start in zip(job.conversations, starts, strict=True)
     ]
-    choice = two_way(examples, scale_paths(trie), job.targets)
+    choice = two_way(examples, trie, job.targets)
     if kappa == 0:
         return Objective(examples, choice)
     base = [conversation.position("answer_end") for conversation in job.conversations]
@@ -90,15 +89,15 @@ def chained(conversation: Conversation, start: int, trie: ScaleTrie) -> Example:
     return Example(conversation.tokens[:start], TokenTree(tokens, parents), places)
 
 
-def two_way(examples: Sequence[Example], paths: ScalePaths, targets: np.ndarray) -> Loss:
+def two_way(examples: Sequence[Example], trie: ScaleTrie, targets: np.ndarray) -> Loss:
     """-log of the probability of the right choice, restricted to the choices."""
     wanted = torch.as_tensor(targets, dtype=torch.float32)
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
         ends = torch.tensor([len(examples[row].places) for row in rows], device=logits.device)
-        at = ends[:, None] - paths.nodes + torch.arange(paths.nodes, device=logits.device)
+        at = ends[:, None] - len(trie.inner) + torch.arange(len(trie.inner), device=logits.device)
         judged = logits[torch.arange(len(rows), device=logits.device)[:, None], at]
-        scores = scale_log_probabilities(paths, judged)[:, :-1].log_softmax(dim=-1)
+        scores = trie.log_probabilities(judged).log_softmax(dim=-1)
         right = wanted[list(rows)].to(scores.device)
         return -(right * scores[:, 1] + (1 - right) * scores[:, 0]).mean()
 

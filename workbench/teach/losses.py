@@ -26,9 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.elicit.trie import ScaleTrie
 from workbench.teach.batch import batch_targets
 from workbench.teach.examples import Example
-from workbench.teach.scale_distribution import ScalePaths, scale_log_probabilities
 
 Loss = Callable[[Sequence[int], Tensor], Tensor]
 """Of the numbers of a batch's examples and [rows, places, vocab] logits: the mean over rows, a
@@ -69,7 +69,7 @@ def brier_reward(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> N
 
 
 def expected_reward(
-    paths: ScalePaths,
+    trie: ScaleTrie,
     rewards: NDArray[np.float64],
     *,
     wrong_format: float | None,
@@ -90,7 +90,7 @@ def expected_reward(
     reference = None if kl == 0 or base is None else _log_with_rest(base)
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
-        scores = scale_log_probabilities(paths, logits[:, : paths.nodes])
+        scores = trie.log_probabilities_and_rest(logits[:, : len(trie.inner)])
         total = -_expected(scores, gains[list(rows)])
         if reference is not None:
             total = total + kl * _divergence(scores, reference[list(rows)].to(scores.device))
@@ -100,7 +100,7 @@ def expected_reward(
 
 
 def mean_reward(
-    paths: ScalePaths, rewards: NDArray[np.float64], *, wrong_format: float | None
+    trie: ScaleTrie, rewards: NDArray[np.float64], *, wrong_format: float | None
 ) -> Loss:
     """The expected reward alone, which sampled reinforcement estimates; higher is better.
     Arguments as in :func:`expected_reward`.
@@ -109,13 +109,13 @@ def mean_reward(
 
     def measure(rows: Sequence[int], logits: Tensor) -> Tensor:
         return _expected(
-            scale_log_probabilities(paths, logits[:, : paths.nodes]), gains[list(rows)]
+            trie.log_probabilities_and_rest(logits[:, : len(trie.inner)]), gains[list(rows)]
         ).mean()
 
     return measure
 
 
-def brier_of_expectation(paths: ScalePaths, targets: NDArray[np.float64], certain: float) -> Loss:
+def brier_of_expectation(trie: ScaleTrie, targets: NDArray[np.float64], certain: float) -> Loss:
     """(E[v] - target)^2 with the mean over the distribution restricted to the scale, plus (mass off
     the scale)^2.
 
@@ -123,10 +123,10 @@ def brier_of_expectation(paths: ScalePaths, targets: NDArray[np.float64], certai
     what becomes of the rest.
     """
     wanted = torch.as_tensor(targets, dtype=torch.float32)
-    values = torch.as_tensor(paths.trie.values, dtype=torch.float32) / certain
+    values = torch.as_tensor(trie.values, dtype=torch.float32) / certain
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
-        scores = scale_log_probabilities(paths, logits[:, : paths.nodes])
+        scores = trie.log_probabilities_and_rest(logits[:, : len(trie.inner)])
         mean = scores[:, :-1].softmax(dim=-1) @ values.to(scores.device)
         off = scores[:, -1].exp()
         return ((mean - wanted[list(rows)].to(scores.device)) ** 2 + off**2).mean()

@@ -11,7 +11,6 @@ from workbench.models import LanguageModel
 from workbench.teach.losses import expected_reward, log_reward
 from workbench.teach.recipes import DOUBT
 from workbench.teach.recipes.doubt import SCALE, WRONG_FORMAT
-from workbench.teach.scale_distribution import scale_paths
 
 
 @pytest.mark.parametrize("arm", [arm.name for arm in DOUBT.arms])
@@ -25,12 +24,12 @@ def test_stating_no_number_costs_three_times_the_worst_reward(tiny_lm: LanguageM
     model comes on top.
     """
     job = training_job(tiny_lm)
-    paths = scale_paths(job.numbers.trie)
+    trie = job.numbers.trie
     rewards = SCALE * log_reward(np.arange(101) / 100, np.round(job.targets)[:, None])
     assert rewards.min() == pytest.approx(-5)
     assert rewards.max() == pytest.approx(5)
-    loss = expected_reward(paths, rewards, wrong_format=SCALE * WRONG_FORMAT, kl=0.0, base=None)
-    logits = torch.zeros(2, paths.nodes, 384)
+    loss = expected_reward(trie, rewards, wrong_format=SCALE * WRONG_FORMAT, kl=0.0, base=None)
+    logits = torch.zeros(2, len(trie.inner), 384)
     logits[..., 7] = 60.0
     assert float(loss([0, 1], logits)) == pytest.approx(15, rel=1e-4)
 

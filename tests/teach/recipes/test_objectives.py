@@ -9,7 +9,6 @@ import pytest
 import torch
 from tests.support.jobs import COUNT, TARGETS, training_job
 
-from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.models import LanguageModel
 from workbench.teach.batch import batch_targets
 from workbench.teach.examples import Example
@@ -54,7 +53,7 @@ def read(lm: LanguageModel, job: TrainingJob, row: int) -> np.ndarray:
             lm.model(input_ids=torch.tensor([[*tokens, *path]])).logits[0, -1]
             for path in trie.inner
         ]
-    return distribution(trie, child_log_probabilities(trie, torch.stack(logits)).double().numpy())
+    return trie.distribution(trie.readout(torch.stack(logits)))
 
 
 @pytest.mark.parametrize("kind", ["digits", "whole_numbers", "merged_space"])

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.trie import ScaleTrie, build_trie, child_log_probabilities, distribution
+from workbench.elicit.trie import ScaleTrie, build_trie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.models.unembed import unembed_reduced
@@ -57,10 +57,7 @@ class Alternatives:
         """[rows, strings] of the states ``ends`` [rows, 1 + nodes, width] behind the final norm,
         the opening's last one first.
         """
-        scores = unembed_reduced(
-            lm, ends, lambda logits: child_log_probabilities(self.trie, logits)
-        )
-        return distribution(self.trie, scores.double().cpu().numpy())
+        return self.trie.distribution(unembed_reduced(lm, ends, self.trie.readout))
 
 
 def alternatives(

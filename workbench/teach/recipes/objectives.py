@@ -19,7 +19,6 @@ from workbench.teach.losses import (
     mean_reward,
 )
 from workbench.teach.pairwise_examples import pair_examples, size_of, within_budget
-from workbench.teach.scale_distribution import scale_paths
 from workbench.teach.targets import scale_targets, spread_targets
 from workbench.teach.training_job import Objective, TrainingJob
 
@@ -72,7 +71,7 @@ def _tokens(examples: Sequence[Example]) -> int:
 def expectation_objective(job: TrainingJob) -> Objective:
     """The mean of the distribution at the target, by squared error."""
     examples = scale_examples(job.lm.tokenizer, job.fmt, job.numbers, job.conversations, job.seed)
-    brier = brier_of_expectation(scale_paths(job.numbers.trie), job.targets, job.fmt.scale.certain)
+    brier = brier_of_expectation(job.numbers.trie, job.targets, job.fmt.scale.certain)
     return Objective(examples, add_losses(cross_entropy(examples), brier))
 
 
@@ -93,10 +92,10 @@ def expected_reward_objective(
         tokenizer, trie = job.lm.tokenizer, job.numbers.trie
         examples = scale_examples(tokenizer, job.fmt, job.numbers, job.conversations, job.seed)
         stated = np.asarray(trie.values, dtype=np.float64) / job.fmt.scale.certain
-        paths, rewards = scale_paths(trie), scale * reward(stated, job.targets[:, None])
+        rewards = scale * reward(stated, job.targets[:, None])
         wrong = None if wrong_format is None else scale * wrong_format
-        loss = expected_reward(paths, rewards, wrong_format=wrong, kl=kl, base=job.base)
-        measured = {"reward": mean_reward(paths, rewards, wrong_format=wrong)}
+        loss = expected_reward(trie, rewards, wrong_format=wrong, kl=kl, base=job.base)
+        measured = {"reward": mean_reward(trie, rewards, wrong_format=wrong)}
         return Objective(examples, add_losses(cross_entropy(examples), loss), measured)
 
     return plan
