@@ -53,7 +53,7 @@ from workbench.teach.target_inputs import TargetInputs
 from workbench.teach.training import Reply
 from workbench.teach.training_job import TrainingJob
 from workbench.trace import Patch, Site
-from workbench.trace.backends import backend
+from workbench.trace.backends import engine
 from workbench.trace.prefix_cache import PrefixCache
 
 PRECISIONS = ("float32", "bfloat16")
@@ -325,20 +325,22 @@ def test_a_judge_reads_in_it(lower: LanguageModel) -> None:
     assert 0 < found.p_yes[0] < 1
 
 
-@pytest.mark.parametrize("name", ["hooks", "nnsight", "transformer-lens"])
+@pytest.mark.parametrize("name", ["packed", "nnsight", "transformer-lens"])
 def test_every_backend_computes_in_it(lower: LanguageModel, name: str) -> None:
     """To the rounding of bfloat16 the same; far from it in float32 they would be the same to
     1e-5.
     """
     prompts, last = [[5, 6, 7, 8], [9, 10, 11, 12]], torch.tensor([[3], [3]])
     sites = [Site(layer, "resid_post") for layer in range(lower.n_layers)]
-    found = backend(name, lower).record(prompts, last, sites)
-    expected = backend("hooks", lower).record(prompts, last, sites)
+    found = engine(name)(lower).record(prompts, last, sites)
+    expected = engine("packed")(lower).record(prompts, last, sites)
     assert torch.allclose(found, expected, rtol=0.05, atol=0.05 * float(expected.abs().max()))
     donors = [
         [Patch(site, last[:, 0], found[:, index, 0].flip(0))] for index, site in enumerate(sites)
     ]
-    read = backend(name, lower).patch(prompts, donors, lambda logits: logits.max(-1).values)
+    read = engine(name)(lower).patch(
+        prompts, donors, lambda logits: logits.max(-1).values, tokens_per_forward=100
+    )
     assert bool(read.patched.isfinite().all())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.loop import run_loop
     from workbench.measure import Estimate, auroc2, auroc2_within, confidence_metrics
     from workbench.models import LanguageModel, load_model
-    from workbench.patch import loop_sweep, packed_sweep
+    from workbench.patch import layer_sweep_of_scale
     from workbench.probe import fit_layerwise
     from workbench.questions import Question, builtin_questions, grade, read_questions
     from workbench.teach import load_adapter, train_adapter
@@ -46,11 +46,10 @@ __all__ = [
     "confidence_metrics",
     "fit_layerwise",
     "grade",
+    "layer_sweep_of_scale",
     "load_adapter",
     "load_config",
     "load_model",
-    "loop_sweep",
-    "packed_sweep",
     "patch_branches",
     "read_confidence",
     "read_questions",
@@ -82,8 +81,7 @@ _ROOMS = {
     "load_adapter": "workbench.teach",
     "load_config": "workbench.config",
     "load_model": "workbench.models",
-    "loop_sweep": "workbench.patch",
-    "packed_sweep": "workbench.patch",
+    "layer_sweep_of_scale": "workbench.patch",
     "patch_branches": "workbench.trace",
     "record": "workbench.trace",
     "Patch": "workbench.trace",

@@ -14,8 +14,9 @@ from workbench.loop.patching import _layers, _positions, choose_items, patch
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.patch.controls import CONDITIONS, derangement
-from workbench.patch.sweep import loop_sweep, record_number
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.teach.adapter import adapter_off
+from workbench.trace.backends import engine
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,16 @@ def test_a_row_of_the_table_is_one_hooked_forward(
     with context.with_adapter("teach") as tuned:
 
         def read(donor: Any) -> float:
-            reading = loop_sweep(tuned, [base.tokens], trie, [base.confidence], [2], donor[:, [2]])
+            reading = layer_sweep_of_scale(
+                tuned,
+                [base.tokens],
+                trie,
+                [base.confidence],
+                [2],
+                donor[:, [2]],
+                tokens_per_forward=ONE_BATCH,
+                engine=engine("loop"),
+            )
             return float(expected_confidence(reading.patched, range(101), 100)[0, 0])
 
         if condition == "other":

@@ -226,7 +226,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         (workbench.loop.probes, "shuffled_control", 0),
         (Passes, "logits", 5),
         (workbench.loop.teaching, "read_reply", 1),
-        (workbench.loop.patching, "packed_sweep", 3),
+        (workbench.loop.patching, "layer_sweep_of_scale", 3),
     ]
     config, folder, figures = finished_run.inputs.config, tmp_path / "run", tmp_path / "figures"
     answered = 0

@@ -18,8 +18,7 @@ from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import contrast, expected_confidence_of
 from workbench.patch.verification import Check
 from workbench.teach.adapter import adapter_off
-from workbench.trace.hooked_loop import loop_branches
-from workbench.trace.packed import patch_branches
+from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -218,9 +217,7 @@ def test_tuned_into_base_and_back_with_one_set_of_weights(make_tiny: MakeTiny) -
 
 
 def test_positions_before_an_adapters_reach_are_checked_by_the_loop(make_tiny: MakeTiny) -> None:
-    """The packed engine refuses them, before any forward; the loop's effects are those of hooks
-    on the real model.
-    """
+    """The packed engine gives such cells to the loop by itself; the others stay packed."""
     lm = make_tiny("llama")
     config = LoraConfig(
         r=4, target_modules=["v_proj"], task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2]
@@ -232,35 +229,23 @@ def test_positions_before_an_adapters_reach_are_checked_by_the_loop(make_tiny: M
             weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
     tuned = lm.with_model(model, 2)
     pair, cut = runs(tuned), ComponentSet((1,), ("resid_pre", "attn_out"))
-    calls: list[int] = []
-    handle = tuned.layers()[0].register_forward_pre_hook(lambda module, args: calls.append(1))
-    with pytest.raises(
-        WorkbenchError, match=r"last 2 tokens and a patch stands before them; .*loop_branches"
-    ):
-        attribute(*pair, cut, METRIC, tokens_per_forward=BUDGET, check=CHECK)
-    handle.remove()
-    assert not calls
-    found = attribute(
-        *pair,
-        cut,
-        METRIC,
-        tokens_per_forward=BUDGET,
-        check=Check(cells=3, resamples=50, engine=loop_branches),
-    )
-    assert np.abs(found.verification.of("resid_pre", "largest").effects).max() > 1e-3
     inside = [ModelInputs(tuned, run.prompts, run.positions[:, 1:]) for run in pair]
-    packed, looped = (
-        attribute(
-            *inside,
-            cut,
-            METRIC,
-            tokens_per_forward=BUDGET,
-            check=Check(cells=2, resamples=50, engine=engine),
+    for both in (pair, inside):
+        packed, looped = (
+            attribute(
+                *both,
+                cut,
+                METRIC,
+                tokens_per_forward=BUDGET,
+                check=Check(cells=3, resamples=50, engine=engine(name)),
+            )
+            for name in ("packed", "loop")
         )
-        for engine in (patch_branches, loop_branches)
-    )
-    for a, b in zip(packed.verification.agreements, looped.verification.agreements, strict=True):
-        np.testing.assert_allclose(a.effects, b.effects, rtol=1e-4, atol=1e-5)
+        assert np.abs(packed.verification.of("resid_pre", "largest").effects).max() > 1e-3
+        for a, b in zip(
+            packed.verification.agreements, looped.verification.agreements, strict=True
+        ):
+            np.testing.assert_allclose(a.effects, b.effects, rtol=1e-4, atol=1e-5)
 
 
 def test_nodes_behind_the_prompt_are_positions_too(make_tiny: MakeTiny) -> None:

@@ -11,12 +11,10 @@ from workbench.models import ARCHITECTURES, LanguageModel
 from workbench.patch.components import ComponentSet, states_at, whole_model
 from workbench.patch.gradients import gradient_times_difference
 from workbench.patch.inputs import Batch, ModelInputs, batch_of
-from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
+from workbench.trace.backends import PACKED, Engine, engine
 from workbench.trace.edits import SiteKey
-from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Patch
-from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
 
 MakeTiny = Callable[..., LanguageModel]
@@ -52,7 +50,7 @@ def central_difference(
     at: SiteKey,
     base: torch.Tensor,
     donor: torch.Tensor,
-    engine: Engine = patch_branches,
+    run: Engine = PACKED,
 ) -> torch.Tensor:
     """[rows, heads or 1, n] slope of the metric along the way from base to donor, by true
     patches a little to either side.
@@ -68,7 +66,9 @@ def central_difference(
         for head, site in enumerate(sites)
         for n in range(POSITIONS.shape[1])
     ]
-    out = engine(lm, PROMPTS, branches, metric.readout, tokens_per_forward=10**6, tree=metric.tree)
+    out = run(lm).patch(
+        PROMPTS, branches, metric.readout, tokens_per_forward=10**6, tree=metric.tree
+    )
     values = torch.stack(
         [metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1
     )
@@ -124,7 +124,7 @@ def test_scores_through_an_adapter_with_a_reach(make_tiny: MakeTiny) -> None:
     assert float((value - plain).abs().min()) > 1e-4
     largest = max(float(score.abs().max()) for score in found.values())
     for at, score in found.items():
-        slope = central_difference(tuned, metric, at, bases[at], donors[at], loop_branches)
+        slope = central_difference(tuned, metric, at, bases[at], donors[at], engine("loop"))
         expected = slope if at[1] == "head_out" else slope[:, 0]
         torch.testing.assert_close(score.double(), expected, rtol=1e-2, atol=2e-3 * largest)
 

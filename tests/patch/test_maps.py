@@ -24,7 +24,8 @@ from workbench.patch.maps import (
     window_sweep,
 )
 from workbench.teach.adapter import adapter_off
-from workbench.trace import Component, TokenTree, loop_branches, record
+from workbench.trace import Component, TokenTree, record
+from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10, 11], [20, 21, 22, 23], [30, 31, 32, 33, 34]]
@@ -60,7 +61,7 @@ def calls(lm: LanguageModel, reading: Reading) -> dict[str, torch.Tensor]:
 
 def test_every_map_is_that_of_the_loop_with_its_axes(tiny_lm: LanguageModel) -> None:
     packed = calls(tiny_lm, Reading(LOGITS, 200))
-    loop = calls(tiny_lm, Reading(LOGITS, 1000, engine=loop_branches))
+    loop = calls(tiny_lm, Reading(LOGITS, 1000, engine=engine("loop")))
     shapes = {
         "layers": (4,),
         "attention": (2,),

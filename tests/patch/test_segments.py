@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 from tests.support.segments import scale_inputs
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, QUESTION, Segment
@@ -17,12 +16,10 @@ from workbench.patch.segments import (
     align,
     cells_of,
     orient_to_donor,
-    pack_or_loop,
     pair_half_ranks_apart,
     patch_cells,
     unpatched,
 )
-from workbench.trace import Patch, Site, patch_branches
 
 
 def test_ends_are_aligned_as_far_as_both_reach() -> None:
@@ -101,18 +98,3 @@ def test_turned_over_a_move_of_the_level_cancels_and_following_stays() -> None:
     assert moved.mean(axis=0) / (turned.donor - turned.base).mean() == pytest.approx(
         [0, 0.5], abs=1e-12
     )
-
-
-def test_without_an_adapter_nothing_is_looped(tiny_lm: LanguageModel) -> None:
-    prompts = [[5, 6, 7, 8], [9, 10, 11]]
-    branches = [
-        (Patch(Site(1), torch.tensor([0, 0]), torch.ones(2, 32)),),
-        (Patch(Site(2), torch.tensor([3, 2]), torch.ones(2, 32)),),
-    ]
-    arguments = (tiny_lm, prompts, branches, lambda logits: logits[:, :3])
-    mine, engine = (
-        pack_or_loop(*arguments, tokens_per_forward=99),
-        patch_branches(*arguments, tokens_per_forward=99),
-    )
-    assert torch.equal(mine.base, engine.base)
-    assert torch.equal(mine.patched, engine.patched)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
-from workbench.patch.sweep import ONE_BATCH, loop_sweep, packed_sweep, record_number
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.trace import unpadded
+from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]
 FORMAT = Format("short", "", "A:", "Sure?", "C:", " ", "%", PERCENT)
@@ -51,6 +53,9 @@ CASES += [
     ("mixtral", SLIDING, "sdpa"),
 ]
 LAYERS = [0, 1, 2, 3]
+
+packed_sweep = partial(layer_sweep_of_scale, tokens_per_forward=ONE_BATCH)
+loop_sweep = partial(packed_sweep, engine=engine("loop"))
 
 
 def rows_of(lm: LanguageModel) -> tuple[list[Conversation], ScaleTokens]:
@@ -242,16 +247,14 @@ def test_inside_an_adapter_with_a_reach(make_tiny: MakeTiny, family: str, budget
         np.testing.assert_allclose(packed.patched[2, 1], alone, rtol=1e-4, atol=1e-9)
     assert np.abs(packed.base / plain - 1).max() > 1e-2
     early = [row.confidence - len(reply) for row in rows]
-    with pytest.raises(
-        WorkbenchError,
-        match=rf"last {len(reply)} tokens and a patch stands before them; .*loop_branches",
-    ):
-        packed_sweep(
-            tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, tokens_per_forward=budget
-        )
     looped = loop_sweep(tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors)
     alone = patched_alone(tuned, rows[2].tokens, numbers.trie, early[2], 1, donors[2, 1])
     np.testing.assert_allclose(looped.patched[2, 1], alone, rtol=1e-4, atol=1e-9)
+    packed = packed_sweep(
+        tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, tokens_per_forward=budget
+    )
+    np.testing.assert_allclose(packed.base, looped.base, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(packed.patched, looped.patched, rtol=1e-5, atol=1e-12)
     with tuned.model.disable_adapter():
         off = packed_sweep(
             tuned, tokens_of(rows), numbers.trie, early, LAYERS, donors, tokens_per_forward=budget

@@ -289,3 +289,41 @@ def test_flash_attention_is_refused_with_the_reason(tiny_lm: LanguageModel, engi
     ):
         engine(tiny_lm, ROWS, combined()[:1], some_logits, tokens_per_forward=100)
     assert not spy.sizes
+
+
+@pytest.mark.parametrize("budget", [60, 1000])
+def test_branches_before_an_adapters_tokens_are_looped_and_the_others_packed(
+    make_tiny: MakeTiny, budget: int
+) -> None:
+    """The adapter acts on the last two tokens; branches start before them, in them, and both in
+    turn, and every one is where it was asked for.
+    """
+    lm = make_tiny("llama")
+    config = LoraConfig(
+        r=4, target_modules=["v_proj"], task_type="CAUSAL_LM", alora_invocation_tokens=[1, 2]
+    )
+    model = get_peft_model(lm.base(), config).eval()
+    generator = torch.Generator().manual_seed(4)
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = 0.2 * torch.randn(weight.shape, generator=generator)
+    tuned = lm.with_model(model, 2)
+    branches = [
+        (Patch(Site(1), torch.tensor([len(row) - back for row in ROWS]),
+               torch.randn((len(ROWS), 32), generator=generator)),)
+        for back in (1, 3, 2, 4)
+    ]  # fmt: skip
+    spy = Spy(tuned)
+    found = patch_branches(tuned, ROWS, branches, some_logits, tokens_per_forward=budget, tree=TREE)
+    passes = len(spy.sizes)
+    loop = loop_branches(tuned, ROWS, branches, some_logits, tokens_per_forward=1000, tree=TREE)
+    assert largest_error(found.base, loop.base) < 1e-4
+    assert largest_error(found.patched, loop.patched) < 1e-4
+    moved = (found.patched - found.base[:, None]).abs().amax(dim=(0, 2, 3))
+    assert bool((moved > 1e-3).all())
+    if budget == 1000:
+        assert passes == 1 + 3
+    with tuned.model.disable_adapter():
+        before = len(spy.sizes)
+        patch_branches(tuned, ROWS, branches, some_logits, tokens_per_forward=1000, tree=TREE)
+        assert len(spy.sizes) == before + 1

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workbench.bench.inputs import BenchInputs
+from workbench.bench.inputs import ONE_FORWARD, BenchInputs
 from workbench.bench.pyvene_peer import PyvenePeer, pyvene_installed
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.layer_output import hidden_of
-from workbench.trace.backends import TokenRows, backend
+from workbench.trace.backends import Engine, TokenRows, engine
 from workbench.trace.interventions import Branch, Patched, Readout
 
 Sweep = Callable[[TokenRows, Sequence[Branch], Readout], Patched]
@@ -84,14 +85,19 @@ def _writer(positions: Tensor, value: Tensor) -> Callable[..., Any]:
     return hook
 
 
+def _of_engine(run: Engine) -> Callable[[LanguageModel], Sweep]:
+    def build(lm: LanguageModel) -> Sweep:
+        return partial(run(lm).patch, tokens_per_forward=ONE_FORWARD)
+
+    return build
+
+
 LIBRARIES: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer("loop", "loop", hooked_loop),
-        Peer(
-            "transformer-lens", "transformer_lens", lambda lm: backend("transformer-lens", lm).patch
-        ),
-        Peer("nnsight", "nnsight", lambda lm: backend("nnsight", lm).patch),
+        Peer("transformer-lens", "transformer_lens", _of_engine(engine("transformer-lens"))),
+        Peer("nnsight", "nnsight", _of_engine(engine("nnsight"))),
         Peer("pyvene", "pyvene", lambda lm: PyvenePeer(lm).patch, pyvene_installed, PYVENE_MISSING),
     )
 }

@@ -19,17 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.bench.inputs import ONE_FORWARD
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.backends.inputs import (
-    BatchWrite,
-    checked_writes,
-    model_inputs,
-    padded,
-    require_one_process,
-)
+from workbench.trace.backends.inputs import BatchWrite, model_inputs, require_one_process
 from workbench.trace.backends.protocol import TokenRows
+from workbench.trace.backends.strings import StringBatch, join_strings, string_batches
 from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.trace.token_tree import NO_TREE
 
 SIDES = {"resid_pre": "input", "resid_post": "output"}
 
@@ -52,13 +49,17 @@ class PyvenePeer:
         """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and
         one without.
         """
+        batches = string_batches(self.lm, prompts, branches, NO_TREE, ONE_FORWARD, self.lm.device)
+        readings = (self._readings(batch, readout) for batch in batches)
+        return join_strings(batches, readings, len(prompts), NO_TREE)
+
+    def _readings(self, batch: StringBatch, readout: Readout) -> list[Tensor]:
         # Imported here because it takes seconds and belongs to an extra.
         pyvene = importlib.import_module("pyvene")
-        batch = padded(self.lm, prompts, self.lm.device)
-        inputs, model = model_inputs(batch), self.lm.base()
+        inputs, model = model_inputs(batch.prompts), self.lm.base()
         with torch.no_grad():
             read = [readout(model(**inputs).logits[:, -1].float())]
-            for writes in checked_writes(self.lm, batch, branches):
+            for writes in batch.programs:
                 intervenable = pyvene.IntervenableModel(
                     [self._place(write) for write in writes], model=model
                 )
@@ -73,8 +74,7 @@ class PyvenePeer:
                     unit_locations={"sources->base": (None, where)},
                 )
                 read.append(readout(_logits(outcome)))
-        both = torch.stack(read, dim=1)
-        return Patched(base=both[:, 0], patched=both[:, 1:])
+        return read
 
     def _place(self, write: BatchWrite) -> dict[str, Any]:
         side = SIDES.get(write.site.component)

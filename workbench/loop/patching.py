@@ -10,6 +10,7 @@ between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,10 @@ from workbench.patch.controls import (
     donor_readouts,
     donor_states,
 )
-from workbench.patch.sweep import loop_sweep, packed_sweep, record_number
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.teach.adapter import adapter_off
+from workbench.trace.backends import PACKED, Engine, engine
 from workbench.trace.batches import plan_batches
 
 
@@ -152,7 +154,9 @@ class _Sweeps:
             else control_layers(self.layers, self.context.config.patch.control_layers)
         )
 
-    def sweep(self, condition: Condition, batch: NDArray[np.int64], method: Any) -> tuple[Any, Any]:
+    def sweep(
+        self, condition: Condition, batch: NDArray[np.int64], method: Engine
+    ) -> tuple[Any, Any]:
         """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
         layers = self.swept_layers(condition)
         donors = donor_states(
@@ -167,11 +171,8 @@ class _Sweeps:
             layers,
             donors,
         )
-        if condition.into_tuned:
-            reading = method(*arguments)
-        else:
-            with adapter_off(self.tuned):
-                reading = method(*arguments)
+        with nullcontext() if condition.into_tuned else adapter_off(self.tuned):
+            reading = layer_sweep_of_scale(*arguments, tokens_per_forward=ONE_BATCH, engine=method)
         scale = self.context.fmt.scale
         base, patched = (
             expected_confidence(d, scale.values, scale.certain)
@@ -207,7 +208,7 @@ class _Sweeps:
         batches = plan_batches(lengths, budget, overhead=len(layers) * branch)
 
         def compute(batch: NDArray[np.int64]) -> Part:
-            base, patched = self.sweep(condition, batch, packed_sweep)
+            base, patched = self.sweep(condition, batch, PACKED)
             return Part(
                 pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)}
             )
@@ -233,6 +234,6 @@ class _Sweeps:
         """
         own = CONDITIONS[0]
         batch = np.arange(min(items, len(self.tokens)))
-        _, packed = self.sweep(own, batch, packed_sweep)
-        _, loop = self.sweep(own, batch, loop_sweep)
+        _, packed = self.sweep(own, batch, PACKED)
+        _, loop = self.sweep(own, batch, engine("loop"))
         return float(np.abs(packed - loop).max()), float(np.ptp(loop))

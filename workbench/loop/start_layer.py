@@ -27,7 +27,7 @@ from workbench.elicit.readout import expected_confidence
 from workbench.loop.run import Run
 from workbench.patch.controls import derangement
 from workbench.patch.effects import Sweep, following
-from workbench.patch.sweep import packed_sweep, record_number
+from workbench.patch.sweep import layer_sweep_of_scale, record_number
 from workbench.trace.batches import plan_batches
 
 CARRIED = 0.1
@@ -71,7 +71,7 @@ def base_donor_slopes(context: Run, conversations: Sequence[Conversation]) -> Sw
         for rows in planned
     ]
     states = torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(planned)))]
-    read = packed_sweep(
+    read = layer_sweep_of_scale(
         lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], tokens_per_forward=budget
     )
     base, patched = (

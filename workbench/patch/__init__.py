@@ -1,11 +1,11 @@
 """Putting one run's states into another: what a state suffices for, layer by layer, and the
 controls beside it.
 
-A sweep over all layers is one packed forward (:func:`packed_sweep`), a map over layers, positions,
-heads or components is as few as memory allows (:mod:`workbench.patch.maps`); the loop of hooked
-forwards is kept as their reference. Effects are computed from the readouts: shift, following, layer
-gradient and their nulls, and for maps a tidy table with corrected p-values. Beside them stand
-:func:`attribute` (all cells from one backward, verified by true patches),
+A sweep over all layers is one packed forward (:func:`layer_sweep_of_scale`), a map over layers,
+positions, heads or components is as few as memory allows (:mod:`workbench.patch.maps`); the loop of
+hooked forwards is kept as their reference. Effects are computed from the readouts: shift,
+following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. Beside
+them stand :func:`attribute` (all cells from one backward, verified by true patches),
 :func:`direct_attribution` (who wrote the logits) and :func:`path_effects` (what one part tells
 another directly).
 """
@@ -55,7 +55,6 @@ from workbench.patch.logit_combinations import (
     number_contrast,
 )
 from workbench.patch.maps import (
-    Engine,
     Reading,
     component_map,
     component_sites,
@@ -71,16 +70,17 @@ from workbench.patch.maps import (
 from workbench.patch.metrics import Metric, contrast, expected_confidence_of
 from workbench.patch.path_patching import PathEffects, path_effects
 from workbench.patch.sweep import (
+    ONE_BATCH,
     SweepReading,
-    loop_sweep,
-    packed_sweep,
-    read_numbers,
+    layer_sweep_of_scale,
+    read_scale,
     record_number,
 )
 from workbench.patch.verification import Agreement, Check, Verification, verify
 
 __all__ = [
     "CONDITIONS",
+    "ONE_BATCH",
     "Agreement",
     "Attribution",
     "Axis",
@@ -90,7 +90,6 @@ __all__ = [
     "Condition",
     "Direct",
     "EffectMap",
-    "Engine",
     "Metric",
     "ModelInputs",
     "PathEffects",
@@ -121,22 +120,21 @@ __all__ = [
     "layer_gradient",
     "layer_sites",
     "layer_sweep",
+    "layer_sweep_of_scale",
     "logit_contrast",
     "logit_difference",
-    "loop_sweep",
     "matched_noise",
     "mean_of_others",
     "mean_of_rows",
     "mean_shift",
     "noise_floor",
     "number_contrast",
-    "packed_sweep",
     "path_effects",
     "permutation_p",
     "position_branches",
     "position_map",
     "ramp_distance",
-    "read_numbers",
+    "read_scale",
     "record_number",
     "sign_flip_p",
     "site_branches",

@@ -31,7 +31,7 @@ from workbench.patch.gradients import gradient_times_difference
 from workbench.patch.inputs import ModelInputs, batch_of, require_pair
 from workbench.patch.integrated import integrated_gradients
 from workbench.patch.metrics import Metric
-from workbench.patch.verification import Check, Verification, require_checkable, verify
+from workbench.patch.verification import Check, Verification, verify
 from workbench.progress import track
 from workbench.trace.batches import plan_batches
 from workbench.trace.edits import SiteKey, place
@@ -106,7 +106,6 @@ def attribute(
         WorkbenchError: before any forward, for runs, cuts or positions that do not fit.
     """
     require_pair(base, donor, metric.tree.size)
-    require_checkable(base, check)
     scores = unverified_scores(
         base, donor, cut, metric, tokens_per_forward=tokens_per_forward, steps=steps
     )

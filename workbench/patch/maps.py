@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -29,29 +28,12 @@ from workbench.patch.branches import (
     site_branches,
     window_branches,
 )
+from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Branch, Patched, Readout
-from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Component, Site
 from workbench.trace.token_tree import NO_TREE, TokenTree
 
 Prompts = Sequence[Sequence[int]]
-
-
-class Engine(Protocol):
-    """Reads the end of every prompt, unpatched and in every branch, as
-    :func:`workbench.trace.patch_branches` does.
-    """
-
-    def __call__(
-        self,
-        lm: LanguageModel,
-        prompts: Prompts,
-        branches: Sequence[Branch],
-        readout: Readout,
-        *,
-        tokens_per_forward: int,
-        tree: TokenTree = NO_TREE,
-    ) -> Patched: ...
 
 
 @dataclass(frozen=True)
@@ -67,14 +49,13 @@ class Reading:
     readout: Readout
     tokens_per_forward: int
     tree: TokenTree = NO_TREE
-    engine: Engine = patch_branches
+    engine: Engine = PACKED
 
     def run(
         self, lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch], *axes: int
     ) -> Patched:
         """Readouts of ``branches``, whose axis is unfolded to ``axes``."""
-        out = self.engine(
-            lm,
+        out = self.engine(lm).patch(
             prompts,
             branches,
             self.readout,

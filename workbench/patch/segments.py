@@ -31,18 +31,16 @@ from workbench.elicit.segments import CONFIDENCE, Segment
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.models.invocation import active_invocation
 from workbench.models.unembed import unembed_reduced
 from workbench.patch.effect_map import EffectMap
-from workbench.patch.sweep import read_numbers
+from workbench.patch.sweep import read_scale
+from workbench.trace.backends import PACKED
 from workbench.trace.forward import forward
-from workbench.trace.hooked_loop import loop_branches
-from workbench.trace.interventions import Branch, Patch, Patched, Readout
+from workbench.trace.interventions import Patch
 from workbench.trace.layout import pad_prompts
-from workbench.trace.packed import patch_branches
 from workbench.trace.record import record
 from workbench.trace.sites import Site
-from workbench.trace.token_tree import NO_TREE, TokenTree, end_columns, tree_tail
+from workbench.trace.token_tree import end_columns, tree_tail
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -130,9 +128,7 @@ def patch_cells(
     ]
     with base.within():
         prompts = [base.prompts[row] for row in rows]
-        reading = read_numbers(
-            pack_or_loop, base.lm, prompts, base.trie, branches, base.tokens_per_forward
-        )
+        reading = read_scale(PACKED, base.lm, prompts, base.trie, branches, base.tokens_per_forward)
     return base.expected(reading.base), base.expected(reading.patched)
 
 
@@ -153,50 +149,6 @@ def align(part: Segment, rows: Rows, partner: Rows, nodes: int = 0) -> tuple[Ten
     )
     return torch.from_numpy(ends[rows][:, None] + offsets), torch.from_numpy(
         ends[other][:, None] + offsets
-    )
-
-
-def pack_or_loop(
-    lm: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    branches: Sequence[Branch],
-    readout: Readout,
-    *,
-    tokens_per_forward: int,
-    tree: TokenTree = NO_TREE,
-) -> Patched:
-    """:func:`workbench.trace.patch_branches`, with branches that start before a switched-on
-    adapter's reach in the loop.
-    """
-    invocation = active_invocation(lm)
-    first = torch.as_tensor([len(prompt) for prompt in prompts]) - (invocation or 0)
-    early = [
-        invocation is not None and any(bool((p.positions.cpu() < first).any()) for p in b)
-        for b in branches
-    ]
-    groups = [
-        (engine, [index for index, before in enumerate(early) if before == looped])
-        for engine, looped in ((patch_branches, False), (loop_branches, True))
-    ]
-    base: Tensor | None = None
-    patched: list[Tensor] = []
-    order: list[int] = []
-    for engine, chosen in groups:
-        if chosen:
-            out = engine(
-                lm,
-                prompts,
-                [branches[i] for i in chosen],
-                readout,
-                tokens_per_forward=tokens_per_forward,
-                tree=tree,
-            )
-            base = out.base if base is None else base
-            patched.append(out.patched)
-            order += chosen
-    assert base is not None
-    return Patched(
-        base, torch.cat(patched, dim=1)[:, torch.as_tensor(order).argsort().to(base.device)]
     )
 
 

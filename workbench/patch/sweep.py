@@ -4,9 +4,9 @@ For every layer the residual stream behind it, at one token, is replaced by a do
 exact confidence distribution is read. Where a number takes several tokens, only the first is chosen
 at the confidence position; donors may therefore bring the states of the number's further tokens too
 (the trie's nodes), so that the patched site is all of the places the number is read from, and a
-patch behind the last layer gives exactly the donor's distribution. ``packed_sweep`` does all layers
-in one forward; ``loop_sweep`` runs one hooked forward per layer and is the reference the packed
-result is tested against. Both return the same numbers to rounding.
+patch behind the last layer gives exactly the donor's distribution. The packed engine does all
+layers in one forward; the loop runs one hooked forward a layer and is the reference the packed
+result is tested against. All engines return the same numbers to rounding.
 
 A sweep says what a state *can* do where it is put. It does not say that the state is where the
 model reads the information from in an unpatched run; the reverse sweep and the controls belong
@@ -16,7 +16,7 @@ beside it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +27,15 @@ from torch import Tensor
 from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites, site_branches
+from workbench.trace.backends import PACKED, Engine
 from workbench.trace.checks import require_positions
-from workbench.trace.hooked_loop import loop_branches
-from workbench.trace.interventions import Branch, Patched
-from workbench.trace.packed import patch_branches
+from workbench.trace.interventions import Branch
 from workbench.trace.record import record
 from workbench.trace.sites import Component
 
 Prompts = Sequence[Sequence[int]]
 ONE_BATCH = sys.maxsize
+"""A bound of no forward: the caller has cut the rows into batches that fit."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,17 @@ class SweepReading:
     patched: NDArray[np.float64]
 
 
-def read_numbers(
-    engine: Callable[..., Patched],
+def read_scale(
+    engine: Engine,
     lm: LanguageModel,
     prompts: Prompts,
     trie: ScaleTrie,
     branches: Sequence[Branch],
     tokens_per_forward: int,
 ) -> SweepReading:
-    """The number trie's distribution at the end of every branch; ``engine`` is
-    ``patch_branches`` or ``loop_branches``.
-    """
-    patched = engine(
-        lm,
-        prompts,
-        branches,
-        trie.readout,
-        tokens_per_forward=tokens_per_forward,
-        tree=trie.tree,
+    """Read the trie's distribution at the end of every branch."""
+    patched = engine(lm).patch(
+        prompts, branches, trie.readout, tokens_per_forward=tokens_per_forward, tree=trie.tree
     )
     base, inner = (
         t if trie.tree.size else t[..., None, :] for t in (patched.base, patched.patched)
@@ -76,7 +69,7 @@ def read_numbers(
     return SweepReading(trie.distribution(base), trie.distribution(inner))
 
 
-def packed_sweep(
+def layer_sweep_of_scale(
     lm: LanguageModel,
     prompts: Prompts,
     trie: ScaleTrie,
@@ -84,36 +77,25 @@ def packed_sweep(
     layers: Sequence[int],
     donors: Tensor,
     *,
+    tokens_per_forward: int,
     component: Component = "resid_post",
-    tokens_per_forward: int = ONE_BATCH,
+    engine: Engine = PACKED,
 ) -> SweepReading:
-    """Patch each prompt at its position in every one of ``layers``, all in one forward if
-    ``tokens_per_forward`` allows.
+    """Patch each prompt at its position in every one of ``layers`` and read the scale.
 
     Args:
         prompts: token ids up to the confidence position.
         positions: token index patched in each prompt, 0 at its first token.
         donors: [rows, len(layers), width], or [rows, len(layers), 1 + nodes, width] to patch the
             whole number (see :func:`record_number`).
+        tokens_per_forward: most tokens of a forward; ONE_BATCH packs all layers into one.
+        engine: what runs the branches (:func:`workbench.trace.backends.engine`).
+
+    Raises:
+        WorkbenchError: before any forward, for positions, layers or donors that do not fit.
     """
     branches = _branches(prompts, trie, positions, layers, donors, component)
-    return read_numbers(patch_branches, lm, prompts, trie, branches, tokens_per_forward)
-
-
-def loop_sweep(
-    lm: LanguageModel,
-    prompts: Prompts,
-    trie: ScaleTrie,
-    positions: Sequence[int],
-    layers: Sequence[int],
-    donors: Tensor,
-    *,
-    component: Component = "resid_post",
-    tokens_per_forward: int = ONE_BATCH,
-) -> SweepReading:
-    """The same by one forward per layer, as the reference."""
-    branches = _branches(prompts, trie, positions, layers, donors, component)
-    return read_numbers(loop_branches, lm, prompts, trie, branches, tokens_per_forward)
+    return read_scale(engine, lm, prompts, trie, branches, tokens_per_forward)
 
 
 def record_number(

@@ -28,12 +28,10 @@ from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.patch.components import ComponentSet
 from workbench.patch.inputs import ModelInputs, recorded
-from workbench.patch.maps import Engine
 from workbench.patch.metrics import Metric
 from workbench.progress import task
-from workbench.trace.checks import require_within_invocation
+from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Branch, Patch
-from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Component, Site
 
 Floats = NDArray[np.float64]
@@ -46,14 +44,13 @@ class Check:
     """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``;
     ``resamples`` of the bootstrap.
 
-    ``engine`` patches them; :func:`workbench.trace.loop_branches` also does so before the tokens an
-    adapter acts on.
+    ``engine`` patches them (:func:`workbench.trace.backends.engine`).
     """
 
     cells: int = 8
     seed: int = 0
     resamples: int = 2000
-    engine: Engine = patch_branches
+    engine: Engine = PACKED
 
     def __post_init__(self) -> None:
         if self.cells < 1 or self.resamples < 1:
@@ -156,13 +153,6 @@ def verify(
     return Verification(tuple(agreements))
 
 
-def require_checkable(base: ModelInputs, check: Check) -> None:
-    """Refuse positions that the check's engine cannot patch in the base run."""
-    if check.engine is patch_branches:
-        with base.within():
-            require_within_invocation(base.lm, base.positions.cpu(), base.lengths)
-
-
 def choose(scores: Floats, check: Check) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cells [k], as flat indices into the axes behind the rows: the largest, and random ones of
     the rest (maybe fewer).
@@ -214,7 +204,7 @@ def true_effects(
     positions: Sequence[int],
     *,
     tokens_per_forward: int,
-    engine: Engine = patch_branches,
+    engine: Engine = PACKED,
 ) -> Floats:
     """[rows, cells] metric with the donor's state patched in at one site and position, minus the
     base's metric.
@@ -229,8 +219,7 @@ def true_effects(
         for site, at in zip(sites, positions, strict=True)
     ]
     with base.within():
-        out = engine(
-            base.lm,
+        out = engine(base.lm).patch(
             base.prompts,
             branches,
             metric.readout,

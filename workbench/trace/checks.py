@@ -125,8 +125,8 @@ def require_within_invocation(lm: LanguageModel, positions: Tensor, lengths: Ten
     if invocation is not None and bool((positions < lengths[:, None] - invocation).any()):
         raise WorkbenchError(
             f"The adapter acts on a prompt's last {invocation} tokens and a patch stands before "
-            "them; patch such positions with "
-            "loop_branches, or with the adapter off."
+            "them; read such paths with "
+            "the adapter off."
         )
 
 

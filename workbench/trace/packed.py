@@ -5,7 +5,7 @@ The unpatched readout and the first branches come out of one pass over prompts a
 branches that do not fit follow in passes of their own on the kept prompts (see
 :mod:`workbench.trace.prompt_cache`). Every number equals, to rounding, that of one hooked forward a
 branch (:func:`workbench.trace.hooked_loop.loop_branches`), which is also what recurrent families
-are given.
+are given, and branches that start before the tokens a switched-on adapter acts on.
 
 The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows *
 columns ** 2 numbers for each kind of attention layer, and the readout at most
@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.invocation import active_invocation
 from workbench.models.unembed import unembed_reduced
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import BranchColumns, Layout, branch_columns, join_tails, lay_out
-from workbench.trace.checks import require_branches, require_masks, require_within_invocation
+from workbench.trace.checks import require_branches, require_masks
 from workbench.trace.edits import gather_columns
 from workbench.trace.forward import run_joint
 from workbench.trace.hooked_loop import loop_branches
@@ -61,8 +62,7 @@ def patch_branches(
         [rows, branches, 1 + nodes, ...], the prompt's last token first.
 
     Raises:
-        WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit,
-            and for positions before the tokens that an adapter on the prompt's end acts on.
+        WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
     """
     if not lm.architecture.packable:
         return loop_branches(
@@ -71,7 +71,9 @@ def patch_branches(
     require_masks(lm)
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
     positions = require_branches(lm, lengths, branches, tree.size)
-    require_within_invocation(lm, positions, lengths)
+    early = _before_invocation(lm, branches, positions, lengths)
+    if early:
+        return _loop_early(lm, prompts, branches, early, readout, tokens_per_forward, tree)
     wanted = _longest(lengths, branches, positions, tree.size)
     room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
     out: Patched | None = None
@@ -89,6 +91,49 @@ def patch_branches(
         out.base[index], out.patched[index] = base, patched
     assert out is not None
     return out if tree.size else Patched(out.base[:, 0], out.patched[:, :, 0])
+
+
+def _before_invocation(
+    lm: LanguageModel, branches: Sequence[Branch], positions: Tensor, lengths: Tensor
+) -> set[int]:
+    """Branches that start before the tokens a switched-on adapter acts on.
+
+    Packed, their copies of earlier tokens would stand behind the prompt, where the adapter would
+    act on them too.
+    """
+    invocation = active_invocation(lm)
+    if invocation is None:
+        return set()
+    before = (positions < lengths[:, None] - invocation).any(dim=0).tolist()
+    owner = [number for number, branch in enumerate(branches) for _ in branch]
+    return {number for number, early in zip(owner, before, strict=True) if early}
+
+
+def _loop_early(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    branches: Sequence[Branch],
+    early: set[int],
+    readout: Readout,
+    tokens_per_forward: int,
+    tree: TokenTree,
+) -> Patched:
+    """The ``early`` branches by the loop, the others packed."""
+    late = [number for number in range(len(branches)) if number not in early]
+    parts = [
+        run(
+            lm,
+            prompts,
+            [branches[number] for number in chosen],
+            readout,
+            tokens_per_forward=tokens_per_forward,
+            tree=tree,
+        )
+        for run, chosen in ((patch_branches, late), (loop_branches, sorted(early)))
+        if chosen
+    ]
+    back = torch.as_tensor([*late, *sorted(early)]).argsort().to(parts[0].base.device)
+    return Patched(parts[0].base, torch.cat([part.patched for part in parts], dim=1)[:, back])
 
 
 def _longest(lengths: Tensor, branches: Sequence[Branch], positions: Tensor, nodes: int) -> int:

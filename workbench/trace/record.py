@@ -14,7 +14,7 @@ from workbench.trace.forward import every_layer, record_only
 from workbench.trace.layout import empty_tail, pad_prompts, pad_right
 from workbench.trace.sites import Site
 from workbench.trace.token_tree import NO_TREE, TokenTree, tree_tail
-from workbench.trace.unpadded import equal_lengths, strings_of, token_at, warn_unpackable
+from workbench.trace.unpadded import String, equal_lengths, states_by_string, warn_unpackable
 
 
 def record(
@@ -77,29 +77,12 @@ def _as_strings(
     require_one_invocation(lm)
     warn_unpackable(lm)
     whole = sum(len(prompt) for prompt in prompts)
-    out: Tensor | None = None
-    strings = [
-        s
-        for s in strings_of(prompts, tree)
-        if s.node < 0 or _reads(s.row, s.node, prompts, positions)
-    ]
-    for batch in equal_lengths(strings, whole):
-        tokens = pad_prompts([s.tokens for s in batch], lm.tokenizer.pad_token_id, lm.device)
-        wanted = [
-            [token_at(s, p, len(prompts[s.row]), tree) for p in positions[s.row].tolist()]
-            for s in batch
-        ]
-        columns = torch.tensor([[token or 0 for token in row] for row in wanted], device=lm.device)
-        states = record_only(lm, tokens, empty_tail(tokens), columns, sites)
-        if out is None:
-            out = states.new_empty(len(prompts), *states.shape[1:])
-        for index, (string, row) in enumerate(zip(batch, wanted, strict=True)):
-            for place, token in enumerate(row):
-                if token is not None:
-                    out[string.row, :, place] = states[index, :, place]
-    assert out is not None
-    return out
 
+    def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
+        batch = pad_prompts([s.tokens for s in strings], lm.tokenizer.pad_token_id, lm.device)
+        columns = torch.tensor(tokens, device=lm.device)
+        return record_only(lm, batch, empty_tail(batch), columns, sites)
 
-def _reads(row: int, node: int, prompts: Sequence[Sequence[int]], positions: Tensor) -> bool:
-    return bool((positions[row] == len(prompts[row]) + node).any())
+    return states_by_string(
+        prompts, positions, tree, lambda strings: equal_lengths(strings, whole), states
+    )

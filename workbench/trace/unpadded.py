@@ -7,8 +7,10 @@ its row, so every path is a string of its own and only strings of equal length s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.trace.token_tree import TokenTree
@@ -53,6 +55,44 @@ def token_at(string: String, position: int, length: int, tree: TokenTree) -> int
         return position
     path = tree.path(string.node)
     return length + path.index(position - length) if position - length in path else None
+
+
+def states_by_string(
+    prompts: Sequence[Sequence[int]],
+    positions: Tensor,
+    tree: TokenTree,
+    batches: Callable[[list[String]], Iterable[list[String]]],
+    states: Callable[[list[String], list[list[int]]], Tensor],
+) -> Tensor:
+    """States [rows, sites, positions, width] at token ``positions`` [rows, n]; a node's are read on
+    a string that ends in it.
+
+    Args:
+        batches: cuts strings into those that share a forward.
+        states: of strings and the tokens [strings, n] to record on each (0 where a string lacks
+            the token): [strings, sites, n, width].
+    """
+    wanted = [
+        string
+        for string in strings_of(prompts, tree)
+        if string.node < 0
+        or bool((positions[string.row] == len(prompts[string.row]) + string.node).any())
+    ]
+    out: Tensor | None = None
+    for batch in batches(wanted):
+        tokens = [
+            [token_at(s, p, len(prompts[s.row]), tree) for p in positions[s.row].tolist()]
+            for s in batch
+        ]
+        found = states(batch, [[token or 0 for token in row] for row in tokens])
+        if out is None:
+            out = found.new_empty(len(prompts), *found.shape[1:])
+        for index, (string, row) in enumerate(zip(batch, tokens, strict=True)):
+            for place, token in enumerate(row):
+                if token is not None:
+                    out[string.row, :, place] = found[index, :, place]
+    assert out is not None
+    return out
 
 
 def warn_unpackable(lm: LanguageModel) -> None:

@@ -9,7 +9,7 @@ from workbench.experiments.patching_maps.items import patching_items
 from workbench.loop.run import Run
 from workbench.patch.branches import layer_sites
 from workbench.patch.segments import cells_of, patch_cells, unpatched
-from workbench.trace import loop_branches
+from workbench.trace.backends import engine
 
 
 def test_held_out_questions_read_as_the_run_read_them(context: Run) -> None:
@@ -41,7 +41,7 @@ def test_patches_before_the_adapters_reach_are_those_of_the_loop(
         parts = [held.part(name) for name in (CONFIDENCE, ANSWER, REPLY, AFTER_ANSWER)]
         cells = cells_of(layer_sites([0, 2]), parts)
         base, mixed = patch_cells(held.after, held.after, partner, cells, rows)
-        monkeypatch.setattr("workbench.patch.segments.pack_or_loop", loop_branches)
+        monkeypatch.setattr("workbench.patch.segments.PACKED", engine("loop"))
         looped_base, looped = patch_cells(held.after, held.after, partner, cells, rows)
     assert base == pytest.approx(looped_base, abs=1e-5)
     assert mixed == pytest.approx(looped, abs=1e-5)

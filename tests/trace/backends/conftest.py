@@ -232,7 +232,7 @@ def agree(case: Case) -> Callable[..., None]:
     and row.
     """
 
-    def check(backend: Any, lm: LanguageModel) -> None:
+    def check(backend: Any, lm: LanguageModel, tokens_per_forward: int = 8192) -> None:
         oracle = Oracle(lm)
         for sites in (SITES, HEADS):
             expected = oracle.record(case.prompts, case.positions, sites)
@@ -241,7 +241,12 @@ def agree(case: Case) -> Callable[..., None]:
             )
         ids = torch.tensor([3, 17, 200])
         expected = oracle.patch(case.prompts, case.branches, lambda logits: logits[:, ids])
-        found = backend.patch(case.prompts, case.branches, lambda logits: logits[:, ids])
+        found = backend.patch(
+            case.prompts,
+            case.branches,
+            lambda logits: logits[:, ids],
+            tokens_per_forward=tokens_per_forward,
+        )
         torch.testing.assert_close(found.base, expected.base, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found.patched, expected.patched, rtol=1e-4, atol=1e-4)
         moved = (expected.patched - expected.base[:, None]).abs().amax(dim=(0, 2))

@@ -14,12 +14,16 @@ MakeTiny = Callable[..., LanguageModel]
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"])
-@pytest.mark.parametrize("tokens_per_forward", [40, 8192])
+@pytest.mark.parametrize(("looped", "tokens_per_forward"), [(False, 40), (False, 8192), (True, 99)])
 def test_same_sites_same_answers(
-    make_tiny: MakeTiny, agree: Callable[..., None], family: str, tokens_per_forward: int
+    make_tiny: MakeTiny,
+    agree: Callable[..., None],
+    family: str,
+    looped: bool,
+    tokens_per_forward: int,
 ) -> None:
     lm = make_tiny(family)
-    agree(HooksBackend(lm, tokens_per_forward), lm)
+    agree(HooksBackend(lm, looped), lm, tokens_per_forward)
 
 
 def test_a_window_shorter_than_the_prompts(make_tiny: MakeTiny, agree: Callable[..., None]) -> None:
@@ -42,7 +46,10 @@ def test_a_stream_written_twice_keeps_what_a_forward_comes_upon_last(
     at, after, before = torch.tensor([1]), torch.ones(1, 32), torch.full((1, 32), 2.0)
     first, second = Patch(Site(1), at, after), Patch(Site(2, "resid_pre"), at, before)
     found = HooksBackend(tiny_lm).patch(
-        [[5, 6, 7]], [[first, second], [second, first], [second]], lambda logits: logits
+        [[5, 6, 7]],
+        [[first, second], [second, first], [second]],
+        lambda logits: logits,
+        tokens_per_forward=100,
     )
     torch.testing.assert_close(found.patched[:, 0], found.patched[:, 2])
     torch.testing.assert_close(found.patched[:, 1], found.patched[:, 2])

@@ -81,7 +81,7 @@ def test_no_hook_stays_on_the_bridge_even_when_the_readout_fails(tiny_lm: Langua
     patch = Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))
     backend.record([[5, 6]], [[1]], [Site(1)])
     with pytest.raises(KeyError):
-        backend.patch([[5, 6]], [[patch]], broken)
+        backend.patch([[5, 6]], [[patch]], broken, tokens_per_forward=9)
     assert not [name for name, point in backend.bridge.hook_dict.items() if point.fwd_hooks]
 
 
@@ -146,8 +146,8 @@ def test_a_site_the_bridge_lacks_is_refused_before_a_forward(
     backend = LensBackend(tiny_lm)
     monkeypatch.setitem(HOOKS, "resid_mid", "blocks.{layer}.hook_between")
     patch = Patch(Site(1, "resid_mid"), torch.tensor([1]), torch.ones(1, 32))
-    message = r"transformer-lens backend cannot reach resid_mid of layer 1: .* llama has no .*hook_between; use the 'hooks'"
+    message = r"transformer-lens backend cannot reach resid_mid of layer 1: .* llama has no .*hook_between; use the 'packed'"
     with pytest.raises(WorkbenchError, match=message):
         backend.record([[5, 6]], [[1]], [Site(1, "resid_mid")])
     with pytest.raises(WorkbenchError, match=message):
-        backend.patch([[5, 6]], [[patch]], lambda logits: logits)
+        backend.patch([[5, 6]], [[patch]], lambda logits: logits, tokens_per_forward=9)

@@ -105,7 +105,7 @@ def test_a_sweep_is_one_request_of_plain_data(
 
     monkeypatch.setattr(RequestModel, "deserialize", staticmethod(noting))
     backend = NnsightBackend(tiny_lm, remote="local")
-    backend.patch(case.prompts, case.branches, lambda logits: logits[:, :2])
+    backend.patch(case.prompts, case.branches, lambda logits: logits[:, :2], tokens_per_forward=99)
     assert len(blobs) == 1
     assert named <= {
         "torch",
@@ -138,7 +138,10 @@ def test_a_slice_of_a_large_recording_travels_alone(
     large = torch.randn((1, 20_000, 32))
     backend = NnsightBackend(tiny_lm, remote="local")
     backend.patch(
-        [[5, 6]], [[Patch(Site(1), torch.tensor([1]), large[:, 7])]], lambda logits: logits[:, :2]
+        [[5, 6]],
+        [[Patch(Site(1), torch.tensor([1]), large[:, 7])]],
+        lambda logits: logits[:, :2],
+        tokens_per_forward=9,
     )
     assert sizes[0] < large.numel()
 
@@ -151,7 +154,10 @@ def test_nothing_is_left_behind_when_the_readout_fails(tiny_lm: LanguageModel) -
 
     with pytest.raises(KeyError, match="no such token"):
         NnsightBackend(tiny_lm).patch(
-            [[5, 6]], [[Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))]], broken
+            [[5, 6]],
+            [[Patch(Site(1), torch.tensor([1]), torch.ones(1, 32))]],
+            broken,
+            tokens_per_forward=9,
         )
     assert belongings(tiny_lm) == before
 

@@ -201,7 +201,9 @@ def test_a_sweep_is_one_request_and_its_numbers_come_from_the_server(
         without_weights(make_tiny("gemma2")), remote=server.url, repo="org/tiny"
     )
     ids = torch.tensor([3, 17])
-    found = backend.patch(case.prompts, case.branches, lambda logits: logits[:, ids])
+    found = backend.patch(
+        case.prompts, case.branches, lambda logits: logits[:, ids], tokens_per_forward=20
+    )
     expected = oracle(make_tiny("gemma2")).patch(
         case.prompts, case.branches, lambda logits: logits[:, ids]
     )
@@ -247,7 +249,7 @@ def test_what_fails_on_a_server_is_a_sentence(make_tiny: MakeTiny, server: Serve
     with pytest.raises(
         WorkbenchError, match=r"server did not run 'org/tiny' .*KeyError.*no such token"
     ):
-        backend.patch([[5, 6]], [[patch]], no_such_token)
+        backend.patch([[5, 6]], [[patch]], no_such_token, tokens_per_forward=9)
 
 
 def test_an_answer_with_code_in_it_is_refused_unread(

@@ -8,7 +8,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.trace.backends import BACKENDS, backend
+from workbench.trace.backends import engine
 from workbench.trace.backends.places import FORWARD_ORDER, RemoteHookPoint, forward_order, places_of
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import COMPONENTS, Site
@@ -17,6 +17,7 @@ MakeTiny = Callable[..., LanguageModel]
 PROMPTS = [[5, 6, 7, 8, 9, 10], [20, 21, 22]]
 POSITIONS = [[1, 5], [2, 0]]
 MANY_HEADS = {"gpt2": {"num_key_value_heads": 4}, "gpt_neox": {"num_key_value_heads": 4}}
+NAMES = ["packed", "loop", "nnsight", "transformer-lens"]
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -32,7 +33,7 @@ def is_parallel(family: str, overrides: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", list(BACKENDS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("family", "overrides"), cases())
 def test_what_is_added_to_the_stream_adds_up(
     make_tiny: MakeTiny, family: str, overrides: dict[str, Any], name: str
@@ -49,7 +50,7 @@ def test_what_is_added_to_the_stream_adds_up(
         for c in components
         if not (parallel and c == "resid_mid")
     ]
-    states = backend(name, lm).record(PROMPTS, POSITIONS, sites).unflatten(1, (4, -1))
+    states = engine(name)(lm).record(PROMPTS, POSITIONS, sites).unflatten(1, (4, -1))
     pre, attention, mlp, post = states[:, :, :4].unbind(2)
     torch.testing.assert_close(pre + attention + mlp, post, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(post[:, :-1], pre[:, 1:], rtol=0, atol=0)
@@ -57,7 +58,7 @@ def test_what_is_added_to_the_stream_adds_up(
         torch.testing.assert_close(pre + attention, states[:, :, 4], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list(BACKENDS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("family", "overrides"), [case for case in cases() if not is_parallel(*case)]
 )
@@ -68,7 +69,7 @@ def test_a_stream_may_be_written_at_the_stream_or_at_what_is_added(
     reaches the addition too.
     """
     lm = make_tiny(family, **overrides)
-    one = backend(name, lm)
+    one = engine(name)(lm)
     at = torch.tensor([4, 1])
     pre, mid = one.record(PROMPTS, at[:, None], [Site(1, "resid_pre"), Site(1, "resid_mid")])[
         :, :, 0
@@ -82,7 +83,7 @@ def test_a_stream_may_be_written_at_the_stream_or_at_what_is_added(
         [Patch(Site(1, "resid_mid"), at, value), Patch(Site(1, "mlp_out"), at, added)],
         [Patch(Site(1, "resid_mid"), at, mid)],
     ]
-    found = one.patch(PROMPTS, branches, lambda logits: logits)
+    found = one.patch(PROMPTS, branches, lambda logits: logits, tokens_per_forward=100)
     stream, addition, whole, parts, same = found.patched.unbind(1)
     torch.testing.assert_close(stream, addition, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-4)
@@ -90,12 +91,12 @@ def test_a_stream_may_be_written_at_the_stream_or_at_what_is_added(
     assert (stream - found.base).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", list(BACKENDS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("family", ["cohere2", "gpt_neox"])
 def test_a_place_the_family_lacks_is_refused_before_a_forward(
     make_tiny: MakeTiny, family: str, name: str
 ) -> None:
-    one = backend(name, make_tiny(family, **MANY_HEADS.get(family, {})))
+    one = engine(name)(make_tiny(family, **MANY_HEADS.get(family, {})))
     site = Site(1, "resid_mid")
     with pytest.raises(
         WorkbenchError, match=f"{family} has no resid_mid: .* in parallel; choose another component"
@@ -103,7 +104,7 @@ def test_a_place_the_family_lacks_is_refused_before_a_forward(
         one.record(PROMPTS, POSITIONS, [site])
     patch = Patch(site, torch.tensor([1, 1]), torch.ones(2, 32))
     with pytest.raises(WorkbenchError, match=f"{family} has no resid_mid"):
-        one.patch(PROMPTS, [[patch]], lambda logits: logits)
+        one.patch(PROMPTS, [[patch]], lambda logits: logits, tokens_per_forward=100)
 
 
 def test_places_are_paths_sides_and_parts_of_the_width(make_tiny: MakeTiny) -> None:

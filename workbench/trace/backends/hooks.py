@@ -1,7 +1,9 @@
-"""The backend on the project's own engine: packed branches, the default.
+"""The backends on the project's own hooks: packed branches, the default, and the loop they are
+checked against.
 
-All branches share the prompts' forward (:func:`workbench.trace.packed.patch_branches`); the other
-backends spend a forward for each and are what this one is checked against.
+Packed, all branches share the prompts' forward (:func:`workbench.trace.packed.patch_branches`); in
+the loop each takes one of its own (:func:`workbench.trace.hooked_loop.loop_branches`), as the other
+libraries do.
 """
 
 from __future__ import annotations
@@ -14,30 +16,47 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import in_forward_order, position_rows
 from workbench.trace.backends.protocol import PositionRows, TokenRows
+from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record
 from workbench.trace.sites import Site
+from workbench.trace.token_tree import NO_TREE, TokenTree
 
 
 @dataclass(frozen=True, eq=False)
 class HooksBackend:
-    """``tokens_per_forward`` bounds the tokens of one forward, see
-    :func:`workbench.trace.packed.patch_branches`.
-    """
+    """``looped`` spends a forward on each branch instead of packing them."""
 
     lm: LanguageModel
-    tokens_per_forward: int = 8192
+    looped: bool = False
 
-    def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
+    def record(
+        self,
+        prompts: TokenRows,
+        positions: PositionRows,
+        sites: Sequence[Site],
+        *,
+        tree: TokenTree = NO_TREE,
+    ) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
-        return record(self.lm, prompts, position_rows(positions, len(prompts)).tolist(), sites)
+        rows = position_rows(positions, len(prompts)).tolist()
+        return record(self.lm, prompts, rows, sites, tree=tree)
 
-    def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; as few forwards as the budget
-        allows.
+    def patch(
+        self,
+        prompts: TokenRows,
+        branches: Sequence[Branch],
+        readout: Readout,
+        *,
+        tokens_per_forward: int,
+        tree: TokenTree = NO_TREE,
+    ) -> Patched:
+        """See :class:`~workbench.trace.backends.protocol.Backend`; packed, as few forwards as the
+        bound allows.
         """
+        run = loop_branches if self.looped else patch_branches
         ordered = [in_forward_order(branch) for branch in branches]
-        return patch_branches(
-            self.lm, prompts, ordered, readout, tokens_per_forward=self.tokens_per_forward
+        return run(
+            self.lm, prompts, ordered, readout, tokens_per_forward=tokens_per_forward, tree=tree
         )

@@ -31,16 +31,17 @@ from workbench.models import LanguageModel, model_arithmetic
 from workbench.models.sharing import untie_adapted
 from workbench.trace.backends.inputs import (
     BatchWrite,
-    checked_columns,
-    checked_writes,
     model_inputs,
-    padded,
+    require_every_token,
     require_one_process,
 )
 from workbench.trace.backends.protocol import PositionRows, TokenRows
+from workbench.trace.backends.strings import join_strings, record_strings, string_batches
 from workbench.trace.interventions import Branch, Patched, Readout
-from workbench.trace.layout import Prompts
+from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Component, Site
+from workbench.trace.token_tree import NO_TREE, TokenTree
+from workbench.trace.unpadded import String
 
 HOOKS: dict[Component, str] = {
     "resid_pre": "blocks.{layer}.hook_resid_pre",
@@ -75,6 +76,7 @@ class LensBackend:
                 change. By default a copy of ``lm``'s is made, which takes its memory once more.
         """
         require_one_process(lm, "transformer-lens")
+        require_every_token(lm, "transformer-lens")
         if model is lm.model or model is lm.base():
             raise WorkbenchError(
                 "The bridge would change this model in place: give it one of its own, or leave "
@@ -89,30 +91,55 @@ class LensBackend:
         )
         _give_tokenizer(self.bridge, lm.tokenizer)
 
-    def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
+    def record(
+        self,
+        prompts: TokenRows,
+        positions: PositionRows,
+        sites: Sequence[Site],
+        *,
+        tree: TokenTree = NO_TREE,
+    ) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
-        batch = padded(self.lm, prompts, self._device)
-        columns = checked_columns(self.lm, batch, positions, sites)
-        taken: dict[Site, Tensor] = {}
-        hooks = [
-            (self._reachable(site), _reader(site, columns, taken)) for site in dict.fromkeys(sites)
-        ]
-        self._logits(batch, hooks)
-        return torch.stack([taken[site].to(self._device) for site in sites], dim=1)
+        names = {site: self._reachable(site) for site in sites}
 
-    def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
+        def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
+            batch = pad_prompts(
+                [string.tokens for string in strings], self.lm.tokenizer.pad_token_id, self._device
+            )
+            columns = batch.column_of(torch.tensor(tokens))
+            taken: dict[Site, Tensor] = {}
+            self._logits(batch, [(names[site], _reader(site, columns, taken)) for site in names])
+            return torch.stack([taken[site].to(self._device) for site in sites], dim=1)
+
+        return record_strings(self.lm, prompts, positions, sites, tree, states)
+
+    def patch(
+        self,
+        prompts: TokenRows,
+        branches: Sequence[Branch],
+        readout: Readout,
+        *,
+        tokens_per_forward: int,
+        tree: TokenTree = NO_TREE,
+    ) -> Patched:
         """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and
         one without.
         """
-        batch = padded(self.lm, prompts, self._device)
-        programs = [
-            [(self._reachable(write.site), _writer(write)) for write in writes]
-            for writes in checked_writes(self.lm, batch, branches)
-        ]
-        read = torch.stack(
-            [readout(self._logits(batch, hooks)) for hooks in [[], *programs]], dim=1
+        batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
+        for patch in (patch for branch in branches for patch in branch):
+            self._reachable(patch.site)
+        readings = (
+            [
+                readout(
+                    self._logits(
+                        batch.prompts, [(hook_name(write.site), _writer(write)) for write in writes]
+                    )
+                )
+                for writes in ((), *batch.programs)
+            ]
+            for batch in batches
         )
-        return Patched(base=read[:, 0], patched=read[:, 1:])
+        return join_strings(batches, readings, len(prompts), tree)
 
     def _logits(self, batch: Prompts, hooks: Sequence[tuple[str, Hook]]) -> Tensor:
         """Float32 logits [rows, vocab] behind the last token."""
@@ -129,7 +156,7 @@ class LensBackend:
         raise WorkbenchError(
             f"The transformer-lens backend cannot reach {site.component} of layer {site.layer}: "
             "its bridge of "
-            f"{self.lm.architecture.family} has no {name}; use the 'hooks' backend."
+            f"{self.lm.architecture.family} has no {name}; use the 'packed' engine."
         )
 
 
@@ -178,7 +205,7 @@ def _writer(write: BatchWrite) -> Hook:
     def hook(hidden: Tensor, hook: Any) -> Tensor:
         part = _part(write.site, hidden)
         column = write.columns.to(part.device)
-        row = torch.arange(len(column), device=part.device)
+        row = write.rows.to(part.device)
         new = write.value.to(part.device, part.dtype)
         part[row, column] = part[row, column] + new if write.add else new
         return hidden

@@ -41,19 +41,20 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import (
     BatchWrite,
-    checked_columns,
-    checked_writes,
     model_inputs,
-    padded,
+    require_every_token,
     require_one_process,
 )
 from workbench.trace.backends.nnsight_answers import PlainRemote
 from workbench.trace.backends.nnsight_session import Step, run_session
 from workbench.trace.backends.places import RemoteHookPoint, forward_order, places_of
 from workbench.trace.backends.protocol import PositionRows, TokenRows
+from workbench.trace.backends.strings import join_strings, record_strings, string_batches
 from workbench.trace.interventions import Branch, Patched, Readout
-from workbench.trace.layout import Prompts
+from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.sites import Site
+from workbench.trace.token_tree import NO_TREE, TokenTree
+from workbench.trace.unpadded import String
 
 MISSING = object()
 SERVER_HAS = ("torch", "numpy", "transformers", "nnsight")
@@ -114,46 +115,71 @@ class NnsightBackend:
     def _hub_id(self) -> str:
         return self.repo or self.lm.name
 
-    def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
+    def record(
+        self,
+        prompts: TokenRows,
+        positions: PositionRows,
+        sites: Sequence[Site],
+        *,
+        tree: TokenTree = NO_TREE,
+    ) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one trace."""
-        batch = padded(self.lm, prompts, self._device)
-        columns = checked_columns(self.lm, batch, positions, sites)
-        order = sorted(range(len(sites)), key=lambda index: forward_order(sites[index]))
-        steps = [
-            _step(place, columns) for place in places_of(self.lm, [sites[index] for index in order])
-        ]
-        with self._model() as model:
-            [states] = self._answers(model, batch, [steps], None)
-        back = sorted(range(len(order)), key=order.__getitem__)
-        return torch.stack([states[index].to(self._device) for index in back], dim=1)
+        require_every_token(self.lm, "nnsight")
 
-    def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
+        def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
+            batch = pad_prompts(
+                [string.tokens for string in strings], self.lm.tokenizer.pad_token_id, self._device
+            )
+            columns = batch.column_of(torch.tensor(tokens))
+            rows = torch.arange(batch.rows, device=columns.device)
+            order = sorted(range(len(sites)), key=lambda index: forward_order(sites[index]))
+            places = places_of(self.lm, [sites[index] for index in order])
+            steps = [_step(place, rows, columns) for place in places]
+            [[found]] = self._answers([(batch, [steps])], None)
+            back = sorted(range(len(order)), key=order.__getitem__)
+            return torch.stack([found[index].to(self._device) for index in back], dim=1)
+
+        return record_strings(self.lm, prompts, positions, sites, tree, states)
+
+    def patch(
+        self,
+        prompts: TokenRows,
+        branches: Sequence[Branch],
+        readout: Readout,
+        *,
+        tokens_per_forward: int,
+        tree: TokenTree = NO_TREE,
+    ) -> Patched:
         """See :class:`~workbench.trace.backends.protocol.Backend`; a trace for each branch and
         one without, one session.
         """
-        batch = padded(self.lm, prompts, self._device)
-        programs: list[list[Step]] = [[]]
-        for writes in checked_writes(self.lm, batch, branches):
-            places = places_of(self.lm, [write.site for write in writes])
-            programs.append(
-                [
-                    _step(place, write.columns, write)
-                    for place, write in zip(places, writes, strict=True)
-                ]
-            )
+        require_every_token(self.lm, "nnsight")
+        batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
+        runs = [
+            (batch.prompts, [self._steps(writes) for writes in ((), *batch.programs)])
+            for batch in batches
+        ]
         if self.remote:
             _send_by_value(readout)
-        with self._model() as model:
-            outcomes = self._answers(model, batch, programs, readout)
-        read = torch.stack([outcome.to(self._device) for outcome in outcomes], dim=1)
-        return Patched(base=read[:, 0], patched=read[:, 1:])
+        answers = self._answers(runs, readout)
+        readings = ([read.to(self._device) for read in answer] for answer in answers)
+        return join_strings(batches, readings, len(prompts), tree)
+
+    def _steps(self, writes: Sequence[BatchWrite]) -> list[Step]:
+        places = places_of(self.lm, [write.site for write in writes])
+        return [
+            _step(place, write.rows, write.columns[:, None], write)
+            for place, write in zip(places, writes, strict=True)
+        ]
 
     def _answers(
-        self, model: Any, batch: Prompts, programs: list[list[Step]], readout: Readout | None
+        self, runs: Sequence[tuple[Prompts, list[list[Step]]]], readout: Readout | None
     ) -> Any:
         """The session's answers; whatever a server or the way to it raises as a sentence."""
+        inputs = [(model_inputs(batch), programs) for batch, programs in runs]
         try:
-            return run_session(model, self._where(model), model_inputs(batch), programs, readout)
+            with self._model() as model:
+                return run_session(model, self._where(model), inputs, readout)
         except WorkbenchError:
             raise
         except Exception as error:
@@ -240,9 +266,9 @@ def _send_by_value(readout: Readout) -> None:
         register(module)
 
 
-def _step(place: RemoteHookPoint, columns: Tensor, write: BatchWrite | None = None) -> Step:
-    """A place and what is done there as plain data; ``columns`` [rows, n], a write's [rows]."""
-    at = (place.path, place.side, place.start, place.stop, place.factor)
-    if write is None:
-        return *at, columns, None, False
-    return *at, columns[:, None], write.value[:, None], write.add
+def _step(
+    place: RemoteHookPoint, rows: Tensor, columns: Tensor, write: BatchWrite | None = None
+) -> Step:
+    """A place and what is done there as plain data, in ``rows`` [n] at ``columns`` [n, m]."""
+    at = (place.path, place.side, place.start, place.stop, place.factor, rows[:, None], columns)
+    return (*at, None, False) if write is None else (*at, write.value[:, None], write.add)

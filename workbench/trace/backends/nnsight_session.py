@@ -16,18 +16,17 @@ from torch import Tensor
 
 from workbench.trace.interventions import Readout
 
-Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool]
+Step = tuple[str, str, int, int, float, Tensor, Tensor, Tensor | None, bool]
 """Module path; "input" or "output"; first and last entry of the width; factor from there to the
-residual stream; columns [rows, n] of the batch; values [rows, n, width] to write, None to read;
-whether the values are added.
+residual stream; rows [n, 1] and columns [n, m] of the batch; values [n, m, width] to write, None to
+read; whether the values are added.
 """
 
 
 def run_session(
     model: Any,
     where: dict[str, Any],
-    inputs: dict[str, Any],
-    programs: list[list[Step]],
+    runs: list[tuple[dict[str, Any], list[list[Step]]]],
     readout: Readout | None,
 ) -> Any:
     """One trace a program, its steps in forward order; what the last token's logits read, or
@@ -36,31 +35,38 @@ def run_session(
     Args:
         model: nnsight's wrapper of a causal language model.
         where: arguments of the session that say where it runs; they do not travel.
-        inputs: arguments of its forward for a left-padded batch, with ``logits_to_keep=1``.
+        runs: for every left-padded batch the arguments of the model's forward, with
+            ``logits_to_keep=1``, and the batch's programs.
 
     Returns:
-        For each program the readout [rows, ...] of float32 logits, or the list of states [rows, n,
-        width] of its steps.
+        For each batch and program the readout [rows, ...] of float32 logits, or the list of states
+        [rows, n, width] of its steps.
     """
     with model.session(**where):
         with torch.no_grad():
             answers = []
-            for steps in programs:
-                with model.trace(**inputs):
-                    states = []
-                    for path, side, start, stop, factor, columns, written, add in steps:
-                        value = model.get(path).input if side == "input" else model.get(path).output
-                        hidden = value[0] if isinstance(value, tuple) else value
-                        at = columns.to(hidden.device)
-                        row = torch.arange(len(at), device=hidden.device)[:, None]
-                        found = hidden[row, at, start:stop]
-                        if written is None:
-                            states.append(found * factor)
-                        else:
-                            new = written.to(hidden.device, hidden.dtype) / factor
-                            hidden[row, at, start:stop] = found + new if add else new
-                    answers.append(
-                        states if readout is None else readout(model.output.logits[:, -1].float())
-                    )
+            for inputs, programs in runs:
+                found_of = []
+                for steps in programs:
+                    with model.trace(**inputs):
+                        states = []
+                        for path, side, start, stop, factor, rows, columns, written, add in steps:
+                            value = (
+                                model.get(path).input if side == "input" else model.get(path).output
+                            )
+                            hidden = value[0] if isinstance(value, tuple) else value
+                            row, at = rows.to(hidden.device), columns.to(hidden.device)
+                            found = hidden[row, at, start:stop]
+                            if written is None:
+                                states.append(found * factor)
+                            else:
+                                new = written.to(hidden.device, hidden.dtype) / factor
+                                hidden[row, at, start:stop] = found + new if add else new
+                        found_of.append(
+                            states
+                            if readout is None
+                            else readout(model.output.logits[:, -1].float())
+                        )
+                answers.append(found_of)
         save(answers)
     return answers

@@ -1,11 +1,16 @@
-"""What a backend must do: record states and patch them, under one meaning of sites, positions and
-branches.
+"""What a backend must do: record states and patch them, under one meaning of sites, positions,
+branches and token trees.
 
 Prompts are token ids of different lengths; positions count from 0 at each row's own first token, so
-padding never shows. ``record`` copies states out of a plain forward. ``patch`` runs the prompts
-once as they are and once for every branch, and hands both next-token distributions through the
-caller's readout. Two backends that keep this protocol give the same numbers to rounding; how many
-forwards they spend is their own affair.
+padding never shows, and from a prompt's length on they name nodes of the tree that may follow it.
+``record`` copies states out of a plain forward. ``patch`` runs the prompts once as they are and
+once for every branch, and hands the next-token distributions at every prompt's end and at the
+tree's nodes through the caller's readout. Two backends that keep this protocol give the same
+numbers to rounding; how many forwards they spend is their own affair. So every sweep, map and
+readout of a scale runs on each of them.
+
+An *engine* is what makes a backend of a model as it stands: a function of the model that is called
+where an adapter has been switched on or off, because some backends copy the model.
 
 Agreement of backends says that they mean the same by a site, not that a patch shows what its author
 hopes.
@@ -13,13 +18,15 @@ hopes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
+from workbench.models import LanguageModel
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.sites import Site
+from workbench.trace.token_tree import NO_TREE, TokenTree
 
 TokenRows = Sequence[Sequence[int]]
 """Token ids of each row, of any length."""
@@ -31,25 +38,53 @@ PositionRows = Sequence[Sequence[int]] | Tensor
 class Backend(Protocol):
     """Records and patches one model."""
 
-    def record(self, prompts: TokenRows, positions: PositionRows, sites: Sequence[Site]) -> Tensor:
-        """States [rows, sites, positions, width] of one plain forward, in the order asked for.
+    def record(
+        self,
+        prompts: TokenRows,
+        positions: PositionRows,
+        sites: Sequence[Site],
+        *,
+        tree: TokenTree = NO_TREE,
+    ) -> Tensor:
+        """States [rows, sites, positions, width] of a plain forward, in the order asked for.
 
         ``width`` is that of the residual stream, or of a head when all sites are heads; the two do
         not mix.
 
-        Raises :class:`~workbench.errors.WorkbenchError` for positions outside a row and sites the
-        model lacks.
+        Raises:
+            WorkbenchError: for positions outside a row and sites the model lacks.
         """
         ...
 
-    def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """``readout`` of the next token behind every row's last token, without and with each
+    def patch(
+        self,
+        prompts: TokenRows,
+        branches: Sequence[Branch],
+        readout: Readout,
+        *,
+        tokens_per_forward: int,
+        tree: TokenTree = NO_TREE,
+    ) -> Patched:
+        """``readout`` of the next token at every row's end and tree node, without and with each
         branch.
 
         Patches of a branch act in forward order, and in the order given where they share a site.
-        ``readout`` sees float32 logits [rows, vocab].
 
-        Raises :class:`~workbench.errors.WorkbenchError` as :meth:`record`, and for donors of
-        another width or row count.
+        Args:
+            readout: is given float32 or narrower logits [n, vocab], n of any size.
+            tokens_per_forward: most tokens of a forward; a single row with a single branch may
+                exceed it.
+            tree: further tokens whose next-token logits are read in every branch.
+
+        Returns:
+            ``base`` [rows, ...] and ``patched`` [rows, branches, ...]; with tree nodes [rows, 1 +
+            nodes, ...] and [rows, branches, 1 + nodes, ...], the prompt's last token first.
+
+        Raises:
+            WorkbenchError: as :meth:`record`, and for donors of another width or row count.
         """
         ...
+
+
+Engine = Callable[[LanguageModel], Backend]
+"""Makes a backend of a model in the state it is in."""

@@ -1,14 +1,15 @@
-"""The backends by name: a row a backend, the default first."""
+"""The engines by name: a row an engine, the default first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.hooks import HooksBackend
-from workbench.trace.backends.protocol import Backend
+from workbench.trace.backends.protocol import Backend, Engine
 
 
 def _nnsight(lm: LanguageModel, **options: Any) -> Backend:
@@ -23,17 +24,24 @@ def _lens(lm: LanguageModel, **options: Any) -> Backend:
     return LensBackend(lm, **options)
 
 
-# The last two import their library when they are called: each takes seconds, and a run needs at
+# The last three import their library when they are called: each takes seconds, and a run needs at
 # most one.
-BACKENDS: dict[str, Callable[..., Backend]] = {
-    "hooks": HooksBackend,
+ENGINES: dict[str, Callable[..., Backend]] = {
+    "packed": HooksBackend,
+    "loop": partial(HooksBackend, looped=True),
     "nnsight": _nnsight,
     "transformer-lens": _lens,
+    "ndif": partial(_nnsight, remote=True),
 }
+PACKED: Engine = HooksBackend
 
 
-def backend(name: str, lm: LanguageModel, **options: Any) -> Backend:
-    """The backend ``name`` around ``lm``; ``options`` are those of its class."""
-    if name not in BACKENDS:
-        raise WorkbenchError(f"Unknown backend {name!r}; use one of {', '.join(BACKENDS)}.")
-    return BACKENDS[name](lm, **options)
+def engine(name: str, **options: Any) -> Engine:
+    """The engine ``name``; ``options`` are those of its backend's class.
+
+    Raises:
+        WorkbenchError: for a name that is none of :data:`ENGINES`.
+    """
+    if name not in ENGINES:
+        raise WorkbenchError(f"Unknown engine {name!r}; use one of {', '.join(ENGINES)}.")
+    return partial(ENGINES[name], **options)
