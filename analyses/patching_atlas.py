@@ -50,7 +50,6 @@ from workbench.experiments.patching_maps.cached_confidence_claim import (
 )
 from workbench.experiments.patching_maps.items import patching_items
 from workbench.experiments.patching_maps.maps import (
-    DonorPairs,
     moves,
     patched_readouts,
     patching_map,
@@ -71,8 +70,7 @@ from workbench.patch import head_sites, layer_sites
 from workbench.patch.attribution import attribute
 from workbench.patch.components import ComponentSet
 from workbench.patch.effect_map import Axis
-from workbench.patch.inputs import ModelInputs
-from workbench.patch.metrics import expected_confidence_of
+from workbench.patch.inputs import DonorPairs
 from workbench.patch.segments import align, pair_half_ranks_apart
 from workbench.patch.verification import Check
 from workbench.pipeline.stages import Stage, begin_stage
@@ -126,15 +124,17 @@ with ExitStack() as stack:
     held = patching_items(context, tuned, int(atlas["items"]))
     layers = spaced_layers(tuned.n_layers, int(atlas["layers"]))
     after_answer, number = held.part(AFTER_ANSWER), held.part(CONFIDENCE)
-    before = readouts(stage, held.before, held.batches, "confidence before")
-    after = readouts(stage, held.after, held.batches, "confidence after")
+    before = readouts(stage, held.before, held.reading, held.batches, "confidence before")
+    after = readouts(stage, held.after, held.reading, held.batches, "confidence after")
     across = DonorPairs(
-        held.before, held.before, pair_half_ranks_apart(before), before, held.batches
+        held.before, held.before, pair_half_ranks_apart(before), before, held.batches, held.reading
     )
     across_tuned = DonorPairs(
-        held.after, held.after, pair_half_ranks_apart(after), after, held.batches
+        held.after, held.after, pair_half_ranks_apart(after), after, held.batches, held.reading
     )
-    taught = DonorPairs(held.before, held.after, np.arange(len(before)), after, held.batches)
+    taught = DonorPairs(
+        held.before, held.after, np.arange(len(before)), after, held.batches, held.reading
+    )
 
     few = spaced_layers(tuned.n_layers, max(2, int(atlas["layers"]) // 2))
     taught_parts = held.reply if context.reply is not None else list(held.parts)
@@ -234,12 +234,11 @@ with bars(console()), context.with_adapter("teach") as tuned:
     named = [part for part in held.parts if part.name in (AFTER_ANSWER, CONFIDENCE)]
     pairs = [align(part, everyone, across.partner) for part in named]
     here, there = (torch.cat([pair[side] for pair in pairs], dim=1) for side in (0, 1))
-    prompts = held.before.prompts
     attribution = attribute(
-        ModelInputs(tuned, prompts, here, held.before.within),
-        ModelInputs(tuned, [prompts[p] for p in across.partner], there, held.before.within),
+        held.before.at(here),
+        held.before.of_rows(across.partner).at(there),
         ComponentSet(tuple(layers), ("resid_post", *COMPONENTS)),
-        expected_confidence_of(context.scale_tokens.trie, context.fmt.scale.certain),
+        held.reading.metric,
         tokens_per_forward=config.model.tokens_per_forward // 2,
         check=Check(cells=6, seed=config.seed, resamples=config.bootstrap_resamples),
     )
@@ -265,8 +264,10 @@ show(figures[-1].figure)
 # %%
 with bars(console()), context.with_adapter("teach") as tuned:
     held = patching_items(context, tuned, int(atlas["claim_items"]))
-    base = readouts(stage, held.before, held.batches, "confidence of the claim")
-    pairing = DonorPairs(held.before, held.before, pair_half_ranks_apart(base), base, held.batches)
+    base = readouts(stage, held.before, held.reading, held.batches, "confidence of the claim")
+    pairing = DonorPairs(
+        held.before, held.before, pair_half_ranks_apart(base), base, held.batches, held.reading
+    )
     cells = conditions(
         held.parts, random_token(held.after_answer_parts, CONTROL, config.seed), tuned.n_layers
     )

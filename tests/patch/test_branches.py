@@ -5,11 +5,13 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.patch.branches import (
+    Cell,
+    cell_branches,
     head_sites,
     layer_sites,
     position_branches,
     site_branches,
-    window_branches,
+    sites_of,
 )
 from workbench.trace import Patch, Site
 
@@ -49,12 +51,20 @@ def test_positions_run_within_a_site() -> None:
     assert same(branches[4][0], Site(3), [1, 6], donors[:, 1, 1])
 
 
-def test_windows_slide_by_one() -> None:
-    branches = window_branches(layer_sites([0, 1, 2]), 2, AT, DONORS)
-    assert [[patch.site.layer for patch in branch] for branch in branches] == [[0, 1], [1, 2]]
-    assert torch.equal(branches[1][1].value, DONORS[:, 2])
-    with pytest.raises(WorkbenchError, match="spans 1 to 3 of the sites given, not 4"):
-        window_branches(layer_sites([0, 1, 2]), 4, AT, DONORS)
+def test_a_cell_writes_every_site_at_every_place_together() -> None:
+    cell = Cell((Site(1), Site(2)), (0, 2))
+    other = Cell((Site(2), Site(0)), (1,))
+    assert sites_of([cell, other]) == [Site(1), Site(2), Site(0)]
+    positions = torch.tensor([[0, 1, 2], [5, 6, 7]])
+    donors = torch.randn((2, 3, 3, 4))
+    first, second = cell_branches([cell, other], positions, donors)
+    expected = [(Site(1), 0, 0), (Site(1), 0, 2), (Site(2), 1, 0), (Site(2), 1, 2)]
+    for patch, (site, index, place) in zip(first, expected, strict=True):
+        assert same(patch, site, positions[:, place].tolist(), donors[:, index, place])
+    assert [(patch.site, patch.positions.tolist()) for patch in second] == [
+        (Site(2), [1, 6]),
+        (Site(0), [1, 6]),
+    ]
 
 
 def test_heads_run_within_a_layer() -> None:

@@ -9,17 +9,19 @@ from tests.support.segments import scale_inputs
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, QUESTION, Segment
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.branches import head_sites, layer_sites
+from workbench.patch.branches import Cell, head_sites, layer_sites, single_cells
 from workbench.patch.effect_map import Axis, EffectMap
+from workbench.patch.inputs import DonorPairs, ModelInputs, Reading
 from workbench.patch.segments import (
-    Cell,
     align,
-    cells_of,
     orient_to_donor,
     pair_half_ranks_apart,
     patch_cells,
-    unpatched,
 )
+
+
+def pairs(inputs: ModelInputs, reading: Reading, partner: np.ndarray) -> DonorPairs:
+    return DonorPairs(inputs, inputs, partner, np.zeros(len(partner)), [], reading)
 
 
 def test_ends_are_aligned_as_far_as_both_reach() -> None:
@@ -39,17 +41,17 @@ def test_the_numbers_further_tokens_stand_behind_each_prompt() -> None:
 def test_the_last_layer_at_the_number_gives_the_donors_readout_and_own_states_nothing(
     tiny_lm: LanguageModel,
 ) -> None:
-    inputs, parts = scale_inputs(tiny_lm)
+    inputs, reading, parts = scale_inputs(tiny_lm)
     rows, partner = np.arange(4), np.array([2, 3, 0, 1])
-    stated = unpatched(inputs, rows)
+    stated = reading.unpatched(inputs).numpy()
     assert np.ptp(stated) > 1e-3
-    cells = cells_of(layer_sites([0, 3]), [parts[ANSWER], parts[CONFIDENCE]])
-    base, patched = patch_cells(inputs, inputs, partner, cells, rows)
+    cells = single_cells(layer_sites([0, 3]), [parts[ANSWER], parts[CONFIDENCE]])
+    base, patched = patch_cells(pairs(inputs, reading, partner), cells, rows)
     assert base == pytest.approx(stated, abs=1e-6)
     assert patched[:, 3] == pytest.approx(stated[partner], abs=1e-5)
     assert patched[:, 2] == pytest.approx(stated, abs=1e-5)
     assert np.abs(patched[:, 0] - stated).max() > 1e-4
-    _, own = patch_cells(inputs, inputs, rows, cells, rows)
+    _, own = patch_cells(pairs(inputs, reading, rows), cells, rows)
     assert own == pytest.approx(np.tile(stated[:, None], 4), abs=1e-5)
 
 
@@ -57,20 +59,23 @@ def test_several_parts_and_layers_are_written_together(
     make_tiny: Callable[..., LanguageModel],
 ) -> None:
     lm = make_tiny("qwen2")
-    inputs, parts = scale_inputs(lm)
+    inputs, reading, parts = scale_inputs(lm)
     cell = Cell(tuple(layer_sites(range(4))), (parts[AFTER_ANSWER], parts[CONFIDENCE]))
     rows, partner = np.array([0, 1]), np.array([1, 0, 3, 2])
-    _, both = patch_cells(inputs, inputs, partner, [cell], rows)
-    assert both[:, 0] == pytest.approx(unpatched(inputs, partner[rows]), abs=1e-5)
+    _, both = patch_cells(pairs(inputs, reading, partner), [cell], rows)
+    assert both[:, 0] == pytest.approx(
+        reading.unpatched(inputs.of_rows(partner[rows])).numpy(), abs=1e-5
+    )
 
 
 def test_one_cell_is_the_engines_branch(tiny_lm: LanguageModel) -> None:
     """Rows computed apart give the rows computed together; heads are cells as well."""
-    inputs, parts = scale_inputs(tiny_lm)
+    inputs, reading, parts = scale_inputs(tiny_lm)
     partner = np.array([1, 2, 3, 0])
-    cells = cells_of(head_sites([1, 2], [0, 3]), [parts[QUESTION]])
-    _, together = patch_cells(inputs, inputs, partner, cells, np.arange(4))
-    apart = [patch_cells(inputs, inputs, partner, cells, np.array([row]))[1][0] for row in range(4)]
+    cells = single_cells(head_sites([1, 2], [0, 3]), [parts[QUESTION]])
+    across = pairs(inputs, reading, partner)
+    _, together = patch_cells(across, cells, np.arange(4))
+    apart = [patch_cells(across, cells, np.array([row]))[1][0] for row in range(4)]
     assert np.stack(apart) == pytest.approx(together, abs=1e-5)
     assert np.abs(together - together[:, :1]).max() > 1e-5
 

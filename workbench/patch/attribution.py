@@ -21,8 +21,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
@@ -32,8 +34,7 @@ from workbench.patch.inputs import ModelInputs, batch_of, require_pair
 from workbench.patch.integrated import integrated_gradients
 from workbench.patch.metrics import Metric
 from workbench.patch.verification import Check, Verification, verify
-from workbench.progress import track
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.edits import SiteKey, place
 from workbench.trace.sites import Component
 
@@ -135,21 +136,21 @@ def unverified_scores(
             "Integrated gradients move every position once; name each position of a row once."
         )
     lengths = torch.maximum(base.lengths, donor.lengths).tolist()
-    bases, donors, places, order = [], [], [], []
-    for numbers in track(plan_batches(lengths, tokens_per_forward, overhead=nodes), "attributing"):
-        rows = torch.as_tensor(numbers)
-        of_base, of_donor, scores = _batch(base, donor, rows, cut, metric, steps)
-        bases.append(of_base)
-        donors.append(of_donor)
-        places.append(scores)
-        order.append(rows)
-    back = torch.cat(order).argsort()
-    found = {at: torch.cat([scores[at] for scores in places])[back] for at in cut.places()}
+    places = cut.places()
+
+    def compute(rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        of_base, of_donor, scores = _batch(base, donor, torch.as_tensor(rows), cut, metric, steps)
+        return of_base, of_donor, *(scores[at] for at in places)
+
+    of_base, of_donor, *scores = map_batches(
+        lengths, tokens_per_forward, compute, nodes, description="attributing"
+    )
+    found = dict(zip(places, scores, strict=True))
     of = {
         name: torch.stack([found[place(n, name)] for n in cut.layers], dim=1)
         for name in cut.components
     }
-    return Scores(cut, torch.cat(bases)[back], torch.cat(donors)[back], of)
+    return Scores(cut, of_base, of_donor, of)
 
 
 def _batch(

@@ -1,6 +1,7 @@
-"""Branches of the usual maps: one cell of a map is one branch.
+"""Cells of maps and their branches: a cell is some sites at some places, written together, and one
+branch.
 
-All of them patch tokens named by row and take donors whose first axis is the row, in the order the
+All branches patch tokens named by row and take donors whose first axis is the row, in the order the
 states were recorded in, so that what :func:`workbench.trace.record` returns for the same sites and
 positions fits as it is.
 """
@@ -8,7 +9,8 @@ positions fits as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +20,49 @@ from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
 
 Mode = Literal["replace", "add"]
+Place = TypeVar("Place")
+
+
+@dataclass(frozen=True)
+class Cell(Generic[Place]):
+    """``sites`` at ``places``, patched together; heads only among themselves.
+
+    A place is a column of the positions looked at, or a named part of a conversation.
+    """
+
+    sites: tuple[Site, ...]
+    places: tuple[Place, ...]
+
+
+def single_cells(sites: Sequence[Site], places: Sequence[Place]) -> list[Cell[Place]]:
+    """Every site at every place, all places of the first site first."""
+    return [Cell((site,), (place,)) for site in sites for place in places]
+
+
+def sites_of(cells: Sequence[Cell[Place]]) -> list[Site]:
+    """The sites of all cells, each once, in the order in which they first come."""
+    return list(dict.fromkeys(site for cell in cells for site in cell.sites))
+
+
+def cell_branches(
+    cells: Sequence[Cell[int]], positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
+) -> list[Branch]:
+    """One branch a cell.
+
+    Args:
+        positions: [rows, places] tokens looked at in each row.
+        donors: [rows, sites, places, width] states to write, of :func:`sites_of` the cells.
+    """
+    sites = sites_of(cells)
+    _require(donors, (len(positions), len(sites), positions.shape[1]), "sites, positions")
+    return [
+        tuple(
+            Patch(site, positions[:, place], donors[:, sites.index(site), place], mode)
+            for site in cell.sites
+            for place in cell.places
+        )
+        for cell in cells
+    ]
 
 
 def site_branches(
@@ -39,11 +84,8 @@ def site_branches(
     """
     where = positions[:, None] if nodes is None else torch.cat([positions[:, None], nodes], dim=1)
     states = donors[:, :, None] if donors.dim() == 3 else donors
-    _require(states, (len(positions), len(sites), where.shape[1]), "sites, patched tokens")
-    return [
-        tuple(Patch(site, where[:, k], states[:, i, k], mode) for k in range(where.shape[1]))
-        for i, site in enumerate(sites)
-    ]
+    together = tuple(range(where.shape[1]))
+    return cell_branches([Cell((site,), together) for site in sites], where, states, mode=mode)
 
 
 def position_branches(
@@ -55,29 +97,8 @@ def position_branches(
         positions: [rows, positions].
         donors: [rows, sites, positions, width].
     """
-    _require(donors, (*positions.shape[:1], len(sites), positions.shape[1]), "sites, positions")
-    return [
-        (Patch(site, positions[:, p], donors[:, i, p], mode),)
-        for i, site in enumerate(sites)
-        for p in range(positions.shape[1])
-    ]
-
-
-def window_branches(
-    sites: Sequence[Site], size: int, positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
-) -> list[Branch]:
-    """One branch per run of ``size`` neighbouring sites patched together: len(sites) - size + 1
-    branches.
-
-    Args:
-        positions: [rows] token patched in each row.
-        donors: [rows, sites, width].
-    """
-    _require(donors, (len(positions), len(sites)), "sites")
-    if not 1 <= size <= len(sites):
-        raise WorkbenchError(f"A window spans 1 to {len(sites)} of the sites given, not {size}.")
-    patches = [Patch(site, positions, donors[:, i], mode) for i, site in enumerate(sites)]
-    return [tuple(patches[start : start + size]) for start in range(len(sites) - size + 1)]
+    cells = single_cells(sites, range(positions.shape[1]))
+    return cell_branches(cells, positions, donors, mode=mode)
 
 
 def layer_sites(layers: Sequence[int], component: Component = "resid_post") -> list[Site]:

@@ -20,7 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workbench.errors import WorkbenchError
@@ -31,7 +33,7 @@ from workbench.patch.components import ComponentSet, require_cut, states_at
 from workbench.patch.frozen_norm import frozen
 from workbench.patch.inputs import ModelInputs, batch_of, require_pair
 from workbench.patch.logit_combinations import Combination
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.edits import SiteKey
 from workbench.trace.sites import Component
 from workbench.trace.token_tree import NO_TREE
@@ -79,8 +81,9 @@ def direct_attribution(
     """Split ``combination`` of the next-token logits at one position of each prompt, its last
     token if not given.
     """
-    where = [len(prompt) - 1 for prompt in prompts] if positions is None else list(positions)
-    run = ModelInputs(lm, prompts, torch.as_tensor(where)[:, None])
+    run = ModelInputs(lm, prompts)
+    if positions is not None:
+        run = run.at(torch.as_tensor(list(positions))[:, None])
     require_pair(run, run, 0)
     cut = ComponentSet(tuple(range(lm.n_layers)), PARTS)
     require_cut(lm, cut)
@@ -89,18 +92,15 @@ def direct_attribution(
             f"The combination has {len(combination.weights)} rows for {len(prompts)} prompts."
         )
     start = _adapter_start(lm, run)
-    parts, order = [], []
-    for numbers in plan_batches(run.lengths.tolist(), tokens_per_forward):
+    places: list[SiteKey] = [*cut.places(), (0, "resid_pre"), (lm.n_layers - 1, "resid_post")]
+
+    def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
         rows = torch.as_tensor(numbers)
-        places = [*cut.places(), (0, "resid_pre"), (lm.n_layers - 1, "resid_post")]
         _, states = states_at(lm, batch_of(run, rows, NO_TREE), places)
         with invoke_adapter_from(lm, start), model_arithmetic(lm):
-            parts.append(
-                _split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows)
-            )
-        order.append(rows)
-    back = torch.cat(order).argsort()
-    return Direct(*(torch.cat(pieces)[back] for pieces in zip(*parts, strict=True)))
+            return _split(lm, {at: state[:, 0] for at, state in states.items()}, combination, rows)
+
+    return Direct(*map_batches(run.lengths.tolist(), tokens_per_forward, compute))
 
 
 def _adapter_start(lm: LanguageModel, run: ModelInputs) -> int:

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.elicit.trie import ScaleTrie
@@ -23,7 +25,7 @@ from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.patch.inputs import ModelInputs, batch_of, require_run
 from workbench.patch.metrics import expected_confidence_of
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.edits import gather_columns
 from workbench.trace.forward import run_joint
 
@@ -84,12 +86,11 @@ def expected_combination(
     prompt's end.
     """
     metric = expected_confidence_of(trie, certain)
-    run = ModelInputs(lm, prompts, torch.zeros((len(prompts), 1), dtype=torch.long))
+    run = ModelInputs(lm, prompts)
     require_run(run, 0)
-    weights = torch.zeros((len(prompts), len(trie.children[0])), dtype=torch.float64)
-    for numbers in plan_batches(run.lengths.tolist(), tokens_per_forward, overhead=trie.tree.size):
-        rows = torch.as_tensor(numbers)
-        batch = batch_of(run, rows, trie.tree)
+
+    def compute(rows: NDArray[np.int64]) -> Tensor:
+        batch = batch_of(run, torch.as_tensor(rows), trie.tree)
         final = gather_columns(run_joint(lm, batch.prompts, batch.tail, None, (), None), batch.ends)
         with torch.no_grad():
             logits = unembed(lm, final.flatten(0, 1)).unflatten(0, final.shape[:2])
@@ -100,9 +101,9 @@ def expected_combination(
             )
             value = metric.of_reduced(reduced if trie.tree.size else reduced[:, 0])
             (gradient,) = torch.autograd.grad(value.sum(), [first])
-        weights[rows] = (
-            (gradient * _uncapped(lm, first.detach()))[:, list(trie.children[0])].double().cpu()
-        )
+        return (gradient * _uncapped(lm, first.detach()))[:, list(trie.children[0])].double().cpu()
+
+    weights = map_batches(run.lengths.tolist(), tokens_per_forward, compute, trie.tree.size)
     return Combination(trie.children[0], weights)
 
 

@@ -1,14 +1,15 @@
 """Maps of activation patching: layers, layers by positions, by heads, by components, and windows of
 layers.
 
-Each takes donors in the layout in which :func:`workbench.trace.record` returns states of the same
-sites and positions, and gives ``base`` [rows, ...] and ``patched`` [rows, *axes, ...] readouts;
-every cell is a branch of the packed engine. ``engine`` may be
-:func:`workbench.trace.loop_branches`, the reference, or another backend with the same arguments.
+A map is a grid of cells, each some sites at some of the positions looked at, with named axes
+(:class:`Cells`). :func:`patch_map` takes donors in the layout in which
+:func:`workbench.trace.record` returns states of the cells' sites at the same positions, patches
+every cell and gives ``base`` [rows, ...] and ``patched`` [rows, *axes, ...]. Every engine runs them
+(:class:`workbench.patch.inputs.Reading`).
 
 Which run is patched is the caller's choice of model state: with one model and an adapter, record
 donors with the adapter on and patch inside ``adapter_off`` (base <- tuned), or the other way round
-(tuned <- base).
+(tuned <- base). A map says what a state can do where it is put, not that the model reads it there.
 """
 
 from __future__ import annotations
@@ -20,136 +21,111 @@ import torch
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
 from workbench.patch.branches import (
+    Cell,
+    Mode,
+    cell_branches,
     head_sites,
     layer_sites,
-    position_branches,
-    site_branches,
-    window_branches,
+    single_cells,
+    sites_of,
 )
-from workbench.trace.backends import PACKED, Engine
-from workbench.trace.interventions import Branch, Patched, Readout
+from workbench.patch.effect_map import Axis
+from workbench.patch.inputs import ModelInputs, Reading
+from workbench.trace.interventions import Readout
 from workbench.trace.sites import Component, Site
-from workbench.trace.token_tree import NO_TREE, TokenTree
-
-Prompts = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the end of a branch is read, and at what cost.
+class Cells:
+    """Cells in the order of a grid with named axes, the last running fastest.
 
-    Attributes:
-        readout: next-token logits [n, vocab] -> [n, ...].
-        tokens_per_forward: most tokens of a forward.
-        tree: further tokens to read behind the prompt.
+    The places of a cell are columns of the positions looked at.
     """
 
-    readout: Readout
-    tokens_per_forward: int
-    tree: TokenTree = NO_TREE
-    engine: Engine = PACKED
+    cells: tuple[Cell[int], ...]
+    axes: tuple[Axis, ...]
 
-    def run(
-        self, lm: LanguageModel, prompts: Prompts, branches: Sequence[Branch], *axes: int
-    ) -> Patched:
-        """Readouts of ``branches``, whose axis is unfolded to ``axes``."""
-        out = self.engine(lm).patch(
-            prompts,
-            branches,
-            self.readout,
-            tokens_per_forward=self.tokens_per_forward,
-            tree=self.tree,
-        )
-        return Patched(out.base, out.patched.unflatten(1, axes))
+    def __post_init__(self) -> None:
+        count = torch.Size(len(axis.labels) for axis in self.axes).numel()
+        if count != len(self.cells):
+            raise WorkbenchError(
+                f"A grid of {' x '.join(axis.name for axis in self.axes)} has {count} cells, got "
+                f"{len(self.cells)}."
+            )
+
+    @property
+    def sites(self) -> list[Site]:
+        """What donors are recorded at, in the order a map takes them."""
+        return sites_of(self.cells)
 
 
-def layer_sweep(
-    lm: LanguageModel,
-    prompts: Prompts,
-    positions: Tensor,
-    layers: Sequence[int],
-    donors: Tensor,
-    reading: Reading,
-    component: Component = "resid_post",
-) -> Patched:
-    """One component of each layer at each row's token ``positions`` [rows]; donors [rows,
-    layers, width].
+@dataclass(frozen=True, eq=False)
+class PatchedMap:
+    """Readouts of a map: ``base`` [rows, ...] unpatched, ``patched`` [rows, *axes, ...]."""
+
+    axes: tuple[Axis, ...]
+    base: Tensor
+    patched: Tensor
+
+
+def patch_map(
+    inputs: ModelInputs, cells: Cells, donors: Tensor, reading: Reading, *, mode: Mode = "replace"
+) -> PatchedMap:
+    """Patch every cell at the positions the inputs look at and read what comes of it.
+
+    Args:
+        inputs: the run patched.
+        donors: [rows, sites, positions, width] states of ``cells.sites`` at the positions.
+        reading: what is read; its ``metric.readout`` alone is applied, node by node.
+
+    Raises:
+        WorkbenchError: before any forward, for sites, positions or donors that do not fit.
     """
-    return reading.run(
-        lm, prompts, site_branches(layer_sites(layers, component), positions, donors), len(layers)
-    )
+    branches = cell_branches(cells.cells, inputs.positions, donors, mode=mode)
+    out = reading.readouts(inputs, branches)
+    shape = tuple(len(axis.labels) for axis in cells.axes)
+    return PatchedMap(cells.axes, out.base, out.patched.unflatten(1, shape))
 
 
-def position_map(
-    lm: LanguageModel,
-    prompts: Prompts,
-    positions: Tensor,
-    layers: Sequence[int],
-    donors: Tensor,
-    reading: Reading,
-    component: Component = "resid_post",
-) -> Patched:
-    """Each layer at each of ``positions`` [rows, n]; donors [rows, layers, n, width]; patched
-    [rows, layers, n, ...].
+def layer_cells(layers: Sequence[int], component: Component = "resid_post") -> Cells:
+    """One component of each layer at the first position: [layers]."""
+    cells = single_cells(layer_sites(layers, component), [0])
+    return Cells(tuple(cells), (Axis("layer", tuple(layers)),))
+
+
+def position_cells(
+    layers: Sequence[int], positions: int, component: Component = "resid_post"
+) -> Cells:
+    """One component of each layer at each of so many positions: [layers, positions]."""
+    cells = single_cells(layer_sites(layers, component), range(positions))
+    axes = Axis("layer", tuple(layers)), Axis("position", tuple(range(positions)))
+    return Cells(tuple(cells), axes)
+
+
+def head_cells(layers: Sequence[int], heads: Sequence[int]) -> Cells:
+    """Single heads at the first position: [layers, heads]."""
+    axes = Axis("layer", tuple(layers)), Axis("head", tuple(heads))
+    return Cells(tuple(single_cells(head_sites(layers, heads), [0])), axes)
+
+
+def component_cells(layers: Sequence[int], components: Sequence[Component]) -> Cells:
+    """Components of each layer at the first position: [components, layers]."""
+    sites = [site for component in components for site in layer_sites(layers, component)]
+    axes = Axis("component", tuple(components)), Axis("layer", tuple(layers))
+    return Cells(tuple(single_cells(sites, [0])), axes)
+
+
+def window_cells(layers: Sequence[int], size: int, component: Component = "resid_post") -> Cells:
+    """Runs of ``size`` neighbouring ``layers`` patched together at the first position: [windows],
+    labelled by their first layer.
     """
-    branches = position_branches(layer_sites(layers, component), positions, donors)
-    return reading.run(lm, prompts, branches, len(layers), positions.shape[1])
-
-
-def head_map(
-    lm: LanguageModel,
-    prompts: Prompts,
-    positions: Tensor,
-    layers: Sequence[int],
-    heads: Sequence[int],
-    donors: Tensor,
-    reading: Reading,
-) -> Patched:
-    """Single heads at ``positions`` [rows]; donors [rows, layers * heads, head size] in the order
-    of :func:`workbench.patch.branches.head_sites`; patched [rows, layers, heads, ...].
-    """
-    branches = site_branches(head_sites(layers, heads), positions, donors)
-    return reading.run(lm, prompts, branches, len(layers), len(heads))
-
-
-def component_sites(layers: Sequence[int], components: Sequence[Component]) -> list[Site]:
-    """Every component of every layer, all layers of the first component first."""
-    return [site for component in components for site in layer_sites(layers, component)]
-
-
-def component_map(
-    lm: LanguageModel,
-    prompts: Prompts,
-    positions: Tensor,
-    layers: Sequence[int],
-    components: Sequence[Component],
-    donors: Tensor,
-    reading: Reading,
-) -> Patched:
-    """Components of each layer at ``positions`` [rows]; donors [rows, components * layers, width]
-    in the order of :func:`component_sites`; patched [rows, components, layers, ...].
-    """
-    branches = site_branches(component_sites(layers, components), positions, donors)
-    return reading.run(lm, prompts, branches, len(components), len(layers))
-
-
-def window_sweep(
-    lm: LanguageModel,
-    prompts: Prompts,
-    positions: Tensor,
-    layers: Sequence[int],
-    size: int,
-    donors: Tensor,
-    reading: Reading,
-    component: Component = "resid_post",
-) -> Patched:
-    """Runs of ``size`` neighbouring ``layers`` patched together; donors [rows, layers, width];
-    patched [rows, windows, ...].
-    """
-    branches = window_branches(layer_sites(layers, component), size, positions, donors)
-    return reading.run(lm, prompts, branches, len(branches))
+    if not 1 <= size <= len(layers):
+        raise WorkbenchError(f"A window spans 1 to {len(layers)} of the layers given, not {size}.")
+    sites = layer_sites(layers, component)
+    starts = range(len(sites) - size + 1)
+    cells = tuple(Cell(tuple(sites[start : start + size]), (0,)) for start in starts)
+    return Cells(cells, (Axis("first layer", tuple(layers[start] for start in starts)),))
 
 
 def spans(starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:

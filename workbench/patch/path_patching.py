@@ -33,12 +33,11 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
-from workbench.patch.inputs import ModelInputs, recorded, require_run
+from workbench.patch.inputs import ModelInputs, Reading, recorded, require_run
 from workbench.patch.metrics import Metric
 from workbench.patch.recorded_branches import record_branches
 from workbench.trace.checks import require_site, require_within_invocation
 from workbench.trace.interventions import Branch, Patch
-from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
 
 
@@ -74,21 +73,9 @@ def path_effects(
     _require(base, donor, senders, receivers)
     deltas = _deltas(base, donor, senders, tokens_per_forward)
     branches = _branches(base, senders, receivers, deltas, tokens_per_forward)
-    with base.within():
-        out = patch_branches(
-            base.lm,
-            base.prompts,
-            branches,
-            metric.readout,
-            tokens_per_forward=tokens_per_forward,
-            tree=metric.tree,
-        )
-    plain = metric.of_reduced(out.base)
-    patched = torch.stack(
-        [metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1
-    )
-    effects = (patched - plain[:, None]).unflatten(1, (len(senders), len(receivers)))
-    return PathEffects(plain.cpu(), effects.cpu())
+    out = Reading(metric, tokens_per_forward).values(base, branches)
+    effects = (out.patched - out.base[:, None]).unflatten(1, (len(senders), len(receivers)))
+    return PathEffects(out.base.cpu(), effects.cpu())
 
 
 def written_at(lm: LanguageModel, site: Site) -> int:
@@ -120,7 +107,7 @@ def _deltas(
     base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], tokens_per_forward: int
 ) -> dict[Site, Tensor]:
     """[rows, width] what each sender's donor state changes in the stream."""
-    of_base = ModelInputs(base.lm, base.prompts, base.positions[:, :1], base.within)
+    of_base = base.at(base.positions[:, :1])
     at = base.positions[:, 0]
     deltas: dict[Site, Tensor] = {}
     whole = [site for site in senders if site.head is None]

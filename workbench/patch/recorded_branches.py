@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.patch.inputs import ModelInputs, batch_of
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import birth_of, branch_columns, lay_out
 from workbench.trace.checks import require_branches, require_sites, require_within_invocation
@@ -55,22 +57,22 @@ def record_branches(
     top = None if getattr(lm.base(), "hf_device_map", None) else layer
     wanted = int((lengths[:, None] - positions).max()) * len(patches)
     room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
-    parts, order = [], []
-    for numbers in plan_batches(lengths.tolist(), tokens_per_forward, overhead=room):
+
+    def compute(numbers: NDArray[np.int64]) -> Tensor:
         rows = torch.as_tensor(numbers)
         prompts = batch_of(run, rows, NO_TREE).prompts
         where = branch_columns(prompts, branches, positions[rows], rows)
         sizes = (prompts.columns - where.first()).tolist()
         at = read[rows.to(read.device)].to(lm.device) - prompts.lengths + 1
-        groups = plan_groups(sizes, where.births, room, room)
+        groups = [group for group in plan_groups(sizes, where.births, room, room) if group]
         found: list[Tensor] = []
-        for group in (group for group in groups if group):
+        for group in groups:
             layout = lay_out(prompts, NO_TREE, where, group, prompts.columns)
             recording = Recording(layout.read[:, :, 0] + at[:, None], tuple(sites), {})
             with run.within():
                 run_joint(lm, prompts, layout.tail, recording, layout.writes, None, stop_after=top)
             found.append(recording.stacked(lm.device).transpose(1, 2))
         back = torch.as_tensor([branch for group in groups for branch in group]).argsort()
-        parts.append(torch.cat(found, dim=1)[:, back.to(lm.device)])
-        order.append(rows)
-    return torch.cat(parts)[torch.cat(order).argsort().to(lm.device)]
+        return torch.cat(found, dim=1)[:, back.to(lm.device)]
+
+    return map_batches(lengths.tolist(), tokens_per_forward, compute, room)

@@ -1,135 +1,64 @@
-"""Cells of an atlas: named parts of conversations, patched at some sites, whatever the rows'
-lengths.
+"""Cells whose places are named parts of conversations, patched whatever the rows' lengths.
 
-A cell writes the donor's states of one or more parts at one or more sites, all together. Parts of
-two questions are aligned at their ends and patched as far as both reach, so a longer question keeps
-its first tokens. The part at the confidence position takes the tokens that continue a number with
-it, so that a patch behind the last layer gives exactly the donor's distribution.
+Such a cell writes the donor's states of one or more parts at one or more sites, all together. Parts
+of two questions are aligned at their ends and patched as far as both reach, so a longer question
+keeps its first tokens. The part at the confidence position takes the tokens that continue a number
+with it, so that a patch behind the last layer gives exactly the donor's distribution.
 
 With donors from other questions of the same model the mean distance between donor and base is zero
-or nearly so, and a ratio of means says nothing. :func:`oriented` turns every item so that its donor
-lies above: the shift then weighs each item by its distance, and a patch that moves only the general
-level, the same for all, cancels where as many donors lie above as below (:func:`half_ranks_apart`).
-Positive: towards the donor.
+or nearly so, and a ratio of means says nothing. :func:`orient_to_donor` turns every item so that
+its donor lies above: the shift then weighs each item by its distance, and a patch that moves only
+the general level, the same for all, cancels where as many donors lie above as below
+(:func:`pair_half_ranks_apart`). Positive: towards the donor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.elicit.readout import expected_confidence
-from workbench.elicit.scales import Scale
 from workbench.elicit.segments import CONFIDENCE, Segment
-from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
-from workbench.models.unembed import unembed_reduced
+from workbench.patch.branches import Cell, cell_branches, sites_of
 from workbench.patch.effect_map import EffectMap
-from workbench.patch.sweep import read_scale
-from workbench.trace.backends import PACKED
-from workbench.trace.forward import forward
-from workbench.trace.interventions import Patch
-from workbench.trace.layout import pad_prompts
+from workbench.patch.inputs import DonorPairs
 from workbench.trace.record import record
-from workbench.trace.sites import Site
-from workbench.trace.token_tree import end_columns, tree_tail
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class ScaleInputs:
-    """Conversations in a model, and how their confidence is read.
-
-    Attributes:
-        prompts: token ids up to the confidence position.
-        within: opens the state the model is in, such as ``lambda: adapter_off(lm)``.
-    """
-
-    lm: LanguageModel
-    prompts: Sequence[Sequence[int]]
-    trie: ScaleTrie
-    scale: Scale
-    tokens_per_forward: int
-    within: Callable[[], AbstractContextManager[Any]] = nullcontext
-
-    def expected(self, probabilities: Floats) -> Floats:
-        """Expected confidence of distributions [..., values]: [...]."""
-        return np.asarray(expected_confidence(probabilities, self.scale.values, self.scale.certain))
-
-
-@dataclass(frozen=True)
-class Cell:
-    """``parts`` patched at ``sites`` together; heads only among themselves."""
-
-    sites: tuple[Site, ...]
-    parts: tuple[Segment, ...]
-
-
-def cells_of(sites: Sequence[Site], parts: Sequence[Segment]) -> list[Cell]:
-    """Every site at every part, all parts of the first site first."""
-    return [Cell((site,), (part,)) for site in sites for part in parts]
-
-
-def unpatched(inputs: ScaleInputs, rows: Rows) -> Floats:
-    """Expected confidence [rows] as the model states it."""
-    prompts = pad_prompts(
-        [inputs.prompts[r] for r in rows], inputs.lm.tokenizer.pad_token_id, inputs.lm.device
-    )
-    tree = inputs.trie.tree
-    tail, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
-    with inputs.within():
-        final = forward(inputs.lm, prompts, tail, ends).final
-        scores = unembed_reduced(inputs.lm, final, inputs.trie.readout)
-    return inputs.expected(inputs.trie.distribution(scores))
-
-
 def patch_cells(
-    base: ScaleInputs, donor: ScaleInputs, partner: Rows, cells: Sequence[Cell], rows: Rows
+    pairs: DonorPairs, cells: Sequence[Cell[Segment]], rows: Rows
 ) -> tuple[Floats, Floats]:
-    """Expected confidence of ``rows``: unpatched [rows], and with each cell's states of its partner
-    [rows, cells].
-
-    Args:
-        partner: [items] which of the donor's conversations each item's states come from.
+    """What ``rows`` read: unpatched [rows], and with each cell's states of its partner [rows,
+    cells].
     """
-    sites = list(dict.fromkeys(site for cell in cells for site in cell.sites))
-    parts = list(dict.fromkeys(part for cell in cells for part in cell.parts))
-    pairs = [align(part, rows, partner, _nodes(base, part)) for part in parts]
+    base, donor, tree = pairs.base, pairs.donor, pairs.reading.metric.tree
+    parts = list(dict.fromkeys(part for cell in cells for part in cell.places))
+    nodes = [tree.size if part.name == CONFIDENCE else 0 for part in parts]
+    aligned = [
+        align(part, rows, pairs.partner, behind) for part, behind in zip(parts, nodes, strict=True)
+    ]
+    here, there = (torch.cat([pair[side] for pair in aligned], dim=1) for side in (0, 1))
     with donor.within():
-        states = record(
-            donor.lm,
-            [donor.prompts[p] for p in partner[rows]],
-            torch.cat([there for _, there in pairs], dim=1).tolist(),
-            sites,
-            tree=donor.trie.tree,
-        )
-    by_part = dict(
-        zip(parts, states.split([here.shape[1] for here, _ in pairs], dim=2), strict=True)
-    )
-    positions = {part: here for part, (here, _) in zip(parts, pairs, strict=True)}
-    branches = [
-        tuple(
-            Patch(site, positions[part][:, k], by_part[part][:, sites.index(site), k])
-            for site in cell.sites
-            for part in cell.parts
-            for k in range(positions[part].shape[1])
-        )
+        prompts = [donor.prompts[p] for p in pairs.partner[rows]]
+        states = record(donor.lm, prompts, there.tolist(), sites_of(cells), tree=tree)
+    ends = np.cumsum([pair[0].shape[1] for pair in aligned]).tolist()
+    columns = {
+        part: range(start, end)
+        for part, start, end in zip(parts, [0, *ends[:-1]], ends, strict=True)
+    }
+    placed = [
+        Cell(cell.sites, tuple(at for part in cell.places for at in columns[part]))
         for cell in cells
     ]
-    with base.within():
-        prompts = [base.prompts[row] for row in rows]
-        reading = read_scale(PACKED, base.lm, prompts, base.trie, branches, base.tokens_per_forward)
-    return base.expected(reading.base), base.expected(reading.patched)
+    out = pairs.reading.values(base.of_rows(rows), cell_branches(placed, here, states))
+    return out.base.double().cpu().numpy(), out.patched.double().cpu().numpy()
 
 
 def align(part: Segment, rows: Rows, partner: Rows, nodes: int = 0) -> tuple[Tensor, Tensor]:
@@ -174,7 +103,3 @@ def orient_to_donor(effects: EffectMap) -> EffectMap:
     sign = np.where(effects.donor < effects.base, -1.0, 1.0)
     turned = effects.patched * sign.reshape(-1, *[1] * len(effects.axes))
     return EffectMap(effects.axes, effects.base * sign, effects.donor * sign, turned)
-
-
-def _nodes(inputs: ScaleInputs, part: Segment) -> int:
-    return inputs.trie.tree.size if part.name == CONFIDENCE else 0

@@ -19,7 +19,6 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
@@ -27,7 +26,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.patch.components import ComponentSet
-from workbench.patch.inputs import ModelInputs, recorded
+from workbench.patch.inputs import ModelInputs, Reading, recorded
 from workbench.patch.metrics import Metric
 from workbench.progress import task
 from workbench.trace.backends import PACKED, Engine
@@ -218,19 +217,8 @@ def true_effects(
         (Patch(site, base.positions[:, at], states[:, wanted.index(site), where.index(at)]),)
         for site, at in zip(sites, positions, strict=True)
     ]
-    with base.within():
-        out = engine(base.lm).patch(
-            base.prompts,
-            branches,
-            metric.readout,
-            tokens_per_forward=tokens_per_forward,
-            tree=metric.tree,
-        )
-    plain = metric.of_reduced(out.base)
-    patched = torch.stack(
-        [metric.of_reduced(out.patched[:, index]) for index in range(len(branches))], dim=1
-    )
-    return (patched - plain[:, None]).double().cpu().numpy()
+    out = Reading(metric, tokens_per_forward, engine).values(base, branches)
+    return (out.patched - out.base[:, None]).double().cpu().numpy()
 
 
 def compare(

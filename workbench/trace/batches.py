@@ -1,4 +1,4 @@
-"""Batches of rows with similar length.
+"""Batches of rows with similar length, and what is computed of them in the rows' order.
 
 Rows are sorted by length before they are cut into batches, so a batch pads to its own longest row
 and never to the longest row of the data set. The cut depends only on the lengths, the token budget
@@ -8,12 +8,19 @@ resume batch by batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from workbench import progress
 from workbench.errors import WorkbenchError
+
+Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], list[str])
+"""What a batch gives, one entry a row: a tensor, several, or texts."""
 
 
 def plan_batches(
@@ -39,3 +46,36 @@ def plan_batches(
         batches.append(order[start : start + rows])
         start += rows
     return batches
+
+
+def map_batches(
+    lengths: Sequence[int],
+    tokens_per_forward: int,
+    compute: Callable[[NDArray[np.int64]], Rows],
+    overhead: int = 0,
+    *,
+    description: str | None = None,
+) -> Rows:
+    """Compute every batch of rows with similar length; what comes of them, in the rows' order.
+
+    Args:
+        lengths: tokens of each row, at least one.
+        tokens_per_forward: as in :func:`plan_batches`, like ``overhead``.
+        compute: of row indices [n]: a tensor [n, ...], several, or n texts.
+        description: what a progress bar says; none is shown without.
+    """
+    batches = plan_batches(lengths, tokens_per_forward, overhead)
+    order = np.concatenate(batches)
+    shown = batches if description is None else progress.track(batches, description)
+    parts = [compute(batch) for batch in shown]
+    back = np.argsort(order)
+    if isinstance(parts[0], list):
+        texts = [text for part in parts for text in part]
+        return [texts[place] for place in back]
+    if isinstance(parts[0], Tensor):
+        return _in_order(parts, back)
+    return tuple(_in_order(each, back) for each in zip(*parts, strict=True))
+
+
+def _in_order(parts: Sequence[Tensor], back: NDArray[np.int64]) -> Tensor:
+    return torch.cat(list(parts))[torch.as_tensor(back).to(parts[0].device)]

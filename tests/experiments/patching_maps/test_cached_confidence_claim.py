@@ -35,7 +35,7 @@ def test_conditions_patch_every_layer_of_a_band_at_the_named_tokens() -> None:
     assert len(CELLS) == 5 * 4
     middle = CELLS[BOTH, "middle"]
     assert [site.layer for site in middle.sites] == [3, 4, 5]
-    assert [part.name for part in middle.parts] == [AFTER_ANSWER, CONFIDENCE]
+    assert [part.name for part in middle.places] == [AFTER_ANSWER, CONFIDENCE]
     assert [site.layer for site in CELLS[ANSWER, "all"].sites] == list(range(9))
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,15 +9,18 @@ from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, REPLY
 from workbench.errors import WorkbenchError
 from workbench.experiments.patching_maps.items import patching_items
 from workbench.loop.run import Run
-from workbench.patch.branches import layer_sites
-from workbench.patch.segments import cells_of, patch_cells, unpatched
+from workbench.patch.branches import layer_sites, single_cells
+from workbench.patch.inputs import DonorPairs
+from workbench.patch.segments import patch_cells
 from workbench.trace.backends import engine
 
 
 def test_held_out_questions_read_as_the_run_read_them(context: Run) -> None:
     with context.with_adapter("teach") as tuned:
         held = patching_items(context, tuned, 7)
-        before, after = (unpatched(inputs, np.arange(6)) for inputs in (held.before, held.after))
+        before, after = (
+            held.reading.unpatched(inputs).numpy() for inputs in (held.before, held.after)
+        )
     assert len(held.rows) == 6
     questions = context.stage("questions").table("questions").set_index("row")
     assert set(questions.loc[held.rows, "split"]) == {"test"}
@@ -28,10 +33,8 @@ def test_held_out_questions_read_as_the_run_read_them(context: Run) -> None:
         held.part("x")
 
 
-def test_patches_before_the_adapters_reach_are_those_of_the_loop(
-    context: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the adapter on, the mixed engine gives what one hooked forward a branch gives, in the
+def test_patches_before_the_adapters_reach_are_those_of_the_loop(context: Run) -> None:
+    """With the adapter on, the packed engine gives what one hooked forward a branch gives, in the
     order of the cells.
     """
     rows, partner = np.arange(4), np.array([1, 0, 3, 2])
@@ -39,10 +42,15 @@ def test_patches_before_the_adapters_reach_are_those_of_the_loop(
         assert tuned.invocation_length is not None
         held = patching_items(context, tuned, 4)
         parts = [held.part(name) for name in (CONFIDENCE, ANSWER, REPLY, AFTER_ANSWER)]
-        cells = cells_of(layer_sites([0, 2]), parts)
-        base, mixed = patch_cells(held.after, held.after, partner, cells, rows)
-        monkeypatch.setattr("workbench.patch.segments.PACKED", engine("loop"))
-        looped_base, looped = patch_cells(held.after, held.after, partner, cells, rows)
+        cells = single_cells(layer_sites([0, 2]), parts)
+        (base, mixed), (looped_base, looped) = (
+            patch_cells(
+                DonorPairs(held.after, held.after, partner, np.zeros(4), held.batches, reading),
+                cells,
+                rows,
+            )
+            for reading in (held.reading, replace(held.reading, engine=engine("loop")))
+        )
     assert base == pytest.approx(looped_base, abs=1e-5)
     assert mixed == pytest.approx(looped, abs=1e-5)
     assert np.abs(mixed - base[:, None]).max(axis=0).min() > 1e-6
@@ -52,11 +60,12 @@ def test_the_tuned_states_at_the_number_make_the_tuned_readout(context: Run) -> 
     everyone = np.arange(4)
     with context.with_adapter("teach") as tuned:
         held = patching_items(context, tuned, 4)
-        cells = cells_of(
+        cells = single_cells(
             layer_sites([tuned.n_layers - 1]), [held.part(CONFIDENCE), held.part(REPLY)]
         )
-        base, patched = patch_cells(held.before, held.after, everyone, cells, everyone)
-        after = unpatched(held.after, everyone)
+        after = held.reading.unpatched(held.after).numpy()
+        pairs = DonorPairs(held.before, held.after, everyone, after, held.batches, held.reading)
+        base, patched = patch_cells(pairs, cells, everyone)
     assert np.abs(after - base).max() > 1e-4
     assert patched[:, 0] == pytest.approx(after, abs=1e-5)
     assert patched[:, 1] == pytest.approx(base, abs=1e-5)

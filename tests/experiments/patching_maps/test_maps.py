@@ -8,7 +8,6 @@ import pytest
 from tests.support.segments import scale_inputs
 from workbench.elicit.segments import ANSWER, CONFIDENCE, QUESTION, Segment
 from workbench.experiments.patching_maps.maps import (
-    DonorPairs,
     PatchingMap,
     layer_bands,
     moves,
@@ -20,6 +19,7 @@ from workbench.experiments.patching_maps.maps import (
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites
 from workbench.patch.effect_map import Axis, EffectMap
+from workbench.patch.inputs import DonorPairs
 from workbench.patch.segments import pair_half_ranks_apart
 from workbench.pipeline.store import StageStore
 
@@ -29,11 +29,12 @@ BATCHES = [np.array([2, 0]), np.array([1, 3])]
 def test_a_map_with_its_floor_comes_back_from_the_store(
     tiny_lm: LanguageModel, tmp_path: Path
 ) -> None:
-    inputs, parts = scale_inputs(tiny_lm)
+    inputs, reading, parts = scale_inputs(tiny_lm)
     stage = StageStore(tmp_path / "atlas", "key")
     stage.begin()
-    stated = readouts(stage, inputs, BATCHES, "stated")
-    pairing = DonorPairs(inputs, inputs, pair_half_ranks_apart(stated), stated, BATCHES)
+    stated = readouts(stage, inputs, reading, BATCHES, "stated")
+    partner = pair_half_ranks_apart(stated)
+    pairing = DonorPairs(inputs, inputs, partner, stated, BATCHES, reading)
     chosen = [parts[ANSWER], parts[CONFIDENCE]]
     axes = (Axis("layer", (0, 3)), Axis("part", (ANSWER, CONFIDENCE)))
     # The question is another one in every row, so its last token moves something; the answer's
@@ -51,7 +52,8 @@ def test_a_map_with_its_floor_comes_back_from_the_store(
     assert np.abs(at_last).max() < 1e-4
     again = patching_map(
         stage,
-        DonorPairs(None, None, pairing.partner, stated, BATCHES),  # type: ignore[arg-type]  # what is finished needs no model
+        # What is finished needs no model.
+        DonorPairs(None, None, partner, stated, BATCHES, None),  # type: ignore[arg-type]
         layer_sites([0, 3]),
         chosen,
         axes,

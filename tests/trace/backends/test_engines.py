@@ -21,7 +21,7 @@ from workbench.trace.token_tree import TokenTree
 
 MakeTiny = Callable[..., LanguageModel]
 NAMES = ["loop", "nnsight", "transformer-lens"]
-FAMILIES = ["llama", "qwen2", "gemma2", "gpt2"]
+FAMILIES = ["llama", "qwen2", "gemma2", "olmo2"]
 PERCENT = FORMATS["percent"]
 QUESTIONS = [("Who?", "Ada"), ("What is 48 + 37, and why?", "85")]
 BUDGET = 300

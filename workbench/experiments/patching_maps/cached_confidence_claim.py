@@ -32,8 +32,8 @@ import numpy as np
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, Segment
 from workbench.experiments.patching_maps.maps import layer_bands
 from workbench.measure import Estimate, bootstrap
-from workbench.patch.branches import layer_sites
-from workbench.patch.segments import Cell, Floats
+from workbench.patch.branches import Cell, layer_sites
+from workbench.patch.segments import Floats
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 CONTROL = "random token of the turn"
@@ -53,7 +53,9 @@ class ClaimResult:
     verdict: Verdict
 
 
-def conditions(parts: Sequence[Segment], control: Segment, n_layers: int) -> dict[Condition, Cell]:
+def conditions(
+    parts: Sequence[Segment], control: Segment, n_layers: int
+) -> dict[Condition, Cell[Segment]]:
     """What is patched: (token, band of layers) -> cell. The residual stream behind every layer of
     the band at once.
 

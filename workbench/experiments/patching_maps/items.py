@@ -20,7 +20,9 @@ from workbench.loop.patching import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
-from workbench.patch.segments import Rows, ScaleInputs
+from workbench.patch.inputs import ModelInputs, Reading
+from workbench.patch.metrics import expected_confidence_of
+from workbench.patch.segments import Rows
 from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
@@ -38,13 +40,15 @@ class PatchingItems:
         parts: the conversations' parts in token order.
         before: the model as it was.
         after: with the adapter on.
+        reading: of the expected confidence.
         batches: items whose branches are computed together.
     """
 
     rows: NDArray[np.int64]
     parts: tuple[Segment, ...]
-    before: ScaleInputs
-    after: ScaleInputs
+    before: ModelInputs
+    after: ModelInputs
+    reading: Reading
     batches: list[Rows]
 
     def part(self, name: str) -> Segment:
@@ -98,9 +102,11 @@ def patching_items(context: Run, tuned: LanguageModel, items: int) -> PatchingIt
     )
     prompts = [conversation.tokens for conversation in chosen]
     budget = context.config.model.tokens_per_forward
-    trie, scale = context.scale_tokens.trie, context.fmt.scale
-    after = ScaleInputs(tuned, prompts, trie, scale, budget)
-    before = ScaleInputs(tuned, prompts, trie, scale, budget, lambda: adapter_off(tuned))
+    reading = Reading(
+        expected_confidence_of(context.scale_tokens.trie, context.fmt.scale.certain), budget
+    )
+    after = ModelInputs(tuned, prompts)
+    before = ModelInputs(tuned, prompts, within=lambda: adapter_off(tuned))
     # Prompts take a part of each pass; the rest is for their branches.
     batches = plan_batches([len(p) for p in prompts], max(1, int(TAIL_SHARE * budget)))
-    return PatchingItems(rows, parts, before, after, batches)
+    return PatchingItems(rows, parts, before, after, reading, batches)

@@ -23,54 +23,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.segments import Segment
+from workbench.patch.branches import Cell, single_cells
 from workbench.patch.effect_map import Axis, EffectMap, effect_table
 from workbench.patch.effects import max_readout_change
-from workbench.patch.segments import (
-    Cell,
-    Floats,
-    Rows,
-    ScaleInputs,
-    cells_of,
-    orient_to_donor,
-    patch_cells,
-    unpatched,
-)
+from workbench.patch.inputs import DonorPairs, ModelInputs, Reading
+from workbench.patch.segments import Floats, Rows, orient_to_donor, patch_cells
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.trace.sites import Site
 
 NOISE_SITES = 3
 PERMUTATIONS = 4000
-
-
-@dataclass(frozen=True, eq=False)
-class DonorPairs:
-    """Base and donor runs of the same items, and whose states each item gets.
-
-    Attributes:
-        partner: [items]; each item itself where base and donor are two states of the model.
-        readout: [items] confidence the donor's items state, in the donor's own order.
-        batches: items computed together.
-    """
-
-    base: ScaleInputs
-    donor: ScaleInputs
-    partner: Rows
-    readout: Floats
-    batches: Sequence[Rows]
-
-    @property
-    def across(self) -> bool:
-        """Whether base and donor are one model, so that donors are other questions and the map
-        has to be turned.
-        """
-        return self.base is self.donor
-
-    @property
-    def own(self) -> DonorPairs:
-        """The base's own states patched into itself."""
-        return DonorPairs(
-            self.base, self.base, np.arange(len(self.partner)), self.readout, self.batches
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +82,14 @@ class PatchingMap:
         return table.assign(floor=self.floor(), control=self.control())
 
 
-def readouts(stage: StageStore, inputs: ScaleInputs, batches: Sequence[Rows], name: str) -> Floats:
+def readouts(
+    stage: StageStore, inputs: ModelInputs, reading: Reading, batches: Sequence[Rows], name: str
+) -> Floats:
     """Expected confidence [items] as the model states it."""
 
     def compute(rows: Rows) -> Part:
-        return Part(pd.DataFrame({ROW: rows}), {"readout": unpatched(inputs, rows)})
+        readout = reading.unpatched(inputs.of_rows(rows)).double().numpy()
+        return Part(pd.DataFrame({ROW: rows}), {"readout": readout})
 
     return np.asarray(run_parts(stage, batches, compute, name).tensors["readout"])
 
@@ -143,14 +108,14 @@ def patching_map(
 
     ``elsewhere``: one random token of each item, for the control (:func:`random_token`).
     """
-    cells = cells_of(sites, parts)
+    cells = single_cells(sites, parts)
     few = [
         sites[k] for k in np.unique(np.linspace(0, len(sites) - 1, NOISE_SITES).round().astype(int))
     ]
     base, patched = patched_readouts(stage, pairing, cells, name)
-    own_base, own = patched_readouts(stage, pairing.own, cells_of(few, parts), f"{name} noise")
+    own_base, own = patched_readouts(stage, pairing.own, single_cells(few, parts), f"{name} noise")
     there_base, there = patched_readouts(
-        stage, pairing, cells_of(few, [elsewhere]), f"{name} control"
+        stage, pairing, single_cells(few, [elsewhere]), f"{name} control"
     )
     own, there = own - own_base[:, None], there - there_base[:, None]
     donor = pairing.readout[pairing.partner]
@@ -166,12 +131,12 @@ def patching_map(
 
 
 def patched_readouts(
-    stage: StageStore, pairing: DonorPairs, cells: Sequence[Cell], name: str
+    stage: StageStore, pairing: DonorPairs, cells: Sequence[Cell[Segment]], name: str
 ) -> tuple[Floats, Floats]:
     """Readouts of all items: unpatched [items] and of every cell [items, cells]."""
 
     def compute(rows: Rows) -> Part:
-        base, patched = patch_cells(pairing.base, pairing.donor, pairing.partner, cells, rows)
+        base, patched = patch_cells(pairing, cells, rows)
         return Part(pd.DataFrame({ROW: rows, "base": base}), {"patched": patched})
 
     part = run_parts(stage, pairing.batches, compute, name)

@@ -100,7 +100,6 @@ class LensBackend:
         tree: TokenTree = NO_TREE,
     ) -> Tensor:
         """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
-        names = {site: self._reachable(site) for site in sites}
 
         def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
             batch = pad_prompts(
@@ -108,7 +107,11 @@ class LensBackend:
             )
             columns = batch.column_of(torch.tensor(tokens))
             taken: dict[Site, Tensor] = {}
-            self._logits(batch, [(names[site], _reader(site, columns, taken)) for site in names])
+            hooks = [
+                (self._reachable(site), _reader(site, columns, taken))
+                for site in dict.fromkeys(sites)
+            ]
+            self._logits(batch, hooks)
             return torch.stack([taken[site].to(self._device) for site in sites], dim=1)
 
         return record_strings(self.lm, prompts, positions, sites, tree, states)
