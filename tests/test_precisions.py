@@ -127,7 +127,7 @@ def test_the_whole_loop_ends_near_the_one_in_float32(
     assert not logs[0]["loss"].equals(logs[1]["loss"])
     assert lower["answers.unchanged"] == 1
     assert lower["auroc2.probe"] > 0.9
-    assert lower["patching.shift.self"] < 1e-2
+    assert lower["patching.shift.own_base"] < 1e-2
 
 
 def test_what_patching_compares_is_compared_in_float32(lower_run: FinishedRun) -> None:

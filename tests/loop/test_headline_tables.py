@@ -19,7 +19,7 @@ SUMMARY = {
     "patching.rho.low": 0.7,
     "patching.rho.high": 1.0,
     "patching.following.half_layer": None,
-    "patching.shift.self": 2e-06,
+    "patching.shift.own_base": 2e-06,
     "seconds.teach": 10.0,
 }
 

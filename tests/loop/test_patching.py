@@ -108,14 +108,14 @@ def test_base_and_donor_readouts_are_those_of_the_other_stages(
     before = context.stage("elicit").table("confidence")["expected"].loc[items].to_numpy()
     after = context.stage("elicit_tuned").table("confidence")["expected"].loc[items].to_numpy()
     partner = derangement(8, 0)
-    assert first_of(sweep, "own", "row").tolist() == items.tolist()
+    assert first_of(sweep, "own_tuned", "row").tolist() == items.tolist()
     expected = {
-        "own": (before, after),
-        "other": (before, after[partner]),
+        "own_tuned": (before, after),
+        "other_tuned": (before, after[partner]),
         "random_vector": (before, after),
         "random_position": (before, after),
-        "neutral": (before, before[partner]),
-        "self": (before, before),
+        "other_base": (before, before[partner]),
+        "own_base": (before, before),
         "reverse": (after, before),
     }
     assert set(expected) == {condition.name for condition in CONDITIONS} == set(sweep["condition"])
@@ -132,17 +132,17 @@ def test_controls_are_swept_at_fewer_layers(sweep: pd.DataFrame) -> None:
 
 
 def test_the_models_own_state_changes_nothing(sweep: pd.DataFrame) -> None:
-    own = sweep[sweep["condition"] == "self"]
+    own = sweep[sweep["condition"] == "own_base"]
     assert own["patched"].to_numpy() == pytest.approx(own["base"].to_numpy(), abs=1e-6)
 
 
-@pytest.mark.parametrize("condition", ["own", "other", "reverse"])
+@pytest.mark.parametrize("condition", ["own_tuned", "other_tuned", "reverse"])
 def test_behind_the_last_layer_the_donor_speaks(sweep: pd.DataFrame, condition: str) -> None:
     last = sweep[(sweep["condition"] == condition) & (sweep["layer"] == 3)]
     assert last["patched"].to_numpy() == pytest.approx(last["donor"].to_numpy(), abs=1e-6)
 
 
-@pytest.mark.parametrize("condition", ["other", "reverse"])
+@pytest.mark.parametrize("condition", ["other_tuned", "reverse"])
 def test_a_row_of_the_table_is_one_hooked_forward(
     context: Run, sweep: pd.DataFrame, condition: str
 ) -> None:
@@ -168,7 +168,7 @@ def test_a_row_of_the_table_is_one_hooked_forward(
             )
             return float(expected_confidence(reading.patched, range(101), 100)[0, 0])
 
-        if condition == "other":
+        if condition == "other_tuned":
             donor = record_number(tuned, [other.tokens], trie, [[other.confidence]])
             with adapter_off(tuned):
                 value = read(donor)
@@ -200,8 +200,13 @@ def test_chosen_layers_and_small_batches_give_the_same_numbers(
     few.stage("patch").begin()
     patch(few, few.stage("patch"))
     part = (
-        few.stage("patch").table("sweep").query("condition == 'own'").sort_values(["item", "layer"])
+        few.stage("patch")
+        .table("sweep")
+        .query("condition == 'own_tuned'")
+        .sort_values(["item", "layer"])
     )
-    whole = sweep.query("condition == 'own' and layer in [1, 3]").sort_values(["item", "layer"])
+    whole = sweep.query("condition == 'own_tuned' and layer in [1, 3]").sort_values(
+        ["item", "layer"]
+    )
     assert part["layer"].tolist() == whole["layer"].tolist()
     assert part["patched"].to_numpy() == pytest.approx(whole["patched"].to_numpy(), abs=1e-6)

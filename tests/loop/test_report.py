@@ -109,10 +109,10 @@ def test_every_control_stands_beside_the_effect(
     drawn: dict[str, Section], patching: PatchingResult
 ) -> None:
     lines = traces(drawn["patching"])
-    assert set(CONTROL_NAMES) | {"own"} == {condition.name for condition in CONDITIONS}
+    assert set(CONTROL_NAMES) | {"own_tuned"} == {condition.name for condition in CONDITIONS}
     for name, label in CONTROL_NAMES.items():
-        assert (label in lines) == (name != "self")
-    assert list(lines["own donor"].y) == pytest.approx(patching.shift["own"].value.tolist())
+        assert (label in lines) == (name != "own_base")
+    assert list(lines["own donor"].y) == pytest.approx(patching.shift["own_tuned"].value.tolist())
     random = np.asarray(lines["random earlier position"].y, dtype=float)
     shown = random[~np.isnan(random)]
     assert shown == pytest.approx(patching.shift["random_position"].value)
@@ -121,7 +121,7 @@ def test_every_control_stands_beside_the_effect(
 def test_the_heat_map_has_each_questions_own_shift(
     drawn: dict[str, Section], context: Run, readouts: Readouts
 ) -> None:
-    table = context.stage("patch").table("sweep").query("condition == 'own'")
+    table = context.stage("patch").table("sweep").query("condition == 'own_tuned'")
     (heat,) = (trace for trace in drawn["layer_question"].figure.data if trace.type == "heatmap")
     shift = np.asarray(heat.z, dtype=float)
     text = context.stage("questions").table("questions")["question"]
@@ -149,13 +149,13 @@ def test_the_tables_behind_the_figures_are_kept(context: Run, patching: Patching
     table: pd.DataFrame = context.stage("report").table("patching")
     curves = {str(name): part.sort_values("layer") for name, part in table.groupby("curve")}
     assert set(curves) == {*(f"shift of {c.name}" for c in CONDITIONS), "donor slope", "base slope"}
-    assert curves["shift of own"]["value"].tolist() == pytest.approx(
-        patching.shift["own"].value.tolist()
+    assert curves["shift of own_tuned"]["value"].tolist() == pytest.approx(
+        patching.shift["own_tuned"].value.tolist()
     )
     assert curves["donor slope"]["high"].tolist() == pytest.approx(
         patching.donor_slope.high.tolist()
     )
-    assert curves["shift of self"]["layer"].tolist() == [0, 3]
+    assert curves["shift of own_base"]["layer"].tolist() == [0, 3]
 
 
 def test_seconds_are_those_of_finished_stages(context: Run, finished_run: Any) -> None:

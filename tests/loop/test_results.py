@@ -48,12 +48,12 @@ def table_of(**conditions: tuple[list[float], list[float], list[list[float]]]) -
 def test_a_table_becomes_one_sweep_a_condition() -> None:
     found = sweeps(
         table_of(
-            own=([0.1, 0.2, 0.3], [0.5, 0.6, 0.9], [[0.1, 0.5], [0.3, 0.6], [0.3, 0.8]]),
-            self=([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], [[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]),
+            own_tuned=([0.1, 0.2, 0.3], [0.5, 0.6, 0.9], [[0.1, 0.5], [0.3, 0.6], [0.3, 0.8]]),
+            own_base=([0.1, 0.2, 0.3], [0.1, 0.2, 0.3], [[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]),
         )
     )
-    assert set(found) == {"own", "self"}
-    own = found["own"]
+    assert set(found) == {"own_tuned", "own_base"}
+    own = found["own_tuned"]
     assert own.layers.tolist() == [2, 5]
     assert own.base.tolist() == [0.1, 0.2, 0.3]
     assert own.donor.tolist() == [0.5, 0.6, 0.9]
@@ -61,23 +61,23 @@ def test_a_table_becomes_one_sweep_a_condition() -> None:
 
 
 def test_donors_without_a_distance_are_measured_in_the_own_donors() -> None:
-    """Own: mean distance 0.4. Self and neutral move by 0.04 and 0.1 on average; their own
+    """Own: mean distance 0.4. The base states move by 0.04 and 0.1 on average; their own
     distances would be 0 and 0.
     """
     base, donor = [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]
     result = patching_result(
         table_of(
-            own=(base, donor, [[0.1, 0.5], [0.2, 0.6], [0.3, 0.7]]),
-            other=(base, [0.7, 0.5, 0.6], [[0.1, 0.7], [0.2, 0.5], [0.3, 0.6]]),
-            self=(base, base, [[0.14, 0.1], [0.24, 0.2], [0.34, 0.3]]),
-            neutral=(base, [0.3, 0.1, 0.2], [[0.2, 0.1], [0.3, 0.2], [0.4, 0.3]]),
+            own_tuned=(base, donor, [[0.1, 0.5], [0.2, 0.6], [0.3, 0.7]]),
+            other_tuned=(base, [0.7, 0.5, 0.6], [[0.1, 0.7], [0.2, 0.5], [0.3, 0.6]]),
+            own_base=(base, base, [[0.14, 0.1], [0.24, 0.2], [0.34, 0.3]]),
+            other_base=(base, [0.3, 0.1, 0.2], [[0.2, 0.1], [0.3, 0.2], [0.4, 0.3]]),
         ),
         resamples=100,
         seed=0,
     )
-    assert result.shift["own"].value == pytest.approx([0, 1])
-    assert result.shift["self"].value == pytest.approx([0.1, 0])
-    assert result.shift["neutral"].value == pytest.approx([0.25, 0])
+    assert result.shift["own_tuned"].value == pytest.approx([0, 1])
+    assert result.shift["own_base"].value == pytest.approx([0.1, 0])
+    assert result.shift["other_base"].value == pytest.approx([0.25, 0])
     assert result.donor_slope.value == pytest.approx([0, 1], abs=1e-9)
     assert result.base_slope.value == pytest.approx([1, 0], abs=1e-9)
     assert result.half_layer == 5
@@ -188,7 +188,7 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(
 ) -> None:
     summary = finished_run.summary
     by_name: dict[str, Sweep] = sweeps(context.stage("patch").table("sweep"))
-    own, drawn = by_name["own"], {"resamples": 200, "seed": 0}
+    own, drawn = by_name["own_tuned"], {"resamples": 200, "seed": 0}
     shift = mean_shift(own, **drawn)
     assert summary["patching.shift.last_layer"] == pytest.approx(shift.value[-1])
     assert summary["patching.shift.clipped.last_layer"] == pytest.approx(
@@ -203,7 +203,7 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(
     )
     probability = permutation_p(own.layers, shift.value, permutations=9999, seed=0)
     assert summary["patching.rho.permutation_p"] == pytest.approx(probability)
-    donor, base = following(by_name["other"], **drawn)
+    donor, base = following(by_name["other_tuned"], **drawn)
     assert summary["patching.following.slope.last_layer"] == pytest.approx(donor.value[-1])
     assert summary["patching.following.base_slope.last_layer"] == pytest.approx(base.value[-1])
     reverse = by_name["reverse"]

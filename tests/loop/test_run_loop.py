@@ -145,7 +145,7 @@ def test_what_must_not_move_does_not(finished_run: Any) -> None:
     summary = finished_run.summary
     assert summary["answers.unchanged"] == 1
     assert summary["accuracy.after"] == summary["accuracy.before"]
-    assert summary["patching.shift.self"] < 1e-4
+    assert summary["patching.shift.own_base"] < 1e-4
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.items"] == 8
     assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)

@@ -36,11 +36,11 @@ def recorded() -> Recorded:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("own", [56.01, 52.01]),
-        ("other", [52.01, 50.01]),
+        ("own_tuned", [56.01, 52.01]),
+        ("other_tuned", [52.01, 50.01]),
         ("reverse", [3.01, 1.01]),
-        ("self", [3.01, 1.01]),
-        ("neutral", [1.01, 0.01]),
+        ("own_base", [3.01, 1.01]),
+        ("other_base", [1.01, 0.01]),
         ("random_position", [56.0, 52.0]),
     ],
 )
@@ -78,13 +78,13 @@ def test_random_vectors_depend_on_the_seed_and_not_on_the_batch() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("own", [10, 11, 12, 13]),
-        ("other", [12, 10, 13, 11]),
+        ("own_tuned", [10, 11, 12, 13]),
+        ("other_tuned", [12, 10, 13, 11]),
         ("random_vector", [10, 11, 12, 13]),
         ("random_position", [10, 11, 12, 13]),
         ("reverse", [0, 1, 2, 3]),
-        ("self", [0, 1, 2, 3]),
-        ("neutral", [2, 0, 3, 1]),
+        ("own_base", [0, 1, 2, 3]),
+        ("other_base", [2, 0, 3, 1]),
     ],
 )
 def test_the_donors_readout_is_that_of_the_run_the_state_comes_from(
@@ -97,7 +97,7 @@ def test_the_donors_readout_is_that_of_the_run_the_state_comes_from(
 def test_which_run_is_patched_and_where() -> None:
     assert [name for name, row in NAMED.items() if row.into_tuned] == ["reverse"]
     assert [name for name, row in NAMED.items() if row.random_position] == ["random_position"]
-    assert [name for name, row in NAMED.items() if row.all_layers][:1] == ["own"]
+    assert [name for name, row in NAMED.items() if row.all_layers][:1] == ["own_tuned"]
     assert len(NAMED) == len(CONDITIONS)
     assert all(isinstance(row, Condition) for row in CONDITIONS)
 
@@ -111,7 +111,7 @@ def test_no_item_is_its_own_partner_and_each_is_one(items: int, seed: int) -> No
 
 
 def test_one_question_has_no_other() -> None:
-    with pytest.raises(WorkbenchError, match=r"at least two questions; raise patch\.items"):
+    with pytest.raises(WorkbenchError, match=r"at least two questions; raise patch\.n_questions"):
         derangement(1, 0)
 
 

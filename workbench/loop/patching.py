@@ -1,10 +1,10 @@
 """The stage that patches: tuned states into the base model at the confidence position, with every
 control.
 
-Sweeps compute in the model's precision; the condition "self" patches each state into itself and so
-measures the noise that precision brings. The comparison of packed sweep and loop of hooked forwards
-is always done in float32, because a readout that moves with the kernel would hide a difference
-between them.
+Sweeps compute in the model's precision; the condition "own_base" patches each state into itself
+and so measures the noise that precision brings. The comparison of packed sweep and loop of hooked
+forwards is always done in float32, because a readout that moves with the kernel would hide a
+difference between them.
 """
 
 from __future__ import annotations
@@ -184,7 +184,11 @@ class _Sweeps:
         """Tidy table of all conditions; ``rows`` names the items in the question table."""
         parts = {condition.name: self._condition(condition, rows) for condition in CONDITIONS}
         base = (
-            parts["own"].drop_duplicates("item").set_index("item")["base"].sort_index().to_numpy()
+            parts["own_tuned"]
+            .drop_duplicates("item")
+            .set_index("item")["base"]
+            .sort_index()
+            .to_numpy()
         )
         tuned = (
             parts["reverse"]

@@ -32,12 +32,12 @@ from workbench.report import Section, write_report
 
 SAMPLE_ROWS = 12
 CONTROL_NAMES = {
-    "other": "donor from another question",
+    "other_tuned": "donor from another question",
     "random_vector": "random vector of equal length",
     "random_position": "random earlier position",
     "reverse": "reverse: base into tuned",
-    "neutral": "base donor from another question",
-    "self": "own state (noise floor)",
+    "other_base": "base donor from another question",
+    "own_base": "own state (noise floor)",
 }
 
 
@@ -211,18 +211,18 @@ def _by_layer(context: Run, summary: dict[str, Any], caption: str) -> Section:
 
 
 def _patching(patching: PatchingResult, caption: str) -> Section:
-    own = patching.sweeps["own"]
+    own = patching.sweeps["own_tuned"]
     controls = {
         CONTROL_NAMES[name]: _spread(curve, patching.sweeps[name].layers, own.layers)
         for name, curve in patching.shift.items()
-        if name in CONTROL_NAMES and name != "self"
+        if name in CONTROL_NAMES and name != "own_base"
     }
     figure = PatchingCurve(
         layers=own.layers,
-        effect=patching.shift["own"],
+        effect=patching.shift["own_tuned"],
         controls=controls,
         rho=patching.rho,
-        noise_floor=float(np.abs(patching.shift["self"].value).max()),
+        noise_floor=float(np.abs(patching.shift["own_base"].value).max()),
         title="Where the taught confidence is carried",
         caption=caption,
     ).figure()
@@ -238,11 +238,11 @@ def _patching(patching: PatchingResult, caption: str) -> Section:
 
 def _following(patching: PatchingResult, caption: str) -> Section:
     figure = FollowingCurve(
-        layers=patching.sweeps["other"].layers,
+        layers=patching.sweeps["other_tuned"].layers,
         donor_slope=patching.donor_slope,
         base_slope=patching.base_slope,
         half_layer=patching.half_layer,
-        noise_floor=slope_noise_floor(patching.sweeps["other"], patching.noise),
+        noise_floor=slope_noise_floor(patching.sweeps["other_tuned"], patching.noise),
         title="Whose confidence is it?",
         caption=caption,
     ).figure()
@@ -256,9 +256,11 @@ def _following(patching: PatchingResult, caption: str) -> Section:
 
 
 def _heatmap(readouts: Readouts, patching: PatchingResult, context: Run, caption: str) -> Section:
-    own = patching.sweeps["own"]
+    own = patching.sweeps["own_tuned"]
     table = context.stage("patch").table("sweep")
-    rows = table[table["condition"] == "own"].drop_duplicates("item").sort_values("item")["row"]
+    rows = (
+        table[table["condition"] == "own_tuned"].drop_duplicates("item").sort_values("item")["row"]
+    )
     text = readouts.questions.set_index("row")["question"].loc[rows].tolist()
     distance = own.donor - own.base
     distance = np.where(np.abs(distance) >= 0.01, distance, np.nan)
@@ -313,7 +315,7 @@ def _patching_table(patching: PatchingResult) -> pd.DataFrame:
         f"shift of {name}": (patching.sweeps[name].layers, curve)
         for name, curve in patching.shift.items()
     }
-    layers = patching.sweeps["other"].layers
+    layers = patching.sweeps["other_tuned"].layers
     curves |= {
         "donor slope": (layers, patching.donor_slope),
         "base slope": (layers, patching.base_slope),

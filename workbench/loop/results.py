@@ -106,18 +106,18 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
     the own donor's.
     """
     by_name = sweeps(table)
-    own = by_name["own"]
+    own = by_name["own_tuned"]
     span = own.donor - own.base
     shift = {
         name: mean_shift(
             sweep,
             resamples=resamples,
             seed=seed,
-            span=span if name in ("neutral", "self") else None,
+            span=span if name in ("other_base", "own_base") else None,
         )
         for name, sweep in by_name.items()
     }
-    donor_slope, base_slope = following(by_name["other"], resamples=resamples, seed=seed)
+    donor_slope, base_slope = following(by_name["other_tuned"], resamples=resamples, seed=seed)
     return PatchingResult(
         sweeps=by_name,
         shift=shift,
@@ -125,7 +125,7 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
         base_slope=base_slope,
         rho=layer_gradient(own, resamples=resamples, seed=seed),
         half_layer=half_layer(own.layers, donor_slope.value),
-        noise=max_readout_change(by_name["self"].base, by_name["self"].patched),
+        noise=max_readout_change(by_name["own_base"].base, by_name["own_base"].patched),
     )
 
 
@@ -176,30 +176,30 @@ def _probing(context: Run) -> dict[str, Any]:
 
 
 def _patching(context: Run, result: PatchingResult) -> dict[str, Any]:
-    own, shift = result.sweeps["own"], result.shift
+    own, shift = result.sweeps["own_tuned"], result.shift
     facts = context.stage("patch").facts()
     last = {name: float(curve.value[-1]) for name, curve in shift.items()}
-    neutral = shift["neutral"].value
+    other_base = shift["other_base"].value
     return {
         **result.rho.to_dict("patching.rho"),
         "patching.rho.permutation_p": permutation_p(
-            own.layers, shift["own"].value, permutations=9999, seed=context.config.seed
+            own.layers, shift["own_tuned"].value, permutations=9999, seed=context.config.seed
         ),
-        "patching.rho.ramp_distance": ramp_distance(own.layers, shift["own"].value),
+        "patching.rho.ramp_distance": ramp_distance(own.layers, shift["own_tuned"].value),
         "patching.items": facts["items"],
         "patching.following.half_layer": result.half_layer,
         "patching.following.slope.last_layer": float(result.donor_slope.value[-1]),
         "patching.following.slope.last_layer.low": float(result.donor_slope.low[-1]),
         "patching.following.slope.last_layer.high": float(result.donor_slope.high[-1]),
         "patching.following.base_slope.last_layer": float(result.base_slope.value[-1]),
-        "patching.shift.last_layer": last["own"],
-        "patching.shift.last_layer.low": float(shift["own"].low[-1]),
-        "patching.shift.last_layer.high": float(shift["own"].high[-1]),
+        "patching.shift.last_layer": last["own_tuned"],
+        "patching.shift.last_layer.low": float(shift["own_tuned"].low[-1]),
+        "patching.shift.last_layer.high": float(shift["own_tuned"].high[-1]),
         "patching.shift.clipped.last_layer": float(clipped_mean_shift(own)[-1]),
         "patching.shift.random_position": float(np.abs(shift["random_position"].value).mean()),
         "patching.shift.random_vector": float(np.abs(shift["random_vector"].value).mean()),
-        "patching.shift.neutral": float(np.abs(neutral).mean()),
-        "patching.shift.self": float(np.abs(shift["self"].value).max()),
+        "patching.shift.other_base": float(np.abs(other_base).mean()),
+        "patching.shift.own_base": float(np.abs(shift["own_base"].value).max()),
         "patching.noise": result.noise,
         "patching.shift.reverse.last_layer": last["reverse"],
         "patching.packed_vs_loop": facts["packed_vs_loop"],

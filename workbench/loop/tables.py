@@ -74,7 +74,7 @@ ACTS: Mapping[str, str] = {
     "shift, last layer": "patching.shift.last_layer",
     "of a random vector": "patching.shift.random_vector",
     "of a random position": "patching.shift.random_position",
-    "of its own state": "patching.shift.self",
+    "of its own state": "patching.shift.own_base",
 }
 
 

@@ -6,12 +6,12 @@ differ in which run is patched, where, and whose state is written:
 The patched site is the confidence position and, where a number takes several tokens, the tokens
 that continue it.
 
-- own: the tuned model's state of the same question into the base model (the effect)
-- other: the tuned model's state of another question (gives *following*)
-- neutral: the base model's state of another question (a donor whose readout is unchanged in level)
+- own_tuned: the tuned model's state of the same question into the base model (the effect)
+- other_tuned: the tuned model's state of another question (gives *following*)
+- other_base: the base model's state of another question (no change of level)
 - random_vector: the base state plus a random direction as long as the own donor's difference
 - random_position: the tuned model's own state, at a random earlier token that the adapter acts on
-- self: the base model's own state (the noise floor)
+- own_base: the base model's own state (the noise floor)
 - reverse: the base model's state into the tuned model
 
 Patching tuned into base shows what the tuned state suffices for; the reverse shows what the tuned
@@ -32,7 +32,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.patch.ablation_values import matched_noise
 
-Donor = Literal["tuned_own", "tuned_other", "base_own", "base_other", "random_vector"]
+Donor = Literal["own_tuned", "other_tuned", "own_base", "other_base", "random_vector"]
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Condition:
 
 
 CONDITIONS = (
-    Condition("own", "tuned_own"),
-    Condition("other", "tuned_other"),
+    Condition("own_tuned", "own_tuned"),
+    Condition("other_tuned", "other_tuned"),
     Condition("random_vector", "random_vector"),
-    Condition("reverse", "base_own", into_tuned=True),
-    Condition("random_position", "tuned_own", random_position=True, all_layers=False),
-    Condition("neutral", "base_other", all_layers=False),
-    Condition("self", "base_own", all_layers=False),
+    Condition("reverse", "own_base", into_tuned=True),
+    Condition("random_position", "own_tuned", random_position=True, all_layers=False),
+    Condition("other_base", "other_base", all_layers=False),
+    Condition("own_base", "own_base", all_layers=False),
 )
 
 
@@ -87,13 +87,13 @@ def donor_states(
     """
     at = slice(0, 1) if condition.random_position else slice(1, None)
     rows, others = torch.as_tensor(items), torch.as_tensor(partner[items])
-    if condition.donor == "tuned_own":
+    if condition.donor == "own_tuned":
         return states.tuned[rows, :, at]
-    if condition.donor == "tuned_other":
+    if condition.donor == "other_tuned":
         return states.tuned[others, :, at]
-    if condition.donor == "base_own":
+    if condition.donor == "own_base":
         return states.base[rows, :, at]
-    if condition.donor == "base_other":
+    if condition.donor == "other_base":
         return states.base[others, :, at]
     return matched_noise(states.base[:, :, at], states.tuned[:, :, at], seed)[rows]
 
@@ -108,10 +108,10 @@ def donor_readouts(
     question's tuned one.
     """
     return {
-        "tuned_own": tuned,
-        "tuned_other": tuned[partner],
-        "base_own": base,
-        "base_other": base[partner],
+        "own_tuned": tuned,
+        "other_tuned": tuned[partner],
+        "own_base": base,
+        "other_base": base[partner],
         "random_vector": tuned,
     }[condition.donor]
 
