@@ -38,8 +38,8 @@ import sys
 from workbench import run_loop
 from workbench.cli.terminal import bars
 from workbench.loop import open_current_run
-from workbench.loop.report import sections
-from workbench.loop.results import collect, patching_result, summarise
+from workbench.loop.report import LoopPage
+from workbench.loop.results import loop_results
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.report.formatting import readable
 
@@ -62,12 +62,9 @@ with bars(console()):
 
 # %%
 run = open_current_run(config, folder, page)
-readouts = collect(run)
-patching = patching_result(
-    run.stage("patch").table("sweep"), resamples=config.bootstrap_resamples, seed=config.seed
-)
-summary = summarise(run, readouts, patching)
-figures = {section.name: section.figure for section in sections(run, readouts, patching, summary)}
+results = LoopPage(run, loop_results(run))
+summary = results.found.summary()
+figures = {section.name: section.figure for section in results.figures()}
 
 # %% [markdown]
 # ## What it says, and what it knows
@@ -123,13 +120,13 @@ lines = []
 for key in (
     "accuracy.before",
     "accuracy.after",
-    "auroc2.text.before",
+    "auroc2.stated.before",
     "auroc2.expected.before",
-    "auroc2.probe",
-    "auroc2.text.after",
-    "auroc2.text.shuffled",
-    "patching.rho",
-    "patching.following.half_layer",
+    "auroc2.probe.before",
+    "auroc2.stated.after",
+    "auroc2.stated.control",
+    "patching.layer_gradient",
+    "patching.donor_slope.half_layer",
 ):
     interval = [
         readable(key, summary[f"{key}.{end}"])

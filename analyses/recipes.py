@@ -17,7 +17,7 @@
 # what the taught model states as text and expects, how well that tells right answers from wrong
 # ones within a domain, how far it is calibrated, the gain over the base model, and what it cost.
 # One domain is held out: nothing of it is taught, and it is tested on. Beside the arms stand the
-# base model, the base model recalibrated after the fact, and twins taught on shuffled targets.
+# base model, the base model recalibrated after the fact, and controls taught on shuffled targets.
 #
 # Run as a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and
 # `league.json` with the same numbers and the configuration that made them. Each recipe's own page,
@@ -50,10 +50,10 @@ from workbench.experiments.league.comparison import (
     IN_DOMAIN,
     compare_recipes,
     finished_recipe,
-    is_taught,
 )
 from workbench.experiments.league.page import sections, write_league
 from workbench.experiments.recipes.run import teach_recipe
+from workbench.measure import Bootstrap
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import select_arms
@@ -121,7 +121,7 @@ for recipe in [each for each in recipes if each.name in arms]:
 # page has more paired differences.
 
 # %%
-standings = compare_recipes(played, resamples=config.bootstrap_resamples, seed=config.seed)
+standings = compare_recipes(played, Bootstrap(config.bootstrap_resamples, config.seed))
 caption = f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}" + (
     f", held out: {', '.join(held_out)}" if held_out else ""
 )
@@ -133,7 +133,7 @@ for section in figures:
 page = root() / "figures" / name / "league"
 index, rows = write_league(page, standings, configuration, figures)
 best = max(
-    (one for one in standings if one.part == IN_DOMAIN and is_taught(one)),
+    (one for one in standings if one.part == IN_DOMAIN and one.taught),
     key=lambda one: np.nan_to_num(one.estimates["AUROC2 expected within"].value, nan=-1),
 )
 lines = [

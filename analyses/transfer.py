@@ -15,7 +15,7 @@
 #
 # One arm of a recipe, taught on each domain of the questions alone, on a mixture of all of as many
 # questions, and on all of them; every one is measured on every domain's held-out questions. Beside
-# them stand the base model and twins taught on shuffled targets.
+# them stand the base model and controls taught on shuffled targets.
 #
 # Run as a script it writes `figures/<run>/transfer/`: page, matrices, `league.parquet`, and
 # `league.json` with the same numbers and the configuration that made them; the arms side by side,
@@ -47,6 +47,7 @@ from workbench.experiments.league.comparison import compare_recipes, domains_of,
 from workbench.experiments.league.domain_transfer import domain_sections
 from workbench.experiments.league.page import write_league
 from workbench.experiments.recipes.run import taught_domains, teach_recipe
+from workbench.measure import Bootstrap
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import recipe_named
 from workbench.teach.recipes.domains import domain_arm, split_arm_by_domain
@@ -85,8 +86,7 @@ with bars(console()):
 # %%
 standings = compare_recipes(
     [finished_recipe(recipe.name, found.folder, found.summary, ())],
-    resamples=config.bootstrap_resamples,
-    seed=config.seed,
+    Bootstrap(config.bootstrap_resamples, config.seed),
     parts=domains_of,
 )
 homes = {domain_arm(arm, domain): domain for domain in domains}

@@ -125,8 +125,8 @@ def test_the_whole_loop_ends_near_the_one_in_float32(
     assert (targets[0]["probability"] - targets[1]["probability"]).abs().median() < NEAR
     assert logs[0]["loss"].iloc[0] == pytest.approx(logs[1]["loss"].iloc[0], rel=0.05)
     assert not logs[0]["loss"].equals(logs[1]["loss"])
-    assert lower["answers.unchanged"] == 1
-    assert lower["auroc2.probe"] > 0.9
+    assert lower["answers.unchanged.after"] == 1
+    assert lower["auroc2.probe.before"] > 0.9
     assert lower["patching.shift.own_base"] < 1e-2
 
 

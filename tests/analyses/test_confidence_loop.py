@@ -23,9 +23,11 @@ def test_as_a_script_it_writes_the_page_and_prints_the_results(
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     summary = finished_run.summary
-    low, value, high = (summary[f"auroc2.probe{end}"] for end in (".low", "", ".high"))
-    assert lines["auroc2.probe"] == f"{value:.3f}  {low:.3f} to {high:.3f}"
-    assert lines["patching.following.half_layer"] == str(summary["patching.following.half_layer"])
+    low, value, high = (summary[f"auroc2.probe.before{end}"] for end in (".low", "", ".high"))
+    assert lines["auroc2.probe.before"] == f"{value:.3f}  {low:.3f} to {high:.3f}"
+    assert lines["patching.donor_slope.half_layer"] == str(
+        summary["patching.donor_slope.half_layer"]
+    )
     assert Path(lines["figures:"]) == index
     assert index.exists()
     assert (place / "runs" / "tiny" / "answer" / "done.json").read_bytes() == answered
@@ -50,5 +52,5 @@ def test_as_a_notebook_every_cell_runs_and_shows_its_figures(place: Path) -> Non
         for output in outputs
         if output.output_type == "stream" and output.name == "stdout"
     )
-    assert "auroc2.text.after" in printed
+    assert "auroc2.stated.after" in printed
     assert {path: path.read_bytes() for path in finished} == finished

@@ -30,8 +30,8 @@ def test_as_a_script_it_measures_every_arm_on_every_domain_and_goes_on_where_it_
     assert run_twice(SCRIPT) == f"figures: {page / 'index.html'}"
     table = pd.read_parquet(page / "league.parquet")
     assert set(table["part"]) == {"planets", "rivers"}
-    twins = {f"{name}-shuffled" for name in ARMS}
-    assert set(table["arm"]) == {"before", "platt", *ARMS, *twins}
+    controls = {f"{name}-control" for name in ARMS}
+    assert set(table["arm"]) == {"before", "platt", *ARMS, *controls}
     kept = json.loads((page / "league.json").read_text())
     assert kept["configuration"]["domains"] == ["planets", "rivers"]
     assert len(kept["lines"]) == len(table)

@@ -86,10 +86,10 @@ def test_a_summary_is_a_table_with_units_and_intervals() -> None:
     show_summary(
         console,
         {
-            "auroc2.text.before": 0.5512,
-            "auroc2.text.before.low": 0.5,
-            "auroc2.text.before.high": 0.6,
-            "auroc2.text.after": None,
+            "auroc2.stated.before": 0.5512,
+            "auroc2.stated.before.low": 0.5,
+            "auroc2.stated.before.high": 0.6,
+            "auroc2.stated.after": None,
             "seconds.total": 12.34,
             "memory.peak_bytes": 2_500_000_000,
             "model.name": "[red]a/model[/red]",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy.stats import rankdata
 
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences
 from workbench.experiments.league.comparison import RecipeOutcome
+from workbench.experiments.recipes.results import RECALIBRATED
+from workbench.loop.conditions import BEFORE, Condition
 from workbench.questions import Question
 
 N = 60
@@ -73,15 +76,22 @@ def _lines(name: str, values: Any) -> pd.DataFrame:
     return pd.DataFrame(lines).sample(frac=1, random_state=1)
 
 
-UNSPOKEN = "head"
+UNSPOKEN, LOG, LOG_1 = Condition("head"), Condition("log"), Condition("log", seed=1)
 PLAYED = (
-    "before", "platt", "isotonic", "temperature", "log", "log-temperature", "log-shuffled", "log-seed1", "log-seed1-temperature", UNSPOKEN,
-)  # fmt: skip
+    BEFORE,
+    *RECALIBRATED,
+    LOG,
+    replace(LOG, recalibration="temperature"),
+    replace(LOG, control=True),
+    LOG_1,
+    replace(LOG_1, recalibration="temperature"),
+    UNSPOKEN,
+)
 
 
 @pytest.fixture(scope="session")
 def played() -> RecipeOutcome:
-    """A recipe with two seeds, a twin and a head on 60 questions of three domains, of which
+    """A recipe with two seeds, a control and a head on 60 questions of three domains, of which
     "metals" was not taught.
     """
     rng = np.random.default_rng(0)
@@ -89,13 +99,13 @@ def played() -> RecipeOutcome:
         {"row": np.arange(60), "domain": np.repeat(["rivers", "kings", "metals"], 20)}
     )
     out["correct"] = rng.random(60) < 0.5
-    for name in PLAYED:
-        out[f"stated_{name}"] = np.nan if name == UNSPOKEN else np.round(rng.random(60), 1)
-        out[f"expected_{name}"] = rng.random(60)
+    for one in PLAYED:
+        out[f"stated_{one.name}"] = np.nan if one == UNSPOKEN else np.round(rng.random(60), 1)
+        out[f"expected_{one.name}"] = rng.random(60)
     for name in ("log", "log-seed1"):
         out[f"right_{name}"] = (rng.random(60) < 0.4).astype(float)
     out.loc[3, "stated_log"] = np.nan
     costs = {"log": 100, "log-seed1": 300, "head": 50}
     summary = {f"training.tokens.{name}": value for name, value in costs.items()}
     summary |= {f"seconds.training.{name}": value / 10 for name, value in costs.items()}
-    return RecipeOutcome("doubt", summary, out, ("metals",))
+    return RecipeOutcome("doubt", summary, out, PLAYED, ("metals",))

@@ -1,35 +1,35 @@
-from workbench.loop.results import collect, patching_result, summarise
-from workbench.loop.run import Run
-from workbench.loop.tables import ACTS, KNOWN, headline_tables
+from __future__ import annotations
 
-SUMMARY = {
-    "questions.test": 40,
-    "auroc2.text.before": 0.5,
-    "auroc2.text.before.low": 0.4,
-    "auroc2.text.before.high": 0.6,
-    "auroc2.text.after": 0.8125,
-    "accuracy.before": 0.25,
-    "auroc2.probe": 0.75,
-    "probe.layer": 12,
-    "probe.position": "answer_end",
-    "auroc2.probe.after": 0.875,
-    "probe.layer.after": 3,
-    "patching.items": 16,
-    "patching.rho": 0.9,
-    "patching.rho.low": 0.7,
-    "patching.rho.high": 1.0,
-    "patching.following.half_layer": None,
-    "patching.shift.own_base": 2e-06,
-    "seconds.teach": 10.0,
+from workbench.loop.conditions import AFTER, BEFORE, Key, Measures
+from workbench.loop.results import loop_results
+from workbench.loop.run import Run
+from workbench.loop.tables import ACTS, KNOWN, TRAINING_SECONDS, headline_tables
+from workbench.measure import Estimate
+
+MEASURES: Measures = {
+    Key("auroc2", "stated", BEFORE): Estimate(0.5, 0.4, 0.6, 40),
+    Key("auroc2", "stated", AFTER): 0.8125,
+    Key("accuracy", condition=BEFORE): 0.25,
+    Key("auroc2", "probe", BEFORE): 0.75,
+    Key("layer", part="probe", condition=BEFORE): 12,
+    Key("position", part="probe", condition=BEFORE): "answer_end",
+    Key("auroc2", "probe", AFTER): 0.875,
+    Key("layer", part="probe", condition=AFTER): 3,
+    Key("layer_gradient", part="patching"): Estimate(0.9, 0.7, 1.0, 16),
+    Key("donor_slope.half_layer", part="patching"): None,
+    Key("shift.own_base", part="patching"): 2e-06,
+    TRAINING_SECONDS: 10.0,
 }
 
 
-def test_what_is_said_known_and_acts_comes_from_the_summary() -> None:
-    (said, conditions), (_, known), (where, acts) = headline_tables(["before", "after"], SUMMARY)
+def test_what_is_said_known_and_acts_comes_from_the_measures() -> None:
+    (said, conditions), (_, known), (where, acts) = headline_tables(
+        [BEFORE, AFTER], MEASURES, 40, 16
+    )
     assert "40 held-out" in said
     assert conditions == [
-        {"arm": "before", "AUROC2 text": "0.500\n[0.400, 0.600]", "accuracy": "0.250"},
-        {"arm": "after", "AUROC2 text": "0.812", "accuracy": ""},
+        {"arm": "before", "AUROC2 stated": "0.500\n[0.400, 0.600]", "accuracy": "0.250"},
+        {"arm": "after", "AUROC2 stated": "0.812", "accuracy": ""},
     ]
     assert [(row["probe"], row["AUROC2"], row["layer"], row["position"]) for row in known] == [
         ("before", "0.750", "12", "answer_end"),
@@ -43,12 +43,8 @@ def test_what_is_said_known_and_acts_comes_from_the_summary() -> None:
 
 
 def test_every_cell_of_a_finished_run_is_filled(context: Run) -> None:
-    summary = summarise(
-        context,
-        collect(context),
-        patching_result(context.stage("patch").table("sweep"), resamples=50, seed=0),
-    )
-    (_, said), (_, known), (_, acts) = headline_tables(["before", "after"], summary)
+    measures = loop_results(context).measures
+    (_, said), (_, known), (_, acts) = headline_tables([BEFORE, AFTER], measures, 66, 8)
     assert all(cell for row in [*said, *known] for cell in row.values())
     assert [head for head, cell in acts[0].items() if not cell] in (
         [],

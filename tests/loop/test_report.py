@@ -7,30 +7,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.loop.conditions import Readouts
-from workbench.loop.report import CONTROL_NAMES, _spread, page, report, seconds, sections
-from workbench.loop.results import PatchingResult, collect, patching_result, summarise
+from workbench.loop.conditions import BEFORE, Readouts
+from workbench.loop.report import CONTROL_NAMES, LoopPage, page, report, seconds
+from workbench.loop.results import LoopResults, PatchingResult, loop_results
 from workbench.loop.run import Run
 from workbench.measure import auroc2
-from workbench.measure.interval import IntervalCurve
 from workbench.patch.controls import CONDITIONS
 from workbench.report import Section
 
 
 @pytest.fixture(scope="module")
-def readouts(context: Run) -> Readouts:
-    return collect(context)
+def results(context: Run) -> LoopResults:
+    return loop_results(context)
 
 
 @pytest.fixture(scope="module")
-def patching(context: Run) -> PatchingResult:
-    return patching_result(context.stage("patch").table("sweep"), resamples=200, seed=0)
+def readouts(results: LoopResults) -> Readouts:
+    return results.readouts
 
 
 @pytest.fixture(scope="module")
-def drawn(context: Run, readouts: Readouts, patching: PatchingResult) -> dict[str, Section]:
-    made = sections(context, readouts, patching, summarise(context, readouts, patching))
-    return {section.name: section for section in made}
+def patching(results: LoopResults) -> PatchingResult:
+    return results.patching
+
+
+@pytest.fixture(scope="module")
+def drawn(context: Run, results: LoopResults) -> dict[str, Section]:
+    return {section.name: section for section in LoopPage(context, results).figures()}
 
 
 def traces(section: Section) -> dict[str, Any]:
@@ -67,9 +70,9 @@ def test_the_bottleneck_shows_the_summarys_values(
     expected = [
         auroc2(values, readouts.correct)
         for values in (
-            readouts.stated["before"],
-            readouts.expected["before"],
-            readouts.probe["before"],
+            readouts.stated[BEFORE],
+            readouts.expected[BEFORE],
+            readouts.probe[BEFORE],
         )
     ]
     assert list(panels[0].x) == pytest.approx(expected)
@@ -84,7 +87,7 @@ def test_stated_confidence_is_shown_in_percent(
         if trace.name and "before" in trace.name
     ]
     counts = dict(bars[0].customdata)
-    stated = 100 * readouts.stated["before"]
+    stated = 100 * readouts.stated[BEFORE]
     assert counts["0 to under 5"] == (stated < 5).sum()
     assert counts["5 to under 10"] == ((stated >= 5) & (stated < 10)).sum()
     assert sum(counts.values()) == (~np.isnan(stated)).sum()
@@ -135,14 +138,6 @@ def test_the_heat_map_has_each_questions_own_shift(
             assert shift[int(item)] == pytest.approx(expected)
         label = text[part["row"].iloc[0]].split("<")[0]
         assert str(heat.customdata[int(item)][0]).startswith(label)
-
-
-def test_a_curve_known_at_some_layers_is_blank_at_the_others() -> None:
-    curve = IntervalCurve(np.array([1.0, 2.0]), np.array([0.0, 1.0]), np.array([2.0, 3.0]))
-    spread = _spread(curve, np.array([3, 9]), np.array([3, 5, 9]))
-    assert np.array_equal(spread.value, [1, np.nan, 2], equal_nan=True)
-    assert np.array_equal(spread.low, [0, np.nan, 1], equal_nan=True)
-    assert np.array_equal(spread.high, [2, np.nan, 3], equal_nan=True)
 
 
 def test_the_tables_behind_the_figures_are_kept(context: Run, patching: PatchingResult) -> None:

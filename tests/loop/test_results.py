@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.loop.results import WHEN, collect, patching_result, summarise, sweeps
+from workbench.loop.results import STAGES_OF, collect, loop_results, patching_result, sweeps
 from workbench.loop.run import Run
-from workbench.measure import auroc2, auroc2_within, confidence_metrics
+from workbench.measure import Bootstrap, auroc2, auroc2_within, confidence_metrics
 from workbench.patch.effects import (
     Sweep,
     clipped_mean_shift,
@@ -17,6 +17,8 @@ from workbench.patch.effects import (
     mean_shift,
     permutation_p,
 )
+
+WHEN = [one.name for one in STAGES_OF]
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,7 @@ def test_donors_without_a_distance_are_measured_in_the_own_donors() -> None:
             own_base=(base, base, [[0.14, 0.1], [0.24, 0.2], [0.34, 0.3]]),
             other_base=(base, [0.3, 0.1, 0.2], [[0.2, 0.1], [0.3, 0.2], [0.4, 0.3]]),
         ),
-        resamples=100,
-        seed=0,
+        Bootstrap(100, 0),
     )
     assert result.shift["own_tuned"].value == pytest.approx([0, 1])
     assert result.shift["own_base"].value == pytest.approx([0.1, 0])
@@ -81,7 +82,7 @@ def test_donors_without_a_distance_are_measured_in_the_own_donors() -> None:
     assert result.donor_slope.value == pytest.approx([0, 1], abs=1e-9)
     assert result.base_slope.value == pytest.approx([1, 0], abs=1e-9)
     assert result.half_layer == 5
-    assert (result.rho.value, result.rho.n) == (pytest.approx(1), 3)
+    assert (result.layer_gradient.value, result.layer_gradient.n) == (pytest.approx(1), 3)
 
 
 def test_readouts_are_lined_up_by_question(context: Run, held_out: pd.DataFrame) -> None:
@@ -89,13 +90,12 @@ def test_readouts_are_lined_up_by_question(context: Run, held_out: pd.DataFrame)
     test = context.stage("questions").table("questions").query("split == 'test'")
     assert readouts.questions["id"].tolist() == test["id"].tolist()
     assert readouts.correct.tolist() == ["upper" in name for name in test["id"]]
-    stages = dict(zip(WHEN, ("elicit", "elicit_tuned", "elicit_control"), strict=True))
-    for when, stage in stages.items():
+    for when, stage in STAGES_OF.items():
         table = context.stage(stage).table("confidence").set_index("row").loc[test["row"]]
         assert np.array_equal(readouts.expected[when], table["expected"])
         assert np.array_equal(readouts.stated[when], table["stated"], equal_nan=True)
-        assert np.array_equal(held_out[f"expected_{when}"], table["expected"])
-    assert set(readouts.probe) == {"before", "after"}
+        assert np.array_equal(held_out[f"expected_{when.name}"], table["expected"])
+    assert [one.name for one in readouts.probe] == ["before", "after"]
 
 
 def test_discrimination_in_the_summary_is_that_of_the_held_out_table(
@@ -103,9 +103,9 @@ def test_discrimination_in_the_summary_is_that_of_the_held_out_table(
 ) -> None:
     summary, correct, domain = finished_run.summary, held_out["correct"], held_out["domain"]
     columns = {
-        **{f"text{{}}.{when}": f"stated_{when}" for when in WHEN},
+        **{f"stated{{}}.{when}": f"stated_{when}" for when in WHEN},
         **{f"expected{{}}.{when}": f"expected_{when}" for when in WHEN},
-        "probe{}": "probe_before",
+        "probe{}.before": "probe_before",
         "probe{}.after": "probe_after",
     }
     for key, column in columns.items():
@@ -119,16 +119,16 @@ def test_discrimination_in_the_summary_is_that_of_the_held_out_table(
 def test_gains_compare_questions_parsed_both_times(
     finished_run: Any, held_out: pd.DataFrame
 ) -> None:
-    for key, when in (("text.gain", "after"), ("text.shuffled_gain", "shuffled")):
+    for when in ("after", "control"):
         both = held_out.dropna(subset=["stated_before", f"stated_{when}"])
         gain = auroc2(both[f"stated_{when}"], both["correct"]) - auroc2(
             both["stated_before"], both["correct"]
         )
-        assert finished_run.summary[f"auroc2.{key}"] == pytest.approx(gain)
+        assert finished_run.summary[f"gain.auroc2.stated.{when}"] == pytest.approx(gain)
     before, after = (
         auroc2(held_out[f"expected_{when}"], held_out["correct"]) for when in ("before", "after")
     )
-    assert finished_run.summary["auroc2.expected.gain"] == pytest.approx(after - before)
+    assert finished_run.summary["gain.auroc2.expected.after"] == pytest.approx(after - before)
 
 
 def test_accuracy_and_unchanged_answers_are_counted(context: Run, finished_run: Any) -> None:
@@ -137,16 +137,16 @@ def test_accuracy_and_unchanged_answers_are_counted(context: Run, finished_run: 
     before = context.stage("answer").table("answers").set_index("row").loc[test]
     off = context.stage("elicit_tuned").table("answers")
     summary = finished_run.summary
-    assert summary["answers.repeated"] == len(off) > 0
-    assert summary["answers.unchanged"] == 1
+    assert summary["answers.repeated.after"] == len(off) > 0
+    assert summary["answers.unchanged.after"] == 1
     assert (
         summary["accuracy.before"]
         == summary["accuracy.after"]
         == pytest.approx(before["correct"].mean())
     )
-    assert summary["answers.adapter_on_rows"] == 0
-    assert summary["answers.unchanged_adapter_on"] is None
-    assert "accuracy.adapter_on_while_answering" not in summary
+    assert summary["answers.adapter_on_rows.after"] == 0
+    assert summary["answers.unchanged_adapter_on.after"] is None
+    assert "accuracy.adapter_on_while_answering.after" not in summary
 
 
 def test_an_adapter_on_the_conversation_is_seen_in_the_answers(
@@ -156,11 +156,13 @@ def test_an_adapter_on_the_conversation_is_seen_in_the_answers(
     on = conversation_context.stage("elicit_tuned").table("answers_adapter_on").set_index("row")
     unchanged = (base["answer"].loc[on.index] == on["answer"]).mean()
     summary = conversation_run.summary
-    assert summary["answers.unchanged"] == 1
+    assert summary["answers.unchanged.after"] == 1
     assert summary["accuracy.before"] == summary["accuracy.after"]
-    assert summary["accuracy.adapter_on_while_answering"] == pytest.approx(on["correct"].mean())
-    assert summary["answers.unchanged_adapter_on"] == pytest.approx(unchanged)
-    assert summary["answers.adapter_on_rows"] == len(on)
+    assert summary["accuracy.adapter_on_while_answering.after"] == pytest.approx(
+        on["correct"].mean()
+    )
+    assert summary["answers.unchanged_adapter_on.after"] == pytest.approx(unchanged)
+    assert summary["answers.adapter_on_rows.after"] == len(on)
     assert unchanged < 1
 
 
@@ -174,10 +176,10 @@ def test_calibration_and_format_failures_are_those_of_the_metrics(
             stated, held_out["correct"], held_out["domain"], seed=0, resamples=200
         )
         for name in ("ece", "smooth_ece", "brier"):
-            assert summary[f"{name}.text.{when}"] == pytest.approx(metrics[name].value)
-        assert summary[f"stated.tier.{when}"] == metrics["scale.tier"]
-        assert summary[f"parse_rate.text.{when}"] == pytest.approx(stated.notna().mean())
-        assert summary[f"stated.share_ge_90.{when}"] == pytest.approx(
+            assert summary[f"{name}.stated.{when}"] == pytest.approx(metrics[name].value)
+        assert summary[f"tier.stated.{when}"] == metrics["scale.tier"]
+        assert summary[f"parse_rate.stated.{when}"] == pytest.approx(stated.notna().mean())
+        assert summary[f"share_ge_90.stated.{when}"] == pytest.approx(
             (stated.dropna() >= 0.9).mean()
         )
         assert summary[f"parse_rate.expected.{when}"] == 1
@@ -198,14 +200,14 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(
     random = np.abs(moved.mean(axis=0) / (own.donor - own.base).mean()).mean()
     assert summary["patching.shift.random_position"] == pytest.approx(random)
     rho = layer_gradient(own, **drawn)
-    assert [summary[f"patching.rho{end}"] for end in ("", ".low", ".high")] == pytest.approx(
-        [rho.value, rho.low, rho.high]
-    )
+    assert [
+        summary[f"patching.layer_gradient{end}"] for end in ("", ".low", ".high")
+    ] == pytest.approx([rho.value, rho.low, rho.high])
     probability = permutation_p(own.layers, shift.value, permutations=9999, seed=0)
-    assert summary["patching.rho.permutation_p"] == pytest.approx(probability)
+    assert summary["patching.layer_gradient.permutation_p"] == pytest.approx(probability)
     donor, base = following(by_name["other_tuned"], **drawn)
-    assert summary["patching.following.slope.last_layer"] == pytest.approx(donor.value[-1])
-    assert summary["patching.following.base_slope.last_layer"] == pytest.approx(base.value[-1])
+    assert summary["patching.donor_slope.last_layer"] == pytest.approx(donor.value[-1])
+    assert summary["patching.base_slope.last_layer"] == pytest.approx(base.value[-1])
     reverse = by_name["reverse"]
     moved_back = (reverse.patched[:, -1] - reverse.base).mean() / (
         reverse.donor - reverse.base
@@ -214,8 +216,7 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(
 
 
 def test_summarising_again_gives_the_saved_summary(context: Run, finished_run: Any) -> None:
-    patching = patching_result(context.stage("patch").table("sweep"), resamples=200, seed=0)
-    summary = summarise(context, collect(context), patching)
+    summary = loop_results(context).summary()
     saved = {key: finished_run.summary[key] for key in summary}
     unknown = {
         key for key, value in summary.items() if isinstance(value, float) and np.isnan(value)

@@ -17,9 +17,10 @@ from workbench.experiments.elicitation import pair_summary, summary_of
 from workbench.experiments.transfer.evaluate import held_out_rows, training_question_keys
 from workbench.loop.answer_stability import answer_accuracy
 from workbench.loop.answers import graded_column, right_answers, save_answers
-from workbench.loop.conditions import Readouts
+from workbench.loop.conditions import AFTER, Readouts
 from workbench.loop.questions import load_questions, save_questions
 from workbench.loop.run import Run
+from workbench.measure import Bootstrap, flat_summary
 from workbench.pipeline.store import RunStore
 from workbench.questions import Grade, Question, grade_of
 from workbench.teach.reinforce import rewards_of
@@ -132,11 +133,12 @@ def test_accuracy_is_of_graded_answers_before_and_after(context: Run) -> None:
     )
     again.save_table("answers", off)
     readouts = Readouts(test, right_answers(context, test["row"].to_numpy()), {}, {}, {})
-    found = answer_accuracy(context, readouts, "elicit_tuned", "after", resamples=100, seed=0)
+    measures = answer_accuracy(context, readouts, "elicit_tuned", AFTER, Bootstrap(100, 0))
+    found = flat_summary(measures)
     assert found["accuracy.before"] == pytest.approx(3 / 5)
     assert found["accuracy.after"] == pytest.approx(2 / 4)
-    assert found["accuracy.after.ungraded"] == 1
-    assert "accuracy.before.ungraded" not in found
+    assert found["accuracy.ungraded.after"] == 1
+    assert "accuracy.ungraded.before" not in found
 
 
 def test_elicited_tables_are_summed_up_without_them() -> None:

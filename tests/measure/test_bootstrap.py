@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.measure import auroc2_estimate, bootstrap, bootstrap_counts
+from workbench.measure import Bootstrap, auroc2_estimate, bootstrap, bootstrap_counts
 from workbench.measure.bootstrap import resampled_rows
 
 RNG = np.random.default_rng(7)
@@ -55,3 +55,18 @@ def test_mistakes_are_named() -> None:
         bootstrap(np.mean, [], seed=0)
     with pytest.raises(WorkbenchError, match=r"0\.95"):
         bootstrap(np.mean, [1.0], seed=0, level=95)
+
+
+def test_how_intervals_are_drawn_is_one_object_that_the_measures_take() -> None:
+    values = np.random.default_rng(0).random(30)
+    draw = Bootstrap(resamples=50, seed=3, level=0.8)
+    assert bootstrap(np.mean, values, **draw.options) == bootstrap(
+        np.mean, values, resamples=50, seed=3, level=0.8
+    )
+    assert draw.draws == {"resamples": 50, "seed": 3}
+
+
+@pytest.mark.parametrize(("resamples", "level"), [(0, 0.95), (10, 0.0), (10, 1.0)])
+def test_a_bootstrap_that_draws_nothing_is_refused(resamples: int, level: float) -> None:
+    with pytest.raises(WorkbenchError, match="at least one resample for a level between 0 and 1"):
+        Bootstrap(resamples, 0, level)

@@ -7,6 +7,7 @@ from workbench.plots.theme import (
     GREEN,
     GREY,
     ORANGE,
+    Role,
     Style,
     add_curve,
     apply_theme,
@@ -17,15 +18,29 @@ from workbench.plots.theme import (
 )
 
 
-def test_words_decide_the_colour_and_repeats_the_dash() -> None:
-    look = styles(
-        ["before, text", "Before, probe", "after", "shuffled targets", "probe", "reverse", "random"]
-    )
-    assert [look[name].colour for name in list(look)[:5]] == [GREY, GREY, BLUE, ORANGE, GREEN]
-    assert look["before, text"].dash == "solid"
-    assert look["Before, probe"].dash != "solid"
+def test_roles_decide_the_colour_and_repeats_the_dash() -> None:
+    names = ["base", "base, probed", "tuned", "permuted", "linear", "reverse", "random"]
+    roles: dict[str, Role] = {
+        "base": "before",
+        "base, probed": "before",
+        "tuned": "after",
+        "permuted": "control",
+        "linear": "probe",
+    }
+    look = styles(names, roles)
+    assert [look[name].colour for name in names[:5]] == [GREY, GREY, BLUE, ORANGE, GREEN]
+    assert look["base"].dash == "solid"
+    assert look["base, probed"].dash != "solid"
     assert look["reverse"].colour != look["random"].colour
     assert look["reverse"].dash != "solid"
+
+
+def test_a_name_alone_has_no_colour_of_its_own() -> None:
+    """Groups of anyone's file may be called "before" or "my probe"."""
+    plain = [style.colour for style in styles(["a", "b"]).values()]
+    assert [style.colour for style in styles(["before", "my probe"]).values()] == plain
+    assert styles(["before"])["before"].colour == BLUE
+    assert styles(["before"], {"before": "before"})["before"].colour == GREY
 
 
 def test_markup_is_drawn_literally() -> None:

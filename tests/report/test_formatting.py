@@ -9,9 +9,9 @@ from workbench.report.formatting import Cell, SummaryRow, readable, sample_table
 def test_bounds_join_their_value() -> None:
     groups = summary_groups(
         {
-            "auroc2.text.before": 0.5512,
-            "auroc2.text.before.low": 0.49,
-            "auroc2.text.before.high": 0.6149,
+            "auroc2.stated.before": 0.5512,
+            "auroc2.stated.before.low": 0.49,
+            "auroc2.stated.before.high": 0.6149,
             "seconds.total": 12.34,
             "auroc2.probe": 0.9,
         }
@@ -20,7 +20,7 @@ def test_bounds_join_their_value() -> None:
         (
             "AUROC2",
             [
-                SummaryRow("auroc2.text.before", "text · before", "0.551", "0.490 to 0.615"),
+                SummaryRow("auroc2.stated.before", "stated · before", "0.551", "0.490 to 0.615"),
                 SummaryRow("auroc2.probe", "probe", "0.900", ""),
             ],
         ),

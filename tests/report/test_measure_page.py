@@ -7,7 +7,8 @@ from workbench.measure.groups import Settings, measure_groups
 from workbench.measure.interval import Estimate
 from workbench.measure.table_file.answers import Answers
 from workbench.measure.table_file.measure import Measured
-from workbench.report.measure_page import HEADINGS, MOST_GROUPS, table_rows, write_measured, written
+from workbench.report.formatting import cell_text
+from workbench.report.measure_page import HEADINGS, MOST_GROUPS, table_rows, write_measured
 
 RNG = np.random.default_rng(0)
 N = 240
@@ -58,9 +59,9 @@ def test_columns_no_group_has_are_left_out() -> None:
 
 
 def test_values_as_written() -> None:
-    assert written(Estimate(0.5, 0.25, 0.75, 9)) == "0.500\n[0.250, 0.750]"
-    assert written(Estimate(0.5, np.nan, np.nan, 9)) == "0.500"
-    assert (written(1234), written(0.12345), written("Valid"), written(np.nan)) == (
+    assert cell_text(Estimate(0.5, 0.25, 0.75, 9)) == "0.500\n[0.250, 0.750]"
+    assert cell_text(Estimate(0.5, np.nan, np.nan, 9)) == "0.500"
+    assert (cell_text(1234), cell_text(0.12345), cell_text("Valid"), cell_text(np.nan)) == (
         "1,234",
         "0.123",
         "Valid",

@@ -32,9 +32,9 @@ def report(folder: Path, **changes: Any) -> str:
         "title": f"Run {NASTY}",
         "sections": [section(), section("second")],
         "summary": {
-            "auroc2.text.before": 0.5512,
-            "auroc2.text.before.low": 0.4,
-            "auroc2.text.before.high": 0.7,
+            "auroc2.stated.before": 0.5512,
+            "auroc2.stated.before.low": 0.4,
+            "auroc2.stated.before.high": 0.7,
         },
         "config": {"model": NASTY, "path": folder},
         "tables": ["tables/a b.parquet"],
@@ -73,7 +73,7 @@ def test_summary_sample_tables_and_configuration(tmp_path: Path) -> None:
     index = report(tmp_path)
     assert "0.551" in index
     assert "0.400 to 0.700" in index
-    assert 'title="auroc2.text.before"' in index
+    assert 'title="auroc2.stated.before"' in index
     assert '<td class="right">right</td>' in index
     assert '<a href="tables/a%20b.parquet">tables/a b.parquet</a>' in index
     assert "<details" in index

@@ -29,7 +29,6 @@ from workbench.files.ownership import FIGURES, claim_folder
 from workbench.files.writing import write_atomically
 from workbench.loop.answers import answers
 from workbench.loop.run import Run
-from workbench.measure import Estimate
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
 from workbench.pipeline.store import ROW, RunStore, fingerprint
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
@@ -198,16 +197,12 @@ def write_baselines(
 
 def shown(one: Compared) -> dict[str, str]:
     """A line of the page's table."""
-
-    def words(estimate: Estimate) -> str:
-        return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
-
     return {
         "baseline": one.baseline.title,
         "tokens": f"{one.tokens:.0f}",
         "read": f"{100 * one.read:.0f} %",
-        "AUROC2": words(one.pooled),
-        "within domain": words(one.within),
+        "AUROC2": format(one.pooled, ".3f"),
+        "within domain": format(one.within, ".3f"),
     }
 
 

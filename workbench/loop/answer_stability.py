@@ -4,49 +4,48 @@ the letter.
 An adapter on the confidence reply cannot change answers; a sample of batches is answered again to
 show it. One on the whole conversation is switched off while answering as well, but it is also let
 answer with it on, to see what it would do. The answers it left as they were are where confidence
-before and after is about the same thing: :func:`same_answers`.
+before and after is about the same thing: :func:`unchanged_answers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.loop.conditions import Readouts
+from workbench.loop.conditions import BEFORE, Condition, Key, Measures, Readouts
 from workbench.loop.run import Run
-from workbench.measure import bootstrap
+from workbench.measure import Bootstrap, bootstrap
 
 ADAPTER_ON = "answers_adapter_on"
 RIGHT = "right"
 
 
 def answer_accuracy(
-    context: Run, r: Readouts, again: str, when: str, *, resamples: int, seed: int
-) -> dict[str, Any]:
-    """``accuracy.before``, ``accuracy.<when>`` and the shares of unchanged answers, of what the
+    context: Run, r: Readouts, again: str, condition: Condition, draw: Bootstrap
+) -> Measures:
+    """Accuracy before and under ``condition``, and the shares of unchanged answers, of what the
     stage ``again`` answered.
 
-    Accuracy is of the graded answers; ``accuracy.<when>.ungraded`` counts the others where there
-    are any.
+    Accuracy is of the graded answers; ``accuracy.ungraded`` counts the others where there are any.
     """
     rows = r.questions["row"]
     base = context.stage("answer").table("answers").set_index("row")
     before = base.loc[rows]
 
-    def accuracy(table: pd.DataFrame, key: str) -> dict[str, float]:
+    def accuracy(table: pd.DataFrame, key: Key) -> Measures:
         correct = table["correct"].dropna().to_numpy(dtype=float)
-        found: dict[str, float] = bootstrap(
-            np.mean, correct, resamples=resamples, seed=seed
-        ).to_dict(key)
+        found: Measures = {key: bootstrap(np.mean, correct, **draw.options)}
         ungraded = len(table) - len(correct)
-        return found | ({f"{key}.ungraded": ungraded} if ungraded else {})
+        return found | (
+            {replace(key, measure=f"{key.measure}.ungraded"): ungraded} if ungraded else {}
+        )
 
     if context.config.questions.graded_file is not None:
-        return accuracy(before, "accuracy.before")
+        return accuracy(before, Key("accuracy", condition=BEFORE))
     off, on = (
         context.stage(again).table("answers").set_index("row"),
         answers_with_adapter(context, again),
@@ -57,17 +56,23 @@ def answer_accuracy(
     lost = off.index[off["correct"].isna()].intersection(after.index)
     after.loc[lost, "correct"] = pd.NA
 
-    end = "" if when == "after" else f".{when}"
+    def share(table: pd.DataFrame, answers: pd.DataFrame) -> float:
+        return float((answers["answer"].loc[table.index] == table["answer"]).mean())
+
+    counted = {
+        "unchanged": share(off, base),
+        "repeated": len(off),
+        "unchanged_adapter_on": None if on is None else share(on, before),
+        "adapter_on_rows": 0 if on is None else len(on),
+    }
+    on_key = Key("accuracy.adapter_on_while_answering", condition=condition)
     return {
-        **accuracy(before, "accuracy.before"),
-        **accuracy(after, f"accuracy.{when}"),
-        f"answers.unchanged{end}": float((base["answer"].loc[off.index] == off["answer"]).mean()),
-        f"answers.repeated{end}": len(off),
-        **({} if on is None else accuracy(on, f"accuracy.adapter_on_while_answering{end}")),
-        f"answers.unchanged_adapter_on{end}": None
-        if on is None
-        else float((before["answer"].loc[on.index] == on["answer"]).mean()),
-        f"answers.adapter_on_rows{end}": 0 if on is None else len(on),
+        **accuracy(before, Key("accuracy", condition=BEFORE)),
+        **accuracy(after, Key("accuracy", condition=condition)),
+        **({} if on is None else accuracy(on, on_key)),
+        **{
+            Key(name, part="answers", condition=condition): value for name, value in counted.items()
+        },
     }
 
 
@@ -80,7 +85,7 @@ def answers_with_adapter(context: Run, again: str) -> pd.DataFrame | None:
 
 
 def right_with_adapter(
-    context: Run, r: Readouts, again: Mapping[str, str]
+    context: Run, r: Readouts, again: Mapping[Condition, str]
 ) -> dict[str, NDArray[np.float64]]:
     """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where
     none was given or it could not be graded.
@@ -88,19 +93,19 @@ def right_with_adapter(
     ``again`` names the stage that answered, by condition; those whose adapter cannot change answers
     are left out.
     """
-    found = {name: answers_with_adapter(context, stage) for name, stage in again.items()}
+    found = {condition: answers_with_adapter(context, stage) for condition, stage in again.items()}
     rows = r.questions["row"]
     return {
-        f"{RIGHT}_{name}": np.asarray(
+        f"{RIGHT}_{condition.name}": np.asarray(
             table["correct"].astype("Float64").reindex(rows).to_numpy(na_value=np.nan),
             dtype=np.float64,
         )
-        for name, table in found.items()
+        for condition, table in found.items()
         if table is not None
     }
 
 
-def same_answers(context: Run, r: Readouts, again: str) -> NDArray[np.bool_] | None:
+def unchanged_answers(context: Run, r: Readouts, again: str) -> NDArray[np.bool_] | None:
     """[n] whether the adapter, on while answering, left the answer as it was; None where it
     cannot change it.
     """

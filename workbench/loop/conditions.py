@@ -1,24 +1,178 @@
 """What is stated, expected and probed of the same held-out questions under several conditions, and
 the measures of each.
 
-A condition is a model's state: before teaching, after it, the shuffled twin, an arm of a recipe.
-All are judged by the base model's answers, from the same resamples.
+A condition is a state of the model, or what was made of its confidence after the fact: the base
+model, the loop's tuned model, an arm of a recipe with a seed, the control taught on shuffled
+targets, a recalibration. All are judged by the base model's answers, from the same resamples.
+Measures are kept as estimates by :class:`Key` and become text once, when a summary is written. What
+they do not show: whether two conditions differ; differences are measures of their own
+(``contrast``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.measure import Estimate, auroc2_estimate, auroc2_within_estimate, confidence_metrics
+from workbench.measure import (
+    Bootstrap,
+    Estimate,
+    auroc2_estimate,
+    auroc2_within_estimate,
+    confidence_metrics,
+)
+from workbench.measure.inputs import Bools, Floats
+
+if TYPE_CHECKING:
+    from workbench.plots.theme import Role
 
 CALIBRATION = ("ece", "smooth_ece", "brier", "parse_rate")
-BEFORE = "before"
+STATED, EXPECTED, PROBE = "stated", "expected", "probe"
+READOUTS = (STATED, EXPECTED)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Whose confidence is judged.
+
+    Attributes:
+        arm: what was taught: an arm of a recipe, "" the one adapter of the main loop, None nothing.
+        seed: of the training, where it is not the first one of the arm.
+        control: whether it was taught on shuffled targets.
+        recalibration: the map its confidence went through after the fact; "" none.
+    """
+
+    arm: str | None = None
+    seed: int | None = None
+    control: bool = False
+    recalibration: str = ""
+
+    @property
+    def name(self) -> str:
+        """As summaries, tables and pages write it: the only place where a condition becomes text.
+
+        ``before`` is the base model, ``after`` and ``control`` are the main loop's adapters.
+        """
+        if self.arm is None:
+            return self.recalibration or "before"
+        parts = (
+            self.arm,
+            "" if self.seed is None else f"seed{self.seed}",
+            "control" if self.control else "",
+            self.recalibration,
+        )
+        return "-".join(part for part in parts if part) or "after"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def taught(self) -> bool:
+        """Whether it is an adapter as it was taught: no control, not recalibrated."""
+        return self.arm is not None and not self.control and not self.recalibration
+
+    @property
+    def any_seed(self) -> Condition:
+        """The same without its seed: the line of a table that is a mean over seeds."""
+        return replace(self, seed=None)
+
+    @property
+    def role(self) -> Role | None:
+        """What its colour means in figures; None for the arms of a recipe."""
+        if self == BEFORE:
+            return "before"
+        if self.control:
+            return "control"
+        return "after" if self == AFTER else None
+
+
+BEFORE = Condition()
+AFTER = Condition(arm="")
+CONTROL = Condition(arm="", control=True)
+
+
+def group_seeds(conditions: Iterable[Condition]) -> dict[Condition, list[Condition]]:
+    """Put the seeds of an arm together, those with a recalibration by themselves."""
+    lines: dict[Condition, list[Condition]] = {}
+    for condition in conditions:
+        lines.setdefault(condition.any_seed, []).append(condition)
+    return lines
+
+
+def roles_of(conditions: Iterable[Condition]) -> dict[str, Role]:
+    """What the colours of the conditions mean, by the names that figures show."""
+    return {one.name: one.role for one in conditions if one.role is not None}
+
+
+def conditions_table(conditions: Iterable[Condition]) -> pd.DataFrame:
+    """Write conditions as a table, one row each, beside their names in other tables' columns."""
+    rows = [{"name": one.name, **vars(one)} for one in conditions]
+    return pd.DataFrame(rows).astype({"arm": "string", "seed": "Int64"})
+
+
+def read_conditions(table: pd.DataFrame) -> tuple[Condition, ...]:
+    """Read what :func:`conditions_table` wrote."""
+    return tuple(
+        Condition(
+            arm=None if pd.isna(row["arm"]) else str(row["arm"]),
+            seed=None if pd.isna(row["seed"]) else int(row["seed"]),
+            control=bool(row["control"]),
+            recalibration=str(row["recalibration"]),
+        )
+        for row in table.to_dict("records")
+    )
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a number is a measure of.
+
+    Attributes:
+        measure: "auroc2", "ece", "accuracy", ...
+        readout: whose: "stated", "expected" or "probe"; "" for measures of answers.
+        condition: None for what is not of one.
+        within: whether it is the mean within domain.
+        contrast: "gain", "vs_control" or "vs_platt", where it is a paired difference.
+        part: the questions or the analysis, where it is not that of all held-out questions.
+    """
+
+    measure: str
+    readout: str = ""
+    condition: Condition | None = None
+    within: bool = False
+    contrast: str = ""
+    part: str = ""
+
+    def __str__(self) -> str:
+        """The dotted key of the summary, ``gain.auroc2.stated.within.after``."""
+        parts = (
+            self.part,
+            self.contrast,
+            self.measure,
+            self.readout,
+            "within" if self.within else "",
+            "" if self.condition is None else self.condition.name,
+        )
+        return ".".join(part for part in parts if part)
+
+    def of(self, condition: Condition | None) -> Key:
+        """The same measure of one condition."""
+        return replace(self, condition=condition)
+
+
+Value = Estimate | float | int | str | None
+Measures = dict[Key, Value]
+"""Everything that was measured, until the summary is written."""
+
+
+def in_part(part: str, measures: Mapping[Key, Value]) -> Measures:
+    """The same measures as those of one part."""
+    return {replace(key, part=part): value for key, value in measures.items()}
 
 
 @dataclass(frozen=True)
@@ -34,74 +188,96 @@ class Readouts:
     """
 
     questions: pd.DataFrame
-    correct: NDArray[np.bool_]
-    stated: dict[str, NDArray[np.float64]]
-    expected: dict[str, NDArray[np.float64]]
-    probe: dict[str, NDArray[np.float64]]
+    correct: Bools
+    stated: Mapping[Condition, Floats]
+    expected: Mapping[Condition, Floats]
+    probe: Mapping[Condition, Floats]
 
     @property
     def domain(self) -> NDArray[Any]:
+        """[n] domain of each question."""
         return self.questions["domain"].to_numpy(dtype=str)
 
-    def only(self, chosen: NDArray[np.bool_]) -> Readouts:
+    @property
+    def of(self) -> dict[str, Mapping[Condition, Floats]]:
+        """The readouts by their names."""
+        return {STATED: self.stated, EXPECTED: self.expected, PROBE: self.probe}
+
+    @property
+    def silent(self) -> tuple[Condition, ...]:
+        """The conditions that state nothing as text, at least nothing that can be read."""
+        return tuple(one for one, values in self.stated.items() if np.isnan(values).all())
+
+    @property
+    def spoken(self) -> bool:
+        """Whether a number was stated under any condition; without one there is nothing to draw."""
+        return len(self.silent) < len(self.stated)
+
+    def only(self, chosen: Bools) -> Readouts:
         """The rows of ``chosen`` [n]."""
         parts = [
-            {when: v[chosen] for when, v in each.items()}
-            for each in (self.stated, self.expected, self.probe)
+            {condition: values[chosen] for condition, values in each.items()}
+            for each in self.of.values()
         ]
         return Readouts(self.questions[chosen].reset_index(drop=True), self.correct[chosen], *parts)
 
-    def without(self, conditions: Container[str]) -> Readouts:
+    def without(self, conditions: Collection[Condition]) -> Readouts:
         """All conditions but these."""
         parts = [
-            {when: v for when, v in each.items() if when not in conditions}
-            for each in (self.stated, self.expected, self.probe)
+            {one: values for one, values in each.items() if one not in conditions}
+            for each in self.of.values()
         ]
         return Readouts(self.questions, self.correct, *parts)
 
+    def table(self) -> pd.DataFrame:
+        """The held-out questions with their grade and every condition's readouts."""
+        table = self.questions[["row", "id", "question", "domain"]].copy()
+        table["correct"] = self.correct
+        columns = {
+            f"{readout}_{condition.name}": values
+            for readout, each in self.of.items()
+            for condition, values in each.items()
+        }
+        return table.assign(**columns)
 
-def discrimination(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:
-    """``auroc2.<readout>.<condition>`` and ``auroc2.<readout>.within.<condition>`` with their
-    intervals.
 
-    The probe before teaching goes by ``auroc2.probe``.
-    """
-    out: dict[str, Any] = {}
+def discrimination(r: Readouts, draw: Bootstrap) -> Measures:
+    """AUROC2 of every readout under every condition, pooled and within domain."""
+    out: Measures = {}
 
-    def add(name: str, confidence: NDArray[np.float64], suffix: str) -> None:
-        end = f".{suffix}" if suffix else ""
-        pooled = auroc2_estimate(confidence, r.correct, resamples=resamples, seed=seed)
-        within = auroc2_within_estimate(
-            confidence, r.correct, r.domain, resamples=resamples, seed=seed
+    def add(readout: str, condition: Condition, confidence: Floats) -> None:
+        key = Key("auroc2", readout, condition)
+        out[key] = auroc2_estimate(confidence, r.correct, **draw.options)
+        out[replace(key, within=True)] = auroc2_within_estimate(
+            confidence, r.correct, r.domain, **draw.options
         )
-        out.update(pooled.to_dict(f"auroc2.{name}{end}"))
-        out.update(within.to_dict(f"auroc2.{name}.within{end}"))
 
-    for when in r.stated:
-        add("text", r.stated[when], when)
-        add("expected", r.expected[when], when)
-    for when, values in r.probe.items():
-        add("probe", values, "" if when == BEFORE else when)
+    for condition in r.stated:
+        for readout in READOUTS:
+            add(readout, condition, r.of[readout][condition])
+    for condition, values in r.probe.items():
+        add(PROBE, condition, values)
     return out
 
 
-def calibration(r: Readouts, *, resamples: int, seed: int) -> dict[str, Any]:
-    """``<measure>.<readout>.<condition>`` of the measures CALIBRATION, and what share of the
-    text states 90 or more.
-    """
-    out: dict[str, Any] = {}
-    for readout, values in (("text", r.stated), ("expected", r.expected)):
-        for when, confidence in values.items():
-            metrics = confidence_metrics(
-                confidence, r.correct, r.domain, seed=seed, resamples=resamples
-            )
+def calibration(r: Readouts, draw: Bootstrap) -> Measures:
+    """The measures CALIBRATION of every readout, and what share of the text states 90 or more."""
+    out: Measures = {}
+    for readout in READOUTS:
+        for condition, confidence in r.of[readout].items():
+            metrics = confidence_metrics(confidence, r.correct, r.domain, **draw.options)
             for name in CALIBRATION:
-                metric = metrics[name]
-                full = f"{name}.{readout}.{when}"
-                out.update(metric.to_dict(full) if isinstance(metric, Estimate) else {full: metric})
-            if readout == "text":
-                share = metrics["share_ge_90"]
-                assert isinstance(share, Estimate)
-                out.update(share.to_dict(f"stated.share_ge_90.{when}"))
-                out[f"stated.tier.{when}"] = metrics["scale.tier"]
+                out[Key(name, readout, condition)] = metrics[name]
+            if readout == STATED:
+                out[Key("share_ge_90", readout, condition)] = metrics["share_ge_90"]
+                out[Key("tier", readout, condition)] = metrics["scale.tier"]
     return out
+
+
+def without_text(measures: Mapping[Key, Value], silent: Sequence[Condition]) -> Measures:
+    """Leave out what is measured of the text of conditions that state nothing."""
+    return {
+        key: value
+        for key, value in measures.items()
+        if key.readout != STATED or key.condition not in silent
+    }

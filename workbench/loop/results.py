@@ -1,8 +1,8 @@
-"""A finished run's results as numbers: the flat summary with dotted keys, each estimate with its
-interval.
+"""A finished run's results as numbers: every measure by its key, and the curves of patching.
 
 All of it is measured on held-out questions. ``before`` is the base model, ``after`` the model with
-the adapter taught on probe targets, ``shuffled`` the control adapter.
+the adapter taught on probe targets, ``control`` the adapter taught on shuffled targets. What one
+run does not show: how much of a difference is the training seed's.
 """
 
 from __future__ import annotations
@@ -17,10 +17,23 @@ from numpy.typing import NDArray
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.answer_stability import answer_accuracy
 from workbench.loop.answers import right_answers
-from workbench.loop.conditions import Readouts, calibration, discrimination
+from workbench.loop.conditions import (
+    AFTER,
+    BEFORE,
+    CONTROL,
+    EXPECTED,
+    PROBE,
+    STATED,
+    Condition,
+    Key,
+    Measures,
+    Readouts,
+    calibration,
+    discrimination,
+)
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.measure import Estimate, auroc2_difference
+from workbench.measure import Bootstrap, Estimate, auroc2_difference, flat_summary
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.effects import (
     Sweep,
@@ -34,7 +47,25 @@ from workbench.patch.effects import (
     ramp_distance,
 )
 
-WHEN = ("before", "after", "shuffled")
+STAGES_OF = {BEFORE: "elicit", AFTER: "elicit_tuned", CONTROL: "elicit_control"}
+PROBES_OF = {BEFORE: "probe", AFTER: "probe_tuned"}
+
+
+def bootstrap_of(context: Run) -> Bootstrap:
+    """How the run's intervals are drawn."""
+    return Bootstrap(context.config.bootstrap_resamples, context.config.seed)
+
+
+def column_of(context: Run, stage: str, column: str, rows: NDArray[np.int64]) -> Any:
+    """[rows] a column of what ``stage`` read, by row of the question table."""
+    table = context.stage(stage).table("confidence").set_index("row")
+    return table[column].loc[rows.tolist()].to_numpy(dtype=float)
+
+
+def probabilities_of(context: Run, stage: str, rows: NDArray[np.int64]) -> Any:
+    """[rows] probability of a right answer by the probe of ``stage``."""
+    table = context.stage(stage).table("probabilities").set_index("row")
+    return table["probability"].loc[rows.tolist()].to_numpy()
 
 
 def collect(context: Run) -> Readouts:
@@ -42,36 +73,21 @@ def collect(context: Run) -> Readouts:
     questions, _ = load_questions(context)
     test = questions[questions["split"] == "test"]
     rows = test["row"].to_numpy()
-
-    def confidence(stage: str, column: str) -> NDArray[np.float64]:
-        return (
-            context.stage(stage)
-            .table("confidence")
-            .set_index("row")[column]
-            .loc[rows]
-            .to_numpy(dtype=float)
-        )
-
-    stages = dict(zip(WHEN, ("elicit", "elicit_tuned", "elicit_control"), strict=True))
-    probes = {"before": "probe", "after": "probe_tuned"}
+    stated, expected = (
+        {one: column_of(context, stage, column, rows) for one, stage in STAGES_OF.items()}
+        for column in (STATED, EXPECTED)
+    )
     return Readouts(
         questions=test.reset_index(drop=True),
         correct=right_answers(context, rows),
-        stated={when: confidence(stage, "stated") for when, stage in stages.items()},
-        expected={when: confidence(stage, "expected") for when, stage in stages.items()},
-        probe={
-            when: context.stage(stage)
-            .table("probabilities")
-            .set_index("row")["probability"]
-            .loc[rows]
-            .to_numpy()
-            for when, stage in probes.items()
-        },
+        stated=stated,
+        expected=expected,
+        probe={one: probabilities_of(context, stage, rows) for one, stage in PROBES_OF.items()},
     )
 
 
 def sweeps(table: pd.DataFrame) -> dict[str, Sweep]:
-    """The sweep table as one :class:`Sweep` per condition."""
+    """The sweep table as one :class:`Sweep` per condition of patching."""
     out = {}
     for name, part in table.groupby("condition", sort=False):
         wide = part.pivot(index="item", columns="layer", values="patched")
@@ -89,19 +105,45 @@ def sweeps(table: pd.DataFrame) -> dict[str, Sweep]:
 class PatchingResult:
     """Curves of the patching stage: mean shift per condition, following slopes, layer gradient.
 
-    ``noise`` is the largest move of a readout under its own states.
+    ``noise_floor`` is the largest move of a readout under its own states.
     """
 
     sweeps: dict[str, Sweep]
     shift: dict[str, IntervalCurve]
     donor_slope: IntervalCurve
     base_slope: IntervalCurve
-    rho: Estimate
+    layer_gradient: Estimate
     half_layer: int | None
-    noise: float
+    noise_floor: float
+
+    def table(self) -> pd.DataFrame:
+        """Every curve, tidy: one row a curve and layer."""
+        layers = self.sweeps["other_tuned"].layers
+        curves = {
+            **{f"shift of {k}": (self.sweeps[k].layers, curve) for k, curve in self.shift.items()},
+            "donor slope": (layers, self.donor_slope),
+            "base slope": (layers, self.base_slope),
+        }
+        tables = [
+            pd.DataFrame(
+                {"curve": name, "layer": at, "value": c.value, "low": c.low, "high": c.high}
+            )
+            for name, (at, c) in curves.items()
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    def of_questions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The shift of each question [items, layers] and its noise floor [items]; NaN where donor
+        and base state the same to within one point of confidence.
+        """
+        own = self.sweeps["own_tuned"]
+        distance = own.donor - own.base
+        distance = np.where(np.abs(distance) >= 0.01, distance, np.nan)
+        shift = (own.patched - own.base[:, None]) / distance[:, None]
+        return shift, self.noise_floor / np.abs(distance)
 
 
-def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> PatchingResult:
+def patching_result(table: pd.DataFrame, draw: Bootstrap) -> PatchingResult:
     """Effects of all conditions. A donor without a distance of its own is measured in units of
     the own donor's.
     """
@@ -110,113 +152,126 @@ def patching_result(table: pd.DataFrame, *, resamples: int, seed: int) -> Patchi
     span = own.donor - own.base
     shift = {
         name: mean_shift(
-            sweep,
-            resamples=resamples,
-            seed=seed,
-            span=span if name in ("other_base", "own_base") else None,
+            sweep, **draw.draws, span=span if name in ("other_base", "own_base") else None
         )
         for name, sweep in by_name.items()
     }
-    donor_slope, base_slope = following(by_name["other_tuned"], resamples=resamples, seed=seed)
+    donor_slope, base_slope = following(by_name["other_tuned"], **draw.draws)
     return PatchingResult(
         sweeps=by_name,
         shift=shift,
         donor_slope=donor_slope,
         base_slope=base_slope,
-        rho=layer_gradient(own, resamples=resamples, seed=seed),
+        layer_gradient=layer_gradient(own, **draw.draws),
         half_layer=half_layer(own.layers, donor_slope.value),
-        noise=max_readout_change(by_name["own_base"].base, by_name["own_base"].patched),
+        noise_floor=max_readout_change(by_name["own_base"].base, by_name["own_base"].patched),
     )
 
 
-def summarise(context: Run, readouts: Readouts, patching: PatchingResult) -> dict[str, Any]:
-    """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
+@dataclass(frozen=True)
+class LoopResults:
+    """What the main loop found: readouts, patching, every measure, and facts of the run."""
 
-    The bounds are bootstrap intervals over questions; those of ``auroc2.probe.shuffled_labels``, a
-    mean over all layers and positions, are the range over permutations.
-    """
-    drawn = {"resamples": context.config.bootstrap_resamples, "seed": context.config.seed}
-    return {
-        **discrimination(readouts, **drawn),
-        **_gains(context, readouts),
-        **answer_accuracy(context, readouts, "elicit_tuned", "after", **drawn),
-        **calibration(readouts, **drawn),
-        **_probing(context),
+    readouts: Readouts
+    patching: PatchingResult
+    measures: Measures
+    facts: dict[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
+
+        The bounds are bootstrap intervals over questions. Those of
+        ``auroc2.probe.shuffled_labels``, a mean over all layers and positions, are the range over
+        permutations.
+        """
+        return {**flat_summary(self.measures), **self.facts}
+
+
+def loop_results(context: Run) -> LoopResults:
+    """Measure a run whose stages up to patching have finished."""
+    readouts, draw = collect(context), bootstrap_of(context)
+    patching = patching_result(context.stage("patch").table("sweep"), draw)
+    measures = {
+        **discrimination(readouts, draw),
+        **_gains(readouts, draw),
+        **answer_accuracy(context, readouts, STAGES_OF[AFTER], AFTER, draw),
+        **calibration(readouts, draw),
+        **_probing(context, readouts),
         **_patching(context, patching),
-        **_facts(context, readouts),
+    }
+    facts = {**facts_of(context, readouts), "positions": list(POSITIONS)}
+    return LoopResults(readouts, patching, measures, facts)
+
+
+def _gains(r: Readouts, draw: Bootstrap) -> Measures:
+    pairs: tuple[tuple[str, Condition], ...] = (
+        (STATED, AFTER),
+        (STATED, CONTROL),
+        (EXPECTED, AFTER),
+    )
+    return {
+        Key("auroc2", readout, condition, contrast="gain"): auroc2_difference(
+            r.of[readout][condition], r.of[readout][BEFORE], r.correct, None, **draw.options
+        )
+        for readout, condition in pairs
     }
 
 
-def _gains(context: Run, r: Readouts) -> dict[str, Any]:
-    pairs = {
-        "text.gain": (r.stated["after"], r.stated["before"]),
-        "text.shuffled_gain": (r.stated["shuffled"], r.stated["before"]),
-        "expected.gain": (r.expected["after"], r.expected["before"]),
-    }
-    drawn = {"resamples": context.config.bootstrap_resamples, "seed": context.config.seed}
-    out: dict[str, Any] = {}
-    for name, (new, old) in pairs.items():
-        out.update(auroc2_difference(new, old, r.correct, None, **drawn).to_dict(f"auroc2.{name}"))
+def _probing(context: Run, r: Readouts) -> Measures:
+    out: Measures = {}
+    facts = {one: context.stage(stage).facts() for one, stage in PROBES_OF.items()}
+    for condition, found in facts.items():
+        for name in ("layer", "position", "direction_cosine"):
+            out[Key(name, part="probe", condition=condition)] = found[name]
+    base = facts[BEFORE]
+    out[Key("auroc2", f"{PROBE}.shuffled_labels")] = Estimate(
+        base["shuffled_mean"], base["shuffled_low"], base["shuffled_high"], len(r.correct)
+    )
     return out
 
 
-def _probing(context: Run) -> dict[str, Any]:
-    before, after = context.stage("probe").facts(), context.stage("probe_tuned").facts()
-    return {
-        "probe.layer": before["layer"],
-        "probe.position": before["position"],
-        "probe.layer.after": after["layer"],
-        "probe.position.after": after["position"],
-        "auroc2.probe.shuffled_labels": before["shuffled_mean"],
-        "auroc2.probe.shuffled_labels.low": before["shuffled_low"],
-        "auroc2.probe.shuffled_labels.high": before["shuffled_high"],
-        "probe.direction_cosine.before": before["direction_cosine"],
-        "probe.direction_cosine.after": after["direction_cosine"],
-    }
-
-
-def _patching(context: Run, result: PatchingResult) -> dict[str, Any]:
+def _patching(context: Run, result: PatchingResult) -> Measures:
     own, shift = result.sweeps["own_tuned"], result.shift
-    facts = context.stage("patch").facts()
-    last = {name: float(curve.value[-1]) for name, curve in shift.items()}
-    other_base = shift["other_base"].value
-    return {
-        **result.rho.to_dict("patching.rho"),
-        "patching.rho.permutation_p": permutation_p(
-            own.layers, shift["own_tuned"].value, permutations=9999, seed=context.config.seed
+    facts, effect = context.stage("patch").facts(), shift["own_tuned"]
+    items, seed = len(own.base), context.config.seed
+
+    def mean_size(name: str) -> float:
+        return float(np.abs(shift[name].value).mean())
+
+    found = {
+        "layer_gradient": result.layer_gradient,
+        "layer_gradient.permutation_p": permutation_p(
+            own.layers, effect.value, permutations=9999, seed=seed
         ),
-        "patching.rho.ramp_distance": ramp_distance(own.layers, shift["own_tuned"].value),
-        "patching.items": facts["items"],
-        "patching.following.half_layer": result.half_layer,
-        "patching.following.slope.last_layer": float(result.donor_slope.value[-1]),
-        "patching.following.slope.last_layer.low": float(result.donor_slope.low[-1]),
-        "patching.following.slope.last_layer.high": float(result.donor_slope.high[-1]),
-        "patching.following.base_slope.last_layer": float(result.base_slope.value[-1]),
-        "patching.shift.last_layer": last["own_tuned"],
-        "patching.shift.last_layer.low": float(shift["own_tuned"].low[-1]),
-        "patching.shift.last_layer.high": float(shift["own_tuned"].high[-1]),
-        "patching.shift.clipped.last_layer": float(clipped_mean_shift(own)[-1]),
-        "patching.shift.random_position": float(np.abs(shift["random_position"].value).mean()),
-        "patching.shift.random_vector": float(np.abs(shift["random_vector"].value).mean()),
-        "patching.shift.other_base": float(np.abs(other_base).mean()),
-        "patching.shift.own_base": float(np.abs(shift["own_base"].value).max()),
-        "patching.noise": result.noise,
-        "patching.shift.reverse.last_layer": last["reverse"],
-        "patching.packed_vs_loop": facts["packed_vs_loop"],
+        "layer_gradient.ramp_distance": ramp_distance(own.layers, effect.value),
+        "items": facts["items"],
+        "donor_slope.half_layer": result.half_layer,
+        "donor_slope.last_layer": result.donor_slope.at(-1, items),
+        "base_slope.last_layer": float(result.base_slope.value[-1]),
+        "shift.last_layer": effect.at(-1, items),
+        "shift.clipped.last_layer": float(clipped_mean_shift(own)[-1]),
+        "shift.random_position": mean_size("random_position"),
+        "shift.random_vector": mean_size("random_vector"),
+        "shift.other_base": mean_size("other_base"),
+        "shift.own_base": float(np.abs(shift["own_base"].value).max()),
+        "noise_floor": result.noise_floor,
+        "shift.reverse.last_layer": float(shift["reverse"].value[-1]),
+        "packed_vs_loop": facts["packed_vs_loop"],
     }
+    return {Key(name, part="patching"): value for name, value in found.items()}
 
 
-def _facts(context: Run, r: Readouts) -> dict[str, Any]:
-    mass = context.stage("elicit").table("confidence")["mass"]
+def facts_of(context: Run, r: Readouts) -> dict[str, Any]:
+    """What a run's page has to say beside its measures: model, questions, seed."""
+    answered = context.stage("answer").facts()
     return {
         "model.name": context.config.model.shown,
-        "model.revision": context.stage("answer").facts()["model_revision"],
-        "model.template": context.stage("answer").facts()["template"],
-        "model.precision": context.stage("answer").facts()["precision"],
+        "model.revision": answered["model_revision"],
+        "model.template": answered["template"],
+        "model.precision": answered["precision"],
         "questions.test": len(r.questions),
         "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
-        "answers.ungraded": context.stage("answer").facts().get("ungraded", 0),
-        "positions": list(POSITIONS),
-        "mass_on_scale.before": float(mass.mean()),
+        "answers.ungraded": answered.get("ungraded", 0),
+        "mass_on_scale.before": float(context.stage("elicit").table("confidence")["mass"].mean()),
         "seed": context.config.seed,
     }

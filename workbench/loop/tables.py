@@ -2,102 +2,132 @@
 
 Cells are value and 95 % bootstrap interval over held-out questions. Intervals of two rows may
 overlap where the paired difference is clear: differences stand in the summary under ``gain`` and
-``over``, not here.
+``vs_control``, not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from workbench.measure import Estimate
-from workbench.report.measure_page import written
+from workbench.loop.conditions import (
+    AFTER,
+    BEFORE,
+    EXPECTED,
+    PROBE,
+    STATED,
+    Condition,
+    Key,
+    Readouts,
+    Value,
+)
+from workbench.loop.run import Run
+from workbench.report.formatting import cell_text
 
-# Heading -> key of the summary, before the condition's name.
-COLUMNS: Mapping[str, str] = {
-    "AUROC2 text": "auroc2.text",
-    "within": "auroc2.text.within",
-    "AUROC2 expected": "auroc2.expected",
-    "within ": "auroc2.expected.within",
-    "ECE text": "ece.text",
-    "ECE expected": "ece.expected",
-    "smooth ECE text": "smooth_ece.text",
-    "smooth ECE expected": "smooth_ece.expected",
-    "Brier expected": "brier.expected",
-    "accuracy": "accuracy",
-    "parsed": "parse_rate.text",
-    "training tokens": "training.tokens",
-    "seconds": "seconds.training",
+Columns = Mapping[str, Key]
+"""Heading -> what stands below it, of each row's condition."""
+
+SAMPLE_ROWS = 12
+TRAINING_SECONDS = Key("training", part="seconds")
+
+COLUMNS: Columns = {
+    "AUROC2 stated": Key("auroc2", STATED),
+    "AUROC2 stated within": Key("auroc2", STATED, within=True),
+    "AUROC2 expected": Key("auroc2", EXPECTED),
+    "AUROC2 expected within": Key("auroc2", EXPECTED, within=True),
+    "ECE stated": Key("ece", STATED),
+    "ECE expected": Key("ece", EXPECTED),
+    "smooth ECE stated": Key("smooth_ece", STATED),
+    "smooth ECE expected": Key("smooth_ece", EXPECTED),
+    "Brier expected": Key("brier", EXPECTED),
+    "accuracy": Key("accuracy"),
+    "parsed": Key("parse_rate", STATED),
+    "training tokens": Key("tokens", part="training"),
+    "seconds": TRAINING_SECONDS,
 }
 
 
-def measured(columns: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, str]:
-    """Those of ``columns`` that the summary has of any condition."""
-    return {
-        head: key
-        for head, key in columns.items()
-        if any(name.startswith(f"{key}.") for name in summary)
-    }
+def measured(columns: Columns, measures: Collection[Key]) -> dict[str, Key]:
+    """Those of ``columns`` that were measured of any condition."""
+    there = {key.of(None) for key in measures if key.condition is not None}
+    return {head: key for head, key in columns.items() if key in there}
 
 
 def table_rows(
-    conditions: Iterable[str], summary: Mapping[str, Any], columns: Mapping[str, str] = COLUMNS
+    conditions: Iterable[Condition], measures: Mapping[Key, Value], columns: Columns = COLUMNS
 ) -> list[dict[str, str]]:
     """One row a condition; what a condition does not have is left empty."""
     return [
-        {"arm": when, **{head: cell(summary, f"{key}.{when}") for head, key in columns.items()}}
-        for when in conditions
+        {"arm": one.name, **{head: cell(measures, key.of(one)) for head, key in columns.items()}}
+        for one in conditions
     ]
 
 
-def cell(summary: Mapping[str, Any], key: str) -> str:
-    """The summary's entry as the table writes it; "" without one."""
-    value = summary.get(key)
-    if value is None:
-        return ""
-    if f"{key}.low" in summary:
-        return written(Estimate(value, summary[f"{key}.low"], summary[f"{key}.high"], 0))
-    return f"{value:.0f} s" if key.startswith("seconds") else written(value)
+def cell(measures: Mapping[Key, Value], key: Key) -> str:
+    """The measure as the table writes it, its interval on a line of its own; "" without one."""
+    value = measures.get(key)
+    if key.of(None) == TRAINING_SECONDS and isinstance(value, float):
+        return f"{value:.0f} s"
+    return cell_text(value)
 
 
-# Heading -> key of the summary.
-KNOWN: Mapping[str, str] = {
-    "AUROC2": "auroc2.probe",
-    "within": "auroc2.probe.within",
-    "layer": "probe.layer",
-    "position": "probe.position",
+KNOWN: Columns = {
+    "AUROC2": Key("auroc2", PROBE),
+    "within": Key("auroc2", PROBE, within=True),
+    "layer": Key("layer", part="probe"),
+    "position": Key("position", part="probe"),
 }
 
-ACTS: Mapping[str, str] = {
-    "layer gradient rho": "patching.rho",
-    "donor slope passes 1/2 at layer": "patching.following.half_layer",
-    "shift, last layer": "patching.shift.last_layer",
-    "of a random vector": "patching.shift.random_vector",
-    "of a random position": "patching.shift.random_position",
-    "of its own state": "patching.shift.own_base",
+ACTS: Columns = {
+    "layer gradient rho": Key("layer_gradient", part="patching"),
+    "donor slope passes 1/2 at layer": Key("donor_slope.half_layer", part="patching"),
+    "shift, last layer": Key("shift.last_layer", part="patching"),
+    "of a random vector": Key("shift.random_vector", part="patching"),
+    "of a random position": Key("shift.random_position", part="patching"),
+    "of its own state": Key("shift.own_base", part="patching"),
 }
 
 
 def headline_tables(
-    conditions: Iterable[str], summary: Mapping[str, Any]
+    conditions: Iterable[Condition], measures: Mapping[Key, Value], questions: int, patched: int
 ) -> list[tuple[str, list[dict[str, str]]]]:
-    """The tables above the figures: what is said, what is known, and where it acts."""
+    """The tables above the figures: what is said of the held-out ``questions``, what is known, and
+    where it acts, seen in the ``patched`` ones.
+    """
     known = [
-        {"probe": when, **{head: cell(summary, key + end) for head, key in KNOWN.items()}}
-        for when, end in (("before", ""), ("after", ".after"))
+        {"probe": one.name, **{head: cell(measures, key.of(one)) for head, key in KNOWN.items()}}
+        for one in (BEFORE, AFTER)
     ]
-    acts = [
-        {"states of": "the tuned model", **{head: cell(summary, key) for head, key in ACTS.items()}}
-    ]
+    acts = {head: cell(measures, key) for head, key in ACTS.items()}
     return [
         (
-            f"What is said, on {summary['questions.test']} held-out questions",
-            table_rows(conditions, summary, measured(COLUMNS, summary)),
+            f"What is said, on {questions} held-out questions",
+            table_rows(conditions, measures, measured(COLUMNS, measures)),
         ),
         ("What is known: a probe on the hidden states, on the same questions", known),
         (
-            f"Where it acts: states put into the base model, on {summary['patching.items']} of "
-            "them",
-            acts,
+            f"Where it acts: states put into the base model, on {patched} of them",
+            [{"states of": "the tuned model", **acts}],
         ),
+    ]
+
+
+def sample_answers(context: Run, r: Readouts) -> list[dict[str, Any]]:
+    """Held-out questions of every domain with their answers and confidences in percent."""
+    answered = context.stage("answer").table("answers").set_index("row")["answer"]
+    chosen = (
+        r.questions.groupby("domain")
+        .head(max(1, SAMPLE_ROWS // r.questions["domain"].nunique()))
+        .index
+    )
+    return [
+        {
+            "question": r.questions["question"][i],
+            "answer": answered[r.questions["row"][i]],
+            "correct": bool(r.correct[i]),
+            "stated before": round(100 * float(r.stated[BEFORE][i]), 1),
+            "stated after": round(100 * float(r.stated[AFTER][i]), 1),
+            "probe": round(100 * float(r.probe[BEFORE][i]), 1),
+        }
+        for i in chosen
     ]

@@ -20,7 +20,7 @@ from workbench.measure.auroc2_interval import (
     auroc2_estimate,
     auroc2_within_estimate,
 )
-from workbench.measure.bootstrap import bootstrap, bootstrap_counts
+from workbench.measure.bootstrap import Bootstrap, bootstrap, bootstrap_counts
 from workbench.measure.calibration import (
     BrierDecomposition,
     ReliabilityBins,
@@ -35,7 +35,7 @@ from workbench.measure.delong import DeLongDifference, delong, delong_difference
 from workbench.measure.discrimination import auroc2, auroc2_within
 from workbench.measure.groups import GroupMeasures, Settings, flat, measure_group, measure_groups
 from workbench.measure.inputs import parse_rate
-from workbench.measure.interval import Estimate, IntervalCurve
+from workbench.measure.interval import Estimate, IntervalCurve, flat_summary
 from workbench.measure.log_score import log_score
 from workbench.measure.meta_d import MetaD, meta_d, meta_d_of_choices, meta_d_of_correctness
 from workbench.measure.paired import Paired, paired_metrics
@@ -65,6 +65,7 @@ __all__ = [
     "RECALIBRATIONS",
     "Alignment",
     "Answers",
+    "Bootstrap",
     "BrierDecomposition",
     "CalibrationScore",
     "DeLongDifference",
@@ -102,6 +103,7 @@ __all__ = [
     "ece",
     "excess_aurc",
     "flat",
+    "flat_summary",
     "flatten",
     "four_cells",
     "gated_retrieval",

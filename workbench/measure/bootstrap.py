@@ -16,7 +16,8 @@ grading).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,45 @@ RESAMPLES = 2000
 LEVEL = 0.95
 ROW_DRAWS = 20_000_000
 _CELLS_PER_CHUNK = 200_000
+
+
+class Draws(TypedDict):
+    """What every measure that draws resamples takes."""
+
+    resamples: int
+    seed: int
+
+
+class LevelledDraws(Draws):
+    """The same, with the level of the interval."""
+
+    level: float
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are drawn: how many ``resamples``, from which ``seed``, and their ``level``."""
+
+    resamples: int
+    seed: int
+    level: float = LEVEL
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1 or not 0 < self.level < 1:
+            raise WorkbenchError(
+                f"A bootstrap draws at least one resample for a level between 0 and 1, not "
+                f"{self.resamples} for {self.level:g}; set bootstrap_resamples."
+            )
+
+    @property
+    def draws(self) -> Draws:
+        """The resamples, as a measure with a level of its own takes them: ``**draw.draws``."""
+        return {"resamples": self.resamples, "seed": self.seed}
+
+    @property
+    def options(self) -> LevelledDraws:
+        """Resamples and level, as the measures take them: ``**draw.options``."""
+        return {"resamples": self.resamples, "seed": self.seed, "level": self.level}
 
 
 def bootstrap(

@@ -9,7 +9,9 @@ seeds, prompts or question sets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,21 @@ class Estimate:
         """Flat summary entries ``{prefix, prefix.low, prefix.high}``."""
         return {prefix: self.value, f"{prefix}.low": self.low, f"{prefix}.high": self.high}
 
+    def __format__(self, spec: str) -> str:
+        """Write ``0.812 [0.700, 0.900]``, each number as ``spec`` says (without one: ``.3f``).
+
+        A line break before the number's own spec, as in ``"\\n.3f"``, puts the interval on a line
+        of its own. Without an interval only the value stands, and NaN is "not defined".
+        """
+        number = spec.removeprefix("\n") or ".3f"
+        if np.isnan(self.value):
+            return "not defined"
+        if np.isnan(self.low):
+            return format(self.value, number)
+        gap = "\n" if spec.startswith("\n") else " "
+        bounds = f"{format(self.low, number)}, {format(self.high, number)}"
+        return f"{format(self.value, number)}{gap}[{bounds}]"
+
 
 @dataclass(frozen=True)
 class IntervalCurve:
@@ -64,3 +81,33 @@ class IntervalCurve:
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def spread(self, at: NDArray[np.int64], points: NDArray[np.int64]) -> IntervalCurve:
+        """Put a curve known ``at`` some of the ``points``, which rise, on all of them: NaN at the
+        others.
+        """
+
+        def full(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            out = np.full(len(points), np.nan)
+            out[np.searchsorted(points, at)] = values
+            return out
+
+        return IntervalCurve(full(self.value), full(self.low), full(self.high))
+
+    def at(self, place: int, n: int) -> Estimate:
+        """Take the point ``place`` of the curve as an estimate from ``n`` questions."""
+        return Estimate(
+            float(self.value[place]), float(self.low[place]), float(self.high[place]), n
+        )
+
+
+def flat_summary(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Write ``values`` as a flat summary: each key as its text, an estimate as three entries.
+
+    The one place where an estimate becomes ``key``, ``key.low`` and ``key.high``.
+    """
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        name = str(key)
+        out |= value.to_dict(name) if isinstance(value, Estimate) else {name: value}
+    return out

@@ -1,9 +1,9 @@
 """How much of a taught confidence is the training seed: discrimination and shape, apart.
 
 ``auroc2`` and its spread over seeds ask whether each seed ranks right above wrong answers as well;
-``shape`` is the mean Wasserstein-1 distance between the distributions of confidence that two seeds
-state over the same questions (on 0-1, so 0.1 means that on average ten points of confidence would
-have to be moved). Seeds may rank alike and yet put the numbers elsewhere; then the shape is a
+``wasserstein`` is the mean Wasserstein-1 distance between the distributions of confidence that two
+seeds state over the same questions (on 0-1, so 0.1 means that on average ten points of confidence
+would have to be moved). Seeds may rank alike and yet put the numbers elsewhere; then the shape is a
 matter of luck and a calibration error that of one seed. What it does not show: whether two seeds
 agree question by question; ``agreement`` does, as the mean Spearman correlation.
 """
@@ -33,7 +33,7 @@ class SeedSplit:
     auroc2: float
     auroc2_sd: float
     auroc2_range: float
-    shape: float
+    wasserstein: float
     agreement: float
 
 
@@ -56,7 +56,7 @@ def seed_split(confidence: Mapping[int, ArrayLike], correct: ArrayLike) -> SeedS
         auroc2=float(np.mean(scores)),
         auroc2_sd=float(np.std(scores, ddof=1)),
         auroc2_range=float(np.ptp(scores)),
-        shape=float(np.mean(distances)),
+        wasserstein=float(np.mean(distances)),
         agreement=float(np.mean(agreements)),
     )
 

@@ -78,8 +78,8 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"{self.component}, {len(self.sites)} {self.kind} cells: Spearman {_said(self.rho)}, "
-            f"slope {_said(self.slope)}"
+            f"{self.component}, {len(self.sites)} {self.kind} cells: Spearman {self.rho:.2f}, "
+            f"slope {self.slope:.2f}"
         )
 
 
@@ -254,7 +254,3 @@ def _rho(scores: Floats, effects: Floats) -> Floats:
 def _slope(scores: Floats, effects: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         return (scores * effects).sum(axis=(1, 2)) / (scores**2).sum(axis=(1, 2))
-
-
-def _said(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

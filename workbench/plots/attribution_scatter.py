@@ -90,8 +90,8 @@ class AttributionScatter:
                         "opacity": 0.75,
                     },
                     name=safe(
-                        f"{group.component}, {group.kind}: rho {_said(group.rho)}, slope "
-                        f"{_said(group.slope)}"
+                        f"{group.component}, {group.kind}: rho {group.rho:.2f}, slope "
+                        f"{group.slope:.2f}"
                     ),
                     hovertemplate="score %{x:.3g}, effect %{y:.3g}<extra>%{fullData.name}</extra>",
                 )
@@ -105,7 +105,3 @@ class AttributionScatter:
             height=500 + 24 * len(self.groups),
         )
         return figure
-
-
-def _said(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

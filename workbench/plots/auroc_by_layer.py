@@ -9,7 +9,7 @@ uses what the probe reads: patching does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,6 +20,7 @@ from workbench.plots.curves import checked_layers
 from workbench.plots.theme import (
     BLACK,
     CHANCE,
+    Role,
     add_curve,
     add_level,
     apply_theme,
@@ -39,6 +40,7 @@ class AurocByLayer:
     references: Mapping[str, float]
     title: str
     caption: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers(self.layers, dict(self.series)))
@@ -48,9 +50,9 @@ class AurocByLayer:
         figure = go.Figure()
         ends = (float(self.layers[0]), float(self.layers[-1]))
         add_level(figure, ends, CHANCE, "chance", BLACK, "solid")
-        for name, style in styles(self.series).items():
+        for name, style in styles(self.series, self.roles).items():
             add_curve(figure, self.layers, self.series[name], name, style, "AUROC2")
-        for name, (colour, dash) in reference_styles(self.references).items():
+        for name, (colour, dash) in reference_styles(self.references, self.roles).items():
             level = self.references[name]
             add_level(figure, ends, level, f"{name} {level:.3f}", colour, dash)
         return apply_theme(

@@ -9,7 +9,7 @@ histogram does not show whether the confident answers are the right ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure.edges import at_least, bin_index
-from workbench.plots.theme import apply_theme, safe, styles
+from workbench.plots.theme import Role, apply_theme, safe, styles
 
 _WIDTH = 5
 _HATCHES = ("", "/", "x", "-", "|")
@@ -33,6 +33,7 @@ class ConfidenceHistogram:
     groups: Mapping[str, NDArray[np.float64]]
     title: str
     caption: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -52,7 +53,7 @@ class ConfidenceHistogram:
         """Grouped bars of the share of replies (percent) by stated confidence (percent)."""
         # Plotly hides the legend of a single trace, and with it what the legend says.
         figure = go.Figure(layout={"showlegend": True})
-        look = styles(self.groups)
+        look = styles(self.groups, self.roles)
         hatching = _hatching({name: style.colour for name, style in look.items()})
         ranges = [f"{edge} to under {edge + _WIDTH}" for edge in _EDGES[:-1]] + ["exactly 100"]
         for name, values in self.groups.items():

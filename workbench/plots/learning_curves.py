@@ -11,14 +11,14 @@ questions that were taught.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import Style, apply_theme, safe, styles
+from workbench.plots.theme import Role, Style, apply_theme, safe, styles
 
 SMOOTHED = 0.1
 _FAINT = 0.3
@@ -63,6 +63,7 @@ class LearningCurves:
     curves: Mapping[str, LearningCurve]
     title: str
     caption: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.curves:
@@ -71,7 +72,7 @@ class LearningCurves:
     def figure(self) -> go.Figure:
         """Reward against tokens: faint points and a line for each training."""
         figure = go.Figure(layout={"showlegend": True})
-        look = styles(self.curves)
+        look = styles(self.curves, self.roles)
         for name, curve in self.curves.items():
             for trace in _traces(safe(name), curve, look[name]):
                 figure.add_trace(trace)

@@ -74,10 +74,7 @@ class PatchingCurve:
         for name, style in styles(self.controls).items():
             add_curve(figure, self.layers, self.controls[name], name, style, "shift")
         add_curve(figure, self.layers, self.effect, EFFECT, Style(BLUE, "solid", "circle"), "shift")
-        rho = (
-            f"Spearman rho of layer and shift {self.rho.value:.3f} [{self.rho.low:.3f}, "
-            f"{self.rho.high:.3f}]"
-        )
+        rho = f"Spearman rho of layer and shift {self.rho:.3f}"
         floor = "" if self.noise_floor is None else f" · noise floor {self.noise_floor:.1g}"
         return apply_theme(
             figure,

@@ -9,15 +9,15 @@ the right is only that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
-from workbench.plots.theme import CHANCE, GREY, Style, apply_theme, safe, styles
+from workbench.plots.theme import CHANCE, GREY, Role, Style, apply_theme, safe, styles
 
 _SPREAD = 0.5
 
@@ -43,6 +43,7 @@ class ReadoutComparison:
     rows: Sequence[ReadoutRow]
     title: str
     caption: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         pairs = [(row.readout, row.when) for row in self.rows]
@@ -57,7 +58,7 @@ class ReadoutComparison:
         """Two panels of dots with intervals."""
         readouts = list(dict.fromkeys(row.readout for row in self.rows))
         conditions = list(dict.fromkeys(row.when for row in self.rows))
-        look = styles(conditions)
+        look = styles(conditions, self.roles)
         figure = make_subplots(
             rows=1,
             cols=2,

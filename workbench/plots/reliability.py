@@ -10,7 +10,7 @@ is perfectly calibrated and knows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,7 +20,7 @@ from plotly.subplots import make_subplots
 from workbench.errors import WorkbenchError
 from workbench.measure.calibration import ece, reliability_bins
 from workbench.measure.inputs import checked_probability
-from workbench.plots.theme import Style, apply_theme, diagonal, safe, styles
+from workbench.plots.theme import Role, Style, apply_theme, diagonal, safe, styles
 
 _SMALLEST, _LARGEST = 6.0, 26.0
 Group = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -36,6 +36,7 @@ class Reliability:
     bins: int
     title: str
     caption: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.panels or not all(self.panels.values()):
@@ -54,7 +55,7 @@ class Reliability:
             subplot_titles=[safe(heading) for heading in self.panels],
         )
         names = list(dict.fromkeys(name for groups in self.panels.values() for name in groups))
-        look, told = styles(names), set()
+        look, told = styles(names, self.roles), set()
         for column, groups in enumerate(self.panels.values(), start=1):
             figure.add_trace(
                 diagonal("perfectly calibrated", showlegend=column == 1), row=1, col=column

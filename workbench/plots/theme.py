@@ -2,10 +2,11 @@
 everywhere.
 
 Colours are Okabe and Ito's, safe for the common forms of colour blindness: before is grey, after
-blue, shuffled targets orange, the probe green. A name that says nothing of these takes the next
-muted control style. The second series of one meaning keeps the colour and changes its dash.
-Interval bands are the line's colour, lighter. Plotly reads <b>, <i> and <a href> in any text it
-draws, so every label from a file or a model passes through :func:`safe`.
+blue, the control on shuffled targets or labels orange, the probe green. A figure is told the roles
+of its series and never reads them off names; a series without a role takes the next muted control
+style. The second series of one role keeps the colour and changes its dash. Interval bands are the
+line's colour, lighter. Plotly reads <b>, <i> and <a href> in any text it draws, so every label from
+a file or a model passes through :func:`safe`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -30,7 +33,15 @@ GREEN = "#009E73"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CHANCE = 0.5
 
-_MEANINGS = (("shuffled", ORANGE), ("before", GREY), ("after", BLUE), ("probe", GREEN))
+Role = Literal["before", "after", "control", "probe"]
+"""What a series is."""
+
+_COLOURS: Mapping[Role, str] = {
+    "before": GREY,
+    "after": BLUE,
+    "control": ORANGE,
+    "probe": GREEN,
+}
 _CONTROLS = (
     ("#CC79A7", "dash"),
     ("#D55E00", "dashdot"),
@@ -53,23 +64,24 @@ class Style:
     symbol: str
 
 
-def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name, by the meaning its words carry; a single name without one is blue
-    and solid.
+def styles(
+    names: Iterable[str], roles: Mapping[str, Role] = MappingProxyType({})
+) -> dict[str, Style]:
+    """A style for each name: the colour of its role, or the next control style without one; a
+    single name without a role is blue and solid.
     """
     names = list(names)
-    if len(names) == 1 and not any(word in names[0].lower() for word, _ in _MEANINGS):
+    if len(names) == 1 and names[0] not in roles:
         return {names[0]: Style(BLUE, _DASHES[0], _SYMBOLS[0])}
     chosen: dict[str, Style] = {}
-    seen: dict[str, int] = {}
+    seen: dict[Role | None, int] = {}
     for name in names:
-        colour = next((colour for word, colour in _MEANINGS if word in name.lower()), "")
-        key = colour or "control"
-        count = seen.get(key, 0)
-        seen[key] = count + 1
+        role = roles.get(name)
+        count = seen.get(role, 0)
+        seen[role] = count + 1
         symbol = _SYMBOLS[count % len(_SYMBOLS)]
-        if colour:
-            chosen[name] = Style(colour, _DASHES[count % len(_DASHES)], symbol)
+        if role is not None:
+            chosen[name] = Style(_COLOURS[role], _DASHES[count % len(_DASHES)], symbol)
         else:
             chosen[name] = Style(*_CONTROLS[count % len(_CONTROLS)], symbol)
     return chosen
@@ -252,12 +264,14 @@ def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
     return np.unique(np.r_[0, np.minimum(at, len(along) - 1), len(along) - 1])
 
 
-def reference_styles(names: Mapping[str, float]) -> dict[str, tuple[str, str]]:
-    """Colour and dash of horizontal reference lines: the colour of their meaning, never solid."""
+def reference_styles(
+    names: Iterable[str], roles: Mapping[str, Role] = MappingProxyType({})
+) -> dict[str, tuple[str, str]]:
+    """Colour and dash of horizontal reference lines: the colour of their role, never solid."""
     dashes = ("dot", "dash", "longdash", "dashdot", "longdashdot")
     return {
         name: (style.colour, dashes[i % len(dashes)])
-        for i, (name, style) in enumerate(styles(names).items())
+        for i, (name, style) in enumerate(styles(names, roles).items())
     }
 
 

@@ -69,7 +69,7 @@ class TransferMatrix:
                 found = self.cells.get((row, column))
                 if found is not None and not np.isnan(found.value):
                     value[i, j], low[i, j], high[i, j] = found.value, found.low, found.high
-                    text[i, j] = _written(found)
+                    text[i, j] = format(found, "\n.2f").replace("\n", "<br>")
         most = max(_SMALLEST, float(np.nanmax(np.abs(value - self.centre), initial=0.0)))
         scale = DIVERGING if self.better == "higher" else _TURNED
         figure = go.Figure(
@@ -121,9 +121,3 @@ class TransferMatrix:
             autorange="reversed",
         )
         return figure
-
-
-def _written(estimate: Estimate) -> str:
-    """The value, and its interval on a second line."""
-    bounds = "" if np.isnan(estimate.low) else f"<br>[{estimate.low:.2f}, {estimate.high:.2f}]"
-    return f"{estimate.value:.2f}{bounds}"

@@ -3,5 +3,6 @@ offline from its folder.
 """
 
 from workbench.report.page import Section, write_report
+from workbench.report.results import Page, Results, write_page
 
-__all__ = ["Section", "write_report"]
+__all__ = ["Page", "Results", "Section", "write_page", "write_report"]

@@ -1,6 +1,6 @@
 """Numbers and keys as a person reads them: the rows of the report's tables.
 
-A summary key such as ``auroc2.text.before`` becomes "AUROC2 · text · before"; ``key.low`` and
+A summary key such as ``auroc2.stated.before`` becomes "AUROC2 · stated · before"; ``key.low`` and
 ``key.high`` join their key's row as an interval. Seconds and bytes get units, everything else three
 decimals or as many figures as a small number needs. Rounding is for the page only: ``summary.json``
 keeps what was measured.
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from workbench.measure.interval import Estimate
+from workbench.measure.table import Metric
 
 _WORDS = {
     "auroc2": "AUROC2",
@@ -84,6 +87,19 @@ def readable(key: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{number:.3f}" if number == 0 or abs(number) >= 0.0005 else f"{number:.1e}"
+
+
+def cell_text(value: Metric | None) -> str:
+    """``value`` as a table of measures shows it: an interval on a line of its own, "" for None."""
+    if value is None:
+        return ""
+    if isinstance(value, Estimate):
+        return format(value, "\n.3f")
+    if isinstance(value, str):
+        return value
+    if np.isnan(value):
+        return "not defined"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def sample_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]] | None:

@@ -15,10 +15,10 @@ import numpy as np
 
 from workbench.measure.interval import Estimate
 from workbench.measure.retrieval import gated_retrieval
-from workbench.measure.table import Metric
 from workbench.measure.table_file.answers import Answers
 from workbench.measure.table_file.measure import Measured
 from workbench.plots import ConfidenceHistogram, Reliability, RetrievalGain, RiskCoverageCurve, Roc
+from workbench.report.formatting import cell_text
 from workbench.report.page import Section, write_report
 
 MOST_GROUPS = 6
@@ -91,7 +91,7 @@ def table_rows(measured: Measured, headings: Mapping[str, str]) -> list[dict[str
     return [
         {
             "group": name,
-            **{h: written(group.values.get(key, float("nan"))) for h, key in present.items()},
+            **{h: cell_text(group.values.get(key, float("nan"))) for h, key in present.items()},
         }
         for name, group in measured.groups.items()
     ]
@@ -105,22 +105,10 @@ def difference_rows(measured: Measured) -> list[dict[str, str]]:
         {
             "group": name,
             "n": f"{paired.n:,}",
-            **{h: written(paired.difference[key]) for h, key in DIFFERENCES.items()},
+            **{h: cell_text(paired.difference[key]) for h, key in DIFFERENCES.items()},
         }
         for name, paired in measured.paired.items()
     ]
-
-
-def written(value: Metric) -> str:
-    """A value as the tables show it, with its interval."""
-    if isinstance(value, Estimate):
-        bounds = "" if np.isnan(value.low) else f"\n[{value.low:.3f}, {value.high:.3f}]"
-        return written(value.value) + bounds
-    if isinstance(value, str):
-        return value
-    if np.isnan(value):
-        return "not defined"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def sections(measured: Measured, groups: Mapping[str, Answers], caption: str) -> list[Section]:

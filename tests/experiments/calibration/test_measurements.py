@@ -24,12 +24,13 @@ from workbench.experiments.calibration.measurements import (
     swapped_lines,
     unanswerable_lines,
 )
-from workbench.experiments.calibration.metrics import AUROC2, MEAN, Drawn, JudgedAnswers
+from workbench.experiments.calibration.metrics import AUROC2, MEAN, JudgedAnswers
 from workbench.experiments.recipes.trainings import Training, trainings
+from workbench.measure import Bootstrap
 from workbench.pipeline.store import ROW
 from workbench.teach.recipes import CALIBRATION
 
-DRAWN = Drawn(resamples=20, seed=0)
+DRAW = Bootstrap(20, 0)
 ARMS = ("head-25-percent", "lora-prompt", "head", "lora-prompt-50-percent")
 LABELS = dict(zip(ARMS, (10, 40, 41, 20), strict=True))
 
@@ -122,7 +123,7 @@ def values(lines: Any, measure: str = AUROC2) -> dict[tuple[str, str], float]:
 
 
 def test_labels_are_curves_with_the_base_model_first(home: Any, taught: list[Training]) -> None:
-    lines = label_lines(home, taught, DRAWN)
+    lines = label_lines(home, taught, DRAW)
     assert list(values(lines).items()) == [
         (("before", "no labels"), 0.0),
         (("head", "25 % of the labels"), pytest.approx(0.25)),
@@ -146,7 +147,7 @@ def test_a_temperature_is_fitted_at_home_on_what_was_not_taught(
 def test_a_pull_is_shown_with_without_and_as_the_difference(
     home: Any, taught: list[Training]
 ) -> None:
-    found = values(pull_lines(home, taught[3], taught[0], DRAWN))
+    found = values(pull_lines(home, taught[3], taught[0], DRAW))
     with_it, without, difference = found.values()
     assert with_it == 1
     assert difference == pytest.approx(with_it - without)
@@ -155,7 +156,7 @@ def test_a_pull_is_shown_with_without_and_as_the_difference(
 
 def test_other_answers_are_read_in_the_other_run(home: Any, taught: list[Training]) -> None:
     away = away_from(taught, 1)
-    found = values(other_lines(home, away, [taught[2]], DRAWN))
+    found = values(other_lines(home, away, [taught[2]], DRAW))
     assert found["head", "another model's answers"] == 1
     assert found["head", "own answers"] == pytest.approx(0.75)
     assert found["before", "own answers"] == 0
@@ -164,7 +165,7 @@ def test_other_answers_are_read_in_the_other_run(home: Any, taught: list[Trainin
 
 def test_swapped_answers_have_lines_of_every_judge(home: Any, taught: list[Training]) -> None:
     away = away_from(taught, 1)
-    lines = swapped_lines(home, away, [taught[1]], DRAWN)
+    lines = swapped_lines(home, away, [taught[1]], DRAW)
     assert {line.judge for line in lines} == {"before", "lora-prompt"}
 
 
@@ -178,7 +179,7 @@ def test_unanswerable_questions_stand_beside_answerable_ones_of_the_same_set_or_
         mixed, read={name: read.where(~read.answerable) for name, read in mixed.read.items()}
     )
     own, other = (
-        values(unanswerable_lines(home, away, [taught[2]], DRAWN), MEAN) for away in (mixed, alone)
+        values(unanswerable_lines(home, away, [taught[2]], DRAW), MEAN) for away in (mixed, alone)
     )
     assert own["head", "unanswerable"] == other["head", "unanswerable"] == pytest.approx(0.5)
     assert own["head", "answerable"] == pytest.approx(0.5)
@@ -202,7 +203,7 @@ def test_forms_are_judged_by_all_on_the_questions_both_hold_out(taught: list[Tra
         },
         {training.stage("teach"): 6},
     )
-    lines = form_lines({"open": (first, [training]), "choice": (second, [training])}, DRAWN)
+    lines = form_lines({"open": (first, [training]), "choice": (second, [training])}, DRAW)
     found = values(lines)
     assert found["before", "judges choice"] == 1
     assert found["head, taught open", "judges open"] == 1

@@ -13,7 +13,6 @@ from workbench.experiments.calibration.metrics import (
     POOLED,
     SMOOTH,
     TEMPERED,
-    Drawn,
     JudgedAnswers,
     Measurement,
     ablations_summary,
@@ -24,9 +23,9 @@ from workbench.experiments.calibration.metrics import (
     quality,
     question_alone,
 )
-from workbench.measure import Estimate, auroc2, auroc2_within, ece, smooth_ece
+from workbench.measure import Bootstrap, Estimate, auroc2, auroc2_within, ece, smooth_ece
 
-DRAWN = Drawn(200, 0)
+DRAW = Bootstrap(200, 0)
 RNG = np.random.default_rng(0)
 
 
@@ -49,7 +48,7 @@ def verdict() -> JudgedAnswers:
 
 
 def test_quality_is_the_packages_measures(verdict: JudgedAnswers) -> None:
-    found = quality(verdict, DRAWN)
+    found = quality(verdict, DRAW)
     p, correct = verdict.probability, verdict.correct
     assert list(found) == [AUROC2, POOLED, ECE, SMOOTH, TEMPERED]
     assert found[AUROC2].value == pytest.approx(auroc2_within(p, correct, verdict.domain))
@@ -62,8 +61,8 @@ def test_quality_is_the_packages_measures(verdict: JudgedAnswers) -> None:
 
 def test_a_temperature_that_could_not_be_fitted_leaves_no_number(verdict: JudgedAnswers) -> None:
     blank = said(verdict.probability, verdict.correct, tempered=np.full(60, np.nan))
-    assert np.isnan(quality(blank, DRAWN)[TEMPERED].value)
-    assert TEMPERED not in difference(blank, blank, DRAWN)
+    assert np.isnan(quality(blank, DRAW)[TEMPERED].value)
+    assert TEMPERED not in difference(blank, blank, DRAW)
 
 
 def test_a_difference_is_one_minus_the_other(verdict: JudgedAnswers) -> None:
@@ -74,18 +73,18 @@ def test_a_difference_is_one_minus_the_other(verdict: JudgedAnswers) -> None:
         tempered=verdict.probability,
     )
     found, own, minus = (
-        difference(verdict, other, DRAWN),
-        quality(verdict, DRAWN),
-        quality(other, DRAWN),
+        difference(verdict, other, DRAW),
+        quality(verdict, DRAW),
+        quality(other, DRAW),
     )
     for measure in (AUROC2, POOLED, ECE, SMOOTH, TEMPERED):
         assert found[measure].value == pytest.approx(own[measure].value - minus[measure].value)
-    assert difference(verdict, verdict, DRAWN)[ECE] == Estimate(0, 0, 0, 60)
+    assert difference(verdict, verdict, DRAW)[ECE] == Estimate(0, 0, 0, 60)
 
 
 def test_judges_of_other_answers_are_not_compared(verdict: JudgedAnswers) -> None:
     with pytest.raises(WorkbenchError, match="align them by id"):
-        difference(verdict, verdict.where(np.arange(60)[::-1]), DRAWN)
+        difference(verdict, verdict.where(np.arange(60)[::-1]), DRAW)
 
 
 def test_what_the_question_tells_is_judged_by_the_grade_of_the_own_answer() -> None:
@@ -94,7 +93,7 @@ def test_what_the_question_tells_is_judged_by_the_grade_of_the_own_answer() -> N
     """
     own = said([0.9, 0.8, 0.1, 0.2, 0.5], [1, 1, 0, 0, 1])
     swapped = said([0.4, 0.1, 0.3, 0.0], [0, 0, 0, 0], id=["q0", "q1", "q3", "q2"])
-    found = question_alone(own, swapped, DRAWN)
+    found = question_alone(own, swapped, DRAW)
     assert found["own answer"][MEAN].value == pytest.approx((0.9 + 0.8 + 0.1 + 0.2) / 4)
     assert found["swapped answer"][MEAN].value == pytest.approx(0.2)
     assert found["own - swapped"][MEAN].value == pytest.approx(0.3)
@@ -106,13 +105,13 @@ def test_what_the_question_tells_is_judged_by_the_grade_of_the_own_answer() -> N
 def test_answerable_questions_are_told_from_others_over_all_answers_and_over_wrong_ones() -> None:
     none = said([0.1, 0.6], [0, 0], answerable=[False, False])
     some = said([0.9, 0.3, 0.7], [1, 0, 0])
-    found = on_unanswerable(none, some, DRAWN)
+    found = on_unanswerable(none, some, DRAW)
     assert found["unanswerable"][MEAN].value == pytest.approx(0.35)
     assert found["answerable"][MEAN].value == pytest.approx(1.9 / 3)
     assert found["answerable over unanswerable"][POOLED].value == pytest.approx(5 / 6)
     assert found["the same, wrong answers"][POOLED].value == pytest.approx(3 / 4)
     right = said([0.9], [1])
-    assert "the same, wrong answers" not in on_unanswerable(none, right, DRAWN)
+    assert "the same, wrong answers" not in on_unanswerable(none, right, DRAW)
 
 
 def test_both_forms_are_compared_on_what_both_hold_out() -> None:

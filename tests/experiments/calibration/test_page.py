@@ -16,10 +16,10 @@ from workbench.experiments.calibration.metrics import (
     ablations_table,
 )
 from workbench.experiments.calibration.page import (
-    TABLE,
+    NUMBERS,
     label_curve,
+    rows_of,
     sections,
-    shown,
     write_ablations,
 )
 from workbench.measure import Estimate
@@ -65,7 +65,7 @@ def test_curves_rise_with_labels_and_the_untaught_lie_across(lines: list[Measure
 
 
 def test_a_row_a_judge_and_condition_with_the_measures_there_are(lines: list[Measurement]) -> None:
-    rows = shown([each for each in lines if each.ablation == "swapped"])
+    rows = rows_of([each for each in lines if each.ablation == "swapped"])
     assert rows == [
         {
             "judge": "before",
@@ -75,7 +75,7 @@ def test_a_row_a_judge_and_condition_with_the_measures_there_are(lines: list[Mea
         }
         for whose in ("own", "swapped")
     ]
-    mixed = shown([line("x", "a", "c", ECE, 0.4, 1200), line("x", "b", "c", POOLED, 0.6)])
+    mixed = rows_of([line("x", "a", "c", ECE, 0.4, 1200), line("x", "b", "c", POOLED, 0.6)])
     assert [row["labels"] for row in mixed] == ["1,200", "none"]
     assert (mixed[0][POOLED], mixed[1][ECE]) == ("", "")
 
@@ -93,10 +93,24 @@ def test_figures_are_drawn_for_what_was_measured_alone(lines: list[Measurement])
 def test_page_table_and_what_was_left_out(lines: list[Measurement], tmp_path: Path) -> None:
     left_out = {"other-answers": "none were <given>"}
     page, rows = write_ablations(tmp_path, lines, left_out, {"seed": 0}, sections(lines, "c"))
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / TABLE), ablations_table(lines))
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / f"{NUMBERS}.parquet"), ablations_table(lines)
+    )
     text = page.read_text()
     assert "none were &lt;given&gt;" in text
     assert "Another model" not in text
     assert "What the question alone tells" in text
     assert json.loads(json.dumps(rows)) == rows
     assert {row["ablation"] for row in rows} == {"labels", "divergence", "swapped"}
+
+
+def test_files_of_numbers_hold_numbers_and_no_text_of_them(
+    lines: list[Measurement], tmp_path: Path
+) -> None:
+    write_ablations(tmp_path, lines, {"forms": "why"}, {"seed": 0}, sections(lines, "c"))
+    kept = json.loads((tmp_path / f"{NUMBERS}.json").read_text())
+    assert list(kept) == ["code", "configuration", "lines", "left out"]
+    assert kept["lines"] == ablations_table(lines).to_dict("records")
+    for one in kept["lines"]:
+        numbers = [one[name] for name in ("value", "low", "high", "questions", "labels")]
+        assert all(isinstance(number, int | float) for number in numbers)

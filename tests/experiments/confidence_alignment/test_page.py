@@ -93,6 +93,6 @@ def test_page_tables_and_summary(results: AlignmentResults, tmp_path: Path) -> N
 def test_every_prompt_and_readout_is_a_line(results: AlignmentResults) -> None:
     shown = lines(results)
     assert len(shown) == 18
-    assert shown[2]["rho"] == "undefined"
+    assert shown[2]["rho"] == "not defined"
     assert shown[2]["at the top"] == "100 %"
     assert shown[4]["read"] == "75 %"

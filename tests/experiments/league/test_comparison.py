@@ -11,30 +11,29 @@ from workbench.experiments.league.comparison import (
     arms_of,
     compare_recipes,
     domains_of,
-    is_taught,
 )
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
-from workbench.measure import auroc2, auroc2_within, ece, smooth_ece
+from workbench.measure import Bootstrap, auroc2, auroc2_within, ece, smooth_ece
 
 
 def test_seeds_stand_together_as_do_their_temperatures_and_further_maps_of_the_base_model_are_left_out(
     played: RecipeOutcome,
 ) -> None:
-    lines = arms_of(played.held_out)
+    lines = {
+        line.name: [one.name for one in each] for line, each in arms_of(played.conditions).items()
+    }
     assert lines == {
         "before": ["before"],
         "platt": ["platt"],
         "log": ["log", "log-seed1"],
-        "log-shuffled": ["log-shuffled"],
+        "log-control": ["log-control"],
         "head": ["head"],
         "log-temperature": ["log-temperature", "log-seed1-temperature"],
     }
 
 
 def test_lines_are_means_over_seeds_of_the_packages_measures(played: RecipeOutcome) -> None:
-    standings = {
-        (one.arm, one.part): one for one in compare_recipes([played], resamples=50, seed=0)
-    }
+    standings = {(one.arm, one.part): one for one in compare_recipes([played], Bootstrap(50, 0))}
     assert len(standings) == 12
     outside = played.held_out["domain"] == "metals"
     for part, rows in ((IN_DOMAIN, ~outside), (OUT_OF_DOMAIN, outside)):
@@ -44,10 +43,9 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: RecipeOutco
         assert one.estimates[BASE_RIGHT].value == pytest.approx(chosen["correct"].mean())
         assert (one.tokens, one.seconds) == (200, 20)
         for heading, measure in (("ECE", ece), ("smooth ECE", smooth_ece)):
-            for readout in ("text", "expected"):
-                column = {"text": "stated", "expected": "expected"}[readout]
+            for readout in ("stated", "expected"):
                 each = [
-                    measure(chosen[f"{column}_{name}"], chosen["correct"])
+                    measure(chosen[f"{readout}_{name}"], chosen["correct"])
                     for name in ("log", "log-seed1")
                 ]
                 assert one.estimates[f"{heading} {readout}"].value == pytest.approx(np.mean(each))
@@ -66,14 +64,14 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: RecipeOutco
     assert base.tokens is None
     assert not [heading for heading in base.estimates if heading.startswith("gain")]
     assert base.estimates["answers right adapter on"] == base.estimates[BASE_RIGHT]
-    assert [one.arm for one in standings.values() if is_taught(one) and one.part == IN_DOMAIN] == [
+    assert [one.arm for one in standings.values() if one.taught and one.part == IN_DOMAIN] == [
         "log",
         "head",
     ]
 
 
 def test_each_domain_may_be_a_part_of_its_own(played: RecipeOutcome) -> None:
-    standings = compare_recipes([played], resamples=20, seed=0, parts=domains_of)
+    standings = compare_recipes([played], Bootstrap(20, 0), parts=domains_of)
     assert [one.part for one in standings if one.arm == "log"] == ["kings", "metals", "rivers"]
     kings = played.held_out[played.held_out["domain"] == "kings"]
     (one,) = [each for each in standings if (each.arm, each.part) == ("before", "kings")]
@@ -83,4 +81,4 @@ def test_each_domain_may_be_a_part_of_its_own(played: RecipeOutcome) -> None:
 
 def test_a_league_of_nobody_is_refused() -> None:
     with pytest.raises(WorkbenchError, match="at least one recipe"):
-        compare_recipes([], resamples=10, seed=0)
+        compare_recipes([], Bootstrap(10, 0))

@@ -1,22 +1,34 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from workbench.experiments.league.comparison import RecipeOutcome, compare_recipes, domains_of
 from workbench.experiments.league.domain_transfer import SHOWN, domain_sections
-from workbench.measure import auroc2
+from workbench.experiments.recipes.results import PLATT
+from workbench.loop.conditions import BEFORE, Condition
+from workbench.measure import Bootstrap, auroc2
 
 RNG = np.random.default_rng(1)
 DOMAINS = np.repeat(["kings", "rivers"], 20)
-CONDITIONS = ("before", "platt", "soft", "soft-kings", "soft-kings-seed1", "soft-kings-shuffled")
+KINGS = Condition("soft-kings")
+CONDITIONS = (
+    BEFORE,
+    PLATT,
+    Condition("soft"),
+    KINGS,
+    replace(KINGS, seed=1),
+    replace(KINGS, control=True),
+)
 
 
 def held_out() -> pd.DataFrame:
     table = pd.DataFrame({"row": np.arange(40), "domain": DOMAINS, "correct": RNG.random(40) < 0.5})
     columns = {
-        f"{readout}_{name}": RNG.random(40)
+        f"{readout}_{name.name}": RNG.random(40)
         for name in CONDITIONS
         for readout in ("stated", "expected")
     }
@@ -26,7 +38,7 @@ def held_out() -> pd.DataFrame:
 def test_every_arm_stands_on_every_domain_and_its_own_is_framed() -> None:
     table = held_out()
     standings = compare_recipes(
-        [RecipeOutcome("probe", {}, table, ())], resamples=30, seed=0, parts=domains_of
+        [RecipeOutcome("probe", {}, table, CONDITIONS, ())], Bootstrap(30, 0), domains_of
     )
     found = {
         section.title: section.figure
@@ -40,7 +52,7 @@ def test_every_arm_stands_on_every_domain_and_its_own_is_framed() -> None:
         "platt",
         "soft",
         "soft-kings",
-        "soft-kings-shuffled",
+        "soft-kings-control",
     ]
     assert list(figure.layout.xaxis.ticktext) == ["kings", "rivers"]
     rivers = table[DOMAINS == "rivers"]
@@ -56,6 +68,6 @@ def test_every_arm_stands_on_every_domain_and_its_own_is_framed() -> None:
         "platt",
         "soft",
         "soft-kings",
-        "soft-kings-shuffled",
+        "soft-kings-control",
     ]
     assert gains.data[0].zmin == -gains.data[0].zmax

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from workbench.experiments.league.comparison import IN_DOMAIN, RecipeOutcome, compare_recipes
 from workbench.experiments.league.metrics import BASE_RIGHT, GRADES, MEASURES, statistic_of
-from workbench.measure import auroc2_within, ece
+from workbench.loop.conditions import BEFORE, Condition
+from workbench.measure import Bootstrap, auroc2_within, ece
 from workbench.measure.bootstrap import resampled_rows
 from workbench.measure.inputs import checked_domain
 from workbench.measure.seed_intervals import drawn_seeds
+
+LOG = Condition("log")
 
 
 def test_a_measure_is_undefined_where_its_readout_was_not_made(played: RecipeOutcome) -> None:
@@ -19,23 +24,23 @@ def test_a_measure_is_undefined_where_its_readout_was_not_made(played: RecipeOut
     table = played.held_out
     codes = checked_domain(table["domain"], len(table))
     missing = {
-        name: {
+        one.name: {
             heading
             for heading, measure in MEASURES.items()
-            if statistic_of(measure, table, codes, name) is None
+            if statistic_of(measure, table, codes, one) is None
         }
-        for name in ("before", "head", "log", "log-shuffled")
+        for one in (BEFORE, Condition("head"), LOG, replace(LOG, control=True))
     }
     answers = {"answers right adapter on", "gain answers right"}
     assert missing["before"] == {heading for heading in MEASURES if heading.startswith("gain")}
-    assert missing["head"] == {heading for heading in MEASURES if "text" in heading} | answers
+    assert missing["head"] == {heading for heading in MEASURES if "stated" in heading} | answers
     assert missing["log"] == set()
-    assert missing["log-shuffled"] == answers
+    assert missing["log-control"] == answers
 
 
 def test_ranges_bound_gains_on_both_sides() -> None:
-    assert MEASURES["ECE text"].range == (0, 1)
-    assert MEASURES["gain ECE text"].range == (-1, 1)
+    assert MEASURES["ECE stated"].range == (0, 1)
+    assert MEASURES["gain ECE stated"].range == (-1, 1)
     assert MEASURES[BASE_RIGHT].readout == GRADES
 
 
@@ -43,7 +48,7 @@ def by_hand(table: pd.DataFrame, name: str, rows: np.ndarray) -> dict[str, float
     """Gains over the base model of the questions ``rows``, on those parsed in both."""
     drawn = table.iloc[rows]
     out = {"gain answers right": drawn[f"right_{name}"].mean() - drawn["correct"].mean()}
-    for readout, column in (("text", "stated"), ("expected", "expected")):
+    for readout, column in (("stated", "stated"), ("expected", "expected")):
         both = drawn[drawn[[f"{column}_{name}", f"{column}_before"]].notna().all(axis=1)]
         for heading, measure in (("AUROC2", auroc2_within), ("ECE", ece)):
             graded = (
@@ -62,7 +67,7 @@ def test_gains_are_paired_by_question_drawn_within_their_domain_and_over_seeds(
     """
     (one,) = [
         x
-        for x in compare_recipes([played], resamples=60, seed=3)
+        for x in compare_recipes([played], Bootstrap(60, 3))
         if (x.arm, x.part) == ("log", IN_DOMAIN)
     ]
     table = played.held_out[played.held_out["domain"] != "metals"].reset_index(drop=True)

@@ -14,12 +14,13 @@ from workbench.experiments.league.comparison import (
     league_table,
 )
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
-from workbench.experiments.league.page import NUMBERS, TABLE, sections, shown, write_league
+from workbench.experiments.league.page import NUMBERS, row_of, sections, write_league
+from workbench.measure import Bootstrap
 from workbench.pipeline.store import code_version
 
 
 def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: RecipeOutcome) -> None:
-    standings = compare_recipes([played], resamples=20, seed=0)
+    standings = compare_recipes([played], Bootstrap(20, 0))
     drawn = sections(standings, "caption")
     assert [section.title for section in drawn] == [
         heading for heading in MEASURES if heading != BASE_RIGHT
@@ -33,11 +34,11 @@ def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: Recipe
 
 def test_a_line_leaves_out_what_it_does_not_have(played: RecipeOutcome) -> None:
     standings = {
-        one.arm: shown(one)
-        for one in compare_recipes([played], resamples=20, seed=0)
+        one.arm: row_of(one)
+        for one in compare_recipes([played], Bootstrap(20, 0))
         if one.part == OUT_OF_DOMAIN
     }
-    assert standings["head"]["ECE text"] == ""
+    assert standings["head"]["ECE stated"] == ""
     assert standings["head"]["seconds"] == "5"
     assert standings["before"]["training tokens"] == ""
     assert standings["log"]["seeds"] == "2"
@@ -46,20 +47,20 @@ def test_a_line_leaves_out_what_it_does_not_have(played: RecipeOutcome) -> None:
 def test_numbers_stand_beside_the_configuration_that_made_them(
     played: RecipeOutcome, tmp_path: Path
 ) -> None:
-    standings = compare_recipes([played], resamples=20, seed=0)
+    standings = compare_recipes([played], Bootstrap(20, 0))
     page, _ = write_league(tmp_path, standings, {"seeds": 2}, [])
-    kept = json.loads((tmp_path / NUMBERS).read_text())
+    kept = json.loads((tmp_path / f"{NUMBERS}.json").read_text())
     assert kept["configuration"] == {"seeds": 2}
     assert len(kept["lines"]) == len(league_table(standings))
     assert "In domain: 40 held-out questions" in page.read_text()
 
 
 def test_table_summary_and_page_say_the_same(played: RecipeOutcome, tmp_path: Path) -> None:
-    standings = compare_recipes([played], resamples=20, seed=0)
+    standings = compare_recipes([played], Bootstrap(20, 0))
     page, rows = write_league(tmp_path, standings, {"seeds": 2}, sections(standings, "caption <b>"))
     assert page.exists()
     assert "<b>" not in page.read_text().split("<body>")[1].split("plotly")[0]
-    stored = pd.read_parquet(tmp_path / TABLE)
+    stored = pd.read_parquet(tmp_path / f"{NUMBERS}.parquet")
     pd.testing.assert_frame_equal(stored, league_table(standings))
     line = stored[
         (stored["arm"] == "log")
@@ -69,7 +70,7 @@ def test_table_summary_and_page_say_the_same(played: RecipeOutcome, tmp_path: Pa
     summary = league_summary(standings)
     assert line["value"].item() == summary["in_domain.ece_expected.doubt.log"]
     assert json.loads(json.dumps(rows)) == rows
-    kept = json.loads((tmp_path / NUMBERS).read_text())
+    kept = json.loads((tmp_path / f"{NUMBERS}.json").read_text())
     assert (kept["code"], kept["configuration"], len(kept["lines"])) == (
         code_version(),
         {"seeds": 2},
@@ -80,7 +81,7 @@ def test_table_summary_and_page_say_the_same(played: RecipeOutcome, tmp_path: Pa
         "platt",
         "log",
         "log-temperature",
-        "log-shuffled",
+        "log-control",
         "head",
     ]
     assert rows[2]["training tokens"] == "200"

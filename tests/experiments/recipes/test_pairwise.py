@@ -9,11 +9,11 @@ from workbench.experiments.recipes.pairwise import (
     ordered_by,
     pair_measures,
     pair_places,
-    pair_summary,
+    pairwise_measures,
     question_scores,
 )
-from workbench.loop.conditions import Readouts
-from workbench.measure import auroc2
+from workbench.loop.conditions import BEFORE, Readouts
+from workbench.measure import Bootstrap, auroc2, flat_summary
 from workbench.measure.bootstrap import resampled_rows
 
 ROWS = [5, 6, 7, 8, 9]
@@ -44,15 +44,13 @@ def table() -> pd.DataFrame:
 
 
 def test_measures_by_hand() -> None:
-    found = pair_measures(table(), readouts(), resamples=200, seed=0)
+    found = pair_measures(table(), readouts(), Bootstrap(200, 0))
     assert found["agreement"].value == pytest.approx((1 + 0.5 + 0) / 3)
     assert found["agreement"].n == 3
     assert (found["agreement_within"].value, found["agreement_within"].n) == (1, 1)
     assert found["consistent"].value == 0.75
     assert found["read"].value == 0.75
-    alike = pair_measures(table(), readouts(np.ones(5, dtype=bool)), resamples=200, seed=0)[
-        "agreement"
-    ]
+    alike = pair_measures(table(), readouts(np.ones(5, dtype=bool)), Bootstrap(200, 0))["agreement"]
     assert np.isnan(alike.value)
 
 
@@ -80,7 +78,7 @@ def test_bradley_terry_scores_choose_as_they_order() -> None:
     assert chosen.tolist() == [
         float(scores[a] > scores[b]) for a, b in zip(first, second, strict=True)
     ]
-    found = pair_summary({"before": table()}, readouts(), resamples=50, seed=0)
+    found = flat_summary(pairwise_measures({BEFORE: table()}, readouts(), Bootstrap(50, 0)))
     assert found["pairs.agreement.bradley-terry"] == pytest.approx(
         np.mean(chosen[[0, 1, 2]] == [1, 1, 0])
     )
@@ -92,7 +90,7 @@ def test_intervals_resample_questions_within_their_domain() -> None:
     """By brute force: a pair comes back as often as its first question was drawn, times its
     second.
     """
-    found = pair_measures(table(), readouts(), resamples=100, seed=1)["agreement"]
+    found = pair_measures(table(), readouts(), Bootstrap(100, 1))["agreement"]
     means = []
     for drawn in np.concatenate(
         [*resampled_rows(5, resamples=100, seed=1, strata=readouts().domain)]

@@ -99,9 +99,9 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_recipe_ends_in_its_table_and_page(doubted: tuple[Place, RecipeResult]) -> None:
     place, found = doubted
-    names = ["before", "platt", "isotonic", "temperature", "log", "log-shuffled", "log-seed1"]
+    names = ["before", "platt", "isotonic", "temperature", "log", "log-control", "log-seed1"]
     assert [row["arm"] for row in found.rows] == names
-    assert list(found.rows[0])[:3] == ["arm", "AUROC2 text", "within"]
+    assert list(found.rows[0])[:3] == ["arm", "AUROC2 stated", "AUROC2 stated within"]
     assert found.folder == place.folder / "recipes" / "doubt"
     assert json.loads((found.folder / "summary.json").read_text()) == found.summary
     assert found.page == place.figures / "doubt" / "index.html"
@@ -115,26 +115,26 @@ def test_every_condition_has_every_measure_with_its_interval(
     doubted: tuple[Place, RecipeResult],
 ) -> None:
     summary = doubted[1].summary
-    for when in ("before", "platt", "log", "log-shuffled", "log-seed1"):
+    for when in ("before", "platt", "log", "log-control", "log-seed1"):
         for measure in ("auroc2", "ece", "smooth_ece", "brier"):
-            for readout in ("text", "expected"):
+            for readout in ("stated", "expected"):
                 key = f"{measure}.{readout}.{when}"
                 assert summary[f"{key}.low"] <= summary[f"{key}.high"]
                 assert key in summary
         assert f"auroc2.expected.within.{when}" in summary
-        assert f"parse_rate.text.{when}" in summary
-    for kind in ("gain", "over_shuffled", "over_platt"):
+        assert f"parse_rate.stated.{when}" in summary
+    for kind in ("gain", "vs_control", "vs_platt"):
         assert {
             f"{kind}.auroc2.expected.log",
             f"{kind}.auroc2.expected.within.log",
-            f"{kind}.ece.text.log",
+            f"{kind}.ece.stated.log",
         } <= set(summary)
     assert summary["training.tokens.log"] > 0
     assert summary["seconds.training.log"] > 0
     assert summary["accuracy.log"] == summary["accuracy.before"]
     assert summary["answers.unchanged.log"] == 1
     assert summary["seeds.expected.seeds.log"] == 2
-    assert summary["seeds.expected.shape.log"] > 0
+    assert summary["seeds.expected.wasserstein.log"] > 0
     assert "auroc2.probe.log" in summary
 
 
@@ -202,6 +202,13 @@ def test_the_adapter_loads_with_plain_peft_and_carries_its_card(
     assert any("lora_A" in name for name, _ in model.named_parameters())
     card = (folder / "README.md").read_text()
     assert f"| AUROC2 expected, log | {found.summary['auroc2.expected.log']:.3f} [" in card
+    # Every column of the table, and of text and of expected confidence each its own line.
+    for heading, text in found.rows[4].items():
+        if heading != "arm" and text:
+            assert f"| {heading}, log | {' '.join(text.split())} |" in card
+    for readout in ("stated", "expected"):
+        within = found.summary[f"auroc2.{readout}.within.log"]
+        assert f"| AUROC2 {readout} within, log | {within:.3f} [" in card
     assert "Seed: 0. The same was taught with the seeds 1." in card
     assert "Rewarding Doubt" in card
 
@@ -218,7 +225,7 @@ def test_held_out_domains_are_tested_on_alone(finished_run: Any, tmp_path: Path)
     assert summary["in_domain.questions"] + 66 == summary["questions.test"]
     assert summary["training.examples.tokenised-brier"] == 132 - summary["questions.test"]
     assert "out_of_domain.auroc2.expected.tokenised-brier" in summary
-    assert "in_domain.ece.text.before" in summary
+    assert "in_domain.ece.stated.before" in summary
     held_out = pd.read_parquet(place.folder / "recipes/doubt/report/held_out.parquet")
     rivers = held_out[held_out["domain"] == "rivers"]["correct"].mean()
     assert summary["out_of_domain.accuracy"] == pytest.approx(rivers)
@@ -256,7 +263,7 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(
     found = place.teach(PROBE, arms=("primary",))
     summary = found.summary
     assert not (found.page.parent / "learning_curves.html").exists()
-    read = place.folder / "recipes/probe/primary/0/read"
+    read = place.folder / "recipes/probe/primary/0/elicit"
     on = StageStore(read, "").table("answers_adapter_on").set_index("row")["answer"]
     base = (
         StageStore(place.folder / "answer", "")
@@ -265,7 +272,7 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(
         .loc[on.index]
     )
     assert len(on) == summary["questions.test"]
-    assert summary["same_answers.questions.primary"] == (on == base).sum()
+    assert summary["unchanged_answers.questions.primary"] == (on == base).sum()
     assert summary["answers.unchanged_adapter_on.primary"] == pytest.approx((on == base).mean())
     assert "accuracy.adapter_on_while_answering.primary" in summary
     shown = {row["arm"]: row["accuracy, adapter on"] for row in found.rows}
@@ -275,7 +282,7 @@ def test_an_adapter_on_the_conversation_is_compared_on_the_same_answers(
     assert held_out["right_primary"].mean() == pytest.approx(
         summary["accuracy.adapter_on_while_answering.primary"]
     )
-    assert "right_primary-shuffled" not in held_out
+    assert "right_primary-control" not in held_out
 
 
 def test_calibration_tuning_with_its_head_and_its_temperature(
@@ -285,14 +292,14 @@ def test_calibration_tuning_with_its_head_and_its_temperature(
     found = place.teach(CALIBRATION, seeds=2)
     names = [row["arm"] for row in found.rows]
     assert names[4:] == [
-        "head", "head-temperature", "head-shuffled", "head-seed1", "head-seed1-temperature",
-        "lora-prompt", "lora-prompt-temperature", "lora-prompt-shuffled", "lora-prompt-seed1", "lora-prompt-seed1-temperature",
+        "head", "head-temperature", "head-control", "head-seed1", "head-seed1-temperature",
+        "lora-prompt", "lora-prompt-temperature", "lora-prompt-control", "lora-prompt-seed1", "lora-prompt-seed1-temperature",
     ]  # fmt: skip
     assert found.summary["auroc2.expected.head"] > 0.8
     train = found.summary["questions.train"]
     assert found.summary["training.examples.head"] == train - round(0.2 * train)
-    assert "auroc2.text.head" not in found.summary
-    stage = StageStore(place.folder / "recipes/calibration/head/0/read", "")
+    assert "auroc2.stated.head" not in found.summary
+    stage = StageStore(place.folder / "recipes/calibration/head/0/elicit", "")
     taught = StageStore(place.folder / "recipes/calibration/head/0/teach", "").table("targets")[
         "row"
     ]
@@ -349,12 +356,12 @@ def test_answer_and_confidence_are_taught_together(
     plan = Reinforcement(correct_and_brier, 1.0, WRONG_FORMAT, 0.01, steps=2, replies=whole_replies)
     short = replace(JOINT, arms=(replace(JOINT.arm("rlcr"), train=train_on_policy(plan)),))
     found = place.teach(short)
-    assert [row["arm"] for row in found.rows][4:] == ["rlcr", "rlcr-shuffled"]
+    assert [row["arm"] for row in found.rows][4:] == ["rlcr", "rlcr-control"]
     assert found.rows[4]["accuracy, adapter on"]
     assert found.summary["answers.adapter_on_rows.rlcr"] == found.summary["questions.test"]
-    read = StageStore(place.folder / "recipes/joint/rlcr/0/read", "")
+    read = StageStore(place.folder / "recipes/joint/rlcr/0/elicit", "")
     own = (
-        StageStore(place.folder / "recipes/joint/rlcr/0/own", "")
+        StageStore(place.folder / "recipes/joint/rlcr/0/elicit_own_answers", "")
         .table("confidence")
         .set_index("row")["expected"]
     )
@@ -371,7 +378,7 @@ def test_answer_and_confidence_are_taught_together(
     np.testing.assert_allclose(own[same], after[same], rtol=1e-3)
     assert np.abs(own[~same] - after[~same]).max() > 1e-3
     brier = float(np.mean((own - on["correct"]) ** 2))
-    assert found.summary["own.brier.expected.rlcr"] == pytest.approx(brier)
+    assert found.summary["own_answers.brier.expected.rlcr"] == pytest.approx(brier)
     assert found.rows[4]["own Brier expected"]
     assert not found.rows[5]["own Brier expected"]
     log = StageStore(place.folder / "recipes/joint/rlcr/0/teach", "").table("log")
@@ -458,7 +465,7 @@ def test_a_recipe_needs_a_seed(finished_run: Any, tmp_path: Path) -> None:
         place.teach(DOUBT, seeds=0)
 
 
-def test_the_shuffled_twin_permutes_the_targets(doubted: tuple[Place, RecipeResult]) -> None:
+def test_the_control_permutes_the_targets(doubted: tuple[Place, RecipeResult]) -> None:
     folder = doubted[0].folder / "recipes/doubt/log/0"
     own, twin = (
         StageStore(folder / kind, "").table("targets") for kind in ("teach", "teach_control")
@@ -480,7 +487,7 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
     found = place.teach(METACOGNITION, arms=["single", "pairwise", "both"])
     summary = found.summary
     names = ["single", "pairwise", "both"]
-    for name in ("before", *names, *(f"{name}-shuffled" for name in names)):
+    for name in ("before", *names, *(f"{name}-control" for name in names)):
         for measure in ("agreement", "consistent", "read"):
             assert {f"pairs.{measure}.{name}{end}" for end in ("", ".low", ".high")} <= set(summary)
     assert "auroc2.expected.within.bradley-terry" in summary

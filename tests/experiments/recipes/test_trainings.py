@@ -6,11 +6,13 @@ from workbench.config import RunConfig, TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.trainings import (
     arm_settings,
-    group_seeds,
+    check_names,
     report_stage,
     trainings,
 )
+from workbench.loop.conditions import group_seeds
 from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE
+from workbench.teach.recipes.domains import split_arm_by_domain
 
 
 def test_what_the_user_sets_goes_before_the_arm_and_the_arm_before_the_defaults() -> None:
@@ -26,7 +28,7 @@ def test_what_the_user_sets_goes_before_the_arm_and_the_arm_before_the_defaults(
     assert found.checkpoint_steps == TeachSettings().checkpoint_steps
 
 
-def test_pupils_are_arms_by_seeds_and_the_first_has_a_twin() -> None:
+def test_trainings_are_arms_by_seeds_and_the_first_has_a_control() -> None:
     found = trainings(RunConfig(seed=5), DOUBT, [DOUBT.arm("log"), DOUBT.arm("brier")], 3, True)
     assert [p.name for p in found] == [
         "log",
@@ -39,29 +41,8 @@ def test_pupils_are_arms_by_seeds_and_the_first_has_a_twin() -> None:
     assert [p.shuffled_control for p in found] == [True, False, False] * 2
     assert [p.probe for p in found] == [True, False, False] * 2
     assert found[1].stage("teach") == "recipes/doubt/log/6/teach"
-    assert found[0].control_name == "log-shuffled"
+    assert found[0].control.name == "log-control"
     assert report_stage(DOUBT) == "recipes/doubt/report"
-
-
-def test_seeds_of_an_arm_stand_together_and_so_do_their_temperatures() -> None:
-    names = [
-        "before",
-        "temperature",
-        "head",
-        "head-temperature",
-        "head-shuffled",
-        "head-seed1",
-        "head-seed1-temperature",
-        "seed-x",
-    ]
-    assert group_seeds(names) == {
-        "before": ["before"],
-        "temperature": ["temperature"],
-        "head": ["head", "head-seed1"],
-        "head-temperature": ["head-temperature", "head-seed1-temperature"],
-        "head-shuffled": ["head-shuffled"],
-        "seed-x": ["seed-x"],
-    }
 
 
 def test_a_head_does_not_speak_and_has_no_states_to_probe() -> None:
@@ -70,7 +51,7 @@ def test_a_head_does_not_speak_and_has_no_states_to_probe() -> None:
     assert not head.probe
 
 
-def test_twins_can_be_left_out() -> None:
+def test_controls_can_be_left_out() -> None:
     assert [
         p.shuffled_control
         for p in trainings(RunConfig(), DOUBT, [DOUBT.arm("log")], 2, False, controls=False)
@@ -90,3 +71,19 @@ def test_a_number_of_updates_is_refused_where_no_arm_counts_them() -> None:
             WorkbenchError, match=f"and {arm} of this recipe do not; set teach.epochs"
         ):
             trainings(config, recipe, [recipe.arm(arm)], 1, False)
+
+
+def test_a_taught_domain_called_seed3_is_not_taken_for_a_seed() -> None:
+    recipe = split_arm_by_domain(PROBE, "soft", ["seed3", "kings"])
+    found = trainings(RunConfig(), recipe, recipe.arms, 2, False)
+    lines = {line.name: len(each) for line, each in group_seeds(p.condition for p in found).items()}
+    assert lines["soft-seed3"] == lines["soft"] == lines["soft-kings"] == 2
+    check_names(found)
+
+
+def test_two_trainings_of_one_name_are_refused() -> None:
+    """With four seeds the fourth of "soft" would be called as the first of the domain's arm."""
+    recipe = split_arm_by_domain(PROBE, "soft", ["seed3", "kings"])
+    found = trainings(RunConfig(), recipe, recipe.arms, 4, False)
+    with pytest.raises(WorkbenchError, match="both be called 'soft-seed3'"):
+        check_names(found)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.experiments.calibration.metrics import (
-    Drawn,
     JudgedAnswers,
     Measurement,
     difference,
@@ -27,7 +26,7 @@ from workbench.experiments.transfer.evaluate import TransferredAdapter
 from workbench.loop.conditions import BEFORE
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.measure import Estimate
+from workbench.measure import Bootstrap, Estimate
 from workbench.measure.recalibration import Map
 from workbench.pipeline.store import ROW
 from workbench.teach.recipes.calibration import CURVES, share_of
@@ -52,7 +51,8 @@ class Judge:
 
     @property
     def name(self) -> str:
-        return BEFORE if self.training is None else self.training.name
+        condition = BEFORE if self.training is None else self.training.condition
+        return condition.name
 
     @property
     def labels(self) -> int:
@@ -85,52 +85,52 @@ class Judge:
         return fitted_temperature(self.home, self._stage(self.home), rows)
 
 
-def label_lines(home: Run, trainings: Sequence[Training], drawn: Drawn) -> list[Measurement]:
+def label_lines(home: Run, trainings: Sequence[Training], draw: Bootstrap) -> list[Measurement]:
     """Every arm on the answers it was taught beside, with the number of its labels."""
     before = Judge(home, None)
-    out = _lines(LABELS, before, {"no labels": quality(before.of(home), drawn)})
+    out = _lines(LABELS, before, {"no labels": quality(before.of(home), draw)})
     for training in sorted(trainings, key=lambda training: _place(training.arm.name)):
         arm, percent = share_of(training.arm.name)
-        found = {f"{percent} % of the labels": quality(Judge(home, training).of(home), drawn)}
+        found = {f"{percent} % of the labels": quality(Judge(home, training).of(home), draw)}
         out += _lines(LABELS, Judge(home, training), found, arm)
     return out
 
 
-def pull_lines(home: Run, pulled: Training, free: Training, drawn: Drawn) -> list[Measurement]:
+def pull_lines(home: Run, pulled: Training, free: Training, draw: Bootstrap) -> list[Measurement]:
     """The query taught with the divergence and without it, and with minus without."""
     judge = Judge(home, pulled)
     own, other = judge.of(home), Judge(home, free).of(home)
     found = {
-        "with the divergence": quality(own, drawn),
-        "without it": quality(other, drawn),
-        "with - without": difference(own, other, drawn),
+        "with the divergence": quality(own, draw),
+        "without it": quality(other, draw),
+        "with - without": difference(own, other, draw),
     }
     return _lines(PULL, judge, found)
 
 
 def swapped_lines(
-    home: Run, away: Run, trainings: Sequence[Training], drawn: Drawn
+    home: Run, away: Run, trainings: Sequence[Training], draw: Bootstrap
 ) -> list[Measurement]:
     """What the question alone tells each judge."""
     out = []
     for judge in _judges(home, trainings):
-        out += _lines(SWAPPED, judge, question_alone(judge.of(home), judge.of(away), drawn))
+        out += _lines(SWAPPED, judge, question_alone(judge.of(home), judge.of(away), draw))
     return out
 
 
 def other_lines(
-    home: Run, away: Run, trainings: Sequence[Training], drawn: Drawn
+    home: Run, away: Run, trainings: Sequence[Training], draw: Bootstrap
 ) -> list[Measurement]:
     """Each judge of the model's own answers and of another model's, each on its own questions."""
     out = []
     for judge in _judges(home, trainings):
-        own, other = quality(judge.of(home), drawn), quality(judge.of(away), drawn)
+        own, other = quality(judge.of(home), draw), quality(judge.of(away), draw)
         out += _lines(OTHERS, judge, {"own answers": own, "another model's answers": other})
     return out
 
 
 def unanswerable_lines(
-    home: Run, away: Run, trainings: Sequence[Training], drawn: Drawn
+    home: Run, away: Run, trainings: Sequence[Training], draw: Bootstrap
 ) -> list[Measurement]:
     """Each judge of answers to questions that have none; beside those that have one, in the same
     source if it holds any.
@@ -141,12 +141,14 @@ def unanswerable_lines(
         answerable = found.where(found.answerable)
         answered = answerable if len(answerable.id) else judge.of(home)
         out += _lines(
-            UNANSWERABLE, judge, on_unanswerable(found.where(~found.answerable), answered, drawn)
+            UNANSWERABLE, judge, on_unanswerable(found.where(~found.answerable), answered, draw)
         )
     return out
 
 
-def form_lines(taught: Mapping[str, tuple[Run, list[Training]]], drawn: Drawn) -> list[Measurement]:
+def form_lines(
+    taught: Mapping[str, tuple[Run, list[Training]]], draw: Bootstrap
+) -> list[Measurement]:
     """Every judge in every form, on the questions held out in both: ``taught`` has the run of
     each and whom it taught.
     """
@@ -154,13 +156,13 @@ def form_lines(taught: Mapping[str, tuple[Run, list[Training]]], drawn: Drawn) -
     ids = in_common(first, second)
     out = []
     for form, (context, _) in taught.items():
-        judges = {BEFORE: Judge(context, None)} | {
+        judges = {BEFORE.name: Judge(context, None)} | {
             f"{training.name}, taught {own}": Judge(home, training)
             for own, (home, trainings) in taught.items()
             for training in trainings
         }
         for name, judge in judges.items():
-            found = quality(judge.of(context).at(ids), drawn)
+            found = quality(judge.of(context).at(ids), draw)
             out += _lines(FORMS, judge, {f"judges {form}": found}, name)
     return out
 

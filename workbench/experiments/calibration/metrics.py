@@ -27,12 +27,14 @@ from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.measure import (
+    Bootstrap,
     Estimate,
     auroc2_difference,
     auroc2_estimate,
     auroc2_within_estimate,
     bootstrap_counts,
     confidence_metrics,
+    flat_summary,
     paired_metrics,
     temperature,
 )
@@ -45,19 +47,6 @@ AUROC2, POOLED, ECE, SMOOTH = "AUROC2", "AUROC2 pooled", "ECE", "smooth ECE"
 TEMPERED = "ECE with temperature"
 ERRORS: Mapping[str, str] = {ECE: "ece", SMOOTH: "smooth_ece"}
 MEAN = "mean P(correct)"
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """How intervals are drawn."""
-
-    resamples: int
-    seed: int
-
-    @property
-    def options(self) -> dict[str, int]:
-        """As the measures take them."""
-        return {"resamples": self.resamples, "seed": self.seed}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,46 +117,46 @@ def fitted_temperature(context: Run, stage: str, rows: NDArray[np.int64]) -> Map
     return temperature(probability, correct)
 
 
-def quality(v: JudgedAnswers, drawn: Drawn) -> dict[str, Estimate]:
+def quality(v: JudgedAnswers, draw: Bootstrap) -> dict[str, Estimate]:
     """How well P(correct) tells right answers from wrong ones, and how far it is calibrated."""
     return {
-        AUROC2: auroc2_within_estimate(v.probability, v.correct, v.domain, **drawn.options),
-        POOLED: auroc2_estimate(v.probability, v.correct, **drawn.options),
-        **_errors(v.probability, v.correct, drawn),
-        TEMPERED: _errors(v.tempered, v.correct, drawn)[ECE],
+        AUROC2: auroc2_within_estimate(v.probability, v.correct, v.domain, **draw.options),
+        POOLED: auroc2_estimate(v.probability, v.correct, **draw.options),
+        **_errors(v.probability, v.correct, draw),
+        TEMPERED: _errors(v.tempered, v.correct, draw)[ECE],
     }
 
 
-def _errors(probability: Floats, correct: Bools, drawn: Drawn) -> dict[str, Estimate]:
+def _errors(probability: Floats, correct: Bools, draw: Bootstrap) -> dict[str, Estimate]:
     found = confidence_metrics(
-        probability, correct, None, names=tuple(ERRORS.values()), **drawn.options
+        probability, correct, None, names=tuple(ERRORS.values()), **draw.options
     )
     named = {heading: found[name] for heading, name in ERRORS.items()}
     return {heading: error for heading, error in named.items() if isinstance(error, Estimate)}
 
 
-def difference(one: JudgedAnswers, other: JudgedAnswers, drawn: Drawn) -> dict[str, Estimate]:
+def difference(one: JudgedAnswers, other: JudgedAnswers, draw: Bootstrap) -> dict[str, Estimate]:
     """``one`` minus ``other`` on the same answers, paired: above zero is better for AUROC2 and
     worse for calibration errors.
     """
     _check_aligned(one, other)
     a, b, correct = one.probability, other.probability, one.correct
-    errors = paired_metrics(a, b, correct, names=tuple(ERRORS.values()), **drawn.options).difference
+    errors = paired_metrics(a, b, correct, names=tuple(ERRORS.values()), **draw.options).difference
     out = {
-        AUROC2: auroc2_difference(a, b, correct, one.domain, **drawn.options),
-        POOLED: auroc2_difference(a, b, correct, None, **drawn.options),
+        AUROC2: auroc2_difference(a, b, correct, one.domain, **draw.options),
+        POOLED: auroc2_difference(a, b, correct, None, **draw.options),
         **{heading: errors[name] for heading, name in ERRORS.items()},
     }
     if not np.isnan(one.tempered + other.tempered).all():
         tempered = paired_metrics(
-            one.tempered, other.tempered, correct, names=("ece",), **drawn.options
+            one.tempered, other.tempered, correct, names=("ece",), **draw.options
         ).difference
         out[TEMPERED] = tempered["ece"]
     return out
 
 
 def question_alone(
-    own: JudgedAnswers, swapped: JudgedAnswers, drawn: Drawn
+    own: JudgedAnswers, swapped: JudgedAnswers, draw: Bootstrap
 ) -> dict[str, dict[str, Estimate]]:
     """By condition: what the question alone tells, from a wrong answer put in the place of the
     model's own.
@@ -178,22 +167,22 @@ def question_alone(
     """
     own = own.at(swapped.id.tolist())
     both = {"own answer": own.probability, "swapped answer": swapped.probability}
-    means = _means({**both, "own - swapped": own.probability - swapped.probability}, drawn)
+    means = _means({**both, "own - swapped": own.probability - swapped.probability}, draw)
     out = {name: {MEAN: mean} for name, mean in means.items()}
     for name, probability in both.items():
         out[name] |= {
-            AUROC2: auroc2_within_estimate(probability, own.correct, own.domain, **drawn.options),
-            POOLED: auroc2_estimate(probability, own.correct, **drawn.options),
+            AUROC2: auroc2_within_estimate(probability, own.correct, own.domain, **draw.options),
+            POOLED: auroc2_estimate(probability, own.correct, **draw.options),
         }
     apart = auroc2_difference(
-        own.probability, swapped.probability, own.correct, own.domain, **drawn.options
+        own.probability, swapped.probability, own.correct, own.domain, **draw.options
     )
     out["own - swapped"][AUROC2] = apart
     return out
 
 
 def on_unanswerable(
-    none: JudgedAnswers, answerable: JudgedAnswers, drawn: Drawn
+    none: JudgedAnswers, answerable: JudgedAnswers, draw: Bootstrap
 ) -> dict[str, dict[str, Estimate]]:
     """By condition: mean P(correct) of answers to questions that have an answer and that have none,
     and how well it tells them apart.
@@ -201,8 +190,8 @@ def on_unanswerable(
     Among wrong answers of either kind it is not the grade that tells them apart.
     """
     out = {
-        "unanswerable": {MEAN: _means({"": none.probability}, drawn)[""]},
-        "answerable": {MEAN: _means({"": answerable.probability}, drawn)[""]},
+        "unanswerable": {MEAN: _means({"": none.probability}, draw)[""]},
+        "answerable": {MEAN: _means({"": answerable.probability}, draw)[""]},
     }
     both = np.concatenate([answerable.probability, none.probability])
     is_answerable = np.arange(len(both)) < len(answerable.probability)
@@ -213,7 +202,7 @@ def on_unanswerable(
     ):
         if is_answerable[chosen].any() and not is_answerable[chosen].all():
             out[name] = {
-                POOLED: auroc2_estimate(both[chosen], is_answerable[chosen], **drawn.options)
+                POOLED: auroc2_estimate(both[chosen], is_answerable[chosen], **draw.options)
             }
     return out
 
@@ -256,17 +245,18 @@ def ablations_table(lines: Sequence[Measurement]) -> pd.DataFrame:
 
 def ablations_summary(lines: Sequence[Measurement]) -> dict[str, Any]:
     """Flat, ``<ablation>.<measure>.<judge>.<condition>`` with intervals."""
-    out: dict[str, Any] = {}
-    for one in lines:
-        key = ".".join(filter(None, (one.ablation, one.measure, one.judge, one.condition)))
-        out |= one.estimate.to_dict(key.replace(" ", "_").lower())
-    return out
+
+    def key(one: Measurement) -> str:
+        parts = (one.ablation, one.measure, one.judge, one.condition)
+        return ".".join(filter(None, parts)).replace(" ", "_").lower()
+
+    return flat_summary({key(one): one.estimate for one in lines})
 
 
-def _means(values: Mapping[str, Floats], drawn: Drawn) -> dict[str, Estimate]:
+def _means(values: Mapping[str, Floats], draw: Bootstrap) -> dict[str, Estimate]:
     size = len(next(iter(values.values())))
     statistics = {name: mean_of(each) for name, each in values.items()}
-    return bootstrap_counts(statistics, size, seed=drawn.seed, resamples=drawn.resamples)
+    return bootstrap_counts(statistics, size, **draw.options)
 
 
 def _check_aligned(one: JudgedAnswers, other: JudgedAnswers) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from workbench.experiments.calibration.measurements import (
     FORMS,
@@ -27,18 +28,16 @@ from workbench.experiments.calibration.metrics import (
     ablations_summary,
     ablations_table,
 )
-from workbench.files.ownership import FIGURES, claim_folder
-from workbench.files.writing import write_atomically, write_json
 from workbench.loop.conditions import BEFORE
 from workbench.pipeline.store import code_version
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.label_curve import LabelCurve, LabelledPoint, LabelPanel
-from workbench.report import Section, write_report
-from workbench.report.measure_page import written
+from workbench.report import Page, Section, write_page
 from workbench.teach.recipes.calibration import CURVES
 
-TABLE, NUMBERS = "ablations.parquet", "ablations.json"
-_ACROSS = (BEFORE, "embeddings")
+TITLE = "What makes calibration tuning work?"
+NUMBERS = "ablations"
+_ACROSS = (BEFORE.name, "embeddings")
 MEASURES = (AUROC2, POOLED, ECE, SMOOTH, TEMPERED, MEAN)
 HEADINGS: Mapping[str, str] = {
     LABELS: "How many labels it takes",
@@ -154,6 +153,26 @@ DRAWINGS = (
 )
 
 
+@dataclass(frozen=True)
+class Ablations:
+    """What was measured, as the page takes it."""
+
+    lines: Sequence[Measurement]
+    drawn: Sequence[Section]
+
+    def table(self) -> pd.DataFrame:
+        """Tidy: a row a number."""
+        return ablations_table(self.lines)
+
+    def summary(self) -> dict[str, Any]:
+        """Flat, with intervals."""
+        return ablations_summary(self.lines)
+
+    def figures(self) -> Sequence[Section]:
+        """In reading order."""
+        return self.drawn
+
+
 def write_ablations(
     folder: Path,
     lines: Sequence[Measurement],
@@ -161,40 +180,29 @@ def write_ablations(
     configuration: Mapping[str, Any],
     drawn: Sequence[Section],
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write table, figures (``drawn`` by :func:`sections`), page and NUMBERS into ``folder``;
-    returns the page and its rows.
+    """Write files of numbers, figures (``drawn`` by :func:`sections`) and page into ``folder``;
+    returns the page and its rows as text.
 
-    NUMBERS holds the rows, with the ``configuration`` and the code that made them.
+    ``ablations.parquet`` and ``ablations.json`` hold the same values and bounds, the latter with
+    the ``configuration`` and the code that made them.
     """
-    found = {name: shown([line for line in lines if line.ablation == name]) for name in HEADINGS}
-    leads: list[tuple[str, Sequence[Mapping[str, Any]]]] = [
-        (HEADINGS[name], each) for name, each in found.items() if each
-    ]
+    found = {name: rows_of([line for line in lines if line.ablation == name]) for name in HEADINGS}
+    leads = [(HEADINGS[name], each) for name, each in found.items() if each]
     if left_out:
         leads.append(("Left out", [{"what": name, "why": why} for name, why in left_out.items()]))
-    claim_folder(folder, FIGURES)
-    write_atomically(folder / TABLE, partial(ablations_table(lines).to_parquet, index=False))
-    rows = [{"ablation": name, **row} for name, each in found.items() for row in each]
-    write_json(
-        folder / NUMBERS,
-        {
-            "code": code_version(),
-            "configuration": configuration,
-            "lines": rows,
-            "left out": dict(left_out),
-        },
-    )
-    page = write_report(
+    page = write_page(
         folder,
-        "What makes calibration tuning work?",
-        drawn,
-        ablations_summary(lines),
-        configuration,
-        [TABLE],
-        (),
-        lead=leads,
+        Ablations(lines, drawn),
+        Page(
+            TITLE,
+            configuration,
+            leads,
+            numbers=NUMBERS,
+            made_by={"code": code_version()},
+            beside={"left out": dict(left_out)},
+        ),
     )
-    return page, rows
+    return page, [{"ablation": name, **row} for name, each in found.items() for row in each]
 
 
 def sections(lines: Sequence[Measurement], caption: str) -> list[Section]:
@@ -240,13 +248,13 @@ def label_curve(lines: Sequence[Measurement], caption: str) -> LabelCurve:
     return LabelCurve(panels=panels, title=HEADINGS[LABELS], caption=caption)
 
 
-def shown(lines: Sequence[Measurement]) -> list[dict[str, str]]:
+def rows_of(lines: Sequence[Measurement]) -> list[dict[str, str]]:
     """One row a judge and condition, with a column for every measure that any of them has."""
     measures = [measure for measure in MEASURES if any(line.measure == measure for line in lines)]
     cells: dict[tuple[str, str, int], dict[str, str]] = {}
     for line in lines:
         row = cells.setdefault((line.judge, line.condition, line.labels), {})
-        row[line.measure] = written(line.estimate)
+        row[line.measure] = format(line.estimate, "\n.3f")
     return [
         {
             "judge": judge,

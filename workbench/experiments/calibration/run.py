@@ -27,7 +27,7 @@ from workbench.experiments.calibration.measurements import (
     swapped_lines,
     unanswerable_lines,
 )
-from workbench.experiments.calibration.metrics import Drawn, Measurement
+from workbench.experiments.calibration.metrics import Measurement
 from workbench.experiments.calibration.swapped_answers import swapped_answers, swapped_questions
 from workbench.experiments.recipes.run import RecipeRun, run_trainings
 from workbench.experiments.recipes.trainings import Training, trainings
@@ -37,6 +37,7 @@ from workbench.experiments.transfer.question_sets import (
     unanswerable_questions,
 )
 from workbench.loop.answers import answer_questions
+from workbench.loop.results import bootstrap_of
 from workbench.loop.run import Run
 from workbench.pipeline.stages import STRICT, Reuse, Work
 from workbench.pipeline.store import RunStore
@@ -158,10 +159,10 @@ def _of_files(home: RecipeRun, plan: AblationPlan) -> dict[str, Run]:
 def ablation_lines(done: CalibrationRuns) -> list[Measurement]:
     """Everything that was measured, ablation by ablation."""
     home, judges = done.home.context, trainings_of(done.home)
-    drawn = Drawn(home.config.bootstrap_resamples, home.config.seed)
+    draw = bootstrap_of(home)
     by_arm = {training.arm.name: training for training in done.home.trainings}
-    lines = label_lines(home, done.home.trainings, drawn) + pull_lines(
-        home, by_arm[CURVES[0]], by_arm[FREE], drawn
+    lines = label_lines(home, done.home.trainings, draw) + pull_lines(
+        home, by_arm[CURVES[0]], by_arm[FREE], draw
     )
     for name, measure in (
         (SWAPPED, swapped_lines),
@@ -169,14 +170,14 @@ def ablation_lines(done: CalibrationRuns) -> list[Measurement]:
         (UNANSWERABLE, unanswerable_lines),
     ):
         if name in done.visited:
-            lines += measure(home, done.visited[name], judges, drawn)
+            lines += measure(home, done.visited[name], judges, draw)
     if done.other_form is not None:
         other = done.other_form
         taught: dict[str, tuple[Run, list[Training]]] = {
             done.plan.form: (home, judges),
             OPPOSITE[done.plan.form]: (other.context, trainings_of(other)),
         }
-        lines += form_lines(taught, drawn)
+        lines += form_lines(taught, draw)
     return lines
 
 

@@ -21,7 +21,6 @@ from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combina
 from workbench.experiments.confidence_alignment.results import READOUTS, AlignmentResults, stated_of
 from workbench.files.ownership import FIGURES, claim_folder
 from workbench.files.writing import write_atomically
-from workbench.measure import Estimate
 from workbench.measure.alignment import Split
 from workbench.pipeline.store import ROW
 from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
@@ -171,16 +170,16 @@ def lines(results: AlignmentResults) -> list[dict[str, str]]:
         {
             "prompt": words_of(row.combination),
             "readout": _READOUTS[row.readout],
-            "rho": _shown(row.measured.rho),
-            "pairs shuffled": _shown(row.shuffled),
-            "shuffled within domain": _shown(row.shuffled_within),
+            "rho": format(row.measured.rho, ".2f"),
+            "pairs shuffled": format(row.shuffled, ".2f"),
+            "shuffled within domain": format(row.shuffled_within, ".2f"),
             "read": f"{100 * row.measured.parse_rate:.0f} %",
             "at the top": f"{100 * row.measured.ceiling_share:.0f} %"
             if row.readout == "stated"
             else "",
             "mass on the scale": f"{100 * row.mass:.0f} %",
-            "AUROC2": _shown(row.measured.auroc2_stated),
-            "within domain": _shown(row.within[1]),
+            "AUROC2": format(row.measured.auroc2_stated, ".2f"),
+            "within domain": format(row.within[1], ".2f"),
             **{
                 name.replace("_", " "): f"{100 * share:.0f} %"
                 for name, share in row.cells[_CUTS[row.readout]].items()
@@ -257,9 +256,3 @@ def _letters_table(results: AlignmentResults) -> pd.DataFrame:
             for one in results.letters
         ]
     )
-
-
-def _shown(estimate: Estimate) -> str:
-    if np.isnan(estimate.value):
-        return "undefined"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

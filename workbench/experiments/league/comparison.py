@@ -24,14 +24,15 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.experiments.league.metrics import MEASURES, statistic_of
 from workbench.experiments.recipes.page import MAPPED
-from workbench.experiments.recipes.trainings import SHUFFLED, TEMPERED, group_seeds
-from workbench.loop.conditions import BEFORE
-from workbench.measure import Estimate
+from workbench.experiments.recipes.results import PLATT
+from workbench.loop.conditions import BEFORE, Condition, Key, group_seeds, read_conditions
+from workbench.loop.tables import COLUMNS, TRAINING_SECONDS
+from workbench.measure import Bootstrap, Estimate, flat_summary
 from workbench.measure.inputs import checked_domain
 from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
 
 IN_DOMAIN, OUT_OF_DOMAIN = "in domain", "out of domain"
-UNTAUGHT = (BEFORE, "platt")
+UNTAUGHT = (BEFORE, PLATT)
 Parts = Callable[["RecipeOutcome"], Mapping[str, pd.DataFrame]]
 
 
@@ -44,6 +45,7 @@ class RecipeOutcome:
     recipe: str
     summary: Mapping[str, Any]
     held_out: pd.DataFrame
+    conditions: tuple[Condition, ...]
     held_out_domains: tuple[str, ...]
 
 
@@ -52,7 +54,7 @@ class ComparisonRow:
     """One line: who, on which questions, and how well.
 
     Attributes:
-        arm: the arm, its shuffled twin, or an untaught base model.
+        condition: the arm over its seeds, its control, or an untaught base model.
         seeds, questions: how many of each the estimates come from.
         estimates: by heading of MEASURES; a measure is left out where the line does not have it, or
             nothing was parsed.
@@ -60,7 +62,7 @@ class ComparisonRow:
     """
 
     recipe: str
-    arm: str
+    condition: Condition
     part: str
     seeds: int
     questions: int
@@ -69,12 +71,23 @@ class ComparisonRow:
     seconds: float | None
 
     @property
+    def arm(self) -> str:
+        """The condition's name."""
+        return self.condition.name
+
+    @property
+    def taught(self) -> bool:
+        """Whether the line is an arm as it was taught: no control, not recalibrated."""
+        return self.condition.taught
+
+    @property
     def name(self) -> str:
+        """Recipe and arm."""
         return f"{self.recipe} · {self.arm}"
 
 
 def compare_recipes(
-    played: Sequence[RecipeOutcome], *, resamples: int, seed: int, parts: Parts | None = None
+    played: Sequence[RecipeOutcome], draw: Bootstrap, parts: Parts | None = None
 ) -> list[ComparisonRow]:
     """Every line of every recipe, on all ``parts`` of its held-out questions (default:
     :func:`parts_of`).
@@ -86,9 +99,9 @@ def compare_recipes(
     out, seen = [], set()
     for one in played:
         for part, table in (parts or parts_of)(one).items():
-            for standing in _standings(one, part, table, resamples=resamples, seed=seed):
-                key = (standing.arm, part, table["expected_before"].to_numpy().tobytes())
-                if standing.arm not in UNTAUGHT or key not in seen:
+            for standing in _standings(one, part, table, draw):
+                key = (standing.condition, part, table["expected_before"].to_numpy().tobytes())
+                if standing.condition not in UNTAUGHT or key not in seen:
                     out.append(standing)
                 seen.add(key)
     return out
@@ -108,27 +121,25 @@ def domains_of(one: RecipeOutcome) -> dict[str, pd.DataFrame]:
     return {str(name): table for name, table in one.held_out.groupby("domain")}
 
 
-def arms_of(table: pd.DataFrame) -> dict[str, list[str]]:
+def arms_of(conditions: Sequence[Condition]) -> dict[Condition, list[Condition]]:
     """The conditions of each line: the seeds of an arm together, with and without its
-    temperature, each twin by itself, and what is untaught.
+    temperature, each control by itself, and what is untaught.
     """
-    lines = group_seeds(
-        name.removeprefix("expected_") for name in table.columns if name.startswith("expected_")
-    )
-    return {name: each for name, each in lines.items() if name not in MAPPED}
+    lines = group_seeds(conditions)
+    return {line: each for line, each in lines.items() if line not in MAPPED}
 
 
 def _standings(
-    one: RecipeOutcome, part: str, table: pd.DataFrame, *, resamples: int, seed: int
+    one: RecipeOutcome, part: str, table: pd.DataFrame, draw: Bootstrap
 ) -> list[ComparisonRow]:
     codes = checked_domain(table["domain"], len(table))
-    counts = counted_questions(codes, resamples=resamples, seed=seed)
+    counts = counted_questions(codes, **draw.draws)
     out = []
-    for arm, conditions in arms_of(table).items():
-        chosen = drawn_seeds(len(conditions), resamples=resamples, seed=seed)
+    for line, conditions in arms_of(one.conditions).items():
+        chosen = drawn_seeds(len(conditions), **draw.draws)
         estimates = {}
         for heading, measure in MEASURES.items():
-            each = [statistic_of(measure, table, codes, name) for name in conditions]
+            each = [statistic_of(measure, table, codes, condition) for condition in conditions]
             if not any(each):
                 continue
             unknown = np.full(len(counts), np.nan)
@@ -139,20 +150,21 @@ def _standings(
         out.append(
             ComparisonRow(
                 recipe=one.recipe,
-                arm=arm,
+                condition=line,
                 part=part,
                 seeds=len(conditions),
                 questions=len(table),
                 estimates=estimates,
-                tokens=_mean(one.summary, "training.tokens", conditions),
-                seconds=_mean(one.summary, "seconds.training", conditions),
+                tokens=_mean(one.summary, COLUMNS["training tokens"], conditions),
+                seconds=_mean(one.summary, TRAINING_SECONDS, conditions),
             )
         )
     return out
 
 
-def _mean(summary: Mapping[str, Any], key: str, conditions: Sequence[str]) -> float | None:
-    found = [summary[f"{key}.{name}"] for name in conditions if f"{key}.{name}" in summary]
+def _mean(summary: Mapping[str, Any], key: Key, conditions: Sequence[Condition]) -> float | None:
+    written = [str(key.of(condition)) for condition in conditions]
+    found = [summary[name] for name in written if name in summary]
     return float(np.mean(found)) if found else None
 
 
@@ -181,24 +193,23 @@ def league_table(standings: Sequence[ComparisonRow]) -> pd.DataFrame:
 
 def league_summary(standings: Sequence[ComparisonRow]) -> dict[str, Any]:
     """Flat, ``<part>.<measure>.<recipe>.<arm>`` with intervals."""
-    out: dict[str, Any] = {}
-    for one in standings:
-        for heading, estimate in one.estimates.items():
-            key = ".".join((one.part, heading, one.recipe, one.arm)).replace(" ", "_").lower()
-            out |= estimate.to_dict(key)
-    return out
+    return flat_summary(
+        {
+            ".".join((one.part, heading, one.recipe, one.arm)).replace(" ", "_").lower(): estimate
+            for one in standings
+            for heading, estimate in one.estimates.items()
+        }
+    )
 
 
 def finished_recipe(
     recipe: str, folder: Path, summary: Mapping[str, Any], held_out_domains: Sequence[str]
 ) -> RecipeOutcome:
     """A recipe that was taught into ``folder`` (the recipe's own, inside its run's)."""
-    table = pd.read_parquet(folder / "report" / "held_out.parquet")
-    return RecipeOutcome(recipe, summary, table, tuple(held_out_domains))
-
-
-def is_taught(standing: ComparisonRow) -> bool:
-    """Whether the line is an arm as it was taught, neither a shuffled twin nor recalibrated nor
-    untaught.
-    """
-    return standing.arm not in UNTAUGHT and not standing.arm.endswith((f"-{SHUFFLED}", TEMPERED))
+    table, conditions = (
+        pd.read_parquet(folder / "report" / f"{name}.parquet")
+        for name in ("held_out", "conditions")
+    )
+    return RecipeOutcome(
+        recipe, summary, table, read_conditions(conditions), tuple(held_out_domains)
+    )

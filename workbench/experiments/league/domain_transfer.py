@@ -20,8 +20,8 @@ from workbench.report import Section
 SHOWN = (
     "AUROC2 expected within",
     "gain AUROC2 expected within",
-    "AUROC2 text within",
-    "gain AUROC2 text within",
+    "AUROC2 stated within",
+    "gain AUROC2 stated within",
     "gain ECE expected",
 )
 

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.loop.answer_stability import RIGHT
-from workbench.loop.conditions import BEFORE
+from workbench.loop.conditions import BEFORE, EXPECTED, STATED, Condition
 from workbench.measure.calibration import BinnedForecasts
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.inputs import Bools, Floats
@@ -74,23 +74,23 @@ _ON = "Share of right answers given with the adapter on, where it acts on the wh
 _GAIN = "The line minus the base model, by question:"
 
 MEASURES: Mapping[str, Measure] = {
-    "AUROC2 text within": Measure("stated", _within, _AUROC2, bound=0.5),
-    "AUROC2 expected within": Measure("expected", _within, _AUROC2, bound=0.5),
-    "ECE text": Measure("stated", _ece, _ECE),
-    "ECE expected": Measure("expected", _ece, _ECE),
-    "smooth ECE text": Measure("stated", _smooth, _SMOOTH),
-    "smooth ECE expected": Measure("expected", _smooth, _SMOOTH),
-    "gain AUROC2 text within": Measure(
-        "stated", _within, f"{_GAIN} above zero orders answers better.", gain=True
+    "AUROC2 stated within": Measure(STATED, _within, _AUROC2, bound=0.5),
+    "AUROC2 expected within": Measure(EXPECTED, _within, _AUROC2, bound=0.5),
+    "ECE stated": Measure(STATED, _ece, _ECE),
+    "ECE expected": Measure(EXPECTED, _ece, _ECE),
+    "smooth ECE stated": Measure(STATED, _smooth, _SMOOTH),
+    "smooth ECE expected": Measure(EXPECTED, _smooth, _SMOOTH),
+    "gain AUROC2 stated within": Measure(
+        STATED, _within, f"{_GAIN} above zero orders answers better.", gain=True
     ),
     "gain AUROC2 expected within": Measure(
-        "expected", _within, f"{_GAIN} above zero orders answers better.", gain=True
+        EXPECTED, _within, f"{_GAIN} above zero orders answers better.", gain=True
     ),
-    "gain ECE text": Measure(
-        "stated", _ece, f"{_GAIN} below zero is better calibrated.", gain=True
+    "gain ECE stated": Measure(
+        STATED, _ece, f"{_GAIN} below zero is better calibrated.", gain=True
     ),
     "gain ECE expected": Measure(
-        "expected", _ece, f"{_GAIN} below zero is better calibrated.", gain=True
+        EXPECTED, _ece, f"{_GAIN} below zero is better calibrated.", gain=True
     ),
     BASE_RIGHT: Measure(GRADES, _share, "Share of right answers of the base model."),
     "answers right adapter on": Measure(RIGHT, _share, _ON),
@@ -102,7 +102,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def statistic_of(
-    measure: Measure, table: pd.DataFrame, codes: Codes, condition: str
+    measure: Measure, table: pd.DataFrame, codes: Codes, condition: Condition
 ) -> CountStatistic | None:
     """The measure of one condition of the held-out ``table`` [n]; None where the condition does not
     have its readout.
@@ -125,10 +125,9 @@ def statistic_of(
     return minus(own, other)
 
 
-def _column(table: pd.DataFrame, readout: str, condition: str) -> Floats | None:
+def _column(table: pd.DataFrame, readout: str, condition: Condition) -> Floats | None:
     """[n] one condition's readout; None where there is none of it."""
-    name = f"{readout}_{condition}"
-    if readout == GRADES or name == f"{RIGHT}_{BEFORE}":
-        name = GRADES
+    graded = readout == GRADES or (readout == RIGHT and condition == BEFORE)
+    name = GRADES if graded else f"{readout}_{condition.name}"
     values = table[name].to_numpy(dtype=np.float64) if name in table else None
     return None if values is None or np.isnan(values).all() else values

@@ -5,20 +5,40 @@ measure of interest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from workbench.experiments.league.comparison import ComparisonRow, league_summary, league_table
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
-from workbench.files.ownership import FIGURES, claim_folder
-from workbench.files.writing import write_atomically, write_json
 from workbench.pipeline.store import code_version
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
-from workbench.report import Section, write_report
-from workbench.report.measure_page import written
+from workbench.report import Page, Section, write_page
 
-TABLE, NUMBERS = "league.parquet", "league.json"
+NUMBERS = "league"
 TITLE = "Which recipe teaches a model to say what it knows?"
+
+
+@dataclass(frozen=True)
+class League:
+    """The standings as the page takes them."""
+
+    standings: Sequence[ComparisonRow]
+    drawn: Sequence[Section]
+
+    def table(self) -> pd.DataFrame:
+        """Tidy: a row a standing and measure."""
+        return league_table(self.standings)
+
+    def summary(self) -> dict[str, Any]:
+        """Flat, with intervals."""
+        return league_summary(self.standings)
+
+    def figures(self) -> Sequence[Section]:
+        """In reading order."""
+        return self.drawn
 
 
 def write_league(
@@ -28,34 +48,24 @@ def write_league(
     drawn: Sequence[Section],
     title: str = TITLE,
 ) -> tuple[Path, list[dict[str, str]]]:
-    """Write page, figures (``drawn`` by :func:`sections`) and table into ``folder``; returns the
-    page and its rows as text.
+    """Write page, figures (``drawn`` by :func:`sections`) and files of numbers into ``folder``;
+    returns the page and its rows as text.
 
-    TABLE and NUMBERS hold the same values and bounds, the latter with the ``configuration`` and the
-    code that made them.
+    ``league.parquet`` and ``league.json`` hold the same values and bounds, the latter with the
+    ``configuration`` and the code that made them.
     """
     parts = list(dict.fromkeys(one.part for one in standings))
     leads = [
         (
             f"{part.capitalize()}: {_questions(standings, part)}",
-            [shown(one) for one in standings if one.part == part],
+            [row_of(one) for one in standings if one.part == part],
         )
         for part in parts
     ]
-    claim_folder(folder, FIGURES)
-    table = league_table(standings)
-    write_atomically(folder / TABLE, table.to_parquet)
-    made_by = {"code": code_version(), "configuration": configuration}
-    write_json(folder / NUMBERS, {**made_by, "lines": table.to_dict("records")})
-    page = write_report(
+    page = write_page(
         folder,
-        title,
-        drawn,
-        league_summary(standings),
-        configuration,
-        [TABLE, NUMBERS],
-        (),
-        lead=leads,
+        League(standings, drawn),
+        Page(title, configuration, leads, numbers=NUMBERS, made_by={"code": code_version()}),
     )
     return page, [
         {"questions": part, **row}
@@ -87,10 +97,10 @@ def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:
     return out
 
 
-def shown(one: ComparisonRow) -> dict[str, str]:
+def row_of(one: ComparisonRow) -> dict[str, str]:
     """A line of the page's table."""
     measured = {
-        heading: written(one.estimates[heading]) if heading in one.estimates else ""
+        heading: format(one.estimates[heading], "\n.3f") if heading in one.estimates else ""
         for heading in MEASURES
     }
     return {

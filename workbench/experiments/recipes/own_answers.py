@@ -3,11 +3,11 @@ adapter on throughout.
 
 Every other condition is judged by the base model's answers. Here each answer given with the adapter
 on is put into a conversation of its own and the confidence read behind it; measures are named
-``own.<measure>.<readout>.<condition>``, with the signs they have elsewhere.
+``own_answers.<measure>.<readout>.<condition>``, with the signs they have elsewhere.
 
 What they do not show: a gain over the base model at equal answers. Other answers are of other
-difficulty, which alone moves AUROC2 and calibration; ``same_answers`` compares where they are the
-same.
+difficulty, which alone moves AUROC2 and calibration; ``unchanged_answers`` compares where they are
+the same.
 """
 
 from __future__ import annotations
@@ -19,10 +19,20 @@ import numpy as np
 from workbench.elicit.conversation import confidence_conversation
 from workbench.experiments.recipes.trainings import Training
 from workbench.loop.answer_stability import answers_with_adapter
-from workbench.loop.conditions import Readouts, calibration, discrimination
+from workbench.loop.conditions import (
+    EXPECTED,
+    STATED,
+    Measures,
+    Readouts,
+    calibration,
+    discrimination,
+    in_part,
+)
 from workbench.loop.confidence import read_conversation_adapter
 from workbench.loop.questions import load_questions
+from workbench.loop.results import column_of
 from workbench.loop.run import Run
+from workbench.measure import Bootstrap
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import prompt_text
 
@@ -50,30 +60,18 @@ def read_own(context: Run, stage: StageStore, training: Training) -> dict[str, A
         )
 
 
-def own_summary(
-    context: Run, r: Readouts, training: Training, *, resamples: int, seed: int
-) -> dict[str, Any]:
+def own_measures(context: Run, r: Readouts, training: Training, draw: Bootstrap) -> Measures:
     """The measures of what the training states of its own graded answers, with their intervals."""
     given = answers_with_adapter(context, training.stage("elicit"))
     assert given is not None
     questions = r.questions[given["correct"].loc[r.questions[ROW]].notna().to_numpy()].reset_index(
         drop=True
     )
-    rows = questions[ROW]
-    read = (
-        context.stage(training.stage("elicit_own_answers"))
-        .table("confidence")
-        .set_index(ROW)
-        .loc[rows]
-    )
+    rows, stage = questions[ROW].to_numpy(), training.stage("elicit_own_answers")
     stated, expected = (
-        {training.name: read[name].to_numpy(dtype=float)} for name in ("stated", "expected")
+        {training.condition: column_of(context, stage, column, rows)}
+        for column in (STATED, EXPECTED)
     )
-    own = Readouts(
-        questions, given["correct"].loc[rows].to_numpy(dtype=np.bool_), stated, expected, {}
-    )
-    drawn = {"resamples": resamples, "seed": seed}
-    return {
-        f"own.{key}": value
-        for key, value in {**discrimination(own, **drawn), **calibration(own, **drawn)}.items()
-    }
+    correct = given["correct"].loc[rows].to_numpy(dtype=np.bool_)
+    own = Readouts(questions, correct, stated, expected, {})
+    return in_part("own_answers", {**discrimination(own, draw), **calibration(own, draw)})

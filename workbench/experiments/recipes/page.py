@@ -4,91 +4,125 @@ adapter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from workbench.experiments.recipes.pairwise import (
     BRADLEY_TERRY,
     PAIR_COLUMNS,
     asked_pairs,
-    pair_summary,
+    pairwise_measures,
 )
 from workbench.experiments.recipes.results import (
-    collect_recipe,
+    ISOTONIC,
+    TEMPERATURE,
+    RecipeResults,
     columns_of,
     part_tables,
-    summarise_recipe,
+    recipe_results,
 )
 from workbench.experiments.recipes.task_transfer import (
     task_transfer,
+    transfer_measures,
     transfer_section,
-    transfer_summary,
 )
-from workbench.experiments.recipes.trainings import Training, group_seeds
+from workbench.experiments.recipes.trainings import Training
 from workbench.loop.answer_stability import right_with_adapter
-from workbench.loop.conditions import Readouts
-from workbench.loop.report import bottleneck, held_out_table, histogram, parsed_at_all, reliability
+from workbench.loop.conditions import (
+    BEFORE,
+    EXPECTED,
+    Key,
+    Measures,
+    Readouts,
+    conditions_table,
+    group_seeds,
+)
+from workbench.loop.report import bottleneck, caption_of, histogram, reliability
+from workbench.loop.results import bootstrap_of
 from workbench.loop.run import Run
 from workbench.loop.tables import cell, table_rows
 from workbench.pipeline.store import StageStore
 from workbench.plots import LearningCurve, LearningCurves
-from workbench.report import write_report
-from workbench.report.page import Section
+from workbench.report import Page, Section, write_page
 from workbench.teach.card import Card, write_card
 from workbench.teach.recipes import Recipe
 
 # One recalibrated base, Platt's, is enough for a figure; the table has all.
-MAPPED = ("isotonic", "temperature")
+MAPPED = (ISOTONIC, TEMPERATURE)
+
+
+@dataclass(frozen=True)
+class RecipePage:
+    """A recipe's results as its page takes them: with the figures."""
+
+    found: RecipeResults
+    drawn: Sequence[Section]
+
+    def table(self) -> pd.DataFrame:
+        """The held-out questions with every condition's readouts."""
+        return self.found.table()
+
+    def summary(self) -> dict[str, Any]:
+        """Every measure, flat."""
+        return self.found.summary()
+
+    def figures(self) -> Sequence[Section]:
+        """In reading order."""
+        return self.drawn
 
 
 def report_recipe(
     context: Run, stage: StageStore, recipe: Recipe, taught: Sequence[Training]
 ) -> dict[str, Any]:
     """Write the page, the cards, the summary and the held-out table."""
-    readouts = collect_recipe(context, taught)
-    summary = summarise_recipe(context, readouts, taught)
-    sections = recipe_sections(readouts.without(MAPPED), summary)
+    found = recipe_results(context, taught)
+    readouts, measures = found.readouts, found.measures
+    sections = recipe_sections(context, readouts.without(MAPPED), measures)
     if recipe.pairs:
-        drawn = {"resamples": context.config.bootstrap_resamples, "seed": context.config.seed}
-        tables = asked_pairs(context, recipe.name, taught)
-        cells = task_transfer(readouts, tables, **drawn)
-        summary |= pair_summary(tables, readouts, **drawn) | transfer_summary(cells)
-        pairs = f"{summary['pairs.asked']} pairs, {summary['pairs.mixed']} of them mixed"
-        sections.insert(
-            1, transfer_section(cells, f"{len(readouts.correct)} held-out questions, {pairs}")
+        tables, draw = asked_pairs(context, recipe.name, taught), bootstrap_of(context)
+        cells = task_transfer(readouts, tables, draw)
+        measures |= pairwise_measures(tables, readouts, draw) | transfer_measures(cells)
+        asked, mixed = (measures[Key(name, part="pairs")] for name in ("asked", "mixed"))
+        caption = (
+            f"{len(readouts.correct)} held-out questions, {asked} pairs, {mixed} of them mixed"
         )
-    sections += learning_sections(context, taught, summary)
-    columns = {**columns_of(summary), **(PAIR_COLUMNS if recipe.pairs else {})}
-    scored = [BRADLEY_TERRY] if f"pairs.agreement.{BRADLEY_TERRY}" in summary else []
-    conditions = [*readouts.stated, *scored]
-    rows = table_rows(conditions, summary, columns)
-    answered_on = right_with_adapter(context, readouts, {p.name: p.stage("elicit") for p in taught})
-    stage.save_table("held_out", held_out_table(readouts).assign(**answered_on))
-    write_report(
+        sections.insert(1, transfer_section(cells, caption))
+    sections += learning_sections(context, taught)
+    columns = {**columns_of(measures), **(PAIR_COLUMNS if recipe.pairs else {})}
+    conditions = [*readouts.stated, *([BRADLEY_TERRY] if recipe.pairs else [])]
+    rows = table_rows(conditions, measures, columns)
+    answered_on = right_with_adapter(
+        context, readouts, {p.condition: p.stage("elicit") for p in taught}
+    )
+    stage.save_table("held_out", found.table().assign(**answered_on))
+    stage.save_table("conditions", conditions_table(readouts.expected))
+    write_page(
         context.figures,
-        f"{recipe.name}: {recipe.about}",
-        sections,
-        summary,
-        {
-            "run": context.config.model_dump(mode="json"),
-            "arms": {p.name: _described(p) for p in taught},
-        },
-        (),
-        (),
-        lead=[
-            (f"Arms, on {len(readouts.correct)} held-out questions", rows),
-            *part_tables(conditions, summary),
-        ],
+        RecipePage(found, sections),
+        Page(
+            title=f"{recipe.name}: {recipe.about}",
+            configuration={
+                "run": context.config.model_dump(mode="json"),
+                "arms": {p.name: _described(p) for p in taught},
+            },
+            lead=[
+                (f"Arms, on {len(readouts.correct)} held-out questions", rows),
+                *part_tables(conditions, measures),
+            ],
+        ),
     )
     for training in taught:
         taught_in = context.stage(training.stage("teach"))
         folder = taught_in.folder / "adapter"
         if not folder.exists():
             continue
-        write_card(folder, _card(context, recipe, training, taught, summary))
+        write_card(folder, _card(context, recipe, training, taught, found))
         taught_in.amend("adapter/README.md")
-    return {"summary": summary, "rows": rows, "page": str(recipe_page(context))}
+    return {"summary": found.summary(), "rows": rows, "page": str(recipe_page(context))}
 
 
 def recipe_page(context: Run) -> Path:
@@ -96,20 +130,18 @@ def recipe_page(context: Run) -> Path:
     return context.figures / "index.html"
 
 
-def recipe_sections(readouts: Readouts, summary: dict[str, Any]) -> list[Section]:
+def recipe_sections(context: Run, readouts: Readouts, measures: Measures) -> list[Section]:
     """The figures, those of the main loop; the distributions are those of each arm's first seed."""
-    caption = f"{len(readouts.correct)} held-out questions, {_computed(summary)}"
-    further = [name for seeds in group_seeds(readouts.stated).values() for name in seeds[1:]]
+    caption = caption_of(context, f"{len(readouts.correct)} held-out questions")
+    further = [one for seeds in group_seeds(readouts.stated).values() for one in seeds[1:]]
     first = readouts.without(further)
-    found = [bottleneck(readouts, summary, caption), reliability(first, caption)]
-    if parsed_at_all(readouts):
+    found = [bottleneck(readouts, measures, caption), reliability(first, caption)]
+    if readouts.spoken:
         found.insert(1, histogram(first, caption))
     return found
 
 
-def learning_sections(
-    context: Run, taught: Sequence[Training], summary: Mapping[str, Any]
-) -> list[Section]:
+def learning_sections(context: Run, taught: Sequence[Training]) -> list[Section]:
     """The reward of every step against compute, where trainings logged rewards."""
     logs = {
         training.name: context.stage(training.stage("teach")).table("log") for training in taught
@@ -121,26 +153,20 @@ def learning_sections(
     }
     if not curves:
         return []
-    caption = f"training questions, {_computed(summary)}"
     figure = LearningCurves(
-        curves=curves, title="Reward by tokens computed", caption=caption
+        curves=curves,
+        title="Reward by tokens computed",
+        caption=caption_of(context, "training questions"),
     ).figure()
     explanation = (
         "Mean reward of every training step (faint) and its mean over the last tenth of the "
-        "training (line), against the tokens "
-        "computed up to there: every pass over a token counts, those of sampling too. An exact "
-        "arm's reward is the expectation "
-        "over all it could state, a sampled arm's the mean of the replies it drew; both scatter "
-        "with the step's questions. "
+        "training (line), against the tokens computed up to there: every pass over a token counts, "
+        "those of sampling too. An exact arm's reward is the expectation over all it could state, "
+        "a sampled arm's the mean of the replies it drew; both scatter with the step's questions. "
         "Rewards are in the units of each arm's own score: compare arms of one score. They are "
-        "those of the questions taught, so "
-        "what was learned about others stands in the table alone."
+        "those of the questions taught, so what was learned about others stands in the table alone."
     )
     return [Section("Learning curves", explanation, figure, "learning_curves")]
-
-
-def _computed(summary: Mapping[str, Any]) -> str:
-    return f"{summary['model.name']}, matrix products in {summary['model.precision']}"
 
 
 def _described(training: Training) -> dict[str, Any]:
@@ -156,30 +182,29 @@ def _card(
     recipe: Recipe,
     training: Training,
     taught: Sequence[Training],
-    summary: Mapping[str, Any],
+    found: RecipeResults,
 ) -> Card:
-    name = training.name
     conditions = [
-        when
-        for when in ("before", name, training.control_name)
-        if f"auroc2.expected.{when}" in summary
+        one
+        for one in (BEFORE, training.condition, training.control)
+        if Key("auroc2", EXPECTED, one) in found.measures
     ]
     metrics = {
-        f"{head.strip()}, {when}": text.replace("\n", " ")
-        for when in conditions
-        for head, key in columns_of(summary).items()
-        if (text := cell(summary, f"{key}.{when}"))
+        f"{head}, {one.name}": " ".join(text.split())
+        for one in conditions
+        for head, key in columns_of(found.measures).items()
+        if (text := cell(found.measures, key.of(one)))
     }
     questions = context.config.questions
     return Card(
-        base_model=str(summary["model.name"]),
-        revision=str(summary["model.revision"]),
+        base_model=str(found.facts["model.name"]),
+        revision=str(found.facts["model.revision"]),
         recipe=f"{recipe.name}, {recipe.about}",
         source=recipe.source,
         arm=f"{training.arm.name}: {training.arm.about}",
         data=questions.graded_file.name if questions.graded_file else questions.source,
-        train=int(summary["questions.train"]),
-        test=int(summary["questions.test"]),
+        train=int(found.facts["questions.train"]),
+        test=int(found.facts["questions.test"]),
         held_out_domains=questions.held_out_domains,
         seed=training.seed,
         other_seeds=tuple(

@@ -5,7 +5,7 @@ Pairs are neighbours on ``CIRCLES`` random circles of the held-out questions, ea
 orders, so that a taste for one place cancels. ``pairs.agreement`` is the share of mixed pairs (one
 answer right, one wrong) in which the question answered rightly is preferred, a tie counting half:
 0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders prefer the same
-question. ``bradley_terry`` turns the base model's preferences into one score a question, whose
+question. :func:`bradley_terry` turns the base model's preferences into one score a question, whose
 AUROC2 stands beside stated confidence and whose order beside the choices. Intervals resample
 questions within their domain, because pairs share them (:mod:`workbench.measure.question_pairs`).
 Over all mixed pairs, knowing which domain is easier is enough to be right often;
@@ -17,6 +17,7 @@ other pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,23 +28,30 @@ from sklearn.linear_model import LogisticRegression
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.trainings import Training
-from workbench.loop.conditions import BEFORE, Readouts
+from workbench.loop.conditions import BEFORE, EXPECTED, Condition, Key, Measures, Readouts
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.measure import Estimate, auroc2_within_estimate, bootstrap_counts
+from workbench.loop.tables import Columns
+from workbench.measure import (
+    Bootstrap,
+    Estimate,
+    auroc2_within_estimate,
+    bootstrap_counts,
+)
 from workbench.measure.inputs import Floats
 from workbench.measure.question_pairs import mean_of_pairs
 from workbench.models import LanguageModel
+from workbench.pipeline.stages import Stage
 from workbench.pipeline.store import StageStore
 from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_merged
 
 CIRCLES = 2
-BRADLEY_TERRY = "bradley-terry"
-PAIR_COLUMNS: Mapping[str, str] = {
-    "pairs right": "pairs.agreement",
-    "pairs right within": "pairs.agreement_within",
-    "pairs consistent": "pairs.consistent",
+BRADLEY_TERRY = Condition(recalibration="bradley-terry")
+PAIR_COLUMNS: Columns = {
+    "pairs right": Key("agreement", part="pairs"),
+    "pairs right within": Key("agreement_within", part="pairs"),
+    "pairs consistent": Key("consistent", part="pairs"),
 }
 
 
@@ -87,47 +95,61 @@ def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> di
     return {"pairs": len(found), "mass": float(found["mass"].mean())}
 
 
-def asked_pairs(context: Run, recipe: str, taught: Sequence[Training]) -> dict[str, pd.DataFrame]:
+def pair_stages(training: Training) -> list[Stage]:
+    """What the training and its control choose of two questions."""
+    taught = [
+        ("pairs", "teach"),
+        *([("pairs_control", "teach_control")] if training.shuffled_control else []),
+    ]
+    return [
+        Stage(
+            training.stage(kind),
+            partial(read_pairs, taught=training.stage(by)),
+            ("model", "elicit", "seed"),
+            (training.stage(by),),
+        )
+        for kind, by in taught
+    ]
+
+
+def asked_pairs(
+    context: Run, recipe: str, taught: Sequence[Training]
+) -> dict[Condition, pd.DataFrame]:
     """By condition, what it chose of two held-out questions."""
     stages = {BEFORE: pairs_stage(recipe)}
     for training in taught:
-        stages[training.name] = training.stage("pairs")
+        stages[training.condition] = training.stage("pairs")
         if training.shuffled_control:
-            stages[training.control_name] = training.stage("pairs_control")
-    return {name: context.stage(stage).table("pairs") for name, stage in stages.items()}
+            stages[training.control] = training.stage("pairs_control")
+    return {one: context.stage(stage).table("pairs") for one, stage in stages.items()}
 
 
-def pair_summary(
-    tables: Mapping[str, pd.DataFrame], readouts: Readouts, *, resamples: int, seed: int
-) -> dict[str, Any]:
+def pairwise_measures(
+    tables: Mapping[Condition, pd.DataFrame], readouts: Readouts, draw: Bootstrap
+) -> Measures:
     """``pairs.<measure>.<condition>`` with intervals, and what the base model's Bradley-Terry
     scores are worth.
     """
-    drawn = {"resamples": resamples, "seed": seed}
-    out: dict[str, Any] = {}
-    for name, table in tables.items():
-        for measure, value in pair_measures(table, readouts, **drawn).items():
-            out |= value.to_dict(f"pairs.{measure}.{name}")
+    out: Measures = {}
+    for condition, table in tables.items():
+        for name, value in pair_measures(table, readouts, draw).items():
+            out[Key(name, part="pairs", condition=condition)] = value
     before = tables[BEFORE]
     scores = question_scores(before, readouts)
-    for measure, value in pair_measures(
-        ordered_by(scores, before, readouts), readouts, **drawn
-    ).items():
-        if measure.startswith("agreement"):
-            out |= value.to_dict(f"pairs.{measure}.{BRADLEY_TERRY}")
-    singly = auroc2_within_estimate(scores, readouts.correct, readouts.domain, **drawn)
+    ordered = pair_measures(ordered_by(scores, before, readouts), readouts, draw)
+    for name in ("agreement", "agreement_within"):
+        out[Key(name, part="pairs", condition=BRADLEY_TERRY)] = ordered[name]
+    singly = auroc2_within_estimate(scores, readouts.correct, readouts.domain, **draw.options)
     mixed = ~np.isnan(pair_values(before, readouts)["agreement"])
     return {
         **out,
-        **singly.to_dict(f"auroc2.expected.within.{BRADLEY_TERRY}"),
-        "pairs.asked": len(before),
-        "pairs.mixed": int(mixed.sum()),
+        Key("auroc2", EXPECTED, BRADLEY_TERRY, within=True): singly,
+        Key("asked", part="pairs"): len(before),
+        Key("mixed", part="pairs"): int(mixed.sum()),
     }
 
 
-def pair_measures(
-    table: pd.DataFrame, readouts: Readouts, *, resamples: int, seed: int
-) -> dict[str, Estimate]:
+def pair_measures(table: pd.DataFrame, readouts: Readouts, draw: Bootstrap) -> dict[str, Estimate]:
     """Agreement with the grades on mixed pairs, also within a domain, swap consistency, and the
     share of readable choices.
 
@@ -138,9 +160,8 @@ def pair_measures(
         name: mean_of_pairs(each, *pair_places(table, readouts)) for name, each in values.items()
     }
     used = {name: int((~np.isnan(each)).sum()) for name, each in values.items()}
-    n = len(readouts.correct)
     return bootstrap_counts(
-        statistics, n, resamples=resamples, seed=seed, strata=readouts.domain, used=used
+        statistics, len(readouts.correct), **draw.options, strata=readouts.domain, used=used
     )
 
 

@@ -1,43 +1,96 @@
-"""A recipe's results as numbers: the flat summary with dotted keys, each estimate with its
-interval.
+"""A recipe's results: the readouts of every condition on the held-out questions, and every measure
+by its key.
 
 Conditions: ``before``, the base model; ``platt``, ``isotonic`` and ``temperature``, the base
 model's confidence put through a map fitted on the training questions; every training by its name;
-its twin on shuffled targets as ``<name>-shuffled``; the training's confidence with a temperature
+its control on shuffled targets as ``<name>-control``; the training's confidence with a temperature
 fitted on what it was not taught as ``<name>-temperature``. ``gain.<measure>`` is a condition minus
-``before``, ``over_shuffled.<measure>`` a training minus its twin, ``over_platt.<measure>`` a
-training minus the recalibrated base, all paired by question: above zero is better for AUROC2, worse
-for calibration errors.
+``before``, ``vs_control.<measure>`` a training minus its control, ``vs_platt.<measure>`` a training
+minus the recalibrated base, all paired by question: above zero is better for AUROC2, worse for
+calibration errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.experiments.recipes.own_answers import own_summary
-from workbench.experiments.recipes.trainings import TEMPERED, Training
-from workbench.loop.answer_stability import answer_accuracy, same_answers
+from workbench.experiments.recipes.own_answers import own_measures
+from workbench.experiments.recipes.trainings import Training
+from workbench.loop.answer_stability import answer_accuracy, unchanged_answers
 from workbench.loop.answers import right_answers
-from workbench.loop.conditions import BEFORE, CALIBRATION, Readouts, calibration, discrimination
+from workbench.loop.conditions import (
+    BEFORE,
+    EXPECTED,
+    READOUTS,
+    STATED,
+    Condition,
+    Key,
+    Measures,
+    Readouts,
+    calibration,
+    discrimination,
+    in_part,
+    without_text,
+)
 from workbench.loop.questions import load_questions
+from workbench.loop.results import (
+    PROBES_OF,
+    STAGES_OF,
+    bootstrap_of,
+    column_of,
+    facts_of,
+    probabilities_of,
+)
 from workbench.loop.run import Run
-from workbench.loop.tables import COLUMNS, cell, measured, table_rows
+from workbench.loop.tables import COLUMNS, Columns, cell, measured, table_rows
 from workbench.measure import (
     RECALIBRATIONS,
+    Bootstrap,
     auroc2_difference,
     bootstrap,
+    flat_summary,
     paired_metrics,
     seed_split,
 )
-from workbench.measure.inputs import Floats
+from workbench.measure.inputs import Bools, Floats
 
-RECALIBRATED = ("platt", "isotonic", "temperature")
+PLATT, ISOTONIC, TEMPERATURE = (
+    Condition(recalibration=name) for name in ("platt", "isotonic", "temperature")
+)
+RECALIBRATED = (PLATT, ISOTONIC, TEMPERATURE)
 ERRORS = ("ece", "smooth_ece", "brier")
 PARTS = ("in_domain", "out_of_domain")
+
+
+@dataclass(frozen=True)
+class RecipeResults:
+    """What a recipe found: readouts, every measure, and facts of the run."""
+
+    readouts: Readouts
+    measures: Measures
+    facts: dict[str, Any]
+
+    def table(self) -> pd.DataFrame:
+        """The held-out questions with every condition's readouts."""
+        return self.readouts.table()
+
+    def summary(self) -> dict[str, Any]:
+        """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""
+        return {**flat_summary(self.measures), **self.facts}
+
+
+def recipe_results(context: Run, taught: Sequence[Training]) -> RecipeResults:
+    """Measure every condition of a recipe whose trainings have finished."""
+    readouts = collect_recipe(context, taught)
+    return RecipeResults(
+        readouts, recipe_measures(context, readouts, taught), facts_of(context, readouts)
+    )
 
 
 def collect_recipe(context: Run, taught: Sequence[Training]) -> Readouts:
@@ -45,52 +98,39 @@ def collect_recipe(context: Run, taught: Sequence[Training]) -> Readouts:
     questions, _ = load_questions(context)
     test = questions[questions["split"] == "test"]
     train = questions[questions["split"] == "train"]["row"].to_numpy()
-    rows = test["row"].to_numpy()
+    rows, base_stage = test["row"].to_numpy(), STAGES_OF[BEFORE]
 
-    def read(stage: str, column: str, at: NDArray[np.int64] = rows) -> Floats:
-        return (
-            context.stage(stage)
-            .table("confidence")
-            .set_index("row")[column]
-            .loc[at.tolist()]
-            .to_numpy(dtype=float)
-        )
-
-    def every(column: str) -> dict[str, Floats]:
-        base, fitted_on = read("elicit", column), read("elicit", column, train)
+    def every(column: str) -> dict[Condition, Floats]:
+        base = column_of(context, base_stage, column, rows)
+        fitted_on = column_of(context, base_stage, column, train)
         found = {BEFORE: base}
-        found |= {
-            name: _recalibrated(name, fitted_on, right_answers(context, train), base)
-            for name in RECALIBRATED
-        }
+        for condition in RECALIBRATED:
+            found[condition] = _recalibrated(
+                condition, fitted_on, right_answers(context, train), base
+            )
         for training in taught:
-            found[training.name] = read(training.stage("elicit"), column)
+            stage = training.stage("elicit")
+            own = found[training.condition] = column_of(context, stage, column, rows)
             if training.arm.calibration_fraction:
                 back = kept_back(context, training)
-                known, own = read(training.stage("elicit"), column, back), found[training.name]
-                found[training.name + TEMPERED] = _recalibrated(
-                    "temperature", known, right_answers(context, back), own
-                )
+                tempered = replace(training.condition, recalibration=TEMPERATURE.recalibration)
+                known = column_of(context, stage, column, back)
+                found[tempered] = _recalibrated(tempered, known, right_answers(context, back), own)
             if training.shuffled_control:
-                found[training.control_name] = read(training.stage("elicit_control"), column)
+                control = training.stage("elicit_control")
+                found[training.control] = column_of(context, control, column, rows)
         return found
 
-    def probed(stage: str) -> Floats:
-        return (
-            context.stage(stage)
-            .table("probabilities")
-            .set_index("row")["probability"]
-            .loc[rows]
-            .to_numpy()
-        )
-
+    probed = {p.condition: p.stage("probe") for p in taught if p.probe}
     return Readouts(
         questions=test.reset_index(drop=True),
         correct=right_answers(context, rows),
-        stated=every("stated"),
-        expected=every("expected"),
-        probe={BEFORE: probed("probe")}
-        | {p.name: probed(p.stage("probe")) for p in taught if p.probe},
+        stated=every(STATED),
+        expected=every(EXPECTED),
+        probe={
+            condition: probabilities_of(context, stage, rows)
+            for condition, stage in {BEFORE: PROBES_OF[BEFORE], **probed}.items()
+        },
     )
 
 
@@ -101,112 +141,100 @@ def kept_back(context: Run, training: Training) -> NDArray[np.int64]:
     return context.stage(training.stage("teach")).table("kept_back")["row"].to_numpy()
 
 
-def _recalibrated(name: str, fitted_on: Floats, right: NDArray[np.bool_], base: Floats) -> Floats:
-    """``base`` through the map fitted on the training questions; unparsed throughout where there
-    is nothing to fit.
+def _recalibrated(condition: Condition, fitted_on: Floats, right: Bools, base: Floats) -> Floats:
+    """``base`` through the condition's map, fitted on other questions; unparsed throughout where
+    there is nothing to fit.
     """
     if len(np.unique(right[~np.isnan(fitted_on)])) < 2:
         return np.full(len(base), np.nan)
-    return RECALIBRATIONS[name](fitted_on, right)(base)
+    return RECALIBRATIONS[condition.recalibration](fitted_on, right)(base)
 
 
-def summarise_recipe(context: Run, r: Readouts, taught: Sequence[Training]) -> dict[str, Any]:
-    """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""
-    drawn = {"resamples": context.config.bootstrap_resamples, "seed": context.config.seed}
-    silent = [name for name, values in r.stated.items() if np.isnan(values).all()]
-    out = _spoken({**discrimination(r, **drawn), **calibration(r, **drawn)}, silent)
+def recipe_measures(context: Run, r: Readouts, taught: Sequence[Training]) -> Measures:
+    """Everything that is measured of the conditions ``r``."""
+    draw = bootstrap_of(context)
+    out = without_text({**discrimination(r, draw), **calibration(r, draw)}, r.silent)
     for training in taught:
-        out |= _differences("gain", r, training.name, BEFORE, drawn)
+        own = training.condition
+        out |= _differences("gain", r, own, BEFORE, draw)
         if training.shuffled_control:
-            out |= _differences("over_shuffled", r, training.name, training.control_name, drawn)
-        out |= _differences("over_platt", r, training.name, "platt", drawn)
+            out |= _differences("vs_control", r, own, training.control, draw)
+        out |= _differences("vs_platt", r, own, PLATT, draw)
         if training.states_confidence:
-            out |= answer_accuracy(context, r, training.stage("elicit"), training.name, **drawn)
-            out |= _same_answers(context, r, training, drawn)
+            out |= answer_accuracy(context, r, training.stage("elicit"), own, draw)
+            out |= _unchanged_answers(context, r, training, draw)
         if training.arm.trains_answers:
-            out |= own_summary(context, r, training, **drawn)
+            out |= own_measures(context, r, training, draw)
         out |= _costs(context, training)
     return {
         **out,
         **_over_seeds(r, taught),
-        **of_parts(r, context.config.questions.held_out_domains, silent, drawn),
-        **_facts(context, r),
-    }
-
-
-def _spoken(found: dict[str, Any], silent: Sequence[str]) -> dict[str, Any]:
-    """Without the text's measures of conditions that state nothing as text."""
-    return {
-        key: value
-        for key, value in found.items()
-        if not any(
-            key.startswith(("auroc2.text.", "stated.", *(f"{name}.text." for name in CALIBRATION)))
-            and key.removesuffix(".low").removesuffix(".high").endswith(f".{name}")
-            for name in silent
-        )
+        **of_parts(r, context.config.questions.held_out_domains, r.silent, draw),
     }
 
 
 def _differences(
-    kind: str, r: Readouts, name: str, other: str, drawn: dict[str, int]
-) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for readout, values in (("text", r.stated), ("expected", r.expected)):
-        a, b = values[name], values[other]
+    contrast: str, r: Readouts, one: Condition, other: Condition, draw: Bootstrap
+) -> Measures:
+    """``one`` minus ``other``; nothing of a readout that is not there in both."""
+    out: Measures = {}
+    for readout in READOUTS:
+        a, b = r.of[readout][one], r.of[readout][other]
         if np.isnan(a + b).all():
             continue
-        for part, domain in (("", None), (".within", r.domain)):
-            found = auroc2_difference(a, b, r.correct, domain, **drawn)
-            out |= found.to_dict(f"{kind}.auroc2.{readout}{part}.{name}")
-        errors = paired_metrics(a, b, r.correct, names=ERRORS, **drawn).difference
-        for error, estimate in errors.items():
-            out |= estimate.to_dict(f"{kind}.{error}.{readout}.{name}")
+        key = Key("auroc2", readout, one, contrast=contrast)
+        for within, domain in ((False, None), (True, r.domain)):
+            out[replace(key, within=within)] = auroc2_difference(
+                a, b, r.correct, domain, **draw.options
+            )
+        errors = paired_metrics(a, b, r.correct, names=ERRORS, **draw.options).difference
+        out |= {replace(key, measure=error): estimate for error, estimate in errors.items()}
     return out
 
 
-def _same_answers(
-    context: Run, r: Readouts, training: Training, drawn: dict[str, int]
-) -> dict[str, Any]:
-    same = same_answers(context, r, training.stage("elicit"))
+def _unchanged_answers(context: Run, r: Readouts, training: Training, draw: Bootstrap) -> Measures:
+    """Gains on the questions whose answer the adapter left as it was."""
+    same = unchanged_answers(context, r, training.stage("elicit"))
     if same is None:
         return {}
-    kept = r.only(same)
-    out: dict[str, Any] = {f"same_answers.questions.{training.name}": int(same.sum())}
+    part, own = "unchanged_answers", training.condition
+    out: Measures = {Key("questions", condition=own, part=part): int(same.sum())}
     if same.any():
-        out |= _differences("same_answers.gain", kept, training.name, BEFORE, drawn)
+        out |= in_part(part, _differences("gain", r.only(same), own, BEFORE, draw))
     return out
 
 
-def _costs(context: Run, training: Training) -> dict[str, Any]:
-    facts = context.stage(training.stage("teach")).facts()
+def _costs(context: Run, training: Training) -> Measures:
+    facts, own = context.stage(training.stage("teach")).facts(), training.condition
+    counted = ("tokens", "examples", "questions", "steps")
     return {
-        f"training.tokens.{training.name}": facts["tokens"],
-        f"training.examples.{training.name}": facts["examples"],
-        f"training.questions.{training.name}": facts["questions"],
-        f"training.steps.{training.name}": facts["steps"],
-        f"seconds.training.{training.name}": facts["seconds"],
+        **{Key(name, part="training", condition=own): facts[name] for name in counted},
+        Key("training", part="seconds", condition=own): facts["seconds"],
     }
 
 
-def _over_seeds(r: Readouts, taught: Sequence[Training]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
+def _over_seeds(r: Readouts, taught: Sequence[Training]) -> Measures:
+    """How the seeds of each arm differ, where there are several."""
+    out: Measures = {}
     for arm in dict.fromkeys(training.arm.name for training in taught):
         own = [training for training in taught if training.arm.name == arm]
         if len(own) < 2:
             continue
-        for readout, values in (("text", r.stated), ("expected", r.expected)):
-            if readout == "text" and not own[0].states_confidence:
+        for readout in READOUTS:
+            if readout == STATED and not own[0].states_confidence:
                 continue
-            split = seed_split(
-                {training.seed: values[training.name] for training in own}, r.correct
-            )
-            out |= {f"seeds.{readout}.{key}.{arm}": value for key, value in vars(split).items()}
+            by_seed = {training.seed: r.of[readout][training.condition] for training in own}
+            split = vars(seed_split(by_seed, r.correct))
+            out |= {
+                Key(name, part=f"seeds.{readout}", condition=Condition(arm)): value
+                for name, value in split.items()
+            }
     return out
 
 
 def of_parts(
-    r: Readouts, held_out: Sequence[str], silent: Sequence[str], drawn: dict[str, int]
-) -> dict[str, Any]:
+    r: Readouts, held_out: Sequence[str], silent: Sequence[Condition], draw: Bootstrap
+) -> Measures:
     """The measures inside and outside of the domains that were taught, where some were
     ``held_out``; ``silent`` conditions state nothing.
 
@@ -217,61 +245,46 @@ def of_parts(
     if not held_out:
         return {}
     outside = np.isin(r.domain, held_out)
-    out: dict[str, Any] = {}
+    out: Measures = {}
     for name, chosen in zip(PARTS, (~outside, outside), strict=True):
         part = r.only(chosen)
-        accuracy = bootstrap(np.mean, part.correct.astype(np.float64), **drawn)
-        out |= accuracy.to_dict(f"{name}.accuracy")
-        found = _spoken({**discrimination(part, **drawn), **calibration(part, **drawn)}, silent)
-        out |= {f"{name}.questions": int(chosen.sum())} | {
-            f"{name}.{key}": value for key, value in found.items()
+        found: Measures = {
+            Key("accuracy"): bootstrap(np.mean, part.correct.astype(np.float64), **draw.options),
+            Key("questions"): int(chosen.sum()),
+            **without_text({**discrimination(part, draw), **calibration(part, draw)}, silent),
         }
+        out |= in_part(name, found)
     return out
 
 
-def _facts(context: Run, r: Readouts) -> dict[str, Any]:
-    answered = context.stage("answer").facts()
-    return {
-        "model.name": context.config.model.shown,
-        "model.revision": answered["model_revision"],
-        "model.template": answered["template"],
-        "model.precision": answered["precision"],
-        "questions.test": len(r.questions),
-        "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
-        "answers.ungraded": context.stage("answer").facts().get("ungraded", 0),
-        "mass_on_scale.before": float(context.stage("elicit").table("confidence")["mass"].mean()),
-        "seed": context.config.seed,
-    }
-
-
 # Where an adapter could have changed answers, and where answers were taught.
-MORE_COLUMNS: Mapping[str, str] = {
-    "accuracy, adapter on": "accuracy.adapter_on_while_answering",
-    "own AUROC2 expected": "own.auroc2.expected",
-    "own ECE expected": "own.ece.expected",
-    "own Brier expected": "own.brier.expected",
+MORE_COLUMNS: Columns = {
+    "accuracy, adapter on": Key("accuracy.adapter_on_while_answering"),
+    "own AUROC2 expected": Key("auroc2", EXPECTED, part="own_answers"),
+    "own ECE expected": Key("ece", EXPECTED, part="own_answers"),
+    "own Brier expected": Key("brier", EXPECTED, part="own_answers"),
 }
 
 
-def columns_of(summary: Mapping[str, Any]) -> Mapping[str, str]:
+def columns_of(measures: Measures) -> dict[str, Key]:
     """The table's columns, with those that only some recipes have."""
-    return {**COLUMNS, **measured(MORE_COLUMNS, summary)}
+    return {**COLUMNS, **measured(MORE_COLUMNS, measures)}
 
 
 def part_tables(
-    conditions: Iterable[str], summary: Mapping[str, Any]
+    conditions: Iterable[Condition], measures: Measures
 ) -> list[tuple[str, list[dict[str, str]]]]:
     """A table of the domains that were taught and one of those that were not, where some were
     held out, with the accuracy in each.
     """
     conditions, found = list(conditions), []
-    for part, title in zip(
-        PARTS, ("Domains that were taught", "Domains that were not"), strict=True
-    ):
-        if f"{part}.questions" not in summary:
+    titles = ("Domains that were taught", "Domains that were not")
+    for part, title in zip(PARTS, titles, strict=True):
+        questions = measures.get(Key("questions", part=part))
+        if questions is None:
             continue
-        columns = measured({head: f"{part}.{key}" for head, key in COLUMNS.items()}, summary)
-        accuracy = cell(summary, f"{part}.accuracy").replace("\n", " ")
-        heading = f"{title}: {summary[f'{part}.questions']} held-out questions, accuracy {accuracy}"
-        found.append((heading, table_rows(conditions, summary, columns)))
+        columns = {head: replace(key, part=part) for head, key in COLUMNS.items()}
+        accuracy = " ".join(cell(measures, Key("accuracy", part=part)).split())
+        heading = f"{title}: {questions} held-out questions, accuracy {accuracy}"
+        found.append((heading, table_rows(conditions, measures, measured(columns, measures))))
     return found

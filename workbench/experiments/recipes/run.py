@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.checks import check_arms, check_recipe
 from workbench.experiments.recipes.own_answers import read_own
 from workbench.experiments.recipes.page import recipe_page, report_recipe
-from workbench.experiments.recipes.pairwise import pairs_stage, read_pairs
+from workbench.experiments.recipes.pairwise import pair_stages, pairs_stage, read_pairs
 from workbench.experiments.recipes.self_consistency import sample
 from workbench.experiments.recipes.stages import (
     elicit_control,
@@ -27,7 +27,12 @@ from workbench.experiments.recipes.stages import (
     teach_control,
     teach_training,
 )
-from workbench.experiments.recipes.trainings import Training, report_stage, trainings
+from workbench.experiments.recipes.trainings import (
+    Training,
+    check_names,
+    report_stage,
+    trainings,
+)
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
 from workbench.files.writing import write_json
 from workbench.loop import STAGES, SUMMARY, begin_again, plan, run_stages, with_costs
@@ -91,7 +96,7 @@ def teach_recipe(
         figures: the page goes to ``figures / recipe.name``.
         arms: names; none for the recipe's default ones.
         seeds: trainings of each arm, on the same questions and targets; all but the first without a
-            shuffled twin.
+            control.
         reprobe: fit probes on the states of the taught models as well, which reads all questions.
         reuse: whether results of other settings may be replaced, and those of other code gone on
             from.
@@ -120,6 +125,7 @@ def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> R
     where one cannot be taught on these questions.
     """
     check_needs(training.arm for training in taught)
+    check_names(taught)
     with context.store.hold():
         _check_shared(context, recipe)
         stages = recipe_stages(recipe, taught)
@@ -207,7 +213,7 @@ def recipe_stages(recipe: Recipe, taught: Sequence[Training]) -> list[Stage]:
         )
         needed.append(stages[-1].name)
     for training in taught:
-        for stage in [*_of(training), *(_pairs_of(training) if recipe.pairs else ())]:
+        for stage in [*_of(training), *(pair_stages(training) if recipe.pairs else ())]:
             stages.append(stage)
             needed.append(stage.name)
     return [
@@ -219,23 +225,6 @@ def recipe_stages(recipe: Recipe, taught: Sequence[Training]) -> list[Stage]:
             tuple(needed),
             recipe_page,
         ),
-    ]
-
-
-def _pairs_of(training: Training) -> list[Stage]:
-    """What the training and its twin choose of two questions."""
-    taught = [
-        ("pairs", "teach"),
-        *([("pairs_control", "teach_control")] if training.shuffled_control else []),
-    ]
-    return [
-        Stage(
-            training.stage(kind),
-            partial(read_pairs, taught=training.stage(by)),
-            ("model", "elicit", "seed"),
-            (training.stage(by),),
-        )
-        for kind, by in taught
     ]
 
 

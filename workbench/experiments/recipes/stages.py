@@ -1,4 +1,4 @@
-"""The stages of one training: teach it, read what it states, and the same for its twin on
+"""The stages of one training: teach it, read what it states, and the same for its control on
 shuffled targets.
 """
 
@@ -62,7 +62,7 @@ def elicit_training(context: Run, stage: StageStore, training: Training) -> dict
 
 
 def elicit_control(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """What the twin states on the same questions."""
+    """What the control states on the same questions."""
     taught = context.stage(training.stage("teach_control"))
     return elicit_trained(
         context,
@@ -70,7 +70,7 @@ def elicit_control(context: Run, stage: StageStore, training: Training) -> dict[
         training,
         taught,
         rows_read(context, training),
-        f"reading {training.control_name}",
+        f"reading {training.control.name}",
     )
 
 

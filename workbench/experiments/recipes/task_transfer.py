@@ -1,7 +1,7 @@
 """From one task to the other: confidence in a single answer, and which of two questions would be
 answered correctly more likely.
 
-Every line that was asked about pairs (the base model, arms over their seeds, shuffled twins) under
+Every line that was asked about pairs (the base model, arms over their seeds, controls) under
 three measures: AUROC2 of the expected confidence within domain, the share of mixed pairs in which
 the question answered rightly was preferred, and that share of pairs of one domain. Chance is 0.5 in
 all three, so a row shows whether what was taught on one task came with the other. The base model's
@@ -14,7 +14,6 @@ is an easier or harder test than a domain's ranking.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +25,15 @@ from workbench.experiments.recipes.pairwise import (
     pair_values,
     question_scores,
 )
-from workbench.experiments.recipes.trainings import group_seeds
-from workbench.loop.conditions import BEFORE, Readouts
-from workbench.measure import Estimate
+from workbench.loop.conditions import (
+    BEFORE,
+    Condition,
+    Key,
+    Measures,
+    Readouts,
+    group_seeds,
+)
+from workbench.measure import Bootstrap, Estimate
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.inputs import Floats, checked_domain
 from workbench.measure.question_pairs import mean_of_pairs
@@ -44,23 +49,21 @@ TASKS: Mapping[str, str] = {
 }
 """Key in the summary -> heading."""
 
-Cells = dict[tuple[str, str], Estimate]
+Cells = dict[tuple[Condition, str], Estimate]
 
 
-def task_transfer(
-    r: Readouts, pairs: Mapping[str, pd.DataFrame], *, resamples: int, seed: int
-) -> Cells:
+def task_transfer(r: Readouts, pairs: Mapping[Condition, pd.DataFrame], draw: Bootstrap) -> Cells:
     """Estimates by line and key of TASKS; ``pairs`` are the choices of each condition."""
-    counts = counted_questions(r.domain, resamples=resamples, seed=seed)
+    counts = counted_questions(r.domain, **draw.draws)
     scores = question_scores(pairs[BEFORE], r)
-    expected = {**{name: r.expected[name] for name in pairs}, BRADLEY_TERRY: scores}
+    expected = {**{one: r.expected[one] for one in pairs}, BRADLEY_TERRY: scores}
     asked = {**pairs, BRADLEY_TERRY: ordered_by(scores, pairs[BEFORE], r)}
     out: Cells = {}
     for line, conditions in group_seeds(
-        [BEFORE, BRADLEY_TERRY, *(name for name in pairs if name != BEFORE)]
+        [BEFORE, BRADLEY_TERRY, *(one for one in pairs if one != BEFORE)]
     ).items():
-        chosen = drawn_seeds(len(conditions), resamples=resamples, seed=seed)
-        each = [_statistics(r, expected[name], asked[name]) for name in conditions]
+        chosen = drawn_seeds(len(conditions), **draw.draws)
+        each = [_statistics(r, expected[one], asked[one]) for one in conditions]
         for task in TASKS:
             values = np.stack([statistics[task](counts) for statistics in each])
             out[line, task] = over_seeds(values, chosen, len(r.correct), (0.0, 1.0))
@@ -75,20 +78,20 @@ def _statistics(r: Readouts, expected: Floats, pairs: pd.DataFrame) -> dict[str,
     }
 
 
-def transfer_summary(cells: Cells) -> dict[str, Any]:
+def transfer_measures(cells: Cells) -> Measures:
     """``transfer.<task>.<line>`` with intervals."""
-    out: dict[str, Any] = {}
-    for (line, task), estimate in cells.items():
-        out |= estimate.to_dict(f"transfer.{task}.{line}")
-    return out
+    return {
+        Key(task, part="transfer", condition=line): estimate
+        for (line, task), estimate in cells.items()
+    }
 
 
 def transfer_section(cells: Cells, caption: str) -> Section:
     """The matrix: what was taught from the top, what is measured from the left."""
     figure = TransferMatrix(
-        rows=tuple(dict.fromkeys(line for line, _ in cells)),
+        rows=tuple(dict.fromkeys(line.name for line, _ in cells)),
         columns=tuple(TASKS.values()),
-        cells={(line, TASKS[task]): estimate for (line, task), estimate in cells.items()},
+        cells={(line.name, TASKS[task]): estimate for (line, task), estimate in cells.items()},
         centre=0.5,
         title="From one task to the other",
         caption=caption,

@@ -7,16 +7,14 @@ user set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.config import RunConfig, TeachSettings
 from workbench.errors import WorkbenchError
+from workbench.loop.conditions import Condition
 from workbench.teach.recipes import Arm, Recipe
-
-SHUFFLED = "shuffled"
-TEMPERED = "-temperature"
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class Training:
     """One arm taught with one seed.
 
     Attributes:
-        twin: whether the same is also taught on shuffled targets.
-        probed: whether probes are fitted again on its states.
+        shuffled_control: whether the same is also taught on shuffled targets.
+        probe: whether probes are fitted again on its states.
     """
 
     recipe: str
@@ -37,13 +35,20 @@ class Training:
     probe: bool
 
     @property
-    def name(self) -> str:
-        """The condition's name in tables and figures."""
-        return self.arm.name if self.seed == self.first_seed else f"{self.arm.name}-seed{self.seed}"
+    def condition(self) -> Condition:
+        """Whose confidence is judged."""
+        first = self.seed == self.first_seed
+        return Condition(arm=self.arm.name, seed=None if first else self.seed)
 
     @property
-    def control_name(self) -> str:
-        return f"{self.name}-{SHUFFLED}"
+    def control(self) -> Condition:
+        """The same, taught on shuffled targets."""
+        return replace(self.condition, control=True)
+
+    @property
+    def name(self) -> str:
+        """The condition's name in tables and figures."""
+        return self.condition.name
 
     @property
     def states_confidence(self) -> bool:
@@ -57,16 +62,25 @@ class Training:
         return f"recipes/{self.recipe}/{self.arm.name}/{self.seed}/{kind}"
 
 
-def group_seeds(conditions: Iterable[str]) -> dict[str, list[str]]:
-    """The seeds of an arm together, by the arm's name, and so those with their temperatures;
-    each other condition by itself.
+def check_names(taught: Sequence[Training]) -> None:
+    """Refuse trainings whose conditions would be written alike: an arm "soft-seed1" beside the
+    second seed of "soft".
+
+    Raises:
+        WorkbenchError: naming what both would be called.
     """
-    lines: dict[str, list[str]] = {}
-    for name in conditions:
-        arm, mark, number = name.removesuffix(TEMPERED).rpartition("-seed")
-        end = TEMPERED if name.endswith(TEMPERED) else ""
-        lines.setdefault(arm + end if mark and number.isdigit() else name, []).append(name)
-    return lines
+    conditions = [
+        condition
+        for one in taught
+        for condition in (one.condition, *([one.control] if one.shuffled_control else []))
+    ]
+    names = [condition.name for condition in conditions]
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise WorkbenchError(
+            f"Two trainings would both be called {twice!r}: an arm of that name, and a seed or "
+            "control of another; give the arm, or the domain it is taught on, another name."
+        )
 
 
 def report_stage(recipe: Recipe) -> str:
@@ -82,8 +96,8 @@ def trainings(
     probed: bool,
     controls: bool = True,
 ) -> list[Training]:
-    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a shuffled twin,
-    where ``twins`` are wanted.
+    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a control on
+    shuffled targets, where ``controls`` are wanted.
 
     Errors: WorkbenchError where a number of updates is set and no arm counts them.
     """

@@ -14,7 +14,7 @@ another question's grade, whatever it answers.
 The table's first columns are about the base model's answers, as for every recipe; those of ``own``
 about the answers the taught model gives, whose accuracy is ``accuracy, adapter on``. What it does
 not show: a comparison with the other recipes at equal answers, other than where they stayed the
-same (``same_answers``). Published for models that reason before they answer; here they do not.
+same (``unchanged_answers``). Published for models that reason before they answer; here they do not.
 """
 
 from __future__ import annotations
