@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("questions", "probe", "pipeline"),
     ("elicit",),
     ("patch", "teach"),
-    ("loop",),
+    ("loop", "api"),
     ("experiments", "bench", "notebook"),
     ("cli",),
     ("__main__",),

@@ -3,13 +3,13 @@
 Formats are data: a scale is a row of texts and what they are worth, a format a row of words, layout
 and scale. A conversation is tokens with named positions; confidence is read three ways from one
 forward: the text the model writes, the exact distribution over the scale by number trie, and the
-states that carry it. :func:`ask` gives a table for any format, :func:`ask_pairs` for pairs of
+states that carry it. :func:`ask_texts` gives a table for any format, :func:`ask_pairs` for pairs of
 questions. The function that continues text greedily stays in :mod:`workbench.elicit.greedy`, the
 module of its name.
 """
 
 from workbench.elicit.answer import Limits, answer_batch, answer_prompts, first_line, reason_batch
-from workbench.elicit.asking import ask
+from workbench.elicit.ask import Replies, ask_texts
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
@@ -47,14 +47,15 @@ __all__ = [
     "Layout",
     "Limits",
     "Rating",
+    "Replies",
     "Scale",
     "ScaleTokens",
     "ScaleTrie",
     "answer_batch",
     "answer_prompts",
     "answer_tokens",
-    "ask",
     "ask_pairs",
+    "ask_texts",
     "build_trie",
     "check_conversation",
     "compose",

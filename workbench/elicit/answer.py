@@ -83,12 +83,19 @@ def reason_batch(lm: LanguageModel, fmt: Format, questions: Sequence[str], limit
 
 
 def answer_prompts(
-    lm: LanguageModel, fmt: Format, questions: Sequence[str], reasonings: Sequence[str]
+    lm: LanguageModel,
+    fmt: Format,
+    questions: Sequence[str],
+    reasonings: Sequence[str],
+    stated: Sequence[str] | None = None,
 ) -> list[tuple[int, ...]]:
-    """Prompts that :func:`answer_batch` answers, behind the reasoning of each question."""
+    """Tokenise the prompts that :func:`answer_batch` answers, after the reasoning of each question
+    or the confidence ``stated`` before its answer.
+    """
+    first = [""] * len(questions) if stated is None else stated
     return [
-        answer_tokens(lm.tokenizer, fmt, question, reasoning=reasoning)
-        for question, reasoning in zip(questions, reasonings, strict=True)
+        answer_tokens(lm.tokenizer, fmt, question, reasoning=reasoning, stated=said)
+        for question, reasoning, said in zip(questions, reasonings, first, strict=True)
     ]
 
 

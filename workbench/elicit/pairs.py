@@ -15,20 +15,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from workbench.elicit.asking import TOKENS_PER_FORWARD, Readings, read_all
+from workbench.elicit.confidence_table import read_conversations
 from workbench.elicit.conversation import (
-    ScaleTokens,
     check_conversation,
     pair_conversation,
     scale_tokens,
 )
+from workbench.elicit.defaults import TOKENS_PER_FORWARD
 from workbench.elicit.format import Format
 from workbench.elicit.formats import PAIRWISE
-from workbench.elicit.readout import expected_confidence, mass_on_scale
+from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.pipeline.store import StageStore
+from workbench.pipeline.store import BatchRunner, compute_parts
 
 Pair = tuple[int, int]
 
@@ -50,12 +51,12 @@ def ask_pairs(
     fmt: Format = PAIRWISE,
     *,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
-    stage: StageStore | None = None,
+    run: BatchRunner = compute_parts,
 ) -> pd.DataFrame:
     """Ask for the choice between the two questions of every pair, in both orders.
 
     Args:
-        stage: keeps each batch as it is read, so that a killed process goes on behind the last one.
+        run: computes the batches, see :data:`workbench.pipeline.store.BatchRunner`.
 
     Returns:
         One row a pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped
@@ -85,16 +86,21 @@ def ask_pairs(
         pair_conversation(lm.tokenizer, fmt, numbers, questions[first], questions[second])
         for first, second in both
     ]
-    return _table(pairs, read_all(lm, conversations, numbers, tokens_per_forward, stage), numbers)
-
-
-def _table(pairs: Sequence[Pair], readings: Readings, numbers: ScaleTokens) -> pd.DataFrame:
-    n = len(pairs)
-    of_first = expected_confidence(
-        readings.distribution, numbers.scale.values, numbers.scale.certain
+    names = [f"conversation {number}" for number in range(1, len(conversations) + 1)]
+    part = read_conversations(
+        lm, conversations, numbers, names=names, tokens_per_forward=tokens_per_forward, run=run
     )
+    scale = numbers.scale
+    of_first = expected_confidence(part.tensors["distribution"], scale.values, scale.certain)
+    return _table(pairs, of_first, part.table)
+
+
+def _table(
+    pairs: Sequence[Pair], of_first: NDArray[np.floating], read: pd.DataFrame
+) -> pd.DataFrame:
+    n, mass = len(pairs), read["mass"].to_numpy()
+    text, stated = list(read["stated_text"]), read["stated"].to_numpy()
     shown, swapped = of_first[:n], 1 - of_first[n:]
-    mass = mass_on_scale(readings.distribution)
     return pd.DataFrame(
         {
             "q1": [first for first, _ in pairs],
@@ -105,9 +111,9 @@ def _table(pairs: Sequence[Pair], readings: Readings, numbers: ScaleTokens) -> p
             "consistent": (shown - 0.5) * (swapped - 0.5) > 0,
             "mass": mass[:n],
             "mass_swapped": mass[n:],
-            "stated_text": readings.stated_text[:n],
-            "stated_text_swapped": readings.stated_text[n:],
-            "chose_first": readings.stated[:n],
-            "chose_first_swapped": 1 - readings.stated[n:],
+            "stated_text": text[:n],
+            "stated_text_swapped": text[n:],
+            "chose_first": stated[:n],
+            "chose_first_swapped": 1 - stated[n:],
         }
     )

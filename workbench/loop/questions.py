@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 
 from workbench.config import RunConfig
-from workbench.errors import WorkbenchError
 from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import (
     Question,
     Side,
-    in_form,
-    questions_from,
     sample_questions,
     split_questions,
+)
+from workbench.questions.choose import (
+    check_domains,
+    choose_from_source,
+    domains_error,
+    questions_of_domains,
 )
 from workbench.questions.graded_answers import graded_questions, read_graded
 
@@ -38,14 +41,19 @@ def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]
     settings, seed = config.questions, config.seed
     if settings.graded_file is not None:
         pool = graded_questions(read_graded(settings.graded_file))
-    else:
-        pool = in_form(
-            questions_from(settings.source, settings.mirror),
-            settings.ask_as,
-            settings.options,
-            seed,
+        chosen = sample_questions(
+            questions_of_domains(pool, settings.domains), settings.limit, seed
         )
-    chosen = sample_questions(_of_domains(pool, settings.domains), settings.limit, seed)
+    else:
+        chosen = choose_from_source(
+            settings.source,
+            form=settings.ask_as,
+            options=settings.options,
+            domains=settings.domains,
+            limit=settings.limit,
+            seed=seed,
+            mirror=settings.mirror,
+        )
     split = split_questions(chosen, settings.train_fraction)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")
     return chosen, split
@@ -74,32 +82,12 @@ def save_questions(
     return {"questions": len(table), "train": int((table["split"] == "train").sum())}
 
 
-def _of_domains(pool: Sequence[Question], domains: Sequence[str]) -> list[Question]:
-    """The questions of ``domains``, each of which must occur; of all where none is named."""
-    _check_domains("domains", pool, domains)
-    return [question for question in pool if not domains or question.domain in domains]
-
-
 def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
     """Ids of the questions of ``domains``, each of which must occur, and not alone."""
-    there = _check_domains("held_out_domains", questions, domains)
+    there = check_domains("held_out_domains", questions, domains)
     if domains and there <= set(domains):
-        raise _domains_error("held_out_domains", "no domain would be left to teach from", there)
+        raise domains_error("held_out_domains", "no domain would be left to teach from", there)
     return [question.id for question in questions if question.domain in domains]
-
-
-def _check_domains(setting: str, questions: Sequence[Question], domains: Sequence[str]) -> set[str]:
-    there = {question.domain for question in questions}
-    unknown = sorted(set(domains) - there)
-    if unknown:
-        raise _domains_error(setting, f"there is no domain {unknown[0]!r}", there)
-    return there
-
-
-def _domains_error(setting: str, what: str, there: set[str]) -> WorkbenchError:
-    return WorkbenchError(
-        f"questions.{setting}: {what}; the domains are {', '.join(sorted(there))}."
-    )
 
 
 def load_questions(context: Run) -> tuple[pd.DataFrame, list[Question]]:

@@ -32,10 +32,12 @@ from workbench.pipeline.stage_store import StageStore, fingerprint, read_json
 
 __all__ = [
     "ROW",
+    "BatchRunner",
     "Part",
     "RunStore",
     "StageStore",
     "code_version",
+    "compute_parts",
     "fingerprint",
     "merge_parts",
     "run_parts",
@@ -93,6 +95,20 @@ class RunStore:
         with hold_folder(self.folder, "wait until it ends, or give this run another --name"):
             sweep_temporary_files(self.folder)
             yield
+
+
+BatchRunner = Callable[[Sequence[Any], Callable[[Any], Part], str], Part]
+"""Computes every batch and merges the parts: of batches, the function of one batch, and what the
+work is called. :func:`compute_parts` in memory; ``partial(run_parts, stage)`` so that a killed
+process goes on after its last batch.
+"""
+
+
+def compute_parts(
+    batches: Sequence[Any], compute: Callable[[Any], Part], description: str
+) -> Part:
+    """Compute every batch in memory and return all rows in the order of their ``row``."""
+    return merge_parts([compute(batch) for batch in progress.track(batches, description)])
 
 
 def run_parts(

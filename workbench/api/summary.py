@@ -1,0 +1,59 @@
+"""Estimates that result objects give, and their table in a notebook.
+
+AUROC2 and ECE are of the answers that could be graded. The parse rate has a Wilson interval, the
+others the bootstrap's over questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from workbench.measure import Estimate, confidence_metrics, wilson_interval
+
+READOUTS = ("stated", "expected")
+METRICS = ("auroc2", "ece")
+ACCURACY = "accuracy"
+
+
+def summarise_confidence(
+    replies: pd.DataFrame, *, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """Estimate accuracy, AUROC2 and ECE of both readouts, and the parse rate.
+
+    Args:
+        replies: one row a question with the columns correct (missing where ungraded), stated and
+            expected.
+    """
+    graded = replies[replies["correct"].notna()]
+    found: dict[str, Estimate] = {}
+    for readout in READOUTS if len(graded) else ():
+        metrics = confidence_metrics(
+            graded[readout],
+            graded["correct"].to_numpy(dtype=bool),
+            None,
+            seed=seed,
+            resamples=resamples,
+            names=(ACCURACY, *METRICS),
+        )
+        estimates = {name: metrics[name] for name in (ACCURACY, *METRICS)}
+        assert all(isinstance(each, Estimate) for each in estimates.values())
+        found[ACCURACY] = estimates[ACCURACY]
+        found |= {f"{name}.{readout}": estimates[name] for name in METRICS}
+    parsed, n = int(replies["stated"].notna().sum()), len(replies)
+    low, high = (float(bound) for bound in wilson_interval(np.float64(parsed), np.int64(n)))
+    return found | {"parse_rate": Estimate(parsed / n, low, high, n)}
+
+
+def estimates_html(heading: str, estimates: Mapping[str, Estimate]) -> str:
+    """Write estimates as a small HTML table, for notebooks."""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{each.value:.3f}</td>"
+        f"<td>[{each.low:.3f}, {each.high:.3f}]</td><td>{each.n}</td></tr>"
+        for name, each in estimates.items()
+    )
+    head = "<tr><th></th><th>value</th><th>interval</th><th>questions</th></tr>"
+    return f"<p>{escape(heading)}</p><table>{head}{rows}</table>"
