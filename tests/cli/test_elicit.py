@@ -53,7 +53,7 @@ def test_a_table_and_its_summary(
         "stated",
         "expected",
         "mass",
-        "parse_failure",
+        "mode",
         "correct",
     } <= set(table.columns)
     for words in ("AUROC2", "ECE", "parse rate", "mass"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from workbench.elicit.answer import Limits, first_line
-from workbench.elicit.asking import ask
+from workbench.elicit.ask import ask_texts
 from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS
@@ -51,10 +51,9 @@ def test_the_table_is_what_each_question_gives_alone(make_tiny: MakeTiny, name: 
     conversation at a time.
     """
     lm, fmt = make_tiny("llama"), FORMATS[name]
-    table = ask(lm, QUESTIONS, fmt, limits=LIMITS, tokens_per_forward=400)
+    table = ask_texts(lm, QUESTIONS, fmt, limits=LIMITS, tokens_per_forward=400).table
     numbers = scale_tokens(lm.tokenizer, fmt)
     assert list(table["row"]) == list(range(len(QUESTIONS)))
-    assert set(table["format"]) == {name}
     assert ("reasoning" in table) == bool(fmt.reasoning_prefix)
     for row, question in enumerate(QUESTIONS):
         turns, reasoning = fmt.answer_turns(question), ""
@@ -76,18 +75,17 @@ def test_the_table_is_what_each_question_gives_alone(make_tiny: MakeTiny, name: 
         np.testing.assert_equal(
             table["stated"][row], parse_confidence(reading.stated_text[0], fmt.scale)
         )
-        assert table["parse_failure"][row] == np.isnan(table["stated"][row])
         assert table["mass"][row] == pytest.approx(reading.distribution.sum(), rel=1e-5)
         mean = (reading.distribution[0] * shares).sum() / reading.distribution.sum()
         assert table["expected"][row] == pytest.approx(mean, abs=1e-5)
-        assert table["likeliest"][row] == shares[reading.distribution[0].argmax()]
+        assert table["mode"][row] == shares[reading.distribution[0].argmax()]
 
 
 def test_confidence_first_answers_behind_what_it_states(make_tiny: MakeTiny) -> None:
     lm, fmt = make_tiny("llama"), FORMATS["percent-first"]
-    table = ask(lm, QUESTIONS, fmt, limits=LIMITS)
+    table = ask_texts(lm, QUESTIONS, fmt, limits=LIMITS).table
     for row, question in enumerate(QUESTIONS):
-        stated = round(100 * table["likeliest"][row])
+        stated = round(100 * table["mode"][row])
         text = render(lm.tokenizer, fmt.answer_turns(question), f"Confidence: {stated}%\nAnswer:")
         assert table["answer"][row] == first_line(spoken(lm, text, LIMITS.answer))
 
@@ -106,7 +104,7 @@ def test_reasoning_ends_where_the_model_opens_its_answer(make_tiny: MakeTiny) ->
         for place, (now, then) in enumerate(steps):
             lm.embedding().weight[token[now], place] = 1.0
             lm.head().weight[token[then], place] = 10.0
-    table = ask(lm, QUESTIONS[:2], FORMATS["percent-reasoned"], limits=Limits(4, 12))
+    table = ask_texts(lm, QUESTIONS[:2], FORMATS["percent-reasoned"], limits=Limits(4, 12)).table
     assert list(table["reasoning"]) == ["a", "a"]
     assert list(table["answer"]) == ["a", "a"]
 
@@ -126,30 +124,30 @@ def test_progress_is_reported(make_tiny: MakeTiny) -> None:
 
     reporter = Reporter()
     with reporting(reporter):
-        ask(
+        ask_texts(
             make_tiny("llama"),
             QUESTIONS,
             FORMATS["percent-reasoned"],
             limits=Limits(2, 2),
             tokens_per_forward=4000,
         )
-    assert reporter.seen == [("reasoning", 1), ("answering", 1), ("reading confidence", 1)]
+    assert reporter.seen == [("answering", 1), ("reading confidence", 1)]
 
 
 def test_what_cannot_be_asked_is_refused(make_tiny: MakeTiny) -> None:
     lm = make_tiny("llama")
     with pytest.raises(WorkbenchError, match="use ask_pairs"):
-        ask(lm, QUESTIONS, FORMATS["pairwise"])
+        ask_texts(lm, QUESTIONS, FORMATS["pairwise"])
     with pytest.raises(WorkbenchError, match="no questions to ask"):
-        ask(lm, [], FORMATS["percent"])
+        ask_texts(lm, [], FORMATS["percent"])
     merging = replace(FORMATS["percent"], separator="", confidence_prefix="Sure: 1")
     with pytest.raises(WorkbenchError, match="merges the end of the confidence prefix"):
-        ask(make_tiny("llama", tokenizer="whole_numbers"), QUESTIONS, merging)
+        ask_texts(make_tiny("llama", tokenizer="whole_numbers"), QUESTIONS, merging)
 
 
 def test_a_row_of_ones_own_needs_no_code(make_tiny: MakeTiny) -> None:
     stars = Scale((1, 2, 3), 3, ("*", "**", "***"), "words")
     mine = Format("stars", "", "A:", "How many stars?", "Stars:", " ", "", stars)
-    table = ask(make_tiny("llama"), QUESTIONS, mine, limits=LIMITS)
-    assert set(table["likeliest"]) <= set(stars.shares)
+    table = ask_texts(make_tiny("llama"), QUESTIONS, mine, limits=LIMITS).table
+    assert set(table["mode"]) <= set(stars.shares)
     assert table["expected"].between(1 / 3, 1).all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from workbench.elicit.answer import Limits, answer_batch
-from workbench.elicit.asking import ask
+from workbench.elicit.ask import ask_texts
 from workbench.elicit.conversation import answer_tokens, confidence_conversation, scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.lengths import _longest, check_lengths, check_questions
@@ -95,7 +95,7 @@ def test_a_question_too_long_is_named_before_anything_is_asked(
     ]
     message = r"^question 2 \('Which of them is it, very.*'\) \(and 1 more\) takes \d+ tokens and the model 'tiny-llama' reads at most 512"
     with pytest.raises(WorkbenchError, match=message):
-        ask(lm, questions, FORMATS["percent"], limits=LIMITS)
+        ask_texts(lm, questions, FORMATS["percent"], limits=LIMITS)
     with pytest.raises(
         WorkbenchError, match=r"^conversation 1 \(and 1 more\) takes \d+ tokens and the model"
     ):
@@ -141,4 +141,4 @@ def test_numbers_that_are_none_are_an_error_naming_model_and_weights(
         read_confidence(lm, read, numbers)
     if place != "lm_head.weight":
         with pytest.raises(WorkbenchError, match="computes NaN or infinity"):
-            ask(lm, ["Who?", "What?"], fmt, limits=LIMITS)
+            ask_texts(lm, ["Who?", "What?"], fmt, limits=LIMITS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import workbench.elicit.asking
+import workbench.elicit.confidence_table
 from workbench.elicit.formats import FORMATS, PAIRWISE
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, render
-from workbench.pipeline.store import StageStore
+from workbench.pipeline.store import StageStore, run_parts
 
 QUESTIONS = ["Who?", "What is 48 + 37?", "In which country is the city of Lyon, and since when?"]
 PAIRS = [(0, 1), (1, 2), (2, 0)]
@@ -125,9 +126,11 @@ def test_a_killed_process_goes_on_behind_its_last_batch(
             raise KeyboardInterrupt
         return read_confidence(*args, **more)
 
-    monkeypatch.setattr(workbench.elicit.asking, "read_confidence", counted)
+    monkeypatch.setattr(workbench.elicit.confidence_table, "read_confidence", counted)
     with pytest.raises(KeyboardInterrupt):
-        ask_pairs(tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1, stage=stage)
-    resumed = ask_pairs(tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1, stage=stage)
+        ask_pairs(tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1, run=partial(run_parts, stage))
+    resumed = ask_pairs(
+        tiny_lm, QUESTIONS, PAIRS, tokens_per_forward=1, run=partial(run_parts, stage)
+    )
     pd.testing.assert_frame_equal(resumed, whole)
     assert len(calls) == 5 + 2 * len(PAIRS) - 4

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from workbench.elicit.answer import Limits
-from workbench.elicit.asking import ask
+from workbench.elicit.ask import ask_texts
 from workbench.elicit.formats import FORMATS
 from workbench.experiments.elicitation import (
     compare_questions,
@@ -26,7 +26,8 @@ def test_answers_are_graded_and_named(loop_inputs: Any) -> None:
     lm = load_model(str(loop_inputs.model), device="cpu")
     questions = read_questions(loop_inputs.questions)[:24]
     table = elicit_questions(lm, questions, FORMATS["percent"], limits=LIMITS)
-    plain = ask(lm, [question.text for question in questions], FORMATS["percent"], limits=LIMITS)
+    texts = [question.text for question in questions]
+    plain = ask_texts(lm, texts, FORMATS["percent"], limits=LIMITS).table.drop(columns="correct")
     pd.testing.assert_frame_equal(table[plain.columns], plain)
     assert list(table["id"]) == [question.id for question in questions]
     assert list(table["domain"]) == [question.domain for question in questions]
@@ -35,7 +36,7 @@ def test_answers_are_graded_and_named(loop_inputs: Any) -> None:
     ]
     assert 0 < table["correct"].mean() < 1
     found = summary_of(table, seed=0, resamples=100)
-    parsed = table[~table["parse_failure"]]
+    parsed = table[table["stated"].notna()]
     assert found["n"] == 24
     assert found["accuracy"] == table["correct"].mean()
     assert found["parse_rate"] == pytest.approx(len(parsed) / 24)
@@ -91,7 +92,6 @@ def test_a_readout_that_was_never_parsed_is_unknown() -> None:
     table = pd.DataFrame(
         {
             "correct": [True, False] * 6,
-            "parse_failure": [True] * 12,
             "mass": [0.1] * 12,
             "stated": [np.nan] * 12,
             "expected": np.linspace(0.1, 0.9, 12),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import workbench.loop.answers
+import workbench.loop.confidence
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import (
@@ -151,7 +151,7 @@ def test_columns_are_computed_from_the_distribution_and_the_text(
     assert confidence["expected"].to_numpy() == pytest.approx(
         (distribution * values).sum(axis=1) / mass
     )
-    assert confidence["argmax"].to_numpy() == pytest.approx(values[distribution.argmax(axis=1)])
+    assert confidence["mode"].to_numpy() == pytest.approx(values[distribution.argmax(axis=1)])
     stated = np.array([parse_confidence(text, PERCENT) for text in confidence["stated_text"]])
     assert np.array_equal(confidence["stated"].to_numpy(), stated, equal_nan=True)
 
@@ -177,8 +177,8 @@ def test_a_conversation_that_cannot_be_resolved_stops_the_stage_first(
     def never(*_: Any) -> None:
         raise AssertionError("a forward ran")
 
-    monkeypatch.setattr(workbench.loop.answers, "check_conversation", refuse)
-    monkeypatch.setattr(workbench.loop.answers, "read_confidence", never)
+    monkeypatch.setattr(workbench.loop.confidence, "check_conversation", refuse)
+    monkeypatch.setattr(workbench.loop.confidence, "read_confidence", never)
     with pytest.raises(WorkbenchError, match="cannot be resolved"):
         elicit(writable, writable.stage("elicit"))
     assert len(checked) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pandas as pd
 import pytest
 
 from workbench.config import RunConfig
+from workbench.elicit.answer_table import grade_column
 from workbench.errors import WorkbenchError
 from workbench.experiments.elicitation import pair_summary, summary_of
 from workbench.experiments.transfer.evaluate import held_out_rows, training_question_keys
 from workbench.loop.answer_stability import answer_accuracy
-from workbench.loop.answers import graded_column, right_answers, save_answers
+from workbench.loop.answers import right_answers, save_answers
 from workbench.loop.conditions import AFTER, Readouts
 from workbench.loop.questions import load_questions, save_questions
 from workbench.loop.run import Run
@@ -34,6 +36,11 @@ def question(number: int) -> Question:
     return Question(
         f"q{number}", f"What is number {number}?", (str(number),), "d", "s", "", "numeric"
     )
+
+
+def grades_column(grades: Sequence[Grade]) -> pd.Series[bool]:
+    """The grades as a table of answers holds them."""
+    return grade_column([grade.correct for grade in grades])
 
 
 class _Model:
@@ -72,7 +79,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         {
             "row": range(COUNT),
             "answer": [f"a{n}" for n in range(COUNT)],
-            "correct": graded_column(grades),
+            "correct": grades_column(grades),
         }
     )
     answered = made.stage("answer")
@@ -114,7 +121,7 @@ def test_a_held_out_question_does_not_become_a_taught_one(context: Run) -> None:
 
 
 def test_answers_none_of_which_can_be_graded_are_refused(context: Run) -> None:
-    table = pd.DataFrame({"row": [0], "answer": ["x"], "correct": graded_column([Grade.UNGRADED])})
+    table = pd.DataFrame({"row": [0], "answer": ["x"], "correct": grades_column([Grade.UNGRADED])})
     with pytest.raises(WorkbenchError, match="None of the 1 answers could be graded"):
         save_answers(context, context.stage("answer"), table)
 
@@ -128,7 +135,7 @@ def test_accuracy_is_of_graded_answers_before_and_after(context: Run) -> None:
         {
             "row": [0, 2],
             "answer": ["a0", "b2"],
-            "correct": graded_column([Grade.WRONG, Grade.UNGRADED]),
+            "correct": grades_column([Grade.WRONG, Grade.UNGRADED]),
         }
     )
     again.save_table("answers", off)
@@ -143,11 +150,10 @@ def test_accuracy_is_of_graded_answers_before_and_after(context: Run) -> None:
 
 def test_elicited_tables_are_summed_up_without_them() -> None:
     rng = np.random.default_rng(0)
-    correct = graded_column([Grade.RIGHT, Grade.WRONG, Grade.UNGRADED] * 8)
+    correct = grades_column([Grade.RIGHT, Grade.WRONG, Grade.UNGRADED] * 8)
     table = pd.DataFrame(
         {
             "correct": correct,
-            "parse_failure": False,
             "mass": 1.0,
             "stated": rng.random(24),
             "expected": rng.random(24),
@@ -173,8 +179,8 @@ def test_a_pair_of_which_one_is_not_graded_says_nothing() -> None:
     table = pd.DataFrame(
         {name: [0.5] * 3 for name in columns} | {"combined": [0.9, 0.9, 0.9], "consistent": True}
     )
-    table["correct_1"] = graded_column([Grade.RIGHT, Grade.UNGRADED, Grade.RIGHT])
-    table["correct_2"] = graded_column([Grade.WRONG, Grade.WRONG, Grade.RIGHT])
+    table["correct_1"] = grades_column([Grade.RIGHT, Grade.UNGRADED, Grade.RIGHT])
+    table["correct_2"] = grades_column([Grade.WRONG, Grade.WRONG, Grade.RIGHT])
     found = pair_summary(table)
     assert (found["mixed_pairs"], found["ungraded_pairs"], found["agreement"]) == (1, 1, 1)
 
@@ -197,5 +203,5 @@ def test_a_sampled_reply_that_is_not_graded_pulls_neither_way() -> None:
 
 def test_grades_as_a_column() -> None:
     assert grade_of("12 or 13", replace(question(12), text="How many?")) is Grade.UNGRADED
-    assert graded_column([Grade.RIGHT, Grade.WRONG]).tolist() == [True, False]
-    assert graded_column([Grade.UNGRADED]).isna().all()
+    assert grades_column([Grade.RIGHT, Grade.WRONG]).tolist() == [True, False]
+    assert grades_column([Grade.UNGRADED]).isna().all()

@@ -39,10 +39,10 @@ def summarise_confidence(
             resamples=resamples,
             names=(ACCURACY, *METRICS),
         )
-        estimates = {name: metrics[name] for name in (ACCURACY, *METRICS)}
-        assert all(isinstance(each, Estimate) for each in estimates.values())
-        found[ACCURACY] = estimates[ACCURACY]
-        found |= {f"{name}.{readout}": estimates[name] for name in METRICS}
+        for name in (ACCURACY, *METRICS):
+            metric = metrics[name]
+            assert isinstance(metric, Estimate)
+            found[name if name == ACCURACY else f"{name}.{readout}"] = metric
     parsed, n = int(replies["stated"].notna().sum()), len(replies)
     low, high = (float(bound) for bound in wilson_interval(np.float64(parsed), np.int64(n)))
     return found | {"parse_rate": Estimate(parsed / n, low, high, n)}

@@ -95,7 +95,9 @@ def answer_rows(
 
     check_questions(lm, fmt, texts, names, limits, tokens_per_forward)
     opened = answer_prompts(lm, fmt, texts, [""] * len(texts), [first[row] for row in rows])
-    return run(answer_batches(opened, tokens_per_forward)[:most_batches], compute, description).table
+    return run(
+        answer_batches(opened, tokens_per_forward)[:most_batches], compute, description
+    ).table
 
 
 def grade_column(grades: Sequence[bool | None]) -> pd.Series[bool]:

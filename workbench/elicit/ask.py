@@ -88,7 +88,6 @@ def ask_texts(
     if not questions:
         raise WorkbenchError("There are no questions to ask; give at least one.")
     known = list(names or question_names(questions))
-    check_questions(lm, fmt, questions, known, limits, tokens_per_forward)
     numbers, everyone = scale_tokens(lm.tokenizer, fmt), np.arange(len(questions))
 
     def answer(stated: Sequence[str] | None) -> pd.DataFrame:
@@ -124,6 +123,7 @@ def ask_texts(
         return conversations, part
 
     if fmt.layout == "confidence-first":
+        check_questions(lm, fmt, questions, known, limits, tokens_per_forward)
         conversations, part = read([("", "")] * len(questions))
         best = part.tensors["distribution"].argmax(axis=1)
         answered = answer([fmt.scale.texts[index] for index in best])

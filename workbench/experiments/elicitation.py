@@ -1,10 +1,9 @@
 """Questions asked in one format, graded and measured: what ``workbench elicit`` does.
 
-The table of :func:`workbench.elicit.ask` gains id, domain and whether the answer was right (missing
-where it could not be graded; such rows are counted and left out of what needs the grade);
-confidence stays a share of certainty. The summary judges the stated text and the exact expectation
-by AUROC2 and ECE, and a choice between two questions by how often it prefers the one answered
-correctly, among pairs of which exactly one was.
+The table is that of :class:`workbench.api.confidence.Asked`; answers that could not be graded are
+counted and left out of what needs the grade. The summary judges the stated text and the exact
+expectation by AUROC2 and ECE, and a choice between two questions by how often it prefers the one
+answered correctly, among pairs of which exactly one was.
 
 What the summary does not show: differences between domains, which a pooled AUROC2 mixes in; measure
 the table by domain for that.
@@ -17,19 +16,18 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from workbench.api.confidence import ask
+from workbench.api.summary import summarise_confidence
 from workbench.elicit.answer import Limits
-from workbench.elicit.asking import LIMITS, TOKENS_PER_FORWARD, ask
+from workbench.elicit.defaults import LIMITS, TOKENS_PER_FORWARD
 from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
-from workbench.loop.answers import graded_column
-from workbench.measure import Estimate, confidence_metrics, wilson_interval
+from workbench.measure import Estimate, wilson_interval
 from workbench.models import LanguageModel
-from workbench.questions import Question, grade_of, prompt_text
+from workbench.questions import Question, prompt_text
 
-READOUTS = ("stated", "expected")
-METRICS = ("auroc2", "ece")
 PLAIN = FORMATS["percent"]
 
 
@@ -41,17 +39,9 @@ def elicit_questions(
     limits: Limits = LIMITS,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> pd.DataFrame:
-    """The table of :func:`workbench.elicit.ask` with id, domain and correct."""
-    texts, names = (
-        [prompt_text(question) for question in questions],
-        [f"question {q.id!r}" for q in questions],
-    )
-    table = ask(lm, texts, fmt, limits=limits, tokens_per_forward=tokens_per_forward, names=names)
-    return table.assign(
-        id=[question.id for question in questions],
-        domain=[question.domain for question in questions],
-        correct=graded_column(list(map(grade_of, table["answer"], questions))).array,
-    )
+    """Ask the questions and give the table of :meth:`workbench.api.confidence.Asked.table`."""
+    asked = ask(lm, questions, fmt, record=(), limits=limits, tokens_per_forward=tokens_per_forward)
+    return asked.table()
 
 
 def compare_questions(
@@ -88,8 +78,8 @@ def compare_questions(
 
 
 def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, float]:
-    """n, ungraded, accuracy, parse_rate, mass, and AUROC2 and ECE of the stated text and of the
-    expectation, with intervals.
+    """Estimate accuracy, parse rate, and AUROC2 and ECE of the stated text and of the expectation;
+    count n and ungraded answers, and give the mean mass on the scale.
     """
     graded = table[table["correct"].notna()]
     if graded.empty:
@@ -100,23 +90,10 @@ def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, f
     found: dict[str, float] = {
         "n": float(len(table)),
         "ungraded": float(table["correct"].isna().sum()),
-        "accuracy": float(graded["correct"].mean()),
-        "parse_rate": float(1 - table["parse_failure"].mean()),
         "mass": float(table["mass"].mean()),
     }
-    for readout in READOUTS:
-        metrics = confidence_metrics(
-            graded[readout],
-            graded["correct"].to_numpy(dtype=bool),
-            None,
-            seed=seed,
-            resamples=resamples,
-            names=METRICS,
-        )
-        for name in METRICS:
-            metric = metrics[name]
-            assert isinstance(metric, Estimate)
-            found |= metric.to_dict(f"{name}.{readout}")
+    for name, estimate in summarise_confidence(table, resamples=resamples, seed=seed).items():
+        found |= estimate.to_dict(name)
     return found
 
 

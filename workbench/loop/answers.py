@@ -1,31 +1,26 @@
-"""Stages that talk to the model: choose questions, answer them, read confidence and states."""
+"""Answer and grade the run's questions: the stage, and what other stages read of its table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.answer import Limits, answer_batch, answer_prompts, reason_batch
-from workbench.elicit.conversation import (
-    answer_tokens,
-)
-from workbench.elicit.lengths import check_questions
+from workbench.elicit.answer import Limits
+from workbench.elicit.answer_table import answer_rows
+from workbench.elicit.ask import answers_with_reasoning
+from workbench.elicit.conversation import answer_tokens
 from workbench.errors import WorkbenchError
-from workbench.loop.kv_cache import answering_batches, cache_answer_prompts
+from workbench.loop.kv_cache import cache_answer_prompts
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
-from workbench.pipeline.store import ROW, Part, StageStore, run_parts
-from workbench.questions import (
-    Grade,
-    Question,
-    grade_of,
-    prompt_text,
-)
+from workbench.pipeline.store import ROW, StageStore, run_parts
+from workbench.questions import Question, grade_of, prompt_text
 from workbench.questions.graded_answers import Graded, graded_questions, read_graded, write_graded
 
 
@@ -34,6 +29,11 @@ def questions_and_answers(context: Run, rows: NDArray[np.int64]) -> tuple[list[s
     _, questions = load_questions(context)
     answered = context.stage("answer").table("answers")["answer"]
     return [prompt_text(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
+
+
+def given_answers(context: Run) -> list[tuple[str, str]]:
+    """Read answer and reasoning of every question."""
+    return answers_with_reasoning(context.stage("answer").table("answers"))
 
 
 def right_answers(context: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -48,11 +48,6 @@ def right_answers(context: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
             "load_questions."
         )
     return correct.to_numpy(dtype=bool)
-
-
-def graded_column(grades: Sequence[Grade]) -> pd.Series[bool]:
-    """Grades as a table's column: true, false, or missing where the reply could not be graded."""
-    return pd.Series([grade.correct for grade in grades], dtype="boolean")
 
 
 def answer_questions(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -128,48 +123,23 @@ def answers(
     most_batches: int | None = None,
     leave: bool = False,
 ) -> pd.DataFrame:
-    """Answers to ``questions[rows]``, or to their first batches: a table of row, answer, correct.
+    """Answer ``questions[rows]``, or their first batches, as
+    :func:`workbench.elicit.answer_table.answer_rows` does; each batch is kept in ``stage``.
 
-    ``correct`` is missing where the reply could not be graded. A format that asks for reasoning
-    adds the column reasoning. ``leave`` keeps the prompts' keys and values for the stage that reads
-    confidence.
+    ``leave`` keeps the prompts' keys and values for the stage that reads confidence.
     """
-    config, fmt = context.config, context.fmt
-    most = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
-
-    def compute(batch: NDArray[np.int64]) -> Part:
-        chosen = rows[batch]
-        texts = [prompt_text(questions[row]) for row in chosen]
-        reasonings = reason_batch(lm, fmt, texts, most.reasoning)
-        keep = cache_answer_prompts(context, chosen) if leave else None
-        replies = answer_batch(lm, answer_prompts(lm, fmt, texts, reasonings), most.answer, keep)
-        grades = [
-            grade_of(reply, questions[row]) for reply, row in zip(replies, chosen, strict=True)
-        ]
-        columns = {ROW: chosen, "answer": replies, "correct": graded_column(grades)}
-        return Part(
-            pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns),
-            {},
-        )
-
-    names = [f"question {questions[row].id!r}" for row in rows]
-    check_questions(
+    config = context.config
+    return answer_rows(
         lm,
-        fmt,
-        [prompt_text(questions[row]) for row in rows],
-        names,
-        most,
-        config.model.tokens_per_forward,
+        context.fmt,
+        [prompt_text(question) for question in questions],
+        rows,
+        grade=lambda row, reply: grade_of(reply, questions[row]).correct,
+        limits=Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens),
+        tokens_per_forward=config.model.tokens_per_forward,
+        names=[f"question {questions[row].id!r}" for row in rows],
+        run=partial(run_parts, stage),
+        description=description,
+        keep=partial(cache_answer_prompts, context) if leave else None,
+        most_batches=most_batches,
     )
-    batches = answering_batches(context, opening_tokens(context, [questions[row] for row in rows]))[
-        :most_batches
-    ]
-    return run_parts(stage, batches, compute, description).table
-
-
-def opening_tokens(context: Run, questions: Sequence[Question]) -> list[tuple[int, ...]]:
-    """The tokens that open the reply to each question, without reasoning."""
-    return [
-        answer_tokens(context.lm.tokenizer, context.fmt, prompt_text(question))
-        for question in questions
-    ]

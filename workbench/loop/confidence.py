@@ -4,17 +4,22 @@ the states it is read from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from peft import PeftModel
 
 from workbench import progress
-from workbench.elicit.answer import answer_prompts
+from workbench.elicit.confidence_table import (
+    ReadBatch,
+    check_readable,
+    read_rows,
+    reading_batches,
+)
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
@@ -22,63 +27,50 @@ from workbench.elicit.conversation import (
     check_conversation,
     confidence_conversation,
 )
-from workbench.elicit.lengths import check_lengths
 from workbench.elicit.readout import (
     ConfidenceReading,
-    expected_confidence,
-    mass_on_scale,
     read_confidence,
     read_reply,
     recompute_cache,
-    stated_tokens,
 )
-from workbench.loop.answers import answers, opening_tokens
+from workbench.loop.answers import answers, given_answers
 from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusable_prompts
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
-from workbench.pipeline.store import ROW, Part, StageStore, run_parts
-from workbench.questions import (
-    prompt_text,
-)
+from workbench.pipeline.store import ROW, StageStore, run_parts
+from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_merged, adapter_off
-from workbench.trace.batches import plan_batches
+
+ADAPTER_ON_ROWS = 64
+REPEATED_BATCHES = 1
 
 
 def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Confidence of the base model in its answers, with the states of every layer."""
-    conversations = confidence_conversations(context)
+    """Read the base model's confidence in its answers, with the states of every layer."""
+    conversations, numbers = confidence_conversations(context), context.scale_tokens
     table, questions = load_questions(context)
-    said = list(answers_with_reasoning(context))
+    said = given_answers(context)
     for row in table.groupby("domain").head(1)[ROW]:
-        check_conversation(
-            context.lm.tokenizer,
-            context.fmt,
-            context.scale_tokens,
-            prompt_text(questions[row]),
-            *said[row],
-        )
-
-    lengths = [len(conversation.tokens) for conversation in conversations]
-    to_come = stated_tokens(context.scale_tokens)
-    check_lengths(
+        question = prompt_text(questions[row])
+        check_conversation(context.lm.tokenizer, context.fmt, numbers, question, *said[row])
+    lengths = check_readable(
         context.lm,
-        [length + to_come for length in lengths],
+        conversations,
+        numbers,
         [f"question {q.id!r}" for q in questions],
         context.config.model.tokens_per_forward,
     )
     begun = conversations_from_cache(context, conversations)
 
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
-        chosen = [conversations[row] for row in rows]
-        kept = None if begun is None else begun.kept(rows)
         return read_confidence(
             context.lm,
-            chosen,
-            context.scale_tokens,
+            [conversations[row] for row in rows],
+            numbers,
             POSITIONS,
             cache_up_to_reply(context, rows),
-            kept,
+            None if begun is None else begun.kept(rows),
         )
 
     return read(
@@ -89,25 +81,10 @@ def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
 def conversations_from_cache(
     context: Run, conversations: Sequence[Conversation]
 ) -> AnswerPromptCache | None:
-    """What answering left of the conversations, where they go on from it."""
+    """Find what answering left of the conversations, where they go on from it."""
     _, questions = load_questions(context)
-    texts = [prompt_text(question) for question in questions]
-    prompts = answer_prompts(
-        context.lm,
-        context.fmt,
-        texts,
-        [reasoning for _, reasoning in answers_with_reasoning(context)],
-    )
-    return reusable_prompts(context, opening_tokens(context, questions), prompts, conversations)
-
-
-def reading_batches(context: Run, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
-    """The batches in which confidence is read from conversations of ``lengths`` tokens."""
-    return plan_batches(
-        lengths,
-        context.config.model.tokens_per_forward,
-        len(context.scale_tokens.trie.scored_tokens),
-    )
+    reasonings = [reasoning for _, reasoning in given_answers(context)]
+    return reusable_prompts(context, list(map(prompt_text, questions)), reasonings, conversations)
 
 
 def confidence_conversations(context: Run) -> list[Conversation]:
@@ -118,17 +95,8 @@ def confidence_conversations(context: Run) -> list[Conversation]:
         confidence_conversation(
             context.lm.tokenizer, context.fmt, numbers, prompt_text(question), answer, reasoning
         )
-        for question, (answer, reasoning) in zip(
-            questions, answers_with_reasoning(context), strict=True
-        )
+        for question, (answer, reasoning) in zip(questions, given_answers(context), strict=True)
     ]
-
-
-def answers_with_reasoning(context: Run) -> Iterator[tuple[str, str]]:
-    """Answer and reasoning of every question."""
-    table = context.stage("answer").table("answers")
-    reasoning = table["reasoning"] if "reasoning" in table else [""] * len(table)
-    return zip(table["answer"], reasoning, strict=True)
 
 
 def read(
@@ -136,44 +104,27 @@ def read(
     stage: StageStore,
     rows: NDArray[np.int64],
     lengths: Sequence[int],
-    reading: Callable[[NDArray[np.int64]], ConfidenceReading],
+    reading: ReadBatch,
     description: str,
 ) -> dict[str, Any]:
-    """Read confidence of ``rows`` batch by batch and save the table "confidence" and the tensors
+    """Read the confidence of ``rows`` batch by batch; save the table "confidence" and the tensors
     "readings".
 
     Args:
-        lengths: [rows] tokens each row costs, without the number trie.
+        lengths: [rows] tokens each row costs, without those of the scale.
     """
-    scale = context.fmt.scale
-
-    def compute(batch: NDArray[np.int64]) -> Part:
-        chosen = rows[batch]
-        read_now = reading(chosen)
-        best = np.asarray(scale.values)[read_now.distribution.argmax(axis=-1)] / scale.certain
-        table = pd.DataFrame(
-            {
-                ROW: chosen,
-                "stated_text": read_now.stated_text,
-                "stated": read_now.stated,
-                "expected": expected_confidence(read_now.distribution, scale.values, scale.certain),
-                "argmax": best,
-                "mass": mass_on_scale(read_now.distribution),
-            }
-        )
-        states = {} if read_now.states is None else {"states": read_now.states}
-        return Part(table, {"distribution": read_now.distribution, **states})
-
-    batches = reading_batches(context, lengths)
-    part = run_parts(stage, batches, compute, description)
+    part = read_rows(
+        rows,
+        lengths,
+        reading,
+        context.scale_tokens,
+        tokens_per_forward=context.config.model.tokens_per_forward,
+        run=partial(run_parts, stage),
+        description=description,
+    )
     stage.save_tensors("readings", part.tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}
-
-
-ADAPTER_ON_ROWS = 64
-
-REPEATED_BATCHES = 1
 
 
 def fill_prefixes(
@@ -188,7 +139,10 @@ def fill_prefixes(
     missing = [row for row in rows if row not in context.reply_cache]
     if not missing or context.reply_cache.full:
         return
-    planned = reading_batches(context, [len(conversation.tokens) for conversation in conversations])
+    lengths = [len(conversation.tokens) for conversation in conversations]
+    planned = reading_batches(
+        lengths, context.scale_tokens, context.config.model.tokens_per_forward
+    )
     batches = [batch for batch in planned if np.isin(batch, missing).any()]
     begun = conversations_from_cache(context, conversations)
     off = adapter_off(lm) if isinstance(lm.model, PeftModel) else nullcontext()
@@ -327,15 +281,9 @@ def read_conversation_adapter(
             tuned, [conversations[row] for row in batch], context.scale_tokens, record
         )
 
+    lengths = [len(conversations[row].tokens) for row in rows]
     with adapter_merged(tuned):
-        return read(
-            context,
-            stage,
-            rows,
-            [len(conversations[row].tokens) for row in rows],
-            reading,
-            description,
-        )
+        return read(context, stage, rows, lengths, reading, description)
 
 
 def _replaced(

@@ -16,28 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.answer import CacheCallback, recompute_prompt_cache
+from workbench.elicit.answer import CacheCallback, answer_prompts, recompute_prompt_cache
+from workbench.elicit.answer_table import answer_batches
 from workbench.elicit.conversation import Conversation
 from workbench.loop.run import Run
-from workbench.trace.batches import plan_batches
 from workbench.trace.layout import Prompts, without_last
 from workbench.trace.prompt_cache import CachedPrompts
-from workbench.trace.suffix import common_prefix
 
 Rows = NDArray[np.int64]
 Tokens = Sequence[tuple[int, ...]]
-
-
-def answering_batches(context: Run, opened: Tokens) -> list[Rows]:
-    """The batches in which questions are answered, by the tokens that open their replies.
-
-    A pass computes those tokens, without what all begin with; what is generated behind them comes
-    one token a row at a time.
-    """
-    shared = len(common_prefix(opened))
-    return plan_batches(
-        [len(tokens) - shared for tokens in opened], context.config.model.tokens_per_forward
-    )
 
 
 def cache_answer_prompts(context: Run, rows: Rows) -> CacheCallback:
@@ -94,14 +81,21 @@ class AnswerPromptCache:
 
 
 def reusable_prompts(
-    context: Run, opened: Tokens, prompts: Tokens, conversations: Sequence[Conversation]
+    context: Run,
+    texts: Sequence[str],
+    reasonings: Sequence[str],
+    conversations: Sequence[Conversation],
 ) -> AnswerPromptCache | None:
-    """What answering left, where every conversation goes on from the prompt its answer was
+    """Find what answering left, where every conversation goes on from the prompt its answer was
     generated from.
 
     None for answers from a file, for templates that rewrite earlier turns, and where no mask keeps
     padding apart.
+
+    Args:
+        texts, reasonings: [n] what was asked, and the reasoning before each answer.
     """
+    prompts = answer_prompts(context.lm, context.fmt, texts, reasonings)
     goes_on = all(c.tokens[: len(p)] == p for c, p in zip(conversations, prompts, strict=True))
     if (
         context.config.questions.graded_file is not None
@@ -109,4 +103,6 @@ def reusable_prompts(
         or not context.lm.architecture.packable
     ):
         return None
-    return AnswerPromptCache(context, prompts, answering_batches(context, opened))
+    opened = answer_prompts(context.lm, context.fmt, texts, [""] * len(texts))
+    batches = answer_batches(opened, context.config.model.tokens_per_forward)
+    return AnswerPromptCache(context, prompts, batches)

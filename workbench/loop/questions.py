@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,15 +92,39 @@ def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str
 
 
 def load_questions(context: Run) -> tuple[pd.DataFrame, list[Question]]:
-    """The run's question table and the same rows as Question objects.
+    """Read the run's question table, and the same rows as Question objects.
 
     ``side`` is the side of the split a question was drawn for. ``split`` is the same, but
     ``ungraded`` once the answer to it has been given and could not be graded: neither fitting nor
-    measuring chooses such a row, and every row keeps its number.
+    measuring chooses such a row, and every row keeps its number. The files are parsed once as long
+    as they stay as they are.
     """
-    table = context.stage("questions").table("questions")
+    stage, answered = context.stage("questions"), None
+    if "answer" in context.keys and context.stage("answer").done:
+        answered = context.stage("answer")
+    state = (
+        _identity(stage.folder / "questions.parquet"),
+        None if answered is None else _identity(answered.folder / "answers.parquet"),
+    )
+    if state not in context.parsed_questions:
+        context.parsed_questions.clear()
+        context.parsed_questions[state] = _parse_questions(stage, answered)
+    table, questions = context.parsed_questions[state]
+    return table.copy(), list(questions)
+
+
+def _identity(path: Path) -> tuple[str, int, int, int]:
+    """What changes when a file is written anew."""
+    found = path.stat()
+    return str(path), found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _parse_questions(
+    stage: StageStore, answered: StageStore | None
+) -> tuple[pd.DataFrame, list[Question]]:
+    table = stage.table("questions")
     table["side"] = table["split"]
-    if "answer" in context.keys and (answered := context.stage("answer")).done:
+    if answered is not None:
         graded = answered.table("answers").set_index(ROW)["correct"].notna()
         table["split"] = table["split"].where(
             table[ROW].map(graded).fillna(True).astype(bool), UNGRADED

@@ -47,14 +47,21 @@ def loop_format(name: str) -> Format:
 
 @dataclass
 class ModelHolder:
-    """The model and the kept keys and values of a run, once they are needed; ``lender`` is the
-    run whose model it uses.
+    """Hold a run's model, and what is computed once with it, as soon as it is needed.
+
+    Attributes:
+        reply_cache, prompt_cache: keys and values that stages leave to one another.
+        shared: the holder of the run whose model is used.
+        scales: by name of a format, how its scale's texts are tokenised.
+        replies: by name of a format, the tokens that open its confidence reply.
     """
 
     lm: LanguageModel | None = None
     reply_cache: PrefixCache | None = None
     prompt_cache: PrefixCache | None = None
     shared: ModelHolder | None = None
+    scales: dict[str, ScaleTokens] = field(default_factory=dict)
+    replies: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,7 +69,8 @@ class Run:
     """Shared by the stages of one run.
 
     ``keys`` gets the key of each stage as the run reaches it; a run whose stages are all finished
-    never loads the model.
+    never loads the model. ``parsed_questions`` holds what
+    :func:`workbench.loop.questions.load_questions` has read.
     """
 
     config: RunConfig
@@ -71,6 +79,7 @@ class Run:
     keys: dict[str, str] = field(default_factory=dict)
     loaded: ModelHolder = field(default_factory=ModelHolder)
     reuse: Reuse = STRICT
+    parsed_questions: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def fmt(self) -> Format:
@@ -98,21 +107,27 @@ class Run:
 
     @property
     def scale_tokens(self) -> ScaleTokens:
-        """Number trie of the run's format and tokenizer."""
+        """How the scale's texts are tokenised after the confidence prefix; computed once."""
         from workbench.elicit.conversation import scale_tokens
 
-        return scale_tokens(self.lm.tokenizer, self.fmt)
+        held, name = self.loaded.shared or self.loaded, self.config.elicit.format
+        if name not in held.scales:
+            held.scales[name] = scale_tokens(self.lm.tokenizer, self.fmt)
+        return held.scales[name]
 
     @property
     def reply(self) -> tuple[int, ...] | None:
         """The tokens that open every confidence reply, if the adapter acts on the reply alone;
-        else None.
+        else None. Computed once.
         """
         if self.config.teach.adapter_scope == "conversation":
             return None
         from workbench.elicit.conversation import reply_tokens
 
-        return reply_tokens(self.lm.tokenizer, self.fmt, self.scale_tokens)
+        held, name = self.loaded.shared or self.loaded, self.config.elicit.format
+        if name not in held.replies:
+            held.replies[name] = reply_tokens(self.lm.tokenizer, self.fmt, self.scale_tokens)
+        return held.replies[name]
 
     @property
     def reply_cache(self) -> PrefixCache:

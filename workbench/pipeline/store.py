@@ -104,9 +104,7 @@ process goes on after its last batch.
 """
 
 
-def compute_parts(
-    batches: Sequence[Any], compute: Callable[[Any], Part], description: str
-) -> Part:
+def compute_parts(batches: Sequence[Any], compute: Callable[[Any], Part], description: str) -> Part:
     """Compute every batch in memory and return all rows in the order of their ``row``."""
     return merge_parts([compute(batch) for batch in progress.track(batches, description)])
 

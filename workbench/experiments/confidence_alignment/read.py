@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 
 from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
+from workbench.elicit.answer_table import grade_column
 from workbench.elicit.baselines.answered_question import letters_of
 from workbench.elicit.baselines.options import letters_offered, read_options
 from workbench.elicit.conversation import answer_tokens, check_conversation, confidence_conversation
 from workbench.elicit.prompts import Voice
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.experiments.baselines import drawn_questions
-from workbench.loop.answers import graded_column
 from workbench.loop.confidence import read
 from workbench.loop.run import Run
 from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
@@ -76,7 +76,7 @@ class Confidences:
             reply, reply_letter, reply_correct (missing where it could not be graded).
         options: one line a question and option: row, letter, probability (P_O), right.
         stated: one line a question and format: row, format, stated_text, stated (NaN = not on the
-            scale), argmax, expected, mass.
+            scale), mode, expected, mass.
         precision: of the matrix products.
     """
 
@@ -167,8 +167,8 @@ def _read_internal(
                 "reply_letter": [
                     chosen_option(r, q.options) or "" for r, q in zip(replies, own, strict=True)
                 ],
-                "reply_correct": graded_column(
-                    [grade_of(r, q) for r, q in zip(replies, own, strict=True)]
+                "reply_correct": grade_column(
+                    [grade_of(r, q).correct for r, q in zip(replies, own, strict=True)]
                 ),
             }
         )

@@ -42,7 +42,7 @@ from workbench.measure.inputs import Floats
 from workbench.measure.question_pairs import mean_of_pairs
 from workbench.models import LanguageModel
 from workbench.pipeline.stages import Stage
-from workbench.pipeline.store import StageStore
+from workbench.pipeline.store import StageStore, run_parts
 from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_merged
 
@@ -77,7 +77,7 @@ def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> di
             texts,
             pairs,
             tokens_per_forward=context.config.model.tokens_per_forward,
-            stage=stage,
+            run=partial(run_parts, stage),
         )
 
     if taught is None:
