@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import _layers, _positions, choose_items, patch
+from workbench.loop.patching import choose_items, patch, sweep_layers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.patch.controlled_sweep import sweep_positions
 from workbench.patch.controls import CONDITIONS, derangement
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.teach.adapter import adapter_off
@@ -26,6 +28,11 @@ def sweep(context: Run) -> pd.DataFrame:
 
 def items_of(context: Run) -> np.ndarray:
     return choose_items(load_questions(context)[0], 8, 0)
+
+
+def positions_of(context: Run, conversations: list[Conversation], seed: int) -> np.ndarray:
+    reply = None if context.reply is None else len(context.reply)
+    return sweep_positions(context.lm.tokenizer, context.fmt, conversations, reply, seed)
 
 
 def first_of(sweep: pd.DataFrame, condition: str, column: str) -> np.ndarray:
@@ -55,16 +62,16 @@ def test_items_are_held_out_and_even_over_domains() -> None:
 
 
 def test_layers_are_all_or_those_asked_for() -> None:
-    assert _layers(None, 4) == [0, 1, 2, 3]
-    assert _layers((3, 0, 3), 4) == [0, 3]
+    assert sweep_layers(None, 4) == [0, 1, 2, 3]
+    assert sweep_layers((3, 0, 3), 4) == [0, 3]
     for wrong in ((0, 4), (-1, 2), (2,), ()):
         with pytest.raises(WorkbenchError, match=r"at least two layers from 0 to 3"):
-            _layers(wrong, 4)
+            sweep_layers(wrong, 4)
 
 
 def test_random_positions_lie_within_the_reply_before_the_confidence_position(context: Run) -> None:
     conversations = confidence_conversations(context)
-    positions = np.concatenate([_positions(context, conversations, seed) for seed in range(5)])
+    positions = np.concatenate([positions_of(context, conversations, seed) for seed in range(5)])
     ends = np.array([c.confidence for c in conversations] * 5)
     assert positions[:, 1].tolist() == ends.tolist()
     back = ends - positions[:, 0]
@@ -77,7 +84,7 @@ def test_a_reply_of_one_token_leaves_the_token_before_it(
 ) -> None:
     monkeypatch.setattr(Run, "reply", (5,))
     conversations = confidence_conversations(context)[:9]
-    positions = _positions(context, conversations, 0)
+    positions = positions_of(context, conversations, 0)
     assert (positions[:, 1] - positions[:, 0]).tolist() == [1] * 9
 
 
@@ -87,7 +94,7 @@ def test_random_positions_lie_between_the_system_turn_and_the_answers_end(
     """Where the adapter acts on the whole conversation."""
     conversations = confidence_conversations(conversation_context)
     positions = np.concatenate(
-        [_positions(conversation_context, conversations, seed) for seed in range(5)]
+        [positions_of(conversation_context, conversations, seed) for seed in range(5)]
     )
     ends = np.array([c.answer_end for c in conversations] * 5)
     assert positions[:, 1].tolist() == [c.confidence for c in conversations] * 5

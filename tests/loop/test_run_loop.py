@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 import workbench.loop.answers
-import workbench.loop.patching
 import workbench.loop.probes
 import workbench.loop.teaching
 import workbench.models
+import workbench.patch.controlled_sweep
 from tests.support.runs import planted_questions
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.elicit.formats import FORMATS
@@ -49,22 +49,22 @@ FIGURES = (
 WANTED = (
     *(f"seconds.{name}" for name in ("total", *NAMES)),
     "memory.peak_bytes",
-    "share_ge_90.stated.before",
-    "auroc2.stated.before",
-    "auroc2.stated.after",
-    "auroc2.stated.control",
+    "stated.share_ge_90.before",
+    "auroc2.text.before",
+    "auroc2.text.after",
+    "auroc2.text.shuffled",
     "auroc2.expected.before",
     "auroc2.expected.within.before",
     "auroc2.expected.within.after",
-    "auroc2.probe.before",
-    "auroc2.probe.within.before",
+    "auroc2.probe",
+    "auroc2.probe.within",
     "accuracy.before",
     "accuracy.after",
-    "patching.layer_gradient",
-    "patching.layer_gradient.low",
-    "patching.layer_gradient.high",
-    "patching.donor_slope.half_layer",
-    "patching.donor_slope.last_layer",
+    "patching.rho",
+    "patching.rho.low",
+    "patching.rho.high",
+    "patching.following.half_layer",
+    "patching.following.slope.last_layer",
     "patching.shift.random_position",
     "patching.shift.last_layer",
     "patching.packed_vs_loop",
@@ -133,24 +133,24 @@ def test_what_was_planted_is_found(finished_run: Any) -> None:
     alike.
     """
     summary = finished_run.summary
-    assert summary["auroc2.probe.before"] > 0.9
-    assert summary["auroc2.probe.within.before"] > 0.9
-    assert summary["auroc2.probe.before.low"] > summary["auroc2.probe.shuffled_labels.high"]
+    assert summary["auroc2.probe"] > 0.9
+    assert summary["auroc2.probe.within"] > 0.9
+    assert summary["auroc2.probe.low"] > summary["auroc2.probe.shuffled_labels.high"]
     assert summary["auroc2.probe.shuffled_labels.low"] <= summary["auroc2.probe.shuffled_labels"]
     assert summary["accuracy.before"] == pytest.approx(0.5, abs=0.15)
-    assert 0.3 < summary["parse_rate.stated.before"] < 1
+    assert 0.3 < summary["parse_rate.text.before"] < 1
 
 
 def test_what_must_not_move_does_not(finished_run: Any) -> None:
     summary = finished_run.summary
-    assert summary["answers.unchanged.after"] == 1
+    assert summary["answers.unchanged"] == 1
     assert summary["accuracy.after"] == summary["accuracy.before"]
     assert summary["patching.shift.own_base"] < 1e-4
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.items"] == 8
     assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
-    assert summary["patching.donor_slope.last_layer"] == pytest.approx(1, abs=1e-3)
-    assert summary["patching.base_slope.last_layer"] == pytest.approx(0, abs=1e-3)
+    assert summary["patching.following.slope.last_layer"] == pytest.approx(1, abs=1e-3)
+    assert summary["patching.following.base_slope.last_layer"] == pytest.approx(0, abs=1e-3)
 
 
 def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:
@@ -226,7 +226,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
         (workbench.loop.probes, "shuffled_control", 0),
         (Passes, "logits", 5),
         (workbench.loop.teaching, "read_reply", 1),
-        (workbench.loop.patching, "layer_sweep_of_scale", 3),
+        (workbench.patch.controlled_sweep, "layer_sweep_of_scale", 3),
     ]
     config, folder, figures = finished_run.inputs.config, tmp_path / "run", tmp_path / "figures"
     answered = 0
@@ -292,7 +292,7 @@ def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> Non
         if not key.startswith("patching.")
     }
     assert {key: summary[key] for key in kept} == kept
-    assert summary["patching.layer_gradient.low"] <= summary["patching.layer_gradient.high"]
+    assert summary["patching.rho.low"] <= summary["patching.rho.high"]
 
 
 def test_an_edited_question_file_makes_the_run_new(
@@ -449,7 +449,7 @@ def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: 
     )
     summary = run_loop(config, tmp_path / "run", tmp_path / "figures")
     assert 0.3 < summary["accuracy.before"] < 0.7
-    assert summary["auroc2.probe.before"] > 0.8
+    assert summary["auroc2.probe"] > 0.8
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
     context = open_current_run(config, tmp_path / "run", tmp_path / "figures")

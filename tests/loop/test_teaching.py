@@ -16,6 +16,8 @@ from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
 from workbench.loop.confidence import ADAPTER_ON_ROWS, confidence_conversations, elicit_control
 from workbench.loop.run import ModelHolder, Run
+from workbench.loop.teaching import resolve_start_layer
+from workbench.patch.start_layer import ITEMS, find_start_layer
 from workbench.pipeline.store import StageStore
 
 # Float32 sums taken in batches of another size differ by this much at most in a probability.
@@ -57,7 +59,7 @@ def scoped(request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("stage", "elicit_tuned"), [("teach", "elicit_tuned"), ("teach_control", "elicit_control")]
+    ("stage", "again"), [("teach", "elicit_tuned"), ("teach_control", "elicit_control")]
 )
 def test_the_saved_adapter_gives_the_readings_with_plain_peft(
     scoped: Run, stage: str, again: str
@@ -151,3 +153,20 @@ def test_the_control_is_read_on_held_out_questions_alone(context: Run) -> None:
     assert context.stage("elicit_control").table("confidence")["row"].tolist() == test
     assert set(context.stage("elicit_control").tensors("readings")) == {"distribution"}
     assert context.stage("elicit_tuned").tensors("readings")["states"].shape == (132, 4, 3, 32)
+
+
+def test_a_start_layer_is_a_number_or_what_patching_finds(context: Run) -> None:
+    conversations = confidence_conversations(context)
+    rows = np.arange(len(conversations))
+    assert resolve_start_layer(context, conversations, rows) is context.config.teach
+    teach = context.config.teach.model_copy(update={"start_layer": "patching"})
+    found = resolve_start_layer(context.with_teach(teach), conversations, rows)
+    drawn = np.sort(np.random.default_rng(context.config.seed).permutation(rows)[:ITEMS])
+    wanted = find_start_layer(
+        context.lm,
+        [conversations[row] for row in drawn],
+        context.scale_tokens,
+        tokens_per_forward=100_000,
+        seed=context.config.seed,
+    )
+    assert found == teach.model_copy(update={"start_layer": wanted})

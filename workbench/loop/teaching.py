@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.config import TeachSettings
 from workbench.elicit.conversation import Conversation, before_reply
 from workbench.loop.answers import questions_and_answers
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.loop.start_layer import resolve_start_layer
 from workbench.loop.targets import kept_back_rows, main_arm, states_of, training_targets
+from workbench.patch.start_layer import ITEMS, find_start_layer
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import grade_of
 from workbench.teach.adapter import remove_adapter
@@ -90,6 +91,26 @@ def teach_arm(
         "precision": context.lm.precision,
         "teach": settings.model_dump(mode="json"),
     }
+
+
+def resolve_start_layer(
+    context: Run, conversations: Sequence[Conversation], rows: NDArray[np.int64]
+) -> TeachSettings:
+    """The run's settings of teaching with ``start_layer`` a number; the training questions are
+    ``rows``.
+    """
+    config = context.config
+    if config.teach.start_layer != "patching":
+        return config.teach
+    drawn = np.random.default_rng(config.seed).permutation(rows)[:ITEMS]
+    found = find_start_layer(
+        context.lm,
+        [conversations[row] for row in np.sort(drawn)],
+        context.scale_tokens,
+        tokens_per_forward=config.model.tokens_per_forward,
+        seed=config.seed,
+    )
+    return config.teach.model_copy(update={"start_layer": found})
 
 
 def _grades(context: Run, rows: NDArray[np.int64]) -> Grade | None:

@@ -1,13 +1,12 @@
-"""At which layer an adapter may begin: teach.start_layer=patching, answered by a patching curve of
-the base model.
+"""At which layer an adapter may begin, answered by a patching curve of the base model.
 
-States of other training questions are patched into the base model at the confidence position,
-behind every layer in turn, and the readout's slope on the donor's own readout is taken
-(*following*, see :mod:`workbench.patch.effects`). Behind layers where that slope is near 0, the
-confidence of the question has not come to this position yet: what decides it is still to be fetched
-by the layers above. The rule is that the adapter begins at the first layer behind which the slope
-reaches ``CARRIED``, so that all layers that bring a noticeable share of it are adapted, and layer 0
-if it never does.
+States of other questions are patched into the base model at the confidence position, behind every
+layer in turn, and the readout's slope on the donor's own readout is taken (*following*, see
+:mod:`workbench.patch.effects`). Behind layers where that slope is near 0, the confidence of the
+question has not come to this position yet: what decides it is still to be fetched by the layers
+above. The rule is that the adapter begins at the first layer behind which the slope reaches
+``CARRIED``, so that all layers that bring a noticeable share of it are adapted, and layer 0 if it
+never does.
 
 What this does not show: how much an adapter below that layer, acting on earlier tokens, would have
 added.
@@ -21,10 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workbench.config import TeachSettings
-from workbench.elicit.conversation import Conversation
+from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.readout import expected_confidence
-from workbench.loop.run import Run
+from workbench.models import LanguageModel
 from workbench.patch.controls import derangement
 from workbench.patch.effects import Sweep, following
 from workbench.patch.sweep import layer_sweep_of_scale, record_number
@@ -35,19 +33,22 @@ ITEMS = 32
 NO_RESAMPLES = 1
 
 
-def resolve_start_layer(
-    context: Run, conversations: Sequence[Conversation], rows: NDArray[np.int64]
-) -> TeachSettings:
-    """The run's settings of teaching with ``start_layer`` a number; the training questions are
-    ``rows``.
+def find_start_layer(
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    numbers: ScaleTokens,
+    *,
+    tokens_per_forward: int,
+    seed: int,
+) -> int:
+    """Patch the base model with other conversations' states and find the first layer that carries
+    a noticeable share of their confidence.
     """
-    teach = context.config.teach
-    if teach.start_layer != "patching":
-        return teach
-    drawn = np.random.default_rng(context.config.seed).permutation(rows)[:ITEMS]
-    sweep = base_donor_slopes(context, [conversations[row] for row in np.sort(drawn)])
-    slope, _ = following(sweep, resamples=NO_RESAMPLES, seed=context.config.seed)
-    return teach.model_copy(update={"start_layer": first_layer_above(sweep.layers, slope.value)})
+    sweep = base_donor_slopes(
+        lm, conversations, numbers, tokens_per_forward=tokens_per_forward, seed=seed
+    )
+    slope, _ = following(sweep, resamples=NO_RESAMPLES, seed=seed)
+    return first_layer_above(sweep.layers, slope.value)
 
 
 def first_layer_above(layers: NDArray[np.int64], donor_slope: NDArray[np.float64]) -> int:
@@ -56,15 +57,22 @@ def first_layer_above(layers: NDArray[np.int64], donor_slope: NDArray[np.float64
     return int(layers[reached[0]]) if len(reached) else 0
 
 
-def base_donor_slopes(context: Run, conversations: Sequence[Conversation]) -> Sweep:
+def base_donor_slopes(
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    numbers: ScaleTokens,
+    *,
+    tokens_per_forward: int,
+    seed: int,
+) -> Sweep:
     """The base model patched with its own states of other questions, at the confidence position,
     behind every layer.
     """
-    lm, trie, scale = context.lm, context.scale_tokens.trie, context.fmt.scale
+    trie, scale = numbers.trie, numbers.scale
     prompts = [conversation.tokens for conversation in conversations]
     at = [conversation.confidence for conversation in conversations]
-    layers, budget = list(range(lm.n_layers)), context.config.model.tokens_per_forward
-    partner = derangement(len(prompts), context.config.seed)
+    layers, budget = list(range(lm.n_layers)), tokens_per_forward
+    partner = derangement(len(prompts), seed)
     planned = plan_batches([len(prompt) for prompt in prompts], budget, trie.tree.size)
     parts = [
         record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows])

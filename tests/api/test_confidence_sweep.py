@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from workbench.api.patching import patch_map, sweep
+from workbench.elicit.conversation import (
+    Conversation,
+    ScaleTokens,
+    confidence_conversation,
+    scale_tokens,
+)
+from workbench.elicit.format import Format
+from workbench.elicit.formats import FORMATS
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.patch.controls import CONDITIONS, derangement
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
+from workbench.teach.adapter import adapter_off, save_adapter
+from workbench.trace.backends import engine
+
+
+@dataclass(frozen=True)
+class Asked:
+    conversations: Sequence[Conversation]
+    format: Format
+    scale_tokens: ScaleTokens
+
+
+@pytest.fixture
+def asked(tiny_lm: LanguageModel) -> Asked:
+    fmt = FORMATS["percent"]
+    numbers = scale_tokens(tiny_lm.tokenizer, fmt)
+    words = ("the", "a cat", "a doggy", "nothing")
+    return Asked(
+        [
+            confidence_conversation(tiny_lm.tokenizer, fmt, numbers, f"What is {word}?", word)
+            for word in words
+        ],
+        fmt,
+        numbers,
+    )
+
+
+@pytest.fixture
+def tuned(tiny_lm: LanguageModel) -> LanguageModel:
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    return tiny_lm.with_model(get_peft_model(tiny_lm.model, config).eval().requires_grad_(False))
+
+
+def test_a_tuned_model_sweeps_with_every_condition(
+    tiny_lm: LanguageModel, tuned: LanguageModel, asked: Asked
+) -> None:
+    """The model with an adapter in its weights still stands for the base model."""
+    found = sweep(tiny_lm, asked, donor=tuned)
+    assert [part.name for part in found.conditions] == [c.name for c in CONDITIONS]
+    assert found.read == "expected confidence"
+    assert found.noise_floor < 1e-6
+    assert found.donor is not None
+    assert found.patched[:, 3] == pytest.approx(found.donor, abs=1e-6)
+    assert np.abs(found.donor - found.base).max() > 1e-3
+    reverse = found.condition("reverse")
+    assert reverse.base == pytest.approx(found.donor, abs=1e-6)
+    assert reverse.donor == pytest.approx(found.base, abs=1e-6)
+    other = found.condition(CONDITIONS[1].name)
+    assert other.donor is not None
+    assert other.donor == pytest.approx(found.donor[derangement(4, 0)], abs=1e-6)
+    prompts, trie = [c.tokens for c in asked.conversations], asked.scale_tokens.trie
+    at = [c.confidence for c in asked.conversations]
+    donors = record_number(tuned, prompts, trie, [[place] for place in at])
+    with adapter_off(tuned):
+        reading = layer_sweep_of_scale(
+            tuned,
+            prompts,
+            trie,
+            at,
+            [1],
+            donors[:, [1]],
+            tokens_per_forward=ONE_BATCH,
+            engine=engine("loop"),
+        )
+    share = np.arange(101) / 100
+    wanted = reading.patched[:, 0] @ share / reading.patched[:, 0].sum(axis=-1)
+    assert found.patched[:, 1] == pytest.approx(wanted, abs=1e-6)
+    assert "own tuned" in [trace.name for trace in found.figure().data]
+
+
+def test_without_controls_there_is_the_effect_alone(
+    tiny_lm: LanguageModel, tuned: LanguageModel, asked: Asked
+) -> None:
+    bare, whole = (sweep(tiny_lm, asked, donor=tuned, controls=c) for c in (False, True))
+    assert len(bare.conditions) == 1
+    assert bare.patched == pytest.approx(whole.patched)
+    assert bare.donor == pytest.approx(whole.donor)
+
+
+def test_an_adapters_folder_is_a_donor_and_is_taken_out_again(
+    tiny_lm: LanguageModel, tuned: LanguageModel, asked: Asked, tmp_path: Path
+) -> None:
+    wanted = sweep(tiny_lm, asked, donor=tuned, controls=False).patched
+    save_adapter(tuned, tmp_path, None)
+    tuned.model.unload()
+    found = sweep(tiny_lm, asked, donor=tmp_path, controls=False)
+    assert found.patched == pytest.approx(wanted, abs=1e-6)
+    names = [name for name, _ in tiny_lm.model.named_parameters()]
+    assert not [name for name in names if "lora" in name]
+
+
+def test_asked_questions_are_prompts_of_a_map(
+    tiny_lm: LanguageModel, tuned: LanguageModel, asked: Asked
+) -> None:
+    whole = sweep(tiny_lm, asked, donor=tuned, controls=False)
+    found = patch_map(tiny_lm, asked, donor=tuned, over=("layer",), controls=False)
+    assert found.patched == pytest.approx(whole.patched, abs=1e-6)
+
+
+def test_what_the_controlled_sweep_does_not_do_is_refused(
+    tiny_lm: LanguageModel, tuned: LanguageModel, asked: Asked
+) -> None:
+    with pytest.raises(WorkbenchError, match="leave read, at, component"):
+        sweep(tiny_lm, asked, donor=tuned, component="mlp_out")

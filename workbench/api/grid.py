@@ -1,0 +1,170 @@
+"""The cells of a sweep or a map: which sites and places are patched together, along which axes.
+
+What is an axis is patched one by one, and what is not is patched all together: over layers alone, a
+cell patches every place and component of one layer at once. Windows are runs of neighbouring
+layers patched together, named by their first and last layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from typing import Any, Literal, get_args
+
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.patch.controls import control_layers
+from workbench.patch.effect_map import Axis
+from workbench.trace.sites import Component, Site
+
+AxisName = Literal["layer", "position", "component", "head"]
+AXES: tuple[AxisName, ...] = get_args(AxisName)
+PARTS: dict[str, Component] = {
+    "resid_pre": "resid_pre",
+    "resid_mid": "resid_mid",
+    "resid_post": "resid_post",
+    "attn_out": "attn_out",
+    "mlp_out": "mlp_out",
+    "heads": "head_out",
+}
+"""What a person calls a component; ``heads`` are all heads of a layer."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``sites`` patched together, each at all of ``places`` (indices of the places named)."""
+
+    sites: tuple[Site, ...]
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells in row-major order of ``axes``, and for each the index along every axis."""
+
+    axes: tuple[Axis, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(axis.labels) for axis in self.axes)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site of any cell, once."""
+        return tuple(dict.fromkeys(site for cell in self.cells for site in cell.sites))
+
+    def thin_layers(self, count: int) -> Grid:
+        """The same grid with ``count`` of its layers, evenly spread; whole without that axis."""
+        names = [axis.name for axis in self.axes]
+        if "layer" not in names:
+            return self
+        at = names.index("layer")
+        kept = control_layers(range(len(self.axes[at].labels)), count)
+        axis = Axis("layer", tuple(self.axes[at].labels[index] for index in kept))
+        after = prod(self.shape[at + 1 :])
+        cells = tuple(
+            cell for index, cell in enumerate(self.cells) if index // after % self.shape[at] in kept
+        )
+        return replace(self, axes=(*self.axes[:at], axis, *self.axes[at + 1 :]), cells=cells)
+
+
+def make_grid(
+    lm: LanguageModel,
+    over: Sequence[str],
+    *,
+    layers: Any,
+    window: int,
+    component: Any,
+    places: Sequence[str],
+) -> Grid:
+    """Every cell over the named axes.
+
+    Args:
+        over: names of axes, in the order of the result's.
+        layers: "all", or layer numbers.
+        window: neighbouring layers patched together.
+        component: a name of :data:`PARTS`, or several.
+        places: labels of the places named.
+
+    Raises:
+        WorkbenchError: for unknown axes and components, layers the model lacks, and heads mixed
+            with other components along an axis of heads.
+    """
+    names = _axes(over)
+    parts = _parts(component, names)
+    wanted = chosen_layers(lm, layers)
+    runs = _windows(wanted, window)
+    options: dict[str, tuple[tuple[int | str, ...], list[Any]]] = {
+        "layer": (tuple(label for label, _ in runs), [run for _, run in runs]),
+        "position": (tuple(places), [(index,) for index in range(len(places))]),
+        "component": (tuple(parts), [(part,) for part in parts]),
+        "head": (tuple(range(lm.n_heads)), [(head,) for head in range(lm.n_heads)]),
+    }
+    together = {
+        "layer": tuple(wanted),
+        "position": tuple(range(len(places))),
+        "component": tuple(parts),
+        "head": tuple(range(lm.n_heads)),
+    }
+    cells = []
+    for choice in product(*(options[name][1] for name in names)):
+        chosen = together | dict(zip(names, choice, strict=True))
+        sites = tuple(
+            site
+            for layer in chosen["layer"]
+            for part in chosen["component"]
+            for site in _sites(layer, part, chosen["head"])
+        )
+        cells.append(Cell(sites, chosen["position"]))
+    return Grid(tuple(Axis(name, options[name][0]) for name in names), tuple(cells))
+
+
+def _axes(over: Sequence[str]) -> tuple[str, ...]:
+    names = (over,) if isinstance(over, str) else tuple(over)
+    if not names or len({*names}) != len(names) or not {*names} <= {*AXES}:
+        raise WorkbenchError(
+            f"A map runs over some of {', '.join(AXES)}, each named once; got over={over!r}."
+        )
+    return names
+
+
+def _parts(component: Any, axes: Sequence[str]) -> list[str]:
+    parts = [component] if isinstance(component, str) else list(component)
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or not parts or len({*parts}) != len(parts):
+        raise WorkbenchError(
+            f"A component is one of {', '.join(PARTS)}, each named once; got {component!r}."
+        )
+    if "head" in axes and parts != ["heads"]:
+        raise WorkbenchError("A map over heads patches heads alone; leave component out.")
+    return parts
+
+
+def chosen_layers(lm: LanguageModel, layers: Any) -> list[int]:
+    """The layers that ``layers`` names, ascending: "all", a number or several."""
+    if isinstance(layers, str) and layers == "all":
+        return list(range(lm.n_layers))
+    wanted = [layers] if isinstance(layers, int) else list(layers)
+    outside = [layer for layer in wanted if not 0 <= layer < lm.n_layers]
+    if outside or not wanted:
+        raise WorkbenchError(
+            f"layers is {layers!r}; give some of 0 to {lm.n_layers - 1}, or 'all'."
+        )
+    return sorted({*wanted})
+
+
+def _windows(layers: list[int], size: int) -> list[tuple[int | str, tuple[int, ...]]]:
+    if size == 1:
+        return [(layer, (layer,)) for layer in layers]
+    if not 1 <= size <= len(layers):
+        raise WorkbenchError(f"A window holds 1 to {len(layers)} of the layers, not {size}.")
+    runs = [tuple(layers[at : at + size]) for at in range(len(layers) - size + 1)]
+    return [(f"{run[0]}–{run[-1]}", run) for run in runs]
+
+
+def _sites(layer: int, part: str, heads: Sequence[int]) -> list[Site]:
+    name = PARTS[part]
+    return [Site(layer, name, head) for head in heads] if part == "heads" else [Site(layer, name)]

@@ -1,0 +1,222 @@
+"""Patch a donor's states into a model's runs and read what it then answers: :func:`sweep` layer by
+layer, :func:`patch_map` over named axes.
+
+For every cell the donor's states replace the run's own at the cell's sites and tokens, everything
+behind is computed anew, and the readout is taken behind the prompt's last token. Effect = patched
+reading - unpatched reading; its sign is the readout's. Controls stand beside it
+(:mod:`workbench.api.conditions`).
+
+A patch shows what a state suffices for where it is put, not that the model reads it from there; the
+reverse patch, prompt and donor exchanged, asks what the other run needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.api.conditions import PatchJob, read_conditions
+from workbench.api.confidence_sweep import AskedQuestions, sweep_confidence, tokens_of
+from workbench.api.donors import ModelPrompts, open_donor
+from workbench.api.engines import backend_named
+from workbench.api.grid import make_grid
+from workbench.api.positions import ALL, LAST, At, find_places
+from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
+from workbench.api.readouts import Read, readout_of
+from workbench.api.results import PatchMap, Readings, Sweep
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+
+TOKENS_PER_FORWARD = 8192
+_QUOTED = 48
+
+
+def sweep(
+    lm: LanguageModel,
+    prompts: Prompts,
+    donor: Any,
+    *,
+    read: Read = None,
+    at: At = LAST,
+    layers: Any = "all",
+    component: Any = "resid_post",
+    window: int = 1,
+    controls: bool = True,
+    backend: str = "packed",
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    seed: int = 0,
+) -> Sweep:
+    """Patch every layer in turn at the places of ``at``, all of them together.
+
+    Args:
+        prompts: a text, chat turns or token ids, or a list of these; or asked questions, which a
+            tuned model as donor sweeps with the loop's own conditions.
+        donor: prompts of these kinds, another model of the same shape, a Path to an adapter, an
+            Ablation, Noise or a Vector (:mod:`workbench.api.donors`).
+        read: two strings, one, an elicitation format or a function of logits
+            (:mod:`workbench.api.readouts`).
+        at: "last", an index, a text, a list of these, or named spans
+            (:mod:`workbench.api.positions`).
+        layers: "all", or layer numbers.
+        component: resid_pre, resid_mid, resid_post, attn_out, mlp_out or heads, or several of
+            them, patched together.
+        window: how many neighbouring layers are patched together.
+        controls: read the controls too.
+        backend: a name of :data:`workbench.api.engines.ENGINES`.
+        tokens_per_forward: memory bound, tokens of one forward.
+        seed: of the controls.
+
+    Raises:
+        WorkbenchError: before any forward, with the tokens shown where it is about them, for
+            whatever does not fit.
+    """
+    if isinstance(prompts, AskedQuestions) and isinstance(donor, LanguageModel | Path):
+        _require_confidence_sweep(read, at, component, window, backend)
+        return sweep_confidence(
+            lm,
+            prompts,
+            donor,
+            layers=layers,
+            controls=controls,
+            tokens_per_forward=tokens_per_forward,
+            seed=seed,
+        )
+    conditions, what, unit = _patch(
+        lm,
+        prompts,
+        donor,
+        read=read,
+        at=at,
+        over=("layer",),
+        layers=layers,
+        component=component,
+        window=window,
+        controls=controls,
+        backend=backend,
+        tokens_per_forward=tokens_per_forward,
+        seed=seed,
+    )
+    return Sweep(unit, what, conditions)
+
+
+def patch_map(
+    lm: LanguageModel,
+    prompts: Prompts,
+    donor: Any,
+    *,
+    read: Read = None,
+    over: Sequence[str] = ("layer", "position"),
+    at: At = None,
+    layers: Any = "all",
+    component: Any = None,
+    window: int = 1,
+    controls: bool = True,
+    backend: str = "packed",
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    seed: int = 0,
+) -> PatchMap:
+    """Patch every cell of the axes in ``over``; the other arguments are those of :func:`sweep`.
+
+    Args:
+        over: some of "layer", "position", "component" and "head", in the order of the result's
+            axes. What is no axis is patched together.
+        at: every token of the prompts if positions are an axis, else "last", if not given.
+        component: heads if they are an axis; resid_pre, attn_out and mlp_out if components are;
+            else resid_post, if not given.
+
+    Raises:
+        WorkbenchError: as :func:`sweep`.
+    """
+    names = (over,) if isinstance(over, str) else tuple(over)
+    if at is None:
+        at = ALL if "position" in names else LAST
+    if component is None and "head" in names:
+        component = "heads"
+    elif component is None:
+        component = ("resid_pre", "attn_out", "mlp_out") if "component" in names else "resid_post"
+    conditions, what, unit = _patch(
+        lm,
+        prompts,
+        donor,
+        read=read,
+        at=at,
+        over=names,
+        layers=layers,
+        component=component,
+        window=window,
+        controls=controls,
+        backend=backend,
+        tokens_per_forward=tokens_per_forward,
+        seed=seed,
+    )
+    return PatchMap(unit, what, conditions)
+
+
+def _patch(
+    lm: LanguageModel,
+    prompts: Prompts,
+    donor: Any,
+    *,
+    read: Read,
+    at: At,
+    over: Sequence[str],
+    layers: Any,
+    component: Any,
+    window: int,
+    controls: bool,
+    backend: str,
+    tokens_per_forward: int,
+    seed: int,
+) -> tuple[tuple[Readings, ...], str, str]:
+    """Readings of every condition, what is patched, and what is read, in words."""
+    if isinstance(prompts, AskedQuestions):
+        read = prompts.scale_tokens if read is None else read
+        prompts = list(tokens_of(lm, prompts).rows)
+    if isinstance(donor, AskedQuestions):
+        donor = list(tokens_of(lm, donor).rows)
+    if read is None:
+        raise WorkbenchError(
+            "Say what is read: two strings such as read=(' Paris', ' Rome'), one string, an "
+            "elicitation format, or a function of logits."
+        )
+    engine = backend_named(backend)
+    tokens = encode_prompts(lm, prompts)
+    readout = readout_of(lm, read, tokens)
+    with open_donor(lm, donor, tokens) as source:
+        theirs = source.prompts if isinstance(source, ModelPrompts) else None
+        places = find_places(at, tokens, theirs)
+        grid = make_grid(
+            lm, over, layers=layers, window=window, component=component, places=places.labels
+        )
+        job = PatchJob(lm, tokens, source, places, grid, readout, engine, tokens_per_forward, seed)
+        conditions = read_conditions(job, controls)
+    parts = component if isinstance(component, str) else ", ".join(component)
+    return conditions, _title(parts, tokens, donor, theirs), readout.label
+
+
+def _require_confidence_sweep(
+    read: Read, at: At, component: Any, window: int, backend: str
+) -> None:
+    if read is not None or (at, component, window, backend) != (LAST, "resid_post", 1, "packed"):
+        raise WorkbenchError(
+            "Asked questions with a tuned model as donor are swept at the confidence position, in "
+            "the residual stream, and read as expected confidence; leave read, at, component, "
+            "window and backend out, or patch them with patch_map."
+        )
+
+
+def _title(parts: str, prompts: PromptTokens, donor: Any, theirs: PromptTokens | None) -> str:
+    into = _quote(prompts)
+    if theirs is None:
+        return f"{parts} of {into} replaced by {type(donor).__name__}"
+    if isinstance(donor, LanguageModel):
+        return f"{parts} of {donor.name} patched into {into}"
+    return f"{parts} of {_quote(theirs)} patched into {into}"
+
+
+def _quote(prompts: PromptTokens) -> str:
+    text = " ".join(prompts.text(0).split())
+    short = text if len(text) <= _QUOTED else f"…{text[-_QUOTED:]}"
+    more = f" (and {len(prompts) - 1} more)" if len(prompts) > 1 else ""
+    return f"“{short}”{more}"

@@ -1,0 +1,306 @@
+"""The controlled sweep: a tuned model's states into the base model at the confidence position,
+layer by layer, with every control of :mod:`workbench.patch.controls`.
+
+Read is the expected confidence, the mean of the exact distribution over the scale as a share of
+certainty: higher is surer. Patched is the confidence position and, where a number takes several
+tokens, the tokens that continue it. Base and tuned run may be one module with its adapter off and
+on, or two models of one shape.
+
+A state that moves the readout suffices for it where it is put; that the tuned model needs it there
+is what the reverse condition asks. What the numbers do not show is by which path it came to be
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench import progress
+from workbench.elicit.conversation import Conversation
+from workbench.elicit.format import Format
+from workbench.elicit.readout import expected_confidence
+from workbench.elicit.scales import Scale
+from workbench.elicit.trie import ScaleTrie
+from workbench.models import LanguageModel
+from workbench.patch.controls import (
+    CONDITIONS,
+    Condition,
+    Recorded,
+    control_layers,
+    derangement,
+    donor_readouts,
+    donor_states,
+)
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
+from workbench.pipeline.store import ROW, Part, merge_parts
+from workbench.trace.backends import PACKED, Engine, engine
+from workbench.trace.batches import plan_batches
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
+"""Computes every batch and merges what they give, under a description."""
+
+
+def run_batches(batches: Sequence[Rows], compute: Callable[[Rows], Part], description: str) -> Part:
+    """Compute every batch in memory."""
+    return merge_parts([compute(batch) for batch in progress.track(batches, description)])
+
+
+@dataclass(frozen=True, eq=False)
+class ModelState:
+    """A model and the state it is run in, such as ``lambda: adapter_off(lm)``."""
+
+    lm: LanguageModel
+    within: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
+@dataclass(frozen=True, eq=False)
+class SweepSettings:
+    """What a controlled sweep costs and draws.
+
+    Attributes:
+        layers: layers swept, ascending.
+        control_layers: how many of them the cheaper controls are swept at.
+        tokens_per_forward: memory bound, tokens of one forward.
+        seed: of the pairing with other questions and the random directions.
+    """
+
+    layers: Sequence[int]
+    control_layers: int
+    tokens_per_forward: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class ControlledSweep:
+    """One item set with its states recorded in both runs, swept condition by condition.
+
+    Attributes:
+        tokens: token ids of each item up to the confidence position.
+        positions: [items, 2] a random earlier token and the confidence position.
+        partner: [items] another item for each.
+    """
+
+    base: ModelState
+    tuned: ModelState
+    tokens: Sequence[Sequence[int]]
+    positions: Rows
+    trie: ScaleTrie
+    scale: Scale
+    settings: SweepSettings
+    partner: Rows
+    states: Recorded
+
+    def swept_layers(self, condition: Condition) -> list[int]:
+        """The layers a condition is swept at."""
+        layers = self.settings.layers
+        if condition.all_layers:
+            return list(layers)
+        return control_layers(layers, self.settings.control_layers)
+
+    def sweep_batch(
+        self, condition: Condition, batch: Rows, method: Engine = PACKED
+    ) -> tuple[Floats, Floats]:
+        """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
+        layers = self.swept_layers(condition)
+        donors = donor_states(condition, self.states, batch, self.partner, self.settings.seed)[
+            :, layers
+        ]
+        at = self.positions[batch, 0 if condition.random_position else 1]
+        run = self.tuned if condition.into_tuned else self.base
+        prompts = [self.tokens[i] for i in batch]
+        with run.within():
+            reading = layer_sweep_of_scale(
+                run.lm,
+                prompts,
+                self.trie,
+                at.tolist(),
+                layers,
+                donors,
+                tokens_per_forward=ONE_BATCH,
+                engine=method,
+            )
+        base, patched = (
+            np.asarray(expected_confidence(part, self.scale.values, self.scale.certain))
+            for part in (reading.base, reading.patched)
+        )
+        return base, patched
+
+    def read(
+        self, condition: Condition, run: BatchRunner = run_batches
+    ) -> tuple[Rows, Floats, Floats]:
+        """Items [items], their unpatched readouts [items] and patched ones [items, layers]."""
+        copied = max(len(t) - int(p[0]) for t, p in zip(self.tokens, self.positions, strict=True))
+        branch = (copied if condition.random_position else 1) + len(self.trie.scored_tokens)
+        batches = plan_batches(
+            [len(tokens) for tokens in self.tokens],
+            self.settings.tokens_per_forward,
+            overhead=len(self.swept_layers(condition)) * branch,
+        )
+
+        def compute(batch: Rows) -> Part:
+            base, patched = self.sweep_batch(condition, batch)
+            return Part(
+                pd.DataFrame({ROW: batch, "base": base}), {"patched": patched.astype(np.float64)}
+            )
+
+        part = run(batches, compute, f"patching {condition.name.replace('_', ' ')}")
+        return part.table[ROW].to_numpy(), part.table["base"].to_numpy(), part.tensors["patched"]
+
+    def table(self, rows: Rows, run: BatchRunner = run_batches) -> pd.DataFrame:
+        """Tidy table of all conditions: condition, item, row, layer, base, patched, donor.
+
+        Args:
+            rows: [items] what the table's ``row`` calls each item.
+        """
+        read = {condition: self.read(condition, run) for condition in CONDITIONS}
+        donors = self.donor_readouts(
+            {condition: (items, base) for condition, (items, base, _) in read.items()}
+        )
+        parts = []
+        for condition, (items, base, patched) in read.items():
+            layers = self.swept_layers(condition)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "condition": condition.name,
+                        "item": np.repeat(items, len(layers)),
+                        ROW: np.repeat(rows[items], len(layers)),
+                        "layer": np.tile(layers, len(items)),
+                        "base": np.repeat(base, len(layers)),
+                        "patched": patched.reshape(-1),
+                        "donor": np.repeat(donors[condition][items], len(layers)),
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def donor_readouts(
+        self, unpatched: dict[Condition, tuple[Rows, Floats]]
+    ) -> dict[Condition, Floats]:
+        """[items] readout of the run each item's donor comes from, by condition.
+
+        Args:
+            unpatched: items and unpatched readouts of every condition.
+        """
+        into = {
+            tuned: next(
+                base[np.argsort(items)]
+                for condition, (items, base) in unpatched.items()
+                if condition.into_tuned == tuned
+            )
+            for tuned in (False, True)
+        }
+        return {
+            condition: donor_readouts(condition, into[False], into[True], self.partner)
+            for condition in unpatched
+        }
+
+    def compare_with_loop(self, items: int) -> tuple[float, float]:
+        """Largest packed-loop difference of the first condition's sweep as a share of the scale,
+        and the spread of its readouts.
+        """
+        batch = np.arange(min(items, len(self.tokens)))
+        _, packed = self.sweep_batch(CONDITIONS[0], batch)
+        _, loop = self.sweep_batch(CONDITIONS[0], batch, engine("loop"))
+        return float(np.abs(packed - loop).max()), float(np.ptp(loop))
+
+
+def controlled_sweep(
+    base: ModelState,
+    tuned: ModelState,
+    tokens: Sequence[Sequence[int]],
+    positions: Rows,
+    trie: ScaleTrie,
+    scale: Scale,
+    settings: SweepSettings,
+) -> ControlledSweep:
+    """Record the items' states in both runs, to be swept.
+
+    Raises:
+        WorkbenchError: for fewer than two items, of which none could have another's donor.
+    """
+    partner = derangement(len(tokens), settings.seed)
+    states = [
+        _record(run, tokens, positions, trie, settings.tokens_per_forward) for run in (base, tuned)
+    ]
+    return ControlledSweep(
+        base,
+        tuned,
+        tokens,
+        positions,
+        trie,
+        scale,
+        settings,
+        partner,
+        Recorded(base=states[0], tuned=states[1]),
+    )
+
+
+def sweep_positions(
+    tokenizer: Any,
+    fmt: Format,
+    conversations: Sequence[Conversation],
+    reply: int | None,
+    seed: int,
+) -> Rows:
+    """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence
+    position.
+
+    An adapter on the reply alone leaves everything before it as it is; a patch there changes
+    nothing by construction, and is chosen only where the reply has no token but the confidence
+    position.
+
+    Args:
+        reply: how many of a conversation's last tokens the adapter acts on, None for all.
+    """
+    rng = np.random.default_rng(seed)
+    if reply is not None:
+        starts = max(2, reply)
+        return np.array(
+            [
+                [rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence]
+                for c in conversations
+            ]
+        )
+    system = len(tokenizer(fmt.system, add_special_tokens=False)["input_ids"])
+    ends = [c.position("answer_end") for c in conversations]
+    return np.array(
+        [
+            [rng.integers(min(system, end), end + 1), c.confidence]
+            for end, c in zip(ends, conversations, strict=True)
+        ]
+    )
+
+
+def _record(
+    run: ModelState,
+    tokens: Sequence[Sequence[int]],
+    positions: Rows,
+    trie: ScaleTrie,
+    tokens_per_forward: int,
+) -> Tensor:
+    """States of all items at their positions and the number's further tokens, float32 on the
+    CPU.
+    """
+    lengths = [len(prompt) for prompt in tokens]
+    out: Tensor | None = None
+    for batch in plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens)):
+        with run.within():
+            states = record_number(
+                run.lm, [tokens[i] for i in batch], trie, positions[batch].tolist()
+            )
+        out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
+        out[torch.as_tensor(batch)] = states.float().cpu()
+    assert out is not None
+    return out
