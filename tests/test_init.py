@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -34,6 +35,26 @@ def test_every_public_name_is_its_rooms_object() -> None:
             assert found.__name__ == name
     assert set(workbench.__all__) <= set(dir(workbench))
     assert workbench.__version__ == version("confidence-workbench")
+
+
+def test_types_and_the_lazy_imports_read_one_list() -> None:
+    stub = Path(workbench.__file__).with_suffix(".pyi")
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    listed = {
+        alias.asname: node.module
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name == alias.asname
+    }
+    assert set(listed) == set(workbench.__all__) - {"__version__"}
+    for name, module in listed.items():
+        assert getattr(workbench, name) is getattr(import_module(module or ""), name)
+
+
+def test_no_name_is_that_of_a_room() -> None:
+    rooms = {path.stem for path in Path(workbench.__file__).parent.iterdir()}
+    assert not rooms & set(workbench.__all__)
 
 
 def test_the_loop_does_not_hide_its_module() -> None:

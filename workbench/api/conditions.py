@@ -15,14 +15,13 @@ specific to what the prompts differ in: that is the choice of the donor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from workbench.api.donors import Donor, Mode, ModelPrompts, run_as_named, written_states
-from workbench.api.engines import Backend
 from workbench.api.grid import Grid
 from workbench.api.positions import Places
 from workbench.api.prompts import PromptTokens
@@ -32,6 +31,7 @@ from workbench.models import LanguageModel
 from workbench.patch.ablation_values import matched_noise
 from workbench.patch.inputs import ModelInputs, recorded
 from workbench.progress import Task, task
+from workbench.trace.backends import Backend, engine
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import TAIL_COLUMNS
 from workbench.trace.interventions import Branch, Patch
@@ -52,9 +52,16 @@ class PatchJob:
     places: Places
     grid: Grid
     readout: Readout
-    backend: Backend
+    engine: str
     tokens_per_forward: int
     seed: int
+    backends: dict[int, Backend] = field(default_factory=dict)
+
+    def backend(self, lm: LanguageModel) -> Backend:
+        """The backend of ``lm`` as it stands, made once: some copy the model."""
+        if id(lm) not in self.backends:
+            self.backends[id(lm)] = engine(self.engine)(lm)
+        return self.backends[id(lm)]
 
     @property
     def rows(self) -> int:
@@ -238,7 +245,8 @@ def _run(
     bar: Task | None,
 ) -> tuple[Tensor, Tensor]:
     """What the readout leaves of every prompt, unpatched and in every branch, in their order."""
-    columns = min(TAIL_COLUMNS, len(branches) * max(prompts.lengths)) if job.backend.packs else 0
+    packs = job.engine == "packed"
+    columns = min(TAIL_COLUMNS, len(branches) * max(prompts.lengths)) if packs else 0
     bases, patched, order = [], [], []
     for numbers in plan_batches(
         prompts.lengths, job.tokens_per_forward, job.readout.tree.size + columns
@@ -249,8 +257,7 @@ def _run(
             for branch in branches
         ]
         with run_as_named(lm):
-            out = job.backend.patch(
-                lm,
+            out = job.backend(lm).patch(
                 [prompts.rows[row] for row in numbers],
                 some,
                 job.readout.reduce,

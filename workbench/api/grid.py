@@ -94,7 +94,7 @@ def make_grid(
             with other components along an axis of heads.
     """
     names = _axes(over)
-    parts = _parts(component, names)
+    parts = chosen_parts(component, names)
     wanted = chosen_layers(lm, layers)
     runs = _windows(wanted, window)
     options: dict[str, tuple[tuple[int | str, ...], list[Any]]] = {
@@ -131,7 +131,8 @@ def _axes(over: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _parts(component: Any, axes: Sequence[str]) -> list[str]:
+def chosen_parts(component: Any, axes: Sequence[str]) -> list[str]:
+    """The components that ``component`` names, checked against the axes."""
     parts = [component] if isinstance(component, str) else list(component)
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts or len({*parts}) != len(parts):

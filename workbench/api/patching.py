@@ -19,7 +19,6 @@ from typing import Any
 from workbench.api.conditions import PatchJob, read_conditions
 from workbench.api.confidence_sweep import AskedQuestions, sweep_confidence, tokens_of
 from workbench.api.donors import ModelPrompts, open_donor
-from workbench.api.engines import backend_named
 from workbench.api.grid import make_grid
 from workbench.api.positions import ALL, LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
@@ -27,6 +26,7 @@ from workbench.api.readouts import Read, readout_of
 from workbench.api.results import PatchMap, Readings, Sweep
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.backends import engine
 
 TOKENS_PER_FORWARD = 8192
 _QUOTED = 48
@@ -63,7 +63,7 @@ def sweep(
             them, patched together.
         window: how many neighbouring layers are patched together.
         controls: read the controls too.
-        backend: a name of :data:`workbench.api.engines.ENGINES`.
+        backend: a name of :data:`workbench.trace.backends.ENGINES`.
         tokens_per_forward: memory bound, tokens of one forward.
         seed: of the controls.
 
@@ -180,7 +180,7 @@ def _patch(
             "Say what is read: two strings such as read=(' Paris', ' Rome'), one string, an "
             "elicitation format, or a function of logits."
         )
-    engine = backend_named(backend)
+    engine(backend)
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
@@ -189,7 +189,7 @@ def _patch(
         grid = make_grid(
             lm, over, layers=layers, window=window, component=component, places=places.labels
         )
-        job = PatchJob(lm, tokens, source, places, grid, readout, engine, tokens_per_forward, seed)
+        job = PatchJob(lm, tokens, source, places, grid, readout, backend, tokens_per_forward, seed)
         conditions = read_conditions(job, controls)
     parts = component if isinstance(component, str) else ", ".join(component)
     return conditions, _title(parts, tokens, donor, theirs), readout.label

@@ -41,6 +41,7 @@ class Readout:
         value: what is left of all prompts, [rows, ...] -> [rows], in the prompts' order.
         tree: further tokens read behind each prompt.
         tokens: [rows, 1 or 2] token ids compared, None where the number is none of tokens.
+        every: all of these token ids, once, as ``reduce`` leaves them.
     """
 
     label: str
@@ -48,6 +49,19 @@ class Readout:
     value: Callable[[Tensor], Tensor]
     tree: TokenTree = NO_TREE
     tokens: Tensor | None = None
+    every: tuple[int, ...] = ()
+
+    def groups(self) -> list[tuple[list[int], Metric]]:
+        """Prompts that are read alike, and the number of each of them whatever their order."""
+        if self.tokens is None:
+            return [([], self.metric())]
+        rows: dict[tuple[int, ...], list[int]] = {}
+        for row, ids in enumerate(self.tokens.tolist()):
+            rows.setdefault(tuple(ids), []).append(row)
+        return [
+            (some, Metric(self.reduce, _own_tokens(torch.tensor([ids]), self.every), self.tree))
+            for ids, some in rows.items()
+        ]
 
     def metric(self) -> Metric:
         """The same number, differentiable; ``value`` sees all prompts at once."""
@@ -128,7 +142,6 @@ def _tokens(
                 "differ."
             )
     every = sorted({token for ids in found for token in ids})
-    column = torch.tensor([[every.index(token) for token in ids] for ids in found])
     pair = len(strings[0]) == 2
 
     def reduce(logits: Tensor) -> Tensor:
@@ -136,11 +149,20 @@ def _tokens(
         chosen = wide[:, every]
         return chosen if pair else chosen - wide.logsumexp(dim=-1, keepdim=True)
 
-    def value(reduced: Tensor) -> Tensor:
-        own = reduced.gather(1, column.to(reduced.device))
-        return own[:, 0] - own[:, 1] if pair else own[:, 0]
+    tokens = torch.tensor(found)
+    value = _own_tokens(tokens, tuple(every))
+    return Readout(_label(strings), reduce, value, tokens=tokens, every=tuple(every))
 
-    return Readout(_label(strings), reduce, value, tokens=torch.tensor(found))
+
+def _own_tokens(tokens: Tensor, every: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    """What each prompt's own tokens [rows or 1, 1 or 2] say of ``every`` token's score."""
+    column = torch.tensor([[every.index(token) for token in row] for row in tokens.tolist()])
+
+    def value(reduced: Tensor) -> Tensor:
+        own = reduced.gather(1, column.to(reduced.device).expand(len(reduced), -1))
+        return own[:, 0] - own[:, 1] if own.shape[1] == 2 else own[:, 0]
+
+    return value
 
 
 def _label(strings: Sequence[tuple[str, ...]]) -> str:

@@ -21,6 +21,7 @@ from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.measure import measure
 from workbench.cli.options import KeepCodeVersion, Replace
+from workbench.cli.patch import patch
 from workbench.cli.teach import recipes, teach
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
@@ -169,6 +170,7 @@ def verify() -> None:
 app.command("elicit")(elicit)
 app.command("formats")(formats)
 app.command("measure")(measure)
+app.command("patch")(patch)
 app.command("teach")(teach)
 app.command("recipes")(recipes)
 app.command("baselines")(baselines)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from workbench.api.patching import patch_map
+from workbench.cli.app import app
+from workbench.models import load_model
+
+CAT, DOG = "What is the cat", "What is the dog"
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["patch", *(str(argument) for argument in arguments)])
+
+
+def test_a_prompt_is_patched_into_a_page(tiny_folder: Path, tmp_path: Path) -> None:
+    result = call(
+        CAT,
+        *("--donor", DOG, "--read", "x", "--read", "y", "--over", "layer,position"),
+        *("--model", tiny_folder, "--device", "cpu", "--figures", tmp_path, "--name", "one"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "logit difference, “x” − “y”" in result.stdout
+    folder = tmp_path / "one"
+    assert {"index.html", "patching.html", "table.csv", "summary.csv"} <= {
+        path.name for path in folder.iterdir()
+    }
+    lm = load_model(str(tiny_folder), device="cpu")
+    wanted = patch_map(lm, CAT, DOG, read=("x", "y"))
+    table = pd.read_csv(folder / "table.csv").query("condition == 'donor'")
+    assert table["patched"].to_numpy() == pytest.approx(wanted.patched.reshape(-1), abs=1e-6)
+    assert table["position"].tolist()[:2] == ["0 What", "1 is"]
+
+
+def test_pairs_of_a_file_are_patched_by_their_spans(tiny_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_text(
+        "prompt,donor,read,against,span,donor_span\n"
+        f"{CAT},What is the doggy,x,y,cat,doggy\n"
+        "What is the hen,What is the ox,z,x,hen,ox\n"
+    )
+    result = call(
+        *("--file", file, "--model", tiny_folder, "--device", "cpu", "--figures", tmp_path),
+        *("--name", "many", "--no-controls"),
+    )
+    assert result.exit_code == 0, result.stderr
+    summary = pd.read_csv(tmp_path / "many" / "summary.csv")
+    assert summary["position"].tolist() == ["span", "last"] * 4
+    assert (summary["prompts"] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--read", "x"), "Give a PROMPT with --donor, or many pairs with --file"),
+        ((CAT, "--read", "x"), "Give a PROMPT with --donor"),
+        ((CAT, "--donor", DOG, *("--read", "x") * 3), "--read is given 3 times"),
+        ((CAT, "--donor", DOG, "--read", "x", "--layers", "a"), "give 'all', or numbers"),
+        ((CAT, "--donor", DOG, "--read", "cat"), "is 3 tokens of this tokenizer"),
+        ((CAT, "--donor", DOG), "Say what is read"),
+        ((CAT, "--donor", "What is the doggy", "--read", "x"), "donor 9"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    tiny_folder: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    result = call(*arguments, "--model", tiny_folder, "--device", "cpu", "--figures", tmp_path)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert not (tmp_path / "patching").exists()

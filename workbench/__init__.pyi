@@ -1,0 +1,45 @@
+# The front door's names, listed once: types read them here, and workbench/__init__.py finds here
+# the module that a name is imported from when it is first used.
+
+from workbench.api.attribution import attribute as attribute
+from workbench.api.attribution import direct_attribution as direct_attribution
+from workbench.api.attribution import path_effects as path_effects
+from workbench.api.confidence import Asked as Asked
+from workbench.api.confidence import ask as ask
+from workbench.api.confidence import load_questions as load_questions
+from workbench.api.donors import Ablation as Ablation
+from workbench.api.donors import Noise as Noise
+from workbench.api.donors import Vector as Vector
+from workbench.api.patching import patch_map as patch_map
+from workbench.api.patching import sweep as sweep
+from workbench.config import RunConfig as RunConfig
+from workbench.config import load_config as load_config
+from workbench.elicit import FORMATS as FORMATS
+from workbench.elicit import Format as Format
+from workbench.elicit import ask_pairs as ask_pairs
+from workbench.elicit import read_confidence as read_confidence
+from workbench.errors import WorkbenchError as WorkbenchError
+from workbench.experiments.recipes.run import teach_recipe as teach_recipe
+from workbench.loop import run_loop as run_loop
+from workbench.measure import Estimate as Estimate
+from workbench.measure import auroc2 as auroc2
+from workbench.measure import auroc2_within as auroc2_within
+from workbench.measure import confidence_metrics as confidence_metrics
+from workbench.models import LanguageModel as LanguageModel
+from workbench.models import load_model as load_model
+from workbench.patch import layer_sweep_of_scale as layer_sweep_of_scale
+from workbench.probe import fit_layerwise as fit_layerwise
+from workbench.questions import Question as Question
+from workbench.questions import builtin_questions as builtin_questions
+from workbench.questions import grade as grade
+from workbench.questions import read_questions as read_questions
+from workbench.teach import load_adapter as load_adapter
+from workbench.teach import train_adapter as train_adapter
+from workbench.trace import Patch as Patch
+from workbench.trace import Site as Site
+from workbench.trace import patch_branches as patch_branches
+from workbench.trace import record as record
+from workbench.trace import record_states as record_states
+
+__all__: list[str]
+__version__: str

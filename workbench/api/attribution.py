@@ -1,0 +1,318 @@
+"""Which parts move a readout, from gradients, paths and direct writing: the same prompts, donor,
+places and readout as a patch.
+
+- :func:`attribute`: (donor state - own state) . gradient of the readout, the first-order estimate
+  of what patching that cell would add, for all cells from one backward; a few cells are patched
+  truly and say how far to trust it (:mod:`workbench.patch.attribution`).
+- :func:`path_effects`: what a sender's donor state changes by what a receiver alone computes from
+  it (:mod:`workbench.patch.path_patching`).
+- :func:`direct_attribution`: how much of a logit difference each layer's attention and MLP wrote
+  themselves (:mod:`workbench.patch.direct_logit_attribution`).
+
+Positive: the readout rises. An estimate from gradients has the wrong size where the effect bends;
+pieces written directly say nothing of what a part does for later layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.api.donors import ModelPrompts, open_donor, run_as_named
+from workbench.api.grid import PARTS, chosen_layers, chosen_parts
+from workbench.api.positions import ALL, LAST, At, find_places
+from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
+from workbench.api.readouts import Read, Readout, readout_of
+from workbench.api.results import PatchMap, Readings
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.patch import attribution as gradients
+from workbench.patch import direct_logit_attribution as direct
+from workbench.patch import path_patching as paths
+from workbench.patch.components import ComponentSet
+from workbench.patch.effect_map import Axis
+from workbench.patch.inputs import ModelInputs
+from workbench.patch.logit_combinations import Combination
+from workbench.patch.verification import Check, Verification, verify
+from workbench.trace.sites import Component, Site
+
+TOKENS_PER_FORWARD = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionMap(PatchMap):
+    """Estimated effects of every cell, and what true patches of some say about them."""
+
+    verification: Verification
+
+    def caption(self) -> str:
+        """As of a map, with the slope of true effects on the scores of the largest cells."""
+        found = self.verification.agreements[0]
+        return (
+            f"{super().caption()} · gradient estimate; true effect / estimate of the largest cells "
+            f"{found.slope.value:.2f}, Spearman {found.rho.value:.2f}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DirectMap(PatchMap):
+    """What each layer's attention and MLP wrote of a logit difference.
+
+    Attributes:
+        pieces: of the prompts' run, heads, embedding and constant included.
+    """
+
+    pieces: direct.Direct
+
+    def caption(self) -> str:
+        """The readout, the number of prompts, and how much of it no layer wrote."""
+        rest = float((self.pieces.embedding + self.pieces.constant).mean())
+        return f"{len(self.base)} prompts · {self.read} · embedding and constant {rest:.3g}"
+
+
+def attribute(
+    lm: LanguageModel,
+    prompts: Prompts,
+    donor: Any,
+    *,
+    read: Read,
+    at: At = ALL,
+    layers: Any = "all",
+    component: Any = "resid_post",
+    steps: int = 0,
+    check: Check | None = None,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
+) -> AttributionMap:
+    """Estimate the effect of every layer and place of one component, heads each, from one
+    backward.
+
+    Args:
+        steps: points of integrated gradients; 0 for one gradient.
+        check: how many cells are patched truly, 8 largest and 8 random ones if not given.
+
+    Raises:
+        WorkbenchError: as :func:`workbench.api.patching.sweep`, and for a donor that is no run.
+    """
+    (part,) = chosen_parts(component, ()) if isinstance(component, str) else (None,)
+    if part is None:
+        raise WorkbenchError(f"Attribute to one component at a time, not to {component!r}.")
+    name: Component = PARTS[part]
+    check = check or Check()
+    tokens = encode_prompts(lm, prompts)
+    readout = readout_of(lm, read, tokens)
+    with open_donor(lm, donor, tokens) as source:
+        theirs = _require_run(source)
+        places = find_places(at, tokens, theirs.prompts)
+        base = ModelInputs(lm, tokens.rows, places.base, lambda: run_as_named(lm))
+        other = _inputs(theirs, places.donor)
+        cut = ComponentSet(tuple(chosen_layers(lm, layers)), (name,))
+        scores = _scores(base, other, cut, readout, tokens_per_forward, steps)
+        verification = verify(
+            base,
+            other,
+            cut,
+            readout.metric(),
+            scores.of,
+            check,
+            tokens_per_forward=tokens_per_forward,
+        )
+    heads = (Axis("head", tuple(range(lm.n_heads))),) if part == "heads" else ()
+    axes = (Axis("layer", cut.layers), *heads, Axis("position", places.labels))
+    plain = scores.base.double().numpy()
+    moved = scores.of[name].double().numpy()
+    reading = Readings(
+        "estimate",
+        "effect",
+        axes,
+        plain,
+        scores.donor.double().numpy(),
+        plain.reshape(-1, *[1] * len(axes)) + moved,
+    )
+    return AttributionMap(
+        readout.label, f"attribution of the readout to {part}", (reading,), verification
+    )
+
+
+def path_effects(
+    lm: LanguageModel,
+    prompts: Prompts,
+    donor: Any,
+    *,
+    read: Read,
+    senders: Sequence[Site],
+    receivers: Sequence[Site],
+    at: At = LAST,
+    to: At = LAST,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
+) -> PatchMap:
+    """Measure what every sender, given its donor state at ``at``, tells every receiver at ``to``
+    directly.
+
+    Raises:
+        WorkbenchError: as :func:`workbench.api.patching.sweep`, and where no direct path leads
+            from a sender to a receiver.
+    """
+    tokens = encode_prompts(lm, prompts)
+    readout = readout_of(lm, read, tokens)
+    with open_donor(lm, donor, tokens) as source:
+        theirs = _require_run(source)
+        sent = find_places(at, tokens, theirs.prompts)
+        received = find_places(to, tokens, None)
+        if len(sent.labels) != 1 or len(received.labels) != 1:
+            raise WorkbenchError("A path leads from one place to one: name one in at and in to.")
+        found = paths.path_effects(
+            ModelInputs(
+                lm,
+                tokens.rows,
+                torch.cat([sent.base, received.base], dim=1),
+                lambda: run_as_named(lm),
+            ),
+            _inputs(theirs, sent.donor),
+            senders,
+            receivers,
+            readout.metric(),
+            tokens_per_forward=tokens_per_forward,
+        )
+    base = found.base.double().numpy()
+    axes = (
+        Axis("sender", tuple(site_label(site) for site in senders)),
+        Axis("receiver", tuple(site_label(site) for site in receivers)),
+    )
+    patched = base[:, None, None] + found.effects.double().numpy()
+    return PatchMap(
+        readout.label,
+        f"direct paths from {sent.labels[0]} to {received.labels[0]}",
+        (Readings("path", "effect", axes, base, None, patched),),
+    )
+
+
+def direct_attribution(
+    lm: LanguageModel,
+    prompts: Prompts,
+    donor: Any = None,
+    *,
+    read: Read,
+    at: At = LAST,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
+) -> DirectMap:
+    """Split a logit difference at one place into what each layer's attention and MLP wrote there;
+    with a donor, into how much more they write in its run.
+
+    Raises:
+        WorkbenchError: as :func:`workbench.api.patching.sweep`, and for a readout that is no logit
+            difference.
+    """
+    tokens = encode_prompts(lm, prompts)
+    readout = readout_of(lm, read, tokens)
+    if readout.tokens is None or readout.tokens.shape[1] != 2:
+        raise WorkbenchError(
+            "Only a logit difference splits into pieces; give read two strings, such as "
+            "(' Paris', ' Rome')."
+        )
+    with run_as_named(lm):
+        own = _pieces(lm, tokens, readout, find_places(at, tokens, None).base, tokens_per_forward)
+    written = _by_layer(own)
+    if donor is not None:
+        with open_donor(lm, donor, tokens) as source:
+            theirs = _require_run(source)
+            where = find_places(at, tokens, theirs.prompts).donor
+            with run_as_named(theirs.lm):
+                other = _pieces(theirs.lm, theirs.prompts, readout, where, tokens_per_forward)
+        written = _by_layer(other) - written
+    axes = (Axis("part", ("attention", "mlp")), Axis("layer", tuple(range(lm.n_layers))))
+    reading = Readings("written", "effect", axes, np.zeros(len(tokens)), None, written.numpy())
+    what = "direct attribution" + ("" if donor is None else ", donor minus prompt")
+    return DirectMap(readout.label, what, (reading,), own)
+
+
+def site_label(site: Site) -> str:
+    """A site as an axis calls it: ``5 mlp_out``, ``5 head 2``."""
+    part = site.component if site.head is None else f"head {site.head}"
+    return f"{site.layer} {part}"
+
+
+def _require_run(source: Any) -> ModelPrompts:
+    if not isinstance(source, ModelPrompts):
+        raise WorkbenchError(
+            "An attribution compares two runs; give other prompts, another model or an adapter as "
+            "donor, not an ablation."
+        )
+    return source
+
+
+def _inputs(source: ModelPrompts, places: Tensor) -> ModelInputs:
+    return ModelInputs(source.lm, source.prompts.rows, places, lambda: run_as_named(source.lm))
+
+
+def _scores(
+    base: ModelInputs,
+    donor: ModelInputs,
+    cut: ComponentSet,
+    readout: Readout,
+    tokens_per_forward: int,
+    steps: int,
+) -> gradients.Scores:
+    """Scores of all prompts; those with answers of their own in passes of their own."""
+    parts, order = [], []
+    for chosen, metric in readout.groups():
+        rows = chosen or list(range(len(base.prompts)))
+        parts.append(
+            gradients.unverified_scores(
+                _rows(base, rows),
+                _rows(donor, rows),
+                cut,
+                metric,
+                tokens_per_forward=tokens_per_forward,
+                steps=steps,
+            )
+        )
+        order += rows
+    back = torch.tensor(order).argsort()
+    return gradients.Scores(
+        cut,
+        torch.cat([part.base for part in parts])[back],
+        torch.cat([part.donor for part in parts])[back],
+        {name: torch.cat([part.of[name] for part in parts])[back] for name in cut.components},
+    )
+
+
+def _rows(inputs: ModelInputs, rows: Sequence[int]) -> ModelInputs:
+    return ModelInputs(
+        inputs.lm,
+        [inputs.prompts[row] for row in rows],
+        inputs.positions[list(rows)],
+        inputs.within,
+    )
+
+
+def _pieces(
+    lm: LanguageModel,
+    prompts: PromptTokens,
+    readout: Readout,
+    places: Tensor,
+    tokens_per_forward: int,
+) -> direct.Direct:
+    assert readout.tokens is not None
+    if places.shape[1] != 1:
+        raise WorkbenchError("A direct attribution reads one place of each prompt; name one in at.")
+    weights = torch.zeros((len(prompts), len(readout.every)), dtype=torch.float64)
+    for row, (first, second) in enumerate(readout.tokens.tolist()):
+        weights[row, readout.every.index(first)] = 1.0
+        weights[row, readout.every.index(second)] = -1.0
+    return direct.direct_attribution(
+        lm,
+        prompts.rows,
+        Combination(readout.every, weights),
+        tokens_per_forward=tokens_per_forward,
+        positions=places[:, 0].tolist(),
+    )
+
+
+def _by_layer(pieces: direct.Direct) -> Tensor:
+    """[rows, attention and MLP, layers]."""
+    return torch.stack([pieces.attention, pieces.mlp], dim=1)

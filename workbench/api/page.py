@@ -1,0 +1,41 @@
+"""A patching result as a folder: the page with its figure, and the tables beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from workbench.api.results import PatchMap
+from workbench.files.ownership import FIGURES, claim_folder
+from workbench.files.writing import write_atomically
+from workbench.report.page import Section, write_report
+from workbench.tables import write_csv
+
+EXPLANATION = (
+    "Effect: mean of patched minus unpatched reading; shift: the same as a share of the donor's "
+    "distance, 0 nothing moved, 1 all of it. Controls stand beside the effect; what lies within "
+    "the noise floor is arithmetic. A patch shows what a state suffices for where it is put."
+)
+
+
+def write_patching(folder: Path, found: PatchMap, settings: Mapping[str, Any]) -> Path:
+    """Write ``index.html``, ``patching.html``, ``table.csv`` and ``summary.csv``; return the page.
+
+    Raises:
+        WorkbenchError: for a folder that is somebody else's or cannot be written to.
+    """
+    claim_folder(folder, FIGURES)
+    tables = {"table.csv": found.table(), "summary.csv": found.summary()}
+    for name, table in tables.items():
+        write_atomically(folder / name, partial(write_csv, table))
+    return write_report(
+        folder,
+        found.what,
+        [Section("Effects", EXPLANATION, found.figure(), "patching")],
+        {"noise_floor": found.noise_floor, "pairs": len(found.base)},
+        settings,
+        list(tables),
+        (),
+    )

@@ -1,0 +1,139 @@
+"""``workbench patch``: a donor's states in a prompt's run, as a figure, a table and a page."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from workbench.cli.terminal import bars, show_rows
+from workbench.cli.terminal_text import safe_line
+from workbench.errors import WorkbenchError
+from workbench.files.names import folder_named
+from workbench.files.ownership import require_claimable
+
+_SHOWN = 8
+
+
+def patch(
+    prompt: Annotated[str | None, typer.Argument(help="The text whose run is patched.")] = None,
+    donor: Annotated[
+        str | None, typer.Option(help="The text whose states are written into it.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Many pairs: columns prompt, donor, read, against, span, donor_span."),
+    ] = None,
+    read: Annotated[
+        list[str] | None,
+        typer.Option(help="Answer read; twice for the logit difference of two, once for one's."),
+    ] = None,
+    over: Annotated[
+        str, typer.Option(help="Axes, some of layer, position, component, head.")
+    ] = "layer,position",
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Place: last, an index, or a text in the prompt; may be repeated."),
+    ] = None,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(help="resid_pre, resid_mid, resid_post, attn_out, mlp_out or heads."),
+    ] = None,
+    layers: Annotated[str, typer.Option(help="'all', or numbers as in 0,4,8.")] = "all",
+    window: Annotated[int, typer.Option(min=1, help="Neighbouring layers patched together.")] = 1,
+    controls: Annotated[bool, typer.Option(help="Read the controls too.")] = True,
+    backend: Annotated[str, typer.Option(help="What runs the patches.")] = "packed",
+    model: Annotated[
+        str, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ] = "default",
+    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
+    tokens_per_forward: Annotated[
+        int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
+    ] = 8192,
+    name: Annotated[str, typer.Option(help="Folder of the figures.")] = "patching",
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+) -> None:
+    """Patch one prompt's run with another's states, or many pairs: figure, table, page."""
+    prompts, donors, answers, places = _pairs(prompt, donor, file, read, at)
+    folder = folder_named(figures, name)
+    require_claimable(folder, "another --name or --figures")
+    options = {
+        "over": tuple(part.strip() for part in over.split(",")),
+        "layers": "all" if layers == "all" else _numbers(layers),
+        "component": None if not component else component[0] if len(component) == 1 else component,
+        "window": window,
+        "controls": controls,
+        "backend": backend,
+        "tokens_per_forward": tokens_per_forward,
+    }
+    from workbench.api.page import write_patching
+    from workbench.api.patching import patch_map
+    from workbench.models import load_model
+
+    screen = Console(stderr=True)
+    with bars(screen):
+        lm = load_model(model, device=device)
+        found = patch_map(lm, prompts, donors, read=answers, at=places, **options)
+    settings = {"model": model, "read": answers, "at": places, **options}
+    page = write_patching(folder, found, settings)
+    lines = found.summary().query("condition == 'donor'")
+    top = lines.reindex(lines["effect"].abs().sort_values(ascending=False).index)[:_SHOWN]
+    sys.stdout.write(safe_line(f"{found.what}: {found.caption()}") + "\n\n")
+    show_rows(
+        Console(),
+        [
+            {key: value if isinstance(value, str) else f"{value:.4g}" for key, value in row.items()}
+            for row in top.drop(columns="condition").to_dict("records")
+        ],
+    )
+    screen.print(Text(safe_line(f"\nFigures: {page}")))
+
+
+def _pairs(
+    prompt: str | None,
+    donor: str | None,
+    file: Path | None,
+    read: list[str] | None,
+    at: list[str] | None,
+) -> tuple[Any, Any, Any, Any]:
+    """Prompts, donors, what is read and where, from the words or from the file."""
+    if (file is None) == (prompt is None) or (prompt is None) != (donor is None):
+        raise WorkbenchError("Give a PROMPT with --donor, or many pairs with --file.")
+    answers: Any = None
+    if read:
+        if len(read) > 2:
+            raise WorkbenchError(
+                f"--read is given {len(read)} times; give one answer, or two to compare."
+            )
+        answers = read[0] if len(read) == 1 else tuple(read)
+    places: Any = [_place(text) for text in at] if at else None
+    if file is None:
+        return prompt, donor, answers, places
+    from workbench.api.pairs import read_pairs
+
+    pairs = read_pairs(file)
+    if answers is not None and pairs.read is not None:
+        raise WorkbenchError(f"{file} has a column read; leave --read out.")
+    return (
+        list(pairs.prompts),
+        list(pairs.donors),
+        answers if pairs.read is None else pairs.read,
+        pairs.at if places is None else places,
+    )
+
+
+def _place(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _numbers(layers: str) -> list[int]:
+    try:
+        return [int(part) for part in layers.split(",")]
+    except ValueError:
+        raise WorkbenchError(
+            f"--layers {layers!r}: give 'all', or numbers with commas, as in 0,4,8."
+        ) from None
