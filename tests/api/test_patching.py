@@ -242,7 +242,10 @@ def test_controls_are_read_at_a_few_layers(make_tiny: Callable[..., LanguageMode
         ({"prompts": ""}, "Prompt 0 is empty"),
         ({"donor": Vector([1.0, 2.0])}, "The vector to write has shape .2."),
         ({"donor": Ablation("mean")}, "needs at least two prompts"),
-        ({"backend": "jax"}, "Unknown engine 'jax'; use one of packed, loop, nnsight, transformer-lens, ndif"),
+        (
+            {"backend": "jax"},
+            "Unknown engine 'jax'; use one of packed, loop, nnsight, transformer-lens, ndif",
+        ),
         ({"layers": [9]}, "give some of 0 to 3, or 'all'"),
         ({"component": "mlp"}, "A component is one of resid_pre"),
         ({"window": 5}, "A window holds 1 to 4 of the layers"),

@@ -7,7 +7,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.trace.partial_forward import forward_start_layer, forward_to_layer
+from workbench.trace.partial_forward import forward_from_layer, forward_to_layer
 
 MakeTiny = Callable[..., LanguageModel]
 TOKENS = torch.randint(10, 300, (2, 7), generator=torch.Generator().manual_seed(0))
@@ -31,7 +31,7 @@ def test_a_pass_from_a_layer_on_ends_as_the_whole_one(
         handle.remove()
     with torch.no_grad():
         whole = lm.base()(input_ids=TOKENS).logits
-        with forward_start_layer(lm, first, states):
+        with forward_from_layer(lm, first, states):
             # Other tokens: nothing of them may reach the layers above.
             begun = lm.base()(input_ids=TOKENS.flip(1)).logits
         torch.testing.assert_close(begun, whole, rtol=1e-5, atol=1e-5)
@@ -39,7 +39,7 @@ def test_a_pass_from_a_layer_on_ends_as_the_whole_one(
 
 
 def test_layer_0_starts_with_the_tokens(tiny_lm: LanguageModel) -> None:
-    with torch.no_grad(), forward_start_layer(tiny_lm, 0, None):
+    with torch.no_grad(), forward_from_layer(tiny_lm, 0, None):
         assert tiny_lm.base()(input_ids=TOKENS).logits.shape == (2, 7, 384)
 
 
@@ -48,6 +48,6 @@ def test_a_layer_the_model_lacks_is_refused(tiny_lm: LanguageModel) -> None:
         forward_to_layer(tiny_lm, 4, TOKENS, POSITIONS, None)
     with (
         pytest.raises(WorkbenchError, match="Layer 9 does not exist"),
-        forward_start_layer(tiny_lm, 9, torch.zeros(2, 7, 32)),
+        forward_from_layer(tiny_lm, 9, torch.zeros(2, 7, 32)),
     ):
         pass

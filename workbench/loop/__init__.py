@@ -209,8 +209,8 @@ def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
     """A complete run as it stands, with the configuration written beside it: for analyses that
     build on its results.
 
-    Unlike :func:`finished` it also takes runs of an earlier version of the package, whose stages a
-    new run would redo. ``reuse`` is for stages that the analysis adds.
+    Unlike :func:`open_current_run` it also takes runs of an earlier version of the package, whose
+    stages a new run would redo. ``reuse`` is for stages that the analysis adds.
 
     Raises:
         WorkbenchError: where no run went through in ``folder``, another process works on it, or a

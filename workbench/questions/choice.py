@@ -2,7 +2,7 @@
 options.
 
 A choice question keeps its options apart from its text, so that one item can be asked with the
-options shown (:func:`asked`) and not shown (``question.text``), and read by letter either way.
+options shown (:func:`prompt_text`) and not shown (``question.text``), and read by letter either way.
 :func:`shuffled` draws the order of the options by a hash of seed and question: the letter of the
 right option says nothing, whatever the source's habits, and is the same on every machine. Options
 that speak of other options ("none of the above", "both A and B") keep their order.

@@ -35,7 +35,7 @@ from workbench.teach.lower_states import FrozenStates, own_states, placed
 from workbench.teach.skip_columns import skip_unused_columns
 from workbench.trace.batches import plan_batches
 from workbench.trace.checks import require_masks
-from workbench.trace.partial_forward import forward_start_layer, forward_to_layer
+from workbench.trace.partial_forward import forward_from_layer, forward_to_layer
 from workbench.trace.prefix_cache import PrefixCache, evaluating
 from workbench.trace.prompt_cache import CachedPrompts, PromptCache
 from workbench.trace.suffix import common_prefix
@@ -130,7 +130,7 @@ class Passes:
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
         total = columns.tokens.shape[1]
         with (
-            forward_start_layer(self.lm, self.first, states),
+            forward_from_layer(self.lm, self.first, states),
             skip_unused_columns(self.lm, columns.real, columns.places),
         ):
             return model(

@@ -1,8 +1,8 @@
 """What a teacher of a recipe gets and gives back.
 
-A teacher trains an adapter (or a head beside the model) on a :class:`Lesson` and saves it in the
-job's folder. Most are made from a plan: a function from a job to training examples and a loss, see
-:func:`workbench.teach.recipes.recipe.by_examples`.
+A teacher trains an adapter (or a head beside the model) on a :class:`TrainingJob` and saves it in
+the job's folder. Most are made from a plan: a function from a job to training examples and a loss,
+see :func:`workbench.teach.recipes.recipe.train_on_examples`.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ class HeadInputs:
     """What a head reads.
 
     Attributes:
-        questions, answers, conversations, states: as in :class:`Lesson`, of the questions to be
-            judged.
+        questions, answers, conversations, states: as in :class:`TrainingJob`, of the questions to
+            be judged.
         folder: where its teacher saved it.
         tuned: the model with the adapter that its teacher saved, inside a with block.
         tokens_per_forward: memory bound of a pass.

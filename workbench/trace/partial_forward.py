@@ -1,9 +1,9 @@
 """Passes that leave the model behind a layer, and passes that start there from what the first left.
 
 What lies below a layer that nothing trains or patches is the same in every pass over the same
-tokens. :func:`states_behind` computes it once; :func:`starting_from` lets a later pass begin with
-it, so that a pass costs the layers above. Attention in those layers needs keys and values of theirs
-alone, so nothing else of the lower part has to be kept.
+tokens. :func:`forward_to_layer` computes it once; :func:`forward_from_layer` lets a later pass
+begin with it, so that a pass costs the layers above. Attention in those layers needs keys and
+values of theirs alone, so nothing else of the lower part has to be kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def forward_to_layer(
 
 
 @contextmanager
-def forward_start_layer(lm: LanguageModel, first: int, states: Tensor | None) -> Iterator[None]:
+def forward_from_layer(lm: LanguageModel, first: int, states: Tensor | None) -> Iterator[None]:
     """Passes inside the block begin at layer ``first`` with ``states`` [rows, columns, width]; with
     layer 0, as they are.
 

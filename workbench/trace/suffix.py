@@ -3,8 +3,9 @@ computed whole.
 
 A prompt is its beginning and its rest. The rests of a batch are padded on the left, so between
 beginning and rest there may be padding that nobody sees; in :class:`Prompts` it is a column that is
-not valid. Beginnings come from :class:`Prefixes`, or are one common beginning of all prompts,
-computed in a row of its own. States are those of whole prompts, to rounding.
+not valid. Beginnings come from :class:`~workbench.trace.prefix_cache.PrefixCache`, or are one
+common beginning of all prompts, computed in a row of its own. States are those of whole prompts, to
+rounding.
 
 Costs the tokens of the rests, and of one common beginning.
 """

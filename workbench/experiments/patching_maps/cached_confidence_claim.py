@@ -14,8 +14,8 @@ differences above zero:
   early one.
 
 Rule: reproduced if all three intervals lie above zero; contradicted if any lies below zero, or if
-the interval of the first token's own shift over all layers lies below ``LITTLE``; undecided
-otherwise. Intervals are at 1 - 0.05 / 4, so that all four hold together at 95 %.
+the interval of the first token's own shift over all layers lies below ``NEGLIGIBLE_SHIFT``;
+undecided otherwise. Intervals are at 1 - 0.05 / 4, so that all four hold together at 95 %.
 
 What it does not show: patching tells what a token's states suffice for, not that nothing else
 carries the same.

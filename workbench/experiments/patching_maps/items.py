@@ -79,7 +79,7 @@ def patching_items(context: Run, tuned: LanguageModel, items: int) -> PatchingIt
     """``items`` held-out questions of a run, evenly over domains, an even number so that they pair
     up.
 
-    ``tuned`` is the model with the run's adapter on (:meth:`workbench.loop.run.Context.tuned`).
+    ``tuned`` is the model with the run's adapter on (:meth:`workbench.loop.run.Run.with_adapter`).
     """
     table, questions = load_questions(context)
     rows = choose_items(table, items, context.config.seed)

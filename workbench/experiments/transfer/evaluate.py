@@ -63,7 +63,8 @@ def evaluate_transferred(
     """What the transferred states of the answers to this run's held-out questions: the table
     "confidence".
 
-    Errors: WorkbenchError where the transferred cannot judge this run, see :func:`check_visit`.
+    Errors: WorkbenchError where the transferred cannot judge this run, see
+    :func:`check_same_model_and_format`.
     """
     check_same_model_and_format(transferred.home, context)
     rows = held_out_rows(context)

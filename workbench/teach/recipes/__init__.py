@@ -4,13 +4,13 @@ How to add one: write ``teach/recipes/<name>.py`` with a
 :class:`~workbench.teach.recipes.recipe.Recipe` and put it into ``RECIPES``. Its arms say three
 things.
 
-1. What to state: ``targets``, a function ``Material -> [n] probabilities`` of the training
-   questions, and in ``sources`` the names of what it reads from ``Material.sources`` (rows of
+1. What to state: ``targets``, a function ``TargetInputs -> [n] probabilities`` of the training
+   questions, and in ``sources`` the names of what it reads from ``TargetInputs.sources`` (rows of
    ``workbench.loop.targets.SOURCES``: "probe", ...; a new measurement is a new row there, with the
    stage that makes it). The shuffled twin permutes what the function returns.
-2. How to teach it: ``teacher``, a function ``Lesson -> Taught`` that saves an adapter in
-   ``job.folder / "adapter"``. For a loss on the model's next tokens at the confidence position it
-   is ``by_examples(plan)``, where the plan returns examples and a loss
+2. How to teach it: ``teacher``, a function ``TrainingJob -> TrainingResult`` that saves an adapter
+   in ``job.folder / "adapter"``. For a loss on the model's next tokens at the confidence position
+   it is ``train_on_examples(plan)``, where the plan returns examples and a loss
    (:mod:`workbench.teach.recipes.objectives`, :mod:`workbench.teach.losses`). A method that
    generates while it trains is a teacher of its own; it resumes from ``job.folder / "checkpoints"``
    and returns its log.

@@ -36,15 +36,15 @@ def configured_objective(job: TrainingJob) -> Objective:
 
 
 def pairwise_objective(job: TrainingJob) -> Objective:
-    """Comparisons of two questions by their levels, of as many tokens as :func:`as_set` would
-    take.
+    """Comparisons of two questions by their levels, of as many tokens as
+    :func:`configured_objective` would take.
     """
     examples = _pairs_within(job, _tokens(configured_objective(job).examples))
     return Objective(examples, cross_entropy(examples))
 
 
 def mixed_objective(job: TrainingJob) -> Objective:
-    """Single questions and comparisons, half of the tokens of :func:`as_set` each."""
+    """Single questions and comparisons, half of the tokens of :func:`configured_objective` each."""
     single = configured_objective(job).examples
     order = np.random.default_rng(job.seed).permutation(len(single))
     half = _tokens(single) / 2

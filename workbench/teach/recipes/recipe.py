@@ -3,13 +3,13 @@
 A recipe is data. An arm names where its targets come from (``sources``, measured before by the
 loop), the function that turns them into one probability of being right per training question
 (``targets``), the changes it makes to the training settings, and its ``teacher``, which trains an
-adapter on a :class:`Lesson` and saves it. Everything else is common to all recipes: asking,
+adapter on a :class:`TrainingJob` and saves it. Everything else is common to all recipes: asking,
 grading, the shuffled twin (the same arm on permuted targets), reading what the taught model states,
 the table.
 
-Most teachers are :func:`by_examples` of a plan: a plain function from a job to training examples
-and a loss. A teacher that trains otherwise (reinforcement, a head) is any function of the same
-signature.
+Most teachers are :func:`train_on_examples` of a plan: a plain function from a job to training
+examples and a loss. A teacher that trains otherwise (reinforcement, a head) is any function of the
+same signature.
 """
 
 from __future__ import annotations
