@@ -61,7 +61,7 @@ def patch(
     prompts, donors, answers, places = _pairs(prompt, donor, file, read, at)
     folder = folder_named(figures, name)
     require_claimable(folder, "another --name or --figures")
-    options = {
+    options: dict[str, Any] = {
         "over": tuple(part.strip() for part in over.split(",")),
         "layers": "all" if layers == "all" else _numbers(layers),
         "component": None if not component else component[0] if len(component) == 1 else component,
@@ -86,7 +86,10 @@ def patch(
     show_rows(
         Console(),
         [
-            {key: value if isinstance(value, str) else f"{value:.4g}" for key, value in row.items()}
+            {
+                str(key): value if isinstance(value, str) else f"{value:.4g}"
+                for key, value in row.items()
+            }
             for row in top.drop(columns="condition").to_dict("records")
         ],
     )
