@@ -11,7 +11,6 @@ from workbench.api.readouts import readout_of
 from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.readout import expected_confidence
-from workbench.elicit.trie import child_log_probabilities, distribution
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -75,9 +74,9 @@ def test_a_format_is_the_expected_confidence(tiny_lm: LanguageModel) -> None:
     readout = readout_of(tiny_lm, fmt, prompts)
     nodes = 1 + numbers.trie.tree.size
     logits = torch.randn(2, nodes, 384, generator=torch.Generator().manual_seed(1))
-    scores = child_log_probabilities(numbers.trie, logits).double().numpy()
+    scores = numbers.trie.readout(logits.flatten(0, 1)).unflatten(0, (2, nodes))
     wanted = expected_confidence(
-        distribution(numbers.trie, scores), fmt.scale.values, fmt.scale.certain
+        numbers.trie.distribution(scores), fmt.scale.values, fmt.scale.certain
     )
     reduced = readout.reduce(logits.flatten(0, 1)).unflatten(0, (2, nodes))
     assert readout.tree == numbers.trie.tree

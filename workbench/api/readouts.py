@@ -159,7 +159,9 @@ def _own_tokens(tokens: Tensor, every: tuple[int, ...]) -> Callable[[Tensor], Te
     column = torch.tensor([[every.index(token) for token in row] for row in tokens.tolist()])
 
     def value(reduced: Tensor) -> Tensor:
-        own = reduced.gather(1, column.to(reduced.device).expand(len(reduced), -1))
+        # Several readings of one prompt, such as its branches, stand behind one another.
+        each = column.repeat_interleave(len(reduced) // len(column), dim=0)
+        own = reduced.gather(1, each.to(reduced.device))
         return own[:, 0] - own[:, 1] if own.shape[1] == 2 else own[:, 0]
 
     return value
