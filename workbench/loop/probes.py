@@ -15,14 +15,10 @@ from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 from workbench.probe import (
     ProbeSettings,
-    apply,
-    committee_targets,
     confidence_direction,
     correctness_direction,
     cosine,
-    evaluate_layers,
-    fit_layerwise,
-    shuffled_control,
+    fit_and_judge,
 )
 
 RIDGE_PENALTIES = (1e1, 1e2, 1e3, 1e4)
@@ -53,33 +49,28 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
         inverse_penalties=config.probe.inverse_penalties,
         seed=config.seed,
     )
-    probe = fit_layerwise(states[train], right_train, settings)
-    held_out = apply(probe, states[test])
-    layers = evaluate_layers(
-        held_out,
+    found = fit_and_judge(
+        states[train],
+        right_train,
+        states[test],
         right_test,
-        domain[test],
+        settings,
         positions=POSITIONS,
+        held_out_domain=domain[test],
+        shuffles=config.probe.shuffles,
+        ensemble_sites=config.probe.ensemble_sites,
         resamples=config.bootstrap_resamples,
         seed=config.seed,
     )
-    control = shuffled_control(
-        probe, states[train], states[test], right_test,
-        n_shuffles=config.probe.shuffles, seed=config.seed, held_out_domain=domain[test],
-    )  # fmt: skip
-    shuffled = control.auroc2
-    null = shuffled.mean(axis=(1, 2))
-    layers["auroc2_shuffled"] = shuffled.mean(axis=0).reshape(-1)
-    layers["auroc2_shuffled.low"] = shuffled.min(axis=0).reshape(-1)
-    layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
-    members = min(config.probe.ensemble_sites, probe.intercept.size)
-    targets = committee_targets(probe, "log_loss", members)
-    best = probe.best
+    probe, layers, best = found.probe, found.layers, found.probe.best
+    null = found.control.auroc2.mean(axis=(1, 2))
     probabilities = pd.DataFrame(
         {
             ROW: np.concatenate([train, test]),
             "split": ["train"] * len(train) + ["test"] * len(test),
-            "probability": np.concatenate([targets, held_out[:, best.layer, best.position]]),
+            "probability": np.concatenate(
+                [found.targets, found.held_out[:, best.layer, best.position]]
+            ),
         }
     ).sort_values(ROW)
     stage.save_table("layers", layers)

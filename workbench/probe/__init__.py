@@ -20,11 +20,13 @@ from workbench.probe.crossfit import (
 from workbench.probe.direction import Direction, confidence_direction, correctness_direction, cosine
 from workbench.probe.evaluate import evaluate_layers
 from workbench.probe.folds import Criterion, ProbeSettings, stratified_folds
+from workbench.probe.held_out import HeldOutProbe, fit_and_judge
 
 __all__ = [
     "Criterion",
     "CrossfittedTargets",
     "Direction",
+    "HeldOutProbe",
     "LayerPosition",
     "LayerwiseProbe",
     "ProbeSettings",
@@ -36,6 +38,7 @@ __all__ = [
     "cosine",
     "crossfitted_targets",
     "evaluate_layers",
+    "fit_and_judge",
     "fit_layerwise",
     "shuffled_control",
     "stratified_folds",

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.api.confidence import Asked
+from workbench.api.training import train
+from workbench.config import TeachSettings
+from workbench.elicit.readout import read_confidence
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.models.share_weights import share_weights
+from workbench.teach.adapter import adapter_off, load_adapter, remove_adapter
+
+SETTINGS = TeachSettings(epochs=4, learning_rate=5e-3)
+
+
+def expected(lm: LanguageModel, asked: Asked) -> np.ndarray:
+    reading = read_confidence(lm, asked.conversations[:24], asked.scale_tokens)
+    values = np.arange(101) / 100
+    return reading.distribution @ values / reading.distribution.sum(axis=1)
+
+
+@pytest.fixture(scope="module")
+def tuned(asked: Asked) -> LanguageModel:
+    """Trained to state 0.9 for right answers and 0.2 for wrong ones."""
+    targets = np.where(asked.train.correct.to_numpy(dtype=bool), 0.9, 0.2)
+    return train(asked, targets, SETTINGS)
+
+
+def test_the_model_comes_nearer_to_its_targets(asked: Asked, tuned: LanguageModel) -> None:
+    part = asked.train
+    targets = np.where(part.correct.to_numpy(dtype=bool), 0.9, 0.2)[:24]
+    before, after = expected(asked.lm, part), expected(tuned, part)
+    assert np.abs(after - targets).mean() < np.abs(before - targets).mean() - 0.05
+    assert tuned.invocation_length is not None
+
+
+def test_the_model_that_was_asked_stays_as_it_was(asked: Asked, tuned: LanguageModel) -> None:
+    assert expected(asked.lm, asked) == pytest.approx(asked.expected[:24], abs=1e-6)
+    assert not getattr(asked.lm.base(), "peft_config", None)
+    assert tuned.embedding().weight.data_ptr() == asked.lm.embedding().weight.data_ptr()
+
+
+def test_the_adapter_is_switched_off_and_taken_out(asked: Asked, tmp_path: Path) -> None:
+    targets = np.linspace(0.1, 0.9, len(asked.train))
+    tuned = train(asked, targets, SETTINGS, folder=tmp_path, epochs=1)
+    taught = expected(tuned, asked)
+    with adapter_off(tuned):
+        assert expected(tuned, asked) == pytest.approx(asked.expected[:24], abs=1e-6)
+    assert expected(remove_adapter(tuned), asked) == pytest.approx(asked.expected[:24], abs=1e-6)
+    again = load_adapter(share_weights(asked.lm), tmp_path / "adapter")
+    assert expected(again, asked) == pytest.approx(taught, abs=1e-6)
+
+
+def test_what_cannot_be_trained_on_is_refused(asked: Asked) -> None:
+    with pytest.raises(WorkbenchError, match="give one each"):
+        train(asked, np.array([0.5]))
+    import pandas as pd
+
+    held_out = pd.Series(0.5, index=asked.test.row)
+    with pytest.raises(WorkbenchError, match="no training question"):
+        train(asked, held_out)
+    with pytest.raises(WorkbenchError, match="probabilities"):
+        train(asked, np.full(len(asked.train), 2.0))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_shared_weights_give_the_same_logits(
+    make_tiny: Callable[..., LanguageModel], precision: str
+) -> None:
+    from workbench.models import set_precision
+
+    lm = make_tiny("llama")
+    set_precision(lm, precision)  # type: ignore[arg-type]
+    other = share_weights(lm)
+    tokens = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        assert torch.equal(lm.base()(tokens).logits, other.base()(tokens).logits)
+    assert other.base() is not lm.base()
+    assert other.precision == lm.precision == precision
+    for one, two in zip(lm.base().parameters(), other.base().parameters(), strict=True):
+        assert one is two
