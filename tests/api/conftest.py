@@ -29,4 +29,4 @@ def asked(writer: LanguageModel, loop_inputs: Any) -> Asked:
 @pytest.fixture(scope="session")
 def probes(asked: Asked) -> Probes:
     settings = ProbeConfig(folds=3, inner_folds=2, inverse_penalties=(0.01, 0.1), shuffles=2)
-    return fit_probes(asked, settings, resamples=100)
+    return fit_probes(asked, settings=settings, resamples=100)

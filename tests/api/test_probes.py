@@ -18,12 +18,13 @@ def test_held_out_auroc2_is_that_of_sklearns_probe(asked: Asked, probes: Probes)
     """The same penalty on the same standardised states, at one site."""
     layer, position = 2, 1
     line = probes.table().set_index(["layer", "position"]).loc[(layer, "answer_end")]
-    train, test = (part.states[:, layer, position] for part in (probes.train, probes.test))  # type: ignore[index]
+    held_out = probes.data.test
+    train, test = (probes.data.states[rows, layer, position] for rows in (~held_out, held_out))
     scaler = StandardScaler().fit(train)
     model = LogisticRegression(C=probes.fit.probe.c[layer, position], tol=1e-10, max_iter=10_000)
-    model.fit(scaler.transform(train), probes.train.correct.to_numpy(dtype=bool))
+    model.fit(scaler.transform(train), probes.data.label[~held_out])
     score = model.decision_function(scaler.transform(test))
-    truth = probes.test.correct.to_numpy(dtype=bool)
+    truth = probes.data.label[held_out]
     assert line["auroc2"] == pytest.approx(roc_auc_score(truth, score), abs=1e-3)
     assert line["auroc2.low"] <= line["auroc2"] <= line["auroc2.high"]
 
@@ -43,9 +44,7 @@ def test_the_summary_quotes_the_site_chosen_on_training_questions(probes: Probes
     found, table = probes.summary(), probes.table()
     line = table[(table["layer"] == probes.layer) & (table["position"] == probes.position)].iloc[0]
     assert found["auroc2.probe"].value == line["auroc2"]
-    shuffled = probes.fit.control.auroc2[
-        :, probes.layer, probes.train.positions.index(probes.position)
-    ]
+    shuffled = probes.fit.control.auroc2[:, probes.layer, probes.data.places.index(probes.position)]
     assert found["auroc2.control"].value == pytest.approx(shuffled.mean())
     assert found["auroc2.control"].low == shuffled.min()
     losses = probes.fit.probe.out_of_fold_log_loss
@@ -54,7 +53,7 @@ def test_the_summary_quotes_the_site_chosen_on_training_questions(probes: Probes
 
 def test_the_figure_has_every_position_and_the_control(probes: Probes) -> None:
     names = " ".join(str(trace.name) for trace in probes.figure().data)
-    for name in (*probes.train.positions, f"shuffled labels, {probes.position}", "expected"):
+    for name in (*probes.data.places, f"shuffled labels, {probes.position}", "expected"):
         assert name in names
     assert "auroc2.control" in probes._repr_html_()
 
@@ -65,3 +64,5 @@ def test_what_cannot_be_fitted_is_refused(asked: Asked) -> None:
     right = asked[np.flatnonzero(asked.correct.to_numpy(dtype=bool))]
     with pytest.raises(WorkbenchError, match="nothing to tell apart"):
         fit_probes(right)
+    with pytest.raises(WorkbenchError, match="labelled by their grades"):
+        fit_probes(asked, "correct")

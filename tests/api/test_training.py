@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from workbench.api.training import train
 from workbench.config import TeachSettings
 from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, set_precision
 from workbench.models.share_weights import share_weights
 from workbench.teach.adapter import adapter_off, load_adapter, remove_adapter
 
@@ -60,8 +61,6 @@ def test_the_adapter_is_switched_off_and_taken_out(asked: Asked, tmp_path: Path)
 def test_what_cannot_be_trained_on_is_refused(asked: Asked) -> None:
     with pytest.raises(WorkbenchError, match="give one each"):
         train(asked, np.array([0.5]))
-    import pandas as pd
-
     held_out = pd.Series(0.5, index=asked.test.row)
     with pytest.raises(WorkbenchError, match="no training question"):
         train(asked, held_out)
@@ -73,8 +72,6 @@ def test_what_cannot_be_trained_on_is_refused(asked: Asked) -> None:
 def test_shared_weights_give_the_same_logits(
     make_tiny: Callable[..., LanguageModel], precision: str
 ) -> None:
-    from workbench.models import set_precision
-
     lm = make_tiny("llama")
     set_precision(lm, precision)  # type: ignore[arg-type]
     other = share_weights(lm)

@@ -1,17 +1,19 @@
-"""Fit probes of "was the answer right" on what was recorded while a model was asked.
+"""Fit probes on states: of "was the answer right" while a model was asked, or of any label of
+recorded prompts.
 
-Probes are fitted on the training questions at every layer and position and judged on the held-out
-ones; beside them stands what probes of shuffled labels reach, whose expected AUROC2 is 0.5.
-``targets`` are cross-fitted: no question's target depends on its own grade. Sign: probabilities of
-a right answer.
+Probes are fitted on the training rows at every layer and place and judged on the held-out ones;
+beside them stands what probes of shuffled labels reach, whose expected AUROC2 is 0.5. ``targets``
+are cross-fitted: no row's target depends on its own label. Sign: probabilities of a right answer,
+or of a label that is true.
 
 What a high AUROC2 does not show: that the model uses what the probe reads; and the best of many
-sites on the held-out questions is optimistic, so the summary quotes the site that was chosen on the
-training questions.
+sites on the held-out rows is optimistic, so the summary quotes the site that was chosen on the
+training rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,49 +22,89 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.api.confidence import DEFAULTS, Asked
+from workbench.api.states import PROMPT, Recorded
 from workbench.api.summary import READOUTS, estimates_html
 from workbench.config import ProbeConfig
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate, IntervalCurve, auroc2
+from workbench.measure.table_file.parse import grades
 from workbench.pipeline.store import ROW
 from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.probe import HeldOutProbe, ProbeSettings, fit_and_judge
+from workbench.questions import side_of
+
+Rows = NDArray[np.int64]
+CORRECT = "the answer is right"
+AUROC2 = {"auroc2.probe": "auroc2", "auroc2.control": "auroc2_shuffled"}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledStates:
+    """States with a label each, split into rows to fit on and rows to judge on.
+
+    Attributes:
+        states: [n, layers, places, width].
+        label: [n] what is to be read.
+        row: [n] number of each among all that were recorded.
+        test: [n] whether a row is held out.
+        domain: [n] groups within which AUROC2 is taken too; None for none.
+        places: the names of the places.
+        about: what the label says, and of what model.
+    """
+
+    states: NDArray[np.float32]
+    label: NDArray[np.bool_]
+    row: Rows
+    test: NDArray[np.bool_]
+    domain: NDArray[np.str_] | None
+    places: tuple[str, ...]
+    about: tuple[str, str]
+
+    def __post_init__(self) -> None:
+        for side, chosen in (("training", ~self.test), ("held-out", self.test)):
+            true, count = int(self.label[chosen].sum()), int(chosen.sum())
+            if not 0 < true < count:
+                raise WorkbenchError(
+                    f"Of the {count} {side} rows with a label {true} are true, so there is nothing "
+                    "to tell apart; use more rows, or a set nearer to half true."
+                )
 
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """Probes of every layer and position, and what they reach on held-out questions.
+    """Probes of every layer and place, and what they reach on held-out rows.
 
     Attributes:
-        train, test: the graded questions they were fitted on, and judged on.
+        data: the states, their labels and the split.
         fit: the probes, the table of their sites, the control, and out-of-fold probabilities.
+        references: AUROC2 of other readouts on the held-out rows, drawn as lines.
     """
 
-    train: Asked
-    test: Asked
+    data: LabelledStates
     fit: HeldOutProbe
+    references: Mapping[str, float]
 
     @property
     def layer(self) -> int:
-        """The layer chosen on the training questions."""
+        """The layer chosen on the training rows."""
         return self.fit.probe.best.layer
 
     @property
     def position(self) -> str:
-        """The position chosen on the training questions."""
-        return self.train.positions[self.fit.probe.best.position]
+        """The place chosen on the training rows."""
+        return self.data.places[self.fit.probe.best.position]
 
     @property
     def targets(self) -> pd.Series[float]:
-        """Out-of-fold probability of a right answer of each training question, by its row."""
-        return pd.Series(self.fit.targets, index=pd.Index(self.train.row, name=ROW), name="target")
+        """Out-of-fold probability of each training row, by its number."""
+        return self._by_row(self.fit.targets, ~self.data.test, "target")
 
     @property
     def probability(self) -> pd.Series[float]:
-        """Probability of a right answer of each held-out answer at the chosen site, by row."""
+        """Probability of each held-out row at the chosen site, by its number."""
         best = self.fit.probe.best
         values = self.fit.held_out[:, best.layer, best.position]
-        return pd.Series(values, index=pd.Index(self.test.row, name=ROW), name="probability")
+        return self._by_row(values, self.data.test, "probability")
 
     def table(self) -> pd.DataFrame:
         """Give one row a site: layer, position, auroc2, auroc2_within, log_loss, auroc2_shuffled
@@ -71,36 +113,40 @@ class Probes:
         return self.fit.layers.copy()
 
     def summary(self) -> dict[str, Estimate]:
-        """Estimate the AUROC2 of the site chosen on the training questions, and of the control
-        there, whose interval is the range of the shuffles.
+        """Estimate the AUROC2 of the site chosen on the training rows, and of the control there,
+        whose interval is the range of the shuffles.
         """
         lines = self.fit.layers
         chosen = (lines["layer"] == self.layer) & (lines["position"] == self.position)
-        line, n = lines[chosen].iloc[0], len(self.test)
-        found = {}
-        for name, column in (("auroc2.probe", "auroc2"), ("auroc2.control", "auroc2_shuffled")):
+        line, found = lines[chosen].iloc[0], {}
+        for name, column in AUROC2.items():
             value, low, high = (float(line[f"{column}{end}"]) for end in ("", ".low", ".high"))
-            found[name] = Estimate(value, low, high, n)
+            found[name] = Estimate(value, low, high, int(self.data.test.sum()))
         return found
 
     def figure(self) -> go.Figure:
-        """Draw AUROC2 by layer for each position, with the control and both readouts as lines."""
-        lines, correct = self.fit.layers, self.test.correct.to_numpy(dtype=bool)
-        series = {}
-        for position in self.train.positions:
-            own = lines[lines["position"] == position]
-            series[f"probe, {position}"] = _curve(own, "auroc2")
-            if position == self.position:
-                series[f"shuffled labels, {position}"] = _curve(own, "auroc2_shuffled")
-        said = {name: auroc2(getattr(self.test, name), correct) for name in READOUTS}
+        """Draw AUROC2 by layer for each place, with the control, and other readouts as lines."""
+        lines, series = self.fit.layers, {}
+        for place in self.data.places:
+            own = lines[lines["position"] == place]
+            series[f"probe, {place}"] = _curve(own, "auroc2")
+            if place == self.position:
+                series[f"shuffled labels, {place}"] = _curve(own, "auroc2_shuffled")
+        what, model = self.data.about
+        held_out = int(self.data.test.sum())
         return AurocByLayer(
             layers=np.unique(lines["layer"].to_numpy(dtype=np.int64)),
             series=series,
-            references={name: value for name, value in said.items() if np.isfinite(value)},
-            title="Where can a probe read whether the answer is right?",
-            caption=f"{len(self.test)} held-out questions, {self.train.lm.name}; chosen on "
-            f"{len(self.train)} training questions: layer {self.layer}, {self.position}",
+            references=self.references,
+            title=f"Where can a probe read whether {what}?",
+            caption=f"{held_out} held-out rows, {model}; chosen on "
+            f"{len(self.data.test) - held_out} training rows: layer {self.layer}, {self.position}",
         ).figure()
+
+    def _by_row(
+        self, values: NDArray[np.float64], chosen: NDArray[np.bool_], name: str
+    ) -> pd.Series[float]:
+        return pd.Series(values, index=pd.Index(self.data.row[chosen], name=ROW), name=name)
 
     def _repr_html_(self) -> str:
         heading = f"Probes, chosen site: layer {self.layer}, {self.position}"
@@ -108,57 +154,93 @@ class Probes:
 
 
 def fit_probes(
-    asked: Asked,
-    settings: ProbeConfig = DEFAULTS.probe,
+    states: Asked | Recorded,
+    label: str | None = None,
     *,
+    settings: ProbeConfig = DEFAULTS.probe,
+    train_fraction: float = DEFAULTS.questions.train_fraction,
     resamples: int = DEFAULTS.bootstrap_resamples,
     seed: int = DEFAULTS.seed,
 ) -> Probes:
-    """Fit a probe at every recorded layer and position, on the training questions alone.
+    """Fit a probe at every recorded layer and place, on the training rows alone.
 
     Args:
+        states: asked questions, whose label is the grade, or recorded prompts.
+        label: the column of recorded prompts that is to be read: true/false, yes/no or 1/0.
         settings: folds, penalties, shuffles of the control, and how many sites make a target.
-        resamples: of the bootstrap over held-out questions.
+        train_fraction: of recorded prompts, the share to fit on, by a hash of the prompt's text;
+            asked questions are split already.
+        resamples: of the bootstrap over held-out rows.
         seed: of the folds, the shuffles and the resamples.
 
     Raises:
-        WorkbenchError: where no states were recorded, and where the grades leave nothing to tell
-            apart.
+        WorkbenchError: where no states were recorded, for a column that is not there, and where
+            the labels leave nothing to tell apart.
     """
-    if asked.states is None:
-        raise WorkbenchError("No states were recorded; ask again with record='all'.")
-    train, test = asked.graded.train, asked.graded.test
-    for side, part in (("training", train), ("held-out", test)):
-        right = int(part.correct.sum())
-        if not 0 < right < len(part):
-            raise WorkbenchError(
-                f"Of the {len(part)} graded {side} answers {right} are right, so there is nothing "
-                "to tell apart; ask more questions, or a set nearer to half right."
-            )
+    references: dict[str, float] = {}
+    if isinstance(states, Asked):
+        if label is not None:
+            raise WorkbenchError("Asked questions are labelled by their grades; leave label out.")
+        data = _of_asked(states)
+        held_out = states.graded.test
+        for name in READOUTS:
+            value = auroc2(getattr(held_out, name), held_out.correct.to_numpy(dtype=bool))
+            references |= {name: value} if np.isfinite(value) else {}
+    else:
+        data = _of_recorded(states, label, train_fraction)
+    test = data.test
     found = fit_and_judge(
-        _states(train),
-        train.correct.to_numpy(dtype=bool),
-        _states(test),
-        test.correct.to_numpy(dtype=bool),
+        data.states[~test],
+        data.label[~test],
+        data.states[test],
+        data.label[test],
         ProbeSettings(
             folds=settings.folds,
             inner_folds=settings.inner_folds,
             inverse_penalties=settings.inverse_penalties,
             seed=seed,
         ),
-        positions=asked.positions,
-        held_out_domain=np.array([question.domain for question in test.questions]),
+        positions=data.places,
+        held_out_domain=None if data.domain is None else data.domain[test],
         shuffles=settings.shuffles,
         ensemble_sites=settings.ensemble_sites,
         resamples=resamples,
         seed=seed,
     )
-    return Probes(train, test, found)
+    return Probes(data, found, references)
 
 
-def _states(asked: Asked) -> NDArray[np.float32]:
-    assert asked.states is not None
-    return asked.states
+def _of_asked(asked: Asked) -> LabelledStates:
+    graded = asked.graded
+    if graded.states is None:
+        raise WorkbenchError("No states were recorded; ask again with record='all'.")
+    return LabelledStates(
+        states=graded.states,
+        label=graded.correct.to_numpy(dtype=bool),
+        row=graded.row,
+        test=graded.side == "test",
+        domain=np.array([question.domain for question in graded.questions]),
+        places=asked.positions,
+        about=(CORRECT, asked.lm.name),
+    )
+
+
+def _of_recorded(recorded: Recorded, label: str | None, train_fraction: float) -> LabelledStates:
+    table = recorded.prompts
+    if label is None or label not in table:
+        raise WorkbenchError(
+            f"There is no column {label!r} to read; name the label, one of {', '.join(map(str, table))}."
+        )
+    sides = [side_of(text, train_fraction) for text in table[PROMPT]]
+    return LabelledStates(
+        states=recorded.states,
+        label=grades(table[label], label),
+        row=table[ROW].to_numpy(dtype=np.int64),
+        test=np.array(sides) == "test",
+        domain=None,
+        places=recorded.places,
+        about=(f"{label} is true", recorded.model),
+    )
 
 
 def _curve(lines: pd.DataFrame, column: str) -> IntervalCurve:

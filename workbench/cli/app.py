@@ -22,6 +22,7 @@ from workbench.cli.endings import ending
 from workbench.cli.measure import measure
 from workbench.cli.options import KeepCodeVersion, Replace
 from workbench.cli.patch import patch
+from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
@@ -170,6 +171,8 @@ def verify() -> None:
 app.command("elicit")(elicit)
 app.command("formats")(formats)
 app.command("measure")(measure)
+app.command("trace")(trace)
+app.command("probe")(probe)
 app.command("patch")(patch)
 app.command("teach")(teach)
 app.command("recipes")(recipes)

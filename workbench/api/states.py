@@ -1,0 +1,185 @@
+"""Record the residual stream of anyone's prompts at named places.
+
+A state is the residual stream after a decoder layer, before the final norm: layer 0 is the first
+layer's output. Places are named as in :mod:`workbench.api.positions`: "last", an index, a text that
+stands for the token of its last character, or named spans. What was recorded is kept in a folder:
+``states.safetensors`` with one tensor [prompts, layers, places, width], and ``prompts.parquet``
+with one row a prompt, its columns, and the token recorded at each place.
+
+What states do not show: whether the model uses what can be read from them; patch them to see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from workbench import progress
+from workbench.api.positions import LAST, At, find_places
+from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
+from workbench.elicit.defaults import TOKENS_PER_FORWARD
+from workbench.errors import WorkbenchError
+from workbench.files.writing import write_atomically
+from workbench.models import LanguageModel
+from workbench.pipeline.store import ROW
+from workbench.tables import read_columns
+from workbench.trace import record_states
+from workbench.trace.batches import plan_batches
+
+TENSOR, STATES, PROMPTS = "states", "states.safetensors", "prompts.parquet"
+PROMPT = "prompt"
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """States of prompts at named places.
+
+    Attributes:
+        model: the name of the model that ran them.
+        places: the names of the places.
+        states: [n, layers, places, width] residual stream after each layer.
+        prompts: one row a prompt: row, the prompt's text, what else was given of it, and by place
+            the index and the text of the recorded token.
+    """
+
+    model: str
+    places: tuple[str, ...]
+    states: NDArray[np.float32]
+    prompts: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if self.states.ndim != 4 or self.states.shape[2] != len(self.places):
+            raise WorkbenchError(
+                f"States must be [prompts, layers, {len(self.places)} places, width]; they are "
+                f"{self.states.shape}."
+            )
+        if len(self.states) != len(self.prompts):
+            raise WorkbenchError(
+                f"There are states of {len(self.states)} prompts and {len(self.prompts)} prompts."
+            )
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def table(self) -> pd.DataFrame:
+        """Give one row a prompt."""
+        return self.prompts.copy()
+
+    def save(self, folder: Path) -> None:
+        """Write states and table into ``folder``, made if missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"model": self.model, "places": json.dumps(list(self.places))}
+        tensors = {TENSOR: np.ascontiguousarray(self.states)}
+        write_atomically(folder / STATES, partial(save_file, tensors, metadata=about))
+        write_atomically(folder / PROMPTS, lambda path: self.prompts.to_parquet(path, index=False))
+
+    def _repr_html_(self) -> str:
+        layers, width = self.states.shape[1], self.states.shape[3]
+        head = f"{len(self)} prompts, {layers} layers, {len(self.places)} places, width {width}"
+        return f"<p>{head}</p>" + self.prompts.to_html(max_rows=10, index=False)
+
+
+def record_prompts(
+    lm: LanguageModel,
+    prompts: Prompts,
+    at: At = LAST,
+    *,
+    columns: pd.DataFrame | None = None,
+    tokens_per_forward: int = TOKENS_PER_FORWARD,
+) -> Recorded:
+    """Run prompts and record the residual stream of every layer at the places of ``at``.
+
+    Args:
+        prompts: a text, chat turns or token ids, or a list of these.
+        at: "last", an index, a text, a list of these, or named spans.
+        columns: [n] what else is known of each prompt, such as a label; kept in the table.
+        tokens_per_forward: memory bound, tokens of one forward pass.
+
+    Raises:
+        WorkbenchError: with the tokens shown, for a place that is not in a prompt.
+    """
+    tokens = encode_prompts(lm, prompts)
+    found = find_places(at, tokens, None)
+    where: NDArray[np.int64] = found.base.numpy()
+    states = np.empty((len(tokens), lm.n_layers, len(found.labels), lm.width), dtype=np.float32)
+    batches = plan_batches(tokens.lengths, tokens_per_forward)
+    for batch in progress.track(batches, "recording states"):
+        recorded = record_states(lm, [tokens.rows[row] for row in batch], where[batch].tolist())
+        states[batch] = recorded.float().cpu().numpy()
+    return Recorded(lm.name, found.labels, states, _table(tokens, found.labels, where, columns))
+
+
+def read_recorded(folder: Path) -> Recorded:
+    """Read what :meth:`Recorded.save` wrote.
+
+    Raises:
+        WorkbenchError: where a file is missing or damaged.
+    """
+    try:
+        with safe_open(folder / STATES, framework="numpy") as file:
+            about, states = file.metadata() or {}, file.get_tensor(TENSOR)
+        places = tuple(json.loads(about["places"]))
+        prompts = pd.read_parquet(folder / PROMPTS)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise WorkbenchError(
+            f"{folder} holds no recorded states that can be read ({error}); record them with "
+            "'workbench trace'."
+        ) from error
+    return Recorded(about["model"], places, states, prompts)
+
+
+def read_prompts(path: Path, column: str = PROMPT) -> pd.DataFrame:
+    """Read a table of prompts, with all of its columns.
+
+    Args:
+        path: CSV, TSV, JSON lines, JSON or parquet.
+        column: the column of the prompts' texts.
+
+    Raises:
+        WorkbenchError: for a file that cannot be read, and one without the column.
+    """
+    found = read_columns(path)
+    if column not in found:
+        raise WorkbenchError(
+            f"{path} has no column {column!r}; name the column of the prompts, one of "
+            f"{', '.join(found)}."
+        )
+    table = pd.DataFrame({name: found[name] for name in found})
+    empty = np.flatnonzero([not str(text).strip() for text in table[column].fillna("")])
+    if len(empty):
+        raise WorkbenchError(f"{path}: the prompt of row {empty[0] + 1} is empty; write one.")
+    return table.rename(columns={column: PROMPT})
+
+
+def _table(
+    tokens: PromptTokens,
+    places: Sequence[str],
+    where: NDArray[np.int64],
+    columns: pd.DataFrame | None,
+) -> pd.DataFrame:
+    about: dict[str, Any] = {
+        ROW: np.arange(len(tokens)),
+        PROMPT: [tokens.text(row) for row in range(len(tokens))],
+    }
+    if columns is not None:
+        if len(columns) != len(tokens):
+            raise WorkbenchError(
+                f"There are {len(tokens)} prompts and columns of {len(columns)} rows; give one row "
+                "a prompt."
+            )
+        about |= {str(name): columns[name].to_numpy() for name in columns if name not in about}
+    for place, name in enumerate(places):
+        at = where[:, place]
+        about[f"{name}.index"] = at
+        about[f"{name}.token"] = [tokens.pieces[row][index] for row, index in enumerate(at)]
+    return pd.DataFrame(about)
