@@ -96,7 +96,7 @@ def _trained_on(
     """The questions that have a target, and their targets in the same order."""
     available = asked.train
     if not isinstance(targets, pd.Series):
-        values: NDArray[np.float64] = np.asarray(targets, dtype=np.float64)
+        values = np.asarray(targets).astype(np.float64)
         if values.shape != (len(available),):
             raise WorkbenchError(
                 f"There are {len(available)} training questions and targets of shape "
@@ -110,7 +110,7 @@ def _trained_on(
             f"Row {strange[0]} has a target and is no training question of what was asked; give "
             "targets of asked.train alone."
         )
-    return available[[place[row] for row in targets.index]], targets.to_numpy(dtype=np.float64)
+    return available[[place[row] for row in targets.index]], targets.to_numpy().astype(np.float64)
 
 
 def _reply(
