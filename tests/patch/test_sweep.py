@@ -25,7 +25,6 @@ from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
-from workbench.trace import unpadded
 from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]
@@ -384,13 +383,10 @@ def test_mistakes_are_named(
 
 
 @pytest.mark.parametrize("family", ["falcon_h1", "qwen3_next"])
-def test_a_recurrent_family_is_patched_by_the_loop(
-    make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recurrent_family_is_patched_by_the_loop(make_tiny: MakeTiny, family: str) -> None:
     """Rows of unequal length, so that padding would be seen; said once, and equal to plain hooks
     on each string.
     """
-    monkeypatch.setattr(unpadded, "_said", set())
     lm = make_tiny(family)
     rows, numbers = rows_of(lm)
     positions, donors = [row.confidence for row in rows], random_states(2)

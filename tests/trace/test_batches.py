@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches, plan_batches
 
 
 def test_batches_by_hand() -> None:
@@ -52,3 +53,31 @@ def test_every_row_once_within_the_budget_and_the_same_every_time(
 def test_a_budget_must_be_positive(budget: int) -> None:
     with pytest.raises(WorkbenchError, match=f"must be positive, it is {budget}"):
         plan_batches([1], budget)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=50),
+    budget=st.integers(1, 400),
+    overhead=st.integers(0, 40),
+)
+def test_what_is_computed_of_rows_comes_back_in_their_order(
+    lengths: list[int], budget: int, overhead: int
+) -> None:
+    """Of every kind; the batches computed are the planned ones."""
+    rows = np.arange(len(lengths))
+    seen: list[list[int]] = []
+
+    def tensors(batch: np.ndarray) -> tuple[torch.Tensor, ...]:
+        seen.append(batch.tolist())
+        return torch.as_tensor(batch), torch.as_tensor(batch)[:, None] * torch.ones(1, 3)
+
+    one, three = map_batches(lengths, budget, tensors, overhead)
+    assert seen == [batch.tolist() for batch in plan_batches(lengths, budget, overhead)]
+    assert one.tolist() == rows.tolist()
+    assert three.tolist() == [[row] * 3 for row in rows]
+    alone = map_batches(lengths, budget, lambda batch: torch.as_tensor(batch) + 1)
+    assert alone.tolist() == (rows + 1).tolist()
+    numbers = map_batches(lengths, budget, lambda batch: batch / 2)
+    assert (numbers == rows / 2).all()
+    texts = map_batches(lengths, budget, lambda batch: [str(row) for row in batch])
+    assert texts == [str(row) for row in rows]

@@ -15,7 +15,6 @@ from workbench.trace import (
     hooked_loop,
     loop_branches,
     patch_branches,
-    unpadded,
 )
 
 MakeTiny = Callable[..., LanguageModel]
@@ -26,11 +25,6 @@ TREE = TokenTree((40, 41, 42), (-1, 0, -1))
 
 def some_logits(logits: torch.Tensor) -> torch.Tensor:
     return logits[:, :50].float()
-
-
-@pytest.fixture(autouse=True)
-def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpadded, "_said", set())
 
 
 def number_branches() -> list[Branch]:
@@ -76,6 +70,8 @@ def test_recurrent_families_run_without_padding_and_say_so_once(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         first = patch_branches(lm, ROWS[:1], alone, some_logits, tokens_per_forward=100, tree=TREE)
+    with pytest.warns(UserWarning, match=family):
+        loop_branches(make_tiny(family), ROWS, branches[:1], some_logits, tokens_per_forward=100)
     torch.testing.assert_close(found.patched[:1], first.patched, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.base[:1], first.base, rtol=1e-4, atol=1e-5)
     moved = (found.patched - found.base[:, None]).abs().amax(dim=(0, 3))

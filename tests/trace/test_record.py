@@ -10,7 +10,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
-from workbench.trace import Site, TokenTree, record, record_states, unpadded
+from workbench.trace import Site, TokenTree, record, record_states
 from workbench.trace.masks import model_mask
 
 MakeTiny = Callable[..., LanguageModel]
@@ -157,10 +157,7 @@ def test_what_is_kept_is_no_larger_than_what_was_asked_for(tiny_lm: LanguageMode
 
 
 @pytest.mark.parametrize("family", ["falcon_h1", "qwen3_next"])
-def test_recurrent_families_are_recorded_without_padding(
-    make_tiny: MakeTiny, family: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(unpadded, "_said", set())
+def test_recurrent_families_are_recorded_without_padding(make_tiny: MakeTiny, family: str) -> None:
     lm = make_tiny(family)
     tree = TokenTree((40, 41), (-1, 0))
     rows = [*ROWS, [50, 51, 52]]

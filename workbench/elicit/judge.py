@@ -21,14 +21,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workbench import progress
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
 from workbench.models.unembed import unembed
 from workbench.questions.agreement import Agreement, agreement
 from workbench.questions.grading import grade_of, is_refusal
 from workbench.questions.schema import Question
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 
@@ -139,8 +138,12 @@ def judge_equivalence(
     if not pairs:
         return p_yes
     lengths = [len(pair.tokens) for pair in pairs]
-    for batch in progress.track(plan_batches(lengths, tokens_per_forward), "judging"):
-        p_yes[[put[at] for at in batch]] = _read(lm, [pairs[at] for at in batch])
+    p_yes[put] = map_batches(
+        lengths,
+        tokens_per_forward,
+        lambda rows: _read(lm, [pairs[row] for row in rows]),
+        description="judging",
+    )
     return p_yes
 
 

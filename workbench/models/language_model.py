@@ -7,7 +7,7 @@ that gained LoRA adapters (``with_model(peft_model)``) answers with the same cod
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -22,8 +22,10 @@ class LanguageModel:
     the weights.
 
     ``name`` is how the model was asked for (hub id, folder, "default") and is for display.
-    ``reach`` is how many of a prompt's last tokens the model's adapter acts on, besides all that
-    follow them; None: every token. ``notes`` say what had to be done to the model's chat template.
+    ``invocation_length`` is how many of a prompt's last tokens the model's adapter acts on, besides
+    all that follow them; None: every token. ``notes`` say what had to be done to the model's chat
+    template. ``warned`` holds what a user has been told of this model, with or without adapters, so
+    that it is told once.
     """
 
     model: Any
@@ -33,6 +35,7 @@ class LanguageModel:
     revision: str
     invocation_length: int | None = None
     notes: tuple[str, ...] = ()
+    warned: set[str] = field(default_factory=set, repr=False)
 
     @property
     def config(self) -> Any:

@@ -26,7 +26,7 @@ from workbench.models import LanguageModel
 from workbench.patch.controls import derangement
 from workbench.patch.effects import Sweep, following
 from workbench.patch.sweep import layer_sweep_of_scale, record_number
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 
 CARRIED = 0.1
 ITEMS = 32
@@ -73,12 +73,12 @@ def base_donor_slopes(
     at = [conversation.confidence for conversation in conversations]
     layers, budget = list(range(lm.n_layers)), tokens_per_forward
     partner = derangement(len(prompts), seed)
-    planned = plan_batches([len(prompt) for prompt in prompts], budget, trie.tree.size)
-    parts = [
-        record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows])
-        for rows in planned
-    ]
-    states = torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(planned)))]
+    states = map_batches(
+        [len(prompt) for prompt in prompts],
+        budget,
+        lambda rows: record_number(lm, [prompts[i] for i in rows], trie, [[at[i]] for i in rows]),
+        trie.tree.size,
+    )
     read = layer_sweep_of_scale(
         lm, prompts, trie, at, layers, states[torch.as_tensor(partner)], tokens_per_forward=budget
     )

@@ -28,7 +28,7 @@ from workbench.files.writing import write_atomically
 from workbench.teach.examples import Example, TokenTarget
 from workbench.teach.training import train_adapter
 from workbench.teach.training_job import HeadInputs, TrainingJob, TrainingResult
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.token_tree import TokenTree
@@ -121,19 +121,22 @@ def read_head_and_adapter(judged: HeadInputs) -> NDArray[np.float64]:
     """The saved head's probability [n], from passes of the tuned model."""
     network, _ = _load(judged.folder)
     prompts = _up_to_answer(judged.conversations)
-    out = np.empty(len(prompts))
     with judged.with_adapter() as lm:
-        for batch in progress.track(
-            plan_batches([len(p) for p in prompts], judged.tokens_per_forward), "reading the head"
-        ):
+
+        def read(rows: NDArray[np.int64]) -> NDArray[np.float64]:
             padded = pad_prompts(
-                [prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device
+                [prompts[row] for row in rows], lm.tokenizer.pad_token_id, lm.device
             )
             last = torch.full((padded.rows, 1), padded.columns - 1, device=lm.device)
-            out[batch] = _probability(
-                network, forward(lm, padded, empty_tail(padded), last).final[:, 0].float().cpu()
-            )
-    return out
+            final = forward(lm, padded, empty_tail(padded), last).final[:, 0]
+            return _probability(network, final.float().cpu())
+
+        return map_batches(
+            [len(p) for p in prompts],
+            judged.tokens_per_forward,
+            read,
+            description="reading the head",
+        )
 
 
 def _up_to_answer(conversations: Sequence[Conversation]) -> list[tuple[int, ...]]:

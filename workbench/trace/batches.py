@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.progress import track
 
-Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], list[str])
-"""What a batch gives, one entry a row: a tensor, several, or texts."""
+Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], NDArray[np.float64], list[str])
+"""What a batch gives, one entry a row: a tensor, several, numbers, or texts."""
 
 
 def plan_batches(
@@ -61,17 +61,19 @@ def map_batches(
     Args:
         lengths: tokens of each row, at least one.
         tokens_per_forward: as in :func:`plan_batches`, like ``overhead``.
-        compute: of row indices [n]: a tensor [n, ...], several, or n texts.
+        compute: of row indices [n]: a tensor [n, ...], several, numbers [n, ...], or n texts.
         description: what a progress bar says; none is shown without.
     """
     batches = plan_batches(lengths, tokens_per_forward, overhead)
     order = np.concatenate(batches)
-    shown = batches if description is None else progress.track(batches, description)
+    shown = batches if description is None else track(batches, description)
     parts = [compute(batch) for batch in shown]
     back = np.argsort(order)
     if isinstance(parts[0], list):
         texts = [text for part in parts for text in part]
         return [texts[place] for place in back]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)[back]
     if isinstance(parts[0], Tensor):
         return _in_order(parts, back)
     return tuple(_in_order(each, back) for each in zip(*parts, strict=True))

@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
 from workbench.models.unembed import unembed_reduced
-from workbench.trace.batches import plan_batches
+from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import BranchColumns, Layout, branch_columns, join_tails, lay_out
 from workbench.trace.checks import require_branches, require_masks
@@ -76,21 +78,17 @@ def patch_branches(
         return _loop_early(lm, prompts, branches, early, readout, tokens_per_forward, tree)
     wanted = _longest(lengths, branches, positions, tree.size)
     room = tail_room(tokens_per_forward, int(lengths.max()), wanted)
-    out: Patched | None = None
-    for batch in plan_batches(lengths.tolist(), tokens_per_forward, overhead=tree.size + room):
-        rows = torch.as_tensor(batch)
-        padded = pad_prompts([prompts[row] for row in batch], lm.tokenizer.pad_token_id, lm.device)
+
+    def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        rows = torch.as_tensor(numbers)
+        padded = pad_prompts(
+            [prompts[row] for row in numbers], lm.tokenizer.pad_token_id, lm.device
+        )
         where = branch_columns(padded, branches, positions[rows], rows)
-        base, patched = _batch(lm, padded, where, readout, tokens_per_forward, tree)
-        if out is None:
-            out = Patched(
-                base.new_empty(len(prompts), *base.shape[1:]),
-                patched.new_empty(len(prompts), *patched.shape[1:]),
-            )
-        index = rows.to(base.device)
-        out.base[index], out.patched[index] = base, patched
-    assert out is not None
-    return out if tree.size else Patched(out.base[:, 0], out.patched[:, :, 0])
+        return _batch(lm, padded, where, readout, tokens_per_forward, tree)
+
+    base, patched = map_batches(lengths.tolist(), tokens_per_forward, compute, tree.size + room)
+    return Patched(base, patched) if tree.size else Patched(base[:, 0], patched[:, :, 0])
 
 
 def _before_invocation(

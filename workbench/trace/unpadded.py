@@ -15,8 +15,6 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.trace.token_tree import TokenTree
 
-_said: set[str] = set()
-
 
 @dataclass(frozen=True)
 class String:
@@ -96,12 +94,12 @@ def states_by_string(
 
 
 def warn_unpackable(lm: LanguageModel) -> None:
-    """Say once for each family that its branches run one by one."""
+    """Say once of each model that its branches run one by one."""
     family = lm.architecture.family
-    if family not in _said:
-        _said.add(family)
-        warnings.warn(
-            f"{family} is patched by one forward a branch, on rows of equal length: "
-            f"{lm.architecture.why_not}.",
-            stacklevel=3,
-        )
+    warning = (
+        f"{family} is patched by one forward a branch, on rows of equal length: "
+        f"{lm.architecture.why_not}."
+    )
+    if warning not in lm.warned:
+        lm.warned.add(warning)
+        warnings.warn(warning, stacklevel=3)
