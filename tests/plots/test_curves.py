@@ -29,5 +29,10 @@ def test_mistakes_are_named() -> None:
 
 
 def test_missing_intervals_are_allowed() -> None:
-    missing = np.full(2, np.nan)
-    assert len(IntervalCurve(np.zeros(2), missing, missing)) == 2
+    """Point by point: where one is missing the others are still checked, and stay as they are."""
+    low, high = np.array([np.nan, 0.25]), np.array([np.nan, 0.75])
+    found = IntervalCurve(np.full(2, 0.5), low, high)
+    np.testing.assert_array_equal(found.low, low)
+    np.testing.assert_array_equal(found.high, high)
+    with pytest.raises(WorkbenchError, match="wrong way round"):
+        IntervalCurve(np.full(2, 0.5), high, low)

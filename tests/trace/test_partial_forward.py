@@ -39,8 +39,12 @@ def test_a_pass_from_a_layer_on_ends_as_the_whole_one(
 
 
 def test_layer_0_starts_with_the_tokens(tiny_lm: LanguageModel) -> None:
-    with torch.no_grad(), forward_from_layer(tiny_lm, 0, None):
-        assert tiny_lm.base()(input_ids=TOKENS).logits.shape == (2, 7, 384)
+    """From the first layer on there is nothing to leave out, whatever states are at hand."""
+    with torch.no_grad():
+        whole = tiny_lm.base()(input_ids=TOKENS).logits
+        for states in (None, torch.randn(2, 7, tiny_lm.width)):
+            with forward_from_layer(tiny_lm, 0, states):
+                assert torch.equal(tiny_lm.base()(input_ids=TOKENS).logits, whole)
 
 
 def test_a_layer_the_model_lacks_is_refused(tiny_lm: LanguageModel) -> None:

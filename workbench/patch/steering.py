@@ -26,8 +26,8 @@ from torch import Tensor
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Patch
-from workbench.trace.packed import patch_branches
 from workbench.trace.sites import Site
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,7 @@ def steer(
     pushes: Sequence[Push],
     *,
     tokens_per_forward: int,
+    engine: Engine = PACKED,
 ) -> Steered:
     """Read confidence under every push.
 
@@ -71,6 +72,7 @@ def steer(
         prompts: conversations up to the confidence position, their last token.
         trie: of the scale, behind them.
         tokens_per_forward: most tokens of a forward.
+        engine: runs the pushes (:func:`workbench.trace.backends.engine`).
     """
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
     places = [lengths - 1, *(lengths + node for node in range(trie.tree.size))]
@@ -87,8 +89,8 @@ def steer(
         best = wide.amax(dim=-1, keepdim=True) - wide.logsumexp(dim=-1, keepdim=True)
         return torch.cat([trie.readout(logits), best], dim=-1)
 
-    found = patch_branches(
-        lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=trie.tree
+    found = engine(lm).patch(
+        prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=trie.tree
     )
     every = torch.cat([found.base[:, None], found.patched], dim=1)
     if not trie.tree.size:

@@ -125,8 +125,7 @@ def require_within_invocation(lm: LanguageModel, positions: Tensor, lengths: Ten
     if invocation is not None and bool((positions < lengths[:, None] - invocation).any()):
         raise WorkbenchError(
             f"The adapter acts on a prompt's last {invocation} tokens and a patch stands before "
-            "them; read such paths with "
-            "the adapter off."
+            "them; patch within them, or with the adapter off."
         )
 
 

@@ -60,7 +60,20 @@ def test_strings_that_cannot_be_told_apart_are_refused(
         alternatives(lm.tokenizer, TURNS, "So: ", (("1",), ("a",)))
 
 
-def test_the_device_of_the_states_does_not_matter(tiny_lm: LanguageModel) -> None:
+DEVICES = ["cpu", *([torch.accelerator.current_accelerator()] * torch.accelerator.is_available())]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_probabilities_are_those_of_the_models_head_on_any_device(
+    tiny_lm: LanguageModel, device: Any
+) -> None:
     found = alternatives(tiny_lm.tokenizer, TURNS, "So:", ((" x",), (" y",)))
-    states = torch.zeros(3, 1, tiny_lm.width)
-    assert found.probabilities(tiny_lm, states).shape == (3, 2)
+    states = torch.randn(3, 1, tiny_lm.width, generator=torch.Generator().manual_seed(0))
+    tokens = [steps[0][1] for steps, _ in found.trie.ends]
+    assert len(set(tokens)) == 2
+    with torch.no_grad():
+        expected = tiny_lm.head()(states[:, 0]).double().softmax(dim=-1)[:, tokens].numpy()
+    tiny_lm.base().to(device)
+    probabilities = found.probabilities(tiny_lm, states.to(device))
+    assert probabilities == pytest.approx(expected, rel=1e-4)
+    assert np.ptp(probabilities) > 1e-4

@@ -15,7 +15,7 @@ from workbench.models import LanguageModel
 from workbench.patch.branches import head_sites, site_branches
 from workbench.patch.maps import logit_difference
 from workbench.patch.sweep import layer_sweep_of_scale, record_number
-from workbench.trace.backends import engine
+from workbench.trace.backends import Engine, engine
 from workbench.trace.sites import Site
 from workbench.trace.token_tree import TokenTree
 
@@ -57,6 +57,21 @@ def test_a_layer_sweep_of_the_percent_scale(make_tiny: MakeTiny, family: str, na
     np.testing.assert_allclose(found.patched, packed.patched, rtol=1e-3, atol=1e-9)
     np.testing.assert_allclose(found.patched[:, 3], packed.base[::-1], rtol=1e-3, atol=1e-9)
     assert np.abs(packed.patched[:, 3] / packed.base - 1).max() > 0.01
+
+
+def test_a_scale_is_read_where_a_server_has_torch_alone(make_tiny: MakeTiny) -> None:
+    """The request is packed and unpacked with the modules hidden that a server lacks."""
+    lm = make_tiny("llama", initializer_range=0.05)
+    trie = scale_tokens(lm.tokenizer, PERCENT).trie
+    prompts, donors = [[5, 6, 7, 8], [9, 10, 11]], torch.randn(2, 4, 32)
+
+    def sweep(run: Engine) -> Any:
+        return layer_sweep_of_scale(
+            lm, prompts, trie, [3, 2], range(4), donors, tokens_per_forward=BUDGET, engine=run
+        )
+
+    packed, found = sweep(engine("packed")), sweep(engine("nnsight", remote="local"))
+    np.testing.assert_allclose(found.patched, packed.patched, rtol=1e-3, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)

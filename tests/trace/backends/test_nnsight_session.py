@@ -26,7 +26,6 @@ def test_what_travels_needs_torch_and_nnsight_alone() -> None:
         "torch",
         "save",
         "model",
-        "inputs",
-        "programs",
+        "runs",
         "readout",
     }

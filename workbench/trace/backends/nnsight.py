@@ -270,5 +270,6 @@ def _step(
     place: RemoteHookPoint, rows: Tensor, columns: Tensor, write: BatchWrite | None = None
 ) -> Step:
     """A place and what is done there as plain data, in ``rows`` [n] at ``columns`` [n, m]."""
-    at = (place.path, place.side, place.start, place.stop, place.factor, rows[:, None], columns)
+    where = torch.stack([rows[:, None].expand_as(columns), columns])
+    at = (place.path, place.side, place.start, place.stop, place.factor, where)
     return (*at, None, False) if write is None else (*at, write.value[:, None], write.add)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from workbench.trace.interventions import Readout
 
-Step = tuple[str, str, int, int, float, Tensor, Tensor, Tensor | None, bool]
+Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool]
 """Module path; "input" or "output"; first and last entry of the width; factor from there to the
-residual stream; rows [n, 1] and columns [n, m] of the batch; values [n, m, width] to write, None to
+residual stream; rows and columns [2, n, m] of the batch; values [n, m, width] to write, None to
 read; whether the values are added.
 """
 
@@ -50,12 +50,12 @@ def run_session(
                 for steps in programs:
                     with model.trace(**inputs):
                         states = []
-                        for path, side, start, stop, factor, rows, columns, written, add in steps:
+                        for path, side, start, stop, factor, places, written, add in steps:
                             value = (
                                 model.get(path).input if side == "input" else model.get(path).output
                             )
                             hidden = value[0] if isinstance(value, tuple) else value
-                            row, at = rows.to(hidden.device), columns.to(hidden.device)
+                            row, at = places.to(hidden.device)
                             found = hidden[row, at, start:stop]
                             if written is None:
                                 states.append(found * factor)

@@ -123,7 +123,7 @@ def record_strings(
     require_sites(lm, sites)
     at = position_rows(positions, len(prompts)).cpu()
     require_positions(at, torch.as_tensor([len(prompt) for prompt in prompts]), tree.size)
-    every = sum(len(prompt) + tree.size for prompt in prompts) * (1 + tree.size)
+    every = (max(map(len, prompts)) + tree.size) * len(prompts) * (1 + tree.size)
     return states_by_string(
         prompts, at, tree, lambda strings: share_forwards(lm, strings, every), states
     )
