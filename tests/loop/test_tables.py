@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+
 from workbench.experiments.recipes.results import columns_of, part_tables
 from workbench.loop.conditions import BEFORE, Condition, Key, Measures
-from workbench.loop.tables import COLUMNS, TRAINING_SECONDS, cell, table_rows
+from workbench.loop.tables import COLUMNS, TRAINING_SECONDS, cell, measures_table, table_rows
 from workbench.measure import Estimate
 
 LOG = Condition("log")
@@ -61,3 +64,13 @@ def test_a_part_has_a_table_where_it_was_measured() -> None:
             [{"arm": "before", "ECE stated": "0.750"}, {"arm": "log", "ECE stated": ""}],
         )
     ]
+
+
+def test_the_tidy_table_has_a_row_for_every_number() -> None:
+    table = measures_table({**MEASURES, Key("tier", "stated", LOG): "Valid"})
+    assert len(table) == len(MEASURES)
+    ece = table.query("condition == 'log' and readout == 'stated'").iloc[0]
+    assert [*ece[["measure", "value", "low", "high", "n"]]] == ["ece", 0.125, 0.1, 0.25, 40]
+    tokens = table.query("part == 'training' and measure == 'tokens'").iloc[0]
+    assert (tokens["value"], tokens["condition"], pd.isna(tokens["n"])) == (12345, "log", True)
+    assert np.isnan(tokens["low"])

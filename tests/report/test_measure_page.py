@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from workbench.measure.against import compare_groups
 from workbench.measure.groups import Settings, measure_groups
@@ -8,7 +9,13 @@ from workbench.measure.interval import Estimate
 from workbench.measure.table_file.answers import Answers
 from workbench.measure.table_file.measure import Measured
 from workbench.report.formatting import cell_text
-from workbench.report.measure_page import HEADINGS, MOST_GROUPS, table_rows, write_measured
+from workbench.report.measure_page import (
+    HEADINGS,
+    MOST_GROUPS,
+    MeasuredTable,
+    table_rows,
+    write_measured,
+)
 
 RNG = np.random.default_rng(0)
 N = 240
@@ -56,6 +63,17 @@ def test_columns_no_group_has_are_left_out() -> None:
     (first, *_) = table_rows(measured(2), HEADINGS)
     assert "within domain" not in first
     assert first["n"] == "120"
+
+
+def test_the_tidy_table_has_every_estimate_of_every_group() -> None:
+    found = measured(2)
+    table = MeasuredTable(found).table().set_index(["group", "measure"])
+    for group, each in found.groups.items():
+        estimates = {k: v for k, v in each.values.items() if isinstance(v, Estimate)}
+        assert set(table.loc[group].index) == set(estimates)
+        for name, one in estimates.items():
+            row = table.loc[(group, name)]
+            assert [*row] == pytest.approx([one.value, one.low, one.high, one.n], nan_ok=True)
 
 
 def test_values_as_written() -> None:

@@ -21,7 +21,7 @@ from workbench.loop.conditions import (
 )
 from workbench.loop.results import PROBES_OF, LoopResults, PatchingResult, loop_results
 from workbench.loop.run import Run
-from workbench.loop.tables import headline_tables, sample_answers
+from workbench.loop.tables import headline_tables, measures_table, sample_answers
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 from workbench.models.fingerprint import sha256_of
@@ -61,8 +61,8 @@ class LoopPage:
     found: LoopResults
 
     def table(self) -> pd.DataFrame:
-        """The held-out questions with every readout."""
-        return self.found.readouts.table()
+        """Every number that was measured."""
+        return measures_table(self.found.measures)
 
     def summary(self) -> dict[str, Any]:
         """The run's summary, and what its stages took."""
@@ -89,7 +89,8 @@ def report(context: Run, stage: StageStore) -> dict[str, Any]:
     """Write the page and keep the summary and the tables behind the figures."""
     found = loop_results(context)
     results = LoopPage(context, found)
-    stage.save_table("held_out", results.table())
+    stage.save_table("held_out", found.readouts.table())
+    stage.save_table("measures", results.table())
     stage.save_table("patching", found.patching.table())
     write_page(
         context.figures,

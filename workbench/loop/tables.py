@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from workbench.loop.conditions import (
     AFTER,
     BEFORE,
@@ -22,6 +24,7 @@ from workbench.loop.conditions import (
     Value,
 )
 from workbench.loop.run import Run
+from workbench.measure import Estimate
 from workbench.report.formatting import cell_text
 
 Columns = Mapping[str, Key]
@@ -45,6 +48,23 @@ COLUMNS: Columns = {
     "training tokens": Key("tokens", part="training"),
     "seconds": TRAINING_SECONDS,
 }
+
+
+def measures_table(measures: Mapping[Key, Value]) -> pd.DataFrame:
+    """Every number that was measured, tidy: a row each, with what it is a measure of in columns of
+    their own, ``value``, and ``low``, ``high`` and ``n`` where it is an estimate.
+    """
+    rows = []
+    for key, value in measures.items():
+        if isinstance(value, Estimate):
+            numbers: dict[str, float | None] = vars(value)
+        elif isinstance(value, int | float):
+            numbers = {"value": float(value), "low": None, "high": None, "n": None}
+        else:
+            continue
+        condition = "" if key.condition is None else key.condition.name
+        rows.append({**vars(key), "condition": condition, **numbers})
+    return pd.DataFrame(rows).astype({"low": float, "high": float, "n": "Int64"})
 
 
 def measured(columns: Columns, measures: Collection[Key]) -> dict[str, Key]:

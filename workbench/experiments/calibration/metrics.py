@@ -210,7 +210,8 @@ def on_unanswerable(
 def in_common(one: JudgedAnswers, other: JudgedAnswers) -> list[str]:
     """Ids of the questions that both judge, in the first one's order.
 
-    Errors: WorkbenchError where there are none.
+    Raises:
+        WorkbenchError: where there are none.
     """
     there = set(other.id.tolist())
     found = [own for own in one.id.tolist() if own in there]

@@ -25,7 +25,14 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.league.metrics import MEASURES, statistic_of
 from workbench.experiments.recipes.page import MAPPED
 from workbench.experiments.recipes.results import PLATT
-from workbench.loop.conditions import BEFORE, Condition, Key, group_seeds, read_conditions
+from workbench.loop.conditions import (
+    BEFORE,
+    EXPECTED,
+    Condition,
+    Key,
+    group_seeds,
+    read_conditions,
+)
 from workbench.loop.tables import COLUMNS, TRAINING_SECONDS
 from workbench.measure import Bootstrap, Estimate, flat_summary
 from workbench.measure.inputs import checked_domain
@@ -92,15 +99,17 @@ def compare_recipes(
     """Every line of every recipe, on all ``parts`` of its held-out questions (default:
     :func:`parts_of`).
 
-    Errors: WorkbenchError where no recipe has been played.
+    Raises:
+        WorkbenchError: where no recipe was taught.
     """
     if not played:
         raise WorkbenchError("A league needs at least one recipe that was taught.")
+    base = f"{EXPECTED}_{BEFORE.name}"
     out, seen = [], set()
     for one in played:
         for part, table in (parts or parts_of)(one).items():
             for standing in _standings(one, part, table, draw):
-                key = (standing.condition, part, table["expected_before"].to_numpy().tobytes())
+                key = (standing.condition, part, table[base].to_numpy().tobytes())
                 if standing.condition not in UNTAUGHT or key not in seen:
                     out.append(standing)
                 seen.add(key)

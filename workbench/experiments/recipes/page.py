@@ -44,7 +44,7 @@ from workbench.loop.conditions import (
 from workbench.loop.report import bottleneck, caption_of, histogram, reliability
 from workbench.loop.results import bootstrap_of
 from workbench.loop.run import Run
-from workbench.loop.tables import cell, table_rows
+from workbench.loop.tables import cell, measures_table, table_rows
 from workbench.pipeline.store import StageStore
 from workbench.plots import LearningCurve, LearningCurves
 from workbench.report import Page, Section, write_page
@@ -63,8 +63,8 @@ class RecipePage:
     drawn: Sequence[Section]
 
     def table(self) -> pd.DataFrame:
-        """The held-out questions with every condition's readouts."""
-        return self.found.table()
+        """Every number that was measured."""
+        return measures_table(self.found.measures)
 
     def summary(self) -> dict[str, Any]:
         """Every measure, flat."""
@@ -98,7 +98,8 @@ def report_recipe(
     answered_on = right_with_adapter(
         context, readouts, {p.condition: p.stage("elicit") for p in taught}
     )
-    stage.save_table("held_out", found.table().assign(**answered_on))
+    stage.save_table("held_out", readouts.table().assign(**answered_on))
+    stage.save_table("measures", measures_table(measures))
     stage.save_table("conditions", conditions_table(readouts.expected))
     write_page(
         context.figures,

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.experiments.recipes.own_answers import own_measures
@@ -75,10 +74,6 @@ class RecipeResults:
     readouts: Readouts
     measures: Measures
     facts: dict[str, Any]
-
-    def table(self) -> pd.DataFrame:
-        """The held-out questions with every condition's readouts."""
-        return self.readouts.table()
 
     def summary(self) -> dict[str, Any]:
         """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""

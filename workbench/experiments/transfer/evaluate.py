@@ -2,13 +2,13 @@
 another file, other answers.
 
     taught = teach_recipe(config, recipe, folder, figures).run
-    away = asked_run(taught.context.beside(other, other_folder, figures))
-    tables = judge_elsewhere(taught, away)
+    away = prepare_run(taught.context.sibling(other, other_folder, figures))
+    tables = evaluate_on(taught, away)
 
-The transferred's adapter (or head) is read where it was taught and put on the model of the other
-run, on that run's held-out questions. What the base model states of the same answers is the other
-run's own stage "elicit". Refused are runs whose model or way of asking differs, on which an adapter
-means nothing, and questions that the transferred was taught, which would not be held out for it.
+The adapter (or head) is read where it was taught and put on the model of the other run, on that
+run's held-out questions. What the base model states of the same answers is the other run's own
+stage "elicit". Refused are runs whose model or way of asking differs, on which an adapter means
+nothing, and questions that the adapter was taught, which would not be held out for it.
 
 What this does not show: two wordings of one question, and a question whose options stand in its
 text, count as others.
@@ -60,11 +60,11 @@ class TransferredAdapter:
 def evaluate_transferred(
     context: Run, stage: StageStore, transferred: TransferredAdapter
 ) -> dict[str, Any]:
-    """What the transferred states of the answers to this run's held-out questions: the table
+    """Read what the adapter states of the answers to this run's held-out questions: the table
     "confidence".
 
-    Errors: WorkbenchError where the transferred cannot judge this run, see
-    :func:`check_same_model_and_format`.
+    Raises:
+        WorkbenchError: where it cannot judge this run, see :func:`check_same_model_and_format`.
     """
     check_same_model_and_format(transferred.home, context)
     rows = held_out_rows(context)
@@ -85,10 +85,11 @@ def held_out_rows(context: Run) -> NDArray[np.int64]:
 
 
 def check_same_model_and_format(home: Run, away: Run) -> None:
-    """Refuse a visit between runs that differ in model or format, or to held-out questions that
-    were for training at home.
+    """Refuse runs that differ in model or format, and held-out questions that were for training
+    at home.
 
-    Errors: WorkbenchError naming what differs, or the question.
+    Raises:
+        WorkbenchError: naming what differs, or the question.
     """
     for what, setting, own, other in _conditions(home, away):
         if own != other:
@@ -189,8 +190,9 @@ def evaluate_on(
     """By name, what each training of the ``arms`` (none: all) says of the held-out questions of
     ``away``: row, expected, and stated if any.
 
-    Errors: WorkbenchError where model or format differ, or a question held out there was for
-    training at home.
+    Raises:
+        WorkbenchError: where model or format differ, or a question held out there was for training
+            at home.
     """
     transferred_adapters = [
         TransferredAdapter(recipe_run.context, training)
