@@ -14,6 +14,7 @@ def test_curves_bands_references_and_chance() -> None:
         layers=np.array([3, 7]),
         series={"before": CURVE, "after": CURVE},
         references={"text <i>before</i>": 0.551},
+        roles={"before": "before", "after": "after", "text <i>before</i>": "before"},
         title="t",
         caption="c",
     ).figure()
@@ -28,6 +29,7 @@ def test_curves_bands_references_and_chance() -> None:
     reference = traces["text &lt;i&gt;before&lt;/i&gt; 0.551"]
     assert list(reference.y) == [0.551, 0.551]
     assert reference.line.dash != "solid"
+    assert reference.line.color == GREY
 
 
 def test_a_curve_of_another_length_is_refused() -> None:
