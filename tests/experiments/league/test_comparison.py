@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,10 @@ from workbench.experiments.league.comparison import (
     arms_of,
     compare_recipes,
     domains_of,
+    finished_recipe,
 )
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
+from workbench.loop.conditions import Condition, conditions_table
 from workbench.measure import Bootstrap, auroc2, auroc2_within, ece, smooth_ece
 
 
@@ -82,3 +86,23 @@ def test_each_domain_may_be_a_part_of_its_own(played: RecipeOutcome) -> None:
 def test_a_league_of_nobody_is_refused() -> None:
     with pytest.raises(WorkbenchError, match="at least one recipe"):
         compare_recipes([], Bootstrap(10, 0))
+
+
+def test_a_finished_recipe_is_read_with_its_conditions(
+    played: RecipeOutcome, tmp_path: Path
+) -> None:
+    """What an arm is called does not matter: one taught on a domain "seed9" is a line of its own,
+    beside an arm of two seeds.
+    """
+    report = tmp_path / "report"
+    report.mkdir()
+    domain = Condition("log-seed9")
+    conditions = (*played.conditions, domain)
+    table = played.held_out.assign(**{f"expected_{domain.name}": played.held_out["expected_log"]})
+    table.to_parquet(report / "held_out.parquet")
+    conditions_table(conditions).to_parquet(report / "conditions.parquet")
+    found = finished_recipe("doubt", tmp_path, played.summary, played.held_out_domains)
+    assert found.conditions == conditions
+    standings = compare_recipes([found], Bootstrap(10, 0))
+    seeds = {one.arm: one.seeds for one in standings if one.part == IN_DOMAIN and one.taught}
+    assert seeds == {"log": 2, "head": 1, "log-seed9": 1}
