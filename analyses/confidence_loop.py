@@ -18,34 +18,12 @@
 # causes the stated number, and whether the model can be taught to say it. It is the loop of
 # `workbench run`, through the library.
 #
-# Run as a script it writes its figures to `figures/<run>/`; opened as a notebook it draws them
-# below the cells. Stopped and started again, it goes on where it was. What it looks at comes from
-# the environment:
-#
-# | variable | meaning | default |
-# |---|---|---|
-# | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
-# | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
-# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
-# | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
-# | `WORKBENCH_RUN` | name of the run | `default` |
+# As a script it writes `figures/<run>/`; as a notebook it draws below the cells. Stopped and
+# started again, it goes on where it was. There are no parameters beside the run's settings, which
+# can be replaced from outside, see `workbench.notebook`.
 
 # %%
-from __future__ import annotations
-
-import sys
-
-from workbench import run_loop
-from workbench.cli.terminal import bars
-from workbench.loop import open_current_run
-from workbench.loop.report import LoopPage
-from workbench.loop.results import loop_results
-from workbench.notebook import asked_config, asked_reuse, console, option, root, show
-from workbench.report.formatting import readable
-
-# %%
-config, name = asked_config(), option("RUN", "default")
-folder, page = root() / "runs" / name, root() / "figures" / name
+from workbench.notebook import run_experiment, show, tell
 
 # %% [markdown]
 # ## The loop
@@ -57,14 +35,8 @@ folder, page = root() / "runs" / name, root() / "figures" / name
 # measured on questions that neither a probe nor an adapter was fitted on.
 
 # %%
-with bars(console()):
-    run_loop(config, folder, page, asked_reuse())
-
-# %%
-run = open_current_run(config, folder, page)
-results = LoopPage(run, loop_results(run))
-summary = results.found.summary()
-figures = {section.name: section.figure for section in results.figures()}
+loop = run_experiment("confidence_loop")
+figures = loop.page.figures
 
 # %% [markdown]
 # ## What it says, and what it knows
@@ -78,7 +50,7 @@ figures = {section.name: section.figure for section in results.figures()}
 show(figures["bottleneck"])
 
 # %%
-show(figures["stated_confidence"])
+show(figures.get("stated_confidence"))
 
 # %%
 show(figures["reliability"])
@@ -95,11 +67,11 @@ show(figures["auroc2_by_layer"])
 # %% [markdown]
 # ## Does it cause what is said?
 #
-# The tuned model's state replaces the base model's behind one layer, at the token before the
-# number. A rising curve alone localises little: a patch of the last layer trivially moves
-# everything, and a donor from another question moves the mean just as far. So look at *following*:
-# with donors from other questions, a donor slope of 1 and a base slope of 0 say that the state
-# carries that very item's confidence.
+# The tuned model's state replaces the base model's after one layer, at the token before the number.
+# A rising curve alone localises little: a patch of the last layer trivially moves everything, and a
+# donor from another question moves the mean just as far. So look at *following*: with donors from
+# other questions, a donor slope of 1 and a base slope of 0 say that the state carries that very
+# item's confidence.
 
 # %%
 show(figures["patching"])
@@ -113,25 +85,7 @@ show(figures["layer_question"])
 # %% [markdown]
 # ## In short
 #
-# All numbers are in `runs/<run>/summary.json`, the tables behind them beside it.
+# The tables behind these numbers stand in `runs/<run>/`.
 
 # %%
-lines = []
-for key in (
-    "accuracy.before",
-    "accuracy.after",
-    "auroc2.stated.before",
-    "auroc2.expected.before",
-    "auroc2.probe.before",
-    "auroc2.stated.after",
-    "auroc2.stated.control",
-    "patching.layer_gradient",
-    "patching.donor_slope.half_layer",
-):
-    interval = [
-        readable(key, summary[f"{key}.{end}"])
-        for end in ("low", "high")
-        if f"{key}.{end}" in summary
-    ]
-    lines.append(f"{key:32}{readable(key, summary[key]):>12}  {' to '.join(interval)}".rstrip())
-sys.stdout.write("\n".join([*lines, f"figures: {page / 'index.html'}"]) + "\n")
+tell(loop)

@@ -16,26 +16,13 @@
 # Every recipe on the same questions, with the same split and several training seeds, in one table:
 # what the taught model states as text and expects, how well that tells right answers from wrong
 # ones within a domain, how far it is calibrated, the gain over the base model, and what it cost.
-# One domain is held out: nothing of it is taught, and it is tested on. Beside the arms stand the
-# base model, the base model recalibrated after the fact, and controls taught on shuffled targets.
+# One domain is held out: nothing of it is taught, and it is tested on. With the arms stand the base
+# model, the base model recalibrated after the fact, and the same arms taught on shuffled targets.
 #
-# Run as a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and
-# `league.json` with the same numbers and the configuration that made them. Each recipe's own page,
-# with paired differences, stands in `figures/<run>/<recipe>/`. Opened as a notebook it draws below
-# the cells. Stopped and started again, it goes on where it was.
-#
-# | variable | meaning | default |
-# |---|---|---|
-# | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
-# | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
-# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | the settings' default |
-# | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
-# | `WORKBENCH_RUN` | name of the run | `recipes` |
-# | `WORKBENCH_RECIPES` | recipes, by commas | all of them |
-# | `WORKBENCH_ARMS` | arms by commas, `default` for the default ones of each recipe, or `all`; a recipe that has none of them is left out | `default` |
-# | `WORKBENCH_SEEDS` | trainings of each arm | 3 |
-# | `WORKBENCH_STEPS` | updates of every arm that samples replies | each arm's own number |
-# | `WORKBENCH_HOLD_OUT` | domains that are not taught, by commas; `none` | `elements` among the built-in questions, else none |
+# As a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and `league.json`
+# with the same numbers and the configuration that made them. Each recipe's own page, with paired
+# differences, stands in `figures/<run>/<recipe>/`. Parameters can be replaced from outside, see
+# `workbench.notebook`; the domains held out are the setting `questions.held_out_domains`.
 
 # %%
 from __future__ import annotations
@@ -57,21 +44,17 @@ from workbench.measure import Bootstrap
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import select_arms
+from workbench.experiments.league.run import LeagueParameters
+from workbench.notebook import run_experiment, show, tell
+from workbench.teach.recipes import RECIPES
 
 # %%
-config, name = asked_config(), option("RUN", "recipes")
-recipes = [recipe_named(each.strip()) for each in option("RECIPES", ",".join(RECIPES)).split(",")]
-arms, seeds = select_arms(recipes, option("ARMS", "default")), int(option("SEEDS", "3"))
-check_needs(
-    recipe.arm(arm) for recipe in recipes if recipe.name in arms for arm in arms[recipe.name]
+parameters = LeagueParameters(
+    recipes=tuple(RECIPES),
+    arms=("default",),  # names, "default" for each recipe's default ones, or "all"
+    seeds=3,  # trainings of each arm
+    on_policy_steps=None,  # updates of arms that sample replies; None for each arm's own number
 )
-steps = int(option("STEPS", "0")) or None
-built_in = config.questions.source == "builtin"
-held_out = [
-    part.strip()
-    for part in option("HOLD_OUT", "elements" if built_in else "none").split(",")
-    if part != "none"
-]
 
 # %% [markdown]
 # ## Teaching
@@ -80,37 +63,7 @@ held_out = [
 # chosen on held-out questions: every arm runs with the settings it came with.
 
 # %%
-played, configuration = [], {}
-for recipe in [each for each in recipes if each.name in arms]:
-    updates = (
-        {"teach.on_policy_steps": steps}
-        if any(recipe.arm(arm).on_policy for arm in arms[recipe.name])
-        else {}
-    )
-    settings = with_defaults(
-        config, {**recipe.settings, **updates, "questions.held_out_domains": held_out}
-    )
-    run = "-".join([name, *map(str, recipe.settings.values())])
-    with bars(console()):
-        found = teach_recipe(
-            settings,
-            recipe,
-            root() / "runs" / run,
-            root() / "figures" / name,
-            arms=arms[recipe.name],
-            seeds=seeds,
-            reuse=asked_reuse(),
-        )
-    played.append(
-        finished_recipe(
-            recipe.name, found.folder, found.summary, settings.questions.held_out_domains
-        )
-    )
-    configuration[recipe.name] = {
-        "arms": arms[recipe.name],
-        "seeds": seeds,
-        "run": settings.model_dump(mode="json"),
-    }
+league = run_experiment("league", parameters)
 
 # %% [markdown]
 # ## The league
@@ -121,28 +74,8 @@ for recipe in [each for each in recipes if each.name in arms]:
 # page has more paired differences.
 
 # %%
-standings = compare_recipes(played, Bootstrap(config.bootstrap_resamples, config.seed))
-caption = f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}" + (
-    f", held out: {', '.join(held_out)}" if held_out else ""
-)
-figures = sections(standings, caption)
-for section in figures:
-    show(section.figure)
+for figure in league.page.figures.values():
+    show(figure)
 
 # %%
-page = root() / "figures" / name / "league"
-index, rows = write_league(page, standings, configuration, figures)
-best = max(
-    (one for one in standings if one.part == IN_DOMAIN and one.taught),
-    key=lambda one: np.nan_to_num(one.estimates["AUROC2 expected within"].value, nan=-1),
-)
-lines = [
-    f"{row['questions']:14}{row['recipe']:14}{row['arm']:24}"
-    + "".join(
-        f"{' '.join(row[heading].split()):>26}"
-        for heading in ("AUROC2 expected within", "ECE expected")
-    )
-    for row in rows
-]
-lines.append(f"largest expected AUROC2 within domain, in domain: {best.name}")
-sys.stdout.write("\n".join([*lines, f"figures: {index}"]) + "\n")
+tell(league)

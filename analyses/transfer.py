@@ -14,27 +14,15 @@
 # # Does confidence taught on one domain carry over to the others?
 #
 # One arm of a recipe, taught on each domain of the questions alone, on a mixture of all of as many
-# questions, and on all of them; every one is measured on every domain's held-out questions. Beside
-# them stand the base model and controls taught on shuffled targets.
+# questions, and on all of them; every one is measured on every domain's held-out questions. With
+# them stand the base model and the same arms taught on shuffled targets.
 #
-# Run as a script it writes `figures/<run>/transfer/`: page, matrices, `league.parquet`, and
+# As a script it writes `figures/<run>/transfer/`: page, matrices, `league.parquet`, and
 # `league.json` with the same numbers and the configuration that made them; the arms side by side,
-# with paired differences, stand in `figures/<run>/<recipe>/`. Opened as a notebook it draws below
-# the cells. Stopped and started again, it goes on where it was. Every domain needs 50 training
+# with paired differences, stand in `figures/<run>/<recipe>/`. Every domain needs 50 training
 # questions, more where the arm keeps some back or balances bins: `metacognition` wants domains that
-# the model answers alike when asked again.
-#
-# | variable | meaning | default |
-# |---|---|---|
-# | `WORKBENCH_MODEL` | a hub id, a folder, or a GGUF file | the small default model |
-# | `WORKBENCH_QUESTIONS` | a JSONL, CSV or parquet file | the built-in questions |
-# | `WORKBENCH_DOMAINS` | the domains, by commas | all of the questions' |
-# | `WORKBENCH_LIMIT` | questions to draw, evenly over domains | 800 |
-# | `WORKBENCH_CONFIG` | a YAML or JSON file with any other setting | the settings' defaults |
-# | `WORKBENCH_RUN` | name of the run | `transfer` |
-# | `WORKBENCH_RECIPE` | the recipe | `probe` |
-# | `WORKBENCH_ARM` | the arm of it | `soft` |
-# | `WORKBENCH_SEEDS` | trainings of each arm | 3 |
+# the model answers alike when asked again. Parameters can be replaced from outside, see
+# `workbench.notebook`; the domains are the setting `questions.domains`.
 
 # %%
 from __future__ import annotations
@@ -51,18 +39,15 @@ from workbench.measure import Bootstrap
 from workbench.notebook import asked_config, asked_reuse, console, option, root, show
 from workbench.teach.recipes import recipe_named
 from workbench.teach.recipes.domains import domain_arm, split_arm_by_domain
+from workbench.experiments.transfer.run import TransferParameters
+from workbench.notebook import run_experiment, show, tell
 
 # %%
-name, seeds = option("RUN", "transfer"), int(option("SEEDS", "3"))
-source, arm = recipe_named(option("RECIPE", "probe")), option("ARM", "soft")
-asked = [part.strip() for part in option("DOMAINS", "").split(",") if part.strip()]
-config = with_defaults(
-    asked_config(questions__limit=800),
-    {**source.settings, "questions.domains": asked, "questions.held_out_domains": []},
+parameters = TransferParameters(
+    recipe="probe",
+    arm="soft",
+    seeds=3,  # trainings of each arm
 )
-folder = root() / "runs" / "-".join([name, *map(str, source.settings.values())])
-domains = taught_domains(config, folder, asked_reuse())
-recipe = split_arm_by_domain(source, arm, domains)
 
 # %% [markdown]
 # ## Teaching
@@ -71,10 +56,7 @@ recipe = split_arm_by_domain(source, arm, domains)
 # chosen on held-out questions.
 
 # %%
-with bars(console()):
-    found = teach_recipe(
-        config, recipe, folder, root() / "figures" / name, seeds=seeds, reuse=asked_reuse()
-    )
+transfer = run_experiment("transfer", parameters)
 
 # %% [markdown]
 # ## From one domain to the others
@@ -84,35 +66,8 @@ with bars(console()):
 # that was not taught got better, whatever its level before.
 
 # %%
-standings = compare_recipes(
-    [finished_recipe(recipe.name, found.folder, found.summary, ())],
-    Bootstrap(config.bootstrap_resamples, config.seed),
-    parts=domains_of,
-)
-homes = {domain_arm(arm, domain): domain for domain in domains}
-examples = [found.summary[f"training.examples.{each.name}"] for each in recipe.arms]
-taught = ", ".join(
-    f"{each.name} {count}" for each, count in zip(recipe.arms, examples, strict=True)
-)
-figures = domain_sections(
-    standings,
-    homes,
-    f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}; examples taught: {taught}",
-)
-for section in figures:
-    show(section.figure)
+for figure in transfer.page.figures.values():
+    show(figure)
 
 # %%
-configuration = {"recipe": recipe.name, "arm": arm, "domains": domains, "seeds": seeds}
-index, rows = write_league(
-    root() / "figures" / name / "transfer",
-    standings,
-    {**configuration, "run": config.model_dump(mode="json")},
-    figures,
-    "Does confidence taught on one domain carry over to the others?",
-)
-lines = [
-    f"{row['questions']:18}{row['arm']:32}{' '.join(row['AUROC2 expected within'].split()):>26}"
-    for row in rows
-]
-sys.stdout.write("\n".join([*lines, f"figures: {index}"]) + "\n")
+tell(transfer)

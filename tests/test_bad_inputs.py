@@ -396,7 +396,7 @@ COMMAND = get_command(app)
 WORK = (
     "workbench.loop.run",
     "workbench.experiments.recipes.run.teach_recipe",
-    "workbench.experiments.baselines.compare_baselines",
+    "workbench.experiments.baselines.run.compare_baselines",
     "workbench.models.load_model",
     "workbench.bench.sweep.load_model",
     "workbench.bench.teach.load_model",

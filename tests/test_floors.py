@@ -25,9 +25,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("elicit",),
     ("patch", "teach"),
     ("loop", "api"),
-    ("experiments", "bench", "notebook"),
+    ("experiments", "bench"),
     ("cli",),
-    ("__main__",),
+    ("__main__", "notebook"),
 )
 """From the ground up; rooms of one floor do not import from each other. The front door,
 ``workbench/__init__.py``, names rooms and imports them when it is asked.

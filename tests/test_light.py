@@ -27,6 +27,8 @@ HEAVY = (
         "workbench.loop",
         "workbench.models",
         "workbench.pipeline.store",
+        "workbench.experiments.catalogue",
+        "workbench.notebook",
     ],
 )
 def test_importing_it_loads_no_model_library(module: str) -> None:

@@ -34,8 +34,8 @@ from workbench.elicit import FORMATS, judge
 from workbench.elicit.answer import Limits
 from workbench.elicit.conversation import confidence_conversation, reply_tokens, scale_tokens
 from workbench.elicit.formats import format_named
-from workbench.experiments.baselines import compare_baselines, settings_of
-from workbench.experiments.confidence_alignment.read import read_alignment
+from workbench.experiments.baselines.run import compare_baselines, settings_of
+from workbench.experiments.confidence_alignment.run import read_alignment
 from workbench.experiments.elicitation import compare_questions, elicit_questions
 from workbench.experiments.recipes.run import recipe_stages
 from workbench.experiments.recipes.trainings import trainings

@@ -1,87 +1,139 @@
-"""What analysis scripts share: whether they run as a notebook, their progress bars, their folders,
-and settings from the environment.
+"""What a script of ``analyses/`` needs that is read as a notebook: its parameters from outside, one
+call that runs its experiment, figures below the cells, results at the end.
 
-| variable | meaning | default |
-|---|---|---|
-| ``WORKBENCH_MODEL`` | a hub id, a folder, or a GGUF file | the small default model |
-| ``WORKBENCH_QUESTIONS`` | a JSONL, CSV or parquet file | the built-in questions |
-| ``WORKBENCH_LIMIT`` | questions to draw, evenly over domains | the script's default |
-| ``WORKBENCH_CONFIG`` | a YAML or JSON file with any other setting | the settings' defaults |
-| ``WORKBENCH_REPLACE`` | 1: results of other settings are done again | they are refused |
-| ``WORKBENCH_KEEP_CODE_VERSION`` | 1: results of other code are used | they are done again |
+A script's parameters stand in a cell and can be replaced without editing it, by the same words in
+two places::
+
+    python analyses/steering.py --name mine --set lengths=0.5,1 --set model.name=org/model
+    WORKBENCH_ARGS="--name mine --set lengths=0.5,1" jupyter lab analyses/steering.py
+
+| word | meaning |
+|---|---|
+| ``--set name=value`` | a parameter of the cell or a dotted setting of the run; may be repeated |
+| ``--config FILE`` | a YAML or JSON file with settings |
+| ``--name NAME`` | the name of the run, which its folders in ``runs`` and ``figures`` have |
+| ``--replace`` | results of other settings under this name are done again, not refused |
+| ``--keep-code-version`` | results of other code are gone on from, not done again |
+
+A word of the command line goes before the same word of ``WORKBENCH_ARGS``, and both before the
+cell. ``workbench experiment NAME`` takes the same words. A notebook has no command line.
 """
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import os
+import shlex
+import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 from rich.console import Console
 
-from workbench.config import RunConfig, load_config
+from workbench.cli.terminal import bars
 from workbench.errors import WorkbenchError
+from workbench.experiments.catalogue import Finished, Request, experiment_named, perform
+from workbench.experiments.page import describe
+from workbench.experiments.parameters import Parameters
 from workbench.pipeline.stages import Reuse
+from workbench.settings.file import read_assignments
 
 NOTEBOOK = hasattr(builtins, "get_ipython")
+VARIABLE = "WORKBENCH_ARGS"
 
 
-def console() -> Console:
+def run_experiment(name: str, parameters: Parameters | None = None) -> Finished:
+    """Run an experiment with a cell's parameters, less what the command line or the environment
+    says otherwise, and write its page; resumes what was begun.
+
+    Args:
+        name: a row of :data:`workbench.experiments.catalogue.EXPERIMENTS`.
+        parameters: None for an experiment without any.
+    """
+    words = [] if NOTEBOOK else sys.argv[1:]
+    request = read_request(os.environ.get(VARIABLE, ""), words)
+    with bars(_console()):
+        return perform(
+            experiment_named(name),
+            request,
+            runs=_root() / "runs",
+            figures=_root() / "figures",
+            parameters=parameters,
+        )
+
+
+def show(figure: go.Figure | None) -> None:
+    """Draw ``figure`` below the cell of a notebook; in a script do nothing, for the page has it."""
+    if NOTEBOOK and figure is not None:
+        figure.show()
+
+
+def tell(finished: Finished) -> None:
+    """Write the numbers of a finished experiment to the output, and where its page stands."""
+    sys.stdout.write("\n".join([*describe(finished.page), f"figures: {finished.index}"]) + "\n")
+
+
+def read_request(variable: str, words: Sequence[str]) -> Request:
+    """Read what the environment's ``variable`` and the command line's ``words`` ask for.
+
+    Raises:
+        WorkbenchError: for words that are none of the above, naming where they stand.
+    """
+    try:
+        split = shlex.split(variable)
+    except ValueError as error:
+        raise WorkbenchError(f"{VARIABLE} holds a quote that is not closed; close it.") from error
+    there, here = _read(VARIABLE, split), _read("The command line", words)
+    return Request(
+        here.name if here.name is not None else there.name,
+        here.config or there.config,
+        {**there.assignments, **here.assignments},
+        Reuse(
+            here.reuse.replace or there.reuse.replace,
+            here.reuse.keep_code_version or there.reuse.keep_code_version,
+        ),
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are the workbench's own errors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse's never returns
+        """Raise the message as a sentence."""
+        raise WorkbenchError(
+            f"{self.prog}: {message}; give --set name=value, --config, --name, --replace or "
+            "--keep-code-version."
+        )
+
+
+def _read(place: str, words: Sequence[str]) -> Request:
+    parser = _Parser(prog=place, add_help=False, allow_abbrev=False)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--name")
+    parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--keep-code-version", action="store_true")
+    given = parser.parse_args(list(words))
+    return Request(
+        given.name,
+        given.config,
+        read_assignments(given.set),
+        Reuse(given.replace, given.keep_code_version),
+    )
+
+
+def _console() -> Console:
     """Where a script's bars go. Bars that move in a notebook need ipywidgets; without it lines
     say what is done.
     """
     return Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
 
 
-def show(figure: go.Figure) -> None:
-    """Draw ``figure`` below the cell of a notebook; in a script it does nothing, the page has
-    it.
-    """
-    if NOTEBOOK:
-        figure.show()
-
-
-def root() -> Path:
+def _root() -> Path:
     """The folder of ``runs`` and ``figures``: the project's, also where a notebook works in
     ``analyses``.
     """
     return Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()
-
-
-def asked_config(**defaults: Any) -> RunConfig:
-    """The settings that the environment asks for.
-
-    ``defaults`` (dots written as double underscores) stand where the environment says nothing and
-    names no file with settings.
-    """
-    given = {
-        "model.name": os.environ.get("WORKBENCH_MODEL"),
-        "questions.source": os.environ.get("WORKBENCH_QUESTIONS"),
-        "questions.limit": os.environ.get("WORKBENCH_LIMIT"),
-    }
-    settings = os.environ.get("WORKBENCH_CONFIG")
-    chosen = (
-        {} if settings else {name.replace("__", "."): value for name, value in defaults.items()}
-    )
-    chosen |= {name: value for name, value in given.items() if value}
-    return load_config(Path(settings) if settings else None, chosen)
-
-
-def asked_reuse() -> Reuse:
-    """What the environment allows to become of results that no longer fit."""
-    return Reuse(replace=_is_on("REPLACE"), keep_code_version=_is_on("KEEP_CODE_VERSION"))
-
-
-def _is_on(name: str) -> bool:
-    given = option(name, "0")
-    if given not in ("0", "1"):
-        raise WorkbenchError(f"WORKBENCH_{name} is {given!r}; give 1 or 0.")
-    return given == "1"
-
-
-def option(name: str, default: str) -> str:
-    """``WORKBENCH_<name>`` or its default."""
-    return os.environ.get(f"WORKBENCH_{name}") or default

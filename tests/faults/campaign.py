@@ -100,15 +100,15 @@ class Bench:
                 "--samples",
                 "3",
             ],
-            "steering": [sys.executable, str(ROOT / "analyses" / "steering.py")],
+            "steering": [
+                sys.executable,
+                str(ROOT / "analyses" / "steering.py"),
+                *common,
+                "--set",
+                "n_questions=12",
+            ],
         }[command]
-        own = {
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
-            "WORKBENCH_RUN": "x",
-            "WORKBENCH_STEERING_ITEMS": "12",
-        }
-        own["WORKBENCH_CONFIG"] = str(self.place / "config.json")
+        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         output = (folder / "output.txt").open("ab")
         return subprocess.Popen(
             [*line, *more], cwd=folder, env={**os.environ, **own}, stdout=output, stderr=output

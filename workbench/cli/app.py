@@ -19,6 +19,7 @@ from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
+from workbench.cli.experiment import experiment
 from workbench.cli.measure import measure
 from workbench.cli.options import KeepCodeVersion, Replace
 from workbench.cli.patch import patch
@@ -177,6 +178,7 @@ app.command("patch")(patch)
 app.command("teach")(teach)
 app.command("recipes")(recipes)
 app.command("baselines")(baselines)
+app.command("experiment")(experiment)
 
 
 bench.command("sweep")(bench_sweep)

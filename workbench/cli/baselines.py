@@ -23,7 +23,7 @@ from workbench.files.names import folder_named
 from workbench.settings.fields import LARGEST_SEED
 
 if TYPE_CHECKING:
-    from workbench.experiments.baselines import BaselineRun
+    from workbench.experiments.baselines.results import BaselineRun
 
 _LIMIT = 140
 
@@ -75,7 +75,10 @@ def baselines(
     each. Resumes where it was stopped.
     """
     from workbench.elicit.baselines import known_baselines
-    from workbench.experiments.baselines import compare_baselines, settings_of, write_baselines
+    from workbench.experiments.baselines.page import page_of
+    from workbench.experiments.baselines.results import BaselineResults
+    from workbench.experiments.baselines.run import compare_baselines, settings_of
+    from workbench.experiments.page import write_page
     from workbench.files.ownership import FIGURES, require_claimable
     from workbench.pipeline.stages import Reuse
 
@@ -101,13 +104,14 @@ def baselines(
         found = compare_baselines(
             settings, chosen, names, folder, reuse=Reuse(replace, keep_code_version)
         )
-        page = write_baselines({"baselines": found}, page_folder, settings, chosen)
+        results = BaselineResults({"baselines": found}, settings, chosen)
+        page = write_page(page_of(results), page_folder)
     _show(found, as_json)
     screen.print(Text(safe_text(f"Figures: {page}")))
 
 
 def _show(found: BaselineRun, as_json: bool) -> None:
-    from workbench.experiments.baselines import shown
+    from workbench.experiments.baselines.page import shown
 
     if as_json:
         for one in found.found:

@@ -323,8 +323,7 @@ def _refuse_differences(planned: Sequence[PlannedStage], context: StagedRun) -> 
     stale = [each.stage.name for each in planned if each.stale]
     raise WorkbenchError(
         f"{context.store.folder} holds results of other settings ({_some(differences, '; ')}). "
-        "Give this run another --name, or "
-        f"say --replace (for a script WORKBENCH_REPLACE=1) to do {_some(stale, ', ')} again in "
+        f"Give this run another --name, or say --replace to do {_some(stale, ', ')} again in "
         "their place."
     )
 
@@ -336,8 +335,7 @@ def _announce(planned: Sequence[PlannedStage], context: StagedRun) -> None:
         stale = [each.stage.name for each in planned if each.stale]
         progress.notice(
             f"Changed since the results in {context.store.folder}: {_some(changes, ', ')}. Done "
-            f"again: {_some(stale, ', ')}; --keep-code-version (for a script "
-            "WORKBENCH_KEEP_CODE_VERSION=1) goes on from what is there."
+            f"again: {_some(stale, ', ')}; --keep-code-version goes on from what is there."
         )
 
 

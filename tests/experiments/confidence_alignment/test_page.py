@@ -12,17 +12,18 @@ from workbench.experiments.confidence_alignment.page import (
     grid,
     letters,
     lines,
+    page_of,
     summary_of,
     words_of,
-    write_alignment,
 )
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences
 from workbench.experiments.confidence_alignment.results import AlignmentResults, measure_alignment
+from workbench.experiments.page import write_page
 
 
 @pytest.fixture(scope="module")
 def results(planted_confidences: Confidences) -> AlignmentResults:
-    return measure_alignment(planted_confidences, resamples=100, seed=0)
+    return measure_alignment(planted_confidences, RunConfig(), resamples=100, seed=0)
 
 
 def test_the_grid_holds_each_combination_in_its_place(results: AlignmentResults) -> None:
@@ -65,11 +66,13 @@ def test_cells_are_drawn_where_something_was_read(
         silent,
         planted_confidences.precision,
     )
-    assert cells(measure_alignment(changed, resamples=100, seed=0), "stated", "c") is None
+    assert (
+        cells(measure_alignment(changed, RunConfig(), resamples=100, seed=0), "stated", "c") is None
+    )
 
 
 def test_page_tables_and_summary(results: AlignmentResults, tmp_path: Path) -> None:
-    index = write_alignment(results, tmp_path / "page", RunConfig())
+    index = write_page(page_of(results), tmp_path / "page")
     names = ("ablation", "cells_stated", "cells_expected", "discrimination", "letters")
     assert {path.stem for path in index.parent.glob("*.html")} == {"index", *names}
     page = index.read_text()

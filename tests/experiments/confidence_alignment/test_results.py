@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from workbench.config import RunConfig
 from workbench.experiments.confidence_alignment.read import EIGHT, Confidences
 from workbench.experiments.confidence_alignment.results import (
     AlignmentResults,
@@ -21,7 +22,7 @@ SPOKEN, CONSTANT, UNREAD = EIGHT[0], EIGHT[1], EIGHT[2]
 
 @pytest.fixture(scope="module")
 def results(planted_confidences: Confidences) -> AlignmentResults:
-    return measure_alignment(planted_confidences, resamples=100, seed=0)
+    return measure_alignment(planted_confidences, RunConfig(), resamples=100, seed=0)
 
 
 def test_a_stated_confidence_that_follows_is_aligned_and_shuffled_pairs_are_not(

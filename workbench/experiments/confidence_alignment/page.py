@@ -8,24 +8,19 @@ Nothing is computed here but what is shown.
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from workbench.config import RunConfig
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combination
 from workbench.experiments.confidence_alignment.results import READOUTS, AlignmentResults, stated_of
-from workbench.files.ownership import FIGURES, claim_folder
-from workbench.files.writing import write_atomically
+from workbench.experiments.page import Page
 from workbench.measure.alignment import Split
 from workbench.pipeline.store import ROW
 from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
-from workbench.report import Section, write_report
-from workbench.tables import write_csv
+from workbench.report import Section
 
 _SCALES = {"hundred": "1 to 100", "words": "six terms", "letters": "six letters"}
 _VOICES = {"own": "own voice", "third": "third person"}
@@ -111,18 +106,18 @@ def letters(results: AlignmentResults, caption: str) -> EstimateRows:
     )
 
 
-def caption_of(results: AlignmentResults, config: RunConfig) -> str:
+def caption_of(results: AlignmentResults) -> str:
     """What was measured on."""
     read = results.confidences
     return (
-        f"{len(read.questions)} choice questions, {config.model.shown}, matrix products in "
+        f"{len(read.questions)} choice questions, {results.config.model.shown}, matrix products in "
         f"{read.precision}"
     )
 
 
-def sections(results: AlignmentResults, config: RunConfig) -> list[Section]:
+def sections(results: AlignmentResults) -> list[Section]:
     """All figures, in reading order."""
-    caption = caption_of(results, config)
+    caption = caption_of(results)
     found = [
         Section(
             "Alignment by ingredients of the prompt",
@@ -210,26 +205,21 @@ def summary_of(results: AlignmentResults) -> dict[str, Any]:
     return summary
 
 
-def write_alignment(results: AlignmentResults, folder: Path, config: RunConfig) -> Path:
-    """Write page, figures and tables into ``folder``; returns the path of ``index.html``."""
-    tables = {
-        "alignment.csv": results.table(),
-        "confidence.csv": _tidy(results),
-        "options.csv": results.confidences.options,
-        "letters.csv": _letters_table(results),
-    }
-    claim_folder(folder, FIGURES)
-    for name, table in tables.items():
-        write_atomically(folder / name, partial(write_csv, table))
-    return write_report(
-        folder,
-        f"Does {config.model.shown} say how sure it is?",
-        sections(results, config),
+def page_of(results: AlignmentResults) -> Page:
+    """Return the page: figures, summary, a line a prompt and readout, and the tables behind it."""
+    return Page(
+        f"Does {results.config.model.shown} say how sure it is?",
+        sections(results),
         summary_of(results),
-        config.model_dump(mode="json"),
-        list(tables),
-        (),
+        results.config.model_dump(mode="json"),
+        {
+            "alignment.csv": results.table(),
+            "confidence.csv": _tidy(results),
+            "options.csv": results.confidences.options,
+            "letters.csv": _letters_table(results),
+        },
         [("Every prompt and readout", lines(results))],
+        (caption_of(results), results.answers.words),
     )
 
 

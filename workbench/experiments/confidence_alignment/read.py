@@ -1,5 +1,5 @@
-"""Internal and stated confidence of the same chosen options (Kumar et al. 2024, arXiv 2405.16282):
-what is read, resumable.
+"""Read the internal and the stated confidence in the same chosen options (Kumar et al. 2024, arXiv
+2405.16282).
 
 Every question is a choice. Its answer is the option of the largest P_O
 (:mod:`workbench.elicit.baselines.options`), so that P_IC, the letter quoted when the confidence is
@@ -14,10 +14,9 @@ letter; see ``mass`` and ``reply_letter``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -32,13 +31,14 @@ from workbench.elicit.baselines.options import letters_offered, read_options
 from workbench.elicit.conversation import answer_tokens, check_conversation, confidence_conversation
 from workbench.elicit.prompts import Voice
 from workbench.elicit.readout import ConfidenceReading, read_confidence
-from workbench.experiments.baselines import drawn_questions
 from workbench.loop.confidence import read
 from workbench.loop.run import Run
-from workbench.pipeline.stages import STRICT, Reuse, Stage, begin_stage
-from workbench.pipeline.store import ROW, Part, RunStore, StageStore, fingerprint, run_parts
+from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.questions import Question, chosen_option, grade, grade_of, prompt_text
 from workbench.trace.batches import plan_batches
+
+INTERNAL = "internal"
+"""The stage that reads the options."""
 
 ScaleName = Literal["hundred", "words", "letters"]
 
@@ -92,57 +92,19 @@ class Confidences:
         return np.asarray([question.domain for question in self.questions])
 
 
-def read_alignment(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> Confidences:
-    """Ask the questions of ``config`` as choices, whatever form it names, and keep what is read in
-    ``folder``.
-
-    A folder holds one set of settings; ``reuse`` says whether others may replace them, and results
-    of other code be gone on from.
-    """
-    config = config.model_copy(
-        update={"questions": config.questions.model_copy(update={"ask_as": "choice"})}
-    )
-    questions = drawn_questions(config)
-    context = Run(_in_format(config, FULL), RunStore(folder), folder, reuse=reuse)
-    with context.store.hold():
-        given = {
-            "run": config.model_dump(mode="json"),
-            "the model": context.lm.revision,
-            "the questions": fingerprint([[q.id, q.text, q.answers, q.options] for q in questions]),
-        }
-        internal, options = _internal(context, questions, given)
-        letters = list(internal["letter"])
-        stated = [_stated(context, each, questions, letters, given) for each in (*EIGHT, FULL)]
-    return Confidences(
-        tuple(questions),
-        internal,
-        options,
-        pd.concat(stated, ignore_index=True),
-        context.lm.precision,
-    )
-
-
-def _in_format(config: RunConfig, combination: Combination) -> RunConfig:
+def in_format(config: RunConfig, combination: Combination) -> RunConfig:
+    """Return the settings with this prompt's format."""
     return config.model_copy(
         update={"elicit": config.elicit.model_copy(update={"format": combination.format})}
     )
 
 
-def _internal(
-    context: Run, questions: Sequence[Question], given: Mapping[str, Any]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stage = begin_stage(Stage("internal", None, given=given), context)
-    if not stage.done:
-        internal, options = _read_internal(context, questions, stage)
-        stage.save_table("internal", internal)
-        stage.save_table("options", options)
-        stage.finish({})
-    return stage.table("internal"), stage.table("options")
-
-
-def _read_internal(
-    context: Run, questions: Sequence[Question], stage: StageStore
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_internal(
+    context: Run, stage: StageStore, *, questions: Sequence[Question]
+) -> dict[str, Any]:
+    """Read the probability of every option, and the model's own reply: the tables ``internal``
+    and ``options``.
+    """
     lm, fmt, limit = context.lm, context.fmt, context.config.elicit.answer_tokens
     prompts = [answer_tokens(lm.tokenizer, fmt, prompt_text(question)) for question in questions]
     offered = [letters_of(question) for question in questions]
@@ -180,7 +142,9 @@ def _read_internal(
         [len(tokens) for tokens in prompts], context.config.model.tokens_per_forward, limit
     )
     part = run_parts(stage, batches, compute, "reading options")
-    return part.table, _long(part.tensors["probability"], letters, questions)
+    stage.save_table("internal", part.table)
+    stage.save_table("options", _long(part.tensors["probability"], letters, questions))
+    return {"precision": lm.precision}
 
 
 def _long(
@@ -196,23 +160,14 @@ def _long(
     )
 
 
-def _stated(
-    context: Run,
-    combination: Combination,
-    questions: Sequence[Question],
-    letters: Sequence[str],
-    given: Mapping[str, Any],
-) -> pd.DataFrame:
-    own = replace(context, config=_in_format(context.config, combination))
-    stage = begin_stage(Stage(combination.format, None, needs=("internal",), given=given), own)
-    if not stage.done:
-        stage.finish(_read_stated(own, questions, letters, stage))
-    return stage.table("confidence").assign(format=combination.format)
-
-
-def _read_stated(
-    context: Run, questions: Sequence[Question], letters: Sequence[str], stage: StageStore
+def read_stated(
+    context: Run, stage: StageStore, *, combination: Combination, questions: Sequence[Question]
 ) -> dict[str, Any]:
+    """Read the confidence in each question's likeliest letter, asked for by one prompt: the table
+    ``confidence``.
+    """
+    letters = list(context.stage(INTERNAL).table("internal")["letter"])
+    context = replace(context, config=in_format(context.config, combination))
     lm, fmt, numbers = context.lm, context.fmt, context.scale_tokens
     check_conversation(lm.tokenizer, fmt, numbers, prompt_text(questions[0]), letters[0])
     conversations = [

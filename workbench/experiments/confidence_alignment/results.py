@@ -1,5 +1,5 @@
-"""What the two confidences have to do with each other: rho of every prompt and readout, and what is
-needed to read it.
+"""Measure how the two confidences go together: rho of every prompt and readout, and what is needed
+to read it.
 
 Beside rho with its interval stand parse rate, ceiling share, AUROC2 of both confidences (pooled and
 within domain), the four cells with the stated side cut at its top step and at its median, and two
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.config import RunConfig
 from workbench.elicit.formats import format_named
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combination, Confidences
 from workbench.measure import (
@@ -144,6 +145,7 @@ class AlignmentResults:
     """
 
     confidences: Confidences
+    config: RunConfig
     found: tuple[Aligned, ...]
     internal: Estimate
     internal_within: Estimate
@@ -161,14 +163,15 @@ class AlignmentResults:
         return pd.DataFrame([row.line() for row in self.found])
 
 
-def measure_alignment(confidences: Confidences, *, resamples: int, seed: int) -> AlignmentResults:
-    """All of it from what :func:`workbench.experiments.confidence_alignment.read.read_alignment`
-    read.
-    """
+def measure_alignment(
+    confidences: Confidences, config: RunConfig, *, resamples: int, seed: int
+) -> AlignmentResults:
+    """Measure everything from what was read with the settings ``config``."""
     internal = confidences.internal["p_ic"].to_numpy(dtype=np.float64)
     correct = confidences.internal["correct"].to_numpy(dtype=bool)
     return AlignmentResults(
         confidences,
+        config,
         tuple(
             _aligned(confidences, each, readout, resamples=resamples, seed=seed)
             for each in (*EIGHT, FULL)

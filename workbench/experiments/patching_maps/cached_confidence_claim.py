@@ -1,5 +1,5 @@
-"""Where is the stated confidence written? A claim from the literature, put to the test with a rule
-fixed before the data.
+"""Test a claim of the literature on where the stated confidence is written, by a rule fixed before
+the data.
 
 Kumaran et al. 2026 (arXiv 2603.17839): confidence is gathered from the answer at the first token
 after it, kept there, and retrieved at the place where the number is written. With states of another

@@ -1,5 +1,5 @@
-"""A finished run's held-out questions as subjects of an atlas: base and tuned model, conversations
-cut into parts.
+"""Cut the conversations of a finished run's held-out questions into parts, in base and tuned model,
+for maps.
 
 The tuned model is the base model with its adapter on. Where the adapter acts on the confidence
 reply alone, base and tuned runs differ in the reply's tokens only, so maps of base <- tuned cover
@@ -86,7 +86,7 @@ def patching_items(context: Run, tuned: LanguageModel, items: int) -> PatchingIt
     rows = rows[: len(rows) // 2 * 2]
     if len(rows) < 2:
         raise WorkbenchError(
-            "An atlas needs at least two held-out questions; raise questions.limit."
+            "Patching maps need at least two held-out questions; raise questions.limit."
         )
     everyone = confidence_conversations(context)
     chosen = [everyone[row] for row in rows]

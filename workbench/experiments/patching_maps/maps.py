@@ -1,12 +1,13 @@
-"""The maps of an atlas, gathered batch by batch so that a stopped one goes on where it was.
+"""Patch every cell of a map, batch by batch so that a stopped one goes on where it was.
 
-Every map is patched cells (:mod:`workbench.patch.segments`) with two measures of nothing beside it,
-both at a few of its sites: a noise floor, the same parts with the run's own states, and a control,
-one random other token with the donor's states. Its table has one line a cell with intervals and
-p-values corrected for the number of cells (:func:`workbench.patch.effect_map.effect_table`),
-``floor``, the largest shift that the arithmetic alone gives: a cell whose shift is not beyond it
-shows nothing; and ``control``, the largest at the random token: a cell not beyond that is nothing
-special to its place.
+A cell is patched at named parts of conversations (:mod:`workbench.patch.segments`). Each map has
+two measures of nothing, both at a few of its sites. The noise floor patches the same parts with the
+run's own states. The control patches one random other token with the donor's states. A map's table
+has one line a cell, with intervals and p-values corrected for the number of cells
+(:func:`workbench.patch.effect_map.effect_table`). Its column ``floor`` is the largest shift that
+the arithmetic alone gives: a cell whose shift is not beyond it shows nothing. Its column
+``control`` is the largest at the random token: a cell not beyond that is nothing special to its
+place.
 
 Shifts: 0 = nothing moved, 1 = moved all the way to the donor; a ratio of means. Maps whose donors
 are other questions in the same model are oriented first; maps of two states of the model are not,

@@ -1,6 +1,4 @@
-"""The figures of an atlas as sections of its page: from gathered maps to titles, tables and
-explanations.
-"""
+"""Draw the maps, the attribution and the claim, and make the page: titles, tables, explanations."""
 
 from __future__ import annotations
 
@@ -10,11 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.experiments.page import Page
 from workbench.experiments.patching_maps.cached_confidence_claim import (
     NEGLIGIBLE_SHIFT,
     ClaimResult,
 )
 from workbench.experiments.patching_maps.maps import PatchingMap
+from workbench.experiments.patching_maps.read import (
+    ACROSS,
+    ACROSS_TUNED,
+    GATHERING,
+    TAUGHT,
+)
+from workbench.experiments.patching_maps.results import PatchingResults
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.verification import Verification
 from workbench.plots import (
@@ -28,7 +34,7 @@ from workbench.plots import (
 )
 from workbench.report import Section
 
-ACROSS = (
+DONORS_ACROSS = (
     "Donors are other questions in the same model; shifts follow the donor's own confidence, not "
     "its general level."
 )
@@ -44,18 +50,56 @@ class Kind:
 
 
 KINDS = {
-    "before": Kind("before teaching", ACROSS),
-    "after": Kind("after teaching", f"{ACROSS} Base and donor both have the adapter on."),
-    "taught": Kind(
+    ACROSS: Kind("before teaching", DONORS_ACROSS),
+    ACROSS_TUNED: Kind(
+        "after teaching", f"{DONORS_ACROSS} Base and donor both have the adapter on."
+    ),
+    TAUGHT: Kind(
         "what teaching added",
         "Donors are the tuned model's states of the same question, put into the base model; the "
         "general level that teaching moved counts.",
     ),
-    "gathering": Kind(
+    GATHERING: Kind(
         "first token after the answer",
-        f"{ACROSS} Patched at the first token after the answer, before teaching.",
+        f"{DONORS_ACROSS} Patched at the first token after the answer, before teaching.",
     ),
 }
+
+
+def page_of(results: PatchingResults) -> Page:
+    """Return the page: maps by position, head and component, the attribution, the claim."""
+    config = results.config
+    statistics = {"resamples": config.bootstrap_resamples, "seed": config.seed}
+
+    def caption(items: int) -> str:
+        return (
+            f"{items} held-out questions, {config.model.shown}, matrix products in "
+            f"{results.precision}"
+        )
+
+    of_maps = caption(results.items)
+    sections = [
+        draw(key, found, of_maps, **statistics)
+        for maps, draw in (
+            (results.positions, position_section),
+            (results.heads, head_section),
+            (results.components, component_section),
+        )
+        for key, found in maps.items()
+    ]
+    floor = results.positions[ACROSS].item_floor()
+    sections.append(scatter_section(results.verification, floor, of_maps))
+    sections += claim_sections(results.claim, results.claim_floor, caption(results.claim_items))
+    return Page(
+        f"Where does {config.model.shown} write its confidence?",
+        sections,
+        results.summary(),
+        {
+            "parameters": results.parameters.model_dump(mode="json"),
+            "run": config.model_dump(mode="json"),
+        },
+        notes=(of_maps, str(results.verification)),
+    )
 
 
 def position_section(
@@ -179,7 +223,7 @@ def claim_sections(found: ClaimResult, floor: float, caption: str) -> list[Secti
             differences,
             "claim",
         ),
-        Section("The conditions behind it", ACROSS, conditions, "claim_conditions"),
+        Section("The conditions behind it", DONORS_ACROSS, conditions, "claim_conditions"),
     ]
 
 

@@ -1,124 +1,31 @@
-"""Steering a finished run's base model along its probe's direction, on held-out questions.
+"""Measure what pushes do, paired over questions, and judge whether steering discriminates better.
 
-The direction of a layer is that of its probe of correctness at the confidence position, fitted on
-training questions; beside it stand random directions, pushed by the same lengths, and a push of
-nothing, whose effect is the noise floor. Measured are the level of confidence, its AUROC2 within
-domain, and the change of that against the unsteered model, paired over questions.
+Measured are the level of confidence, its AUROC2 within domain, and the change of that against the
+unsteered model. Sign: positive changes are gains of the push. The published finding is a null:
+steering moves how much confidence is stated, not how well it tells right answers from wrong ones.
+The rule for it, fixed before looking, stands at :func:`steering_summary`.
+
+What the verdict does not show: that no direction steers better; one probe's direction was tried,
+beside a few random ones, at a few layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import POSITIONS
-from workbench.elicit.readout import expected_confidence
-from workbench.elicit.scales import Scale
-from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import choose_items
-from workbench.loop.questions import load_questions
-from workbench.loop.run import Run
+from workbench.config import RunConfig
+from workbench.experiments.steering.read import BASE, NOTHING, PROBE
 from workbench.measure import Estimate, auroc2_difference, auroc2_within_estimate, bootstrap
-from workbench.measure.interval import IntervalCurve
-from workbench.patch.steering import Push, Steered, pushes_along, spread_of, steer
-from workbench.pipeline.store import ROW, Part, StageStore, run_parts
-from workbench.plots.steering import SteeringCurves, SteeringLine
-from workbench.trace.batches import plan_batches
+from workbench.pipeline.store import ROW
 
-PROBE = "probe"
-BASE = "none"
-NOTHING = "nothing"
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SteeringPlan:
-    """What is pushed: ``layers``, signed ``lengths`` in standard deviations of a layer's states,
-    and how many random directions.
-    """
-
-    layers: tuple[int, ...]
-    lengths: tuple[float, ...]
-    random: int
-    items: int
-
-
-def steered_confidence(context: Run, plan: SteeringPlan, stage: StageStore) -> pd.DataFrame:
-    """Confidence of held-out questions under every push.
-
-    Returns:
-        One line a question and push: ``row``, ``direction`` ("none" once, "nothing", "probe",
-            "random 1", ...), ``layer``, ``length``,
-        ``expected`` and ``written`` in [0, 1], ``mass`` on the scale.
-    """
-    questions, _ = load_questions(context)
-    rows = choose_items(questions, plan.items, context.config.seed)
-    everyone = confidence_conversations(context)
-    pushes, names = _pushes(context, plan)
-    scale, trie = context.fmt.scale, context.scale_tokens.trie
-    budget = context.config.model.tokens_per_forward
-
-    def compute(batch: NDArray[np.int64]) -> Part:
-        chosen = rows[batch]
-        tokens = [everyone[row].tokens for row in chosen]
-        return Part(
-            _lines(
-                chosen,
-                names,
-                steer(context.lm, tokens, trie, pushes, tokens_per_forward=budget),
-                scale,
-            ),
-            {},
-        )
-
-    lengths = [len(everyone[row].tokens) for row in rows]
-    # Prompts take a part of each pass; the rest is for their branches.
-    return run_parts(stage, plan_batches(lengths, max(1, budget // 4)), compute, "steering").table
-
-
-def _lines(
-    rows: NDArray[np.int64], names: pd.DataFrame, found: Steered, scale: Scale
-) -> pd.DataFrame:
-    pushes = len(names)
-    table = pd.concat([names] * len(rows), ignore_index=True)
-    table[ROW] = np.repeat(rows, pushes)
-    table["expected"] = expected_confidence(found.distribution, scale.values, scale.certain).ravel()
-    table["written"] = found.written.ravel() / scale.certain
-    table["mass"] = found.distribution.sum(axis=-1).ravel()
-    return table
-
-
-def _pushes(context: Run, plan: SteeringPlan) -> tuple[list[Push], pd.DataFrame]:
-    """Every push, and its direction, layer and length behind those of the unsteered model."""
-    at = POSITIONS.index("confidence")
-    questions, _ = load_questions(context)
-    train = np.flatnonzero(questions["split"] == "train")
-    states = context.stage("elicit").tensors("readings")["states"]
-    weights = context.stage("probe").tensors("probe")["weights"]
-    layers = list(plan.layers)
-    spreads = np.asarray([spread_of(states[train][:, layer, at]) for layer in layers])
-    lengths = spreads[:, None] * np.asarray(plan.lengths)
-    rng = np.random.default_rng(context.config.seed)
-    directions = {PROBE: weights[layers, at]}
-    for number in range(1, plan.random + 1):
-        directions[f"random {number}"] = rng.standard_normal((len(layers), weights.shape[-1]))
-    pushes = [Push(layer, torch.zeros(weights.shape[-1])) for layer in layers]
-    names = [{"direction": BASE, "layer": -1, "length": 0.0}]
-    names += [{"direction": NOTHING, "layer": layer, "length": 0.0} for layer in layers]
-    for name, direction in directions.items():
-        pushes += pushes_along(direction, layers, lengths)
-        names += [
-            {"direction": name, "layer": layer, "length": length}
-            for layer in layers
-            for length in plan.lengths
-        ]
-    return pushes, pd.DataFrame(names)
+if TYPE_CHECKING:
+    from workbench.experiments.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -265,38 +172,6 @@ def _gain(
     )
 
 
-def steering_figure(effects: Sequence[SteeringEffect], title: str, caption: str) -> SteeringCurves:
-    """Curves of the probe's and the first random direction, with the unsteered model at length
-    0.
-    """
-    base = next(effect for effect in effects if effect.direction == BASE)
-    shown = [effect for effect in effects if effect.direction in (PROBE, "random 1")]
-    lengths = sorted({0.0, *(effect.length for effect in shown)})
-    lines = []
-    for direction, layer in dict.fromkeys((effect.direction, effect.layer) for effect in shown):
-        mine = {e.length: e for e in shown if (e.direction, e.layer) == (direction, layer)} | {
-            0.0: base
-        }
-        along = [mine[length] for length in lengths]
-        name = "along the probe" if direction == PROBE else "random direction"
-        lines.append(
-            SteeringLine(
-                name,
-                layer,
-                _curve([e.level for e in along]),
-                _curve([e.expected for e in along]),
-                _curve([e.written for e in along]),
-            )
-        )
-    return SteeringCurves(
-        lengths=np.asarray(lengths),
-        lines=lines,
-        floors=noise_floors(effects),
-        title=title,
-        caption=caption,
-    )
-
-
 def noise_floors(effects: Sequence[SteeringEffect]) -> tuple[float, float, float]:
     """Largest change of level and of both AUROC2 under a push of nothing: what the arithmetic
     alone does.
@@ -308,12 +183,6 @@ def noise_floors(effects: Sequence[SteeringEffect]) -> tuple[float, float, float
         return max(abs(getattr(effect, name).value - getattr(base, name).value) for effect in still)
 
     return largest("level"), largest("expected"), largest("written")
-
-
-def _curve(estimates: Sequence[Estimate]) -> IntervalCurve:
-    return IntervalCurve(
-        *(np.asarray([getattr(e, name) for e in estimates]) for name in ("value", "low", "high"))
-    )
 
 
 def effects_table(effects: Sequence[SteeringEffect]) -> pd.DataFrame:
@@ -330,3 +199,24 @@ def effects_table(effects: Sequence[SteeringEffect]) -> pd.DataFrame:
             for e in effects
         ]
     )
+
+
+@dataclass(frozen=True)
+class SteeringResults:
+    """What steering did to a run's base model.
+
+    Attributes:
+        config: the run's settings.
+        table: one line a question and push, as
+            :func:`workbench.experiments.steering.read.steered_confidence` gives it.
+        effects: the unsteered model first, then every push.
+        summary: of :func:`steering_summary`.
+        precision: of the matrix products.
+    """
+
+    config: RunConfig
+    parameters: Parameters
+    table: pd.DataFrame
+    effects: list[SteeringEffect]
+    summary: dict[str, Any]
+    precision: str

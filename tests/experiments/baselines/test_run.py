@@ -12,14 +12,16 @@ from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
-from workbench.experiments import baselines as module
-from workbench.experiments.baselines import (
+from workbench.experiments.baselines.page import page_of
+from workbench.experiments.baselines.results import BaselineResults, summary_of
+from workbench.experiments.baselines.run import (
+    BaselineParameters,
     compare_baselines,
-    drawn_questions,
+    run_baselines,
     settings_of,
-    summary_of,
-    write_baselines,
 )
+from workbench.experiments.page import write_page
+from workbench.experiments.questions import experiment_questions
 from workbench.measure import auroc2
 from workbench.models import load_model
 from workbench.pipeline.stages import Reuse
@@ -43,10 +45,10 @@ def test_answers_are_the_models_own_and_every_score_is_judged_by_them(
     settings = settings_of(config, samples=3)
     found = compare_baselines(config, settings, NAMES, tmp_path / "run")
     lm, fmt = load_model(config.model.name, device="cpu"), format_named("percent")
-    questions = drawn_questions(config)
+    questions = experiment_questions(config)
     prompts = [answer_tokens(lm.tokenizer, fmt, question.text) for question in questions]
     replies = answer_batch(lm, prompts, config.elicit.answer_tokens)
-    assert [one.answer for one in found.asked] == replies
+    assert list(found.answers) == replies
     assert found.correct.tolist() == [grade(r, q) for r, q in zip(replies, questions, strict=True)]
     assert [one.baseline.name for one in found.found] == [
         "likelihood",
@@ -72,6 +74,11 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     monkeypatch.setattr("workbench.loop.answers.answer_batch", None)
     again = compare_baselines(config, settings, ["agreement"], tmp_path / "run")
     pd.testing.assert_frame_equal(first.table, again.table)
+    assert not list((tmp_path / "run").rglob("parts"))
+    assert {path.parent.name for path in (tmp_path / "run").rglob("done.json")} == {
+        "answer",
+        "baselines",
+    }
     other = settings_of(config, samples=4)
     with pytest.raises(
         WorkbenchError, match=r"other settings \(baselines\.samples: 3 there, 4 now\)"
@@ -86,13 +93,13 @@ def test_page_tables_and_summary(config: RunConfig, tmp_path: Path) -> None:
     names = ["likelihood", "p_ic"]
     choices = [
         with_options(question, [question.answers[0], "Nothing"], question.answers[:1])
-        for question in drawn_questions(config)
+        for question in experiment_questions(config)
     ]
     runs = {
         "open": compare_baselines(config, settings, names[:1], tmp_path / "open"),
         "choice": compare_baselines(config, settings, names, tmp_path / "choice", choices),
     }
-    index = write_baselines(runs, tmp_path / "page", config, settings)
+    index = write_page(page_of(BaselineResults(runs, config, settings)), tmp_path / "page")
     text = index.read_text()
     assert "P_IC over the options" in text
     assert "<script>alert" not in text
@@ -116,4 +123,21 @@ def test_settings_that_do_not_fit_are_refused(config: RunConfig, tmp_path: Path)
     other = settings_of(config).model_copy(update={"format": "other"})
     with pytest.raises(WorkbenchError, match="same"):
         compare_baselines(config, other, None, tmp_path)
-    assert module.settings_of(config).answer_tokens == config.elicit.answer_tokens
+    assert settings_of(config).answer_tokens == config.elicit.answer_tokens
+
+
+def test_open_questions_and_choices_are_scored_side_by_side(
+    config: RunConfig, answered_file: Path, tmp_path: Path
+) -> None:
+    asked = config.questions.model_copy(
+        update={"source": str(answered_file), "limit": 8, "options": 2}
+    )
+    config = config.model_copy(update={"questions": asked})
+    parameters = BaselineParameters(
+        samples=2, open_baselines=("likelihood",), choice_baselines=("p_ic", "expected")
+    )
+    found = run_baselines(config, tmp_path / "run", parameters)
+    names = {name: [one.baseline.name for one in run.found] for name, run in found.runs.items()}
+    assert names == {"open": ["likelihood"], "choice": ["p_ic", "expected"]}
+    assert [q.kind for q in found.runs["choice"].questions] == ["choice"] * 8
+    assert found.settings.samples == 2

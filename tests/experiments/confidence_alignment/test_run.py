@@ -12,7 +12,8 @@ from workbench.elicit import confidence_conversation, format_named, read_confide
 from workbench.elicit.baselines.options import read_options
 from workbench.elicit.conversation import answer_tokens
 from workbench.errors import WorkbenchError
-from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences, read_alignment
+from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences
+from workbench.experiments.confidence_alignment.run import read_alignment
 from workbench.models import load_model
 from workbench.pipeline.stages import Reuse
 from workbench.questions import grade, prompt_text
@@ -101,9 +102,13 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     again = read_alignment(config, folder)
     for name in ("internal", "options", "stated"):
         pd.testing.assert_frame_equal(getattr(read, name), getattr(again, name))
+    assert not list(folder.rglob("parts"))
+    assert len(list(folder.rglob("done.json"))) == 10
+    more = config.model_copy(update={"bootstrap_resamples": 150})
+    read_alignment(more, folder)  # what measures, and does not read, may change
     other = config.model_copy(update={"seed": 5})
     with pytest.raises(
-        WorkbenchError, match=r"holds results of other settings \(run\.seed: 0 there, 5 now"
+        WorkbenchError, match=r"holds results of other settings \(seed: 0 there, 5 now"
     ):
         read_alignment(other, folder)
     with pytest.raises(TypeError, match="NoneType"):

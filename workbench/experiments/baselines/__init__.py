@@ -1,0 +1,1 @@
+"""Confidence that needs no training: every baseline on the same answers, against its cost."""

@@ -1,0 +1,114 @@
+"""Take calibration tuning apart: the runs of :mod:`.run`, measured, and their page.
+
+How many graded answers it takes, what the pull towards the base model does, how much of the
+estimate comes from the question alone, and whether what was learnt holds for another model's
+answers, another form of question, and questions without an answer. Intervals are over held-out
+questions; they say nothing of another training seed or another draw of labels. Where two conditions
+are compared the paired difference counts, not whether their intervals overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from workbench.config import RunConfig
+from workbench.experiments.calibration.metrics import Measurement, ablations_summary
+from workbench.experiments.calibration.page import sections, write_ablations
+from workbench.experiments.calibration.run import AblationPlan, ablate, ablation_lines
+from workbench.experiments.page import Page
+from workbench.experiments.parameters import Parameters
+from workbench.experiments.transfer.evaluate import held_out_rows
+from workbench.pipeline.stages import STRICT, Reuse
+from workbench.report import Section
+
+
+class CalibrationParameters(Parameters):
+    """What is taught, and on what else it is judged."""
+
+    form: Literal["open", "choice"] = Field(
+        "open", description="form that is taught; the other one is taught and judged too"
+    )
+    percents: tuple[int, ...] = Field(
+        (25, 50), description="per cents of the labels; all labels are always taught"
+    )
+    other_answers: Path | None = Field(
+        None, description="JSONL of graded answers by another model, as answer/graded.jsonl"
+    )
+    unanswerable: str | None = Field(
+        None, description="questions some of which have no answer: a file or a hub set"
+    )
+
+
+@dataclass(frozen=True)
+class CalibrationResults:
+    """Everything measured, the settings that made it, and the figures.
+
+    Attributes:
+        left_out: by name, why it was not done.
+    """
+
+    lines: Sequence[Measurement]
+    left_out: Mapping[str, str]
+    configuration: Mapping[str, Any]
+    sections: Sequence[Section]
+
+
+def run_calibration(
+    config: RunConfig,
+    folder: Path,
+    parameters: CalibrationParameters,
+    *,
+    figures: Path,
+    reuse: Reuse = STRICT,
+) -> CalibrationResults:
+    """Teach and judge all that is asked for and measure it; resumes what was begun."""
+    others = parameters.other_answers
+    plan = AblationPlan(
+        parameters.form,
+        parameters.percents,
+        None if others is None else others.expanduser(),
+        parameters.unanswerable,
+    )
+    done = ablate(config, plan, folder, figures, reuse)
+    lines, own = ablation_lines(done), done.home.context.config
+    caption = (
+        f"{own.model.name}, {len(held_out_rows(done.home.context))} held-out questions, taught on "
+        f"{plan.form} questions, format {own.elicit.format}"
+    )
+    configuration = {"plan": plan.described(), "run": own.model_dump(mode="json")}
+    return CalibrationResults(lines, done.left_out, configuration, sections(lines, caption))
+
+
+def page_of(results: CalibrationResults) -> Page:
+    """Return the page, which the study's own writer writes."""
+    rows = [
+        {
+            "ablation": line.ablation,
+            "judge": line.judge,
+            "condition": line.condition,
+            "measure": line.measure,
+            "value": f"{line.estimate.value:.3f} "
+            f"[{line.estimate.low:.3f}, {line.estimate.high:.3f}]",
+        }
+        for line in results.lines
+    ]
+
+    def write(folder: Path) -> Path:
+        return write_ablations(
+            folder, results.lines, results.left_out, results.configuration, results.sections
+        )[0]
+
+    return Page(
+        "What makes calibration tuning work?",
+        results.sections,
+        ablations_summary(results.lines),
+        results.configuration,
+        lead=[("Everything measured", rows)],
+        notes=[f"left out: {what}, because {why}" for what, why in results.left_out.items()],
+        written_by=write,
+    )

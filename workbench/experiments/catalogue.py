@@ -1,0 +1,231 @@
+"""The experiments there are, each as one row, and how any of them is run.
+
+All have one shape. A class of parameters; a function ``run(config, folder, parameters, *, figures,
+reuse)`` that does its work in stages, so that it resumes, seals what it finished and refuses other
+settings, and returns results; and a function that makes a page of results. What a row names is
+imported when it is used, so that listing the experiments loads no model library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from workbench.config import RunConfig, load_config
+from workbench.errors import WorkbenchError
+from workbench.experiments.page import Page, write_page
+from workbench.experiments.parameters import Parameters, split_assignments
+from workbench.files.names import folder_named
+from workbench.files.ownership import FIGURES, require_claimable
+from workbench.pipeline.stages import STRICT, Reuse
+
+_ROOM = "workbench.experiments"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    Attributes:
+        about: the question, in one line.
+        entry: ``module:name`` of its parameters, of its run and of its page, below this room.
+        run_name: the name of its run where a person gives none.
+        page_folder: where its page goes, below the folder of the run's figures; "" for that folder.
+        settings: dotted settings that it has of its own, which a person's go before.
+        on_finished_run: whether it stands on a run of the main loop, which is taken as it is.
+    """
+
+    name: str
+    about: str
+    entry: tuple[str, str, str]
+    run_name: str
+    page_folder: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    on_finished_run: bool = False
+
+    @property
+    def parameters(self) -> type[Parameters]:
+        """The class of its parameters."""
+        kind: type[Parameters] = resolve_name(f"{_ROOM}.{self.entry[0]}")
+        return kind
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """The function that runs it."""
+        function: Callable[..., Any] = resolve_name(f"{_ROOM}.{self.entry[1]}")
+        return function
+
+    @property
+    def page_of(self) -> Callable[[Any], Page]:
+        """The function that makes a page of its results."""
+        function: Callable[[Any], Page] = resolve_name(f"{_ROOM}.{self.entry[2]}")
+        return function
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for beside an experiment's own defaults.
+
+    Attributes:
+        name: of the run; None for the experiment's own.
+        config: file with settings.
+        assignments: parameters and dotted settings by name.
+        reuse: what may become of results that no longer fit.
+    """
+
+    name: str | None = None
+    config: Path | None = None
+    assignments: Mapping[str, Any] = field(default_factory=dict)
+    reuse: Reuse = STRICT
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An experiment that went through: its results, its page, and where that was written."""
+
+    results: Any
+    page: Page
+    index: Path
+
+
+def perform(
+    experiment: Experiment,
+    request: Request,
+    *,
+    runs: Path,
+    figures: Path,
+    parameters: Parameters | None = None,
+) -> Finished:
+    """Run an experiment as it is asked for and write its page; resumes what was begun.
+
+    Args:
+        runs: the folder of all runs.
+        figures: the folder of all figures.
+        parameters: what the request's assignments go before; None for the defaults.
+
+    Raises:
+        WorkbenchError: before any work, for unknown parameters and settings, values out of range,
+            and a folder of figures that is somebody else's.
+    """
+    name = experiment.run_name if request.name is None else request.name
+    folder, run_figures = folder_named(runs, name), folder_named(figures, name)
+    chosen = experiment.parameters() if parameters is None else parameters
+    own, settings = split_assignments(type(chosen), request.assignments)
+    chosen = chosen.replace(own)
+    config: RunConfig | None = load_config(request.config, settings, dict(experiment.settings))
+    if experiment.on_finished_run and request.config is None and not settings:
+        config = None
+    page_folder = run_figures / experiment.page_folder
+    require_claimable(page_folder, FIGURES)
+    results = experiment.run(config, folder, chosen, figures=run_figures, reuse=request.reuse)
+    page = experiment.page_of(results)
+    return Finished(results, page, write_page(page, page_folder))
+
+
+def experiment_named(name: str) -> Experiment:
+    """Return the experiment of this name.
+
+    Raises:
+        WorkbenchError: where there is none, listing those there are.
+    """
+    if name not in EXPERIMENTS:
+        raise WorkbenchError(
+            f"There is no experiment {name!r}; choose from {', '.join(EXPERIMENTS)}."
+        )
+    return EXPERIMENTS[name]
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    row.name: row
+    for row in (
+        Experiment(
+            "confidence_loop",
+            "does the model know when it is wrong, and can it be taught to say it?",
+            (
+                "parameters:Parameters",
+                "confidence_loop:run_confidence_loop",
+                "confidence_loop:page_of",
+            ),
+            "default",
+        ),
+        Experiment(
+            "baselines",
+            "what does the model know without training, and at what cost?",
+            (
+                "baselines.run:BaselineParameters",
+                "baselines.run:run_baselines",
+                "baselines.page:page_of",
+            ),
+            "baselines",
+            settings={"questions.limit": 140},
+        ),
+        Experiment(
+            "confidence_alignment",
+            "does stated confidence rise with the probability of the chosen option?",
+            (
+                "parameters:Parameters",
+                "confidence_alignment.run:run_alignment",
+                "confidence_alignment.page:page_of",
+            ),
+            "confidence_alignment",
+            settings={"questions.limit": 200},
+        ),
+        Experiment(
+            "steering",
+            "can the model be steered into saying what its probe knows?",
+            (
+                "steering.run:SteeringParameters",
+                "steering.run:run_steering",
+                "steering.page:page_of",
+            ),
+            "default",
+            "steering",
+            on_finished_run=True,
+        ),
+        Experiment(
+            "patching_maps",
+            "where is the stated confidence written, before teaching and after?",
+            (
+                "patching_maps.run:PatchingParameters",
+                "patching_maps.run:run_patching_maps",
+                "patching_maps.page:page_of",
+            ),
+            "default",
+            "patching_maps",
+            on_finished_run=True,
+        ),
+        Experiment(
+            "league",
+            "which recipe teaches a model to say what it knows?",
+            ("league.run:LeagueParameters", "league.run:run_league", "league.run:page_of"),
+            "recipes",
+            "league",
+        ),
+        Experiment(
+            "transfer",
+            "does confidence taught on one domain carry over to the others?",
+            (
+                "transfer.run:TransferParameters",
+                "transfer.run:run_transfer",
+                "transfer.run:page_of",
+            ),
+            "transfer",
+            "transfer",
+            settings={"questions.limit": 800},
+        ),
+        Experiment(
+            "calibration",
+            "what makes calibration tuning work?",
+            (
+                "calibration.study:CalibrationParameters",
+                "calibration.study:run_calibration",
+                "calibration.study:page_of",
+            ),
+            "calibration",
+            "calibration",
+        ),
+    )
+}

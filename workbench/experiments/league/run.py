@@ -1,0 +1,172 @@
+"""Teach every recipe on the same questions, with one split and several seeds, and compare them.
+
+One domain may be held out: nothing of it is taught, and it is tested on. Nothing is chosen on
+held-out questions: every arm runs with the settings it came with. See :mod:`.comparison` for the
+measures, their intervals and what they do not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from workbench.config import RunConfig, with_defaults
+from workbench.experiments.league.comparison import (
+    IN_DOMAIN,
+    ComparisonRow,
+    RecipeOutcome,
+    compare_recipes,
+    finished_recipe,
+    is_taught,
+    league_summary,
+)
+from workbench.experiments.league.page import TITLE, sections, shown, write_league
+from workbench.experiments.page import Page
+from workbench.experiments.parameters import Parameters
+from workbench.experiments.recipes.run import teach_recipe
+from workbench.pipeline.stages import STRICT, Reuse
+from workbench.report import Section
+from workbench.teach.recipes import RECIPES, check_needs, recipe_named
+from workbench.teach.recipes.choosing import DEFAULT, select_arms
+
+HELD_OUT = {"builtin": ("elements",)}
+"""Domains that are held out of a question set where nobody says which."""
+DECIDING = "AUROC2 expected within"
+
+
+class LeagueParameters(Parameters):
+    """Which recipes and arms are taught, and how often."""
+
+    recipes: tuple[str, ...] = Field(tuple(RECIPES), min_length=1, description="their names")
+    arms: tuple[str, ...] = Field(
+        (DEFAULT,),
+        min_length=1,
+        description="names, 'default' for the default ones of each recipe, or 'all'; a recipe that "
+        "has none of them is left out",
+    )
+    seeds: int = Field(3, ge=1, le=1000, description="trainings of each arm")
+    on_policy_steps: int | None = Field(
+        None, ge=1, le=10**8, description="updates of arms that sample replies; none for their own"
+    )
+
+
+@dataclass(frozen=True)
+class LeagueResults:
+    """The rows of the comparison.
+
+    Attributes:
+        configuration: arms, seeds and settings by recipe.
+        sections: the figures.
+    """
+
+    standings: Sequence[ComparisonRow]
+    configuration: Mapping[str, Any]
+    sections: Sequence[Section]
+
+    @property
+    def best(self) -> ComparisonRow:
+        """The arm as taught whose expected confidence has the largest AUROC2 within domain, in the
+        domains that were taught.
+        """
+        return max(
+            (one for one in self.standings if one.part == IN_DOMAIN and is_taught(one)),
+            key=lambda one: np.nan_to_num(one.estimates[DECIDING].value, nan=-1),
+        )
+
+
+def run_league(
+    config: RunConfig,
+    folder: Path,
+    parameters: LeagueParameters,
+    *,
+    figures: Path,
+    reuse: Reuse = STRICT,
+) -> LeagueResults:
+    """Teach and compare the recipes; resumes what was begun.
+
+    Args:
+        folder: its name begins the names of the runs, one for each way that recipes ask.
+        figures: each recipe's own page goes to a folder in it.
+    """
+    recipes = [recipe_named(name) for name in parameters.recipes]
+    arms = select_arms(recipes, ",".join(parameters.arms))
+    check_needs(recipe.arm(arm) for recipe in recipes for arm in arms.get(recipe.name, ()))
+    held_out = HELD_OUT.get(config.questions.source, ())
+    played: list[RecipeOutcome] = []
+    configuration: dict[str, Any] = {}
+    for recipe in (each for each in recipes if each.name in arms):
+        chosen = arms[recipe.name]
+        sampled = any(recipe.arm(arm).on_policy for arm in chosen)
+        updates = {"teach.on_policy_steps": parameters.on_policy_steps} if sampled else {}
+        settings = with_defaults(
+            config, {**recipe.settings, **updates, "questions.held_out_domains": held_out}
+        )
+        found = teach_recipe(
+            settings,
+            recipe,
+            folder.with_name("-".join([folder.name, *map(str, recipe.settings.values())])),
+            figures,
+            arms=chosen,
+            seeds=parameters.seeds,
+            reuse=reuse,
+        )
+        held_out_there = settings.questions.held_out_domains
+        played.append(finished_recipe(recipe.name, found.folder, found.summary, held_out_there))
+        configuration[recipe.name] = {
+            "arms": chosen,
+            "seeds": parameters.seeds,
+            "run": settings.model_dump(mode="json"),
+        }
+    standings = compare_recipes(played, resamples=config.bootstrap_resamples, seed=config.seed)
+    outside = sorted({domain for one in played for domain in one.held_out_domains})
+    caption = caption_of(config, parameters.seeds) + (
+        f", held out: {', '.join(outside)}" if outside else ""
+    )
+    return LeagueResults(standings, configuration, sections(standings, caption))
+
+
+def caption_of(config: RunConfig, seeds: int) -> str:
+    """Name the model and the number of trainings, for figures."""
+    return f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}"
+
+
+def page_of(results: LeagueResults) -> Page:
+    """Return the page of the comparison."""
+    best = results.best.name
+    return league_page(
+        TITLE,
+        results.standings,
+        results.configuration,
+        results.sections,
+        (f"largest expected AUROC2 within domain, in domain: {best}",),
+    )
+
+
+def league_page(
+    title: str,
+    standings: Sequence[ComparisonRow],
+    configuration: Mapping[str, Any],
+    figures: Sequence[Section],
+    notes: Sequence[str] = (),
+) -> Page:
+    """Return a page of comparison rows, which the league's own writer writes."""
+    rows = [{"questions": one.part, **shown(one)} for one in standings]
+    few = ("questions", "recipe", "arm", "seeds", DECIDING, "ECE expected")
+
+    def write(folder: Path) -> Path:
+        return write_league(folder, standings, configuration, figures, title)[0]
+
+    return Page(
+        title,
+        figures,
+        league_summary(standings),
+        configuration,
+        lead=[(title, [{head: row[head] for head in few if head in row} for row in rows])],
+        notes=notes,
+        written_by=write,
+    )

@@ -1,0 +1,1 @@
+"""Steering a finished run's base model along its probe's direction."""

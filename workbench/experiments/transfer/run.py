@@ -1,0 +1,99 @@
+"""Teach one arm on each domain alone and measure it on every domain.
+
+The arm is also taught on all questions, and on a mixture of all domains of as many questions as one
+has. Targets of an arm taught on one domain are made from that domain's questions alone; nothing is
+chosen on held-out questions. Sign: a positive gain over the base model is better discrimination, or
+a larger calibration error for ECE. What it does not show: how alike two domains are; the number of
+questions taught differs between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from workbench.config import RunConfig, with_defaults
+from workbench.experiments.league.comparison import (
+    ComparisonRow,
+    compare_recipes,
+    domains_of,
+    finished_recipe,
+)
+from workbench.experiments.league.domain_transfer import domain_sections
+from workbench.experiments.league.run import caption_of, league_page
+from workbench.experiments.page import Page
+from workbench.experiments.parameters import Parameters
+from workbench.experiments.recipes.run import taught_domains, teach_recipe
+from workbench.pipeline.stages import STRICT, Reuse
+from workbench.report import Section
+from workbench.teach.recipes import recipe_named
+from workbench.teach.recipes.domains import domain_arm, split_arm_by_domain
+
+TITLE = "Does confidence taught on one domain carry over to the others?"
+
+
+class TransferParameters(Parameters):
+    """Which arm is taught; the domains are those of the setting ``questions.domains``."""
+
+    recipe: str = Field("probe", description="the recipe")
+    arm: str = Field("soft", description="the arm of it")
+    seeds: int = Field(3, ge=1, le=1000, description="trainings of each arm")
+
+
+@dataclass(frozen=True)
+class TransferResults:
+    """The arms on every domain, the settings that made them, and the matrices."""
+
+    standings: Sequence[ComparisonRow]
+    configuration: Mapping[str, Any]
+    sections: Sequence[Section]
+
+
+def run_transfer(
+    config: RunConfig,
+    folder: Path,
+    parameters: TransferParameters,
+    *,
+    figures: Path,
+    reuse: Reuse = STRICT,
+) -> TransferResults:
+    """Teach the arm on each domain and measure it on all; resumes what was begun.
+
+    Args:
+        folder: its name begins the name of the run.
+        figures: the page of the arms side by side goes to a folder in it.
+    """
+    source = recipe_named(parameters.recipe)
+    config = with_defaults(config, {**source.settings, "questions.held_out_domains": []})
+    place = folder.with_name("-".join([folder.name, *map(str, source.settings.values())]))
+    domains = taught_domains(config, place, reuse)
+    recipe = split_arm_by_domain(source, parameters.arm, domains)
+    found = teach_recipe(config, recipe, place, figures, seeds=parameters.seeds, reuse=reuse)
+    standings = compare_recipes(
+        [finished_recipe(recipe.name, found.folder, found.summary, ())],
+        resamples=config.bootstrap_resamples,
+        seed=config.seed,
+        parts=domains_of,
+    )
+    taught = ", ".join(
+        f"{arm.name} {found.summary[f'training.examples.{arm.name}']}" for arm in recipe.arms
+    )
+    homes = {domain_arm(parameters.arm, domain): domain for domain in domains}
+    caption = f"{caption_of(config, parameters.seeds)}; examples taught: {taught}"
+    configuration = {
+        "recipe": recipe.name,
+        "arm": parameters.arm,
+        "domains": domains,
+        "seeds": parameters.seeds,
+        "run": config.model_dump(mode="json"),
+    }
+    return TransferResults(standings, configuration, domain_sections(standings, homes, caption))
+
+
+def page_of(results: TransferResults) -> Page:
+    """Return the page of matrices, a domain a column."""
+    return league_page(TITLE, results.standings, results.configuration, results.sections)
