@@ -95,6 +95,6 @@ def test_what_is_told_ends_in_the_place_of_the_page(
     tell(Finished(None, page, tmp_path / "index.html"))
     assert capsys.readouterr().out.splitlines() == [
         "two seeds",
-        "gain       0.250  0.100 to 0.400",
+        "gain  0.250  0.100 to 0.400",
         f"figures: {tmp_path / 'index.html'}",
     ]

@@ -1,47 +1,41 @@
 from __future__ import annotations
 
-import copy
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.analyses import Analysis, words_of
+
+NAME = "tiny"
+
 
 @pytest.fixture
-def ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets the environment that asks for a run named "tiny" with given settings, and for what
-    ``more`` says.
+def asked(tmp_path: Path) -> Callable[..., Analysis]:
+    """``asked(script, settings, **parameters)``: the script in a folder of its own, asked for a run
+    named "tiny" with these settings.
     """
 
-    def ask(settings: dict[str, Any], **more: Any) -> None:
-        whole = copy.deepcopy(settings)
-        given = {
-            "MODEL": whole["model"].pop("name"),
-            "QUESTIONS": whole["questions"].pop("source"),
-            "LIMIT": whole["questions"].pop("limit"),
-            "CONFIG": tmp_path / "settings.json",
-            "RUN": "tiny",
-            **more,
-        }
-        (tmp_path / "settings.json").write_text(json.dumps(whole))
-        for name, value in given.items():
-            monkeypatch.setenv(f"WORKBENCH_{name}", str(value))
+    def ask(script: str, settings: dict[str, Any], **parameters: object) -> Analysis:
+        file = tmp_path / "settings.json"
+        file.write_text(json.dumps(settings))
+        words = ("--name", NAME, "--config", str(file), *words_of(**parameters))
+        return Analysis(script, tmp_path, words)
 
     return ask
 
 
 @pytest.fixture
 def taught_soon(loop_inputs: Any) -> dict[str, Any]:
-    """The tiny model's settings with a short training, of which scripts choose the format and
-    the held-out domains.
+    """The tiny model's settings in bfloat16 with a short training, of which scripts choose the
+    format and the held-out domains.
     """
     whole: dict[str, Any] = loop_inputs.config.model_dump(mode="json")
     whole["teach"] = {"epochs": 1, "lora": {"rank": 4}}
+    whole["model"]["precision"] = "bfloat16"
     del (
         whole["elicit"]["format"],
         whole["questions"]["held_out_domains"],
@@ -51,40 +45,14 @@ def taught_soon(loop_inputs: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def run_twice(tmp_path: Path) -> Callable[[Path], str]:
-    """Runs a script two times, of which the second teaches nothing anew; returns the last line
-    it prints.
+def on_run(lower_run: Any, tmp_path: Path) -> Callable[..., Analysis]:
+    """``on_run(script, **parameters)``: the script in a folder with a finished run in bfloat16 on
+    the tiny model, which it is to take as it stands.
     """
 
-    def run(script: Path) -> str:
-        for _ in range(2):
-            command = [sys.executable, str(script)]
-            done = subprocess.run(
-                command, cwd=tmp_path, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
-        assert "teaching" not in done.stderr
-        return done.stdout.splitlines()[-1]
+    def ask(script: str, **parameters: object) -> Analysis:
+        shutil.copytree(lower_run.folder, tmp_path / "runs" / NAME)
+        shutil.copytree(lower_run.figures, tmp_path / "figures" / NAME)
+        return Analysis(script, tmp_path, ("--name", NAME, *words_of(**parameters)))
 
-    return run
-
-
-@pytest.fixture
-def place(finished_run: Any, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
-    """A working folder with a finished run on the tiny model, and the environment that asks for
-    that very run.
-    """
-    return _placed(finished_run, tmp_path, ask_for)
-
-
-@pytest.fixture
-def lower_place(lower_run: Any, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
-    """The same with a run in bfloat16."""
-    return _placed(lower_run, tmp_path, ask_for)
-
-
-def _placed(run: Any, folder: Path, ask_for: Callable[..., None]) -> Path:
-    shutil.copytree(run.folder, folder / "runs" / "tiny")
-    shutil.copytree(run.figures, folder / "figures" / "tiny")
-    ask_for(run.inputs.config.model_dump(mode="json"))
-    return folder
+    return ask

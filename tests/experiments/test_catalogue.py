@@ -48,7 +48,9 @@ def test_every_row_names_what_there_is(row: Experiment) -> None:
 
 def test_each_analysis_has_an_experiment() -> None:
     scripts = {path.stem for path in (Path(__file__).parents[2] / "analyses").glob("*.py")}
-    assert {"league" if name == "recipes" else name for name in scripts} == set(EXPERIMENTS)
+    named = {"league" if name == "recipes" else name for name in scripts}
+    assert set(EXPERIMENTS) - named == {"elicitation"}
+    assert named <= set(EXPERIMENTS)
 
 
 def test_parameters_settings_and_folders_reach_the_experiment(

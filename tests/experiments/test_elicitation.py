@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from workbench.elicit.formats import FORMATS
 from workbench.experiments.elicitation import (
     compare_questions,
     elicit_questions,
+    page_of,
     pair_summary,
+    run_elicitation,
     summary_of,
 )
+from workbench.experiments.page import write_page
 from workbench.measure import auroc2, ece
 from workbench.models import load_model
 from workbench.questions import grade, read_questions
@@ -101,3 +105,20 @@ def test_a_readout_that_was_never_parsed_is_unknown() -> None:
     assert found["parse_rate"] == 0
     assert np.isnan(found["auroc2.stated"])
     assert not np.isnan(found["auroc2.expected"])
+
+
+@pytest.mark.parametrize(("name", "key"), [("percent", "auroc2.stated"), ("pairwise", "agreement")])
+def test_as_an_experiment_it_asks_once_and_its_page_has_the_table(
+    loop_inputs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    whole = loop_inputs.config.model_dump()
+    whole["questions"]["limit"], whole["elicit"]["format"] = 12, name
+    config = type(loop_inputs.config).model_validate(whole)
+    found = run_elicitation(config, tmp_path / "run")
+    assert len(found.table) == found.summary["n"] == 12
+    assert key in found.summary or not found.summary["mixed_pairs"]
+    monkeypatch.setattr("workbench.experiments.elicitation.elicit_questions", None)
+    again = run_elicitation(config, tmp_path / "run")
+    pd.testing.assert_frame_equal(again.table, found.table)
+    index = write_page(page_of(again), tmp_path / "page")
+    assert len(pd.read_csv(index.parent / "elicitation.csv")) == 12

@@ -152,6 +152,17 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "default",
         ),
         Experiment(
+            "elicitation",
+            "how sure does the model say it is, asked in one format?",
+            (
+                "parameters:Parameters",
+                "elicitation:run_elicitation",
+                "elicitation:page_of",
+            ),
+            "elicitation",
+            settings={"questions.limit": 100},
+        ),
+        Experiment(
             "baselines",
             "what does the model know without training, and at what cost?",
             (

@@ -1,4 +1,4 @@
-"""Questions asked in one format, graded and measured: what ``workbench elicit`` does.
+"""Ask questions in one format, grade the answers and measure the confidence (``workbench elicit``).
 
 The table is that of :class:`workbench.api.confidence.Asked`; answers that could not be graded are
 counted and left out of what needs the grade. The summary judges the stated text and the exact
@@ -11,24 +11,36 @@ the table by domain for that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.api.confidence import ask
 from workbench.api.summary import summarise_confidence
+from workbench.config import RunConfig
 from workbench.elicit.answer import Limits
 from workbench.elicit.defaults import LIMITS, TOKENS_PER_FORWARD
 from workbench.elicit.format import Format
-from workbench.elicit.formats import FORMATS
+from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
+from workbench.experiments.page import Page
+from workbench.experiments.parameters import Parameters
+from workbench.experiments.questions import experiment_questions
+from workbench.loop import run_stages
+from workbench.loop.run import Run
 from workbench.measure import Estimate, wilson_interval
 from workbench.models import LanguageModel
+from workbench.pipeline.stages import STRICT, Reuse, Stage
+from workbench.pipeline.store import RunStore, StageStore
 from workbench.questions import Question, prompt_text
 
 PLAIN = FORMATS["percent"]
+STAGE = "elicitation"
 
 
 def elicit_questions(
@@ -127,3 +139,75 @@ def pair_summary(table: pd.DataFrame) -> dict[str, float]:
         low, high = (float(bound) for bound in wilson_interval(agreed, mixed.sum()))
         found |= Estimate(agreed / mixed.sum(), low, high, int(mixed.sum())).to_dict("agreement")
     return found
+
+
+@dataclass(frozen=True)
+class ElicitationResults:
+    """The table of one format's questions, or pairs of them, and its summary."""
+
+    config: RunConfig
+    table: pd.DataFrame
+    summary: Mapping[str, float]
+    precision: str
+
+
+def run_elicitation(
+    config: RunConfig,
+    folder: Path,
+    parameters: Parameters | None = None,
+    *,
+    figures: Path | None = None,
+    reuse: Reuse = STRICT,
+) -> ElicitationResults:
+    """Ask the questions of ``config`` in its format and measure the confidence, once.
+
+    A format that compares two questions is asked as many pairs as there are questions. There are no
+    parameters beside settings, and no figures.
+    """
+    context = Run(config, RunStore(folder), folder, reuse=reuse)
+    stage = Stage(STAGE, read_elicitation, ("model", "questions", "elicit", "seed"))
+    run_stages([stage], context)
+    table = context.stage(STAGE).table("elicitation")
+    pairs = format_named(config.elicit.format).layout == "pair"
+    summary = (
+        pair_summary(table)
+        if pairs
+        else summary_of(table, seed=config.seed, resamples=config.bootstrap_resamples)
+    )
+    return ElicitationResults(config, table, summary, context.stage(STAGE).facts()["precision"])
+
+
+def read_elicitation(context: Run, stage: StageStore) -> dict[str, Any]:
+    """Ask the questions: the table ``elicitation``."""
+    config, fmt = context.config, format_named(context.config.elicit.format)
+    questions = experiment_questions(config)
+    limits = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
+    budget = config.model.tokens_per_forward
+    if fmt.layout == "pair":
+        table = compare_questions(
+            context.lm,
+            questions,
+            fmt,
+            seed=config.seed,
+            limits=limits,
+            tokens_per_forward=budget,
+        )
+    else:
+        table = elicit_questions(
+            context.lm, questions, fmt, limits=limits, tokens_per_forward=budget
+        )
+    stage.save_table("elicitation", table)
+    return {"precision": context.lm.precision}
+
+
+def page_of(results: ElicitationResults) -> Page:
+    """Return the page: the summary, and the table beside it."""
+    config = results.config
+    return Page(
+        f"How sure does {config.model.shown} say it is, asked as {config.elicit.format}?",
+        [],
+        results.summary,
+        config.model_dump(mode="json"),
+        {"elicitation.csv": results.table},
+        notes=[f"{len(results.table)} rows, matrix products in {results.precision}"],
+    )

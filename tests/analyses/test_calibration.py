@@ -1,26 +1,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import pandas as pd
 import pytest
 import torch
-from nbclient import NotebookClient
 
+from tests.support.analyses import Analysis
 from workbench.elicit.answer import answer_batch, answer_prompts
 from workbench.elicit.formats import FORMATS
 from workbench.models import LanguageModel
 from workbench.pipeline.store import code_version
 from workbench.teach.embedding import PACKAGE
 
-SCRIPT = Path(__file__).parents[2] / "analyses" / "calibration_ablations.py"
 NAMES = [start + end for start in "bdfgklmnprst" for end in ("ova", "ulo", "eri", "ando", "ism")]
 
 
@@ -58,10 +54,8 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 @pytest.fixture
-def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -> Path:
-    """A working folder, and the environment that asks for every ablation in bfloat16 with one
-    share of the labels.
-    """
+def analysis(digits: LanguageModel, tmp_path: Path, asked: Callable[..., Analysis]) -> Analysis:
+    """The script, asked for every ablation in bfloat16 with one share of the labels."""
     digits.model.save_pretrained(tmp_path / "model")
     digits.tokenizer.save_pretrained(tmp_path / "model")
     none = [
@@ -85,37 +79,29 @@ def place(digits: LanguageModel, tmp_path: Path, ask_for: Callable[..., None]) -
         },
         "elicit": {"answer_tokens": 1},
         "probe": {"folds": 3, "inner_folds": 2, "inverse_penalties": (0.01,), "shuffles": 1},
+        "teach": {"epochs": 1, "lora": {"rank": 4}},
         "bootstrap_resamples": 100,
     }  # fmt: skip
-    ask_for(
+    return asked(
+        "calibration",
         settings,
-        SHARES="70",
-        UNANSWERABLE=lines(tmp_path / "none.jsonl", none),
-        OTHER_ANSWERS=lines(tmp_path / "others.jsonl", others),
+        percents=70,
+        unanswerable=lines(tmp_path / "none.jsonl", none),
+        other_answers=lines(tmp_path / "others.jsonl", others),
     )
-    return tmp_path
-
-
-def run(place: Path) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)], cwd=place, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_show_them(
-    place: Path,
+    analysis: Analysis,
 ) -> None:
-    said = run(place)
-    page = place / "figures" / "tiny" / "ablations"
+    said = analysis.lines()
+    page = analysis.place / "figures" / "tiny" / "calibration"
     assert said[-1] == f"figures: {page / 'index.html'}"
     left_out = [line for line in said if line.startswith("left out")]
     assert [line.split(",")[0] for line in left_out] == (
         [] if find_spec(PACKAGE) else ["left out: embeddings"]
     )
     table = pd.read_parquet(page / "ablations.parquet")
-    assert len(said) == len(table) + len(left_out) + 1
     assert set(table["ablation"]) == {
         "labels",
         "divergence",
@@ -160,18 +146,9 @@ def test_as_a_script_it_measures_every_ablation_and_as_a_notebook_it_goes_on_to_
         "divergence",
         "forms_auroc2",
     }
-    assert (place / "figures" / "tiny" / "open" / "index.html").exists()
-    finished = {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")}
-    notebook = jupytext.read(SCRIPT)
-    NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(place)}}
-    ).execute()
-    outputs = [
-        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
-    ]
-    assert (
-        sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs) == 9
-    )
-    assert {
-        path: path.stat().st_mtime_ns for path in (place / "runs").rglob("done.json")
-    } == finished
+    assert (analysis.place / "figures" / "tiny" / "open" / "index.html").exists()
+    finished = analysis.finished()
+    shown = analysis.notebook()
+    assert shown.text.splitlines() == said
+    assert shown.figures == 9
+    assert analysis.finished() == finished
