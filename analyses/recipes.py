@@ -27,25 +27,12 @@
 # %%
 from __future__ import annotations
 
-import sys
-
-import numpy as np
-
-from workbench.cli.terminal import bars
-from workbench.config import with_defaults
-from workbench.experiments.league.comparison import (
-    IN_DOMAIN,
-    compare_recipes,
-    finished_recipe,
-)
-from workbench.experiments.league.page import sections, write_league
-from workbench.experiments.recipes.run import teach_recipe
-from workbench.measure import Bootstrap
-from workbench.notebook import asked_config, asked_reuse, console, option, root, show
-from workbench.teach.recipes import RECIPES, check_needs, recipe_named
-from workbench.teach.recipes.choosing import select_arms
 from workbench.experiments.league.run import LeagueParameters
-from workbench.notebook import run_experiment, show, tell
+from workbench.notebook import (
+    run_experiment,
+    show,
+    tell,
+)
 from workbench.teach.recipes import RECIPES
 
 # %%

@@ -27,20 +27,12 @@
 # %%
 from __future__ import annotations
 
-import sys
-
-from workbench.cli.terminal import bars
-from workbench.config import with_defaults
-from workbench.experiments.league.comparison import compare_recipes, domains_of, finished_recipe
-from workbench.experiments.league.domain_transfer import domain_sections
-from workbench.experiments.league.page import write_league
-from workbench.experiments.recipes.run import taught_domains, teach_recipe
-from workbench.measure import Bootstrap
-from workbench.notebook import asked_config, asked_reuse, console, option, root, show
-from workbench.teach.recipes import recipe_named
-from workbench.teach.recipes.domains import domain_arm, split_arm_by_domain
 from workbench.experiments.transfer.run import TransferParameters
-from workbench.notebook import run_experiment, show, tell
+from workbench.notebook import (
+    run_experiment,
+    show,
+    tell,
+)
 
 # %%
 parameters = TransferParameters(

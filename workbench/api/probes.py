@@ -229,7 +229,8 @@ def _of_recorded(recorded: Recorded, label: str | None, train_fraction: float) -
     table = recorded.prompts
     if label is None or label not in table:
         raise WorkbenchError(
-            f"There is no column {label!r} to read; name the label, one of {', '.join(map(str, table))}."
+            f"There is no column {label!r} to read; name the label, one of "
+            f"{', '.join(map(str, table))}."
         )
     sides = [side_of(text, train_fraction) for text in table[PROMPT]]
     return LabelledStates(

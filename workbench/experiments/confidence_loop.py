@@ -16,8 +16,8 @@ from workbench.config import RunConfig
 from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.loop import open_current_run, run_loop
-from workbench.loop.report import sections
-from workbench.loop.results import collect, patching_result, summarise
+from workbench.loop.report import LoopPage
+from workbench.loop.results import loop_results
 from workbench.pipeline import costs
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Section
@@ -44,13 +44,8 @@ def run_confidence_loop(
     """Run or resume the whole loop and read its results; it has no parameters beside settings."""
     run_loop(config, folder, figures, reuse)
     run = open_current_run(config, folder, figures)
-    readouts = collect(run)
-    patching = patching_result(
-        run.stage("patch").table("sweep"), resamples=config.bootstrap_resamples, seed=config.seed
-    )
-    summary = summarise(run, readouts, patching)
-    found = sections(run, readouts, patching, summary)
-    return LoopResults(config, summary, found, costs.page(run))
+    page = LoopPage(run, loop_results(run))
+    return LoopResults(config, page.summary(), page.figures(), costs.page(run))
 
 
 def page_of(results: LoopResults) -> Page:

@@ -22,13 +22,13 @@ from workbench.experiments.league.comparison import (
     RecipeOutcome,
     compare_recipes,
     finished_recipe,
-    is_taught,
     league_summary,
 )
-from workbench.experiments.league.page import TITLE, sections, shown, write_league
+from workbench.experiments.league.page import TITLE, row_of, sections, write_league
 from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.recipes.run import teach_recipe
+from workbench.measure import Bootstrap
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Section
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
@@ -74,7 +74,7 @@ class LeagueResults:
         domains that were taught.
         """
         return max(
-            (one for one in self.standings if one.part == IN_DOMAIN and is_taught(one)),
+            (one for one in self.standings if one.part == IN_DOMAIN and one.taught),
             key=lambda one: np.nan_to_num(one.estimates[DECIDING].value, nan=-1),
         )
 
@@ -122,7 +122,7 @@ def run_league(
             "seeds": parameters.seeds,
             "run": settings.model_dump(mode="json"),
         }
-    standings = compare_recipes(played, resamples=config.bootstrap_resamples, seed=config.seed)
+    standings = compare_recipes(played, Bootstrap(config.bootstrap_resamples, config.seed))
     outside = sorted({domain for one in played for domain in one.held_out_domains})
     caption = caption_of(config, parameters.seeds) + (
         f", held out: {', '.join(outside)}" if outside else ""
@@ -155,7 +155,7 @@ def league_page(
     notes: Sequence[str] = (),
 ) -> Page:
     """Return a page of comparison rows, which the league's own writer writes."""
-    rows = [{"questions": one.part, **shown(one)} for one in standings]
+    rows = [{"questions": one.part, **row_of(one)} for one in standings]
     few = ("questions", "recipe", "arm", "seeds", DECIDING, "ECE expected")
 
     def write(folder: Path) -> Path:

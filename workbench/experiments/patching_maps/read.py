@@ -76,8 +76,8 @@ def read_maps(context: Run, stage: StageStore, *, n_questions: int, layers: int)
     made: list[dict[str, Any]] = []
     with context.with_adapter("teach") as tuned:
         held = patching_items(context, tuned, n_questions)
-        before = readouts(stage, held.before, held.batches, "confidence before")
-        after = readouts(stage, held.after, held.batches, "confidence after")
+        before = readouts(stage, held.before, held.reading, held.batches, "confidence before")
+        after = readouts(stage, held.after, held.reading, held.batches, "confidence after")
         stage.save_tensors("readouts", {"before": before, "after": after})
         for plan in plan_maps(context, held, before, after, layers):
             found = patching_map(
@@ -102,10 +102,12 @@ def plan_maps(
     lm = held.before.lm
     everyone = np.arange(len(before))
     across, across_tuned = (
-        DonorPairs(inputs, inputs, pair_half_ranks_apart(stated), stated, held.batches)
+        DonorPairs(
+            inputs, inputs, pair_half_ranks_apart(stated), stated, held.batches, held.reading
+        )
         for inputs, stated in ((held.before, before), (held.after, after))
     )
-    taught = DonorPairs(held.before, held.after, everyone, after, held.batches)
+    taught = DonorPairs(held.before, held.after, everyone, after, held.batches, held.reading)
     chosen, few = (spaced_layers(lm.n_layers, count) for count in (layers, max(2, layers // 2)))
     all_parts, on_reply = list(held.parts), context.reply is not None
     elsewhere = random_token(held.after_answer_parts, CONTROL, context.config.seed)
@@ -190,9 +192,9 @@ def read_claim(context: Run, stage: StageStore, *, claim_questions: int) -> dict
     """
     with context.with_adapter("teach") as tuned:
         held = patching_items(context, tuned, claim_questions)
-        base = readouts(stage, held.before, held.batches, "confidence of the claim")
+        base = readouts(stage, held.before, held.reading, held.batches, "confidence of the claim")
         partner = pair_half_ranks_apart(base)
-        pairing = DonorPairs(held.before, held.before, partner, base, held.batches)
+        pairing = DonorPairs(held.before, held.before, partner, base, held.batches, held.reading)
         control = random_token(held.after_answer_parts, CONTROL, context.config.seed)
         cells = conditions(held.parts, control, tuned.n_layers)
         unpatched, patched = patched_readouts(stage, pairing, list(cells.values()), "the claim")

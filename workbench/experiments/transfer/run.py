@@ -28,6 +28,7 @@ from workbench.experiments.league.run import caption_of, league_page
 from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.recipes.run import taught_domains, teach_recipe
+from workbench.measure import Bootstrap
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Section
 from workbench.teach.recipes import recipe_named
@@ -75,8 +76,7 @@ def run_transfer(
     found = teach_recipe(config, recipe, place, figures, seeds=parameters.seeds, reuse=reuse)
     standings = compare_recipes(
         [finished_recipe(recipe.name, found.folder, found.summary, ())],
-        resamples=config.bootstrap_resamples,
-        seed=config.seed,
+        Bootstrap(config.bootstrap_resamples, config.seed),
         parts=domains_of,
     )
     taught = ", ".join(
