@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from workbench.config import RunConfig, dump_config, load_config, with_defaults
+from workbench.config import (
+    Resolved,
+    RunConfig,
+    SetBy,
+    UserSettings,
+    dump_config,
+    load_config,
+    resolve,
+    user_settings,
+    with_arm,
+)
 from workbench.errors import WorkbenchError
 
 
@@ -105,30 +116,73 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.yaml")
 
 
-def test_defaults_stand_where_nothing_was_given() -> None:
-    """What was not given stays open: an arm's settings go before the package's and behind the
-    user's.
-    """
-    given = load_config(None, {"teach.epochs": 2})
-    found = with_defaults(given, {"teach.epochs": 9, "elicit.format": "i-ii"})
-    assert found.teach.model_dump(exclude_unset=True) == {"epochs": 2}
-    assert found.elicit.format == "i-ii"
-    with pytest.raises(WorkbenchError, match=r"'teach.epochs'"):
-        with_defaults(RunConfig(), {"teach.epochs": 0})
+KEY = "teach.epochs"
+VALUES = {SetBy.RECIPE: 21, SetBy.ARM: 22, SetBy.FILE: 23, SetBy.COMMAND_LINE: 24}
 
 
-def test_a_file_that_lists_every_setting_says_only_what_it_changes(tmp_path: Path) -> None:
+def resolve_layers(values: dict[SetBy, Any]) -> Resolved:
+    """Resolve one key that the layers of ``values`` give."""
+    recipe = {KEY: values[SetBy.RECIPE]} if SetBy.RECIPE in values else {}
+    arm = {"epochs": values[SetBy.ARM]} if SetBy.ARM in values else {}
+    file = {"teach": {"epochs": values[SetBy.FILE]}} if SetBy.FILE in values else {}
+    assigned = {KEY: values[SetBy.COMMAND_LINE]} if SetBy.COMMAND_LINE in values else {}
+    return resolve(RunConfig(), recipe, arm, UserSettings(file, assigned))
+
+
+@pytest.mark.parametrize(("weaker", "stronger"), itertools.combinations(SetBy, 2))
+def test_of_two_layers_the_later_one_decides(weaker: SetBy, stronger: SetBy) -> None:
+    found = resolve_layers({by: VALUES[by] for by in (weaker, stronger) if by in VALUES})
+    assert (found.config.teach.epochs, found.origins[KEY]) == (VALUES[stronger], stronger)
+
+
+@pytest.mark.parametrize(("weaker", "stronger"), itertools.combinations(SetBy, 2))
+def test_a_value_counts_as_given_where_it_is_the_default(weaker: SetBy, stronger: SetBy) -> None:
+    default = RunConfig().teach.epochs
+    given = {by: VALUES[by] for by in (weaker,) if by in VALUES}
+    found = resolve_layers({**given, stronger: default})
+    assert (found.config.teach.epochs, found.origins[KEY]) == (default, stronger)
+
+
+def test_an_arm_that_comes_later_changes_only_what_the_user_left_open() -> None:
+    user = UserSettings({"teach": {"lora": {"rank": 16}}}, {"teach.epochs": 4})
+    before = resolve(RunConfig(), {"teach.weight_decay": 0.5, "seed": 3}, {}, user)
+    arm = {"epochs": 9, "weight_decay": 0.0, "learning_rate": 1e-4, "lora": {"rank": 2, "alpha": 5}}
+    found = with_arm(before, arm)
+    teach = found.config.teach
+    assert (teach.epochs, teach.lora.rank, teach.lora.alpha) == (4, 16, 5)
+    assert (teach.weight_decay, teach.learning_rate, found.config.seed) == (0.0, 1e-4, 3)
+    assert found == resolve(RunConfig(), {"teach.weight_decay": 0.5, "seed": 3}, arm, user)
+    assert [by for key, by in found.origins.items() if by is SetBy.ARM] == [SetBy.ARM] * 3
+
+
+def test_a_file_that_lists_every_setting_leaves_nothing_to_recipe_and_arm(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
-    whole = RunConfig().model_dump(mode="json")
-    whole["teach"]["lora"]["rank"], whole["questions"]["limit"] = 4, None
-    path.write_text(json.dumps(whole))
-    found = load_config(
-        path,
-        {"teach.epochs": RunConfig().teach.epochs},
-        {"questions.limit": 260, "elicit.format": "i-ii"},
-    )
-    assert found.model_dump(exclude_unset=True) == {
-        "questions": {"limit": None},
-        "elicit": {"format": "i-ii"},
-        "teach": {"epochs": RunConfig().teach.epochs, "lora": {"rank": 4}},
-    }
+    path.write_text(dump_config(RunConfig()))
+    recipe, arm = {"questions.limit": 260, "elicit.format": "i-ii"}, {"epochs": 9}
+    found = resolve(RunConfig(), recipe, arm, user_settings(path))
+    assert found.config == RunConfig()
+    assert found.origins["teach.epochs"] is SetBy.FILE
+
+
+def test_every_setting_has_an_origin_and_a_value() -> None:
+    found = resolve(RunConfig(), {}, {}, user_settings(None, {"patch": {"layers": [0, 2]}}))
+    rows = {key: (value, by) for key, value, by in found.values()}
+    assert rows["patch.layers"] == ([0, 2], SetBy.COMMAND_LINE)
+    assert rows["teach.head.widths"] == ([256, 128, 64], SetBy.PACKAGE)
+    assert rows["model.chat_template"] == (None, SetBy.PACKAGE)
+    groups = {"teach", "teach.lora", "teach.head", "measure", "patch"}
+    assert not groups & set(rows)
+
+
+def test_a_default_and_the_same_value_from_a_file_are_written_alike() -> None:
+    """A number such as 8 for 8.0 would make a finished stage look like one of other settings."""
+    found = resolve(RunConfig(), {}, {}, UserSettings(json.loads(dump_config(RunConfig()))))
+    assert dump_config(found.config) == dump_config(RunConfig())
+
+
+def test_a_mistake_of_any_layer_names_its_key() -> None:
+    nothing = UserSettings()
+    with pytest.raises(WorkbenchError, match=r"'teach\.epochs'"):
+        resolve(RunConfig(), {"teach.epochs": 0}, {}, nothing)
+    with pytest.raises(WorkbenchError, match=r"'teach\.epoch': there is no such setting"):
+        resolve(RunConfig(), {}, {"epoch": 2}, nothing)

@@ -25,6 +25,7 @@ import workbench.teach.consistency
 import workbench.teach.targets
 from tests.support.precision import OtherPrecisionError, Watched, only_in
 from tests.support.runs import FinishedRun, LoopInputs
+from tests.support.settings import written
 from workbench.bench import growth
 from workbench.bench.sweep import bench_sweep
 from workbench.bench.teach import bench_teach
@@ -171,8 +172,9 @@ def taught(
     }
     whole = changed(config, elicit=own).model_dump(mode="json")
     whole["teach"] = {"epochs": 1, "gradient_accumulation_steps": 1, "lora": {"rank": 4}}
-    context = Run(RunConfig.model_validate(whole), RunStore(folder), folder)
-    chosen = trainings(context.config, recipe, arms, 1, False, controls=False)
+    resolved = written(whole)
+    context = Run(resolved.config, RunStore(folder), folder)
+    chosen = trainings(resolved, recipe, arms, 1, False, controls=False)
     run_stages(recipe_stages(recipe, chosen)[:-1], context)
     return {
         p.arm.name: context.stage(p.stage("teach")).table("log")["loss"].to_numpy() for p in chosen

@@ -148,8 +148,8 @@ def test_a_run_without_options_is_the_default(taken: list[tuple[RunConfig, Path,
             "--set 'teach.epochs=[1': the value is not readable as YAML; quote it.",
         ),
         (
-            ("--set", "teach.rate_rato=1"),
-            "Configuration key 'teach.rate_rato': there is no such setting; did you mean "
+            ("--set", "teach.loraplus_lr_rato=1"),
+            "Configuration key 'teach.loraplus_lr_rato': there is no such setting; did you mean "
             "'teach.loraplus_lr_ratio'?",
         ),
         (
@@ -158,7 +158,7 @@ def test_a_run_without_options_is_the_default(taken: list[tuple[RunConfig, Path,
         ),
         (
             ("--set", "model.name.deep=1"),
-            "Configuration key 'model.name': it must be text, not {'deep': 1}.",
+            "Configuration key 'model.name' holds a value, so 'model.name.deep' cannot be set in it.",
         ),
         (("--limit", "-3"), "Configuration key 'questions.limit': it must be at least 1, not -3."),
     ],

@@ -42,7 +42,8 @@ def test_options_reach_the_library(asked: list[tuple[Any, ...]], tmp_path: Path)
     ]  # fmt: skip
     result = RUNNER.invoke(app, given)
     assert result.exit_code == 0, result.output
-    ((config, recipe, folder, figures, options),) = asked
+    ((resolved, recipe, folder, figures, options),) = asked
+    config = resolved.config
     assert recipe is RECIPES["doubt"]
     assert (folder, figures) == (tmp_path / "n", tmp_path / "n")
     assert options == {
@@ -63,7 +64,7 @@ def test_a_recipes_settings_stand_below_the_users(asked: list[tuple[Any, ...]]) 
         RUNNER.invoke(app, ["teach", "calibration", "--set", "elicit.format=percent"]).exit_code
         == 0
     )
-    assert [call[0].elicit.format for call in asked] == ["i-ii", "percent"]
+    assert [call[0].config.elicit.format for call in asked] == ["i-ii", "percent"]
 
 
 def test_a_recipe_has_a_size_of_its_own_unless_told(asked: list[tuple[Any, ...]]) -> None:
@@ -76,9 +77,9 @@ def test_a_recipe_has_a_size_of_its_own_unless_told(asked: list[tuple[Any, ...]]
     ):
         assert RUNNER.invoke(app, ["teach", *given]).exit_code == 0
     own = [RECIPES[name].size["questions.limit"] for name in ("doubt", "metacognition")]
-    assert [call[0].questions.limit for call in asked] == [own[0], 70, own[1], None, own[0]]
+    assert [call[0].config.questions.limit for call in asked] == [own[0], 70, own[1], None, own[0]]
     assert [call[2].name for call in asked] == ["teach", "teach", "metacognition", "teach", "joint"]
-    assert [call[0].teach.on_policy_steps for call in asked] == [None] * 4 + [
+    assert [call[0].config.teach.on_policy_steps for call in asked] == [None] * 4 + [
         RECIPES["joint"].size["teach.on_policy_steps"]
     ]
 

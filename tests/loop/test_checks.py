@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from transformers import GPT2Config, LlamaConfig
 
-from workbench.config import ModelSettings, ProbeConfig, RunConfig, load_config
+import workbench.experiments.recipes.checks
+from workbench.config import (
+    ModelSettings,
+    ProbeConfig,
+    Resolved,
+    RunConfig,
+    UserSettings,
+    load_config,
+    resolve,
+)
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.checks import check_arms, check_recipe
 from workbench.loop import checks as check
@@ -20,7 +29,7 @@ from workbench.loop.checks import (
     fewest_of_a_kind,
 )
 from workbench.models.shape import ModelShape, read_shape
-from workbench.teach.recipes import CALIBRATION, DOUBT
+from workbench.teach.recipes import DOUBT
 
 LINEAR = {
     "q_proj": 4,
@@ -38,7 +47,8 @@ SHAPE = ModelShape("tiny", 4, 32, LINEAR)
 @pytest.fixture
 def questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """200 questions in two domains, and a model of 4 layers that is 32 wide."""
-    monkeypatch.setattr(check, "read_shape", lambda _: SHAPE)
+    for module in (check, workbench.experiments.recipes.checks):
+        monkeypatch.setattr(module, "read_shape", lambda _: SHAPE)
     file = tmp_path / "questions.jsonl"
     rows = (
         {"question": f"What is {i}?", "answers": ["a"], "domain": ("x", "y")[i % 2]}
@@ -48,14 +58,19 @@ def questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def config(questions: Path, **changes: Any) -> RunConfig:
+def asked(questions: Path, **changes: Any) -> Resolved:
     given = {key.replace("__", "."): value for key, value in changes.items()}
-    return load_config(None, {"questions.source": str(questions), "questions.limit": None, **given})
+    given = {"questions.source": str(questions), "questions.limit": None, **given}
+    return resolve(RunConfig(), {}, {}, UserSettings(assigned=given))
+
+
+def config(questions: Path, **changes: Any) -> RunConfig:
+    return asked(questions, **changes).config
 
 
 def test_what_can_be_done_passes(questions: Path) -> None:
     check_run(config(questions, patch__layers=[0, 3], teach__start_layer=3))
-    check_recipe(config(questions), DOUBT, seeds=3)
+    check_recipe(asked(questions), DOUBT, seeds=3)
 
 
 ROOM = "use more questions or other shares."
@@ -70,12 +85,12 @@ RUN: dict[str, tuple[dict[str, Any], str]] = {
         "teach.start_layer is 4; the model 'tiny' has layers 0 to 3, so choose one of them.",
     ),
     "a module": (
-        {"teach__lora__modules": ["q_prj"]},
+        {"teach__lora__target_modules": ["q_prj"]},
         "teach.lora.target_modules: the model 'tiny' has no linear module 'q_prj'; did you mean "
         "'q_proj'?",
     ),
     "a module like no other": (
-        {"teach__lora__modules": ["q_proj", "nope"]},
+        {"teach__lora__target_modules": ["q_proj", "nope"]},
         "teach.lora.target_modules: the model 'tiny' has no linear module 'nope'; it has "
         "down_proj, gate_proj, k_proj, lm_head, o_proj, "
         "q_proj, up_proj, v_proj.",
@@ -86,12 +101,12 @@ RUN: dict[str, tuple[dict[str, Any], str]] = {
         "but memory; choose a smaller one.",
     ),
     "updates": (
-        {"teach__steps": 5},
+        {"teach__on_policy_steps": 5},
         "teach.on_policy_steps counts the updates of arms that sample replies; set teach.epochs "
         "for the others.",
     ),
     "the loop's items": (
-        {"patch__items": 8, "patch__n_reference": 9},
+        {"patch__n_questions": 8, "patch__n_reference": 9},
         "patch.n_reference is 9 and patch.n_questions 8; the loop repeats some of the questions "
         "patched, so set it to at most as many.",
     ),
@@ -100,7 +115,7 @@ RUN: dict[str, tuple[dict[str, Any], str]] = {
         "model.chat_template: there is no file /no/such.jinja; check its path.",
     ),
     "graded answers that are not there": (
-        {"questions__graded": "/no/such.jsonl"},
+        {"questions__graded_file": "/no/such.jsonl"},
         "questions.graded_file: there is no file /no/such.jsonl; check its path.",
     ),
     "a mirror that is not there": (
@@ -189,17 +204,14 @@ def test_arms_that_cannot_be_taught_are_refused(questions: Path) -> None:
         ),
     ):
         with pytest.raises(WorkbenchError) as error:
-            check_recipe(config(questions, **changes), DOUBT, arms, seeds)
+            check_recipe(asked(questions, **changes), DOUBT, arms, seeds)
         assert str(error.value).startswith(sentence)
 
 
-def test_what_an_arm_keeps_back_counts(questions: Path) -> None:
-    arm = next(arm for arm in CALIBRATION.arms if arm.calibration_fraction)
+def test_what_an_arm_keeps_back_counts() -> None:
     with pytest.raises(WorkbenchError, match="being kept back for its temperature"):
-        check.check_taught(
-            config(questions), ["q"] * 50, arm.calibration_fraction, f"The arm {arm.name!r}"
-        )
-    check.check_taught(config(questions), ["q"] * 50, 0.0, "The arm")
+        check.check_taught(["q"] * 50, 0.2, "The arm 'head'")
+    check.check_taught(["q"] * 50, 0.0, "The arm")
     assert [arm.name for arm in check_arms(DOUBT, ())] == list(DOUBT.default)
 
 

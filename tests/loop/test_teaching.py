@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import read_confidence
-from workbench.loop.confidence import ADAPTER_ON_ROWS, confidence_conversations, elicit_control
+from workbench.loop.confidence import confidence_conversations, elicit_control
 from workbench.loop.run import ModelHolder, Run
 from workbench.loop.teaching import resolve_start_layer
 from workbench.patch.start_layer import ITEMS, find_start_layer
@@ -111,7 +111,7 @@ def test_the_adapter_moves_confidence_and_leaves_answers(scoped: Run) -> None:
         assert not (scoped.stage("elicit_tuned").folder / "answers_adapter_on.parquet").exists()
         return
     on = column("elicit_tuned", "answers_adapter_on", "answer")
-    assert len(on) == min(ADAPTER_ON_ROWS, len(test))
+    assert len(on) == min(64, len(test))
     assert (on.index[0], on.index[-1]) == (test[0], test[-1])
     assert not on.equals(base.loc[on.index])
 

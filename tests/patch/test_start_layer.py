@@ -11,9 +11,10 @@ from workbench.patch.start_layer import base_donor_slopes, find_start_layer, fir
 
 def test_the_adapter_begins_where_a_tenth_is_carried() -> None:
     layers = np.array([0, 1, 2, 3])
-    assert first_layer_above(layers, np.array([0.0, 0.05, 0.1, 0.9])) == 2
-    assert first_layer_above(layers, np.array([0.3, 0.05, 0.1, 0.9])) == 0
-    assert first_layer_above(layers, np.array([0.0, 0.05, -0.4, np.nan])) == 0
+    assert first_layer_above(layers, np.array([0.0, 0.05, 0.1, 0.9]), 0.1) == 2
+    assert first_layer_above(layers, np.array([0.0, 0.05, 0.1, 0.9]), 0.04) == 1
+    assert first_layer_above(layers, np.array([0.3, 0.05, 0.1, 0.9]), 0.1) == 0
+    assert first_layer_above(layers, np.array([0.0, 0.05, -0.4, np.nan]), 0.1) == 0
 
 
 def test_the_last_layer_carries_all_of_it(tiny_lm: LanguageModel) -> None:
@@ -30,5 +31,7 @@ def test_the_last_layer_carries_all_of_it(tiny_lm: LanguageModel) -> None:
     assert sweep.patched.shape == (6, 4)
     assert sweep.patched[:, -1] == pytest.approx(sweep.donor, abs=1e-5)
     assert sweep.donor != pytest.approx(sweep.base, abs=1e-5)
-    found = find_start_layer(tiny_lm, conversations, numbers, tokens_per_forward=9999, seed=0)
+    found = find_start_layer(
+        tiny_lm, conversations, numbers, carried=0.1, tokens_per_forward=9999, seed=0
+    )
     assert found in range(4)

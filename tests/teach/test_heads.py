@@ -19,8 +19,6 @@ from workbench.models import LanguageModel
 from workbench.progress import reporting
 from workbench.teach.adapter import load_adapter, remove_adapter
 from workbench.teach.heads import (
-    BATCH,
-    EPOCHS,
     FILE,
     head_network,
     read_head,
@@ -43,6 +41,7 @@ def job(
     whole |= {
         "states": lambda name: {"answer_end": states}[name],
         "targets": targets.astype(float),
+        "settings": TeachSettings(),
         "seed": seed,
         "folder": folder,
         "description": "head",
@@ -62,7 +61,7 @@ def test_what_the_last_layer_holds_is_learnt(tmp_path: Path) -> None:
     found = read_head(judged(tmp_path, STATES[80:]))
     assert auroc2(found, RIGHT[80:]) > 0.9
     assert ((found > 0) & (found < 1)).all()
-    assert len(taught.log) == EPOCHS * 80 // BATCH
+    assert len(taught.log) == 60 * 80 // 8
     assert taught.log[-1]["loss"] < 0.5 * taught.log[0]["loss"]
     assert taught.tokens == 0
 
@@ -76,7 +75,7 @@ def test_the_saved_network_gives_the_probabilities(tmp_path: Path) -> None:
         x = torch.relu(x @ saved[f"{layer}.weight"].T + saved[f"{layer}.bias"])
     expected = (x @ saved["6.weight"].T + saved["6.bias"]).softmax(dim=-1)[:, 1]
     assert read_head(judged(tmp_path, STATES)) == pytest.approx(expected.numpy(), abs=1e-5)
-    assert [tuple(p.shape) for p in head_network(8).parameters()][::2] == [
+    assert [tuple(p.shape) for p in head_network(8, (256, 128, 64)).parameters()][::2] == [
         (256, 8),
         (128, 256),
         (64, 128),

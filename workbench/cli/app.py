@@ -23,11 +23,12 @@ from workbench.cli.experiment import experiment
 from workbench.cli.measure import measure
 from workbench.cli.options import KeepCodeVersion, Replace
 from workbench.cli.patch import patch
+from workbench.cli.settings import settings
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
 from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
-from workbench.config import RunConfig, dump_config, load_config
+from workbench.config import load_config
 from workbench.files.names import folder_named
 from workbench.settings.file import read_assignments
 
@@ -118,21 +119,15 @@ def run(
     overrides.update({key: value for key, value in given.items() if value is not None})
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
-    settings = load_config(config, overrides)
+    chosen = load_config(config, overrides)
     folder, page = folder_named(runs, name), folder_named(figures, name)
     from workbench.loop import run_loop
     from workbench.pipeline.stages import Reuse
 
     with bars(console):
-        summary = run_loop(settings, folder, page, Reuse(replace, keep_code_version))
+        summary = run_loop(chosen, folder, page, Reuse(replace, keep_code_version))
     show_summary(console, summary)
     console.print(Text(safe_text(f"\nFigures: {page / 'index.html'}\nTables: {folder}")))
-
-
-@app.command()
-def settings() -> None:
-    """Print the default settings as JSON; save, edit and pass them with --config."""
-    sys.stdout.write(dump_config(RunConfig()) + "\n")
 
 
 @app.command()
@@ -179,6 +174,7 @@ app.command("teach")(teach)
 app.command("recipes")(recipes)
 app.command("baselines")(baselines)
 app.command("experiment")(experiment)
+app.command("settings")(settings)
 
 
 bench.command("sweep")(bench_sweep)

@@ -18,7 +18,7 @@ from workbench.cli.lists import listed
 from workbench.cli.options import KeepCodeVersion, Replace
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line, safe_text
-from workbench.config import load_config
+from workbench.config import RunConfig, resolve, user_settings
 from workbench.files.names import folder_named
 from workbench.settings.fields import LARGEST_SEED
 
@@ -88,11 +88,10 @@ def baselines(
         "questions.limit": limit,
         "seed": seed,
     }
-    settings = load_config(
-        config,
-        {key: value for key, value in given.items() if value is not None},
-        {"questions.limit": _LIMIT},
-    )
+    written = {key: value for key, value in given.items() if value is not None}
+    settings = resolve(
+        RunConfig(), {"questions.limit": _LIMIT}, {}, user_settings(config, written)
+    ).config
     chosen = settings_of(settings, samples=samples, temperature=temperature, top_p=top_p)
     names = None if baselines is None else listed("--baselines", baselines)
     if names is not None:

@@ -17,7 +17,7 @@ from workbench.cli.lists import listed
 from workbench.cli.options import KeepCodeVersion, Replace
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_text
-from workbench.config import load_config
+from workbench.config import RunConfig, resolve, user_settings
 from workbench.errors import WorkbenchError
 from workbench.files.names import folder_named
 from workbench.settings.file import read_assignments
@@ -72,9 +72,7 @@ def teach(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML or JSON file with settings; what it leaves at the default is the arm's."
-        ),
+        typer.Option(help="YAML or JSON file with settings; what it does not name is the arm's."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")
@@ -128,7 +126,12 @@ def teach(
         overrides["questions.held_out_domains"] = hold_out
     if overrides.get("questions.limit") == 0:
         overrides["questions.limit"] = None
-    settings = load_config(config, overrides, {**chosen.size, **chosen.settings})
+    settings = resolve(
+        RunConfig(),
+        {**chosen.size, **chosen.settings},
+        {},
+        user_settings(config, overrides),
+    )
     own = chosen.name if chosen.settings or chosen.size != SIZE else "teach"
     name = own if name is None else name
     run_folder, page_folder = folder_named(runs, name), folder_named(figures, name)

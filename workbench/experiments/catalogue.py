@@ -14,7 +14,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from workbench.config import RunConfig, load_config
+from workbench.config import RunConfig, resolve, user_settings
 from workbench.errors import WorkbenchError
 from workbench.experiments.page import Page, write_page
 from workbench.experiments.parameters import Parameters, split_assignments
@@ -36,6 +36,8 @@ class Experiment:
         page_folder: where its page goes, below the folder of the run's figures; "" for that folder.
         settings: dotted settings that it has of its own, which a person's go before.
         on_finished_run: whether it stands on a run of the main loop, which is taken as it is.
+        trains: whether arms are trained, whose own settings stand where a person wrote none; its
+            run is given the settings with their origins.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Experiment:
     page_folder: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     on_finished_run: bool = False
+    trains: bool = False
 
     @property
     def parameters(self) -> type[Parameters]:
@@ -115,7 +118,10 @@ def perform(
     chosen = experiment.parameters() if parameters is None else parameters
     own, settings = split_assignments(type(chosen), request.assignments)
     chosen = chosen.replace(own)
-    config: RunConfig | None = load_config(request.config, settings, dict(experiment.settings))
+    resolved = resolve(
+        RunConfig(), experiment.settings, {}, user_settings(request.config, settings)
+    )
+    config: Any = resolved if experiment.trains else resolved.config
     if experiment.on_finished_run and request.config is None and not settings:
         config = None
     page_folder = run_figures / experiment.page_folder
@@ -214,6 +220,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             ("league.run:LeagueParameters", "league.run:run_league", "league.run:page_of"),
             "recipes",
             "league",
+            trains=True,
         ),
         Experiment(
             "transfer",
@@ -226,6 +233,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "transfer",
             "transfer",
             settings={"questions.limit": 800},
+            trains=True,
         ),
         Experiment(
             "calibration",
@@ -237,6 +245,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             ),
             "calibration",
             "calibration",
+            trains=True,
         ),
     )
 }

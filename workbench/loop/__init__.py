@@ -95,7 +95,12 @@ STAGES = (
     Stage(
         "teach_control", _work("teaching", "teach_control"), ("model", "teach", "seed"), ("probe",)
     ),
-    Stage("elicit_tuned", _work("confidence", "elicit_tuned"), ("model", "elicit"), ("teach",)),
+    Stage(
+        "elicit_tuned",
+        _work("confidence", "elicit_tuned"),
+        ("model", "elicit", "measure"),
+        ("teach",),
+    ),
     Stage(
         "elicit_control",
         _work("confidence", "elicit_control"),

@@ -49,7 +49,7 @@ def check_run(config: RunConfig) -> None:
             f"{held_out} questions are held out, and at least {FEWEST_PATCHED} are patched; "
             f"{_more_questions(config, len(questions))}."
         )
-    check_taught(config, training_questions(split), 0.0, "Teaching")
+    check_taught(training_questions(split), config.teach.calibration_fraction, "Teaching")
     shape = read_shape(config.model)
     check_teach(config.teach, shape)
     check_layers(config, shape)
@@ -111,7 +111,7 @@ def fewest_of_a_kind(probe: ProbeConfig) -> int:
     return n
 
 
-def check_taught(config: RunConfig, training: Sequence[str], kept_back: float, who: str) -> None:
+def check_taught(training: Sequence[str], kept_back: float, who: str) -> None:
     """Refuse training questions that are too few to teach, after the share that is kept back."""
     left = len(training) - round(kept_back * len(training))
     if left < FEWEST_EXAMPLES:

@@ -42,7 +42,6 @@ from workbench.pipeline.store import ROW, StageStore, run_parts
 from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_merged, adapter_off
 
-ADAPTER_ON_ROWS = 64
 REPEATED_BATCHES = 1
 
 
@@ -165,7 +164,13 @@ def elicit_tuned(context: Run, stage: StageStore) -> dict[str, Any]:
     questions, _ = load_questions(context)
     everyone = np.arange(len(questions))
     return evaluate_adapter(
-        context, stage, "teach", everyone, POSITIONS, "reading tuned confidence", ADAPTER_ON_ROWS
+        context,
+        stage,
+        "teach",
+        everyone,
+        POSITIONS,
+        "reading tuned confidence",
+        context.config.measure.adapter_answers,
     )
 
 

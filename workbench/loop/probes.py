@@ -21,8 +21,6 @@ from workbench.probe import (
     fit_and_judge,
 )
 
-RIDGE_PENALTIES = (1e1, 1e2, 1e3, 1e4)
-
 
 def probe_before(context: Run, stage: StageStore) -> dict[str, Any]:
     """Probes on the base model's states; also the cross-fitted teaching targets."""
@@ -82,7 +80,7 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     site_states = states[train][:, best.layer, best.position]
     angle = cosine(
         correctness_direction(probe, best),
-        confidence_direction(site_states, expected[train], RIDGE_PENALTIES),
+        confidence_direction(site_states, expected[train], config.probe.ridge_penalties),
     )
     return {
         "layer": best.layer,

@@ -112,15 +112,16 @@ def training_targets(context: Run, arm: Arm) -> TrainingTargets:
 
 def target_inputs_of(context: Run, arm: Arm) -> TargetInputs:
     """What ``arm`` makes its targets from: grades, domains and its sources of the training
-    questions it does not keep back.
+    questions that ``teach.calibration_fraction`` does not keep back.
 
     Errors: WorkbenchError where all answers are right or all wrong.
     """
     questions, _ = load_questions(context)
     train = questions[questions["split"] == "train"]
-    if arm.calibration_fraction:
+    kept_share = context.config.teach.calibration_fraction
+    if kept_share:
         kept = np.random.default_rng(context.config.seed).permutation(len(train))[
-            : round(arm.calibration_fraction * len(train))
+            : round(kept_share * len(train))
         ]
         train = train.drop(index=train.index[kept])
     rows = train[ROW].to_numpy()

@@ -18,7 +18,7 @@ from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.loop.targets import kept_back_rows, main_arm, states_of, training_targets
-from workbench.patch.start_layer import ITEMS, find_start_layer
+from workbench.patch.start_layer import find_start_layer
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import grade_of
 from workbench.teach.adapter import remove_adapter
@@ -102,11 +102,13 @@ def resolve_start_layer(
     config = context.config
     if config.teach.start_layer != "patching":
         return config.teach
-    drawn = np.random.default_rng(config.seed).permutation(rows)[:ITEMS]
+    order = np.random.default_rng(config.seed).permutation(rows)
+    drawn = order[: config.teach.start_layer_questions]
     found = find_start_layer(
         context.lm,
         [conversations[row] for row in np.sort(drawn)],
         context.scale_tokens,
+        carried=config.teach.start_layer_slope,
         tokens_per_forward=config.model.tokens_per_forward,
         seed=config.seed,
     )

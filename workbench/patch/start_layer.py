@@ -5,7 +5,7 @@ layer in turn, and the readout's slope on the donor's own readout is taken (*fol
 :mod:`workbench.patch.effects`). Behind layers where that slope is near 0, the confidence of the
 question has not come to this position yet: what decides it is still to be fetched by the layers
 above. The rule is that the adapter begins at the first layer behind which the slope reaches
-``CARRIED``, so that all layers that bring a noticeable share of it are adapted, and layer 0 if it
+``teach.start_layer_slope``, so that all layers that bring a noticeable share of it are adapted, and layer 0 if it
 never does.
 
 What this does not show: how much an adapter below that layer, acting on earlier tokens, would have
@@ -28,9 +28,8 @@ from workbench.patch.effects import Sweep, following
 from workbench.patch.sweep import layer_sweep_of_scale, record_number
 from workbench.trace.batches import map_batches
 
-CARRIED = 0.1
-ITEMS = 32
 NO_RESAMPLES = 1
+"""The interval of the slope is not used."""
 
 
 def find_start_layer(
@@ -38,22 +37,28 @@ def find_start_layer(
     conversations: Sequence[Conversation],
     numbers: ScaleTokens,
     *,
+    carried: float,
     tokens_per_forward: int,
     seed: int,
 ) -> int:
     """Patch the base model with other conversations' states and find the first layer that carries
     a noticeable share of their confidence.
+
+    Args:
+        carried: the slope from which on a share is noticeable.
     """
     sweep = base_donor_slopes(
         lm, conversations, numbers, tokens_per_forward=tokens_per_forward, seed=seed
     )
     slope, _ = following(sweep, resamples=NO_RESAMPLES, seed=seed)
-    return first_layer_above(sweep.layers, slope.value)
+    return first_layer_above(sweep.layers, slope.value, carried)
 
 
-def first_layer_above(layers: NDArray[np.int64], donor_slope: NDArray[np.float64]) -> int:
-    """The first layer behind which the slope reaches ``CARRIED``; 0 where it never does."""
-    reached = np.flatnonzero(donor_slope >= CARRIED)
+def first_layer_above(
+    layers: NDArray[np.int64], donor_slope: NDArray[np.float64], carried: float
+) -> int:
+    """Find the first layer after which the slope reaches ``carried``; 0 where it never does."""
+    reached = np.flatnonzero(donor_slope >= carried)
     return int(layers[reached[0]]) if len(reached) else 0
 
 

@@ -1,12 +1,12 @@
 """A head beside the model: a small network from a hidden state to the probability that the answer
 is right.
 
-Layers d - 256 - 128 - 64 - 2 with ReLU on the last hidden state at the answer's last token,
-cross-entropy, AdamW, cosine (Kapoor et al. 2024, arXiv 2406.08391). Beside a frozen model ("Probe")
-it reads the residual stream as it was recorded when the model was asked for its confidence,
-standardised on the taught questions, and the model computes nothing for it. With an adapter that is
-trained together with it ("LoRA") it reads what the head of the model reads, behind the final norm.
-What a head reads says nothing of what the model says.
+Layers d - 256 - 128 - 64 - 2 (``teach.head.widths``) with ReLU on the last hidden state at the
+answer's last token, cross-entropy, AdamW, cosine (Kapoor et al. 2024, arXiv 2406.08391). Beside a
+frozen model ("Probe") it reads the residual stream as it was recorded when the model was asked for
+its confidence, standardised on the taught questions, and the model computes nothing for it. With an
+adapter that is trained together with it ("LoRA") it reads what the head of the model reads, behind
+the final norm. What a head reads says nothing of what the model says.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from workbench import progress
+from workbench.config import HeadSettings
 from workbench.elicit.conversation import Conversation
 from workbench.files.writing import write_atomically
 from workbench.teach.examples import Example, TokenTarget
@@ -33,15 +34,13 @@ from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 from workbench.trace.token_tree import TokenTree
 
-WIDTHS = (256, 128, 64)
-EPOCHS, BATCH, RATE = 60, 8, 1e-4
 POSITION = "answer_end"
 FILE = "head.safetensors"
 
 
-def head_network(width: int) -> nn.Sequential:
-    """The network for states of ``width``."""
-    sizes = (width, *WIDTHS)
+def head_network(width: int, hidden: Sequence[int]) -> nn.Sequential:
+    """Build the network for states of ``width``, with ``hidden`` units a layer."""
+    sizes = (width, *hidden)
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
@@ -61,11 +60,12 @@ def teach_on(features: Tensor, job: TrainingJob) -> TrainingResult:
     wanted = torch.as_tensor(job.targets, dtype=torch.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        network = head_network(features.shape[1])
+        network = head_network(features.shape[1], job.settings.head.widths)
         log = _train(
             network,
             (features - mean) / scale,
             torch.stack([1 - wanted, wanted], dim=1),
+            job.settings.head,
             job.description,
         )
     _save(network, job.folder, {"mean": mean, "scale": scale})
@@ -93,7 +93,7 @@ def teach_head_and_adapter(job: TrainingJob) -> TrainingResult:
     ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        network = head_network(job.lm.width).to(job.lm.device)
+        network = head_network(job.lm.width, job.settings.head.widths).to(job.lm.device)
     wanted = torch.as_tensor(job.targets, dtype=torch.float32)
     seen: list[Tensor] = []
 
@@ -156,7 +156,10 @@ def _load(folder: Path) -> tuple[nn.Sequential, dict[str, Tensor]]:
     """The network, and what was saved beside it."""
     saved = load_file(folder / FILE)
     more: dict[str, Tensor] = {name: saved.pop(name) for name in ("mean", "scale") if name in saved}
-    network = head_network(saved["0.weight"].shape[1])
+    # Linear layers and activations alternate; the last linear layer gives the two classes.
+    layers = sorted(int(name.split(".")[0]) for name in saved if name.endswith(".weight"))
+    hidden = [len(saved[f"{layer}.weight"]) for layer in layers[:-1]]
+    network = head_network(saved["0.weight"].shape[1], hidden)
     network.load_state_dict(saved)
     return network, more
 
@@ -171,14 +174,18 @@ def _features(states: NDArray[np.float32]) -> Tensor:
 
 
 def _train(
-    network: nn.Sequential, features: Tensor, wanted: Tensor, description: str
+    network: nn.Sequential,
+    features: Tensor,
+    wanted: Tensor,
+    settings: HeadSettings,
+    description: str,
 ) -> list[dict[str, float]]:
-    steps = EPOCHS * math.ceil(len(features) / BATCH)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+    steps = settings.epochs * math.ceil(len(features) / settings.batch_size)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     log: list[dict[str, float]] = []
-    for _ in progress.track(range(EPOCHS), description):
-        for rows in torch.randperm(len(features)).split(BATCH):
+    for _ in progress.track(range(settings.epochs), description):
+        for rows in torch.randperm(len(features)).split(settings.batch_size):
             loss = nn.functional.cross_entropy(network(features[rows]), wanted[rows])
             optimizer.zero_grad()
             loss.backward()

@@ -1,11 +1,11 @@
 """Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the
 reward.
 
-``GROUP`` replies are sampled behind each prompt and trained (:mod:`workbench.teach.replies`: either
-what states confidence in an answer that stands, or answer and confidence, with what stands between
-them written). A reply's reward is ``scale`` times a score of what it states, higher is better, and
-``wrong_format`` times the scale where it states nothing on the scale; such replies are rewarded,
-never dropped.
+``teach.group_size`` replies are sampled behind each prompt and trained
+(:mod:`workbench.teach.replies`: either what states confidence in an answer that stands, or answer
+and confidence, with what stands between them written). A reply's reward is ``scale`` times a score
+of what it states, higher is better, and ``wrong_format`` times the scale where it states nothing on
+the scale; such replies are rewarded, never dropped.
 
 GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's
 scale) and adds the divergence from the model without the adapter to the loss. RLOO subtracts the
@@ -54,8 +54,8 @@ from workbench.teach.training import first_layer
 from workbench.teach.training_job import TrainingJob, TrainingResult
 from workbench.teach.trl_fixes import left_as_found, numbers_only, positions_from_mask
 
-GROUP = 8
 STEPS = 40
+"""Updates of an arm for which ``teach.on_policy_steps`` says nothing."""
 SAMPLED: Mapping[str, Any] = {
     "adapter_scope": "conversation",
     "learning_rate": 1e-4,
@@ -103,8 +103,8 @@ class Reinforcement:
         scale, wrong_format: as in
             :func:`workbench.teach.recipes.objectives.expected_reward_objective`.
         kl: weight of the divergence from the model without the adapter.
-        steps: updates, unless ``teach.on_policy_steps`` says another number; each samples GROUP
-            replies to each of ``teach.batch_size`` prompts.
+        steps: updates, unless ``teach.on_policy_steps`` says another number; each samples
+            ``teach.group_size`` replies to each of ``teach.batch_size`` prompts.
         replies: what is sampled.
     """
 
@@ -251,9 +251,9 @@ def _arguments(
     settings, device = job.settings, tuned.device
     return {
         "output_dir": str(job.folder / "checkpoints"),
-        "per_device_train_batch_size": GROUP * settings.batch_size,
+        "per_device_train_batch_size": settings.group_size * settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation_steps,
-        "num_generations": GROUP,
+        "num_generations": settings.group_size,
         "max_completion_length": replies.limit,
         "temperature": 1.0,
         "beta": plan.kl,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.config import RunConfig
+from tests.support.settings import written
 from workbench.experiments.calibration import measurements as ablation_lines
 from workbench.experiments.calibration.measurements import (
     Judge,
@@ -75,7 +75,7 @@ def judged(
 @pytest.fixture
 def taught() -> list[Training]:
     return trainings(
-        RunConfig(), CALIBRATION, [CALIBRATION.arm(arm) for arm in ARMS], 1, False, controls=False
+        written(), CALIBRATION, [CALIBRATION.arm(arm) for arm in ARMS], 1, False, controls=False
     )
 
 

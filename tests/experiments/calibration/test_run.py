@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 
 import workbench.experiments.calibration.run
-from workbench.config import RunConfig
+from workbench.config import Resolved, RunConfig, UserSettings, resolve
 from workbench.errors import WorkbenchError
 from workbench.experiments.calibration.run import AblationPlan, ablate
 from workbench.experiments.recipes.run import RecipeRun
 from workbench.loop.run import Run
+from workbench.teach.recipes import CALIBRATION
+
+
+def settings(file: dict[str, Any]) -> Resolved:
+    return resolve(RunConfig(), CALIBRATION.settings, {}, UserSettings(file=file))
+
+
+SETTINGS = settings({})
 
 
 @pytest.fixture
@@ -23,7 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
     def attend(context: Run, recipe: Any, taught: Any) -> RecipeRun:
         context.keys["answer"] = "key"
-        assert not any(training.twin for training in taught)
+        assert not any(training.shuffled_control for training in taught)
         calls.append(
             (
                 context.store.folder.name,
@@ -40,9 +48,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr(
         workbench.experiments.calibration.run, "encoder_folder", lambda: Path("encoder")
     )
-    monkeypatch.setattr(workbench.experiments.calibration.run, "attend", attend)
-    monkeypatch.setattr(workbench.experiments.calibration.run, "asked_run", asked_run)
-    monkeypatch.setattr(workbench.experiments.calibration.run, "judge_elsewhere", lambda *_: {})
+    monkeypatch.setattr(workbench.experiments.calibration.run, "run_trainings", attend)
+    monkeypatch.setattr(workbench.experiments.calibration.run, "prepare_run", asked_run)
+    monkeypatch.setattr(workbench.experiments.calibration.run, "evaluate_on", lambda *_: {})
     return calls
 
 
@@ -54,7 +62,7 @@ def test_what_is_not_given_is_left_out_and_said(
     made: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:
     found = ablate(
-        RunConfig(), AblationPlan(percents=(50, 25)), tmp_path / "runs", tmp_path / "figures"
+        SETTINGS, AblationPlan(percents=(50, 25)), tmp_path / "runs", tmp_path / "figures"
     )
     shares = [f"{arm}-{percent}-percent" for arm in ("lora-prompt", "head") for percent in (50, 25)]
     assert made == [
@@ -71,7 +79,7 @@ def test_without_an_encoder_there_is_no_head_on_embeddings(
     made: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbench.experiments.calibration.run, "encoder_folder", refuse)
-    found = ablate(RunConfig(), AblationPlan(form="choice", percents=(7,)), tmp_path, tmp_path)
+    found = ablate(SETTINGS, AblationPlan(form="choice", percents=(7,)), tmp_path, tmp_path)
     assert found.left_out["embeddings"] == "no encoder"
     assert made[0][1:] == (
         "choice",
@@ -87,7 +95,7 @@ def test_graded_answers_can_be_judged_but_not_asked_for_anew(
     path.write_text(
         json.dumps({"prompt": "", "question": "Who?", "answer": "x", "correct": True}) + "\n"
     )
-    config = RunConfig.model_validate({"questions": {"graded_file": str(path)}})
+    config = settings({"questions": {"graded_file": str(path)}})
     found = ablate(
         config, AblationPlan(other_answers=path, unanswerable="selfaware"), tmp_path, tmp_path
     )
@@ -107,7 +115,7 @@ def test_a_file_that_cannot_be_read_stops_before_anything_is_taught(
 ) -> None:
     plan = AblationPlan(other_answers=tmp_path / "missing.jsonl")
     with pytest.raises(WorkbenchError, match=r"missing\.jsonl: there is no such file"):
-        ablate(RunConfig(), plan, tmp_path, tmp_path)
+        ablate(SETTINGS, plan, tmp_path, tmp_path)
     assert made == []
 
 

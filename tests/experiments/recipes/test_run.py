@@ -19,7 +19,8 @@ import workbench.teach.consistency
 import workbench.teach.reinforce
 import workbench.teach.replies
 from tests.support.runs import planted_questions
-from workbench.config import RunConfig
+from tests.support.settings import written
+from workbench.config import Resolved, RunConfig
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.run import (
     RecipeResult,
@@ -50,13 +51,17 @@ class Place:
     already.
     """
 
-    config: RunConfig
+    resolved: Resolved
     folder: Path
     figures: Path
 
+    @property
+    def config(self) -> RunConfig:
+        return self.resolved.config
+
     def teach(self, recipe: Recipe, **options: Any) -> RecipeResult:
         return teach_recipe(
-            self.config, recipe, self.folder, self.figures, reuse=Reuse(replace=True), **options
+            self.resolved, recipe, self.folder, self.figures, reuse=Reuse(replace=True), **options
         )
 
 
@@ -66,7 +71,7 @@ def place_of(finished_run: Any, folder: Path, **changes: Any) -> Place:
         section, name = key.split("__")
         whole[section] = {**whole[section], name: value}
     shutil.copytree(finished_run.folder, folder / "run")
-    return Place(RunConfig.model_validate(whole), folder / "run", folder / "figures")
+    return Place(written(whole), folder / "run", folder / "figures")
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +201,7 @@ def test_the_adapter_loads_with_plain_peft_and_carries_its_card(
     doubted: tuple[Place, RecipeResult],
 ) -> None:
     place, found = doubted
-    (folder,) = adapter_folders(place.config, DOUBT, place.folder)
+    (folder,) = adapter_folders(place.resolved, DOUBT, place.folder)
     plain = AutoModelForCausalLM.from_pretrained(place.config.model.name, dtype=torch.float32)
     model = PeftModel.from_pretrained(plain, folder)
     assert any("lora_A" in name for name, _ in model.named_parameters())
@@ -423,7 +428,7 @@ def test_what_is_not_installed_is_missed_before_anything_is_done(
     finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbench.teach.reinforce, "find_spec", lambda name: None)
-    place = Place(finished_run.inputs.config, tmp_path, tmp_path)
+    place = Place(written(finished_run.inputs.config.model_dump(mode="json")), tmp_path, tmp_path)
     with pytest.raises(WorkbenchError, match=r"pip install 'confidence-workbench\[rl\]'"):
         place.teach(DOUBT, arms=("log", "grpo"))
     assert list(tmp_path.iterdir()) == []
@@ -451,7 +456,7 @@ def test_too_few_questions_are_refused(finished_run: Any, tmp_path: Path) -> Non
 
 def test_stages_need_only_what_stands_before_them(finished_run: Any) -> None:
     for recipe in (PROBE, DOUBT, CALIBRATION):
-        taught = trainings(finished_run.inputs.config, recipe, recipe.arms, 2, True)
+        taught = trainings(written(), recipe, recipe.arms, 2, True)
         stages = recipe_stages(recipe, taught)
         names = [stage.name for stage in stages]
         assert len(set(names)) == len(names)
@@ -460,7 +465,7 @@ def test_stages_need_only_what_stands_before_them(finished_run: Any) -> None:
 
 
 def test_a_recipe_needs_a_seed(finished_run: Any, tmp_path: Path) -> None:
-    place = Place(finished_run.inputs.config, tmp_path, tmp_path)
+    place = Place(written(finished_run.inputs.config.model_dump(mode="json")), tmp_path, tmp_path)
     with pytest.raises(WorkbenchError, match="taught with 1 to 1,000 seeds, not 0"):
         place.teach(DOUBT, seeds=0)
 

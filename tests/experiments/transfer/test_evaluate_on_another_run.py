@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.config import RunConfig
+from tests.support.settings import written
 from workbench.experiments.recipes.run import RecipeRun, run_trainings
 from workbench.experiments.recipes.trainings import trainings
 from workbench.experiments.transfer.evaluate import (
@@ -35,8 +35,8 @@ def taught(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Taugh
         **finished_run.inputs.config.model_dump(mode="json"),
         "teach": {"epochs": 1, "lora": {"rank": 4}},
     }
-    config = RunConfig.model_validate(whole)
-    context = Run(config, RunStore(folder), folder.parent / "figures")
+    resolved = written(whole)
+    context = Run(resolved.config, RunStore(folder), folder.parent / "figures")
     found: dict[str, RecipeRun] = {}
 
     def recipe_run(recipe: Recipe, arm: str) -> RecipeRun:
@@ -44,7 +44,7 @@ def taught(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Taugh
             found[arm] = run_trainings(
                 context,
                 recipe,
-                trainings(config, recipe, [recipe.arm(arm)], 1, False, controls=False),
+                trainings(resolved, recipe, [recipe.arm(arm)], 1, False, controls=False),
             )
         return found[arm]
 

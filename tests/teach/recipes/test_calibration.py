@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.config import RunConfig, load_config
+from tests.support.settings import written
+from workbench.config import RunConfig, UserSettings, resolve
 from workbench.experiments.recipes.trainings import arm_settings
 from workbench.teach.recipes import CALIBRATION
 from workbench.teach.recipes.calibration import (
@@ -18,7 +19,7 @@ from workbench.teach.target_inputs import TargetInputs
 
 @pytest.mark.parametrize("name", ["lora-prompt", "lora-prompt-free"])
 def test_the_adapter_is_the_published_one(name: str) -> None:
-    settings = arm_settings(RunConfig(), CALIBRATION.arm(name))
+    settings = arm_settings(written(), CALIBRATION.arm(name))
     lora = settings.lora
     assert (lora.rank, lora.alpha, lora.dropout, lora.target_modules) == (
         8,
@@ -34,13 +35,15 @@ def test_the_adapter_is_the_published_one(name: str) -> None:
 
 
 def test_the_query_is_asked_unless_another_format_is_set() -> None:
-    settings = dict(CALIBRATION.settings)
-    assert load_config(None, {}, settings).elicit.format == "i-ii"
-    assert load_config(None, {"elicit.format": "percent"}, settings).elicit.format == "percent"
+    for assigned, fmt in (({}, "i-ii"), ({"elicit.format": "percent"}, "percent")):
+        user = UserSettings(assigned=assigned)
+        found = resolve(RunConfig(), CALIBRATION.settings, {}, user)
+        assert found.config.elicit.format == fmt
 
 
 def test_a_part_of_the_training_questions_is_kept_back_by_every_arm() -> None:
-    assert {arm.calibration_fraction for arm in CALIBRATION.arms} == {0.2}
+    shares = {arm_settings(written(), arm).calibration_fraction for arm in CALIBRATION.arms}
+    assert shares == {0.2}
 
 
 def test_arms_with_fewer_labels_draw_parts_of_one_another() -> None:

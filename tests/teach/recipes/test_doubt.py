@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.support.jobs import training_job
 
+from tests.support.jobs import training_job
+from tests.support.settings import written
 from workbench.config import RunConfig
 from workbench.experiments.recipes.trainings import arm_settings
 from workbench.models import LanguageModel
@@ -36,7 +37,7 @@ def test_stating_no_number_costs_three_times_the_worst_reward(tiny_lm: LanguageM
 
 def test_sampled_arms_and_their_exact_counterpart_share_their_settings() -> None:
     sampled, other, exact = (
-        arm_settings(RunConfig(), DOUBT.arm(name)) for name in ("grpo", "rloo", "log-whole")
+        arm_settings(written(), DOUBT.arm(name)) for name in ("grpo", "rloo", "log-whole")
     )
     assert sampled == other == exact
     assert sampled.lora.dropout == 0

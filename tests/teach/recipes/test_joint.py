@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.jobs import one_turn
 
+from tests.support.jobs import one_turn
 from workbench.models import LanguageModel
 from workbench.teach.recipes.joint import JOINT, KL, WRONG_FORMAT, brier_alone, correct_and_brier
 from workbench.teach.reinforce import Reinforcement, rewards_of
@@ -47,4 +47,4 @@ def test_honesty_pays_most_whatever_is_known() -> None:
 def test_the_arms_ask_for_answer_and_confidence_in_one_reply() -> None:
     assert JOINT.settings == {"elicit.format": "percent-one-turn"}
     assert [arm.name for arm in JOINT.arms] == ["rlcr", "brier-only"]
-    assert all(arm.teach["scope"] == "conversation" for arm in JOINT.arms)
+    assert all(arm.teach["adapter_scope"] == "conversation" for arm in JOINT.arms)

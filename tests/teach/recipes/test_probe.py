@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.settings import written
 from workbench.config import RunConfig
 from workbench.experiments.recipes.trainings import arm_settings
 from workbench.teach.recipes import PROBE
@@ -16,7 +17,7 @@ CONFIGURATIONS = {
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_published_configurations_differ_in_rank_and_rate_alone(name: str) -> None:
-    settings = arm_settings(RunConfig(), PROBE.arm(name))
+    settings = arm_settings(written(), PROBE.arm(name))
     assert (settings.lora.rank, settings.learning_rate) == CONFIGURATIONS[name]
     assert (
         settings.lora.alpha,
@@ -32,8 +33,8 @@ def test_the_published_configurations_differ_in_rank_and_rate_alone(name: str) -
 
 def test_the_default_arm_has_the_main_loops_settings() -> None:
     assert PROBE.default == ("soft",)
-    assert arm_settings(RunConfig(), PROBE.arm("soft")) == RunConfig().teach
-    assert arm_settings(RunConfig(), PROBE.arm("hard")) == RunConfig().teach.model_copy(
+    assert arm_settings(written(), PROBE.arm("soft")) == RunConfig().teach
+    assert arm_settings(written(), PROBE.arm("hard")) == RunConfig().teach.model_copy(
         update={"target": "text"}
     )
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.config import QuestionSettings, RunConfig, with_defaults
+from workbench.config import QuestionSettings, Resolved, RunConfig
 from workbench.errors import WorkbenchError
 from workbench.experiments.calibration.measurements import (
     FORMS,
@@ -104,17 +104,23 @@ class CalibrationRuns:
 
 
 def ablate(
-    config: RunConfig, plan: AblationPlan, folder: Path, figures: Path, reuse: Reuse = STRICT
+    resolved: Resolved, plan: AblationPlan, folder: Path, figures: Path, reuse: Reuse = STRICT
 ) -> CalibrationRuns:
-    """Teach and judge all that ``plan`` asks for; resumes what was begun."""
-    config = with_defaults(config, CALIBRATION.settings)
+    """Teach and judge all that ``plan`` asks for; resumes what was begun.
+
+    Args:
+        resolved: settings with those of the recipe :data:`CALIBRATION`.
+    """
+    config = resolved.config
     graded = config.questions.graded_file is not None
     if plan.other_answers is not None:
         read_graded(plan.other_answers)
-    own = _asking(config, form="published" if graded else plan.form)
+    own = _asking(config, ask_as="published" if graded else plan.form)
     context = Run(own, RunStore(folder / plan.form), figures / plan.form, reuse=reuse)
     names, left_out = _arms(plan)
-    home = run_trainings(context, _curves(plan), _without_twins(own, _curves(plan), names))
+    home = run_trainings(
+        context, _curves(plan), _without_twins(replace(resolved, config=own), _curves(plan), names)
+    )
     visited, other = _of_files(home, plan), None
     left_out |= {name: "none were given" for name in (OTHERS, UNANSWERABLE) if name not in visited}
     if graded:
@@ -123,7 +129,7 @@ def ablate(
     else:
         swap = partial(swapped_questions, home=context), partial(swapped_answers, home=context)
         visited[SWAPPED] = _visited(home, SWAPPED, own, *swap)
-        other = _other_form(home, plan, folder, figures)
+        other = _other_form(home, resolved, plan, folder, figures)
     return CalibrationRuns(plan, home, other, visited, left_out)
 
 
@@ -146,11 +152,11 @@ def _of_files(home: RecipeRun, plan: AblationPlan) -> dict[str, Run]:
     found = {}
     own = home.context.config
     if plan.other_answers is not None:
-        config = _asking(own, graded=plan.other_answers, form="published")
+        config = _asking(own, graded_file=plan.other_answers, ask_as="published")
         questions = partial(graded_file_questions, home=home.context)
         found[OTHERS] = _visited(home, OTHERS, config, questions)
     if plan.unanswerable is not None:
-        config = _asking(own, source=plan.unanswerable, graded=None, form="published")
+        config = _asking(own, source=plan.unanswerable, graded_file=None, ask_as="published")
         questions = partial(unanswerable_questions, home=home.context)
         found[UNANSWERABLE] = _visited(home, UNANSWERABLE, config, questions)
     return found
@@ -186,12 +192,15 @@ def trainings_of(recipe_run: RecipeRun) -> list[Training]:
     return [training for training in recipe_run.trainings if training.arm.name in CURVES]
 
 
-def _other_form(home: RecipeRun, plan: AblationPlan, folder: Path, figures: Path) -> RecipeRun:
+def _other_form(
+    home: RecipeRun, resolved: Resolved, plan: AblationPlan, folder: Path, figures: Path
+) -> RecipeRun:
     """The run taught on the other form; the transferred_adapters of both judge in both."""
     form = OPPOSITE[plan.form]
-    config = _asking(home.context.config, form=form)
+    config = _asking(home.context.config, ask_as=form)
     context = home.context.sibling(config, folder / form, figures / form)
-    recipe_run = run_trainings(context, CALIBRATION, _without_twins(config, CALIBRATION, CURVES))
+    taught = _without_twins(replace(resolved, config=config), CALIBRATION, CURVES)
+    recipe_run = run_trainings(context, CALIBRATION, taught)
     for there, here in ((home, recipe_run), (recipe_run, home)):
         evaluate_on(there, here.context, CURVES)
     return recipe_run
@@ -231,8 +240,9 @@ def _curves(plan: AblationPlan) -> Recipe:
     return replace(CALIBRATION, arms=(*CALIBRATION.arms, *more))
 
 
-def _without_twins(config: RunConfig, recipe: Recipe, names: Sequence[str]) -> list[Training]:
+def _without_twins(resolved: Resolved, recipe: Recipe, names: Sequence[str]) -> list[Training]:
     """The arms with the run's seed. Shuffled twins are the recipe's own matter, not the
     ablations'.
     """
-    return trainings(config, recipe, [recipe.arm(name) for name in names], 1, False, controls=False)
+    arms = [recipe.arm(name) for name in names]
+    return trainings(resolved, recipe, arms, 1, False, controls=False)

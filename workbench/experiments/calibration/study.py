@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from workbench.config import RunConfig
+from workbench.config import Resolved
 from workbench.experiments.calibration.metrics import Measurement, ablations_summary
 from workbench.experiments.calibration.page import sections, write_ablations
 from workbench.experiments.calibration.run import AblationPlan, ablate, ablation_lines
@@ -59,7 +59,7 @@ class CalibrationResults:
 
 
 def run_calibration(
-    config: RunConfig,
+    resolved: Resolved,
     folder: Path,
     parameters: CalibrationParameters,
     *,
@@ -74,7 +74,7 @@ def run_calibration(
         None if others is None else others.expanduser(),
         parameters.unanswerable,
     )
-    done = ablate(config, plan, folder, figures, reuse)
+    done = ablate(resolved, plan, folder, figures, reuse)
     lines, own = ablation_lines(done), done.home.context.config
     caption = (
         f"{own.model.name}, {len(held_out_rows(done.home.context))} held-out questions, taught on "

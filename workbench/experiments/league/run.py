@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from workbench.config import RunConfig, with_defaults
+from workbench.config import Resolved, RunConfig, with_recipe
 from workbench.experiments.league.comparison import (
     IN_DOMAIN,
     ComparisonRow,
@@ -80,7 +80,7 @@ class LeagueResults:
 
 
 def run_league(
-    config: RunConfig,
+    resolved: Resolved,
     folder: Path,
     parameters: LeagueParameters,
     *,
@@ -96,6 +96,7 @@ def run_league(
     recipes = [recipe_named(name) for name in parameters.recipes]
     arms = select_arms(recipes, ",".join(parameters.arms))
     check_needs(recipe.arm(arm) for recipe in recipes for arm in arms.get(recipe.name, ()))
+    config = resolved.config
     held_out = HELD_OUT.get(config.questions.source, ())
     played: list[RecipeOutcome] = []
     configuration: dict[str, Any] = {}
@@ -103,11 +104,12 @@ def run_league(
         chosen = arms[recipe.name]
         sampled = any(recipe.arm(arm).on_policy for arm in chosen)
         updates = {"teach.on_policy_steps": parameters.on_policy_steps} if sampled else {}
-        settings = with_defaults(
-            config, {**recipe.settings, **updates, "questions.held_out_domains": held_out}
+        own = with_recipe(
+            resolved, {**recipe.settings, **updates, "questions.held_out_domains": held_out}
         )
+        settings = own.config
         found = teach_recipe(
-            settings,
+            own,
             recipe,
             folder.with_name("-".join([folder.name, *map(str, recipe.settings.values())])),
             figures,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.config import RunConfig
+from workbench.config import Resolved
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.trainings import arm_settings
 from workbench.loop.checks import (
@@ -27,13 +27,13 @@ MOST_SEEDS = DERIVED_SEEDS // 10
 
 
 def check_recipe(
-    config: RunConfig, recipe: Recipe, arms: Sequence[str] = (), seeds: int = 1
+    resolved: Resolved, recipe: Recipe, arms: Sequence[str] = (), seeds: int = 1
 ) -> None:
     """Refuse arms of a recipe that cannot be taught.
 
     Errors: WorkbenchError naming what is wrong, and the mend.
     """
-    chosen = check_arms(recipe, arms)
+    config, chosen = resolved.config, check_arms(recipe, arms)
     if not 1 <= seeds <= MOST_SEEDS:
         raise WorkbenchError(f"A recipe is taught with 1 to {MOST_SEEDS:,} seeds, not {seeds:,}.")
     check_settings(config)
@@ -42,13 +42,12 @@ def check_recipe(
         raise ungraded()
     _, split = drawn_questions(config)
     check_counts(config.probe, split)
-    for arm in chosen:
-        check_taught(
-            config, training_questions(split), arm.calibration_fraction, f"The arm {arm.name!r}"
-        )
+    settings = {arm.name: arm_settings(resolved, arm) for arm in chosen}
+    for name, teach in settings.items():
+        check_taught(training_questions(split), teach.calibration_fraction, f"The arm {name!r}")
     shape = read_shape(config.model)
-    for arm in chosen:
-        check_teach(arm_settings(config, arm), shape)
+    for teach in settings.values():
+        check_teach(teach, shape)
 
 
 def check_arms(recipe: Recipe, names: Sequence[str]) -> list[Arm]:

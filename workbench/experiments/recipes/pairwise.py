@@ -1,17 +1,17 @@
 """Which of two held-out questions a model says it would answer correctly more likely, before and
 after teaching.
 
-Pairs are neighbours on ``CIRCLES`` random circles of the held-out questions, each asked in both
-orders, so that a taste for one place cancels. ``pairs.agreement`` is the share of mixed pairs (one
-answer right, one wrong) in which the question answered rightly is preferred, a tie counting half:
-0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders prefer the same
-question. :func:`bradley_terry` turns the base model's preferences into one score a question, whose
-AUROC2 stands beside stated confidence and whose order beside the choices. Intervals resample
-questions within their domain, because pairs share them (:mod:`workbench.measure.question_pairs`).
-Over all mixed pairs, knowing which domain is easier is enough to be right often;
-``pairs.agreement_within`` takes the mixed pairs of one domain alone. What the intervals do not
-show: other pairings of the same questions, and that Bradley-Terry scores would be fitted anew to
-other pairs.
+Pairs are neighbours on ``measure.pair_circles`` random circles of the held-out questions, each
+asked in both orders, so that a taste for one place cancels. ``pairs.agreement`` is the share of
+mixed pairs (one answer right, one wrong) in which the question answered rightly is preferred, a tie
+counting half: 0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders
+prefer the same question. :func:`bradley_terry` turns the base model's preferences into one score a
+question, whose AUROC2 stands beside stated confidence and whose order beside the choices. Intervals
+resample questions within their domain, because pairs share them
+(:mod:`workbench.measure.question_pairs`). Over all mixed pairs, knowing which domain is easier is
+enough to be right often; ``pairs.agreement_within`` takes the mixed pairs of one domain alone. What
+the intervals do not show: other pairings of the same questions, and that Bradley-Terry scores would
+be fitted anew to other pairs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ from workbench.pipeline.store import StageStore, run_parts
 from workbench.questions import prompt_text
 from workbench.teach.adapter import adapter_merged
 
-CIRCLES = 2
 BRADLEY_TERRY = Condition(recalibration="bradley-terry")
 PAIR_COLUMNS: Columns = {
     "pairs right": Key("agreement", part="pairs"),
@@ -70,7 +69,9 @@ def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> di
 
     def ask(lm: LanguageModel) -> pd.DataFrame:
         pairs = [
-            pair for k in range(CIRCLES) for pair in neighbours(len(rows), context.config.seed + k)
+            pair
+            for k in range(context.config.measure.pair_circles)
+            for pair in neighbours(len(rows), context.config.seed + k)
         ]
         return ask_pairs(
             lm,
@@ -105,7 +106,7 @@ def pair_stages(training: Training) -> list[Stage]:
         Stage(
             training.stage(kind),
             partial(read_pairs, taught=training.stage(by)),
-            ("model", "elicit", "seed"),
+            ("model", "elicit", "measure", "seed"),
             (training.stage(by),),
         )
         for kind, by in taught

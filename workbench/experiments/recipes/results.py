@@ -106,7 +106,7 @@ def collect_recipe(context: Run, taught: Sequence[Training]) -> Readouts:
         for training in taught:
             stage = training.stage("elicit")
             own = found[training.condition] = column_of(context, stage, column, rows)
-            if training.arm.calibration_fraction:
+            if training.teach.calibration_fraction:
                 back = kept_back(context, training)
                 tempered = replace(training.condition, recalibration=TEMPERATURE.recalibration)
                 known = column_of(context, stage, column, back)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench.config import RunConfig, load_config
+from workbench.config import Resolved, RunConfig, load_config
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.checks import check_arms, check_recipe
 from workbench.experiments.recipes.own_answers import read_own
@@ -47,7 +47,7 @@ from workbench.teach.targets import FEWEST_EXAMPLES
 BASE = ("questions", "answer", "elicit", "probe")
 SHARED = ("model", "questions", "elicit", "probe", "seed")
 """Settings that the stages BASE stand on."""
-MEASURED = (Stage("samples", sample, ("model", "elicit", "seed"), ("answer",)),)
+MEASURED = (Stage("samples", sample, ("model", "elicit", "measure", "seed"), ("answer",)),)
 """What targets of some arms are made from, measured where one of them is taught."""
 
 
@@ -79,7 +79,7 @@ class RecipeResult:
 
 
 def teach_recipe(
-    config: RunConfig,
+    resolved: Resolved,
     recipe: Recipe,
     folder: Path,
     figures: Path,
@@ -92,6 +92,7 @@ def teach_recipe(
     """Teach arms of a recipe and measure them; resumes what was begun.
 
     Args:
+        resolved: settings of the run, which an arm changes where the user wrote nothing.
         folder: the run's folder; a recipe's stages go to ``recipes/<recipe>/`` in it.
         figures: the page goes to ``figures / recipe.name``.
         arms: names; none for the recipe's default ones.
@@ -101,12 +102,12 @@ def teach_recipe(
         reuse: whether results of other settings may be replaced, and those of other code gone on
             from.
     """
-    context = Run(config, RunStore(folder), figures / recipe.name, reuse=reuse)
-    check_settings(config)
+    context = Run(resolved.config, RunStore(folder), figures / recipe.name, reuse=reuse)
+    check_settings(resolved.config)
     require_claimable(context.figures, FIGURES)
-    taught = trainings(config, recipe, check_arms(recipe, arms), seeds, reprobe)
+    taught = trainings(resolved, recipe, check_arms(recipe, arms), seeds, reprobe)
     if not all_done(plan(recipe_stages(recipe, taught), context), context):
-        check_recipe(config, recipe, arms, seeds)
+        check_recipe(resolved, recipe, arms, seeds)
     with context.store.hold():
         recipe_run = run_trainings(context, recipe, taught)
         place = recipe_folder(context, recipe)
@@ -133,7 +134,7 @@ def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> R
         begin_again(plan(stages, context), context, recipe_folder(context, recipe))
         run_stages(stages_before(taught), context)
         for training in taught:
-            training_targets(context, training.arm)
+            training_targets(context.with_teach(training.teach), training.arm)
         run_stages(stages, context)
     return RecipeRun(context, tuple(taught))
 
@@ -184,12 +185,12 @@ def taught_domains(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> li
 
 
 def adapter_folders(
-    config: RunConfig, recipe: Recipe, folder: Path, arms: Sequence[str] = ()
+    resolved: Resolved, recipe: Recipe, folder: Path, arms: Sequence[str] = ()
 ) -> list[Path]:
     """Where the adapters of the arms, taught with the run's seed, stand."""
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
     return [
-        folder / p.stage("teach") / "adapter" for p in trainings(config, recipe, chosen, 1, False)
+        folder / p.stage("teach") / "adapter" for p in trainings(resolved, recipe, chosen, 1, False)
     ]
 
 
@@ -209,7 +210,12 @@ def recipe_stages(recipe: Recipe, taught: Sequence[Training]) -> list[Stage]:
     needed = ["probe"]
     if recipe.pairs:
         stages.append(
-            Stage(pairs_stage(recipe.name), read_pairs, ("model", "elicit", "seed"), ("answer",))
+            Stage(
+                pairs_stage(recipe.name),
+                read_pairs,
+                ("model", "elicit", "measure", "seed"),
+                ("answer",),
+            )
         )
         needed.append(stages[-1].name)
     for training in taught:

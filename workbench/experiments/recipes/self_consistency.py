@@ -1,9 +1,9 @@
 """The stage that samples answers: how often a training question's samples say the same.
 
-Self-consistency is the share of the most frequent answer among ``SAMPLES`` answers drawn at
-temperature 1 from the whole distribution, at the prompt the greedy answer was generated from. Only
-training questions are sampled: it is what targets are made from. What it does not show: whether the
-most frequent answer is right, or is the one the model gave.
+Self-consistency is the share of the most frequent answer among ``measure.consistency_samples``
+answers drawn at temperature 1 from the whole distribution, at the prompt the greedy answer was
+generated from. Only training questions are sampled: it is what targets are made from. What it does
+not show: whether the most frequent answer is right, or is the one the model gave.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
-
-SAMPLES = 10
 
 
 def sample(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def sample(context: Run, stage: StageStore) -> dict[str, Any]:
         answered.loc[rows.tolist()].tolist(),
     )
     settings = BaselineSettings(
-        samples=SAMPLES,
+        samples=config.measure.consistency_samples,
         answer_tokens=config.elicit.answer_tokens,
         format=config.elicit.format,
         tokens_per_forward=config.model.tokens_per_forward,
@@ -49,4 +47,8 @@ def sample(context: Run, stage: StageStore) -> dict[str, Any]:
     share = evidence.consistency["modal_share"].to_numpy()
     stage.save_table("samples", samples.assign(**{ROW: rows[samples[ROW]]}))
     stage.save_table("consistency", pd.DataFrame({ROW: rows, "modal_share": share}))
-    return {"samples": SAMPLES, "questions": len(rows), "modal_share": float(share.mean())}
+    return {
+        "samples": settings.samples,
+        "questions": len(rows),
+        "modal_share": float(share.mean()),
+    }

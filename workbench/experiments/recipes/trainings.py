@@ -1,17 +1,15 @@
 """The models a recipe's run teaches: an arm with a seed each, its settings, and the names of its
 stages.
 
-Settings go from the general to the particular: the package's defaults, the arm's changes, what the
-user set.
+An arm's settings stand where the user wrote nothing (:func:`workbench.config.resolve`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from workbench.config import RunConfig, TeachSettings
+from workbench.config import Resolved, TeachSettings, with_arm
 from workbench.errors import WorkbenchError
 from workbench.loop.conditions import Condition
 from workbench.teach.recipes import Arm, Recipe
@@ -89,7 +87,7 @@ def report_stage(recipe: Recipe) -> str:
 
 
 def trainings(
-    config: RunConfig,
+    resolved: Resolved,
     recipe: Recipe,
     arms: Sequence[Arm],
     seeds: int,
@@ -101,20 +99,20 @@ def trainings(
 
     Errors: WorkbenchError where a number of updates is set and no arm counts them.
     """
-    if config.teach.on_policy_steps is not None and not any(arm.on_policy for arm in arms):
+    if resolved.config.teach.on_policy_steps is not None and not any(arm.on_policy for arm in arms):
         raise WorkbenchError(
             "teach.on_policy_steps counts the updates of arms that sample replies, and "
             f"{' and '.join(arm.name for arm in arms)} "
             "of this recipe do not; set teach.epochs."
         )
-    first = config.seed
+    first = resolved.config.seed
     return [
         Training(
             recipe=recipe.name,
             arm=arm,
             seed=seed,
             first_seed=first,
-            teach=arm_settings(config, arm),
+            teach=arm_settings(resolved, arm),
             shuffled_control=controls and seed == first,
             probe=probed and seed == first and arm.head_reader is None,
         )
@@ -123,24 +121,7 @@ def trainings(
     ]
 
 
-def arm_settings(config: RunConfig, arm: Arm) -> TeachSettings:
-    """The arm's training settings, with what was set explicitly in ``config.teach`` going before
-    them; ``steps`` where it samples.
-    """
-    given = config.teach.model_dump(
-        exclude_unset=True, exclude=None if arm.on_policy else {"on_policy_steps"}
-    )
-    return TeachSettings.model_validate(
-        _merged(_merged(TeachSettings().model_dump(), arm.teach), given)
-    )
-
-
-def _merged(under: dict[str, Any], over: Any) -> dict[str, Any]:
-    out = dict(under)
-    for key, value in over.items():
-        out[key] = (
-            _merged(out[key], value)
-            if isinstance(value, dict) and isinstance(out.get(key), dict)
-            else value
-        )
-    return out
+def arm_settings(resolved: Resolved, arm: Arm) -> TeachSettings:
+    """Resolve the arm's training settings; a number of updates goes to arms that sample alone."""
+    teach = with_arm(resolved, arm.teach).config.teach
+    return teach if arm.on_policy else teach.model_copy(update={"on_policy_steps": None})

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
-from workbench.config import RunConfig, with_defaults
+from workbench.config import Resolved, with_recipe
 from workbench.experiments.league.comparison import (
     ComparisonRow,
     compare_recipes,
@@ -55,7 +55,7 @@ class TransferResults:
 
 
 def run_transfer(
-    config: RunConfig,
+    resolved: Resolved,
     folder: Path,
     parameters: TransferParameters,
     *,
@@ -69,11 +69,12 @@ def run_transfer(
         figures: the page of the arms side by side goes to a folder in it.
     """
     source = recipe_named(parameters.recipe)
-    config = with_defaults(config, {**source.settings, "questions.held_out_domains": []})
+    own = with_recipe(resolved, {**source.settings, "questions.held_out_domains": []})
+    config = own.config
     place = folder.with_name("-".join([folder.name, *map(str, source.settings.values())]))
     domains = taught_domains(config, place, reuse)
     recipe = split_arm_by_domain(source, parameters.arm, domains)
-    found = teach_recipe(config, recipe, place, figures, seeds=parameters.seeds, reuse=reuse)
+    found = teach_recipe(own, recipe, place, figures, seeds=parameters.seeds, reuse=reuse)
     standings = compare_recipes(
         [finished_recipe(recipe.name, found.folder, found.summary, ())],
         Bootstrap(config.bootstrap_resamples, config.seed),

@@ -28,8 +28,9 @@ from workbench.teach.heads import (
 from workbench.teach.recipes.recipe import Arm, Recipe, train_on_examples
 from workbench.teach.target_inputs import correctness_targets, label_fraction
 
-KEPT_BACK = 0.2
+KEPT_BACK = {"calibration_fraction": 0.2}
 TUNED = {
+    **KEPT_BACK,
     "adapter_scope": "conversation",
     "learning_rate": 1e-4,
     "loraplus_lr_ratio": 1,
@@ -72,7 +73,7 @@ HEAD = Arm(
     correctness_targets,
     teach_head,
     head_reader=read_head,
-    calibration_fraction=KEPT_BACK,
+    teach=KEPT_BACK,
 )
 LORA_PROMPT = Arm(
     "lora-prompt",
@@ -80,7 +81,6 @@ LORA_PROMPT = Arm(
     correctness_targets,
     train_on_examples(partial(correctness_query_objective, kappa=1.0)),
     teach=TUNED,
-    calibration_fraction=KEPT_BACK,
 )
 CALIBRATION = Recipe(
     name="calibration",
@@ -95,7 +95,6 @@ CALIBRATION = Recipe(
             teach_head_and_adapter,
             teach=TUNED,
             head_reader=read_head_and_adapter,
-            calibration_fraction=KEPT_BACK,
         ),
         LORA_PROMPT,
         Arm(
@@ -104,7 +103,6 @@ CALIBRATION = Recipe(
             correctness_targets,
             train_on_examples(partial(correctness_query_objective, kappa=0.0)),
             teach=TUNED,
-            calibration_fraction=KEPT_BACK,
         ),
         Arm(
             "embeddings",
@@ -113,7 +111,7 @@ CALIBRATION = Recipe(
             teach_embedding_head,
             head_reader=read_embedding_head,
             requires=encoder_folder,
-            calibration_fraction=KEPT_BACK,
+            teach=KEPT_BACK,
         ),
         *(with_label_fraction(arm, percent) for arm in (LORA_PROMPT, HEAD) for percent in LABELS),
     ),

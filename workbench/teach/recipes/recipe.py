@@ -40,7 +40,6 @@ class Arm:
             them.
         reader: gives the probability [n] of a head beside the model; None: the taught model states
             its confidence.
-        kept_back: share of the training questions that are not taught, to fit a temperature on.
         drawn: numbers of the questions to be taught, where not all are.
         levels: [n] what questions of one bin share, for an arm that compares questions.
         sampled: replies are sampled while it trains, so its length is ``teach.on_policy_steps``
@@ -57,7 +56,6 @@ class Arm:
     sources: tuple[str, ...] = ()
     teach: Mapping[str, Any] = field(default_factory=dict)
     head_reader: HeadReader | None = None
-    calibration_fraction: float = 0.0
     subset: Callable[[TargetInputs], NDArray[np.int64]] | None = None
     on_policy: bool = False
     requires: Callable[[], object] | None = None

@@ -1,0 +1,182 @@
+"""Settings of a run by what they decide: the model, the questions, how they are asked, the probes,
+the patches, and what is measured beside them.
+
+Teaching has a module of its own, :mod:`workbench.settings.teaching`. What every single setting must
+be stands in :mod:`workbench.settings.fields`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from workbench.files.local_names import local_name
+from workbench.settings.fields import Bytes, Settings
+
+Penalty = Annotated[float, Field(ge=1e-9, le=1e5)]
+Layer = Annotated[int, Field(ge=0, le=10_000)]
+
+
+def _day(value: Any) -> dt.date:
+    """A date as YAML reads it or as it is written; never a number of seconds or a time of day,
+    which pydantic would take.
+    """
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        return dt.date.fromisoformat(value)
+    raise ValueError("a date is written YEAR-MONTH-DAY, such as 2025-01-01")
+
+
+class ModelSettings(Settings):
+    """Which model, and how it computes."""
+
+    name: str = Field(
+        "default", description="'default', a Hugging Face id, a folder, or a GGUF file"
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="dtype of the weights"
+    )
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description=(
+            "matrix products of elicitation and training; auto: bfloat16 where the processor has it"
+        ),
+    )
+    trust_remote_code: bool = Field(False, description="run code that comes with a hub model")
+    chat_template: Path | None = Field(
+        None, description="file with a chat template, for models without one"
+    )
+    date: Annotated[dt.date, BeforeValidator(_day)] = Field(
+        dt.date(2025, 1, 1),
+        description=(
+            "date that chat templates write as today's, so that no result depends on the clock"
+        ),
+    )
+    tokens_per_forward: int = Field(
+        2048, ge=1, le=10**9, description="memory bound: tokens of one forward pass"
+    )
+    kv_cache_bytes: Bytes = Field(
+        1_600_000_000, description="memory bound: keys and values kept for teaching and reading"
+    )
+
+    @property
+    def shown(self) -> str:
+        """The model's name as pages show it, without the folders that a local one lies in."""
+        return local_name(self.name)
+
+
+class QuestionSettings(Settings):
+    """Which questions, and how they are split."""
+
+    source: str = Field(
+        "builtin", description="'builtin', a hub set (triviaqa, mmlu:validation), or a file"
+    )
+    mirror: Path | None = Field(
+        None, description="folder with hub repositories under their ids, instead of the hub"
+    )
+    ask_as: Literal["published", "choice", "open"] = Field(
+        "published", description="as published, all among options, or all without options"
+    )
+    options: int = Field(
+        4, ge=2, le=26, description="options of an open question asked as a choice"
+    )
+    graded_file: Path | None = Field(
+        None,
+        description=(
+            "JSONL of graded answers, taken in place of questions to be answered and graded"
+        ),
+    )
+    domains: tuple[str, ...] = Field(
+        (), description="domains that questions are drawn from; all where none is named"
+    )
+    limit: int | None = Field(
+        580, ge=1, le=10**8, description="questions drawn evenly over domains; none for all"
+    )
+    train_fraction: float = Field(0.65, gt=0, lt=1)
+    held_out_domains: tuple[str, ...] = Field(
+        (),
+        description=(
+            "domains that nothing is fitted on or taught from; all their questions are held out"
+        ),
+    )
+
+
+class ElicitSettings(Settings):
+    """How answers and confidence are asked for."""
+
+    format: str = Field(
+        "percent", description="a row of the table of formats, see 'workbench formats'"
+    )
+    answer_tokens: int = Field(16, ge=1, le=100_000, description="most tokens of an answer")
+    reasoning_tokens: int = Field(
+        96,
+        ge=1,
+        le=100_000,
+        description="most tokens of the reasoning before an answer, where there is any",
+    )
+
+
+class ProbeConfig(Settings):
+    """Layer-wise probes."""
+
+    folds: int = Field(5, ge=3, le=1000, description="outer folds of the cross-fit")
+    inner_folds: int = Field(
+        4, ge=2, le=1000, description="folds that choose C; folds - 1 halves the work"
+    )
+    inverse_penalties: tuple[Penalty, ...] = Field(
+        (1e-4, 1e-3, 1e-2, 1e-1), min_length=1, max_length=100
+    )
+    ridge_penalties: tuple[Penalty, ...] = Field(
+        (1e1, 1e2, 1e3, 1e4),
+        min_length=1,
+        max_length=100,
+        description="penalties among which the direction of expected confidence is fitted",
+    )
+    ensemble_sites: int = Field(
+        20,
+        ge=1,
+        le=10**6,
+        description="sites whose mean log-odds is the teaching target of a question",
+    )
+    shuffles: int = Field(
+        5, ge=1, le=10_000, description="permutations of the shuffled-label control"
+    )
+
+
+class PatchSettings(Settings):
+    """Activation patching of the tuned model's states into the base model."""
+
+    n_questions: int = Field(16, ge=8, le=10**6, description="held-out questions patched")
+    layers: tuple[Layer, ...] | None = Field(None, min_length=2, description="none for all")
+    control_layers: int = Field(
+        6, ge=2, le=10_000, description="layers of the random-position control, evenly spread"
+    )
+    n_reference: int = Field(
+        1,
+        ge=1,
+        le=10**6,
+        description="questions on which the packed sweep is compared with the loop",
+    )
+
+
+class MeasureSettings(Settings):
+    """How much is measured beside a run's own stages."""
+
+    adapter_answers: int = Field(
+        64,
+        ge=1,
+        le=10**8,
+        description="held-out questions answered with an adapter on the whole conversation on",
+    )
+    consistency_samples: int = Field(
+        10, ge=2, le=10_000, description="sampled answers that self-consistency counts"
+    )
+    pair_circles: int = Field(
+        2, ge=1, le=1000, description="random circles of held-out questions compared in pairs"
+    )
