@@ -14,8 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = "workbench"
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "progress"),
-    ("files", "settings"),
+    ("arrays", "compat", "errors", "progress"),
+    ("files",),
+    ("settings",),
     ("config",),
     ("tables",),
     ("measure",),

@@ -51,7 +51,7 @@ from workbench.teach.adapter import remove_adapter
 from workbench.teach.heads import teach_head
 from workbench.teach.recipes import RECIPES, Arm, Recipe
 from workbench.teach.target_inputs import TargetInputs
-from workbench.teach.training import Reply
+from workbench.teach.training_forward import Reply
 from workbench.teach.training_job import TrainingJob
 from workbench.trace import Patch, Site
 from workbench.trace.backends import engine

@@ -279,7 +279,7 @@ def test_a_template_that_always_opens_a_reply_leaves_its_prefix(
 @pytest.mark.parametrize("tokens", [(1, 2, 3, 4, 8, 7), (1, 2, 8, 9, 7, 9)])
 def test_a_conversation_that_ends_otherwise_is_refused(tokens: tuple[int, ...]) -> None:
     with pytest.raises(
-        WorkbenchError, match=r"does not end in the tokens .*teach\.scope=conversation"
+        WorkbenchError, match=r"does not end in the tokens .*teach\.adapter_scope=conversation"
     ):
         before_reply(Conversation(tokens, 1, 2), (8, 9))
 

@@ -14,8 +14,8 @@ from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.models.unembed import unembed
-from workbench.teach.adapter import adapter_off
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts
 

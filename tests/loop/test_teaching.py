@@ -17,7 +17,7 @@ from workbench.elicit.readout import read_confidence
 from workbench.loop.confidence import confidence_conversations, elicit_control
 from workbench.loop.run import ModelHolder, Run
 from workbench.loop.teaching import resolve_start_layer
-from workbench.patch.start_layer import ITEMS, find_start_layer
+from workbench.patch.start_layer import find_start_layer
 from workbench.pipeline.store import StageStore
 
 # Float32 sums taken in batches of another size differ by this much at most in a probability.
@@ -161,7 +161,7 @@ def test_a_start_layer_is_a_number_or_what_patching_finds(context: Run) -> None:
     assert resolve_start_layer(context, conversations, rows) is context.config.teach
     teach = context.config.teach.model_copy(update={"start_layer": "patching"})
     found = resolve_start_layer(context.with_teach(teach), conversations, rows)
-    drawn = np.sort(np.random.default_rng(context.config.seed).permutation(rows)[:ITEMS])
+    drawn = np.sort(np.random.default_rng(context.config.seed).permutation(rows)[:32])
     wanted = find_start_layer(
         context.lm,
         [conversations[row] for row in drawn],

@@ -25,7 +25,7 @@ from workbench.loop.run import Run
 from workbench.measure import Bootstrap, flat_summary
 from workbench.pipeline.store import RunStore
 from workbench.questions import Grade, Question, grade_of
-from workbench.teach.reinforce import rewards_of
+from workbench.teach.on_policy import rewards_of
 from workbench.teach.replies import Judgement, Replies
 
 COUNT = 12

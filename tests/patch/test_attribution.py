@@ -12,12 +12,12 @@ from workbench.elicit.formats import Format
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.patch.attribution import Attribution, attribute, unverified_scores
 from workbench.patch.components import ComponentSet, whole_model
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import contrast, expected_confidence_of
 from workbench.patch.verification import Check
-from workbench.teach.adapter import adapter_off
 from workbench.trace.backends import engine
 
 MakeTiny = Callable[..., LanguageModel]

@@ -8,6 +8,7 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.patch.branches import Cell
 from workbench.patch.effect_map import Axis
 from workbench.patch.inputs import ModelInputs, Reading
@@ -26,7 +27,6 @@ from workbench.patch.maps import (
     window_cells,
 )
 from workbench.patch.metrics import Metric
-from workbench.teach.adapter import adapter_off
 from workbench.trace import Component, Site, TokenTree, record
 from workbench.trace.backends import engine
 

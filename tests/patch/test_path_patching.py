@@ -10,12 +10,12 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
+from workbench.models.adapter_switch import adapter_off
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.invocation import invoke_adapter_from
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.metrics import Metric, contrast
 from workbench.patch.path_patching import path_effects
-from workbench.teach.adapter import adapter_off
 from workbench.trace.sites import Component, Site
 
 MakeTiny = Callable[..., LanguageModel]

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import (
     adapter_merged,
-    adapter_off,
     add_adapter,
     initialise_from,
     load_adapter,

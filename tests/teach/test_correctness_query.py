@@ -86,7 +86,7 @@ def test_the_loss_from_plain_forwards_of_each_row(make_tiny: MakeTiny, kappa: fl
             start = answer_start(conversation, answer_tokens(lm.tokenizer, job.fmt, QUESTIONS[row]))
             at = slice(start - 1, conversation.answer_end)
             moved = logits_at(tuned.model, tokens).log_softmax(dim=-1)[at]
-            with without_adapter(tuned.base()):
+            with without_adapter(tuned):
                 base = logits_at(tuned.model, tokens).log_softmax(dim=-1)[at]
             loss = loss + kappa * jensen_shannon(moved, base).mean()
         expected.append(loss.item())
@@ -112,7 +112,7 @@ def test_other_formats_and_scopes_are_refused(tiny_lm: LanguageModel) -> None:
         WorkbenchError, match=r"the format 'percent' has 101\. Set elicit\.format=i-ii"
     ):
         correctness_query_objective(training_job(tiny_lm, "percent"), 1.0)
-    with pytest.raises(WorkbenchError, match=r"set teach\.scope=conversation"):
+    with pytest.raises(WorkbenchError, match=r"set teach\.adapter_scope=conversation"):
         correctness_query_objective(training_job(tiny_lm, reply=SimpleNamespace()), 1.0)
 
 

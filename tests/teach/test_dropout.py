@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from workbench.models import LanguageModel
-from workbench.teach.dropout import LEVELS, MaskPool, PooledDropout, use_pooled_dropout
+from workbench.teach.dropout import LEVELS, MaskPool, PooledDropout, pooled_dropout
 
 MakeTiny = Callable[..., LanguageModel]
 N = 400_000
@@ -98,28 +98,33 @@ def test_the_dropout_of_every_adapted_module_is_exchanged_and_no_other(make_tiny
     model = get_peft_model(lm.base(), config)
     before = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
     adapted = [name for name in before if "lora_dropout" in name]
-    pool = use_pooled_dropout(model, 0.2)
-    after = {
-        name: module for name, module in model.named_modules() if isinstance(module, PooledDropout)
-    }
-    assert sorted(after) == sorted(adapted)
-    assert len(adapted) == 8
-    assert pool.threshold == round(0.2 * LEVELS)
-    left = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
-    assert left == [name for name in before if name not in adapted]
-    assert left
-    model.train()
-    torch.manual_seed(2)
-    pool.renew(POOL)
-    x = torch.randn(3, 32)
-    torch.manual_seed(2)
-    twin = MaskPool(0.2)
-    twin.renew(POOL)
-    assert torch.equal(after[adapted[0]](x), PooledDropout(twin)(x))
+    own = {name: module for name, module in model.named_modules() if name in adapted}
+    with pooled_dropout(model, 0.2) as pool:
+        after = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, PooledDropout)
+        }
+        assert sorted(after) == sorted(adapted)
+        assert len(adapted) == 8
+        assert pool.threshold == round(0.2 * LEVELS)
+        left = [name for name, module in model.named_modules() if isinstance(module, nn.Dropout)]
+        assert left == [name for name in before if name not in adapted]
+        assert left
+        model.train()
+        torch.manual_seed(2)
+        pool.renew(POOL)
+        x = torch.randn(3, 32)
+        torch.manual_seed(2)
+        twin = MaskPool(0.2)
+        twin.renew(POOL)
+        assert torch.equal(after[adapted[0]](x), PooledDropout(twin)(x))
+    assert {name: module for name, module in model.named_modules() if name in adapted} == own
+    assert all(module.training for module in own.values())
 
 
 def test_without_dropout_there_is_nothing_to_exchange(make_tiny: MakeTiny) -> None:
     config = LoraConfig(r=2, lora_dropout=0.0, target_modules=["o_proj"])
     model = get_peft_model(make_tiny().base(), config)
-    use_pooled_dropout(model, 0.0)
-    assert not any(isinstance(module, PooledDropout) for module in model.modules())
+    with pooled_dropout(model, 0.0):
+        assert not any(isinstance(module, PooledDropout) for module in model.modules())

@@ -26,7 +26,7 @@ from workbench.teach.heads import (
     teach_head,
     teach_head_and_adapter,
 )
-from workbench.teach.training import EXTRA_MODULE_FILE
+from workbench.teach.target_trainer import EXTRA_MODULE_FILE
 from workbench.teach.training_job import HeadInputs, TrainingJob
 
 RNG = np.random.default_rng(0)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
-from tests.support.jobs import training_job
 from transformers import AutoModelForCausalLM
 
 import workbench.teach.reinforce as module
+from tests.support.jobs import training_job
 from workbench.config import LoraSettings, TeachSettings
 from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import FORMATS
@@ -22,9 +22,10 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, load_model
 from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.losses import log_reward
-from workbench.teach.reinforce import RLOO, Reinforcement, require_trl, rewards_of, train_on_policy
+from workbench.teach.on_policy import RLOO, Reinforcement, require_trl, rewards_of
+from workbench.teach.reinforce import train_on_policy
 from workbench.teach.replies import confidence_replies, whole_replies
-from workbench.teach.training import Reply
+from workbench.teach.training_forward import Reply
 from workbench.teach.training_job import TrainingJob
 from workbench.teach.trl_fixes import left_as_found, positions_from_mask
 from workbench.trace.prefix_cache import PrefixCache
@@ -331,7 +332,7 @@ def test_an_adapter_on_the_reply_and_a_missing_trl_are_refused(
     tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply = Reply((5,), list(range(50)), PrefixCache(0, 10, None))
-    with pytest.raises(WorkbenchError, match=r"set teach\.scope=conversation"):
+    with pytest.raises(WorkbenchError, match=r"set teach\.adapter_scope=conversation"):
         train_on_policy(PLAN)(replace(job(tiny_lm, tmp_path), reply=reply))
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(WorkbenchError, match=r"confidence-workbench\[rl\]"):

@@ -24,12 +24,14 @@ from typing import Any
 import torch
 
 from workbench.bench.timing import seconds
+from workbench.compat import attention_kernel
 from workbench.config import TeachSettings
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.examples import Example
 from workbench.teach.sampler import SeededOrder
-from workbench.teach.training import first_layer, loraplus, train_adapter
+from workbench.teach.target_trainer import loraplus
+from workbench.teach.training import first_layer, train_adapter
 from workbench.teach.training_forward import Passes
 
 IGNORED = -100
@@ -84,7 +86,7 @@ def train_with_trl(
         def train() -> None:
             tuned = _start(lm, settings, seed)
             base = tuned.base()
-            kernel = base.config._attn_implementation
+            kernel = attention_kernel(base)
             base.set_attn_implementation(TRL_ATTENTION)
             try:
                 trainer = _sft_trainer(tuned, ordered, settings, seed, folder)

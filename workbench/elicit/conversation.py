@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.elicit.answer_position import ANSWER_PROBE, find_answer_end
 from workbench.elicit.format import Format
 from workbench.elicit.scales import Scale
 from workbench.elicit.trie import ScaleTrie, build_trie
 from workbench.errors import WorkbenchError
-from workbench.models import Turn, encode, encode_history, render
+from workbench.models import encode, encode_history
 
 POSITIONS = ("confidence", "answer_end", "after_answer")
-ANSWER_PROBE = "answer-probe"
 _ENDINGS = ("", "7", *".,:;!?)\"'")
 
 
@@ -113,7 +113,7 @@ def scale_tokens(tokenizer: Any, fmt: Format) -> ScaleTokens:
     """Tokenise the confidence reply with every text of the scale and build the trie of what
     differs.
     """
-    turns, opening = _asked(fmt, "?", ANSWER_PROBE, "")
+    turns, opening = fmt.confidence_request("?", ANSWER_PROBE, "")
     before = tuple(encode(tokenizer, turns, opening))
     numbers = [
         tuple(encode(tokenizer, turns, opening + fmt.written(text))) for text in fmt.scale.texts
@@ -139,12 +139,12 @@ def confidence_conversation(
     reasoning: str = "",
 ) -> Conversation:
     """The conversation up to the confidence position, with its answer located."""
-    turns, opening = _asked(fmt, question, answer, reasoning)
+    turns, opening = fmt.confidence_request(question, answer, reasoning)
     tokens = tuple(encode(tokenizer, turns, opening))
     whole = (*tokens, *numbers.shared)
     if not fmt.shows_answer:
         return Conversation(whole, None, None)
-    answer_end = _answer_end(tokenizer, fmt, tokens, question, answer, reasoning)
+    answer_end = find_answer_end(tokenizer, fmt, tokens, question, answer, reasoning)
     return Conversation(whole, answer_end, answer_end + 1)
 
 
@@ -180,7 +180,7 @@ def reply_tokens(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> tuple[int
                 "teach.adapter_scope=conversation."
             )
         return reply
-    turns, opening = _asked(fmt, "?", ANSWER_PROBE, "")
+    turns, opening = fmt.confidence_request("?", ANSWER_PROBE, "")
     whole = (*encode(tokenizer, turns, opening), *numbers.shared)
     history = tuple(encode_history(tokenizer, turns))
     shared = next(
@@ -228,7 +228,7 @@ def check_conversation(
         conversation = pair_conversation(tokenizer, fmt, numbers, question, answer)
     else:
         conversation = confidence_conversation(tokenizer, fmt, numbers, question, answer, reasoning)
-    turns, opening = _asked(fmt, question, answer, reasoning)
+    turns, opening = fmt.confidence_request(question, answer, reasoning)
     for value in (fmt.scale.values[0], fmt.scale.values[-1]):
         whole = tuple(encode(tokenizer, turns, opening + fmt.written(fmt.scale.text(value))))
         if whole != (*conversation.tokens, *number_tokens(numbers, value)):
@@ -246,61 +246,6 @@ def show_position(tokenizer: Any, tokens: Sequence[int], position: int) -> str:
         tokenizer.decode(list(tokens[position + 1 :])),
     )
     return f"{before}«{tokenizer.decode([tokens[position]])}»{after}"
-
-
-def _asked(fmt: Format, question: str, answer: str, reasoning: str) -> tuple[tuple[Turn, ...], str]:
-    """Turns up to the confidence reply, and its opening; for a pair ``question`` and ``answer``
-    are its two questions.
-    """
-    if fmt.layout == "pair":
-        return fmt.pair_turns(question, answer), fmt.confidence_prefix
-    return fmt.confidence_turns(question, answer, reasoning), fmt.confidence_opening(
-        answer, reasoning
-    )
-
-
-def _answer_end(
-    tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: str, answer: str, reasoning: str
-) -> int:
-    """Index of the answer's last token, counted from the front where an earlier turn is written
-    like a fresh reply.
-
-    Some templates open a reply with an empty thought that they leave out of earlier turns.
-    """
-    if fmt.layout == "two-turn":
-        until_answer = tuple(
-            encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer, reasoning))
-        )
-        end = len(until_answer) - 1
-        if tokens[:end] == until_answer[:end]:
-            return end
-    turns, opening = _asked(fmt, question, ANSWER_PROBE, reasoning)
-    _, found, after = render(tokenizer, turns, opening).rpartition(ANSWER_PROBE)
-    count = _tokens_of(tokenizer, tokens, after)
-    if not found or count is None:
-        raise WorkbenchError(
-            "The chat template rewrites earlier turns, so the answer cannot be located in the "
-            "conversation; "
-            "use a template that keeps assistant turns as they were written."
-        )
-    return len(tokens) - count - 1
-
-
-def _tokens_of(tokenizer: Any, tokens: tuple[int, ...], text: str) -> int | None:
-    """How many of the last tokens write ``text``; None where they write something else.
-
-    A token that holds the text's first white space together with what stands before, as a full stop
-    and a line break may be one, is not among them.
-    """
-    alone = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-    if tokens[-len(alone) :] == alone:
-        return len(alone)
-    wanted = "".join(text.split())
-    counts = range(1, min(len(tokens), 2 * len(alone)) + 1)
-    written = ["".join(tokenizer.decode(list(tokens[-count:])).split()) for count in counts]
-    return max(
-        (count for count, said in zip(counts, written, strict=True) if said == wanted), default=None
-    )
 
 
 def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -149,6 +149,19 @@ class Format:
             return f"{self.answer_text(answer, reasoning)}\n{self.confidence_prefix}"
         return self.confidence_prefix
 
+    def confidence_request(
+        self, question: str, answer: str, reasoning: str = ""
+    ) -> tuple[tuple[Turn, ...], str]:
+        """Return the turns up to the confidence reply, and the opening of that reply.
+
+        Args:
+            question, answer: for a format of pairs, its two questions.
+        """
+        if self.layout == "pair":
+            return self.pair_turns(question, answer), self.confidence_prefix
+        opening = self.confidence_opening(answer, reasoning)
+        return self.confidence_turns(question, answer, reasoning), opening
+
     def pair_turns(self, first: str, second: str) -> tuple[Turn, ...]:
         """The turn that asks which of two questions would be answered correctly more likely."""
         asked = (quoted(question, self.options) for question in (first, second))

@@ -38,9 +38,10 @@ from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusab
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.pipeline.store import ROW, StageStore, run_parts
 from workbench.questions import prompt_text
-from workbench.teach.adapter import adapter_merged, adapter_off
+from workbench.teach.adapter import adapter_merged
 
 REPEATED_BATCHES = 1
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from workbench.arrays import Rows
 from workbench.elicit.answer import CacheCallback, answer_prompts, recompute_prompt_cache
 from workbench.elicit.answer_table import answer_batches
 from workbench.elicit.conversation import Conversation
@@ -23,7 +23,6 @@ from workbench.loop.run import Run
 from workbench.trace.layout import Prompts, without_last
 from workbench.trace.prompt_cache import CachedPrompts
 
-Rows = NDArray[np.int64]
 Tokens = Sequence[tuple[int, ...]]
 
 

@@ -21,6 +21,7 @@ from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import in_float32
+from workbench.models.adapter_switch import adapter_off
 from workbench.patch.controlled_sweep import (
     ModelState,
     SweepSettings,
@@ -28,7 +29,6 @@ from workbench.patch.controlled_sweep import (
     sweep_positions,
 )
 from workbench.pipeline.store import ROW, StageStore, run_parts
-from workbench.teach.adapter import adapter_off
 
 
 def patch(context: Run, stage: StageStore) -> dict[str, Any]:

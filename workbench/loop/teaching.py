@@ -24,7 +24,7 @@ from workbench.questions import grade_of
 from workbench.teach.adapter import remove_adapter
 from workbench.teach.recipes import Arm
 from workbench.teach.targets import scale_targets, shuffled_order
-from workbench.teach.training import Reply
+from workbench.teach.training_forward import Reply
 from workbench.teach.training_job import Grade, TrainingJob
 
 

@@ -21,10 +21,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_estimate
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
-from workbench.measure.inputs import Floats, checked, checked_domain, parse_rate
+from workbench.measure.inputs import checked, checked_domain, parse_rate
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.weighted import CountStatistic

@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.arrays import Floats
 from workbench.measure.discrimination import ValueGroups
-from workbench.measure.inputs import Floats, checked
+from workbench.measure.inputs import checked
 from workbench.measure.weighted import once, ratio
 
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.discrimination import Auroc2, Auroc2Within
 from workbench.measure.distinct_rows import Codes
-from workbench.measure.inputs import Floats, checked, checked_domain
+from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.weighted import CountStatistic

@@ -22,9 +22,10 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.distinct_rows import Cells, one_cell_each
-from workbench.measure.inputs import Floats, checked_domain
+from workbench.measure.inputs import checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.weighted import CountStatistic
 

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.edges import at_least, bin_index
-from workbench.measure.inputs import Bools, Floats, checked_probability
+from workbench.measure.inputs import checked_probability
 from workbench.measure.weighted import Latest, once, ratio
 
 Binning = Literal["width", "mass"]

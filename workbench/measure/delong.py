@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm, rankdata
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL
-from workbench.measure.inputs import Bools, Floats, checked, checked_domain
+from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
 
 

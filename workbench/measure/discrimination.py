@@ -18,7 +18,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.measure.inputs import Bools, Floats, checked, checked_domain
+from workbench.arrays import Bools, Floats
+from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.weighted import Latest, ratio, summed
 
 

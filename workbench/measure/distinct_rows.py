@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.measure.edges import bin_index
-from workbench.measure.inputs import Floats
 
 Codes = NDArray[np.int64]
 

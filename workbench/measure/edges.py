@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.inputs import Floats
 
 TOLERANCE = 1e-6
 

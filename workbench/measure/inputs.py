@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:

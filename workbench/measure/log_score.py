@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.inputs import Bools, Floats, checked_probability
+from workbench.measure.inputs import checked_probability
 
 CLIP = 0.001
 

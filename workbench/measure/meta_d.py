@@ -26,9 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import chdtri, ndtri
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import LEVEL
-from workbench.measure.inputs import Floats, checked
+from workbench.measure.inputs import checked
 from workbench.measure.interval import Estimate
 from workbench.measure.meta_d_fit import Ratings, least_surprise
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from workbench.measure.inputs import Floats
+from workbench.arrays import Floats
 
 _FLOOR = 1e-12
 _SHORTEST, _LONGEST = -30.0, 5.0

@@ -12,12 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
+from workbench.arrays import Bools, Floats
 from workbench.measure.auprc import AveragePrecision
 from workbench.measure.calibration import BinnedForecasts, Brier, top_label
 from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
 from workbench.measure.distinct_rows import cells_of
 from workbench.measure.edges import at_least
-from workbench.measure.inputs import Bools, Floats
 from workbench.measure.log_score import CLIP, surprise
 from workbench.measure.resampling import Table
 from workbench.measure.selective import SelectiveRisk

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.measure.inputs import Floats
+from workbench.arrays import Floats
 from workbench.measure.weighted import CountStatistic, ratio
 
 

@@ -22,9 +22,10 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.calibration import brier, ece
-from workbench.measure.inputs import Bools, Floats, checked_probability
+from workbench.measure.inputs import checked_probability
 from workbench.measure.log_score import CLIP, log_score
 
 Map = Callable[[Floats], Floats]

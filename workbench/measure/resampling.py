@@ -16,9 +16,9 @@ from functools import lru_cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from workbench.arrays import Bools, Floats
 from workbench.measure.bootstrap import bootstrap_counts, method_of
 from workbench.measure.distinct_rows import Cells, Codes, cells_of, grouped_levels
-from workbench.measure.inputs import Bools, Floats
 from workbench.measure.interval import Estimate
 from workbench.measure.weighted import CountStatistic
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.inputs import Floats, checked
+from workbench.measure.inputs import checked
 
 
 @dataclass(frozen=True)

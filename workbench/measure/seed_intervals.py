@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Floats
 from workbench.measure.bootstrap import resampled_counts
 from workbench.measure.distinct_rows import one_cell_each
-from workbench.measure.inputs import Floats
 from workbench.measure.interval import Estimate
 
 _SEEDS = 1  # a stream of random numbers apart from the one that draws questions by the same seed

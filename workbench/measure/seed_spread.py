@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata, wasserstein_distance
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.discrimination import auroc2
-from workbench.measure.inputs import Floats, checked
+from workbench.measure.inputs import checked
 
 
 @dataclass(frozen=True)

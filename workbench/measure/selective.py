@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.discrimination import ValueGroups
-from workbench.measure.inputs import Floats, checked
+from workbench.measure.inputs import checked
 from workbench.measure.weighted import CountStatistic, Latest, once, ratio
 
 

@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
 from scipy.signal import fftconvolve
 
-from workbench.measure.inputs import Bools, Floats, checked_probability
+from workbench.arrays import Bools, Floats
+from workbench.measure.inputs import checked_probability
 from workbench.measure.weighted import summed
 
 _TERMS = 512

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workbench.measure.inputs import Floats
+from workbench.arrays import Floats
 
 CountStatistic = Callable[[Floats], Floats]
 Result = TypeVar("Result")

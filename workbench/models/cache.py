@@ -32,6 +32,7 @@ from platformdirs import user_cache_dir
 from safetensors import SafetensorError
 
 from workbench.errors import WorkbenchError
+from workbench.files.writing import sync_to_disk
 from workbench.models.fingerprint import mark_of, read_sidecar, sha256_of, write_sidecar
 from workbench.progress import task
 
@@ -151,25 +152,12 @@ def _build(target: Path, build: Callable[[Path], None]) -> None:
                 json.dumps({"made_by": MADE_BY, "files": hashes}, indent=1), encoding="utf-8"
             )
             for path in (*files, manifest, partial):
-                _sync(path)
+                sync_to_disk(path)
             partial.rename(target)
-            _sync(target.parent)
+            sync_to_disk(target.parent)
     except (OSError, SafetensorError) as error:
         raise _unwritable(target.parent, error) from error
     write_sidecar(target / VERIFIED, {name: mark_of(target / name) for name in hashes})
-
-
-def _sync(path: Path) -> None:
-    """Have the operating system write a file or folder to the disk; folders cannot be synced on
-    every system.
-    """
-    if path.is_dir() and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _manifest(folder: Path) -> dict[str, list[Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from peft import PeftModel
 
+from workbench.compat import execution_device
 from workbench.models.architectures import Architecture
 
 
@@ -70,7 +71,7 @@ class LanguageModel:
             return embedding.weight.device
         # Weights kept in memory or on disk by a device map are loaded for each use; the hook says
         # where.
-        return torch.device(embedding._hf_hook.execution_device)
+        return torch.device(execution_device(embedding))
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:

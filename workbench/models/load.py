@@ -34,7 +34,7 @@ from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
-from workbench.models.source import explain_errors, find_source, is_cached
+from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
 from workbench.models.validate import validate
 from workbench.models.weights import read_model
 from workbench.progress import task
@@ -105,9 +105,7 @@ def load_model(
             **options,
         )
         model = model.to(torch_device).eval().requires_grad_(False)
-    fingerprint = source.fingerprint or str(
-        getattr(config, "_commit_hash", None) or source.revision
-    )
+    fingerprint = source.fingerprint or hub_commit(source)
     lm = LanguageModel(
         model,
         tokenizer,

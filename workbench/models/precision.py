@@ -27,6 +27,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from workbench.compat import has_bfloat16_units
 from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
 
@@ -45,8 +46,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
     if precision != "auto":
         return precision
     if device.type == "cpu":
-        units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return "bfloat16" if units else "float32"
+        return "bfloat16" if has_bfloat16_units() else "float32"
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return "bfloat16"
     return "float32"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partialmethod
-from unittest.mock import patch
 
 from huggingface_hub.utils import (
     are_progress_bars_disabled,
@@ -28,11 +27,13 @@ def quiet_bars(quiet: bool) -> Iterator[None]:
     hub_on = not are_progress_bars_disabled()
     transformers_logging.disable_progress_bar()
     disable_progress_bars()
+    drawn = tqdm.__init__
+    # The GGUF reader of transformers draws with tqdm itself and asks neither switch.
+    tqdm.__init__ = partialmethod(drawn, disable=True)
     try:
-        # The GGUF reader of transformers draws with tqdm itself and asks neither switch.
-        with patch.object(tqdm, "__init__", partialmethod(tqdm.__init__, disable=True)):
-            yield
+        yield
     finally:
+        tqdm.__init__ = drawn
         if transformers_on:
             transformers_logging.enable_progress_bar()
         if hub_on:

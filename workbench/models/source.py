@@ -90,6 +90,19 @@ def is_cached(source: ModelSource) -> bool:
     return any(isinstance(path, str) for path in found)
 
 
+def hub_commit(source: ModelSource, hub_cache: Path | None = None) -> str:
+    """Name the commit whose configuration lies in the hub's cache on this machine; the revision
+    that was asked for where none does.
+
+    Args:
+        hub_cache: of huggingface_hub; None for its own choice.
+    """
+    found = try_to_load_from_cache(
+        source.place, "config.json", cache_dir=hub_cache, revision=source.revision
+    )
+    return Path(found).parent.name if isinstance(found, str) else source.revision
+
+
 @contextmanager
 def explain_errors(spec: str, source: ModelSource | None = None) -> Iterator[None]:
     """Turn the loaders' exceptions into sentences that name the mend."""

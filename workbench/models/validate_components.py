@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.compat import process_count
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of
@@ -62,7 +63,7 @@ def _sums(part: dict[str, Tensor]) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _check_heads(lm: LanguageModel, layer: int, states: Tensor, broken: Report) -> None:
-    processes = int(getattr(lm.base(), "_tp_size", None) or 1)
+    processes = process_count(lm.base())
     if states.shape[-1] * processes != lm.n_heads * lm.head_size:
         raise broken(
             f"in layer {layer} the attention's output projection reads {states.shape[-1]} numbers "

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.patch.effects import Sweep, clipped_mean_shift, max_readout_change, mean_shift
 
-Floats = NDArray[np.float64]
 CHUNK = 256
 
 

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 
-Floats = NDArray[np.float64]
 ALIKE = 1e-9
 """Readouts on 0-1 that differ by less are the same but for rounding."""
 

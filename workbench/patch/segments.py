@@ -18,18 +18,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.arrays import Floats, Rows
 from workbench.elicit.segments import CONFIDENCE, Segment
 from workbench.errors import WorkbenchError
 from workbench.patch.branches import Cell, cell_branches, sites_of
 from workbench.patch.effect_map import EffectMap
 from workbench.patch.inputs import DonorPairs
 from workbench.trace.record import record
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 def patch_cells(

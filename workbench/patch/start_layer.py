@@ -5,8 +5,8 @@ layer in turn, and the readout's slope on the donor's own readout is taken (*fol
 :mod:`workbench.patch.effects`). Behind layers where that slope is near 0, the confidence of the
 question has not come to this position yet: what decides it is still to be fetched by the layers
 above. The rule is that the adapter begins at the first layer behind which the slope reaches
-``teach.start_layer_slope``, so that all layers that bring a noticeable share of it are adapted, and layer 0 if it
-never does.
+``teach.start_layer_slope``, so that all layers that bring a noticeable share of it are adapted, and
+layer 0 if it never does.
 
 What this does not show: how much an adapter below that layer, acting on earlier tokens, would have
 added.

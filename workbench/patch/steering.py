@@ -20,17 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.arrays import Floats
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.patch.components import ComponentSet
@@ -33,7 +34,6 @@ from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
 
-Floats = NDArray[np.float64]
 Kind = Literal["largest", "random"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

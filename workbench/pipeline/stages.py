@@ -14,9 +14,8 @@ fits is told apart:
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 
 from workbench import progress
 from workbench.errors import WorkbenchError
+from workbench.pipeline.differences import Origin, list_some, settings_differences
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.stage_store import StageStore, fingerprint
 from workbench.pipeline.store import RunStore, code_version
@@ -45,7 +45,6 @@ LIBRARIES = (
     "trl",
 )
 """Packages whose version may change a number."""
-_SHOWN, _LONGEST = 6, 80
 
 
 @dataclass(frozen=True)
@@ -114,33 +113,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The code and libraries that made a result."""
-
-    code: str
-    libraries: Mapping[str, str]
-
-    @classmethod
-    def read(cls, made_from: Mapping[str, Any]) -> Origin | None:
-        """As kept with a stage; None where nothing was kept."""
-        if "code" not in made_from:
-            return None
-        return cls(
-            str(made_from["code"]),
-            {str(k): str(v) for k, v in made_from.get("libraries", {}).items()},
-        )
-
-    def changes(self, now: Origin) -> list[str]:
-        """What differs, in words."""
-        found = [] if self.code == now.code else ["the workbench's own code"]
-        for name in sorted(self.libraries.keys() | now.libraries.keys()):
-            before, after = self.libraries.get(name, "absent"), now.libraries.get(name, "absent")
-            if before != after:
-                found.append(f"{name} {before} -> {after}")
-        return found
-
-
-@dataclass(frozen=True)
 class PlannedStage:
     """What a stage's folder holds in the light of what is asked for now.
 
@@ -188,7 +160,7 @@ def plan_stages(
         else:
             made_from = {**wanted, **asdict(now)}
             found = PlannedStage(
-                stage, _key(stage, wanted, now), made_from, _differences(there, made_from),
+                stage, _key(stage, wanted, now), made_from, settings_differences(there, made_from),
                 tuple(origin.changes(now)) if kept else (), bool(kept),
             )  # fmt: skip
         keys[stage.name] = found.key
@@ -278,52 +250,14 @@ def _origin_now() -> Origin:
     return Origin(code_version(), _library_versions())
 
 
-def _differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """Settings, inputs and arms that differ, in words; a setting that other code does not have
-    is a matter of the code.
-    """
-    found = []
-    for part in ("settings", "inputs", "given"):
-        before, after = dict(_flat(there.get(part))), dict(_flat(now.get(part)))
-        if part not in there:
-            continue
-        names = (
-            before.keys() | after.keys()
-            if there.get("code") == now["code"]
-            else before.keys() & after.keys()
-        )
-        for name in sorted(names):
-            old, new = before.get(name), after.get(name)
-            if old != new:
-                found.append(
-                    f"{name} changed"
-                    if part == "inputs"
-                    else f"{name}: {_said(old)} there, {_said(new)} now"
-                )
-    return tuple(found)
-
-
-def _said(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from _flat(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, list(content) if isinstance(content, tuple) else content
-
-
 def _refuse_differences(planned: Sequence[PlannedStage], context: StagedRun) -> None:
     differences = list(dict.fromkeys(line for each in planned for line in each.differences))
     if not differences or context.reuse.replace:
         return
     stale = [each.stage.name for each in planned if each.stale]
     raise WorkbenchError(
-        f"{context.store.folder} holds results of other settings ({_some(differences, '; ')}). "
-        f"Give this run another --name, or say --replace to do {_some(stale, ', ')} again in "
+        f"{context.store.folder} holds results of other settings ({list_some(differences, '; ')}). "
+        f"Give this run another --name, or say --replace to do {list_some(stale, ', ')} again in "
         "their place."
     )
 
@@ -334,11 +268,6 @@ def _announce(planned: Sequence[PlannedStage], context: StagedRun) -> None:
     if changes:
         stale = [each.stage.name for each in planned if each.stale]
         progress.notice(
-            f"Changed since the results in {context.store.folder}: {_some(changes, ', ')}. Done "
-            f"again: {_some(stale, ', ')}; --keep-code-version goes on from what is there."
+            f"Changed since the results in {context.store.folder}: {list_some(changes, ', ')}. "
+            f"Done again: {list_some(stale, ', ')}; --keep-code-version goes on from what is there."
         )
-
-
-def _some(lines: Sequence[str], sign: str) -> str:
-    more = len(lines) - _SHOWN
-    return sign.join(lines[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -15,6 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.plots.heatmap_marks import FLOOR_MARK, WITHIN_FLOOR, mark_cells
 from workbench.plots.theme import BLACK, apply_theme, safe, short
@@ -32,7 +33,6 @@ DIVERGING = (
     (0.85, "#1B7DB8"),
     (1.0, "#0A2F4F"),
 )
-Floats = NDArray[np.float64]
 
 
 def check_grid(

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2, auroc2_within
 from workbench.probe.crossfit import LayerwiseProbe
-from workbench.probe.crossfit_layer import Floats, train
+from workbench.probe.crossfit_layer import train
 from workbench.probe.logistic import feature_weights
 from workbench.probe.states import States, check_states, layer_states
 from workbench.probe.workers import each_layer

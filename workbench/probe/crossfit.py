@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Floats, Rows
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
-from workbench.probe.crossfit_layer import Floats, SiteFits, fit_sites, probability
+from workbench.probe.crossfit_layer import SiteFits, fit_sites, probability
 from workbench.probe.folds import (
     Criterion,
     ProbeSettings,
-    Rows,
     check_labels,
     plan_folds,
     stratified_folds,

@@ -20,11 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.arrays import Floats, Rows
 from workbench.measure import auroc2
-from workbench.probe.folds import Plan, Rows, Split
+from workbench.probe.folds import Plan, Split
 from workbench.probe.logistic import Solutions, Standardiser, feature_weights, fit, standardiser
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.probe.crossfit import LayerPosition, LayerwiseProbe
-from workbench.probe.crossfit_layer import Floats
 
 FEWEST_ROWS = 10
 

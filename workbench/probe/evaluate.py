@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate, bootstrap_counts
 from workbench.measure.discrimination import Auroc2, Auroc2Within
 from workbench.measure.inputs import checked_domain
 from workbench.probe.crossfit import log_loss
-from workbench.probe.crossfit_layer import Floats
 
 
 def evaluate_layers(

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
+from workbench.arrays import Rows
 from workbench.errors import WorkbenchError
 
-Rows = NDArray[np.int64]
 Criterion = Literal["log_loss", "auroc2"]
 FEWEST_PER_CLASS = 10
 

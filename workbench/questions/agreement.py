@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import RESAMPLES, bootstrap_counts
 from workbench.measure.distinct_rows import cells_of
 from workbench.measure.interval import Estimate
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

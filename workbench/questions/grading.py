@@ -30,7 +30,7 @@ from workbench.questions.aliases import Grade, alias_grade, best, contains_alias
 from workbench.questions.chosen import choice_read, chosen_letter, chosen_option
 from workbench.questions.exact import math_grade
 from workbench.questions.normalise import choice_letter, numeral_of
-from workbench.questions.numerals import Numeral
+from workbench.questions.numeral import Numeral
 from workbench.questions.refusals import after_refusal, declines, is_refusal
 from workbench.questions.schema import Question
 from workbench.questions.stated_number import chosen_number, stated_numbers

@@ -26,7 +26,8 @@ from typing import Literal
 
 from workbench.questions.clean import SPELLED, clean
 from workbench.questions.number_words import Token, with_number_words
-from workbench.questions.numerals import CURRENCY, NUMERAL, ORDINAL, Numeral, ordinal, read_numeral
+from workbench.questions.numeral import Numeral
+from workbench.questions.numerals import CURRENCY, NUMERAL, ORDINAL, ordinal, read_numeral
 
 Way = Literal["plain", "initials", "joined"]
 WAYS: tuple[Way, ...] = ("plain", "initials", "joined")

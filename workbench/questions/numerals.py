@@ -19,13 +19,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import factorial
 
+from workbench.questions.numeral import (
+    Numeral,
+    add_fraction,
+    either,
+    raise_numeral,
+    times_power_of_ten,
+)
+
 MOST_DIGITS = 60
-_MOST_POWER = 400
 _FEW = 40
 _FREE_BEFORE = " 0123456789,.;:/*=abcdefhijklmoqruvwxyzABCDEFGHIJKLMOPQRUVWXYZ"
 _FREE_AFTER = " .,;:/*=?\n"
@@ -62,24 +68,6 @@ _ONE_COMMA = re.compile(r"([0-9]+),([0-9]+)")
 _UNIT_AFTER = re.compile(
     rf"\s?(?:[%‰°]|{_CUR}|percent\b|per cent\b|(?:thousand|million|billion|trillion)s?\b)|[a-zA-Z]"
 )
-
-
-@dataclass(frozen=True)
-class Numeral:
-    """A number as it is written: its certain value or None, and what else may be meant."""
-
-    value: Fraction | None
-    others: frozenset[Fraction] = frozenset()
-
-    @property
-    def readings(self) -> frozenset[Fraction]:
-        """Everything that may be meant."""
-        return self.others if self.value is None else self.others | {self.value}
-
-    def scaled(self, factor: Fraction | int) -> Numeral:
-        """The same number of thousands, millions or halves."""
-        value = None if self.value is None else self.value * factor
-        return Numeral(value, frozenset(other * factor for other in self.others))
 
 
 Placed = tuple[Numeral, int, int]
@@ -200,13 +188,13 @@ def _comma_or_list(run: str, decimal_comma: bool | None) -> tuple[Placed, ...]:
 def _after(match: re.Match[str], numeral: Numeral, money: bool) -> Numeral:
     """What stands behind the digits: an exponent, a power, a fraction, a suffix."""
     if match.group("e"):
-        numeral = _times_power(numeral, match.group("e")[1:])
+        numeral = times_power_of_ten(numeral, match.group("e")[1:])
     elif match.group("scientific"):
-        numeral = _times_power(numeral, match.group("scientific").partition("^")[2])
+        numeral = times_power_of_ten(numeral, match.group("scientific").partition("^")[2])
     elif match.group("power"):
-        numeral = _power(numeral, match.group("power").partition("^")[2])
+        numeral = raise_numeral(numeral, match.group("power").partition("^")[2])
     elif match.group("mixed"):
-        numeral = _mixed(numeral, match.group("mixed"))
+        numeral = add_fraction(numeral, match.group("mixed"))
     elif match.group("under"):
         below = int(match.group("under")[1:])
         numeral = numeral.scaled(Fraction(1, below)) if below else Numeral(None)
@@ -225,51 +213,19 @@ def _after(match: re.Match[str], numeral: Numeral, money: bool) -> Numeral:
     return Numeral(value, numeral.readings | scaled.readings)
 
 
-def _exponent(text: str) -> int:
-    return int(text.strip(" ()"))
-
-
-def _times_power(numeral: Numeral, exponent: str) -> Numeral:
-    power = _exponent(exponent)
-    return numeral.scaled(Fraction(10) ** power) if abs(power) <= _MOST_POWER else Numeral(None)
-
-
-def _power(numeral: Numeral, exponent: str) -> Numeral:
-    """A power, or the number with a raised mark of a footnote."""
-    base, power = numeral.value, _exponent(exponent)
-    if base is None or abs(power) * len(str(base)) > _MOST_POWER or (base == 0 and power < 0):
-        return Numeral(None, numeral.readings)
-    return Numeral(base**power, numeral.readings - {base**power})
-
-
-def _mixed(numeral: Numeral, text: str) -> Numeral:
-    over, under = (int(part) for part in re.findall("[0-9]+", text))
-    if numeral.value is None or not under:
-        return Numeral(None, numeral.readings)
-    part = Fraction(over, under)
-    together = numeral.value + part
-    if numeral.value.denominator > 1 or not 0 < part < 1 or text[0] == "-":
-        return Numeral(None, frozenset({together, numeral.value, part, numeral.value - part}))
-    return Numeral(together)
-
-
 def _marked(text: str, end: int, numeral: Numeral) -> Numeral:
     """With what a mark behind the number may make of it: per cent and per mille, a factorial."""
     after = text[end : end + 9].lstrip()
     if after.startswith("%") or re.match(r"per ?cent", after):
-        numeral = _or(numeral, numeral.scaled(Fraction(1, 100)))
+        numeral = either(numeral, numeral.scaled(Fraction(1, 100)))
     elif after.startswith("‰"):
-        numeral = _or(numeral, numeral.scaled(Fraction(1, 1000)))
+        numeral = either(numeral, numeral.scaled(Fraction(1, 1000)))
     elif text.startswith("!", end) and numeral.value is not None and numeral.value.denominator == 1:
         if 2 < numeral.value <= 20:
-            numeral = _or(numeral, Numeral(Fraction(factorial(int(numeral.value)))))
+            numeral = either(numeral, Numeral(Fraction(factorial(int(numeral.value)))))
     elif after.startswith(("π", "√")):
         numeral = Numeral(None, numeral.readings)
     return numeral
-
-
-def _or(numeral: Numeral, other: Numeral) -> Numeral:
-    return Numeral(numeral.value, numeral.others | other.readings)
 
 
 def _spaced_sign(text: str, start: int, numeral: Numeral) -> Numeral:
@@ -279,7 +235,7 @@ def _spaced_sign(text: str, start: int, numeral: Numeral) -> Numeral:
     before = re.sub(rf"(?:[A-Z]{{1,3}})?{_CUR}\s?$", "", text[max(0, start - 12) : start])
     if not re.search(r"(?<!-)-[ \t]{1,3}$", before):
         if re.search(r"[0-9)\]][ \t]+$", before) and text[start] == "-":
-            return _or(numeral, numeral.scaled(-1))
+            return either(numeral, numeral.scaled(-1))
         return numeral
     front = before.rstrip(" \t")[:-1].rstrip(" \t")
     negative = numeral.scaled(-1)
@@ -287,7 +243,7 @@ def _spaced_sign(text: str, start: int, numeral: Numeral) -> Numeral:
         return Numeral(None, numeral.readings | negative.readings)
     if front.endswith(("=", ":", "(", "[")):
         return negative
-    return numeral if front.endswith(tuple("0123456789)]")) else _or(numeral, negative)
+    return numeral if front.endswith(tuple("0123456789)]")) else either(numeral, negative)
 
 
 def _has_currency(match: re.Match[str]) -> bool:

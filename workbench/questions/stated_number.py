@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from workbench.questions.normalise import Token, tokens, written
-from workbench.questions.numerals import Numeral
+from workbench.questions.numeral import Numeral
 
 _STATEMENT = re.compile(
     r"(?<![=!<>])=(?!=)|####|\bequals\b|\bequal to\b"

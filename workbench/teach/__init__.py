@@ -5,7 +5,8 @@ Targets are cross-fitted probabilities put on the confidence scale; the shuffled
 recipe's control. Adapters are in PEFT's format, so that any program that reads it can load them.
 """
 
-from workbench.teach.adapter import adapter_off, add_adapter, load_adapter, remove_adapter
+from workbench.models.adapter_switch import adapter_off
+from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter
 from workbench.teach.examples import Example, distribution_examples, text_examples
 from workbench.teach.targets import scale_targets, shuffled_targets, spread_targets
 from workbench.teach.training import train_adapter

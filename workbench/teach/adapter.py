@@ -4,7 +4,7 @@ An adapter with a reach (see :mod:`workbench.models.invocation`) is saved with P
 ``alora_invocation_tokens``, so that plain PEFT applies it to the same tokens.
 
 There is one set of base weights. The tuned run is the model with the adapter on, the base run the
-same object inside :func:`adapter_off`; two models are never held.
+same object inside :func:`workbench.models.adapter_switch.adapter_off`; two models are never held.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from workbench.compat import forget_adapters
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
 from workbench.files.local_names import local_name
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.models.sharing import adapted_on_shared, sharing
 from workbench.models.swap_weights import replaced_weights
 
@@ -169,7 +171,7 @@ def _take_out(lm: LanguageModel) -> None:
             setattr(base.get_submodule(parent), last, module.get_base_layer())
     if hasattr(base, "peft_config"):
         del base.peft_config
-    base._hf_peft_config_loaded = False
+    forget_adapters(base)
 
 
 def _refuse_shared(lm: LanguageModel, modules: Sequence[str]) -> None:
@@ -242,13 +244,6 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
             put(weight, (weight.data + added).to(weight.dtype))
         with adapter_off(lm):
             yield
-
-
-@contextmanager
-def adapter_off(lm: LanguageModel) -> Iterator[None]:
-    """The base model's behaviour inside the block."""
-    with lm.model.disable_adapter():
-        yield
 
 
 def _require_plain(lm: LanguageModel) -> None:

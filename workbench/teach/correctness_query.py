@@ -127,7 +127,7 @@ def js_to_base_loss(job: TrainingJob, starts: Sequence[int], kappa: float) -> Lo
                 for row, n in zip(rows, counts, strict=True)
             ]
         )
-        with without_adapter(job.lm.base()):
+        with without_adapter(job.lm):
             read = prompts.column_of(at)
             base = unembed(job.lm, forward(job.lm, prompts, empty_tail(prompts), read).final)
         apart = jensen_shannon(

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from peft.tuners.lora import LoraLayer
-from torch import Tensor, nn
+from torch import Tensor
+
+from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
@@ -24,20 +26,16 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
 
 
 @contextmanager
-def without_adapter(model: nn.Module) -> Iterator[None]:
-    """The base model's behaviour inside the block, without gradients and without dropout; for
-    use within a training step.
+def without_adapter(lm: LanguageModel) -> Iterator[None]:
+    """Let ``lm`` behave as its base model inside the block, without gradients and without dropout;
+    for use within a training step.
     """
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    on = [layer for layer in layers if not layer.disable_adapters]
-    training = model.training
-    for layer in on:
-        layer.enable_adapters(False)
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
-        for layer in on:
-            layer.enable_adapters(True)
+    base = lm.base()
+    training = base.training
+    with adapter_off(lm):
+        base.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            base.train(training)

@@ -13,6 +13,9 @@ therefore starts a new pool for every step.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -62,15 +65,28 @@ class PooledDropout(nn.Module):
         return x * self._pool.mask(x)
 
 
-def use_pooled_dropout(model: nn.Module, p: float) -> MaskPool:
-    """Replace the dropout in every LoRA layer of ``model``, in place; renew the returned pool
-    before each step.
+@contextmanager
+def pooled_dropout(model: nn.Module, p: float) -> Iterator[MaskPool]:
+    """Replace the dropout in every LoRA layer of ``model`` inside the block; renew the pool before
+    each step.
     """
     pool = MaskPool(p)
+    replaced: list[tuple[nn.ModuleDict, str, nn.Module]] = []
     for module in model.modules():
         dropouts = getattr(module, "lora_dropout", None)
         if isinstance(dropouts, nn.ModuleDict):
-            for name, dropout in dropouts.items():
-                if isinstance(dropout, nn.Dropout):
-                    dropouts[name] = PooledDropout(pool)
-    return pool
+            replaced += [
+                (dropouts, name, dropout)
+                for name, dropout in dropouts.items()
+                if isinstance(dropout, nn.Dropout)
+            ]
+    for dropouts, name, dropout in replaced:
+        pooled = PooledDropout(pool)
+        pooled.train(dropout.training)
+        dropouts[name] = pooled
+    try:
+        yield pool
+    finally:
+        for dropouts, name, dropout in replaced:
+            dropout.train(dropouts[name].training)
+            dropouts[name] = dropout

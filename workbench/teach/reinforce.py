@@ -25,17 +25,16 @@ everything earns much of it. The divergence is not part of it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from workbench.compat import TokenPrompts
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
@@ -47,79 +46,14 @@ from workbench.teach.checkpoints import (
     kept_on_file_errors,
     last_checkpoint,
 )
-from workbench.teach.losses import Reward
-from workbench.teach.replies import Replies, confidence_replies
+from workbench.teach.on_policy import Reinforcement, require_trl, rewards_of
+from workbench.teach.replies import Replies
 from workbench.teach.rollout import opened
 from workbench.teach.training import first_layer
 from workbench.teach.training_job import TrainingJob, TrainingResult
 from workbench.teach.trl_fixes import left_as_found, numbers_only, positions_from_mask
 
-STEPS = 40
-"""Updates of an arm for which ``teach.on_policy_steps`` says nothing."""
-SAMPLED: Mapping[str, Any] = {
-    "adapter_scope": "conversation",
-    "learning_rate": 1e-4,
-    "loraplus_lr_ratio": 1,
-    "weight_decay": 0.0,
-    "batch_size": 2,
-    "checkpoint_steps": 10,
-    "lora": {"dropout": 0.0},
-}
-"""Training settings of sampled arms. Without dropout, because replies would be sampled and
-scored under different masks.
-"""
 _REFERENCE = "ref"
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """One of TRL's trainers.
-
-    Attributes:
-        trainer, config: names in ``trl``, which is not needed by anything else.
-        options: of its configuration.
-        passes: over every token of a prompt and its reply, without that of the model without the
-            adapter.
-        opens: whether replies may have an opening.
-    """
-
-    trainer: str
-    config: str
-    options: Mapping[str, Any]
-    passes: int
-    opens: bool = False
-
-
-GRPO = Algorithm("GRPOTrainer", "GRPOConfig", {"scale_rewards": "none"}, passes=2, opens=True)
-RLOO = Algorithm("RLOOTrainer", "RLOOConfig", {"normalize_advantages": False}, passes=3)
-
-
-@dataclass(frozen=True)
-class Reinforcement:
-    """What is rewarded, how, and how long.
-
-    Attributes:
-        reward: of stated shares and grades, in [-1, 1].
-        scale, wrong_format: as in
-            :func:`workbench.teach.recipes.objectives.expected_reward_objective`.
-        kl: weight of the divergence from the model without the adapter.
-        steps: updates, unless ``teach.on_policy_steps`` says another number; each samples
-            ``teach.group_size`` replies to each of ``teach.batch_size`` prompts.
-        replies: what is sampled.
-    """
-
-    reward: Reward
-    scale: float
-    wrong_format: float
-    kl: float
-    steps: int = STEPS
-    algorithm: Algorithm = GRPO
-    replies: Callable[[TrainingJob], Replies] = confidence_replies
-
-    @property
-    def passes(self) -> int:
-        """Over every token of a prompt and its reply."""
-        return self.algorithm.passes + (self.kl > 0)
 
 
 def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResult]:
@@ -162,39 +96,6 @@ def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResu
     return teacher
 
 
-def require_trl() -> None:
-    """An error naming the extra that brings TRL, where it is missing."""
-    if find_spec("trl") is None:
-        raise WorkbenchError(
-            "Sampled reinforcement needs trl, which is not installed: pip install "
-            "'confidence-workbench[rl]'."
-        )
-
-
-def rewards_of(
-    texts: Sequence[str], rows: Sequence[int], replies: Replies, plan: Reinforcement
-) -> list[float]:
-    """The reward of each reply ``texts`` to the prompts ``rows``.
-
-    A reply whose answer could not be graded gets the mean reward of the others to its prompt, so
-    that it pulls neither way.
-    """
-    judged = [replies.judge(row, text) for row, text in zip(rows, texts, strict=True)]
-    stated, correct = (
-        np.array([getattr(one, name) for one in judged]) for name in ("stated", "correct")
-    )
-    known = ~np.isnan(stated)
-    ungraded = known & np.isnan(correct)
-    scores = plan.reward(np.where(known, stated, 0.5), np.where(np.isnan(correct), 0.0, correct))
-    rewards = plan.scale * np.where(known, scores, plan.wrong_format)
-    own = np.asarray(rows)
-    for at in np.flatnonzero(ungraded):
-        others = rewards[(own == own[at]) & ~ungraded]
-        rewards[at] = others.mean() if len(others) else 0.0
-    found: list[float] = rewards.tolist()
-    return found
-
-
 def _trainer(tuned: LanguageModel, job: TrainingJob, plan: Reinforcement, replies: Replies) -> Any:
     from datasets import Dataset
 
@@ -230,11 +131,9 @@ def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:
     give, and with finite losses.
     """
 
-    class OnTokens(trainer):
-        def _tokenize_prompts(
-            self, given: list[str]
-        ) -> tuple[list[list[int]], None, dict[str, Any]]:
-            return [list(prompts[int(row)]) for row in given], None, {}
+    class OnTokens(TokenPrompts, trainer):
+        def prompt_tokens(self, given: Sequence[str]) -> list[list[int]]:
+            return [list(prompts[int(row)]) for row in given]
 
         def compute_loss(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
             loss = super().compute_loss(model, inputs, *more, **named)

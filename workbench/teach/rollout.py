@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.compat import sample_turn
+
 Tokens = list[list[int]]
 
 
@@ -40,10 +42,10 @@ def opened(
     def rollout(rows: list[str], trainer: Any) -> dict[str, Any]:
         asked = [list(prompts[int(row)]) for row in rows]
         with _until(trainer, opening.limit, opening.stop):
-            answers = [_cut(tokens, opening.stop) for tokens in _sampled(trainer, asked)]
+            answers = [_cut(tokens, opening.stop) for tokens in sample_turn(trainer, asked)]
         written = list(opening.written)
         with _until(trainer, limit, ()):
-            rest = _sampled(
+            rest = sample_turn(
                 trainer, [[*a, *b, *written] for a, b in zip(asked, answers, strict=True)]
             )
         # TRL counts what is sampled; what is written is computed like it.
@@ -59,11 +61,6 @@ def opened(
         }
 
     return rollout
-
-
-def _sampled(trainer: Any, prompts: Tokens) -> Tokens:
-    tokens, _ = trainer._generate_single_turn(prompts, None, {}, trainer.num_generations)
-    return tokens
 
 
 def _cut(tokens: Sequence[int], stop: Collection[int]) -> list[int]:

@@ -12,20 +12,16 @@ the result of an uninterrupted run on the same machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-import numpy as np
 import torch
 from peft.helpers import disable_input_dtype_casting
-from peft.optimizers import create_loraplus_optimizer
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments
+from torch import nn
+from transformers import TrainingArguments
 
+from workbench.compat import attention_kernel
 from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -39,132 +35,15 @@ from workbench.teach.adapter import (
 from workbench.teach.callbacks import RenewMasks, SoundCheckpoints, quiet
 from workbench.teach.checkpoints import (
     KEPT,
-    diverged,
     drop_damaged,
     kept_on_file_errors,
     last_checkpoint,
 )
-from workbench.teach.dropout import use_pooled_dropout
+from workbench.teach.dropout import MaskPool, pooled_dropout
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss, cross_entropy
-from workbench.teach.sampler import SeededOrder
+from workbench.teach.target_trainer import TOKENS, TargetTrainer
 from workbench.teach.training_forward import Passes, Reply
-
-TOKENS = "tokens"
-EXTRA_MODULE_FILE = "beside.safetensors"
-
-
-class Numbers(Dataset[dict[str, int]]):
-    """The numbers of the examples; a batch is built where the model is."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> dict[str, int]:
-        return {"row": index}
-
-
-class TargetTrainer(Trainer):
-    """A Trainer that builds its batches from examples and whose batches a resumed run repeats.
-
-    It logs the tokens computed so far and the means of what is ``measured`` over a step's batches.
-    """
-
-    def __init__(
-        self,
-        passes: Passes,
-        loss: Loss,
-        loraplus_lr_ratio: float,
-        extra_module: nn.Module | None,
-        measured: Mapping[str, Loss],
-        **options: Any,
-    ) -> None:
-        super().__init__(
-            train_dataset=Numbers(len(passes.examples)), data_collator=_rows, **options
-        )
-        self.passes, self.loss, self.loraplus_lr_ratio, self.extra_module = (
-            passes,
-            loss,
-            loraplus_lr_ratio,
-            extra_module,
-        )
-        self.measured, self.found = measured, {name: list[float]() for name in measured}
-        self.model_accepts_loss_kwargs = False
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
-        return SeededOrder(
-            self.passes.lengths, self.args.per_device_train_batch_size, self.args.seed
-        )
-
-    def create_optimizer(self, model: Any = None) -> Any:
-        self.optimizer = loraplus(
-            self.model, self.args.learning_rate, self.loraplus_lr_ratio, self.args.weight_decay
-        )
-        return self.optimizer
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        super()._save(output_dir, state_dict)
-        if self.extra_module is not None:
-            save_file(
-                self.extra_module.state_dict(),
-                Path(output_dir or self.args.output_dir) / EXTRA_MODULE_FILE,
-            )
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self.extra_module is not None:
-            self.extra_module.load_state_dict(
-                load_file(Path(resume_from_checkpoint) / EXTRA_MODULE_FILE)
-            )
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        numbers = inputs["rows"].tolist()
-        logits = self.passes.logits(model, numbers)
-        loss = self.loss(numbers, logits)
-        if not bool(torch.isfinite(loss)):
-            raise diverged(Path(self.args.output_dir), self.state.global_step)
-        self._measure(numbers, logits.detach())
-        return (loss, {"logits": logits}) if return_outputs else loss
-
-    def _measure(self, numbers: Sequence[int], logits: Tensor) -> None:
-        # The state is saved with every checkpoint, so a resumed run goes on counting.
-        self.state.num_input_tokens_seen += self.passes.tokens(numbers)
-        for name, measure in self.measured.items():
-            self.found[name].append(float(measure(numbers, logits)))
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs:
-            means = {name: float(np.mean(values)) for name, values in self.found.items()}
-            logs = {**logs, **means, TOKENS: self.state.num_input_tokens_seen}
-            self.found = {name: [] for name in self.found}
-        super().log(logs, start_time)
-
-
-def loraplus(
-    model: Any, learning_rate: float, loraplus_lr_ratio: float, weight_decay: float
-) -> Any:
-    """AdamW with the B matrices at ``loraplus_lr_ratio`` times the rate (LoRA+, Hayou et al. 2024,
-    arXiv 2402.12354).
-
-    B starts at zero, and at one rate for both the first half of a short training goes by before A
-    has anything to do.
-    """
-    return create_loraplus_optimizer(
-        model=model,
-        optimizer_cls=torch.optim.AdamW,
-        lr=learning_rate,
-        loraplus_lr_ratio=loraplus_lr_ratio,
-        loraplus_weight_decay=weight_decay,
-    )
 
 
 def check_counts_epochs(settings: TeachSettings) -> None:
@@ -226,52 +105,34 @@ def train_adapter(
         passes = Passes(
             tuned, examples, reply, first, settings.activation_cache_bytes, extra_tokens
         )
-        trainer = _trainer(
-            passes,
-            loss or cross_entropy(examples),
-            extra_module,
-            logged,
-            settings,
-            folder / "checkpoints",
-            seed,
-            description,
-        )
-        with kept_on_file_errors(folder / "checkpoints"):
-            log = _train(trainer, settings, description)
-            save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
+        checkpoints = folder / "checkpoints"
+        with _masks(tuned, settings) as pool:
+            trainer = TargetTrainer(
+                passes,
+                loss or cross_entropy(examples),
+                settings.loraplus_lr_ratio,
+                extra_module,
+                logged,
+                model=tuned.model,
+                args=_arguments(settings, checkpoints, tuned.device, seed),
+                callbacks=[SoundCheckpoints(checkpoints), *([RenewMasks(pool)] if pool else [])],
+            )
+            quiet(trainer, description)
+            with kept_on_file_errors(checkpoints):
+                log = _train(trainer, settings, description)
+                save_adapter(tuned, folder / "adapter", reply.tokens if reply else None)
     finally:
         plain = remove_adapter(tuned)
     return load_adapter(plain, folder / "adapter"), log
 
 
-def _trainer(
-    passes: Passes,
-    loss: Loss,
-    extra_module: nn.Module | None,
-    measured: Mapping[str, Loss],
-    settings: TeachSettings,
-    checkpoints: Path,
-    seed: int,
-    description: str,
-) -> TargetTrainer:
-    tuned = passes.lm
-    pool = (
-        use_pooled_dropout(tuned.model, settings.lora.dropout)
-        if tuned.device.type == "cpu"
-        else None
-    )
-    trainer = TargetTrainer(
-        passes,
-        loss,
-        settings.loraplus_lr_ratio,
-        extra_module,
-        measured,
-        model=tuned.model,
-        args=_arguments(settings, checkpoints, tuned.device, seed),
-        callbacks=[SoundCheckpoints(checkpoints), *([RenewMasks(pool)] if pool else [])],
-    )
-    quiet(trainer, description)
-    return trainer
+def _masks(
+    tuned: LanguageModel, settings: TeachSettings
+) -> AbstractContextManager[MaskPool | None]:
+    """Pooled dropout masks for the adapter on a processor without an accelerator."""
+    if tuned.device.type == "cpu":
+        return pooled_dropout(tuned.model, settings.lora.dropout)
+    return nullcontext()
 
 
 def _train(
@@ -298,10 +159,6 @@ def _train(
         for row in trainer.state.log_history
         if "loss" in row
     ]
-
-
-def _rows(items: list[dict[str, int]]) -> dict[str, Tensor]:
-    return {"rows": torch.tensor([item["row"] for item in items])}
 
 
 def first_layer(settings: TeachSettings) -> int:
@@ -348,7 +205,7 @@ def _short_attention(lm: LanguageModel) -> Iterator[None]:
     backward on short rows.
     """
     model = lm.base()
-    before = model.config._attn_implementation
+    before = attention_kernel(model)
     if lm.device.type == "cpu":
         model.set_attn_implementation("eager")
     try:

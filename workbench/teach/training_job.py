@@ -21,7 +21,7 @@ from workbench.elicit.formats import Format
 from workbench.models import LanguageModel
 from workbench.teach.examples import Example
 from workbench.teach.losses import Loss
-from workbench.teach.training import Reply
+from workbench.teach.training_forward import Reply
 
 States = Callable[[str], NDArray[np.float32]]
 Grade = Callable[[int, str], bool | None]

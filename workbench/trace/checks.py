@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from workbench.compat import attention_kernel
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
@@ -27,7 +28,7 @@ def require_masks(lm: LanguageModel) -> None:
             f"{lm.architecture.why_not}; "
             "use a model whose layers mix tokens by attention alone."
         )
-    kernel = getattr(lm.base().config, "_attn_implementation", None) or "eager"
+    kernel = attention_kernel(lm.base())
     if kernel not in KERNELS:
         raise WorkbenchError(
             f"The model runs the attention kernel {kernel!r}, which takes no 4-D mask, so packed "

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from workbench.compat import process_count, process_mesh
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -63,11 +64,11 @@ class HeadShard:
 
 def head_shard(lm: LanguageModel) -> HeadShard:
     """This process's share of every layer's heads."""
-    processes = int(getattr(lm.base(), "_tp_size", None) or 1)
+    processes = process_count(lm.base())
     if processes == 1:
         return HeadShard(lm.head_size, 0, lm.n_heads)
     count, rest = divmod(lm.n_heads, processes)
-    mesh = lm.base()._device_mesh
+    mesh = process_mesh(lm.base())
     group = (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
     if rest:
         raise WorkbenchError(

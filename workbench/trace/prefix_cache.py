@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache
 
 from workbench import progress
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.trace.batches import plan_batches
 from workbench.trace.forward import run_joint
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
@@ -228,8 +228,7 @@ def _size(layers: Layers) -> int:
 def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptCache, Prompts]:
     prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
     cache = PromptCache(prompts.columns)
-    off = lm.model.disable_adapter() if isinstance(lm.model, PeftModel) else nullcontext()
-    with off, evaluating(lm.model):
+    with adapter_off(lm), evaluating(lm.model):
         run_joint(lm, prompts, empty_tail(prompts), None, (), cache)
     return cache, prompts
 

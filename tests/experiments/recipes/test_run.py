@@ -36,9 +36,10 @@ from workbench.pipeline import stages as stages_module
 from workbench.pipeline.stages import Reuse, Stage
 from workbench.pipeline.store import StageStore
 from workbench.questions import write_questions
+from workbench.teach.on_policy import Reinforcement
 from workbench.teach.recipes import CALIBRATION, DOUBT, JOINT, METACOGNITION, PROBE, Recipe
 from workbench.teach.recipes.joint import WRONG_FORMAT, correct_and_brier
-from workbench.teach.reinforce import Reinforcement, train_on_policy
+from workbench.teach.reinforce import train_on_policy
 from workbench.teach.replies import whole_replies
 from workbench.teach.training_forward import Passes
 
@@ -427,7 +428,7 @@ def test_another_recipes_answers_are_not_replaced(doubted: tuple[Place, RecipeRe
 def test_what_is_not_installed_is_missed_before_anything_is_done(
     finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench.teach.reinforce, "find_spec", lambda name: None)
+    monkeypatch.setattr(workbench.teach.on_policy, "find_spec", lambda name: None)
     place = Place(written(finished_run.inputs.config.model_dump(mode="json")), tmp_path, tmp_path)
     with pytest.raises(WorkbenchError, match=r"pip install 'confidence-workbench\[rl\]'"):
         place.teach(DOUBT, arms=("log", "grpo"))

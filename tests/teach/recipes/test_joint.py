@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.jobs import one_turn
 from workbench.models import LanguageModel
+from workbench.teach.on_policy import Reinforcement, rewards_of
 from workbench.teach.recipes.joint import JOINT, KL, WRONG_FORMAT, brier_alone, correct_and_brier
-from workbench.teach.reinforce import Reinforcement, rewards_of
 from workbench.teach.replies import whole_replies
 
 TEXTS = [

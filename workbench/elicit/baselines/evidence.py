@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench import progress
+from workbench.arrays import Rows
 from workbench.elicit.baselines.answered_question import Asked
 from workbench.elicit.baselines.clusters import grouped_batch
 from workbench.elicit.baselines.consistency import consistency
@@ -37,8 +38,6 @@ from workbench.elicit.lengths import check_lengths
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW, Part, StageStore, merge_parts, run_parts
 from workbench.trace.batches import plan_batches
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

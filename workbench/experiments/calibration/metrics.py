@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.experiments.transfer.evaluate import expected_of, held_out_rows
 from workbench.loop.answers import right_answers
@@ -38,7 +39,6 @@ from workbench.measure import (
     paired_metrics,
     temperature,
 )
-from workbench.measure.inputs import Bools, Floats
 from workbench.measure.recalibration import Map
 from workbench.measure.weighted import mean_of
 from workbench.pipeline.store import ROW

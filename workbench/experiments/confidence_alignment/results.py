@@ -22,8 +22,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.config import RunConfig
 from workbench.elicit.formats import format_named
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combination, Confidences
@@ -41,8 +41,6 @@ from workbench.measure.alignment import Split
 
 READOUTS = ("stated", "expected")
 """The generated text, and the mean of the exact distribution over the scale."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.arrays import Bools, Floats
 from workbench.loop.answer_stability import RIGHT
 from workbench.loop.conditions import BEFORE, EXPECTED, STATED, Condition
 from workbench.measure.calibration import BinnedForecasts
 from workbench.measure.discrimination import Auroc2Within
-from workbench.measure.inputs import Bools, Floats
 from workbench.measure.smooth_calibration import SmoothEce
 from workbench.measure.weighted import CountStatistic, mean_of, minus
 

@@ -29,11 +29,11 @@ from typing import Literal
 
 import numpy as np
 
+from workbench.arrays import Floats
 from workbench.elicit.segments import AFTER_ANSWER, ANSWER, CONFIDENCE, Segment
 from workbench.experiments.patching_maps.maps import layer_bands
 from workbench.measure import Estimate, bootstrap
 from workbench.patch.branches import Cell, layer_sites
-from workbench.patch.segments import Floats
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 CONTROL = "random token of the turn"

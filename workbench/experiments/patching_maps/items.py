@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.arrays import Rows
 from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE, REPLY, Segment, segments_of
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
@@ -20,11 +21,10 @@ from workbench.loop.patching import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
+from workbench.models.adapter_switch import adapter_off
 from workbench.patch.inputs import ModelInputs, Reading
 from workbench.patch.metrics import expected_confidence_of
-from workbench.patch.segments import Rows
 from workbench.questions import prompt_text
-from workbench.teach.adapter import adapter_off
 from workbench.trace.batches import plan_batches
 
 PIECES = 3

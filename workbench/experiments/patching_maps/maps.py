@@ -23,12 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats, Rows
 from workbench.elicit.segments import Segment
 from workbench.patch.branches import Cell, single_cells
 from workbench.patch.effect_map import Axis, EffectMap, effect_table
 from workbench.patch.effects import max_readout_change
 from workbench.patch.inputs import DonorPairs, ModelInputs, Reading
-from workbench.patch.segments import Floats, Rows, orient_to_donor, patch_cells
+from workbench.patch.segments import orient_to_donor, patch_cells
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.trace.sites import Site
 

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from workbench.arrays import Floats
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.trainings import Training
@@ -38,7 +39,6 @@ from workbench.measure import (
     auroc2_within_estimate,
     bootstrap_counts,
 )
-from workbench.measure.inputs import Floats
 from workbench.measure.question_pairs import mean_of_pairs
 from workbench.models import LanguageModel
 from workbench.pipeline.stages import Stage

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.arrays import Bools, Floats
 from workbench.experiments.recipes.own_answers import own_measures
 from workbench.experiments.recipes.trainings import Training
 from workbench.loop.answer_stability import answer_accuracy, unchanged_answers
@@ -57,7 +58,6 @@ from workbench.measure import (
     paired_metrics,
     seed_split,
 )
-from workbench.measure.inputs import Bools, Floats
 
 PLATT, ISOTONIC, TEMPERATURE = (
     Condition(recalibration=name) for name in ("platt", "isotonic", "temperature")

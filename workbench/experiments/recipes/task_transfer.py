@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from workbench.arrays import Floats
 from workbench.experiments.recipes.pairwise import (
     BRADLEY_TERRY,
     ordered_by,
@@ -35,7 +36,7 @@ from workbench.loop.conditions import (
 )
 from workbench.measure import Bootstrap, Estimate
 from workbench.measure.discrimination import Auroc2Within
-from workbench.measure.inputs import Floats, checked_domain
+from workbench.measure.inputs import checked_domain
 from workbench.measure.question_pairs import mean_of_pairs
 from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
 from workbench.measure.weighted import CountStatistic

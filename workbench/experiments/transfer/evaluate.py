@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.run import RecipeRun
 from workbench.experiments.recipes.stages import elicit_trained
@@ -34,7 +35,6 @@ from workbench.loop import STAGES, run_stages
 from workbench.loop.answers import answer_questions
 from workbench.loop.questions import choose_questions, load_questions
 from workbench.loop.run import Run
-from workbench.measure.inputs import Floats
 from workbench.pipeline.stages import Stage, Work
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import Question, prompt_text, question_key

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.inputs import Bools, Floats
 from workbench.measure.table_file.parse import confidences, grades, identifiers, texts
 from workbench.measure.table_file.roles import existing, find_columns
 from workbench.measure.table_file.scales import check_scale

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.inputs import Bools, Floats
 from workbench.measure.table_file.scales import Stated, check_scale, found_scale, said
 from workbench.tables.parquet import shortest
 

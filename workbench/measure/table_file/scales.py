@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.inputs import Floats
 
 NOTICEABLE = 0.02
 MOST_SCALE = 1e6

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from workbench.teach.adapter import remove_adapter
 from workbench.teach.recipes.recipe import train_on_examples
-from workbench.teach.training import TOKENS
+from workbench.teach.target_trainer import TOKENS
 from workbench.teach.training_job import Objective, TrainFn, TrainingJob, TrainingResult
 
 BINS = 10

@@ -14,17 +14,17 @@ one.
 from __future__ import annotations
 
 from workbench.teach.losses import brier_reward, log_reward
-from workbench.teach.recipes.objectives import expected_reward_objective
-from workbench.teach.recipes.recipe import Arm, Recipe, train_on_examples
-from workbench.teach.reinforce import (
+from workbench.teach.on_policy import (
     GRPO,
     RLOO,
     SAMPLED,
     Algorithm,
     Reinforcement,
     require_trl,
-    train_on_policy,
 )
+from workbench.teach.recipes.objectives import expected_reward_objective
+from workbench.teach.recipes.recipe import Arm, Recipe, train_on_examples
+from workbench.teach.reinforce import train_on_policy
 from workbench.teach.target_inputs import correctness_targets
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.teach.losses import Reward
+from workbench.teach.on_policy import SAMPLED, Reinforcement, require_trl
 from workbench.teach.recipes.recipe import SIZE, Arm, Recipe
-from workbench.teach.reinforce import SAMPLED, Reinforcement, require_trl, train_on_policy
+from workbench.teach.reinforce import train_on_policy
 from workbench.teach.replies import whole_replies
 from workbench.teach.target_inputs import correctness_targets
 

@@ -1,0 +1,101 @@
+"""Private parts of the libraries below, each used in one place.
+
+transformers, PEFT, accelerate, TRL, torch and nnsight keep what stands here behind a leading
+underscore, so a new version may move it without a word. No other module of the package uses a
+private name of theirs, and ``tests/test_compat.py`` fails with the name of the one that moved.
+Nothing is imported here: the module stands on the ground floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def process_count(model: Any) -> int:
+    """Count the processes over which transformers split ``model``; 1 for a whole one."""
+    return int(getattr(model, "_tp_size", None) or 1)
+
+
+def process_mesh(model: Any) -> Any:
+    """Return the torch device mesh over which transformers split ``model``."""
+    return model._device_mesh
+
+
+def attention_kernel(model: Any) -> str:
+    """Name the attention kernel that the transformers ``model`` runs."""
+    return str(getattr(model.config, "_attn_implementation", None) or "eager")
+
+
+def forget_adapters(model: Any) -> None:
+    """Tell the transformers ``model`` that it carries no adapter of PEFT."""
+    model._hf_peft_config_loaded = False
+
+
+def execution_device(module: Any) -> Any:
+    """Return the device to which accelerate moves the weights of ``module`` for each use."""
+    return module._hf_hook.execution_device
+
+
+def has_bfloat16_units() -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself, as torch reads it."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def remote_environment(model: Any) -> Any:
+    """Return what nnsight tells a server about the environment of ``model``."""
+    return model._remoteable_get_env()
+
+
+def sample_turn(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Sample a reply to each of ``prompts`` as TRL's GRPO ``trainer`` samples them."""
+    tokens, _ = trainer._generate_single_turn(prompts, None, {}, trainer.num_generations)
+    return tokens
+
+
+class TrainerHooks:
+    """Public methods for three private ones of the transformers Trainer; stands before it among
+    the bases of a class.
+    """
+
+    def train_sampler(self) -> Any:
+        """Return the order in which training rows are drawn."""
+        raise NotImplementedError
+
+    def save_extra(self, folder: Path) -> None:
+        """Save what belongs to a checkpoint in ``folder`` besides the model."""
+        raise NotImplementedError
+
+    def load_extra(self, folder: Path) -> None:
+        """Load what :meth:`save_extra` saved in ``folder``."""
+        raise NotImplementedError
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return self.train_sampler()
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        trainer: Any = super()
+        trainer._save(output_dir, state_dict)
+        args: Any = vars(self)["args"]
+        self.save_extra(Path(output_dir or args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        trainer: Any = super()
+        trainer._load_from_checkpoint(resume_from_checkpoint, model)
+        self.load_extra(Path(resume_from_checkpoint))
+
+
+class TokenPrompts:
+    """A public method for the private one with which TRL's trainers tokenise prompts; stands before
+    the trainer among the bases of a class.
+    """
+
+    def prompt_tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of each of ``prompts``."""
+        raise NotImplementedError
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return self.prompt_tokens(prompts), None, {}
