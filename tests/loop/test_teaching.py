@@ -166,6 +166,7 @@ def test_a_start_layer_is_a_number_or_what_patching_finds(context: Run) -> None:
         context.lm,
         [conversations[row] for row in drawn],
         context.scale_tokens,
+        carried=0.1,
         tokens_per_forward=100_000,
         seed=context.config.seed,
     )
