@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from workbench.api.confidence import Asked
 from workbench.api.probes import Probes, fit_probes
 from workbench.errors import WorkbenchError
-from workbench.probe import committee_targets
+from workbench.probe import ensemble_targets
 
 
 def test_held_out_auroc2_is_that_of_sklearns_probe(asked: Asked, probes: Probes) -> None:
@@ -35,7 +35,7 @@ def test_targets_are_out_of_fold_and_of_the_training_questions(
     assert list(probes.targets.index) == list(asked.train.row)
     sites = min(20, probes.fit.probe.intercept.size)
     assert probes.targets.to_numpy() == pytest.approx(
-        committee_targets(probes.fit.probe, "log_loss", sites)
+        ensemble_targets(probes.fit.probe, "log_loss", sites)
     )
     assert list(probes.probability.index) == list(asked.test.row)
 

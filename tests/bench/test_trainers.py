@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from workbench.bench.trainers import train_here, train_with_trl
-from workbench.bench.training_examples import make_lessons
+from workbench.bench.training_examples import make_examples
 from workbench.config import LoraSettings, TeachSettings
 from workbench.models import LanguageModel
 
@@ -29,7 +29,7 @@ def test_both_train_alike_on_the_same_batches(make_tiny: MakeTiny, first: int) -
     pytest.importorskip("trl")
     lm = make_tiny()
     before: Any = {name: tensor.clone() for name, tensor in lm.base().state_dict().items()}
-    examples = make_lessons(lm, 24)
+    examples = make_examples(lm, 24)
     settings = SETTINGS.model_copy(update={"start_layer": first})
     here, there = (train(lm, examples, settings, 1) for train in (train_here, train_with_trl))
     assert len(here.losses) == len(there.losses) == 6

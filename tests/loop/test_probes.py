@@ -9,7 +9,7 @@ import pytest
 from workbench.elicit.conversation import POSITIONS
 from workbench.loop.run import Run
 from workbench.measure import auroc2
-from workbench.probe import ProbeSettings, committee_targets, fit_layerwise
+from workbench.probe import ProbeSettings, ensemble_targets, fit_layerwise
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_training_targets_are_out_of_fold(
     )
     settings = ProbeSettings(folds=3, inner_folds=2, inverse_penalties=(0.01, 0.1), seed=0)
     fitted = fit_layerwise(states, correct[train], settings)
-    assert found == pytest.approx(committee_targets(fitted, "log_loss", 12))
+    assert found == pytest.approx(ensemble_targets(fitted, "log_loss", 12))
     in_sample = saved_scores(context, "probe", states)
     assert np.abs(in_sample - found[:, None, None]).max(axis=0).min() > 0.01
 

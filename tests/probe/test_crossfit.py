@@ -13,8 +13,8 @@ from workbench.probe import (
     LayerPosition,
     ProbeSettings,
     apply,
-    committee_targets,
     crossfitted_targets,
+    ensemble_targets,
     fit_layerwise,
     stratified_folds,
 )
@@ -203,28 +203,28 @@ def test_a_committee_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -
     states, correct = planted(80)
     probe = fit_layerwise(states, correct, SETTINGS)
     for criterion in ("log_loss", "auroc2"):
-        alone = committee_targets(probe, criterion, 1)
+        alone = ensemble_targets(probe, criterion, 1)
         np.testing.assert_allclose(
             alone, crossfitted_targets(probe, criterion).probability, rtol=1e-9
         )
     flat = probe.out_of_fold.reshape(80, -1)
-    everyone = committee_targets(probe, "log_loss", flat.shape[1])
+    everyone = ensemble_targets(probe, "log_loss", flat.shape[1])
     odds = np.log(flat / (1 - flat)).mean(axis=1)
     np.testing.assert_allclose(np.log(everyone / (1 - everyone)), odds, rtol=1e-6, atol=1e-9)
     for members in (0, flat.shape[1] + 1):
         with pytest.raises(WorkbenchError, match="cannot be drawn"):
-            committee_targets(probe, "log_loss", members)
+            ensemble_targets(probe, "log_loss", members)
 
 
 def test_no_label_of_a_fold_moves_its_committees_targets() -> None:
     states, correct = planted(80)
     fold_of = np.arange(80) % SETTINGS.folds
-    before = committee_targets(
+    before = ensemble_targets(
         fit_layerwise(states, correct, SETTINGS, fold_of=fold_of), "log_loss", 3
     )
     flipped = correct.copy()
     flipped[fold_of == 0] = ~flipped[fold_of == 0]
-    after = committee_targets(
+    after = ensemble_targets(
         fit_layerwise(states, flipped, SETTINGS, fold_of=fold_of), "log_loss", 3
     )
     np.testing.assert_allclose(after[fold_of == 0], before[fold_of == 0], rtol=1e-9)

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from workbench.trace.branches import BranchColumns, birth_of, branch_columns, join_tails, lay_out
+from workbench.trace.branches import (
+    BranchColumns,
+    branch_columns,
+    first_layer_of,
+    join_tails,
+    lay_out,
+)
 from workbench.trace.interventions import Patch
 from workbench.trace.layout import FIRST_LAYER, Prompts, pad_prompts
 from workbench.trace.masks import tail_visibility, visibility
@@ -42,8 +48,8 @@ def placed(
 )
 def test_a_branch_exists_where_its_first_patch_is(component: Component, birth: int) -> None:
     head = 0 if component == "head_out" else None
-    assert birth_of(Site(2, component, head)) == birth
-    assert birth_of(Site(0, component, head)) == birth - 2
+    assert first_layer_of(Site(2, component, head)) == birth
+    assert first_layer_of(Site(0, component, head)) == birth - 2
 
 
 def test_a_layout_by_hand() -> None:

@@ -31,7 +31,7 @@ from workbench.bench.teach_memory import peaks
 from workbench.bench.timing import ratio, spread
 from workbench.bench.trainer_kinds import KINDS, Kind, run_kind, settings_of
 from workbench.bench.trainers import TRL_ATTENTION, TRL_MISSING, Trained, trl_installed
-from workbench.bench.training_examples import make_lessons
+from workbench.bench.training_examples import make_examples
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Precision, load_model
 from workbench.progress import task
@@ -90,7 +90,7 @@ def bench_teach(
         )
     lm = load_model(model, precision=precision)
     first = lm.n_layers // 2 if start_layer is None else start_layer
-    examples = make_lessons(lm, rows)
+    examples = make_examples(lm, rows)
     kinds = {name: kind for name, kind in KINDS.items() if trl_installed() or not kind.trl}
     values: dict[str, Any] = {
         "model": lm.name,

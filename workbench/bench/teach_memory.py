@@ -21,7 +21,7 @@ import torch
 
 from workbench.bench.trainer_kinds import KINDS, run_kind, settings_of
 from workbench.bench.trainers import trl_installed
-from workbench.bench.training_examples import make_lessons
+from workbench.bench.training_examples import make_examples
 from workbench.errors import WorkbenchError
 from workbench.models import Precision, load_model
 from workbench.progress import track
@@ -88,7 +88,7 @@ def measured(model: str, name: str, rows: int, start_layer: int, precision: Prec
 
         assert trl.SFTTrainer
     lm = load_model(model, precision=precision)
-    examples = make_lessons(lm, rows)
+    examples = make_examples(lm, rows)
     with peak_of_block(lm.device) as peak:
         run_kind(KINDS[name], lm, examples, settings_of(KINDS[name], start_layer, epochs=1), 0)
     return peak[0]

@@ -25,7 +25,7 @@ RIGHT = (60, 100)
 WRONG = (10, 40)
 
 
-def make_lessons(lm: LanguageModel, rows: int) -> list[Example]:
+def make_examples(lm: LanguageModel, rows: int) -> list[Example]:
     """``rows`` examples, drawn evenly over the domains; the same every time.
 
     Raises:

@@ -34,10 +34,10 @@ def greedy(
     :func:`continued`.
     """
 
-    def likeliest(final: Tensor, rows: Tensor, step: int) -> Tensor:
+    def most_probable(final: Tensor, rows: Tensor, step: int) -> Tensor:
         return unembed(lm, final).argmax(dim=-1)
 
-    return continued(lm, prompts, tail, first, cache, limit, stop, likeliest)
+    return continued(lm, prompts, tail, first, cache, limit, stop, most_probable)
 
 
 def stop_at_newline(lm: LanguageModel) -> Tensor:

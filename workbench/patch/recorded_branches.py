@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.patch.inputs import ModelInputs, batch_of
 from workbench.trace.batches import map_batches
 from workbench.trace.branch_groups import plan_groups, tail_room
-from workbench.trace.branches import birth_of, branch_columns, lay_out
+from workbench.trace.branches import branch_columns, first_layer_of, lay_out
 from workbench.trace.checks import require_branches, require_sites, require_within_invocation
 from workbench.trace.edits import Recording
 from workbench.trace.forward import run_joint
@@ -47,7 +47,10 @@ def record_branches(
     positions = require_branches(lm, lengths, branches, 0)
     with run.within():
         require_within_invocation(lm, positions, lengths)
-    layers, births = {site.layer for site in sites}, {birth_of(patch.site) for patch in patches}
+    layers, births = (
+        {site.layer for site in sites},
+        {first_layer_of(patch.site) for patch in patches},
+    )
     if len(layers) != 1 or len(births) != 1 or max(births) >= min(layers):
         raise WorkbenchError(
             "Branches to record are patched in one layer and read in one layer, not below."

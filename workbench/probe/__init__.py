@@ -13,8 +13,8 @@ from workbench.probe.crossfit import (
     LayerPosition,
     LayerwiseProbe,
     apply,
-    committee_targets,
     crossfitted_targets,
+    ensemble_targets,
     fit_layerwise,
 )
 from workbench.probe.direction import Direction, confidence_direction, correctness_direction, cosine
@@ -32,11 +32,11 @@ __all__ = [
     "ProbeSettings",
     "ShuffledControl",
     "apply",
-    "committee_targets",
     "confidence_direction",
     "correctness_direction",
     "cosine",
     "crossfitted_targets",
+    "ensemble_targets",
     "evaluate_layers",
     "fit_and_judge",
     "fit_layerwise",

@@ -209,7 +209,7 @@ def crossfitted_targets(probe: LayerwiseProbe, criterion: Criterion) -> Crossfit
     )
 
 
-def committee_targets(
+def ensemble_targets(
     probe: LayerwiseProbe, criterion: Criterion, members: int
 ) -> NDArray[np.float64]:
     """Out-of-fold probability [n] of each training row by the ``members`` best sites chosen without

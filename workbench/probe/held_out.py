@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.probe.control import ShuffledControl, shuffled_control
-from workbench.probe.crossfit import LayerwiseProbe, apply, committee_targets, fit_layerwise
+from workbench.probe.crossfit import LayerwiseProbe, apply, ensemble_targets, fit_layerwise
 from workbench.probe.evaluate import evaluate_layers
 from workbench.probe.folds import ProbeSettings
 from workbench.probe.states import States
@@ -96,5 +96,5 @@ def fit_and_judge(
     layers["auroc2_shuffled.high"] = shuffled.max(axis=0).reshape(-1)
     members = min(ensemble_sites, probe.intercept.size)
     return HeldOutProbe(
-        probe, held_out, layers, control, committee_targets(probe, "log_loss", members)
+        probe, held_out, layers, control, ensemble_targets(probe, "log_loss", members)
     )

@@ -27,16 +27,16 @@ from workbench.trace.sites import Site
 from workbench.trace.token_tree import TokenTree, tree_tail
 
 
-def birth_of(site: Site) -> int:
+def first_layer_of(site: Site) -> int:
     """The layer behind which a branch must exist for a patch at ``site``; FROM_START for the
     first layer's inside.
     """
     return site.layer if site.component == "resid_post" else site.layer - 1
 
 
-def birth_of_branch(branch: Branch) -> int:
+def first_layer_of_branch(branch: Branch) -> int:
     """The earliest of its patches' births."""
-    return min(birth_of(patch.site) for patch in branch)
+    return min(first_layer_of(patch.site) for patch in branch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def branch_columns(
         rows,
         columns,
         starts,
-        tuple(birth_of_branch(branch) for branch in branches),
+        tuple(first_layer_of_branch(branch) for branch in branches),
     )
 
 

@@ -1,5 +1,4 @@
-"""A recipe from its name to its table: the loop's own stages up to the base model's confidence,
-then the arms.
+"""Run a recipe: the loop's own stages up to the base model's confidence, then the arms.
 
 All recipes of one run folder share those first stages, so the second recipe starts where the first
 one found them done. Stages are skipped and resumed as in :mod:`workbench.loop`.
@@ -189,9 +188,8 @@ def adapter_folders(
 ) -> list[Path]:
     """Where the adapters of the arms, taught with the run's seed, stand."""
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
-    return [
-        folder / p.stage("teach") / "adapter" for p in trainings(resolved, recipe, chosen, 1, False)
-    ]
+    taught = trainings(resolved, recipe, chosen, 1, False)
+    return [folder / training.stage("teach") / "adapter" for training in taught]
 
 
 def stages_before(taught: Sequence[Training]) -> list[Stage]:
@@ -236,11 +234,8 @@ def recipe_stages(recipe: Recipe, taught: Sequence[Training]) -> list[Stage]:
 
 def _of(training: Training) -> list[Stage]:
     model, name = ("model", "elicit"), training.stage
-    given = {
-        "arm": training.arm.name,
-        "seed": training.seed,
-        "teach": training.teach.model_dump(mode="json"),
-    }
+    teach = training.teach.model_dump(mode="json")
+    given = {"arm": training.arm.name, "seed": training.seed, "teach": teach}
     sources = tuple(source_named(source).stage for source in training.arm.sources)
     before = ("elicit", *sources)
     probed = {**given, "probed": training.probe}
