@@ -37,6 +37,6 @@ def test_recording_runs_every_layer_once(
     for layer in tiny_lm.layers():
         layer.register_forward_hook(count)
     monkeypatch.setattr(timing, "seconds", tokens)
-    found = recording(make_inputs(tiny_lm, rows=2, tokens=32), 1)
-    assert sum(passed) == 2 * 32 * 4
-    assert found["record_over_forward"] == 1
+    bench_inputs = make_inputs(tiny_lm, rows=2, tokens=32)
+    assert tokens(bench_inputs.forward) == 2 * 32 * 4
+    assert recording(bench_inputs, 1)["record_over_forward"] == 1
