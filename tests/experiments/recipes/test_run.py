@@ -323,7 +323,7 @@ def test_graded_answers_of_a_file_take_the_place_of_answering(
     teaching.
     """
     graded = finished_run.folder / "answer" / "graded.jsonl"
-    place = place_of(finished_run, tmp_path, questions__graded=str(graded))
+    place = place_of(finished_run, tmp_path, questions__graded_file=str(graded))
     summary = place.teach(DOUBT, arms=("brier",)).summary
     for name in ("questions", "answer"):
         tables = [
@@ -396,7 +396,10 @@ def test_answer_and_confidence_are_taught_together(
 def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: Path) -> None:
     graded = finished_run.folder / "answer" / "graded.jsonl"
     place = place_of(
-        finished_run, tmp_path, questions__graded=str(graded), elicit__format="percent-one-turn"
+        finished_run,
+        tmp_path,
+        questions__graded_file=str(graded),
+        elicit__format="percent-one-turn",
     )
     with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
         place.teach(JOINT)
@@ -409,14 +412,15 @@ def test_answers_of_one_kind_stop_before_training(finished_run: Any, tmp_path: P
     path.write_text(
         "".join(json.dumps({**json.loads(line), "correct": True}) + "\n" for line in lines)
     )
-    place = place_of(finished_run, tmp_path, questions__graded=str(path))
+    place = place_of(finished_run, tmp_path, questions__graded_file=str(path))
     with pytest.raises(WorkbenchError, match="right"):
         place.teach(DOUBT)
 
 
 def test_another_recipes_answers_are_not_replaced(doubted: tuple[Place, RecipeResult]) -> None:
     place, _ = doubted
-    other = replace(place, config=place.config.model_copy(update={"seed": 9}))
+    changed = place.config.model_copy(update={"seed": 9})
+    other = replace(place, resolved=replace(place.resolved, config=changed))
     with pytest.raises(
         WorkbenchError,
         match=r"'doubt' was taught with other settings of 'seed'.*run of another name",
