@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= default
 
-.PHONY: demo test lint types audit clean
+.PHONY: demo test lint types audit docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,12 @@ audit: $(STAMP)
 	@if ! $(BIN)/python -c "import pip_audit" 2>/dev/null; then echo "Known vulnerabilities were not looked up: pip-audit is not installed (pip install '.[audit]')."; \
 	elif ! $(BIN)/python -c "import urllib.request as u; u.urlopen('https://pypi.org/pypi/pip/json', timeout=10)" 2>/dev/null; then echo "Known vulnerabilities were not looked up: their service cannot be reached from here."; \
 	else $(BIN)/python -m pip_audit --local --progress-spinner off; fi
+
+## the documentation as a site in build/site; warnings are errors
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet -e '.[docs]' -c constraints.txt
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -4,6 +4,7 @@ machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -88,16 +89,17 @@ def _number_merges(kind: str) -> list[tuple[str, str]]:
     return [("Ġ", digit) for digit in "0123456789"] if kind == "merged_space" else []
 
 
-def build_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+def build_tokenizer(kind: str, words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """Byte-level BPE with a chat template.
 
     ``digits``: every digit its own token; ``whole_numbers``: 0 to 100 are single tokens;
     ``merged_space``: a digit merges with the space before it, and digits never with each other.
+    Each of ``words``, with "Ġ" for a space before it, is one token as well.
     """
     if kind not in ("digits", "whole_numbers", "merged_space"):
         raise ValueError(kind)
     merges = [
-        (word[:end], word[end]) for word in WORDS for end in range(1, len(word))
+        (word[:end], word[end]) for word in (*WORDS, *words) for end in range(1, len(word))
     ] + _number_merges(kind)
     pieces = [
         *SPECIAL,

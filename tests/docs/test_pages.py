@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from workbench.config import RunConfig
+from workbench.elicit.formats import FORMATS
+from workbench.teach.recipes import RECIPES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def load_generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_generator()
+
+
+@pytest.mark.parametrize(
+    ("path", "content"), [pytest.param(*page, id=page[0].name) for page in GENERATOR.pages()]
+)
+def test_a_page_is_what_the_tables_and_runs_say(path: Path, content: str) -> None:
+    """Where this fails, run ``python docs/generate.py`` and commit what it writes."""
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_results_are_numbers_under_their_rows_and_columns() -> None:
+    data = {
+        "title": "T", "command": "c", "commit": "abc", "machine": "m", "note": "", "settings": {"a": 1},
+        "rows": [
+            {"section": "s", "row": "r", "column": "one", "value": 0.5, "low": 0.25, "high": 1.0},
+            {"section": "s", "row": "q", "column": "two", "value": 2.0, "low": None, "high": None},
+        ],
+    }  # fmt: skip
+    page = GENERATOR.results_page(data)
+    assert "| r | 0.50 [0.25, 1.00] |  |" in page
+    assert "| q |  | 2.00 |" in page
+
+
+def test_every_setting_format_and_arm_has_its_line() -> None:
+    settings = GENERATOR.settings_page()
+    for group, fields in RunConfig().model_dump().items():
+        for key in fields if isinstance(fields, dict) else ():
+            if not isinstance(fields[key], dict):
+                assert f"`{group}.{key}`" in settings
+    assert "`teach.lora.rank` | `16` | a whole number; >= 1; &lt;= 100,000" in settings
+    assert all(f"| `{name}` |" in GENERATOR.formats_page() for name in FORMATS)
+    recipes = GENERATOR.recipes_page()
+    assert all(f"`{arm.name}`" in recipes for recipe in RECIPES.values() for arm in recipe.arms)
+
+
+def test_a_line_that_holds_a_pipe_keeps_its_table() -> None:
+    assert GENERATOR._cell("a | b\n <c>") == "a \\| b &lt;c>"
