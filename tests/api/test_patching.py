@@ -118,6 +118,18 @@ def test_packed_equals_the_loop(tiny_lm: LanguageModel, options: dict[str, Any])
         assert part.patched == pytest.approx(loop.condition(part.name).patched, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["nnsight", "transformer-lens"])
+def test_other_libraries_give_the_same_answers(tiny_lm: LanguageModel, name: str) -> None:
+    given: dict[str, Any] = {"donor": DOGGY, "at": {"animal": ("cat", "doggy"), "end": "last"}}
+    for read in (READ, FORMATS["percent"]):
+        packed, other = (
+            patch_map(tiny_lm, CAT, read=read, layers=[0, 2], backend=engine, **given)
+            for engine in ("packed", name)
+        )
+        for part in packed.conditions:
+            assert other.condition(part.name).patched == pytest.approx(part.patched, abs=1e-4)
+
+
 def test_the_whole_confidence_is_patched_at_the_end(tiny_lm: LanguageModel) -> None:
     """A patch behind the last layer takes the number's further tokens with it, so the donor's
     distribution is read.
