@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from workbench.api.confidence import Asked
+from workbench.api.patching import sweep
 from workbench.api.training import train
 from workbench.config import TeachSettings
 from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, set_precision
+from workbench.models import LanguageModel
 from workbench.models.share_weights import share_weights
 from workbench.teach.adapter import adapter_off, load_adapter, remove_adapter
 
@@ -68,17 +67,11 @@ def test_what_cannot_be_trained_on_is_refused(asked: Asked) -> None:
         train(asked, np.full(len(asked.train), 2.0))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_shared_weights_give_the_same_logits(
-    make_tiny: Callable[..., LanguageModel], precision: str
-) -> None:
-    lm = make_tiny("llama")
-    set_precision(lm, precision)  # type: ignore[arg-type]
-    other = share_weights(lm)
-    tokens = torch.tensor([[5, 6, 7, 8]])
-    with torch.no_grad():
-        assert torch.equal(lm.base()(tokens).logits, other.base()(tokens).logits)
-    assert other.base() is not lm.base()
-    assert other.precision == lm.precision == precision
-    for one, two in zip(lm.base().parameters(), other.base().parameters(), strict=True):
-        assert one is two
+def test_a_tuned_model_is_a_donor(asked: Asked, tuned: LanguageModel) -> None:
+    """At the last layer the patched reading is the tuned model's own, and the base is the base."""
+    found = sweep(asked.lm, asked.test[:6], donor=tuned, controls=False)
+    rows = asked.test[:6]
+    assert found.base == pytest.approx(rows.expected, abs=1e-5)
+    reading = read_confidence(tuned, rows.conversations, rows.scale_tokens)
+    own = reading.distribution @ (np.arange(101) / 100) / reading.distribution.sum(axis=1)
+    assert found.patched[:, -1] == pytest.approx(own, abs=1e-4)

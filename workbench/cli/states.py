@@ -18,7 +18,6 @@ from workbench.cli.terminal_text import safe_line
 from workbench.config import RunConfig
 from workbench.files.names import folder_named
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
-from workbench.tables import ENDINGS
 
 DEFAULTS = RunConfig()
 EXPLANATION = (
@@ -54,6 +53,7 @@ def trace(
     prompts.parquet, for 'workbench probe' and other tools.
     """
     from workbench.api.states import PROMPT, read_prompts, record_prompts
+    from workbench.tables import ENDINGS
 
     path = Path(prompts)
     from_file = path.suffix in ENDINGS
