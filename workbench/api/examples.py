@@ -153,10 +153,11 @@ def greater_than_pairs(tokenizer: Any, count: int = PAIRS, seed: int = 0) -> Cir
     def text(event: str, century: int, year: int) -> str:
         return f"The {event} lasted from the year {century}{year:02d} to the year {century}"
 
+    event, century, _ = drawn[0]
     return CircuitPairs(
         prompts=tuple(text(event, c, 10 * TENS + units) for event, c, units in drawn),
         donors=tuple(text(event, c, units) for event, c, units in drawn),
-        read=later_minus_earlier(tokenizer, text(*drawn[0][:2], 10 * TENS)),
+        read=later_minus_earlier(tokenizer, text(event, century, 10 * TENS)),
         at={
             "event": _same([f"The {event}" for event, *_ in drawn]),
             "year": (
