@@ -96,8 +96,8 @@ def test_a_summary_is_a_table_with_units_and_intervals() -> None:
         },
     )
     lines = [line.split() for line in text(console).splitlines()]
-    assert ["text", "·", "before", "0.551", "0.500", "to", "0.600"] in lines
-    assert ["text", "·", "after", "not", "defined"] in lines
+    assert ["stated", "·", "before", "0.551", "0.500", "to", "0.600"] in lines
+    assert ["stated", "·", "after", "not", "defined"] in lines
     assert ["total", "12.3", "s"] in lines
     assert ["peak", "2.50", "GB"] in lines
     assert ["name", "[red]a/model[/red]"] in lines

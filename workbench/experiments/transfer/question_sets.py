@@ -1,5 +1,5 @@
-"""Questions of runs in which nothing is taught: all of them are held out, and a transferred's
-training questions are not among them.
+"""Questions of runs in which nothing is taught: all of them are held out, and those that an adapter
+was trained on are not among them.
 
 Two kinds: the questions of a file of graded answers (another model's, say), and questions that have
 no answer beside such that have one. How they are answered is the next stage's matter; see
