@@ -34,6 +34,7 @@ import plotly.graph_objects as go
 from rich.console import Console
 
 from workbench.cli.terminal import bars
+from workbench.cli.terminal_text import safe_line
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Finished, Request, experiment_named, perform
 from workbench.experiments.page import describe
@@ -73,7 +74,8 @@ def show(figure: go.Figure | None) -> None:
 
 def tell(finished: Finished) -> None:
     """Write the numbers of a finished experiment to the output, and where its page stands."""
-    sys.stdout.write("\n".join([*describe(finished.page), f"figures: {finished.index}"]) + "\n")
+    for line in [*describe(finished.page), f"figures: {finished.index}"]:
+        sys.stdout.write(safe_line(line) + "\n")
 
 
 def read_request(variable: str, words: Sequence[str]) -> Request:

@@ -2,9 +2,9 @@
 
 The arm is also taught on all questions, and on a mixture of all domains of as many questions as one
 has. Targets of an arm taught on one domain are made from that domain's questions alone; nothing is
-chosen on held-out questions. Sign: a positive gain over the base model is better discrimination, or
-a larger calibration error for ECE. What it does not show: how alike two domains are; the number of
-questions taught differs between them.
+chosen on held-out questions. Sign: gains over the base model are above zero where AUROC2 is better
+and where the calibration error is worse. What it does not show: how alike two domains are; the
+number of questions taught differs between them.
 """
 
 from __future__ import annotations
