@@ -401,7 +401,7 @@ def test_sampled_answers_are_not_graded_by_a_file(finished_run: Any, tmp_path: P
         questions__graded_file=str(graded),
         elicit__format="percent-one-turn",
     )
-    with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
+    with pytest.raises(WorkbenchError, match=r"take questions\.graded_file out"):
         place.teach(JOINT)
     assert not (place.folder / "recipes").exists()
 
