@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.measure.interval import Estimate
-from workbench.measure.table import Metric
+if TYPE_CHECKING:
+    from workbench.measure.table import Metric
 
 _WORDS = {
     "auroc2": "AUROC2",
@@ -93,6 +93,9 @@ def cell_text(value: Metric | None) -> str:
     """``value`` as a table of measures shows it: an interval on a line of its own, "" for None."""
     if value is None:
         return ""
+    # Imported here, for telling what is there needs no statistics library.
+    from workbench.measure.interval import Estimate
+
     if isinstance(value, Estimate):
         return format(value, "\n.3f")
     if isinstance(value, str):
