@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from workbench.config import Resolved
+from workbench.config import Resolved, with_recipe
 from workbench.experiments.calibration.metrics import Measurement, ablations_summary
 from workbench.experiments.calibration.page import sections, write_ablations
 from workbench.experiments.calibration.run import AblationPlan, ablate, ablation_lines
@@ -25,6 +25,7 @@ from workbench.experiments.parameters import Parameters
 from workbench.experiments.transfer.evaluate import held_out_rows
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Section
+from workbench.teach.recipes import CALIBRATION
 
 
 class CalibrationParameters(Parameters):
@@ -74,7 +75,7 @@ def run_calibration(
         None if others is None else others.expanduser(),
         parameters.unanswerable,
     )
-    done = ablate(resolved, plan, folder, figures, reuse)
+    done = ablate(with_recipe(resolved, CALIBRATION.settings), plan, folder, figures, reuse)
     lines, own = ablation_lines(done), done.home.context.config
     caption = (
         f"{own.model.name}, {len(held_out_rows(done.home.context))} held-out questions, taught on "
