@@ -34,6 +34,9 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+from rich.console import Console
 
 import workbench as wb
 from workbench.api.examples import (
@@ -44,7 +47,7 @@ from workbench.api.examples import (
 )
 from workbench.api.page import write_patching
 from workbench.cli.terminal import bars
-from workbench.notebook import console, root, show
+from workbench.notebook import show
 
 # %% tags=["parameters"]
 MODEL = "default"
@@ -53,7 +56,7 @@ DRAWN = 512
 
 # %%
 lm = wb.load_model(MODEL)
-folder = root() / "figures" / "circuits"
+folder = Path("figures") / "circuits"
 tasks = {
     "indirect-objects": keep_single_tokens(indirect_object_pairs(DRAWN), lm.tokenizer, PAIRS),
     "capitals": keep_single_tokens(capital_pairs(DRAWN), lm.tokenizer, PAIRS),
@@ -68,7 +71,7 @@ tasks = {
 # %%
 for name, pairs in tasks.items():
     prompts, donors = list(pairs.prompts), list(pairs.donors)
-    with bars(console()):
+    with bars(Console(stderr=True)):
         found = wb.patch_map(
             lm, prompts, donors, read=pairs.read, over=("layer", "position"), at=pairs.at
         )
@@ -86,7 +89,7 @@ for name, pairs in tasks.items():
 # %%
 for name, pairs in tasks.items():
     prompts, donors = list(pairs.prompts), list(pairs.donors)
-    with bars(console()):
+    with bars(Console(stderr=True)):
         found = wb.patch_map(lm, prompts, donors, read=pairs.read, over=("layer", "head"))
     write_patching(folder / f"{name}-heads", found, {"model": MODEL, "pairs": PAIRS, "task": name})
     show(found.figure())
@@ -101,7 +104,7 @@ for name, pairs in tasks.items():
 # %%
 for name, pairs in tasks.items():
     prompts, donors = list(pairs.prompts), list(pairs.donors)
-    with bars(console()):
+    with bars(Console(stderr=True)):
         estimate = wb.attribute(lm, prompts, donors, read=pairs.read, at=pairs.at)
     show(estimate.figure())
     sys.stdout.write(f"\n{name}: {estimate.caption()}\n")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.support.jobs import FMT, one_turn, training_job
 
+from tests.support.jobs import FMT, one_turn, training_job
 from workbench.elicit.conversation import answer_tokens, confidence_conversation
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.readout import stated_tokens

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.support.jobs import COUNT, training_job
 
+from tests.support.jobs import COUNT, training_job
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, initialise_from, remove_adapter

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.support.jobs import COUNT, TARGETS, training_job
 
+from tests.support.jobs import COUNT, TARGETS, training_job
 from workbench.models import LanguageModel
 from workbench.teach.batch import batch_targets
 from workbench.teach.examples import Example

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.jobs import COUNT, training_job
 
+from tests.support.jobs import COUNT, training_job
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.teach.recipes import RECIPES, Arm, Recipe, recipe_named, train_on_examples
