@@ -2,11 +2,11 @@
 # the module that a name is imported from when it is first used.
 
 from workbench.api.attribution import attribute as attribute
-from workbench.api.attribution import direct_attribution as direct_attribution
 from workbench.api.attribution import path_effects as path_effects
 from workbench.api.confidence import Asked as Asked
 from workbench.api.confidence import ask as ask
 from workbench.api.confidence import load_questions as load_questions
+from workbench.api.direct_writing import direct_attribution as direct_attribution
 from workbench.api.donors import Ablation as Ablation
 from workbench.api.donors import Noise as Noise
 from workbench.api.donors import Vector as Vector

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.api.attribution import attribute, direct_attribution, path_effects
+from workbench.api.attribution import attribute, path_effects
+from workbench.api.direct_writing import direct_attribution
 from workbench.api.donors import Ablation
 from workbench.api.patching import patch_map
 from workbench.errors import WorkbenchError

@@ -15,8 +15,7 @@ from workbench.loop.patching import choose_items, patch, sweep_layers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models.adapter_switch import adapter_off
-from workbench.patch.controlled_sweep import sweep_positions
-from workbench.patch.controls import CONDITIONS, derangement
+from workbench.patch.controls import CONDITIONS, derangement, sweep_positions
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.trace.backends import engine
 

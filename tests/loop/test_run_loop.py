@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-import workbench.loop.answers
-import workbench.loop.probes
-import workbench.loop.teaching
+import workbench.elicit.answer_table
+import workbench.loop.confidence
 import workbench.models
 import workbench.patch.controlled_sweep
+import workbench.probe.held_out
 from tests.support.runs import planted_questions
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.elicit.formats import FORMATS
@@ -49,22 +49,22 @@ FIGURES = (
 WANTED = (
     *(f"seconds.{name}" for name in ("total", *NAMES)),
     "memory.peak_bytes",
-    "stated.share_ge_90.before",
-    "auroc2.text.before",
-    "auroc2.text.after",
-    "auroc2.text.shuffled",
+    "share_ge_90.stated.before",
+    "auroc2.stated.before",
+    "auroc2.stated.after",
+    "auroc2.stated.control",
     "auroc2.expected.before",
     "auroc2.expected.within.before",
     "auroc2.expected.within.after",
-    "auroc2.probe",
-    "auroc2.probe.within",
+    "auroc2.probe.before",
+    "auroc2.probe.within.before",
     "accuracy.before",
     "accuracy.after",
-    "patching.rho",
-    "patching.rho.low",
-    "patching.rho.high",
-    "patching.following.half_layer",
-    "patching.following.slope.last_layer",
+    "patching.layer_gradient",
+    "patching.layer_gradient.low",
+    "patching.layer_gradient.high",
+    "patching.donor_slope.half_layer",
+    "patching.donor_slope.last_layer",
     "patching.shift.random_position",
     "patching.shift.last_layer",
     "patching.packed_vs_loop",
@@ -133,24 +133,24 @@ def test_what_was_planted_is_found(finished_run: Any) -> None:
     alike.
     """
     summary = finished_run.summary
-    assert summary["auroc2.probe"] > 0.9
-    assert summary["auroc2.probe.within"] > 0.9
-    assert summary["auroc2.probe.low"] > summary["auroc2.probe.shuffled_labels.high"]
+    assert summary["auroc2.probe.before"] > 0.9
+    assert summary["auroc2.probe.within.before"] > 0.9
+    assert summary["auroc2.probe.before.low"] > summary["auroc2.probe.shuffled_labels.high"]
     assert summary["auroc2.probe.shuffled_labels.low"] <= summary["auroc2.probe.shuffled_labels"]
     assert summary["accuracy.before"] == pytest.approx(0.5, abs=0.15)
-    assert 0.3 < summary["parse_rate.text.before"] < 1
+    assert 0.3 < summary["parse_rate.stated.before"] < 1
 
 
 def test_what_must_not_move_does_not(finished_run: Any) -> None:
     summary = finished_run.summary
-    assert summary["answers.unchanged"] == 1
+    assert summary["answers.unchanged.after"] == 1
     assert summary["accuracy.after"] == summary["accuracy.before"]
     assert summary["patching.shift.own_base"] < 1e-4
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.items"] == 8
     assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
-    assert summary["patching.following.slope.last_layer"] == pytest.approx(1, abs=1e-3)
-    assert summary["patching.following.base_slope.last_layer"] == pytest.approx(0, abs=1e-3)
+    assert summary["patching.donor_slope.last_layer"] == pytest.approx(1, abs=1e-3)
+    assert summary["patching.base_slope.last_layer"] == pytest.approx(0, abs=1e-3)
 
 
 def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:
@@ -165,8 +165,8 @@ def test_the_page_its_figures_and_tables_are_there(finished_run: Any) -> None:
         "questions/questions.parquet",
         "answer/answers.parquet",
         "elicit/confidence.parquet",
-        "again/confidence.parquet",
-        "again_control/confidence.parquet",
+        "elicit_tuned/confidence.parquet",
+        "elicit_control/confidence.parquet",
         "probe/layers.parquet",
         "probe/probabilities.parquet",
         "teach/log.parquet",
@@ -221,11 +221,11 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
 ) -> None:
     """Also the check that the same seed in another folder gives the same numbers."""
     places = [
-        (workbench.loop.answers, "answer_batch", 1),
-        (workbench.loop.answers, "read_confidence", 2),
-        (workbench.loop.probes, "shuffled_control", 0),
+        (workbench.elicit.answer_table, "answer_batch", 1),
+        (workbench.loop.confidence, "read_confidence", 2),
+        (workbench.probe.held_out, "shuffled_control", 0),
         (Passes, "logits", 5),
-        (workbench.loop.teaching, "read_reply", 1),
+        (workbench.loop.confidence, "read_reply", 1),
         (workbench.patch.controlled_sweep, "layer_sweep_of_scale", 3),
     ]
     config, folder, figures = finished_run.inputs.config, tmp_path / "run", tmp_path / "figures"
@@ -235,7 +235,7 @@ def test_a_run_killed_again_and_again_ends_like_an_uninterrupted_one(
             interruption = Interruption(patch, module, name, after)
             counted = interruption
             if name == "read_confidence":
-                counted = Interruption(patch, workbench.loop.answers, "answer_batch", -1)
+                counted = Interruption(patch, workbench.elicit.answer_table, "answer_batch", -1)
             with pytest.raises(KeyboardInterrupt):
                 run_loop(config, folder, figures)
         assert len(interruption.calls) == after
@@ -265,7 +265,7 @@ AFTER_PROBE = [
     ("change", "redone"),
     [
         ({}, []),
-        ({"patch__items": 9}, ["patch", "report"]),
+        ({"patch__n_questions": 9}, ["patch", "report"]),
         ({"teach__epochs": 2}, AFTER_PROBE),
         ({"probe__shuffles": 3}, ["probe", *AFTER_PROBE]),
         ({"elicit__answer_tokens": 7}, NAMES[1:]),
@@ -283,7 +283,7 @@ def test_a_changed_setting_redoes_what_depends_on_it(
 
 def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> None:
     summary = run_loop(
-        changed(copied.inputs.config, patch__items=10), copied.folder, copied.figures, REPLACE
+        changed(copied.inputs.config, patch__n_questions=10), copied.folder, copied.figures, REPLACE
     )
     assert summary["patching.items"] == 10
     kept = {
@@ -292,7 +292,7 @@ def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> Non
         if not key.startswith("patching.")
     }
     assert {key: summary[key] for key in kept} == kept
-    assert summary["patching.rho.low"] <= summary["patching.rho.high"]
+    assert summary["patching.layer_gradient.low"] <= summary["patching.layer_gradient.high"]
 
 
 def test_an_edited_question_file_makes_the_run_new(
@@ -445,11 +445,11 @@ def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: 
         elicit__format=name,
         elicit__reasoning_tokens=4,
         questions__source=str(questions),
-        resamples=100,
+        bootstrap_resamples=100,
     )
     summary = run_loop(config, tmp_path / "run", tmp_path / "figures")
     assert 0.3 < summary["accuracy.before"] < 0.7
-    assert summary["auroc2.probe"] > 0.8
+    assert summary["auroc2.probe.before"] > 0.8
     assert summary["patching.packed_vs_loop"] < 1e-4
     assert summary["patching.shift.last_layer"] == pytest.approx(1, abs=1e-3)
     context = open_current_run(config, tmp_path / "run", tmp_path / "figures")
@@ -525,7 +525,7 @@ def test_another_seed_or_setting_under_one_name_is_refused_with_the_difference(
     other = changed(copied.inputs.config, seed=1, teach__epochs=7)
     told = (
         rf"^{copied.folder} holds results of other settings \(seed: 0 there, 1 now; teach\.epochs: \d there, 7 now\)\. Give this run "
-        r"another --name, or say --replace to do questions, answer, elicit, probe, teach, control and 5 more again in their place\.$"
+        r"another --name, or say --replace to do questions, answer, elicit, probe, teach, teach_control and 5 more again in their place\.$"
     )
     with pytest.raises(WorkbenchError, match=told):
         run_loop(other, copied.folder, copied.figures)
@@ -571,7 +571,7 @@ def test_a_change_of_code_or_of_a_library_is_told_before_anything_is_done_again(
     assert listener.told == [
         f"Changed since the results in {copied.folder}: the workbench's own code, peft {peft} -> "
         "99.0. Done again: questions, answer, elicit, "
-        "probe, teach, control and 5 more; --keep-code-version goes on "
+        "probe, teach, teach_control and 5 more; --keep-code-version goes on "
         "from what is there."
     ]
 
@@ -619,7 +619,7 @@ def test_a_damaged_result_is_named_before_anything_is_done(
     path = copied.folder / name
     path.write_bytes(path.read_bytes()[:-1])
     stage = path.parent
-    for again in (copied.inputs.config, changed(copied.inputs.config, patch__items=9)):
+    for again in (copied.inputs.config, changed(copied.inputs.config, patch__n_questions=9)):
         if stage.name == "report" and again != copied.inputs.config:
             continue  # it is done again and replaces what was damaged
         with pytest.raises(

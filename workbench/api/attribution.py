@@ -1,16 +1,13 @@
-"""Which parts move a readout, from gradients, paths and direct writing: the same prompts, donor,
-places and readout as a patch.
+"""Which parts move a readout, from gradients and along paths: the same prompts, donor, places and
+readout as a patch.
 
 - :func:`attribute`: (donor state - own state) . gradient of the readout, the first-order estimate
   of what patching that cell would add, for all cells from one backward; a few cells are patched
   truly and say how far to trust it (:mod:`workbench.patch.attribution`).
 - :func:`path_effects`: what a sender's donor state changes by what a receiver alone computes from
   it (:mod:`workbench.patch.path_patching`).
-- :func:`direct_attribution`: how much of a logit difference each layer's attention and MLP wrote
-  themselves (:mod:`workbench.patch.direct_logit_attribution`).
 
-Positive: the readout rises. An estimate from gradients has the wrong size where the effect bends;
-pieces written directly say nothing of what a part does for later layers.
+Positive: the readout rises. An estimate from gradients has the wrong size where the effect bends.
 """
 
 from __future__ import annotations
@@ -19,25 +16,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from workbench.api.donors import ModelPrompts, open_donor, run_as_named
 from workbench.api.grid import PARTS, chosen_layers, chosen_parts
 from workbench.api.positions import ALL, LAST, At, find_places
-from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
+from workbench.api.prompts import Prompts, encode_prompts
 from workbench.api.readouts import Read, Readout, readout_of
 from workbench.api.results import PatchMap, Readings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch import attribution as gradients
-from workbench.patch import direct_logit_attribution as direct
 from workbench.patch import path_patching as paths
 from workbench.patch.components import ComponentSet
 from workbench.patch.effect_map import Axis
 from workbench.patch.inputs import ModelInputs
-from workbench.patch.logit_combinations import Combination
 from workbench.patch.verification import Check, Verification, verify
 from workbench.trace.sites import Component, Site
 
@@ -57,22 +51,6 @@ class AttributionMap(PatchMap):
             f"{super().caption()} · gradient estimate; true effect / estimate of the largest cells "
             f"{found.slope.value:.2f}, Spearman {found.rho.value:.2f}"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class DirectMap(PatchMap):
-    """What each layer's attention and MLP wrote of a logit difference.
-
-    Attributes:
-        pieces: of the prompts' run, heads, embedding and constant included.
-    """
-
-    pieces: direct.Direct
-
-    def caption(self) -> str:
-        """The readout, the number of prompts, and how much of it no layer wrote."""
-        rest = float((self.pieces.embedding + self.pieces.constant).mean())
-        return f"{len(self.base)} prompts · {self.read} · embedding and constant {rest:.3g}"
 
 
 def attribute(
@@ -106,7 +84,7 @@ def attribute(
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
-        theirs = _require_run(source)
+        theirs = require_run(source)
         places = find_places(at, tokens, theirs.prompts)
         base = ModelInputs(lm, tokens.rows, places.base, lambda: run_as_named(lm))
         other = _inputs(theirs, places.donor)
@@ -160,7 +138,7 @@ def path_effects(
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
-        theirs = _require_run(source)
+        theirs = require_run(source)
         sent = find_places(at, tokens, theirs.prompts)
         received = find_places(to, tokens, None)
         if len(sent.labels) != 1 or len(received.labels) != 1:
@@ -191,52 +169,13 @@ def path_effects(
     )
 
 
-def direct_attribution(
-    lm: LanguageModel,
-    prompts: Prompts,
-    donor: Any = None,
-    *,
-    read: Read,
-    at: At = LAST,
-    tokens_per_forward: int = TOKENS_PER_FORWARD,
-) -> DirectMap:
-    """Split a logit difference at one place into what each layer's attention and MLP wrote there;
-    with a donor, into how much more they write in its run.
-
-    Raises:
-        WorkbenchError: as :func:`workbench.api.patching.sweep`, and for a readout that is no logit
-            difference.
-    """
-    tokens = encode_prompts(lm, prompts)
-    readout = readout_of(lm, read, tokens)
-    if readout.tokens is None or readout.tokens.shape[1] != 2:
-        raise WorkbenchError(
-            "Only a logit difference splits into pieces; give read two strings, such as "
-            "(' Paris', ' Rome')."
-        )
-    with run_as_named(lm):
-        own = _pieces(lm, tokens, readout, find_places(at, tokens, None).base, tokens_per_forward)
-    written = _by_layer(own)
-    if donor is not None:
-        with open_donor(lm, donor, tokens) as source:
-            theirs = _require_run(source)
-            where = find_places(at, tokens, theirs.prompts).donor
-            with run_as_named(theirs.lm):
-                other = _pieces(theirs.lm, theirs.prompts, readout, where, tokens_per_forward)
-        written = _by_layer(other) - written
-    axes = (Axis("part", ("attention", "mlp")), Axis("layer", tuple(range(lm.n_layers))))
-    reading = Readings("written", "effect", axes, np.zeros(len(tokens)), None, written.numpy())
-    what = "direct attribution" + ("" if donor is None else ", donor minus prompt")
-    return DirectMap(readout.label, what, (reading,), own)
-
-
 def site_label(site: Site) -> str:
     """A site as an axis calls it: ``5 mlp_out``, ``5 head 2``."""
     part = site.component if site.head is None else f"head {site.head}"
     return f"{site.layer} {part}"
 
 
-def _require_run(source: Any) -> ModelPrompts:
+def require_run(source: Any) -> ModelPrompts:
     if not isinstance(source, ModelPrompts):
         raise WorkbenchError(
             "An attribution compares two runs; give other prompts, another model or an adapter as "
@@ -288,31 +227,3 @@ def _rows(inputs: ModelInputs, rows: Sequence[int]) -> ModelInputs:
         inputs.positions[list(rows)],
         inputs.within,
     )
-
-
-def _pieces(
-    lm: LanguageModel,
-    prompts: PromptTokens,
-    readout: Readout,
-    places: Tensor,
-    tokens_per_forward: int,
-) -> direct.Direct:
-    assert readout.tokens is not None
-    if places.shape[1] != 1:
-        raise WorkbenchError("A direct attribution reads one place of each prompt; name one in at.")
-    weights = torch.zeros((len(prompts), len(readout.every)), dtype=torch.float64)
-    for row, (first, second) in enumerate(readout.tokens.tolist()):
-        weights[row, readout.every.index(first)] = 1.0
-        weights[row, readout.every.index(second)] = -1.0
-    return direct.direct_attribution(
-        lm,
-        prompts.rows,
-        Combination(readout.every, weights),
-        tokens_per_forward=tokens_per_forward,
-        positions=places[:, 0].tolist(),
-    )
-
-
-def _by_layer(pieces: direct.Direct) -> Tensor:
-    """[rows, attention and MLP, layers]."""
-    return torch.stack([pieces.attention, pieces.mlp], dim=1)

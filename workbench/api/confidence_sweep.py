@@ -26,9 +26,8 @@ from workbench.patch.controlled_sweep import (
     ModelState,
     SweepSettings,
     controlled_sweep,
-    sweep_positions,
 )
-from workbench.patch.controls import CONDITIONS, Condition
+from workbench.patch.controls import CONDITIONS, Condition, sweep_positions
 from workbench.patch.effect_map import Axis
 
 CONTROL_LAYERS = 5

@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 from peft import PeftModel
 
 from workbench import progress
-from workbench.elicit.confidence_table import (
-    ReadBatch,
-    check_readable,
-    read_rows,
-    reading_batches,
-)
+from workbench.elicit.confidence_table import ReadBatch, check_readable, read_rows, reading_batches
 from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
@@ -27,12 +22,7 @@ from workbench.elicit.conversation import (
     check_conversation,
     confidence_conversation,
 )
-from workbench.elicit.readout import (
-    ConfidenceReading,
-    read_confidence,
-    read_reply,
-    recompute_cache,
-)
+from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply, recompute_cache
 from workbench.loop.answers import answers, given_answers
 from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusable_prompts
 from workbench.loop.questions import load_questions

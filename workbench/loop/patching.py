@@ -22,12 +22,8 @@ from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import in_float32
 from workbench.models.adapter_switch import adapter_off
-from workbench.patch.controlled_sweep import (
-    ModelState,
-    SweepSettings,
-    controlled_sweep,
-    sweep_positions,
-)
+from workbench.patch.controlled_sweep import ModelState, SweepSettings, controlled_sweep
+from workbench.patch.controls import sweep_positions
 from workbench.pipeline.store import ROW, StageStore, run_parts
 
 

@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench import progress
-from workbench.elicit.conversation import Conversation
-from workbench.elicit.format import Format
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.elicit.trie import ScaleTrie
@@ -244,42 +242,6 @@ def controlled_sweep(
         settings,
         partner,
         Recorded(base=states[0], tuned=states[1]),
-    )
-
-
-def sweep_positions(
-    tokenizer: Any,
-    fmt: Format,
-    conversations: Sequence[Conversation],
-    reply: int | None,
-    seed: int,
-) -> Rows:
-    """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence
-    position.
-
-    An adapter on the reply alone leaves everything before it as it is; a patch there changes
-    nothing by construction, and is chosen only where the reply has no token but the confidence
-    position.
-
-    Args:
-        reply: how many of a conversation's last tokens the adapter acts on, None for all.
-    """
-    rng = np.random.default_rng(seed)
-    if reply is not None:
-        starts = max(2, reply)
-        return np.array(
-            [
-                [rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence]
-                for c in conversations
-            ]
-        )
-    system = len(tokenizer(fmt.system, add_special_tokens=False)["input_ids"])
-    ends = [c.position("answer_end") for c in conversations]
-    return np.array(
-        [
-            [rng.integers(min(system, end), end + 1), c.confidence]
-            for end, c in zip(ends, conversations, strict=True)
-        ]
     )
 
 

@@ -22,13 +22,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.arrays import Rows
+from workbench.elicit.conversation import Conversation
+from workbench.elicit.format import Format
 from workbench.errors import WorkbenchError
 from workbench.patch.ablation_values import matched_noise
 
@@ -132,3 +135,39 @@ def control_layers(layers: Sequence[int], count: int) -> list[int]:
     """``count`` layers spread evenly over ``layers``, first and last included."""
     chosen = np.unique(np.linspace(0, len(layers) - 1, min(count, len(layers))).round().astype(int))
     return [layers[i] for i in chosen]
+
+
+def sweep_positions(
+    tokenizer: Any,
+    fmt: Format,
+    conversations: Sequence[Conversation],
+    reply: int | None,
+    seed: int,
+) -> Rows:
+    """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence
+    position.
+
+    An adapter on the reply alone leaves everything before it as it is; a patch there changes
+    nothing by construction, and is chosen only where the reply has no token but the confidence
+    position.
+
+    Args:
+        reply: how many of a conversation's last tokens the adapter acts on, None for all.
+    """
+    rng = np.random.default_rng(seed)
+    if reply is not None:
+        starts = max(2, reply)
+        return np.array(
+            [
+                [rng.integers(c.confidence + 1 - starts, c.confidence), c.confidence]
+                for c in conversations
+            ]
+        )
+    system = len(tokenizer(fmt.system, add_special_tokens=False)["input_ids"])
+    ends = [c.position("answer_end") for c in conversations]
+    return np.array(
+        [
+            [rng.integers(min(system, end), end + 1), c.confidence]
+            for end, c in zip(ends, conversations, strict=True)
+        ]
+    )
