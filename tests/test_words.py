@@ -50,11 +50,8 @@ OLD_NAMES = {
     "tokens_per_batch",
 }  # fmt: skip
 EXCEPTIONS = {
-    # Columns and rows of pages and tables that are renamed together with their headings.
-    ("workbench/elicit/asking.py", "likeliest"),
+    # Rows of the league that no arm made: the word says what they are.
     ("workbench/experiments/league/comparison.py", "UNTAUGHT"),
-    # A position other than the patched one: the word says what it is.
-    ("workbench/experiments/patching_maps/maps.py", "elsewhere"),
 }
 MOST_LINES, LEAST_MEDIAN = 300, 80
 

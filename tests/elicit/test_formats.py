@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, render
 
-README = Path(__file__).parents[2] / "README.md"
 KINDS = ("digits", "whole_numbers", "merged_space")
 QUESTION, ANSWER, REASONING = "Which?\nA. Red\nB. Blue", "48 + 37. 7", "It is so.\nAnd so."
 NO_SYSTEM_ROLE = (
@@ -121,17 +119,6 @@ def test_formats_are_described() -> None:
     assert described(FORMATS["words-review-third-no-options"]) == (
         "review; Very uncertain ... Very certain; of another model's answer; options not shown"
     )
-
-
-def test_the_readme_lists_every_format() -> None:
-    section = README.read_text().partition("\n## Formats\n")[2].partition("\n## ")[0]
-    listed = [
-        name
-        for line in section.splitlines()
-        if line.startswith("|")
-        for name in re.findall(r"`([^`]+)`", line)
-    ]
-    assert sorted(listed) == sorted(FORMATS)
 
 
 @rows

@@ -43,7 +43,7 @@ def test_a_page_has_the_lead_the_figures_and_the_summary(tmp_path: Path) -> None
 
 
 def test_files_of_numbers_hold_the_table_and_what_made_it(tmp_path: Path) -> None:
-    page = Page("Why?", {"seed": 3}, numbers="two", made_by={"code": "x"}, beside={"left out": {}})
+    page = Page("Why?", {"seed": 3}, numbers="two", made_by={"code": "x"}, more={"left out": {}})
     text = write_page(tmp_path, Two(), page).read_text()
     kept = json.loads((tmp_path / "two.json").read_text())
     assert list(kept) == ["code", "configuration", "lines", "left out"]

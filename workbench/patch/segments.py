@@ -39,7 +39,7 @@ def patch_cells(
     parts = list(dict.fromkeys(part for cell in cells for part in cell.places))
     nodes = [tree.size if part.name == CONFIDENCE else 0 for part in parts]
     aligned = [
-        align(part, rows, pairs.partner, behind) for part, behind in zip(parts, nodes, strict=True)
+        align(part, rows, pairs.partner, count) for part, count in zip(parts, nodes, strict=True)
     ]
     here, there = (torch.cat([pair[side] for pair in aligned], dim=1) for side in (0, 1))
     with donor.within():

@@ -50,7 +50,7 @@ class Page:
         samples: rows of the table of sample answers.
         numbers: the name of the files of numbers; "" for none.
         made_by: what the JSON file says first, such as the version of the code.
-        beside: what it says last, beside the numbers.
+        more: what it says last, beside the numbers.
     """
 
     title: str
@@ -59,7 +59,7 @@ class Page:
     samples: Sequence[Row] = ()
     numbers: str = ""
     made_by: Mapping[str, Any] = field(default_factory=dict)
-    beside: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_page(folder: Path, results: Results, page: Page) -> Path:
@@ -78,7 +78,7 @@ def write_page(folder: Path, results: Results, page: Page) -> Path:
             **page.made_by,
             "configuration": page.configuration,
             "lines": table.to_dict("records"),
-            **page.beside,
+            **page.more,
         }
         write_json(folder / linked[1], content)
     return write_report(

@@ -39,8 +39,10 @@ def test_a_map_with_its_floor_comes_back_from_the_store(
     axes = (Axis("layer", (0, 3)), Axis("part", (ANSWER, CONFIDENCE)))
     # The question is another one in every row, so its last token moves something; the answer's
     # first does not at the last layer.
-    elsewhere = random_token([parts[QUESTION]], "control", 0)
-    found = patching_map(stage, pairing, layer_sites([0, 3]), chosen, axes, "positions", elsewhere)
+    control_token = random_token([parts[QUESTION]], "control", 0)
+    found = patching_map(
+        stage, pairing, layer_sites([0, 3]), chosen, axes, "positions", control_token
+    )
     table = found.table(resamples=100, seed=0).set_index(["layer", "part"])
     assert table.loc[(3, CONFIDENCE), "shift"] == pytest.approx(1, abs=1e-3)
     assert table.loc[(3, ANSWER), "shift"] == pytest.approx(0, abs=1e-3)
@@ -48,7 +50,7 @@ def test_a_map_with_its_floor_comes_back_from_the_store(
     assert (table["floor"] == found.floor()).all()
     assert (table["control"] == found.control()).all()
     assert found.control() > 10 * found.floor()
-    at_last = found.elsewhere[:, 1] - found.effects.base
+    at_last = found.control_token[:, 1] - found.effects.base
     assert np.abs(at_last).max() < 1e-4
     again = patching_map(
         stage,
@@ -58,11 +60,11 @@ def test_a_map_with_its_floor_comes_back_from_the_store(
         chosen,
         axes,
         "positions",
-        elsewhere,
+        control_token,
     )
     assert np.array_equal(again.effects.patched, found.effects.patched)
     assert np.array_equal(again.own, found.own)
-    assert np.array_equal(again.elsewhere, found.elsewhere)
+    assert np.array_equal(again.control_token, found.control_token)
 
 
 def test_the_floor_is_a_shift_on_the_maps_own_distances() -> None:

@@ -199,7 +199,7 @@ def write_ablations(
             leads,
             numbers=NUMBERS,
             made_by={"code": code_version()},
-            beside={"left out": dict(left_out)},
+            more={"left out": dict(left_out)},
         ),
     )
     return page, [{"ablation": name, **row} for name, each in found.items() for row in each]

@@ -44,13 +44,13 @@ class PatchingMap:
     Attributes:
         own: [items, cells] readouts under the run's own states at a few of the map's sites, turned
             like the map's.
-        elsewhere: [items, sites] readouts under the donor's states at one random token of each
+        control_token: [items, sites] readouts under the donor's states at one random token of each
             item, turned likewise.
     """
 
     effects: EffectMap
     own: Floats
-    elsewhere: Floats
+    control_token: Floats
 
     def floor(self) -> float:
         """Largest absolute shift that patching states into themselves gives, on the map's own
@@ -60,7 +60,7 @@ class PatchingMap:
 
     def control(self) -> float:
         """Largest absolute shift at a random token."""
-        return self._largest(self.elsewhere)
+        return self._largest(self.control_token)
 
     def _largest(self, readouts: Floats) -> float:
         moved = (readouts - self.effects.base[:, None]).mean(axis=0)
@@ -103,12 +103,12 @@ def patching_map(
     parts: Sequence[Segment],
     axes: tuple[Axis, ...],
     name: str,
-    elsewhere: Segment,
+    control_token: Segment,
 ) -> PatchingMap:
     """The map of every site at every part; ``axes`` unfold the sites, in their order, and then the
     parts.
 
-    ``elsewhere``: one random token of each item, for the control (:func:`random_token`).
+    ``control_token``: one random token of each item, for the control (:func:`random_token`).
     """
     cells = single_cells(sites, parts)
     few = [
@@ -117,7 +117,7 @@ def patching_map(
     base, patched = patched_readouts(stage, pairing, cells, name)
     own_base, own = patched_readouts(stage, pairing.own, single_cells(few, parts), f"{name} noise")
     there_base, there = patched_readouts(
-        stage, pairing, single_cells(few, [elsewhere]), f"{name} control"
+        stage, pairing, single_cells(few, [control_token]), f"{name} control"
     )
     own, there = own - own_base[:, None], there - there_base[:, None]
     donor = pairing.readout[pairing.partner]

@@ -63,7 +63,7 @@ class MapPlan(NamedTuple):
     sites: Sequence[Site]
     parts: Sequence[Segment]
     axes: tuple[Axis, ...]
-    elsewhere: Segment
+    control_token: Segment
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ def read_maps(context: Run, stage: StageStore, *, n_questions: int, layers: int)
                 plan.parts,
                 plan.axes,
                 f"{plan.kind} {plan.key}",
-                plan.elsewhere,
+                plan.control_token,
             )
             _save_map(stage, plan.name, found)
             axes = [[axis.name, list(axis.labels)] for axis in found.effects.axes]
@@ -110,10 +110,12 @@ def plan_maps(
     taught = DonorPairs(held.before, held.after, everyone, after, held.batches, held.reading)
     chosen, few = (spaced_layers(lm.n_layers, count) for count in (layers, max(2, layers // 2)))
     all_parts, on_reply = list(held.parts), context.reply is not None
-    elsewhere = random_token(held.after_answer_parts, CONTROL, context.config.seed)
+    control_token = random_token(held.after_answer_parts, CONTROL, context.config.seed)
     in_reply = [part for part in held.reply if part.name != CONFIDENCE]
-    elsewhere_taught = (
-        random_token(in_reply, CONTROL, context.config.seed) if on_reply and in_reply else elsewhere
+    control_taught = (
+        random_token(in_reply, CONTROL, context.config.seed)
+        if on_reply and in_reply
+        else control_token
     )
     for key, pairing, parts, at in (
         (ACROSS, across, all_parts, chosen),
@@ -121,7 +123,7 @@ def plan_maps(
         (TAUGHT, taught, held.reply if on_reply else all_parts, list(range(lm.n_layers))),
     ):
         axes = (Axis("layer", tuple(at)), Axis("part", tuple(part.name for part in parts)))
-        control = elsewhere_taught if key == TAUGHT else elsewhere
+        control = control_taught if key == TAUGHT else control_token
         yield MapPlan(POSITIONS, key, pairing, layer_sites(at), parts, axes, control)
     of_heads = head_sites(chosen, range(lm.n_heads))
     of_components = [site for name in COMPONENTS for site in layer_sites(chosen, name)]
@@ -135,7 +137,7 @@ def plan_maps(
         (GATHERING, across, after_answer),
     ):
         here = Axis("part", (part.name,))
-        control = elsewhere_taught if key == TAUGHT else elsewhere
+        control = control_taught if key == TAUGHT else control_token
         yield MapPlan(HEADS, key, pairing, of_heads, [part], (layer, head, here), control)
         yield MapPlan(
             BY_COMPONENT, key, pairing, of_components, [part], (component, layer, here), control
@@ -216,7 +218,7 @@ def load_maps(stage: StageStore, kind: str) -> dict[str, PatchingMap]:
             held = stage.tensors(made["file"])
             axes = tuple(Axis(axis, tuple(labels)) for axis, labels in made["axes"])
             effects = EffectMap(axes, held["base"], held["donor"], held["patched"])
-            found[made["key"]] = PatchingMap(effects, held["own"], held["elsewhere"])
+            found[made["key"]] = PatchingMap(effects, held["own"], held["control_token"])
     return found
 
 
@@ -229,6 +231,6 @@ def _save_map(stage: StageStore, name: str, found: PatchingMap) -> None:
             "donor": effects.donor,
             "patched": effects.patched,
             "own": found.own,
-            "elsewhere": found.elsewhere,
+            "control_token": found.control_token,
         },
     )
