@@ -15,15 +15,15 @@ from typer.main import get_command
 from workbench.cli.app import app
 
 TEACH = (
-    "scope, target, spread, lora, start_layer, activation_cache_bytes, learning_rate, "
-    "loraplus_lr_ratio, weight_decay, epochs, steps, "
-    "batch_size, accumulation, checkpoint_steps"
+    "adapter_scope, target, target_std, lora, start_layer, start_layer_questions, start_layer_slope, "
+    "activation_cache_bytes, learning_rate, loraplus_lr_ratio, weight_decay, epochs, on_policy_steps, "
+    "group_size, calibration_fraction, head, batch_size, gradient_accumulation_steps, checkpoint_steps"
 )
-GROUPS = "model, questions, elicit, probe, teach, patch, resamples, seed"
+GROUPS = "model, questions, elicit, probe, teach, patch, measure, bootstrap_resamples, seed"
 WHOLE, NUMBER = "it must be a whole number, not", "it must be a number, not"
 COMMA = "has a comma, or nothing, where a name belongs; name some by commas, as a,b."
 DOUBT = "log, brier, log-free, grpo, rloo, log-whole, tokenised-brier"
-PARTS = "sweep, map, record, growth, memory, peers loop, transformer-lens, nnsight, pyvene"
+PARTS = "sweep, map, record, growth, memory, libraries loop, transformer-lens, nnsight, pyvene"
 
 # One setting, as --set reads it -> what is wrong with it.
 SETTINGS: dict[str, str] = {
@@ -41,12 +41,12 @@ SETTINGS: dict[str, str] = {
     "seed=": f"'seed': {WHOLE} null.",
     "seed=null": f"'seed': {WHOLE} null.",
     "seed=[1]": f"'seed': {WHOLE} [1].",
-    "seed={a: 1}": f"'seed': {WHOLE} {{'a': 1}}.",
+    "seed={a: 1}": "'seed' holds a value, so 'seed.a' cannot be set in it.",
     "seed=1:30": f"'seed': {WHOLE} '1:30'.",
     "seed=0x10": f"'seed': {WHOLE} '0x10'.",
-    "seed.deep=1": f"'seed': {WHOLE} {{'deep': 1}}.",
-    "resamples=99": "'resamples': it must be at least 100, not 99.",
-    "resamples=10000000": "'resamples': it must be at most 1,000,000, not 10000000.",
+    "seed.deep=1": "'seed' holds a value, so 'seed.deep' cannot be set in it.",
+    "bootstrap_resamples=99": "'bootstrap_resamples': it must be at least 100, not 99.",
+    "bootstrap_resamples=10000000": "'bootstrap_resamples': it must be at most 1,000,000, not 10000000.",
     "model=null": "'model': it must hold keys and values, not null.",
     "model=default": "'model': it must hold keys and values, not 'default'.",
     "model.name=": "'model.name': it must be text, not null.",
@@ -55,7 +55,7 @@ SETTINGS: dict[str, str] = {
     "model.name=12": "'model.name': it must be text, not 12; put it in quotes.",
     "model.name=true": "'model.name': it must not be true, a truth value.",
     "model.name=[a]": "'model.name': it must be text, not ['a'].",
-    "model.name.deep=1": "'model.name': it must be text, not {'deep': 1}.",
+    "model.name.deep=1": "'model.name' holds a value, so 'model.name.deep' cannot be set in it.",
     'model.name="a\\0b"': r"'model.name': it must not hold a null character, as 'a\x00b' does.",
     'model.name="\\uD800"': r"'model.name': it must be readable as UTF-8, as '\ud800' is not.",
     "model.dtype=int8": "'model.dtype': it must be one of 'float32', 'bfloat16' or 'float16', not 'int8'.",
@@ -128,7 +128,7 @@ SETTINGS: dict[str, str] = {
     "teach.lora.target_modules=q_proj": "'teach.lora.target_modules': it must be a list, such as [a, b], not 'q_proj'.",
     "teach.lora.target_modules=[q_proj, q_proj]": "'teach.lora.target_modules': it names 'q_proj' twice.",
     "teach.lora.target_modules=[1]": "'teach.lora.target_modules.0': it must be text, not 1; put it in quotes.",
-    "teach.lora.r=8": "'teach.lora.r': there is no such setting; the settings of 'teach.lora' are rank, alpha, dropout, modules.",
+    "teach.lora.r=8": "'teach.lora.r': there is no such setting; the settings of 'teach.lora' are rank, alpha, dropout, target_modules.",
     "teach.start_layer=first": "'teach.start_layer': it must be a whole number or be 'patching', not 'first'.",
     "teach.start_layer=-1": "'teach.start_layer': it must be at least 0 or be 'patching', not -1.",
     "teach.start_layer=1.5": "'teach.start_layer': it must be a whole number or be 'patching', not 1.5.",
@@ -337,7 +337,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("elicit", "percent", "--form", "none"): "Configuration key 'questions.ask_as': it must be one of 'published', 'choice' or 'open', not 'none'.",
     ("elicit", "percent", "--answer-tokens", "0"): "--answer-tokens: it must be at least 1, not '0'.",
     ("elicit", "percent", "--reasoning-tokens", "0"): "--reasoning-tokens: it must be at least 1, not '0'.",
-    ("elicit", "percent", "--tokens-per-batch", "0"): "--tokens-per-batch: it must be at least 1, not '0'.",
+    ("elicit", "percent", "--tokens-per-forward", "0"): "--tokens-per-forward: it must be at least 1, not '0'.",
     ("elicit", "percent", "--resamples", "5"): "--resamples: it must be at least 100, not '5'.",
     ("elicit", "percent", "--out", "table.txt"): "--out table.txt: the table is written as .csv or .parquet; give one of these endings.",
     ("teach",): "Missing argument 'recipe'.",
@@ -367,7 +367,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("baselines", "--seed", "-1"): "--seed: it must be at least 0, not '-1'.",
     ("baselines", "--limit", "0"): "--limit: it must be at least 1, not '0'.",
     ("bench", "nope"): "No such command 'nope'.",
-    ("bench", "sweep", "--parts", "nope"): f"Unknown part or peer 'nope'; parts are {PARTS}.",
+    ("bench", "sweep", "--parts", "nope"): f"Unknown part or library 'nope'; parts are {PARTS}.",
     ("bench", "sweep", "--parts", ","): f"--parts ',' {COMMA}",
     ("bench", "sweep", "--compare-with", "loop,loop"): "--compare-with 'loop,loop' names 'loop' twice; name it once.",
     ("bench", "sweep", "--rows", "0"): "--rows: it must be at least 1, not '0'.",

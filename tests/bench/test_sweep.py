@@ -63,5 +63,5 @@ def test_parts_and_peers_can_be_left_out(tiny_folder: Path) -> None:
 def test_unknown_choices_are_refused_before_the_model_is_loaded(
     parts: list[str], libraries: list[str]
 ) -> None:
-    with pytest.raises(WorkbenchError, match="Unknown part or peer"):
+    with pytest.raises(WorkbenchError, match="Unknown part or library"):
         bench_sweep("/no/such/model", rows=1, tokens=4, repeats=1, parts=parts, libraries=libraries)

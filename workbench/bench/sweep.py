@@ -70,7 +70,7 @@ def bench_sweep(
     ]
     if unknown or not parts:
         raise WorkbenchError(
-            f"Unknown part or peer {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}, "
+            f"Unknown part or library {(unknown or [''])[0]!r}; parts are {', '.join(PARTS)}, "
             f"libraries {', '.join(LIBRARIES)}."
         )
     lm = load_model(model, precision=precision)

@@ -108,7 +108,9 @@ def _meant(place: tuple[str, ...], settings: type[BaseModel]) -> str:
     known = list(names(settings))
     group = ".".join(place[:-1])
     siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == group}
-    anywhere = {key.rpartition(".")[2]: key for key in known}
+    # Of several settings of one name the one in the outermost group is meant.
+    deepest_first = sorted(known, key=lambda key: -key.count("."))
+    anywhere = {key.rpartition(".")[2]: key for key in deepest_first}
     # Whoever writes a dotted key into a file means a setting by its whole name.
     wanted = place[-1].rpartition(".")[2]
     for candidates, alike in ((siblings, 0.6), (anywhere, 0.75)):
