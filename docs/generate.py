@@ -25,6 +25,7 @@ from workbench.cli.app import app
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS, described
 from workbench.questions.hub.table import HUB_SETS
+from workbench.report.summary_keys import SUMMARY_KEYS
 from workbench.teach.recipes import RECIPES
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -121,12 +122,26 @@ def hub_sets_page() -> str:
     )
 
 
+def summary_keys_page() -> str:
+    """Every pattern of a summary's keys with its meaning."""
+    rows = [[f"`{pattern}`", _cell(words)] for pattern, words in SUMMARY_KEYS.items()]
+    return _page(
+        "Summary keys",
+        "`runs/<name>/summary.json` is flat. `<readout>` is stated, expected or probe; `<condition>` "
+        "is before, after, control (trained on shuffled targets), an arm, an arm's control, or a "
+        "recalibration. `key.low` and `key.high` bound a 95 % interval over questions. The same "
+        "numbers stand as rows in `report/measures.parquet`.",
+        _table(["key", "meaning"], rows),
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "formats.md": formats_page,
     "recipes.md": recipes_page,
     "settings.md": settings_page,
     "cli.md": command_line_page,
     "hub_sets.md": hub_sets_page,
+    "summary_keys.md": summary_keys_page,
 }
 
 
