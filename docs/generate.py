@@ -127,9 +127,9 @@ def summary_keys_page() -> str:
     rows = [[f"`{pattern}`", _cell(words)] for pattern, words in SUMMARY_KEYS.items()]
     return _page(
         "Summary keys",
-        "`runs/<name>/summary.json` is flat. `<readout>` is stated, expected or probe; `<condition>` "
-        "is before, after, control (trained on shuffled targets), an arm, an arm's control, or a "
-        "recalibration. `key.low` and `key.high` bound a 95 % interval over questions. The same "
+        "`runs/<name>/summary.json` is flat. `<readout>` is stated, expected or probe; "
+        "`<condition>` is before, after, control (trained on shuffled targets), an arm, an arm's "
+        "control, or a recalibration. `key.low` and `key.high` bound a 95 % interval. The same "
         "numbers stand as rows in `report/measures.parquet`.",
         _table(["key", "meaning"], rows),
     )
