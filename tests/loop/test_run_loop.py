@@ -483,7 +483,9 @@ def test_counted_updates_are_refused_before_anything_is_done(
 ) -> None:
     with pytest.raises(WorkbenchError, match=r"set teach\.epochs"):
         run_loop(
-            changed(loop_inputs.config, teach__on_policy_steps=5), tmp_path / "run", tmp_path / "figures"
+            changed(loop_inputs.config, teach__on_policy_steps=5),
+            tmp_path / "run",
+            tmp_path / "figures",
         )
     assert not (tmp_path / "run").exists()
 
