@@ -1,5 +1,5 @@
-"""What is measured on: made prompts of one length, donors from other prompts, one readout, and the
-plain forward.
+"""Make the inputs of a benchmark: prompts of one length, donors from other prompts, one readout, and
+the plain forward.
 
 Prompts are random token ids of equal length, so that nobody pays for padding; what a forward costs
 does not depend on which tokens it reads. Donors are states of other prompts. Everyone reads the

@@ -1,10 +1,10 @@
-"""Keys and values that one stage leaves to the next, so that most tokens of a conversation are
-computed once in the loop.
+"""Keep keys and values between the stages of the loop, so that most tokens of a conversation are
+computed once.
 
-Answering leaves those of every answer prompt; reading the base model's confidence goes on from
-there, and leaves those up to the confidence reply for adapters that act on the reply alone. A
-resumed run computes what it lacks in the passes in which the earlier stage left it, so that it
-stands on the same bits.
+Answering caches every answer prompt. Reading the base model's confidence continues from that cache
+and, for adapters that act on the reply alone, caches each conversation up to its confidence reply.
+A resumed run recomputes a missing cache in the same batches as the stage that made it, so its bits
+are the same.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ def cache_answer_prompts(context: Run, rows: Rows) -> CacheCallback:
 
 
 def cache_up_to_reply(context: Run, rows: Rows) -> CacheCallback:
-    """Keeps what a pass leaves of ``rows`` before their replies, if the adapter acts on the reply
-    alone, in place of their answer prompts.
+    """Return a callback that replaces the cached answer prompts of ``rows`` by the keys and values
+    up to the confidence reply.
+
+    Where the adapter acts on the whole conversation nothing is cached, and the answer prompts are
+    dropped.
     """
     reply = context.reply
 

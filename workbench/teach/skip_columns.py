@@ -19,11 +19,15 @@ from workbench.models import LanguageModel
 
 @contextmanager
 def skip_unused_columns(lm: LanguageModel, real: Tensor, places: int) -> Iterator[None]:
-    """Passes inside the block end in what they should at their last ``places`` columns, padding
-    apart, and in nothing of use at the others.
+    """Leave out the work on columns whose logits nobody reads.
+
+    Inside the block, logits are valid at the last ``places`` columns of real tokens alone. In the
+    last layer attention outputs and MLPs of all other columns are not computed, in the layers
+    below those of padding.
 
     Args:
         real: [rows, columns] bool, on the CPU; false at padding.
+        places: how many columns at the end are read.
     """
     row, layers = lm.architecture, lm.layers()
     last = real.clone()

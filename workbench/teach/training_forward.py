@@ -64,8 +64,8 @@ class Passes:
         reply: where the adapter acts; None: on whole conversations.
         shared: tokens that are computed in one row for all.
         sizes: tokens of its own that each example costs in a step.
-        beside: tokens of further passes that a step makes for each example; they count, and are
-            made elsewhere.
+        extra_tokens: tokens of forward passes that the loss makes for each example; they are
+            counted here and made there.
         lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many
             nodes a target takes tells what it is, and steps of one target each teach a level only.
     """
@@ -98,8 +98,8 @@ class Passes:
         )
 
     def tokens(self, numbers: Sequence[int]) -> int:
-        """Tokens of whole prompts, or of replies, and of targets of some examples, those that all
-        begin with in every one, and what is computed beside.
+        """Count the tokens a step computes for these examples: prompts or replies with their
+        targets, the shared prefix once for each, and the loss's own passes.
         """
         return sum(
             self.sizes[number] + len(self.shared) + self.extra_tokens[number] for number in numbers

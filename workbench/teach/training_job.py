@@ -112,11 +112,12 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Objective:
-    """Examples, the loss of a batch of them, and what else is logged of each batch, by name.
+    """What is trained on: examples, and the loss of a batch of them.
 
     Attributes:
-        beside: [n] tokens of the passes that the loss makes for each example; none where it makes
-            none.
+        logged: by name, other numbers computed of each batch.
+        extra_tokens: [n] tokens of forward passes that the loss itself makes for each example;
+            empty where it makes none.
     """
 
     examples: list[Example]

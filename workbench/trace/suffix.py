@@ -1,13 +1,11 @@
-"""Passes over what follows beginnings whose keys and values are kept, as if prompts had been
-computed whole.
+"""Continue prompts from cached prefixes, with the states of whole prompts up to rounding.
 
-A prompt is its beginning and its rest. The rests of a batch are padded on the left, so between
-beginning and rest there may be padding that nobody sees; in :class:`Prompts` it is a column that is
-not valid. Beginnings come from :class:`~workbench.trace.prefix_cache.PrefixCache`, or are one
-common beginning of all prompts, computed in a row of its own. States are those of whole prompts, to
-rounding.
+A prompt is a prefix and a suffix. Suffixes of a batch are padded on the left, so padding may stand
+between prefix and suffix; no token attends to it, and :class:`Prompts` marks its columns as not
+valid. Prefixes come from :class:`~workbench.trace.prefix_cache.PrefixCache`, or are one prefix that
+all prompts share, computed in a row of its own.
 
-Costs the tokens of the rests, and of one common beginning.
+A pass costs the tokens of the suffixes, and of one shared prefix.
 """
 
 from __future__ import annotations
