@@ -1,4 +1,4 @@
-"""Make the inputs of a benchmark: prompts of one length, donors from other prompts, one readout, and
+"""Make the inputs of a benchmark: prompts of one length, donors, one readout, and
 the plain forward.
 
 Prompts are random token ids of equal length, so that nobody pays for padding; what a forward costs
