@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workbench.config import RunConfig
+from workbench.config import RunConfig, SetBy
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import (
     EXPERIMENTS,
@@ -61,8 +61,9 @@ def test_parameters_settings_and_folders_reach_the_experiment(
     done = perform(
         EXPERIMENTS["transfer"], request, runs=tmp_path / "runs", figures=tmp_path / "figures"
     )
-    ((config, folder, parameters, more),) = asked
-    assert (config.seed, config.questions.limit) == (2, 800)
+    ((resolved, folder, parameters, more),) = asked
+    assert (resolved.config.seed, resolved.config.questions.limit) == (2, 800)
+    assert resolved.origins["questions.limit"] is SetBy.RECIPE
     assert folder == tmp_path / "runs" / "mine"
     assert parameters == Few(items=5)
     assert more == {"figures": tmp_path / "figures" / "mine", "reuse": Reuse(replace=True)}

@@ -334,7 +334,7 @@ def test_an_adapter_on_the_reply_and_a_missing_trl_are_refused(
     reply = Reply((5,), list(range(50)), PrefixCache(0, 10, None))
     with pytest.raises(WorkbenchError, match=r"set teach\.adapter_scope=conversation"):
         train_on_policy(PLAN)(replace(job(tiny_lm, tmp_path), reply=reply))
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr("workbench.teach.on_policy.find_spec", lambda name: None)
     with pytest.raises(WorkbenchError, match=r"confidence-workbench\[rl\]"):
         require_trl()
 

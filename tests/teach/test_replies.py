@@ -77,5 +77,5 @@ def test_a_format_of_other_replies_is_refused(tiny_lm: LanguageModel, name: str)
 
 
 def test_answers_that_cannot_be_graded_are_refused(tiny_lm: LanguageModel) -> None:
-    with pytest.raises(WorkbenchError, match=r"take questions\.graded out"):
+    with pytest.raises(WorkbenchError, match=r"take questions\.graded_file out"):
         whole_replies(one_turn(tiny_lm, grade=None))
