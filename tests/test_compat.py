@@ -162,13 +162,7 @@ def test_trl_samples_a_turn_from_tokens() -> None:
 OWN = {"self", "__self", "cls", "other"}
 JINJA = {"_generate"}
 """A hook that jinja2 documents for subclasses of its environment."""
-FOREIGN = {
-    "workbench/models/template_limits.py": JINJA,
-    # The backends' own work is under way; these lines take compat's functions with it.
-    "workbench/trace/backends/inputs.py": {"_tp_size"},
-    "workbench/trace/backends/nnsight.py": {"_remoteable_get_env"},
-    "workbench/patch/inputs.py": {"_tp_size"},
-}
+FOREIGN = {"workbench/models/template_limits.py": JINJA}
 
 
 def is_own(value: ast.expr) -> bool:

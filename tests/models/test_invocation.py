@@ -119,7 +119,7 @@ def test_off_it_is_the_base_model_and_has_no_reach(tiny_lm: LanguageModel) -> No
 def test_modules_that_see_tokens_without_their_place_are_refused(make_tiny: MakeTiny) -> None:
     """The gate of a shared expert gets all tokens of all rows as one list."""
     lm = with_invocation(make_tiny("qwen3_next"), 3, ["shared_expert_gate"])
-    refused = r"without their place, such as experts; .*teach\.lora\.modules"
+    refused = r"without their place, such as experts; .*teach\.lora\.target_modules"
     with pytest.raises(WorkbenchError, match=refused), invoke_adapter_from(lm, 3):
         hidden(lm)
     assert hooks(lm) == 0

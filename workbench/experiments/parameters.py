@@ -29,14 +29,14 @@ class Parameters(Settings):
             WorkbenchError: naming the parameter, for unknown names and values out of range.
         """
         kind = type(self)
-        whole = {**self.model_dump(), **{name: kind._read(name, given[name]) for name in given}}
+        whole = {**self.model_dump(), **{name: kind.read(name, given[name]) for name in given}}
         try:
             return kind.model_validate(whole)
         except ValidationError as error:
             raise WorkbenchError(explained(error, kind, "Parameter")) from error
 
     @classmethod
-    def _read(cls, name: str, value: Any) -> Any:
+    def read(cls, name: str, value: Any) -> Any:
         """Split the value of a list at its commas; leave others as they are."""
         field = cls.model_fields.get(name)
         if field is None or get_origin(field.annotation) is not tuple:

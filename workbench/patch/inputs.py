@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.compat import process_count
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.metrics import Metric
@@ -218,7 +219,7 @@ def require_pair(base: ModelInputs, donor: ModelInputs, nodes: int) -> None:
     """Refuse runs that cannot be compared place by place."""
     for run in (base, donor):
         require_run(run, nodes)
-        if int(getattr(run.lm.base(), "_tp_size", None) or 1) > 1:
+        if process_count(run.lm.base()) > 1:
             raise WorkbenchError(
                 "Gradients are not taken through a tensor-parallel model; load it whole or with a "
                 "device map."

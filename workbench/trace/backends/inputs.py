@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.compat import process_count
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.invocation import active_invocation
@@ -35,7 +36,7 @@ class BatchWrite:
 
 def require_one_process(lm: LanguageModel, backend: str) -> None:
     """Refuse models that are split over processes, whose modules hold a share of each tensor."""
-    if int(getattr(lm.base(), "_tp_size", None) or 1) > 1:
+    if process_count(lm.base()) > 1:
         raise WorkbenchError(
             f"The {backend} backend cannot run a tensor-parallel model; use the 'packed' engine."
         )

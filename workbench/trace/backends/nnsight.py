@@ -37,6 +37,7 @@ from nnsight.modeling.transformers import TransformersModel
 from peft import PeftModel
 from torch import Tensor, nn
 
+from workbench.compat import remote_environment
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.inputs import (
@@ -199,7 +200,7 @@ class NnsightBackend:
             return {"remote": self.remote}
         host = self.remote if isinstance(self.remote, str) else None
         return {
-            "backend": PlainRemote(model.to_model_key(), host=host, env=model._remoteable_get_env())
+            "backend": PlainRemote(model.to_model_key(), host=host, env=remote_environment(model))
         }
 
     @property
