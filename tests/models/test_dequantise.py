@@ -78,6 +78,21 @@ def test_a_file_that_is_not_gguf_is_refused(tmp_path: Path) -> None:
         dequantise(path, tmp_path)
 
 
+def test_more_layers_than_the_file_holds_are_refused_before_any_is_built(
+    make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path
+) -> None:
+    """One flipped byte of the count makes millions of layers, whose building has no end."""
+    path = make_gguf(tmp_path / "tiny.gguf", tiny_lm)
+    whole = path.read_bytes()
+    at = whole.index(b"llama.block_count") + len(b"llama.block_count") + 4
+    assert whole[at : at + 4] == (4).to_bytes(4, "little")
+    path.write_bytes(whole[:at] + (4_000_000).to_bytes(4, "little") + whole[at + 4 :])
+    with pytest.raises(
+        WorkbenchError, match=r"^tiny\.gguf claims 4,000,000 layers and holds 4: download it again$"
+    ):
+        dequantised_folder(path, tmp_path / "cache")
+
+
 def test_each_file_has_its_own_folder(
     make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path
 ) -> None:

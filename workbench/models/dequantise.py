@@ -18,6 +18,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from gguf import GGUFReader
 from tokenizers import pre_tokenizers
@@ -68,6 +69,7 @@ def dequantise(gguf: Path, folder: Path) -> None:
     """Write model, tokenizer and chat template of ``gguf`` into the existing ``folder``."""
     reader = _open(gguf)
     require_whole(gguf, _number(reader, "split.count"))
+    _require_layers(gguf, reader)
     require_space(folder, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
     with task(f"dequantising {gguf.name}"), quiet_bars(True):
         try:
@@ -100,6 +102,21 @@ def require_whole(gguf: Path, parts: int = 0) -> None:
             f"{gguf.name} is one part of a model that was split into several files: merge them "
             "first (llama.cpp's "
             "llama-gguf-split --merge FIRST-PART WHOLE.gguf) and give the whole file"
+        )
+
+
+def _require_layers(gguf: Path, reader: Any) -> None:
+    """Refuse a file that claims more layers than it holds: building them takes without end."""
+    family = _text(reader, "general.architecture")
+    claimed = _number(reader, f"{family}.block_count")
+    # Layers that predict further tokens are counted, and often left out of the file.
+    left_out = _number(reader, f"{family}.nextn_predict_layers")
+    held = {
+        tensor.name.split(".")[1] for tensor in reader.tensors if tensor.name.startswith("blk.")
+    }
+    if claimed > len(held) + left_out:
+        raise WorkbenchError(
+            f"{gguf.name} claims {claimed:,} layers and holds {len(held):,}: download it again"
         )
 
 
@@ -152,4 +169,10 @@ def _text(reader: Any, key: str) -> str:
 
 def _number(reader: Any, key: str) -> int:
     field = reader.get_field(key)
-    return int(field.contents()) if field is not None else 0
+    value = 0 if field is None else field.contents()
+    if not isinstance(value, int | np.integer):
+        raise WorkbenchError(
+            f"the GGUF file says {key} = {str(value)[:40]!r}, which must be a whole number: "
+            "download it again"
+        )
+    return int(value)
