@@ -374,7 +374,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("bench", "sweep", "--tokens", "0"): "--tokens: it must be at least 1, not '0'.",
     ("bench", "sweep", "--model", ""): "Configuration key 'model.name': it must not be empty.",
     ("bench", "teach", "--rows", "9"): "9 rows do not fill whole batches of 8; ask for a multiple of 8.",
-    ("bench", "teach", "--from-layer", "0"): "--from-layer: it must be at least 1, not '0'.",
+    ("bench", "teach", "--start-layer", "0"): "--start-layer: it must be at least 1, not '0'.",
     ("bench", "measure", "--rows", "5"): "--rows: it must be at least 100, not '5'.",
     ("measure",): "Missing argument 'file'.",
     ("measure", "x.csv", "--bins", "0"): "bins must be a whole number from 1 to 1,000; got 0",
@@ -387,7 +387,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("measure", "x.csv", "--grades-from", "x"): "--grades-from: 'x' is not one of 'own', 'first'.",
     ("measure", "x.csv", "--duplicates", "x"): "--duplicates: 'x' is not one of 'keep', 'first', 'last', 'refuse'.",
     ("formats", "x"): "Got unexpected extra argument(s) (x).",
-    ("settings", "x"): "Got unexpected extra argument(s) (x).",
+    ("settings", "x"): "There is no recipe 'x'; choose one of probe, probe-one-turn, probe-worked, metacognition, calibration, doubt, joint.",
     ("recipes", "x"): "Got unexpected extra argument(s) (x).",
 }  # fmt: skip
 
