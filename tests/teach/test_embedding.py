@@ -9,6 +9,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 import workbench.teach.embedding as module
+from workbench.config import TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2
 from workbench.teach.embedding import (
@@ -78,7 +79,7 @@ def test_a_head_learns_what_the_text_tells(
     whole: dict[str, Any] = dict.fromkeys(TrainingJob.__dataclass_fields__)
     whole |= {
         "questions": questions[:80], "answers": answers[:80], "targets": right[:80].astype(float), "seed": 0,
-        "folder": tmp_path, "description": "head",
+        "folder": tmp_path, "description": "head", "settings": TeachSettings(),
     }  # fmt: skip
     teach_embedding_head(TrainingJob(**whole))
     judged: dict[str, Any] = dict.fromkeys(HeadInputs.__dataclass_fields__)

@@ -50,7 +50,7 @@ def check_lengths(
         raise WorkbenchError(
             f"{what} takes {length} tokens and a pass holds at most {most}, the memory bound: set "
             "model.tokens_per_forward "
-            f"(--tokens-per-batch) to {length} if memory suffices, shorten the question or leave "
+            f"(--tokens-per-forward) to {length} if memory suffices, shorten the question or leave "
             "it out"
         )
 

@@ -31,10 +31,10 @@ def compare_groups(
     group or no shared question.
     """
     groups = answers.groups()
-    existing(against, list(groups), "--against", "group")
+    existing(against, list(groups), "--reference", "group")
     if answers.id is None:
         raise WorkbenchError(
-            "--against pairs answers by question; name the column of question ids with --id."
+            "--reference pairs answers by question; name the column of question ids with --id."
         )
     out = {}
     for name, group in groups.items():
