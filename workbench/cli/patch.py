@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from workbench.cli.terminal import bars, show_rows
-from workbench.cli.terminal_text import safe_line
+from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
@@ -93,7 +93,7 @@ def patch(
             for row in top.drop(columns="condition").to_dict("records")
         ],
     )
-    screen.print(Text(safe_line(f"\nFigures: {page}")))
+    screen.print(Text(safe_text(f"\nFigures: {page}")))
 
 
 def _pairs(
