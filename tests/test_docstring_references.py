@@ -42,6 +42,8 @@ def module_file(name: str) -> Path | None:
 
 
 def resolves(reference: str, source: Path) -> bool:
+    if reference.startswith("."):  # a module beside this one
+        return (source.parent / f"{reference[1:]}.py").exists()
     parts = reference.split(".")
     if parts[0] != "workbench":
         outside = len(parts) > 1 and importlib.util.find_spec(parts[0]) is not None

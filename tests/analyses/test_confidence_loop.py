@@ -17,7 +17,7 @@ def test_as_a_script_it_writes_the_page_again_and_as_a_notebook_it_shows_it(
     index.unlink()
     finished = analysis.finished()
     lines = analysis.lines()
-    told = dict(line.split(maxsplit=1) for line in lines)
+    told = dict((*line.split(maxsplit=1), "")[:2] for line in lines)
     assert told["figures:"] == str(index)
     assert index.exists()
     for key, value in lower_run.summary.items():

@@ -8,9 +8,9 @@ of times each question was drawn, [chunk, n], which for sums and ranks is the sa
 fraction of the cost. Both draw the same resamples from the same seed. With ``strata`` every stratum
 keeps its size (drawn within domain). Undefined resamples (one class only) are left out. Above
 ``ROW_DRAWS`` drawn rows, counts are multinomial draws over the distinct cells of the table
-(:mod:`.cells`) instead: the same distribution, other random numbers. :func:`method_of` names which
-of the two a call uses. What it does not show: error shared by all questions (prompt, training seed,
-grading).
+(:mod:`.distinct_rows`) instead: the same distribution, other random numbers. :func:`method_of`
+names which of the two a call uses. What it does not show: error shared by all questions (prompt,
+training seed, grading).
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ def resampled(
     """Estimates of the statistics that ``build`` makes, over resamples of the questions of
     ``readings`` (each [n]).
 
-    With ``codes`` [n] every domain keeps its size. ``used`` as for :func:`.bootstrap_counts`.
-    ``bins`` are the reliability bins that joined levels must respect.
+    With ``codes`` [n] every domain keeps its size. ``used`` as for
+    :func:`~workbench.measure.bootstrap.bootstrap_counts`. ``bins`` are the reliability bins that
+    joined levels must respect.
     """
     n = len(readings[0].scores)
     cells = _cells(readings, codes)

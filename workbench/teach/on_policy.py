@@ -64,7 +64,8 @@ class Reinforcement:
 
     Attributes:
         reward: of stated shares and grades, in [-1, 1].
-        scale, wrong_format: as in :func:`workbench.teach.recipes.objectives.rewarded`.
+        scale, wrong_format: as in
+            :func:`workbench.teach.recipes.objectives.expected_reward_objective`.
         kl: weight of the divergence from the model without the adapter.
         steps: updates, unless ``teach.on_policy_steps`` says another number; each samples
             ``teach.group_size`` replies to each of ``teach.batch_size`` prompts.

@@ -52,7 +52,8 @@ def steering_effects(
     resamples: int,
     seed: int,
 ) -> list[SteeringEffect]:
-    """Effects of every push of a table of :func:`steered_confidence`, the unsteered model first.
+    """Effects of every push of a table of :mod:`workbench.experiments.steering.read`, the unsteered
+    model first.
 
     Args:
         correct, domain: of every row of the run's tables, in order.

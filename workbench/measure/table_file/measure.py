@@ -53,7 +53,7 @@ def measure_file(
     higher_is_less_sure: bool = False,
     patient: bool = True,
 ) -> Measured:
-    """Read ``path`` (see :func:`.read_answers`), measure its groups and compare them with the group
+    """Read ``path`` (see :func:`read_answers`), measure its groups and compare them with the group
     ``against``, if given.
 
     Where not ``patient``, so many groups that they would take more than a few minutes are refused
