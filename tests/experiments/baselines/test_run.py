@@ -71,7 +71,7 @@ def test_a_second_call_computes_nothing_and_other_settings_begin_anew(
     settings = settings_of(config, samples=3)
     first = compare_baselines(config, settings, ["agreement"], tmp_path / "run")
     monkeypatch.setattr("workbench.elicit.baselines.evidence.sampled_batch", None)
-    monkeypatch.setattr("workbench.loop.answers.answer_batch", None)
+    monkeypatch.setattr("workbench.elicit.answer_table.answer_batch", None)
     again = compare_baselines(config, settings, ["agreement"], tmp_path / "run")
     pd.testing.assert_frame_equal(first.table, again.table)
     assert not list((tmp_path / "run").rglob("parts"))

@@ -82,5 +82,5 @@ def test_answers_of_a_file_are_not_swapped(context: Run, tmp_path: Path) -> None
     given = context.sibling(
         context.config.model_copy(update={"questions": questions}), tmp_path, tmp_path
     )
-    with pytest.raises(WorkbenchError, match=r"leave questions\.graded out"):
+    with pytest.raises(WorkbenchError, match=r"leave questions\.graded_file out"):
         swapped_questions(context, context.stage("questions"), given)
