@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workbench.api.conditions import TOKENS_PER_FORWARD
 from workbench.api.donors import ModelPrompts, open_donor, run_as_named
 from workbench.api.grid import PARTS, chosen_layers, chosen_parts
 from workbench.api.positions import ALL, LAST, At, find_places
@@ -34,8 +35,6 @@ from workbench.patch.effect_map import Axis
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.verification import Check, Verification, verify
 from workbench.trace.sites import Component, Site
-
-TOKENS_PER_FORWARD = 8192
 
 
 @dataclass(frozen=True, eq=False)

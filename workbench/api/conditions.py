@@ -38,6 +38,8 @@ from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 
 CONTROL_LAYERS = 5
+TOKENS_PER_FORWARD = 8192
+"""Memory bound: tokens of one forward, wherever states are patched or traced back."""
 States = dict[Site, Tensor]
 """Of each site [rows, tokens, width]."""
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.api.attribution import TOKENS_PER_FORWARD, require_run
+from workbench.api.attribution import require_run
+from workbench.api.conditions import TOKENS_PER_FORWARD
 from workbench.api.donors import open_donor, run_as_named
 from workbench.api.positions import LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts

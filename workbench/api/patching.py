@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.api.conditions import PatchJob, read_conditions
+from workbench.api.conditions import TOKENS_PER_FORWARD, PatchJob, read_conditions
 from workbench.api.confidence_sweep import AskedQuestions, sweep_confidence, tokens_of
 from workbench.api.donors import ModelPrompts, open_donor
 from workbench.api.grid import make_grid
@@ -28,7 +28,6 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends import engine
 
-TOKENS_PER_FORWARD = 8192
 _QUOTED = 48
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from workbench.api.confidence import DEFAULTS, Asked
 from workbench.api.states import PROMPT, Recorded
 from workbench.api.summary import READOUTS, estimates_html
+from workbench.arrays import Rows
 from workbench.config import ProbeConfig
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate, IntervalCurve, auroc2
@@ -33,7 +34,6 @@ from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.probe import HeldOutProbe, ProbeSettings, fit_and_judge
 from workbench.questions import side_of
 
-Rows = NDArray[np.int64]
 CORRECT = "the answer is right"
 AUROC2 = {"auroc2.probe": "auroc2", "auroc2.control": "auroc2_shuffled"}
 

@@ -21,6 +21,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import resampled_rows
 from workbench.patch.effect_map import Axis
@@ -28,7 +29,6 @@ from workbench.patch.effects import max_readout_change
 from workbench.plots.readout_curve import ReadoutCurve
 from workbench.plots.readout_map import MapAxis, ReadoutMap
 
-Floats = NDArray[np.float64]
 Role = Literal["effect", "control", "floor"]
 RESAMPLES = 2000
 ALIKE = 1e-9

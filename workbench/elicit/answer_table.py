@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from workbench.arrays import Rows
 from workbench.elicit.answer import (
     CacheCallback,
     Limits,
@@ -29,14 +28,11 @@ from workbench.pipeline.store import ROW, BatchRunner, Part
 from workbench.trace.batches import plan_batches
 from workbench.trace.suffix import common_prefix
 
-Rows = NDArray[np.int64]
 Grader = Callable[[int, str], bool | None]
 """Of a question's row and a reply to it: whether the reply is right, None where nothing tells."""
 
 
-def answer_batches(
-    opened: Sequence[tuple[int, ...]], tokens_per_forward: int
-) -> list[NDArray[np.int64]]:
+def answer_batches(opened: Sequence[tuple[int, ...]], tokens_per_forward: int) -> list[Rows]:
     """Plan the batches in which questions are answered, by the tokens that open their replies.
 
     A pass computes those tokens without what all begin with; generated tokens come one a row at a

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from workbench.arrays import Rows
 from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.lengths import check_lengths
 from workbench.elicit.readout import (
@@ -28,7 +28,6 @@ from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW, BatchRunner, Part
 from workbench.trace.batches import plan_batches
 
-Rows = NDArray[np.int64]
 ReadBatch = Callable[[Rows], ConfidenceReading]
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench import progress
+from workbench.arrays import Floats, Rows
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.elicit.trie import ScaleTrie
@@ -43,8 +43,6 @@ from workbench.pipeline.store import ROW, Part, merge_parts
 from workbench.trace.backends import PACKED, Engine, engine
 from workbench.trace.batches import plan_batches
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
 """Computes every batch and merges what they give, under a description."""
 

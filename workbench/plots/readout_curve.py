@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
 from workbench.plots.theme import (
@@ -32,7 +32,6 @@ from workbench.plots.theme import (
 )
 
 LABEL = 16
-Floats = NDArray[np.float64]
 Curve = tuple[Sequence[int | str], Floats, Floats, Floats]
 """Labels along the axis, value, low and high, each [points]."""
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
+from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.plots.effect_grid import DIVERGING
 from workbench.plots.heatmap_marks import FLOOR_MARK, WITHIN_FLOOR, mark_cells
@@ -24,7 +24,6 @@ LABEL = 18
 _MOST_TICKS = 40
 _FEWEST_ROWS = 9
 _SMALLEST = 1e-6
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

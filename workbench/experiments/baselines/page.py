@@ -7,7 +7,6 @@ import pandas as pd
 from workbench.elicit.baselines.compare import Compared, compared_table
 from workbench.experiments.baselines.results import BaselineResults, BaselineRun, summary_of
 from workbench.experiments.page import Page
-from workbench.measure import Estimate
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
 from workbench.report import Section
 
@@ -73,14 +72,10 @@ def cost_figure(run: BaselineRun) -> BaselineCosts:
 
 def shown(one: Compared) -> dict[str, str]:
     """Return a line of the page's table."""
-
-    def words(estimate: Estimate) -> str:
-        return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
-
     return {
         "baseline": one.baseline.title,
         "tokens": f"{one.tokens:.0f}",
         "read": f"{100 * one.read:.0f} %",
-        "AUROC2": words(one.pooled),
-        "within domain": words(one.within),
+        "AUROC2": format(one.pooled, ".3f"),
+        "within domain": format(one.within, ".3f"),
     }

@@ -119,7 +119,9 @@ def ablate(
     context = Run(own, RunStore(folder / plan.form), figures / plan.form, reuse=reuse)
     names, left_out = _arms(plan)
     home = run_trainings(
-        context, _curves(plan), _without_twins(replace(resolved, config=own), _curves(plan), names)
+        context,
+        _curves(plan),
+        _without_shuffled(replace(resolved, config=own), _curves(plan), names),
     )
     visited, other = _of_files(home, plan), None
     left_out |= {name: "none were given" for name in (OTHERS, UNANSWERABLE) if name not in visited}
@@ -199,7 +201,7 @@ def _other_form(
     form = OPPOSITE[plan.form]
     config = _asking(home.context.config, ask_as=form)
     context = home.context.sibling(config, folder / form, figures / form)
-    taught = _without_twins(replace(resolved, config=config), CALIBRATION, CURVES)
+    taught = _without_shuffled(replace(resolved, config=config), CALIBRATION, CURVES)
     recipe_run = run_trainings(context, CALIBRATION, taught)
     for there, here in ((home, recipe_run), (recipe_run, home)):
         evaluate_on(there, here.context, CURVES)
@@ -240,8 +242,8 @@ def _curves(plan: AblationPlan) -> Recipe:
     return replace(CALIBRATION, arms=(*CALIBRATION.arms, *more))
 
 
-def _without_twins(resolved: Resolved, recipe: Recipe, names: Sequence[str]) -> list[Training]:
-    """The arms with the run's seed. Shuffled twins are the recipe's own matter, not the
+def _without_shuffled(resolved: Resolved, recipe: Recipe, names: Sequence[str]) -> list[Training]:
+    """The arms with the run's seed. Arms with shuffled labels are the recipe's own matter, not the
     ablations'.
     """
     arms = [recipe.arm(name) for name in names]

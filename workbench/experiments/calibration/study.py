@@ -93,8 +93,7 @@ def page_of(results: CalibrationResults) -> Page:
             "judge": line.judge,
             "condition": line.condition,
             "measure": line.measure,
-            "value": f"{line.estimate.value:.3f} "
-            f"[{line.estimate.low:.3f}, {line.estimate.high:.3f}]",
+            "value": format(line.estimate, ".3f"),
         }
         for line in results.lines
     ]
