@@ -37,5 +37,5 @@ def test_a_peer_that_is_not_installed_is_named(
 
 
 def test_unknown_peers_are_refused(tiny_lm: LanguageModel) -> None:
-    with pytest.raises(WorkbenchError, match="Unknown peer 'nns'"):
+    with pytest.raises(WorkbenchError, match="Unknown library 'nns'"):
         build_libraries(tiny_lm, ["nns"])

@@ -67,5 +67,5 @@ def test_nothing_to_measure_is_refused(option: str) -> None:
 def test_an_unknown_part_is_one_sentence() -> None:
     result = call("--parts", "sweeps")
     assert result.exit_code == 2
-    assert "Unknown part or peer 'sweeps'" in result.stderr
+    assert "Unknown part or library 'sweeps'" in result.stderr
     assert "Traceback" not in result.stderr

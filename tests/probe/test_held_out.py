@@ -8,7 +8,7 @@ from workbench.measure import auroc2_within
 from workbench.probe import (
     ProbeSettings,
     apply,
-    committee_targets,
+    ensemble_targets,
     fit_and_judge,
     fit_layerwise,
     shuffled_control,
@@ -49,5 +49,5 @@ def test_the_parts_are_those_that_are_fitted_one_by_one() -> None:
     assert found.layers["auroc2_shuffled.high"].to_numpy() == pytest.approx(
         control.auroc2.max(axis=0)[:, 0]
     )
-    assert np.array_equal(found.targets, committee_targets(probe, "log_loss", 2))
+    assert np.array_equal(found.targets, ensemble_targets(probe, "log_loss", 2))
     assert found.probe.best.layer == 1

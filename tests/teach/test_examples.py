@@ -137,7 +137,7 @@ def test_a_target_outside_the_scale_is_refused(make_tokenizer: MakeTokenizer) ->
 
 
 @pytest.mark.parametrize(
-    ("prompt", "continuation", "places"), [((), NOTHING, 1), ((1,), NOTHING, 0), ((1,), NOTHING, 2)]
+    ("prompt", "tree", "places"), [((), NOTHING, 1), ((1,), NOTHING, 0), ((1,), NOTHING, 2)]
 )
 def test_an_example_needs_a_prompt_and_a_target_at_every_place(
     prompt: tuple[int, ...], tree: TokenTree, places: int

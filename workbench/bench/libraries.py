@@ -119,7 +119,7 @@ def build_libraries(lm: LanguageModel, names: Iterable[str]) -> Built:
     unknown = [name for name in chosen if name not in LIBRARIES]
     if unknown:
         raise WorkbenchError(
-            f"Unknown peer {unknown[0]!r}; use some of {', '.join(LIBRARIES)}, or none."
+            f"Unknown library {unknown[0]!r}; use some of {', '.join(LIBRARIES)}, or none."
         )
     rows = [LIBRARIES[name] for name in chosen]
     return Built(
@@ -131,5 +131,5 @@ def build_libraries(lm: LanguageModel, names: Iterable[str]) -> Built:
 def runs(
     sweep: Sweep, bench_inputs: BenchInputs, branches: Sequence[Branch]
 ) -> Callable[[], Patched]:
-    """A peer's sweep of ``branches`` as something to time."""
+    """Give a library's sweep of ``branches`` as something to time."""
     return lambda: sweep(bench_inputs.prompts, branches, bench_inputs.readout)
