@@ -10,10 +10,10 @@ import pytest
 from workbench import notebook
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Finished, Request
-from workbench.experiments.page import Page
 from workbench.experiments.steering.run import SteeringParameters
 from workbench.notebook import read_request, run_experiment, show, tell
 from workbench.pipeline.stages import Reuse
+from workbench.report import Page
 
 
 def test_the_environment_and_the_command_line_are_read_alike() -> None:

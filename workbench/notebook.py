@@ -37,9 +37,9 @@ from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Finished, Request, experiment_named, perform
-from workbench.experiments.page import describe
 from workbench.experiments.parameters import Parameters
 from workbench.pipeline.stages import Reuse
+from workbench.report import describe
 from workbench.settings.file import read_assignments
 
 NOTEBOOK = hasattr(builtins, "get_ipython")

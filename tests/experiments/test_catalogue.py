@@ -14,9 +14,9 @@ from workbench.experiments.catalogue import (
     experiment_named,
     perform,
 )
-from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.pipeline.stages import Reuse
+from workbench.report import Page
 
 
 class Few(Parameters):

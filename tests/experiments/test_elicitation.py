@@ -18,10 +18,10 @@ from workbench.experiments.elicitation import (
     run_elicitation,
     summary_of,
 )
-from workbench.experiments.page import write_page
 from workbench.measure import auroc2, ece
 from workbench.models import load_model
 from workbench.questions import grade, read_questions
+from workbench.report import write_page
 
 LIMITS = Limits(answer=6)
 

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from workbench.loop.conditions import BEFORE, Readouts
-from workbench.loop.report import CONTROL_NAMES, LoopPage, page, report, seconds
+from workbench.loop.report import CONTROL_NAMES, loop_page, report
 from workbench.loop.results import LoopResults, PatchingResult, loop_results
 from workbench.loop.run import Run
 from workbench.measure import auroc2
 from workbench.patch.controls import CONDITIONS
+from workbench.pipeline.costs import page, seconds
 from workbench.report import Section
 
 
@@ -33,7 +34,7 @@ def patching(results: LoopResults) -> PatchingResult:
 
 @pytest.fixture(scope="module")
 def drawn(context: Run, results: LoopResults) -> dict[str, Section]:
-    return {section.name: section for section in LoopPage(context, results).figures()}
+    return {section.name: section for section in loop_page(context, results).sections}
 
 
 def traces(section: Section) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from workbench.report.formatting import cell_text
 from workbench.report.measure_page import (
     HEADINGS,
     MOST_GROUPS,
-    MeasuredTable,
     table_rows,
+    tidy_table,
     write_measured,
 )
 
@@ -67,7 +67,7 @@ def test_columns_no_group_has_are_left_out() -> None:
 
 def test_the_tidy_table_has_every_estimate_of_every_group() -> None:
     found = measured(2)
-    table = MeasuredTable(found).table().set_index(["group", "measure"])
+    table = tidy_table(found).set_index(["group", "measure"])
     for group, each in found.groups.items():
         estimates = {k: v for k, v in each.values.items() if isinstance(v, Estimate)}
         assert set(table.loc[group].index) == set(estimates)

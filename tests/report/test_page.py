@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import MARK
 from workbench.plots import LayerQuestionHeatmap
-from workbench.report import Section, write_report
+from workbench.report import Page, Section, write_page
 
+TABLE = pd.DataFrame({"measure": ["a", "=1+1"], "value": [0.25, float("nan")]})
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
@@ -36,19 +38,17 @@ def report(folder: Path, **changes: Any) -> str:
             "auroc2.stated.before.low": 0.4,
             "auroc2.stated.before.high": 0.7,
         },
-        "config": {"model": NASTY, "path": folder},
-        "tables": ["tables/a b.parquet"],
-        "sample_rows": [
-            {"question": NASTY, "answer": NASTY, "correct": True, "stated_before": 95.0}
-        ],
+        "configuration": {"model": NASTY, "path": folder},
+        "tables": {"a b.parquet": TABLE},
+        "samples": [{"question": NASTY, "answer": NASTY, "correct": True, "stated_before": 95.0}],
     }
-    return write_report(folder, **(parts | changes)).read_text(encoding="utf-8")
+    return write_page(Page(**(parts | changes)), folder).read_text(encoding="utf-8")
 
 
 def test_files_written(tmp_path: Path) -> None:
     report(tmp_path / "deep" / "run")
     names = sorted(path.name for path in (tmp_path / "deep" / "run").iterdir() if path.name != MARK)
-    assert names == ["heat_map.html", "index.html", "plotly.min.js", "second.html"]
+    assert names == ["a b.parquet", "heat_map.html", "index.html", "plotly.min.js", "second.html"]
 
 
 def test_nothing_is_loaded_from_the_network(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_summary_sample_tables_and_configuration(tmp_path: Path) -> None:
     assert "0.400 to 0.700" in index
     assert 'title="auroc2.stated.before"' in index
     assert '<td class="right">right</td>' in index
-    assert '<a href="tables/a%20b.parquet">tables/a b.parquet</a>' in index
+    assert '<a href="a%20b.parquet">a b.parquet</a>' in index
     assert "<details" in index
     assert tmp_path.name in index
     assert str(tmp_path) not in index
@@ -100,7 +100,7 @@ def test_the_figure_in_the_page_is_the_figure_given(tmp_path: Path) -> None:
 def test_writing_again_gives_the_same_bytes_and_leaves_no_rubbish(tmp_path: Path) -> None:
     first = report(tmp_path)
     assert report(tmp_path) == first
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_a_failed_write_leaves_the_old_page(
@@ -112,14 +112,14 @@ def test_a_failed_write_leaves_the_old_page(
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(WorkbenchError, match=r"Cannot write .*plotly\.min\.js: disk full\."):
+    with pytest.raises(WorkbenchError, match=r"Cannot write .*a b\.parquet: disk full\."):
         report(tmp_path, title="other")
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == first
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_empty_parts_are_left_out(tmp_path: Path) -> None:
-    index = report(tmp_path, sections=[], summary={}, tables=[], sample_rows=[])
+    index = report(tmp_path, sections=[], summary={}, tables={}, samples=[])
     for part in ("summary", "sample", "tables"):
         assert f'id="{part}"' not in index
 
@@ -130,10 +130,11 @@ def test_figure_names_that_are_no_file_names(name: str) -> None:
         section(name)
 
 
-@pytest.mark.parametrize("table", ["/etc/passwd", "../x.parquet", "a\\b"])
+@pytest.mark.parametrize("table", ["/etc/passwd.csv", "../x.parquet", "a\\b.csv"])
 def test_tables_outside_the_folder_are_refused(tmp_path: Path, table: str) -> None:
     with pytest.raises(WorkbenchError, match="not inside"):
-        report(tmp_path, tables=[table])
+        report(tmp_path / "page", tables={table: TABLE})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_sections_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -157,3 +158,26 @@ def test_tables_stand_first_then_figures_then_all_numbers_folded(tmp_path: Path)
     folded = re.findall(r'<details class="group">.*?</details>', index, re.DOTALL)
     assert [re.findall(r'title="(.*?)"', group) for group in folded] == [["a.x", "a.y"], ["b"]]
     assert 'href="#summary"' in index
+
+
+def test_files_of_numbers_stand_beside_the_page(tmp_path: Path) -> None:
+    records = {"two.json": {"code": "x", "lines": TABLE.to_dict("records"), "left out": {}}}
+    index = report(tmp_path, tables={"one.csv": TABLE, "two.parquet": TABLE}, records=records)
+    kept = json.loads((tmp_path / "two.json").read_text())
+    assert list(kept) == ["code", "lines", "left out"]
+    assert kept["lines"] == [{"measure": "a", "value": 0.25}, {"measure": "=1+1", "value": None}]
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "two.parquet"), TABLE)
+    # A spreadsheet would take the text for a formula.
+    assert pd.read_csv(tmp_path / "one.csv")["measure"].tolist() == ["a", "'=1+1"]
+    assert all(f'href="{name}"' in index for name in ("one.csv", "two.parquet", "two.json"))
+
+
+def test_a_table_of_another_kind_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(WorkbenchError, match=r"neither .csv nor .parquet"):
+        report(tmp_path / "page", tables={"one.txt": TABLE})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_are_had_by_name() -> None:
+    page = Page("Why?", [section("one"), section("two")], {}, {})
+    assert list(page.figures) == ["one", "two"]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from workbench.api.results import PatchMap
-from workbench.files.ownership import FIGURES, claim_folder
-from workbench.files.writing import write_atomically
-from workbench.report.page import Section, write_report
-from workbench.tables import write_csv
+from workbench.report import Page, Section, write_page
 
 EXPLANATION = (
     "Effect: mean of patched minus unpatched reading; shift: the same as a share of the donor's "
@@ -26,16 +22,11 @@ def write_patching(folder: Path, found: PatchMap, settings: Mapping[str, Any]) -
     Raises:
         WorkbenchError: for a folder that is somebody else's or cannot be written to.
     """
-    claim_folder(folder, FIGURES)
-    tables = {"table.csv": found.table(), "summary.csv": found.summary()}
-    for name, table in tables.items():
-        write_atomically(folder / name, partial(write_csv, table))
-    return write_report(
-        folder,
+    page = Page(
         found.what,
         [Section("Effects", EXPLANATION, found.figure(), "patching")],
         {"noise_floor": found.noise_floor, "pairs": len(found.base)},
         settings,
-        list(tables),
-        (),
+        {"table.csv": found.table(), "summary.csv": found.summary()},
     )
+    return write_page(page, folder)

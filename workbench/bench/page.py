@@ -17,11 +17,8 @@ import pandas as pd
 from workbench.bench.growth import Point
 from workbench.bench.result_rows import Line, mebibytes, spread_of
 from workbench.bench.sweep import SweepBench
-from workbench.files.ownership import FIGURES, claim_folder
-from workbench.files.writing import write_atomically
 from workbench.plots.cost_growth import CostCurve, CostGrowth
-from workbench.report.page import Section, write_report
-from workbench.tables import write_csv
+from workbench.report import Page, Section, write_page
 
 AXES = {
     "layers": "layers patched",
@@ -138,13 +135,11 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
         figure = growth_figure(found.points, caption).figure()
         sections.append(Section("Growth", explanation, figure, "growth"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
-    claim_folder(folder, FIGURES)
-    write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []
     settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {
         "notes": found.notes
     }
-    return write_report(
-        folder, "Cost of patching", sections, {}, settings, ["table.csv"], (), lead=lead
+    return write_page(
+        Page("Cost of patching", sections, {}, settings, {"table.csv": table}, lead), folder
     )

@@ -16,11 +16,8 @@ import pandas as pd
 
 from workbench.bench.result_rows import Line, mebibytes, spread_of
 from workbench.bench.teach import TeachBench
-from workbench.files.ownership import FIGURES, claim_folder
-from workbench.files.writing import write_atomically
 from workbench.plots.training_race import TrainingRace, TrainingRuns
-from workbench.report.page import Section, write_report
-from workbench.tables import write_csv
+from workbench.report import Page, Section, write_page
 
 LINES = (
     Line("trl_over_full", "TRL / workbench, adapter in all layers", 1.3, False),
@@ -111,13 +108,11 @@ def write_teach_bench(folder: Path, found: TeachBench) -> Path:
         )
         sections.append(Section("Time and loss", explanation, race_figure(found).figure(), "race"))
     table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
-    claim_folder(folder, FIGURES)
-    write_atomically(folder / "table.csv", lambda path: write_csv(table, path))
     rows = table_rows(values)
     lead = [("Measured", rows)] if rows else []
     settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {
         "notes": found.notes
     }
-    return write_report(
-        folder, "Cost of teaching", sections, {}, settings, ["table.csv"], (), lead=lead
+    return write_page(
+        Page("Cost of teaching", sections, {}, settings, {"table.csv": table}, lead), folder
     )

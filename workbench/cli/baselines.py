@@ -78,9 +78,9 @@ def baselines(
     from workbench.experiments.baselines.page import page_of
     from workbench.experiments.baselines.results import BaselineResults
     from workbench.experiments.baselines.run import compare_baselines, settings_of
-    from workbench.experiments.page import write_page
     from workbench.files.ownership import FIGURES, require_claimable
     from workbench.pipeline.stages import Reuse
+    from workbench.report import write_page
 
     given = {
         "model.name": model,

@@ -47,8 +47,8 @@ def experiment(
     Resumes where it was stopped.
     """
     from workbench.experiments.catalogue import Request, experiment_named, perform
-    from workbench.experiments.page import describe
     from workbench.pipeline.stages import Reuse
+    from workbench.report import describe
 
     if name is None:
         _list()

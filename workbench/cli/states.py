@@ -5,7 +5,6 @@ a label on them.
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_line
 from workbench.config import RunConfig
 from workbench.files.names import folder_named
-from workbench.files.ownership import FIGURES, claim_folder, require_claimable
+from workbench.files.ownership import require_claimable
 
 DEFAULTS = RunConfig()
 EXPLANATION = (
@@ -111,9 +110,7 @@ def probe(
     from workbench.api.probes import fit_probes
     from workbench.api.states import read_recorded
     from workbench.config import ProbeConfig
-    from workbench.files.writing import write_atomically
-    from workbench.report.page import Section, write_report
-    from workbench.tables import write_csv
+    from workbench.report import Page, Section, write_page
 
     settings = ProbeConfig(folds=folds, inner_folds=inner_folds, shuffles=shuffles)
     recorded = read_recorded(folder)
@@ -127,20 +124,17 @@ def probe(
             resamples=resamples,
             seed=seed,
         )
-    claim_folder(page, FIGURES)
-    write_atomically(page / "layers.csv", partial(write_csv, found.table()))
     summary: dict[str, Any] = {"layer": found.layer, "position": found.position}
     for key, estimate in found.summary().items():
         summary |= estimate.to_dict(key)
-    index = write_report(
-        page,
+    shown = Page(
         f"Probes of {label}",
         [Section("Probes by layer", EXPLANATION, found.figure(), "probes")],
         summary,
         {"states": str(folder), "label": label, **settings.model_dump(mode="json")},
-        ["layers.csv"],
-        (),
+        {"layers.csv": found.table()},
     )
+    index = write_page(shown, page)
     show_summary(Console(), summary)
     screen.print(Text(safe_line(f"Figures: {index}")))
 

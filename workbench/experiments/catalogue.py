@@ -16,11 +16,11 @@ from typing import Any
 
 from workbench.config import RunConfig, resolve, user_settings
 from workbench.errors import WorkbenchError
-from workbench.experiments.page import Page, write_page
 from workbench.experiments.parameters import Parameters, split_assignments
 from workbench.files.names import folder_named
 from workbench.files.ownership import FIGURES, require_claimable
 from workbench.pipeline.stages import STRICT, Reuse
+from workbench.report import Page, write_page
 
 _ROOM = "workbench.experiments"
 

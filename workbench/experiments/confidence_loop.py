@@ -7,30 +7,25 @@ another training seed or another set of questions would give the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workbench.config import RunConfig
-from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.loop import open_current_run, run_loop
-from workbench.loop.report import LoopPage
-from workbench.loop.results import loop_results
-from workbench.pipeline import costs
+from workbench.loop.report import loop_page
+from workbench.loop.results import LoopResults, loop_results
+from workbench.loop.run import Run
 from workbench.pipeline.stages import STRICT, Reuse
-from workbench.report import Section
+from workbench.report import Page
 
 
 @dataclass(frozen=True)
-class LoopResults:
-    """The summary of a finished run, its figures, and its page, which the loop wrote."""
+class FinishedLoop:
+    """A finished run, and its results read back."""
 
-    config: RunConfig
-    summary: Mapping[str, Any]
-    sections: Sequence[Section]
-    index: Path
+    run: Run
+    results: LoopResults
 
 
 def run_confidence_loop(
@@ -40,20 +35,13 @@ def run_confidence_loop(
     *,
     figures: Path,
     reuse: Reuse = STRICT,
-) -> LoopResults:
+) -> FinishedLoop:
     """Run or resume the whole loop and read its results; it has no parameters beside settings."""
     run_loop(config, folder, figures, reuse)
     run = open_current_run(config, folder, figures)
-    page = LoopPage(run, loop_results(run))
-    return LoopResults(config, page.summary(), page.figures(), costs.page(run))
+    return FinishedLoop(run, loop_results(run))
 
 
-def page_of(results: LoopResults) -> Page:
-    """Return the page of the run, which is there already."""
-    return Page(
-        f"Does {results.config.model.shown} know when it is wrong?",
-        results.sections,
-        results.summary,
-        results.config.model_dump(mode="json"),
-        written_by=lambda _: results.index,
-    )
+def page_of(results: FinishedLoop) -> Page:
+    """Return the page of the run, the one that its last stage wrote."""
+    return loop_page(results.run, results.results)

@@ -28,7 +28,6 @@ from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
-from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.questions import experiment_questions
 from workbench.loop import run_stages
@@ -38,6 +37,7 @@ from workbench.models import LanguageModel
 from workbench.pipeline.stages import STRICT, Reuse, Stage
 from workbench.pipeline.store import RunStore, StageStore
 from workbench.questions import Question, prompt_text
+from workbench.report import Page
 
 PLAIN = FORMATS["percent"]
 STAGE = "elicitation"

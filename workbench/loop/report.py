@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 from workbench.models.fingerprint import sha256_of
 from workbench.patch.effects import slope_noise_floor
-from workbench.pipeline.costs import page, seconds
+from workbench.pipeline.costs import seconds
 from workbench.pipeline.store import StageStore
 from workbench.plots import (
     AurocByLayer,
@@ -51,64 +50,46 @@ CONTROL_NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class LoopPage:
-    """The loop's results as its page takes them: with the figures, and the seconds of its stages
-    beside the summary.
-    """
-
-    context: Run
-    found: LoopResults
-
-    def table(self) -> pd.DataFrame:
-        """Every number that was measured."""
-        return measures_table(self.found.measures)
-
-    def summary(self) -> dict[str, Any]:
-        """The run's summary, and what its stages took."""
-        return {**self.found.summary(), **seconds(self.context, ("report",))}
-
-    def figures(self) -> list[Section]:
-        """All figures of a run, in reading order."""
-        context, readouts, patching = self.context, self.found.readouts, self.found.patching
-        measures = self.found.measures
-        caption = caption_of(context, f"{len(readouts.correct)} held-out questions")
-        patched = caption_of(context, f"{_patched(measures)} held-out questions")
-        return [
-            bottleneck(readouts, measures, caption),
-            *([histogram(readouts, caption)] if readouts.spoken else []),
-            reliability(readouts, caption),
-            _by_layer(context, measures, caption),
-            _patching(patching, patched),
-            _following(patching, patched),
-            _heatmap(readouts, patching, context, patched),
-        ]
-
-
 def report(context: Run, stage: StageStore) -> dict[str, Any]:
     """Write the page and keep the summary and the tables behind the figures."""
     found = loop_results(context)
-    results = LoopPage(context, found)
     stage.save_table("held_out", found.readouts.table())
-    stage.save_table("measures", results.table())
+    stage.save_table("measures", measures_table(found.measures))
     stage.save_table("patching", found.patching.table())
-    write_page(
-        context.figures,
-        results,
-        Page(
-            title=f"Does {context.config.model.shown} know when it is wrong?",
-            configuration=context.config.model_dump(mode="json"),
-            lead=headline_tables(
-                found.readouts.stated,
-                found.measures,
-                len(found.readouts.correct),
-                _patched(found.measures),
-            ),
-            samples=sample_answers(context, found.readouts),
-        ),
-    )
+    index = write_page(loop_page(context, found), context.figures)
     written = sha256_of(context.store.folder / "config.json")
-    return {"summary": found.summary(), "page": str(page(context)), "config_sha256": written}
+    return {"summary": found.summary(), "page": str(index), "config_sha256": written}
+
+
+def loop_page(context: Run, found: LoopResults) -> Page:
+    """Return the page of a run: its results with the figures, and the seconds of its stages beside
+    the summary.
+    """
+    readouts, measures = found.readouts, found.measures
+    return Page(
+        f"Does {context.config.model.shown} know when it is wrong?",
+        loop_sections(context, found),
+        {**found.summary(), **seconds(context, ("report",))},
+        context.config.model_dump(mode="json"),
+        lead=headline_tables(readouts.stated, measures, len(readouts.correct), _patched(measures)),
+        samples=sample_answers(context, readouts),
+    )
+
+
+def loop_sections(context: Run, found: LoopResults) -> list[Section]:
+    """Return all figures of a run, in reading order."""
+    readouts, measures, patching = found.readouts, found.measures, found.patching
+    caption = caption_of(context, f"{len(readouts.correct)} held-out questions")
+    patched = caption_of(context, f"{_patched(measures)} held-out questions")
+    return [
+        bottleneck(readouts, measures, caption),
+        *([histogram(readouts, caption)] if readouts.spoken else []),
+        reliability(readouts, caption),
+        _by_layer(context, measures, caption),
+        _patching(patching, patched),
+        _following(patching, patched),
+        _heatmap(readouts, patching, context, patched),
+    ]
 
 
 def caption_of(context: Run, what: str) -> str:

@@ -7,6 +7,7 @@ overlap where the paired difference is clear: differences stand in the summary u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -83,10 +84,55 @@ def table_rows(
     ]
 
 
+def table_keys(
+    conditions: Iterable[Condition], measures: Mapping[Key, Value], columns: Columns = COLUMNS
+) -> list[dict[str, str]]:
+    """The same rows with the summary's key in each cell, "" where there is nothing: what is kept of
+    a table, so that :func:`rows_of_summary` can write it again.
+    """
+    return [
+        {
+            "arm": one.name,
+            **{
+                head: "" if measures.get(key.of(one)) is None else str(key.of(one))
+                for head, key in columns.items()
+            },
+        }
+        for one in conditions
+    ]
+
+
+def rows_of_summary(
+    keys: Iterable[Mapping[str, str]], summary: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """The rows of :func:`table_rows`, from the ``keys`` of its cells and a written summary."""
+    return [
+        {head: name if head == "arm" else _read(summary, name) for head, name in row.items()}
+        for row in keys
+    ]
+
+
 def cell(measures: Mapping[Key, Value], key: Key) -> str:
     """The measure as the table writes it, its interval on a line of its own; "" without one."""
-    value = measures.get(key)
-    if key.of(None) == TRAINING_SECONDS and isinstance(value, float):
+    return _shown(str(key), measures.get(key))
+
+
+def _read(summary: Mapping[str, Any], name: str) -> str:
+    if not name:
+        return ""
+
+    def number(key: str) -> Any:
+        # JSON has no NaN.
+        return math.nan if summary[key] is None else summary[key]
+
+    if f"{name}.low" not in summary:
+        return _shown(name, number(name))
+    # A summary does not say from how many questions; a cell does not either.
+    return _shown(name, Estimate(number(name), number(f"{name}.low"), number(f"{name}.high"), 0))
+
+
+def _shown(name: str, value: Value) -> str:
+    if name.startswith(f"{TRAINING_SECONDS.part}.") and isinstance(value, float):
         return f"{value:.0f} s"
     return cell_text(value)
 

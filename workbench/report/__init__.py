@@ -1,8 +1,6 @@
-"""The page that gathers a run's figures, tables, sample answers and configuration, readable
-offline from its folder.
-"""
+"""The page that gathers figures, tables, sample answers and configuration, readable offline."""
 
-from workbench.report.page import Section, write_report
-from workbench.report.results import Page, Results, write_page
+from workbench.report.page import Page, Section, write_page
+from workbench.report.plain_text import describe
 
-__all__ = ["Page", "Results", "Section", "write_page", "write_report"]
+__all__ = ["Page", "Section", "describe", "write_page"]

@@ -8,9 +8,8 @@ the table holds all, and the captions say so. Numbers are rounded here only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,7 @@ from workbench.measure.table_file.answers import Answers
 from workbench.measure.table_file.measure import Measured
 from workbench.plots import ConfidenceHistogram, Reliability, RetrievalGain, RiskCoverageCurve, Roc
 from workbench.report.formatting import cell_text
-from workbench.report.page import Section
-from workbench.report.results import Page, write_page
+from workbench.report.page import Page, Section, write_page
 
 MOST_GROUPS = 6
 # Heading -> value of the group's table.
@@ -58,56 +56,41 @@ TERMINAL = {
 }
 
 
-@dataclass(frozen=True)
-class MeasuredTable:
-    """The measures of a table of answers as its page takes them."""
-
-    measured: Measured
-
-    def table(self) -> pd.DataFrame:
-        """Tidy: one row a group and measure."""
-        values = [
-            (group, name, value)
-            for group, found in self.measured.groups.items()
-            for name, value in found.values.items()
-            if isinstance(value, Estimate)
-        ]
-        return pd.DataFrame(
-            [
-                {"group": g, "measure": m, "value": v.value, "low": v.low, "high": v.high, "n": v.n}
-                for g, m, v in values
-            ]
-        )
-
-    def summary(self) -> dict[str, Any]:
-        """Nothing: the table above the figures has every number."""
-        return {}
-
-    def figures(self) -> list[Section]:
-        """Those of the first groups."""
-        groups = self.measured.answers.groups()
-        shown = dict(list(groups.items())[:MOST_GROUPS])
-        caption = f"{len(self.measured.answers):,} answers"
-        if len(groups) > len(shown):
-            caption += f"; the first {len(shown)} of {len(groups)} groups"
-        return sections(self.measured, shown, caption)
-
-
 def write_measured(folder: Path, title: str, measured: Measured) -> Path:
-    """Write the page and its figures into ``folder`` (made if missing); returns the path of
-    ``index.html``.
+    """Write the page, its figures and ``measures.csv`` into ``folder`` (made if missing); returns
+    the path of ``index.html``.
     """
+    groups = measured.answers.groups()
+    shown = dict(list(groups.items())[:MOST_GROUPS])
+    caption = f"{len(measured.answers):,} answers"
+    if len(groups) > len(shown):
+        caption += f"; the first {len(shown)} of {len(groups)} groups"
     differences = difference_rows(measured)
     comparison = [(f"Difference to {measured.against}", differences)] if differences else []
     page = Page(
         title,
+        sections(measured, shown, caption),
+        # The table above the figures has every number.
+        {},
         {
             "settings": asdict(measured.settings),
             "notes": [*measured.answers.notes, *_notes(measured)],
         },
-        lead=[("Measures", table_rows(measured, HEADINGS)), *comparison],
+        {"measures.csv": tidy_table(measured)},
+        [("Measures", table_rows(measured, HEADINGS)), *comparison],
     )
-    return write_page(folder, MeasuredTable(measured), page)
+    return write_page(page, folder)
+
+
+def tidy_table(measured: Measured) -> pd.DataFrame:
+    """Return every estimate without rounding: one row a group and measure."""
+    rows = [
+        {"group": group, "measure": name, **vars(value)}
+        for group, found in measured.groups.items()
+        for name, value in found.values.items()
+        if isinstance(value, Estimate)
+    ]
+    return pd.DataFrame(rows, columns=["group", "measure", "value", "low", "high", "n"])
 
 
 def table_rows(measured: Measured, headings: Mapping[str, str]) -> list[dict[str, str]]:

@@ -20,13 +20,13 @@ from workbench.experiments.baselines.run import (
     run_baselines,
     settings_of,
 )
-from workbench.experiments.page import write_page
 from workbench.experiments.questions import experiment_questions
 from workbench.measure import auroc2
 from workbench.models import load_model
 from workbench.pipeline.stages import Reuse
 from workbench.questions import grade
 from workbench.questions.choice import with_options
+from workbench.report import write_page
 
 NAMES = ["likelihood", "p_true", "agreement", "semantic_entropy", "stated"]
 

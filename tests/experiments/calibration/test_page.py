@@ -16,13 +16,13 @@ from workbench.experiments.calibration.metrics import (
     ablations_table,
 )
 from workbench.experiments.calibration.page import (
-    NUMBERS,
+    ablations_page,
     label_curve,
     rows_of,
     sections,
-    write_ablations,
 )
 from workbench.measure import Estimate
+from workbench.report import write_page
 
 
 def line(
@@ -92,23 +92,23 @@ def test_figures_are_drawn_for_what_was_measured_alone(lines: list[Measurement])
 
 def test_page_table_and_what_was_left_out(lines: list[Measurement], tmp_path: Path) -> None:
     left_out = {"other-answers": "none were <given>"}
-    page, rows = write_ablations(tmp_path, lines, left_out, {"seed": 0}, sections(lines, "c"))
+    made = ablations_page(lines, left_out, {"seed": 0}, sections(lines, "c"))
+    page = write_page(made, tmp_path)
     pd.testing.assert_frame_equal(
-        pd.read_parquet(tmp_path / f"{NUMBERS}.parquet"), ablations_table(lines)
+        pd.read_parquet(tmp_path / "ablations.parquet"), ablations_table(lines)
     )
     text = page.read_text()
     assert "none were &lt;given&gt;" in text
     assert "Another model" not in text
     assert "What the question alone tells" in text
-    assert json.loads(json.dumps(rows)) == rows
-    assert {row["ablation"] for row in rows} == {"labels", "divergence", "swapped"}
+    assert {row["ablation"] for row in made.narrow[0][1]} == {"labels", "divergence", "swapped"}
 
 
 def test_files_of_numbers_hold_numbers_and_no_text_of_them(
     lines: list[Measurement], tmp_path: Path
 ) -> None:
-    write_ablations(tmp_path, lines, {"forms": "why"}, {"seed": 0}, sections(lines, "c"))
-    kept = json.loads((tmp_path / f"{NUMBERS}.json").read_text())
+    write_page(ablations_page(lines, {"forms": "why"}, {"seed": 0}, sections(lines, "c")), tmp_path)
+    kept = json.loads((tmp_path / "ablations.json").read_text())
     assert list(kept) == ["code", "configuration", "lines", "left out"]
     assert kept["lines"] == ablations_table(lines).to_dict("records")
     for one in kept["lines"]:

@@ -18,7 +18,7 @@ from workbench.experiments.confidence_alignment.page import (
 )
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences
 from workbench.experiments.confidence_alignment.results import AlignmentResults, measure_alignment
-from workbench.experiments.page import write_page
+from workbench.report import write_page
 
 
 @pytest.fixture(scope="module")

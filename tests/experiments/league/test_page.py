@@ -14,9 +14,10 @@ from workbench.experiments.league.comparison import (
     league_table,
 )
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
-from workbench.experiments.league.page import NUMBERS, row_of, sections, write_league
+from workbench.experiments.league.page import league_page, row_of, sections
 from workbench.measure import Bootstrap
 from workbench.pipeline.store import code_version
+from workbench.report import write_page
 
 
 def test_every_measure_but_the_one_all_lines_share_has_its_figure(played: RecipeOutcome) -> None:
@@ -48,8 +49,8 @@ def test_numbers_stand_beside_the_configuration_that_made_them(
     played: RecipeOutcome, tmp_path: Path
 ) -> None:
     standings = compare_recipes([played], Bootstrap(20, 0))
-    page, _ = write_league(tmp_path, standings, {"seeds": 2}, [])
-    kept = json.loads((tmp_path / f"{NUMBERS}.json").read_text())
+    page = write_page(league_page(standings, {"seeds": 2}, []), tmp_path)
+    kept = json.loads((tmp_path / "league.json").read_text())
     assert kept["configuration"] == {"seeds": 2}
     assert len(kept["lines"]) == len(league_table(standings))
     assert "In domain: 40 held-out questions" in page.read_text()
@@ -57,10 +58,11 @@ def test_numbers_stand_beside_the_configuration_that_made_them(
 
 def test_table_summary_and_page_say_the_same(played: RecipeOutcome, tmp_path: Path) -> None:
     standings = compare_recipes([played], Bootstrap(20, 0))
-    page, rows = write_league(tmp_path, standings, {"seeds": 2}, sections(standings, "caption <b>"))
+    made = league_page(standings, {"seeds": 2}, sections(standings, "caption <b>"))
+    page = write_page(made, tmp_path)
     assert page.exists()
     assert "<b>" not in page.read_text().split("<body>")[1].split("plotly")[0]
-    stored = pd.read_parquet(tmp_path / f"{NUMBERS}.parquet")
+    stored = pd.read_parquet(tmp_path / "league.parquet")
     pd.testing.assert_frame_equal(stored, league_table(standings))
     line = stored[
         (stored["arm"] == "log")
@@ -69,14 +71,15 @@ def test_table_summary_and_page_say_the_same(played: RecipeOutcome, tmp_path: Pa
     ]
     summary = league_summary(standings)
     assert line["value"].item() == summary["in_domain.ece_expected.doubt.log"]
-    assert json.loads(json.dumps(rows)) == rows
-    kept = json.loads((tmp_path / f"{NUMBERS}.json").read_text())
+    kept = json.loads((tmp_path / "league.json").read_text())
     assert (kept["code"], kept["configuration"], len(kept["lines"])) == (
         code_version(),
         {"seeds": 2},
         len(stored),
     )
-    assert [row["arm"] for row in rows if row["questions"] == IN_DOMAIN] == [
+    rows = made.lead[0][1]
+    assert made.lead[0][0].startswith("In domain")
+    assert [row["arm"] for row in rows] == [
         "before",
         "platt",
         "log",

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.page import write_page
 from workbench.experiments.steering.page import page_of
 from workbench.experiments.steering.run import SteeringParameters, run_steering
 from workbench.pipeline.stages import Reuse
+from workbench.report import write_page
 
 SMALL = SteeringParameters(n_questions=12, layers=2, random=1, lengths=(0.5, 1.0))
 

@@ -6,9 +6,8 @@ import pandas as pd
 
 from workbench.elicit.baselines.compare import Compared, compared_table
 from workbench.experiments.baselines.results import BaselineResults, BaselineRun, summary_of
-from workbench.experiments.page import Page
 from workbench.plots.baseline_costs import BaselineCosts, CostedBaseline
-from workbench.report import Section
+from workbench.report import Page, Section
 
 EXPLANATION = (
     "Each dot scores the same greedy answers. Cost counts the tokens the model computes for that "

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from workbench.experiments.calibration.measurements import (
     FORMS,
@@ -32,11 +29,10 @@ from workbench.loop.conditions import BEFORE
 from workbench.pipeline.store import code_version
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.label_curve import LabelCurve, LabelledPoint, LabelPanel
-from workbench.report import Page, Section, write_page
+from workbench.report import Page, Section
 from workbench.teach.recipes.calibration import CURVES
 
 TITLE = "What makes calibration tuning work?"
-NUMBERS = "ablations"
 _ACROSS = (BEFORE.name, "embeddings")
 MEASURES = (AUROC2, POOLED, ECE, SMOOTH, TEMPERED, MEAN)
 HEADINGS: Mapping[str, str] = {
@@ -153,56 +149,54 @@ DRAWINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Ablations:
-    """What was measured, as the page takes it."""
-
-    lines: Sequence[Measurement]
-    drawn: Sequence[Section]
-
-    def table(self) -> pd.DataFrame:
-        """Tidy: a row a number."""
-        return ablations_table(self.lines)
-
-    def summary(self) -> dict[str, Any]:
-        """Flat, with intervals."""
-        return ablations_summary(self.lines)
-
-    def figures(self) -> Sequence[Section]:
-        """In reading order."""
-        return self.drawn
-
-
-def write_ablations(
-    folder: Path,
+def ablations_page(
     lines: Sequence[Measurement],
     left_out: Mapping[str, str],
     configuration: Mapping[str, Any],
     drawn: Sequence[Section],
-) -> tuple[Path, list[dict[str, str]]]:
-    """Write files of numbers, figures (``drawn`` by :func:`sections`) and page into ``folder``;
-    returns the page and its rows as text.
+) -> Page:
+    """Return the page of everything measured.
 
     ``ablations.parquet`` and ``ablations.json`` hold the same values and bounds, the latter with
     the ``configuration`` and the code that made them.
+
+    Args:
+        left_out: by name, why it was not done.
+        drawn: as :func:`sections` draws them.
     """
+    table = ablations_table(lines)
     found = {name: rows_of([line for line in lines if line.ablation == name]) for name in HEADINGS}
-    leads = [(HEADINGS[name], each) for name, each in found.items() if each]
+    lead = [(HEADINGS[name], each) for name, each in found.items() if each]
     if left_out:
-        leads.append(("Left out", [{"what": name, "why": why} for name, why in left_out.items()]))
-    page = write_page(
-        folder,
-        Ablations(lines, drawn),
-        Page(
-            TITLE,
-            configuration,
-            leads,
-            numbers=NUMBERS,
-            made_by={"code": code_version()},
-            more={"left out": dict(left_out)},
-        ),
+        lead.append(("Left out", [{"what": name, "why": why} for name, why in left_out.items()]))
+    return Page(
+        TITLE,
+        drawn,
+        ablations_summary(lines),
+        configuration,
+        {"ablations.parquet": table},
+        lead,
+        [f"left out: {what}, because {why}" for what, why in left_out.items()],
+        {
+            "ablations.json": {
+                "code": code_version(),
+                "configuration": configuration,
+                "lines": table.to_dict("records"),
+                "left out": dict(left_out),
+            }
+        },
+        narrow=[("Everything measured", [_narrow_row(line) for line in lines])],
     )
-    return page, [{"ablation": name, **row} for name, each in found.items() for row in each]
+
+
+def _narrow_row(line: Measurement) -> dict[str, str]:
+    return {
+        "ablation": line.ablation,
+        "judge": line.judge,
+        "condition": line.condition,
+        "measure": line.measure,
+        "value": format(line.estimate, ".3f"),
+    }
 
 
 def sections(lines: Sequence[Measurement], caption: str) -> list[Section]:

@@ -17,14 +17,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.config import Resolved, with_recipe
-from workbench.experiments.calibration.metrics import Measurement, ablations_summary
-from workbench.experiments.calibration.page import sections, write_ablations
+from workbench.experiments.calibration.metrics import Measurement
+from workbench.experiments.calibration.page import ablations_page, sections
 from workbench.experiments.calibration.run import AblationPlan, ablate, ablation_lines
-from workbench.experiments.page import Page
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.transfer.evaluate import held_out_rows
 from workbench.pipeline.stages import STRICT, Reuse
-from workbench.report import Section
+from workbench.report import Page, Section
 from workbench.teach.recipes import CALIBRATION
 
 
@@ -86,29 +85,5 @@ def run_calibration(
 
 
 def page_of(results: CalibrationResults) -> Page:
-    """Return the page, which the study's own writer writes."""
-    rows = [
-        {
-            "ablation": line.ablation,
-            "judge": line.judge,
-            "condition": line.condition,
-            "measure": line.measure,
-            "value": format(line.estimate, ".3f"),
-        }
-        for line in results.lines
-    ]
-
-    def write(folder: Path) -> Path:
-        return write_ablations(
-            folder, results.lines, results.left_out, results.configuration, results.sections
-        )[0]
-
-    return Page(
-        "What makes calibration tuning work?",
-        results.sections,
-        ablations_summary(results.lines),
-        results.configuration,
-        lead=[("Everything measured", rows)],
-        notes=[f"left out: {what}, because {why}" for what, why in results.left_out.items()],
-        written_by=write,
-    )
+    """Return the page of the study."""
+    return ablations_page(results.lines, results.left_out, results.configuration, results.sections)

@@ -16,11 +16,10 @@ import pandas as pd
 
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Combination
 from workbench.experiments.confidence_alignment.results import READOUTS, AlignmentResults, stated_of
-from workbench.experiments.page import Page
 from workbench.measure.alignment import Split
 from workbench.pipeline.store import ROW
 from workbench.plots import AlignmentGrid, EstimateRow, EstimateRows, FourCells, GridCell
-from workbench.report import Section
+from workbench.report import Page, Section
 
 _SCALES = {"hundred": "1 to 100", "words": "six terms", "letters": "six letters"}
 _VOICES = {"own": "own voice", "third": "third person"}

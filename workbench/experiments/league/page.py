@@ -5,73 +5,60 @@ measure of interest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from workbench.experiments.league.comparison import ComparisonRow, league_summary, league_table
 from workbench.experiments.league.metrics import BASE_RIGHT, MEASURES
 from workbench.pipeline.store import code_version
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
-from workbench.report import Page, Section, write_page
+from workbench.report import Page, Section
 
-NUMBERS = "league"
 TITLE = "Which recipe teaches a model to say what it knows?"
+DECIDING = "AUROC2 expected within"
+NARROW = ("questions", "recipe", "arm", "seeds", DECIDING, "ECE expected")
 
 
-@dataclass(frozen=True)
-class League:
-    """The standings as the page takes them."""
-
-    standings: Sequence[ComparisonRow]
-    drawn: Sequence[Section]
-
-    def table(self) -> pd.DataFrame:
-        """Tidy: a row a standing and measure."""
-        return league_table(self.standings)
-
-    def summary(self) -> dict[str, Any]:
-        """Flat, with intervals."""
-        return league_summary(self.standings)
-
-    def figures(self) -> Sequence[Section]:
-        """In reading order."""
-        return self.drawn
-
-
-def write_league(
-    folder: Path,
+def league_page(
     standings: Sequence[ComparisonRow],
     configuration: Mapping[str, Any],
-    drawn: Sequence[Section],
+    figures: Sequence[Section],
     title: str = TITLE,
-) -> tuple[Path, list[dict[str, str]]]:
-    """Write page, figures (``drawn`` by :func:`sections`) and files of numbers into ``folder``;
-    returns the page and its rows as text.
+    notes: Sequence[str] = (),
+) -> Page:
+    """Return the page of comparison rows.
 
     ``league.parquet`` and ``league.json`` hold the same values and bounds, the latter with the
     ``configuration`` and the code that made them.
+
+    Args:
+        figures: as :func:`sections` draws them.
     """
-    parts = list(dict.fromkeys(one.part for one in standings))
-    leads = [
-        (
-            f"{part.capitalize()}: {_questions(standings, part)}",
-            [row_of(one) for one in standings if one.part == part],
-        )
-        for part in parts
-    ]
-    page = write_page(
-        folder,
-        League(standings, drawn),
-        Page(title, configuration, leads, numbers=NUMBERS, made_by={"code": code_version()}),
+    table = league_table(standings)
+    parts = dict.fromkeys(one.part for one in standings)
+    rows = [{"questions": one.part, **row_of(one)} for one in standings]
+    return Page(
+        title,
+        figures,
+        league_summary(standings),
+        configuration,
+        {"league.parquet": table},
+        [
+            (
+                f"{part.capitalize()}: {_questions(standings, part)}",
+                [row_of(one) for one in standings if one.part == part],
+            )
+            for part in parts
+        ],
+        notes,
+        {
+            "league.json": {
+                "code": code_version(),
+                "configuration": configuration,
+                "lines": table.to_dict("records"),
+            }
+        },
+        narrow=[(title, [{head: row[head] for head in NARROW if head in row} for row in rows])],
     )
-    return page, [
-        {"questions": part, **row}
-        for part, (_, rows) in zip(parts, leads, strict=True)
-        for row in rows
-    ]
 
 
 def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:

@@ -22,21 +22,18 @@ from workbench.experiments.league.comparison import (
     RecipeOutcome,
     compare_recipes,
     finished_recipe,
-    league_summary,
 )
-from workbench.experiments.league.page import TITLE, row_of, sections, write_league
-from workbench.experiments.page import Page
+from workbench.experiments.league.page import DECIDING, league_page, sections
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.recipes.run import teach_recipe
 from workbench.measure import Bootstrap
 from workbench.pipeline.stages import STRICT, Reuse
-from workbench.report import Section
+from workbench.report import Page, Section
 from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import DEFAULT, select_arms
 
 HELD_OUT = {"builtin": ("elements",)}
 """Domains that are held out of a question set where nobody says which."""
-DECIDING = "AUROC2 expected within"
 
 
 class LeagueParameters(Parameters):
@@ -139,36 +136,9 @@ def caption_of(config: RunConfig, seeds: int) -> str:
 
 def page_of(results: LeagueResults) -> Page:
     """Return the page of the comparison."""
-    best = results.best.name
     return league_page(
-        TITLE,
         results.standings,
         results.configuration,
         results.sections,
-        (f"largest expected AUROC2 within domain, in domain: {best}",),
-    )
-
-
-def league_page(
-    title: str,
-    standings: Sequence[ComparisonRow],
-    configuration: Mapping[str, Any],
-    figures: Sequence[Section],
-    notes: Sequence[str] = (),
-) -> Page:
-    """Return a page of comparison rows, which the league's own writer writes."""
-    rows = [{"questions": one.part, **row_of(one)} for one in standings]
-    few = ("questions", "recipe", "arm", "seeds", DECIDING, "ECE expected")
-
-    def write(folder: Path) -> Path:
-        return write_league(folder, standings, configuration, figures, title)[0]
-
-    return Page(
-        title,
-        figures,
-        league_summary(standings),
-        configuration,
-        lead=[(title, [{head: row[head] for head in few if head in row} for row in rows])],
-        notes=notes,
-        written_by=write,
+        notes=[f"largest expected AUROC2 within domain, in domain: {results.best.name}"],
     )

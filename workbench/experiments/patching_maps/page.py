@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.experiments.page import Page
 from workbench.experiments.patching_maps.cached_confidence_claim import (
     NEGLIGIBLE_SHIFT,
     ClaimResult,
@@ -32,7 +31,7 @@ from workbench.plots import (
     LayerPositionMap,
     ScatterGroup,
 )
-from workbench.report import Section
+from workbench.report import Page, Section
 
 DONORS_ACROSS = (
     "Donors are other questions in the same model; shifts follow the donor's own confidence, not "

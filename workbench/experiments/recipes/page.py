@@ -5,11 +5,8 @@ adapter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from workbench.experiments.recipes.pairwise import (
     BRADLEY_TERRY,
@@ -44,7 +41,7 @@ from workbench.loop.conditions import (
 from workbench.loop.report import bottleneck, caption_of, histogram, reliability
 from workbench.loop.results import bootstrap_of
 from workbench.loop.run import Run
-from workbench.loop.tables import cell, measures_table, table_rows
+from workbench.loop.tables import cell, measures_table, table_keys, table_rows
 from workbench.pipeline.store import StageStore
 from workbench.plots import LearningCurve, LearningCurves
 from workbench.report import Page, Section, write_page
@@ -53,26 +50,6 @@ from workbench.teach.recipes import Recipe
 
 # One recalibrated base, Platt's, is enough for a figure; the table has all.
 MAPPED = (ISOTONIC, TEMPERATURE)
-
-
-@dataclass(frozen=True)
-class RecipePage:
-    """A recipe's results as its page takes them: with the figures."""
-
-    found: RecipeResults
-    drawn: Sequence[Section]
-
-    def table(self) -> pd.DataFrame:
-        """Every number that was measured."""
-        return measures_table(self.found.measures)
-
-    def summary(self) -> dict[str, Any]:
-        """Every measure, flat."""
-        return self.found.summary()
-
-    def figures(self) -> Sequence[Section]:
-        """In reading order."""
-        return self.drawn
 
 
 def report_recipe(
@@ -94,28 +71,29 @@ def report_recipe(
     sections += learning_sections(context, taught)
     columns = {**columns_of(measures), **(PAIR_COLUMNS if recipe.pairs else {})}
     conditions = [*readouts.stated, *([BRADLEY_TERRY] if recipe.pairs else [])]
-    rows = table_rows(conditions, measures, columns)
     answered_on = right_with_adapter(
         context, readouts, {p.condition: p.stage("elicit") for p in taught}
     )
     stage.save_table("held_out", readouts.table().assign(**answered_on))
     stage.save_table("measures", measures_table(measures))
     stage.save_table("conditions", conditions_table(readouts.expected))
-    write_page(
-        context.figures,
-        RecipePage(found, sections),
-        Page(
-            title=f"{recipe.name}: {recipe.about}",
-            configuration={
-                "run": context.config.model_dump(mode="json"),
-                "arms": {p.name: _described(p) for p in taught},
-            },
-            lead=[
-                (f"Arms, on {len(readouts.correct)} held-out questions", rows),
-                *part_tables(conditions, measures),
-            ],
-        ),
+    page = Page(
+        f"{recipe.name}: {recipe.about}",
+        sections,
+        found.summary(),
+        {
+            "run": context.config.model_dump(mode="json"),
+            "arms": {p.name: _described(p) for p in taught},
+        },
+        lead=[
+            (
+                f"Arms, on {len(readouts.correct)} held-out questions",
+                table_rows(conditions, measures, columns),
+            ),
+            *part_tables(conditions, measures),
+        ],
     )
+    index = write_page(page, context.figures)
     for training in taught:
         taught_in = context.stage(training.stage("teach"))
         folder = taught_in.folder / "adapter"
@@ -123,7 +101,11 @@ def report_recipe(
             continue
         write_card(folder, _card(context, recipe, training, taught, found))
         taught_in.amend("adapter/README.md")
-    return {"summary": found.summary(), "rows": rows, "page": str(recipe_page(context))}
+    return {
+        "summary": found.summary(),
+        "table": table_keys(conditions, measures, columns),
+        "page": str(index),
+    }
 
 
 def recipe_page(context: Run) -> Path:

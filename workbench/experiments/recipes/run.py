@@ -37,6 +37,7 @@ from workbench.files.writing import write_json
 from workbench.loop import STAGES, SUMMARY, begin_again, plan, run_stages, with_costs
 from workbench.loop.checks import check_settings
 from workbench.loop.run import Run
+from workbench.loop.tables import rows_of_summary
 from workbench.loop.targets import source_named, training_targets
 from workbench.pipeline.stages import STRICT, Reuse, Stage, all_done
 from workbench.pipeline.store import RunStore
@@ -113,7 +114,9 @@ def teach_recipe(
         summary = with_costs(context, report_stage(recipe))
         write_json(place / SUMMARY, summary)
     facts = context.stage(report_stage(recipe)).facts()
-    return RecipeResult(summary, facts["rows"], place, recipe_page(context), recipe_run)
+    return RecipeResult(
+        summary, rows_of_summary(facts["table"], summary), place, recipe_page(context), recipe_run
+    )
 
 
 def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> RecipeRun:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.experiments.page import Page
 from workbench.experiments.steering.read import BASE, PROBE
 from workbench.experiments.steering.results import (
     SteeringEffect,
@@ -17,7 +16,7 @@ from workbench.experiments.steering.results import (
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 from workbench.plots.steering import SteeringCurves, SteeringLine
-from workbench.report import Section
+from workbench.report import Page, Section
 
 
 def page_of(results: SteeringResults) -> Page:

@@ -24,13 +24,13 @@ from workbench.experiments.league.comparison import (
     finished_recipe,
 )
 from workbench.experiments.league.domain_transfer import domain_sections
-from workbench.experiments.league.run import caption_of, league_page
-from workbench.experiments.page import Page
+from workbench.experiments.league.page import league_page
+from workbench.experiments.league.run import caption_of
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.recipes.run import taught_domains, teach_recipe
 from workbench.measure import Bootstrap
 from workbench.pipeline.stages import STRICT, Reuse
-from workbench.report import Section
+from workbench.report import Page, Section
 from workbench.teach.recipes import recipe_named
 from workbench.teach.recipes.domains import domain_arm, split_arm_by_domain
 
@@ -97,4 +97,4 @@ def run_transfer(
 
 def page_of(results: TransferResults) -> Page:
     """Return the page of matrices, a domain a column."""
-    return league_page(TITLE, results.standings, results.configuration, results.sections)
+    return league_page(results.standings, results.configuration, results.sections, TITLE)

@@ -1,0 +1,120 @@
+"""Draws a page as HTML that is readable from a folder without a network.
+
+The page and one standalone page per figure share a single ``plotly.min.js`` beside them. Everything
+that comes from a model, a question file or a configuration passes through Jinja's autoescape;
+figures escape their own labels. Nothing is computed and nothing is written here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from workbench.errors import WorkbenchError
+from workbench.files.local_names import without_folders
+from workbench.report.formatting import sample_table, summary_groups
+
+if TYPE_CHECKING:
+    from workbench.report.page import Page, Section
+
+PLOTLY_FILE = "plotly.min.js"
+# Plotly's tool bar can send a figure's data to its makers' server unless that button is switched
+# off.
+_CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "displayModeBar": "hover",
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": [
+        "lasso2d",
+        "select2d",
+        "pan2d",
+        "zoomIn2d",
+        "zoomOut2d",
+        "autoScale2d",
+    ],
+}
+
+
+def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
+    """Return the text of every HTML file of ``page`` by its name: the figures' first, the page
+    itself, ``index.html``, last, so that whoever writes them in order never links to what is not
+    there.
+
+    Args:
+        tables: names of the files beside the page, linked as they are.
+
+    Raises:
+        WorkbenchError: for a table outside the folder.
+    """
+    template = _template()
+    drawn = [(section, _markup(section)) for section in page.sections]
+    files = {
+        f"{section.name}.html": _render(template, section.title, [(section, markup)])
+        for section, markup in drawn
+    }
+    files["index.html"] = _render(
+        template,
+        page.title,
+        drawn,
+        groups=summary_groups(without_folders(page.summary)),
+        tables=[_link(table) for table in tables],
+        sample=sample_table(page.samples),
+        lead=[
+            (heading, sample_table([without_folders(row) for row in rows]))
+            for heading, rows in page.lead
+        ],
+        config=json.dumps(
+            without_folders(page.configuration), indent=2, ensure_ascii=False, default=str
+        ),
+    )
+    return files
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("workbench.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+def _render(
+    template: Template, title: str, sections: Sequence[tuple[Section, Markup]], **parts: Any
+) -> str:
+    given = {"groups": [], "tables": [], "sample": None, "lead": [], "config": "", **parts}
+    return template.render(title=title, sections=sections, plotly=PLOTLY_FILE, **given)
+
+
+def _markup(section: Section) -> Markup:
+    height = section.figure.layout.height or 450
+    html = section.figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        include_mathjax=False,
+        config=_CONFIG,
+        default_width="100%",
+        default_height=f"{height}px",
+        div_id=f"figure-{section.name}",
+    )
+    # Plotly writes the figure as JSON with <, > and / as \u escapes, so no label can close the
+    # script element.
+    return Markup(html)
+
+
+def _link(table: str) -> tuple[str, str]:
+    path = PurePosixPath(table)
+    if path.is_absolute() or ".." in path.parts or "\\" in table:
+        raise WorkbenchError(
+            f"table {table!r} is not inside the report's folder; pass a path relative to it"
+        )
+    return table, quote(str(path))
