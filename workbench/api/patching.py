@@ -23,7 +23,7 @@ from workbench.api.grid import make_grid
 from workbench.api.positions import ALL, LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.api.readouts import Read, readout_of
-from workbench.api.results import PatchMap, Readings, Sweep
+from workbench.api.results import PatchMap, Sweep
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends import engine
@@ -81,13 +81,13 @@ def sweep(
             tokens_per_forward=tokens_per_forward,
             seed=seed,
         )
-    conditions, what, unit = _patch(
+    found = patch_map(
         lm,
         prompts,
         donor,
         read=read,
-        at=at,
         over=("layer",),
+        at=at,
         layers=layers,
         component=component,
         window=window,
@@ -96,7 +96,7 @@ def sweep(
         tokens_per_forward=tokens_per_forward,
         seed=seed,
     )
-    return Sweep(unit, what, conditions)
+    return Sweep(found.read, found.what, found.conditions)
 
 
 def patch_map(
@@ -134,41 +134,6 @@ def patch_map(
         component = "heads"
     elif component is None:
         component = ("resid_pre", "attn_out", "mlp_out") if "component" in names else "resid_post"
-    conditions, what, unit = _patch(
-        lm,
-        prompts,
-        donor,
-        read=read,
-        at=at,
-        over=names,
-        layers=layers,
-        component=component,
-        window=window,
-        controls=controls,
-        backend=backend,
-        tokens_per_forward=tokens_per_forward,
-        seed=seed,
-    )
-    return PatchMap(unit, what, conditions)
-
-
-def _patch(
-    lm: LanguageModel,
-    prompts: Prompts,
-    donor: Any,
-    *,
-    read: Read,
-    at: At,
-    over: Sequence[str],
-    layers: Any,
-    component: Any,
-    window: int,
-    controls: bool,
-    backend: str,
-    tokens_per_forward: int,
-    seed: int,
-) -> tuple[tuple[Readings, ...], str, str]:
-    """Readings of every condition, what is patched, and what is read, in words."""
     if isinstance(prompts, AskedQuestions):
         read = prompts.scale_tokens if read is None else read
         prompts = list(tokens_of(lm, prompts).rows)
@@ -186,12 +151,12 @@ def _patch(
         theirs = source.prompts if isinstance(source, ModelPrompts) else None
         places = find_places(at, tokens, theirs)
         grid = make_grid(
-            lm, over, layers=layers, window=window, component=component, places=places.labels
+            lm, names, layers=layers, window=window, component=component, places=places.labels
         )
         job = PatchJob(lm, tokens, source, places, grid, readout, backend, tokens_per_forward, seed)
         conditions = read_conditions(job, controls)
     parts = component if isinstance(component, str) else ", ".join(component)
-    return conditions, _title(parts, tokens, donor, theirs), readout.label
+    return PatchMap(readout.label, _title(parts, tokens, donor, theirs), conditions)
 
 
 def _require_confidence_sweep(
