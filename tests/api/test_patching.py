@@ -100,6 +100,11 @@ def test_prompts_of_different_length_are_patched_by_name(tiny_lm: LanguageModel)
         {"over": ("layer", "position")},
         {"over": ("layer", "head")},
         {"over": ("head",), "layers": [1, 2], "at": ["the", "last"]},
+        {"over": ("layer", "head"), "component": "queries"},
+        {"over": ("head", "position"), "component": "keys"},
+        {"over": ("layer", "head", "position"), "component": "values", "layers": [0, 2]},
+        {"over": ("layer", "neuron"), "neuron_window": 20, "at": ["the", "last"]},
+        {"over": ("layer",), "component": ("values", "neurons", "resid_mid"), "at": "the"},
         {"over": ("component", "layer"), "component": ("attn_out", "mlp_out", "resid_mid")},
         {"over": ("layer",), "window": 2, "at": [1, "last"]},
         {"over": ("layer", "component", "position"), "tokens_per_forward": 64},
@@ -275,7 +280,9 @@ def test_axes_are_named_once_and_known(tiny_lm: LanguageModel) -> None:
     for over in ((), ("layer", "layer"), ("token",)):
         with pytest.raises(WorkbenchError, match="A map runs over some of layer, position"):
             patch_map(tiny_lm, CAT, donor=DOG, read=READ, over=over)
-    with pytest.raises(WorkbenchError, match="A map over heads patches heads alone"):
+    with pytest.raises(
+        WorkbenchError, match="A map over heads patches one of heads, queries, keys, values alone"
+    ):
         patch_map(tiny_lm, CAT, donor=DOG, read=READ, over=("head",), component="mlp_out")
 
 

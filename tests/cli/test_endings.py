@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,7 +97,10 @@ def test_being_told_to_stop_unwinds_and_says_so(
     def work() -> None:
         try:
             os.kill(os.getpid(), getattr(signal, name))
-            signal.pause()
+            # Not signal.pause: the system may give the signal to another thread of the process,
+            # which does not wake this one.
+            while True:
+                time.sleep(0.01)
         finally:
             cleaned.append(True)
 

@@ -56,8 +56,12 @@ def test_peculiar_configurations_hold(
             "llama",
             {},
             {"attention_output": "mlp.down_proj"},
-            "reads 64 numbers a token, not 4 heads of 8",
+            "head_out has 64 numbers a token, not 4 slices of 8",
         ),
+        ("llama", {}, {"neurons": "self_attn.o_proj"}, "neuron has 32 numbers a token, not 64"),
+        ("llama", {}, {"value": "self_attn.k_proj"}, "layer 0 the heads of the first token are no"),
+        ("gpt2", {}, {"joined_by_head": True}, "the heads of the first token are no shares"),
+        ("gpt_neox", {}, {"joined_by_head": False}, "the heads of the first token are no shares"),
         ("falcon_h1", {}, {"mid": "mamba"}, "differ|no module"),
     ],
 )

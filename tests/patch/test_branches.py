@@ -68,7 +68,7 @@ def test_a_cell_writes_every_site_at_every_place_together() -> None:
 
 
 def test_heads_run_within_a_layer() -> None:
-    sites = [(site.layer, site.head) for site in head_sites([1, 4], [0, 3])]
+    sites = [(site.layer, site.index) for site in head_sites([1, 4], [0, 3])]
     assert sites == [(1, 0), (1, 3), (4, 0), (4, 3)]
 
 

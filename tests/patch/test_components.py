@@ -7,7 +7,14 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.components import ComponentSet, products, require_cut, states_at, whole_model
+from workbench.patch.components import (
+    ADDED,
+    ComponentSet,
+    products,
+    require_cut,
+    states_at,
+    whole_model,
+)
 from workbench.patch.inputs import ModelInputs, batch_of
 from workbench.trace.record import record
 from workbench.trace.sites import COMPONENTS, Component, Site
@@ -35,7 +42,8 @@ def test_wrong_cuts_are_named(
 
 
 def test_the_cut_of_a_whole_model_leaves_out_what_a_family_lacks(make_tiny: MakeTiny) -> None:
-    assert whole_model(make_tiny("llama")) == ComponentSet((0, 1, 2, 3), COMPONENTS)
+    assert whole_model(make_tiny("llama")) == ComponentSet((0, 1, 2, 3), ADDED)
+    assert whole_model(make_tiny("mixtral"), COMPONENTS).components == COMPONENTS[:-1]
     assert whole_model(make_tiny("cohere2"), ("resid_mid", "mlp_out")) == ComponentSet(
         (0, 1, 2, 3), ("mlp_out",)
     )
@@ -68,3 +76,11 @@ def test_products_by_hand(tiny_lm: LanguageModel) -> None:
     heads = products(tiny_lm, (0, "head_out"), gradient.bfloat16(), difference.bfloat16())
     assert heads.tolist() == [[[28.0, 284.0], [92.0, 348.0], [156.0, 412.0], [220.0, 476.0]]]
     assert heads.dtype == torch.float32
+
+
+def test_products_of_slices_leave_other_entries_out(make_tiny: MakeTiny) -> None:
+    """GPT-NeoX joins queries, keys and values head by head: [4 heads, 3, 8] numbers."""
+    lm = make_tiny("gpt_neox")
+    gradient, difference = torch.arange(96.0).reshape(1, 1, 96), torch.ones(1, 1, 96)
+    keys = gradient.reshape(4, 3, 8)[:, 1].sum(dim=-1)
+    assert products(lm, (0, "key"), gradient, difference)[0, :, 0].tolist() == keys.tolist()

@@ -8,6 +8,7 @@ from peft import LoraConfig, get_peft_model
 
 from workbench.elicit.trie import build_trie
 from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models.slices import SLICED, slices_of
 from workbench.patch.components import ComponentSet, states_at, whole_model
 from workbench.patch.gradients import gradient_times_difference
 from workbench.patch.inputs import Batch, ModelInputs, batch_of
@@ -15,7 +16,7 @@ from workbench.patch.metrics import Metric, contrast, expected_confidence_of
 from workbench.trace.backends import PACKED, Engine, engine
 from workbench.trace.edits import SiteKey
 from workbench.trace.interventions import Patch
-from workbench.trace.sites import Site
+from workbench.trace.sites import COMPONENTS, Site
 
 MakeTiny = Callable[..., LanguageModel]
 FAMILIES = sorted(family for family, row in ARCHITECTURES.items() if row.packable)
@@ -56,10 +57,11 @@ def central_difference(
     patches a little to either side.
     """
     layer, component = at
-    size = lm.head_size if component == "head_out" else lm.width
-    states = [(base + sign * STEP * (donor - base)).unflatten(-1, (-1, size)) for sign in (1, -1)]
+    slices = slices_of(lm, component)
+    states = [base + sign * STEP * (donor - base) for sign in (1, -1)]
+    states = [s[:, :, None] if slices is None else slices.split(s) for s in states]
     heads = range(states[0].shape[2])
-    sites = [Site(layer, component, head if component == "head_out" else None) for head in heads]
+    sites = [Site(layer, component, None if slices is None else head) for head in heads]
     branches = [
         (Patch(site, POSITIONS[:, n], state[:, n, head].clone()),)
         for state in states
@@ -86,7 +88,7 @@ def test_scores_are_slopes_of_true_patches(make_tiny: MakeTiny, family: str) -> 
     lm.base().set_experts_implementation("eager")
     lm.base().double()
     metric = expected_confidence_of(DIGITS, 99)
-    cut = whole_model(lm)
+    cut = whole_model(lm, tuple(name for name in COMPONENTS if name != "neuron"))
     _, bases = states_at(lm, batch(lm, metric), cut.places())
     donors = moved_states(bases)
     _, found = gradient_times_difference(lm, batch(lm, metric), cut, metric, dict(donors))
@@ -95,8 +97,23 @@ def test_scores_are_slopes_of_true_patches(make_tiny: MakeTiny, family: str) -> 
     assert largest > 1e-3
     for at, score in found.items():
         slope = central_difference(lm, metric, at, bases[at], donors[at])
-        expected = slope if at[1] == "head_out" else slope[:, 0]
+        expected = slope if at[1] in SLICED else slope[:, 0]
         torch.testing.assert_close(score.double(), expected, rtol=1e-2, atol=2e-3 * largest)
+
+
+def test_every_neuron_has_a_score(make_tiny: MakeTiny) -> None:
+    lm, metric = make_tiny("llama"), contrast([5], [6])
+    lm.base().double()
+    cut = ComponentSet((2,), ("neuron",))
+    _, bases = states_at(lm, batch(lm, metric), cut.places())
+    donors = moved_states(bases)
+    _, found = gradient_times_difference(lm, batch(lm, metric), cut, metric, dict(donors))
+    [(at, score)] = found.items()
+    assert score.shape == (3, lm.mlp_width, POSITIONS.shape[1])
+    slope = central_difference(lm, metric, at, bases[at], donors[at])
+    largest = float(slope.abs().max())
+    assert largest > 1e-3
+    torch.testing.assert_close(score.double(), slope, rtol=1e-2, atol=2e-3 * largest)
 
 
 def test_scores_through_an_adapter_with_a_reach(make_tiny: MakeTiny) -> None:
@@ -125,7 +142,7 @@ def test_scores_through_an_adapter_with_a_reach(make_tiny: MakeTiny) -> None:
     largest = max(float(score.abs().max()) for score in found.values())
     for at, score in found.items():
         slope = central_difference(tuned, metric, at, bases[at], donors[at], engine("loop"))
-        expected = slope if at[1] == "head_out" else slope[:, 0]
+        expected = slope if at[1] in SLICED else slope[:, 0]
         torch.testing.assert_close(score.double(), expected, rtol=1e-2, atol=2e-3 * largest)
 
 

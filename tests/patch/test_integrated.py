@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from workbench.models import LanguageModel
+from workbench.models.slices import slices_of
 from workbench.patch.attribution import unverified_scores
 from workbench.patch.components import ComponentSet, whole_model
 from workbench.patch.inputs import ModelInputs
@@ -14,7 +15,7 @@ from workbench.patch.metrics import Metric, contrast
 from workbench.trace.interventions import Patch
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record
-from workbench.trace.sites import Component, Site
+from workbench.trace.sites import COMPONENTS, Component, Site
 
 MakeTiny = Callable[..., LanguageModel]
 FAMILIES = ["llama", "gemma2", "cohere2", "gpt2", "gpt_neox", "granite"]
@@ -49,7 +50,7 @@ def test_completeness_over_every_cut(make_tiny: MakeTiny, family: str) -> None:
     donor minus base metric.
     """
     lm, metric = make_tiny(family, **SMOOTH), contrast([5], [6, 7])
-    cut = ComponentSet((1, 3), whole_model(lm).components)
+    cut = ComponentSet((1, 3), whole_model(lm, COMPONENTS).components)
     base, donor = (ModelInputs(lm, [p[0]], every_token(p, 0)) for p in (PROMPTS, DONORS))
     scores = unverified_scores(
         base, donor, cut, metric, tokens_per_forward=BUDGET, steps=48 if family == "gemma2" else 24
@@ -58,7 +59,8 @@ def test_completeness_over_every_cut(make_tiny: MakeTiny, family: str) -> None:
     assert abs(gap) > 1e-3
     for component, of in scores.of.items():
         for place, layer in enumerate(cut.layers):
-            heads = [None] if component != "head_out" else list(range(4))
+            slices = slices_of(lm, component)
+            heads = [None] if slices is None else list(range(slices.count))
             expected = patched_together(
                 lm, 0, [Site(layer, component, head) for head in heads], metric
             )

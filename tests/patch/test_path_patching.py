@@ -74,6 +74,8 @@ def observe(
         return edit
 
     parts: tuple[Component, ...] = ("head_out", "attn_out", "mlp_out")
+    if lm.architecture.family == "llama":
+        parts += ("query", "neuron")
     run(
         lm,
         tokens,
@@ -84,15 +86,19 @@ def observe(
 
 def at(hidden: torch.Tensor, position: int, site: Site, state: torch.Tensor) -> torch.Tensor:
     new = hidden.clone()
-    width = slice(None) if site.head is None else slice(8 * site.head, 8 * site.head + 8)
-    new[:, position, width] = state
+    new[:, position, entries(site)] = state
     return new
 
 
 def own(hidden: torch.Tensor, position: int, site: Site) -> torch.Tensor:
-    return hidden[
-        0, position, slice(None) if site.head is None else slice(8 * site.head, 8 * site.head + 8)
-    ]
+    return hidden[0, position, entries(site)]
+
+
+def entries(site: Site) -> slice:
+    if site.index is None:
+        return slice(None)
+    size = 1 if site.component == "neuron" else 8
+    return slice(size * site.index, size * (site.index + site.span))
 
 
 def slow_effect(
@@ -106,15 +112,16 @@ def slow_effect(
     key, target = (sender.layer, sender.component), (receiver.layer, receiver.component)
     moved = at(kept[key], sent, sender, own(theirs[key], source, sender))
     changed = {key: lambda hidden: moved}
-    if sender.component == "head_out":
-        # With everything else held, the layer's attention is whatever the moved head makes of it.
-        added = observe(lm, base, changed)[sender.layer, "attn_out"]
+    through: Component = "mlp_out" if sender.component == "neuron" else "attn_out"
+    if sender.index is not None:
+        # With everything else held, the layer adds whatever the moved head or neurons make of it.
+        added = observe(lm, base, changed)[sender.layer, through]
     hold: dict[tuple[int, Component], Hooked] = {}
     for place, states in kept.items():
         if place[1] in ("attn_out", "mlp_out") and place != target:
             hold[place] = lambda hidden, states=states: states
-    if sender.component == "head_out":
-        hold[sender.layer, "attn_out"] = lambda hidden: added
+    if sender.index is not None:
+        hold[sender.layer, through] = lambda hidden: added
     else:
         hold[key] = changed[key]
     answer: list[torch.Tensor] = []
@@ -181,6 +188,27 @@ def test_paths_into_the_mlp_and_small_passes(
             assert float(found.effects[row, i, 0]) == pytest.approx(
                 expected, rel=1e-3, abs=1e-4 * size
             )
+
+
+def test_paths_from_neurons_and_into_queries(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queries read their own token alone; all neurons of a layer are its MLP."""
+    monkeypatch.setitem(globals(), "REACHED", SENT)
+    window, every = Site(1, "neuron", 10, 30), Site(1, "neuron", 0, tiny_lm.mlp_width)
+    senders = [window, every, Site(1, "mlp_out"), Site(0, "head_out", 2)]
+    receivers = [Site(3, "query", 1), Site(2, "query", 3), Site(2, "neuron", 5, 20)]
+    found = path_effects(
+        *runs(tiny_lm, same_token=True), senders, receivers, METRIC, tokens_per_forward=BUDGET
+    ).effects
+    torch.testing.assert_close(found[:, 1], found[:, 2], rtol=1e-4, atol=1e-6)
+    size = float(found.abs().max())
+    assert size > 1e-4
+    for row in range(3):
+        for i, sender in enumerate(senders):
+            for j, receiver in enumerate(receivers):
+                expected = slow_effect(tiny_lm, DONORS[row], PROMPTS[row], sender, receiver, row)
+                assert float(found[row, i, j]) == pytest.approx(expected, rel=1e-3, abs=1e-4 * size)
 
 
 def keep_only(lm: LanguageModel, heads: dict[int, int]) -> None:
@@ -342,6 +370,10 @@ def test_tuned_states_into_the_base_model(make_tiny: MakeTiny) -> None:
         (Site(0, "mlp_out"), Site(1, "mlp_out"), "reads its own token alone"),
         (Site(0, "mlp_out"), Site(4, "attn_out"), "Layer 4 does not exist"),
         (Site(0, "head_out", 4), Site(2, "attn_out"), "Head 4 does not exist"),
+        (Site(0, "key", 2), Site(2, "attn_out"), "Head 2 does not exist; the model has key-value"),
+        (Site(0, "neuron", 60, 5), Site(2, "attn_out"), "Neuron 64 does not exist"),
+        (Site(0, "value", 1), Site(2, "attn_out"), "adds nothing to the stream itself"),
+        (Site(0, "mlp_out"), Site(2, "query", 1), "reads its own token alone"),
     ],
 )
 def test_pairs_without_a_path_are_named(

@@ -11,6 +11,7 @@ import torch
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
 from workbench.trace import COMPONENTS, Branch, Patch, Site
+from workbench.trace.checks import site_width
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
 MIXED = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 5}
@@ -37,6 +38,13 @@ PARTS = {
 }
 
 
+NEURONS = {
+    **dict.fromkeys(("llama", "granite", "gemma2", "olmo2", "cohere2"), "mlp.down_proj"),
+    "gpt2": "mlp.c_proj",
+    "gpt_neox": "mlp.dense_4h_to_h",
+}
+
+
 def build_branches(
     lm: LanguageModel, backs: Sequence[Sequence[int]] = ((1, 1, 1), (4, 3, 5)), seed: int = 0
 ) -> list[Branch]:
@@ -50,8 +58,12 @@ def build_branches(
         for component in COMPONENTS:
             if missing_component_reason(lm, component):
                 continue
-            site = Site(layer, component, layer if component == "head_out" else None)
-            width = lm.width if site.head is None else lm.head_size
+            keys = lm.n_key_value_heads
+            index = {"head_out": layer, "query": layer, "key": layer % keys, "value": layer % keys}
+            site = Site(layer, component, 7 if component == "neuron" else index.get(component))
+            if component == "neuron" and layer % 2:
+                site = Site(layer, component, 7, 5)
+            width = site_width(lm, site)
             for number, back in enumerate(backs):
                 value = torch.randn((len(ROWS), width), generator=generator)
                 out.append(
@@ -128,8 +140,14 @@ def _plain_hooks(lm: LanguageModel, patch: Patch, row: int) -> list[Any]:
             else (lambda: (value - seen[-1]) / factor)
         )
         return [keep, layer.get_submodule(attention).register_forward_hook(output_hook(gap))]
-    size = lm.head_size
-    head = slice(patch.site.head * size, (patch.site.head + 1) * size)  # type: ignore[operator]
+    size, index = lm.head_size, patch.site.index
+    assert index is not None
+    if kind in ("query", "key", "value"):
+        name, first = _projection(lm, kind, index)
+        return [layer.get_submodule(name).register_forward_hook(_part_hook(patch, row, first))]
+    if kind == "neuron":
+        output, size = NEURONS[lm.architecture.family], 1
+    head = slice(index * size, (index + patch.site.span) * size)
 
     def head_hook(module: Any, args: Any) -> Any:
         states = args[0].clone()
@@ -137,6 +155,27 @@ def _plain_hooks(lm: LanguageModel, patch: Patch, row: int) -> list[Any]:
         return (states, *args[1:])
 
     return [layer.get_submodule(output).register_forward_pre_hook(head_hook)]
+
+
+def _projection(lm: LanguageModel, kind: str, index: int) -> tuple[str, int]:
+    """The module that computes a query, key or value, and the slice's first entry in its output."""
+    size, place = lm.head_size, ("query", "key", "value").index(kind)
+    if lm.architecture.family == "gpt2":
+        return "attn.c_attn", place * lm.width + index * size
+    if lm.architecture.family == "gpt_neox":
+        return "attention.query_key_value", (3 * index + place) * size
+    return f"self_attn.{'qkv'[place]}_proj", index * size
+
+
+def _part_hook(patch: Patch, row: int, first: int) -> Callable[..., torch.Tensor]:
+    at, value = int(patch.positions[row]), patch.value[row]
+
+    def hook(module: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+        out, part = out.clone(), slice(first, first + len(value))
+        out[:, at, part] = out[:, at, part] + value if patch.mode == "add" else value
+        return out
+
+    return hook
 
 
 @pytest.fixture

@@ -16,7 +16,14 @@ from workbench.models import LanguageModel, architecture_of
 from workbench.models.validate import validate
 from workbench.trace import Patch, Site, patch_branches, record
 
-HEADS = [Site(1, "head_out", head) for head in range(4)]
+HEADS = [
+    *(Site(1, "head_out", head) for head in range(4)),
+    Site(1, "query", 3),
+    Site(2, "key", 0),
+    Site(0, "value", 1),
+    # Half of the window is in either process.
+    Site(1, "neuron", 28, 8),
+]
 STREAM = [
     Site(2, "resid_pre"),
     Site(2, "attn_out"),

@@ -8,6 +8,7 @@ import torch
 from accelerate import dispatch_model
 
 from workbench.models import LanguageModel
+from workbench.models.slices import SLICED
 from workbench.models.validate import validate
 from workbench.trace import COMPONENTS, Branch, Site, patch_branches, record
 
@@ -57,7 +58,7 @@ def test_layers_kept_on_disk_give_the_same(
             whole, ROWS, branches, lambda x: x[:, :50], tokens_per_forward=budget
         )
         torch.testing.assert_close(found.patched, expected.patched, rtol=1e-5, atol=1e-6)
-    sites = [Site(1, c) for c in COMPONENTS if c != "head_out"]
+    sites = [Site(1, c) for c in COMPONENTS if c not in SLICED]
     at = [[9, 0], [3, 0], [6, 0]]
     torch.testing.assert_close(record(split, ROWS, at, sites), record(whole, ROWS, at, sites))
     for name in on_disk:

@@ -64,7 +64,11 @@ def test_additions_to_one_column_add_up_and_only_named_rows_change(tiny_lm: Lang
 
 def test_heads_are_written_one_by_one(tiny_lm: LanguageModel) -> None:
     write = ColumnWrite(
-        0, torch.tensor([[0, 1]] * 2), torch.full((2, 2, 8), 7.0), "head_out", torch.tensor([3, 0])
+        0,
+        torch.tensor([[0, 1]] * 2),
+        torch.full((2, 2, 8), 7.0),
+        "head_out",
+        (Site(0, "head_out", 3), Site(0, "head_out", 0)),
     )
     out = hook_transforms(tiny_lm, {}, None, [write])[0, "head_out"](HIDDEN)
     changed = (out != HIDDEN).reshape(2, 3, 4, 8).all(dim=-1)

@@ -63,7 +63,7 @@ def some_logits(logits: torch.Tensor) -> torch.Tensor:
 
 def random_patch(site: Site, positions: torch.Tensor, seed: int, mode: Any = "replace") -> Patch:
     value = torch.randn(
-        (3, 32 if site.head is None else 8), generator=torch.Generator().manual_seed(seed)
+        (3, 32 if site.index is None else 8), generator=torch.Generator().manual_seed(seed)
     )
     return Patch(site, positions, value, mode)
 

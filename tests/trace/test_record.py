@@ -193,7 +193,7 @@ def test_recurrent_families_are_recorded_without_padding(make_tiny: MakeTiny, fa
             [Site(0, "head_out", 4)],
             "Head 4 does not exist; the model has query heads 0 to 3",
         ),
-        ([[0], [0], [0]], [Site(0, "head_out", 1), Site(0)], "Heads have another width"),
+        ([[0], [0], [0]], [Site(0, "head_out", 1), Site(0)], "states of different widths"),
         ([[0], [0], [0]], [], "at least one site"),
     ],
 )

@@ -15,9 +15,10 @@ def test_a_site_is_a_value_that_sorts_by_layer_first() -> None:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_heads_are_named_for_head_outputs_and_for_nothing_else(component: Any) -> None:
-    right, wrong = (5, None) if component == "head_out" else (None, 5)
-    assert Site(3, component, right).head == right
+def test_slices_are_named_for_sliced_components_and_for_nothing_else(component: Any) -> None:
+    sliced = component in ("head_out", "query", "key", "value", "neuron")
+    right, wrong = (5, None) if sliced else (None, 5)
+    assert Site(3, component, right).index == right
     with pytest.raises(WorkbenchError, match=r"Site\(3, 'head_out', 5\)"):
         Site(3, component, wrong)
 
@@ -28,6 +29,8 @@ def test_heads_are_named_for_head_outputs_and_for_nothing_else(component: Any) -
         ((1, "resid"), "Unknown component 'resid'; use one of resid_pre"),
         ((-1,), "count from 0"),
         ((1, "head_out", -1), "count from 0"),
+        ((1, "neuron", 3, 0), "at least one"),
+        ((1, "head_out", 3, 2), "several slices for neurons alone"),
     ],
 )
 def test_what_no_model_has_is_refused(arguments: Any, message: str) -> None:

@@ -31,7 +31,7 @@ def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None
     generator = torch.Generator().manual_seed(0)
     donors = {
         name: torch.randn((2, n, w), generator=generator)
-        for name, n, w in (("heads", 4, 8), ("stream", 5, 32))
+        for name, n, w in (("heads", 8, 8), ("stream", 5, 32))
     }
     save_file(donors, tmp_path / "donors.safetensors")
     arguments = [str(WORKER), str(tiny_folder), str(tmp_path / "donors.safetensors"), str(tmp_path)]

@@ -28,6 +28,7 @@ from workbench.api.readouts import Read, Readout, readout_of
 from workbench.api.results import PatchMap, Readings
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.slices import slices_of
 from workbench.patch import attribution as gradients
 from workbench.patch import path_patching as paths
 from workbench.patch.components import ComponentSet
@@ -65,8 +66,8 @@ def attribute(
     check: Check | None = None,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> AttributionMap:
-    """Estimate the effect of every layer and place of one component, heads each, from one
-    backward.
+    """Estimate the effect of every layer and place of one component, each head or neuron by itself,
+    from one backward.
 
     Args:
         steps: points of integrated gradients; 0 for one gradient.
@@ -98,8 +99,7 @@ def attribute(
             check,
             tokens_per_forward=tokens_per_forward,
         )
-    heads = (Axis("head", tuple(range(lm.n_heads))),) if part == "heads" else ()
-    axes = (Axis("layer", cut.layers), *heads, Axis("position", places.labels))
+    axes = (Axis("layer", cut.layers), *_slice_axis(lm, part), Axis("position", places.labels))
     plain = scores.base.double().numpy()
     moved = scores.of[name].double().numpy()
     reading = Readings(
@@ -170,8 +170,11 @@ def path_effects(
 
 def site_label(site: Site) -> str:
     """A site as an axis calls it: ``5 mlp_out``, ``5 head 2``."""
-    part = site.component if site.head is None else f"head {site.head}"
-    return f"{site.layer} {part}"
+    if site.index is None:
+        return f"{site.layer} {site.component}"
+    name = "head" if site.component == "head_out" else site.component
+    last = f"–{site.index + site.span - 1}" if site.span > 1 else ""
+    return f"{site.layer} {name} {site.index}{last}"
 
 
 def require_run(source: Any) -> ModelPrompts:
@@ -181,6 +184,13 @@ def require_run(source: Any) -> ModelPrompts:
             "donor, not an ablation."
         )
     return source
+
+
+def _slice_axis(lm: LanguageModel, part: str) -> tuple[Axis, ...]:
+    slices = slices_of(lm, PARTS[part])
+    if slices is None:
+        return ()
+    return (Axis("neuron" if part == "neurons" else "head", tuple(range(slices.count))),)
 
 
 def _inputs(source: ModelPrompts, places: Tensor) -> ModelInputs:

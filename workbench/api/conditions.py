@@ -34,6 +34,7 @@ from workbench.progress import Task, task
 from workbench.trace.backends import Backend, engine
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import TAIL_COLUMNS
+from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 
@@ -196,12 +197,13 @@ def _record(
 ) -> States:
     found: States = {}
     run = ModelInputs(lm, prompts.rows, tokens, lambda: run_as_named(lm))
-    for heads in (False, True):
-        some = [site for site in sites if (site.head is not None) == heads]
-        if some:
-            where = range(tokens.shape[1])
-            states = recorded(run, some, where, job.tokens_per_forward, job.readout.tree)
-            found |= {site: states[:, index] for index, site in enumerate(some)}
+    where = range(tokens.shape[1])
+    widths: dict[int, list[Site]] = {}
+    for site in sites:
+        widths.setdefault(site_width(lm, site), []).append(site)
+    for some in widths.values():
+        states = recorded(run, some, where, job.tokens_per_forward, job.readout.tree)
+        found |= {site: states[:, index] for index, site in enumerate(some)}
     return found
 
 

@@ -2,7 +2,8 @@
 
 What is an axis is patched one by one, and what is not is patched all together: over layers alone, a
 cell patches every place and component of one layer at once. Windows are runs of neighbouring
-layers patched together, named by their first and last layer.
+layers or neurons patched together, named by their first and last: windows of layers overlap, those
+of neurons lie end to end.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any, Literal, get_args
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.slices import slices_of
 from workbench.patch.controls import control_layers
 from workbench.patch.effect_map import Axis
 from workbench.trace.sites import Component, Site
 
-AxisName = Literal["layer", "position", "component", "head"]
+AxisName = Literal["layer", "position", "component", "head", "neuron"]
 AXES: tuple[AxisName, ...] = get_args(AxisName)
 PARTS: dict[str, Component] = {
     "resid_pre": "resid_pre",
@@ -28,8 +30,14 @@ PARTS: dict[str, Component] = {
     "attn_out": "attn_out",
     "mlp_out": "mlp_out",
     "heads": "head_out",
+    "queries": "query",
+    "keys": "key",
+    "values": "value",
+    "neurons": "neuron",
 }
-"""What a person calls a component; ``heads`` are all heads of a layer."""
+"""What a person calls a component; those in the plural are all heads or neurons of a layer."""
+BY_HEAD = ("heads", "queries", "keys", "values")
+_NEURONS = "neurons"
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ def make_grid(
     layers: Any,
     window: int,
     component: Any,
+    neuron_window: int,
     places: Sequence[str],
 ) -> Grid:
     """Every cell over the named axes.
@@ -87,27 +96,33 @@ def make_grid(
         layers: "all", or layer numbers.
         window: neighbouring layers patched together.
         component: a name of :data:`PARTS`, or several.
+        neuron_window: neighbouring neurons patched together.
         places: labels of the places named.
 
     Raises:
-        WorkbenchError: for unknown axes and components, layers the model lacks, and heads mixed
-            with other components along an axis of heads.
+        WorkbenchError: for unknown axes and components, layers the model lacks, and heads
+            or neurons mixed with other components along an axis of theirs.
     """
     names = _axes(over)
     parts = chosen_parts(component, names)
     wanted = chosen_layers(lm, layers)
     runs = _windows(wanted, window)
+    if "neuron" not in names and neuron_window != 1:
+        raise WorkbenchError("neuron_window needs 'neuron' among the axes in over.")
+    heads = lm.n_heads if parts[0] not in ("keys", "values") else lm.n_key_value_heads
     options: dict[str, tuple[tuple[int | str, ...], list[Any]]] = {
         "layer": (tuple(label for label, _ in runs), [run for _, run in runs]),
         "position": (tuple(places), [(index,) for index in range(len(places))]),
         "component": (tuple(parts), [(part,) for part in parts]),
-        "head": (tuple(range(lm.n_heads)), [(head,) for head in range(lm.n_heads)]),
+        "head": (tuple(range(heads)), [((head, 1),) for head in range(heads)]),
+        "neuron": _neuron_windows(lm.mlp_width, neuron_window if "neuron" in names else 1),
     }
     together = {
         "layer": tuple(wanted),
         "position": tuple(range(len(places))),
         "component": tuple(parts),
-        "head": tuple(range(lm.n_heads)),
+        "head": None,
+        "neuron": None,
     }
     cells = []
     for choice in product(*(options[name][1] for name in names)):
@@ -116,7 +131,7 @@ def make_grid(
             site
             for layer in chosen["layer"]
             for part in chosen["component"]
-            for site in _sites(layer, part, chosen["head"])
+            for site in _sites(lm, layer, part, chosen["neuron" if part == _NEURONS else "head"])
         )
         cells.append(Cell(sites, chosen["position"]))
     return Grid(tuple(Axis(name, options[name][0]) for name in names), tuple(cells))
@@ -139,8 +154,13 @@ def chosen_parts(component: Any, axes: Sequence[str]) -> list[str]:
         raise WorkbenchError(
             f"A component is one of {', '.join(PARTS)}, each named once; got {component!r}."
         )
-    if "head" in axes and parts != ["heads"]:
-        raise WorkbenchError("A map over heads patches heads alone; leave component out.")
+    if "head" in axes and not (len(parts) == 1 and parts[0] in BY_HEAD):
+        raise WorkbenchError(
+            f"A map over heads patches one of {', '.join(BY_HEAD)} alone; leave component out for "
+            "heads."
+        )
+    if "neuron" in axes and parts != [_NEURONS]:
+        raise WorkbenchError("A map over neurons patches neurons alone; leave component out.")
     return parts
 
 
@@ -166,6 +186,32 @@ def _windows(layers: list[int], size: int) -> list[tuple[int | str, tuple[int, .
     return [(f"{run[0]}–{run[-1]}", run) for run in runs]
 
 
-def _sites(layer: int, part: str, heads: Sequence[int]) -> list[Site]:
+def _neuron_windows(
+    width: int, size: int
+) -> tuple[tuple[int | str, ...], list[tuple[tuple[int, int], ...]]]:
+    """Labels of windows of ``size`` neurons, end to end, and of each its first neuron and its size;
+    the last is the smaller for what is left.
+    """
+    if not 1 <= size <= width:
+        raise WorkbenchError(f"A window of neurons holds 1 to {width} of them, not {size}.")
+    starts = range(0, width, size)
+    runs = [(first, min(size, width - first)) for first in starts]
+    labels = [first if span == 1 else f"{first}–{first + span - 1}" for first, span in runs]
+    return tuple(labels), [(run,) for run in runs]
+
+
+def _sites(
+    lm: LanguageModel, layer: int, part: str, chosen: Sequence[tuple[int, int]] | None
+) -> list[Site]:
+    """The sites of a component in a layer: the ``chosen`` slices, each by its first and how many,
+    or all of them.
+    """
     name = PARTS[part]
-    return [Site(layer, name, head) for head in heads] if part == "heads" else [Site(layer, name)]
+    slices = slices_of(lm, name)
+    if slices is None:
+        return [Site(layer, name)]
+    if chosen is None and part == _NEURONS:
+        chosen = [(0, slices.count)]
+    elif chosen is None:
+        chosen = [(head, 1) for head in range(slices.count)]
+    return [Site(layer, name, first, span) for first, span in chosen]

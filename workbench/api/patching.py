@@ -29,6 +29,12 @@ from workbench.models import LanguageModel
 from workbench.trace.backends import engine
 
 _QUOTED = 48
+_OF_AXIS = {
+    "head": "heads",
+    "neuron": "neurons",
+    "component": ("resid_pre", "attn_out", "mlp_out"),
+}
+"""What is patched along an axis where no component is named."""
 
 
 def sweep(
@@ -58,8 +64,8 @@ def sweep(
         at: "last", an index, a text, a list of these, or named spans
             (:mod:`workbench.api.positions`).
         layers: "all", or layer numbers.
-        component: resid_pre, resid_mid, resid_post, attn_out, mlp_out or heads, or several of
-            them, patched together.
+        component: resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys,
+            values or neurons, or several of them, patched together.
         window: how many neighbouring layers are patched together.
         controls: read the controls too.
         backend: a name of :data:`workbench.trace.backends.ENGINES`.
@@ -110,6 +116,7 @@ def patch_map(
     layers: Any = "all",
     component: Any = None,
     window: int = 1,
+    neuron_window: int = 1,
     controls: bool = True,
     backend: str = "packed",
     tokens_per_forward: int = TOKENS_PER_FORWARD,
@@ -118,11 +125,13 @@ def patch_map(
     """Patch every cell of the axes in ``over``; the other arguments are those of :func:`sweep`.
 
     Args:
-        over: some of "layer", "position", "component" and "head", in the order of the result's
-            axes. What is no axis is patched together.
+        over: some of "layer", "position", "component", "head" and "neuron", in the order of the
+            result's axes. What is no axis is patched together.
         at: every token of the prompts if positions are an axis, else "last", if not given.
-        component: heads if they are an axis; resid_pre, attn_out and mlp_out if components are;
-            else resid_post, if not given.
+        component: heads if they are an axis (queries, keys or values where named), neurons if
+            they are; resid_pre, attn_out and mlp_out if components are; else resid_post, if not
+            given.
+        neuron_window: how many neighbouring neurons are one cell of an axis of neurons.
 
     Raises:
         WorkbenchError: as :func:`sweep`.
@@ -130,10 +139,8 @@ def patch_map(
     names = (over,) if isinstance(over, str) else tuple(over)
     if at is None:
         at = ALL if "position" in names else LAST
-    if component is None and "head" in names:
-        component = "heads"
-    elif component is None:
-        component = ("resid_pre", "attn_out", "mlp_out") if "component" in names else "resid_post"
+    if component is None:
+        component = next((part for name, part in _OF_AXIS.items() if name in names), "resid_post")
     if isinstance(prompts, AskedQuestions):
         read = prompts.scale_tokens if read is None else read
         prompts = list(tokens_of(lm, prompts).rows)
@@ -151,7 +158,13 @@ def patch_map(
         theirs = source.prompts if isinstance(source, ModelPrompts) else None
         places = find_places(at, tokens, theirs)
         grid = make_grid(
-            lm, names, layers=layers, window=window, component=component, places=places.labels
+            lm,
+            names,
+            layers=layers,
+            window=window,
+            component=component,
+            neuron_window=neuron_window,
+            places=places.labels,
         )
         job = PatchJob(lm, tokens, source, places, grid, readout, backend, tokens_per_forward, seed)
         conditions = read_conditions(job, controls)

@@ -33,7 +33,7 @@ def patch(
         typer.Option(help="Answer read; twice for the logit difference of two, once for one's."),
     ] = None,
     over: Annotated[
-        str, typer.Option(help="Axes, some of layer, position, component, head.")
+        str, typer.Option(help="Axes, some of layer, position, component, head, neuron.")
     ] = "layer,position",
     at: Annotated[
         list[str] | None,
@@ -41,10 +41,16 @@ def patch(
     ] = None,
     component: Annotated[
         list[str] | None,
-        typer.Option(help="resid_pre, resid_mid, resid_post, attn_out, mlp_out or heads."),
+        typer.Option(
+            help="resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys, "
+            "values or neurons."
+        ),
     ] = None,
     layers: Annotated[str, typer.Option(help="'all', or numbers as in 0,4,8.")] = "all",
     window: Annotated[int, typer.Option(min=1, help="Neighbouring layers patched together.")] = 1,
+    neuron_window: Annotated[
+        int, typer.Option(min=1, help="Neighbouring neurons that are one cell.")
+    ] = 1,
     controls: Annotated[bool, typer.Option(help="Read the controls too.")] = True,
     backend: Annotated[str, typer.Option(help="What runs the patches.")] = "packed",
     model: Annotated[
@@ -66,6 +72,7 @@ def patch(
         "layers": "all" if layers == "all" else _numbers(layers),
         "component": None if not component else component[0] if len(component) == 1 else component,
         "window": window,
+        "neuron_window": neuron_window,
         "controls": controls,
         "backend": backend,
         "tokens_per_forward": tokens_per_forward,

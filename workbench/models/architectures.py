@@ -31,6 +31,13 @@ from workbench.errors import WorkbenchError
 class Architecture:
     """Module paths and peculiarities of one family (``config.model_type``).
 
+    ``query``, ``key`` and ``value`` are the modules whose outputs these are, one module where they
+    are computed together: queries, keys and values one after another, or head by head
+    (``joined_by_head``). ``grouped_queries`` is False where the family has a key-value head for
+    every query head, whatever its configuration says. ``neurons`` is the module that reads the
+    MLP's hidden layer, ``neuron_count`` the configuration entry that counts them (four times the
+    stream's width where it says nothing).
+
     ``sdpa`` is False where the family's attention cannot run, or loses a term, with scaled dot
     product kernels. ``mask_by_layer_type`` says that the decoder takes a dict {layer type: mask} of
     4-D masks, not a single one. ``logit_multiplier``, ``logit_divisor`` and ``logit_softcap`` name
@@ -49,6 +56,13 @@ class Architecture:
     mlp: str
     attention_output: str
     packable: bool
+    query: str = ""
+    key: str = ""
+    value: str = ""
+    joined_by_head: bool = False
+    grouped_queries: bool = True
+    neurons: str = ""
+    neuron_count: str = "intermediate_size"
     attention_added: str = ""
     mlp_added: str = ""
     mid: str = ""
@@ -84,6 +98,10 @@ def _llama_layout(family: str, **differences: Any) -> Architecture:
         "attention": "self_attn",
         "mlp": "mlp",
         "attention_output": "self_attn.o_proj",
+        "query": "self_attn.q_proj",
+        "key": "self_attn.k_proj",
+        "value": "self_attn.v_proj",
+        "neurons": "mlp.down_proj",
         "attention_added": "self_attn",
         "mlp_added": "mlp",
         "mid": "post_attention_layernorm",
@@ -96,16 +114,17 @@ _NORMS_AFTER = {
     "attention_added": "post_attention_layernorm",
     "mlp_added": "post_feedforward_layernorm",
 }
+_EXPERTS = {"neurons": ""}
 _FOUR_NORMS = {**_NORMS_AFTER, "mid": "pre_feedforward_layernorm"}
 
 
 _ROWS = (
     _llama_layout("llama"),
     _llama_layout("mistral"),
-    _llama_layout("mixtral"),
+    _llama_layout("mixtral", **_EXPERTS),
     _llama_layout("qwen2", mask_by_layer_type=True),
     _llama_layout("qwen3", mask_by_layer_type=True),
-    _llama_layout("qwen3_moe"),
+    _llama_layout("qwen3_moe", **_EXPERTS),
     _llama_layout(
         "gemma2",
         mask_by_layer_type=True,
@@ -119,9 +138,9 @@ _ROWS = (
         logit_softcap="final_logit_softcapping",
         **_FOUR_NORMS,
     ),
-    _llama_layout("phi3"),
+    _llama_layout("phi3", **dict.fromkeys(("query", "key", "value"), "self_attn.qkv_proj")),
     _llama_layout("olmo2", mid="mlp", **_NORMS_AFTER),
-    _llama_layout("gpt_oss", mask_by_layer_type=True, sdpa=False),
+    _llama_layout("gpt_oss", mask_by_layer_type=True, sdpa=False, **_EXPERTS),
     _llama_layout("cohere2", mask_by_layer_type=True, logit_multiplier="logit_scale", mid=""),
     _llama_layout(
         "granite", logit_divisor="logits_scaling", added_multiplier="residual_multiplier"
@@ -136,6 +155,12 @@ _ROWS = (
         attention="attention",
         mlp="mlp",
         attention_output="attention.dense",
+        query="attention.query_key_value",
+        key="attention.query_key_value",
+        value="attention.query_key_value",
+        joined_by_head=True,
+        grouped_queries=False,
+        neurons="mlp.dense_4h_to_h",
         packable=True,
         attention_added="attention",
         mlp_added="mlp",
@@ -151,6 +176,12 @@ _ROWS = (
         attention="attn",
         mlp="mlp",
         attention_output="attn.c_proj",
+        query="attn.c_attn",
+        key="attn.c_attn",
+        value="attn.c_attn",
+        grouped_queries=False,
+        neurons="mlp.c_proj",
+        neuron_count="n_inner",
         packable=True,
         attention_added="attn",
         mlp_added="mlp",
@@ -160,6 +191,7 @@ _ROWS = (
         "falcon_h1",
         final_norm="model.final_layernorm",
         mlp="feed_forward",
+        neurons="feed_forward.down_proj",
         attention_added="",
         mlp_added="feed_forward",
         mid="pre_ff_layernorm",
@@ -174,6 +206,10 @@ _ROWS = (
         "qwen3_next",
         attention="",
         attention_output="",
+        query="",
+        key="",
+        value="",
+        neurons="",
         attention_added="",
         packable=False,
         why_not="its linear-attention layers carry a recurrent state from token to token, which no "

@@ -3,8 +3,10 @@ row.
 
 ``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are
 outputs of the modules the row calls added; ``resid_mid`` and the heads are inputs, of the row's
-``mid`` module and of the attention's output projection. The tensor seen there times ``scale`` is
-the component as it enters the residual stream.
+``mid`` module and of the attention's output projection. Queries, keys and values are outputs of
+their projections, neurons the input of the MLP's output projection; which entries of the tensor
+belong to which head or neuron say :mod:`workbench.models.slices`. The tensor seen at a hook point
+times ``scale`` is the component as it enters the residual stream.
 
 A module's input can only stand for ``resid_mid`` if the layer adds to that very tensor afterwards,
 so whoever writes there must write in place. :func:`workbench.models.validate` proves both on a real
@@ -20,6 +22,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
+from workbench.models.slices import PROJECTIONS
 
 RESIDUAL = ("resid_pre", "resid_post")
 
@@ -48,6 +51,10 @@ def missing_component_reason(lm: LanguageModel, component: str) -> str:
         return "what its MLP adds is not the output of one module in every layer"
     if component == "head_out" and not row.attention_output:
         return "not every layer has attention heads behind one output projection"
+    if component in PROJECTIONS and not row.query:
+        return "not every layer has projections of queries, keys and values"
+    if component == "neuron" and not row.neurons:
+        return "its MLP has no single hidden layer (experts have one each, or layers differ)"
     return ""
 
 
@@ -67,6 +74,10 @@ def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
         return HookPoint(module.get_submodule(row.mid), "input")
     if component == "head_out":
         return HookPoint(module.get_submodule(row.attention_output), "input")
+    if component == "neuron":
+        return HookPoint(module.get_submodule(row.neurons), "input")
+    if component in PROJECTIONS:
+        return HookPoint(module.get_submodule(getattr(row, component)), "output")
     added = row.attention_added if component == "attn_out" else row.mlp_added
     return HookPoint(module.get_submodule(added), "output", scale_of(lm, component))
 

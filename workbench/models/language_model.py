@@ -59,6 +59,18 @@ class LanguageModel:
         return int(self.config.num_attention_heads)
 
     @property
+    def n_key_value_heads(self) -> int:
+        """Number of key-value heads in a layer, over all processes; query heads share them."""
+        grouped = self.architecture.grouped_queries
+        named = getattr(self.config, "num_key_value_heads", None) if grouped else None
+        return int(named or self.n_heads)
+
+    @property
+    def mlp_width(self) -> int:
+        """Number of neurons in a layer's MLP, over all processes."""
+        return int(getattr(self.config, self.architecture.neuron_count, None) or 4 * self.width)
+
+    @property
     def head_size(self) -> int:
         """Width of one head's output, a slice of the output projection's input."""
         return int(getattr(self.config, "head_dim", None) or self.width // self.n_heads)

@@ -62,6 +62,10 @@ def _check_paths(lm: LanguageModel) -> None:
         row.attention_added,
         row.mlp_added,
         row.mid,
+        row.query,
+        row.key,
+        row.value,
+        row.neurons,
     )
     for path in (row.layers, row.final_norm, row.embedding, row.head):
         _require_module(base, path, lm)

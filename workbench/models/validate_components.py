@@ -3,8 +3,13 @@
 The stream between attention and MLP is halved in place on the way. Then, up to rounding, resid_pre
 + attn_out must be the resid_mid found, half of that + mlp_out must be resid_post, and in parallel
 families resid_pre + attn_out + mlp_out must be resid_post. So each vector called added is what is
-added, and a state written to resid_mid is the one the layer goes on with. The output projection's
-input must be as wide as this process's query heads.
+added, and a state written to resid_mid is the one the layer goes on with.
+
+Tensors of slices must be as wide as this process's share of them. The first token attends to itself
+alone, so there every head must give a multiple between 0 and 1 of its key-value head's value (less
+than 1 under attention sinks): values are where the row says, and heads belong to them in the order
+of the configuration. That queries and keys are not exchanged no forward of one prompt can tell; the
+tests of the trace room do, by zeroing them.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from workbench.compat import process_count
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_of
+from workbench.models.slices import SLICED, slices_of
 
 ADDED = ("attn_out", "mlp_out")
 Report = Callable[[str], Exception]
@@ -32,14 +38,16 @@ def check_components(lm: LanguageModel, ids: Tensor, tolerance: float, broken: R
         ids,
         [
             c
-            for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, "head_out")
+            for c in ("resid_pre", "resid_mid", "resid_post", *ADDED, *SLICED)
             if not missing_component_reason(lm, c)
         ],
     )
     for layer in range(lm.n_layers):
         part = {component: states for (at, component), states in seen.items() if at == layer}
-        if "head_out" in part:
-            _check_heads(lm, layer, part["head_out"], broken)
+        for component in (name for name in SLICED if name in part):
+            _check_slices(lm, layer, component, part[component], broken)
+        if {"head_out", "value"} <= {*part}:
+            _check_values(lm, layer, part, tolerance, broken)
         for terms, total in _sums(part):
             error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[
                 total
@@ -62,13 +70,35 @@ def _sums(part: dict[str, Tensor]) -> list[tuple[tuple[str, ...], str]]:
     return sums
 
 
-def _check_heads(lm: LanguageModel, layer: int, states: Tensor, broken: Report) -> None:
-    processes = process_count(lm.base())
-    if states.shape[-1] * processes != lm.n_heads * lm.head_size:
+def _check_slices(
+    lm: LanguageModel, layer: int, component: str, states: Tensor, broken: Report
+) -> None:
+    slices, processes = slices_of(lm, component), process_count(lm.base())
+    assert slices is not None
+    if states.shape[-1] * processes != slices.total:
         raise broken(
-            f"in layer {layer} the attention's output projection reads {states.shape[-1]} numbers "
-            "a token, not "
-            f"{lm.n_heads} heads of {lm.head_size} over {processes} process(es)"
+            f"in layer {layer} the tensor of {component} has {states.shape[-1]} numbers a token, "
+            f"not {slices.count} slices of {slices.size} over {processes} process(es)"
+        )
+
+
+def _check_values(
+    lm: LanguageModel, layer: int, part: dict[str, Tensor], tolerance: float, broken: Report
+) -> None:
+    """The first token's heads are multiples of the first token's values."""
+    heads, values = slices_of(lm, "head_out"), slices_of(lm, "value")
+    assert heads is not None
+    assert values is not None
+    if process_count(lm.base()) > 1:
+        return
+    given = heads.split(part["head_out"][0, 0])
+    value = values.split(part["value"][0, 0]).repeat_interleave(heads.count // values.count, dim=0)
+    share = (given * value).sum(dim=-1) / (value * value).sum(dim=-1).clamp_min(1e-12)
+    error = (given - share[:, None] * value).abs().max() / given.abs().max().clamp_min(1e-6)
+    if not (error <= tolerance and bool(((share > 0) & (share <= 1 + tolerance)).all())):
+        raise broken(
+            f"in layer {layer} the heads of the first token are no shares of its values "
+            f"(difference {error:.1e} of the largest value)"
         )
 
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.errors import WorkbenchError
+from workbench.models.slices import SLICED
 from workbench.patch.components import ComponentSet, require_cut, states_at
 from workbench.patch.gradients import gradient_times_difference
 from workbench.patch.inputs import ModelInputs, batch_of, require_pair
@@ -46,8 +47,8 @@ class Scores:
     Attributes:
         base: [rows] metric of the base run.
         donor: [rows] metric of the donor run.
-        of: for each component [rows, layers, positions]; for ``head_out`` [rows, layers, heads,
-            positions]. On the CPU.
+        of: for each component [rows, layers, positions]; for heads and other slices [rows, layers,
+            slices, positions]. On the CPU.
     """
 
     cut: ComponentSet
@@ -64,18 +65,18 @@ class Attribution:
     verification: Verification
 
     def table(self) -> pd.DataFrame:
-        """One line a cell: component, layer, head (-1: none), position (its place in the run's
-        positions), ``score``, the mean over rows, and ``size``, the mean of absolute values.
+        """One line a cell: component, layer, head or neuron (-1: none), position (its place in the
+        run's positions), ``score``, the mean over rows, and ``size``, the mean of absolute values.
         """
         lines = []
         for component, scores in self.scores.of.items():
-            heads = scores if component == "head_out" else scores[:, :, None]
+            heads = scores if component in SLICED else scores[:, :, None]
             mean, size = heads.mean(dim=0), heads.abs().mean(dim=0)
             for index in range(mean.numel()):
                 layer, head, position = (
                     int(i) for i in torch.unravel_index(torch.tensor(index), mean.shape)
                 )
-                named = head if component == "head_out" else -1
+                named = head if component in SLICED else -1
                 cell = (component, self.scores.cut.layers[layer], named, position)
                 lines.append((*cell, float(mean.flatten()[index]), float(size.flatten()[index])))
         return pd.DataFrame(

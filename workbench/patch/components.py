@@ -1,8 +1,8 @@
 """Which components of which layers a map covers, and their states as the pass computes them.
 
 States are kept for each *place* of the pass (the stream behind a layer is also the next one's
-``resid_pre``) at the columns asked for alone: [rows, n, width], all heads of a layer together
-[rows, n, heads * head size], in the units of the component.
+``resid_pre``) at the columns asked for alone: [rows, n, width], all slices of a component together
+(of heads [rows, n, heads * head size]), in the units of the component.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason, scale_of
+from workbench.models.slices import slices_of
 from workbench.patch.inputs import Batch
 from workbench.trace.checks import require_layer
 from workbench.trace.edits import SiteKey, gather_columns, place
@@ -23,11 +24,20 @@ from workbench.trace.forward import run_joint
 from workbench.trace.hooks import Transform, hooked
 from workbench.trace.sites import COMPONENTS, Component
 
+ADDED: tuple[Component, ...] = (
+    "resid_pre",
+    "resid_mid",
+    "resid_post",
+    "attn_out",
+    "mlp_out",
+    "head_out",
+)
+
 
 @dataclass(frozen=True)
 class ComponentSet:
-    """Every one of ``components`` in every one of ``layers``, ascending; ``head_out`` stands for
-    all heads.
+    """Every one of ``components`` in every one of ``layers``, ascending; a sliced component stands
+    for all its slices.
     """
 
     layers: tuple[int, ...]
@@ -51,8 +61,10 @@ class ComponentSet:
         )
 
 
-def whole_model(lm: LanguageModel, components: Sequence[Component] = COMPONENTS) -> ComponentSet:
-    """All layers, with those of ``components`` the family has."""
+def whole_model(lm: LanguageModel, components: Sequence[Component] = ADDED) -> ComponentSet:
+    """All layers, with those of ``components`` the family has: if not given, the stream, what is
+    added to it, and the heads.
+    """
     return ComponentSet(
         tuple(range(lm.n_layers)),
         tuple(name for name in components if not missing_component_reason(lm, name)),
@@ -98,11 +110,12 @@ def seen(lm: LanguageModel, at: SiteKey, hidden: Tensor, columns: Tensor) -> Ten
 
 
 def products(lm: LanguageModel, at: SiteKey, gradient: Tensor, difference: Tensor) -> Tensor:
-    """Gradient times difference [rows, n, width], summed: [rows, n], or [rows, heads, n] for
-    heads. Float32 or wider.
+    """Gradient times difference [rows, n, width], summed: [rows, n], or [rows, slices, n] for
+    heads and other slices. Float32 or wider.
     """
     wide = torch.promote_types(torch.promote_types(gradient.dtype, difference.dtype), torch.float32)
     both = gradient.to(wide) * difference.to(wide)
-    if at[1] != "head_out":
+    slices = slices_of(lm, at[1])
+    if slices is None:
         return both.sum(dim=-1).cpu()
-    return both.unflatten(-1, (lm.n_heads, lm.head_size)).sum(dim=-1).transpose(1, 2).cpu()
+    return slices.split(both).sum(dim=-1).transpose(1, 2).cpu()

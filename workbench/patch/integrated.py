@@ -21,6 +21,7 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
+from workbench.models.slices import slices_of
 from workbench.patch.components import ComponentSet, products, states_at
 from workbench.patch.inputs import Batch
 from workbench.patch.metrics import Metric
@@ -51,6 +52,10 @@ def integrated_gradients(
     for at in sorted(donors, key=_lowest):
         base, donor = bases.pop(at), donors[at]
         difference = donor.to(base.device) - base
+        slices = slices_of(lm, at[1])
+        if slices is not None:
+            # Where queries, keys and values are one tensor, the line moves one of them alone.
+            difference = slices.mask(difference)
         stream.climb(_lowest(at))
         gradient = torch.zeros_like(difference)
         for share, weight in line:

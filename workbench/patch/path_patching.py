@@ -5,8 +5,8 @@ what it computes from a stream in which the sender alone has its donor state. Ex
 run x and a sender s with donor state s':
 
 1. d = what the layer adds to the residual stream with s' in place of s, minus what it adds in x
-   (through the output projection and a family's norm for a head; s' - s for whole components and
-   the stream).
+   (through the output projection and a family's norm for a head or neuron; s' - s for whole
+   components and the stream).
 2. The receiver reads x's own stream plus d at the sender's token, everything between being held at
    its value in x; its output r' at the receiver's token is computed anew, for attention with query,
    key and value of that stream. A receiver that is the residual stream becomes x's own plus d.
@@ -33,12 +33,13 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
+from workbench.models.slices import PROJECTIONS
 from workbench.patch.inputs import ModelInputs, Reading, recorded, require_run
 from workbench.patch.metrics import Metric
 from workbench.patch.recorded_branches import record_branches
-from workbench.trace.checks import require_site, require_within_invocation
+from workbench.trace.checks import require_site, require_within_invocation, site_width
 from workbench.trace.interventions import Branch, Patch
-from workbench.trace.sites import Site
+from workbench.trace.sites import Component, Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,19 +85,16 @@ def written_at(lm: LanguageModel, site: Site) -> int:
     """
     if site.component == "resid_pre":
         return 2 * site.layer
-    early = site.component in (
-        "attn_out",
-        "head_out",
-        "resid_mid",
-    ) and not missing_component_reason(lm, "resid_mid")
+    parts = ("attn_out", "head_out", "resid_mid")
+    early = site.component in parts and not missing_component_reason(lm, "resid_mid")
     return 2 * site.layer + (1 if early else 2)
 
 
 def read_at(lm: LanguageModel, site: Site) -> Site:
     """The stream a receiver reads, as a site."""
-    if site.component in ("attn_out", "head_out"):
+    if site.component in ("attn_out", "head_out", *PROJECTIONS):
         return Site(site.layer, "resid_pre")
-    if site.component == "mlp_out":
+    if site.component in ("mlp_out", "neuron"):
         return Site(
             site.layer, "resid_pre" if missing_component_reason(lm, "resid_mid") else "resid_mid"
         )
@@ -110,25 +108,26 @@ def _deltas(
     of_base = base.at(base.positions[:, :1])
     at = base.positions[:, 0]
     deltas: dict[Site, Tensor] = {}
-    whole = [site for site in senders if site.head is None]
+    whole = [site for site in senders if site.index is None]
     if whole:
         theirs, own = (
             recorded(run, whole, [0], tokens_per_forward)[:, :, 0] for run in (donor, of_base)
         )
         difference = theirs.to(own.device) - own
         deltas |= {site: difference[:, index] for index, site in enumerate(whole)}
-    for layer in sorted({site.layer for site in senders if site.head is not None}):
-        heads = [
-            site for site in dict.fromkeys(senders) if site.head is not None and site.layer == layer
-        ]
-        added = [Site(layer, "attn_out")]
-        states = recorded(donor, heads, [0], tokens_per_forward)[:, :, 0]
-        patches = [Patch(site, at, states[:, index]) for index, site in enumerate(heads)]
+    groups: dict[tuple[int, Component, int], list[Site]] = {}
+    for site in dict.fromkeys(senders):
+        if site.index is not None:
+            groups.setdefault((site.layer, site.component, site.span), []).append(site)
+    for (layer, component, _), slices in groups.items():
+        added = [Site(layer, "mlp_out" if component == "neuron" else "attn_out")]
+        states = recorded(donor, slices, [0], tokens_per_forward)[:, :, 0]
+        patches = [Patch(site, at, states[:, index]) for index, site in enumerate(slices)]
         changed = record_branches(base, patches, at, added, tokens_per_forward=tokens_per_forward)[
             :, :, 0
         ]
         plain = recorded(of_base, added, [0], tokens_per_forward)[:, :, 0]
-        deltas |= {site: changed[:, index] - plain[:, 0] for index, site in enumerate(heads)}
+        deltas |= {site: changed[:, index] - plain[:, 0] for index, site in enumerate(slices)}
     return deltas
 
 
@@ -142,7 +141,7 @@ def _branches(
     """One branch a pair, all receivers of the first sender first."""
     sent, reached = base.positions.unbind(dim=1)
     values: dict[tuple[Site, Site], Patch] = {}
-    groups: dict[tuple[Site, bool], list[Site]] = {}
+    groups: dict[tuple[Site, int], list[Site]] = {}
     for receiver in dict.fromkeys(receivers):
         stream = read_at(base.lm, receiver)
         if stream == receiver:
@@ -151,7 +150,7 @@ def _branches(
                 for sender in senders
             }
         else:
-            groups.setdefault((stream, receiver.head is None), []).append(receiver)
+            groups.setdefault((stream, site_width(base.lm, receiver)), []).append(receiver)
     for (stream, _), group in groups.items():
         patches = [Patch(stream, sent, deltas[sender], "add") for sender in senders]
         states = record_branches(
@@ -181,6 +180,12 @@ def _require(
         raise WorkbenchError("Name at least one sender and one receiver.")
     for site in (*senders, *receivers):
         require_site(base.lm, site)
+    for sender in senders:
+        if sender.component in PROJECTIONS:
+            raise WorkbenchError(
+                f"{sender} adds nothing to the stream itself; name the head_out it goes into as "
+                "sender."
+            )
     sent, reached = base.positions.unbind(dim=1)
     if bool((sent > reached).any()):
         raise WorkbenchError("A receiver's token cannot stand before its sender's.")

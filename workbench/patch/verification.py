@@ -26,6 +26,7 @@ from torch import Tensor
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
+from workbench.models.slices import SLICED
 from workbench.patch.components import ComponentSet
 from workbench.patch.inputs import ModelInputs, Reading, recorded
 from workbench.patch.metrics import Metric
@@ -175,7 +176,7 @@ def _agreement(
     tokens_per_forward: int,
 ) -> Agreement:
     axes = np.unravel_index(chosen, table.shape[1:])
-    heads = axes[1] if component == "head_out" else [None] * len(chosen)
+    heads = axes[1] if component in SLICED else [None] * len(chosen)
     sites = tuple(
         Site(cut.layers[layer], component, None if head is None else int(head))
         for layer, head in zip(axes[0], heads, strict=True)

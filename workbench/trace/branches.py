@@ -179,17 +179,18 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
 
     ``shift`` [chosen] leads from base columns to each branch's own.
     """
-    gathered: dict[tuple[int, SiteKey, str], list[tuple[int, int]]] = {}
+    gathered: dict[tuple[int, SiteKey, str, int], list[tuple[int, int]]] = {}
     for number, branch in enumerate(chosen):
         turns: dict[SiteKey, int] = {}
         for index in range(where.bounds[branch], where.bounds[branch + 1]):
             patch = where.patches[index]
             at = place(patch.site.layer, patch.site.component)
             turns[at] = turns.get(at, -1) + 1
-            gathered.setdefault((turns[at], at, patch.mode), []).append((number, index))
+            key = (turns[at], at, patch.mode, patch.value.shape[-1])
+            gathered.setdefault(key, []).append((number, index))
     device = shift.device
     writes = []
-    for (_, (layer, component), mode), members in sorted(
+    for (_, (layer, component), mode, _), members in sorted(
         gathered.items(), key=lambda item: item[0][0]
     ):
         owners, indices = torch.as_tensor(members, device=device).unbind(1)
@@ -197,8 +198,7 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
         values = torch.stack([patch.value.to(device) for patch in patches], dim=1)[
             where.rows.to(device)
         ]
-        heads = torch.as_tensor([patch.site.head or 0 for patch in patches], device=device)
         columns = where.columns[:, indices] + shift[owners]
-        named = heads if component == "head_out" else None
+        named = tuple(patch.site for patch in patches if patch.site.index is not None)
         writes.append(ColumnWrite(layer, columns, values, component, named, mode == "add"))
     return tuple(writes)

@@ -14,6 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
 from workbench.models.invocation import active_invocation
+from workbench.models.slices import slice_width, slices_of
 from workbench.trace.interventions import Branch
 from workbench.trace.sites import Site
 
@@ -53,22 +54,34 @@ def require_site(lm: LanguageModel, site: Site) -> None:
             f"{lm.architecture.family} has no {site.component}: {why}; choose another component "
             f"for {site}."
         )
-    if site.head is not None and site.head >= lm.n_heads:
+    slices = slices_of(lm, site.component)
+    if slices is not None and site.index is not None and site.index + site.span > slices.count:
+        what = {"neuron": "neuron", "head_out": "query head", "query": "query head"}.get(
+            site.component, "key-value head"
+        )
         raise WorkbenchError(
-            f"Head {site.head} does not exist; the model has query heads 0 to {lm.n_heads - 1}."
+            f"{what.split()[-1].capitalize()} {site.index + site.span - 1} does not exist; the "
+            f"model has {what}s 0 to {slices.count - 1}."
         )
 
 
+def site_width(lm: LanguageModel, site: Site) -> int:
+    """Return how many numbers a state at ``site`` has."""
+    return slice_width(lm, site.component, site.span)
+
+
 def require_sites(lm: LanguageModel, sites: Sequence[Site]) -> None:
-    """Refuse sites the model lacks, and heads mixed with sites of another width."""
+    """Refuse sites the model lacks, and sites of different widths."""
     if not sites:
         raise WorkbenchError("Name at least one site to record.")
     for site in sites:
         require_site(lm, site)
-    if len({site.head is None for site in sites}) > 1:
+    widths = {site_width(lm, site): site.component for site in sites}
+    if len(widths) > 1:
+        named = ", ".join(f"{component} of {width}" for width, component in widths.items())
         raise WorkbenchError(
-            "Heads have another width than the other components; record them in a call of their "
-            "own."
+            f"The sites have states of different widths ({named}); record each width in a call of "
+            "its own."
         )
 
 
@@ -87,7 +100,7 @@ def require_branches(
     for site in {patch.site for patch in patches}:
         require_site(lm, site)
     for patch in patches:
-        width = lm.width if patch.site.head is None else lm.head_size
+        width = site_width(lm, patch.site)
         if tuple(patch.value.shape) != (len(lengths), width):
             raise WorkbenchError(
                 f"The value to write at {patch.site} is {tuple(patch.value.shape)}, not [rows, "

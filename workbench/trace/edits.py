@@ -16,9 +16,9 @@ from torch import Tensor
 
 from workbench.models import LanguageModel
 from workbench.models.components import scale_of
-from workbench.trace.heads import HeadShard, head_shard
 from workbench.trace.hooks import Transform
 from workbench.trace.sites import Component, Site
+from workbench.trace.slices import SliceShard, slice_shard
 
 SiteKey = tuple[int, Component]
 
@@ -34,16 +34,16 @@ def place(layer: int, component: Component) -> SiteKey:
 class ColumnWrite:
     """Put ``value`` [rows, n, width] at global ``columns`` [rows, n] of a component of ``layer``.
 
-    ``heads`` [n] names the head of each entry (width: head size) for ``head_out``. ``add`` adds
-    instead of replacing. ``only`` [rows] names the batch's rows that are written, all of them if
-    None.
+    ``sites`` [n] names the slice of each entry for sliced components; ``width`` is then that of the
+    slice. ``add`` adds instead of replacing. ``only`` [rows] names the
+    batch's rows that are written, all of them if None.
     """
 
     layer: int
     columns: Tensor
     value: Tensor
     component: Component = "resid_post"
-    heads: Tensor | None = None
+    sites: tuple[Site, ...] = ()
     add: bool = False
     only: Tensor | None = None
 
@@ -87,11 +87,10 @@ def hook_transforms(
     born: dict[SiteKey, Callable[[Tensor], Tensor]] = {
         (layer, "resid_post"): grow for layer, grow in births.items()
     }
-    shard = head_shard(lm)
 
     def transform_at(at: SiteKey) -> Transform:
         grow, wanted, written = born.get(at), sites.get(at, []), mine.get(at, [])
-        scale = scale_of(lm, at[1])
+        scale, shard = scale_of(lm, at[1]), slice_shard(lm, at[1])
 
         def transform(hidden: Tensor) -> Tensor:
             if wanted:
@@ -111,35 +110,29 @@ def hook_transforms(
 
 
 def _record(
-    hidden: Tensor, sites: Sequence[Site], recording: Recording, scale: float, shard: HeadShard
+    hidden: Tensor,
+    sites: Sequence[Site],
+    recording: Recording,
+    scale: float,
+    shard: SliceShard | None,
 ) -> None:
     columns = recording.columns.to(hidden.device)
-    if sites[0].head is None:
+    if shard is None:
         states = gather_columns(hidden, columns)
         for site in sites:
             recording.states[site] = states if scale == 1.0 else states * scale
         return
-    rows = torch.arange(len(columns), device=hidden.device)[:, None]
-    wanted = [site.head for site in sites if site.head is not None]
-    states = shard.read(shard.split(hidden)[rows, columns], wanted)
-    for index, site in enumerate(sites):
-        recording.states[site] = states[:, :, index].clone()
+    recording.states.update(zip(sites, shard.read(hidden, columns, sites), strict=True))
 
 
-def _apply(hidden: Tensor, write: ColumnWrite, scale: float, shard: HeadShard) -> None:
+def _apply(hidden: Tensor, write: ColumnWrite, scale: float, shard: SliceShard | None) -> None:
     """Write into ``hidden``, which belongs to the caller."""
     columns = write.columns.to(hidden.device)
     value = write.value.to(hidden.device)
     value = (value if scale == 1.0 else value / scale).to(hidden.dtype)
     rows = torch.arange(len(columns)) if write.only is None else write.only
     rows = rows.to(hidden.device)[:, None]
-    if write.heads is None:
+    if shard is None:
         hidden.index_put_((rows, columns), value, accumulate=write.add)
         return
-    local, heads = shard.local(write.heads.to(hidden.device))
-    target = shard.split(hidden)
-    target.index_put_(
-        (rows, columns[:, local], heads.expand(len(columns), -1)),
-        value[:, local],
-        accumulate=write.add,
-    )
+    shard.write(hidden, (rows, columns), write.sites, value, write.add)

@@ -171,7 +171,7 @@ def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) ->
     """Refuse layers the model lacks and states of another shape."""
     for write in writes:
         require_layer(lm, write.layer)
-        width = lm.width if write.heads is None else lm.head_size
+        width = lm.width if not write.sites else write.value.shape[-1]
         expected = (*write.columns.shape, width)
         written = rows if write.only is None else len(write.only)
         if (

@@ -144,6 +144,6 @@ def _write_strings(
 
 def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = None) -> ColumnWrite:
     site = patch.site
-    heads = None if site.head is None else torch.tensor([site.head])
     value = patch.value[rows.to(patch.value.device), None]
-    return ColumnWrite(site.layer, columns, value, site.component, heads, patch.mode == "add", only)
+    named = () if site.index is None else (site,)
+    return ColumnWrite(site.layer, columns, value, site.component, named, patch.mode == "add", only)

@@ -94,8 +94,32 @@ def _written_out(lm: LanguageModel, change: Change) -> Iterator[None]:
 
         return forward
 
+    def part_forward(index: int, name: Any, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def forward(normed: Tensor) -> Tensor:
+            parts = own(normed).split(size, dim=-1)
+            changed = [change(Site(index, name, h), part) for h, part in enumerate(parts)]
+            return torch.cat(changed, dim=-1)
+
+        return forward
+
+    def neurons_forward(index: int, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def forward(computed: Tensor) -> Tensor:
+            parts = computed.split([7, 5, computed.shape[-1] - 12], dim=-1)
+            middle = change(Site(index, "neuron", 7, 5), parts[1])
+            return own(torch.cat([parts[0], middle, parts[2]], dim=-1))
+
+        return forward
+
     with ExitStack() as stack:
         for index, layer in enumerate(lm.layers()):
+            for name, letter in (("query", "q"), ("key", "k"), ("value", "v")):
+                part = layer.get_submodule(f"self_attn.{letter}_proj")
+                part.forward = part_forward(index, name, part.forward)
+                stack.callback(delattr, part, "forward")
+            if hasattr(layer.mlp, "down_proj"):
+                down = layer.mlp.down_proj
+                down.forward = neurons_forward(index, down.forward)
+                stack.callback(delattr, down, "forward")
             projection = layer.get_submodule(lm.architecture.attention_output)
             for module, forward in (
                 (layer, layer_forward(index, layer)),
@@ -172,16 +196,22 @@ PROMPTS = [
     [20, 21, 22, 23],
     [30, 31, 32, 33, 34, 35, 36],
 ]
-STREAM = tuple(component for component in COMPONENTS if component != "head_out")
+SLICED = ("head_out", "query", "key", "value", "neuron")
+STREAM = tuple(component for component in COMPONENTS if component not in SLICED)
 SITES = [Site(layer, component) for layer in (3, 0, 2) for component in STREAM]
-HEADS = [Site(layer, "head_out", head) for layer in (2, 0) for head in (3, 0, 1)]
+HEADS = [
+    *(Site(layer, "head_out", head) for layer in (2, 0) for head in (3, 0, 1)),
+    *(Site(layer, "query", head) for layer in (1, 3) for head in (2, 0)),
+    *(Site(layer, name, 1) for layer in (3, 0) for name in ("value", "key")),
+]
+WIDTHS = {"head_out": 8, "query": 8, "key": 8, "value": 8}
 
 
 def _branches(seed: int) -> list[list[Patch]]:
     generator = torch.Generator().manual_seed(seed)
 
     def patch(site: Site, positions: list[int], mode: Any = "replace") -> Patch:
-        width = 32 if site.head is None else 8
+        width = site.span if site.component == "neuron" else WIDTHS.get(site.component, 32)
         return Patch(
             site, torch.tensor(positions), torch.randn((3, width), generator=generator), mode
         )
@@ -189,6 +219,9 @@ def _branches(seed: int) -> list[list[Patch]]:
     last, early = [11, 3, 6], [0, 3, 4]
     singles = [Site(1, c) for c in STREAM] + [
         Site(2, "head_out", 3),
+        Site(1, "query", 3),
+        Site(2, "key", 1),
+        Site(0, "value", 0),
         Site(0, "resid_pre"),
         Site(3, "resid_post"),
     ]
@@ -201,6 +234,8 @@ def _branches(seed: int) -> list[list[Patch]]:
         patch(Site(1, "resid_post"), last),
         patch(Site(1, "head_out", 0), early),
         patch(Site(1, "head_out", 2), last, "add"),
+        patch(Site(1, "value", 1), early),
+        patch(Site(1, "query", 0), last, "add"),
         patch(Site(3, "resid_mid"), early),
     ]
     twice = [
@@ -216,6 +251,11 @@ def _branches(seed: int) -> list[list[Patch]]:
         crowd,
         twice,
     ]
+
+
+def _patch_of(site: Site) -> Patch:
+    value = torch.randn((3, site.span), generator=torch.Generator().manual_seed(5))
+    return Patch(site, torch.tensor([11, 3, 6]), 5 * value)
 
 
 @pytest.fixture
@@ -234,16 +274,18 @@ def agree(case: Case) -> Callable[..., None]:
 
     def check(backend: Any, lm: LanguageModel, tokens_per_forward: int = 8192) -> None:
         oracle = Oracle(lm)
-        for sites in (SITES, HEADS):
+        neurons = [Site(2, "neuron", 7, 5)] if hasattr(lm.layers()[0].mlp, "down_proj") else []
+        for sites in filter(None, (SITES, HEADS, neurons)):
             expected = oracle.record(case.prompts, case.positions, sites)
             torch.testing.assert_close(
                 backend.record(case.prompts, case.positions, sites), expected, rtol=1e-4, atol=1e-4
             )
         ids = torch.tensor([3, 17, 200])
-        expected = oracle.patch(case.prompts, case.branches, lambda logits: logits[:, ids])
+        branches = [*case.branches, *([_patch_of(site)] for site in neurons)]
+        expected = oracle.patch(case.prompts, branches, lambda logits: logits[:, ids])
         found = backend.patch(
             case.prompts,
-            case.branches,
+            branches,
             lambda logits: logits[:, ids],
             tokens_per_forward=tokens_per_forward,
         )

@@ -21,7 +21,17 @@ STREAM = [
     for layer in range(4)
     for c in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")
 ]
-HEADS = [Site(layer, "head_out", head) for layer in range(4) for head in (2, 0, 1, 3)]
+HEADS = [
+    Site(layer, name, head)  # type: ignore[arg-type]
+    for layer in range(4)
+    for name, heads in (
+        ("head_out", (2, 0, 1, 3)),
+        ("query", (0, 1, 3, 2)),
+        ("key", (1, 0)),
+        ("value", (0, 1)),
+    )
+    for head in heads
+]
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2"])
@@ -37,7 +47,7 @@ def test_the_cache_is_what_the_bridge_itself_caches(make_tiny: MakeTiny, family:
         with torch.no_grad():
             _, own = bridge.run_with_cache(torch.tensor([tokens]))
         names = [name for name in cache.cache_dict if name != "ln_final.hook_scale"]
-        assert len(names) == 4 * 6
+        assert len(names) == 4 * 9
         for name in [*names, "ln_final.hook_scale"]:
             torch.testing.assert_close(
                 cache[name][row], own[name][0, POSITIONS[row]], rtol=1e-4, atol=1e-4

@@ -8,6 +8,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models.slices import SLICED
 from workbench.trace.backends import engine
 from workbench.trace.backends.places import FORWARD_ORDER, RemoteHookPoint, forward_order, places_of
 from workbench.trace.interventions import Patch
@@ -115,6 +116,8 @@ def test_places_are_paths_sides_and_parts_of_the_width(make_tiny: MakeTiny) -> N
         Site(0, "mlp_out"),
         Site(1, "resid_pre"),
         Site(2, "resid_mid"),
+        Site(3, "key", 1),
+        Site(3, "neuron", 5, 7),
     ]
     assert places_of(lm, sites) == [
         RemoteHookPoint("model.layers.1", "output", 0, 32, 1.0),
@@ -122,6 +125,8 @@ def test_places_are_paths_sides_and_parts_of_the_width(make_tiny: MakeTiny) -> N
         RemoteHookPoint("model.layers.0.mlp", "output", 0, 32, 0.25),
         RemoteHookPoint("model.layers.1", "input", 0, 32, 1.0),
         RemoteHookPoint("model.layers.2.post_attention_layernorm", "input", 0, 32, 1.0),
+        RemoteHookPoint("model.layers.3.self_attn.k_proj", "output", 8, 16, 1.0),
+        RemoteHookPoint("model.layers.3.mlp.down_proj", "input", 5, 12, 1.0),
     ]
 
 
@@ -129,9 +134,7 @@ def test_sites_sort_as_a_forward_reaches_them(make_tiny: MakeTiny) -> None:
     """By the order in which hooks on the modules themselves fire."""
     lm = make_tiny("gemma2")
     sites = [
-        Site(layer, c, 0 if c == "head_out" else None)
-        for layer in (1, 0)
-        for c in sorted(COMPONENTS)
+        Site(layer, c, 0 if c in SLICED else None) for layer in (1, 0) for c in sorted(COMPONENTS)
     ]
     fired: list[Site] = []
     modules = dict(lm.base().named_modules())

@@ -63,18 +63,23 @@ def _entries(states: Tensor, sites: Sequence[Site], bridge: Any) -> dict[str, Te
         )
     axis = {site: index for index, site in enumerate(sites)}
     entries = {
-        hook_name(site): states[:, index] for site, index in axis.items() if site.head is None
+        hook_name(site): states[:, index] for site, index in axis.items() if site.index is None
     }
-    for layer in sorted({site.layer for site in sites if site.head is not None}):
-        every = [Site(layer, "head_out", head) for head in range(bridge.cfg.n_heads)]
-        missing = [str(site.head) for site in every if site not in axis]
+    sliced = {(site.layer, site.component) for site in sites if site.index is not None}
+    for layer, component in sorted(sliced):
+        if component == "neuron":
+            raise WorkbenchError("An ActivationCache takes no single neurons; leave them out.")
+        keys = getattr(bridge.cfg, "n_key_value_heads", None) or bridge.cfg.n_heads
+        count = keys if component in ("key", "value") else bridge.cfg.n_heads
+        every = [Site(layer, component, head) for head in range(count)]
+        missing = [str(site.index) for site in every if site not in axis]
+        name = hook_name(every[0])
         if missing:
             raise WorkbenchError(
-                f"hook_z holds all heads of a layer and layer {layer} lacks {', '.join(missing)}: "
-                "record all "
-                f"{len(every)} of them."
+                f"{name.rpartition('.')[2]} holds all heads of a layer and layer {layer} lacks "
+                f"{', '.join(missing)}: record all {len(every)} of them."
             )
-        entries[hook_name(every[0])] = torch.stack([states[:, axis[site]] for site in every], dim=2)
+        entries[name] = torch.stack([states[:, axis[site]] for site in every], dim=2)
     return entries
 
 

@@ -50,13 +50,17 @@ HOOKS: dict[Component, str] = {
     "attn_out": "blocks.{layer}.hook_attn_out",
     "mlp_out": "blocks.{layer}.hook_mlp_out",
     "head_out": "blocks.{layer}.attn.hook_z",
+    "query": "blocks.{layer}.attn.hook_q",
+    "key": "blocks.{layer}.attn.hook_k",
+    "value": "blocks.{layer}.attn.hook_v",
+    "neuron": "blocks.{layer}.mlp.hook_post",
 }
 
 Hook = Callable[..., Tensor]
 
 
 def hook_name(site: Site) -> str:
-    """transformer-lens' name of a site; heads of a layer share one."""
+    """transformer-lens' name of a site; slices of a component share one."""
     return HOOKS[site.component].format(layer=site.layer)
 
 
@@ -189,9 +193,11 @@ def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:
 
 def _part(site: Site, hidden: Tensor) -> Tensor:
     """View [rows, columns, width] of what belongs to ``site`` in what its hook point hands over."""
-    if site.head is None:
+    if site.index is None:
         return hidden
-    return hidden[:, :, site.head]
+    if site.component == "neuron":
+        return hidden[:, :, site.index : site.index + site.span]
+    return hidden[:, :, site.index]
 
 
 def _reader(site: Site, columns: Tensor, taken: dict[Site, Tensor]) -> Hook:

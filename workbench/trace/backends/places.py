@@ -9,13 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workbench.models import LanguageModel, components
+from workbench.models.slices import slices_of
+from workbench.trace.checks import site_width
 from workbench.trace.sites import Component, Site
 
 FORWARD_ORDER: tuple[Component, ...] = (
     "resid_pre",
+    "query",
+    "key",
+    "value",
     "head_out",
     "attn_out",
     "resid_mid",
+    "neuron",
     "mlp_out",
     "resid_post",
 )
@@ -37,7 +43,7 @@ class RemoteHookPoint:
 
 
 def forward_order(site: Site) -> tuple[int, int]:
-    """Sorts sites as a forward reaches them; heads of a layer are one."""
+    """Sorts sites as a forward reaches them; slices of a component are one."""
     return site.layer, FORWARD_ORDER.index(site.component)
 
 
@@ -49,8 +55,9 @@ def places_of(lm: LanguageModel, sites: list[Site]) -> list[RemoteHookPoint]:
     places = []
     for site in sites:
         found = components.place_of(lm, site.layer, site.component)
-        start = 0 if site.head is None else site.head * lm.head_size
-        stop = lm.width if site.head is None else start + lm.head_size
+        slices = slices_of(lm, site.component)
+        start = 0 if slices is None else slices.first(site.index or 0)
+        stop = start + site_width(lm, site)
         places.append(
             RemoteHookPoint(paths[id(found.module)], found.side, start, stop, found.scale)
         )

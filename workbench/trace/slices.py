@@ -1,0 +1,128 @@
+"""Slices of a tensor, whole or split over processes: read and written at chosen tokens.
+
+Under tensor parallelism each process holds a consecutive share of the heads or neurons, so the hook
+sees that share alone. Reading gathers the entries of all processes; writing touches those that are
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from workbench.compat import process_count, process_mesh
+from workbench.errors import WorkbenchError
+from workbench.models import LanguageModel
+from workbench.models.slices import Slices, slices_of
+from workbench.trace.sites import Site
+
+
+@dataclass(frozen=True, eq=False)
+class SliceShard:
+    """Entries ``first`` to ``first + count`` of a sliced component's tensor are in this process;
+    ``group`` holds the others, None if none do.
+    """
+
+    component: str
+    slices: Slices
+    first: int
+    count: int
+    group: Any = None
+
+    def require_width(self, hidden: Tensor) -> None:
+        """Refuse a tensor that is not as wide as the configuration says."""
+        if hidden.shape[-1] != self.count:
+            raise WorkbenchError(
+                f"The tensor of {self.component} has {hidden.shape[-1]} numbers a token where "
+                f"{self.slices.count} slices of {self.slices.size} were expected, {self.count} "
+                "numbers in this process; parts of this model cannot be addressed, use attn_out or "
+                "mlp_out."
+            )
+
+    def read(self, hidden: Tensor, columns: Tensor, sites: Sequence[Site]) -> list[Tensor]:
+        """Copy the slices that ``sites`` name out of ``hidden`` [rows, columns, entries here] at
+        ``columns`` [rows, n], from whichever process has them: each [rows, n, width].
+        """
+        self.require_width(hidden)
+        rows = torch.arange(len(columns), device=hidden.device)[:, None]
+        states = hidden[rows, columns]
+        out = []
+        for site in sites:
+            start, stop = self.bounds(site)
+            if self.group is None:
+                out.append(states[..., start:stop].clone())
+                continue
+            found = states.new_zeros((*states.shape[:2], stop - start))
+            low, high = max(start, self.first), min(stop, self.first + self.count)
+            if low < high:
+                found[..., low - start : high - start] = states[
+                    ..., low - self.first : high - self.first
+                ]
+            out.append(found)
+        if self.group is not None:
+            together = torch.cat(out, dim=-1)
+            dist.all_reduce(together, group=self.group)
+            out = list(together.split([part.shape[-1] for part in out], dim=-1))
+        return out
+
+    def write(
+        self,
+        hidden: Tensor,
+        where: tuple[Tensor, Tensor],
+        sites: Sequence[Site],
+        value: Tensor,
+        add: bool,
+    ) -> None:
+        """Write ``value`` [rows, n, width] into ``hidden`` in place, at the entries of ``sites``
+        [n], as wide all of them.
+
+        Args:
+            where: rows [rows, 1] and columns [rows, n] of ``hidden``.
+        """
+        self.require_width(hidden)
+        rows, columns = where
+        starts = torch.tensor([self.bounds(site)[0] for site in sites], device=hidden.device)
+        entries = starts[:, None] + torch.arange(value.shape[-1], device=hidden.device)
+        if self.group is None:
+            index = (rows[:, :, None], columns[:, :, None], entries[None])
+            hidden.index_put_(index, value, accumulate=add)
+            return
+        here = (entries >= self.first) & (entries < self.first + self.count)
+        patch, entry = torch.nonzero(here, as_tuple=True)
+        index = (rows, columns[:, patch], (entries[patch, entry] - self.first)[None])
+        hidden.index_put_(index, value[:, patch, entry], accumulate=add)
+
+    def bounds(self, site: Site) -> tuple[int, int]:
+        """Return the first entry of ``site`` in the whole tensor and the one after its last."""
+        assert site.index is not None
+        start = self.slices.first(site.index)
+        return start, start + site.span * self.slices.size
+
+
+def slice_shard(lm: LanguageModel, component: str) -> SliceShard | None:
+    """Return this process's share of a component's tensor; None for components without slices.
+
+    Raises:
+        WorkbenchError: where the slices do not divide over the processes.
+    """
+    slices = slices_of(lm, component)
+    if slices is None:
+        return None
+    processes = process_count(lm.base())
+    if processes == 1:
+        return SliceShard(component, slices, 0, slices.total)
+    if slices.count % processes or not slices.whole:
+        raise WorkbenchError(
+            f"{component} of {lm.architecture.family} has {slices.count} slices, which do not "
+            f"divide over {processes} processes; use a divisor of the heads, or attn_out and "
+            "mlp_out."
+        )
+    mesh = process_mesh(lm.base())
+    group = (mesh["tp"] if "tp" in (mesh.mesh_dim_names or ()) else mesh).get_group()
+    count = slices.total // processes
+    return SliceShard(component, slices, count * dist.get_rank(group), count, group)
