@@ -18,9 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROPERTIES = {
-    "settings": ("tests/test_settings_file.py", "any_"),
+    "settings": ("tests/settings/test_file.py", "any_"),
     "tables": (
-        "tests/tables/test_fuzzed.py tests/questions/test_files.py tests/teach/test_graded.py",
+        "tests/tables/test_fuzzed.py tests/questions/test_files.py "
+        "tests/questions/test_graded_answers.py tests/questions/hub/test_readers.py",
         "",
     ),
     "grading": ("tests/questions/test_grading_properties.py tests/elicit/test_parse.py", ""),
