@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from workbench.errors import WorkbenchError
+from workbench.settings.defaults import RESAMPLES
 from workbench.settings.errors import explained, names
 from workbench.settings.fields import Seed, Settings
 from workbench.settings.file import read_settings_file
@@ -66,7 +67,7 @@ class RunConfig(Settings):
     patch: PatchSettings = PatchSettings()
     measure: MeasureSettings = MeasureSettings()
     bootstrap_resamples: int = Field(
-        2000, ge=100, le=10**6, description="bootstrap resamples of every interval"
+        RESAMPLES, ge=100, le=10**6, description="bootstrap resamples of every interval"
     )
     seed: Seed = 0
 

@@ -239,9 +239,9 @@ def test_controls_are_read_at_a_few_layers(make_tiny: Callable[..., LanguageMode
     assert shapes == {
         "donor": (1, 8, 7),
         "random_vector": (1, 8, 7),
-        "own_state": (1, 5, 7),
+        "own_state": (1, 6, 7),
     }
-    assert found.condition("own_state").axes[0].labels == (0, 2, 4, 5, 7)
+    assert found.condition("own_state").axes[0].labels == (0, 1, 3, 4, 6, 7)
 
 
 @pytest.mark.parametrize(

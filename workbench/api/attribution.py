@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.api.conditions import TOKENS_PER_FORWARD
 from workbench.api.donors import ModelPrompts, open_donor, run_as_named
 from workbench.api.grid import PARTS, chosen_layers, chosen_parts
 from workbench.api.positions import ALL, LAST, At, find_places
@@ -35,6 +34,7 @@ from workbench.patch.components import ComponentSet
 from workbench.patch.effect_map import Axis
 from workbench.patch.inputs import ModelInputs
 from workbench.patch.verification import Check, Verification, verify
+from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 from workbench.trace.sites import Component, Site
 
 
@@ -64,7 +64,7 @@ def attribute(
     component: Any = "resid_post",
     steps: int = 0,
     check: Check | None = None,
-    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
 ) -> AttributionMap:
     """Estimate the effect of every layer and place of one component, each head or neuron by itself,
     from one backward.
@@ -125,7 +125,7 @@ def path_effects(
     receivers: Sequence[Site],
     at: At = LAST,
     to: At = LAST,
-    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
 ) -> PatchMap:
     """Measure what every sender, given its donor state at ``at``, tells every receiver at ``to``
     directly.

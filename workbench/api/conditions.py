@@ -31,6 +31,7 @@ from workbench.models import LanguageModel
 from workbench.patch.ablation_values import matched_noise
 from workbench.patch.inputs import ModelInputs, recorded
 from workbench.progress import Task, task
+from workbench.settings.defaults import CONTROL_LAYERS
 from workbench.trace.backends import Backend, engine
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import TAIL_COLUMNS
@@ -38,9 +39,6 @@ from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 
-CONTROL_LAYERS = 5
-TOKENS_PER_FORWARD = 8192
-"""Memory bound: tokens of one forward, wherever states are patched or traced back."""
 States = dict[Site, Tensor]
 """Of each site [rows, tokens, width]."""
 

@@ -25,7 +25,7 @@ from workbench.config import QuestionSettings, RunConfig
 from workbench.elicit.answer import Limits
 from workbench.elicit.ask import ask_texts
 from workbench.elicit.conversation import POSITIONS, Conversation, ScaleTokens
-from workbench.elicit.defaults import LIMITS, TOKENS_PER_FORWARD
+from workbench.elicit.defaults import LIMITS
 from workbench.elicit.format import Format
 from workbench.elicit.formats import format_named
 from workbench.errors import WorkbenchError
@@ -35,6 +35,7 @@ from workbench.pipeline.store import ROW
 from workbench.plots.confidence_histogram import ConfidenceHistogram
 from workbench.questions import Form, Question, grade_of, prompt_text, side_of
 from workbench.questions.choose import choose_from_source
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 
 DEFAULTS = RunConfig()
 ALL = QuestionSettings().domains

@@ -29,8 +29,7 @@ from workbench.patch.controlled_sweep import (
 )
 from workbench.patch.controls import CONDITIONS, Condition, sweep_positions
 from workbench.patch.effect_map import Axis
-
-CONTROL_LAYERS = 5
+from workbench.settings.defaults import CONTROL_LAYERS
 
 
 @runtime_checkable

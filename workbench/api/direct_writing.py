@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from workbench.api.attribution import require_run
-from workbench.api.conditions import TOKENS_PER_FORWARD
 from workbench.api.donors import open_donor, run_as_named
 from workbench.api.positions import LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
@@ -26,6 +25,7 @@ from workbench.models import LanguageModel
 from workbench.patch import direct_logit_attribution as direct
 from workbench.patch.effect_map import Axis
 from workbench.patch.logit_combinations import Combination
+from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def direct_attribution(
     *,
     read: Read,
     at: At = LAST,
-    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
 ) -> DirectMap:
     """Split a logit difference at one place into what each layer's attention and MLP wrote there;
     with a donor, into how much more they write in its run.

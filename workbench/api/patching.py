@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.api.conditions import TOKENS_PER_FORWARD, PatchJob, read_conditions
+from workbench.api.conditions import PatchJob, read_conditions
 from workbench.api.confidence_sweep import AskedQuestions, sweep_confidence, tokens_of
 from workbench.api.donors import ModelPrompts, open_donor
 from workbench.api.grid import make_grid
@@ -26,6 +26,7 @@ from workbench.api.readouts import Read, readout_of
 from workbench.api.results import PatchMap, Sweep
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 from workbench.trace.backends import engine
 
 _QUOTED = 48
@@ -49,7 +50,7 @@ def sweep(
     window: int = 1,
     controls: bool = True,
     backend: str = "packed",
-    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,
 ) -> Sweep:
     """Patch every layer in turn at the places of ``at``, all of them together.
@@ -119,7 +120,7 @@ def patch_map(
     neuron_window: int = 1,
     controls: bool = True,
     backend: str = "packed",
-    tokens_per_forward: int = TOKENS_PER_FORWARD,
+    tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,
 ) -> PatchMap:
     """Patch every cell of the axes in ``over``; the other arguments are those of :func:`sweep`.

@@ -28,9 +28,9 @@ from workbench.patch.effect_map import Axis
 from workbench.patch.effects import max_readout_change
 from workbench.plots.readout_curve import ReadoutCurve
 from workbench.plots.readout_map import MapAxis, ReadoutMap
+from workbench.settings.defaults import RESAMPLES
 
 Role = Literal["effect", "control", "floor"]
-RESAMPLES = 2000
 ALIKE = 1e-9
 """Means of readings that differ by less are the same but for rounding."""
 

@@ -27,11 +27,11 @@ from safetensors.numpy import save_file
 from workbench import progress
 from workbench.api.positions import LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
-from workbench.elicit.defaults import TOKENS_PER_FORWARD
 from workbench.errors import WorkbenchError
 from workbench.files.writing import write_atomically
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 from workbench.tables import read_columns
 from workbench.trace import record_states
 from workbench.trace.batches import plan_batches

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from workbench.api.confidence import DEFAULTS, Asked
 from workbench.config import ModelSettings, TeachSettings
 from workbench.elicit.conversation import answer_beginning, before_reply, reply_tokens
-from workbench.elicit.defaults import TOKENS_PER_FORWARD
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.share_weights import share_weights
 from workbench.questions import prompt_text
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 from workbench.teach.recipes.objectives import configured_objective
 from workbench.teach.recipes.recipe import train_on_examples
 from workbench.teach.targets import check_targets, shuffled_targets

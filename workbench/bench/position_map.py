@@ -16,11 +16,11 @@ from workbench.bench.inputs import BenchInputs
 from workbench.bench.libraries import hooked_loop, runs
 from workbench.bench.timing import alternate, ratio, spread
 from workbench.patch.branches import layer_sites, position_branches
+from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 from workbench.trace.interventions import Branch, Patched
 
 POSITIONS = 32
 SAMPLED = 6
-TOKENS_PER_FORWARD = 8192
 
 
 def cells(bench_inputs: BenchInputs, positions: int) -> list[Branch]:
@@ -46,7 +46,7 @@ def position_map(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
     maps: list[Patched] = []
     methods = {
         "forward": bench_inputs.forward,
-        "map": lambda: maps.append(bench_inputs.packed(grid, TOKENS_PER_FORWARD)),
+        "map": lambda: maps.append(bench_inputs.packed(grid, PATCHING_TOKENS_PER_FORWARD)),
         "loop": sampled,
     }
     bench_inputs.forward()
@@ -61,7 +61,7 @@ def position_map(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
         "position_map.loop_cells_measured": len(drawn),
         "position_map.cells": len(grid),
         "position_map.repeats": repeats,
-        "position_map.tokens_per_forward": TOKENS_PER_FORWARD,
+        "position_map.tokens_per_forward": PATCHING_TOKENS_PER_FORWARD,
         "position_map.packed_vs_loop": float(
             (maps[-1].patched[:, drawn] - sampled().patched).abs().max()
         ),

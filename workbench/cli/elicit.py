@@ -16,6 +16,7 @@ from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_text
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
+from workbench.settings.defaults import RESAMPLES
 from workbench.settings.fields import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def elicit(
     ] = None,
     resamples: Annotated[
         int, typer.Option(min=100, max=10**6, help="Bootstrap resamples of every interval.")
-    ] = 2000,
+    ] = RESAMPLES,
     seed: Annotated[
         int,
         typer.Option(

@@ -17,6 +17,7 @@ from rich.text import Text
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line
 from workbench.files.ownership import require_claimable
+from workbench.settings.defaults import BINS
 
 if TYPE_CHECKING:
     from workbench.measure.table_file.measure import Measured
@@ -69,7 +70,7 @@ def measure(
         Literal["keep", "first", "last", "refuse"],
         typer.Option(help="What to do with ids that occur twice in a group."),
     ] = "keep",
-    bins: Annotated[int, typer.Option(help="Bins of reliability and ECE, 1 to 1,000.")] = 10,
+    bins: Annotated[int, typer.Option(help="Bins of reliability and ECE, 1 to 1,000.")] = BINS,
     resamples: Annotated[
         int | None, typer.Option(help="Bootstrap resamples, 1 to 100,000; default: 2,000.")
     ] = None,
@@ -90,9 +91,9 @@ def measure(
     correctness.
     """
     from workbench.files.names import folder_named
-    from workbench.measure.bootstrap import RESAMPLES
     from workbench.measure.groups import Settings
     from workbench.measure.table_file.measure import measure_file
+    from workbench.settings.defaults import RESAMPLES
 
     screen = Console(stderr=True)
     chosen = RESAMPLES if resamples is None else resamples

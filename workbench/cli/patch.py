@@ -15,6 +15,7 @@ from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.errors import WorkbenchError
 from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
+from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
 _SHOWN = 8
 
@@ -59,7 +60,7 @@ def patch(
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
-    ] = 8192,
+    ] = PATCHING_TOKENS_PER_FORWARD,
     name: Annotated[str, typer.Option(help="Folder of the figures.")] = "patching",
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
 ) -> None:

@@ -29,12 +29,13 @@ from workbench.elicit.conversation import (
     confidence_conversation,
     scale_tokens,
 )
-from workbench.elicit.defaults import LIMITS, TOKENS_PER_FORWARD
+from workbench.elicit.defaults import LIMITS
 from workbench.elicit.format import Format
 from workbench.elicit.lengths import check_questions, question_names
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW, BatchRunner, Part, compute_parts
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 
 
 @dataclass(frozen=True, eq=False)

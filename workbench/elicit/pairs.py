@@ -23,13 +23,13 @@ from workbench.elicit.conversation import (
     pair_conversation,
     scale_tokens,
 )
-from workbench.elicit.defaults import TOKENS_PER_FORWARD
 from workbench.elicit.format import Format
 from workbench.elicit.formats import PAIRWISE
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.pipeline.store import BatchRunner, compute_parts
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 
 Pair = tuple[int, int]
 

@@ -23,7 +23,7 @@ from workbench.api.confidence import ask
 from workbench.api.summary import summarise_confidence
 from workbench.config import RunConfig
 from workbench.elicit.answer import Limits
-from workbench.elicit.defaults import LIMITS, TOKENS_PER_FORWARD
+from workbench.elicit.defaults import LIMITS
 from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS, format_named
 from workbench.elicit.pairs import ask_pairs, neighbours
@@ -38,6 +38,7 @@ from workbench.pipeline.stages import STRICT, Reuse, Stage
 from workbench.pipeline.store import RunStore, StageStore
 from workbench.questions import Question, prompt_text
 from workbench.report import Page
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 
 PLAIN = FORMATS["percent"]
 STAGE = "elicitation"

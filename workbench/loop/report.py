@@ -39,6 +39,7 @@ from workbench.plots import (
 )
 from workbench.plots.theme import Role
 from workbench.report import Page, Section, write_page
+from workbench.settings.defaults import BINS
 
 CONTROL_NAMES = {
     "other_tuned": "donor from another question",
@@ -157,7 +158,7 @@ def reliability(readouts: Readouts, caption: str) -> Section:
     }
     figure = Reliability(
         panels={readout: groups for readout, groups in panels.items() if groups},
-        bins=10,
+        bins=BINS,
         title="Is stated confidence earned?",
         caption=caption,
         roles=roles_of(readouts.stated),

@@ -24,11 +24,11 @@ from numpy.typing import ArrayLike
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.auroc2_interval import auroc2_estimate
-from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.inputs import checked, checked_domain, parse_rate
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.weighted import CountStatistic
+from workbench.settings.defaults import LEVEL, RESAMPLES
 
 Split = Literal["median", "top"]
 SHUFFLES = 1000

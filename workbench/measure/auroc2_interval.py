@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.discrimination import Auroc2, Auroc2Within
 from workbench.measure.distinct_rows import Codes
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.weighted import CountStatistic
+from workbench.settings.defaults import LEVEL, RESAMPLES
 
 
 def auroc2_estimate(

@@ -28,9 +28,8 @@ from workbench.measure.distinct_rows import Cells, one_cell_each
 from workbench.measure.inputs import checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.weighted import CountStatistic
+from workbench.settings.defaults import LEVEL, RESAMPLES
 
-RESAMPLES = 2000
-LEVEL = 0.95
 ROW_DRAWS = 20_000_000
 _CELLS_PER_CHUNK = 200_000
 

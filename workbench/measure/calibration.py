@@ -26,13 +26,14 @@ from workbench.errors import WorkbenchError
 from workbench.measure.edges import at_least, bin_index
 from workbench.measure.inputs import checked_probability
 from workbench.measure.weighted import Latest, once, ratio
+from workbench.settings.defaults import BINS, LEVEL
 
 Binning = Literal["width", "mass"]
 _MATRIX_CELLS = 500_000
 
 
 def ece(
-    probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, binning: Binning = "width"
+    probability: ArrayLike, correct: ArrayLike, *, bins: int = BINS, binning: Binning = "width"
 ) -> float:
     """Expected calibration error of ``probability`` [n] over ``bins`` bins of equal width or
     mass; NaN with no forecast.
@@ -85,7 +86,7 @@ class BrierDecomposition:
 
 
 def brier_decomposition(
-    probability: ArrayLike, correct: ArrayLike, *, bins: int = 10
+    probability: ArrayLike, correct: ArrayLike, *, bins: int = BINS
 ) -> BrierDecomposition:
     """Reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width
     bins.
@@ -120,7 +121,7 @@ class ReliabilityBins:
 
 
 def reliability_bins(
-    probability: ArrayLike, correct: ArrayLike, *, bins: int = 10, level: float = 0.95
+    probability: ArrayLike, correct: ArrayLike, *, bins: int = BINS, level: float = LEVEL
 ) -> ReliabilityBins:
     """Bin ``probability`` [n] (NaN skipped) and compare each bin's mean with its accuracy."""
     scores, labels = checked_probability(probability, correct)
@@ -142,7 +143,7 @@ def reliability_bins(
 
 
 def wilson_interval(
-    successes: ArrayLike, trials: ArrayLike, *, level: float = 0.95
+    successes: ArrayLike, trials: ArrayLike, *, level: float = LEVEL
 ) -> tuple[Floats, Floats]:
     """Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were no
     trials.

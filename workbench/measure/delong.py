@@ -22,9 +22,9 @@ from scipy.stats import norm, rankdata
 
 from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.bootstrap import LEVEL
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
+from workbench.settings.defaults import LEVEL
 
 
 @dataclass(frozen=True)

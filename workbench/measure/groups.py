@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.delong import delong, delong_within
 from workbench.measure.discrimination import auroc2_within
 from workbench.measure.interval import Estimate
@@ -33,6 +32,7 @@ from workbench.measure.retrieval import gated_retrieval
 from workbench.measure.table import Metric, confidence_metrics
 from workbench.measure.table_file.answers import Answers
 from workbench.progress import track
+from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 FEW = 10
 MOST_BINS = 1000
@@ -47,7 +47,7 @@ class Settings:
     the ``seed`` of all of it.
     """
 
-    bins: int = 10
+    bins: int = BINS
     resamples: int = RESAMPLES
     level: float = LEVEL
     seed: int = 0

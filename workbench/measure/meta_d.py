@@ -28,10 +28,10 @@ from scipy.special import chdtri, ndtri
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.bootstrap import LEVEL
 from workbench.measure.inputs import checked
 from workbench.measure.interval import Estimate
 from workbench.measure.meta_d_fit import Ratings, least_surprise
+from workbench.settings.defaults import LEVEL
 
 STEPS = 4
 _FARTHEST = 8.0

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
-from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.delong import DeLongDifference, delong_difference
 from workbench.measure.inputs import checked_probability
 from workbench.measure.interval import Estimate
 from workbench.measure.metrics import METRICS, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.weighted import CountStatistic, Latest, minus
+from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def paired_metrics(
     seed: int,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
-    bins: int = 10,
+    bins: int = BINS,
     names: tuple[str, ...] = tuple(METRICS),
 ) -> Paired:
     """Differences of ``names`` between two confidences [n] (0-1, NaN = unparsed) of the same

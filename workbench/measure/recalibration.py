@@ -27,6 +27,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure.calibration import brier, ece
 from workbench.measure.inputs import checked_probability
 from workbench.measure.log_score import CLIP, log_score
+from workbench.settings.defaults import BINS
 
 Map = Callable[[Floats], Floats]
 _TEMPERATURES = (0.01, 1000.0)
@@ -93,7 +94,7 @@ RECALIBRATIONS: Mapping[str, Callable[[ArrayLike, ArrayLike], Map]] = {
 
 
 def recalibrated_scores(
-    probability: ArrayLike, correct: ArrayLike, fit_on: ArrayLike, *, bins: int = 10
+    probability: ArrayLike, correct: ArrayLike, fit_on: ArrayLike, *, bins: int = BINS
 ) -> dict[str, CalibrationScore]:
     """Scores of the forecast as it is ("none") and after each map, fitted where ``fit_on`` [n],
     scored where not.

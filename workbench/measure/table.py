@@ -17,13 +17,13 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.measure.bootstrap import LEVEL, RESAMPLES
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.inputs import checked_domain, checked_probability, parse_rate
 from workbench.measure.interval import Estimate
 from workbench.measure.metrics import NOT_SKIPPING_UNPARSED, RECIPE, statistics_of
 from workbench.measure.rating_scale import rating_scale
 from workbench.measure.resampling import Reading, Table, resampled
+from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 Metric = Estimate | float | str
 
@@ -36,7 +36,7 @@ def confidence_metrics(
     seed: int,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
-    bins: int = 10,
+    bins: int = BINS,
     names: tuple[str, ...] = RECIPE,
 ) -> dict[str, Metric]:
     """All measures of ``confidence`` [n] (0-1, NaN = unparsed) against ``correct`` [n] in

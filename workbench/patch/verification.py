@@ -31,6 +31,7 @@ from workbench.patch.components import ComponentSet
 from workbench.patch.inputs import ModelInputs, Reading, recorded
 from workbench.patch.metrics import Metric
 from workbench.progress import task
+from workbench.settings.defaults import CHECKED_CELLS, RESAMPLES
 from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
@@ -47,9 +48,9 @@ class Check:
     ``engine`` patches them (:func:`workbench.trace.backends.engine`).
     """
 
-    cells: int = 8
+    cells: int = CHECKED_CELLS
     seed: int = 0
-    resamples: int = 2000
+    resamples: int = RESAMPLES
     engine: Engine = PACKED
 
     def __post_init__(self) -> None:

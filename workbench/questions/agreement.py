@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.bootstrap import RESAMPLES, bootstrap_counts
+from workbench.measure.bootstrap import bootstrap_counts
 from workbench.measure.distinct_rows import cells_of
 from workbench.measure.interval import Estimate
+from workbench.settings.defaults import RESAMPLES
 
 
 @dataclass(frozen=True)

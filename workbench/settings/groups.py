@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from workbench.files.local_names import local_name
+from workbench.settings.defaults import CONTROL_LAYERS, TOKENS_PER_FORWARD
 from workbench.settings.fields import Bytes, Settings
 
 Penalty = Annotated[float, Field(ge=1e-9, le=1e5)]
@@ -59,7 +60,7 @@ class ModelSettings(Settings):
         ),
     )
     tokens_per_forward: int = Field(
-        2048, ge=1, le=10**9, description="memory bound: tokens of one forward pass"
+        TOKENS_PER_FORWARD, ge=1, le=10**9, description="memory bound: tokens of one forward pass"
     )
     kv_cache_bytes: Bytes = Field(
         1_600_000_000, description="memory bound: keys and values kept for teaching and reading"
@@ -155,7 +156,10 @@ class PatchSettings(Settings):
     n_questions: int = Field(16, ge=8, le=10**6, description="held-out questions patched")
     layers: tuple[Layer, ...] | None = Field(None, min_length=2, description="none for all")
     control_layers: int = Field(
-        6, ge=2, le=10_000, description="layers of the random-position control, evenly spread"
+        CONTROL_LAYERS,
+        ge=2,
+        le=10_000,
+        description="layers of the random-position control, evenly spread",
     )
     n_reference: int = Field(
         1,

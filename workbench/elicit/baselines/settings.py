@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from workbench.settings.defaults import TOKENS_PER_FORWARD
 from workbench.settings.fields import Seed, Settings
 
 
@@ -22,7 +23,7 @@ class BaselineSettings(Settings):
     list_tokens: int = Field(64, ge=1, le=100_000, description="most tokens of such a list")
     format: str = Field("percent", description="elicitation format of the stated confidence")
     tokens_per_forward: int = Field(
-        2048, ge=1, le=10**9, description="memory bound: tokens of one forward pass"
+        TOKENS_PER_FORWARD, ge=1, le=10**9, description="memory bound: tokens of one forward pass"
     )
     tokens_held: int = Field(
         8192,

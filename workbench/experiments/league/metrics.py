@@ -25,8 +25,8 @@ from workbench.measure.calibration import BinnedForecasts
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.smooth_calibration import SmoothEce
 from workbench.measure.weighted import CountStatistic, mean_of, minus
+from workbench.settings.defaults import BINS
 
-ECE_BINS = 10
 BASE_RIGHT = "base answers right"
 GRADES = "correct"
 Codes = NDArray[np.int64]
@@ -56,7 +56,7 @@ def _within(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
 
 
 def _ece(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
-    return BinnedForecasts(confidence, correct, ECE_BINS).ece
+    return BinnedForecasts(confidence, correct, BINS).ece
 
 
 def _smooth(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:

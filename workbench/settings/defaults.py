@@ -1,0 +1,28 @@
+"""Values that stand where nobody says otherwise, and that more than one place needs.
+
+Fields of the settings, arguments of functions and options of the command line take them from here,
+so that a run, a notebook and a command do the same.
+"""
+
+from __future__ import annotations
+
+RESAMPLES = 2000
+"""Bootstrap resamples of an interval."""
+
+LEVEL = 0.95
+"""Coverage of an interval."""
+
+BINS = 10
+"""Bins of reliability and of binned calibration errors."""
+
+TOKENS_PER_FORWARD = 2048
+"""Memory bound of asking and recording: tokens of one forward."""
+
+PATCHING_TOKENS_PER_FORWARD = 8192
+"""Memory bound of patching and attribution: tokens of one forward, those of branches included."""
+
+CONTROL_LAYERS = 6
+"""Layers, evenly spread, at which controls are read that need not be read at every layer."""
+
+CHECKED_CELLS = 8
+"""Largest cells of an attribution that are patched truly, and as many random ones."""
