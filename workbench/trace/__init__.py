@@ -1,4 +1,4 @@
-"""Recording and writing states at any site, and the packed layouts that make a whole sweep one
+"""Record and write states at any site, and the packed layouts that make a whole sweep one
 forward.
 """
 

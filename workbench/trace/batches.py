@@ -1,9 +1,9 @@
-"""Batches of rows with similar length, and what is computed of them in the rows' order.
+"""Cut rows into batches of similar length, and return what is computed of them in the rows' order.
 
 Rows are sorted by length before they are cut into batches, so a batch pads to its own longest row
 and never to the longest row of the data set. The cut depends only on the lengths, the token budget
-and the overhead: the same input always gives the same batches, which is what lets a killed run
-resume batch by batch.
+and the overhead: the same input always gives the same batches. That lets a killed run resume batch
+by batch.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], NDArray[np.float64], list[str
 def plan_batches(
     lengths: Sequence[int], tokens_per_forward: int, overhead: int = 0
 ) -> list[NDArray[np.int64]]:
-    """Row indices of each batch, longest rows first so that a batch too large for memory fails at
-    once.
+    """Return the row indices of each batch. The longest rows come first, so that a batch too large
+    for memory fails at once.
 
     Args:
         lengths: tokens of each row.
         tokens_per_forward: largest ``rows * (longest row + overhead)`` of a batch; a single row may
             exceed it.
         overhead: tokens added to every row of a batch (packed branches, tokens to be generated).
+
+    Raises:
+        WorkbenchError: if ``tokens_per_forward`` is below 1.
     """
     if tokens_per_forward < 1:
         raise WorkbenchError(f"The token budget must be positive, it is {tokens_per_forward}.")
@@ -56,12 +59,12 @@ def map_batches(
     *,
     description: str | None = None,
 ) -> Rows:
-    """Compute every batch of rows with similar length; what comes of them, in the rows' order.
+    """Compute every batch of rows with similar length, and return the results in the rows' order.
 
     Args:
         lengths: tokens of each row, at least one.
         tokens_per_forward: as in :func:`plan_batches`, like ``overhead``.
-        compute: of row indices [n]: a tensor [n, ...], several, numbers [n, ...], or n texts.
+        compute: maps row indices [n] to a tensor [n, ...], several, numbers [n, ...], or n texts.
         description: what a progress bar says; none is shown without.
     """
     batches = plan_batches(lengths, tokens_per_forward, overhead)

@@ -1,10 +1,10 @@
-"""Which branches share a forward pass.
+"""Decide which branches share a forward pass.
 
-Branches are sorted by the layer they are born at and cut into groups whose columns fit. Branches of
-a later pass are then all young, and that pass starts at the layer of the eldest. A group holds at
-most TAIL_COLUMNS columns unless one branch alone is longer: within a pass every branch's attention
-is computed, and masked, against every other's, so the cost of a group grows with its square while
-one more group costs next to nothing.
+Branches are sorted by the layer after which they are appended, and cut into groups whose columns
+fit. The branches of a later pass are then all appended late, and that pass starts at the layer of
+its earliest branch. A group holds at most TAIL_COLUMNS columns unless one branch alone is longer.
+Within a pass every branch's attention is computed, and masked, against every other's. So the cost
+of a group grows with its square, while one more group costs next to nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ TAIL_COLUMNS = 512
 
 
 def tail_room(tokens_per_forward: int, columns: int, wanted: int) -> int:
-    """Tail columns to plan for behind prompts of ``columns`` when all branches take ``wanted``."""
+    """Return the tail columns to plan for after prompts of ``columns`` when all branches take
+    ``wanted``.
+
+    Raises:
+        WorkbenchError: if ``tokens_per_forward`` is below 1.
+    """
     if tokens_per_forward < 1:
         raise WorkbenchError(f"The token budget must be positive, it is {tokens_per_forward}.")
     return max(
@@ -28,14 +33,14 @@ def tail_room(tokens_per_forward: int, columns: int, wanted: int) -> int:
 def plan_groups(
     sizes: Sequence[int], births: Sequence[int], first_room: int, room: int
 ) -> list[list[int]]:
-    """Branches of each pass, ascending in birth.
+    """Return the branches of each pass, ascending in the layer after which they are appended.
 
     Args:
         sizes: columns of each branch.
-        births: layer behind which each is born.
+        births: layer after which each branch's columns are appended.
         first_room: columns left in the pass that holds the prompts, which may take no branch at
             all.
-        room: columns of the passes after it; a branch that is longer goes alone.
+        room: columns of the passes after it; a longer branch gets a pass of its own.
     """
     order = sorted(range(len(sizes)), key=lambda branch: (births[branch], branch))
     groups: list[list[int]] = [[]]

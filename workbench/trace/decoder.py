@@ -1,4 +1,4 @@
-"""Calling a model's decoder, and leaving it once nothing more is wanted from a pass."""
+"""Call a model's decoder, and stop it once nothing more is wanted from the pass."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from workbench.trace.hooks import Transform
 
 
 class _Enough(BaseException):
-    """Not an error: it ends a pass from which nothing more is wanted, past every ``except
-    Exception`` on its way.
+    """The signal that ends a pass from which nothing more is wanted.
+
+    It is no error, and passes every ``except Exception`` on its way.
     """
 
 
 def stop_with(last: Transform | None) -> Transform:
-    """A transform that does ``last`` and ends the pass."""
+    """Return a transform that applies ``last`` and ends the pass."""
 
     def stop(hidden: Tensor) -> Tensor:
         if last is not None:
@@ -36,8 +37,8 @@ def decode(
     cache: Any,
     gradients: bool = False,
 ) -> Tensor:
-    """States behind the final norm, [rows, columns, width]; of width 0 if the pass was stopped
-    before it.
+    """Run the decoder; return the states after the final norm, [rows, columns, width]. They have
+    width 0 if the pass was stopped before it.
     """
     with torch.set_grad_enabled(gradients):
         try:

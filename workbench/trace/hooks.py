@@ -1,8 +1,8 @@
-"""Hooks on a model's parts as context managers that remove exactly the handles they registered.
+"""Hook a model's parts in context managers that remove exactly the handles they registered.
 
 A transform receives the tensor at a place, [rows, columns, width], and returns the tensor to go on
-with; the residual stream behind the last layer is the one before the final norm. Hooks of other
-owners on the same model are never touched.
+with; the residual stream after the last layer is the one before the final norm. Hooks that others
+registered on the same model are never touched.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def _input_hook(narrow: Narrow) -> Callable[[nn.Module, Any, Any], Any]:
 
 
 def _first_input(transform: Transform, in_place: bool) -> Narrow:
-    """The transform on a module's hidden states; ``in_place`` where the caller goes on to use
-    the same tensor.
+    """Return a hook that applies ``transform`` to a module's hidden states. ``in_place`` writes the
+    result into the same tensor, for callers that go on to use it.
     """
 
     def change(

@@ -1,5 +1,5 @@
-"""What is done to a forward pass: states replaced or added at sites and tokens, and how the outcome
-is read.
+"""Describe what is done to a forward pass: states replaced or added at sites and tokens, and how
+the outcome is read.
 
 A :class:`Patch` acts on one site at one token of each row; a *branch* is a set of patches applied
 together (one cell of a map, a window of layers, several positions). Rows of a batch share sites but
@@ -25,7 +25,7 @@ Readout = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """At ``site``, write ``value`` [rows, width] (head size for heads) at token ``positions``
+    """A write at one site: ``value`` [rows, width] (head size for heads) at token ``positions``
     [rows] of each row.
 
     Positions count from 0 at a row's own first token, whatever the padding. ``mode`` "add" adds the

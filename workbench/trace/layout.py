@@ -1,15 +1,15 @@
-"""How tokens are laid out for one forward pass: prompts, and a tail of packed branches.
+"""Lay out the tokens of one forward pass: prompts, and a tail of packed branches.
 
-A batch of prompts is padded on the left, so the last prompt token of every row stands in the same
-column. Where nothing follows the prompts they may be padded on the right instead: then causality
-alone hides the padding, and no mask is made. Behind the prompts stands the *tail*: further tokens
-of each row that share the prompt's keys and values but not each other's. A tail token sees the
-prompt columns before its ``prefix_end`` and the tail tokens named in ``sees``: with that, any
-number of continuations or patched copies of a prompt's last tokens cost one forward (packing).
+A batch of prompts is padded on the left, so the last prompt token of every row has the same column.
+Where nothing follows the prompts they may be padded on the right instead. Then causality alone
+hides the padding, and no mask is made. The *tail* follows the prompts: further tokens of each row
+that share the prompt's keys and values but not each other's. A tail token sees the prompt columns
+before its ``prefix_end`` and the tail tokens that ``attends_to`` names. With that, any number of
+continuations or patched copies of a prompt's last tokens cost one forward (packing).
 
-A tail token may be *born* late: it exists only above layer ``birth``, as a copy of its unpatched
-``twin``. A branch patched at layer l equals its twin up to layer l, so computing it there would be
-wasted work.
+A tail token may be appended late: it then exists only after layer ``first_layer``, as a copy of the
+unpatched token in ``source_column``. A branch patched at layer l equals that token up to layer l,
+so computing it there would be wasted work.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FIRST_LAYER = -1
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts of one batch, padded on the left, or on the right where no tail follows them.
+    """The prompts of one batch, padded on the left, or on the right where no tail follows them.
 
     Attributes:
         tokens: [rows, columns] token ids, padding where ``valid`` is false.
@@ -63,14 +63,15 @@ class Prompts:
 
     @property
     def causal(self) -> bool:
-        """Whether a causal pass of its own keeps padding apart: every row starts at the first
-        column.
-        """
+        """Whether causality alone hides the padding: every row starts at the first column."""
         return bool(self.valid[:, 0].all())
 
     def column_of(self, token_index: Tensor) -> Tensor:
-        """Column of a row's token, counted from its own first token; same shape as
-        ``token_index`` ([rows, ...]).
+        """Return the columns of tokens that are counted from their row's first token. The result
+        has the shape of ``token_index`` ([rows, ...]).
+
+        Raises:
+            WorkbenchError: if a token lies outside its prompt.
         """
         pad = torch.zeros_like(self.lengths) if self.causal else self.columns - self.lengths
         index = token_index.to(pad.device)
@@ -94,8 +95,8 @@ def pad_prompts(
 def pad_right(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.device) -> Prompts:
     """Lay token sequences out as one right-padded batch, for passes without a tail.
 
-    Position ids count on over the padding: a model that finds them broken off takes what follows
-    for another sequence.
+    Position ids count on over the padding, because a model takes tokens after a break in them for
+    another sequence.
     """
     tokens, valid = _padded(sequences, pad_token, left=False)
     positions = torch.arange(tokens.shape[1], device=device).expand(len(tokens), -1)
@@ -105,7 +106,11 @@ def pad_right(sequences: Sequence[Sequence[int]], pad_token: int, device: torch.
 def _padded(
     sequences: Sequence[Sequence[int]], pad_token: int, *, left: bool
 ) -> tuple[Tensor, Tensor]:
-    """Token ids and which of them are real, [rows, longest] each."""
+    """Return token ids and which of them are real, [rows, longest] each.
+
+    Raises:
+        WorkbenchError: if there is no prompt, or an empty one.
+    """
     if not sequences or min(len(s) for s in sequences) == 0:
         raise WorkbenchError("A batch needs at least one prompt, and no prompt may be empty.")
     columns = max(len(s) for s in sequences)
@@ -119,7 +124,7 @@ def _padded(
 
 
 def join_prompts(beginnings: Prompts, rests: Prompts) -> Prompts:
-    """Every prompt with its rest behind it; padding of a rest stays where it is, between the
+    """Return every prompt followed by its rest. Padding of a rest stays where it is, between the
     two.
     """
     return Prompts(
@@ -130,24 +135,25 @@ def join_prompts(beginnings: Prompts, rests: Prompts) -> Prompts:
 
 
 def without_last(prompts: Prompts, count: int) -> Prompts:
-    """Every prompt without its last ``count`` tokens."""
+    """Return every prompt without its last ``count`` tokens."""
     kept = slice(0, prompts.columns - count)
     return Prompts(prompts.tokens[:, kept], prompts.valid[:, kept], prompts.positions[:, kept])
 
 
 @dataclass(frozen=True)
 class Tail:
-    """Packed tokens behind the prompts; global column of tail token k is ``prompts.columns + k``.
+    """Packed tokens after the prompts; the global column of tail token k is ``prompts.columns +
+    k``.
 
     Attributes:
         tokens: [rows, k] token ids.
         positions: [rows, k] position ids.
         prefix_end: [rows, k] the tail token sees prompt columns < prefix_end.
-        sees: [1 or rows, k, k] bool, query first; a tail token must see itself.
-        birth: per tail token, the layer above which it exists, FROM_START for all layers; never
+        attends_to: [1 or rows, k, k] bool, query first; a tail token must see itself.
+        first_layer: the layer after which each tail token exists, FROM_START for all layers; never
             decreasing.
-        twin: [rows, k] global column a late-born token is copied from; ignored for tokens there
-            from the start.
+        source_column: [rows, k] global column that a token appended late is copied from; ignored
+            for tokens that exist from the start.
     """
 
     tokens: Tensor
@@ -181,7 +187,7 @@ class Tail:
 
 
 def empty_tail(prompts: Prompts) -> Tail:
-    """A tail of no tokens: the plain forward."""
+    """Return a tail of no tokens: the plain forward."""
     none = prompts.tokens[:, :0]
     return Tail(
         none, none, none, torch.zeros((1, 0, 0), dtype=torch.bool, device=none.device), (), none

@@ -1,10 +1,10 @@
-"""Attention masks of packed layouts, as the additive 4-D masks Hugging Face models take.
+"""Build the attention masks of packed layouts, as the additive 4-D masks Hugging Face models take.
 
-Entry [row, 0, query, key] is 0 where the query may look and a large negative number where it may
-not. Sliding windows are applied by position id, never by column, because packed copies of a token
-share its position. Models with mixed layer types get one mask per type. A mask like this is exact
-only where attention is the sole path between positions; architectures with recurrent layers are
-refused before it is built.
+Entry [row, 0, query, key] is 0 where the query may attend to the key, and a large negative number
+elsewhere. Sliding windows are applied by position id, never by column, because packed copies of a
+token share its position. Models with mixed layer types get one mask per type. A mask like this is
+exact only where attention is the sole path between positions; architectures with recurrent layers
+are refused before it is built.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ SLIDING = "sliding_attention"
 
 
 def visibility(prompts: Prompts, tail: Tail) -> Tensor:
-    """[rows, S, S] bool, query first, S = prompt columns + tail size. Padding sees itself so no
-    row is empty.
+    """Return which columns each column sees: [rows, S, S] bool, query first, S = prompt columns +
+    tail size.
+
+    Padding sees itself, so that no row is empty.
     """
     columns, size = prompts.columns, prompts.columns + tail.size
     device = prompts.tokens.device
@@ -35,8 +37,8 @@ def visibility(prompts: Prompts, tail: Tail) -> Tensor:
 
 
 def tail_visibility(prompts: Prompts, tail: Tail) -> Tensor:
-    """The last rows of :func:`visibility`, [rows, tail, S]: what the tail's tokens see of
-    prompts and tail.
+    """Return what the tail's tokens see of prompts and tail: the last rows of :func:`visibility`,
+    [rows, tail, S].
     """
     columns = torch.arange(prompts.columns, device=prompts.tokens.device)
     before = (columns < tail.prefix_end[:, :, None]) & prompts.valid[:, None, :]
@@ -46,12 +48,12 @@ def tail_visibility(prompts: Prompts, tail: Tail) -> Tensor:
 def within_window(
     see: Tensor, query_positions: Tensor, key_positions: Tensor, window: int
 ) -> Tensor:
-    """``see`` restricted to keys less than ``window`` positions behind their query."""
+    """Restrict ``see`` to keys less than ``window`` positions before their query."""
     return see & (query_positions[:, :, None] - key_positions[:, None, :] < window)
 
 
 def additive(see: Tensor, dtype: torch.dtype) -> Tensor:
-    """[rows, 1, query, key] additive mask of a boolean one."""
+    """Return the additive mask [rows, 1, query, key] of the boolean mask ``see``."""
     low = max(HIDDEN, torch.finfo(dtype).min / 2)
     return torch.zeros(see.shape, dtype=dtype, device=see.device).masked_fill_(~see, low)[:, None]
 
@@ -59,7 +61,7 @@ def additive(see: Tensor, dtype: torch.dtype) -> Tensor:
 def model_mask(
     lm: LanguageModel, see: Tensor, query_positions: Tensor, key_positions: Tensor
 ) -> Tensor | dict[str, Tensor]:
-    """What the model's forward takes as ``attention_mask`` for this visibility."""
+    """Return what the model's forward takes as ``attention_mask`` for this visibility."""
     config = lm.config
     window = getattr(config, "sliding_window", None)
     dtype = lm.dtype

@@ -1,16 +1,16 @@
-"""Any number of patched branches of a batch of prompts in as few forward passes as a memory bound
-allows.
+"""Run any number of patched branches of a batch of prompts, in as few forward passes as a memory
+bound allows.
 
 The unpatched readout and the first branches come out of one pass over prompts and branches;
 branches that do not fit follow in passes of their own on the kept prompts (see
 :mod:`workbench.trace.prompt_cache`). Every number equals, to rounding, that of one hooked forward a
-branch (:func:`workbench.trace.hooked_loop.loop_branches`), which is also what recurrent families
-are given, and branches that start before the tokens a switched-on adapter acts on.
+branch (:func:`workbench.trace.hooked_loop.loop_branches`). That loop also runs recurrent families,
+and branches that start before the tokens a switched-on adapter acts on.
 
 The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows *
 columns ** 2 numbers for each kind of attention layer, and the readout at most
 :data:`workbench.models.unembed.CHUNK_BYTES` of logits. When branches take several passes, the
-prompts' keys and values and the states branches are born from are kept beside that.
+prompts' keys and values, and the states that late branches are copied from, are kept in addition.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def patch_branches(
     Args:
         prompts: token ids of each row.
         branches: sets of patches; every patch has one position and one value per prompt. A position
-            at or behind a prompt's length names a node of the tree.
+            at or after a prompt's length names a node of the tree.
         readout: reduces next-token logits [n, vocab] to [n, ...].
         tokens_per_forward: most tokens of a forward; a single row with a single branch may exceed
             it.
@@ -94,10 +94,10 @@ def patch_branches(
 def _before_invocation(
     lm: LanguageModel, branches: Sequence[Branch], positions: Tensor, lengths: Tensor
 ) -> set[int]:
-    """Branches that start before the tokens a switched-on adapter acts on.
+    """Return the indices of branches that start before the tokens a switched-on adapter acts on.
 
-    Packed, their copies of earlier tokens would stand behind the prompt, where the adapter would
-    act on them too.
+    Packed, their copies of earlier tokens would follow the prompt, where the adapter would act on
+    them too.
     """
     invocation = active_invocation(lm)
     if invocation is None:
@@ -116,7 +116,9 @@ def _loop_early(
     tokens_per_forward: int,
     tree: TokenTree,
 ) -> Patched:
-    """The ``early`` branches by the loop, the others packed."""
+    """Run the ``early`` branches in the loop of hooked forwards and the others packed;
+    return both.
+    """
     late = [number for number in range(len(branches)) if number not in early]
     parts = [
         run(
@@ -135,7 +137,7 @@ def _loop_early(
 
 
 def _longest(lengths: Tensor, branches: Sequence[Branch], positions: Tensor, nodes: int) -> int:
-    """Columns of all branches together, as if all rows were one batch."""
+    """Return the columns of all branches together, as if all rows were one batch."""
     back = (lengths[:, None] - positions).clamp(min=1).amax(dim=0).tolist()
     total, at = 0, 0
     for branch in branches:
@@ -152,7 +154,7 @@ def _batch(
     tokens_per_forward: int,
     tree: TokenTree,
 ) -> tuple[Tensor, Tensor]:
-    """Readouts [rows, 1 + nodes, ...] and [rows, branches, 1 + nodes, ...] of one batch."""
+    """Return readouts [rows, 1 + nodes, ...] and [rows, branches, 1 + nodes, ...] of one batch."""
     bases = prompts.columns + tree.size
     first = where.first()
     sizes = (bases - first).tolist()
@@ -190,5 +192,7 @@ def _later(lm: LanguageModel, kept: CachedPrompts, layout: Layout, readout: Read
 
 
 def _read(lm: LanguageModel, final: Tensor, read: Tensor, readout: Readout) -> Tensor:
-    """[rows, ends, 1 + nodes, ...] of states at ``read`` [rows, ends, 1 + nodes]."""
+    """Return the readout [rows, ends, 1 + nodes, ...] of the states at ``read`` [rows, ends, 1 +
+    nodes].
+    """
     return unembed_reduced(lm, final.reshape(*read.shape, -1), readout)

@@ -1,7 +1,7 @@
-"""Passes that leave the model behind a layer, and passes that start there from what the first left.
+"""Run passes that stop after a layer, and passes that start there from the states of the first.
 
-What lies below a layer that nothing trains or patches is the same in every pass over the same
-tokens. :func:`forward_to_layer` computes it once; :func:`forward_from_layer` lets a later pass
+What is computed below the first layer that is trained or patched is the same in every pass over the
+same tokens. :func:`forward_to_layer` computes it once; :func:`forward_from_layer` lets a later pass
 begin with it, so that a pass costs the layers above. Attention in those layers needs keys and
 values of theirs alone, so nothing else of the lower part has to be kept.
 """
@@ -23,10 +23,10 @@ from workbench.trace.hooks import bypass_layers, on_outputs
 def forward_to_layer(
     lm: LanguageModel, layer: int, tokens: Tensor, positions: Tensor, mask: Any, cache: Any = None
 ) -> Tensor:
-    """The residual stream behind ``layer`` at every column, [rows, columns, width]; the pass ends
-    there.
+    """Run a pass that ends after ``layer``; return the residual stream there, [rows, columns,
+    width].
 
-    Where a device map keeps weights in memory or on disk the pass goes to the end, because leaving
+    Where a device map keeps weights in memory or on disk the pass goes to the end, because stopping
     it would skip the hooks that put those weights away again.
     """
     require_layer(lm, layer)
@@ -45,10 +45,10 @@ def forward_to_layer(
 
 @contextmanager
 def forward_from_layer(lm: LanguageModel, first: int, states: Tensor | None) -> Iterator[None]:
-    """Passes inside the block begin at layer ``first`` with ``states`` [rows, columns, width]; with
-    layer 0, as they are.
+    """Let passes inside the block begin at layer ``first`` with ``states`` [rows, columns, width].
+    With layer 0 they run unchanged.
 
-    The tokens of such a pass are embedded, which costs a look-up, and nothing comes of it.
+    The tokens of such a pass are still embedded, which costs a look-up, and the result is not used.
     """
     if first == 0 or states is None:
         yield

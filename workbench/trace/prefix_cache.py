@@ -1,11 +1,11 @@
-"""Keys and values that rows' first tokens leave under the base model, kept so that later passes
+"""Keep the keys and values that rows' first tokens have under the base model, so that later passes
 compute only what follows.
 
-Whatever an adapter with a reach does, it does behind these tokens; training it, reading it and
-reading its control all stand on the same keys and values, which are computed once. Rows go by
-number. What does not fit into the bound is computed anew each time, in passes of at most
-``tokens_per_pass`` tokens, and that is said once. The adapter and the model's own dropout are off
-while they are computed.
+An adapter that acts only from a given token on changes nothing before it. So training it, reading
+it and reading its control all use the same keys and values of the first tokens, which are computed
+once. Rows are identified by number. What does not fit into the bound is computed anew each time, in
+passes of at most ``tokens_per_pass`` tokens, and a warning says so once. The adapter and the
+model's own dropout are off while they are computed.
 
 Costs 2 x layers x key-value heads x head size entries a token.
 """
@@ -36,11 +36,11 @@ Layers = tuple[tuple[Tensor, Tensor], ...]
 
 
 class PrefixCache:
-    """Keeps the first tokens' keys and values of numbered rows, at most ``most_bytes`` of them.
+    """The keys and values of the first tokens of numbered rows, at most ``most_bytes`` of them.
 
-    They are kept, and used where they are computed anew, as ``dtype`` (None: as they are). Of rows
-    that begin with the tokens ``shared`` these are kept once. What is held ``beside`` them counts
-    against the bound.
+    They are kept as ``dtype`` (None: as computed), and converted to it where they are computed
+    anew. Of rows that begin with the tokens ``shared`` those are kept once. What the cache
+    ``sibling`` holds counts against the bound.
     """
 
     def __init__(
@@ -69,20 +69,22 @@ class PrefixCache:
 
     @property
     def full(self) -> bool:
-        """Whether a row has been turned away for want of room."""
+        """Whether a row was not kept for want of room."""
         return self._full
 
     def keep(
         self, rows: Iterable[int], cache: DynamicCache | PromptCache, prompts: Prompts
     ) -> None:
-        """Keep what a pass over ``prompts`` (and anything behind them) left in ``cache``."""
+        """Keep the rows' keys and values that a pass over ``prompts`` (and anything after them)
+        wrote to ``cache``.
+        """
         for index, row in enumerate(rows):
             if self._full:
                 return
             self._keep(row, _row_of(cache, index, prompts, self._cut(prompts, index), self.dtype))
 
     def drop(self, rows: Iterable[int]) -> None:
-        """Let go of ``rows``, where they are kept; their room is free again."""
+        """Drop ``rows`` where they are kept, and free their room."""
         for row in rows:
             self.bytes -= _size(self._rows.pop(row, ()))
 
@@ -93,8 +95,8 @@ class PrefixCache:
         tokens: Sequence[Sequence[int]],
         description: str,
     ) -> None:
-        """Compute what is missing of ``rows``, whose first tokens are ``tokens``, as far as
-        there is room.
+        """Compute the ``rows`` that are missing, whose first tokens are ``tokens``, as far as there
+        is room.
         """
         missing = [index for index, row in enumerate(rows) if row not in self._rows]
         if not missing or self._full:
@@ -112,8 +114,8 @@ class PrefixCache:
         tokens: Sequence[Sequence[int]],
         first: int = 0,
     ) -> CachedPrompts:
-        """The rows' keys and values as one batch of left-padded prompts, for passes over what
-        follows them.
+        """Return the rows' keys and values as one batch of left-padded prompts, for passes over
+        what follows them.
 
         Layers below ``first`` are left out, for passes that start there.
         """
@@ -152,20 +154,20 @@ class PrefixCache:
     def _computed(
         self, lm: LanguageModel, indices: Sequence[int], tokens: Sequence[Sequence[int]]
     ) -> Iterator[tuple[int, Layers]]:
-        """Keys and values of some of the ``tokens`` from one pass."""
+        """Yield keys and values of some of the ``tokens`` from one pass."""
         cache, prompts = _passed(lm, [tokens[index] for index in indices])
         for place, index in enumerate(indices):
             yield index, _row_of(cache, place, prompts, self._cut(prompts, place), self.dtype)
 
     def _cut(self, prompts: Prompts, index: int) -> int:
-        """How many of a row's first tokens are kept once for all."""
+        """Return how many of a row's first tokens are kept once for all."""
         count = len(self.shared)
         own = prompts.tokens[index][prompts.valid[index]]
         return count if own[:count].tolist() == list(self.shared) and len(own) > count else 0
 
     def begin(self, lm: LanguageModel) -> Layers:
-        """What rows begin with, computed at the first call: its bits are those of the attention
-        kernel set then.
+        """Return the keys and values of the tokens that all rows begin with. They are computed at
+        the first call, with the attention kernel that is set then.
         """
         if self.shared and not self._beginning:
             cache, prompts = _passed(lm, [self.shared])
@@ -195,8 +197,8 @@ class PrefixCache:
 
 
 class ExtendableCache(DynamicCache):
-    """Holds what ``kept`` holds and grows with what is computed behind it, in the dtype and on
-    the device of that.
+    """A cache that starts with what ``kept`` holds and grows with what is computed after it. It
+    takes the dtype and device of the new entries.
     """
 
     def __init__(self, kept: CachedPrompts) -> None:
@@ -235,8 +237,8 @@ def _passed(lm: LanguageModel, tokens: Sequence[Sequence[int]]) -> tuple[PromptC
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Without dropout, also when a row is computed anew between two steps of training; each part
-    is put back as it was.
+    """Switch dropout off inside the block, also when a row is computed anew between two steps of
+    training. Each part is put back as it was.
     """
     training = [module for module in model.modules() if module.training]
     model.eval()
@@ -254,7 +256,9 @@ def _row_of(
     cut: int,
     dtype: torch.dtype | None,
 ) -> Layers:
-    """What a row's own tokens from ``cut`` on left, without the padding before or between them."""
+    """Return the keys and values of a row's own tokens from ``cut`` on, without the padding before
+    or between them.
+    """
     columns = prompts.valid[index].nonzero()[cut:, 0]
     if isinstance(cache, PromptCache):
         pairs = [cache.kept[layer] for layer in sorted(cache.kept)]
@@ -270,8 +274,8 @@ def _row_of(
 
 
 def _padded(parts: Sequence[Tensor], lengths: Sequence[int], beginning: Tensor | None) -> Tensor:
-    """[rows, heads, columns, head size] of rows of ``lengths`` tokens, zeros in front of shorter
-    ones.
+    """Return rows of ``lengths`` tokens as one tensor [rows, heads, columns, head size], with zeros
+    in front of shorter rows.
 
     A part shorter than its row lacks the ``beginning``.
     """

@@ -1,12 +1,13 @@
-"""Passes over branches alone, on the kept keys, values and states of their prompts.
+"""Run passes over branches alone, on the kept keys, values and states of their prompts.
 
-Many branches do not fit into one forward. The first pass computes the prompts, keeps the keys and
-values of every layer and, behind the layers where branches are born, the states they are copied
-from; the passes after it compute branch tokens only, from the layer of the earliest birth among
-them on. So a large map costs the tokens of its branches and one plain forward.
+Many branches do not fit into one forward. The first pass computes the prompts and keeps the keys
+and values of every layer. It also keeps the states that late branches are copied from, after the
+layers where they are appended. The passes after it compute branch tokens only, from the layer after
+which the earliest of them is appended. So a large map costs the tokens of its branches and one
+plain forward.
 
-What is kept is a generation's key-value cache of the prompts, and [births, rows, columns, width]
-states of the columns branches start from.
+What is kept is the prompts' key-value cache, and the states of the columns branches start from,
+[births, rows, columns, width].
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from workbench.trace.truncate import truncate_columns
 
 
 class PromptCache(Cache):
-    """Keeps each layer's keys and values of the first ``columns`` columns, and puts them before
-    those of later passes.
+    """A cache that keeps each layer's keys and values of the first ``columns`` columns, and puts
+    them before those of later passes.
 
-    What was kept of a single row stands before every row of a later pass. Gradients flow through
-    what is kept.
+    What was kept of a single row precedes every row of a later pass. Gradients flow through what is
+    kept.
     """
 
     def __init__(self, columns: int) -> None:
@@ -68,7 +69,7 @@ class CachedPrompts:
     """What branches need of their prompts.
 
     Attributes:
-        states: for each layer of birth, [rows, columns, width] behind it at the global columns from
+        states: for each layer of birth, [rows, columns, width] after it at the global columns from
             ``lowest`` on.
     """
 
@@ -89,11 +90,11 @@ def forward_keeping(
     bases: int,
     births: Sequence[int],
 ) -> tuple[Tensor, CachedPrompts]:
-    """The joint pass, keeping states behind the layers ``births`` at global columns ``lowest`` to
-    ``bases``.
+    """Run one pass over prompts and tail, and keep the states after the layers ``births`` at global
+    columns ``lowest`` to ``bases``.
 
     Returns:
-        [rows, reads, width] behind the final norm, and what was kept.
+        [rows, reads, width] after the final norm, and what was kept.
     """
     cache = PromptCache(prompts.columns)
     columns = torch.arange(lowest, bases, device=lm.device).expand(prompts.rows, -1)
@@ -113,11 +114,12 @@ def forward_tail(
     recording: Recording | None = None,
     cache: Cache | None = None,
 ) -> Tensor:
-    """One pass over ``tail`` alone: [rows, reads, width] behind the final norm.
+    """Run one pass over ``tail`` alone; return the states [rows, reads, width] after the final
+    norm.
 
     ``read``, the recording and the writes count columns from the tail's first token. A ``cache``
-    that holds what ``kept`` holds is used in its place, to be filled on; only for tails that exist
-    from the start. An adapter acts on the whole tail.
+    that holds what ``kept`` holds is used in its place and grows with the tail; only for tails that
+    exist from the start. An adapter acts on the whole tail.
     """
     check_writes(lm, kept.prompts.rows, writes)
     alive = [sum(b < layer for b in tail.first_layer) for layer in range(lm.n_layers + 1)]

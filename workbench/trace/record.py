@@ -1,4 +1,4 @@
-"""Recording components at chosen tokens, and nothing else of the pass."""
+"""Record components at chosen tokens, and nothing else of the pass."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def record(
     *,
     tree: TokenTree = NO_TREE,
 ) -> Tensor:
-    """States of ``sites`` at each prompt's positions: [rows, sites, positions, width] (head size
-    for heads).
+    """Record the states of ``sites`` at each prompt's positions: [rows, sites, positions, width]
+    (head size for heads).
 
-    One forward, which ends behind the highest layer asked for and needs no mask unless a tree
-    stands behind the prompts or an adapter acts on their ends alone. Families that cannot be padded
-    run their rows in groups of equal length.
+    One forward, which ends after the highest layer asked for and needs no mask unless a tree
+    follows the prompts or an adapter acts on their ends alone. Families that cannot be padded run
+    their rows in groups of equal length.
 
     Args:
         positions: token indices of each row, 0 at its first token, as many in every row; from the
@@ -60,8 +60,8 @@ def record(
 def record_states(
     lm: LanguageModel, prompts: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]
 ) -> Tensor:
-    """States behind every layer at each prompt's positions (0 = its first token): [rows, layers,
-    positions, width].
+    """Record the states after every layer at each prompt's positions (0 = its first token): [rows,
+    layers, positions, width].
     """
     return record(lm, prompts, positions, every_layer(lm))
 
@@ -73,7 +73,7 @@ def _as_strings(
     sites: Sequence[Site],
     tree: TokenTree,
 ) -> Tensor:
-    """The same from unpadded strings; a node is read at the end of its own path."""
+    """Record the same states from unpadded strings; a node is read at the end of its own path."""
     require_one_invocation(lm)
     warn_unpackable(lm)
     whole = sum(len(prompt) for prompt in prompts)

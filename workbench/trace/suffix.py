@@ -1,9 +1,9 @@
 """Continue prompts from cached prefixes, with the states of whole prompts up to rounding.
 
-A prompt is a prefix and a suffix. Suffixes of a batch are padded on the left, so padding may stand
-between prefix and suffix; no token attends to it, and :class:`Prompts` marks its columns as not
-valid. Prefixes come from :class:`~workbench.trace.prefix_cache.PrefixCache`, or are one prefix that
-all prompts share, computed in a row of its own.
+A prompt is a prefix and a suffix. Suffixes of a batch are padded on the left, so there may be
+padding between prefix and suffix; no token attends to it, and :class:`Prompts` marks its columns as
+not valid. Prefixes come from :class:`~workbench.trace.prefix_cache.PrefixCache`, or are one prefix
+that all prompts share, computed in a row of its own.
 
 A pass costs the tokens of the suffixes, and of one shared prefix.
 """
@@ -33,13 +33,13 @@ FEWEST_SHARED = 4
 
 @dataclass(frozen=True, eq=False)
 class SuffixPass:
-    """What a pass over whole prompts, or over what follows their kept beginnings, leaves.
+    """The results of a pass over whole prompts, or over what follows their kept beginnings.
 
     Attributes:
-        prompts: the whole prompts; behind kept beginnings, with padding between beginning and rest
+        prompts: the whole prompts; after kept beginnings, with padding between beginning and rest
             where rests are shorter.
-        final: [rows, 1 + nodes, width] behind the final norm at the prompts' ends and the nodes
-            behind them.
+        final: [rows, 1 + nodes, width] after the final norm at the prompts' ends and the nodes
+            after them.
         recorded: [rows, layers, n, width] residual stream at what was to be recorded, or None.
         cache: keys and values of prompts and nodes, which may grow.
     """
@@ -51,8 +51,8 @@ class SuffixPass:
 
 
 def common_prefix(sequences: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """What all sequences begin with, short of any one's last token; nothing where that is too
-    short to be worth a pass.
+    """Return the tokens all sequences begin with, without the last token of any sequence. Nothing
+    is returned where they are too few to be worth a pass.
     """
     if len(sequences) < 2:
         return ()
@@ -62,7 +62,9 @@ def common_prefix(sequences: Sequence[Sequence[int]]) -> tuple[int, ...]:
 
 
 def cache_common_prefix(lm: LanguageModel, shared: Sequence[int], rows: int) -> CachedPrompts:
-    """Keys and values of the tokens that ``rows`` prompts begin with, computed once."""
+    """Compute once, and return, the keys and values of the tokens that ``rows`` prompts
+    begin with.
+    """
     alone = pad_prompts([shared], lm.tokenizer.pad_token_id, lm.device)
     cache = PromptCache(alone.columns)
     run_joint(lm, alone, empty_tail(alone), None, (), cache)
@@ -77,12 +79,12 @@ def forward_suffix(
     tree: TokenTree,
     record: Tensor | None = None,
 ) -> SuffixPass:
-    """One pass over the ``rests`` [rows] of the prompts that ``kept`` begins, and the
-    ``continuation`` behind them.
+    """Run one pass over the ``rests`` [rows] of the prompts that ``kept`` begins, and the nodes of
+    ``tree`` after them.
 
     Args:
         record: [rows, n] tokens, counted from each whole prompt's first, whose states to record;
-            they must lie in the rests.
+            all must be in the rests.
     """
     most = kept.prompts.columns + max(map(len, rests))
     if most > (room_of(lm).most or most):  # counted exactly only where it may matter

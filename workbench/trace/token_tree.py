@@ -1,9 +1,9 @@
-"""Tokens that may follow a prompt, as a tree: what is read at the end of a prompt and of every
-branch.
+"""Hold the tokens that may follow a prompt as a tree, which says what is read at the end of a
+prompt and of every branch.
 
 Node k continues the node ``parents[k]``, or the prompt's last token where that is -1. A readout at
 the end is the next-token distribution at the prompt's last token and at every node; without nodes
-it is that of the last token alone. In a packed layout the nodes are a tail behind the prompt in
+it is that of the last token alone. In a packed layout the nodes are a tail after the prompt in
 which each sees its ancestors only.
 """
 
@@ -20,8 +20,9 @@ from workbench.trace.layout import FIRST_LAYER, Prompts, Tail
 
 @dataclass(frozen=True)
 class TokenTree:
-    """``tokens`` [nodes] and ``parents`` [nodes], a parent before its children; empty: only the
-    last token is read.
+    """A tree of tokens: ``tokens`` [nodes] and ``parents`` [nodes], a parent before its children.
+
+    An empty tree reads the last token only.
     """
 
     tokens: tuple[int, ...] = ()
@@ -37,15 +38,15 @@ class TokenTree:
         return len(self.tokens)
 
     def path(self, node: int) -> tuple[int, ...]:
-        """Nodes from the prompt's end down to ``node``, itself included; none for -1."""
+        """Return the nodes from the prompt's end down to ``node``, itself included; none for -1."""
         return () if node < 0 else (*self.path(self.parents[node]), node)
 
     def depths(self) -> tuple[int, ...]:
-        """[nodes] 1 stands directly behind the prompt."""
+        """Return the depth of each node [nodes]; 1 directly follows the prompt."""
         return tuple(len(self.path(node)) for node in range(self.size))
 
     def ancestry(self) -> Tensor:
-        """[nodes, nodes] bool: node (row) sees node (column), itself included."""
+        """Return which node (row) sees which (column), itself included: [nodes, nodes] bool."""
         sees = torch.zeros((self.size, self.size), dtype=torch.bool)
         for node in range(self.size):
             sees[node, list(self.path(node))] = True
@@ -56,7 +57,7 @@ NO_TREE = TokenTree()
 
 
 def tree_tail(prompts: Prompts, tree: TokenTree) -> Tail:
-    """The nodes as a tail behind every prompt."""
+    """Return the nodes as a tail after every prompt."""
     device, size = prompts.tokens.device, tree.size
     tokens = torch.as_tensor(tree.tokens, dtype=torch.long, device=device).expand(
         prompts.rows, size
@@ -73,7 +74,7 @@ def tree_tail(prompts: Prompts, tree: TokenTree) -> Tail:
 
 
 def end_columns(prompts: Prompts, tree: TokenTree) -> Tensor:
-    """[rows, 1 + nodes] global columns of the prompt's last token and the nodes of
+    """Return the global columns [rows, 1 + nodes] of the prompt's last token and the nodes of
     :func:`tree_tail`.
     """
     columns = torch.arange(

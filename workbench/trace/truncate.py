@@ -1,7 +1,7 @@
-"""Cutting a layer's arguments to the columns that exist at its input.
+"""Cut a layer's arguments to the columns that exist at its input.
 
 The decoder prepares mask, position ids and rotary embeddings for every column of the layout. A
-layer below the birth of some of them gets the leading part of each.
+layer at whose input some of them are not yet appended gets the leading part of each.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from workbench.trace.hooks import Narrow
 
 
 def truncate_columns(alive: int, total: int, cached: int = 0) -> Narrow:
-    """Cut from ``total`` to the first ``alive`` columns; keys also have ``behind`` columns of a
-    cache before them.
+    """Return a function that cuts a layer's arguments from ``total`` to the first ``alive``
+    columns. Keys also have ``cached`` columns of a cache before them.
     """
 
     def narrow(

@@ -1,7 +1,7 @@
-"""Prompts and the paths of a tree as plain token strings, run without padding or packing.
+"""Run prompts and the paths of a tree as plain token strings, without padding or packing.
 
-For families whose layers carry a state from token to token: nothing may stand beside a string in
-its row, so every path is a string of its own and only strings of equal length share a forward.
+This is for families whose layers carry a state from token to token. A row may hold nothing but its
+string, so every path is a string of its own and only strings of equal length share a forward.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workbench.trace.token_tree import TokenTree
 
 @dataclass(frozen=True)
 class String:
-    """The prompt of ``row`` and the path to ``node`` behind it (-1: none)."""
+    """The prompt of ``row`` and the path to ``node`` after it (-1: none)."""
 
     row: int
     node: int
@@ -26,7 +26,7 @@ class String:
 
 
 def strings_of(prompts: Sequence[Sequence[int]], tree: TokenTree) -> list[String]:
-    """Every prompt alone and with every path, row by row."""
+    """Return every prompt alone and with every path, row by row."""
     return [
         String(row, node, (*prompt, *(tree.tokens[step] for step in tree.path(node))))
         for row, prompt in enumerate(prompts)
@@ -35,8 +35,8 @@ def strings_of(prompts: Sequence[Sequence[int]], tree: TokenTree) -> list[String
 
 
 def equal_lengths(strings: Sequence[String], tokens_per_forward: int) -> Iterator[list[String]]:
-    """Batches of strings of one length, longest first, of at most ``tokens_per_forward`` tokens
-    or of one string.
+    """Yield the batches of strings of one length, longest first, of at most ``tokens_per_forward``
+    tokens or of one string.
     """
     for length in sorted({len(string.tokens) for string in strings}, reverse=True):
         same = [string for string in strings if len(string.tokens) == length]
@@ -46,8 +46,8 @@ def equal_lengths(strings: Sequence[String], tokens_per_forward: int) -> Iterato
 
 
 def token_at(string: String, position: int, length: int, tree: TokenTree) -> int | None:
-    """Which token of ``string`` a position names, the prompt having ``length`` tokens; None for
-    a node on another path.
+    """Return the token of ``string`` that a position names, where the prompt has ``length`` tokens;
+    None for a node on another path.
     """
     if position < length:
         return position
@@ -62,13 +62,13 @@ def states_by_string(
     batches: Callable[[list[String]], Iterable[list[String]]],
     states: Callable[[list[String], list[list[int]]], Tensor],
 ) -> Tensor:
-    """States [rows, sites, positions, width] at token ``positions`` [rows, n]; a node's are read on
-    a string that ends in it.
+    """Return the states [rows, sites, positions, width] at token ``positions`` [rows, n]; a node's
+    are read on a string that ends in it.
 
     Args:
-        batches: cuts strings into those that share a forward.
-        states: of strings and the tokens [strings, n] to record on each (0 where a string lacks
-            the token): [strings, sites, n, width].
+        batches: cuts strings into groups that share a forward.
+        states: of strings and the tokens [strings, n] to record on each (0 where a string lacks the
+            token): [strings, sites, n, width].
     """
     wanted = [
         string
@@ -94,7 +94,7 @@ def states_by_string(
 
 
 def warn_unpackable(lm: LanguageModel) -> None:
-    """Say once of each model that its branches run one by one."""
+    """Warn, once a model, that its branches run one by one."""
     family = lm.architecture.family
     warning = (
         f"{family} is patched by one forward a branch, on rows of equal length: "
