@@ -1,11 +1,10 @@
-"""Putting one run's states into another: what a state suffices for, layer by layer, and the
-controls beside it.
+"""Put one run's states into another: what a state suffices for, layer by layer, and its controls.
 
-A sweep over all layers is one packed forward (:func:`layer_sweep_of_scale`), a map over layers,
-positions, heads or components is as few as memory allows (:mod:`workbench.patch.maps`); the loop of
-hooked forwards is kept as their reference. Effects are computed from the readouts: shift,
-following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. Beside
-them stand :func:`attribute` (all cells from one backward, verified by true patches),
+A sweep over all layers is one packed forward (:func:`layer_sweep_of_scale`), and a map over layers,
+positions, heads or components takes as few as memory allows (:mod:`workbench.patch.maps`). The loop
+of hooked forwards is kept as their reference. Effects are computed from the readouts: shift,
+following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. The
+room also holds :func:`attribute` (all cells from one backward, verified by true patches),
 :func:`direct_attribution` (who wrote the logits) and :func:`path_effects` (what one part tells
 another directly).
 """

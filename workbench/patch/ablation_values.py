@@ -2,9 +2,9 @@
 of matched length.
 
 All take and return states whose first axis is the row (the question), in the layout of
-:func:`workbench.trace.record`, so they can stand where donors stand. What a knock-out shows depends
-on the value: zeros may lie far outside of what the model ever computes there, the mean keeps what
-all questions share, and a random vector says how much any change of that length does.
+:func:`workbench.trace.record`, so they can take the place of donors. What a knock-out shows depends
+on the value: zeros may be far from what the model ever computes there, the mean keeps what all
+questions share, and a random vector shows what any change of that length does.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from workbench.errors import WorkbenchError
 
 
 def zeros(states: Tensor) -> Tensor:
-    """Zeros in the layout of ``states``."""
+    """Return zeros in the layout of ``states``."""
     return torch.zeros_like(states)
 
 
 def mean_of_others(states: Tensor) -> Tensor:
-    """For each row the mean over all other rows: [rows, ...]. A row never contributes to its own
-    replacement.
+    """Return, for each row, the mean over all other rows: [rows, ...].
+
+    A row never contributes to its own replacement.
+
+    Raises:
+        WorkbenchError: for fewer than two rows.
     """
     rows = len(states)
     if rows < 2:
@@ -32,13 +36,13 @@ def mean_of_others(states: Tensor) -> Tensor:
 
 
 def mean_of_rows(states: Tensor) -> Tensor:
-    """The mean over all rows, the same for each: [rows, ...]."""
+    """Return the mean over all rows, the same for each: [rows, ...]."""
     return states.double().mean(dim=0).to(states.dtype).expand_as(states).clone()
 
 
 def matched_noise(base: Tensor, donor: Tensor, seed: int) -> Tensor:
-    """``base`` [..., width] plus a random direction as long as the difference to ``donor``,
-    entry by entry of the other axes.
+    """Return ``base`` [..., width] plus a random direction as long as the difference to ``donor``,
+    for each entry of the other axes.
     """
     difference = donor - base
     generator = torch.Generator().manual_seed(seed)
@@ -47,8 +51,13 @@ def matched_noise(base: Tensor, donor: Tensor, seed: int) -> Tensor:
 
 
 def along(direction: Tensor, length: float, rows: int) -> Tensor:
-    """``direction`` [..., width] scaled to ``length`` on its last axis, for each row: [rows,
-    ..., width]; to be added.
+    """Return ``direction`` [..., width] scaled to ``length`` on its last axis, for each row: [rows,
+    ..., width].
+
+    The result is to be added.
+
+    Raises:
+        WorkbenchError: for a direction of length zero.
     """
     norm = direction.norm(dim=-1, keepdim=True)
     if not bool((norm > 0).all()):

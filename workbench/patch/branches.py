@@ -1,5 +1,5 @@
-"""Cells of maps and their branches: a cell is some sites at some places, written together, and one
-branch.
+"""Hold the cells of maps and make their branches: a cell is some sites at some places, written
+together, and one branch.
 
 All branches patch tokens named by row and take donors whose first axis is the row, in the order the
 states were recorded in, so that what :func:`workbench.trace.record` returns for the same sites and
@@ -25,9 +25,10 @@ Place = TypeVar("Place")
 
 @dataclass(frozen=True)
 class Cell(Generic[Place]):
-    """``sites`` at ``places``, patched together; heads only among themselves.
+    """A cell of a map: ``sites`` patched together at ``places``. Heads are patched only among
+    themselves.
 
-    A place is a column of the positions looked at, or a named part of a conversation.
+    A place is a column of the patched positions, or a named part of a conversation.
     """
 
     sites: tuple[Site, ...]
@@ -35,22 +36,22 @@ class Cell(Generic[Place]):
 
 
 def single_cells(sites: Sequence[Site], places: Sequence[Place]) -> list[Cell[Place]]:
-    """Every site at every place, all places of the first site first."""
+    """Return every site at every place, all places of the first site first."""
     return [Cell((site,), (place,)) for site in sites for place in places]
 
 
 def sites_of(cells: Sequence[Cell[Place]]) -> list[Site]:
-    """The sites of all cells, each once, in the order in which they first come."""
+    """Return the sites of all cells, each once, in the order of their first appearance."""
     return list(dict.fromkeys(site for cell in cells for site in cell.sites))
 
 
 def cell_branches(
     cells: Sequence[Cell[int]], positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
 ) -> list[Branch]:
-    """One branch a cell.
+    """Return one branch a cell.
 
     Args:
-        positions: [rows, places] tokens looked at in each row.
+        positions: [rows, places] tokens patched in each row.
         donors: [rows, sites, places, width] states to write, of :func:`sites_of` the cells.
     """
     sites = sites_of(cells)
@@ -73,7 +74,7 @@ def site_branches(
     mode: Mode = "replace",
     nodes: Tensor | None = None,
 ) -> list[Branch]:
-    """One branch per site.
+    """Return one branch per site.
 
     Args:
         positions: [rows] token patched in each row.
@@ -91,7 +92,7 @@ def site_branches(
 def position_branches(
     sites: Sequence[Site], positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
 ) -> list[Branch]:
-    """One branch per site and position, all positions of the first site first.
+    """Return one branch per site and position, all positions of the first site first.
 
     Args:
         positions: [rows, positions].
@@ -102,12 +103,12 @@ def position_branches(
 
 
 def layer_sites(layers: Sequence[int], component: Component = "resid_post") -> list[Site]:
-    """One component of each layer."""
+    """Return one component of each layer."""
     return [Site(layer, component) for layer in layers]
 
 
 def head_sites(layers: Sequence[int], heads: Sequence[int]) -> list[Site]:
-    """Every named head of every layer, all heads of the first layer first."""
+    """Return every named head of every layer, all heads of the first layer first."""
     return [Site(layer, "head_out", head) for layer in layers for head in heads]
 
 

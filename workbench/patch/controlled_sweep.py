@@ -1,14 +1,14 @@
-"""The controlled sweep: a tuned model's states into the base model at the confidence position,
-layer by layer, with every control of :mod:`workbench.patch.controls`.
+"""Run the controlled sweep: patch a tuned model's states into the base model at the confidence
+position, layer by layer, with every control of :mod:`workbench.patch.controls`.
 
-Read is the expected confidence, the mean of the exact distribution over the scale as a share of
-certainty: higher is surer. Patched is the confidence position and, where a number takes several
-tokens, the tokens that continue it. Base and tuned run may be one module with its adapter off and
-on, or two models of one shape.
+The readout is the expected confidence, the mean of the exact distribution over the scale as a share
+of certainty: higher is surer. The patch acts on the confidence position and, where a number takes
+several tokens, on the tokens that continue it. Base and tuned run may be one module with its
+adapter off and on, or two models of one shape.
 
-A state that moves the readout suffices for it where it is put; that the tuned model needs it there
-is what the reverse condition asks. What the numbers do not show is by which path it came to be
-there.
+A state that moves the readout suffices for it where it is put. Whether the tuned model needs it
+there is what the reverse condition asks. The numbers do not show by which path the state came
+about.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
 
 
 def run_batches(batches: Sequence[Rows], compute: Callable[[Rows], Part], description: str) -> Part:
-    """Compute every batch in memory."""
+    """Call ``compute`` with every batch of rows; return the joined results, in memory."""
     return merge_parts([compute(batch) for batch in progress.track(batches, description)])
 
 
@@ -62,13 +62,13 @@ class ModelState:
 
 @dataclass(frozen=True, eq=False)
 class SweepSettings:
-    """What a controlled sweep costs and draws.
+    """The settings of a controlled sweep: its layers, its memory bound and its random draws.
 
     Attributes:
         layers: layers swept, ascending.
         control_layers: how many of them the cheaper controls are swept at.
         tokens_per_forward: memory bound, tokens of one forward.
-        seed: of the pairing with other questions and the random directions.
+        seed: seed of the pairing with other questions and of the random directions.
     """
 
     layers: Sequence[int]
@@ -79,7 +79,7 @@ class SweepSettings:
 
 @dataclass(frozen=True, eq=False)
 class ControlledSweep:
-    """One item set with its states recorded in both runs, swept condition by condition.
+    """An item set with its states recorded in both runs, to be swept condition by condition.
 
     Attributes:
         tokens: token ids of each item up to the confidence position.
@@ -98,7 +98,7 @@ class ControlledSweep:
     states: Recorded
 
     def swept_layers(self, condition: Condition) -> list[int]:
-        """The layers a condition is swept at."""
+        """Return the layers a condition is swept at."""
         layers = self.settings.layers
         if condition.all_layers:
             return list(layers)
@@ -107,7 +107,9 @@ class ControlledSweep:
     def sweep_batch(
         self, condition: Condition, batch: Rows, method: Engine = PACKED
     ) -> tuple[Floats, Floats]:
-        """Expected confidence of ``batch``: unpatched [items] and patched [items, layers]."""
+        """Return the expected confidence of ``batch``: unpatched [items] and patched [items,
+        layers].
+        """
         layers = self.swept_layers(condition)
         donors = donor_states(condition, self.states, batch, self.partner, self.settings.seed)[
             :, layers
@@ -135,7 +137,9 @@ class ControlledSweep:
     def read(
         self, condition: Condition, run: BatchRunner = run_batches
     ) -> tuple[Rows, Floats, Floats]:
-        """Items [items], their unpatched readouts [items] and patched ones [items, layers]."""
+        """Return items [items], their unpatched readouts [items] and patched ones [items,
+        layers].
+        """
         copied = max(len(t) - int(p[0]) for t, p in zip(self.tokens, self.positions, strict=True))
         branch = (copied if condition.random_position else 1) + len(self.trie.scored_tokens)
         batches = plan_batches(
@@ -154,10 +158,11 @@ class ControlledSweep:
         return part.table[ROW].to_numpy(), part.table["base"].to_numpy(), part.tensors["patched"]
 
     def table(self, rows: Rows, run: BatchRunner = run_batches) -> pd.DataFrame:
-        """Tidy table of all conditions: condition, item, row, layer, base, patched, donor.
+        """Sweep all conditions; return a tidy table: condition, item, row, layer, base, patched,
+        donor.
 
         Args:
-            rows: [items] what the table's ``row`` calls each item.
+            rows: [items] the label of each item in the table's column ``row``.
         """
         read = {condition: self.read(condition, run) for condition in CONDITIONS}
         donors = self.donor_readouts(
@@ -184,7 +189,7 @@ class ControlledSweep:
     def donor_readouts(
         self, unpatched: dict[Condition, tuple[Rows, Floats]]
     ) -> dict[Condition, Floats]:
-        """[items] readout of the run each item's donor comes from, by condition.
+        """Return, by condition, the readout [items] of the run each item's donor comes from.
 
         Args:
             unpatched: items and unpatched readouts of every condition.
@@ -203,8 +208,10 @@ class ControlledSweep:
         }
 
     def compare_with_loop(self, items: int) -> tuple[float, float]:
-        """Largest packed-loop difference of the first condition's sweep as a share of the scale,
-        and the spread of its readouts.
+        """Compare the packed sweep of the first condition with the loop of hooked forwards.
+
+        Returns:
+            The largest difference as a share of the scale, and the spread of the readouts.
         """
         batch = np.arange(min(items, len(self.tokens)))
         _, packed = self.sweep_batch(CONDITIONS[0], batch)
@@ -250,8 +257,8 @@ def _record(
     trie: ScaleTrie,
     tokens_per_forward: int,
 ) -> Tensor:
-    """States of all items at their positions and the number's further tokens, float32 on the
-    CPU.
+    """Record the states of all items at their positions and the number's further tokens, float32 on
+    the CPU.
     """
     lengths = [len(prompt) for prompt in tokens]
     out: Tensor | None = None

@@ -1,4 +1,4 @@
-"""The effect and its controls, as one table of sweeps.
+"""Define the effect and its controls as one table of sweeps.
 
 Every condition patches the same questions at one site and reads the expected confidence. They
 differ in which run is patched, where, and whose state is written:
@@ -62,7 +62,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Recorded:
-    """States of all items: [items, layers, 2 + nodes, width].
+    """The states of all items: [items, layers, 2 + nodes, width].
 
     Place 0 is the random position, 1 the confidence position, the others the number's further
     tokens (trie nodes).
@@ -85,8 +85,8 @@ def donor_states(
     partner: NDArray[np.int64],
     seed: int,
 ) -> Tensor:
-    """States [items, layers, 1 or 1 + nodes, width] the condition writes; ``partner`` [all
-    items] names other questions.
+    """Return the states [items, layers, 1 or 1 + nodes, width] that the condition writes.
+    ``partner`` [all items] names other questions.
     """
     at = slice(0, 1) if condition.random_position else slice(1, None)
     rows, others = torch.as_tensor(items), torch.as_tensor(partner[items])
@@ -107,8 +107,8 @@ def donor_readouts(
     tuned: NDArray[np.float64],
     partner: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """[items] readout of the run each item's donor comes from; a random vector has its own
-    question's tuned one.
+    """Return the readout [items] of the run each item's donor comes from. For a random vector it is
+    the tuned readout of the same question.
     """
     return {
         "own_tuned": tuned,
@@ -120,7 +120,11 @@ def donor_readouts(
 
 
 def derangement(items: int, seed: int) -> NDArray[np.int64]:
-    """A random pairing in which no item is its own partner: [items]."""
+    """Return a random pairing in which no item is its own partner: [items].
+
+    Raises:
+        WorkbenchError: for fewer than two items.
+    """
     if items < 2:
         raise WorkbenchError(
             "Donors from other questions need at least two questions; raise patch.n_questions."
@@ -132,7 +136,7 @@ def derangement(items: int, seed: int) -> NDArray[np.int64]:
 
 
 def control_layers(layers: Sequence[int], count: int) -> list[int]:
-    """``count`` layers spread evenly over ``layers``, first and last included."""
+    """Return ``count`` layers spread evenly over ``layers``, first and last included."""
     chosen = np.unique(np.linspace(0, len(layers) - 1, min(count, len(layers))).round().astype(int))
     return [layers[i] for i in chosen]
 
@@ -144,12 +148,12 @@ def sweep_positions(
     reply: int | None,
     seed: int,
 ) -> Rows:
-    """[items, 2] token indices: a random earlier one that the adapter acts on, and the confidence
-    position.
+    """Return the token indices [items, 2] of the patches: a random earlier token that the adapter
+    acts on, and the confidence position.
 
-    An adapter on the reply alone leaves everything before it as it is; a patch there changes
-    nothing by construction, and is chosen only where the reply has no token but the confidence
-    position.
+    An adapter on the reply alone leaves everything before it as it is, so a patch there changes
+    nothing by construction. Such a token is chosen only where the reply has no token but the
+    confidence position.
 
     Args:
         reply: how many of a conversation's last tokens the adapter acts on, None for all.

@@ -1,4 +1,4 @@
-"""Direct logit attribution: which embedding, attention, head and MLP wrote a sum of logits.
+"""Attribute a sum of logits directly to the embedding, attention, heads and MLPs that wrote it.
 
 The stream in front of the final norm is the embedding plus everything the layers added. With the
 final norm's scale frozen (:mod:`workbench.patch.frozen_norm`) a sum of logits is linear in that
@@ -6,13 +6,13 @@ stream, so it splits into one piece for each thing added at that position, and t
 exactly, up to the rounding of the model's own arithmetic (``remainder``). Positive: the piece
 raises the sum of logits (:mod:`workbench.patch.logit_combinations`, before a family's soft cap).
 
-What is added counts: behind a family's own norm or multiplier on the path. A head's piece is its
-share through the output projection and, where a norm stands behind attention, through that norm's
-frozen scale; biases on the way are a piece of their own.
+A piece is what is added to the stream, so it is taken after a family's norm or multiplier on the
+path. A head's piece is its share through the output projection and, where a norm follows attention,
+through that norm's frozen scale; biases on the way are a piece of their own.
 
-What a piece does not show: what the part does for later layers, which is often more than what it
-writes itself; and a frozen scale hides that a part also changes the norm for all others. Source:
-Elhage et al. 2021; nostalgebraist's logit lens, 2020.
+A piece does not show what the part does for later layers, which is often more than what it writes
+itself. And a frozen scale hides that a part also changes the norm for all others. Source: Elhage et
+al. 2021; nostalgebraist's logit lens, 2020.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ PARTS: tuple[Component, ...] = ("attn_out", "mlp_out", "head_out")
 
 @dataclass(frozen=True, eq=False)
 class Direct:
-    """Pieces of a sum of logits, float64 on the CPU.
+    """The pieces of a sum of logits, float64 on the CPU.
 
     Attributes:
         total: [rows] the sum itself, from the model's own head.
-        embedding: [rows] what the first layer is given.
+        embedding: [rows] the input of the first layer.
         attention: [rows, layers].
         mlp: [rows, layers].
         heads: [rows, layers, heads]; together with ``head_bias`` they sum to ``attention``.
-        head_bias: [rows, layers] biases behind the heads.
+        head_bias: [rows, layers] biases after the heads.
         constant: [rows] biases of the final norm and of the head.
     """
 
@@ -78,8 +78,11 @@ def direct_attribution(
     tokens_per_forward: int,
     positions: Sequence[int] | None = None,
 ) -> Direct:
-    """Split ``combination`` of the next-token logits at one position of each prompt, its last
-    token if not given.
+    """Split ``combination`` of the next-token logits at one position of each prompt, by default its
+    last token.
+
+    Raises:
+        WorkbenchError: if the combination and the prompts differ in rows.
     """
     run = ModelInputs(lm, prompts)
     if positions is not None:
@@ -104,8 +107,11 @@ def direct_attribution(
 
 
 def _adapter_start(lm: LanguageModel, run: ModelInputs) -> int:
-    """Where a switched-on adapter with a invocation starts in a pass of the read tokens alone:
-    at the first, or behind it.
+    """Return where a switched-on adapter that acts on a prompt's last tokens starts in a pass of
+    the read tokens alone: at the first of them, or after it.
+
+    Raises:
+        WorkbenchError: if only some of the prompts are read where the adapter acts.
     """
     invocation = active_invocation(lm)
     acts = run.positions[:, 0].cpu() >= run.lengths - (invocation or 0)
@@ -120,8 +126,8 @@ def _adapter_start(lm: LanguageModel, run: ModelInputs) -> int:
 def _split(
     lm: LanguageModel, states: dict[SiteKey, Tensor], combination: Combination, rows: Tensor
 ) -> tuple[Tensor, ...]:
-    """The fields of :class:`Direct` for states [rows, width] of every place at the position
-    read.
+    """Return the fields of :class:`Direct`, from the states [rows, width] of every place at the
+    position read.
     """
     weights = combination.weights[rows.to(combination.weights.device)].double().cpu()
     tolerance = 50 * float(torch.finfo(lm.dtype).eps)
@@ -160,23 +166,23 @@ def _along(direction: Tensor, states: Tensor) -> Tensor:
 def _head_direction(
     lm: LanguageModel, tokens: Sequence[int], weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """[rows, width] direction behind the final norm whose product is the combination, and its
-    bias [rows].
+    """Return the direction [rows, width] after the final norm whose product with the state is the
+    combination, and its bias [rows].
     """
     matrix, bias = _affine(lm.head(), lm, list(tokens))
     return _factor(lm) * weights @ matrix, _factor(lm) * weights @ bias
 
 
 def _factor(lm: LanguageModel) -> float:
-    """Between the head's output and the logits before their cap."""
+    """Return the factor between the head's output and the logits before their cap."""
     row, config = lm.architecture, lm.config
     factor = float(getattr(config, row.logit_multiplier)) if row.logit_multiplier else 1.0
     return factor / float(getattr(config, row.logit_divisor)) if row.logit_divisor else factor
 
 
 def _affine(module: nn.Module, lm: LanguageModel, outputs: list[int]) -> tuple[Tensor, Tensor]:
-    """Rows ``outputs`` of an affine module's matrix, [n, inputs], and its bias there [n];
-    adapters inside it count.
+    """Return the rows ``outputs`` of an affine module's matrix, [n, inputs], and its bias there
+    [n], adapters inside it included.
     """
     width = lm.width
     device = next(module.parameters()).device
@@ -192,8 +198,8 @@ def _affine(module: nn.Module, lm: LanguageModel, outputs: list[int]) -> tuple[T
 def _heads(
     lm: LanguageModel, layer: int, states: Tensor, back: Tensor, tolerance: float
 ) -> tuple[Tensor, Tensor]:
-    """Pieces [rows, heads] of the heads whose sums are ``states`` [rows, heads * head size], and
-    of the biases behind them [rows].
+    """Return the pieces [rows, heads] of the heads whose sums are ``states`` [rows, heads * head
+    size], and of the biases after them [rows].
     """
     projection = place_of(lm, layer, "head_out").module
     added = place_of(lm, layer, "attn_out").module

@@ -1,7 +1,7 @@
-"""Effects of a map with named axes, with intervals and p-values, as a tidy table.
+"""Estimate the effects of a map with named axes, with intervals and p-values, as a tidy table.
 
-Each cell gets the shift as a ratio of means with a bootstrap interval over items, the per-item mean
-clipped to [0, 1] beside it, and the p-value of a sign-flipping test that the patch moves the
+Each cell gets the shift as a ratio of means with a bootstrap interval over items, and the per-item
+mean clipped to [0, 1]. It also gets the p-value of a sign-flipping test that the patch moves the
 readout at all, corrected for the number of cells in two ways: ``q`` controls the false discovery
 rate (Benjamini-Hochberg), ``p_any`` the chance of any false cell (max-T: the largest statistic of
 the whole map under the same flips, so correlation between cells costs nothing).
@@ -36,10 +36,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class EffectMap:
-    """Readouts of a map.
+    """The readouts of a map.
 
     Attributes:
-        axes: in the order of the axes of ``patched`` behind the items.
+        axes: in the order of the axes of ``patched`` after the items.
         base: [items] unpatched readout of the run patched into.
         donor: [items] readout of the run the states come from.
         patched: [items, *axes].
@@ -60,14 +60,14 @@ class EffectMap:
             raise WorkbenchError("Every axis of a map needs a name of its own.")
 
     def flat(self) -> Sweep:
-        """The cells as one axis, in row-major order."""
+        """Return the cells as one axis, in row-major order."""
         cells = self.patched.reshape(len(self.base), -1)
         return Sweep(np.arange(cells.shape[1]), self.base, self.donor, cells)
 
 
 def noise_floor(effects: EffectMap) -> float:
-    """Largest move of a map whose donors are the run's own states: what the arithmetic alone
-    does to the readout.
+    """Return the largest move of a map whose donors are the run's own states. That is what the
+    arithmetic alone does to the readout.
     """
     return max_readout_change(effects.base, effects.flat().patched)
 
@@ -75,12 +75,12 @@ def noise_floor(effects: EffectMap) -> float:
 def effect_table(
     effects: EffectMap, *, resamples: int, permutations: int, seed: int, noise: float = 0.0
 ) -> pd.DataFrame:
-    """One line a cell: the axes' labels, ``shift``, ``low``, ``high``, ``clipped``, ``moved``,
-    ``p``, ``q``, ``p_any``, ``items``.
+    """Return one line a cell: the axes' labels, ``shift``, ``low``, ``high``, ``clipped``,
+    ``moved``, ``p``, ``q``, ``p_any``, ``items``.
 
     Args:
-        resamples: bootstrap samples of the items behind ``low`` and ``high`` (95 %).
-        permutations: sign flips behind the p-values; all 2 ** items of them where that is fewer.
+        resamples: bootstrap samples of the items, for ``low`` and ``high`` (95 %).
+        permutations: sign flips for the p-values; all 2 ** items of them where that is fewer.
         noise: moves up to this size count as none in the test (see :func:`noise_floor`).
     """
     flat = effects.flat()
@@ -109,14 +109,17 @@ def effect_table(
 
 
 def sign_flip_p(moved: Floats, *, permutations: int, seed: int) -> tuple[Floats, Floats]:
-    """Two-sided p of each column's mean being zero, alone and corrected by the largest statistic of
-    all columns.
+    """Return the two-sided p of each column's mean being zero, alone and corrected by the largest
+    statistic of all columns.
 
     Args:
         moved: [items, cells].
 
     Returns:
         [cells] uncorrected, [cells] max-T; cells in which nothing moved have 1.
+
+    Raises:
+        WorkbenchError: for fewer than two items.
     """
     items = len(moved)
     if items < 2:
@@ -137,8 +140,8 @@ def sign_flip_p(moved: Floats, *, permutations: int, seed: int) -> tuple[Floats,
 
 
 def _t(sums: Floats, moved: Floats) -> Floats:
-    """|t| of flipped columns from their sums [flips, cells]; a flip leaves the sum of squares as
-    it is.
+    """Return |t| of flipped columns from their sums [flips, cells]. A flip leaves the sum of
+    squares as it is.
     """
     items = len(moved)
     squares = (moved**2).sum(axis=0)

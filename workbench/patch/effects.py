@@ -1,11 +1,11 @@
-"""Statistics of a patching sweep, with intervals over questions.
+"""Compute the statistics of a patching sweep, with intervals over questions.
 
 ``shift`` is (patched - base) / (donor - base) on the readout, aggregated over items as a ratio of
-means; 0 = the patch did nothing, 1 = it moved the readout all the way to the donor's. The per-item
-mean clipped to [0, 1] of the literature is reported beside it. ``following`` regresses the patched
-readout on the donor's and the base's own readouts, for donors from other questions: donor slope 1
-and base slope 0 mean the state carries that item's confidence; a shift without following means that
-only the general level moved, which the mean shift alone cannot tell.
+means. 0: the patch did nothing; 1: it moved the readout all the way to the donor's. The per-item
+mean clipped to [0, 1] of the literature is reported too. ``following`` regresses the patched
+readout on the donor's and the base's own readouts, for donors from other questions. Donor slope 1
+and base slope 0 mean that the state carries that item's confidence. A shift without following means
+that only the general level moved, which the mean shift alone cannot tell.
 
 ``layer_gradient`` is Spearman's rho between layer and mean shift. A monotone curve does not by
 itself localise anything: a linear ramp has rho 1 as well, and a patch of the last layer moves
@@ -32,7 +32,7 @@ ALIKE = 1e-9
 
 @dataclass(frozen=True)
 class Sweep:
-    """Readouts of one condition.
+    """The readouts of one condition.
 
     Attributes:
         layers: [layers].
@@ -71,8 +71,8 @@ def _curve(
 def mean_shift(
     sweep: Sweep, *, resamples: int, seed: int, span: Floats | None = None
 ) -> IntervalCurve:
-    """Ratio of means per layer. ``span`` [items] replaces donor - base where a control has no
-    readout of its own.
+    """Return the ratio of means per layer. ``span`` [items] replaces donor - base where a control
+    has no readout of its own.
     """
     moved = sweep.patched - sweep.base[:, None]
     distance = sweep.donor - sweep.base if span is None else span
@@ -84,8 +84,8 @@ def mean_shift(
 
 
 def clipped_mean_shift(sweep: Sweep) -> Floats:
-    """Mean over items of the shift clipped to [0, 1]; items whose readouts differ by less than
-    0.01 are left out.
+    """Return the mean over items of the shift clipped to [0, 1], without items whose readouts
+    differ by less than 0.01.
     """
     distance = sweep.donor - sweep.base
     used = np.abs(distance) >= 0.01
@@ -96,7 +96,9 @@ def clipped_mean_shift(sweep: Sweep) -> Floats:
 
 
 def following(sweep: Sweep, *, resamples: int, seed: int) -> tuple[IntervalCurve, IntervalCurve]:
-    """Slopes of the patched readout on the donor's and on the base's own readout, per layer."""
+    """Return the slopes of the patched readout on the donor's and on the base's own readout, per
+    layer.
+    """
     items = len(sweep.base)
 
     def statistic(rows: NDArray[np.int64]) -> Floats:
@@ -114,13 +116,17 @@ def following(sweep: Sweep, *, resamples: int, seed: int) -> tuple[IntervalCurve
 
 
 def half_layer(layers: NDArray[np.int64], donor_slope: Floats) -> int | None:
-    """First layer from whose patch on the donor slope passes 0.5; None if it never does."""
+    """Return the first layer from whose patch on the donor slope passes 0.5; None if it
+    never does.
+    """
     passed = np.flatnonzero(donor_slope > 0.5)
     return int(layers[passed[0]]) if len(passed) else None
 
 
 def layer_gradient(sweep: Sweep, *, resamples: int, seed: int) -> Estimate:
-    """Spearman's rho between layer index and mean shift, with a bootstrap interval over items."""
+    """Return Spearman's rho between layer index and mean shift, with a bootstrap interval over
+    items.
+    """
     moved = sweep.patched - sweep.base[:, None]
     distance = sweep.donor - sweep.base
     rows = _resamples(len(sweep.base), resamples, seed)
@@ -132,8 +138,8 @@ def layer_gradient(sweep: Sweep, *, resamples: int, seed: int) -> Estimate:
 
 
 def spearman_rows(layers: NDArray[np.int64], curves: Floats) -> Floats:
-    """Tie-corrected Spearman's rho of every row of ``curves`` [n, layers] with the layer index:
-    [n].
+    """Return tie-corrected Spearman's rho of every row of ``curves`` [n, layers] with the layer
+    index: [n].
     """
     x = rankdata(layers)
     y = rankdata(curves, axis=1)
@@ -145,8 +151,8 @@ def spearman_rows(layers: NDArray[np.int64], curves: Floats) -> Floats:
 def permutation_p(
     layers: NDArray[np.int64], curve: Floats, *, permutations: int, seed: int
 ) -> float:
-    """Share of random orders of the layers whose rho reaches the observed one, counting the
-    observed order itself.
+    """Return the share of random orders of the layers whose rho reaches the observed one, counting
+    the observed order itself.
 
     NaN for a curve without a rho (fewer than two different values).
     """
@@ -160,23 +166,23 @@ def permutation_p(
 
 
 def ramp_distance(layers: NDArray[np.int64], curve: Floats) -> float:
-    """Largest distance between the curve and the straight line from 0 at the first to 1 at the
-    last layer.
+    """Return the largest distance between the curve and the straight line from 0 at the first to 1
+    at the last layer.
     """
     ramp = (layers - layers[0]) / (layers[-1] - layers[0])
     return float(np.abs(curve - ramp).max())
 
 
 def max_readout_change(base: Floats, patched: Floats) -> float:
-    """The largest move of any readout from ``base`` [items] to ``patched`` [items, cells]; of runs
-    patched with their own states it is the noise floor.
+    """Return the largest move of any readout from ``base`` [items] to ``patched`` [items, cells].
+    For runs patched with their own states it is the noise floor.
     """
     return float(np.abs(patched - base[:, None]).max())
 
 
 def slope_noise_floor(sweep: Sweep, noise: float) -> float:
-    """The largest following slope that readouts moved by no more than ``noise`` can give; NaN
-    where a slope is undefined.
+    """Return the largest following slope that readouts moved by no more than ``noise`` can give;
+    NaN where a slope is undefined.
     """
     shares = []
     for one, other in ((sweep.donor, sweep.base), (sweep.base, sweep.donor)):

@@ -1,10 +1,10 @@
-"""A norm with its scale frozen: the linear map it is at one observed input.
+"""Freeze the scale of a norm, which makes it the affine map it is at one observed input.
 
 RMS norms and layer norms are N(x) = gain * (x - c mean(x)) / s(x) + bias, with c 1 for layer norms,
 0 for RMS norms, and a scale s that depends on x. With s held at its observed value N is affine and
-can be split over a sum x = x1 + x2 + ...; what freezing hides is that a piece also changes the
-scale. Gain, bias and c are read off the module by probing, so a family's own class (1 + weight, no
-bias, ...) needs no row; a norm of another form is refused.
+can be split over a sum x = x1 + x2 + ... Freezing hides that a piece also changes the scale. Gain,
+bias and c are read off the module by probing, so a family's own class (1 + weight, no bias, ...)
+needs no row; a norm of another form is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PROBE = 1e3
 
 @dataclass(frozen=True, eq=False)
 class FrozenNorm:
-    """``gain`` and ``bias`` [width], ``scale`` [rows], in float64 on the CPU."""
+    """A norm with frozen scale: ``gain`` and ``bias`` [width], ``scale`` [rows], float64 on the
+    CPU.
+    """
 
     gain: Tensor
     bias: Tensor
@@ -30,7 +32,7 @@ class FrozenNorm:
     centred: bool
 
     def back(self, direction: Tensor) -> Tensor:
-        """The direction [rows, width] in front of the norm whose product with x is that of
+        """Return the direction [rows, width] in front of the norm whose product with x is that of
         ``direction`` with N(x) - bias.
         """
         pulled = direction * self.gain / self.scale[:, None]
@@ -38,7 +40,7 @@ class FrozenNorm:
 
 
 def frozen(norm: Callable[[Tensor], Tensor], inputs: Tensor, tolerance: float) -> FrozenNorm:
-    """The norm frozen at ``inputs`` [rows, width].
+    """Return the norm frozen at ``inputs`` [rows, width].
 
     Args:
         tolerance: largest allowed error of the frozen map, relative to the norm's output.

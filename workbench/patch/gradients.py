@@ -1,7 +1,7 @@
-"""Gradient times difference at every place of a pass, from one forward and one backward.
+"""Compute gradient times difference at every place of a pass, from one forward and one backward.
 
-The weights stay frozen; differentiation starts at the input of the lowest layer looked at. While
-the forward runs, donor states become differences to the base's; while the backward runs, each
+The weights stay frozen; differentiation starts at the input of the lowest layer asked for. While
+the forward runs, the base's states are subtracted from the donor's. While the backward runs, each
 place's gradient is multiplied with its difference at once. So [rows, columns, width] gradients live
 no longer than the backward itself needs them.
 """
@@ -28,10 +28,11 @@ def gradient_times_difference(
     metric: Metric,
     donors: dict[SiteKey, Tensor],
 ) -> tuple[Tensor, dict[SiteKey, Tensor]]:
-    """The metric [rows] and, for each place of ``cut``, [rows, n] ([rows, heads, n] for heads).
+    """Return the metric [rows] and, for each place of ``cut``, [rows, n] ([rows, heads, n] for
+    heads).
 
-    ``donors`` holds states of every place and is emptied, so that they need not stand beside the
-    differences.
+    ``donors`` holds the states of every place. It is emptied on the way, so that states and
+    differences are never in memory together.
     """
     start = place(cut.layers[0], "resid_pre")
     leaves: list[Tensor] = []

@@ -1,9 +1,10 @@
-"""Prompts in a model, how they are read, and the pairs of base and donor that a patch needs.
+"""Hold prompts in a model, how they are read, and the pairs of base and donor that a patch needs.
 
-:class:`ModelInputs` is a model in some state, its prompts and the tokens looked at. Base and donor
-may be two questions in one model, one question with an adapter off and on, or both; their positions
-are paired by place, whatever tokens stand there. :class:`Reading` says what is read at their ends,
-at what cost and by which engine. :class:`DonorPairs` says whose states each prompt gets.
+:class:`ModelInputs` is a model in some state, its prompts and the tokens that are patched or
+recorded. Base and donor may be two questions in one model, one question with an adapter off and on,
+or both; their positions are paired by place, whatever the tokens there. :class:`Reading` says what
+is read at their ends, at what cost and by which engine. :class:`DonorPairs` says whose states each
+prompt gets.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ LAST_TOKEN = torch.empty(0, dtype=torch.long)
 
 @dataclass(frozen=True, eq=False)
 class ModelInputs:
-    """Prompts in a model.
+    """The prompts in a model, which may be in a state such as adapter off.
 
     Attributes:
-        positions: [rows, n] tokens looked at, counted from 0 at each row's own first token; from a
-            prompt's length on they name nodes of the metric's tree. Each prompt's last token if not
-            given.
+        positions: [rows, n] tokens patched or recorded, counted from 0 at each row's own first
+            token; from a prompt's length on they name nodes of the metric's tree. Each prompt's
+            last token if not given.
         within: opens the state the model is in, such as ``lambda: adapter_off(lm)``.
     """
 
@@ -64,11 +65,11 @@ class ModelInputs:
 
     @property
     def lengths(self) -> Tensor:
-        """[rows] tokens of each prompt."""
+        """The number of tokens of each prompt, [rows]."""
         return torch.as_tensor([len(prompt) for prompt in self.prompts])
 
     def of_rows(self, rows: Sequence[int] | NDArray[np.int64]) -> ModelInputs:
-        """Some of the prompts, in the order given."""
+        """Return some of the prompts, in the order given."""
         return ModelInputs(
             self.lm,
             [self.prompts[row] for row in rows],
@@ -77,13 +78,14 @@ class ModelInputs:
         )
 
     def at(self, positions: Tensor) -> ModelInputs:
-        """The same prompts, looked at elsewhere."""
+        """Return the same prompts with other ``positions``."""
         return ModelInputs(self.lm, self.prompts, positions, self.within)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read at the ends of prompts and branches.
+    """The settings of a readout: what is read at the ends of prompts and branches, at what cost and
+    by which engine.
 
     Attributes:
         metric: reduces next-token logits.
@@ -96,8 +98,8 @@ class Reading:
     engine: Engine = PACKED
 
     def readouts(self, inputs: ModelInputs, branches: Sequence[Branch]) -> Patched:
-        """What the metric's readout leaves: ``base`` [rows, ...], ``patched`` [rows, branches,
-        ...]; with a tree its nodes come behind the branches.
+        """Run the branches and return the metric's readouts: ``base`` [rows, ...], ``patched``
+        [rows, branches, ...]; with a tree, its nodes are the axis after the branches.
         """
         with inputs.within():
             return self.engine(inputs.lm).patch(
@@ -109,7 +111,9 @@ class Reading:
             )
 
     def values(self, inputs: ModelInputs, branches: Sequence[Branch]) -> Patched:
-        """The metric itself: ``base`` [rows] and ``patched`` [rows, branches]."""
+        """Run the branches and return the metric itself: ``base`` [rows] and ``patched`` [rows,
+        branches].
+        """
         out = self.readouts(inputs, branches)
         patched = self.metric.of_reduced(out.patched.flatten(0, 1))
         return Patched(
@@ -117,7 +121,7 @@ class Reading:
         )
 
     def unpatched(self, inputs: ModelInputs) -> Tensor:
-        """The metric [rows] of the prompts as they are, in batches of similar length."""
+        """Return the metric [rows] of the prompts as they are, in batches of similar length."""
 
         def measure(rows: NDArray[np.int64]) -> Tensor:
             batch = batch_of(inputs, torch.as_tensor(rows), self.metric.tree)
@@ -152,21 +156,22 @@ class DonorPairs:
 
     @property
     def across(self) -> bool:
-        """Whether base and donor are one model, so that donors are other questions and the map
-        has to be turned.
+        """Whether base and donor are one model. Then donors are other questions, and the map has to
+        be oriented to them.
         """
         return self.base is self.donor
 
     @property
     def own(self) -> DonorPairs:
-        """The base's own states patched into itself."""
+        """The same items with the base's own states as donors."""
         return replace(self, donor=self.base, partner=np.arange(len(self.partner)))
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some rows of a run: padded prompts, the tree behind them, global ``columns`` [rows, n] looked
-    at and ``ends`` [rows, 1 + nodes] read.
+    """A batch of a run's rows: padded prompts, the tree after them, and the global columns used.
+
+    ``columns`` [rows, n] are patched or recorded, ``ends`` [rows, 1 + nodes] are read.
     """
 
     prompts: Prompts
@@ -176,7 +181,7 @@ class Batch:
 
 
 def batch_of(run: ModelInputs, rows: Tensor, tree: TokenTree) -> Batch:
-    """The padded batch of ``rows``."""
+    """Return the padded batch of ``rows``."""
     lm = run.lm
     prompts = pad_prompts(
         [run.prompts[row] for row in rows.tolist()], lm.tokenizer.pad_token_id, lm.device
@@ -195,7 +200,7 @@ def recorded(
     tokens_per_forward: int,
     tree: TokenTree = NO_TREE,
 ) -> Tensor:
-    """States of ``sites``, of one width, at some of the run's positions: [rows, sites,
+    """Record the states of ``sites``, of one width, at some of the run's positions: [rows, sites,
     len(where), width].
     """
 
@@ -210,13 +215,22 @@ def recorded(
 
 
 def require_run(run: ModelInputs, nodes: int) -> None:
-    """Refuse models whose padding cannot be masked, and positions outside the prompts."""
+    """Refuse models whose padding cannot be masked, and positions outside the prompts.
+
+    Raises:
+        WorkbenchError: for both.
+    """
     require_masks(run.lm)
     require_positions(run.positions.cpu(), run.lengths, nodes)
 
 
 def require_pair(base: ModelInputs, donor: ModelInputs, nodes: int) -> None:
-    """Refuse runs that cannot be compared place by place."""
+    """Refuse runs that cannot be compared place by place.
+
+    Raises:
+        WorkbenchError: for a tensor-parallel model, positions of different shape and models of
+            different shape.
+    """
     for run in (base, donor):
         require_run(run, nodes)
         if process_count(run.lm.base()) > 1:

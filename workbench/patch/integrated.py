@@ -1,16 +1,16 @@
-"""Integrated gradients place by place: exact where one gradient is only the tangent.
+"""Compute integrated gradients place by place: exact where one gradient is only the tangent.
 
-For one place (one component of one layer) all states looked at move together along the straight
-line from base to donor, and everything above is computed anew; the score of a position (or head) is
-its difference times the gradient averaged over the line. Therefore the scores of one place sum to
-the effect of patching *all* its positions (and heads) together - completeness, up to the
-quadrature, which is Gauss-Legendre: where norms bend the line (first layers, norms behind
-attention) a few dozen steps may be needed, so compare the sum with that joint effect. They need not
-equal the effects of patching positions one by one.
+For one place (one component of one layer) all states move together along the straight line from
+base to donor, and everything above is computed anew. The score of a position (or head) is its
+difference times the gradient averaged over the line. Therefore the scores of one place sum to the
+effect of patching *all* its positions (and heads) together - completeness, up to the quadrature,
+which is Gauss-Legendre: where norms bend the line (first layers, norms after attention) a few dozen
+steps may be needed, so compare the sum with that joint effect. They need not equal the effects of
+patching positions one by one.
 
 Cost: for each place and step the layers above it, forward and backward; layers below run once, one
-after another. Source: Sundararajan et al. 2017 (arXiv 1703.01365); here the line is drawn in
-activations, not in the input.
+after another. Source: Sundararajan et al. 2017 (arXiv 1703.01365); here the line is in activations,
+not in the input.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def integrated_gradients(
     donors: dict[SiteKey, Tensor],
     steps: int,
 ) -> tuple[Tensor, dict[SiteKey, Tensor]]:
-    """As :func:`workbench.patch.gradients.gradient_times_difference`, with ``steps`` gradients
-    along each place's line.
+    """Return what :func:`workbench.patch.gradients.gradient_times_difference` returns, with
+    ``steps`` gradients along each place's line.
     """
     final, bases = states_at(lm, batch, list(donors))
     with torch.no_grad():
@@ -66,14 +66,14 @@ def integrated_gradients(
 
 
 def _lowest(at: SiteKey) -> int:
-    """The layer at whose input a pass for this place may start."""
+    """Return the layer at whose input a pass for this place may start."""
     layer, component = at
     return layer + 1 if component == "resid_post" else layer
 
 
 class Stream:
-    """The base run's residual stream at the input of one layer, [rows, columns, width]; it
-    climbs layer by layer.
+    """The base run's residual stream at the input of one layer, [rows, columns, width], computed
+    layer by layer.
     """
 
     def __init__(self, lm: LanguageModel, batch: Batch) -> None:
@@ -81,7 +81,9 @@ class Stream:
         self.states: Tensor | None = None
 
     def start(self) -> dict[SiteKey, Transform]:
-        """The transform that puts the stream where the layers below would have left it."""
+        """Return the transform that puts the stream at its layer's input, so that the layers below
+        need not run.
+        """
         if self.states is None:
             return {}
         states = self.states
@@ -98,14 +100,14 @@ class Stream:
             return hidden
 
         # A device map's hooks put weights away at the end of their modules, so such a pass is not
-        # left half-way.
+        # stopped half-way.
         stop = keep if getattr(self.lm.base(), "hf_device_map", None) else stop_with(keep)
         self._pass({place(layer, "resid_pre"): stop}, gradients=False)
         self.layer, self.states = layer, kept[0]
 
     def final(self, at: SiteKey, transform: Transform) -> Tensor:
-        """[rows, 1 + nodes, width] behind the final norm, ``transform`` applied at a place at or
-        above the stream.
+        """Return the states [rows, 1 + nodes, width] after the final norm, with ``transform``
+        applied at a place at or above the stream.
         """
         start = self.start()
         if at in start:
@@ -122,7 +124,7 @@ class Stream:
 
 
 def _gradient(stream: Stream, at: SiteKey, states: Tensor, metric: Metric) -> Tensor:
-    """[rows, n, width] gradient of the metric with ``states`` put at the place."""
+    """Return the gradient [rows, n, width] of the metric with ``states`` put at the place."""
     lm, columns = stream.lm, stream.batch.columns
     leaf = states.detach().requires_grad_()
     scale = scale_of(lm, at[1])

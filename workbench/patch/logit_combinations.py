@@ -1,7 +1,8 @@
-"""Which logits a direct attribution explains: weighted sums of next-token logits at one position.
+"""Define which logits a direct attribution explains: weighted sums of next-token logits at one
+position.
 
 A combination with weights w explains sum_t w_t z_t, z being logits *before* a family's soft cap,
-the last nonlinearity behind which nothing can be split. Positive pieces raise the sum.
+the last nonlinearity after which nothing can be split. Positive pieces raise the sum.
 
 :func:`number_contrast` compares chosen number tokens with the scale's other ones.
 :func:`expected_combination` is the direction in which the logits move the expected confidence, at
@@ -32,7 +33,7 @@ from workbench.trace.forward import run_joint
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """``weights`` [rows, n] of the logits of ``tokens`` [n]."""
+    """A weighted sum of logits: ``weights`` [rows, n] of the logits of ``tokens`` [n]."""
 
     tokens: tuple[int, ...]
     weights: Tensor
@@ -45,7 +46,12 @@ class Combination:
 
 
 def logit_contrast(chosen: Sequence[int], others: Sequence[int], rows: int) -> Combination:
-    """Mean logit of ``chosen`` minus mean logit of ``others``, the same for all rows."""
+    """Return the mean logit of ``chosen`` minus the mean logit of ``others``, the same for all
+    rows.
+
+    Raises:
+        WorkbenchError: if either side is empty, or a token is on both.
+    """
     if not chosen or not others or {*chosen} & {*others}:
         raise WorkbenchError(
             "A contrast needs at least one token on either side, and none on both."
@@ -57,8 +63,12 @@ def logit_contrast(chosen: Sequence[int], others: Sequence[int], rows: int) -> C
 
 
 def number_contrast(trie: ScaleTrie, values: Sequence[float]) -> Combination:
-    """For each row, the logit of the first token of its value minus the mean over the scale's
-    other first tokens.
+    """Return, for each row, the logit of the first token of its value minus the mean over the
+    scale's other first tokens.
+
+    Raises:
+        WorkbenchError: for a value outside the scale, and a scale whose numbers all begin with one
+            token.
     """
     tokens = trie.children[0]
     if len(tokens) < 2:
@@ -82,8 +92,8 @@ def expected_combination(
     *,
     tokens_per_forward: int,
 ) -> Combination:
-    """Gradient of the expected confidence by the logits of the number's first token, at each
-    prompt's end.
+    """Return the gradient of the expected confidence with respect to the logits of the number's
+    first token, at each prompt's end.
     """
     metric = expected_confidence_of(trie, certain)
     run = ModelInputs(lm, prompts)
@@ -108,7 +118,9 @@ def expected_combination(
 
 
 def _uncapped(lm: LanguageModel, logits: Tensor) -> Tensor:
-    """How fast capped logits move with uncapped ones: 1 - tanh ** 2 of the cap, or 1."""
+    """Return the derivative of capped logits with respect to uncapped ones: 1 - tanh ** 2 of the
+    cap, or 1.
+    """
     name = lm.architecture.logit_softcap
     cap = getattr(lm.config, name) if name else None
     return torch.ones_like(logits) if cap is None else 1 - (logits / cap).square()

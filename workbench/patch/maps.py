@@ -1,7 +1,7 @@
-"""Maps of activation patching: layers, layers by positions, by heads, by components, and windows of
-layers.
+"""Make maps of activation patching: layers, layers by positions, by heads, by components, and
+windows of layers.
 
-A map is a grid of cells, each some sites at some of the positions looked at, with named axes
+A map is a grid of cells with named axes, each some sites at some of the patched positions
 (:class:`Cells`). :func:`patch_map` takes donors in the layout in which
 :func:`workbench.trace.record` returns states of the cells' sites at the same positions, patches
 every cell and gives ``base`` [rows, ...] and ``patched`` [rows, *axes, ...]. Every engine runs them
@@ -38,9 +38,9 @@ from workbench.trace.sites import Component, Site
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells in the order of a grid with named axes, the last running fastest.
+    """The cells of a map, in the order of a grid with named axes, the last running fastest.
 
-    The places of a cell are columns of the positions looked at.
+    The places of a cell are columns of the patched positions.
     """
 
     cells: tuple[Cell[int], ...]
@@ -56,13 +56,13 @@ class Cells:
 
     @property
     def sites(self) -> list[Site]:
-        """What donors are recorded at, in the order a map takes them."""
+        """The sites donors are recorded at, in the order a map takes them."""
         return sites_of(self.cells)
 
 
 @dataclass(frozen=True, eq=False)
 class PatchedMap:
-    """Readouts of a map: ``base`` [rows, ...] unpatched, ``patched`` [rows, *axes, ...]."""
+    """The readouts of a map: ``base`` [rows, ...] unpatched, ``patched`` [rows, *axes, ...]."""
 
     axes: tuple[Axis, ...]
     base: Tensor
@@ -72,7 +72,7 @@ class PatchedMap:
 def patch_map(
     inputs: ModelInputs, cells: Cells, donors: Tensor, reading: Reading, *, mode: Mode = "replace"
 ) -> PatchedMap:
-    """Patch every cell at the positions the inputs look at and read what comes of it.
+    """Patch every cell at the positions of ``inputs``, and return the readouts.
 
     Args:
         inputs: the run patched.
@@ -89,7 +89,7 @@ def patch_map(
 
 
 def layer_cells(layers: Sequence[int], component: Component = "resid_post") -> Cells:
-    """One component of each layer at the first position: [layers]."""
+    """Return one component of each layer at the first position: [layers]."""
     cells = single_cells(layer_sites(layers, component), [0])
     return Cells(tuple(cells), (Axis("layer", tuple(layers)),))
 
@@ -97,28 +97,31 @@ def layer_cells(layers: Sequence[int], component: Component = "resid_post") -> C
 def position_cells(
     layers: Sequence[int], positions: int, component: Component = "resid_post"
 ) -> Cells:
-    """One component of each layer at each of so many positions: [layers, positions]."""
+    """Return one component of each layer at each of so many positions: [layers, positions]."""
     cells = single_cells(layer_sites(layers, component), range(positions))
     axes = Axis("layer", tuple(layers)), Axis("position", tuple(range(positions)))
     return Cells(tuple(cells), axes)
 
 
 def head_cells(layers: Sequence[int], heads: Sequence[int]) -> Cells:
-    """Single heads at the first position: [layers, heads]."""
+    """Return single heads at the first position: [layers, heads]."""
     axes = Axis("layer", tuple(layers)), Axis("head", tuple(heads))
     return Cells(tuple(single_cells(head_sites(layers, heads), [0])), axes)
 
 
 def component_cells(layers: Sequence[int], components: Sequence[Component]) -> Cells:
-    """Components of each layer at the first position: [components, layers]."""
+    """Return the components of each layer at the first position: [components, layers]."""
     sites = [site for component in components for site in layer_sites(layers, component)]
     axes = Axis("component", tuple(components)), Axis("layer", tuple(layers))
     return Cells(tuple(single_cells(sites, [0])), axes)
 
 
 def window_cells(layers: Sequence[int], size: int, component: Component = "resid_post") -> Cells:
-    """Runs of ``size`` neighbouring ``layers`` patched together at the first position: [windows],
-    labelled by their first layer.
+    """Return the runs of ``size`` neighbouring ``layers`` patched together at the first position:
+    [windows], labelled by their first layer.
+
+    Raises:
+        WorkbenchError: for a ``size`` below 1 or above the number of layers.
     """
     if not 1 <= size <= len(layers):
         raise WorkbenchError(f"A window spans 1 to {len(layers)} of the layers given, not {size}.")
@@ -129,12 +132,16 @@ def window_cells(layers: Sequence[int], size: int, component: Component = "resid
 
 
 def spans(starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Token positions from ``starts`` to ``ends`` (included) of each row, aligned at their ends.
+    """Return the token positions from ``starts`` to ``ends`` (included) of each row, aligned at
+    their ends.
 
     Returns:
-        Positions [rows, longest] and which of them lie in their row's own span, bool; a place
-        before a shorter span repeats
-        its first position, so that a map over it is defined and can be left out of means.
+        Positions [rows, longest] and which of them are inside their row's span, bool; a place
+        before a shorter span repeats its first position, so that a map over it is defined and can
+        be left out of means.
+
+    Raises:
+        WorkbenchError: for an end before its start, and a negative start.
     """
     first, last = torch.as_tensor(list(starts)), torch.as_tensor(list(ends))
     if first.shape != last.shape or bool((first < 0).any()) or bool((last < first).any()):
@@ -145,17 +152,19 @@ def spans(starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 
 def token_logits(tokens: Sequence[int]) -> Readout:
-    """The logits of chosen tokens: [n, vocab] -> [n, tokens] float32."""
+    """Return the logits of chosen tokens: [n, vocab] -> [n, tokens] float32."""
     return lambda logits: logits[:, list(tokens)].float()
 
 
 def token_log_probabilities(tokens: Sequence[int]) -> Readout:
-    """Their log-probabilities among the whole vocabulary: [n, vocab] -> [n, tokens] float32."""
+    """Return the log-probabilities of chosen tokens among the whole vocabulary: [n, vocab] -> [n,
+    tokens] float32.
+    """
     return lambda logits: (
         logits[:, list(tokens)].float() - logits.float().logsumexp(dim=-1, keepdim=True)
     )
 
 
 def logit_difference(first: int, second: int) -> Readout:
-    """Logit of token ``first`` minus that of ``second``: [n, vocab] -> [n] float32."""
+    """Return the logit of token ``first`` minus that of ``second``: [n, vocab] -> [n] float32."""
     return lambda logits: (logits[:, first] - logits[:, second]).float()

@@ -1,8 +1,8 @@
-"""What a patch is measured by: one differentiable number per row.
+"""Define the metrics of a patch: one differentiable number per row.
 
 A metric reduces the next-token logits at the prompt's end, and at the nodes of a tree, in two
-steps. ``readout`` works logit row by logit row, so that logits of many rows never stand in memory
-together; ``value`` makes one number of what is left. The same two steps serve a gradient and a
+steps. ``readout`` works logit row by logit row, so that the logits of many rows are never in memory
+together; ``value`` makes one number of what it returns. The same two steps serve a gradient and a
 packed sweep of true patches, so both speak of the same number.
 
 :func:`expected_confidence_of` is the mean of the exact distribution over the confidence scale, in
@@ -40,8 +40,8 @@ class Metric:
     Attributes:
         readout: next-token logits [n, vocab] -> [n, ...].
         value: [rows, 1 + nodes, ...] -> [rows], or [rows, ...] -> [rows] where nothing is read
-            behind the prompt.
-        tree: further tokens read behind the prompt.
+            after the prompt.
+        tree: further tokens read after the prompt.
     """
 
     readout: Readout
@@ -49,8 +49,8 @@ class Metric:
     tree: TokenTree = NO_TREE
 
     def of(self, lm: LanguageModel, final: Tensor) -> Tensor:
-        """[rows] of ``final`` [rows, 1 + nodes, width] behind the final norm; logits are made
-        anew for the gradient.
+        """Return the metric [rows] of the states ``final`` [rows, 1 + nodes, width] after the final
+        norm. Logits are computed again for the gradient.
         """
 
         def reduce(states: Tensor) -> Tensor:
@@ -67,7 +67,11 @@ class Metric:
         return self.of_reduced(reduced if self.tree.size else reduced[:, 0])
 
     def of_reduced(self, reduced: Tensor) -> Tensor:
-        """[rows] of what the readout left, checked."""
+        """Return the metric [rows] of what the readout returned, checked.
+
+        Raises:
+            WorkbenchError: if ``value`` does not give one number per row.
+        """
         value = self.value(reduced)
         if value.shape != reduced.shape[:1] or not value.is_floating_point():
             raise WorkbenchError(
@@ -78,7 +82,7 @@ class Metric:
 
 
 def expected_confidence_of(trie: ScaleTrie, certain: float) -> Metric:
-    """Expected confidence of a number scale whose value ``certain`` states certainty."""
+    """Return the expected confidence of a number scale whose value ``certain`` states certainty."""
 
     def value(scores: Tensor) -> Tensor:
         nodes = scores if trie.tree.size else scores[:, None]
@@ -91,7 +95,12 @@ def expected_confidence_of(trie: ScaleTrie, certain: float) -> Metric:
 
 
 def contrast(chosen: Sequence[int], others: Sequence[int]) -> Metric:
-    """Mean logit of the tokens ``chosen`` minus mean logit of ``others`` at the prompt's end."""
+    """Return the mean logit of the tokens ``chosen`` minus the mean logit of ``others`` at the
+    prompt's end.
+
+    Raises:
+        WorkbenchError: if either side is empty.
+    """
     if not chosen or not others:
         raise WorkbenchError("A contrast needs at least one token on either side.")
     ups, downs = list(chosen), list(others)

@@ -44,8 +44,8 @@ from workbench.trace.sites import Component, Site
 
 @dataclass(frozen=True, eq=False)
 class PathEffects:
-    """``base`` [rows] metric and ``effects`` [rows, senders, receivers], the metric's change, on
-    the CPU.
+    """The metric's values and changes: ``base`` [rows] and ``effects`` [rows, senders, receivers],
+    on the CPU.
     """
 
     base: Tensor
@@ -61,10 +61,10 @@ def path_effects(
     *,
     tokens_per_forward: int,
 ) -> PathEffects:
-    """The effect of every sender on every receiver.
+    """Return the effect of every sender on every receiver.
 
     Args:
-        base: the run patched; its positions are [rows, 2], the sender's and the receiver's token.
+        base: the patched run; its positions are [rows, 2], the sender's and the receiver's token.
         donor: the run sender states come from, at its positions [rows, 1].
         tokens_per_forward: most tokens of a pass.
 
@@ -80,8 +80,8 @@ def path_effects(
 
 
 def written_at(lm: LanguageModel, site: Site) -> int:
-    """The point of the stream from which a sender's state is in it: 2 l in front of layer l, 2 l
-    + 1 between its parts.
+    """Return the point of the stream from which a sender's state is in it: 2 l in front of layer l,
+    2 l + 1 between its parts.
     """
     if site.component == "resid_pre":
         return 2 * site.layer
@@ -91,7 +91,7 @@ def written_at(lm: LanguageModel, site: Site) -> int:
 
 
 def read_at(lm: LanguageModel, site: Site) -> Site:
-    """The stream a receiver reads, as a site."""
+    """Return the stream a receiver reads, as a site."""
     if site.component in ("attn_out", "head_out", *PROJECTIONS):
         return Site(site.layer, "resid_pre")
     if site.component in ("mlp_out", "neuron"):
@@ -104,7 +104,9 @@ def read_at(lm: LanguageModel, site: Site) -> Site:
 def _deltas(
     base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], tokens_per_forward: int
 ) -> dict[Site, Tensor]:
-    """[rows, width] what each sender's donor state changes in the stream."""
+    """Return, for each sender, the change [rows, width] that its donor state makes to the
+    stream.
+    """
     of_base = base.at(base.positions[:, :1])
     at = base.positions[:, 0]
     deltas: dict[Site, Tensor] = {}
@@ -138,7 +140,7 @@ def _branches(
     deltas: dict[Site, Tensor],
     tokens_per_forward: int,
 ) -> list[Branch]:
-    """One branch a pair, all receivers of the first sender first."""
+    """Return one branch for each pair, all receivers of the first sender first."""
     sent, reached = base.positions.unbind(dim=1)
     values: dict[tuple[Site, Site], Patch] = {}
     groups: dict[tuple[Site, int], list[Site]] = {}

@@ -1,6 +1,7 @@
-"""States that a layer computes in patched branches, packed: many patches of one layer, one pass.
+"""Record the states that a layer computes in patched branches, packed: many patches of one layer,
+one pass.
 
-Every branch is one patch; all are born behind the same layer and the pass ends behind the sites'
+Every branch is one patch. All are appended after the same layer and the pass ends after the sites'
 layer, so a pass costs the prompts up to there and the branches' tokens from their patch to the
 token read, in one or two layers.
 """
@@ -35,11 +36,16 @@ def record_branches(
     *,
     tokens_per_forward: int,
 ) -> Tensor:
-    """States of ``sites`` at token ``read`` [rows] in every branch: [rows, patches, sites, width].
+    """Record the states of ``sites`` at token ``read`` [rows] in every branch: [rows, patches,
+    sites, width].
 
     Args:
-        patches: all born behind one layer, at or below the sites' layer.
+        patches: all appended after one layer, at or below the sites' layer.
         sites: of one layer and one width.
+
+    Raises:
+        WorkbenchError: for patches of several layers, sites of several layers, and sites below the
+            patches.
     """
     lm, lengths = run.lm, run.lengths
     require_sites(lm, sites)

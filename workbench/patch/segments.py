@@ -1,15 +1,16 @@
-"""Cells whose places are named parts of conversations, patched whatever the rows' lengths.
+"""Patch cells whose places are named parts of conversations, whatever the rows' lengths.
 
 Such a cell writes the donor's states of one or more parts at one or more sites, all together. Parts
-of two questions are aligned at their ends and patched as far as both reach, so a longer question
-keeps its first tokens. The part at the confidence position takes the tokens that continue a number
-with it, so that a patch behind the last layer gives exactly the donor's distribution.
+of two questions are aligned at their ends and patched over the length of the shorter one, so a
+longer question keeps its first tokens. The part at the confidence position takes the tokens that
+continue a number with it, so that a patch after the last layer gives exactly the donor's
+distribution.
 
 With donors from other questions of the same model the mean distance between donor and base is zero
-or nearly so, and a ratio of means says nothing. :func:`orient_to_donor` turns every item so that
-its donor lies above: the shift then weighs each item by its distance, and a patch that moves only
-the general level, the same for all, cancels where as many donors lie above as below
-(:func:`pair_half_ranks_apart`). Positive: towards the donor.
+or nearly so, and a ratio of means says nothing. :func:`orient_to_donor` flips the sign of items so
+that every donor's readout is above its base's. The shift then weighs each item by its distance. A
+patch that moves only the general level, the same for all, cancels where as many donors are above as
+below (:func:`pair_half_ranks_apart`). Positive: towards the donor.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from workbench.trace.record import record
 def patch_cells(
     pairs: DonorPairs, cells: Sequence[Cell[Segment]], rows: Rows
 ) -> tuple[Floats, Floats]:
-    """What ``rows`` read: unpatched [rows], and with each cell's states of its partner [rows,
-    cells].
+    """Return the readouts of ``rows``: unpatched [rows], and with each cell's states of its partner
+    [rows, cells].
     """
     base, donor, tree = pairs.base, pairs.donor, pairs.reading.metric.tree
     parts = list(dict.fromkeys(part for cell in cells for part in cell.places))
@@ -59,12 +60,11 @@ def patch_cells(
 
 
 def align(part: Segment, rows: Rows, partner: Rows, nodes: int = 0) -> tuple[Tensor, Tensor]:
-    """Token positions of ``part`` in each row and in its partner, [rows, n] each, aligned at their
-    ends.
+    """Return the token positions of ``part`` in each row and in its partner, [rows, n] each,
+    aligned at their ends.
 
-    Rows in which the shorter of the two has fewer tokens than in others repeat their last pair,
-    which changes nothing: a state is written twice. Directly behind the part stand ``nodes``
-    positions of the tree.
+    Rows in which the shorter of the two has fewer tokens than in others repeat their last pair.
+    That changes nothing: a state is written twice. ``nodes`` positions of the tree follow the part.
     """
     other = partner[rows]
     starts, ends = np.asarray(part.starts), np.asarray(part.ends)
@@ -79,8 +79,11 @@ def align(part: Segment, rows: Rows, partner: Rows, nodes: int = 0) -> tuple[Ten
 
 
 def pair_half_ranks_apart(readout: Floats) -> Rows:
-    """For each item the one half of all ranks away in ``readout`` [items]: as many partners lie
-    above as below.
+    """Return, for each item, the item half of all ranks away in ``readout`` [items]. So as many
+    partners are above as below.
+
+    Raises:
+        WorkbenchError: for an odd number of items, and fewer than two.
     """
     items = len(readout)
     if items < 2 or items % 2:
@@ -94,8 +97,8 @@ def pair_half_ranks_apart(readout: Floats) -> Rows:
 
 
 def orient_to_donor(effects: EffectMap) -> EffectMap:
-    """The same map with every item whose donor lies below its base turned over, so that all
-    donors lie above.
+    """Return the same map with the sign of every item flipped whose donor is below its base, so
+    that all donors are above.
     """
     sign = np.where(effects.donor < effects.base, -1.0, 1.0)
     turned = effects.patched * sign.reshape(-1, *[1] * len(effects.axes))

@@ -1,10 +1,10 @@
-"""At which layer an adapter may begin, answered by a patching curve of the base model.
+"""Find the layer at which an adapter may begin, from a patching curve of the base model.
 
-States of other questions are patched into the base model at the confidence position, behind every
+States of other questions are patched into the base model at the confidence position, after every
 layer in turn, and the readout's slope on the donor's own readout is taken (*following*, see
-:mod:`workbench.patch.effects`). Behind layers where that slope is near 0, the confidence of the
-question has not come to this position yet: what decides it is still to be fetched by the layers
-above. The rule is that the adapter begins at the first layer behind which the slope reaches
+:mod:`workbench.patch.effects`). After layers where that slope is near 0, the confidence of the
+question has not come to this position yet. The layers above still have to bring it there. The rule
+is that the adapter begins at the first layer after which the slope reaches
 ``teach.start_layer_slope``, so that all layers that bring a noticeable share of it are adapted, and
 layer 0 if it never does.
 
@@ -57,7 +57,7 @@ def find_start_layer(
 def first_layer_above(
     layers: NDArray[np.int64], donor_slope: NDArray[np.float64], carried: float
 ) -> int:
-    """Find the first layer after which the slope reaches ``carried``; 0 where it never does."""
+    """Find the first layer after which the slope is at least ``carried``; 0 if there is none."""
     reached = np.flatnonzero(donor_slope >= carried)
     return int(layers[reached[0]]) if len(reached) else 0
 
@@ -70,8 +70,8 @@ def base_donor_slopes(
     tokens_per_forward: int,
     seed: int,
 ) -> Sweep:
-    """The base model patched with its own states of other questions, at the confidence position,
-    behind every layer.
+    """Patch the base model with its own states of other questions, at the confidence position,
+    after every layer; return the sweep.
     """
     trie, scale = numbers.trie, numbers.scale
     prompts = [conversation.tokens for conversation in conversations]

@@ -1,16 +1,16 @@
-"""Steering: a direction added to the residual stream while the model writes its confidence.
+"""Steer a model: add a direction to the residual stream while the model writes its confidence.
 
 For every layer and length a branch adds the same vector at the confidence position and at every
 further token of a number, so that the whole number is written under steering; all branches share
-the prompt's computation. Read are the exact distribution over the scale, and the value greedy
-decoding would write: from the confidence position along the most likely tokens of the whole
-vocabulary, as far as they continue a value of the scale. Sign: a positive length moves states
-towards where the direction points (a probe's points to right answers).
+the prompt's computation. The readouts are the exact distribution over the scale, and the value
+greedy decoding would write. That follows the most likely tokens of the whole vocabulary from the
+confidence position, as far as they continue a value of the scale. Sign: a positive length moves
+states towards where the direction points (a probe's points to right answers).
 
-One vector moves all questions alike, so that steering can move the level of confidence freely; it
-discriminates better only if states respond differently. Equal-norm random directions beside it show
-what any push of that length does. The written value ignores what follows it ("99" in "99.99"), as
-the trie does.
+One vector moves all questions alike, so steering can move the level of confidence freely. It
+discriminates better only if states respond differently. Random directions of equal norm show what
+any push of that length does. The written value ignores what follows it ("99" in "99.99"), as the
+trie does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from workbench.trace.sites import Site
 
 @dataclass(frozen=True, eq=False)
 class Push:
-    """``vector`` [width] added behind ``layer``."""
+    """A steering vector: ``vector`` [width] added after ``layer``."""
 
     layer: int
     vector: Tensor
@@ -45,7 +45,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Steered:
-    """Confidence of each row, unsteered first and then under every push.
+    """The confidence of each row, unsteered first and then under every push.
 
     ``distribution`` [rows, 1 + pushes, values] over the scale; ``written`` [rows, 1 + pushes] the
     value greedy decoding writes, NaN where it writes none of the scale.
@@ -68,7 +68,7 @@ def steer(
 
     Args:
         prompts: conversations up to the confidence position, their last token.
-        trie: of the scale, behind them.
+        trie: of the scale, after them.
         tokens_per_forward: most tokens of a forward.
         engine: runs the pushes (:func:`workbench.trace.backends.engine`).
     """
@@ -98,18 +98,21 @@ def steer(
 
 
 def spread_of(states: Floats) -> float:
-    """Standard deviation over questions of states [questions, width], all directions together:
-    the unit of a push's length.
+    """Return the standard deviation over questions of states [questions, width], all directions
+    together. It is the unit of a push's length.
     """
     return float(np.sqrt(states.astype(np.float64).var(axis=0).sum()))
 
 
 def pushes_along(directions: Floats, layers: Sequence[int], lengths: Floats) -> list[Push]:
-    """Pushes of every layer and length, layer by layer.
+    """Make the pushes of every layer and length, layer by layer.
 
     Args:
         directions: [layers, width], of any norm.
         lengths: [layers, n] signed.
+
+    Raises:
+        WorkbenchError: for a direction of length zero.
     """
     norms = np.linalg.norm(directions, axis=1, keepdims=True)
     if not (norms > 0).all():

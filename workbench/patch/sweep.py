@@ -1,16 +1,16 @@
-"""Layer sweeps of activation patching on the confidence readout.
+"""Run layer sweeps of activation patching on the confidence readout.
 
-For every layer the residual stream behind it, at one token, is replaced by a donor's state, and the
+For every layer the residual stream after it, at one token, is replaced by a donor's state, and the
 exact confidence distribution is read. Where a number takes several tokens, only the first is chosen
-at the confidence position; donors may therefore bring the states of the number's further tokens too
-(the trie's nodes), so that the patched site is all of the places the number is read from, and a
-patch behind the last layer gives exactly the donor's distribution. The packed engine does all
-layers in one forward; the loop runs one hooked forward a layer and is the reference the packed
-result is tested against. All engines return the same numbers to rounding.
+at the confidence position. Donors may therefore bring the states of the number's further tokens too
+(the trie's nodes). Then all places the number is read from are patched, and a patch after the last
+layer gives exactly the donor's distribution. The packed engine does all layers in one forward; the
+loop runs one hooked forward a layer and is the reference the packed result is tested against. All
+engines return the same numbers to rounding.
 
-A sweep says what a state *can* do where it is put. It does not say that the state is where the
-model reads the information from in an unpatched run; the reverse sweep and the controls belong
-beside it.
+A sweep says what a state *can* do where it is put. It does not say that the model reads the
+information from there in an unpatched run. Read it together with the reverse sweep and the
+controls.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ONE_BATCH = sys.maxsize
 
 @dataclass(frozen=True)
 class SweepReading:
-    """Distributions of a sweep.
+    """The distributions of a sweep over the scale.
 
     Attributes:
         base: [rows, values] unpatched.
@@ -101,8 +101,8 @@ def layer_sweep_of_scale(
 def record_number(
     lm: LanguageModel, prompts: Prompts, trie: ScaleTrie, positions: Sequence[Sequence[int]]
 ) -> Tensor:
-    """States at each prompt's ``positions``, then at the trie's packed nodes: [rows, layers,
-    positions + nodes, width].
+    """Record the states at each prompt's ``positions``, then at the trie's packed nodes: [rows,
+    layers, positions + nodes, width].
     """
     nodes = range(trie.tree.size)
     every = [

@@ -1,4 +1,5 @@
-"""How far an attribution can be trusted: its largest cells and random other ones, patched truly.
+"""Verify how far an attribution can be trusted, by truly patching its largest cells and random
+others.
 
 For each component the ``cells`` cells of largest mean absolute score, and as many drawn at random
 from the rest, are patched one by one in the packed engine and their effects (patched - base)
@@ -8,7 +9,7 @@ Intervals are 95 % bootstrap intervals over rows, NaN for a single row; a rho wi
 NaN.
 
 The largest cells are largest by score, so their slope shows exaggeration (a winner's curse); the
-random ones speak for the map.
+random ones represent the map.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Check:
-    """``cells`` largest and ``cells`` random cells of each component, drawn with ``seed``;
-    ``resamples`` of the bootstrap.
+    """The settings of a verification.
 
-    ``engine`` patches them (:func:`workbench.trace.backends.engine`).
+    ``cells`` largest and ``cells`` random cells of each component are drawn with ``seed``;
+    ``resamples`` of the bootstrap give the intervals. ``engine`` patches the cells
+    (:func:`workbench.trace.backends.engine`).
     """
 
     cells: int = CHECKED_CELLS
@@ -63,8 +65,7 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Scores against true effects of one component's cells, ``scores`` and ``effects`` [rows,
-    cells].
+    """The scores and the true effects of one component's cells, [rows, cells] each.
 
     ``sites`` and ``positions`` [cells] name them, positions by their place in the run's positions.
     """
@@ -87,7 +88,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Verification:
-    """Agreements of every component, largest cells first."""
+    """The agreements of every component, largest cells first."""
 
     agreements: tuple[Agreement, ...]
 
@@ -95,14 +96,20 @@ class Verification:
         return "\n".join(str(agreement) for agreement in self.agreements)
 
     def of(self, component: Component, kind: Kind) -> Agreement:
-        """The agreement of one component's largest or random cells."""
+        """Return the agreement of one component's largest or random cells.
+
+        Raises:
+            WorkbenchError: if no such cells were patched.
+        """
         for agreement in self.agreements:
             if (agreement.component, agreement.kind) == (component, kind):
                 return agreement
         raise WorkbenchError(f"No {kind} cells of {component} were patched.")
 
     def table(self) -> pd.DataFrame:
-        """One line per component and kind: cells, items, rho and slope with their intervals."""
+        """Return one line per component and kind: cells, items, rho and slope with their
+        intervals.
+        """
         return pd.DataFrame(
             [
                 {
@@ -128,7 +135,7 @@ def verify(
     *,
     tokens_per_forward: int,
 ) -> Verification:
-    """Patch cells truly and compare; ``scores`` as in
+    """Patch cells truly and compare their effects with ``scores``, as in
     :class:`workbench.patch.attribution.Scores`.
     """
     agreements = []
@@ -155,8 +162,8 @@ def verify(
 
 
 def choose(scores: Floats, check: Check) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cells [k], as flat indices into the axes behind the rows: the largest, and random ones of
-    the rest (maybe fewer).
+    """Choose cells [k], as flat indices into the axes after the rows: the largest, and random ones
+    of the rest (maybe fewer).
     """
     order = np.argsort(-np.abs(scores).mean(axis=0).ravel(), kind="stable")
     rest = order[check.cells :]
@@ -207,8 +214,8 @@ def true_effects(
     tokens_per_forward: int,
     engine: Engine = PACKED,
 ) -> Floats:
-    """[rows, cells] metric with the donor's state patched in at one site and position, minus the
-    base's metric.
+    """Return the metric [rows, cells] with the donor's state patched in at one site and position,
+    minus the base's metric.
 
     ``sites`` [cells] and ``positions`` [cells], by their place in the runs' positions; sites of one
     width.
@@ -226,8 +233,8 @@ def true_effects(
 def compare(
     scores: Floats, effects: Floats, *, resamples: int, seed: int
 ) -> tuple[Estimate, Estimate]:
-    """Spearman's rho and slope through the origin of ``effects`` on ``scores`` [rows, cells],
-    over all pairs.
+    """Return Spearman's rho and the slope through the origin of ``effects`` on ``scores`` [rows,
+    cells], over all pairs.
     """
     rows = len(scores)
     everyone = np.arange(rows)[None]
@@ -246,7 +253,7 @@ def compare(
 
 
 def _rho(scores: Floats, effects: Floats) -> Floats:
-    """[n] of [n, rows, cells] each."""
+    """Return Spearman's rho [n] of ``scores`` and ``effects`` [n, rows, cells]."""
     x, y = (rankdata(part.reshape(len(part), -1), axis=1) for part in (scores, effects))
     x, y = (part - part.mean(axis=1, keepdims=True) for part in (x, y))
     with np.errstate(invalid="ignore"):
