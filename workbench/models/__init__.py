@@ -1,11 +1,11 @@
-"""Models: loading any Hugging Face causal language model and finding its parts.
+"""Load any Hugging Face causal language model and find its parts.
 
 A model comes from the hub, a folder, a GGUF file or the small default, is checked on a real
-forward, and is handed on as a :class:`LanguageModel`. Conversations become token ids here, through
-the model's own chat template.
+forward, and is returned as a :class:`LanguageModel`. Conversations become token ids here, through
+the model's chat template.
 
-The names below are imported when they are first used: what only asks for files of models needs no
-model library.
+The names below are imported when they are first used, so code that only asks for files of models
+needs no model library.
 """
 
 from __future__ import annotations

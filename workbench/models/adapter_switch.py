@@ -1,8 +1,8 @@
 """Switch the adapter on a model off for a while.
 
-An adapter stands in the base model's own modules, so it is switched there, whoever holds the
-model: the object that carries PEFT's wrapper, or the one from before the adapter was added. Only
-layers that were on are switched on again.
+An adapter is part of the base model's modules, so it is switched there. That works on the object
+that carries PEFT's wrapper and on the one from before the adapter was added. Only layers that were
+on are switched on again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workbench.models.language_model import LanguageModel
 
 @contextmanager
 def adapter_off(lm: LanguageModel) -> Iterator[None]:
-    """Let ``lm`` behave as its base model inside the block; does nothing where it has no adapter.
+    """Let ``lm`` behave as its base model inside the block. A model without adapter is left alone.
 
     Dropout and gradients stay as they are.
     """

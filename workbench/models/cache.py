@@ -1,16 +1,16 @@
-"""Where converted models are kept, and how a folder gets there whole or not at all, and stays what
-it was.
+"""Keep converted models in a cache: a folder gets there whole or not at all, and is checked for
+changes.
 
 The cache directory is the argument, else the environment variable WORKBENCH_CACHE, else the user's
 cache directory of the operating system. A folder is built under a temporary name beside its target,
-synced to the disk and renamed when complete, by one process at a time: a lock of the operating
-system, which a process that dies lets go, makes others wait and then take what is there. On file
-systems without locks, such as some network shares, that is an error.
+synced to the disk and renamed when complete, by one process at a time. A lock of the operating
+system, which ends with the process that holds it, makes others wait and then use what is there. On
+file systems without locks, such as some network shares, that is an error.
 
 Every folder holds a manifest with the size and SHA-256 of each of its files. A file is hashed when
 it is first used and after any change of its size or times; a folder that is no longer what was
-written is built anew, if its manifest says that it is the cache's own. Nothing else is ever
-removed. :func:`verify_cache` hashes everything, for damage that leaves no trace in a file's times.
+written is built anew, if its manifest says that the cache made it. Nothing else is ever removed.
+:func:`verify_cache` hashes everything, for damage that leaves no trace in a file's times.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _PATIENCE = 0.2
 
 
 def cache_root(cache_dir: Path | None = None) -> Path:
-    """The cache directory, created if missing."""
+    """Return the cache directory, created if missing."""
     try:
         root = Path(
             cache_dir or os.environ.get(CACHE_VARIABLE) or user_cache_dir("confidence-workbench")
@@ -60,7 +60,9 @@ def cache_root(cache_dir: Path | None = None) -> Path:
 
 
 def hashes_folder(cache_dir: Path | None = None) -> Path | None:
-    """Where hashes of files are kept: the cache directory, None where there can be none."""
+    """Return the folder in which hashes of files are kept: the cache directory, None where there
+    can be none.
+    """
     try:
         return cache_root(cache_dir)
     except WorkbenchError:
@@ -68,11 +70,13 @@ def hashes_folder(cache_dir: Path | None = None) -> Path | None:
 
 
 def build_folder(target: Path, build: Callable[[Path], None]) -> Path:
-    """``target``, built by ``build(empty folder)`` unless it is there as it was built.
+    """Build ``target`` with ``build(empty folder)``, unless it is there as it was built; return it.
 
-    Raises :class:`WorkbenchError` when the disk is full or not writable, and for a folder of this
-    name that the cache did not make; other errors of ``build`` pass through, and in every case the
-    partial folder is removed.
+    The partial folder is removed in every case. Other errors of ``build`` pass through.
+
+    Raises:
+        WorkbenchError: when the disk is full or not writable, and for a folder of this name that
+            the cache did not make.
     """
     if os.path.lexists(target) and not _damage(target):
         return target
@@ -96,8 +100,8 @@ class CacheEntry:
 
 
 def verify_cache(cache_dir: Path | None = None) -> tuple[CacheEntry, ...]:
-    """Hash every file of every converted model and compare with what was written; folders of
-    others are left out.
+    """Hash every file of every converted model and compare it with what was written. Folders that
+    the cache did not make are left out.
     """
     entries = []
     for folder in sorted(
@@ -113,7 +117,11 @@ def verify_cache(cache_dir: Path | None = None) -> tuple[CacheEntry, ...]:
 
 
 def require_space(folder: Path, n_bytes: int) -> None:
-    """Raise :class:`WorkbenchError` when fewer than ``n_bytes`` are free where ``folder`` lies."""
+    """Refuse a folder on a disk where fewer than ``n_bytes`` are free.
+
+    Raises:
+        WorkbenchError: when they are.
+    """
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise WorkbenchError(
@@ -125,8 +133,8 @@ def require_space(folder: Path, n_bytes: int) -> None:
 
 @contextmanager
 def partial_folder(root: Path, name: str = "") -> Iterator[Path]:
-    """An empty folder in ``root`` that is marked as the cache's own and removed after the block,
-    if it is still there.
+    """Make an empty folder in ``root`` that is marked as made by the cache. It is removed after the
+    block, if it is still there.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{name}-", dir=root))
     (folder / MARK).write_text(MADE_BY, encoding="utf-8")
@@ -161,8 +169,8 @@ def _build(target: Path, build: Callable[[Path], None]) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, list[Any]]:
-    """Names, sizes and hashes of the files that were written; empty where the cache did not
-    write the folder.
+    """Return the names, sizes and hashes of the files that were written; nothing where the cache
+    did not write the folder.
     """
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -173,8 +181,12 @@ def _manifest(folder: Path) -> dict[str, list[Any]]:
 
 
 def _damage(folder: Path, trust: bool = True) -> str:
-    """What is wrong with a folder of the cache, "" for nothing; with ``trust`` unchanged files
-    are not hashed again.
+    """Return what is wrong with a folder of the cache, "" for nothing. With ``trust``, unchanged
+    files are not hashed again.
+
+    Raises:
+        WorkbenchError: for a folder that the cache did not make, and one that holds other files
+            too.
     """
     manifest = _manifest(folder)
     if not manifest:
@@ -212,8 +224,11 @@ def _damage(folder: Path, trust: bool = True) -> str:
 
 
 def _remove_own(folder: Path) -> None:
-    """Remove a folder that holds a manifest of the cache: out of the way first, so that nobody
-    finds half of it.
+    """Remove a folder that holds a manifest of the cache. It is renamed first, so that nobody finds
+    half of it.
+
+    Raises:
+        WorkbenchError: for a link, and for a folder that the cache did not make.
     """
     if folder.is_symlink() or not _manifest(folder):
         raise WorkbenchError(
@@ -229,7 +244,9 @@ def _remove_own(folder: Path) -> None:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what killed processes left of this target; only the holder of its lock may."""
+    """Remove what killed processes left of this target; only the holder of its lock may
+    call this.
+    """
     for path in target.parent.glob(f"{PARTIAL}{target.name}-*"):
         if not path.is_symlink() and ((path / MARK).is_file() or _manifest(path)):
             shutil.rmtree(path, ignore_errors=True)

@@ -1,16 +1,16 @@
-"""Conversations as token ids, through the model's own chat template.
+"""Turn conversations into token ids, through the model's chat template.
 
-A conversation is rendered with the template and its generation prompt, completed where it does not
-end where replies begin (see :mod:`workbench.models.opening`); ``prefix`` is then appended: the
-words that the assistant's reply starts with. Every turn, an assistant turn at the end included, is
-history; only ``prefix`` is continued. Where the template knows a thinking switch, thinking is off,
-so that a reply starts with its answer. A system turn is merged into the first user turn when the
-template has no system role.
+A conversation is rendered with the template and its generation prompt, which is completed where
+replies begin later than it ends (see :mod:`workbench.models.opening`). Then ``prefix`` is appended:
+the words that the assistant's reply starts with. Every turn, an assistant turn at the end included,
+is history; only ``prefix`` is continued. Where the template knows a thinking switch, thinking is
+off, so that a reply starts with its answer. A system turn is merged into the first user turn when
+the template has no system role.
 
 The rendered text already contains what the template puts in front (BOS), so it is tokenised with
 ``add_special_tokens=False``. Text of a turn can contain the spelling of a special token, such as
 ``<|im_end|>``; :func:`encode` turns that spelling into ordinary text tokens, so that no question
-can close its own turn. Where no turn contains one, its ids are exactly those of the rendered text.
+can close its turn. Where no turn contains one, its ids are exactly those of the rendered text.
 """
 
 from __future__ import annotations
@@ -36,10 +36,14 @@ __all__ = [
 
 
 def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
-    """The conversation as the model would see it, generation prompt and ``prefix`` at its end.
+    """Return the conversation as the model would see it, with generation prompt and ``prefix`` at
+    its end.
 
-    For reading and showing; give a model :func:`encode`, which also defuses special tokens spelled
-    out in a turn.
+    The text is for reading and showing. Give a model :func:`encode`, which also defuses special
+    tokens spelled out in a turn.
+
+    Raises:
+        WorkbenchError: for a conversation without turns.
     """
     if not turns:
         raise WorkbenchError("a conversation needs at least one turn")
@@ -50,10 +54,11 @@ def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
 
 
 def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]:
-    """Token ids of :func:`render`, where special tokens come from the template alone.
+    """Return the token ids of :func:`render`, where special tokens come from the template alone.
 
-    Raises :class:`WorkbenchError` when a turn spells a special token and the tokenizer cannot
-    encode it as text without changing its neighbours (some sentencepiece tokenizers).
+    Raises:
+        WorkbenchError: when a turn spells a special token and the tokenizer cannot encode it as
+            text without changing its neighbours (some sentencepiece tokenizers).
     """
     specials = special_strings(tokenizer)
     texts = [turn.content for turn in turns] + [prefix]
@@ -63,8 +68,8 @@ def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]
 
 
 def encode_history(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
-    """Token ids of the turns as history, without the opening of a reply; for turns that spell no
-    special token.
+    """Return the token ids of the turns as history, without the opening of a reply. The turns must
+    spell no special token.
     """
     if turns[0].role == "system" and not opening_of(tokenizer).system_role:
         turns = _merge_system(turns)
@@ -72,8 +77,8 @@ def encode_history(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
 
 
 def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
-    """A pattern of the strings that the tokenizer turns into control tokens, longest first; None
-    without any.
+    """Return a pattern of the strings that the tokenizer turns into control tokens, longest first;
+    None without any.
 
     Added tokens that are not marked special (``<think>`` in some families) are vocabulary and are
     left alone.
@@ -84,7 +89,11 @@ def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
 
 
 def require_chat_template(tokenizer: Any, name: str) -> None:
-    """Raise :class:`WorkbenchError` when the tokenizer of model ``name`` has no chat template."""
+    """Refuse a tokenizer without chat template, which belongs to the model ``name``.
+
+    Raises:
+        WorkbenchError: when it has none.
+    """
     if not tokenizer.chat_template:
         raise WorkbenchError(
             f"the model {name!r} has no chat template, so it is a base model: "
@@ -128,8 +137,8 @@ def _encode_defused(
 
 
 class _Mask:
-    """Exchanges the first character of each spelled special token for a private-use character,
-    and back.
+    """A reversible mask: it exchanges the first character of each spelled special token for a
+    private-use character, and back.
     """
 
     def __init__(self, specials: re.Pattern[str], texts: Sequence[str]) -> None:
@@ -140,8 +149,8 @@ class _Mask:
         self._to_mask: dict[str, str] = {}
 
     def hide(self, text: str) -> str:
-        """Repeated until nothing matches, because masking one token can leave another, nested
-        one.
+        """Mask every special token in ``text``. That is repeated until nothing matches, because
+        masking one token can leave another, nested one.
         """
         while match := self._specials.search(text):
             first = match.group()[0]
@@ -155,8 +164,8 @@ class _Mask:
 
 
 def _stretches(tokenizer: Any, text: str) -> Iterator[tuple[str, list[int]]]:
-    """``text`` cut at its special tokens: characters and ids of each piece in order, special
-    tokens included.
+    """Cut ``text`` at its special tokens; yield the characters and ids of each piece in order,
+    special tokens included.
     """
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     content = {

@@ -1,14 +1,13 @@
-"""Turns written out by a tokenizer's chat template: by the turns and the configuration alone, never
-by the clock.
+"""Write out turns by a tokenizer's chat template. The text depends on the turns and the
+configuration alone, never on the clock.
 
 Some templates write today's date. They are given the date of the configuration instead, as
 ``date_string`` and through ``strftime_now`` (at midnight), so the same settings give the same
 prompt on any day. Thinking is off where a template knows a switch for it. Templates are rendered
-here within bounds (see :mod:`workbench.models.template_limits`), because transformers bounds none
-and hands its own clock to them.
+here within bounds (see :mod:`workbench.models.template_limits`), because transformers sets no
+bounds and passes the present time to them.
 
-Whatever goes wrong inside a template is one :class:`WorkbenchError` that names the template and the
-error.
+Any error inside a template becomes a :class:`WorkbenchError` that names the template and the error.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MEND = "correct the template, or give another one (--set model.chat_template=FIL
 
 @dataclass(frozen=True)
 class Turn:
-    """One message: who says it and what it says."""
+    """A message of a conversation: its role and its text."""
 
     role: Role
     content: str
@@ -53,7 +52,7 @@ def set_day(tokenizer: Any, day: date) -> None:
 
 
 def day_of(tokenizer: Any) -> date:
-    """The date that the tokenizer's template writes."""
+    """Return the date that the tokenizer's template writes."""
     return getattr(tokenizer, "chat_day", DEFAULT_DATE)
 
 
@@ -63,13 +62,13 @@ def name_template(tokenizer: Any, name: str) -> None:
 
 
 def template_name(tokenizer: Any) -> str:
-    """What errors call the tokenizer's template."""
+    """Return what errors call the tokenizer's template."""
     given = getattr(tokenizer, "chat_name", None) or getattr(tokenizer, "name_or_path", "")
     return f"the chat template of {given!r}" if given else "the model's chat template"
 
 
 def write_turns(tokenizer: Any, turns: Sequence[Turn], *, open_reply: bool) -> str:
-    """The turns as the template writes them, with its generation prompt behind them if
+    """Return the turns as the template writes them, with its generation prompt after them if
     ``open_reply``.
     """
     specials = tokenizer.special_tokens_map
@@ -109,7 +108,11 @@ def _write(
 
 
 def template_text(tokenizer: Any) -> str:
-    """The source of the tokenizer's template: its only one, or of several the default."""
+    """Return the source of the tokenizer's template: its only one, or of several the default.
+
+    Raises:
+        WorkbenchError: for several templates of which none is the default.
+    """
     try:
         return str(tokenizer.get_chat_template())
     except (ValueError, TypeError, KeyError) as error:
@@ -121,7 +124,7 @@ def template_text(tokenizer: Any) -> str:
 
 
 def said(error: BaseException) -> str:
-    """An error's kind and first line."""
+    """Return an error's kind and first line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
@@ -149,6 +152,6 @@ def _compile(source: str) -> tuple[BoundedEnvironment, Template]:
 
 
 def _dates(day: date) -> dict[str, Any]:
-    """A template's clock, which stands still."""
+    """Return a template's clock, which always shows ``day``."""
     now = datetime.combine(day, time())
     return {"date_string": now.strftime("%d %b %Y"), "strftime_now": now.strftime}

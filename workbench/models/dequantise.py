@@ -1,15 +1,15 @@
-"""A GGUF file as a plain safetensors folder, made once.
+"""Convert a GGUF file to a plain safetensors folder, once.
 
 transformers reads GGUF weights and the tokenizer, but what it returns cannot be saved: its
-configuration still speaks of quantisation. So a fresh model is built from the configuration without
-that entry, takes over the dequantised weights (every name must match), and is saved in float32,
-which holds each dequantised weight exactly.
+configuration still declares quantisation. So a fresh model is built from the configuration without
+that entry, takes the dequantised weights (every name must match), and is saved in float32, which
+holds each dequantised weight exactly.
 
 A GGUF file names the split of its byte-level tokenizer (``tokenizer.ggml.pre``); names that
-transformers does not map would silently get GPT-2's split. :data:`SPLITS` maps those this project
-knows, after the table in llama.cpp's ``src/llama-vocab.cpp``; any other is refused, because wrong
-tokens would make every number of a run meaningless. Tokenizers of the sentencepiece kind are
-rebuilt after llama.cpp and compared with it (:mod:`workbench.models.sentencepiece_gguf`).
+transformers does not map would silently get GPT-2's split. :data:`SPLITS` maps those known here,
+after the table in llama.cpp's ``src/llama-vocab.cpp``; any other is refused, because wrong tokens
+would make every number of a run meaningless. Tokenizers of the sentencepiece kind are rebuilt after
+llama.cpp and compared with it (:mod:`workbench.models.sentencepiece_gguf`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FORMAT = "v2"
 
 
 def _digits_then_words() -> Any:
-    """Every digit alone, then GPT-2's words: the \\p{N} and GPT-2 cascade of llama.cpp."""
+    """Return every digit alone, then GPT-2's words: the \\p{N} and GPT-2 cascade of llama.cpp."""
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
@@ -56,9 +56,10 @@ GPT2_SPLITS = ("gpt-2", "gpt2", "phi-2", "mpt", "olmo", "jais", "trillion", "gra
 
 
 def dequantised_folder(gguf: Path, cache_dir: Path | None = None) -> Path:
-    """The cached safetensors folder of a GGUF file, made on first use.
+    """Return the cached safetensors folder of a GGUF file, made on first use.
 
-    Raises :class:`WorkbenchError` for a file that is not GGUF or that transformers cannot read.
+    Raises:
+        WorkbenchError: for a file that is not GGUF or that transformers cannot read.
     """
     root = cache_root(cache_dir)
     target = root / f"{gguf.stem[:100]}-{fingerprint_files([gguf], root)[:16]}-{FORMAT}"
@@ -66,7 +67,11 @@ def dequantised_folder(gguf: Path, cache_dir: Path | None = None) -> Path:
 
 
 def dequantise(gguf: Path, folder: Path) -> None:
-    """Write model, tokenizer and chat template of ``gguf`` into the existing ``folder``."""
+    """Write model, tokenizer and chat template of ``gguf`` into the existing ``folder``.
+
+    Raises:
+        WorkbenchError: for a file that transformers cannot read.
+    """
     reader = _open(gguf)
     require_whole(gguf, _number(reader, "split.count"))
     _require_layers(gguf, reader)
@@ -96,7 +101,11 @@ def _open(gguf: Path) -> Any:
 
 
 def require_whole(gguf: Path, parts: int = 0) -> None:
-    """Raise :class:`WorkbenchError` for one of several files that only together are a model."""
+    """Refuse one of several files that only together are a model.
+
+    Raises:
+        WorkbenchError: when ``gguf`` is one.
+    """
     if parts > 1 or _PART.search(gguf.name):
         raise WorkbenchError(
             f"{gguf.name} is one part of a model that was split into several files: merge them "
@@ -106,7 +115,12 @@ def require_whole(gguf: Path, parts: int = 0) -> None:
 
 
 def _require_layers(gguf: Path, reader: Any) -> None:
-    """Refuse a file that claims more layers than it holds: building them takes without end."""
+    """Refuse a file that claims more layers than it holds, because building them could take without
+    end.
+
+    Raises:
+        WorkbenchError: when it does.
+    """
     family = _text(reader, "general.architecture")
     claimed = _number(reader, f"{family}.block_count")
     # Layers that predict further tokens are counted, and often left out of the file.
@@ -121,8 +135,8 @@ def _require_layers(gguf: Path, reader: Any) -> None:
 
 
 def _plain_model(gguf: Path) -> Any:
-    """The model with dense float32 weights and a configuration that says nothing of
-    quantisation.
+    """Return the model with dense float32 weights and a configuration without a
+    quantisation entry.
     """
     source = read_model(
         gguf.name, str(gguf.parent), quiet=True, gguf_file=gguf.name, dtype=torch.float32

@@ -1,6 +1,6 @@
-"""Which file of a model's folder is at fault, asked when loading has failed.
+"""Find which file of a model's folder is at fault, after loading has failed.
 
-The host libraries say what broke, seldom which file. Files are looked at in the order they are read
+The host libraries say what broke, seldom which file. Files are checked in the order they are read
 in: configuration, tokenizer, weights. Nothing here runs for a model that loads.
 """
 
@@ -41,7 +41,7 @@ _COUNTS = {
 
 
 def configuration_fault(settings: Mapping[str, Any]) -> str:
-    """What cannot be in a configuration's counts, "" where they can all be."""
+    """Return which of a configuration's counts is impossible, "" if none is."""
     for name, most in _COUNTS.items():
         value = settings.get(name, 1)
         if value is not None and (
@@ -55,7 +55,7 @@ def configuration_fault(settings: Mapping[str, Any]) -> str:
 
 
 def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:
-    """The settings in a folder's config.json, and what is wrong with it or
+    """Return the settings in a folder's config.json, and what is wrong with it or
     generation_config.json, "" for nothing.
     """
     settings, fault = _json(folder / "config.json")
@@ -77,7 +77,7 @@ def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def folder_fault(folder: Path) -> str:
-    """What is wrong with the files of a model's folder, with the mend; "" where nothing is
+    """Return what is wrong with the files of a model's folder, with the mend; "" where nothing is
     found.
     """
     return next(_faults(folder), "")
@@ -154,7 +154,7 @@ def _weights_faults(folder: Path) -> Iterator[str]:
 
 
 def weights_fault(path: Path) -> str:
-    """What is wrong with a safetensors file's header and length, "" for nothing."""
+    """Return what is wrong with a safetensors file's header and length, "" for nothing."""
     try:
         with safe_open(str(path), framework="pt") as weights:
             weights.keys()
@@ -164,7 +164,7 @@ def weights_fault(path: Path) -> str:
 
 
 def _what(path: Path, otherwise: str) -> str:
-    """Says of a damaged file what it is, where it is one of the usual ones."""
+    """Return what a damaged file is, where it is one of the usual kinds, else ``otherwise``."""
     try:
         if not path.stat().st_size:
             return "is empty"

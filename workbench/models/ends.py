@@ -1,4 +1,4 @@
-"""The tokens that end a turn."""
+"""Find the tokens that end a turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from workbench.models.language_model import LanguageModel
 
 
 def end_tokens(lm: LanguageModel) -> set[int]:
-    """Ids that end a turn, from the tokenizer and the model's generation settings."""
+    """Return the ids that end a turn, from the tokenizer and the model's generation settings.
+
+    Raises:
+        WorkbenchError: if the generation settings declare end tokens that are no token ids.
+    """
     declared = getattr(lm.base().generation_config, "eos_token_id", None)
     several = (
         declared if isinstance(declared, Iterable) and not isinstance(declared, str) else [declared]

@@ -1,4 +1,4 @@
-"""Identities of model files: SHA-256 over all of their bytes, kept beside the cache so that a big
+"""Fingerprint model files: SHA-256 over all of their bytes, kept next to the cache so that a big
 file is read once.
 
 A kept hash counts as long as the file has the size and the times of modification and of change it
@@ -23,14 +23,14 @@ KEPT = ".hashes.json"
 
 
 def fingerprint_folder(folder: Path, keep: Path | None = None) -> str:
-    """Fingerprint of a model folder: its config.json and its weights files."""
+    """Return the fingerprint of a model folder: its config.json and its weights files."""
     weights = sorted(path for path in folder.iterdir() if path.suffix in WEIGHTS)
     return fingerprint_files([folder / "config.json", *weights], keep)
 
 
 def fingerprint_files(files: Sequence[Path], keep: Path | None = None) -> str:
-    """Hex SHA-256 over names, sizes and contents of the files, in the order given; hashes are
-    kept in the folder ``keep``.
+    """Return the hex SHA-256 over names, sizes and contents of the files, in the order given. The
+    files' hashes are kept in the folder ``keep``.
     """
     digest = hashlib.sha256()
     for path in files:
@@ -39,8 +39,8 @@ def fingerprint_files(files: Sequence[Path], keep: Path | None = None) -> str:
 
 
 def kept_sha256(path: Path, keep: Path | None) -> str:
-    """Hex SHA-256 of a file, from those kept in the folder ``keep`` if the file has not been
-    written to since.
+    """Return the hex SHA-256 of a file, from those kept in the folder ``keep`` if the file has not
+    been written to since.
     """
     mark = mark_of(path)
     if keep is None or mark[0] <= MIB:
@@ -55,14 +55,16 @@ def kept_sha256(path: Path, keep: Path | None) -> str:
 
 
 def mark_of(path: Path) -> list[int]:
-    """Size and times of modification and change, which a file that is written to does not keep."""
+    """Return a file's size and times of modification and change. One of them changes when the file
+    is written to.
+    """
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def write_sidecar(path: Path, content: Any) -> None:
-    """Write JSON that may be lost: into a temporary file that is renamed; nothing where the
-    folder cannot be written.
+    """Write JSON that may be lost: into a temporary file that is renamed. Nothing is written where
+    the folder is not writable.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -73,7 +75,7 @@ def write_sidecar(path: Path, content: Any) -> None:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """What :func:`write_sidecar` wrote; empty where it was lost or damaged."""
+    """Return what :func:`write_sidecar` wrote; empty where it was lost or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

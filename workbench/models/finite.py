@@ -1,5 +1,5 @@
-"""Numbers that are no numbers are an error where they arise: an answer or a confidence read from
-them would mean nothing.
+"""Refuse NaN and infinity where they arise, because an answer or a confidence read from them would
+mean nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from workbench.models.language_model import LanguageModel
 
 
 def require_finite(lm: LanguageModel, values: Tensor) -> None:
-    """Raise :class:`WorkbenchError` naming the model, and the weights at fault, where ``values``
-    hold NaN or infinity.
+    """Refuse ``values`` that hold NaN or infinity.
+
+    Raises:
+        WorkbenchError: when they do; it names the model, and the weights at fault.
     """
     if bool(torch.isfinite(values).all()):
         return

@@ -1,10 +1,10 @@
-"""Which tokens an adapter acts on.
+"""Say which tokens an adapter acts on.
 
 An adapter may act on every token, or on the prompt's last tokens and what follows them alone
-(activated LoRA, Greenewald et al. 2025, arXiv 2504.12397): then everything before is read by the
-base model, its keys and values are the base model's own, and neither the adapter nor its training
-can change them. PEFT finds where such an adapter starts by its invocation tokens; a packed pass has
-other columns behind the prompt, so here the passes say themselves at which column it starts.
+(activated LoRA, Greenewald et al. 2025, arXiv 2504.12397). Then the base model reads everything
+before them and makes its keys and values, and neither the adapter nor its training can change them.
+PEFT finds where such an adapter starts by its invocation tokens; a packed pass has other columns
+after the prompt, so here each pass is told at which column the adapter starts.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from workbench.models.language_model import LanguageModel
 
 
 def active_invocation(lm: LanguageModel) -> int | None:
-    """How many of a prompt's last tokens the adapter acts on as the model stands; None also
-    while the adapter is off.
+    """Return how many of a prompt's last tokens the adapter acts on now; None for all, and while
+    the adapter is off.
     """
     if lm.invocation_length is None or not any(
         not module.disable_adapters for module in _adapted(lm)
@@ -33,10 +33,11 @@ def active_invocation(lm: LanguageModel) -> int | None:
 
 @contextmanager
 def invoke_adapter_from(lm: LanguageModel, column: int) -> Iterator[None]:
-    """Let an adapter with a reach act on the columns from ``column`` on; other models are left
-    alone.
+    """Let an adapter that acts on a prompt's last tokens act on the columns from ``column`` on.
+    Other models are left alone.
 
-    Columns count from a pass's first one; those added while it runs lie behind and are acted on.
+    Columns count from a pass's first one; columns added while it runs come after them and are acted
+    on.
     """
     if lm.invocation_length is None:
         yield

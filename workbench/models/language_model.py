@@ -1,8 +1,8 @@
-"""A causal language model with its tokenizer and the places of its parts.
+"""Hold a causal language model with its tokenizer and the places of its parts.
 
 A :class:`LanguageModel` is what every other room receives. It holds the Hugging Face module itself,
-never a wrapper of its layers: a module is found by its path each time it is asked for, so a model
-that gained LoRA adapters (``with_model(peft_model)``) answers with the same code.
+never a wrapper of its layers. A module is found by its path each time it is asked for, so the same
+code serves a model that gained LoRA adapters (``with_model(peft_model)``).
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from workbench.models.architectures import Architecture
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """``model`` is a transformers causal LM or a PEFT model around one; ``revision`` fingerprints
-    the weights.
+    """A causal language model: ``model`` is a transformers causal LM or a PEFT model around one.
 
-    ``name`` is how the model was asked for (hub id, folder, "default") and is for display.
-    ``invocation_length`` is how many of a prompt's last tokens the model's adapter acts on, besides
-    all that follow them; None: every token. ``notes`` say what had to be done to the model's chat
-    template. ``warned`` holds what a user has been told of this model, with or without adapters, so
-    that it is told once.
+    ``revision`` fingerprints the weights. ``name`` is how the model was asked for (hub id, folder,
+    "default") and is for display. ``invocation_length`` is how many of a prompt's last tokens the
+    model's adapter acts on, besides all that follow them; None: every token. ``notes`` say what had
+    to be done to the model's chat template. ``warned`` holds what a user has been told of this
+    model, with or without adapters, so that it is told once.
     """
 
     model: Any
@@ -77,7 +76,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where token ids go in: the device on which the token embedding computes."""
+        """The device token ids must be on: that on which the token embedding computes."""
         embedding = self.embedding()
         if embedding.weight.device.type != "meta":
             return embedding.weight.device
@@ -87,7 +86,7 @@ class LanguageModel:
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """In which precision passes compute matrix products, whoever makes them; see
+        """The precision in which all passes compute matrix products; see
         :mod:`workbench.models.precision`.
         """
         return getattr(self.base(), "computes_in", "float32")
@@ -98,33 +97,37 @@ class LanguageModel:
         return self.embedding().weight.dtype
 
     def base(self) -> Any:
-        """The transformers causal LM, with adapters injected if ``model`` is a PEFT model."""
+        """Return the transformers causal LM, with adapters injected if ``model`` is a PEFT
+        model.
+        """
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     def decoder(self) -> Any:
-        """The transformer below the head; its ``last_hidden_state`` lies behind the final norm."""
+        """Return the transformer below the head; its ``last_hidden_state`` is taken after the final
+        norm.
+        """
         return self.base().base_model
 
     def layers(self) -> list[torch.nn.Module]:
-        """The decoder layers, first to last."""
+        """Return the decoder layers, first to last."""
         return list(self.base().get_submodule(self.architecture.layers))
 
     def embedding(self) -> Any:
-        """The token embedding, its ``weight`` is [vocabulary, width]."""
+        """Return the token embedding, its ``weight`` is [vocabulary, width]."""
         return self.base().get_submodule(self.architecture.embedding)
 
     def final_norm(self) -> torch.nn.Module:
-        """The norm between the last layer and the head."""
+        """Return the norm between the last layer and the head."""
         return self.base().get_submodule(self.architecture.final_norm)
 
     def head(self) -> torch.nn.Module:
-        """The linear map from the normed hidden state to the vocabulary; see
+        """Return the linear map from the normed hidden state to the vocabulary; see
         :mod:`workbench.models.unembed`.
         """
         return self.base().get_submodule(self.architecture.head)
 
     def with_model(self, model: Any, invocation: int | None = None) -> LanguageModel:
-        """A copy around another module of the same family, such as the same weights with an
-        adapter of this reach.
+        """Return a copy around another module of the same family, such as the same weights with an
+        adapter that acts on the last ``invocation`` tokens.
         """
         return replace(self, model=model, invocation_length=invocation)

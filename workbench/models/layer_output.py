@@ -1,4 +1,4 @@
-"""The residual stream inside what a decoder layer returns.
+"""Read and replace the residual stream inside what a decoder layer returns.
 
 Some families return a bare tensor [batch, time, width], others a tuple whose first element is that
 tensor. Indexing a bare tensor with ``[0]`` silently takes batch row 0, so every hook in the
@@ -18,11 +18,13 @@ from workbench.errors import WorkbenchError
 
 
 def hidden_of(output: Any) -> torch.Tensor:
-    """The hidden state [batch, time, width] of a decoder layer's output, a tensor or a tuple that
-    starts with one.
+    """Return the hidden state [batch, time, width] of a decoder layer's output, a tensor or a tuple
+    that starts with one.
 
-    The tensor is the model's own, not a copy: clone what is kept. Raises :class:`WorkbenchError` on
-    any other output.
+    The tensor is the model's own, not a copy: clone what is kept.
+
+    Raises:
+        WorkbenchError: on any other output.
     """
     hidden = output[0] if isinstance(output, tuple) and output else output
     if not isinstance(hidden, torch.Tensor):
@@ -43,10 +45,11 @@ def hidden_of(output: Any) -> torch.Tensor:
 
 
 def with_hidden(output: Any, new: torch.Tensor) -> Any:
-    """``output`` with its hidden state replaced by ``new`` [batch, time, width], same kind,
-    everything else untouched.
+    """Return ``output`` with its hidden state replaced by ``new`` [batch, time, width]. Its kind
+    and everything else stay.
 
-    Raises :class:`WorkbenchError` when the shapes differ.
+    Raises:
+        WorkbenchError: when the shapes differ.
     """
     old = hidden_of(output)
     if new.shape != old.shape:

@@ -1,4 +1,4 @@
-"""Loading a causal language model from the hub, a folder, a GGUF file, or the small default.
+"""Load a causal language model from the hub, a folder, a GGUF file, or the small default.
 
 The configuration is read first, so that an unknown family or a base model without chat template is
 refused before any weights move. Weights are read from safetensors only, never through pickle; GGUF
@@ -10,8 +10,8 @@ has checked the architecture's row on a real forward.
 local files a SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept
 until a file is written to.
 
-Whatever is wrong with a model is one :class:`WorkbenchError` that names the file and the mend: the
-host libraries' exceptions are caught, and the folder's files are then looked at one by one.
+Any fault of a model becomes a :class:`WorkbenchError` that names the file and the mend. The host
+libraries' exceptions are caught, and the folder's files are then checked one by one.
 """
 
 from __future__ import annotations
@@ -178,8 +178,11 @@ def _torch_device(name: str) -> torch.device:
 
 
 def _check_counts(spec: str, config: Any) -> None:
-    """Refuse counts that no model has before anything is built from them; for configurations of
-    any origin.
+    """Refuse impossible counts in a configuration of any origin, before anything is built from
+    them.
+
+    Raises:
+        WorkbenchError: for such a count.
     """
     text = config.get_text_config()
     fault = configuration_fault(

@@ -1,4 +1,4 @@
-"""What a model's name means on this machine: a file, a folder, or nothing here."""
+"""Resolve a model's name on this machine: a file, a folder, or nothing here."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ DEFAULT_SPEC = "default"
 
 
 def local_path(spec: str) -> Path | None:
-    """The file or folder that ``spec`` names; None for the default and for what can only be a hub
-    id.
+    """Return the file or folder that ``spec`` names; None for the default and for what can only be
+    a hub id.
 
-    Raises :class:`WorkbenchError` for what is neither: no name at all, control characters, a
-    device, a path that cannot be read.
+    Raises:
+        WorkbenchError: for what is neither: no name at all, control characters, a device, a path
+            that cannot be read.
     """
     if spec == DEFAULT_SPEC:
         return None
@@ -51,12 +52,12 @@ def local_path(spec: str) -> Path | None:
 
 
 def short_name(spec: str) -> str:
-    """A model's name for a message, however long it is."""
+    """Return a model's name for a message, however long it is."""
     return spec if len(spec) <= 200 else f"{spec[:197]}..."
 
 
 def unknown_model(spec: str) -> WorkbenchError:
-    """The error for a name that is neither a file here nor a model on the hub."""
+    """Return the error for a name that is neither a file here nor a model on the hub."""
     return WorkbenchError(
         f"there is no model {short_name(spec)!r}, neither as a local folder nor on the hub: check "
         "the spelling, give a folder, "

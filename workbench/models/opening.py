@@ -1,16 +1,15 @@
-"""Where a reply begins: what a chat template writes between the last user turn and an assistant's
-words.
+"""Find where a reply begins: what a chat template writes between the last user turn and an
+assistant's words.
 
-Replies are opened by text ("Answer:") behind the template's generation prompt. That is the place
-where the model has learned to begin only if the generation prompt is what the template writes
-before an assistant's words in history. One probe shows it: the same conversation is rendered with
-its reply still to come and with the reply in it. The two must agree, or differ in ways whose
-meaning is known:
+Replies are opened by text ("Answer:") after the template's generation prompt. The model has learned
+to begin there only if the generation prompt is what the template writes before an assistant's words
+in history. A probe shows whether it is: the same conversation is rendered with its reply still to
+come and with the reply in it. The two must agree, or differ in ways whose meaning is known:
 
 - the generation prompt goes on with an empty thought, as thinking switched off leaves it;
 - it opens a thought: the thought is closed, empty;
 - history has a piece more that says where the answer itself begins (white space, an empty thought,
-  the channel of final answers): the piece is put behind the generation prompt.
+  the channel of final answers): the piece is put after the generation prompt.
 
 What is put there is the :attr:`Opening.completion`, and is said in :attr:`Opening.notes`.
 Everything else is an error, and so is a template that loses a turn or changes their order. A system
@@ -55,7 +54,7 @@ _OPENED_AT_END = re.compile(rf"{_OPEN}\s*\Z", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Opening:
-    """How replies are opened.
+    """The way a template opens replies.
 
     Attributes:
         system_role: whether system turns are left to the template.
@@ -72,7 +71,8 @@ _known: dict[tuple[str, str, date], Opening] = {}
 
 
 def opening_of(tokenizer: Any) -> Opening:
-    """How the tokenizer's template opens replies, found by the probe once a template and date.
+    """Return how the tokenizer's template opens replies. The probe runs once for each template and
+    date.
 
     Raises:
         WorkbenchError: for a template that fails, loses turns, or opens replies otherwise than it
@@ -120,7 +120,7 @@ def _probed(tokenizer: Any) -> Opening:
 
 
 def _out_of_order(text: str, turns: Sequence[Turn]) -> Turn | None:
-    """The first turn whose words do not follow those of the turn before."""
+    """Return the first turn whose words do not follow those of the turn before."""
     at = 0
     for turn in turns:
         found = text.find(turn.content, at)
@@ -131,7 +131,9 @@ def _out_of_order(text: str, turns: Sequence[Turn]) -> Turn | None:
 
 
 def _keeps_system(tokenizer: Any) -> bool:
-    """Whether a system turn stands before the first question in conversations of every length."""
+    """Return whether a system turn comes before the first question in conversations of every
+    length.
+    """
     try:
         return not any(
             _out_of_order(
@@ -162,7 +164,11 @@ def _completion(tokenizer: Any, turns: Sequence[Turn]) -> str:
 
 
 def _before_reply(tokenizer: Any, turns: Sequence[Turn]) -> str:
-    """What history has between the last user turn and the reply to it."""
+    """Return what history has between the last user turn and the reply to it.
+
+    Raises:
+        WorkbenchError: for a template that loses or moves a turn.
+    """
     try:
         text = write_turns(tokenizer, (*turns, REPLY), open_reply=False)
     except WorkbenchError:  # some templates want a user's turn at the end
@@ -178,8 +184,8 @@ def _before_reply(tokenizer: Any, turns: Sequence[Turn]) -> str:
 
 
 def completion(opened: str, written: str) -> str | None:
-    """What makes the generation prompt ``opened`` a place where replies begin, as ``written`` in
-    history; None if unknown.
+    """Return what to append to the generation prompt ``opened`` so that a reply can begin, as
+    ``written`` in history; None if unknown.
     """
     if written.startswith(opened):
         more = written[len(opened) :]
@@ -203,7 +209,7 @@ def completion(opened: str, written: str) -> str | None:
 
 
 def _closes(opened: str, more: str) -> bool:
-    """Whether ``more`` closes the thought that ``opened`` ends in."""
+    """Return whether ``more`` closes the thought that ``opened`` ends in."""
     thought = _OPENED_AT_END.search(opened)
     return (
         thought is not None

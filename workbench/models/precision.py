@@ -1,20 +1,20 @@
-"""In which precision a model computes: a property of the model, not of the place that calls it.
+"""Set the precision in which a model computes: a property of the model, not of the place that calls
+it.
 
 ``bfloat16`` computes matrix products in bfloat16 under autocast while the residual stream stays in
 the model's own dtype: about twice the speed on processors that have bfloat16 units, at the price of
 readouts that move by a few tenths of a per cent. ``auto`` takes it where the hardware has such
 units. Every result says which one it used.
 
-A model is set to its precision once, when it is loaded. From then on every pass of it is made in
-that precision, whoever makes it: the model, its decoder and its head enter autocast themselves, so
-that a generation, a trainer's step, a divergence from the base model or another library's hook
-cannot be made in another one. What is not the model (a loss, a probe, a network beside it) is
-computed as its own code says. :func:`model_arithmetic` is for code that calls one of a model's
-inner modules by itself.
+A model is set to its precision once, when it is loaded. From then on every pass is made in that
+precision. The model, its decoder and its head enter autocast themselves, so a generation, a
+trainer's step, a divergence from the base model or another library's hook cannot use another one.
+What is not the model (a loss, a probe, another network) is computed as its code says.
+:func:`model_arithmetic` is for code that calls one of a model's inner modules by itself.
 
-Deliberately in float32, whatever the model's precision, are the passes inside :func:`in_float32`:
-comparisons of two ways to compute one number, whose difference would drown in the kernels'
-rounding.
+The passes inside :func:`in_float32` are deliberately made in float32, whatever the model's
+precision: comparisons of two ways to compute one number, whose difference would drown in the
+kernels' rounding.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ of the matrix it stands on.
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
-    """The precision ``auto`` stands for on this device."""
+    """Return the precision that a setting means on this device; only ``auto`` depends on it.
+
+    Raises:
+        WorkbenchError: for an unknown precision.
+    """
     if precision not in PRECISIONS:
         raise WorkbenchError(f"unknown precision {precision!r}: use one of {', '.join(PRECISIONS)}")
     if precision != "auto":
@@ -56,11 +60,11 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
     """Let ``lm`` compute in this precision from now on.
 
     For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay
-    so: autocast would cast them anew at every use, and casts kept beside them would take half of
-    their memory once more. The products are the same to the bit. Only while a model is loaded do
-    its file's pages, which the system may take back, stand beside what is made of them. Matrices
-    shared with the token embedding, and trainable ones, stay as they are. Back in float32 the
-    matrices keep the values they were rounded to.
+    so. Autocast would cast them anew at every use, and keeping the casts as well would take half of
+    their memory once more. The products are the same to the bit. Only while a model is loaded are
+    its file's pages, which the system may take back, in memory together with what is made of them.
+    Matrices shared with the token embedding, and trainable ones, stay as they are. Back in float32
+    the matrices keep the values they were rounded to.
     """
     wanted = resolve_precision(precision, lm.device)
     if wanted == lm.precision:
@@ -78,8 +82,8 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
 def in_float32(lm: LanguageModel) -> Iterator[None]:
     """Compute passes of ``lm`` in float32 inside the block, whatever its precision.
 
-    The matrices of a bfloat16 model take float32's memory there, and have their values and dtype
-    again afterwards.
+    The matrices of a bfloat16 model take float32's memory there. Their values and dtype are
+    restored afterwards.
     """
     rounded, entered = _rounded(lm), _entered(lm)
     _widen(rounded)
@@ -92,8 +96,8 @@ def in_float32(lm: LanguageModel) -> Iterator[None]:
 
 
 def model_arithmetic(lm: LanguageModel) -> AbstractContextManager[Any]:
-    """The arithmetic of the model's own passes, for a block that calls one of its inner modules
-    by itself.
+    """Return a context with the arithmetic of the model's passes, for a block that calls one of its
+    inner modules by itself.
     """
     if lm.precision == "float32":
         return nullcontext()
@@ -110,9 +114,7 @@ def _castable(weight: Tensor, lm: LanguageModel) -> bool:
 
 
 def _entrances(lm: LanguageModel) -> list[nn.Module]:
-    """The modules through which a pass is begun; what stands inside them is reached through one
-    of them.
-    """
+    """Return the modules through which a pass begins; all others are called by one of them."""
     return list(dict.fromkeys([lm.base(), lm.decoder(), lm.head()]))
 
 
@@ -137,8 +139,8 @@ def _widen(modules: Sequence[Any]) -> None:
 
 
 def _leave_the_file(lm: LanguageModel) -> None:
-    """Copy what was not rounded: a loaded model's weights are views of its file, all of which
-    stays in memory with the last of them.
+    """Copy the weights that were not rounded. A loaded model's weights are views of its file, and
+    the whole file stays in memory as long as one view does.
     """
     for tensor in (*lm.base().parameters(), *lm.base().buffers()):
         if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
@@ -158,10 +160,10 @@ def _leave(modules: Sequence[nn.Module]) -> None:
 
 @cache
 def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
-    """The class ``kind``, under its own name, whose passes are made in bfloat16.
+    """Return the class ``kind``, under its own name, whose passes are made in bfloat16.
 
-    Both ways in are covered: some libraries call ``forward``, others put one of their own on the
-    module.
+    Both ways to call a module are covered: some libraries call ``forward``, others replace it on
+    the module.
     """
 
     def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807

@@ -1,4 +1,4 @@
-"""Loading without the host libraries' own progress bars; their warnings stay."""
+"""Load models without the host libraries' progress bars; their warnings stay."""
 
 from __future__ import annotations
 

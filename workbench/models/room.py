@@ -1,10 +1,10 @@
-"""How many tokens a model reads, and prompts that are longer.
+"""Say how many tokens a model reads, and refuse prompts that are longer.
 
-A model's configuration names the positions it was made for. Beyond them learned positions end and
-rotary ones mean nothing the model has seen, mostly without a word from the host library. Two kinds
-of rotary positions (``longrope`` and ``dynamic``) take other factors for every token of a pass once
-one row of it is longer than the model's original length; what stands beside a long row, or was
-computed before it and kept, would then be another number than alone. For these the original length
+A model's configuration names the positions it was made for. Beyond them learned positions end, and
+rotary ones are unlike any the model has seen; the host library mostly does not say so. Two kinds of
+rotary positions (``longrope`` and ``dynamic``) take other factors for every token of a pass once
+one row of it is longer than the model's original length; rows in a batch with a long row, or
+computed before it and kept, would then give other numbers than alone. For these the original length
 is the limit.
 """
 
@@ -22,14 +22,14 @@ _BY_LENGTH = ("longrope", "dynamic", "su")
 
 @dataclass(frozen=True)
 class Room:
-    """The most tokens of one row, None where nothing limits them, and what sets the limit."""
+    """The limit of a row's tokens, None where nothing limits them, and what sets it."""
 
     most: int | None
     why: str
 
 
 def room_of(lm: LanguageModel) -> Room:
-    """How many tokens a row may have, from the model's configuration."""
+    """Return how many tokens a row may have, from the model's configuration."""
     config = lm.config
     context = getattr(config, "max_position_embeddings", None)
     room = Room(int(context), "as its configuration says") if context else Room(None, "")
@@ -53,7 +53,11 @@ def room_of(lm: LanguageModel) -> Room:
 
 
 def require_room(lm: LanguageModel, length: int, what: str = "a row of a pass") -> None:
-    """Raise :class:`WorkbenchError` where ``length`` tokens are more than the model reads."""
+    """Refuse ``length`` tokens where they are more than the model reads.
+
+    Raises:
+        WorkbenchError: when they are.
+    """
     room = room_of(lm)
     if room.most is not None and length > room.most:
         raise WorkbenchError(
@@ -64,7 +68,7 @@ def require_room(lm: LanguageModel, length: int, what: str = "a row of a pass") 
 
 
 def _ropes(config: Any) -> Iterator[Mapping[str, Any]]:
-    """The settings of rotary positions: one for all layers, or one for each kind of layer."""
+    """Yield the settings of rotary positions: one for all layers, or one for each kind of layer."""
     found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
     if isinstance(found, Mapping):
         yield found

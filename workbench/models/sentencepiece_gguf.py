@@ -1,15 +1,14 @@
-"""Tokenizers of the sentencepiece kind (``tokenizer.ggml.model = llama``), exactly as llama.cpp
-reads them from a GGUF file.
+"""Rebuild tokenizers of the sentencepiece kind (``tokenizer.ggml.model = llama``) from a GGUF file,
+exactly as llama.cpp reads them.
 
-llama.cpp puts a space in front of every stretch of text that stands at the beginning or behind a
-special token, where the file says ``add_space_prefix`` (and where it says nothing); then all spaces
-become ``▁`` and neighbouring pieces are merged, best score first. transformers puts the space in
-front of the first stretch alone. So the normaliser is set anew here: it works on each stretch
-between special tokens by itself.
+llama.cpp puts a space in front of every stretch of text at the beginning or after a special token,
+where the file says ``add_space_prefix`` (and where it says nothing); then all spaces become ``▁``
+and neighbouring pieces are merged, best score first. transformers puts the space in front of the
+first stretch alone. So the normaliser is set anew here: it works on each stretch between special
+tokens by itself.
 
-What comes out is compared with llama.cpp's algorithm, written down once more in
-:func:`llama_cpp_ids`, on texts that hold what tokenizers differ in; a file on which the two differ
-is refused.
+The result is compared with llama.cpp's algorithm, implemented again in :func:`llama_cpp_ids`, on
+texts that hold what tokenizers differ in; a file on which the two differ is refused.
 """
 
 from __future__ import annotations
@@ -37,10 +36,11 @@ TEXTS = (
 
 
 def as_llama_cpp(name: str, tokenizer: Any, reader: Any) -> Any:
-    """The tokenizer that transformers made of the GGUF file ``name``, with llama.cpp's treatment of
-    spaces.
+    """Return the tokenizer that transformers made of the GGUF file ``name``, with llama.cpp's
+    treatment of spaces.
 
-    Raises :class:`WorkbenchError` where it still differs from llama.cpp.
+    Raises:
+        WorkbenchError: where it still differs from llama.cpp.
     """
     field = reader.get_field("tokenizer.ggml.add_space_prefix")
     prefix = True if field is None else bool(field.contents())
@@ -96,7 +96,7 @@ def llama_cpp_ids(
     specials: Mapping[str, int],
     prefix: bool,
 ) -> list[int]:
-    """Token ids of ``text`` by llama.cpp's rules: special tokens first, then each stretch
+    """Return token ids of ``text`` by llama.cpp's rules: special tokens first, then each stretch
     between them by scores.
     """
     ids: list[int] = []
@@ -114,7 +114,7 @@ def llama_cpp_ids(
 
 
 def _stretches(text: str, specials: list[str]) -> list[str]:
-    """``text`` cut at special tokens, which are pieces of their own; longer ones are looked for
+    """Cut ``text`` at special tokens, which become pieces of their own; longer ones are searched
     first.
     """
     parts = [text]
@@ -133,8 +133,8 @@ def _stretches(text: str, specials: list[str]) -> list[str]:
 
 
 def _merged(text: str, pieces: Mapping[str, int], scores: list[float]) -> list[str]:
-    """Characters merged while two neighbours make a piece: the best score first, of equal ones
-    the leftmost.
+    """Merge characters while two neighbours make a piece: the best score first, of equal ones the
+    leftmost.
     """
     symbols = list(text)
     while True:
@@ -150,7 +150,7 @@ def _merged(text: str, pieces: Mapping[str, int], scores: list[float]) -> list[s
 
 
 def _written(symbol: str, pieces: Mapping[str, int]) -> list[int]:
-    """The id of a symbol, or of its bytes where it is no piece."""
+    """Return the id of a symbol, or of its bytes where it is no piece."""
     if symbol in pieces:
         return [pieces[symbol]]
     return [pieces[f"<0x{byte:02X}>"] for byte in symbol.encode() if f"<0x{byte:02X}>" in pieces]

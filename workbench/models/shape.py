@@ -1,7 +1,8 @@
-"""A model's shape without its weights: its configuration read, its modules built on no device.
+"""Read a model's shape without its weights: from its configuration, with its modules built on no
+device.
 
-What can be asked before a model is loaded: how many layers it has, how wide it is, which linear
-modules an adapter can stand on.
+The shape says before a model is loaded how many layers it has, how wide it is, and which linear
+modules can have an adapter.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from workbench.models.source import explain_errors, find_source
 
 @dataclass(frozen=True)
 class ModelShape:
-    """A model as settings name it.
+    """The shape of a model that settings name.
 
     Attributes:
         name: how the model was asked for.
@@ -37,9 +38,10 @@ class ModelShape:
 
 
 def read_shape(settings: ModelSettings) -> ModelShape:
-    """The shape of the model that ``settings`` name.
+    """Return the shape of the model that ``settings`` name.
 
-    Errors: WorkbenchError as for loading it, as far as its configuration shows.
+    Raises:
+        WorkbenchError: as for loading it, as far as its configuration shows.
     """
     source = find_source(settings.name, None, None)
     with explain_errors(settings.name):

@@ -1,7 +1,7 @@
-"""A second model object on the same weights, for modules that would change the first one.
+"""Make a second model object on the same weights, for modules that would change the first one.
 
-An adapter is put into the modules it acts on. On a model of its own it leaves the base model what
-it was, and the weights are still held once.
+An adapter is put into the modules it acts on. On a second model object it leaves the base model
+unchanged, and the weights are still held once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Weights that two modules of a model use: most often the head's, which are the token embedding's
-where a model ties them.
+"""Find weights that two modules of a model use, most often the head and the token embedding, and
+separate them.
 
-An adapter on such a module acts on its own output alone. Merged into the weights it would act in
-both places, so it must not be: either the weights are separated first, or the adapter is left as it
-is.
+An adapter on such a module acts on that module's output alone. Merged into the weights it would act
+in both places, so it must not be: either the weights are separated first, or the adapter is left as
+it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from torch import nn
 
 
 def sharing(model: nn.Module) -> dict[str, list[str]]:
-    """Names of the modules whose weights other modules use too, each with those others."""
+    """Return the names of the modules whose weights other modules use too, each with the names of
+    those others.
+    """
     users: dict[int, list[str]] = {}
     for name, module in model.named_modules():
         for place in {_place(weight) for weight in module.parameters(recurse=False)} - {0}:
@@ -29,7 +31,7 @@ def sharing(model: nn.Module) -> dict[str, list[str]]:
 
 
 def adapted_on_shared(model: nn.Module) -> dict[str, LoraLayer]:
-    """Modules with an adapter whose weights another module uses too, by name."""
+    """Return modules with an adapter whose weights another module uses too, by name."""
     shared = sharing(model)
     return {
         name: module
@@ -49,5 +51,5 @@ def untie_adapted(model: Any) -> None:
 
 
 def _place(weight: nn.Parameter) -> int:
-    """Where a weight's numbers lie; 0 for weights that are not in memory."""
+    """Return the address of a weight's numbers; 0 for weights that are not in memory."""
     return 0 if weight.device.type == "meta" else weight.data_ptr()

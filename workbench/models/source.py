@@ -1,6 +1,4 @@
-"""Where a model's files are, and what their loaders' exceptions mean, as sentences that name the
-mend.
-"""
+"""Find a model's files, and explain their loaders' exceptions in sentences that name the mend."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from workbench.models.local import local_path, unknown_model
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What transformers is pointed at: a local folder with its fingerprint, or a hub id with a
+    """The place transformers loads from: a local folder with its fingerprint, or a hub id with a
     revision.
     """
 
@@ -36,6 +34,11 @@ class ModelSource:
 
 
 def find_source(spec: str, revision: str | None, cache_dir: Path | None) -> ModelSource:
+    """Find the files that ``spec`` names: the default, a folder, a GGUF file or a hub id.
+
+    Raises:
+        WorkbenchError: for a damaged folder, and a revision of a local model.
+    """
     path = local_path(spec)
     if path is None:
         if spec == DEFAULT_SPEC:
@@ -57,7 +60,11 @@ def find_source(spec: str, revision: str | None, cache_dir: Path | None) -> Mode
 
 
 def _gguf_in(path: Path) -> Path:
-    """The GGUF file at ``path`` or the only one in that folder."""
+    """Return the GGUF file at ``path`` or the only one in that folder.
+
+    Raises:
+        WorkbenchError: for a folder without a model or with several, another file, and an adapter.
+    """
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise WorkbenchError(
@@ -84,18 +91,20 @@ def _gguf_in(path: Path) -> Path:
 
 
 def is_cached(source: ModelSource) -> bool:
-    """Whether the hub's weights are on this machine already, so that no download bar is missed."""
+    """Return whether the hub's weights are on this machine already. Then no download bar is
+    needed.
+    """
     names = ("model.safetensors", "model.safetensors.index.json")
     found = (try_to_load_from_cache(source.place, name, revision=source.revision) for name in names)
     return any(isinstance(path, str) for path in found)
 
 
 def hub_commit(source: ModelSource, hub_cache: Path | None = None) -> str:
-    """Name the commit whose configuration lies in the hub's cache on this machine; the revision
-    that was asked for where none does.
+    """Name the commit whose configuration is in the hub's cache on this machine; the requested
+    revision where there is none.
 
     Args:
-        hub_cache: of huggingface_hub; None for its own choice.
+        hub_cache: the cache of huggingface_hub; None for its default.
     """
     found = try_to_load_from_cache(
         source.place, "config.json", cache_dir=hub_cache, revision=source.revision
@@ -105,7 +114,11 @@ def hub_commit(source: ModelSource, hub_cache: Path | None = None) -> str:
 
 @contextmanager
 def explain_errors(spec: str, source: ModelSource | None = None) -> Iterator[None]:
-    """Turn the loaders' exceptions into sentences that name the mend."""
+    """Turn the loaders' exceptions into sentences that name the mend.
+
+    Raises:
+        WorkbenchError: in place of any exception inside the block.
+    """
     try:
         yield
     except (WorkbenchError, KeyboardInterrupt, SystemExit, GeneratorExit):

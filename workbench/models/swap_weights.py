@@ -1,6 +1,4 @@
-"""Weights that are something else for a while: put back as they were, not computed back, so
-nothing drifts.
-"""
+"""Replace weights for a while. The originals are put back, not computed back, so nothing drifts."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from torch import Tensor
 
 @contextmanager
 def replaced_weights() -> Iterator[Callable[[Tensor, Tensor], None]]:
-    """Gives ``put(weight, value)``; every weight it was given has its own data again after the
-    block, also after an error.
+    """Yield ``put(weight, value)``, which replaces a weight's data. After the block, also after an
+    error, every weight has its original data again.
     """
     kept: list[tuple[Tensor, Tensor]] = []
 

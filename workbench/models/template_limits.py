@@ -1,10 +1,10 @@
-"""Chat templates rendered within bounds of time and memory.
+"""Render chat templates within bounds of time and memory.
 
-A template comes with a model and is a program. transformers' sandbox keeps it from reaching
-anything; what it may compute is bounded here. Every value that an expression makes is measured,
-before it is made where it can be larger than what it is made of (products, padded strings, replaced
-text), and every loop, call and operation is counted. The bounds are far above what chat templates
-need and grow with the text of the turns, so a long question is no breach.
+A template comes with a model and is a program. transformers' sandbox denies it access to anything;
+what it may compute is bounded here. Every value that an expression makes is measured, before it is
+made where it can be larger than what it is made of (products, padded strings, replaced text), and
+every loop, call and operation is counted. The bounds are far above what chat templates need and
+grow with the text of the turns, so a long question does not exceed them.
 
 The environment is otherwise the one of transformers (block trimming, loop controls, ``tojson``,
 ``raise_exception``, ``generation`` blocks), so a template gives the same text here as there.
@@ -32,7 +32,7 @@ from jinja2.visitor import NodeTransformer
 MOST_SOURCE = 250_000
 MOST_STEPS = 50_000
 MOST_TEXT = 100_000
-_GROWTH = 8  # how often a template may write the turns' text
+_GROWTH = 8  # most copies of the turns' text that a template may write
 _PRODUCT = 64  # work of one call, in texts of the largest size
 _WIDTHS = re.compile(
     r"%[^a-zA-Z%]*\d{4}|\{[^}]*\d{4}"
@@ -40,15 +40,17 @@ _WIDTHS = re.compile(
 
 
 class TooMuchError(TemplateRuntimeError):
-    """A template that leaves the bounds."""
+    """The error of a template that exceeds the bounds."""
 
 
 class RefusedError(TemplateError):
-    """What a template raises by ``raise_exception``."""
+    """The error that a template raises by ``raise_exception``."""
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
-    """Compiles and renders one template after the other; not by two threads at once."""
+    """A template environment with bounds. It compiles and renders one template after the other,
+    never in two threads at once.
+    """
 
     intercepted_binops = frozenset(("+", "*", "**", "%"))
 
@@ -69,7 +71,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.globals |= {"raise_exception": _refuse, "namespace": _Names, "dict": dict}
 
     def compiled(self, source: str) -> Template:
-        """The template of this text; errors are jinja's, :class:`TooMuchError` and Python's own."""
+        """Return the template of this text; errors are jinja's, :class:`TooMuchError` and Python's
+        own.
+        """
         if len(source) > MOST_SOURCE:
             raise TooMuchError(
                 f"it is {len(source)} characters long, and {MOST_SOURCE} are allowed"
@@ -79,7 +83,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             return self.from_string(source)
 
     def rendered(self, template: Template, variables: Mapping[str, Any], n_characters: int) -> str:
-        """What ``template`` writes; ``n_characters`` is the length of the text it was given."""
+        """Render ``template``; ``n_characters`` is the length of the text in ``variables``."""
         with self._lock:
             self._allow(n_characters)
             return template.render(**variables)
@@ -94,8 +98,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise TooMuchError(f"it takes more than {MOST_STEPS} steps")
 
     def _size(self, value: Any) -> int:
-        """Characters and items of a value, what it holds included; counting ends beyond the
-        bound.
+        """Return the number of characters and items in a value, nested ones included. Counting ends
+        beyond the bound.
         """
         if isinstance(value, (str, bytes)):
             return len(value)
@@ -116,19 +120,19 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise TooMuchError(f"it makes a value of more than {self._most_text} characters")
 
     def measured(self, value: Any) -> Any:
-        """``value``, which must not be too large."""
+        """Return ``value``, after checking that it is not too large."""
         self._step()
         self._bound(self._size(value))
         return value
 
     def joined(self, *parts: Any) -> str:
-        """What ``~`` does."""
+        """Return the joined text of ``parts``, as the operator ``~`` does."""
         self._step()
         self._bound(sum(map(self._size, parts)))
         return "".join(map(str, parts))
 
     def counted(self, items: Any) -> Any:
-        """What a loop runs over."""
+        """Return the items a loop runs over, after counting them."""
         if isinstance(items, Undefined):
             return items
         if not isinstance(items, Sized):
@@ -137,7 +141,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         return items
 
     def concat(self, chunks: Iterable[str]) -> str:
-        """What a template, a macro or a block has written."""
+        """Return the joined text that a template, a macro or a block has written."""
         out, total = [], 0
         for chunk in chunks:
             total += len(chunk)
@@ -203,7 +207,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 
 class _Measured(NodeTransformer):
-    """Passes what expressions make through the environment's measures."""
+    """A code generator that passes the values of expressions through the environment's checks."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
@@ -240,7 +244,9 @@ def _through(method: str, given: list[nodes.Expr], node: nodes.Node) -> nodes.Ca
 
 
 class _Generation(Extension):
-    """``{% generation %}`` blocks, which mark what an assistant wrote: their content, as it is."""
+    """The extension for ``{% generation %}`` blocks, which mark what an assistant wrote. Their
+    content is rendered as it is.
+    """
 
     tags = {"generation"}  # noqa: RUF012
 

@@ -1,8 +1,9 @@
-"""From final-normed states to logits, a few rows at a time.
+"""Compute logits from states after the final norm, a few rows at a time.
 
 Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before
 the next is made, and a chunk's logits take at most CHUNK_BYTES in float32 whatever the vocabulary.
-Families that scale or cap their logits do so here as their row of the architecture table says.
+The logits of families that scale or cap them are scaled or capped here, as their row of the
+architecture table says.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ CHUNK_BYTES = 32 * 2**20
 
 
 def chunk_rows(lm: LanguageModel) -> int:
-    """Rows whose logits are made together; one at least."""
+    """Return how many rows' logits are made together; one at least."""
     return int(max(1, CHUNK_BYTES // (4 * lm.config.vocab_size)))
 
 
 def unembed(lm: LanguageModel, final: Tensor) -> Tensor:
-    """Logits [rows, vocab] in float32 of states [rows, width] behind the final norm."""
+    """Return logits [rows, vocab] in float32 of states [rows, width] after the final norm."""
     row, config = lm.architecture, lm.config
     logits = lm.head()(final).float()
     if row.logit_multiplier:
@@ -35,8 +36,8 @@ def unembed(lm: LanguageModel, final: Tensor) -> Tensor:
 
 
 def unembed_reduced(lm: LanguageModel, final: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    """``reduce(logits)`` over all leading axes of ``final`` [..., width], without keeping the
-    logits.
+    """Return ``reduce(logits)`` over all leading axes of ``final`` [..., width], without keeping
+    the logits.
 
     Args:
         reduce: [rows, vocab] -> [rows, ...]; applied to chunks of :func:`chunk_rows` rows.

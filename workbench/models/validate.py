@@ -1,7 +1,7 @@
-"""Checks at load that a model is wired as its architecture's row says.
+"""Check at load that a model is wired as its architecture's row says.
 
-The tokens of a sentence, of a conversation and of a reply's end are ones the model embeds, and its
-logits are finite.
+The model must embed the tokens of a sentence, of a conversation and of a reply's end, and its
+logits must be finite.
 
 On one short prompt: as many layers as the configuration counts; every layer's output is [batch,
 time, width] or a tuple that starts with it; a hook on each layer fires exactly once a forward; the
@@ -39,8 +39,10 @@ READOUT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5
 
 
 def validate(lm: LanguageModel) -> None:
-    """Raise :class:`WorkbenchError` naming the first claim of the architecture's row that does
-    not hold.
+    """Refuse a model for which a claim of its architecture's row does not hold.
+
+    Raises:
+        WorkbenchError: when one does not; it names the first.
     """
     _check_paths(lm)
     ids = _prompt_ids(lm)
@@ -106,7 +108,10 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
 
 
 def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
-    """Exact, or as exact as the model repeats itself where its kernels do not."""
+    """Check that replacing every layer's output by a copy leaves the logits as they were. Where
+    kernels do not repeat themselves exactly, the change must be no larger than between two plain
+    runs.
+    """
     noise = (_logits(lm, ids, _ignore) - logits).abs().max()
     patched = _logits(lm, ids, lambda _, output: with_hidden(output, hidden_of(output).clone()))
     change = (patched - logits).abs().max()
@@ -144,8 +149,8 @@ def _check_close(lm: LanguageModel, found: torch.Tensor, expected: torch.Tensor,
 
 
 def _logits(lm: LanguageModel, ids: torch.Tensor, hook: Callable[[int, Any], Any]) -> torch.Tensor:
-    """Float logits of one forward with ``hook(layer index, output)`` on every layer; not None
-    replaces the output.
+    """Return float logits of one forward with ``hook(layer index, output)`` on every layer. A
+    result that is not None replaces the output.
     """
     handles = [
         layer.register_forward_hook(lambda _module, _args, output, index=index: hook(index, output))
@@ -163,8 +168,11 @@ def _ignore(_index: int, _output: Any) -> None:
 
 
 def _prompt_ids(lm: LanguageModel) -> torch.Tensor:
-    """A short prompt; its tokens, those of a conversation and those that end a reply must be
-    ones the model embeds.
+    """Return the token ids of a short prompt. The model must embed them, those of a conversation
+    and those that end a reply.
+
+    Raises:
+        WorkbenchError: for a token id the model does not embed.
     """
     ids = lm.tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
     rows = lm.embedding().weight.shape[0]

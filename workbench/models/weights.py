@@ -1,4 +1,4 @@
-"""Reading a checkpoint's weights through transformers, all of them or none.
+"""Read a checkpoint's weights through transformers, all of them or none.
 
 transformers fills weights that a checkpoint lacks with random numbers and only warns; here that is
 an error, because every number measured on such a model would be noise.
@@ -15,10 +15,11 @@ from workbench.models.progress_bars import quiet_bars
 
 
 def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
-    """The causal LM at ``place``, a folder or hub id; ``options`` go to ``from_pretrained``.
+    """Load the causal LM at ``place``, a folder or hub id; ``options`` go to ``from_pretrained``.
 
-    Raises :class:`WorkbenchError` when the checkpoint, called ``name`` in the message, lacks
-    weights or has some of another shape; the host library's own errors pass through.
+    Raises:
+        WorkbenchError: when the checkpoint, called ``name`` in the message, lacks weights or has
+            some of another shape; the host library's own errors pass through.
     """
     try:
         with quiet_bars(quiet):
