@@ -1,4 +1,4 @@
-"""Asking a model for answers and for its confidence in them.
+"""Ask a model for answers and for its confidence in them.
 
 Formats are data: a scale is a row of texts and what they are worth, a format a row of words, layout
 and scale. A conversation is tokens with named positions; confidence is read three ways from one

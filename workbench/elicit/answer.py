@@ -1,12 +1,12 @@
-"""Greedy answers of a batch of questions, behind their reasoning where the format asks for one.
+"""Generate greedy answers to a batch of questions, after reasoning where the format asks for it.
 
 The reply ends at the first line break or the end of the turn; what counts as the answer is that
 first line, stripped. Reasoning ends at the end of the turn, at its limit, or where the model itself
-opens the line of its answer; the answer is then generated behind the reasoning by a second pass
-over the prompt, in the words the format has for it. What that does not show: reasoning cut by its
-limit may stop short of its conclusion.
+opens the line of its answer; the answer is then generated after the reasoning by a second pass over
+the prompt, in the words the format has for it. Reasoning cut by its limit may stop short of its
+conclusion.
 
-What all prompts of a batch begin with is computed once.
+The tokens that all prompts of a batch begin with are computed once.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def answer_batch(
     limit: int,
     keep: CacheCallback | None = None,
 ) -> list[str]:
-    """The model's greedy answer to each prompt.
+    """Return the model's greedy answer to each prompt.
 
     Args:
         prompts: token ids of each prompt, ending where the answer begins.
         limit: most tokens per answer.
-        keep: given the keys and values of the prompts.
+        keep: called with the keys and values of the prompts.
     """
     return [first_line(text) for text in _written(lm, prompts, limit, stop_at_newline(lm), keep)]
 
@@ -55,8 +55,8 @@ def answer_batch(
 def recompute_prompt_cache(
     lm: LanguageModel, prompts: Sequence[Sequence[int]], keep: CacheCallback
 ) -> None:
-    """What :func:`answer_batch` gives ``keep``, from the same pass and so the same to the bit,
-    and nothing else.
+    """Compute only what :func:`answer_batch` gives ``keep``, from the same pass and so the same to
+    the bit.
     """
     _, cache, batch = _passed(lm, prompts)
     keep(cache, batch)
@@ -64,18 +64,20 @@ def recompute_prompt_cache(
 
 @dataclass(frozen=True)
 class Limits:
-    """Most tokens of an answer, and of the reasoning before it."""
+    """The limits of a reply: most tokens of an answer, and of the reasoning before it."""
 
     answer: int = 16
     reasoning: int = 96
 
     def of(self, fmt: Format) -> int:
-        """Most tokens that a reply in ``fmt`` adds to its prompt."""
+        """Return the most tokens that a reply in ``fmt`` adds to its prompt."""
         return self.answer + (self.reasoning if fmt.reasoning_prefix else 0)
 
 
 def reason_batch(lm: LanguageModel, fmt: Format, questions: Sequence[str], limit: int) -> list[str]:
-    """The model's greedy reasoning on each question; empty where the format asks for none."""
+    """Return the model's greedy reasoning on each question; empty where the format asks for
+    none.
+    """
     if not fmt.reasoning_prefix:
         return [""] * len(questions)
     prompts = [reasoning_tokens(lm.tokenizer, fmt, question) for question in questions]
@@ -100,12 +102,12 @@ def answer_prompts(
 
 
 def before_answer(reply: str, fmt: Format) -> str:
-    """The reasoning in a reply: what stands before the line that opens the answer, stripped."""
+    """Return the reasoning in a reply: what precedes the line that opens the answer, stripped."""
     return f"\n{reply}".split(f"\n{fmt.answer_prefix}", 1)[0].strip()
 
 
 def first_line(reply: str) -> str:
-    """The reply up to its first line break, stripped."""
+    """Return the reply up to its first line break, stripped."""
     return reply.split("\n", 1)[0].strip()
 
 
@@ -128,8 +130,8 @@ def _written(
 def _passed(
     lm: LanguageModel, prompts: Sequence[Sequence[int]]
 ) -> tuple[Tensor, DynamicCache, Prompts]:
-    """[rows, width] behind the final norm at the prompts' ends, keys and values of the prompts,
-    and their columns.
+    """Run a pass over the prompts; return the states [rows, width] after the final norm at their
+    ends, their keys and values, and their columns.
     """
     shared = common_prefix(prompts) if lm.architecture.packable else ()
     if shared:

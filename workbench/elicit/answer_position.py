@@ -2,7 +2,7 @@
 
 The position is counted from whichever end is certain: from the front where the conversation begins
 with the very tokens of the answer's prompt, else from the back, by what the chat template writes
-after an answer. It is never searched for by the answer's text, which may stand in the question too.
+after an answer. It is never searched for by the answer's text, which may occur in the question too.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ ANSWER_PROBE = "answer-probe"
 def find_answer_end(
     tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: str, answer: str, reasoning: str
 ) -> int:
-    """Index of the answer's last token, counted from the front where an earlier turn is written
-    like a fresh reply.
+    """Return the index of the answer's last token, counted from the front where an earlier turn is
+    written like a fresh reply.
 
     Some templates open a reply with an empty thought that they leave out of earlier turns.
+
+    Raises:
+        WorkbenchError: if the chat template rewrites earlier turns.
     """
     if fmt.layout == "two-turn":
         until_answer = tuple(
@@ -45,10 +48,10 @@ def find_answer_end(
 
 
 def _count_tokens(tokenizer: Any, tokens: tuple[int, ...], text: str) -> int | None:
-    """How many of the last tokens write ``text``; None where they write something else.
+    """Return how many of the last tokens write ``text``; None where they write something else.
 
-    A token that holds the text's first white space together with what stands before, as a full stop
-    and a line break may be one, is not among them.
+    A token that holds the text's first white space together with what precedes it, such as a full
+    stop and a line break, is not counted.
     """
     alone = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
     if tokens[-len(alone) :] == alone:

@@ -35,8 +35,8 @@ Grader = Callable[[int, str], bool | None]
 def answer_batches(opened: Sequence[tuple[int, ...]], tokens_per_forward: int) -> list[Rows]:
     """Plan the batches in which questions are answered, by the tokens that open their replies.
 
-    A pass computes those tokens without what all begin with; generated tokens come one a row at a
-    time.
+    A pass computes those tokens without what all begin with; then tokens are generated, one a row
+    at a time.
     """
     shared = len(common_prefix(opened))
     return plan_batches([len(tokens) - shared for tokens in opened], tokens_per_forward)
@@ -62,12 +62,12 @@ def answer_rows(
 
     Args:
         questions: the texts of all questions, options included.
-        rows: which of them are answered; their numbers go into the column row.
+        rows: which of them are answered; their numbers are the column row.
         names: what errors call each of ``rows``.
         run: computes the batches, see :data:`workbench.pipeline.store.BatchRunner`.
         stated: the confidence stated before the answer to each of ``questions``, for formats in
             which it comes first.
-        keep: of the rows of a batch, what receives the keys and values of their prompts.
+        keep: gives, for the rows of a batch, what receives the keys and values of their prompts.
         most_batches: how many batches are answered at most; None for all.
 
     Raises:

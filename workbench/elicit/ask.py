@@ -2,8 +2,8 @@
 
 Generation follows the format's layout. Where the confidence comes first it is read first, and the
 answer is generated after the scale's most probable text. Otherwise the answer is generated, after
-its reasoning if there is any, and the confidence is read in the conversation that holds it or
-stands apart from it. The two tables are those of :mod:`workbench.elicit.answer_table` and
+its reasoning if there is any, and the confidence is read in the same conversation or in another
+one. The two tables are those of :mod:`workbench.elicit.answer_table` and
 :mod:`workbench.elicit.confidence_table`, which the loop fills too.
 
 Costs one pass over each prompt, the generated tokens, and one packed pass over each conversation
@@ -45,7 +45,7 @@ class Replies:
     Attributes:
         table: one row a question: row, answer, correct, reasoning (where the format has it),
             stated_text, stated, expected, mode, mass.
-        conversations: [n] up to the confidence position, with those answers.
+        conversations: [n] conversations up to the confidence position, with those answers.
         numbers: how the scale's texts continue them.
         distribution: [n, values] probability of each text of the scale.
         states: [n, layers, positions, width] residual stream, None where none was recorded.
@@ -75,7 +75,7 @@ def ask_texts(
     Args:
         questions: the texts that are asked, options of multiple choice included.
         tokens_per_forward: memory bound, tokens of one forward pass.
-        grade: of a question's row and a reply, whether it is right.
+        grade: returns, for a question's row and a reply, whether it is right.
         names: what errors call the questions.
         record: the positions whose states are recorded.
         run: computes the batches, see :data:`workbench.pipeline.store.BatchRunner`.
@@ -141,6 +141,8 @@ def ask_texts(
 
 
 def answers_with_reasoning(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Answer and reasoning of each row of a table of answers; no reasoning where it has none."""
+    """Return answer and reasoning of each row of a table of answers; empty reasoning where it has
+    none.
+    """
     reasoning = table["reasoning"] if "reasoning" in table else [""] * len(table)
     return list(zip(table["answer"], reasoning, strict=True))

@@ -2,7 +2,7 @@
 
 The table has the columns row, stated_text, stated, expected, mode (the scale's most probable value)
 and mass (the probability of the whole scale); ``distribution`` [rows, values] and, where they are
-recorded, ``states`` [rows, layers, positions, width] stand beside it. Confidences are shares of
+recorded, ``states`` [rows, layers, positions, width] come with it. Confidences are shares of
 certainty, higher is surer of being right; ``stated`` is NaN where the text states nothing on the
 scale.
 """
@@ -45,7 +45,7 @@ def check_readable(
     names: Sequence[str],
     tokens_per_forward: int,
 ) -> list[int]:
-    """Refuse conversations that are too long together with what they state; give their lengths.
+    """Refuse conversations that are too long together with what they state; return their lengths.
 
     Raises:
         WorkbenchError: naming the longest.
@@ -65,7 +65,7 @@ def read_rows(
     run: BatchRunner,
     description: str,
 ) -> Part:
-    """Read the confidence of ``rows`` with ``read``, which is given the rows of each batch.
+    """Read the confidence of ``rows`` with ``read``, which is called with the rows of each batch.
 
     Args:
         lengths: [rows] tokens each row costs, without those of the scale.

@@ -1,9 +1,9 @@
-"""A conversation as tokens, with the positions the analyses read.
+"""Hold a conversation as tokens, with the positions the analyses read.
 
 Positions are resolved per row by tokenising the conversation up to each place, and checked: the
 confidence position is the last token before the first token of the number (or of the word or
 letter, where the scale has those); the last answer token holds the last character of the answer as
-the conversation quotes it; the token behind it is the first one after the answer. Where the
+the conversation quotes it; the token after it is the first one after the answer. Where the
 confidence is asked for without the answer the last two do not exist. :func:`show_position` prints a
 row with one token marked.
 """
@@ -27,12 +27,12 @@ _ENDINGS = ("", "7", *".,:;!?)\"'")
 
 @dataclass(frozen=True)
 class Conversation:
-    """Tokens up to and including the confidence position.
+    """A conversation's tokens up to and including the confidence position.
 
     Attributes:
-        tokens: token ids; the last one stands at the confidence position.
+        tokens: token ids; the last one is at the confidence position.
         answer_end: index of the answer's last token, None where the conversation holds no answer.
-        after_answer: index of the first token behind the answer.
+        after_answer: index of the first token after the answer.
     """
 
     tokens: tuple[int, ...]
@@ -54,7 +54,11 @@ class Conversation:
         return len(self.tokens) - 1
 
     def position(self, name: str) -> int:
-        """Index of a named position (one of POSITIONS)."""
+        """Return the index of a named position (one of POSITIONS).
+
+        Raises:
+            WorkbenchError: for a position of the answer in a conversation without one.
+        """
         at = {
             "confidence": self.confidence,
             "answer_end": self.answer_end,
@@ -71,10 +75,10 @@ class Conversation:
 
 @dataclass(frozen=True)
 class ScaleTokens:
-    """How the scale's texts continue the confidence prefix.
+    """The tokens by which the scale's texts continue the confidence prefix.
 
     Attributes:
-        shared: tokens they all begin with, which belong to the prompt.
+        shared: tokens that all texts begin with, which belong to the prompt.
         said: what those tokens write of every text, such as the "Q" of "Q1" and "Q2"; "" where they
             are white space or none.
         trie: the tokens in which the texts differ.
@@ -89,8 +93,8 @@ class ScaleTokens:
 def answer_tokens(
     tokenizer: Any, fmt: Format, question: str, *, reasoning: str = "", stated: str = ""
 ) -> tuple[int, ...]:
-    """Tokens of the prompt the answer is generated from, behind the reasoning or the confidence
-    stated before it.
+    """Return the tokens of the prompt the answer is generated from, after the reasoning or the
+    confidence stated before it.
     """
     return tuple(
         encode(tokenizer, fmt.answer_turns(question), fmt.answer_opening(reasoning, stated))
@@ -98,20 +102,23 @@ def answer_tokens(
 
 
 def answer_beginning(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
-    """What the answer prompts of most questions begin with: that of a question that starts with
-    a letter and of one with a digit.
+    """Return the tokens that the answer prompts of most questions begin with: those shared by a
+    question that starts with a letter and one that starts with a digit.
     """
     return _common_prefix([answer_tokens(tokenizer, fmt, question) for question in ("Who?", "7?")])
 
 
 def reasoning_tokens(tokenizer: Any, fmt: Format, question: str) -> tuple[int, ...]:
-    """Tokens of the prompt the reasoning is generated from."""
+    """Return the tokens of the prompt the reasoning is generated from."""
     return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.reasoning_prefix))
 
 
 def scale_tokens(tokenizer: Any, fmt: Format) -> ScaleTokens:
     """Tokenise the confidence reply with every text of the scale and build the trie of what
     differs.
+
+    Raises:
+        WorkbenchError: if the tokenizer merges the end of the confidence prefix with the number.
     """
     turns, opening = fmt.confidence_request("?", ANSWER_PROBE, "")
     before = tuple(encode(tokenizer, turns, opening))
@@ -138,7 +145,7 @@ def confidence_conversation(
     answer: str = "",
     reasoning: str = "",
 ) -> Conversation:
-    """The conversation up to the confidence position, with its answer located."""
+    """Return the conversation up to the confidence position, with its answer located."""
     turns, opening = fmt.confidence_request(question, answer, reasoning)
     tokens = tuple(encode(tokenizer, turns, opening))
     whole = (*tokens, *numbers.shared)
@@ -151,20 +158,23 @@ def confidence_conversation(
 def pair_conversation(
     tokenizer: Any, fmt: Format, numbers: ScaleTokens, first: str, second: str
 ) -> Conversation:
-    """The conversation that asks which of two questions would be answered correctly, up to the
-    choice.
+    """Return the conversation that asks which of two questions would be answered correctly, up to
+    the choice.
     """
     tokens = encode(tokenizer, fmt.pair_turns(first, second), fmt.confidence_prefix)
     return Conversation((*tokens, *numbers.shared), None, None)
 
 
 def reply_tokens(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> tuple[int, ...]:
-    """What stands between the question for confidence and the number: the template's opening of a
-    reply and the prefix.
+    """Return the tokens between the question for confidence and the number: the template's opening
+    of a reply and the prefix.
 
-    Every conversation ends in these tokens, the last of which stands at the confidence position.
-    Where the answer's own reply states the confidence, they are what all such replies end in behind
+    Every conversation ends in these tokens, the last of which is at the confidence position. Where
+    the answer's reply states the confidence, they are the end that all such replies share, without
     the first token after the answer.
+
+    Raises:
+        WorkbenchError: if the confidence prefix is a single token, so that no token is left.
     """
     if fmt.layout == "one-turn":
         ends = [
@@ -191,7 +201,11 @@ def reply_tokens(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> tuple[int
 
 
 def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int, ...]:
-    """The conversation's tokens in front of ``reply``; an error where it ends otherwise."""
+    """Return the conversation's tokens in front of ``reply``.
+
+    Raises:
+        WorkbenchError: if it does not end in ``reply``.
+    """
     start = len(conversation.tokens) - len(reply)
     if (
         conversation.tokens[start:] != tuple(reply)
@@ -206,7 +220,7 @@ def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int,
 
 
 def number_tokens(numbers: ScaleTokens, value: float) -> tuple[int, ...]:
-    """Tokens of a scale value behind the confidence position."""
+    """Return the tokens of a scale value after the confidence position."""
     steps, _ = numbers.trie.ends[numbers.trie.values.index(value)]
     return tuple(token for _, token in steps)
 
@@ -219,10 +233,13 @@ def check_conversation(
     answer: str = "",
     reasoning: str = "",
 ) -> None:
-    """Assert that tokenising the whole string with a number gives the conversation followed by the
+    """Check that tokenising the whole string with a number gives the conversation followed by the
     trie's path.
 
     For a pair, ``question`` and ``answer`` are its two questions.
+
+    Raises:
+        WorkbenchError: if it gives other tokens.
     """
     if fmt.layout == "pair":
         conversation = pair_conversation(tokenizer, fmt, numbers, question, answer)
@@ -240,7 +257,7 @@ def check_conversation(
 
 
 def show_position(tokenizer: Any, tokens: Sequence[int], position: int) -> str:
-    """The row as text with the token at ``position`` between guillemets."""
+    """Return the row as text with the token at ``position`` between guillemets."""
     before, after = (
         tokenizer.decode(list(tokens[:position])),
         tokenizer.decode(list(tokens[position + 1 :])),

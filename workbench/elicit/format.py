@@ -1,8 +1,8 @@
-"""One way to elicit an answer and its confidence, and the turns it becomes.
+"""Describe one way to elicit an answer and its confidence, and write its turns.
 
-A layout says where the confidence stands:
+A layout says where the confidence is stated:
 
-- ``two-turn``: the model answers, then is asked for its confidence in a turn of its own.
+- ``two-turn``: the model answers, then is asked for its confidence in another turn.
 - ``one-turn``: one reply holds the answer and, on its next line, the confidence.
 - ``confidence-first``: one reply holds the confidence and, on its next line, the answer.
 - ``question-alone``: the confidence is asked for with the question alone; the answer is given in
@@ -12,9 +12,9 @@ A layout says where the confidence stands:
 - ``pair``: which of two questions would be answered correctly more likely; answers are given in
   other conversations.
 
-Wherever the confidence stands behind the answer, or in another conversation, the answer cannot be
-changed by anything learned about the confidence. With a reasoning prefix the model reasons before
-it answers, in the same reply.
+Wherever the confidence follows the answer, or in another conversation, the answer cannot be changed
+by anything learned about the confidence. With a reasoning prefix the model reasons before it
+answers, in the same reply.
 
 Every row works with chat templates that have no system role: :func:`workbench.models.encode` then
 writes the system text at the head of the first user turn.
@@ -42,19 +42,19 @@ _IN_THE_ANSWERS_REPLY = ("one-turn", "confidence-first")
 
 @dataclass(frozen=True)
 class Format:
-    """Prompt texts and scale of one way to elicit an answer and its confidence.
+    """The prompt texts and the scale of one way to elicit an answer and its confidence.
 
     Attributes:
         system: system turn that shapes the answer ("" for none).
         answer_prefix: opens the assistant's answer.
         confidence_question: the user's turn that asks for the confidence; with the slots
             {question}, {answer}, {first} and {second} where the layout quotes them; "" where the
-            answer's own reply states it.
+            answer's reply states it.
         confidence_prefix: opens the assistant's confidence reply, or the line that states it.
         separator: between the prefix and the number.
-        ending: written behind the number in training targets.
+        ending: written after the number in training targets.
         scale: the numbers, words or letters that may be stated.
-        layout: where the confidence stands.
+        layout: where the confidence is stated.
         reasoning_prefix: opens the reasoning before the answer ("" for none).
         options: whether a quoted multiple-choice question is shown with its options.
     """
@@ -103,16 +103,18 @@ class Format:
 
     @property
     def shows_answer(self) -> bool:
-        """Whether the answer stands before the confidence in one conversation."""
+        """Whether the answer precedes the confidence in one conversation."""
         return self.layout in ("two-turn", "one-turn", "review")
 
     def answer_turns(self, question: str) -> tuple[Turn, ...]:
-        """Turns up to the answer; the assistant turn opens with :meth:`answer_opening`."""
+        """Return the turns up to the answer; the assistant turn opens with
+        :meth:`answer_opening`.
+        """
         system = (Turn("system", self.system),) if self.system else ()
         return (*system, Turn("user", question))
 
     def answer_opening(self, reasoning: str = "", stated: str = "") -> str:
-        """What the assistant has written when its answer begins: its reasoning, or the
+        """Return what the assistant has written when its answer begins: its reasoning, or the
         confidence stated first.
         """
         if self.layout == "confidence-first":
@@ -123,11 +125,11 @@ class Format:
         return self.answer_prefix
 
     def answer_text(self, answer: str, reasoning: str = "") -> str:
-        """The assistant turn that gives the answer, as it stands in the conversation."""
+        """Return the assistant turn that gives the answer, as it is written in the conversation."""
         return f"{self.answer_opening(reasoning)} {answer}".strip()
 
     def confidence_turns(self, question: str, answer: str, reasoning: str = "") -> tuple[Turn, ...]:
-        """Turns up to the reply that states the confidence, which opens with
+        """Return the turns up to the reply that states the confidence, which opens with
         :meth:`confidence_opening`.
         """
         if self.layout == "two-turn":
@@ -142,7 +144,7 @@ class Format:
         return (Turn("user", _filled(self.confidence_question, question=asked, answer=given)),)
 
     def confidence_opening(self, answer: str, reasoning: str = "") -> str:
-        """What the assistant has written in its reply when the separator and the confidence
+        """Return what the assistant has written in its reply when the separator and the confidence
         follow.
         """
         if self.layout == "one-turn":
@@ -163,7 +165,9 @@ class Format:
         return self.confidence_turns(question, answer, reasoning), opening
 
     def pair_turns(self, first: str, second: str) -> tuple[Turn, ...]:
-        """The turn that asks which of two questions would be answered correctly more likely."""
+        """Return the turn that asks which of two questions would be answered correctly more
+        likely.
+        """
         asked = (quoted(question, self.options) for question in (first, second))
         return (
             Turn(
@@ -175,12 +179,14 @@ class Format:
         )
 
     def written(self, text: str) -> str:
-        """The separator and one of the scale's texts, as they continue the confidence opening."""
+        """Return the separator and one of the scale's texts, as they continue the confidence
+        opening.
+        """
         return f"{self.separator}{text}"
 
 
 def _filled(template: str, **texts: str) -> str:
-    """``template`` with its slots filled at once, so that a slot spelled in a question stays as
+    """Fill all slots of ``template`` at once, so that a slot spelled in a question stays as
     it is.
     """
     slots = "|".join(re.escape(f"{{{name}}}") for name in texts)

@@ -1,4 +1,4 @@
-"""The table of formats: each way to elicit an answer and its confidence is one row.
+"""List the formats: each way to elicit an answer and its confidence is one row.
 
 Rows without a layout in their name ask in a second turn. A new combination is one more line here; a
 new scale one more line in :mod:`workbench.elicit.prompts`.
@@ -29,7 +29,7 @@ PAIRWISE = Format(
 
 
 def _review(rating: str, voice: Voice, options: bool) -> Format:
-    """One of the eight combinations of scale, voice and options."""
+    """Return one of the eight combinations of scale, voice and options."""
     name = f"{rating}-review-{voice}{'' if options else '-no-options'}"
     return compose(name, "review", RATINGS[rating], voice=voice, options=options)
 
@@ -68,7 +68,11 @@ FORMATS: dict[str, Format] = {
 
 
 def format_named(name: str) -> Format:
-    """The format of this name, or an error listing the names there are."""
+    """Return the format of this name.
+
+    Raises:
+        WorkbenchError: for an unknown name; it lists the known ones.
+    """
     if name not in FORMATS:
         raise WorkbenchError(
             f"Unknown elicitation format {name!r}; choose one of {', '.join(sorted(FORMATS))}."
@@ -77,7 +81,7 @@ def format_named(name: str) -> Format:
 
 
 def described(fmt: Format) -> str:
-    """A format in a few words: its layout, its scale and what else there is to it."""
+    """Describe a format in a few words: its layout, its scale and any other feature."""
     texts = fmt.scale.texts
     scale = ", ".join(texts) if len(texts) < 4 else f"{texts[0]} ... {texts[-1]}"
     more = ["reasoning first"] * bool(fmt.reasoning_prefix) + ["options not shown"] * (

@@ -1,10 +1,10 @@
-"""Continuing a batch of prompts from a filled cache, token by token, by whatever rule picks the
+"""Continue a batch of prompts from a filled cache, token by token, by a given rule that picks the
 next token.
 
 Rows end at a stop token; the loop ends when all rows have. Packed tail tokens that share the cache
-stay invisible to what is generated. A picker is given the states behind the final norm of the rows
+stay invisible to what is generated. A picker is given the states after the final norm of the rows
 still in the batch, their numbers in it, and the step, so that what it draws for a row need not
-depend on which rows stand beside it.
+depend on the other rows.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
 
 Pick = Callable[[Tensor, Tensor, int], Tensor]
-"""(final states [live, width], row numbers [live], step) -> token ids [live]; step 0 is the
-token behind the first one.
+"""(final states [live, width], row numbers [live], step) -> token ids [live]; step 0 is the token
+after the first one.
 """
 
 
@@ -41,7 +41,7 @@ def continued(
     """Continue every prompt by the tokens that ``pick`` chooses.
 
     Args:
-        tail: packed tokens whose keys stand behind the prompts in ``cache``; they are masked out.
+        tail: packed tokens whose keys follow the prompts in ``cache``; they are masked out.
         first: [rows] the first generated token of each row.
         cache: keys and values of prompts and tail.
         limit: most tokens generated per row, the first one included.
@@ -77,8 +77,8 @@ def continued(
 
 @dataclass(frozen=True)
 class _Live:
-    """Rows still in the batch: their number in it, last token and its position ``at``, and what it
-    sees of the cached keys.
+    """The rows still in the batch: their number in it, their last token and its position ``at``,
+    and the cached keys it sees.
 
     Rows that have ended stay until they are half of the batch, because taking rows out copies the
     cache.
@@ -104,7 +104,9 @@ class _Live:
         )
 
     def without(self, stop: Tensor, cache: Any) -> _Live:
-        """The rows whose last token does not end them, as far as the others can be left out yet."""
+        """Return the rows whose last token does not end them. Ended rows stay as long as taking
+        them out does not pay.
+        """
         ended = self.ended | stop[self.token]
         left = torch.nonzero(~ended)[:, 0]
         if 2 * len(left) > len(ended):
@@ -115,7 +117,7 @@ class _Live:
         return _Live(*(part[left] for part in parts))
 
     def stepped(self) -> _Live:
-        """One column further."""
+        """Return the rows one column further."""
         at = self.at + 1
         visible = torch.cat([self.visible, torch.ones_like(self.visible[:, :1])], dim=1)
         return replace(self, at=at, visible=visible, keys=torch.cat([self.keys, at], dim=1))

@@ -1,4 +1,4 @@
-"""Greedy continuation of a batch from a filled cache, and the tokens that end a reply.
+"""Continue a batch greedily from a filled cache, and find the tokens that end a reply.
 
 Generation is by argmax, so the same batch on the same machine gives the same text.
 """
@@ -41,17 +41,19 @@ def greedy(
 
 
 def stop_at_newline(lm: LanguageModel) -> Tensor:
-    """[vocab] bool: tokens that end an answer, a turn's end or anything holding a line break."""
+    """Return the tokens that end an answer, [vocab] bool: a turn's end or anything holding a line
+    break.
+    """
     return _stop_mask(lm, _holds_break)
 
 
 def stop_at_end(lm: LanguageModel) -> Tensor:
-    """[vocab] bool: tokens that end a turn."""
+    """Return the tokens that end a turn, [vocab] bool."""
     return _stop_mask(lm, _never)
 
 
 def stop_after_number(lm: LanguageModel) -> Tensor:
-    """[vocab] bool: tokens that end a number, anything but digits, points and spaces."""
+    """Return the tokens that end a number, [vocab] bool: anything but digits, points and spaces."""
     return _stop_mask(lm, _ends_number)
 
 
@@ -80,8 +82,8 @@ def _vocabulary(tokenizer: Any) -> tuple[str, ...]:
 
 @lru_cache(maxsize=24)
 def _ending(tokenizer: Any, size: int, ends: Callable[[str], bool]) -> Tensor:
-    """[size] bool: tokens whose text ``ends`` a reply; none of those the tokenizer has no text
-    for.
+    """Return the tokens whose text ``ends`` a reply, [size] bool; never those the tokenizer has no
+    text for.
     """
     texts = _vocabulary(tokenizer)[:size]
     mask = torch.zeros(size, dtype=torch.bool)

@@ -1,4 +1,5 @@
-"""An instruct model as judge of open answers: does the reply mean the same as an accepted answer?
+"""Use an instruct model as judge of open answers: does the reply mean the same as an accepted
+answer?
 
 The judge reads question, accepted answers and reply in one user turn and is asked yes or no. Its
 reply's opening is given; P(yes) is the softmax over the first tokens in which the tokenised "...
@@ -6,10 +7,10 @@ Yes" and "... No" differ, from one forward a batch with the vocabulary read at o
 Whole strings are tokenised, so spaces that merge with a word are right on any tokenizer. The judge
 need not be the model that answered. Batches are planned by length under a bound on tokens.
 
-P(yes) above one half is a grade of "right". What it is worth is measured, not assumed:
-:func:`judged` reports its agreement with alias matching. What that does not show: which of the two
-is right; small models agree with whatever they are shown. Refusals and empty replies are not put to
-the judge: they are wrong by rule.
+P(yes) above one half is a grade of "right". Its quality is measured, not assumed: :func:`judged`
+reports its agreement with alias matching. That does not show which of the two is right; small
+models agree with whatever they are shown. Refusals and empty replies are not put to the judge: they
+are wrong by rule.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ MOST_ANSWERS = 8
 
 @dataclass(frozen=True)
 class JudgePrompt:
-    """What the judge reads: ``question`` has the fields question, answers and reply; ``opening``
-    starts its reply.
+    """The words the judge reads: ``question`` has the fields question, answers and reply;
+    ``opening`` starts its reply.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Judged:
         p_yes: [replies] probability of yes against no; 0 for refusals and empty replies.
         right: [replies] the grades, P(yes) above one half.
         agreement: with alias matching, which is the first grader, on the replies that it can grade.
-        ungraded: how many it cannot.
+        ungraded: how many alias matching cannot grade.
     """
 
     p_yes: NDArray[np.float64]
@@ -92,8 +93,8 @@ def judged(
 ) -> Judged:
     """Grade ``replies`` to open ``questions`` by the judge ``lm`` and compare with alias matching.
 
-    Raises :class:`WorkbenchError` for questions that are not open or have no answer, and for
-    unequal numbers.
+    Raises:
+        WorkbenchError: for questions that are not open or have no answer, and for unequal numbers.
     """
     p_yes = judge_equivalence(
         lm, questions, replies, tokens_per_forward=tokens_per_forward, prompt=prompt
@@ -121,7 +122,12 @@ def judge_equivalence(
     tokens_per_forward: int,
     prompt: JudgePrompt = EQUIVALENCE,
 ) -> NDArray[np.float64]:
-    """P(yes) of each reply [replies]; see the module's text. Costs one forward over all prompts."""
+    """Return P(yes) of each reply [replies], as the module's docstring says. This costs one forward
+    over all prompts.
+
+    Raises:
+        WorkbenchError: for questions that are not open or have no answer, and for unequal numbers.
+    """
     if len(questions) != len(replies):
         raise WorkbenchError(
             f"There are {len(questions)} questions and {len(replies)} replies; give one reply each."

@@ -1,12 +1,12 @@
-"""Rows too long for the model or for memory, found before anything is asked.
+"""Find rows too long for the model or for memory, before anything is asked.
 
 A row's length counts its prompt and the tokens still to come: reasoning, answer, and what states
 the confidence. It may not exceed what the model reads (:mod:`workbench.models.room`), and not the
-memory bound of a pass either: batches are cut by that bound, one row is not, and its memory grows
-with its length. Rows of up to :data:`ORDINARY` tokens are taken under any bound.
+memory bound of a pass either: batches are cut by that bound, a single row is not, and its memory
+grows with its length. Rows of up to :data:`ORDINARY` tokens are taken under any bound.
 
-What it does not show: an answer whose text has more tokens than were generated for it;
-conversations are measured again before their confidence is read.
+An answer's text may have more tokens than were generated for it, so conversations are measured
+again before their confidence is read.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ def check_lengths(
         lengths: tokens of each row, those to come included.
         names: what errors call each row.
         tokens_per_pass: the memory bound.
+
+    Raises:
+        WorkbenchError: if a row is too long.
     """
     longest = max(range(len(lengths)), key=lengths.__getitem__, default=None)
     if longest is None:
@@ -80,14 +83,18 @@ def check_questions(
 
 
 def question_names(questions: Sequence[str]) -> list[str]:
-    """What errors call questions that have no ids: their number and how they begin."""
+    """Return the names by which errors call questions without ids: their number and how
+    they begin.
+    """
     return [f"question {number} ({text[:40]!r})" for number, text in enumerate(questions, start=1)]
 
 
 def _longest(
     lm: LanguageModel, fmt: Format, numbers: ScaleTokens | None, question: str, limits: Limits
 ) -> int:
-    """Most tokens of the conversations that ``question`` stands in, with what is to come."""
+    """Return the most tokens of the conversations that contain ``question``, those still to come
+    included.
+    """
     said, tokenizer = limits.of(fmt), lm.tokenizer
     opening = fmt.answer_opening(stated=max(fmt.scale.texts, key=len))
     longest = len(encode(tokenizer, fmt.answer_turns(question), opening)) + said

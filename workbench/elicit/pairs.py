@@ -1,12 +1,12 @@
-"""Which of two questions a model would answer correctly more likely, asked in both orders.
+"""Ask which of two questions a model would answer correctly more likely, in both orders.
 
 P(first) is the probability of the text "Q1" among the two texts a choice may have, from the trie;
 asked again with the two questions exchanged it should be one minus that. ``combined`` is the mean
-of both, in which a taste for one place, the same for all pairs, cancels; ``consistent`` says that
-both orders prefer the same question. A probability of exactly one half prefers none.
+of both, in which a preference for one place, the same for all pairs, cancels; ``consistent`` says
+that both orders prefer the same question. A probability of exactly one half prefers none.
 
-What this does not show: how sure the model is of either question alone, or whether a difference of
-combined probabilities within one place's taste means anything.
+This does not show how sure the model is of either question alone, or whether a difference of
+combined probabilities smaller than the preference for one place means anything.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ Pair = tuple[int, int]
 
 
 def neighbours(count: int, seed: int) -> list[Pair]:
-    """``count`` pairs of ``count`` questions, each question in two of them: neighbours on a
+    """Return ``count`` pairs of ``count`` questions, each question in two of them: neighbours on a
     circle in an order drawn by ``seed``.
+
+    Raises:
+        WorkbenchError: for fewer than three questions.
     """
     if count < 3:
         raise WorkbenchError(f"Pairs on a circle need at least three questions; there are {count}.")
@@ -60,11 +63,9 @@ def ask_pairs(
 
     Returns:
         One row a pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped
-            (q2 shown first, still the
-        probability of q1), combined, consistent, mass and mass_swapped (probability of the two
-        texts together), stated_text and
-        stated_text_swapped, chose_first and chose_first_swapped (1 where the generated text chooses
-        q1, NaN for a failure).
+        (q2 shown first, still the probability of q1), combined, consistent, mass and mass_swapped
+        (probability of the two texts together), stated_text and stated_text_swapped, chose_first
+        and chose_first_swapped (1 where the generated text chooses q1, NaN for a failure).
 
     Raises:
         WorkbenchError: for a format of single questions, and for pairs that name a question twice

@@ -1,4 +1,4 @@
-"""Strict parsing of a stated confidence.
+"""Parse a stated confidence strictly.
 
 A reply counts only if it begins with what the scale asks for; anything else is a format failure and
 becomes NaN: it is counted and shown, never guessed at.
@@ -11,9 +11,8 @@ is a failure. A range ("0.0 to 1.0", "80 - 90%") is a failure on all: it repeats
 states two numbers.
 
 One of the scale's texts, in a bracket or not, its case ignored unless it is a single letter, must
-be followed by the end of the reply, a line break or sentence punctuation, behind a phrase of
-several words also by white space: "very certain that" states something, "No one" and "A guess" do
-not.
+be followed by the end of the reply, a line break or sentence punctuation, after a phrase of several
+words also by white space: "very certain that" states something, "No one" and "A guess" do not.
 """
 
 from __future__ import annotations
@@ -33,7 +32,9 @@ _CLOSED = r"[^\S\n]*(?:$|[\n.,;:!?)(])"
 
 
 def parse_confidence(text: str, scale: Scale) -> float:
-    """Stated confidence as a share of certainty in [0, 1]; NaN if the text does not state one."""
+    """Parse the stated confidence as a share of certainty in [0, 1]; NaN if the text does not state
+    one.
+    """
     return _READERS[scale.reader](text, scale)
 
 
@@ -67,7 +68,9 @@ def _words(text: str, scale: Scale) -> float:
 
 @lru_cache(maxsize=32)
 def _patterns(scale: Scale) -> tuple[tuple[re.Pattern[str], float], ...]:
-    """Longest text first, so that a phrase is not read as the shorter one it begins with."""
+    """Return a pattern and a share for each text, the longest text first, so that a phrase is not
+    read as the shorter one it begins with.
+    """
     pairs = sorted(zip(scale.texts, scale.shares, strict=True), key=lambda pair: -len(pair[0]))
     return tuple((_pattern(text), share) for text, share in pairs)
 

@@ -1,17 +1,17 @@
-"""The words of a format, composed from ingredients: any scale with any layout.
+"""Compose the words of a format from ingredients: any scale with any layout.
 
 A :class:`Rating` is a scale with the words that ask for it; a layout gives the clause that is asked
-or told; a voice speaks of the answer as the model's own or as another model's. :func:`compose` puts
-them together, so a new scale is one more row and combines with everything there is. Yes/no scales
-ask whether the answer is correct, the others how sure the model is that it is.
+or told; a voice presents the answer as the model's or as another model's. :func:`compose` puts them
+together, so a new scale is one more row and combines with every layout and voice. Yes/no scales ask
+whether the answer is correct, the others how sure the model is that it is.
 
-Where the ingredients come from: percent in a second turn, and a digit in the answer's own reply,
-from teaching a model to state what a probe reads ("Making LLMs Say What They Know"); six terms of
+Where the ingredients come from: percent in a second turn, and a digit in the answer's reply, from
+teaching a model to state what a probe reads ("Making LLMs Say What They Know"); six terms of
 certainty, 1 to 100, options and the third person from Kumar et al. 2024, arXiv 2405.16282; (i) no,
-(ii) yes from Kapoor et al. 2024, arXiv 2406.08391; yes/no behind the answer and with the question
+(ii) yes from Kapoor et al. 2024, arXiv 2406.08391; yes/no after the answer and with the question
 alone from Kadavath et al. 2022, arXiv 2207.05221; 0 to 10 from arXiv 2503.02623; a probability in
 the answer's reply and the choice between two questions from Steyvers et al. 2025, arXiv 2510.05126.
-The words are this project's own.
+The words were written for this project.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Voice = Literal["own", "third"]
 
 @dataclass(frozen=True)
 class Rating:
-    """A scale and how it is asked for.
+    """A scale and the words that ask for it.
 
     Attributes:
         sure: what the model is asked to be, "confident" or "certain"; "" where it is asked whether
             the answer is correct.
         how: closes the question, its question mark included.
         opening: opens the reply.
-        ending: written behind the confidence in training targets.
+        ending: written after the confidence in training targets.
     """
 
     scale: Scale
@@ -123,7 +123,7 @@ def compose(
     options: bool = True,
     reasoning: bool = False,
 ) -> Format:
-    """The format ``name`` of these ingredients.
+    """Compose the format ``name`` from these ingredients.
 
     Raises:
         WorkbenchError: where the layout has no such voice.

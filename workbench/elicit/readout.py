@@ -1,8 +1,8 @@
-"""Stated confidence, the exact distribution behind it, and the states that carry it, from one
-forward.
+"""Read the stated confidence, the exact distribution it comes from, and the states that carry it,
+from one forward.
 
-For each conversation the packed forward scores the number trie's inner nodes behind the confidence
-position, records the residual stream of every layer at the asked-for positions, and leaves a cache
+For each conversation the packed forward scores the number trie's inner nodes after the confidence
+position, records the residual stream of every layer at the asked-for positions, and fills a cache
 from which the text is generated. All three readouts come from the same pass: ``expected`` is the
 mean of the distribution over the scale divided by the mass on the scale; ``stated`` is parsed from
 the generated text, NaN where it states nothing on the scale.
@@ -38,12 +38,12 @@ CLOSING_TOKENS = 2
 
 @dataclass(frozen=True)
 class ConfidenceReading:
-    """Readouts of one batch.
+    """The readouts of one batch.
 
     Attributes:
         distribution: [rows, values] probability of each scale value.
         stated_text: the confidence as it is stated: what all texts of the scale begin with, and
-            what is generated behind it.
+            what is generated after it.
         stated: [rows] share of certainty the text states, NaN for format failures.
         states: [rows, layers, positions, width] residual stream, or None.
     """
@@ -54,27 +54,29 @@ class ConfidenceReading:
     states: NDArray[np.float32] | None
 
     def with_states(self, states: NDArray[np.float32] | None) -> ConfidenceReading:
-        """The same readouts with other states."""
+        """Return the same readouts with other states."""
         return replace(self, states=states)
 
 
 def stated_tokens(numbers: ScaleTokens) -> int:
-    """How many tokens of a reply are generated: enough for the scale's longest text and what
+    """Return how many tokens of a reply are generated: enough for the scale's longest text and what
     closes it.
     """
     return max(STATED_TOKENS, CLOSING_TOKENS + max(len(steps) for steps, _ in numbers.trie.ends))
 
 
 def mass_on_scale(distribution: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Probability that the confidence is a number of the scale: [..., values] -> [...]."""
+    """Return the probability that the confidence is a number of the scale: [..., values] ->
+    [...].
+    """
     return distribution.sum(axis=-1)
 
 
 def expected_confidence(
     distribution: NDArray[np.floating], values: Sequence[float], certain: float
 ) -> NDArray[np.floating]:
-    """Mean of the distribution, normalised to the scale, as a share of certainty: [..., values]
-    -> [...].
+    """Return the mean of the distribution, normalised to the scale, as a share of certainty: [...,
+    values] -> [...].
     """
     return (
         distribution
@@ -95,8 +97,8 @@ def read_confidence(
     batch.
 
     Args:
-        record: positions behind what is ``kept``.
-        keep: given the keys and values of the whole conversations.
+        record: named positions, which must come after what is ``kept``.
+        keep: called with the keys and values of the whole conversations.
         kept: keys and values of the conversations' beginnings, where they have been computed
             before.
     """
@@ -113,8 +115,8 @@ def recompute_cache(
     keep: CacheCallback,
     kept: CachedPrompts | None = None,
 ) -> None:
-    """What :func:`read_confidence` gives ``keep``, from the same pass and so the same to the
-    bit, and nothing else.
+    """Compute only what :func:`read_confidence` gives ``keep``, from the same pass and so the same
+    to the bit.
     """
     passed = _passed(lm, conversations, numbers, (), kept)
     keep(passed.cache, passed.prompts)
@@ -147,11 +149,11 @@ def _passed(
 def read_reply(
     lm: LanguageModel, kept: CachedPrompts, reply: Sequence[int], numbers: ScaleTokens
 ) -> ConfidenceReading:
-    """The same on kept keys and values of what stands before the confidence reply; states at the
-    confidence position.
+    """Read the confidence from kept keys and values of what precedes the confidence reply, with the
+    states at the confidence position.
 
-    An adapter with a reach acts on the reply alone, so this is the whole pass such an adapter
-    needs.
+    An adapter on a prompt's last tokens acts on the reply alone, so this is the whole pass such an
+    adapter needs.
 
     Args:
         kept: the conversations up to the reply, read by the base model.

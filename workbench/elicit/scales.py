@@ -1,13 +1,13 @@
-"""What a stated confidence can be: each scale is one row of texts and what they are worth.
+"""Define the scales of stated confidence: each is one row of texts and what they are worth.
 
 ``values[i] / certain`` is the probability of being right that ``texts[i]`` states, a number in [0,
 1]. Numbers, words, option letters and yes/no differ in nothing else: the number trie is built over
 the texts, the expected confidence is the mean of the values weighed by the texts' probabilities,
 and a target is spread over the values.
 
-What a scale does not show: whether a model uses it as meant. A value between two texts ("0.85"
-where the scale has "0.8") counts in the trie as the text it begins with, and in the generated text
-as it is written.
+A scale does not show whether a model uses it as meant. A value between two texts ("0.85" where the
+scale has "0.8") counts in the trie as the text it begins with, and in the generated text as it is
+written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ scale's texts.
 
 @dataclass(frozen=True)
 class Scale:
-    """A confidence scale.
+    """A confidence scale: its texts and the value of each.
 
     Attributes:
         values: what each text is worth, ascending.
@@ -64,11 +64,15 @@ class Scale:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """What each text states, as a share of certainty."""
+        """The share of certainty that each text states."""
         return tuple(value / self.certain for value in self.values)
 
     def text(self, value: float) -> str:
-        """How ``value`` is written."""
+        """Return the text of ``value``.
+
+        Raises:
+            WorkbenchError: for a value outside the scale.
+        """
         if value not in self.values:
             raise WorkbenchError(
                 f"{value} is no value of the scale, which has {self.texts[0]} to {self.texts[-1]}."
@@ -82,7 +86,7 @@ def _decimals(places: int) -> Scale:
 
 
 def _words(*ascending: str) -> Scale:
-    """Words from impossible to certain, equally far apart."""
+    """Return the scale of words from impossible to certain, with values equally far apart."""
     return Scale(tuple(range(len(ascending))), len(ascending) - 1, ascending, "words")
 
 

@@ -1,14 +1,14 @@
-"""A conversation cut into named parts, so that rows with different numbers of tokens can be
+"""Cut a conversation into named parts, so that rows with different numbers of tokens can be
 compared part by part.
 
-Question and answer differ in length from row to row; everything behind the answer is the same text
+Question and answer differ in length from row to row; everything after the answer is the same text
 in every row, which is checked. Parts follow one another without overlap from the question's first
-token to the confidence position; what stands before the question (the system turn) belongs to none.
-Only layouts in which the answer stands in a turn of the model's own, and is not preceded by
-reasoning, are cut. Borders are found by encoding the conversation with a placeholder in place of
-the question or of the confidence question, as the whole conversation is encoded.
+token to the confidence position; what precedes the question (the system turn) belongs to none. Only
+layouts in which the answer has a turn of the model to itself, and is not preceded by reasoning, are
+cut. Borders are found by encoding the conversation with a placeholder in place of the question or
+of the confidence question, as the whole conversation is encoded.
 
-What the parts do not show: where within the question or the answer something happens.
+The parts do not show where within the question or the answer something happens.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ _PLACEHOLDER = "§"
 
 @dataclass(frozen=True)
 class Segment:
-    """A named part: row r has the tokens ``starts[r]`` to ``ends[r]``, both included."""
+    """A named part of every row: row r has the tokens ``starts[r]`` to ``ends[r]``, both
+    included.
+    """
 
     name: str
     starts: tuple[int, ...]
@@ -61,8 +63,8 @@ def segments_of(
     *,
     pieces: int,
 ) -> tuple[Segment, ...]:
-    """The parts of ``conversations``, whose ``questions`` and ``answers`` they are, in the order of
-    their tokens.
+    """Return the parts of ``conversations``, whose ``questions`` and ``answers`` they are, in the
+    order of their tokens.
 
     ``pieces``: how many parts of about equal length the confidence question is cut into. Parts
     without tokens in this template are left out.
@@ -111,7 +113,11 @@ def _segment(name: str, spans: Sequence[tuple[int, int]]) -> Segment:
 def _own(
     tokenizer: Any, fmt: Format, conversation: Conversation, question: str, answer: str
 ) -> dict[str, tuple[int, int]]:
-    """First and last token of the parts up to the answer."""
+    """Return the first and last token of the parts up to the answer.
+
+    Raises:
+        WorkbenchError: if the chat template writes the question differently in earlier turns.
+    """
     asked = answer_tokens(tokenizer, fmt, question)
     first, after = _around(asked, answer_tokens(tokenizer, fmt, _PLACEHOLDER))
     whole = encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer))
@@ -139,7 +145,7 @@ def _shared(
     answer: str,
     pieces: int,
 ) -> list[tuple[str, int, int]]:
-    """Name, first and last token of the parts behind the answer, counted from the first token
+    """Return name, first and last token of the parts after the answer, counted from the first token
     after it.
     """
     end = len(shared) - 1
@@ -165,7 +171,9 @@ def _shared(
 
 
 def _around(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
-    """How many tokens two sequences share at their beginning and, of the rest, at their end."""
+    """Return how many tokens two sequences share at their beginning and, of the rest, at
+    their end.
+    """
     shortest = min(len(one), len(other))
     first = next((k for k in range(shortest) if one[k] != other[k]), shortest)
     rest = shortest - first

@@ -1,7 +1,8 @@
-"""The number trie: a confidence scale's exact distribution from one packed forward.
+"""Build the number trie, which gives a confidence scale's exact distribution from one packed
+forward.
 
 A scale's values are numbers, decimals, words or letters; "number" stands for all of them. Every
-value is tokenised as the model would write it behind the confidence prefix, as part of the whole
+value is tokenised as the model would write it after the confidence prefix, as part of the whole
 string, so merged spaces, single-token numbers and digit-by-digit tokenisers all come out right.
 Tokens common to all values belong to the prompt; what differs forms a trie. Its inner nodes are
 scored as packed branches. Along a path probabilities multiply, and a value ends with probability 1
@@ -13,11 +14,11 @@ take it in two steps, because the first needs one row of logits at a time and th
 nodes together; a loss, a metric and a table of readings then hold the same numbers. It computes in
 the precision it is given: float32 in training, float64 for what is written down.
 
-What the numbers do not show: a value that no longer one of the scale begins with counts as ended
+What the numbers do not show: a value with which no longer value of the scale begins counts as ended
 whatever follows it ("57" in "57.5" or "573", "very certain" in "very certainly"). A value written
 in other tokens than its tokenizer would use, with other capitals, or merged into one token with the
-punctuation behind it, is not counted. Tokens common to all values are given, so the mass does not
-say whether the model would have written them. The text the model generates is parsed for itself and
+punctuation after it, is not counted. Tokens common to all values are given, so the mass does not
+say whether the model would have written them. The text the model generates is parsed separately and
 may differ.
 """
 
@@ -46,7 +47,7 @@ for that rounding it has a logarithm, and its gradient is finite.
 
 @dataclass(frozen=True)
 class ScaleTrie:
-    """Tokens that continue the confidence position, as a trie.
+    """The tokens that continue the confidence position, as a trie.
 
     Attributes:
         values: [n] the scale's values, in order.
@@ -66,12 +67,12 @@ class ScaleTrie:
 
     @property
     def scored_tokens(self) -> tuple[int, ...]:
-        """Last tokens of the inner nodes below the root: the packed tail's tokens."""
+        """The last tokens of the inner nodes below the root: the packed tail's tokens."""
         return tuple(path[-1] for path in self.inner[1:])
 
     @property
     def tree(self) -> TokenTree:
-        """The inner nodes below the root, as what the trace room scores behind a prompt."""
+        """The inner nodes below the root, as what the trace room scores after a prompt."""
         return TokenTree(self.scored_tokens, tuple(parent - 1 for parent in self.parent[1:]))
 
     @cached_property
@@ -81,7 +82,8 @@ class ScaleTrie:
 
     @property
     def readout(self) -> Readout:
-        """Log-probabilities of the trie's tokens: logits [..., vocab] -> [..., tokens] float32.
+        """The readout of log-probabilities of the trie's tokens: logits [..., vocab] -> [...,
+        tokens] float32.
 
         The first step of :meth:`log_probabilities`, for engines that hold logits node by node; it
         needs torch alone, so that it can be sent to a server.
@@ -92,7 +94,7 @@ class ScaleTrie:
         )
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
-        """Log-probability of every value, differentiable in the logits.
+        """Return the log-probability of every value, differentiable in the logits.
 
         Args:
             logits: [..., inner nodes, vocab], node 0 at the confidence position.
@@ -103,18 +105,18 @@ class ScaleTrie:
         return self.log_probabilities_of(self.readout(logits))
 
     def log_probabilities_and_rest(self, logits: Tensor) -> Tensor:
-        """:meth:`log_probabilities` and, last, that of everything that is no value:
-        [..., values + 1], so that a loss over the scale can say what it thinks of the rest.
+        """Return :meth:`log_probabilities` and, last, that of everything that is no value: [...,
+        values + 1]. So a loss over the scale can also weigh the rest.
         """
         values = self.log_probabilities(logits)
         rest = 1 - values.exp().sum(dim=-1, keepdim=True)
         return torch.cat([values, rest.clamp(min=LEAST_LEFT).log()], dim=-1)
 
     def log_probabilities_of(self, scores: Tensor) -> Tensor:
-        """The second step of :meth:`log_probabilities`, in the precision of ``scores``.
+        """Return the second step of :meth:`log_probabilities`, in the precision of ``scores``.
 
         Args:
-            scores: [..., inner nodes, tokens] what :attr:`readout` leaves of the logits.
+            scores: [..., inner nodes, tokens] what :attr:`readout` returns for the logits.
 
         Returns:
             [..., values].
@@ -127,19 +129,21 @@ class ScaleTrie:
         return reached + torch.cat([ended, nothing], dim=-1)[..., ends]
 
     def distribution(self, scores: Tensor) -> NDArray[np.float64]:
-        """Probability of every value, [..., values] in float64, of what :attr:`readout` leaves."""
+        """Return the probability of every value, [..., values] in float64, from what
+        :attr:`readout` returns.
+        """
         wide = self.log_probabilities_of(scores.detach().double().cpu())
         return np.asarray(wide.exp().numpy(), dtype=np.float64)
 
     def greedy_values(self, scores: Tensor, best: Tensor) -> NDArray[np.float64]:
-        """The value greedy decoding writes, NaN where it writes none: [...].
+        """Return the value greedy decoding writes, NaN where it writes none: [...].
 
-        From the confidence position it goes along the likeliest tokens of the whole vocabulary, as
+        From the confidence position it follows the most probable tokens of the whole vocabulary, as
         far as they continue a value of the scale.
 
         Args:
-            scores: [..., inner nodes, tokens] what :attr:`readout` leaves of the logits.
-            best: [..., inner nodes] log-probability of the vocabulary's likeliest token.
+            scores: [..., inner nodes, tokens] what :attr:`readout` returns for the logits.
+            best: [..., inner nodes] log-probability of the vocabulary's most probable token.
         """
         steps, follows, ends = self._paths
         within = scores.detach().cpu().masked_fill(~follows, -torch.inf)
@@ -153,11 +157,11 @@ class ScaleTrie:
 
     @cached_property
     def _paths(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What leads to each value, as indices.
+        """The path that leads to each value, as indices.
 
-        ``steps`` [values, longest] into inner nodes times tokens, filled up with the index behind
+        ``steps`` [values, longest] into inner nodes times tokens, filled up with the index after
         the last; ``follows`` [inner nodes, tokens] whether the token continues the node; ``ends``
-        [values] the inner node a value ends at, or the index behind the last.
+        [values] the inner node a value ends at, or the index after the last.
         """
         column = {token: index for index, token in enumerate(self.tokens)}
         size = len(self.inner) * len(column)
@@ -174,7 +178,11 @@ class ScaleTrie:
 
 
 def build_trie(paths: Sequence[Sequence[int]], values: Sequence[float]) -> ScaleTrie:
-    """Trie of one token path per value; paths must be distinct and non-empty."""
+    """Build the trie of one token path per value; paths must be distinct and non-empty.
+
+    Raises:
+        WorkbenchError: if two values share a path.
+    """
     keys = [tuple(int(t) for t in path) for path in paths]
     if len(keys) != len(values) or len(set(keys)) != len(keys) or any(not key for key in keys):
         raise WorkbenchError(

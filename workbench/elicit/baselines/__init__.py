@@ -1,4 +1,5 @@
-"""Confidence without training: from the answer's own likelihood to what several samples agree on.
+"""Measure confidence without training: from the answer's likelihood to what several samples agree
+on.
 
 :data:`BASELINES` lists them with what they need and cost; :func:`run_baselines` scores the same
 questions and greedy answers by all of them; :func:`compare` says how well each tells right answers

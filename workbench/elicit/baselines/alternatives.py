@@ -1,10 +1,10 @@
-"""A closed question put to the model: which of a few strings would its reply begin with?
+"""Put a closed question to the model: which of a few strings would its reply begin with?
 
-Every string is tokenised behind the reply's opening as part of the whole, so merged spaces and
+Every string is tokenised after the reply's opening as part of the whole, so merged spaces and
 strings of several tokens come out right; tokens they share belong to the prompt, the rest is a
 trie, scored as packed nodes. Strings that the tokenizer merges with the opening are left out. The
-probability of a string is the model's own, over the whole vocabulary; it is the caller who divides
-by the sum over the strings.
+probability of a string is the model's, over the whole vocabulary; the caller divides by the sum
+over the strings.
 
 What it does not show: what else the model might have said. A small sum means that it would not have
 answered in these words.
@@ -28,11 +28,11 @@ from workbench.models.unembed import unembed_reduced
 
 @dataclass(frozen=True)
 class Alternatives:
-    """How strings continue an opening.
+    """The token paths of strings that continue an opening.
 
     Attributes:
-        shared: tokens all of them begin with behind the opening.
-        trie: of what differs; its values number the strings that are left.
+        shared: tokens all of them begin with after the opening.
+        trie: of the tokens that differ; its values number the remaining strings.
         owners: [strings] which of the caller's alternatives each string spells.
     """
 
@@ -42,11 +42,13 @@ class Alternatives:
 
     @property
     def nodes(self) -> int:
-        """Tokens scored behind the opening and ``shared``."""
+        """The number of tokens scored after the opening and ``shared``."""
         return self.trie.tree.size
 
     def largest(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[..., strings] -> [..., alternatives], the largest among the strings that spell each."""
+        """Return the largest probability among the strings that spell each alternative: [...,
+        strings] -> [..., alternatives].
+        """
         owners = np.asarray(self.owners)
         return np.stack(
             [probabilities[..., owners == one].max(axis=-1) for one in range(max(owners) + 1)],
@@ -54,8 +56,8 @@ class Alternatives:
         )
 
     def probabilities(self, lm: LanguageModel, ends: Tensor) -> NDArray[np.float64]:
-        """[rows, strings] of the states ``ends`` [rows, 1 + nodes, width] behind the final norm,
-        the opening's last one first.
+        """Return the strings' probabilities [rows, strings] from the states ``ends`` [rows, 1 +
+        nodes, width] after the final norm, the opening's last one first.
         """
         return self.trie.distribution(unembed_reduced(lm, ends, self.trie.readout))
 
@@ -63,7 +65,7 @@ class Alternatives:
 def alternatives(
     tokenizer: Any, turns: Sequence[Turn], opening: str, spellings: Sequence[Sequence[str]]
 ) -> Alternatives:
-    """The strings ``spellings`` [alternatives][strings] behind a reply that begins with
+    """Tokenise the strings ``spellings`` [alternatives][strings] after a reply that begins with
     ``opening``.
 
     ``turns`` stand for any conversation: what follows the opening must not depend on them.
@@ -95,12 +97,12 @@ def alternatives(
 
 
 def share_of(probabilities: NDArray[np.float64], chosen: int) -> NDArray[np.float64]:
-    """Probability of one alternative as a share of all: [..., alternatives] -> [...]."""
+    """Return the probability of one alternative as a share of all: [..., alternatives] -> [...]."""
     return probabilities[..., chosen] / probabilities.sum(axis=-1)
 
 
 def _shared(paths: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all paths begin with, leaving at least one of each."""
+    """Return how many tokens all paths begin with, leaving at least one of each."""
     shortest = min(len(path) for path in paths)
     return next(
         (size for size in range(shortest - 1, 0, -1) if len({path[:size] for path in paths}) == 1),

@@ -1,8 +1,8 @@
-"""A question with the model's own greedy answer, as tokens: what every baseline looks at.
+"""Hold a question with the model's greedy answer, as tokens: what every baseline reads.
 
 The answer's tokens are those of the whole string, prompt and answer tokenised together, so that it
-is scored as it stands in a conversation. They can differ from the tokens the model generated where
-a text has several tokenisations.
+is scored as it is written in a conversation. They can differ from the tokens the model generated
+where a text has several tokenisations.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workbench.questions.option_lines import choice_of
 
 @dataclass(frozen=True)
 class Asked:
-    """One question and its answer.
+    """A question and its greedy answer.
 
     Attributes:
         prompt: token ids of the prompt the answer was generated from.
@@ -54,7 +54,7 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """What the model was asked: the question with its options."""
+        """The text the model was asked: the question with its options."""
         return prompt_text(self.question)
 
     @property
@@ -66,7 +66,9 @@ class Asked:
 def ask(
     tokenizer: Any, fmt: Format, questions: Sequence[Question], answers: Sequence[str]
 ) -> list[Asked]:
-    """``questions`` with their greedy ``answers`` under ``fmt``, the format they were asked in."""
+    """Tokenise ``questions`` with their greedy ``answers`` in ``fmt``, the format they were asked
+    in.
+    """
     out = []
     for question, answer in zip(questions, answers, strict=True):
         turns, text = fmt.answer_turns(prompt_text(question)), fmt.answer_text(answer)
@@ -84,8 +86,8 @@ def ask(
 
 
 def letters_of(question: Question) -> tuple[str, ...]:
-    """Letters of a choice question's options, its own or those written in its text; () for other
-    questions.
+    """Return the letters of a choice question's options, its declared ones or those written in its
+    text; () for other questions.
     """
     if question.kind != "choice":
         return ()

@@ -1,9 +1,9 @@
-"""Further tokens behind each prompt of a batch, of its own length and beginning where the row says,
-and a trie at their end.
+"""Lay out further tokens after each prompt of a batch, and a trie at their end. Each row says where
+they begin; their number may differ from row to row.
 
 A chain may begin inside its prompt (a template may rewrite what it opened): it sees the prompt's
-tokens before its start, and nothing of those behind. Several chains can stand side by side, neither
-seeing the other, so several questions about one answer cost one forward. Shorter chains are padded
+tokens before its start, and nothing of those after. Several chains can follow one prompt without
+seeing each other, so several questions about one answer cost one forward. Shorter chains are padded
 in front; padding sees itself alone.
 """
 
@@ -22,17 +22,20 @@ from workbench.trace.token_tree import TokenTree
 def score_chains(
     prompts: Prompts, starts: Sequence[int], chains: Sequence[Sequence[int]], ends: TokenTree
 ) -> tuple[Tail, Tensor]:
-    """Chains as a tail.
+    """Lay out the chains as a tail.
 
     Args:
-        starts: [rows] how many of the prompt's tokens stand before the row's chain.
+        starts: [rows] how many of the prompt's tokens precede the row's chain.
         chains: [rows] token ids; a chain may be empty.
-        ends: nodes behind every chain.
+        ends: nodes after every chain.
 
     Returns:
         The tail, and the global columns [rows, 1 + nodes] of each chain's last token (without one,
-        the prompt's last token before
-        the start) and of the nodes.
+        the prompt's last token before the start) and of the nodes.
+
+    Raises:
+        WorkbenchError: for a number of starts or chains other than of prompts, and a start outside
+            its prompt.
     """
     device, nodes = prompts.tokens.device, ends.size
     sizes = torch.as_tensor([len(chain) for chain in chains], device=device)
@@ -71,8 +74,8 @@ def score_chains(
 
 
 def _attends_to(real: Tensor, width: int, ends: TokenTree) -> Tensor:
-    """[rows, k, k]: chain tokens see those before them, nodes see the chain and their ancestors,
-    padding itself.
+    """Return who sees whom, [rows, k, k]: chain tokens see those before them, nodes see the chain
+    and their ancestors, padding sees itself.
     """
     size = real.shape[1]
     base = torch.ones((size, size), dtype=torch.bool, device=real.device).tril()
@@ -82,7 +85,7 @@ def _attends_to(real: Tensor, width: int, ends: TokenTree) -> Tensor:
 
 
 def pack_tails(prompts: Prompts, parts: Sequence[tuple[Tail, Tensor]]) -> tuple[Tail, list[Tensor]]:
-    """Several tails of the same prompts, or none, as one in which neither sees the other, and
+    """Return several tails of the same prompts, or none, as one in which none sees another, and
     their columns in it.
     """
     if not parts:

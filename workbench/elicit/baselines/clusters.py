@@ -1,4 +1,4 @@
-"""Which sampled answers mean the same, judged by the model itself.
+"""Group sampled answers that mean the same, judged by the model itself.
 
 Answers that are equal by normalisation are one from the start. Each further answer is compared with
 the first member of every group so far, in order of appearance, and joins the first one it matches
@@ -7,8 +7,8 @@ pairs. Two answers match if the model says yes to the query in both directions; 
 only after a yes to the first. All questions of a batch advance together, one pair each a round, and
 what their queries share (question and instruction) is computed once.
 
-What it does not show: whether the judge is any good. Small models say yes or no to nearly
-everything; the number of groups beside the number of distinct answers tells.
+It does not show whether the judge is any good. Small models say yes or no to nearly everything;
+comparing the number of groups with the number of distinct answers shows that.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _Pair = tuple[str, str]
 
 @dataclass
 class _Grouping:
-    """One question's distinct answers on their way into groups; ``group`` [answers], -1 where
-    not yet decided.
+    """A question's distinct answers while they are grouped; ``group`` [answers], -1 where not yet
+    decided.
     """
 
     question: str
@@ -56,12 +56,12 @@ class _Grouping:
         return len(self.group) == len(self.texts)
 
     def pair(self) -> _Pair:
-        """The next two texts to compare, in the direction to ask."""
+        """Return the next two texts to compare, in the direction to ask."""
         new, old = self.texts[len(self.group)], self.texts[self.firsts[self.at]]
         return (old, new) if self.returning else (new, old)
 
     def told(self, same: bool) -> None:
-        """Go on after the answer to :meth:`pair`."""
+        """Take the judge's answer to :meth:`pair`, and go on."""
         if same and not self.returning:
             self.returning = True
             return
@@ -86,15 +86,14 @@ def grouped_batch(
     rows: NDArray[np.int64],
     settings: BaselineSettings,
 ) -> pd.DataFrame:
-    """Groups of the sampled answers of one batch of questions.
+    """Group the sampled answers of one batch of questions.
 
     Args:
         samples: [questions][samples] the sampled texts.
 
     Returns:
         One line a sample, in order: ``row``, ``group`` (0 for that of the first sample), and the
-            question's ``distinct`` answers,
-        ``queries`` put and ``tokens`` computed.
+        question's ``distinct`` answers, ``queries`` put and ``tokens`` computed.
     """
     owners, groupings = zip(
         *(_distinct(one, texts) for one, texts in zip(asked, samples, strict=True)), strict=True
@@ -110,7 +109,9 @@ def grouped_batch(
 
 
 def _distinct(asked: Asked, texts: Sequence[str]) -> tuple[list[int], _Grouping]:
-    """Which distinct answer each sample is, and those answers by the first text of each."""
+    """Return, for each sample, which distinct answer it is, and those answers by the first text of
+    each.
+    """
     places: dict[Key, int] = {}
     kept: list[str] = []
     owners = []
@@ -129,7 +130,7 @@ def _compare(
     found: Alternatives,
     settings: BaselineSettings,
 ) -> list[tuple[int, int]]:
-    """Ask until every grouping is done; queries put and tokens computed for each."""
+    """Ask until every grouping is done; return the queries put and the tokens computed for each."""
     prefixes = PrefixCache(2**63, settings.tokens_per_forward, None)
     queries, tokens = [0] * len(groupings), [0] * len(groupings)
     asking = [place for place, grouping in enumerate(groupings) if not grouping.done]
@@ -156,7 +157,7 @@ def _asked(
     prefixes: PrefixCache,
     found: Alternatives,
 ) -> NDArray[np.float64]:
-    """[places] the share of yes behind each prefix and chain."""
+    """Return the share of yes [places] after each prefix and chain."""
     before = [groupings[place].prefix for place in places]
     kept = prefixes.kept(lm, np.asarray(places), before)
     starts, chained = zip(*chains, strict=True)
@@ -166,8 +167,8 @@ def _asked(
 
 
 def _prefix(tokenizer: Any, grouping: _Grouping, found: Alternatives) -> tuple[int, ...]:
-    """The tokens that every query about this question begins with, at least one fewer than the
-    shortest query has.
+    """Return the tokens that every query about this question begins with, at least one fewer than
+    the shortest query has.
     """
     whole = [_query(tokenizer, grouping.question, (text, text), found) for text in grouping.texts]
     shortest = min(map(len, whole)) - 1
@@ -176,7 +177,7 @@ def _prefix(tokenizer: Any, grouping: _Grouping, found: Alternatives) -> tuple[i
 
 
 def _chain(tokenizer: Any, grouping: _Grouping, found: Alternatives) -> tuple[int, tuple[int, ...]]:
-    """Where the next query leaves the prefix, and its tokens from there."""
+    """Return where the next query departs from the prefix, and its tokens from there."""
     whole = _query(tokenizer, grouping.question, grouping.pair(), found)
     pairs = zip(whole, grouping.prefix, strict=False)
     start = next((place for place, (a, b) in enumerate(pairs) if a != b), len(grouping.prefix))

@@ -1,7 +1,8 @@
-"""How well each baseline tells right answers from wrong ones, and at what cost.
+"""Compare how well each baseline tells right answers from wrong ones, and at what cost.
 
-AUROC2 pooled and as the mean within domain, each with its bootstrap interval; questions a baseline
-could not read are left out of its AUROC2 and counted in ``read``. Costs are means over questions.
+The measures are AUROC2 pooled and as the mean within domain, each with its bootstrap interval.
+Questions a baseline could not read are left out of its AUROC2 and counted in ``read``. Costs are
+means over questions.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from workbench.pipeline.store import ROW
 
 @dataclass(frozen=True)
 class Compared:
-    """One baseline on one set of answers; ``read`` is the share of questions with a score,
-    ``tokens`` the mean cost.
+    """The results of one baseline on one set of answers; ``read`` is the share of questions with a
+    score, ``tokens`` the mean cost.
     """
 
     baseline: Baseline
@@ -32,7 +33,7 @@ class Compared:
     tokens: float
 
     def line(self) -> dict[str, Any]:
-        """As a line of a table."""
+        """Return the results as a line of a table."""
         return {
             "baseline": self.baseline.name,
             "title": self.baseline.title,
@@ -72,5 +73,5 @@ def compare(
 
 
 def compared_table(found: Sequence[Compared]) -> pd.DataFrame:
-    """One line a baseline."""
+    """Return one line a baseline."""
     return pd.DataFrame([one.line() for one in found])

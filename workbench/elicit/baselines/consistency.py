@@ -1,9 +1,10 @@
-"""Self-consistency: how far sampled answers agree with the greedy answer, and with one another.
+"""Measure self-consistency: how far sampled answers agree with the greedy answer, and with one
+another.
 
 Sign: shares in [0, 1], larger means more confident. The likelihood-weighted share counts every
 distinct sampled token sequence once, with its likelihood, because how often it was drawn already
 reflects that likelihood (Rao-Blackwell: the sampling noise of repeats is gone, what was never drawn
-is still missing). ``modal_share`` speaks of the most frequent answer, which need not be the greedy
+is still missing). ``modal_share`` is that of the most frequent answer, which need not be the greedy
 one. What a share does not show: an answer all samples agree on may be wrong, and one answer worded
 in many ways looks uncertain.
 """
@@ -23,7 +24,7 @@ from workbench.pipeline.store import ROW
 
 
 def consistency(samples: pd.DataFrame, asked: Sequence[Asked]) -> pd.DataFrame:
-    """Shares per question from the table of
+    """Return the shares per question from the table of
     :func:`workbench.elicit.baselines.sampling.sampled_batch`.
 
     Returns:
@@ -46,6 +47,6 @@ def _of_one(samples: pd.DataFrame, asked: Asked) -> dict[str, float]:
 
 
 def shares(log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights [n] given by their logarithms, scaled to add up to one."""
+    """Return weights [n] given by their logarithms, scaled to add up to one."""
     weights = np.exp(log_weights - log_weights.max())
     return weights / weights.sum()

@@ -1,4 +1,4 @@
-"""When two answers to a question are the same answer, by the project's own reading of answers.
+"""Decide when two answers to a question are the same answer, by this package's reading of answers.
 
 :func:`answer_key` is an equivalence: numbers by value, choices by letter, other answers as words
 without case, accents, punctuation and articles. :func:`agrees` is wider, as grading is: an open
@@ -18,7 +18,9 @@ Key = tuple[Hashable, ...]
 
 
 def answer_key(answer: str, question: Question) -> Key:
-    """What answers that are the same have in common; () for an answer without words."""
+    """Return the key that answers have in common if they are the same; () for an answer without
+    words.
+    """
     if question.kind == "numeric":
         number = chosen_number(answer, question.text)
         if number is not None:
@@ -32,7 +34,7 @@ def answer_key(answer: str, question: Question) -> Key:
 
 
 def agrees(one: str, other: str, question: Question) -> bool:
-    """Whether two answers are the same, or one open answer contains the other."""
+    """Return whether two answers are the same, or one open answer contains the other."""
     first, second = answer_key(one, question), answer_key(other, question)
     if first == second:
         return True

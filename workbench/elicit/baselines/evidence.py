@@ -1,4 +1,4 @@
-"""What baselines read, gathered in passes; each pass serves several baselines and is made once.
+"""Gather what baselines read in passes; each pass serves several baselines and is made once.
 
 forced   one forward over prompt and own answer, with the closed questions about it
 samples  several sampled answers
@@ -50,25 +50,25 @@ class Evidence:
     tables: dict[str, pd.DataFrame]
 
     def column(self, name: str, column: str) -> NDArray[np.float64]:
-        """[rows] one column of a pass with one line a row."""
+        """Return one column [rows] of a pass with one line a row."""
         return self.tables[name][column].to_numpy(dtype=np.float64)
 
     def summed(self, name: str, column: str) -> NDArray[np.float64]:
-        """[rows] sum over a row's lines."""
+        """Return the sum [rows] over each row's lines."""
         return self.tables[name].groupby(ROW)[column].sum().to_numpy(dtype=np.float64)
 
     def first(self, name: str, column: str) -> NDArray[np.float64]:
-        """[rows] value in a row's first line."""
+        """Return the value [rows] in each row's first line."""
         return self.tables[name].groupby(ROW)[column].first().to_numpy(dtype=np.float64)
 
     @cached_property
     def consistency(self) -> pd.DataFrame:
-        """Shares of agreeing samples, one line a row."""
+        """The shares of agreeing samples, one line a row."""
         return consistency(self.tables["samples"], self.asked)
 
     @cached_property
     def entropies(self) -> pd.DataFrame:
-        """Semantic entropies, one line a row."""
+        """The semantic entropies, one line a row."""
         return semantic_entropies(self.tables["samples"], self.tables["groups"])
 
 
@@ -87,7 +87,9 @@ class _Work:
         compute: Callable[[Rows], pd.DataFrame],
         what: str,
     ) -> pd.DataFrame:
-        """``compute`` over all rows in batches of similar ``lengths``."""
+        """Run ``compute`` over all rows in batches of similar ``lengths``; return the joined
+        tables.
+        """
         batches = plan_batches(lengths, budget)
 
         def part(rows: Rows) -> Part:
@@ -122,8 +124,8 @@ def run_pass_table(
 
 
 def _lengths(work: _Work, passes: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Most tokens that ``passes`` put behind one another in a row of each question, and the
-    questions' names.
+    """Return, for each question, the most tokens that ``passes`` put in a row, and the questions'
+    names.
     """
     settings, tokenizer = work.settings, work.lm.tokenizer
     lengths = [len(one.prompt) + settings.answer_tokens for one in work.asked]

@@ -1,14 +1,14 @@
-"""Everything that one forward over prompt and own answer tells: its likelihood, and what the model
-says of it when asked.
+"""Read from one forward over prompt and answer the answer's likelihood, and what the model says of
+it when asked.
 
-The answer is forced token by token. Behind it stand, as chains that do not see each other, the
-closed questions about it, and behind the prompt the letters of a choice question; all are read from
-the same pass. Logits are made for the answer's positions and the chains' ends only, some at a time.
+The answer is forced token by token. The closed questions about it follow as chains that do not see
+each other, and the letters of a choice question follow the prompt. All are read from the same pass.
+Logits are made for the answer's positions and the chains' ends only, some at a time.
 
 The answer's likelihood is that of its tokens and of its ending there: the mass of all tokens that
 would end it. So it is the probability of exactly this answer; an answer cut off at the limit counts
-as one the model would hardly have ended. What it does not show: the mass the model puts on other
-wordings of the same answer.
+as one the model would hardly have ended. It does not show the mass the model puts on other wordings
+of the same answer.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ OPTIONS = "options"
 
 @dataclass(frozen=True)
 class Posed:
-    """A closed question behind each row of a batch: where its chain begins, its tokens, and what
-    may follow.
+    """A closed question after each row of a batch: where its chain begins, its tokens, and what may
+    follow.
     """
 
     starts: tuple[int, ...]
@@ -50,7 +50,7 @@ class Posed:
     found: Alternatives
 
     def tokens(self, row: int) -> int:
-        """Tokens that asking it alone computes for one row, the prompt included."""
+        """Return how many tokens asking it alone computes for one row, the prompt included."""
         return self.starts[row] + len(self.chains[row]) + self.found.nodes
 
 
@@ -66,10 +66,9 @@ def forced_batch(
 
     Returns:
         One line a row: ``row``, ``log_likelihood`` in nats of the answer and its ending, ``scored``
-            tokens, ending included,
-        ``entropy`` in nats of the answer's first token, ``tokens`` computed; for a query its share
-        of the chosen alternative and
-        ``<query>.tokens``; for OPTIONS ``p_ic``, ``max_softmax`` and ``options.tokens``.
+        tokens, ending included, ``entropy`` in nats of the answer's first token, ``tokens``
+        computed; for a query its share of the chosen alternative and ``<query>.tokens``; for
+        OPTIONS ``p_ic``, ``max_softmax`` and ``options.tokens``.
     """
     prompts = pad_prompts([one.answered for one in asked], lm.tokenizer.pad_token_id, lm.device)
     questions = {name: _posed(lm.tokenizer, fmt, asked, name) for name in queries}
@@ -97,7 +96,9 @@ def forced_batch(
 def chain_tokens(
     tokenizer: Any, fmt: Format, asked: Sequence[Asked], queries: Sequence[str]
 ) -> int:
-    """Most tokens that the chains of ``queries`` add behind one of the answers ``asked``."""
+    """Return the most tokens that the chains of ``queries`` add after one of the answers
+    ``asked``.
+    """
     posed = [_posed(tokenizer, fmt, asked, name) for name in queries]
     return sum(max(map(len, one.chains)) + one.found.nodes for one in posed)
 
@@ -105,8 +106,8 @@ def chain_tokens(
 def _likelihood(
     lm: LanguageModel, asked: Sequence[Asked], final: Tensor, sizes: Sequence[int]
 ) -> dict[str, Any]:
-    """Columns of the answers themselves; ``final`` [rows, longest + 1, width] ends at each
-    answer's last token.
+    """Return the table's columns on the answers themselves; ``final`` [rows, longest + 1, width]
+    ends at each answer's last token.
     """
     longest = max(sizes)
     targets = torch.zeros((len(asked), longest + 1), dtype=torch.long, device=final.device)
@@ -149,7 +150,9 @@ def _posed(tokenizer: Any, fmt: Format, asked: Sequence[Asked], name: str) -> Po
 def _chain_after_answer(
     tokenizer: Any, one: Asked, query: Query, found: Alternatives
 ) -> tuple[int, tuple[int, ...]]:
-    """Where the conversation with ``query`` leaves prompt and answer, and its tokens from there."""
+    """Return where the conversation with ``query`` departs from prompt and answer, and its tokens
+    from there.
+    """
     whole = (
         *encode(tokenizer, (*one.turns, Turn("user", query.text)), query.opening),
         *found.shared,

@@ -1,14 +1,14 @@
-"""Which option of a choice question the model would answer, and how sure it is: P_O and P_IC of one
-forward (Kumar et al. 2024).
+"""Read which option of a choice question the model would answer, and how sure it is: P_O and P_IC
+of one forward (Kumar et al. 2024).
 
 P_O is the largest probability among the ways to write the letter of option O (case, leading space)
-where the answer begins; each way is tokenised behind the answer's opening and taken from the whole
+where the answer begins; each way is tokenised after the answer's opening and taken from the whole
 vocabulary. P_IC = max_O P_O / sum_O P_O: high means that one option stands out. Ties go to the
 first letter.
 
-What it does not show: whether the model answers by a letter at all (``mass``, the sum over options,
-says so; a letter counts whatever would follow it), and a liking for a letter whatever the question:
-a model that always prefers A has a high P_IC and knows nothing.
+P_IC does not show whether the model answers by a letter at all. (``mass``, the sum over options,
+says so; a letter counts whatever would follow it.) Nor does it show a preference for a letter
+whatever the question: a model that always prefers A has a high P_IC and knows nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from workbench.trace.token_tree import end_columns, tree_tail
 
 @dataclass(frozen=True)
 class OptionProbabilities:
-    """P_O of a batch: ``probability`` [rows, letters], NaN where a question does not offer the
+    """The P_O of a batch: ``probability`` [rows, letters], NaN where a question does not offer the
     letter.
     """
 
@@ -39,7 +39,7 @@ class OptionProbabilities:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """[rows] the letter of the likeliest option."""
+        """The letter of the most probable option, [rows]."""
         return tuple(
             self.letters[place]
             for place in np.nan_to_num(self.probability, nan=-1.0).argmax(axis=1)
@@ -47,24 +47,30 @@ class OptionProbabilities:
 
     @property
     def largest(self) -> NDArray[np.float64]:
-        """[rows] max_O P_O."""
+        """The largest option probability max_O P_O, [rows]."""
         return np.nanmax(self.probability, axis=1)
 
     @property
     def mass(self) -> NDArray[np.float64]:
-        """[rows] sum_O P_O."""
+        """The sum over options sum_O P_O, [rows]."""
         return np.nansum(self.probability, axis=1)
 
     @property
     def p_ic(self) -> NDArray[np.float64]:
-        """[rows] the largest share; NaN where every option has probability zero."""
+        """The largest option's share of the sum, [rows]; NaN where every option has probability
+        zero.
+        """
         return np.divide(
             self.largest, self.mass, out=np.full(len(self.mass), np.nan), where=self.mass > 0
         )
 
 
 def letters_offered(offered: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Every letter of a batch, in order; an error where a row offers none."""
+    """Return every letter of a batch, in order.
+
+    Raises:
+        WorkbenchError: if a row offers none.
+    """
     if not all(offered):
         raise WorkbenchError(
             "Only choice questions have options to weigh; leave the baselines of options out."
@@ -75,8 +81,8 @@ def letters_offered(offered: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def weigh_options(
     found: Alternatives, probabilities: NDArray[np.float64], offered: Sequence[Sequence[str]]
 ) -> OptionProbabilities:
-    """P_O from the probabilities [rows, strings] of the ways to write all letters ``offered`` in
-    the batch.
+    """Compute P_O from the probabilities [rows, strings] of the ways to write all letters
+    ``offered`` in the batch.
     """
     letters = letters_offered(offered)
     there = np.asarray([[letter in row for letter in letters] for row in offered])
@@ -89,7 +95,7 @@ def read_options(
     prompts: Sequence[Sequence[int]],
     offered: Sequence[Sequence[str]],
 ) -> OptionProbabilities:
-    """P_O of one batch from one forward over its prompts.
+    """Read P_O of one batch from one forward over its prompts.
 
     Args:
         prefix: what opens the answer, at the end of every prompt.

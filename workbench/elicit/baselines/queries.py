@@ -1,8 +1,8 @@
-"""The closed questions that baselines put to the model, each a row of data.
+"""Define the closed questions that baselines put to the model, each a row of data.
 
 P(True) after Kadavath et al. 2022 (arXiv 2207.05221); the (i)/(ii) form after Kapoor et al. 2024
-(arXiv 2406.08391). Spellings are what a reply may begin with; where several spell one alternative
-the likeliest counts.
+(arXiv 2406.08391). Spellings are what a reply may begin with; where several spell one alternative,
+the most probable one counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ YES, NO = (" Yes", " yes"), (" No", " no")
 
 @dataclass(frozen=True)
 class Query:
-    """A user turn and the opening of the reply to it.
+    """A closed question: a user turn and the opening of the reply to it.
 
     Attributes:
         text: the user's turn; may have fields in braces.
@@ -35,7 +35,7 @@ class Query:
     chosen: int
 
     def alternatives(self, tokenizer: Any) -> Alternatives:
-        """How the spellings continue the opening."""
+        """Return the token paths by which the spellings continue the opening."""
         return _alternatives(tokenizer, self.opening, self.spellings)
 
 
@@ -52,7 +52,7 @@ AFTER_ANSWER: dict[str, Query] = {
         ),
     )
 }
-"""Put behind the model's own answer."""
+"""Put after the model's own answer."""
 
 EQUIVALENCE = Query(
     "equivalence",
@@ -66,7 +66,7 @@ EQUIVALENCE = Query(
 
 
 def option_spellings(letters: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Ways to write each option's letter: case and leading space."""
+    """Return the ways to write each option's letter: case and leading space."""
     return tuple((letter, f" {letter}", letter.lower(), f" {letter.lower()}") for letter in letters)
 
 
@@ -78,5 +78,7 @@ def _alternatives(
 
 
 def option_alternatives(tokenizer: Any, prefix: str, letters: tuple[str, ...]) -> Alternatives:
-    """How the letters of a choice question continue the opening ``prefix`` of its answer."""
+    """Return the token paths by which the letters of a choice question continue the opening
+    ``prefix`` of its answer.
+    """
     return _alternatives(tokenizer, prefix, option_spellings(letters))

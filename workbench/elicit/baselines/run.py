@@ -1,4 +1,6 @@
-"""Every baseline asked for, on the same questions and greedy answers, as one tidy table."""
+"""Run every baseline asked for on the same questions and greedy answers, and return one
+tidy table.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ def run_baselines(
 
     Returns:
         One line a question and baseline: ``row`` (counts ``asked``), ``baseline``, ``score``
-            (larger means more confident; NaN where the
-        model's reply could not be read), ``tokens`` computed for it.
+        (larger means more confident; NaN where the model's reply could not be read), ``tokens``
+        computed for it.
 
     Raises:
         WorkbenchError: before any forward, for unknown names, and for baselines of choice questions
@@ -46,7 +48,12 @@ def run_baselines(
 
 
 def select_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> list[Baseline]:
-    """The baselines of these names, or all that apply to the questions."""
+    """Return the baselines of these names, or all that apply to the questions.
+
+    Raises:
+        WorkbenchError: for no questions, unknown names, and a baseline of choice questions on
+            others.
+    """
     choice = bool(asked) and all(one.options for one in asked)
     if not asked:
         raise WorkbenchError("There is no question to score; give at least one.")
@@ -62,8 +69,10 @@ def select_baselines(asked: Sequence[Asked], names: Sequence[str] | None) -> lis
 
 
 def known_baselines(names: Sequence[str]) -> list[Baseline]:
-    """The baselines of these names, or an error listing the names there are; needs neither model
-    nor questions.
+    """Return the baselines of these names. This needs neither model nor questions.
+
+    Raises:
+        WorkbenchError: for unknown names; it lists the known ones.
     """
     unknown = [name for name in names if name not in BASELINES]
     if unknown or not names:
@@ -80,14 +89,14 @@ def run_passes(
     settings: BaselineSettings,
     stage: StageStore | None = None,
 ) -> Evidence:
-    """Every pass the ``chosen`` baselines need."""
+    """Run every pass the ``chosen`` baselines need."""
     passes = list(dict.fromkeys(name for row in chosen for name in row.passes))
     queries = list(dict.fromkeys(row.query for row in chosen if row.query))
     return run_pass_table(lm, asked, passes, queries, settings, stage)
 
 
 def score_baselines(evidence: Evidence, chosen: Sequence[Baseline]) -> pd.DataFrame:
-    """The tidy table of :func:`run_baselines` from gathered evidence."""
+    """Return the tidy table of :func:`run_baselines` from gathered evidence."""
     rows = np.arange(len(evidence.asked))
     parts = [
         pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Several sampled answers of each question on one copy of its prompt's computation.
+"""Sample several answers to each question from one computation of its prompt.
 
 A prompt is computed once; its keys and values are then repeated for its samples, and rows that have
 ended leave the batch. A sample is drawn by inverting the distribution function at uniform numbers
@@ -40,13 +40,12 @@ CHUNK_ROWS = 64
 def sampled_batch(
     lm: LanguageModel, asked: Sequence[Asked], rows: NDArray[np.int64], settings: BaselineSettings
 ) -> pd.DataFrame:
-    """Sampled answers of one batch of questions.
+    """Sample answers to one batch of questions.
 
     Returns:
         ``settings.samples`` lines a row in order: ``row``, ``text`` (first line), ``path`` (its
-            token ids without the ending, as text),
-        ``log_likelihood`` in nats, ``tokens`` computed for the sample; its prompt's count stands in
-        ``prompt_tokens``.
+        token ids without the ending, as text), ``log_likelihood`` in nats, ``tokens`` computed for
+        the sample; its prompt's count is ``prompt_tokens``.
     """
     prompts = pad_prompts([one.prompt for one in asked], lm.tokenizer.pad_token_id, lm.device)
     last = torch.full((prompts.rows, 1), prompts.columns - 1, device=lm.device)
@@ -80,8 +79,8 @@ def sampled_batch(
 
 
 def uniform_numbers(question: str, settings: BaselineSettings) -> NDArray[np.float64]:
-    """[samples, answer tokens] in [0, 1), fixed by seed and question; more samples leave the
-    first ones as they are.
+    """Return uniform numbers [samples, answer tokens] in [0, 1), fixed by seed and question.
+    Drawing more samples does not change the first ones.
     """
     digest = hashlib.sha256(question.encode("utf-8", "surrogatepass")).digest()
     rng = np.random.default_rng([settings.seed, int.from_bytes(digest[:8], "big")])
@@ -89,7 +88,7 @@ def uniform_numbers(question: str, settings: BaselineSettings) -> NDArray[np.flo
 
 
 def repeated(prompts: Prompts, times: int) -> Prompts:
-    """Every prompt ``times`` times, one behind the other."""
+    """Return every prompt ``times`` times, one after the other."""
     return Prompts(
         *(
             part.repeat_interleave(times, dim=0)
@@ -99,8 +98,8 @@ def repeated(prompts: Prompts, times: int) -> Prompts:
 
 
 def sampled_from(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """The distribution [n, vocab] that is drawn from, float64: tempered, then the fewest tokens
-    that hold ``top_p`` of it.
+    """Return the distribution [n, vocab] that is drawn from, float64: tempered, then the fewest
+    tokens that hold ``top_p`` of it.
     """
     probabilities = (logits.double() / temperature).softmax(dim=-1)
     if top_p >= 1:
@@ -112,19 +111,20 @@ def sampled_from(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 
 
 def inverted(distribution: Tensor, uniform: Tensor) -> Tensor:
-    """The token [n] at which each row's distribution function [n, vocab] first exceeds
+    """Return the token [n] at which each row's distribution function [n, vocab] first exceeds
     ``uniform`` [n].
     """
     reached = distribution.cumsum(dim=-1)
     token = torch.searchsorted(reached, (uniform * reached[:, -1])[:, None], right=True)[:, 0]
-    # Rounding can place the number at the very end, behind the last token that has any probability.
+    # Rounding can place the number at the very end, after the last token that has any probability.
     last = distribution.shape[-1] - 1 - (distribution > 0).flip(-1).int().argmax(dim=-1)
     return torch.minimum(token, last)
 
 
 @dataclass
 class Draw:
-    """Picks tokens and remembers their log-probability and that of all endings, [rows, steps].
+    """A picker that draws tokens and records their log-probability and that of all endings, [rows,
+    steps].
 
     Memory: CHUNK_ROWS rows of logits in float64 at once.
     """
@@ -141,7 +141,9 @@ class Draw:
         self.chosen, self.ending = torch.zeros_like(self.uniform), torch.zeros_like(self.uniform)
 
     def __call__(self, final: Tensor, rows: Tensor, step: int) -> Tensor:
-        """Tokens [live] of states ``final`` [live, width]; ``step`` -1 draws the first ones."""
+        """Draw the next tokens [live] from states ``final`` [live, width]; ``step`` -1 draws the
+        first ones.
+        """
         with torch.no_grad():
             parts = [
                 self._drawn(states, some, step + 1)

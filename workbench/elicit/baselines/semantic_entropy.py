@@ -1,12 +1,12 @@
-"""Semantic entropy: how uncertain the model is about the meaning of its answer (Farquhar et al.
-2024, Nature 630).
+"""Compute semantic entropy: how uncertain the model is about the meaning of its answer (Farquhar et
+al. 2024, Nature 630).
 
-Sampled answers stand in groups of the same meaning. The discrete entropy takes each group's share
-of the samples; the weighted one takes the likelihoods of the group's distinct token sequences,
-scaled to add up to one over all that were sampled. In nats. Sign: the scores are minus the entropy,
-so larger means more confident and 0 is the most. What it does not show: entropy speaks of the
-spread over meanings, not of the greedy answer, and k samples never show more than log k. With a
-judge that finds everything alike it is 0 for every question.
+Sampled answers are in groups of the same meaning. The discrete entropy takes each group's share of
+the samples; the weighted one takes the likelihoods of the group's distinct token sequences, scaled
+to add up to one over all that were sampled. In nats. Sign: the scores are minus the entropy, so
+larger means more confident and 0 is the most. Entropy measures the spread over meanings and says
+nothing about the greedy answer; k samples never show more than log k. With a judge that finds
+everything alike it is 0 for every question.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from workbench.pipeline.store import ROW
 
 
 def semantic_entropies(samples: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
-    """``discrete`` and ``weighted`` entropy in nats, one line a question in order of ``row``.
+    """Return ``discrete`` and ``weighted`` entropy in nats, one line a question in order of
+    ``row``.
 
     Args:
         samples: of :func:`workbench.elicit.baselines.sampling.sampled_batch`.
@@ -42,11 +43,11 @@ def _of_one(lines: pd.DataFrame) -> dict[str, float]:
 
 
 def _sums(group: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of the weights of each group."""
+    """Return the sum of the weights of each group."""
     return np.bincount(group, weights=weights).astype(np.float64)
 
 
 def entropy(shares_: NDArray[np.float64]) -> float:
-    """Of shares [n] that add up to one, in nats; shares of zero add nothing."""
+    """Return the entropy, in nats, of shares [n] that add up to one; shares of zero add nothing."""
     some = shares_[shares_ > 0]
     return float(-(some * np.log(some)).sum()) + 0.0

@@ -1,4 +1,6 @@
-"""What decides the numbers of training-free baselines, and how much memory they may take."""
+"""Hold the settings that decide the numbers of training-free baselines, and how much memory they
+take.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from workbench.settings.fields import Seed, Settings
 
 
 class BaselineSettings(Settings):
-    """Sampling, listing and memory. The same settings and seed give the same samples whatever
-    the batches are.
+    """The settings of sampling, listing and memory. The same settings and seed give the same
+    samples whatever the batches are.
     """
 
     samples: int = Field(10, ge=2, le=10_000, description="sampled answers of each question")

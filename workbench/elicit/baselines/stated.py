@@ -1,4 +1,4 @@
-"""The stated confidence itself, as the row every other baseline is compared with.
+"""Read the stated confidence itself, as the row every other baseline is compared with.
 
 ``stated`` is the number the model writes after its answer (NaN where it writes none), ``expected``
 the mean of its exact distribution over the scale: see :mod:`workbench.elicit.readout`. Both in [0,
@@ -28,7 +28,7 @@ def stated_batch(
     asked: Sequence[Asked],
     rows: NDArray[np.int64],
 ) -> pd.DataFrame:
-    """``row``, ``stated``, ``expected`` and the tokens each computes: ``stated.tokens``,
+    """Return ``row``, ``stated``, ``expected`` and the tokens each computes: ``stated.tokens``,
     ``expected.tokens``.
     """
     conversations = [

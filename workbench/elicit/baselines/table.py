@@ -1,4 +1,5 @@
-"""The baselines that need no training: each a row with its score, what it needs, and what it costs.
+"""List the baselines that need no training: each a row with its score, what it needs, and what it
+costs.
 
 Sign: every score rises with confidence (entropies and perplexities carry a minus). Only some are
 probabilities (``unit``); the others order answers and cannot be read as calibrated. Cost: tokens
@@ -25,7 +26,7 @@ Values = Callable[[Evidence], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Baseline:
-    """One way to get a confidence from a model as it is.
+    """A way to get a confidence from a model without training it.
 
     Attributes:
         title: for figures.

@@ -1,8 +1,8 @@
-"""What the next-token distribution says at chosen positions, from the states there, a few positions
-at a time.
+"""Score the next-token distribution at chosen positions, from the states there, a few positions at
+a time.
 
 Costs one row of logits a position, held for CHUNK_ROWS positions at once; all numbers in nats, of
-the model's own distribution at temperature one.
+the model's distribution at temperature one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ CHUNK_ROWS = 64
 
 @dataclass(frozen=True)
 class TokenScores:
-    """``chosen`` [n] log-probability of the given tokens, ``stop`` [n] of all ending tokens
-    together, ``entropy`` [n].
+    """The scores of positions: ``chosen`` [n] log-probability of the given tokens, ``stop`` [n] of
+    all ending tokens together, ``entropy`` [n].
     """
 
     chosen: NDArray[np.float64]
@@ -32,7 +32,8 @@ class TokenScores:
 
 
 def token_scores(lm: LanguageModel, final: Tensor, tokens: Tensor, stop: Tensor) -> TokenScores:
-    """Scores of ``tokens`` [n] behind states ``final`` [n, width] past the final norm.
+    """Return the scores of ``tokens`` [n] after states ``final`` [n, width], which are taken after
+    the final norm.
 
     Args:
         stop: [vocab] bool, the tokens that end an answer.

@@ -1,9 +1,9 @@
-"""Verbalised top-k: the model lists its guesses with a probability each (after Tian et al. 2023,
-arXiv 2305.14975).
+"""Elicit verbalised top-k: the model lists its guesses with a probability each (after Tian et al.
+2023, arXiv 2305.14975).
 
 The list is generated greedily and parsed strictly: lines ``1. guess - 60%`` numbered from 1 without
 gaps, each probability between 0 and 100. A list without a single such line is a format failure;
-parsing ends at the first line that is none. A probability is taken as it stands: the list's sum is
+parsing ends at the first line that is none. A probability is taken as written: the list's sum is
 not forced to 100.
 
 Scores, larger means more confident: ``listed`` is the probability of the guess that agrees with the
@@ -46,15 +46,15 @@ _LINE = re.compile(r"(\d{1,2})\.\s*(\S.*?)\s+[-–—]\s*(\d{1,3}(?:\.\d+)?)\s?%
 
 @dataclass(frozen=True)
 class Guess:
-    """One line: the answer and the stated probability in [0, 1]."""
+    """A line of the list: the answer and the stated probability in [0, 1]."""
 
     answer: str
     probability: float
 
 
 def parse_guesses(text: str, most: int) -> tuple[Guess, ...]:
-    """The guesses at the beginning of ``text``, at most ``most``; () where it does not begin
-    with one.
+    """Return the guesses at the beginning of ``text``, at most ``most``; () if it begins
+    with none.
     """
     found: list[Guess] = []
     for line in text.strip().split("\n"):
@@ -69,7 +69,7 @@ def parse_guesses(text: str, most: int) -> tuple[Guess, ...]:
 
 
 def list_prompt(tokenizer: Any, question: str, guesses: int) -> list[int]:
-    """Token ids of the request, the reply opened with the first number."""
+    """Return the token ids of the request, the reply opened with the first number."""
     turns = (Turn("system", SYSTEM.format(guesses=guesses)), Turn("user", question))
     return encode(tokenizer, turns, OPENING)
 
@@ -77,8 +77,8 @@ def list_prompt(tokenizer: Any, question: str, guesses: int) -> list[int]:
 def listed_batch(
     lm: LanguageModel, asked: Sequence[Asked], rows: NDArray[np.int64], settings: BaselineSettings
 ) -> pd.DataFrame:
-    """Lists of one batch: ``row``, ``text``, ``guesses`` parsed, the scores ``listed`` and
-    ``top``, ``tokens`` computed.
+    """Generate the lists of one batch: ``row``, ``text``, ``guesses`` parsed, the scores ``listed``
+    and ``top``, ``tokens`` computed.
     """
     tokens = [list_prompt(lm.tokenizer, one.text, settings.guesses) for one in asked]
     prompts = pad_prompts(tokens, lm.tokenizer.pad_token_id, lm.device)
@@ -101,7 +101,7 @@ def listed_batch(
 
 
 def list_scores(guesses: Sequence[Guess], asked: Asked) -> tuple[float, float]:
-    """``listed`` and ``top`` of one list."""
+    """Return ``listed`` and ``top`` of one list."""
     if not guesses:
         return math.nan, math.nan
     mine = [
