@@ -1,5 +1,5 @@
-"""The main loop as a list of stages. It knows their order and what each builds on, and nothing of
-what they do.
+"""Run the main loop, a list of stages. This module knows their order and what each builds on, and
+nothing of what they do.
 
 Stages are skipped, resumed and refused as in :mod:`workbench.pipeline.stages`. A hub model or
 question set counts by its name: give a run of its new revision another name.
@@ -56,8 +56,8 @@ CONFIG, SUMMARY = "config.json", "summary.json"
 
 
 def _work(module: str, name: str) -> Work:
-    """The function of a stage, imported when the stage is done: telling that it was done needs
-    no model library.
+    """Return the function of a stage, which is imported when the stage is run. So a check for
+    finished stages needs no model library.
     """
 
     def work(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -70,8 +70,10 @@ def _work(module: str, name: str) -> Work:
 
 
 def answer(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Answer and grade the questions; WorkbenchError where the grades leave nothing to tell
-    apart.
+    """Answer and grade the questions.
+
+    Raises:
+        WorkbenchError: where the grades leave nothing to tell apart.
     """
     from workbench.loop.answers import answer_questions
     from workbench.loop.checks import check_answers
@@ -132,16 +134,15 @@ def run_loop(
     Args:
         folder: the run's folder: a folder a stage, ``config.json`` and ``summary.json``.
         figures: where ``index.html`` and the figures go.
-        reuse: whether results of other settings may be replaced, and those of other code gone on
-            from.
+        reuse: whether results of other settings may be replaced, and those of other code continued.
 
     Returns:
         The summary, as in ``summary.json``.
 
     Raises:
         WorkbenchError: before anything is computed, where the format cannot be taught and patched,
-            updates are counted, a folder is somebody else's or in use, or the run's holds results
-            of other settings.
+            updates are counted, a folder is somebody else's or in use, or the run's folder holds
+            results of other settings.
     """
     context = Run(config, RunStore(folder), figures, reuse=reuse)
     require_claimable(figures, FIGURES)
@@ -166,11 +167,11 @@ def plan(stages: Sequence[Stage], context: Run) -> list[PlannedStage]:
 
 
 def begin_again(planned: Sequence[PlannedStage], context: Run, folder: Path) -> None:
-    """Write the configuration into ``folder``; where results will change, take away the summary and
-    page of the ones before.
+    """Write the configuration into ``folder``. Where results will change, remove the summary and
+    the page of the earlier ones.
 
-    So configuration, summary and page never tell of different runs, whatever happens in between.
-    What a killed process left where the figures go is swept.
+    So configuration, summary and page never belong to different runs, whatever happens in between.
+    Temporary files that a killed process left next to the figures are removed.
     """
     sweep_temporary_files(context.figures)
     if any(each.stale for each in planned):
@@ -182,12 +183,12 @@ def begin_again(planned: Sequence[PlannedStage], context: Run, folder: Path) -> 
 
 
 def run_stages(stages: Sequence[Stage], context: Run) -> None:
-    """Do every stage that has not finished, in their order."""
+    """Run every stage that has not finished, in order."""
     go_through_stages(stages, context, inputs_of(context.config))
 
 
 def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
-    """A finished run, opened to read its tables and draw its figures again.
+    """Open a finished run, to read its tables and draw its figures again.
 
     Raises:
         WorkbenchError: naming the first stage that has not finished with this configuration.
@@ -204,15 +205,15 @@ def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a run went through in ``folder``, whatever code and configuration it had."""
+    """Return whether a run went through in ``folder``, whatever code and configuration it had."""
     return (folder / SUMMARY).exists() and all(
         (folder / stage.name / "done.json").exists() for stage in STAGES
     )
 
 
 def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
-    """A complete run as it stands, with the configuration written beside it: for analyses that
-    build on its results.
+    """Open a complete run as it is, with the configuration in its folder, for analyses that build
+    on its results.
 
     Unlike :func:`open_current_run` it also takes runs of an earlier version of the package, whose
     stages a new run would redo. ``reuse`` is for stages that the analysis adds.
@@ -237,7 +238,7 @@ def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
 
 
 def with_costs(context: Run, report: str = "report") -> dict[str, Any]:
-    """The summary of the stage ``report`` with time and memory of every stage."""
+    """Return the summary of the stage ``report``, with time and memory of every stage added."""
     facts = {name: context.stage(name).facts() for name in context.keys}
     spent = seconds(context)
     return {
@@ -249,8 +250,8 @@ def with_costs(context: Run, report: str = "report") -> dict[str, Any]:
 
 
 def inputs_of(config: RunConfig) -> dict[str, str]:
-    """Fingerprints of the files the run starts from, by what they are, so that an edited file makes
-    the run new.
+    """Return the fingerprints of the files the run starts from, by name of the input, so that an
+    edited file makes the run new.
 
     Raises:
         WorkbenchError: for a file that cannot be read.
@@ -275,8 +276,8 @@ def inputs_of(config: RunConfig) -> dict[str, str]:
 
 
 def _model_files(name: str) -> str:
-    """Fingerprint of a local model's files; empty for the default, which is one fixed file, and
-    for a hub id.
+    """Return the fingerprint of a local model's files; empty for the default, which is one fixed
+    file, and for a hub id.
     """
     path = local_path(name)
     if path is None:

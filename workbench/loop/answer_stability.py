@@ -1,10 +1,10 @@
-"""What teaching did to the answers: accuracy before and after, and how many answers are the same to
-the letter.
+"""Measure what training did to the answers: accuracy before and after, and how many answers are the
+same to the letter.
 
 An adapter on the confidence reply cannot change answers; a sample of batches is answered again to
-show it. One on the whole conversation is switched off while answering as well, but it is also let
-answer with it on, to see what it would do. The answers it left as they were are where confidence
-before and after is about the same thing: :func:`unchanged_answers`.
+show it. One on the whole conversation is switched off while answering as well, but the model also
+answers with it on, to see what it would do. Only for answers it left unchanged is confidence before
+and after about the same thing: :func:`unchanged_answers`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ RIGHT = "right"
 def answer_accuracy(
     context: Run, r: Readouts, again: str, condition: Condition, draw: Bootstrap
 ) -> Measures:
-    """Accuracy before and under ``condition``, and the shares of unchanged answers, of what the
-    stage ``again`` answered.
+    """Return accuracy before and under ``condition``, and the shares of unchanged answers, for the
+    questions that the stage ``again`` answered.
 
     Accuracy is of the graded answers; ``accuracy.ungraded`` counts the others where there are any.
     """
@@ -52,7 +52,7 @@ def answer_accuracy(
     )
     after = before.copy()
     after.update(off)
-    # What cannot be graded any more keeps no earlier grade.
+    # An answer that cannot be graded any more keeps no earlier grade.
     lost = off.index[off["correct"].isna()].intersection(after.index)
     after.loc[lost, "correct"] = pd.NA
 
@@ -77,7 +77,9 @@ def answer_accuracy(
 
 
 def answers_with_adapter(context: Run, again: str) -> pd.DataFrame | None:
-    """Answers given with the adapter on, by row; None for an adapter that cannot change them."""
+    """Return the answers given with the adapter on, by row; None for an adapter that cannot change
+    them.
+    """
     stage = context.stage(again)
     if not stage.holds(f"{ADAPTER_ON}.parquet"):
         return None
@@ -87,8 +89,8 @@ def answers_with_adapter(context: Run, again: str) -> pd.DataFrame | None:
 def right_with_adapter(
     context: Run, r: Readouts, again: Mapping[Condition, str]
 ) -> dict[str, NDArray[np.float64]]:
-    """``right_<condition>`` [n]: grades (0, 1) of the answers given with the adapter on, NaN where
-    none was given or it could not be graded.
+    """Return ``right_<condition>`` [n]: the grades (0, 1) of the answers given with the adapter on,
+    NaN where none was given or it could not be graded.
 
     ``again`` names the stage that answered, by condition; those whose adapter cannot change answers
     are left out.
@@ -106,8 +108,8 @@ def right_with_adapter(
 
 
 def unchanged_answers(context: Run, r: Readouts, again: str) -> NDArray[np.bool_] | None:
-    """[n] whether the adapter, on while answering, left the answer as it was; None where it
-    cannot change it.
+    """Return whether the adapter, on while answering, left each answer [n] as it was; None where it
+    cannot change answers.
     """
     on = answers_with_adapter(context, again)
     if on is None:

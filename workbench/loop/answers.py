@@ -1,4 +1,4 @@
-"""Answer and grade the run's questions: the stage, and what other stages read of its table."""
+"""Answer and grade the run's questions, and read the table of answers for other stages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from workbench.questions.graded_answers import Graded, graded_questions, read_gr
 
 
 def questions_and_answers(context: Run, rows: NDArray[np.int64]) -> tuple[list[str], list[str]]:
-    """What was asked in ``rows``, as text, and the base model's answers."""
+    """Return the texts of the questions in ``rows``, and the base model's answers."""
     _, questions = load_questions(context)
     answered = context.stage("answer").table("answers")["answer"]
     return [prompt_text(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
@@ -37,9 +37,10 @@ def given_answers(context: Run) -> list[tuple[str, str]]:
 
 
 def right_answers(context: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the run's answers to ``rows`` are right.
+    """Return whether the run's answers to ``rows`` are right.
 
-    Errors: WorkbenchError where one of them could not be graded, which is a mistake of the caller.
+    Raises:
+        WorkbenchError: where one of them could not be graded, which is a mistake of the caller.
     """
     correct = context.stage("answer").table("answers").set_index(ROW)["correct"].loc[rows.tolist()]
     if correct.isna().any():
@@ -51,8 +52,8 @@ def right_answers(context: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def answer_questions(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Greedy answers of the base model to every question, graded; or those of a file of graded
-    answers.
+    """Answer every question greedily with the base model and grade the answers, or take those of a
+    file of graded answers.
     """
     _, questions = load_questions(context)
     rows, given = np.arange(len(questions)), context.config.questions.graded_file
@@ -65,13 +66,14 @@ def answer_questions(context: Run, stage: StageStore) -> dict[str, Any]:
 
 
 def save_answers(context: Run, stage: StageStore, table: pd.DataFrame) -> dict[str, Any]:
-    """Write the answers (row, answer, correct) to all questions of a run; says how many are right
-    and of which model it is.
+    """Write the answers (row, answer, correct) to all questions of a run; return how many are right
+    and which model gave them.
 
     ``accuracy`` is of the graded answers, ``ungraded`` the number of the others, whose grade is
     missing in the table.
 
-    Errors: WorkbenchError where no answer could be graded.
+    Raises:
+        WorkbenchError: where no answer could be graded.
     """
     ungraded = int(table["correct"].isna().sum())
     if ungraded == len(table):
@@ -124,7 +126,7 @@ def answers(
     leave: bool = False,
 ) -> pd.DataFrame:
     """Answer ``questions[rows]``, or their first batches, as
-    :func:`workbench.elicit.answer_table.answer_rows` does; each batch is kept in ``stage``.
+    :func:`workbench.elicit.answer_table.answer_rows` does, and keep each batch in ``stage``.
 
     ``leave`` keeps the prompts' keys and values for the stage that reads confidence.
     """

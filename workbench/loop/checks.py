@@ -1,8 +1,8 @@
-"""Everything that can be refused before work, refused before work: settings against each other, the
-questions and the model's shape.
+"""Refuse before any work whatever can be refused then: settings against each other, the questions
+and the model's shape.
 
-Nothing here asks a question, loads weights or writes a file. What only answers can show, whether
-enough of them are right and enough wrong, is :func:`check_answers`, for right behind the answers.
+Nothing here asks a question, loads weights or writes a file. Whether enough answers are right and
+enough wrong only the answers can show; :func:`check_answers` is called directly after them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ FEWEST_PATCHED = 8
 
 
 def check_run(config: RunConfig) -> None:
-    """Refuse a whole loop that cannot go through.
+    """Refuse a whole loop that cannot finish.
 
-    Errors: WorkbenchError naming the first setting that is wrong, and the mend.
+    Raises:
+        WorkbenchError: naming the first setting that is wrong, and the mend.
     """
     check_settings(config)
     check_counts_epochs(config.teach)
@@ -56,8 +57,11 @@ def check_run(config: RunConfig) -> None:
 
 
 def check_settings(config: RunConfig) -> None:
-    """Refuse settings that contradict each other or name what is not there; needs neither model
-    nor questions.
+    """Refuse settings that contradict each other or name what is not there. This needs neither
+    model nor questions.
+
+    Raises:
+        WorkbenchError: for held-out domains that are not asked, and missing files or folders.
     """
     loop_format(config.elicit.format)
     questions = config.questions
@@ -86,6 +90,9 @@ def check_settings(config: RunConfig) -> None:
 def check_counts(probe: ProbeConfig, split: Mapping[str, Side]) -> None:
     """Refuse training questions that are too few for the probe's folds, however they are
     answered.
+
+    Raises:
+        WorkbenchError: if they are too few.
     """
     training = len(training_questions(split))
     fewest = 2 * fewest_of_a_kind(probe)
@@ -99,11 +106,11 @@ def check_counts(probe: ProbeConfig, split: Mapping[str, Side]) -> None:
 
 
 def fewest_of_a_kind(probe: ProbeConfig) -> int:
-    """How many training answers must be right, and how many wrong, so that every part of the nested
-    folds has both.
+    """Return how many training answers must be right, and how many wrong, so that every part of the
+    nested folds has both.
 
-    Of n answers of a kind, a fold takes away at most n / folds rounded up; what is left must fill
-    the inner folds.
+    Of n answers of a kind, a fold holds out at most n / folds rounded up; the rest must fill the
+    inner folds.
     """
     n = max(FEWEST_PER_CLASS, probe.folds)
     while n - math.ceil(n / probe.folds) < probe.inner_folds:
@@ -112,7 +119,11 @@ def fewest_of_a_kind(probe: ProbeConfig) -> int:
 
 
 def check_taught(training: Sequence[str], kept_back: float, who: str) -> None:
-    """Refuse training questions that are too few to teach, after the share that is kept back."""
+    """Refuse training questions that are too few to train on, without the share that is kept back.
+
+    Raises:
+        WorkbenchError: if they are too few.
+    """
     left = len(training) - round(kept_back * len(training))
     if left < FEWEST_EXAMPLES:
         kept = (
@@ -128,7 +139,11 @@ def check_taught(training: Sequence[str], kept_back: float, who: str) -> None:
 
 
 def check_teach(teach: TeachSettings, shape: ModelShape) -> None:
-    """Refuse an adapter that the model has no place for."""
+    """Refuse an adapter that does not fit the model.
+
+    Raises:
+        WorkbenchError: for its rank, its target modules or its start layer.
+    """
     if teach.start_layer != "patching" and teach.start_layer >= shape.n_layers:
         raise WorkbenchError(
             f"teach.start_layer is {teach.start_layer}; the model {shape.name!r} has layers 0 to "
@@ -155,7 +170,11 @@ def check_teach(teach: TeachSettings, shape: ModelShape) -> None:
 
 
 def check_layers(config: RunConfig, shape: ModelShape) -> None:
-    """Refuse layers to be patched that the model does not have."""
+    """Refuse layers to be patched that the model does not have.
+
+    Raises:
+        WorkbenchError: if one does not exist.
+    """
     outside = [layer for layer in config.patch.layers or () if layer >= shape.n_layers]
     if outside:
         raise WorkbenchError(
@@ -165,8 +184,8 @@ def check_layers(config: RunConfig, shape: ModelShape) -> None:
 
 
 def check_answers(context: Run) -> None:
-    """Refuse answers of which too few are right, or too few wrong, for the probes; for right
-    behind the stage that answers.
+    """Refuse answers of which too few are right, or too few wrong, for the probes. This is called
+    directly after the stage that answers.
     """
     questions = context.stage("questions").table("questions")
     answers = context.stage("answer").table("answers").set_index("row")["correct"]
@@ -176,7 +195,11 @@ def check_answers(context: Run) -> None:
 def check_grades(
     probe: ProbeConfig, training: NDArray[np.bool_], held_out: NDArray[np.bool_]
 ) -> None:
-    """Refuse grades that nothing can be told apart by, or too few of one kind."""
+    """Refuse grades that are all alike, and grades of which too few are of one kind.
+
+    Raises:
+        WorkbenchError: for such grades.
+    """
     for what, grades in (("training", training), ("held-out", held_out)):
         if grades.all() or not grades.any():
             all_are, choose = ("right", "harder") if grades.all() else ("wrong", "easier")

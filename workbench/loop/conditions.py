@@ -1,12 +1,11 @@
-"""What is stated, expected and probed of the same held-out questions under several conditions, and
-the measures of each.
+"""Hold what is stated, expected and probed of the same held-out questions under several conditions,
+and compute the measures of each.
 
-A condition is a state of the model, or what was made of its confidence after the fact: the base
-model, the loop's tuned model, an arm of a recipe with a seed, the control taught on shuffled
-targets, a recalibration. All are judged by the base model's answers, from the same resamples.
-Measures are kept as estimates by :class:`Key` and become text once, when a summary is written. What
-they do not show: whether two conditions differ; differences are measures of their own
-(``contrast``).
+A condition is a state of the model, or a map applied to its confidence afterwards: the base model,
+the loop's tuned model, an arm of a recipe with a seed, the control trained on shuffled targets, a
+recalibration. All are judged by the base model's answers, from the same resamples. Measures are
+kept as estimates by :class:`Key` and become text once, when a summary is written. They do not show
+whether two conditions differ; differences are separate measures (``contrast``).
 """
 
 from __future__ import annotations
@@ -38,13 +37,14 @@ READOUTS = (STATED, EXPECTED)
 
 @dataclass(frozen=True)
 class Condition:
-    """Whose confidence is judged.
+    """The condition whose confidence is judged.
 
     Attributes:
-        arm: what was taught: an arm of a recipe, "" the one adapter of the main loop, None nothing.
+        arm: what was trained: an arm of a recipe, "" the one adapter of the main loop, None
+            nothing.
         seed: of the training, where it is not the first one of the arm.
-        control: whether it was taught on shuffled targets.
-        recalibration: the map its confidence went through after the fact; "" none.
+        control: whether it was trained on shuffled targets.
+        recalibration: the map applied to its confidence afterwards; "" none.
     """
 
     arm: str | None = None
@@ -54,7 +54,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """As summaries, tables and pages write it: the only place where a condition becomes text.
+        """The name that summaries, tables and pages write. Only here does a condition become text.
 
         ``before`` is the base model, ``after`` and ``control`` are the main loop's adapters.
         """
@@ -73,17 +73,17 @@ class Condition:
 
     @property
     def taught(self) -> bool:
-        """Whether it is an adapter as it was taught: no control, not recalibrated."""
+        """Whether it is an adapter as it was trained: no control, not recalibrated."""
         return self.arm is not None and not self.control and not self.recalibration
 
     @property
     def any_seed(self) -> Condition:
-        """The same without its seed: the line of a table that is a mean over seeds."""
+        """The same condition without its seed: the line of a table that is a mean over seeds."""
         return replace(self, seed=None)
 
     @property
     def role(self) -> Role | None:
-        """What its colour means in figures; None for the arms of a recipe."""
+        """The meaning of its colour in figures; None for the arms of a recipe."""
         if self == BEFORE:
             return "before"
         if self.control:
@@ -105,12 +105,12 @@ def group_seeds(conditions: Iterable[Condition]) -> dict[Condition, list[Conditi
 
 
 def roles_of(conditions: Iterable[Condition]) -> dict[str, Role]:
-    """What the colours of the conditions mean, by the names that figures show."""
+    """Return the meanings of the conditions' colours, by the names that figures show."""
     return {one.name: one.role for one in conditions if one.role is not None}
 
 
 def conditions_table(conditions: Iterable[Condition]) -> pd.DataFrame:
-    """Write conditions as a table, one row each, beside their names in other tables' columns."""
+    """Write conditions as a table, one row each, with their names in other tables' columns."""
     rows = [{"name": one.name, **vars(one)} for one in conditions]
     return pd.DataFrame(rows).astype({"arm": "string", "seed": "Int64"})
 
@@ -130,7 +130,7 @@ def read_conditions(table: pd.DataFrame) -> tuple[Condition, ...]:
 
 @dataclass(frozen=True)
 class Key:
-    """What a number is a measure of.
+    """The key of a number: what it is a measure of.
 
     Attributes:
         measure: "auroc2", "ece", "accuracy", ...
@@ -149,7 +149,7 @@ class Key:
     part: str = ""
 
     def __str__(self) -> str:
-        """The dotted key of the summary, ``gain.auroc2.stated.within.after``."""
+        """Return the dotted key of the summary, ``gain.auroc2.stated.within.after``."""
         parts = (
             self.part,
             self.contrast,
@@ -161,7 +161,7 @@ class Key:
         return ".".join(part for part in parts if part)
 
     def of(self, condition: Condition | None) -> Key:
-        """The same measure of one condition."""
+        """Return the same measure of one condition."""
         return replace(self, condition=condition)
 
 
@@ -171,13 +171,13 @@ Measures = dict[Key, Value]
 
 
 def in_part(part: str, measures: Mapping[Key, Value]) -> Measures:
-    """The same measures as those of one part."""
+    """Return the same measures as those of one part."""
     return {replace(key, part=part): value for key, value in measures.items()}
 
 
 @dataclass(frozen=True)
 class Readouts:
-    """Held-out questions, aligned: one row each.
+    """The readouts of held-out questions, aligned: one row each.
 
     Attributes:
         questions: the question table's rows.
@@ -195,7 +195,7 @@ class Readouts:
 
     @property
     def domain(self) -> NDArray[Any]:
-        """[n] domain of each question."""
+        """The domain of each question, [n]."""
         return self.questions["domain"].to_numpy(dtype=str)
 
     @property
@@ -214,7 +214,7 @@ class Readouts:
         return len(self.silent) < len(self.stated)
 
     def only(self, chosen: Bools) -> Readouts:
-        """The rows of ``chosen`` [n]."""
+        """Return the readouts of the rows ``chosen`` [n]."""
         parts = [
             {condition: values[chosen] for condition, values in each.items()}
             for each in self.of.values()
@@ -222,7 +222,7 @@ class Readouts:
         return Readouts(self.questions[chosen].reset_index(drop=True), self.correct[chosen], *parts)
 
     def without(self, conditions: Collection[Condition]) -> Readouts:
-        """All conditions but these."""
+        """Return the readouts of all conditions but these."""
         parts = [
             {one: values for one, values in each.items() if one not in conditions}
             for each in self.of.values()
@@ -230,7 +230,7 @@ class Readouts:
         return Readouts(self.questions, self.correct, *parts)
 
     def table(self) -> pd.DataFrame:
-        """The held-out questions with their grade and every condition's readouts."""
+        """Return the held-out questions with their grade and every condition's readouts."""
         table = self.questions[["row", "id", "question", "domain"]].copy()
         table["correct"] = self.correct
         columns = {
@@ -242,7 +242,7 @@ class Readouts:
 
 
 def discrimination(r: Readouts, draw: Bootstrap) -> Measures:
-    """AUROC2 of every readout under every condition, pooled and within domain."""
+    """Return AUROC2 of every readout under every condition, pooled and within domain."""
     out: Measures = {}
 
     def add(readout: str, condition: Condition, confidence: Floats) -> None:
@@ -261,7 +261,9 @@ def discrimination(r: Readouts, draw: Bootstrap) -> Measures:
 
 
 def calibration(r: Readouts, draw: Bootstrap) -> Measures:
-    """The measures CALIBRATION of every readout, and what share of the text states 90 or more."""
+    """Return the measures CALIBRATION of every readout, and the share of texts that state 90 or
+    more.
+    """
     out: Measures = {}
     for readout in READOUTS:
         for condition, confidence in r.of[readout].items():
@@ -275,7 +277,7 @@ def calibration(r: Readouts, draw: Bootstrap) -> Measures:
 
 
 def without_text(measures: Mapping[Key, Value], silent: Sequence[Condition]) -> Measures:
-    """Leave out what is measured of the text of conditions that state nothing."""
+    """Leave out measures of the text of conditions that state nothing."""
     return {
         key: value
         for key, value in measures.items()

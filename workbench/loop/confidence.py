@@ -1,5 +1,5 @@
-"""Confidence in the base model's answers, of the base model and of models with an adapter, with
-the states it is read from.
+"""Read the confidence in the base model's answers, of the base model and of models with an adapter,
+with the states it is read from.
 """
 
 from __future__ import annotations
@@ -71,14 +71,16 @@ def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
 def conversations_from_cache(
     context: Run, conversations: Sequence[Conversation]
 ) -> AnswerPromptCache | None:
-    """Find what answering left of the conversations, where they go on from it."""
+    """Find the cached answer prompts of the conversations, where every conversation continues its
+    prompt.
+    """
     _, questions = load_questions(context)
     reasonings = [reasoning for _, reasoning in given_answers(context)]
     return reusable_prompts(context, list(map(prompt_text, questions)), reasonings, conversations)
 
 
 def confidence_conversations(context: Run) -> list[Conversation]:
-    """The confidence conversation of every question with the base model's answer."""
+    """Return the confidence conversation of every question with the base model's answer."""
     _, questions = load_questions(context)
     numbers = context.scale_tokens
     return [
@@ -97,8 +99,8 @@ def read(
     reading: ReadBatch,
     description: str,
 ) -> dict[str, Any]:
-    """Read the confidence of ``rows`` batch by batch; save the table "confidence" and the tensors
-    "readings".
+    """Read the confidence of ``rows`` batch by batch, and save the table "confidence" and the
+    tensors "readings".
 
     Args:
         lengths: [rows] tokens each row costs, without those of the scale.
@@ -120,11 +122,11 @@ def read(
 def fill_prefixes(
     context: Run, lm: LanguageModel, conversations: Sequence[Conversation], rows: NDArray[np.int64]
 ) -> None:
-    """Keys and values of ``rows`` up to the reply, where an earlier stage of this process has not
-    left them.
+    """Compute the keys and values of ``rows`` up to the reply, where an earlier stage of this
+    process has not cached them.
 
-    Computed in the passes in which the stage "elicit" left them, so that a resumed run stands on
-    the same bits.
+    They are computed in the same passes as in the stage "elicit", so that a resumed run uses the
+    same bits.
     """
     missing = [row for row in rows if row not in context.reply_cache]
     if not missing or context.reply_cache.full:
@@ -149,7 +151,7 @@ def fill_prefixes(
 
 
 def elicit_tuned(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Confidence and states of the tuned model on all questions, and its answers to held-out
+    """Read confidence and states of the tuned model on all questions, and its answers to held-out
     ones.
     """
     questions, _ = load_questions(context)
@@ -174,14 +176,14 @@ def evaluate_adapter(
     description: str,
     most_on: int | None,
 ) -> dict[str, Any]:
-    """What the adapter of the stage ``taught`` states for the same answers, and what it does to the
-    answers.
+    """Measure what the adapter of the stage ``taught`` states for the same answers, and what it
+    does to the answers.
 
-    The adapter is switched on for the confidence turn or reply alone. That this leaves the answers
-    as they were is shown by generating the first batches anew with the adapter loaded and off (the
-    same batches, because in bfloat16 the kernels' rounding depends on a batch's shape). An adapter
-    on the whole conversation also answers held-out questions with it on, at most ``most_on`` of
-    them, to see what it would do to them.
+    The adapter is switched on for the confidence turn or reply alone. Generating the first batches
+    anew with the adapter loaded and off shows that this leaves the answers as they were (the same
+    batches, because in bfloat16 the kernels' rounding depends on a batch's shape). An adapter on
+    the whole conversation also answers held-out questions with it on, at most ``most_on`` of them,
+    to see how it would change them.
     """
     questions, graded = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
@@ -210,7 +212,7 @@ def evaluate_adapter(
 
 
 def elicit_control(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Confidence of the control adapter on the held-out questions."""
+    """Read the confidence of the control adapter on the held-out questions."""
     questions, _ = load_questions(context)
     test = np.flatnonzero(questions["split"] == "test")
     return read_adapter(
@@ -221,7 +223,7 @@ def elicit_control(context: Run, stage: StageStore) -> dict[str, Any]:
 def read_adapter(
     context: Run, stage: StageStore, taught: StageStore, rows: NDArray[np.int64], description: str
 ) -> dict[str, Any]:
-    """What the adapter of ``taught``, a teaching stage of this run or of another on its model,
+    """Read what the adapter of ``taught``, a teaching stage of this run or of another on its model,
     states on the questions ``rows``.
     """
     with context.with_adapter_of(taught) as tuned:
@@ -268,7 +270,7 @@ def read_conversation_adapter(
     record: Sequence[str],
     description: str,
 ) -> dict[str, Any]:
-    """What a model with an adapter on the whole conversation states at the end of the
+    """Read what a model with an adapter on the whole conversation states at the end of the
     ``conversations`` of ``rows``.
     """
 
@@ -285,8 +287,8 @@ def read_conversation_adapter(
 def _replaced(
     base: NDArray[Any], tuned: NDArray[Any] | None, record: Sequence[str]
 ) -> NDArray[Any]:
-    """The base model's states with the confidence position's replaced: an adapter on the reply
-    moves no others.
+    """Return the base model's states with those of the confidence position replaced: an adapter on
+    the reply changes no others.
     """
     assert tuned is not None
     states = base.copy()

@@ -27,7 +27,7 @@ Tokens = Sequence[tuple[int, ...]]
 
 
 def cache_answer_prompts(context: Run, rows: Rows) -> CacheCallback:
-    """Keeps what a pass leaves of the answer prompts of ``rows``, short of their last tokens, at
+    """Return a callback that caches the answer prompts of ``rows``, without their last tokens, at
     which an empty answer ends.
     """
 
@@ -49,8 +49,8 @@ def cache_up_to_reply(context: Run, rows: Rows) -> CacheCallback:
     def keep(cache: Any, prompts: Prompts) -> None:
         context.prompt_cache.drop(rows.tolist())
         if reply is not None:
-            # Here, because training sets another attention kernel: a run resumed behind it would
-            # begin on other bits.
+            # Done here, because training sets another attention kernel: a run resumed after it
+            # would start from other bits.
             context.reply_cache.begin(context.lm)
             context.reply_cache.keep(rows.tolist(), cache, without_last(prompts, len(reply)))
 
@@ -59,7 +59,7 @@ def cache_up_to_reply(context: Run, rows: Rows) -> CacheCallback:
 
 @dataclass(frozen=True)
 class AnswerPromptCache:
-    """What answering left of the conversations.
+    """The answer prompts of the conversations, whose keys and values answering cached.
 
     Attributes:
         prompts: the answer prompt of every question, with its reasoning.
@@ -71,7 +71,9 @@ class AnswerPromptCache:
     batches: Sequence[Rows]
 
     def kept(self, rows: Rows) -> CachedPrompts:
-        """Keys and values of the answer prompts of ``rows``, short of their last tokens."""
+        """Return the keys and values of the answer prompts of ``rows``, without their last
+        tokens.
+        """
         context, lm = self.context, self.context.lm
         missing = [row for row in rows.tolist() if row not in context.prompt_cache]
         for batch in self.batches:
@@ -88,14 +90,14 @@ def reusable_prompts(
     reasonings: Sequence[str],
     conversations: Sequence[Conversation],
 ) -> AnswerPromptCache | None:
-    """Find what answering left, where every conversation goes on from the prompt its answer was
+    """Find the cached answer prompts, where every conversation continues the prompt its answer was
     generated from.
 
-    None for answers from a file, for templates that rewrite earlier turns, and where no mask keeps
-    padding apart.
+    None for answers from a file, for templates that rewrite earlier turns, and where no mask can
+    hide padding.
 
     Args:
-        texts, reasonings: [n] what was asked, and the reasoning before each answer.
+        texts, reasonings: [n] the questions, and the reasoning before each answer.
     """
     prompts = answer_prompts(context.lm, context.fmt, texts, reasonings)
     goes_on = all(c.tokens[: len(p)] == p for c, p in zip(conversations, prompts, strict=True))

@@ -1,5 +1,5 @@
-"""The stage that patches: tuned states into the base model at the confidence position, with every
-control (:mod:`workbench.patch.controlled_sweep`).
+"""Run the stage that patches tuned states into the base model at the confidence position, with
+every control (:mod:`workbench.patch.controlled_sweep`).
 
 Sweeps compute in the model's precision, whose noise the condition "own_base" measures. Packed sweep
 and loop of hooked forwards are compared in float32, because a readout that moves with the kernel
@@ -28,7 +28,9 @@ from workbench.pipeline.store import ROW, StageStore, run_parts
 
 
 def patch(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Sweep every condition; save the table "sweep" (condition, row, layer, base, donor, ...)."""
+    """Sweep every condition, and save the table "sweep" (condition, row, layer, base,
+    donor, ...).
+    """
     config, lm, numbers = context.config, context.lm, context.scale_tokens
     questions, _ = load_questions(context)
     items = choose_items(questions, config.patch.n_questions, config.seed)
@@ -56,7 +58,9 @@ def patch(context: Run, stage: StageStore) -> dict[str, Any]:
 
 
 def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.int64]:
-    """Rows of held-out questions, as evenly over domains as there are, fixed by the seed."""
+    """Draw rows of held-out questions, spread as evenly over domains as possible, fixed by the
+    seed.
+    """
     test = questions[questions["split"] == "test"]
     order = test.sample(frac=1, random_state=seed)
     rank = order.groupby("domain").cumcount()
@@ -64,7 +68,11 @@ def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.i
 
 
 def sweep_layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
-    """The layers to sweep, ascending; all of them when none are asked for."""
+    """Return the layers to sweep, ascending; all of them when none are asked for.
+
+    Raises:
+        WorkbenchError: for fewer than two layers, and layers the model does not have.
+    """
     if wanted is None:
         return list(range(n_layers))
     if len(set(wanted)) < 2 or not {*wanted} <= {*range(n_layers)}:

@@ -1,4 +1,4 @@
-"""Stages that fit probes: on the base model's states, and again on the tuned model's."""
+"""Run the stages that fit probes: on the base model's states, and again on the tuned model's."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from workbench.probe import (
 
 
 def probe_before(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Probes on the base model's states; also the cross-fitted teaching targets."""
+    """Fit probes on the base model's states; they also give the cross-fitted training targets."""
     return fit_probes(context, stage, "elicit")
 
 
 def probe_after(context: Run, stage: StageStore) -> dict[str, Any]:
-    """The same probes refitted on the tuned model's states."""
+    """Fit the same probes again on the tuned model's states."""
     return fit_probes(context, stage, "elicit_tuned")
 
 
 def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
-    """Probes on the states that the stage ``source`` left of all questions."""
+    """Fit probes on the states of all questions that the stage ``source`` saved."""
     config = context.config
     questions, _ = load_questions(context)
     states: NDArray[Any] = context.stage(source).tensors("readings")["states"]

@@ -1,6 +1,4 @@
-"""Which questions a run asks, and which of them are held out: chosen and split before anything
-is fitted.
-"""
+"""Choose which questions a run asks and which of them are held out, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ def choose_questions(context: Run, stage: StageStore) -> dict[str, Any]:
 
 
 def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]:
-    """The questions of a run in their order, and their sides by id; no model is needed."""
+    """Return the questions of a run in their order, and their sides by id; no model is needed."""
     settings, seed = config.questions, config.seed
     if settings.graded_file is not None:
         pool = graded_questions(read_graded(settings.graded_file))
@@ -84,7 +82,7 @@ def save_questions(
 
 
 def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
-    """Ids of the questions of ``domains``, each of which must occur, and not alone."""
+    """Return the ids of the questions of ``domains``, each of which must occur, and not alone."""
     there = check_domains("held_out_domains", questions, domains)
     if domains and there <= set(domains):
         raise domains_error("held_out_domains", "no domain would be left to teach from", there)
@@ -96,8 +94,8 @@ def load_questions(context: Run) -> tuple[pd.DataFrame, list[Question]]:
 
     ``side`` is the side of the split a question was drawn for. ``split`` is the same, but
     ``ungraded`` once the answer to it has been given and could not be graded: neither fitting nor
-    measuring chooses such a row, and every row keeps its number. The files are parsed once as long
-    as they stay as they are.
+    measuring uses such a row, and every row keeps its number. The files are parsed once as long as
+    they do not change.
     """
     stage, answered = context.stage("questions"), None
     if "answer" in context.keys and context.stage("answer").done:
@@ -114,7 +112,7 @@ def load_questions(context: Run) -> tuple[pd.DataFrame, list[Question]]:
 
 
 def _identity(path: Path) -> tuple[str, int, int, int]:
-    """What changes when a file is written anew."""
+    """Return values of a file that change when it is written anew."""
     found = path.stat()
     return str(path), found.st_ino, found.st_mtime_ns, found.st_size
 

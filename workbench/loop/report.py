@@ -1,4 +1,4 @@
-"""The stage that draws: figures, summary table and configuration on one page."""
+"""Run the stage that draws: figures, summary table and configuration on one page."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CONTROL_NAMES = {
 
 
 def report(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Write the page and keep the summary and the tables behind the figures."""
+    """Write the page, and keep the summary and the tables from which the figures are drawn."""
     found = loop_results(context)
     stage.save_table("held_out", found.readouts.table())
     stage.save_table("measures", measures_table(found.measures))
@@ -63,8 +63,8 @@ def report(context: Run, stage: StageStore) -> dict[str, Any]:
 
 
 def loop_page(context: Run, found: LoopResults) -> Page:
-    """Return the page of a run: its results with the figures, and the seconds of its stages beside
-    the summary.
+    """Return the page of a run: its results with the figures, and the summary with the seconds of
+    its stages.
     """
     readouts, measures = found.readouts, found.measures
     return Page(
@@ -94,13 +94,15 @@ def loop_sections(context: Run, found: LoopResults) -> list[Section]:
 
 
 def caption_of(context: Run, what: str) -> str:
-    """What a figure was measured on: ``what``, by which model, in which precision."""
+    """Return the caption that says what a figure was measured on: ``what``, by which model, in
+    which precision.
+    """
     precision = context.stage("answer").facts()["precision"]
     return f"{what}, {context.config.model.shown}, matrix products in {precision}"
 
 
 def bottleneck(readouts: Readouts, measures: Measures, caption: str) -> Section:
-    """AUROC2 of every readout under every condition."""
+    """Draw AUROC2 of every readout under every condition."""
     rows = []
     for readout, values in readouts.of.items():
         for condition in values:
@@ -126,7 +128,7 @@ def bottleneck(readouts: Readouts, measures: Measures, caption: str) -> Section:
 
 
 def histogram(readouts: Readouts, caption: str) -> Section:
-    """What the text states under every condition."""
+    """Draw what the text states under every condition."""
     groups = {
         one.name: 100 * values
         for one, values in readouts.stated.items()
@@ -145,8 +147,8 @@ def histogram(readouts: Readouts, caption: str) -> Section:
 
 
 def reliability(readouts: Readouts, caption: str) -> Section:
-    """Text and expected confidence, side by side, against the share of right answers; shuffled
-    targets left out.
+    """Draw text and expected confidence, side by side, against the share of right answers, without
+    the shuffled targets.
     """
     panels = {
         readout: {
@@ -276,7 +278,7 @@ def _heatmap(readouts: Readouts, patching: PatchingResult, context: Run, caption
 
 
 def _patched(measures: Measures) -> int:
-    """How many held-out questions were patched."""
+    """Return how many held-out questions were patched."""
     items = measures[Key("items", part="patching")]
     assert isinstance(items, int)
     return items

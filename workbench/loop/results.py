@@ -1,8 +1,9 @@
-"""A finished run's results as numbers: every measure by its key, and the curves of patching.
+"""Collect a finished run's results as numbers: every measure by its key, and the curves of
+patching.
 
 All of it is measured on held-out questions. ``before`` is the base model, ``after`` the model with
-the adapter taught on probe targets, ``control`` the adapter taught on shuffled targets. What one
-run does not show: how much of a difference is the training seed's.
+the adapter trained on probe targets, ``control`` the adapter trained on shuffled targets. One run
+does not show how much of a difference is due to the training seed.
 """
 
 from __future__ import annotations
@@ -52,24 +53,24 @@ PROBES_OF = {BEFORE: "probe", AFTER: "probe_tuned"}
 
 
 def bootstrap_of(context: Run) -> Bootstrap:
-    """How the run's intervals are drawn."""
+    """Return the bootstrap that gives the run's intervals."""
     return Bootstrap(context.config.bootstrap_resamples, context.config.seed)
 
 
 def column_of(context: Run, stage: str, column: str, rows: NDArray[np.int64]) -> Any:
-    """[rows] a column of what ``stage`` read, by row of the question table."""
+    """Return a column [rows] of what ``stage`` read, by row of the question table."""
     table = context.stage(stage).table("confidence").set_index("row")
     return table[column].loc[rows.tolist()].to_numpy(dtype=float)
 
 
 def probabilities_of(context: Run, stage: str, rows: NDArray[np.int64]) -> Any:
-    """[rows] probability of a right answer by the probe of ``stage``."""
+    """Return the probability [rows] of a right answer by the probe of ``stage``."""
     table = context.stage(stage).table("probabilities").set_index("row")
     return table["probability"].loc[rows.tolist()].to_numpy()
 
 
 def collect(context: Run) -> Readouts:
-    """Line up every stage's readouts on the held-out questions."""
+    """Align every stage's readouts on the held-out questions."""
     questions, _ = load_questions(context)
     test = questions[questions["split"] == "test"]
     rows = test["row"].to_numpy()
@@ -87,7 +88,7 @@ def collect(context: Run) -> Readouts:
 
 
 def sweeps(table: pd.DataFrame) -> dict[str, Sweep]:
-    """The sweep table as one :class:`Sweep` per condition of patching."""
+    """Return the sweep table as one :class:`Sweep` per condition of patching."""
     out = {}
     for name, part in table.groupby("condition", sort=False):
         wide = part.pivot(index="item", columns="layer", values="patched")
@@ -103,9 +104,9 @@ def sweeps(table: pd.DataFrame) -> dict[str, Sweep]:
 
 @dataclass(frozen=True)
 class PatchingResult:
-    """Curves of the patching stage: mean shift per condition, following slopes, layer gradient.
+    """The curves of the patching stage: mean shift per condition, following slopes, layer gradient.
 
-    ``noise_floor`` is the largest move of a readout under its own states.
+    ``noise_floor`` is the largest move of a readout under the model's own states.
     """
 
     sweeps: dict[str, Sweep]
@@ -117,7 +118,7 @@ class PatchingResult:
     noise_floor: float
 
     def table(self) -> pd.DataFrame:
-        """Every curve, tidy: one row a curve and layer."""
+        """Return every curve, tidy: one row a curve and layer."""
         layers = self.sweeps["other_tuned"].layers
         curves = {
             **{f"shift of {k}": (self.sweeps[k].layers, curve) for k, curve in self.shift.items()},
@@ -133,8 +134,8 @@ class PatchingResult:
         return pd.concat(tables, ignore_index=True)
 
     def of_questions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The shift of each question [items, layers] and its noise floor [items]; NaN where donor
-        and base state the same to within one point of confidence.
+        """Return the shift of each question [items, layers] and its noise floor [items]; NaN where
+        donor and base state the same confidence to within one point.
         """
         own = self.sweeps["own_tuned"]
         distance = own.donor - own.base
@@ -144,8 +145,8 @@ class PatchingResult:
 
 
 def patching_result(table: pd.DataFrame, draw: Bootstrap) -> PatchingResult:
-    """Effects of all conditions. A donor without a distance of its own is measured in units of
-    the own donor's.
+    """Compute the effects of all conditions. A donor without a distance to the base is measured in
+    units of the own donor's distance.
     """
     by_name = sweeps(table)
     own = by_name["own_tuned"]
@@ -170,7 +171,7 @@ def patching_result(table: pd.DataFrame, draw: Bootstrap) -> PatchingResult:
 
 @dataclass(frozen=True)
 class LoopResults:
-    """What the main loop found: readouts, patching, every measure, and facts of the run."""
+    """The results of the main loop: readouts, patching, every measure, and facts of the run."""
 
     readouts: Readouts
     patching: PatchingResult
@@ -178,7 +179,7 @@ class LoopResults:
     facts: dict[str, Any]
 
     def summary(self) -> dict[str, Any]:
-        """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
+        """Return the flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
 
         The bounds are bootstrap intervals over questions. Those of
         ``auroc2.probe.shuffled_labels``, a mean over all layers and positions, are the range over
@@ -262,7 +263,7 @@ def _patching(context: Run, result: PatchingResult) -> Measures:
 
 
 def facts_of(context: Run, r: Readouts) -> dict[str, Any]:
-    """What a run's page has to say beside its measures: model, questions, seed."""
+    """Return the facts a run's page shows besides its measures: model, questions, seed."""
     answered = context.stage("answer").facts()
     return {
         "model.name": context.config.model.shown,

@@ -1,8 +1,8 @@
-"""What every stage of the loop receives: configuration, the run's store, and the model, loaded when
-first needed.
+"""Hold what every stage of the loop receives: configuration, the run's store, and the model, loaded
+when first needed.
 
-Model libraries are imported when they are first needed, so that a finished run is told to be that
-in a moment.
+Model libraries are imported when they are first needed, so that a finished run is recognised at
+once.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 
 def loop_format(name: str) -> Format:
-    """The format of this name, if the loop can run on it.
+    """Return the format of this name, if the loop can run on it.
 
-    Errors: WorkbenchError where the confidence is asked for without the answer, so that there are
-    no states of the answer to probe, and an adapter on the confidence could change the answer that
-    follows it.
+    Raises:
+        WorkbenchError: where the confidence is asked for without the answer, so that there are no
+            states of the answer to probe, and an adapter on the confidence could change the answer
+            that follows it.
     """
     from workbench.elicit.formats import FORMATS, format_named
 
@@ -47,12 +48,12 @@ def loop_format(name: str) -> Format:
 
 @dataclass
 class ModelHolder:
-    """Hold a run's model, and what is computed once with it, as soon as it is needed.
+    """The model of a run, loaded when it is needed, and what is computed once with it.
 
     Attributes:
-        reply_cache, prompt_cache: keys and values that stages leave to one another.
+        reply_cache, prompt_cache: keys and values that stages keep for one another.
         shared: the holder of the run whose model is used.
-        scales: by name of a format, how its scale's texts are tokenised.
+        scales: by name of a format, the tokens of its scale's texts.
         replies: by name of a format, the tokens that open its confidence reply.
     """
 
@@ -66,9 +67,9 @@ class ModelHolder:
 
 @dataclass
 class Run:
-    """Shared by the stages of one run.
+    """A run as its stages share it.
 
-    ``keys`` gets the key of each stage as the run reaches it; a run whose stages are all finished
+    ``keys`` gets the key of each stage when the run starts it; a run whose stages are all finished
     never loads the model. ``parsed_questions`` holds what
     :func:`workbench.loop.questions.load_questions` has read.
     """
@@ -107,7 +108,7 @@ class Run:
 
     @property
     def scale_tokens(self) -> ScaleTokens:
-        """How the scale's texts are tokenised after the confidence prefix; computed once."""
+        """The tokens of the scale's texts after the confidence prefix; computed once."""
         from workbench.elicit.conversation import scale_tokens
 
         held, name = self.loaded.shared or self.loaded, self.config.elicit.format
@@ -131,8 +132,8 @@ class Run:
 
     @property
     def reply_cache(self) -> PrefixCache:
-        """Keys and values of what stands before the confidence reply, of the questions by row,
-        kept between stages.
+        """The keys and values of what precedes the confidence reply, of the questions by row, kept
+        between stages.
         """
         if self.loaded.reply_cache is None:
             self.loaded.reply_cache = self._store(self.prompt_cache)
@@ -140,7 +141,7 @@ class Run:
 
     @property
     def prompt_cache(self) -> PrefixCache:
-        """Keys and values of the answer prompts, of the questions by row, kept until their
+        """The keys and values of the answer prompts, of the questions by row, kept until their
         confidence is read.
         """
         if self.loaded.prompt_cache is None:
@@ -163,12 +164,12 @@ class Run:
         )
 
     def with_teach(self, teach: TeachSettings) -> Run:
-        """The same run, model and keys with other settings of teaching."""
+        """Return the same run, model and keys with other settings of teaching."""
         return replace(self, config=self.config.model_copy(update={"teach": teach}))
 
     def in_precision(self, precision: Precision) -> Run:
-        """The same run and keys with the model loaded anew, in another precision, for analyses
-        that choose their own.
+        """Return the same run and keys with the model loaded anew, in another precision, for
+        analyses that choose their own.
         """
         model = self.config.model.model_copy(update={"precision": precision})
         return replace(
@@ -176,10 +177,11 @@ class Run:
         )
 
     def sibling(self, config: RunConfig, folder: Path, figures: Path) -> Run:
-        """Another run that uses this one's model, which is loaded once for both; its settings of
-        the model must be the same.
+        """Return another run that uses this one's model, which is loaded once for both; its
+        settings of the model must be the same.
 
-        Errors: WorkbenchError where they differ.
+        Raises:
+            WorkbenchError: where they differ.
         """
         if config.model != self.config.model:
             raise WorkbenchError(
@@ -191,18 +193,18 @@ class Run:
         )
 
     def stage(self, name: str) -> StageStore:
-        """The folder of a stage the run has already reached."""
+        """Return the folder of a stage the run has already reached."""
         return self.store.stage(name, self.keys[name])
 
     @contextmanager
     def with_adapter(self, stage: str) -> Iterator[LanguageModel]:
-        """The model with the adapter of a teaching stage on; taken off again afterwards."""
+        """Yield the model with the adapter of a teaching stage on; it is removed afterwards."""
         with self.with_adapter_of(self.stage(stage)) as lm:
             yield lm
 
     @contextmanager
     def with_adapter_of(self, taught: StageStore) -> Iterator[LanguageModel]:
-        """The same for a teaching stage of any run on this model."""
+        """Yield the model with the adapter of a teaching stage of any run on this model."""
         from workbench.teach.adapter import load_adapter, remove_adapter
 
         lm = load_adapter(self.lm, taught.checked("adapter"))
@@ -212,6 +214,6 @@ class Run:
             remove_adapter(lm)
 
     def settings(self, *parts: str) -> dict[str, Any]:
-        """The named parts of the configuration, for fingerprints."""
+        """Return the named parts of the configuration, for fingerprints."""
         whole = self.config.model_dump(mode="json")
         return {part: whole[part] for part in parts}

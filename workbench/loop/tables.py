@@ -1,7 +1,8 @@
-"""The table that the main loop and every recipe end in: one row a condition, one column a measure.
+"""Write the table of results of the main loop and every recipe: one row a condition, one column a
+measure.
 
 Cells are value and 95 % bootstrap interval over held-out questions. Intervals of two rows may
-overlap where the paired difference is clear: differences stand in the summary under ``gain`` and
+overlap where the paired difference is clear: differences are in the summary under ``gain`` and
 ``vs_control``, not here.
 """
 
@@ -52,8 +53,8 @@ COLUMNS: Columns = {
 
 
 def measures_table(measures: Mapping[Key, Value]) -> pd.DataFrame:
-    """Every number that was measured, tidy: a row each, with what it is a measure of in columns of
-    their own, ``value``, and ``low``, ``high`` and ``n`` where it is an estimate.
+    """Return every measured number as a tidy table: a row each, with the parts of its key in
+    columns, ``value``, and ``low``, ``high`` and ``n`` where it is an estimate.
     """
     rows = []
     for key, value in measures.items():
@@ -69,7 +70,7 @@ def measures_table(measures: Mapping[Key, Value]) -> pd.DataFrame:
 
 
 def measured(columns: Columns, measures: Collection[Key]) -> dict[str, Key]:
-    """Those of ``columns`` that were measured of any condition."""
+    """Return those of ``columns`` that were measured under any condition."""
     there = {key.of(None) for key in measures if key.condition is not None}
     return {head: key for head, key in columns.items() if key in there}
 
@@ -77,7 +78,7 @@ def measured(columns: Columns, measures: Collection[Key]) -> dict[str, Key]:
 def table_rows(
     conditions: Iterable[Condition], measures: Mapping[Key, Value], columns: Columns = COLUMNS
 ) -> list[dict[str, str]]:
-    """One row a condition; what a condition does not have is left empty."""
+    """Return one row a condition; cells of measures a condition does not have are empty."""
     return [
         {"arm": one.name, **{head: cell(measures, key.of(one)) for head, key in columns.items()}}
         for one in conditions
@@ -87,8 +88,8 @@ def table_rows(
 def table_keys(
     conditions: Iterable[Condition], measures: Mapping[Key, Value], columns: Columns = COLUMNS
 ) -> list[dict[str, str]]:
-    """The same rows with the summary's key in each cell, "" where there is nothing: what is kept of
-    a table, so that :func:`rows_of_summary` can write it again.
+    """Return the same rows with the summary's key in each cell, "" where it is empty. These keys
+    are kept, so that :func:`rows_of_summary` can write the table again.
     """
     return [
         {
@@ -105,7 +106,9 @@ def table_keys(
 def rows_of_summary(
     keys: Iterable[Mapping[str, str]], summary: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """The rows of :func:`table_rows`, from the ``keys`` of its cells and a written summary."""
+    """Return the rows of :func:`table_rows`, from the ``keys`` of its cells and a written
+    summary.
+    """
     return [
         {head: name if head == "arm" else _read(summary, name) for head, name in row.items()}
         for row in keys
@@ -113,7 +116,9 @@ def rows_of_summary(
 
 
 def cell(measures: Mapping[Key, Value], key: Key) -> str:
-    """The measure as the table writes it, its interval on a line of its own; "" without one."""
+    """Return the measure as the table writes it, with its interval on a second line; "" without
+    one.
+    """
     return _shown(str(key), measures.get(key))
 
 
@@ -157,8 +162,8 @@ ACTS: Columns = {
 def headline_tables(
     conditions: Iterable[Condition], measures: Mapping[Key, Value], questions: int, patched: int
 ) -> list[tuple[str, list[dict[str, str]]]]:
-    """The tables above the figures: what is said of the held-out ``questions``, what is known, and
-    where it acts, seen in the ``patched`` ones.
+    """Return the tables above the figures: what is stated on the held-out ``questions``, what is
+    known, and where it acts, measured on the ``patched`` ones.
     """
     known = [
         {"probe": one.name, **{head: cell(measures, key.of(one)) for head, key in KNOWN.items()}}
@@ -179,7 +184,7 @@ def headline_tables(
 
 
 def sample_answers(context: Run, r: Readouts) -> list[dict[str, Any]]:
-    """Held-out questions of every domain with their answers and confidences in percent."""
+    """Return held-out questions of every domain with their answers and confidences in percent."""
     answered = context.stage("answer").table("answers").set_index("row")["answer"]
     chosen = (
         r.questions.groupby("domain")

@@ -1,8 +1,8 @@
-"""What the loop measures of each question that targets can be made from: a name, the stage that
-measures it, its values.
+"""List what the loop measures of each question that targets can be made from: a name, the stage
+that measures it, its values.
 
-Values are per training question and may be taught, so each must come without the question's own
-grade (a probe's are cross-fitted). A new source is a new row.
+Values are per training question and may become targets, so none may depend on the grade of its
+question (a probe's are cross-fitted). A new source is a new row.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from workbench.teach.training_job import States
 
 @dataclass(frozen=True)
 class Source:
-    """``values`` gives [rows] of the questions with the given numbers, once ``stage`` has
-    finished.
+    """A source of targets: ``values`` gives [rows] of the questions with the given numbers, once
+    ``stage`` has finished.
     """
 
     stage: str
@@ -52,7 +52,11 @@ SOURCES: Mapping[str, Source] = {
 
 
 def source_named(name: str) -> Source:
-    """The source of this name, or an error listing the names there are."""
+    """Return the source of this name.
+
+    Raises:
+        WorkbenchError: for an unknown name; it lists the known ones.
+    """
     if name not in SOURCES:
         raise WorkbenchError(
             f"Targets cannot be made from {name!r}; choose among {', '.join(SOURCES)}."
@@ -62,13 +66,13 @@ def source_named(name: str) -> Source:
 
 @dataclass(frozen=True)
 class TrainingTargets:
-    """What an arm is taught.
+    """The rows and targets an arm is trained on.
 
     Attributes:
         usable: rows the arm draws from.
-        row: [n] rows it is taught.
+        row: [n] rows it is trained on.
         target: [n] probabilities to state.
-        level: [n] levels behind them, for arms that compare questions.
+        level: [n] levels from which the targets come, for arms that compare questions.
     """
 
     usable: NDArray[np.int64]
@@ -78,12 +82,14 @@ class TrainingTargets:
 
 
 def main_arm(context: Run) -> Arm:
-    """The arm of the probe recipe that the whole loop teaches, by the target it is set to."""
+    """Return the arm of the probe recipe that the whole loop trains, by the configured target."""
     return PROBE.arm({"distribution": "soft", "text": "hard"}[context.config.teach.target])
 
 
 def states_of(context: Run, rows: NDArray[np.int64]) -> States:
-    """By name of a position, the base model's residual stream there [rows, layers, width]."""
+    """Return, by name of a position, the base model's residual stream there [rows, layers,
+    width].
+    """
 
     def states(position: str) -> NDArray[np.float32]:
         return context.stage("elicit").tensors("readings")["states"][
@@ -94,9 +100,11 @@ def states_of(context: Run, rows: NDArray[np.int64]) -> States:
 
 
 def training_targets(context: Run, arm: Arm) -> TrainingTargets:
-    """What ``arm`` would be taught, from the run's finished stages: no model is needed.
+    """Return the rows and targets ``arm`` is trained on, from the run's finished stages. No model
+    is needed.
 
-    Errors: WorkbenchError where the arm cannot be taught on these questions.
+    Raises:
+        WorkbenchError: where the arm cannot be trained on these questions.
     """
     inputs = target_inputs_of(context, arm)
     rows, targets = inputs.row, arm.targets(inputs)
@@ -111,10 +119,11 @@ def training_targets(context: Run, arm: Arm) -> TrainingTargets:
 
 
 def target_inputs_of(context: Run, arm: Arm) -> TargetInputs:
-    """What ``arm`` makes its targets from: grades, domains and its sources of the training
-    questions that ``teach.calibration_fraction`` does not keep back.
+    """Return the values from which ``arm`` makes its targets: grades, domains and its sources of
+    the training questions that ``teach.calibration_fraction`` does not keep back.
 
-    Errors: WorkbenchError where all answers are right or all wrong.
+    Raises:
+        WorkbenchError: where all answers are right or all wrong.
     """
     questions, _ = load_questions(context)
     train = questions[questions["split"] == "train"]
@@ -137,8 +146,8 @@ def target_inputs_of(context: Run, arm: Arm) -> TargetInputs:
 
 
 def kept_back_rows(context: Run, usable: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Training questions that are not among the ``usable`` ones, from which an arm draws what it
-    is taught.
+    """Return the training questions that are not among the ``usable`` ones, from which an arm draws
+    its examples.
     """
     questions, _ = load_questions(context)
     train = questions[ROW][questions["split"] == "train"].to_numpy()

@@ -1,6 +1,4 @@
-"""Stages that teach and look again: an arm of a recipe, its shuffled twin, and what each of them
-states.
-"""
+"""Run the stages that train an arm of a recipe and its control on shuffled targets."""
 
 from __future__ import annotations
 
@@ -29,19 +27,19 @@ from workbench.teach.training_job import Grade, TrainingJob
 
 
 def teach(context: Run, stage: StageStore) -> dict[str, Any]:
-    """LoRA on the cross-fitted probe targets of the training questions."""
+    """Train LoRA on the cross-fitted probe targets of the training questions."""
     return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=False)
 
 
 def teach_control(context: Run, stage: StageStore) -> dict[str, Any]:
-    """The same recipe on permuted targets: the control."""
+    """Train the control: the same recipe on permuted targets."""
     return teach_arm(context, stage, main_arm(context), seed=context.config.seed, shuffled=True)
 
 
 def teach_arm(
     context: Run, stage: StageStore, arm: Arm, *, seed: int, shuffled: bool
 ) -> dict[str, Any]:
-    """Teach one arm of a recipe, or its twin on permuted targets, with the training settings of
+    """Train one arm of a recipe, or its control on permuted targets, with the training settings of
     ``context``.
     """
     config = context.config
@@ -96,8 +94,8 @@ def teach_arm(
 def resolve_start_layer(
     context: Run, conversations: Sequence[Conversation], rows: NDArray[np.int64]
 ) -> TeachSettings:
-    """The run's settings of teaching with ``start_layer`` a number; the training questions are
-    ``rows``.
+    """Return the run's training settings with ``start_layer`` resolved to a number; ``rows`` are
+    the training questions.
     """
     config = context.config
     if config.teach.start_layer != "patching":
@@ -116,7 +114,7 @@ def resolve_start_layer(
 
 
 def _grades(context: Run, rows: NDArray[np.int64]) -> Grade | None:
-    """Whether other answers to the questions ``rows`` are right; None where a file gives the
+    """Return a grader of other answers to the questions ``rows``; None where a file gives the
     answers with their grades.
     """
     if context.config.questions.graded_file is not None:
@@ -126,7 +124,7 @@ def _grades(context: Run, rows: NDArray[np.int64]) -> Grade | None:
 
 
 def _permuted(targets: NDArray[np.float64]) -> Grade:
-    """What the shuffled twin learns of its answers: the grade of the base model's answer to
+    """Return the grader of the shuffled control: it gives the grade of the base model's answer to
     another question.
     """
     return lambda number, answer: bool(targets[number] > 0.5)
@@ -135,7 +133,7 @@ def _permuted(targets: NDArray[np.float64]) -> Grade:
 def _reply(
     context: Run, conversations: Sequence[Conversation], rows: NDArray[np.int64]
 ) -> Reply | None:
-    """Where the adapter acts, with the keys and values of what stands before."""
+    """Return where the adapter acts, with the keys and values of what precedes it."""
     tokens = context.reply
     if tokens is None:
         return None
