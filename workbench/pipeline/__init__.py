@@ -1,3 +1,3 @@
-"""What every resumable piece of work stands on: files written whole, folders that are marked as
-ours, locks, seals, stages.
+"""Provide what every resumable piece of work needs: files written whole, folders marked as the
+workbench's, locks, seals, stages.
 """

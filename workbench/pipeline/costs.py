@@ -1,4 +1,4 @@
-"""What every run ends in beside its results: where its page stands, and the seconds and memory
+"""Report what every run has besides its results: the path of its page, and the seconds and memory
 of its stages.
 """
 
@@ -10,12 +10,12 @@ from workbench.pipeline.stages import StagedRun
 
 
 def page(context: StagedRun) -> Path:
-    """Where the report's page stands."""
+    """Return the path of the report's page."""
     return context.figures / "index.html"
 
 
 def seconds(context: StagedRun, without: tuple[str, ...] = ()) -> dict[str, float]:
-    """``seconds.<stage>`` of every finished stage."""
+    """Return ``seconds.<stage>`` of every finished stage."""
     return {
         f"seconds.{n}": context.stage(n).facts()["seconds"]
         for n in context.keys

@@ -1,8 +1,8 @@
-"""Say in words what two results were made with differently: code and libraries, settings, inputs
-and arms.
+"""Say in words how the making of two results differed: code and libraries, settings, inputs and
+arms.
 
-What the words do not show: whether a difference changes a number. Everything that a stage's key
-stands for is compared by its value.
+The words do not show whether a difference changes a number. Everything that goes into a stage's key
+is compared by its value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Origin:
 
     @classmethod
     def read(cls, made_from: Mapping[str, Any]) -> Origin | None:
-        """As kept with a stage; None where nothing was kept."""
+        """Read the origin that was kept with a stage; None where nothing was kept."""
         if "code" not in made_from:
             return None
         return cls(
@@ -33,7 +33,7 @@ class Origin:
         )
 
     def changes(self, now: Origin) -> list[str]:
-        """What differs, in words."""
+        """Return what differs, in words."""
         found = [] if self.code == now.code else ["the workbench's own code"]
         for name in sorted(self.libraries.keys() | now.libraries.keys()):
             before, after = self.libraries.get(name, "absent"), now.libraries.get(name, "absent")
@@ -45,7 +45,7 @@ class Origin:
 def settings_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
     """Name the settings, inputs and arms that differ between two keys' contents.
 
-    A setting that other code does not have is a matter of the code, and not named.
+    A setting that only one version of the code has belongs to the code, and is not named.
 
     Args:
         there: what the results in the folder were made from.

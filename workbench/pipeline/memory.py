@@ -1,4 +1,4 @@
-"""The largest amount of memory that this process has held."""
+"""Measure the largest amount of memory that this process has held."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psutil
 
 
 def peak_memory() -> int:
-    """Largest resident size of this process so far, in bytes."""
+    """Return the largest resident size of this process so far, in bytes."""
     info = psutil.Process(os.getpid()).memory_info()
     peak = getattr(info, "peak_wset", None)
     if peak is not None:

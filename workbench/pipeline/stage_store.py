@@ -1,4 +1,4 @@
-"""The folder of one stage: its tables, tensors and facts, sealed when the stage finishes.
+"""Keep the folder of one stage: its tables, tensors and facts, sealed when the stage finishes.
 
 ``begun.json`` holds the key with which work began and what the key was made from, ``done.json`` the
 key of finished work, its facts, and size and SHA-256 of each file and of its own content. They are
@@ -43,7 +43,7 @@ Content = TypeVar("Content")
 
 
 def fingerprint(content: Any) -> str:
-    """Short stable hash of JSON-like content."""
+    """Return a short stable hash of JSON-like content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
         :16
     ]
@@ -61,7 +61,7 @@ class StageStore:
         """Whether the stage finished with this key.
 
         Raises:
-            WorkbenchError: where it did and one of its files is not what it was, naming the file
+            WorkbenchError: where it did and one of its files has changed since; it names the file
                 and the mend.
         """
         facts = self.facts()
@@ -73,8 +73,11 @@ class StageStore:
         return True
 
     def require_done(self) -> None:
-        """Raise WorkbenchError where the stage has not finished with this key, or one of its
-        files was damaged.
+        """Refuse a stage that is not finished.
+
+        Raises:
+            WorkbenchError: where the stage has not finished with this key, or one of its files was
+                damaged.
         """
         if not self.done:
             raise WorkbenchError(
@@ -86,7 +89,7 @@ class StageStore:
         key.
 
         Args:
-            made_from: what the key stands for, kept to tell later what changed.
+            made_from: the contents of the key, kept to tell later what changed.
 
         Raises:
             WorkbenchError: where the folder, or a file in a finished stage's, is somebody else's;
@@ -104,8 +107,8 @@ class StageStore:
         write_json(self.folder / BEGUN, {"key": self.key, "made_from": made_from or {}})
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Mark the stage as finished, with facts such as its seconds; what it kept for resuming
-        is removed.
+        """Mark the stage as finished, with facts such as its seconds, and remove what it kept for
+        resuming.
         """
         try:
             seals = seal_files(self.folder, self._results())
@@ -120,8 +123,8 @@ class StageStore:
                 shutil.rmtree(place, ignore_errors=True)
 
     def facts(self) -> dict[str, Any]:
-        """What :meth:`finish` was given, the key, what that was made from, and the seals of the
-        files; empty before.
+        """Return the facts given to :meth:`finish`, the key, its contents, and the seals of the
+        files; nothing before the stage finished.
 
         Raises:
             WorkbenchError: where the file that holds them is damaged.
@@ -137,8 +140,8 @@ class StageStore:
         return content
 
     def begun(self) -> dict[str, Any]:
-        """The key with which work began and what it was made from; empty where that is not known
-        (any more).
+        """Return the key with which work began and its contents; nothing where that is not
+        known.
         """
         try:
             return read_json(self.folder / BEGUN, "")
@@ -152,7 +155,11 @@ class StageStore:
         )
 
     def table(self, name: str) -> pd.DataFrame:
-        """Read a table; raises WorkbenchError where it is missing or damaged."""
+        """Read a table.
+
+        Raises:
+            WorkbenchError: where it is missing or damaged.
+        """
         return self._read(f"{name}.parquet", pd.read_parquet)
 
     def save_tensors(self, name: str, tensors: dict[str, NDArray[Any]]) -> None:
@@ -163,18 +170,22 @@ class StageStore:
         )
 
     def tensors(self, name: str) -> dict[str, NDArray[Any]]:
-        """Read arrays by name; raises WorkbenchError where they are missing or damaged."""
+        """Read arrays by name.
+
+        Raises:
+            WorkbenchError: where they are missing or damaged.
+        """
         return self._read(f"{name}.safetensors", load_file)
 
     def holds(self, name: str) -> bool:
-        """Whether the stage wrote a file of this name; of a finished stage also where it was
+        """Return whether the stage wrote a file of this name; of a finished stage also where it was
         deleted since.
         """
         return name in self._seals(self.facts()) or (self.folder / name).exists()
 
     def checked(self, name: str) -> Path:
-        """The path of a file or folder of a finished stage, compared with its seals; for what
-        others read.
+        """Return the path of a file or folder of a finished stage, after comparing it with its
+        seals, for readers outside this class.
 
         Raises:
             WorkbenchError: where it is missing or damaged.
@@ -193,8 +204,8 @@ class StageStore:
         return path
 
     def amend(self, name: str) -> None:
-        """Seal a file of the finished stage anew, which a later stage wrote on purpose, such as
-        a model's card.
+        """Seal a file of the finished stage anew that a later stage wrote on purpose, such as a
+        model's card.
         """
         content = dict(self.facts())
         if not content:
@@ -203,8 +214,8 @@ class StageStore:
         self._write_done(content)
 
     def spent(self) -> float:
-        """Seconds of work in earlier, interrupted attempts at this stage; a damaged note of them
-        counts nothing.
+        """Return the seconds of work in earlier, interrupted attempts at this stage; a damaged
+        record of them counts as none.
         """
         try:
             return float(read_json(self.folder / SPENT, "").get("seconds", 0.0))
@@ -235,7 +246,7 @@ class StageStore:
         return dict(facts.get("files", {}))
 
     def _results(self) -> Iterator[Path]:
-        """Files of the stage that are there to stay."""
+        """Yield the files of the stage that are its results."""
         own = {BEGUN, DONE, SPENT, MARK}
         for path in self.folder.rglob("*"):
             inside = path.relative_to(self.folder).parts
@@ -244,7 +255,11 @@ class StageStore:
                 yield path
 
     def _check_all_ours(self) -> None:
-        """Refuse to empty a finished stage's folder that somebody put a file into."""
+        """Refuse to empty a finished stage's folder that holds a file of somebody else.
+
+        Raises:
+            WorkbenchError: if it holds one.
+        """
         try:
             seals = self._seals(self.facts())
         except WorkbenchError:
@@ -266,7 +281,7 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def read_json(path: Path, mend: str) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none."""
+    """Read the object in a JSON file; an empty one where there is no file."""
     if not os.path.lexists(path):
         return {}
     try:

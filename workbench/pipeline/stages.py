@@ -1,9 +1,9 @@
-"""Stages that are skipped, resumed or done again, and why.
+"""Skip, resume or repeat stages, and say why.
 
 A stage's key is the fingerprint of the configuration it reads, the keys of the stages it needs, the
 files the run starts from, the package's source and the versions of the libraries that compute. A
-stage that finished with its key is skipped, so a killed run goes on where it was. What no longer
-fits is told apart:
+stage that finished with its key is skipped, so a killed run goes on where it was. Results that no
+longer fit are of two kinds:
 
 * other settings or other input files: refused with the difference, unless the person says that they
   may replace results;
@@ -49,11 +49,11 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Reuse:
-    """What may become of results that no longer fit.
+    """The rules for results that no longer fit.
 
     Attributes:
-        replace: results of other settings or input files may be done again under the same name.
-        keep_code_version: results of other code or library versions are gone on from.
+        replace: results of other settings or input files may be replaced under the same name.
+        keep_code_version: results of other code or library versions are kept and continued.
     """
 
     replace: bool = False
@@ -64,13 +64,13 @@ STRICT = Reuse()
 
 
 class StagedRun(Protocol):
-    """What the stages of this room need of the run they belong to.
+    """The parts of a run that stages need.
 
     Attributes:
         store: the run's folder.
         figures: the folder of its page.
-        keys: by name, the key of every stage that the run has reached.
-        reuse: what may become of results that no longer fit.
+        keys: by name, the key of every stage that the run has started.
+        reuse: the rules for results that no longer fit.
     """
 
     store: RunStore
@@ -79,7 +79,7 @@ class StagedRun(Protocol):
     reuse: Reuse
 
     def stage(self, name: str) -> StageStore:
-        """Open the folder of a stage that the run has reached."""
+        """Open the folder of a stage that the run has started."""
 
     def settings(self, *parts: str) -> dict[str, Any]:
         """Return the named parts of the configuration, for fingerprints."""
@@ -87,9 +87,9 @@ class StagedRun(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a run: what it does, the configuration it reads, and the stages it builds on.
+    """A step of a run: what it does, the configuration it reads, and the stages it builds on.
 
-    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it leaves
+    ``work`` is None where :func:`begin_stage`'s caller does it. ``outside`` names a file it writes
     outside its folder; where that is missing, the stage is done again. ``given`` is what else
     decides its result, such as a recipe's arm, and ``other_runs`` holds the keys of stages of other
     runs that it builds on.
@@ -104,8 +104,8 @@ class Stage:
     other_runs: Mapping[str, str] = field(default_factory=dict)
 
     def done(self, context: StagedRun) -> bool:
-        """Whether the stage finished in this run's folder and what it left outside is still
-        there.
+        """Return whether the stage finished in this run's folder and its file outside the folder is
+        still there.
         """
         return context.stage(self.name).done and (
             self.outside is None or self.outside(context).exists()
@@ -114,11 +114,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """What a stage's folder holds in the light of what is asked for now.
+    """The state of a stage's folder, compared with the present settings.
 
     Attributes:
-        key: that the stage will have.
-        made_from: what the key stands for.
+        key: the key that the stage will have.
+        made_from: the contents of the key.
         differences: settings or inputs with which the folder's results were made otherwise, as
             "seed: 0 -> 1".
         outdated: changes of code and libraries since.
@@ -136,11 +136,11 @@ class PlannedStage:
 def plan_stages(
     stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]
 ) -> list[PlannedStage]:
-    """Say of every stage which key it has now and whether results of another one are there; does
-    nothing.
+    """Say of every stage which key it has now and whether results of another key are there. Nothing
+    is changed.
 
     Args:
-        inputs: fingerprints of the files the run starts from, by what they are.
+        inputs: fingerprints of the files the run starts from, by name of the input.
 
     Raises:
         WorkbenchError: where results of other settings or inputs are there and may not be replaced.
@@ -170,7 +170,7 @@ def plan_stages(
 
 
 def run_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> None:
-    """Do every stage that has not finished, in their order, with no other process in the run's
+    """Run every stage that has not finished, in order, and keep other processes out of the run's
     folder.
 
     Raises:
@@ -190,8 +190,8 @@ def run_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str,
 
 
 def begin_stage(stage: Stage, context: StagedRun) -> StageStore:
-    """Open the folder of a stage whose work its caller does, once the context's folder is held;
-    ready for it, unless it is done.
+    """Open the folder of a stage whose work the caller does, once the context's folder is held. It
+    is ready for that work, unless the stage is done.
 
     Raises:
         WorkbenchError: where it holds results of other settings.
@@ -206,14 +206,16 @@ def begin_stage(stage: Stage, context: StagedRun) -> StageStore:
 
 
 def all_done(planned: Sequence[PlannedStage], context: StagedRun) -> bool:
-    """Whether every stage finished with its key; WorkbenchError where a file of one was damaged."""
+    """Return whether every stage finished with its key.
+
+    Raises:
+        WorkbenchError: where a file of one was damaged.
+    """
     return all(context.store.stage(each.stage.name, each.key).done for each in planned)
 
 
 def do_stage(stage: Stage, context: StagedRun, store: StageStore) -> None:
-    """Do one stage's work and seal it, with the seconds of all attempts and the process's peak
-    memory.
-    """
+    """Run one stage and seal it, with the seconds of all attempts and the process's peak memory."""
     before, started = store.spent(), time.monotonic()
     facts = {} if stage.work is None else stage.work(context, store)
     seconds = before + time.monotonic() - started
@@ -263,7 +265,7 @@ def _refuse_differences(planned: Sequence[PlannedStage], context: StagedRun) -> 
 
 
 def _announce(planned: Sequence[PlannedStage], context: StagedRun) -> None:
-    """Say what a change of code or libraries makes to be done again, before it is."""
+    """Warn which stages a change of code or libraries makes necessary again, before they run."""
     changes = list(dict.fromkeys(change for each in planned for change in each.outdated))
     if changes:
         stale = [each.stage.name for each in planned if each.stale]

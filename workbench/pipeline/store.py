@@ -1,10 +1,10 @@
-"""A run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as JSON;
-nothing pickled.
+"""Keep a run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as
+JSON; nothing pickled.
 
 Every file is written under a temporary name and renamed, so a reader never sees half a file. A
 damaged file of a finished stage is named, with the mend; damaged parts of an unfinished one are
 computed again. Only the Trainer's checkpoints, which an unfinished stage resumes from, hold pickled
-states; they go when it finishes.
+states; they are removed when it finishes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ ROW = "row"
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Hash of the package's source, so that results of other code are not taken for this one's."""
+    """Return the hash of the package's source, so that results of other code are not taken for this
+    code's.
+    """
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -58,8 +60,8 @@ def code_version() -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """What one batch of a stage produced: a table whose ``row`` column names its rows, and
-    arrays along the same rows.
+    """The results of one batch of a stage: a table whose ``row`` column names its rows, and arrays
+    along the same rows.
     """
 
     table: pd.DataFrame
@@ -80,12 +82,12 @@ class RunStore:
     folder: Path
 
     def stage(self, name: str, key: str) -> StageStore:
-        """The folder of one of its stages."""
+        """Return the folder of one of its stages."""
         return StageStore(self.folder / name, key)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Make the folder, mark it as ours, and keep other processes out of it for the length of
+        """Make the folder, mark it as the workbench's, and keep other processes out of it inside
         the block.
 
         Raises:
@@ -132,7 +134,7 @@ def run_parts(
 
 
 def _keep_part(folder: Path, name: str, part: Part) -> Part:
-    """Write a part and, last, its seals; returns it as it will be read back."""
+    """Write a part and, last, its seals; return it as it will be read back."""
     store = StageStore(folder, "")
     store.save_tensors(name, part.tensors)
     store.save_table(name, part.table)
@@ -142,7 +144,7 @@ def _keep_part(folder: Path, name: str, part: Part) -> Part:
 
 
 def _kept_part(folder: Path, name: str) -> Part | None:
-    """A part that was kept whole; None where there is none, or it was damaged."""
+    """Return a part that was kept whole; None where there is none, or it was damaged."""
     store = StageStore(folder, "")
     try:
         seals = read_json(folder / f"{name}.json", "")
@@ -154,7 +156,9 @@ def _kept_part(folder: Path, name: str) -> Part | None:
 
 
 def merge_parts(parts: Iterable[Part]) -> Part:
-    """All parts as one, sorted by row (stable, so several lines of one row keep their order)."""
+    """Return all parts as one, sorted by row (stable, so several lines of one row keep their
+    order).
+    """
     items = list(parts)
     table = pd.concat([part.table for part in items], ignore_index=True)
     order = np.argsort(table[ROW].to_numpy(), kind="stable")
