@@ -1,5 +1,5 @@
-"""Layer-wise linear probes: can "was my answer correct" be read from the residual stream, and at
-which layer and position?
+"""Fit layer-wise linear probes: can "was my answer correct" be read from the residual stream, and
+at which layer and position?
 
 Regularised logistic probes at every site with nested choice of the penalty (:func:`fit_layerwise`),
 cross-fitted targets for teaching (:func:`crossfitted_targets`), held-out tables (:func:`apply`,

@@ -1,14 +1,14 @@
-"""Shuffled-label control: what a probe with nothing to learn reaches on held-out questions.
+"""Fit the shuffled-label control: the score of a probe with nothing to learn on held-out questions.
 
 At every site the training labels are permuted, a probe is fitted with the C chosen for the real
 labels, and its scores are compared with the TRUE labels of held-out questions. Expected AUROC2:
 0.5, in either direction by chance. With ``domain`` the permutation stays within domain, so each
 domain keeps its share of right answers and the probe learns to tell easy domains from hard ones.
 Its AUROC2 is then not expected at 0.5 but shows what the difficulty of the domain gives: pooled
-often far above 0.5, and within domain above 0.5 too where features of correctness serve it as signs
-of an easy domain. The null of "nothing to learn" is the shuffle without ``domain``. What it does
-not show: selection. It is a null for a site fixed beforehand, not for the best of many sites;
-compare the best site with the largest value of each shuffle (``auroc2.max(axis=(1, 2))``).
+often far above 0.5, and within domain above 0.5 too where features of correctness also indicate an
+easy domain. The null of "nothing to learn" is the shuffle without ``domain``. It does not account
+for selection: it is a null for a site fixed beforehand, not for the best of many sites; compare the
+best site with the largest value of each shuffle (``auroc2.max(axis=(1, 2))``).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from workbench.probe.workers import each_layer
 
 @dataclass(frozen=True)
 class ShuffledControl:
-    """``auroc2`` and ``auroc2_within`` [shuffles, layers, positions] on held-out questions; the
-    latter NaN without domains.
+    """The scores of the control: ``auroc2`` and ``auroc2_within`` [shuffles, layers, positions] on
+    held-out questions; the latter NaN without domains.
     """
 
     auroc2: Floats
@@ -57,12 +57,16 @@ def shuffled_control(
     domain: ArrayLike | None = None,
     held_out_domain: ArrayLike | None = None,
 ) -> ShuffledControl:
-    """Control for ``probe``, fitted on ``states`` [n, layers, positions, width] (labels are taken
-    from the probe).
+    """Fit the control for ``probe``, which was fitted on ``states`` [n, layers, positions, width].
+    Labels are taken from the probe.
 
     ``held_out_states`` [m, layers, positions, width] with true ``held_out_correct`` [m]. ``domain``
     [n] shuffles within domain, ``held_out_domain`` [m] adds the AUROC2 within domain. All sites
     share the same shuffles.
+
+    Raises:
+        WorkbenchError: for states of another shape than the probe's, fewer than one shuffle, and
+            unequal numbers of questions.
     """
     n = check_states(states)[0]
     rows = check_states(held_out_states)[0]
@@ -86,7 +90,7 @@ def shuffled_control(
     everyone = np.arange(n)
 
     def scores(layer: int) -> Floats:
-        """Log-odds [positions, shuffles, m] of the held-out rows of one layer."""
+        """Return the log-odds [positions, shuffles, m] of the held-out rows of one layer."""
         fitted = layer_states(states, layer).transpose(0, 1)
         tested = layer_states(held_out_states, layer).transpose(0, 1)
         found = []
@@ -117,8 +121,11 @@ def shuffled_control(
 def shuffled_labels(
     correct: NDArray[np.bool_], *, n_shuffles: int, seed: int, domain: ArrayLike | None
 ) -> NDArray[np.bool_]:
-    """``n_shuffles`` permutations [n_shuffles, n] of ``correct`` [n], within each value of
+    """Return ``n_shuffles`` permutations [n_shuffles, n] of ``correct`` [n], within each value of
     ``domain`` [n] when given.
+
+    Raises:
+        WorkbenchError: if ``domain`` and ``correct`` differ in length.
     """
     names = np.zeros(len(correct), dtype=np.int64) if domain is None else np.asarray(domain)
     if names.shape != correct.shape:

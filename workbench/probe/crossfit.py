@@ -1,4 +1,4 @@
-"""Linear probes of "was my answer correct" at every layer and position, cross-fitted on the
+"""Fit linear probes of "was my answer correct" at every layer and position, cross-fitted on the
 training questions.
 
 :func:`fit_layerwise` runs :mod:`workbench.probe.crossfit_layer` at every (layer, position), one
@@ -45,7 +45,7 @@ SMALLEST_PROBABILITY = 1e-12
 
 @dataclass(frozen=True)
 class LayerPosition:
-    """Indices of a layer and a position on the axes of the states the probe was fitted on."""
+    """The indices of a layer and a position on the axes of the states the probe was fitted on."""
 
     layer: int
     position: int
@@ -53,7 +53,8 @@ class LayerPosition:
 
 @dataclass(frozen=True)
 class LayerwiseProbe:
-    """Fitted probes of L layers x P positions x d features, on n training rows in k outer folds.
+    """The fitted probes of L layers x P positions x d features, on n training rows in k outer
+    folds.
 
     ``weights`` [L, P, d] and ``intercept`` [L, P] act on raw states (log-odds = states . weights +
     intercept); ``weights * scale`` is the coefficient on states standardised by ``mean`` and
@@ -96,12 +97,12 @@ class LayerwiseProbe:
 
     @property
     def out_of_fold_log_loss(self) -> Floats:
-        """Log loss [L, P] in nats of the out-of-fold probabilities."""
+        """The log loss [L, P] in nats of the out-of-fold probabilities."""
         return log_loss(self.out_of_fold, self.correct)
 
     @property
     def out_of_fold_auroc2(self) -> Floats:
-        """Pooled AUROC2 [L, P] of the out-of-fold probabilities."""
+        """The pooled AUROC2 [L, P] of the out-of-fold probabilities."""
         return site_auroc2(self.out_of_fold, self.correct)
 
     @property
@@ -110,8 +111,8 @@ class LayerwiseProbe:
         return self.best_by("log_loss")
 
     def best_by(self, criterion: Criterion) -> LayerPosition:
-        """The site with the best out-of-fold score on the training rows; ties go to the earliest
-        layer.
+        """Return the site with the best out-of-fold score on the training rows; ties go to the
+        earliest layer.
         """
         return best_site(
             -self.out_of_fold_log_loss if criterion == "log_loss" else self.out_of_fold_auroc2
@@ -120,8 +121,8 @@ class LayerwiseProbe:
 
 @dataclass(frozen=True)
 class CrossfittedTargets:
-    """``probability`` [n] of a right answer for each training row, its fold's chosen ``sites``
-    (one per fold), ``fold_of`` [n].
+    """The targets of the training rows: ``probability`` [n] of a right answer, the ``sites`` chosen
+    for the folds (one per fold), and ``fold_of`` [n].
     """
 
     probability: Floats
@@ -142,8 +143,11 @@ def fit_layerwise(
     width].
 
     ``states`` is numpy or torch, memory-mapped or not, of any float type; ``correct`` [n] bool.
-    ``fold_of`` [n] fixes the outer folds (default: stratified by ``correct``). Raises
-    WorkbenchError for states that are not finite, labels of (nearly) one class, or too few rows.
+    ``fold_of`` [n] fixes the outer folds (default: stratified by ``correct``).
+
+    Raises:
+        WorkbenchError: for states that are not finite, labels of (nearly) one class, or too few
+            rows.
     """
     n, layers, positions, _ = check_states(states)
     labels = np.asarray(correct)
@@ -193,11 +197,11 @@ def fit_layerwise(
 
 
 def crossfitted_targets(probe: LayerwiseProbe, criterion: Criterion) -> CrossfittedTargets:
-    """Out-of-fold probability of each training row at the site chosen without its fold.
+    """Return the out-of-fold probability of each training row at the site chosen without its fold.
 
     For fold k every (layer, position) is judged by the inner models of the rows outside k (at their
     chosen C): smallest log loss or largest AUROC2. The out-of-fold predictions of the other folds
-    are not used for it, because the models behind them were fitted on fold k.
+    are not used for it, because the models that made them were fitted on fold k.
     """
     scores = -probe.inner_log_loss if criterion == "log_loss" else probe.inner_auroc2
     sites = tuple(best_site(of_fold) for of_fold in scores)
@@ -212,12 +216,15 @@ def crossfitted_targets(probe: LayerwiseProbe, criterion: Criterion) -> Crossfit
 def ensemble_targets(
     probe: LayerwiseProbe, criterion: Criterion, members: int
 ) -> NDArray[np.float64]:
-    """Out-of-fold probability [n] of each training row by the ``members`` best sites chosen without
-    its fold.
+    """Return the out-of-fold probability [n] of each training row by the ``members`` best sites
+    chosen without its fold.
 
-    The mean of their log-odds. Sites err differently, so their mean follows correctness better than
-    the best one alone and is steadier from question to question, which is what a model can be
-    taught. Chosen as in :func:`crossfitted_targets`.
+    It comes from the mean of the sites' log-odds. Sites err differently, so their mean follows
+    correctness better than the best one alone and is steadier from question to question, which
+    makes it easier to learn. The sites are chosen as in :func:`crossfitted_targets`.
+
+    Raises:
+        WorkbenchError: for ``members`` below 1 or above the number of sites.
     """
     scores = -probe.inner_log_loss if criterion == "log_loss" else probe.inner_auroc2
     sites = scores[0].size
@@ -234,8 +241,11 @@ def ensemble_targets(
 
 
 def apply(probe: LayerwiseProbe, states: States) -> Floats:
-    """Probabilities [n, layers, positions] of a right answer for new ``states`` [n, layers,
-    positions, width].
+    """Return the probabilities [n, layers, positions] of a right answer for new ``states`` [n,
+    layers, positions, width].
+
+    Raises:
+        WorkbenchError: for states of another shape than the probe's.
     """
     n, layers, positions, width = check_states(states)
     if (layers, positions, width) != probe.weights.shape:
@@ -254,14 +264,16 @@ def apply(probe: LayerwiseProbe, states: States) -> Floats:
 
 
 def log_loss(probabilities: Floats, correct: NDArray[np.bool_]) -> Floats:
-    """Log loss [L, P] in nats of ``probabilities`` [n, L, P], clipped to [1e-12, 1 - 1e-12]."""
+    """Return the log loss [L, P] in nats of ``probabilities`` [n, L, P], clipped to [1e-12, 1 -
+    1e-12].
+    """
     clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     given = np.where(correct[:, None, None], clipped, 1 - clipped)
     return -np.log(given).mean(axis=0)
 
 
 def site_auroc2(scores: Floats, correct: NDArray[np.bool_]) -> Floats:
-    """Pooled AUROC2 [L, P] of ``scores`` [n, L, P]."""
+    """Return the pooled AUROC2 [L, P] of ``scores`` [n, L, P]."""
     _, layers, positions = scores.shape
     return np.array(
         [[auroc2(scores[:, i, j], correct) for j in range(positions)] for i in range(layers)]
@@ -269,7 +281,7 @@ def site_auroc2(scores: Floats, correct: NDArray[np.bool_]) -> Floats:
 
 
 def best_site(scores: Floats) -> LayerPosition:
-    """The site of the largest of ``scores`` [L, P], NaN counting as worst."""
+    """Return the site of the largest of ``scores`` [L, P], NaN counting as worst."""
     layer, position = np.unravel_index(
         int(np.where(np.isnan(scores), -np.inf, scores).argmax()), scores.shape
     )

@@ -1,13 +1,13 @@
-"""Cross-fitting at the sites of one layer: states in, honest probabilities and a final probe of
-every site out.
+"""Cross-fit the sites of one layer: from states to out-of-fold probabilities and a final probe of
+every site.
 
 For outer fold k, models without fold k are fitted for every C; C_k has the smallest log loss over
 the inner folds, whose models have not seen fold k either; the fold's rows are then scored by the
-model with C_k. So the out-of-fold probability of a row depends on no label of its own fold. The
-final probe is refitted on all rows, with the C of smallest log loss over the outer folds.
-Standardisation always uses the training rows of the fit at hand. Sign: probabilities are of a right
-answer. The inner scores are minima over the C grid: good for comparing sites that share the grid, a
-little optimistic as estimates.
+model with C_k. So the out-of-fold probability of a row depends on no label of its fold. The final
+probe is refitted on all rows, with the C of smallest log loss over the outer folds. Standardisation
+always uses the training rows of the respective fit. Sign: probabilities are of a right answer. The
+inner scores are minima over the C grid: good for comparing sites that share the grid, a little
+optimistic as estimates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from workbench.probe.logistic import Solutions, Standardiser, feature_weights, f
 
 @dataclass(frozen=True)
 class SiteFits:
-    """What the cross-fit of s sites yields; n rows, k outer folds, d features.
+    """The results of cross-fitting s sites; n rows, k outer folds, d features.
 
     ``out_of_fold`` [s, n], ``fold_c`` [s, k], ``inner_log_loss`` and ``inner_auroc2`` [s, k] (over
     the rows outside fold k, by inner models with C_k), the final ``c`` [s], its ``weights`` [s, d]
@@ -49,8 +49,8 @@ class SiteFits:
 
 @dataclass(frozen=True)
 class Trained:
-    """Fits of b problems at s sites on the same rows, and the log-odds ``decision`` [s, b, n] of
-    all rows under them.
+    """The fits of b problems at s sites on the same rows, and the log-odds ``decision`` [s, b, n]
+    of all rows under them.
     """
 
     solutions: Solutions
@@ -81,7 +81,9 @@ def fit_sites(
     decided: dict[bytes, Floats] = {}
 
     def decision(split: Split) -> Floats:
-        """Log-odds [s, C, test rows]; a training set that serves several splits is fitted once."""
+        """Return the log-odds [s, C, test rows]; a training set that serves several splits is
+        fitted once.
+        """
         key = split.train.tobytes()
         if key not in decided:
             decided[key] = train(
@@ -118,18 +120,18 @@ def fit_sites(
 
 
 def decision_log_loss(decision: Floats, correct: NDArray[np.bool_]) -> Floats:
-    """Mean log loss [...] in nats of log-odds [..., n] against ``correct`` [n]."""
+    """Return the mean log loss [...] in nats of log-odds [..., n] against ``correct`` [n]."""
     return (np.logaddexp(0.0, decision) - correct * decision).mean(axis=-1)
 
 
 def probability(decision: Floats) -> Floats:
-    """Probability of a right answer from log-odds, without overflow for large ones."""
+    """Return the probability of a right answer from log-odds, without overflow for large ones."""
     return 0.5 * (1.0 + np.tanh(decision / 2))
 
 
 def _refit(states: Tensor, labels: Tensor, c: float) -> tuple[Floats, float, Standardiser]:
-    """Final probe of one site on all rows: weights [d], intercept, and the standardisation
-    behind them.
+    """Fit the final probe of one site on all rows; return weights [d], intercept, and the
+    standardisation used.
     """
     trained = train(
         states, labels, torch.tensor([c], dtype=torch.float64), np.arange(labels.shape[1])

@@ -1,5 +1,5 @@
-"""Directions in the residual stream: where correctness is read, and where stated or expected
-confidence is read.
+"""Find directions in the residual stream: that of correctness, and that of stated or expected
+confidence.
 
 Confidence is regressed on the standardised states of one site by ridge regression, its penalty
 chosen by exact leave-one-out (``RidgeCV``). The cosine with the probe's direction of correctness
@@ -47,12 +47,12 @@ class Direction:
 
     @property
     def standardised(self) -> Floats:
-        """Weights [width] on standardised features."""
+        """The weights [width] on standardised features."""
         return self.weights * self.scale
 
 
 def correctness_direction(probe: LayerwiseProbe, site: LayerPosition) -> Direction:
-    """The probe's direction at ``site``, in log-odds of a right answer; add multiples of
+    """Return the probe's direction at ``site``, in log-odds of a right answer; add multiples of
     ``weights`` to states to steer.
     """
     at = (site.layer, site.position)
@@ -62,11 +62,13 @@ def correctness_direction(probe: LayerwiseProbe, site: LayerPosition) -> Directi
 def confidence_direction(
     states: ArrayLike, confidence: ArrayLike, alphas: Sequence[float]
 ) -> Direction:
-    """Ridge direction of ``confidence`` [n] (any unit, NaN = unparsed, left out) in ``states`` [n,
-    width] of one site.
+    """Fit the ridge direction of ``confidence`` [n] (any unit, NaN = unparsed, left out) in
+    ``states`` [n, width] of one site.
 
-    ``alphas`` are the penalties to choose from. Raises WorkbenchError for fewer than 10 rows,
-    constant confidence, or states that are not finite.
+    ``alphas`` are the penalties to choose from.
+
+    Raises:
+        WorkbenchError: for fewer than 10 rows, constant confidence, or states that are not finite.
     """
     features = np.asarray(states, dtype=np.float64)
     values = np.asarray(confidence, dtype=np.float64)
@@ -101,11 +103,14 @@ def confidence_direction(
 
 
 def cosine(first: Direction, second: Direction) -> float:
-    """Cosine of two directions as coefficients of features standardised by ``first.scale``; NaN
-    when one is zero.
+    """Return the cosine of two directions as coefficients of features standardised by
+    ``first.scale``; NaN when one is zero.
 
     Both are brought to one scale, that of ``first``, because a cosine of raw weights is ruled by
     the features that vary least.
+
+    Raises:
+        WorkbenchError: for directions of different width.
     """
     if first.weights.shape != second.weights.shape:
         raise WorkbenchError(

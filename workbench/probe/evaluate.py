@@ -1,4 +1,5 @@
-"""The layer-by-position table: how well correctness is read at each site on held-out questions.
+"""Make the layer-by-position table: how well correctness is read at each site on held-out
+questions.
 
 One row a site: AUROC2 pooled and macro-averaged within domain, each with a bootstrap interval over
 questions, and log loss. The same resamples serve all sites, so curves over layers can be compared;
@@ -34,12 +35,15 @@ def evaluate_layers(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Table with columns layer, position, auroc2, auroc2.low, auroc2.high, auroc2_within, .low,
-    .high, log_loss.
+    """Return the table with columns layer, position, auroc2, auroc2.low, auroc2.high,
+    auroc2_within, .low, .high, log_loss.
 
     ``probabilities`` [n, layers, positions] of held-out questions (from
     :func:`workbench.probe.apply`), ``correct`` [n], ``domain`` [n] or None (within-domain values
     are then NaN), ``positions`` their names. Log loss is in nats.
+
+    Raises:
+        WorkbenchError: if ``correct`` or ``positions`` does not fit the probabilities.
     """
     labels = np.asarray(correct)
     if probabilities.ndim != 3 or labels.shape != probabilities.shape[:1]:

@@ -1,4 +1,4 @@
-"""Which rows train and which are held out, for an outer cross-fit and the choice of C inside it.
+"""Split rows into training and held-out ones, for an outer cross-fit and the choice of C inside it.
 
 The questions are split into stratified outer folds. For outer fold k, C is chosen on the rows
 outside k alone, by inner folds of those rows. With ``inner_folds == folds - 1`` the inner folds are
@@ -25,8 +25,8 @@ FEWEST_PER_CLASS = 10
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """Outer folds, inner folds, grid of C (inverse penalty on standardised features), seed of
-    the splits.
+    """The settings of a probe: outer folds, inner folds, grid of C (inverse penalty on standardised
+    features), seed of the splits.
     """
 
     folds: int
@@ -55,7 +55,7 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows a model is fitted on and rows it is tested on, disjoint."""
+    """The rows a model is fitted on and the rows it is tested on, disjoint."""
 
     train: Rows
     test: Rows
@@ -67,8 +67,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """``outer[k]`` holds out fold k of ``fold_of`` [n]; ``inner[k]`` are the splits of the rows
-    outside k that choose its C.
+    """The plan of a nested cross-fit: ``outer[k]`` holds out fold k of ``fold_of`` [n];
+    ``inner[k]`` are the splits of the rows outside k that choose its C.
     """
 
     fold_of: Rows
@@ -77,8 +77,10 @@ class Plan:
 
 
 def check_labels(correct: NDArray[np.bool_], settings: ProbeSettings) -> None:
-    """Raise WorkbenchError when ``correct`` [n] cannot be cross-fitted: too few rows, or too few
-    of one class.
+    """Refuse ``correct`` [n] that cannot be cross-fitted.
+
+    Raises:
+        WorkbenchError: for too few rows, or too few of one class.
     """
     n, right = len(correct), int(correct.sum())
     wrong = n - right
@@ -102,16 +104,17 @@ def check_labels(correct: NDArray[np.bool_], settings: ProbeSettings) -> None:
 
 
 def stratified_folds(correct: NDArray[np.bool_], settings: ProbeSettings) -> Rows:
-    """Outer fold [n] of each row, with the share of right answers alike in all folds; depends on
-    labels and seed only.
+    """Return the outer fold [n] of each row, with about the same share of right answers in all
+    folds. It depends on labels and seed only.
     """
     return _stratified(correct, settings.folds, settings.seed)
 
 
 def plan_folds(correct: NDArray[np.bool_], fold_of: Rows, settings: ProbeSettings) -> Plan:
-    """Outer and inner splits for ``fold_of`` [n] with values 0..folds-1.
+    """Make the outer and inner splits for ``fold_of`` [n] with values 0..folds-1.
 
-    Raises WorkbenchError when a training part would lack one class.
+    Raises:
+        WorkbenchError: when a training part would lack one class.
     """
     if fold_of.shape != correct.shape or set(fold_of.tolist()) != set(range(settings.folds)):
         raise WorkbenchError(

@@ -1,8 +1,8 @@
-"""Fit probes on some questions and judge them on others, with shuffled labels beside.
+"""Fit probes on some questions and judge them on others, with shuffled labels as control.
 
-One row a site: AUROC2 of the held-out questions with its interval, log loss, and the AUROC2 that
-probes of shuffled labels reach there (mean, smallest and largest of the shuffles). ``targets`` are
-the out-of-fold probabilities of the training questions, so a model may be trained on them. Sign:
+One row a site: AUROC2 of the held-out questions with its interval, log loss, and the AUROC2 of
+probes on shuffled labels there (mean, smallest and largest of the shuffles). ``targets`` are the
+out-of-fold probabilities of the training questions, so a model may be trained on them. Sign:
 probabilities of a right answer.
 
 What the table does not show: the best of many sites on the held-out rows is optimistic; the site of
@@ -27,7 +27,7 @@ from workbench.probe.states import States
 
 @dataclass(frozen=True, eq=False)
 class HeldOutProbe:
-    """Probes of every layer and position with what they reach on held-out questions.
+    """The probes of every layer and position, with their scores on held-out questions.
 
     Attributes:
         held_out: [m, layers, positions] probability that each held-out answer is right.

@@ -1,5 +1,5 @@
-"""L2-regularised logistic regression on Gram matrices, for several sites, many label vectors and
-many C at once.
+"""Fit L2-regularised logistic regression on Gram matrices, for several sites, many label vectors
+and many C at once.
 
 The optimum is that of scikit-learn's ``LogisticRegression(C=C)`` on standardised features: it
     minimises C sum_i log(1 + exp(-y_i f_i)) + |w|^2 / 2,   f = Z w + b,   b not penalised,
@@ -36,8 +36,8 @@ SINGLE_PRECISION_CONDITION = 1e5
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and standard deviation (of the population, as in scikit-learn) of each feature [sites,
-    1, width], float64.
+    """The mean and standard deviation (of the population, as in scikit-learn) of each feature
+    [sites, 1, width], float64.
 
     A feature that is constant on the training rows has scale 1, so it becomes 0 there.
     """
@@ -53,14 +53,14 @@ class Standardiser:
             )
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Standardised copy of ``states`` [sites, rows, width]."""
+        """Return a standardised copy of ``states`` [sites, rows, width]."""
         return (states - self.mean).div_(self.scale)
 
 
 @dataclass(frozen=True)
 class Solutions:
-    """Fits of b problems at each of s sites on m rows: dual coefficients ``alpha`` [s, b, m] and
-    ``intercept`` [s, b].
+    """The fits of b problems at each of s sites on m rows: dual coefficients ``alpha`` [s, b, m]
+    and ``intercept`` [s, b].
     """
 
     alpha: Tensor
@@ -74,14 +74,14 @@ class Solutions:
             )
 
     def decision(self, gram: Tensor) -> Tensor:
-        """Log-odds [s, b, rows] of the rows of ``gram`` [s, rows, m], their inner products with
-        the training rows.
+        """Return the log-odds [s, b, rows] of the rows of ``gram`` [s, rows, m], their inner
+        products with the training rows.
         """
         return self.alpha @ gram.mT + self.intercept[:, :, None]
 
 
 def standardiser(states: Tensor) -> Standardiser:
-    """Statistics of the training rows ``states`` [sites, m, width] float64."""
+    """Return the statistics of the training rows ``states`` [sites, m, width] float64."""
     average = torch.full((len(states), 1, states.shape[1]), 1 / states.shape[1], dtype=states.dtype)
     mean = average @ states
     scale = (average @ (states - mean).square_()).sqrt_()
@@ -94,8 +94,10 @@ def fit(gram: Tensor, labels: Tensor, c: Tensor) -> Solutions:
     [s, m, m] (float64).
 
     ``labels`` [b, m] are 0 or 1 with both classes in every row, ``c`` [b] the inverse
-    regularisation strengths. Stops when no log-odds moves by more than 1e-6 in a step. Raises
-    WorkbenchError for labels of one class, C <= 0, or no convergence.
+    regularisation strengths. Stops when no log-odds moves by more than 1e-6 in a step.
+
+    Raises:
+        WorkbenchError: for labels of one class, C <= 0, or no convergence.
     """
     _check(gram, labels, c)
     share = labels.mean(dim=1)
@@ -123,8 +125,8 @@ def fit(gram: Tensor, labels: Tensor, c: Tensor) -> Solutions:
 def feature_weights(
     solution: Solutions, standardised: Tensor, scaling: Standardiser
 ) -> tuple[Tensor, Tensor]:
-    """Direction [s, b, width] and intercept [s, b] in units of the states: log-odds = states .
-    direction + intercept.
+    """Return the direction [s, b, width] and the intercept [s, b] in units of the states: log-odds
+    = states . direction + intercept.
 
     ``standardised`` [s, m, width] are the training rows the Gram matrices were made of. Times
     ``scaling.scale`` the direction is the coefficient of the standardised features.
@@ -171,8 +173,8 @@ class _Problem:
 
 
 def _steps(problem: _Problem, state: _State) -> tuple[_State, Tensor]:
-    """Some Newton steps with one factorisation; the new state and how far each problem's
-    log-odds moved last [s, b].
+    """Take some Newton steps with one factorisation; return the new state and how far each
+    problem's log-odds moved in the last one [s, b].
     """
     c = problem.c[:, None]
     probability = torch.sigmoid(state.f)
@@ -197,8 +199,8 @@ def _steps(problem: _Problem, state: _State) -> tuple[_State, Tensor]:
 
 
 def _factorised(problem: _Problem, root: Tensor) -> Callable[[Tensor], Tensor]:
-    """``x -> B^-1 x`` for vectors [s, b, m], in single precision where B is well enough
-    conditioned for steps (see above).
+    """Return ``x -> B^-1 x`` for vectors [s, b, m], in single precision where B is conditioned well
+    enough (see the module).
     """
     condition = (
         float(problem.c.max()) * float(problem.gram.diagonal(dim1=1, dim2=2).sum(dim=1).max()) / 4
@@ -222,8 +224,8 @@ def _factorised(problem: _Problem, root: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _descend(problem: _Problem, start: _State, target: _State) -> _State:
-    """``target``, or for the problems whose objective it would raise, a point on the way to it
-    that does not.
+    """Return ``target``, or, for the problems whose objective it would raise, a point on the way to
+    it that does not.
     """
     ceiling = start.objective * (1 + ROUNDING)
     share = torch.ones_like(ceiling)

@@ -1,4 +1,4 @@
-"""Residual-stream states as probes take them: [questions, layers, positions, width], read a layer
+"""Read residual-stream states as probes take them, [questions, layers, positions, width], a layer
 at a time.
 
 The array may be far larger than memory (a memory map): only one layer of it is ever copied. States
@@ -19,8 +19,10 @@ States = NDArray[np.floating] | Tensor
 
 
 def check_states(states: States) -> tuple[int, int, int, int]:
-    """Shape (questions, layers, positions, width) of ``states``; WorkbenchError when there are
-    not four axes or one is empty.
+    """Return the shape (questions, layers, positions, width) of ``states``.
+
+    Raises:
+        WorkbenchError: when there are not four axes or one is empty.
     """
     if states.ndim != 4 or 0 in states.shape:
         raise WorkbenchError(
@@ -32,8 +34,10 @@ def check_states(states: States) -> tuple[int, int, int, int]:
 
 
 def layer_states(states: States, layer: int) -> Tensor:
-    """States of one layer [questions, positions, width] on the CPU; WorkbenchError names the
-    first value that is not finite.
+    """Return the states of one layer [questions, positions, width] on the CPU.
+
+    Raises:
+        WorkbenchError: for a value that is not finite; it names the first.
     """
     if isinstance(states, Tensor):
         slab = states[:, layer].detach().cpu()

@@ -2,9 +2,9 @@
 
 Factorising matrices of a few hundred rows on two BLAS threads was seen to become many times slower
 as soon as other programs used the cores. So a few hundred questions are fitted on one thread a
-layer, several layers side by side; thousands of questions are fitted a layer at a time with all
-threads inside it. A layer's numbers do not depend on what runs beside it. Memory holds one layer of
-states for each worker.
+layer, several layers at the same time; thousands of questions are fitted a layer at a time with all
+threads inside it. A layer's numbers do not depend on what runs at the same time. Memory holds one
+layer of states for each worker.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MOST_WORKERS = 4
 def each_layer(
     work: Callable[[int], Result], layers: int, rows: int, description: str
 ) -> list[Result]:
-    """``[work(0), ..., work(layers - 1)]``, with progress; ``rows`` is the number of questions
-    each layer fits.
+    """Return ``[work(0), ..., work(layers - 1)]``, with a progress bar; ``rows`` is the number of
+    questions each layer fits.
     """
     threads = torch.get_num_threads()
     workers = min(threads, MOST_WORKERS, layers) if rows <= SMALL_ROWS else 1
