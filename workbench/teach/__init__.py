@@ -1,11 +1,11 @@
-"""Teaching a model to say what a probe reads from it: targets, training examples, LoRA adapters and
+"""Train a model to say what a probe reads from it: targets, training examples, LoRA adapters and
 their training.
 
 Targets are cross-fitted probabilities put on the confidence scale; the same training on shuffled
 targets is the recipe's control. Adapters are in PEFT's format, so that any program that reads it
 can load them.
 
-The names below are imported when they are first used: whoever puts an adapter on needs no trainer.
+The names below are imported when they are first used, so that loading an adapter needs no trainer.
 """
 
 from __future__ import annotations

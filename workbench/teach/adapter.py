@@ -1,7 +1,7 @@
-"""LoRA adapters: created on a base model, saved in PEFT's format, loaded and switched.
+"""Create LoRA adapters on a base model, save them in PEFT's format, load and switch them.
 
-An adapter with a reach (see :mod:`workbench.models.invocation`) is saved with PEFT's
-``alora_invocation_tokens``, so that plain PEFT applies it to the same tokens.
+An adapter that acts on a prompt's last tokens (see :mod:`workbench.models.invocation`) is saved
+with PEFT's ``alora_invocation_tokens``, so that plain PEFT applies it to the same tokens.
 
 There is one set of base weights. The tuned run is the model with the adapter on, the base run the
 same object inside :func:`workbench.models.adapter_switch.adapter_off`; two models are never held.
@@ -39,8 +39,11 @@ from workbench.models.swap_weights import replaced_weights
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0) -> LanguageModel:
-    """A new LoRA adapter on the model's own weights, in the layers from ``start_layer`` on; the
-    base weights stay frozen.
+    """Add a new LoRA adapter to the model, in the layers from ``start_layer`` on; the base weights
+    stay frozen.
+
+    Raises:
+        WorkbenchError: for modules or a start layer the model does not have.
     """
     _require_plain(lm)
     if not 0 <= start_layer < lm.n_layers:
@@ -75,10 +78,11 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
 
 
 def initialise_from(lm: LanguageModel, folder: Path) -> None:
-    """Put a saved adapter's weights into the model's own adapter, which must have the same shape.
+    """Copy a saved adapter's weights into the model's adapter, which must have the same shape.
 
-    Errors: WorkbenchError where modules, layers or ranks differ, and for files that cannot be read
-    or hold no numbers.
+    Raises:
+        WorkbenchError: where modules, layers or ranks differ, and for files that cannot be read or
+            hold no numbers.
     """
     weights = _read_weights(folder)
     own = {name: value.shape for name, value in get_peft_model_state_dict(lm.model).items()}
@@ -92,10 +96,11 @@ def initialise_from(lm: LanguageModel, folder: Path) -> None:
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
-    """The model with a saved adapter on, for inference.
+    """Load a saved adapter; return the model with it on, for inference.
 
-    Errors: WorkbenchError for folders without an adapter, files that are damaged or hold no
-    numbers, and adapters of another model.
+    Raises:
+        WorkbenchError: for folders without an adapter, files that are damaged or hold no numbers,
+            and adapters of another model.
     """
     if not (folder / "adapter_config.json").exists():
         raise WorkbenchError(
@@ -140,7 +145,11 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """An adapter's weights, which must all be finite."""
+    """Read an adapter's weights, which must all be finite.
+
+    Raises:
+        WorkbenchError: for files that are missing or damaged, and weights that are not finite.
+    """
     path = folder / "adapter_model.safetensors"
     mend = "copy the folder again, or run the teaching anew"
     if not path.is_file():
@@ -163,7 +172,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _take_out(lm: LanguageModel) -> None:
-    """Remove what a failed load left of an adapter in the base model."""
+    """Remove the parts of an adapter that a failed load left in the base model."""
     base = lm.base()
     for name, module in list(base.named_modules()):
         if isinstance(module, LoraLayer):
@@ -175,7 +184,11 @@ def _take_out(lm: LanguageModel) -> None:
 
 
 def _refuse_shared(lm: LanguageModel, modules: Sequence[str]) -> None:
-    """Refuse an adapter on weights that another module uses too."""
+    """Refuse an adapter on weights that another module uses too.
+
+    Raises:
+        WorkbenchError: if another module uses them.
+    """
     for name, others in sharing(lm.base()).items():
         if name.rpartition(".")[2] in modules:
             raise WorkbenchError(
@@ -187,12 +200,12 @@ def _refuse_shared(lm: LanguageModel, modules: Sequence[str]) -> None:
 
 
 def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | None) -> None:
-    """Save the model's adapter for every token, or for ``invocation`` at a prompt's end and what
-    follows it.
+    """Save the model's adapter, to act on every token, or on the tokens ``invocation`` at a
+    prompt's end and what follows them.
     """
     config = lm.model.active_peft_config
     config.alora_invocation_tokens = list(invocation) if invocation else None
-    # An adapter is sent around: of a model on this machine it says the last name alone.
+    # Adapters are shared: of a model on this machine only the last part of its path is written.
     if config.base_model_name_or_path is not None:
         config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
     card = folder / "README.md"
@@ -205,23 +218,27 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
 
 
 def _has_head(model: PeftModel) -> bool:
-    """Whether the adapter stands on the output head; PEFT would look for the base model's files
-    to find out about its vocabulary.
+    """Return whether the adapter acts on the output head. PEFT would search the base model's files
+    for its vocabulary to find out.
     """
     return "lm_head" in (model.active_peft_config.target_modules or ())
 
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
-    """The base model again, with the adapter's modules taken out."""
+    """Remove the adapter's modules; return the base model."""
     return lm.with_model(lm.model.unload()) if isinstance(lm.model, PeftModel) else lm
 
 
 @contextmanager
 def adapter_merged(lm: LanguageModel) -> Iterator[None]:
-    """The tuned behaviour inside the block at the base model's cost: the adapter's products are
-    added to the weights.
+    """Let the model behave as tuned inside the block at the base model's cost: the adapter's
+    products are added to the weights.
 
-    Only for adapters that act on every token.
+    This is only for adapters that act on every token.
+
+    Raises:
+        WorkbenchError: for an adapter on the reply alone, and one on weights that another module
+            uses.
     """
     if lm.invocation_length is not None:
         raise WorkbenchError(
@@ -247,8 +264,11 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
 
 
 def _require_plain(lm: LanguageModel) -> None:
-    """PEFT puts an adapter into the base module itself, so a second one would stand on top of
-    the first.
+    """Refuse a model that has an adapter. PEFT puts an adapter into the base module itself, so a
+    second one would be applied on top of the first.
+
+    Raises:
+        WorkbenchError: if it has one.
     """
     if getattr(lm.base(), "peft_config", None):
         raise WorkbenchError(

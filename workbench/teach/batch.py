@@ -1,5 +1,5 @@
-"""The targets of a batch of training examples, aligned with the places its forward makes logits
-at, and their loss.
+"""Align the targets of a batch of training examples with the places at which its forward makes
+logits, and compute their loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ALMOST_ONE = 1 - 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What should follow at every place of a batch.
+    """The targets of a batch: what should follow at every place.
 
     Attributes:
         alphabet: [tokens] every token targeted in the batch.
@@ -34,7 +34,9 @@ class Targets:
     weights: Tensor
 
     def loss(self, logits: Tensor) -> Tensor:
-        """Mean over rows of the weighted cross-entropies of ``logits`` [rows, places, vocab]."""
+        """Return the mean over rows of the weighted cross-entropies of ``logits`` [rows, places,
+        vocab].
+        """
         logits = logits.float()
         scores = logits[..., self.alphabet] - logits.logsumexp(dim=-1, keepdim=True)
         crossed = -(self.probabilities * scores).sum(dim=-1)
@@ -43,7 +45,7 @@ class Targets:
 
 
 def batch_targets(examples: Sequence[Example], device: torch.device) -> Targets:
-    """The examples' targets, aligned with the places of
+    """Return the examples' targets, aligned with the places of
     :class:`~workbench.teach.batch_layout.Columns`.
     """
     alphabet = sorted(

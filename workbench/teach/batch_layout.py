@@ -1,14 +1,13 @@
-"""The columns that a training step computes: the tokens of its rows that nothing earlier has
-settled.
+"""Lay out the columns that a training step computes: the tokens of its rows that are not cached.
 
-Behind every prompt stands the example's tree of target tokens, padded to the largest tree of the
-batch; a padding node is seen by nobody and weighs nothing. The tree's places are the last columns
-of every row.
+The example's tree of target tokens follows every prompt, padded to the largest tree of the batch. A
+padding node is seen by no token and has weight 0. The tree's places are the last columns of every
+row.
 
 Two cuts keep columns out of a step. Tokens that all prompts begin with are computed once, in one
 row, and their keys and values serve every row (the loss and its gradient are those of computing
-them in every row; LoRA's dropout alone draws once for all). An adapter on the reply stands on kept
-keys and values of what precedes it.
+them in every row; LoRA's dropout alone draws once for all). With an adapter on the reply, the keys
+and values of what precedes it are kept from the base model.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from workbench.trace.token_tree import TokenTree
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """One step's rows.
+    """The rows of one step.
 
     Attributes:
         tokens, positions: [rows, columns].
-        mask: what the model takes; keys of what stands before come first.
+        mask: the model's attention mask; keys of what precedes the columns come first.
         begins: for each row, the column at which its own tokens begin; before it is padding.
         places: how many of the last columns carry a loss.
         real: [rows, columns] bool, on the CPU; false at padding.
@@ -49,7 +48,7 @@ class Columns:
 
 
 def shared_columns(lm: LanguageModel, shared: Sequence[int]) -> Columns:
-    """The shared tokens as a row of their own, which carries no loss."""
+    """Return the shared tokens as one row, which carries no loss."""
     prompts = pad_prompts([shared], lm.tokenizer.pad_token_id, lm.device)
     causal = torch.ones(
         1, prompts.columns, prompts.columns, dtype=torch.bool, device=lm.device
@@ -59,7 +58,9 @@ def shared_columns(lm: LanguageModel, shared: Sequence[int]) -> Columns:
 
 
 def conversation_columns(lm: LanguageModel, examples: Sequence[Example], shared: int) -> Columns:
-    """Whole conversations behind their first ``shared`` tokens, and their trees."""
+    """Return the columns of whole conversations after their first ``shared`` tokens, and of their
+    trees.
+    """
     padded = pad_prompts(
         [example.prompt[shared:] for example in examples], lm.tokenizer.pad_token_id, lm.device
     )
@@ -82,8 +83,8 @@ def conversation_columns(lm: LanguageModel, examples: Sequence[Example], shared:
 def reply_columns(
     lm: LanguageModel, examples: Sequence[Example], kept: CachedPrompts, reply: Sequence[int]
 ) -> Columns:
-    """The tokens of ``reply`` up to the confidence position, and the trees, behind what is
-    ``kept``.
+    """Return the columns of the tokens of ``reply`` up to the confidence position, and of the
+    trees, after what is ``kept``.
     """
     tail = trees(kept.prompts, reply, [example.tree for example in examples])
     keys = torch.cat([kept.prompts.positions, tail.positions], dim=1)
@@ -94,8 +95,8 @@ def reply_columns(
 
 
 def trees(prompts: Prompts, chain: Sequence[int], continuations: Sequence[TokenTree]) -> Tail:
-    """Behind every prompt the same ``chain`` of tokens and the row's own tree behind it, trees
-    padded to one size.
+    """Return the tail of every prompt: the same ``chain`` of tokens, followed by the row's tree,
+    with trees padded to one size.
     """
     size = max(tree.size for tree in continuations)
     length = len(chain)
@@ -128,6 +129,6 @@ def _places(examples: Sequence[Example]) -> int:
 
 
 def _real(examples: Sequence[Example]) -> Tensor:
-    """[rows, nodes] bool: nodes of each row's own tree."""
+    """Return which nodes belong to each row's tree, [rows, nodes] bool; the others are padding."""
     sizes = torch.tensor([example.tree.size for example in examples])
     return torch.arange(_places(examples) - 1) < sizes[:, None]

@@ -1,5 +1,5 @@
-"""What the transformers Trainer calls while it trains: progress through the workbench's own
-reporter, new masks at every step, whether the weights are numbers, and checkpoints that are sealed.
+"""Provide the callbacks of the transformers Trainer: progress through the workbench's reporter, new
+dropout masks at every step, a check that the weights are finite, and sealed checkpoints.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class _Progress(TrainerCallback):
 
 
 class RenewMasks(TrainerCallback):
-    """A new pool of dropout masks at every step, so that a resumed run draws what an
-    uninterrupted one does.
+    """A callback that makes a new pool of dropout masks at every step, so that a resumed run draws
+    what an uninterrupted one does.
     """
 
     def __init__(self, pool: MaskPool) -> None:
@@ -46,8 +46,8 @@ class RenewMasks(TrainerCallback):
 
 
 class SoundCheckpoints(TrainerCallback):
-    """Stops where an update has left weights that are not finite, before anything is computed with
-    them or they are the result, and seals the checkpoints that are written.
+    """A callback that stops where an update makes weights that are not finite, before anything is
+    computed with them or they become the result, and that seals the checkpoints that are written.
     """
 
     def __init__(self, checkpoints: Path) -> None:
@@ -66,7 +66,7 @@ class SoundCheckpoints(TrainerCallback):
 
 
 def quiet(trainer: Trainer, description: str) -> None:
-    """Take out the callbacks that print; progress goes through the workbench's own reporter."""
+    """Remove the callbacks that print; progress goes through the workbench's reporter."""
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(_Progress(description))

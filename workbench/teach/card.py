@@ -1,8 +1,8 @@
-"""The model card beside an adapter: recipe, data, seeds and what was measured, for people and for
+"""Write the model card of an adapter: recipe, data, seeds and what was measured, for people and for
 the hub.
 
 It is the ``README.md`` of the adapter's folder, with the hub's YAML head. Numbers are those of the
-run that taught the adapter, on its own held-out questions; they say nothing of other data.
+run that trained the adapter, on its held-out questions; they say nothing about other data.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says. ``metrics``: words -> value as text, with its interval; ``speaks``:
-    whether the adapter states confidence itself.
+    """The contents of a card.
+
+    ``metrics`` are words -> value as text, with its interval. ``states_confidence`` says whether
+    the adapter states confidence itself.
     """
 
     base_model: str
@@ -57,7 +59,11 @@ class Card:
 
 
 def write_card(folder: Path, card: Card) -> Path:
-    """Write the card into the adapter's ``folder``; returns its path."""
+    """Write the card into the adapter's ``folder``; return its path.
+
+    Raises:
+        WorkbenchError: if there is no adapter.
+    """
     if not (folder / "adapter_config.json").exists():
         raise WorkbenchError(f"There is no adapter in {folder}, so no card is written there.")
     path = folder / "README.md"
@@ -66,7 +72,7 @@ def write_card(folder: Path, card: Card) -> Path:
 
 
 def card_text(card: Card) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     head = {"library_name": "peft", "tags": ["confidence", "calibration", "lora"]}
     if not Path(card.base_model).expanduser().exists() and "/" in card.base_model:
         head["base_model"] = card.base_model

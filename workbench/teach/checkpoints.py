@@ -1,11 +1,11 @@
-"""Checkpoints of a training: which one a run resumes from, and which one is good.
+"""Manage the checkpoints of a training: find the one a run resumes from, and remove bad ones.
 
 A checkpoint at step s holds the weights after s updates; whether they are of any use shows when the
 loss of step s + 1 is computed with them. So two checkpoints are kept, and when a loss is not
 finite, the one that gave it is removed. Each holds size and SHA-256 of its files, written last; one
 without them, or with others than its files have, was cut short by a kill or a power cut and is
 removed, so that the training goes on from the one before or from the start. The folder of
-checkpoints is marked as ours before anything in it is removed.
+checkpoints is marked as the workbench's before anything in it is removed.
 """
 
 from __future__ import annotations
@@ -56,15 +56,18 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint in ``folder``."""
+    """Return the newest checkpoint in ``folder``."""
     found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     return None if found is None else Path(found)
 
 
 @contextmanager
 def kept_on_file_errors(folder: Path) -> Iterator[None]:
-    """Turn a disk that is full, or another file error of the block, into one that says what of
-    the training in ``folder`` is kept.
+    """Turn a full disk, or another file error of the block, into an error that says what of the
+    training in ``folder`` is kept.
+
+    Raises:
+        WorkbenchError: in place of such an error.
     """
     try:
         yield
@@ -86,8 +89,8 @@ def kept_on_file_errors(folder: Path) -> Iterator[None]:
 
 
 def diverged(folder: Path, step: int) -> WorkbenchError:
-    """The error for a loss that is not finite after ``step`` updates; a checkpoint of these very
-    weights is removed.
+    """Return the error for a loss that is not finite after ``step`` updates, and remove a
+    checkpoint of these weights.
     """
     shutil.rmtree(folder / f"checkpoint-{step}", ignore_errors=True)
     last = last_checkpoint(folder)

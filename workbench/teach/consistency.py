@@ -1,14 +1,13 @@
-"""Targets from self-consistency: how often answers were right among those the model was as
-consistent about.
+"""Make targets from self-consistency: the accuracy of answers about which the model was equally
+consistent.
 
 Source: Steyvers, Belem, Smyth 2025 (arXiv 2510.05126). Shares of the most frequent sampled answer
 are cut into bins of about equal size; a question's target is its level, the accuracy of the greedy
-answers in its bin, plus a uniform draw of at most ``NOISE``, so that a bin teaches a range and not
-a number. A target is one value for right and wrong answers of a bin alike, so a question's own
+answers in its bin, plus a uniform draw of at most ``NOISE``, so that the targets of a bin are a
+range and not a number. Targets are alike for right and wrong answers of a bin, so a question's
 grade does not tell it apart from its neighbours. Bins are balanced by subsampling, whatever the
 grades in them: keeping only questions whose most frequent answer is right would leave nothing to
-tell apart. What it does not show: anything that consistency does not tell; within a bin the targets
-are noise.
+tell apart. The targets hold nothing that consistency does not tell; within a bin they are noise.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ NOISE = 0.05
 
 
 def consistency_targets(inputs: TargetInputs) -> NDArray[np.float64]:
-    """What the samples agree on, as it is: the share [n] of the most frequent answer."""
+    """Return the samples' agreement unchanged: the share [n] of the most frequent answer."""
     return inputs.source(SOURCE)
 
 
 def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Bin numbers [n] from 0 of ``share`` [n], at most ``MOST_BINS``.
+    """Return the bin numbers [n], from 0, of ``share`` [n]; at most ``MOST_BINS`` bins.
 
-    Equal shares are never parted, and where the smallest fill a bin they stand alone in it.
+    Equal shares are never parted. Where the smallest share fills a bin, it is alone in it.
     """
     edges = np.quantile(share, np.linspace(0, 1, MOST_BINS + 1)[1:-1])
     above = share[share > share.min()]
@@ -43,7 +42,11 @@ def consistency_bins(share: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def bin_levels(inputs: TargetInputs) -> NDArray[np.float64]:
-    """The accuracy of each question's bin: [n], equal within a bin."""
+    """Return the accuracy of each question's bin: [n], equal within a bin.
+
+    Raises:
+        WorkbenchError: if the samples of all questions agree equally often.
+    """
     bins = consistency_bins(inputs.source(SOURCE))
     if bins.max() == 0:
         raise WorkbenchError(
@@ -56,15 +59,15 @@ def bin_levels(inputs: TargetInputs) -> NDArray[np.float64]:
 
 
 def bin_targets(inputs: TargetInputs) -> NDArray[np.float64]:
-    """The levels of :func:`bin_levels`, blurred: [n]."""
+    """Return the levels of :func:`bin_levels`, blurred: [n]."""
     levels = bin_levels(inputs)
     noise = np.random.default_rng(inputs.seed).uniform(-NOISE, NOISE, size=len(levels))
     return np.clip(levels + noise, 0, 1)
 
 
 def balanced_bins(inputs: TargetInputs) -> NDArray[np.int64]:
-    """Numbers of the questions to be taught, ascending: as many of each bin as the smallest one
-    holds, drawn by seed.
+    """Return the numbers of the questions to train on, ascending: as many of each bin as the
+    smallest one holds, drawn by seed.
     """
     bins = consistency_bins(inputs.source(SOURCE))
     size = int(np.bincount(bins).min())

@@ -1,11 +1,11 @@
-"""The plan of calibration tuning: a two-way query behind the answer, and a pull to the base model
-on the answer's tokens.
+"""Make the training plan of calibration tuning: a two-way query after the answer, and a penalty on
+divergence from the base model on the answer's tokens.
 
 loss of a row = -log P(right choice | one of the two) + kappa * Jensen-Shannon divergence to the
 base model, averaged over the answer's tokens. An example's prompt ends in front of the answer;
-answer, query and the choices' tokens stand behind it as a chain, so that one forward gives both
-terms. Its cost beyond that of the conversation is logits at every token of the chain and, where
-kappa is not 0, a forward of the base model up to the answer's end.
+answer, query and the choices' tokens follow it as a chain, so that one forward gives both terms.
+Its cost beyond that of the conversation is logits at every token of the chain and, where kappa is
+not 0, a forward of the base model up to the answer's end.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from workbench.trace.token_tree import TokenTree
 
 
 def correctness_query_objective(job: TrainingJob, kappa: float) -> Objective:
-    """The job's answers with the query behind them; targets are 1 for right and 0 for wrong
-    answers.
+    """Return examples of the job's answers with the query after them, and their loss. Targets are 1
+    for right and 0 for wrong answers.
 
-    Errors: WorkbenchError for a format with more than two choices or an adapter that acts on the
-    reply alone.
+    Raises:
+        WorkbenchError: for a format with more than two choices or an adapter that acts on the reply
+            alone.
     """
     if len(job.fmt.scale.values) != 2:
         raise WorkbenchError(
@@ -65,19 +66,19 @@ def correctness_query_objective(job: TrainingJob, kappa: float) -> Objective:
 
 
 def answer_start(conversation: Conversation, asked: Sequence[int]) -> int:
-    """Index of the answer's first token: where the conversation leaves the prompt ``asked`` that
-    it was generated from.
+    """Return the index of the answer's first token: where the conversation departs from the prompt
+    ``asked`` that it was generated from.
     """
     pairs = zip(conversation.tokens, asked, strict=False)
     shared = next((index for index, (one, other) in enumerate(pairs) if one != other), len(asked))
-    # An empty answer, or one whose first token merged with the prompt's last, still has its own
+    # An empty answer, or one whose first token merged with the prompt's last, still has
     # last token.
     return max(1, min(shared, conversation.position("answer_end")))
 
 
 def chained(conversation: Conversation, start: int, trie: ScaleTrie) -> Example:
-    """The conversation with its prompt cut at ``start``: the rest as a chain, and the choices'
-    inner nodes behind it.
+    """Return the conversation as an example whose prompt ends at ``start``, followed by the rest as
+    a chain and the choices' inner nodes.
     """
     chain, nodes = conversation.tokens[start:], trie.tree
     size = len(chain)
@@ -90,7 +91,7 @@ def chained(conversation: Conversation, start: int, trie: ScaleTrie) -> Example:
 
 
 def two_way(examples: Sequence[Example], trie: ScaleTrie, targets: np.ndarray) -> Loss:
-    """-log of the probability of the right choice, restricted to the choices."""
+    """Return the loss: -log of the probability of the right choice, restricted to the choices."""
     wanted = torch.as_tensor(targets, dtype=torch.float32)
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
@@ -105,8 +106,8 @@ def two_way(examples: Sequence[Example], trie: ScaleTrie, targets: np.ndarray) -
 
 
 def js_to_base_loss(job: TrainingJob, starts: Sequence[int], kappa: float) -> Loss:
-    """``kappa`` times the divergence from the base model where the answer's tokens are
-    predicted.
+    """Return the loss ``kappa`` times the divergence from the base model where the answer's tokens
+    are predicted.
     """
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:

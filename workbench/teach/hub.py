@@ -1,4 +1,4 @@
-"""An adapter's folder, its card included, uploaded to the Hugging Face hub.
+"""Upload an adapter's folder, its card included, to the Hugging Face hub.
 
 The account is the one ``huggingface_hub`` finds (``hf auth login`` or the variable HF_TOKEN);
 nothing here reads or stores it.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-# The client's own name for errors of its transport, whichever library that is.
+# The client's name for errors of its transport, whichever library that is.
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
@@ -20,7 +20,11 @@ FILES = ("README.md", "adapter_config.json", "adapter_model.safetensors")
 
 
 def check_repository(name: str) -> None:
-    """Refuse what is no ``owner/name``, before anything is trained."""
+    """Refuse a name that is no ``owner/name``, before anything is trained.
+
+    Raises:
+        WorkbenchError: if it is none.
+    """
     try:
         validate_repo_id(name)
     except HFValidationError as error:
@@ -32,11 +36,12 @@ def check_repository(name: str) -> None:
 
 
 def push_adapter(folder: Path, name: str, endpoint: str | None = None) -> str:
-    """Upload the adapter in ``folder`` to the repository ``name``, made private if it is new;
-    returns its address.
+    """Upload the adapter in ``folder`` to the repository ``name``, which is made private if it is
+    new; return its address.
 
-    Errors: WorkbenchError without an account, without the right to write there, or without a
-    connection.
+    Raises:
+        WorkbenchError: without an account, without the right to write there, or without a
+            connection.
     """
     missing = [file for file in FILES if not (folder / file).exists()]
     if missing:

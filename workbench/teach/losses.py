@@ -1,4 +1,4 @@
-"""Losses as plain functions: of which examples a batch holds and of the logits at their places.
+"""Define losses as plain functions of the examples in a batch and the logits at their places.
 
 A loss that a proper score defines is written over the exact distribution q of the confidence scale,
 so it is a closed form without sampling. With R(v, y) the reward for stating v when the answer is
@@ -12,9 +12,9 @@ which is what policy-gradient methods estimate by sampling replies (Rewarding Do
 2503.02623), here with zero variance. With the Brier score on q restricted to the scale it is
 tokenised Brier (ConfTuner).
 
-What a reward's expectation does not fix: how the probability is spread. It is linear in q, so its
-best answer is all mass on one value; the Brier score OF the expectation
-(:func:`brier_of_expectation`) fixes the mean alone and nothing about the spread.
+A reward's expectation does not fix how the probability is spread. It is linear in q, so its best
+answer is all mass on one value; the Brier score OF the expectation (:func:`brier_of_expectation`)
+fixes the mean alone and nothing about the spread.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SMALLEST_BASE = 1e-8
 
 
 def cross_entropy(examples: Sequence[Example]) -> Loss:
-    """What should follow at every place, as the examples say (see
+    """Return the cross-entropy of what should follow at every place, as the examples say (see
     :mod:`workbench.teach.examples`).
     """
 
@@ -54,7 +54,7 @@ def cross_entropy(examples: Sequence[Example]) -> Loss:
 
 
 def log_reward(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The log score with confidence clipped to [.001, .999], moved onto [-1, 1]. Proper only
+    """Return the log score with confidence clipped to [.001, .999], moved onto [-1, 1]. Proper only
     inside the clip.
     """
     clipped = np.clip(stated, CLIP, 1 - CLIP)
@@ -64,7 +64,7 @@ def log_reward(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDA
 
 
 def brier_reward(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The Brier score moved onto [-1, 1]: 1 - 2 (stated - correct)^2."""
+    """Return the Brier score moved onto [-1, 1]: 1 - 2 (stated - correct)^2."""
     return 1 - 2 * (stated - correct) ** 2
 
 
@@ -76,7 +76,7 @@ def expected_reward(
     kl: float,
     base: NDArray[np.float64] | None,
 ) -> Loss:
-    """Minus the expected reward, with the divergence from the base model.
+    """Return the loss: minus the expected reward, plus the weighted divergence from the base model.
 
     Args:
         rewards: [examples, values].
@@ -102,8 +102,8 @@ def expected_reward(
 def mean_reward(
     trie: ScaleTrie, rewards: NDArray[np.float64], *, wrong_format: float | None
 ) -> Loss:
-    """The expected reward alone, which sampled reinforcement estimates; higher is better.
-    Arguments as in :func:`expected_reward`.
+    """Return the expected reward alone, which sampled reinforcement estimates; higher is better.
+    Arguments are as in :func:`expected_reward`.
     """
     gains = _gains(rewards, wrong_format)
 
@@ -116,11 +116,11 @@ def mean_reward(
 
 
 def brier_of_expectation(trie: ScaleTrie, targets: NDArray[np.float64], certain: float) -> Loss:
-    """(E[v] - target)^2 with the mean over the distribution restricted to the scale, plus (mass off
-    the scale)^2.
+    """Return the loss (E[v] - target)^2, with the mean over the distribution restricted to the
+    scale, plus (mass off the scale)^2.
 
-    ``targets`` [examples] are shares of certainty. Restricted to the scale, the mean would not mind
-    what becomes of the rest.
+    ``targets`` [examples] are shares of certainty. Without the second term, the mass off the scale
+    would be left free.
     """
     wanted = torch.as_tensor(targets, dtype=torch.float32)
     values = torch.as_tensor(trie.values, dtype=torch.float32) / certain
@@ -135,7 +135,7 @@ def brier_of_expectation(trie: ScaleTrie, targets: NDArray[np.float64], certain:
 
 
 def add_losses(*losses: Loss) -> Loss:
-    """The sum of several losses on the same batch."""
+    """Return the sum of several losses on the same batch."""
 
     def loss(rows: Sequence[int], logits: Tensor) -> Tensor:
         return torch.stack([each(rows, logits) for each in losses]).sum()
@@ -144,7 +144,9 @@ def add_losses(*losses: Loss) -> Loss:
 
 
 def _gains(rewards: NDArray[np.float64], wrong_format: float | None) -> Tensor:
-    """Rewards [rows, values], and behind them that of stating no value where there is one."""
+    """Return the rewards [rows, values], and after them that of stating no value where there is
+    one.
+    """
     gains = torch.as_tensor(rewards, dtype=torch.float32)
     return (
         gains
@@ -154,7 +156,7 @@ def _gains(rewards: NDArray[np.float64], wrong_format: float | None) -> Tensor:
 
 
 def _expected(scores: Tensor, gains: Tensor) -> Tensor:
-    """[rows] the mean of ``gains`` under log-probabilities ``scores`` [rows, values + 1],
+    """Return the mean [rows] of ``gains`` under log-probabilities ``scores`` [rows, values + 1],
     restricted to the outcomes they cover.
     """
     covered = scores if gains.shape[1] == scores.shape[1] else scores[:, :-1].log_softmax(dim=-1)
@@ -162,15 +164,15 @@ def _expected(scores: Tensor, gains: Tensor) -> Tensor:
 
 
 def _divergence(scores: Tensor, reference: Tensor) -> Tensor:
-    """KL(q || reference) [rows] over values and the rest; both [rows, values + 1]
-    log-probabilities.
+    """Return KL(q || reference) [rows] over values and the rest; both are log-probabilities [rows,
+    values + 1].
     """
     return (scores.exp() * (scores - reference)).sum(dim=-1)
 
 
 def _log_with_rest(base: NDArray[np.float64]) -> Tensor:
-    """Log of the base's probabilities and of what is left; at least SMALLEST_BASE, as the
-    elicited ones may round to 0.
+    """Return the log of the base's probabilities and of the rest. Probabilities are at least
+    SMALLEST_BASE, because elicited ones may round to 0.
     """
     rest = 1 - base.sum(axis=-1, keepdims=True)
     return torch.as_tensor(

@@ -1,9 +1,10 @@
-"""States behind the layers that an adapter leaves alone, computed once for every example.
+"""Keep the states after the layers below an adapter, computed once for every example.
 
 An adapter that begins at layer k cannot change the residual stream below it, so a step may begin
-with the states behind layer k - 1. Kept are the states of each example's own columns (what stands
-before them has its own, kept once), in the dtype of the model's residual stream: width entries a
-token. What does not fit into the bound is computed anew each time, and that is said once.
+with the states after layer k - 1. The states of each example's own columns are kept (those of the
+shared columns before them are kept once), in the dtype of the model's residual stream: width
+entries a token. What does not fit into the bound is computed anew each time, and a warning says so
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 
 class FrozenStates:
-    """States [own columns, width] of numbered examples, at most ``most_bytes`` of them, in the
+    """The states [own columns, width] of numbered examples, at most ``most_bytes`` of them, in the
     computer's main memory.
     """
 
@@ -51,7 +52,9 @@ class FrozenStates:
 
 
 def own_states(states: Tensor, begins: Sequence[int], sizes: Sequence[int]) -> list[Tensor]:
-    """Each row's own columns of ``states`` [rows, columns, width]: views of [size, width]."""
+    """Return each row's own columns of ``states`` [rows, columns, width]: views of [size,
+    width].
+    """
     return [
         row[begin : begin + size] for row, begin, size in zip(states, begins, sizes, strict=True)
     ]
@@ -60,8 +63,8 @@ def own_states(states: Tensor, begins: Sequence[int], sizes: Sequence[int]) -> l
 def placed(
     parts: Sequence[Tensor], begins: Sequence[int], columns: int, device: torch.device
 ) -> Tensor:
-    """The inverse: [rows, columns, width] with each part at its row's beginning and zeros around
-    it.
+    """Return the inverse of :func:`own_states`: [rows, columns, width] with each part at its row's
+    beginning and zeros around it.
     """
     out = parts[0].new_zeros(len(parts), columns, parts[0].shape[1])
     for row, part, begin in zip(out, parts, begins, strict=True):

@@ -1,4 +1,4 @@
-"""What sampled reinforcement rewards, with which of TRL's trainers, and for how long.
+"""Define what sampled reinforcement rewards, with which of TRL's trainers, and for how long.
 
 A reply's reward is ``scale`` times a score of what it states, higher is better, and
 ``wrong_format`` times the scale where it states nothing on the scale. The training itself is
@@ -37,13 +37,13 @@ scored under different masks.
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One of TRL's trainers.
+    """A training algorithm: one of TRL's trainers.
 
     Attributes:
         trainer, config: names in ``trl``, which is not needed by anything else.
-        options: of its configuration.
-        passes: over every token of a prompt and its reply, without that of the model without the
-            adapter.
+        options: fields of its configuration.
+        passes: number of passes over every token of a prompt and its reply, without the pass of the
+            model without the adapter.
         opens: whether replies may have an opening.
     """
 
@@ -60,10 +60,10 @@ RLOO = Algorithm("RLOOTrainer", "RLOOConfig", {"normalize_advantages": False}, p
 
 @dataclass(frozen=True)
 class Reinforcement:
-    """What is rewarded, how, and how long.
+    """A plan of sampled reinforcement: what is rewarded, how, and for how long.
 
     Attributes:
-        reward: of stated shares and grades, in [-1, 1].
+        reward: function of stated shares and grades, with values in [-1, 1].
         scale, wrong_format: as in
             :func:`workbench.teach.recipes.objectives.expected_reward_objective`.
         kl: weight of the divergence from the model without the adapter.
@@ -82,12 +82,16 @@ class Reinforcement:
 
     @property
     def passes(self) -> int:
-        """Over every token of a prompt and its reply."""
+        """The number of passes over every token of a prompt and its reply."""
         return self.algorithm.passes + (self.kl > 0)
 
 
 def require_trl() -> None:
-    """An error naming the extra that brings TRL, where it is missing."""
+    """Refuse an environment without TRL.
+
+    Raises:
+        WorkbenchError: if TRL is missing; it names the extra that brings it.
+    """
     if find_spec("trl") is None:
         raise WorkbenchError(
             "Sampled reinforcement needs trl, which is not installed: pip install "
@@ -98,10 +102,10 @@ def require_trl() -> None:
 def rewards_of(
     texts: Sequence[str], rows: Sequence[int], replies: Replies, plan: Reinforcement
 ) -> list[float]:
-    """The reward of each reply ``texts`` to the prompts ``rows``.
+    """Return the reward of each reply ``texts`` to the prompts ``rows``.
 
     A reply whose answer could not be graded gets the mean reward of the others to its prompt, so
-    that it pulls neither way.
+    that it has no effect.
     """
     judged = [replies.judge(row, text) for row, text in zip(rows, texts, strict=True)]
     stated, correct = (

@@ -1,11 +1,11 @@
-"""Examples that compare two questions: which of them would be answered correctly more likely,
+"""Make examples that compare two questions: which of them would be answered correctly more likely,
 chosen before answering.
 
 The two questions of a pair come from different bins of what targets are made from, told apart by
 the bins' levels (the accuracy of each), so the noise that blurs a target within its bin decides no
 comparison; bins of one level are not compared. Each question comes up about equally often, and the
-better one, that of the higher level, stands first in every other pair. The target is all
-probability on its name. What it does not show: how far apart two questions are.
+better one, that of the higher level, is first in every other pair. The target is all probability on
+its name. It does not show how far apart two questions are.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ MOST_ROUNDS = 20
 
 
 def drawn_pairs(levels: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
-    """[pairs, 2] question numbers in the order they are shown, at most ``count``; first and second
-    are better in turn.
+    """Draw at most ``count`` pairs: [pairs, 2] question numbers in the order they are shown. First
+    and second are better in turn.
 
-    Errors: WorkbenchError where all questions stand at one of the ``levels`` [n].
+    Raises:
+        WorkbenchError: where all questions have the same of the ``levels`` [n].
     """
     if np.ptp(levels) == 0:
         raise WorkbenchError(
@@ -54,7 +55,7 @@ def drawn_pairs(levels: NDArray[np.float64], count: int, seed: int) -> NDArray[n
 def pair_examples(
     lm: LanguageModel, questions: Sequence[str], levels: NDArray[np.float64], count: int, seed: int
 ) -> list[Example]:
-    """``count`` comparisons of ``questions`` by their ``levels``, each ending in the better
+    """Return ``count`` comparisons of ``questions`` by their ``levels``, each ending in the better
     one's name.
     """
     pairs = drawn_pairs(levels, count, seed)
@@ -70,13 +71,13 @@ def pair_examples(
 
 
 def within_budget(examples: Sequence[Example], tokens: float) -> list[Example]:
-    """The first examples, whose prompts and targets are ``tokens`` together at most, one at
-    least.
+    """Return the first examples whose prompts and targets together have at most ``tokens`` tokens;
+    at least one.
     """
     spent = np.cumsum([size_of(example) for example in examples])
     return list(examples[: max(1, int(np.searchsorted(spent, tokens, side="right")))])
 
 
 def size_of(example: Example) -> int:
-    """Tokens of the prompt and of what should follow."""
+    """Return how many tokens the prompt and what should follow have."""
     return len(example.prompt) + example.tree.size

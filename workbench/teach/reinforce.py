@@ -1,11 +1,11 @@
-"""Sampled reinforcement of a stated confidence, by TRL, with a proper score of the grade as the
-reward.
+"""Train a stated confidence by sampled reinforcement with TRL, with a proper score of the grade as
+the reward.
 
-``teach.group_size`` replies are sampled behind each prompt and trained
-(:mod:`workbench.teach.replies`: either what states confidence in an answer that stands, or answer
-and confidence, with what stands between them written). A reply's reward is ``scale`` times a score
-of what it states, higher is better, and ``wrong_format`` times the scale where it states nothing on
-the scale; such replies are rewarded, never dropped.
+``teach.group_size`` replies are sampled after each prompt and trained
+(:mod:`workbench.teach.replies`). A reply is either a confidence in a given answer, or answer and
+confidence, with the words between them written. A reply's reward is ``scale`` times a score of what
+it states, higher is better, and ``wrong_format`` times the scale where it states nothing on the
+scale; such replies are rewarded, never dropped.
 
 GRPO subtracts the group's mean (and does not divide by its deviation, which would undo the score's
 scale) and adds the divergence from the model without the adapter to the loss. RLOO subtracts the
@@ -18,8 +18,8 @@ sampling (twice where a reply has an opening), the pass with the gradient, RLOO'
 sampled, and the one of the model without the adapter where there is a ``kl``. A pass forward and
 back counts once, as in the exact arms.
 
-What the log's ``reward`` does not show: discrimination. Stating the share of right answers for
-everything earns much of it. The divergence is not part of it.
+The log's ``reward`` does not show discrimination. Stating the share of right answers for everything
+earns much of it. The divergence is not part of it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ _REFERENCE = "ref"
 
 
 def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResult]:
-    """A teacher that trains a LoRA adapter on sampled replies; targets must be grades, 0 or 1."""
+    """Return a function that trains a LoRA adapter on sampled replies; targets must be grades, 0 or
+    1.
+    """
 
     def teacher(job: TrainingJob) -> TrainingResult:
         require_trl()
@@ -87,7 +89,7 @@ def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResu
                 save_adapter(tuned, job.folder / "adapter", None)
         finally:
             plain = remove_adapter(tuned)
-        # What opens a reply is sampled in a pass of its own; it ends before the written words, and
+        # What opens a reply is sampled in a separate pass; it ends before the written words, and
         # is counted like the others.
         log = _log(trainer, plan.passes + (replies.opening is not None))
         tuned = load_adapter(plain, job.folder / "adapter")
@@ -127,8 +129,8 @@ def _trainer(tuned: LanguageModel, job: TrainingJob, plan: Reinforcement, replie
 
 
 def _on_tokens(trainer: Any, prompts: Sequence[Sequence[int]]) -> Any:
-    """The TRL trainer's class with prompts as tokens, which a text tokenised again need not
-    give, and with finite losses.
+    """Return the TRL trainer's class with prompts given as tokens, because a text tokenised again
+    need not give the same ones, and with a check for finite losses.
     """
 
     class OnTokens(TokenPrompts, trainer):
@@ -190,8 +192,8 @@ def _train(trainer: Any, tuned: LanguageModel, job: TrainingJob) -> None:
 
 
 def _log(trainer: Any, passes: int) -> list[dict[str, float]]:
-    """One row a step: loss, mean reward, divergence, share of replies of a wrong format, tokens
-    so far.
+    """Return one row a step: loss, mean reward, divergence, share of replies of a wrong format,
+    tokens so far.
     """
     # The reward of the function itself: RLOO's own "reward" has the divergence taken off.
     names = {

@@ -1,12 +1,11 @@
-"""What is sampled when a model is taught by sampling, and how a sampled reply is judged: what it
-states, and of how right an answer.
+"""Define what is sampled when a model is trained by sampling, and how a sampled reply is judged: by
+what it states and whether the answer is right.
 
-Either the answer stands and only the reply that states confidence is sampled
+Either the answer is given and only the reply that states confidence is sampled
 (:func:`confidence_replies`), or the model is asked the question itself and samples its answer and,
-behind the format's words on the next line, the confidence (:func:`whole_replies`).
+after the format's words on the next line, the confidence (:func:`whole_replies`).
 
-What a judgement does not show: grading goes by the question's accepted answers, and counts a right
-answer in words that are not among them as wrong.
+Grading goes by the question's accepted answers, so a right answer in other words counts as wrong.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from workbench.teach.training_job import TrainingJob
 
 @dataclass(frozen=True)
 class Judgement:
-    """The stated share of certainty, NaN where the reply is not of the form asked for, and whether
-    the answer is right, 0 to 1.
+    """The judgement of a reply: the stated share of certainty, NaN where the reply has not the form
+    asked for, and whether the answer is right, 0 to 1.
 
     ``correct`` is NaN where the answer could not be graded.
     """
@@ -41,10 +40,10 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Replies:
-    """Prompts as tokens, one a row; how many tokens are sampled behind one at most; the judgement
-    of a row's sampled text.
+    """What is sampled: prompts as tokens, one a row; the most tokens sampled after each; and the
+    judgement of a row's sampled text.
 
-    With an ``opening`` the tokens sampled stand behind that.
+    With an ``opening``, the sampled tokens follow it.
     """
 
     prompts: list[tuple[int, ...]]
@@ -54,8 +53,8 @@ class Replies:
 
 
 def confidence_replies(job: TrainingJob) -> Replies:
-    """Replies that state confidence in the base model's answer; how right that is, the job's
-    targets say.
+    """Return the replies that state confidence in the base model's answer. The job's targets say
+    whether it is right.
     """
     numbers = job.numbers
 
@@ -69,7 +68,12 @@ def confidence_replies(job: TrainingJob) -> Replies:
 
 
 def whole_replies(job: TrainingJob) -> Replies:
-    """Replies that answer the question and state confidence in that, graded anew each time."""
+    """Return the replies that answer the question and state confidence in the answer, which is
+    graded each time.
+
+    Raises:
+        WorkbenchError: for a format that does not ask for both in one reply.
+    """
     fmt, tokenizer, grade = job.fmt, job.lm.tokenizer, job.grade
     if fmt.layout != "one-turn" or fmt.reasoning_prefix:
         raise WorkbenchError(
@@ -93,7 +97,7 @@ def whole_replies(job: TrainingJob) -> Replies:
 
 
 def ungraded() -> WorkbenchError:
-    """The error for answers that are to be sampled where nothing says which are right."""
+    """Return the error for sampling answers where nothing says which are right."""
     return WorkbenchError(
         "Sampled answers have to be graded, and a file of graded answers does not say which others "
         "would be right; take "
@@ -103,7 +107,8 @@ def ungraded() -> WorkbenchError:
 
 
 def answer_and_confidence(fmt: Format, text: str) -> tuple[str, float]:
-    """The answer of a whole reply, its first line, and the share of certainty its next line states.
+    """Return the answer of a whole reply, its first line, and the share of certainty its next line
+    states.
 
     NaN where there is no answer or the next line states no confidence on the scale.
     """

@@ -1,12 +1,12 @@
-"""Sampling a reply whose middle is written, not sampled: an answer, then the words that lead to a
+"""Sample a reply whose middle is written, not sampled: an answer, then the words that lead to a
 confidence, then the number.
 
-It is what confidence is read behind everywhere else: the answer ends at its first line break, and
-the format's own words follow. A model that would never write those words by itself still states a
-confidence in every reply, and is taught nothing about the words: they are masked out of the loss,
-as is the choice to end the answer, which is cut off. What it does not show: whether the model would
-state a confidence unasked. Where a tokenizer joins an answer's last mark with a line break, the
-tokens differ from those of the whole reply tokenised at once.
+The reply has the form after which confidence is read everywhere: the answer ends at its first line
+break, and the format's words follow. A model that would never write those words by itself still
+states a confidence in every reply, and is not trained on the words: they are masked out of the
+loss, as is the choice to end the answer, which is cut off. The result does not show whether the
+model would state a confidence unasked. Where a tokenizer joins an answer's last mark with a line
+break, the tokens differ from those of the whole reply tokenised at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Tokens = list[list[int]]
 
 @dataclass(frozen=True)
 class Opening:
-    """How a reply opens: at most ``limit`` tokens are sampled, up to the first of ``stop``,
-    which is taken off; ``written`` follows.
+    """The opening of a reply: at most ``limit`` tokens are sampled, up to the first of ``stop``,
+    which is removed; ``written`` follows.
     """
 
     limit: int
@@ -35,8 +35,8 @@ class Opening:
 def opened(
     prompts: Sequence[Sequence[int]], opening: Opening, limit: int
 ) -> Callable[[list[str], Any], dict[str, Any]]:
-    """TRL's ``rollout_func`` for prompts named by their number in ``prompts``; ``limit``: tokens
-    sampled behind the opening.
+    """Return TRL's ``rollout_func`` for prompts named by their number in ``prompts``; ``limit``
+    tokens are sampled after the opening.
     """
 
     def rollout(rows: list[str], trainer: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def opened(
             rest = sample_turn(
                 trainer, [[*a, *b, *written] for a, b in zip(asked, answers, strict=True)]
             )
-        # TRL counts what is sampled; what is written is computed like it.
+        # TRL counts sampled tokens; written ones are computed like them.
         trainer.state.num_input_tokens_seen += len(written) * len(rows)
         return {
             "prompt_ids": asked,
@@ -70,8 +70,8 @@ def _cut(tokens: Sequence[int], stop: Collection[int]) -> list[int]:
 
 @contextmanager
 def _until(trainer: Any, limit: int, stop: Collection[int]) -> Iterator[None]:
-    """Inside the block at most ``limit`` tokens are sampled, and rows rest after one of ``stop``
-    as after the end of a turn.
+    """Let the trainer sample at most ``limit`` tokens inside the block, and end rows after one of
+    ``stop`` as after the end of a turn.
     """
     config = trainer.generation_config
     before = config.max_new_tokens, config.eos_token_id

@@ -1,9 +1,9 @@
-"""The order in which a training sees its examples.
+"""Choose the order in which a training sees its examples.
 
 Rows of a batch are padded to its longest, so rows of similar length are put together, but only
-roughly: length often tells the domain, and steps that each see one domain teach its level only. So
-the rows are cut into a few windows by length, and within its window a row may meet any other.
-Batches come in random order.
+roughly: length often tells the domain, and a step that sees only one domain trains the level of
+that domain. So the rows are cut into a few windows by length, and within its window a row may meet
+any other. Batches come in random order.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ EPOCHS_APART = 1_000_003
 
 
 class SeededOrder(Sampler[int]):
-    """Rows with prompts of ``sizes`` tokens in an order that depends on sizes, batch size, seed and
-    epoch alone.
+    """The order of rows with prompts of ``sizes`` tokens, which depends on sizes, batch size, seed
+    and epoch alone.
 
-    The Trainer's own sampler draws from the global random state, which a run resumed within an
-    epoch does not have. Where windows would not save a fiftieth of the tokens, the order is plainly
+    The Trainer's sampler draws from the global random state, which a run resumed within an epoch
+    does not have. Where windows would not save a fiftieth of the tokens, the order is plainly
     random. Rows left over from whole batches come last.
     """
 
@@ -37,7 +37,7 @@ class SeededOrder(Sampler[int]):
         self.windows = WINDOWS if windowed < (1 - LEAST_GAIN) * self._cost(drawn) else 1
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer before each epoch."""
+        """Set the number of the epoch; the Trainer calls this before each."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class SeededOrder(Sampler[int]):
         return np.concatenate([rng.permutation(batches).reshape(-1), left])
 
     def _cost(self, order: np.ndarray) -> int:
-        """Tokens of all batches with their padding."""
+        """Return the tokens of all batches with their padding."""
         batches = [
             self.sizes[order[at : at + self.batch]] for at in range(0, len(order), self.batch)
         ]

@@ -1,8 +1,8 @@
-"""Parts of a pass that only some columns need.
+"""Leave out parts of a pass that only some columns need.
 
 Between attentions nothing moves from column to column, so output projections and MLPs are left out
-at padding, which nobody sees; in the last layer they are needed only at the columns that logits are
-made at. Keys and values are still those of all columns.
+at padding, which no token sees. In the last layer they are needed only at columns with logits. Keys
+and values are still those of all columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workbench.models import LanguageModel
 
 @contextmanager
 def skip_unused_columns(lm: LanguageModel, real: Tensor, places: int) -> Iterator[None]:
-    """Leave out the work on columns whose logits nobody reads.
+    """Leave out the work on columns whose logits are not read.
 
     Inside the block, logits are valid at the last ``places`` columns of real tokens alone. In the
     last layer attention outputs and MLPs of all other columns are not computed, in the layers
@@ -45,8 +45,8 @@ def skip_unused_columns(lm: LanguageModel, real: Tensor, places: int) -> Iterato
 
 
 def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
-    """Give the module these of all rows' columns as one row, and put zeros for the others into
-    what it returns.
+    """Let the module compute only these of all rows' columns, as one row; its output is zero at the
+    others.
     """
     shapes: list[torch.Size] = []
 

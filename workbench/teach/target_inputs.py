@@ -1,4 +1,4 @@
-"""What targets are made from, and the plain functions that make them.
+"""Hold what targets are made from, and define the plain functions that make them.
 
 A target is the probability that a training example should state. Functions here keep no state and
 see training questions only; whether their values are probabilities is checked where they are used
@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 
 @dataclass(frozen=True, eq=False)
 class TargetInputs:
-    """What targets are made from: the training questions, aligned.
+    """The inputs of targets: the training questions, aligned.
 
     Attributes:
         row: [n] number of each question in the run.
@@ -26,7 +26,7 @@ class TargetInputs:
         domain: [n] domain of each question.
         sources: by name, [n] what the loop measured of each question, such as "probe": the
             cross-fitted probability.
-        seed: of everything random in making targets.
+        seed: seed of everything random in making targets.
     """
 
     row: NDArray[np.int64]
@@ -36,25 +36,29 @@ class TargetInputs:
     seed: int
 
     def source(self, name: str) -> NDArray[np.float64]:
-        """What was measured under this name."""
+        """Return the values measured under this name.
+
+        Raises:
+            WorkbenchError: if the arm does not name this source.
+        """
         if name not in self.sources:
             raise WorkbenchError(f"These targets need {name!r}; name it in the arm's sources.")
         return self.sources[name]
 
 
 def probe_targets(inputs: TargetInputs) -> NDArray[np.float64]:
-    """What a probe that never saw the question reads from the base model's states."""
+    """Return what a probe that never saw the question reads from the base model's states."""
     return inputs.source("probe")
 
 
 def correctness_targets(inputs: TargetInputs) -> NDArray[np.float64]:
-    """1 for a right answer, 0 for a wrong one."""
+    """Return 1 for a right answer, 0 for a wrong one: [n]."""
     return inputs.correct.astype(np.float64)
 
 
 def label_fraction(share: float) -> Callable[[TargetInputs], NDArray[np.int64]]:
-    """Numbers of a share of the training questions, drawn by seed, for curves over the number of
-    labels; ascending.
+    """Return the numbers of a share of the training questions, drawn by seed, for curves over the
+    number of labels; ascending.
     """
 
     def drawn(inputs: TargetInputs) -> NDArray[np.int64]:
@@ -65,8 +69,11 @@ def label_fraction(share: float) -> Callable[[TargetInputs], NDArray[np.int64]]:
 
 
 def check_both_kinds(correct: NDArray[np.bool_]) -> None:
-    """Refuse training questions whose answers are all right or all wrong: confidence cannot
-    learn what tells them apart.
+    """Refuse training questions whose answers are all right or all wrong, because they do not show
+    what tells right from wrong.
+
+    Raises:
+        WorkbenchError: if they are.
     """
     if correct.all() or not correct.any():
         raise WorkbenchError(

@@ -1,5 +1,5 @@
-"""A transformers Trainer on targets: batches built from examples where the model is, any loss on
-their logits, LoRA+ rates, and a log of tokens.
+"""Adapt the transformers Trainer to targets: batches built from examples where the model is, any
+loss on their logits, LoRA+ rates, and a log of tokens.
 
 Every batch is a function of the seed, so a resumed run repeats those of an uninterrupted one.
 """
@@ -29,7 +29,7 @@ EXTRA_MODULE_FILE = "beside.safetensors"
 
 
 class Numbers(Dataset[dict[str, int]]):
-    """The numbers of the examples; a batch is built where the model is."""
+    """A data set of the examples' numbers; a batch is built where the model is."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -44,7 +44,7 @@ class Numbers(Dataset[dict[str, int]]):
 class TargetTrainer(TrainerHooks, Trainer):
     """A Trainer that builds its batches from examples and whose batches a resumed run repeats.
 
-    It logs the tokens computed so far and the means of what is ``measured`` over a step's batches.
+    It logs the tokens computed so far and the means of the ``logged`` values over a step's batches.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class TargetTrainer(TrainerHooks, Trainer):
 def loraplus(
     model: Any, learning_rate: float, loraplus_lr_ratio: float, weight_decay: float
 ) -> Any:
-    """AdamW with the B matrices at ``loraplus_lr_ratio`` times the rate (LoRA+, Hayou et al. 2024,
-    arXiv 2402.12354).
+    """Return AdamW with the B matrices at ``loraplus_lr_ratio`` times the rate (LoRA+, Hayou et al.
+    2024, arXiv 2402.12354).
 
     B starts at zero, and at one rate for both the first half of a short training goes by before A
     has anything to do.

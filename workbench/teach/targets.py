@@ -1,8 +1,8 @@
-"""What confidence a training example should state.
+"""Choose the confidence that a training example should state.
 
 Targets come from probabilities that were cross-fitted: each question's value is predicted by a
-probe that never saw it. The shuffled twin permutes the same probabilities over the questions, so it
-keeps their distribution and the recipe and breaks only the link to the question.
+probe that never saw it. The shuffled control permutes the same probabilities over the questions, so
+it keeps their distribution and the recipe and breaks only the link to the question.
 
 A target is one value of the scale, to be written as text, or a distribution over the scale around
 the probability: a probe's probability is itself uncertain by some points, and a distribution tells
@@ -24,7 +24,11 @@ DRAWS = 200
 
 
 def check_targets(probability: NDArray[np.floating]) -> None:
-    """Refuse too few examples and anything that is no probability."""
+    """Refuse too few examples, and values that are no probabilities.
+
+    Raises:
+        WorkbenchError: for both.
+    """
     if len(probability) < FEWEST_EXAMPLES:
         raise WorkbenchError(
             f"Teaching needs at least {FEWEST_EXAMPLES} examples, there are {len(probability)}; "
@@ -37,7 +41,7 @@ def check_targets(probability: NDArray[np.floating]) -> None:
 
 
 def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np.number]:
-    """The scale value nearest to each probability of being correct."""
+    """Return the scale value nearest to each probability of being correct."""
     check_targets(probability)
     values = np.asarray(scale.values, dtype=np.float64) / scale.certain
     return np.asarray(scale.values)[np.abs(values - probability[:, None]).argmin(axis=1)]
@@ -46,8 +50,11 @@ def scale_targets(probability: NDArray[np.floating], scale: Scale) -> NDArray[np
 def spread_targets(
     probability: NDArray[np.floating], scale: Scale, spread: float
 ) -> NDArray[np.float64]:
-    """A bell of standard deviation ``spread`` (a share of certainty) around each probability:
-    [n, values], rows sum to 1.
+    """Return a bell of standard deviation ``spread`` (a share of certainty) around each
+    probability: [n, values], rows sum to 1.
+
+    Raises:
+        WorkbenchError: for a spread that is not positive.
     """
     check_targets(probability)
     if not spread > 0:
@@ -61,16 +68,16 @@ def spread_targets(
 
 
 def shuffled_targets(targets: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """The same targets, permuted over the questions in :func:`shuffled_order`."""
+    """Return the same targets, permuted over the questions in :func:`shuffled_order`."""
     return targets[shuffled_order(targets, seed)]
 
 
 def shuffled_order(targets: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """Whose target [n] each question gets: of ``DRAWS`` permutations the one least rank-correlated
-    with the targets.
+    """Return the question [n] whose target each question gets: of ``DRAWS`` permutations the one
+    least rank-correlated with the targets.
 
-    A permutation that agrees with the targets by chance teaches a part of them, and of all things
-    to learn that part is the easiest.
+    A permutation that agrees with the targets by chance trains a part of them, and that part is the
+    easiest to learn.
     """
     orders = np.random.default_rng(seed).permuted(
         np.tile(np.arange(len(targets)), (DRAWS, 1)), axis=1

@@ -1,10 +1,10 @@
-"""LoRA training on confidence targets, with the transformers Trainer and PEFT.
+"""Train LoRA on confidence targets, with the transformers Trainer and PEFT.
 
 The loss is by default the cross-entropy of what should follow at the confidence position (see
 :mod:`workbench.teach.examples`), averaged over the rows of a step; others are in
 :mod:`workbench.teach.losses`. What a step cannot change is computed once (see
-:mod:`workbench.teach.training_forward`): keys and values of what stands before an adapter on the
-reply alone, states behind the layers below an adapter that begins higher up. The Trainer writes
+:mod:`workbench.teach.training_forward`): keys and values of what precedes an adapter on the reply
+alone, and states after the layers below an adapter that begins higher up. The Trainer writes
 checkpoints; a run that was killed resumes from the last one with the random state it had, and gives
 the result of an uninterrupted run on the same machine.
 """
@@ -47,8 +47,10 @@ from workbench.teach.training_forward import Passes, Reply
 
 
 def check_counts_epochs(settings: TeachSettings) -> None:
-    """Raise WorkbenchError where a number of updates is set, which training on examples does not
-    count.
+    """Refuse settings with a number of updates, which training on examples does not count.
+
+    Raises:
+        WorkbenchError: if one is set.
     """
     if settings.on_policy_steps is not None:
         raise WorkbenchError(
@@ -79,19 +81,19 @@ def train_adapter(
         reply: the adapter acts on the reply alone; None: on every token.
         loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at
             the examples' places.
-        beside: a module that the loss uses and that is trained with the adapter; its last state is
-            left in it, not saved.
-        start: folder of an adapter of the same shape, with whose weights the new one begins; None:
-            with LoRA's own.
-        measured: what else is logged of each step, by name; of the same arguments as a loss, and
-            not trained on.
-        tokens_beside: [n] tokens of the passes that the loss makes for each example, to be counted;
+        extra_module: a module that the loss uses and that is trained with the adapter; its last
+            state stays in it and is not saved.
+        init_from: folder of an adapter of the same shape, with whose weights the new one begins;
+            None: with LoRA's initial ones.
+        logged: what else is logged of each step, by name; functions of the same arguments as a
+            loss, not trained on.
+        extra_tokens: [n] tokens of the passes that the loss makes for each example, to be counted;
             none where it makes none.
 
     Returns:
         The model with the adapter on, in evaluation mode, and the Trainer's log rows (step, loss,
-        learning rate, tokens so far, what
-        is measured). Tokens count once for each pass, forward and back together.
+        learning rate, tokens so far, what is logged). Tokens count once for each pass, forward and
+        back together.
     """
     check_counts_epochs(settings)
     first = first_layer(settings)
@@ -129,7 +131,9 @@ def train_adapter(
 def _masks(
     tuned: LanguageModel, settings: TeachSettings
 ) -> AbstractContextManager[MaskPool | None]:
-    """Pooled dropout masks for the adapter on a processor without an accelerator."""
+    """Return a context with pooled dropout masks for the adapter, on a processor without an
+    accelerator; elsewhere one without effect.
+    """
     if tuned.device.type == "cpu":
         return pooled_dropout(tuned.model, settings.lora.dropout)
     return nullcontext()
@@ -138,12 +142,12 @@ def _masks(
 def _train(
     trainer: TargetTrainer, settings: TeachSettings, description: str
 ) -> list[dict[str, float]]:
-    """The Trainer's log rows of a training that goes on where its last checkpoint is."""
+    """Train on from the last checkpoint, or from the start; return the Trainer's log rows."""
     passes, checkpoints = trainer.passes, Path(trainer.args.output_dir)
     tuned = passes.lm
     drop_damaged(checkpoints)
     last = last_checkpoint(checkpoints)
-    # Autocast decides the dtype of the adapter's products; PEFT's own cast to float32 in front of
+    # Autocast decides the dtype of the adapter's products; PEFT's cast to float32 in front of
     # it is a wasted copy.
     lower = tuned.precision == "bfloat16"
     with _short_attention(tuned), disable_input_dtype_casting(tuned.model, active=lower):
@@ -162,8 +166,10 @@ def _train(
 
 
 def first_layer(settings: TeachSettings) -> int:
-    """The layer at which the adapter begins; an error where it is still to be found from a
-    patching curve.
+    """Return the layer at which the adapter begins.
+
+    Raises:
+        WorkbenchError: if it is still to be found from a patching curve.
     """
     if not isinstance(settings.start_layer, int):
         raise WorkbenchError(
@@ -201,8 +207,8 @@ def _arguments(
 
 @contextmanager
 def _short_attention(lm: LanguageModel) -> Iterator[None]:
-    """Plain attention while training on a CPU, where it is faster than the fused kernel's
-    backward on short rows.
+    """Use plain attention inside the block when training on a CPU, where it is faster than the
+    fused kernel's backward on short rows.
     """
     model = lm.base()
     before = attention_kernel(model)

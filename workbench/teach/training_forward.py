@@ -1,15 +1,15 @@
-"""Logits at the places of a batch of examples, with everything left out that a step cannot change
+"""Compute logits at the places of a batch of examples, without anything that a step cannot change
 or does not use.
 
-Left out are: what stands before an adapter that acts on the reply alone (its keys and values are
-kept), the layers below an adapter that begins higher up (the states behind them are kept), the
-tokens all prompts begin with in every row but one, output projections and MLPs at padding, and in
-the last layer at columns without a loss, and the unembedding there. Loss and gradients are those of
-plain forwards of every row, to rounding. The model's own dropout, which a few old families have, is
-off in what is kept.
+Left out are: what precedes an adapter that acts on the reply alone (its keys and values are kept),
+the layers below an adapter that begins higher up (the states after them are kept), the tokens all
+prompts begin with in every row but one, output projections and MLPs at padding, and in the last
+layer at columns without a loss, and the unembedding there. Loss and gradients are those of plain
+forwards of every row, to rounding. The model's own dropout, which a few old families have, is off
+in what is kept.
 
-A family whose layers carry a state from token to token knows no mask that keeps a tree's branches
-apart and is refused.
+A family whose layers carry a state from token to token has no mask that keeps a tree's branches
+apart, and is refused.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ from workbench.trace.suffix import common_prefix
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """An adapter's reach: it acts on ``tokens`` at every prompt's end and on what follows.
+    """The scope of an adapter on the reply: it acts on ``tokens`` at every prompt's end and on what
+    follows.
 
     Attributes:
         rows: number of each example in ``prefixes``.
-        prefixes: keys and values of what stands before, under the base model.
+        prefixes: keys and values of what precedes them, under the base model.
     """
 
     tokens: tuple[int, ...]
@@ -59,15 +60,16 @@ class Passes:
     """The passes of a training, by example number.
 
     Attributes:
-        first: the layer at which the adapter begins; what lies below comes from kept states, at
-            most ``most_bytes`` of them.
+        first: the layer at which the adapter begins; states below it come from kept ones, at most
+            ``most_bytes`` of them.
         reply: where the adapter acts; None: on whole conversations.
         shared: tokens that are computed in one row for all.
-        sizes: tokens of its own that each example costs in a step.
+        sizes: tokens that each example costs in a step, without the shared ones.
         extra_tokens: tokens of forward passes that the loss makes for each example; they are
             counted here and made there.
-        lengths: the part of ``sizes`` that is its prompt's. Order goes by these alone: how many
-            nodes a target takes tells what it is, and steps of one target each teach a level only.
+        lengths: the part of ``sizes`` that is its prompt's. The order depends on these alone: the
+            number of a target's nodes tells what it is, and a step with only one target trains a
+            level only.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class Passes:
 
     def tokens(self, numbers: Sequence[int]) -> int:
         """Count the tokens a step computes for these examples: prompts or replies with their
-        targets, the shared prefix once for each, and the loss's own passes.
+        targets, the shared prefix once for each, and the passes of the loss.
         """
         return sum(
             self.sizes[number] + len(self.shared) + self.extra_tokens[number] for number in numbers
@@ -117,8 +119,8 @@ class Passes:
                 return
 
     def logits(self, model: Any, numbers: Sequence[int]) -> Tensor:
-        """[rows, places, vocab] of the examples' prompt ends and nodes, under ``model``: the
-        language model's or a wrapper.
+        """Return the logits [rows, places, vocab] at the examples' prompt ends and nodes, under
+        ``model``: the language model's module or a wrapper of it.
         """
         columns, cache = self._columns(numbers, self.first)
         if self.shared:
@@ -143,8 +145,8 @@ class Passes:
             ).logits.float()
 
     def _columns(self, numbers: Sequence[int], first: int) -> tuple[Columns, PromptCache | None]:
-        """The rows' columns, and keys and values from layer ``first`` on of what an adapter on
-        the reply stands on.
+        """Return the rows' columns, and, for an adapter on the reply, keys and values of what
+        precedes it from layer ``first`` on.
         """
         examples = [self.examples[number] for number in numbers]
         if self.reply is None:
@@ -158,7 +160,7 @@ class Passes:
         return reply.prefixes.kept(self.lm, rows, before, first)
 
     def _states(self, numbers: Sequence[int], columns: Columns) -> Tensor | None:
-        """[rows, columns, width] behind the layers below the adapter."""
+        """Return the states [rows, columns, width] after the layers below the adapter."""
         if self.first == 0:
             return None
         missing = [number for number in numbers if number not in self.frozen]
@@ -169,7 +171,7 @@ class Passes:
         return placed(parts, columns.begins, columns.tokens.shape[1], self.lm.device)
 
     def _below(self, numbers: Sequence[int]) -> list[Tensor]:
-        """States [own columns, width] behind layer ``first`` - 1 of some examples."""
+        """Return the states [own columns, width] after layer ``first`` - 1 of some examples."""
         columns, cache = self._columns(numbers, 0)
         with torch.no_grad(), evaluating(self.lm.model):
             if self.shared:

@@ -1,6 +1,6 @@
-"""What a teacher of a recipe gets and gives back.
+"""Define what the training function of a recipe gets and returns.
 
-A teacher trains an adapter (or a head beside the model) on a :class:`TrainingJob` and saves it in
+The function trains an adapter (or a head on the model) on a :class:`TrainingJob` and saves it in
 the job's folder. Most are made from a plan: a function from a job to training examples and a loss,
 see :func:`workbench.teach.recipes.recipe.train_on_examples`.
 """
@@ -29,24 +29,24 @@ Grade = Callable[[int, str], bool | None]
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
-    """Everything a teacher gets.
+    """The arguments of a training function.
 
     Attributes:
         lm: the base model, without an adapter.
         questions, answers: [n] texts; answers are the base model's.
         conversations: [n] up to the confidence position, with those answers.
         states: by name of a position, [n, layers, width] residual stream of the base model there.
-        targets: [n] probability to be stated; permuted for the shuffled twin.
+        targets: [n] probability to be stated; permuted for the shuffled control.
         base: [n, values] the base model's distribution over the scale at the confidence position.
         settings: the run's training settings with the arm's changes.
         reply: where an adapter on the reply acts; None: on the whole conversation.
         levels: [n] what the targets of one bin were made from, the same for all of the bin; None
             where the arm has no bins.
-        folder: the adapter goes to ``folder / "adapter"``; what is kept for resuming goes to
+        folder: the adapter is saved in ``folder / "adapter"``; what is kept for resuming in
             ``folder / "checkpoints"``.
-        grade: of a question's number and another answer to it, whether that is right, or None where
-            it cannot be graded; no function where nothing says so. For the shuffled twin it is the
-            permuted target, whatever the answer.
+        grade: returns, for a question's number and another answer to it, whether that is right, or
+            None where it cannot be graded; None where nothing says which answers are right. For the
+            shuffled control it is the permuted target, whatever the answer.
         answer_limit: most tokens of an answer.
     """
 
@@ -69,7 +69,9 @@ class TrainingJob:
     answer_limit: int = 0
 
     def at(self, rows: NDArray[np.int64]) -> TrainingJob:
-        """The same job with these of its examples, in this order; some may come more than once."""
+        """Return the same job with these of its examples, in this order; some may come more than
+        once.
+        """
 
         def states(position: str) -> NDArray[np.float32]:
             return self.states(position)[rows]
@@ -90,18 +92,18 @@ class TrainingJob:
 
 
 def _graded_at(rows: NDArray[np.int64], grade: Grade) -> Grade:
-    """``grade`` by the numbers that questions have among ``rows``."""
+    """Return ``grade`` with questions numbered by their place in ``rows``."""
     return lambda number, answer: grade(int(rows[number]), answer)
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The model as it was taught.
+    """The result of a training function: the trained model and its log.
 
     Attributes:
         log: one row of numbers a step (``step``, ``loss``, ...).
-        tokens: what training computed, over all epochs.
-        examples: different examples it was taught, each seen once an epoch.
+        tokens: tokens that training computed, over all epochs.
+        examples: number of different training examples, each seen once an epoch.
     """
 
     lm: LanguageModel
@@ -112,7 +114,7 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is trained on: examples, and the loss of a batch of them.
+    """An objective: examples, and the loss of a batch of them.
 
     Attributes:
         logged: by name, other numbers computed of each batch.
@@ -128,13 +130,14 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class HeadInputs:
-    """What a head reads.
+    """The inputs of reading a head.
 
     Attributes:
         questions, answers, conversations, states: as in :class:`TrainingJob`, of the questions to
             be judged.
-        folder: where its teacher saved it.
-        tuned: the model with the adapter that its teacher saved, inside a with block.
+        folder: where its training function saved it.
+        with_adapter: gives the model with the adapter that was saved with the head, inside a with
+            block.
         tokens_per_forward: memory bound of a pass.
     """
 

@@ -1,11 +1,11 @@
-"""What TRL's trainers get wrong on padded prompts, or leave behind, mended around them; none of it
-changes what they compute for a row that is not padded.
+"""Correct what TRL's trainers get wrong on padded prompts, or do not restore afterwards. Nothing
+here changes what they compute for a row that is not padded.
 
-Positions: TRL pads prompts on the left and passes no positions when it scores them, so a row would
-stand at other positions beside a longer one than alone, and than where it was sampled. Logits:
+Positions: TRL pads prompts on the left and passes no positions when it scores them, so a row in a
+batch with a longer one would get other positions than alone, and than when it was sampled. Logits:
 sampling from NaN ends in an error about probabilities, or kills a process on a GPU; here it ends in
-the error that names the cause. The model: TRL puts a forward of its own into the base model and
-changes its padding token, and both would outlive the training.
+the error that names the cause. The model: TRL puts another forward into the base model and changes
+its padding token, and both would stay after the training.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 @contextmanager
 def positions_from_mask(model: nn.Module) -> Iterator[None]:
-    """Inside the block a pass of ``model`` without positions and without a cache counts them
-    over the mask, from 0.
+    """Let a pass of ``model`` without positions and without a cache count them over the mask, from
+    0, inside the block.
     """
 
     def counted(
@@ -41,7 +41,7 @@ def positions_from_mask(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def numbers_only(head: nn.Module, error: Callable[[], Exception]) -> Iterator[None]:
-    """Inside the block logits of ``head`` from which nothing can be sampled raise ``error``."""
+    """Raise ``error`` inside the block for logits of ``head`` from which nothing can be sampled."""
 
     def checked(module: nn.Module, args: tuple[Any, ...], logits: Tensor) -> None:
         # Minus infinity forbids a token and is sampled from without harm.
@@ -57,8 +57,8 @@ def numbers_only(head: nn.Module, error: Callable[[], Exception]) -> Iterator[No
 
 @contextmanager
 def left_as_found(model: Any) -> Iterator[None]:
-    """After the block the transformers ``model`` has the attributes, the mode and the padding
-    token it had before.
+    """Restore the attributes, the mode and the padding token of the transformers ``model`` after
+    the block.
     """
     attributes, training = dict(vars(model)), model.training
     padded = [

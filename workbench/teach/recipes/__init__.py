@@ -1,4 +1,4 @@
-"""The recipes, one file each.
+"""Hold the recipes, one file each.
 
 How to add one: write ``teach/recipes/<name>.py`` with a
 :class:`~workbench.teach.recipes.recipe.Recipe` and put it into ``RECIPES``. Its arms say three
@@ -7,21 +7,21 @@ things.
 1. What to state: ``targets``, a function ``TargetInputs -> [n] probabilities`` of the training
    questions, and in ``sources`` the names of what it reads from ``TargetInputs.sources`` (rows of
    ``workbench.loop.targets.SOURCES``: "probe", ...; a new measurement is a new row there, with the
-   stage that makes it). The shuffled twin permutes what the function returns.
-2. How to teach it: ``teacher``, a function ``TrainingJob -> TrainingResult`` that saves an adapter
-   in ``job.folder / "adapter"``. For a loss on the model's next tokens at the confidence position
-   it is ``train_on_examples(plan)``, where the plan returns examples and a loss
+   stage that makes it). The shuffled control permutes what the function returns.
+2. How to train: ``train``, a function ``TrainingJob -> TrainingResult`` that saves an adapter in
+   ``job.folder / "adapter"``. For a loss on the model's next tokens at the confidence position it
+   is ``train_on_examples(plan)``, where the plan returns examples and a loss
    (:mod:`workbench.teach.recipes.objectives`, :mod:`workbench.teach.losses`). A method that
-   generates while it trains is a teacher of its own; it resumes from ``job.folder / "checkpoints"``
-   and returns its log.
+   generates while it trains is another such function; it resumes from
+   ``job.folder / "checkpoints"`` and returns its log.
 3. With which settings: ``teach`` holds changes to the training settings (scope, learning rate,
    epochs, LoRA).
 
 ``Recipe.settings`` changes the run around it: the elicitation format, the number of questions.
-Nothing else is needed: ``workbench teach <name>`` asks, grades, teaches every chosen arm and its
-shuffled twin, reads what they state on held-out questions and writes the same table, figures and
+Nothing else is needed: ``workbench teach <name>`` asks, grades, trains every chosen arm and its
+shuffled control, reads what they state on held-out questions and writes the same table, figures and
 model cards for all. ``Recipe.pairs`` measures comparisons of two questions as well, and an arm's
-``drawn`` chooses which training questions it is taught.
+``subset`` chooses which training questions it is trained on.
 """
 
 from workbench.errors import WorkbenchError
@@ -41,7 +41,11 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of this name, or an error listing the names there are."""
+    """Return the recipe of this name.
+
+    Raises:
+        WorkbenchError: for an unknown name; it lists the known ones.
+    """
     if name not in RECIPES:
         raise WorkbenchError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
     return RECIPES[name]

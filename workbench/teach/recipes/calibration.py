@@ -1,15 +1,15 @@
-"""Recipe C: calibration tuning on graded answers (Kapoor et al. 2024, arXiv 2406.08391).
+"""Define recipe C: calibration tuning on graded answers (Kapoor et al. 2024, arXiv 2406.08391).
 
 After its answer the model is asked whether that answer is correct, (i) no or (ii) yes; its
 confidence is the probability of (ii) among the two, from one forward. ``before`` in the table is
 that query without training (zero-shot). ``head`` leaves the model alone and trains a small network
 on its last hidden state at the answer's last token, ``lora`` trains an adapter together with that
-network. ``lora-prompt`` trains an adapter to answer the query, with a pull towards the base model
-on the answer's tokens; ``lora-prompt-free`` is that without the pull. ``embeddings`` puts the same
-network on a sentence encoder's embedding of question and answer; ``<arm>-25-percent`` and
-``-50-percent`` are ``lora-prompt`` and ``head`` on that share of the labels (the smaller shares are
-parts of the larger). A fifth of the training questions is kept back and a temperature fitted on it,
-shown as ``<arm>-temperature``.
+network. ``lora-prompt`` trains an adapter to answer the query, with a penalty on divergence from
+the base model on the answer's tokens; ``lora-prompt-free`` is that without the penalty.
+``embeddings`` puts the same network on a sentence encoder's embedding of question and answer;
+``<arm>-25-percent`` and ``-50-percent`` are ``lora-prompt`` and ``head`` on that share of the
+labels (the smaller shares are parts of the larger). A fifth of the training questions is kept back
+and a temperature fitted on it, shown as ``<arm>-temperature``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ in the arms themselves.
 
 
 def with_label_fraction(arm: Arm, percent: int) -> Arm:
-    """The arm taught on a share of its labels."""
+    """Return the arm trained on a share of its labels."""
     about = f"{arm.name} with {percent} % of the labels"
     return replace(
         arm, name=share_name(arm.name, percent), about=about, subset=label_fraction(percent / 100)
@@ -57,12 +57,14 @@ def with_label_fraction(arm: Arm, percent: int) -> Arm:
 
 
 def share_name(arm: str, percent: int) -> str:
-    """Name of an arm with a share of its labels; with all of them it keeps its own."""
+    """Return the name of an arm with a share of its labels; with all of them it keeps its name."""
     return arm if percent == 100 else f"{arm}-{percent}-percent"
 
 
 def share_of(name: str) -> tuple[str, int]:
-    """The arm with all labels, and the per cent of them, behind the name of an arm."""
+    """Return the name of the arm with all labels, and the per cent of labels, that the name of an
+    arm stands for.
+    """
     arm, _, percent = name.removesuffix("-percent").rpartition("-")
     return (arm, int(percent)) if name.endswith("-percent") else (name, 100)
 

@@ -1,4 +1,4 @@
-"""Which arms of which recipes are meant by a list of names: ``default``, ``all``, or arms by their
+"""Select the arms of recipes that a list of names means: ``default``, ``all``, or arms by their
 names.
 
 A name is looked for in every recipe, so that one list serves several; a recipe that has none of the
@@ -16,9 +16,11 @@ DEFAULT, ALL = "default", "all"
 
 
 def select_arms(recipes: Sequence[Recipe], asked: str) -> dict[str, list[str]]:
-    """Names of the arms to teach, by recipe, in the recipe's order; ``asked`` is a comma list.
+    """Return the names of the arms to train, by recipe, in the recipe's order; ``asked`` is a
+    comma-separated list.
 
-    Errors: WorkbenchError for no name, and for one that no recipe has.
+    Raises:
+        WorkbenchError: for no name, and for one that no recipe has.
     """
     names = {name.strip() for name in asked.split(",") if name.strip()}
     known = {arm.name for recipe in recipes for arm in recipe.arms}

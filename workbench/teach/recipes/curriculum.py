@@ -1,13 +1,13 @@
-"""A curriculum of two stages: first to leave the ceiling, then to aim (the published remedy where
-the text stays at 97-98 %).
+"""Train in two stages: first to use the whole scale, then to hit the targets (the published remedy
+where the text stays at 97-98 %).
 
 A model that states one value for everything first learns to use the whole scale, on one pass over
 as many examples as there are, drawn evenly over tenths of the target; the adapter then goes on with
-all examples as they are. Both stages teach what the plan makes of a job. Source: PT-CSFT, 58 steps
-of balanced confidence-only examples before the probe targets of a 70B model.
+all examples as they are. Both stages train on the examples that the plan makes of a job. Source:
+PT-CSFT, 58 steps of balanced confidence-only examples before the probe targets of a 70B model.
 
-What it does not show: whether a longer second stage alone would have done as well; compare at equal
-``training.tokens``.
+The result does not show whether a longer second stage alone would have done as well; compare at
+equal ``training.tokens``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ FIRST = "first"
 
 
 def train_with_curriculum(plan: Callable[[TrainingJob], Objective]) -> TrainFn:
-    """A teacher that trains on a balanced draw of the examples and then, from that adapter, on
-    all of them.
+    """Return a training function that trains on a balanced draw of the examples and then, from that
+    adapter, on all of them.
     """
 
     def teacher(job: TrainingJob) -> TrainingResult:
@@ -56,10 +56,10 @@ def train_with_curriculum(plan: Callable[[TrainingJob], Objective]) -> TrainFn:
 
 
 def evenly_drawn(targets: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
-    """As many numbers of ``targets`` [n] as there are, the tenths of the scale that have any drawn
-    alike, in random order.
+    """Draw as many numbers of ``targets`` [n] as there are, equally from each tenth of the scale
+    that has any, in random order.
 
-    Of a tenth, no example comes twice as often as another of it plus one; tenths without an example
+    Within a tenth, examples come equally often, or once more than others; tenths without an example
     are left out.
     """
     rng = np.random.default_rng(seed)

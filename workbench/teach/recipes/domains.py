@@ -1,9 +1,9 @@
-"""Arms taught on one domain alone, to see what carries over to the others.
+"""Make arms trained on one domain alone, to see what transfers to the others.
 
 From one arm of a recipe: ``<arm>-<domain>`` makes its targets from the questions of that domain and
-is taught them alone, and ``<arm>-mixed`` is taught as large a share of every domain as one domain
-is of all, so that breadth can be told from amount; the arm itself is taught all. What it does not
-show: sources that were measured on all training questions before, such as a probe, have seen the
+is trained on them alone. ``<arm>-mixed`` is trained on as large a share of every domain as one
+domain is of all, so that breadth can be told from amount. The arm itself is trained on all. A
+caveat: sources that were measured on all training questions before, such as a probe, have seen the
 other domains.
 """
 
@@ -25,15 +25,17 @@ Values = Callable[[TargetInputs], NDArray[np.float64]]
 
 
 def domain_arm(arm: str, domain: str) -> str:
-    """Name of ``arm`` taught on ``domain`` alone."""
+    """Return the name of ``arm`` trained on ``domain`` alone."""
     return f"{arm}-{re.sub(r'[^a-z0-9]+', '-', domain.lower()).strip('-')}"
 
 
 def split_arm_by_domain(recipe: Recipe, arm: str, domains: Sequence[str]) -> Recipe:
-    """The recipe with this arm, its mixed one and one for each of ``domains``; pairs are not asked.
+    """Return the recipe with this arm, its mixed one and one for each of ``domains``; comparisons
+    of pairs are left out.
 
-    Errors: WorkbenchError for fewer than two domains, and for two whose names differ in no letter
-    or digit.
+    Raises:
+        WorkbenchError: for fewer than two domains, and for two whose names differ in no letter or
+            digit.
     """
     if len(domains) < 2:
         raise WorkbenchError(

@@ -1,14 +1,14 @@
-"""Recipe R with an exact expectation: reward doubt by a proper score, without sampling.
+"""Define recipe R with an exact expectation: reward doubt by a proper score, without sampling.
 
 The published method samples a reply, rewards its stated confidence by a score of the answer's grade
 and follows the policy gradient. The confidence distribution is finite and the number trie gives it
 exactly, so here the expected reward itself is the loss. Sampled reinforcement is this gradient plus
 noise: ``grpo`` and ``rloo``, to which ``log-whole`` is the exact arm of the same scope and
 settings; the page draws the reward of each against the tokens computed. Targets are the grades.
-``tokenised-brier`` is the rival that restricts the softmax to the scale and penalises nothing else.
+``tokenised-brier`` is the competing method that restricts the softmax to the scale and penalises
+nothing else.
 
-What the comparison at equal compute does not show: the best learning rate of each. The arms share
-one.
+The comparison at equal compute does not show the best learning rate of each arm. They share one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from workbench.teach.target_inputs import correctness_targets
 
 SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
 # A reward is linear in the distribution, so a rate that jumps puts all mass on one far number, from
-# which no gradient leads back: at the loop's own rates the mean training reward of the default
+# which no gradient leads back: at the loop's rates the mean training reward of the default
 # model ends at 3.5, below the 4.0 of one constant.
 EXACT = {"learning_rate": 3e-4, "loraplus_lr_ratio": 1}
 LOG = train_on_examples(

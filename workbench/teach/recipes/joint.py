@@ -1,20 +1,20 @@
-"""The rival that teaches answer and confidence together: one reply holds both, and both are
-rewarded.
+"""Define the competing recipe that trains answer and confidence together: one reply holds both, and
+both are rewarded.
 
-The model is asked the question; GRPO samples its answer, which is graded anew, and behind the
+The model is asked the question; GRPO samples its answer, which is graded anew, and after the
 format's words its confidence (:mod:`workbench.teach.rollout`). With y = 1 for a right answer and c
 the stated share, ``rlcr`` rewards y - (c - y)^2, which lies in [-1, 1]: a right answer pays, and so
 does saying how likely it is right. ``brier-only`` rewards -(c - y)^2 alone, so nothing asks for
 right answers, and being surely wrong is as good as being surely right. A reply without an answer,
-or with anything but a number of the scale where its confidence should stand, costs
-``WRONG_FORMAT``, more than the worst that can be stated. The pull to the model without the adapter
-is as strong as in rewarded doubt, relative to the reward's range. The shuffled twin is rewarded by
+or with anything but a number of the scale in place of its confidence, costs ``WRONG_FORMAT``, more
+than the worst that can be stated. The penalty on divergence from the model without the adapter is
+as strong as in rewarded doubt, relative to the reward's range. The shuffled control is rewarded by
 another question's grade, whatever it answers.
 
 The table's first columns are about the base model's answers, as for every recipe; those of ``own``
-about the answers the taught model gives, whose accuracy is ``accuracy, adapter on``. What it does
-not show: a comparison with the other recipes at equal answers, other than where they stayed the
-same (``unchanged_answers``). Published for models that reason before they answer; here they do not.
+are about the answers the trained model gives, whose accuracy is ``accuracy, adapter on``. The table
+compares with the other recipes at equal answers only where answers stayed the same
+(``unchanged_answers``). Published for models that reason before they answer; here they do not.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ WRONG_FORMAT, KL = -2.0, 0.01
 def correct_and_brier(
     stated: NDArray[np.float64], correct: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """A right answer, and the Brier score of what is stated of it: correct - (stated -
-    correct)^2.
+    """Return the reward of a right answer plus the Brier score of what is stated about it: correct
+    - (stated - correct)^2.
     """
     return correct + brier_alone(stated, correct)
 
 
 def brier_alone(stated: NDArray[np.float64], correct: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The Brier score of what is stated alone, higher is better: -(stated - correct)^2."""
+    """Return the Brier score of what is stated alone, higher is better: -(stated - correct)^2."""
     return -((stated - correct) ** 2)
 
 

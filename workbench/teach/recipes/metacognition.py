@@ -1,12 +1,12 @@
-"""Recipe M: single-question confidence and comparisons of two questions, from self-consistency
-(Steyvers, Belem, Smyth 2025).
+"""Define recipe M: single-question confidence and comparisons of two questions, from
+self-consistency (Steyvers, Belem, Smyth 2025).
 
 Ten answers are sampled of every training question; how often answers were right at that consistency
 is the confidence to state (:mod:`workbench.teach.consistency`). ``single`` states it after the
 answer, ``pairwise`` says before any answer which of two questions would be answered correctly more
 likely, the two from different bins of consistency, ``both`` mixes the two. All arms compute about
 the same tokens, prompts of the questions stated singly, and both tasks are measured for every arm:
-the source finds that neither task alone carries over to the other.
+the source finds that neither task alone transfers to the other.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Plans: from a job to training examples and a loss. Recipes name them; each is a plain
-function.
+"""Define training plans: plain functions from a job to training examples and a loss. Recipes name
+them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from workbench.teach.training_job import Objective, TrainingJob
 
 
 def configured_objective(job: TrainingJob) -> Objective:
-    """A bell around the target, or its nearest value written out: what ``teach.target`` says."""
+    """Return examples whose target is a bell around the probability, or its nearest value written
+    out, as ``teach.target`` says.
+    """
     tokenizer, fmt, numbers = job.lm.tokenizer, job.fmt, job.numbers
     if job.settings.target == "distribution":
         bells = spread_targets(job.targets, fmt.scale, job.settings.target_std)
@@ -36,7 +38,7 @@ def configured_objective(job: TrainingJob) -> Objective:
 
 
 def pairwise_objective(job: TrainingJob) -> Objective:
-    """Comparisons of two questions by their levels, of as many tokens as
+    """Return comparisons of two questions by their levels, with as many tokens as
     :func:`configured_objective` would take.
     """
     examples = _pairs_within(job, _tokens(configured_objective(job).examples))
@@ -44,7 +46,9 @@ def pairwise_objective(job: TrainingJob) -> Objective:
 
 
 def mixed_objective(job: TrainingJob) -> Objective:
-    """Single questions and comparisons, half of the tokens of :func:`configured_objective` each."""
+    """Return examples of single questions and comparisons, half of the tokens of
+    :func:`configured_objective` each.
+    """
     single = configured_objective(job).examples
     order = np.random.default_rng(job.seed).permutation(len(single))
     half = _tokens(single) / 2
@@ -69,7 +73,9 @@ def _tokens(examples: Sequence[Example]) -> int:
 
 
 def expectation_objective(job: TrainingJob) -> Objective:
-    """The mean of the distribution at the target, by squared error."""
+    """Return examples and a loss that move the mean of the distribution to the target, by squared
+    error.
+    """
     examples = scale_examples(job.lm.tokenizer, job.fmt, job.numbers, job.conversations, job.seed)
     brier = brier_of_expectation(job.numbers.trie, job.targets, job.fmt.scale.certain)
     return Objective(examples, add_losses(cross_entropy(examples), brier))
@@ -78,8 +84,8 @@ def expectation_objective(job: TrainingJob) -> Objective:
 def expected_reward_objective(
     reward: Reward, *, scale: float, wrong_format: float | None, kl: float
 ) -> Callable[[TrainingJob], Objective]:
-    """The expected reward in closed form, for targets that are right or wrong; each step logs that
-    of its batch as ``reward``.
+    """Return a plan whose loss is the expected reward in closed form, for targets that are right or
+    wrong. Each step logs the reward of its batch as ``reward``.
 
     Args:
         scale: best reward of a stated value; the worst is its negative.

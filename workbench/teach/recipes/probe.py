@@ -1,11 +1,12 @@
-"""Recipe P: teach the model to state what a probe reads from it (probe-targeted fine-tuning).
+"""Define recipe P: train the model to state what a probe reads from it (probe-targeted
+fine-tuning).
 
-Targets are cross-fitted probe probabilities (or, as arms, the grades themselves). ``soft`` is what
-the main loop teaches: a bell over the scale, the adapter on the confidence reply alone. The four
+Targets are cross-fitted probe probabilities (or, as arms, the grades themselves). ``soft`` is the
+arm of the main loop: a bell over the scale, the adapter on the confidence reply alone. The four
 published configurations write the number as text with an adapter on the whole conversation; the
-source shows that they fail or work model by model, so they stand side by side. Two more recipes
-teach the same in the source's other forms: confidence in the answer's own reply, and as a digit
-behind a worked solution.
+source shows that they fail or work model by model, so all four are offered. Two more recipes train
+the same in the source's other forms: confidence in the answer's reply, and as a digit after a
+worked solution.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What a recipe is: named arms, each of which says what confidence to teach and how.
+"""Define what a recipe is: named arms, each of which says what confidence to train and how.
 
 A recipe is data. An arm names where its targets come from (``sources``, measured before by the
 loop), the function that turns them into one probability of being right per training question
-(``targets``), the changes it makes to the training settings, and its ``teacher``, which trains an
-adapter on a :class:`TrainingJob` and saves it. Everything else is common to all recipes: asking,
-grading, the shuffled twin (the same arm on permuted targets), reading what the taught model states,
-the table.
+(``targets``), the changes it makes to the training settings, and its function ``train``, which
+trains an adapter on a :class:`TrainingJob` and saves it. Everything else is common to all recipes:
+asking, grading, the shuffled control (the same arm on permuted targets), reading what the trained
+model states, the table.
 
-Most teachers are :func:`train_on_examples` of a plan: a plain function from a job to training
-examples and a loss. A teacher that trains otherwise (reinforcement, a head) is any function of the
+Most arms train with :func:`train_on_examples` of a plan: a plain function from a job to training
+examples and a loss. A method that trains otherwise (reinforcement, a head) is any function of the
 same signature.
 """
 
@@ -33,20 +33,20 @@ SIZE: Mapping[str, Any] = MappingProxyType({"questions.limit": 260})
 
 @dataclass(frozen=True)
 class Arm:
-    """One way of teaching.
+    """A way of training: targets, a training function and settings.
 
     Attributes:
         teach: changes to :class:`workbench.config.TeachSettings`; what a user sets goes before
             them.
-        reader: gives the probability [n] of a head beside the model; None: the taught model states
-            its confidence.
-        drawn: numbers of the questions to be taught, where not all are.
-        levels: [n] what questions of one bin share, for an arm that compares questions.
-        sampled: replies are sampled while it trains, so its length is ``teach.on_policy_steps``
+        head_reader: gives the probability [n] of a head on the model; None: the trained model
+            states its confidence.
+        subset: numbers of the questions to train on, where not all are.
+        on_policy: replies are sampled while it trains, so its length is ``teach.on_policy_steps``
             updates, not epochs.
-        needs: raises WorkbenchError where something that the arm needs is not installed.
-        answers: answers are taught as well, so questions need accepted ones, and confidence is also
-            read behind the taught model's.
+        requires: raises WorkbenchError where something that the arm needs is not installed.
+        trains_answers: answers are trained as well, so questions need accepted ones, and confidence
+            is also read after the trained model's answers.
+        bin_accuracy: [n] what questions of one bin share, for an arm that compares questions.
     """
 
     name: str
@@ -65,10 +65,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Arms that share a method. ``default`` arms are taught unless others are named; ``settings``:
-    dotted keys of RunConfig outside ``teach`` that differ from the run's defaults; ``size``: what
-    the command sets unless told otherwise, so that the default arms are taught and measured within
-    ten minutes on two cores; ``pairs``: comparisons of two questions are measured as well.
+    """Arms that share a method.
+
+    Attributes:
+        default: the arms that are trained unless others are named.
+        settings: dotted keys of RunConfig outside ``teach`` that differ from the run's defaults.
+        size: what the command sets unless told otherwise, so that the default arms are trained and
+            measured within ten minutes on two cores.
+        pairs: comparisons of two questions are measured as well.
     """
 
     name: str
@@ -89,7 +93,11 @@ class Recipe:
             )
 
     def arm(self, name: str) -> Arm:
-        """The arm of this name, or an error listing the names there are."""
+        """Return the arm of this name.
+
+        Raises:
+            WorkbenchError: for an unknown name; it lists the known ones.
+        """
         for arm in self.arms:
             if arm.name == name:
                 return arm
@@ -98,7 +106,11 @@ class Recipe:
 
 
 def check_needs(arms: Iterable[Arm]) -> None:
-    """Raise WorkbenchError where something that one of the ``arms`` needs is not installed."""
+    """Refuse ``arms`` that need something that is not installed.
+
+    Raises:
+        WorkbenchError: if one does.
+    """
     for arm in arms:
         if arm.requires is not None:
             arm.requires()
@@ -107,8 +119,8 @@ def check_needs(arms: Iterable[Arm]) -> None:
 def train_on_examples(
     plan: Callable[[TrainingJob], Objective], start: Path | None = None
 ) -> TrainFn:
-    """A teacher that trains a LoRA adapter with the Trainer on what ``plan`` makes of the job,
-    from the adapter in ``start``.
+    """Return a function that trains a LoRA adapter with the Trainer on what ``plan`` makes of the
+    job, starting from the adapter in ``start``.
     """
 
     def teacher(job: TrainingJob) -> TrainingResult:
