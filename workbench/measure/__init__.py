@@ -1,5 +1,5 @@
-"""What a confidence is worth: discrimination, calibration, selective answering, alignment and
-validity of the rating scale.
+"""Measure what a confidence is worth: discrimination, calibration, selective answering, alignment
+and validity of the rating scale.
 
 Everything here takes plain arrays (confidence with NaN for replies that could not be parsed,
 correctness, domain) and knows nothing of models. :func:`confidence_metrics` is the table every

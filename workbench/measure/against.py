@@ -1,4 +1,4 @@
-"""Every group of a table compared with one of them, question by question.
+"""Compare every group of a table with one of them, question by question.
 
 Rows are paired by the question's id; an id that occurs several times in a group gives its last row.
 Only questions of both groups, parsed in both, are compared. ``judge`` "own" grades each group by
@@ -27,8 +27,10 @@ Judge = Literal["own", "first"]
 def compare_groups(
     answers: Answers, against: str, settings: Settings, *, judge: Judge
 ) -> dict[str, Paired]:
-    """Each other group minus ``against``; raises WorkbenchError without ids, for an unknown
-    group or no shared question.
+    """Compare each other group with ``against``: each other group minus ``against``.
+
+    Raises:
+        WorkbenchError: without ids, for an unknown group, and for groups without a shared question.
     """
     groups = answers.groups()
     existing(against, list(groups), "--reference", "group")
@@ -60,8 +62,8 @@ def compare_groups(
 
 
 def paired_values(paired: Paired, against: str, judge: Judge) -> dict[str, Metric]:
-    """``paired`` as named values: ``difference.<metric>``, ``auroc2`` and ``auroc2_against`` on
-    the shared questions.
+    """Return ``paired`` as named values: ``difference.<metric>``, ``auroc2`` and ``auroc2_against``
+    on the shared questions.
     """
     values: dict[str, Metric] = {
         "group": against,

@@ -1,16 +1,16 @@
-"""Confidence-probability alignment (Kumar et al. 2024, arXiv 2405.16282): does stated confidence
-rise with internal confidence?
+"""Measure confidence-probability alignment (Kumar et al. 2024, arXiv 2405.16282): does stated
+confidence rise with internal confidence?
 
 rho is Spearman's, tie-corrected: the Pearson correlation of mid-ranks, which a stated scale of six
 steps needs. Its interval is a bootstrap over questions with ranks taken anew in every resample. rho
 is NaN when either side is constant. Four cells: both sides are cut into high and low, at the median
 (high: at or above it) or at the top step (high: the largest value). consistent = both high;
 internal_over = internal high, stated low; external_over = internal low, stated high; discordant =
-both low. What rho does not show: whether either confidence is right (their AUROC2 stand beside it),
-nor agreement in level: it sees order only. Where nearly all is stated at the ceiling, rho rests on
-the few other replies: see the ceiling share. Shuffled pairs say what rho comes to when the stated
-confidence belongs to another question: around zero, and where pairs stay within their domain, what
-knowing the domain alone gives.
+both low. rho does not show whether either confidence is right (their AUROC2 are reported with it),
+nor agreement in level: it depends on order only. Where nearly all is stated at the ceiling, rho
+rests on the few other replies: see the ceiling share. Shuffled pairs give the rho of a stated
+confidence that belongs to another question: around zero, and where pairs stay within their domain,
+what knowing the domain alone gives.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ CELLS = ("consistent", "internal_over", "external_over", "discordant")
 
 @dataclass(frozen=True)
 class Alignment:
-    """rho over the questions with both confidences, with what is needed to read it."""
+    """The alignment: rho over the questions with both confidences, with what is needed to
+    read it.
+    """
 
     rho: Estimate
     parse_rate: float
@@ -59,8 +61,8 @@ def alignment(
     internal_split: Split = "median",
     stated_split: Split = "top",
 ) -> Alignment:
-    """Alignment of ``internal`` [n] and ``stated`` [n] (any scales, NaN = unparsed) with both
-    judged by ``correct`` [n].
+    """Return the alignment of ``internal`` [n] and ``stated`` [n] (any scales, NaN = unparsed),
+    both judged by ``correct`` [n].
 
     ``ceiling`` is the stated scale's largest value; its share is over parsed replies.
     """
@@ -89,8 +91,8 @@ def spearman(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Estimate:
-    """Tie-corrected Spearman rho of two confidences [n] over the questions with both, with its
-    bootstrap interval.
+    """Return the tie-corrected Spearman rho of two confidences [n] over the questions with both,
+    with its bootstrap interval.
     """
     a, b = _both(first, second)
     readings = [Reading(column, np.zeros(len(a), dtype=np.bool_)) for column in (a, b)]
@@ -109,8 +111,8 @@ def shuffled_spearman(
     shuffles: int = SHUFFLES,
     level: float = LEVEL,
 ) -> Estimate:
-    """rho when every question's second confidence is another one's, within its ``domain`` [n] if
-    given.
+    """Return rho with every question's second confidence exchanged for another question's, within
+    its ``domain`` [n] if given.
 
     The value is the mean over ``shuffles``, the interval holds ``level`` of them: it is the spread
     of a null, not of a measurement.
@@ -144,7 +146,9 @@ def shuffled_spearman(
 def four_cells(
     internal: ArrayLike, stated: ArrayLike, *, internal_split: Split, stated_split: Split
 ) -> dict[str, float]:
-    """Share of the questions with both confidences in each of CELLS; NaN when there are none."""
+    """Return the share of the questions with both confidences in each of CELLS; NaN when there are
+    none.
+    """
     a, b = _both(internal, stated)
     if not len(a):
         return dict.fromkeys(CELLS, float("nan"))
@@ -154,7 +158,7 @@ def four_cells(
 
 
 def cut_of(values: Floats, split: Split) -> float:
-    """The smallest value of ``values`` [n] that counts as high."""
+    """Return the smallest value of ``values`` [n] that counts as high."""
     return float(values.max() if split == "top" else np.median(values))
 
 
@@ -184,7 +188,9 @@ def _rho(table: Table) -> dict[str, CountStatistic]:
 
 
 class _Ranks:
-    """Mid-ranks of fixed values as a function of how often each is counted: [r, c] -> [r, c]."""
+    """The mid-ranks of fixed values, as a function of how often each is counted: [r, c] ->
+    [r, c].
+    """
 
     def __init__(self, values: Floats) -> None:
         self._order = np.argsort(values, kind="stable")

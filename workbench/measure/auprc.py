@@ -1,12 +1,11 @@
-"""Area under the precision-recall curve: of the answers called right at each level of confidence,
-how many are?
+"""Measure the area under the precision-recall curve: of the answers called right at each level of
+confidence, how many are?
 
 AUPRC is average precision: over the distinct confidences from the top, the sum of (gain in recall)
 x (precision so far), equal values entering together. The positive class is a right answer;
 :func:`auprc_wrong` asks for the wrong ones, lowest confidence first. Chance is the share of the
-positive class, so a value means nothing without the accuracy beside it, and two models of different
-accuracy cannot be compared by it. NaN confidences are skipped; with no positive answer the value is
-NaN.
+positive class, so a value means nothing without the accuracy, and two models of different accuracy
+cannot be compared by it. NaN confidences are skipped; with no positive answer the value is NaN.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from workbench.measure.weighted import once, ratio
 
 
 def auprc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Average precision of ``confidence`` [n] (any scale) for right answers [n]."""
+    """Return the average precision of ``confidence`` [n] (any scale) for right answers [n]."""
     return once(AveragePrecision(ValueGroups(*checked(confidence, correct))), confidence)
 
 
 def auprc_wrong(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Average precision of low ``confidence`` [n] for wrong answers: does distrust find the
-    errors?
+    """Return the average precision of low ``confidence`` [n] for wrong answers: does low confidence
+    find the errors?
     """
     return once(
         AveragePrecision(ValueGroups(*checked(confidence, correct)), of_wrong=True), confidence
@@ -35,7 +34,7 @@ def auprc_wrong(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 class AveragePrecision:
-    """Average precision of fixed answers as a function of how often each question is counted:
+    """The average precision of fixed answers, as a function of how often each question is counted:
     [r, n] -> [r].
     """
 

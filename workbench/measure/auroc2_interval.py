@@ -1,5 +1,5 @@
-"""AUROC2 with its bootstrap interval: pooled, within domain, and the paired difference of two
-readouts.
+"""Measure AUROC2 with its bootstrap interval: pooled, within domain, and the paired difference of
+two readouts.
 
 Sign of a difference: a minus b, so above zero means that a discriminates better.
 """
@@ -30,8 +30,8 @@ def auroc2_estimate(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Estimate:
-    """Pooled AUROC2 of ``confidence`` [n] (NaN skipped) with its interval; ``n`` counts the
-    parsed answers.
+    """Return the pooled AUROC2 of ``confidence`` [n] (NaN skipped) with its interval; ``n`` counts
+    the parsed answers.
     """
     scores, labels = checked(confidence, correct)
     return _single([Reading(scores, labels)], None, seed=seed, resamples=resamples, level=level)
@@ -46,7 +46,9 @@ def auroc2_within_estimate(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Estimate:
-    """Mean within-domain AUROC2 with its interval, questions resampled within their domain [n]."""
+    """Return the mean within-domain AUROC2 with its interval, questions resampled within their
+    domain [n].
+    """
     scores, labels = checked(confidence, correct)
     codes = checked_domain(domain, len(scores))
     return _single([Reading(scores, labels)], codes, seed=seed, resamples=resamples, level=level)
@@ -63,12 +65,15 @@ def auroc2_difference(
     level: float = LEVEL,
     correct_b: ArrayLike | None = None,
 ) -> Estimate:
-    """AUROC2 of a minus AUROC2 of b on the same questions [n], paired; within domain when
+    """Return AUROC2 of a minus AUROC2 of b on the same questions [n], paired; within domain when
     ``domain`` is given.
 
-    Only questions that were parsed in both are compared, so that neither gains by failing on hard
-    ones. ``correct_b`` is for runs whose answers differ (a retrained model answers anew); otherwise
-    both are judged against ``correct``.
+    Only questions that were parsed in both are compared, so that neither gains by failing to be
+    parsed on hard ones. ``correct_b`` is for runs whose answers differ (a retrained model answers
+    anew); otherwise both are judged against ``correct``.
+
+    Raises:
+        WorkbenchError: if the two confidences differ in length.
     """
     first, labels = checked(confidence_a, correct)
     second, labels_b = checked(confidence_b, correct if correct_b is None else correct_b)

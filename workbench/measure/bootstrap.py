@@ -1,16 +1,16 @@
-"""Paired bootstrap over questions: how much would a number move with other questions of the same
-kind?
+"""Resample questions in a paired bootstrap: how much would a number move with other questions of
+the same kind?
 
 Questions are drawn with replacement, all their readouts together, so differences between readouts
 are paired. The interval is the percentile interval of the resampled values. :func:`bootstrap` calls
-any statistic on resampled arrays; :func:`bootstrap_counts` hands a vectorised statistic the number
+any statistic on resampled arrays; :func:`bootstrap_counts` passes a vectorised statistic the number
 of times each question was drawn, [chunk, n], which for sums and ranks is the same resample at a
 fraction of the cost. Both draw the same resamples from the same seed. With ``strata`` every stratum
 keeps its size (drawn within domain). Undefined resamples (one class only) are left out. Above
 ``ROW_DRAWS`` drawn rows, counts are multinomial draws over the distinct cells of the table
 (:mod:`.distinct_rows`) instead: the same distribution, other random numbers. :func:`method_of`
-names which of the two a call uses. What it does not show: error shared by all questions (prompt,
-training seed, grading).
+names which of the two a call uses. It does not show error shared by all questions (prompt, training
+seed, grading).
 """
 
 from __future__ import annotations
@@ -35,21 +35,23 @@ _CELLS_PER_CHUNK = 200_000
 
 
 class Draws(TypedDict):
-    """What every measure that draws resamples takes."""
+    """The arguments of every measure that draws resamples."""
 
     resamples: int
     seed: int
 
 
 class LevelledDraws(Draws):
-    """The same, with the level of the interval."""
+    """The arguments of :class:`Draws`, with the level of the interval."""
 
     level: float
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are drawn: how many ``resamples``, from which ``seed``, and their ``level``."""
+    """The settings of intervals: how many ``resamples``, from which ``seed``, and their
+    ``level``.
+    """
 
     resamples: int
     seed: int
@@ -64,12 +66,12 @@ class Bootstrap:
 
     @property
     def draws(self) -> Draws:
-        """The resamples, as a measure with a level of its own takes them: ``**draw.draws``."""
+        """The resamples, as a measure that sets its level itself takes them: ``**draw.draws``."""
         return {"resamples": self.resamples, "seed": self.seed}
 
     @property
     def options(self) -> LevelledDraws:
-        """Resamples and level, as the measures take them: ``**draw.options``."""
+        """The resamples and the level, as the measures take them: ``**draw.options``."""
         return {"resamples": self.resamples, "seed": self.seed, "level": self.level}
 
 
@@ -81,11 +83,13 @@ def bootstrap(
     level: float = LEVEL,
     strata: ArrayLike | None = None,
 ) -> Estimate:
-    """Estimate of ``statistic(*arrays)`` over resampled rows.
+    """Estimate ``statistic(*arrays)`` over resampled rows.
 
     Every array has the questions as its first axis [n, ...]; the statistic gets them indexed alike.
-    ``strata`` [n] keeps the size of each stratum. Raises WorkbenchError for arrays of different
-    length or no questions.
+    ``strata`` [n] keeps the size of each stratum.
+
+    Raises:
+        WorkbenchError: for arrays of different length or no questions.
     """
     columns = [np.asarray(array) for array in arrays]
     if not columns or any(len(column) != len(columns[0]) for column in columns):
@@ -111,10 +115,10 @@ def bootstrap_counts(
     strata: ArrayLike | None = None,
     used: Mapping[str, int] | None = None,
 ) -> dict[str, Estimate]:
-    """Estimates of several statistics of counts ([r, c] -> [r]) from the same resamples of the
-    questions in ``cells``.
+    """Return the estimates of several statistics of counts ([r, c] -> [r]) from the same resamples
+    of the questions in ``cells``.
 
-    An integer stands for that many questions, each in its own cell. ``strata`` [n] must be constant
+    An integer means that many questions, each in its own cell. ``strata`` [n] must be constant
     within a cell. ``used`` gives the number of questions a statistic really reads, for its
     estimate's ``n`` (default: all).
     """
@@ -139,11 +143,14 @@ def bootstrap_counts(
 def resampled_rows(
     n: int, *, resamples: int, seed: int, strata: ArrayLike | None = None
 ) -> Iterator[NDArray[np.int64]]:
-    """Chunks [chunk, n] of row indices drawn with replacement, within each stratum when ``strata``
-    [n] is given.
+    """Yield chunks [chunk, n] of row indices drawn with replacement, within each stratum when
+    ``strata`` [n] is given.
 
     A chunk holds at most 200,000 indices: they stay in the cache, and memory does not grow with the
     number of resamples.
+
+    Raises:
+        WorkbenchError: for no questions or no resamples.
     """
     if n < 1 or resamples < 1:
         raise WorkbenchError(
@@ -162,7 +169,7 @@ def resampled_rows(
 def resampled_counts(
     cells: Cells, *, resamples: int, seed: int, strata: ArrayLike | None = None
 ) -> Iterator[Floats]:
-    """Chunks [chunk, c] of how often each cell was drawn; every row of a chunk adds up to the
+    """Yield chunks [chunk, c] of how often each cell was drawn; every row of a chunk adds up to the
     number of questions.
     """
     if method_of(len(cells.index), resamples) == "rows":
@@ -187,8 +194,8 @@ def resampled_counts(
 
 
 def method_of(n: int, resamples: int) -> Literal["rows", "cells"]:
-    """How ``resamples`` of ``n`` questions are drawn: row by row, or as multinomial counts over
-    distinct cells.
+    """Return how ``resamples`` of ``n`` questions are drawn: row by row, or as multinomial counts
+    over distinct cells.
     """
     return "rows" if n * resamples <= ROW_DRAWS else "cells"
 

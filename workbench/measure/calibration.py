@@ -1,4 +1,4 @@
-"""Calibration: of the answers given with probability p, is a share p right?
+"""Measure calibration: of the answers given with probability p, is a share p right?
 
 Forecasts lie on 0-1 and are judged against 0/1 correctness. Binned measures use equal-width
 half-open bins with a closed last one, so that a forecast of exactly 1 counts; bins of equal mass
@@ -6,10 +6,10 @@ are the option for forecasts that crowd. Equal forecasts always share a bin, so 
 few values there are fewer such bins than asked for. ECE = sum over bins of |sum (p - y)| / n. Brier
 = mean (p - y)^2. The decomposition (Murphy 1973) reliability - resolution + uncertainty equals the
 Brier score of the BINNED forecasts, each replaced by its bin's mean; it differs from ``brier`` by
-the spread of p inside bins. Low reliability is good, high resolution is good. What ECE does not
-show: a constant forecast at the base rate has ECE 0 and tells nothing; it also depends on the bins
-(:mod:`workbench.measure.smooth_calibration` does not). NaN forecasts (unparsed replies) are skipped
-everywhere.
+the spread of p inside bins. Low reliability is good, high resolution is good. ECE alone is not
+enough: a constant forecast at the base rate has ECE 0 and tells nothing. ECE also depends on the
+bins (:mod:`workbench.measure.smooth_calibration` does not). NaN forecasts (unparsed replies) are
+skipped everywhere.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _MATRIX_CELLS = 500_000
 def ece(
     probability: ArrayLike, correct: ArrayLike, *, bins: int = BINS, binning: Binning = "width"
 ) -> float:
-    """Expected calibration error of ``probability`` [n] over ``bins`` bins of equal width or
-    mass; NaN with no forecast.
+    """Return the expected calibration error of ``probability`` [n] over ``bins`` bins of equal
+    width or mass; NaN with no forecast.
     """
     return once(
         BinnedForecasts(*checked_probability(probability, correct), bins, binning).ece, probability
@@ -46,8 +46,8 @@ def ece(
 def top_label(
     probability: ArrayLike, correct: ArrayLike, *, drop_certain: bool = False
 ) -> tuple[Floats, Bools]:
-    """The forecast read as a two-way decision: confidence max(p, 1 - p) [n] in it, and whether it
-    was right [n].
+    """Read the forecast as a two-way decision; return the confidence max(p, 1 - p) [n] in it, and
+    whether it was right [n].
 
     ECE of these is the top-label ECE of Kapoor et al. 2024 (arXiv 2406.08391); a forecast of .5
     decides for "right". Forecasts p and 1 - p share a bin there, so the errors of the two sides can
@@ -63,8 +63,8 @@ def top_label(
 
 
 def brier(probability: ArrayLike, correct: ArrayLike) -> float:
-    """Mean squared difference between ``probability`` [n] and ``correct`` [n]; NaN with no
-    parsed forecast.
+    """Return the mean squared difference between ``probability`` [n] and ``correct`` [n]; NaN with
+    no parsed forecast.
     """
     return once(Brier(*checked_probability(probability, correct)), probability)
 
@@ -81,14 +81,14 @@ class BrierDecomposition:
 
     @property
     def binned_brier(self) -> float:
-        """Brier score of the forecasts after each was replaced by the mean of its bin."""
+        """The Brier score of the forecasts after each was replaced by the mean of its bin."""
         return self.reliability - self.resolution + self.uncertainty
 
 
 def brier_decomposition(
     probability: ArrayLike, correct: ArrayLike, *, bins: int = BINS
 ) -> BrierDecomposition:
-    """Reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width
+    """Return reliability, resolution and uncertainty of ``probability`` [n] in ``bins`` equal-width
     bins.
     """
     forecasts = BinnedForecasts(*checked_probability(probability, correct), bins)
@@ -145,8 +145,8 @@ def reliability_bins(
 def wilson_interval(
     successes: ArrayLike, trials: ArrayLike, *, level: float = LEVEL
 ) -> tuple[Floats, Floats]:
-    """Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were no
-    trials.
+    """Return the Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were
+    no trials.
     """
     n = np.asarray(trials, dtype=np.float64)
     z = float(norm.ppf((1 + level) / 2))
@@ -158,8 +158,11 @@ def wilson_interval(
 
 
 def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[np.int64]:
-    """Equal-mass bin of each forecast: where the middle of its value's ranks falls among
+    """Return the equal-mass bin of each forecast: where the middle of its value's ranks falls among
     ``bins`` equal parts.
+
+    Raises:
+        WorkbenchError: for fewer than one bin.
     """
     if bins < 1:
         raise WorkbenchError(f"a reliability diagram needs at least one bin; got {bins}")
@@ -170,8 +173,8 @@ def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[
 
 
 class Brier:
-    """Brier score of fixed forecasts as a function of how often each question is counted: [r, n]
-    -> [r].
+    """The Brier score of fixed forecasts, as a function of how often each question is counted: [r,
+    n] -> [r].
     """
 
     def __init__(self, probability: Floats, correct: Bools) -> None:
@@ -183,10 +186,10 @@ class Brier:
 
 
 class BinnedForecasts:
-    """Binned measures of fixed forecasts; every method maps counts [r, n] to values [r].
+    """The binned measures of fixed forecasts; every method maps counts [r, n] to values [r].
 
-    ``multiplicity`` [n] (default ones) places the edges of equal-mass bins; they then stay where
-    they are under every count.
+    ``multiplicity`` [n] (default ones) places the edges of equal-mass bins; they do not change with
+    the counts.
     """
 
     def __init__(
@@ -238,7 +241,9 @@ class BinnedForecasts:
         return base * (1 - base)
 
     def _sum(self, counts: Floats) -> tuple[Floats, ...]:
-        """Answers, sum of forecasts and right answers per bin, each [r, bins]."""
+        """Return the number of answers, the sum of forecasts and right answers per bin, each [r,
+        bins].
+        """
         if self._matrices is not None:
             return tuple(counts @ matrix for matrix in self._matrices)
         by_row = [

@@ -1,5 +1,5 @@
-"""Exact variance of AUROC2 without resampling (DeLong, DeLong and Clarke-Pearson 1988), and of
-paired differences.
+"""Compute the exact variance of AUROC2 without resampling (DeLong, DeLong and Clarke-Pearson 1988),
+and that of paired differences.
 
 A right answer's placement is the share of wrong answers with less confidence (ties half), a wrong
 answer's the share of right ones with more; AUROC2 is the mean of either. With m right and k wrong
@@ -7,9 +7,9 @@ answers the influence of answer i is (placement - AUROC2) / sqrt(m (m - 1)) if r
 1)) if wrong; Var = sum influence^2, Cov(a, b) = sum influence_a influence_b. With one set of grades
 this is DeLong's estimator term by term; with each run's own grades (a retrained model answers anew)
 it is its extension. Placements come from mid-ranks (Sun and Xu 2014): O(n log n), so a million
-answers need no resampling. The interval is normal, cut at 0 and 1. It has no width to offer where
-the variance is zero (AUROC2 of 0 or 1, one confidence for all) or a class has fewer than two
-answers: bounds are NaN there. Questions are taken as independent.
+answers need no resampling. The interval is normal, cut at 0 and 1. It is undefined where the
+variance is zero (AUROC2 of 0 or 1, one confidence for all) or a class has fewer than two answers:
+bounds are NaN there. Questions are taken as independent.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from workbench.settings.defaults import LEVEL
 
 @dataclass(frozen=True)
 class DeLongDifference:
-    """AUROC2 of a and of b on the ``n`` questions parsed in both, a minus b, and the two-sided p
-    of no difference.
+    """A paired difference: AUROC2 of a and of b on the ``n`` questions parsed in both, a minus b,
+    and the two-sided p of no difference.
     """
 
     first: float
@@ -40,7 +40,9 @@ class DeLongDifference:
 
 
 def delong(confidence: ArrayLike, correct: ArrayLike, *, level: float = LEVEL) -> Estimate:
-    """AUROC2 of ``confidence`` [n] (NaN skipped) against ``correct`` [n] with DeLong's interval."""
+    """Return AUROC2 of ``confidence`` [n] (NaN skipped) against ``correct`` [n] with DeLong's
+    interval.
+    """
     scores, labels = checked(confidence, correct)
     parsed = ~np.isnan(scores)
     area, influence = _influence(scores[parsed], labels[parsed])
@@ -50,8 +52,8 @@ def delong(confidence: ArrayLike, correct: ArrayLike, *, level: float = LEVEL) -
 def delong_within(
     confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike, *, level: float = LEVEL
 ) -> Estimate:
-    """Plain mean of AUROC2 over domains with both classes; domains are independent, so variances
-    add.
+    """Return the plain mean of AUROC2 over domains with both classes; domains are independent, so
+    variances add.
     """
     scores, labels = checked(confidence, correct)
     codes = checked_domain(domain, len(scores))
@@ -75,10 +77,14 @@ def delong_difference(
     correct_b: ArrayLike | None = None,
     level: float = LEVEL,
 ) -> DeLongDifference:
-    """AUROC2 of a minus AUROC2 of b on the same questions [n], on those parsed in both.
+    """Return AUROC2 of a minus AUROC2 of b on those of the same questions [n] that were parsed in
+    both.
 
-    ``correct_b`` grades b's own answers where the two runs answered differently; otherwise both are
+    ``correct_b`` grades b's answers where the two runs answered differently; otherwise both are
     judged by ``correct``.
+
+    Raises:
+        WorkbenchError: if the two confidences differ in length.
     """
     first, labels = checked(confidence_a, correct)
     second, labels_b = checked(confidence_b, correct if correct_b is None else correct_b)
@@ -96,8 +102,8 @@ def delong_difference(
 
 
 def _influence(scores: Floats, labels: Bools) -> tuple[float, Floats]:
-    """AUROC2 and the influence [n] of each answer on it; NaN where a class is missing or has one
-    answer only.
+    """Return AUROC2 and the influence [n] of each answer on it; NaN where a class is missing or has
+    one answer only.
     """
     right, wrong = scores[labels], scores[~labels]
     m, k = len(right), len(wrong)

@@ -1,13 +1,12 @@
-"""Discrimination: do correct answers get higher confidence than wrong ones (type-2 AUROC)?
+"""Measure discrimination: do correct answers get higher confidence than wrong ones (type-2 AUROC)?
 
 AUROC2 = P(confidence of a random correct answer > that of a random wrong one), ties counted half.
 Confidences are grouped by value once; with P and N the correct and wrong answers per value in
 rising order, AUROC2 = sum P (N below + N / 2) / (sum P sum N). With counts of how often a question
 was drawn in place of ones, the same sums give a bootstrap resample without sorting again. Sign:
 above .5 means that correct answers get more confidence. The number does not show calibration (it
-only sees order), and pooled over domains of different difficulty it rewards knowing the domain;
-``auroc2_within`` is therefore always reported beside it. NaN confidences are skipped: see
-``parse_rate``.
+depends on order only). Pooled over domains of different difficulty it rewards knowing the domain,
+so ``auroc2_within`` is always reported with it. NaN confidences are skipped: see ``parse_rate``.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from workbench.measure.weighted import Latest, ratio, summed
 
 
 def auroc2(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Pooled AUROC2 of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n].
+    """Return the pooled AUROC2 of ``confidence`` [n] (any scale, NaN skipped) against ``correct``
+    [n].
 
     NaN when the parsed answers are all right, all wrong, or none. Equal to the area under the ROC
     curve.
@@ -34,8 +34,8 @@ def auroc2(confidence: ArrayLike, correct: ArrayLike) -> float:
 
 
 def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) -> float:
-    """Plain mean of AUROC2 over the domains that hold both a right and a wrong parsed answer;
-    NaN when none does.
+    """Return the plain mean of AUROC2 over the domains that hold both a right and a wrong parsed
+    answer; NaN when none does.
     """
     scores, labels = checked(confidence, correct)
     codes = checked_domain(domain, len(scores))
@@ -44,7 +44,7 @@ def auroc2_within(confidence: ArrayLike, correct: ArrayLike, domain: ArrayLike) 
 
 @dataclass(frozen=True)
 class Grouped:
-    """Counts [r, v] of ``right`` and ``wrong`` answers at v confidences in rising order, and
+    """The counts [r, v] of ``right`` and ``wrong`` answers at v confidences in rising order, and
     their running sums.
     """
 
@@ -53,28 +53,28 @@ class Grouped:
 
     @cached_property
     def right_below(self) -> Floats:
-        """Right answers at this confidence or below."""
+        """The right answers at this confidence or below."""
         return np.cumsum(self.right, axis=1)
 
     @cached_property
     def wrong_below(self) -> Floats:
-        """Wrong answers at this confidence or below."""
+        """The wrong answers at this confidence or below."""
         return np.cumsum(self.wrong, axis=1)
 
     @cached_property
     def right_above(self) -> Floats:
-        """Right answers at this confidence or above."""
+        """The right answers at this confidence or above."""
         return self.right_below[:, -1:] - self.right_below + self.right
 
     @cached_property
     def wrong_above(self) -> Floats:
-        """Wrong answers at this confidence or above."""
+        """The wrong answers at this confidence or above."""
         return self.wrong_below[:, -1:] - self.wrong_below + self.wrong
 
 
 class ValueGroups:
-    """Right and wrong answers per distinct confidence, as a function of how often each question is
-    counted.
+    """The right and wrong answers per distinct confidence, as a function of how often each question
+    is counted.
 
     Metrics of the same answers may share one: the latest counts are grouped once.
     """
@@ -89,7 +89,7 @@ class ValueGroups:
         self._grouped = Latest(self._group)
 
     def __call__(self, counts: Floats) -> Grouped:
-        """Right and wrong answers under ``counts`` [r, n]."""
+        """Return the right and wrong answers under ``counts`` [r, n]."""
         return self._grouped(counts)
 
     def _group(self, counts: Floats) -> Grouped:
@@ -101,7 +101,7 @@ class ValueGroups:
 
 
 class Auroc2:
-    """AUROC2 of fixed answers as a function of how often each question is counted: [r, n] ->
+    """The AUROC2 of fixed answers, as a function of how often each question is counted: [r, n] ->
     [r].
     """
 
@@ -113,13 +113,13 @@ class Auroc2:
 
 
 def auroc2_of_groups(groups: Grouped) -> Floats:
-    """AUROC2 [r]."""
+    """Return AUROC2 [r] of grouped answers."""
     wins = (groups.right * (groups.wrong_below - groups.wrong / 2)).sum(axis=1)
     return ratio(wins, groups.right.sum(axis=1) * groups.wrong.sum(axis=1))
 
 
 class Auroc2Within:
-    """Macro mean of AUROC2 over domains as a function of counts: [r, n] -> [r].
+    """The macro mean of AUROC2 over domains, as a function of counts: [r, n] -> [r].
 
     A domain that has one class only under some counts is left out of that row's mean.
     """

@@ -1,5 +1,5 @@
-"""Questions that no measure can tell apart, counted once: the form that makes a bootstrap of a
-million answers cheap.
+"""Count questions that no measure can tell apart as one cell, which makes a bootstrap of a million
+answers cheap.
 
 Two answers with the same confidence, the same grade and the same domain are exchangeable for every
 measure of this room, so a table of n answers is its distinct *cells* and how often each occurs.
@@ -26,8 +26,8 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cells:
-    """``index`` [n]: the cell of each question; ``first`` [c]: one question of each cell;
-    ``multiplicity`` [c] as float64.
+    """The distinct cells of a table. ``index`` [n]: the cell of each question; ``first`` [c]: one
+    question of each cell; ``multiplicity`` [c] as float64.
     """
 
     index: Codes
@@ -48,8 +48,8 @@ class Cells:
 
 
 def cells_of(*columns: NDArray[np.generic]) -> Cells:
-    """The distinct rows of ``columns`` (each [n], NaN equal to NaN), in rising order of the
-    columns' values.
+    """Return the cells of the distinct rows of ``columns`` (each [n], NaN equal to NaN), in rising
+    order of the columns' values.
     """
     code = _joined(
         [np.unique(column, return_inverse=True)[1].astype(np.int64) for column in columns]
@@ -61,13 +61,13 @@ def cells_of(*columns: NDArray[np.generic]) -> Cells:
 
 
 def one_cell_each(n: int) -> Cells:
-    """Every one of ``n`` questions in a cell of its own."""
+    """Return the cells of ``n`` questions, each in a separate one."""
     rows = np.arange(n, dtype=np.int64)
     return Cells(rows, rows, np.ones(n))
 
 
 def grouped_levels(confidence: Floats, levels: int, bins: int) -> Floats:
-    """``confidence`` [n] (0-1, NaN kept) with each value replaced by the mean of its level.
+    """Return ``confidence`` [n] (0-1, NaN kept) with each value replaced by the mean of its level.
 
     About ``levels`` levels of equal mass; equal values share a level, and no level crosses an edge
     of ``bins`` equal-width bins.

@@ -1,9 +1,9 @@
-"""Every measure of every group of a table of answers: what ``workbench measure`` reports.
+"""Compute every measure of every group of a table of answers: what ``workbench measure`` reports.
 
 Values are over the parsed replies of the group, accuracy and parse rate over all of them. AUROC2
 has two intervals: bootstrap (``low``, ``high``) and DeLong. Recalibration is fitted on half of the
 questions, chosen by a hash of their id (all rows of a question fall on one side), and scored on the
-other half. What cannot be computed is NaN and said in ``notes``, never left out silently.
+other half. What cannot be computed is NaN and named in ``notes``, never left out silently.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _SCALE = "scale."
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure: reliability ``bins``, bootstrap ``resamples``, the intervals' ``level``,
-    the ``seed`` of all of it.
+    """The settings of measuring: reliability ``bins``, bootstrap ``resamples``, the intervals'
+    ``level``, and the ``seed`` of all.
     """
 
     bins: int = BINS
@@ -65,8 +65,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class GroupMeasures:
-    """``values``: name -> Estimate, number or word; ``notes``: what is undefined or weak, and
-    why.
+    """The measures of one group. ``values``: name -> Estimate, number or word; ``notes``: what is
+    undefined or weak, and why.
     """
 
     values: dict[str, Metric]
@@ -85,7 +85,7 @@ def _check_whole(what: str, value: int, least: int, most: int) -> None:
 
 
 def measure_groups(answers: Answers, settings: Settings) -> dict[str, GroupMeasures]:
-    """The measures of each group of ``answers``, in order of first appearance."""
+    """Return the measures of each group of ``answers``, in order of first appearance."""
     groups = answers.groups()
     return {
         name: measure_group(part, settings)
@@ -94,8 +94,10 @@ def measure_groups(answers: Answers, settings: Settings) -> dict[str, GroupMeasu
 
 
 def check_patience(answers: Answers, settings: Settings) -> None:
-    """Raise WorkbenchError for so many groups that resampling each would take more than a few
-    minutes.
+    """Refuse so many groups that resampling each would take more than a few minutes.
+
+    Raises:
+        WorkbenchError: for so many.
     """
     groups = len(pd.unique(answers.group))
     if groups * settings.resamples > MOST_DRAWN:
@@ -109,7 +111,7 @@ def check_patience(answers: Answers, settings: Settings) -> None:
 
 
 def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
-    """The measures of ``answers`` as one group."""
+    """Return the measures of ``answers`` as one group."""
     scores, labels = answers.confidence, answers.correct
     many_domains = answers.domain is not None and len(np.unique(answers.domain)) > 1
     table = confidence_metrics(
@@ -149,17 +151,15 @@ def measure_group(answers: Answers, settings: Settings) -> GroupMeasures:
 
 
 def _stated_range(scores: np.ndarray) -> dict[str, Metric]:
-    """The lowest and highest confidence on 0-1, from which it can be seen how the group was
-    read.
-    """
+    """Return the lowest and highest confidence on 0-1, which show how the group was read."""
     parsed = scores[~np.isnan(scores)]
     low, high = (parsed.min(), parsed.max()) if len(parsed) else (np.nan, np.nan)
     return {"lowest": float(low), "highest": float(high)}
 
 
 def flat(values: Mapping[str, Metric]) -> dict[str, float | str | None]:
-    """``values`` with ``name.low`` and ``name.high`` beside each Estimate, and None for what is
-    undefined or without bound.
+    """Return ``values`` with ``name.low`` and ``name.high`` after each Estimate, and None for what
+    is undefined or without bound.
     """
     out: dict[str, float | str | None] = {}
     for name, value in values.items():
@@ -171,8 +171,8 @@ def flat(values: Mapping[str, Metric]) -> dict[str, float | str | None]:
 
 
 def fitting_half(answers: Answers) -> np.ndarray:
-    """True [n] for the questions that recalibration is fitted on: half of them, by a hash of the
-    id (or of the row).
+    """Return True [n] for the questions that recalibration is fitted on: half of them, by a hash of
+    the id (or of the row).
     """
     keys = np.arange(len(answers)) if answers.id is None else answers.id
     return np.array([zlib.crc32(str(key).encode()) & 1 for key in keys.tolist()], dtype=np.bool_)
@@ -209,7 +209,7 @@ def _recalibrated(answers: Answers, bins: int) -> tuple[dict[str, Metric], list[
 
 
 def _notes(answers: Answers, parsed: int, values: Mapping[str, Metric]) -> list[str]:
-    """What a reader of this group's numbers must know, each once."""
+    """Return the notes that a reader of this group's numbers must know, each once."""
     labels = answers.correct[~np.isnan(answers.confidence)]
     distinct = len(np.unique(answers.confidence[~np.isnan(answers.confidence)]))
     notes = []

@@ -1,8 +1,8 @@
-"""The checks every measure makes on its inputs before it counts anything.
+"""Check the inputs of every measure before anything is counted.
 
 Confidences are float arrays [n] with NaN where the reply could not be parsed; correctness is [n],
 boolean or 0/1. Unparsed rows are skipped by the measures and counted by :func:`parse_rate`, so that
-both are reported side by side.
+both are reported together.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from workbench.errors import WorkbenchError
 
 
 def checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
-    """``confidence`` [n] as float64 and ``correct`` [n] as bool.
+    """Return ``confidence`` [n] as float64 and ``correct`` [n] as bool.
 
-    Raises WorkbenchError when shapes differ, a confidence is infinite, or correctness is not 0/1.
+    Raises:
+        WorkbenchError: when shapes differ, a confidence is infinite, or correctness is not 0/1.
     """
     scores = np.asarray(confidence, dtype=np.float64)
     labels = np.asarray(correct)
@@ -38,10 +39,11 @@ def checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
 
 
 def checked_probability(probability: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
-    """As :func:`checked`, for forecasts on the scale 0-1 (NaN allowed).
+    """Return what :func:`checked` returns, for forecasts on the scale 0-1 (NaN allowed).
 
-    Raises WorkbenchError when a forecast lies outside 0-1, most often because percentages were
-    passed.
+    Raises:
+        WorkbenchError: when a forecast lies outside 0-1, most often because percentages were
+            passed.
     """
     scores, labels = checked(probability, correct)
     if (scores < 0).any() or (scores > 1).any():
@@ -50,7 +52,11 @@ def checked_probability(probability: ArrayLike, correct: ArrayLike) -> tuple[Flo
 
 
 def checked_domain(domain: ArrayLike, n: int) -> NDArray[np.int64]:
-    """Domain labels [n] as integer codes 0..k-1 in sorted order of the labels."""
+    """Return the domain labels [n] as integer codes 0..k-1 in sorted order of the labels.
+
+    Raises:
+        WorkbenchError: for a number of domains other than ``n``.
+    """
     labels = np.asarray(domain)
     if labels.shape != (n,):
         raise WorkbenchError(
@@ -60,6 +66,8 @@ def checked_domain(domain: ArrayLike, n: int) -> NDArray[np.int64]:
 
 
 def parse_rate(confidence: ArrayLike) -> float:
-    """Share of replies whose confidence could be parsed (is not NaN); NaN for no replies."""
+    """Return the share of replies whose confidence could be parsed (is not NaN); NaN for no
+    replies.
+    """
     scores = np.asarray(confidence, dtype=np.float64)
     return float(np.mean(~np.isnan(scores))) if scores.size else float("nan")

@@ -1,10 +1,10 @@
-"""A measured value with its interval, one number or a curve of them: the form in which every result
-leaves this room.
+"""Hold a measured value with its interval, one number or a curve of them: the form of every result
+of this room.
 
 ``low`` and ``high`` bound a percentile interval of the paired bootstrap over questions (see
 :mod:`workbench.measure.bootstrap`). An undefined value is NaN, never zero: AUROC2 of answers that
-are all right is unknown, not chance. What the interval does not show: variation between training
-seeds, prompts or question sets.
+are all right is unknown, not chance. The interval does not show variation between training seeds,
+prompts or question sets.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from workbench.errors import WorkbenchError
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its interval ``[low, high]`` and ``n``, the number of questions it was computed
-    from.
+    """An estimate: a value, its interval ``[low, high]`` and ``n``, the number of questions it was
+    computed from.
 
     A percentile interval need not contain the value (a biased statistic on few questions), so that
     is not demanded.
@@ -40,14 +40,14 @@ class Estimate:
             raise ValueError(f"the interval [{self.low}, {self.high}] is the wrong way round")
 
     def to_dict(self, prefix: str) -> dict[str, float]:
-        """Flat summary entries ``{prefix, prefix.low, prefix.high}``."""
+        """Return flat summary entries ``{prefix, prefix.low, prefix.high}``."""
         return {prefix: self.value, f"{prefix}.low": self.low, f"{prefix}.high": self.high}
 
     def __format__(self, spec: str) -> str:
         """Write ``0.812 [0.700, 0.900]``, each number as ``spec`` says (without one: ``.3f``).
 
-        A line break before the number's own spec, as in ``"\\n.3f"``, puts the interval on a line
-        of its own. Without an interval only the value stands, and NaN is "not defined".
+        A line break before the number's spec, as in ``"\\n.3f"``, puts the interval on a second
+        line. Without an interval only the value is written, and NaN is "not defined".
         """
         number = spec.removeprefix("\n") or ".3f"
         if np.isnan(self.value):
@@ -61,7 +61,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class IntervalCurve:
-    """``value``, ``low`` and ``high``, each [points]; arrays are kept as float64 copies."""
+    """A curve with its interval: ``value``, ``low`` and ``high``, each [points]; arrays are kept as
+    float64 copies.
+    """
 
     value: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -104,7 +106,7 @@ class IntervalCurve:
 def flat_summary(values: Mapping[Any, Any]) -> dict[str, Any]:
     """Write ``values`` as a flat summary: each key as its text, an estimate as three entries.
 
-    The one place where an estimate becomes ``key``, ``key.low`` and ``key.high``.
+    This is the one place where an estimate becomes ``key``, ``key.low`` and ``key.high``.
     """
     out: dict[str, Any] = {}
     for key, value in values.items():

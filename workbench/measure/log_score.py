@@ -1,5 +1,5 @@
-"""Log score: the surprise of the grade under the forecast, in nats. Proper like the Brier score,
-harsher on certainty.
+"""Compute the log score: the surprise of the grade under the forecast, in nats. It is proper like
+the Brier score, and harsher on certainty.
 
 log score = mean of -log p if right, -log(1 - p) if wrong; lower is better, a forecast at the base
 rate b scores the entropy of b. A stated 0 or 100 that turns out wrong has infinite surprise, and
@@ -21,8 +21,8 @@ CLIP = 0.001
 
 
 def log_score(probability: ArrayLike, correct: ArrayLike, *, clip: float = CLIP) -> float:
-    """Mean negative log-likelihood in nats of ``correct`` [n] under ``probability`` [n]; NaN with
-    no parsed forecast.
+    """Return the mean negative log-likelihood in nats of ``correct`` [n] under ``probability`` [n];
+    NaN with no parsed forecast.
 
     ``clip`` 0 gives the unclipped score, which is infinite when a forecast of 0 or 1 was wrong.
     """
@@ -31,7 +31,11 @@ def log_score(probability: ArrayLike, correct: ArrayLike, *, clip: float = CLIP)
 
 
 def surprise(probability: Floats, correct: Bools, clip: float) -> Floats:
-    """-log of the probability given to what happened, per answer [n]; NaN where unparsed."""
+    """Return -log of the probability given to what happened, per answer [n]; NaN where unparsed.
+
+    Raises:
+        WorkbenchError: for a clip outside 0 to 0.5.
+    """
     if not 0 <= clip < 0.5:
         raise WorkbenchError(
             f"the log score's clip lies between 0 and 0.5, for example 0.001; got {clip}"

@@ -1,19 +1,19 @@
-"""meta-d': how much type-1 sensitivity would explain the confidence ratings of an ideal observer
-(Maniscalco and Lau 2012)?
+"""Fit meta-d': how much type-1 sensitivity would explain the confidence ratings of an ideal
+observer (Maniscalco and Lau 2012)?
 
 A two-choice task: stimulus S1 or S2, a choice, a rating from 1 to K. Equal-variance signal
 detection gives d' and criterion c from the choices; meta-d' and 2 (K - 1) rating criteria are
 fitted to the ratings by maximum likelihood, conditional on the choice, with the criterion kept at
-the same relative place, meta-c = c meta-d' / d'. M-ratio = meta-d' / d': 1 when ratings use all
-that the choice used, below 1 when they lose some, above 1 when they know more. In units of the
+the same relative place, meta-c = c meta-d' / d'. M-ratio = meta-d' / d': 1 when ratings use all the
+information of the choice, below 1 when they lose some, above 1 when they have more. In units of the
 noise's standard deviation. The interval of meta-d' is where the profile likelihood stays within the
 level's chi-squared bound; a side without bound is infinite, as where a handful of ratings differ
-from the rest. An empty cell has no likelihood to give: with any, 1 / (2 K) is added to all, as in
-the authors' code. :func:`meta_d_of_correctness` is for answers that are only right or wrong:
+from the rest. The likelihood of an empty cell is undefined: with any, 1 / (2 K) is added to all, as
+in the authors' code. :func:`meta_d_of_correctness` is for answers that are only right or wrong:
 without choices to tell apart, an unbiased chooser is assumed, d' = 2 z(accuracy), right and wrong
-ratings shared evenly between S1 and S2. For open questions that d' is a name for accuracy, not a
-sensitivity; compare M-ratios only between readouts of the same questions. Undefined (NaN) unless d'
-> 0.
+ratings shared evenly between S1 and S2. For open questions that d' is another name for accuracy,
+not a sensitivity; compare M-ratios only between readouts of the same questions. Undefined (NaN)
+unless d' > 0.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _SMALLEST_D = 0.05
 
 @dataclass(frozen=True)
 class MetaD:
-    """``d_prime``, ``criterion``, ``meta_d`` with its interval, and the log-likelihood of the
-    ratings; ``m_ratio`` follows.
+    """The fit of meta-d': ``d_prime``, ``criterion``, ``meta_d`` with its interval, and the
+    log-likelihood of the ratings; ``m_ratio`` follows.
     """
 
     d_prime: float
@@ -52,8 +52,8 @@ class MetaD:
 
     @property
     def m_ratio(self) -> Estimate:
-        """meta-d' over d', d' taken as known: the interval is that of meta-d' alone, so it is a
-        little too narrow.
+        """The ratio meta-d' / d', with d' taken as known. The interval is that of meta-d' alone, so
+        it is a little too narrow.
         """
         value = self.meta_d
         if not self.d_prime > 0:
@@ -64,14 +64,17 @@ class MetaD:
 
 
 def undefined_meta_d(n: int) -> MetaD:
-    """What there is to say of ``n`` answers that cannot be fitted."""
+    """Return the undefined fit of ``n`` answers that cannot be fitted."""
     return MetaD(float("nan"), float("nan"), Estimate(*(float("nan"),) * 3, n=n), float("nan"))
 
 
 def meta_d(counts_s1: ArrayLike, counts_s2: ArrayLike, *, level: float = LEVEL) -> MetaD:
-    """Fit to rating counts of the trials of each stimulus, each [2 K].
+    """Fit meta-d' to the rating counts of the trials of each stimulus, each [2 K].
 
     Both run from "S1 with highest rating" over "S1, lowest", "S2, lowest" to "S2, highest".
+
+    Raises:
+        WorkbenchError: for counts of unequal or odd length, and without trials of both stimuli.
     """
     table = np.stack(
         [np.asarray(counts_s1, dtype=np.float64), np.asarray(counts_s2, dtype=np.float64)]
@@ -100,8 +103,8 @@ def meta_d_of_choices(
     levels: int = STEPS,
     level: float = LEVEL,
 ) -> MetaD:
-    """Fit to ``stimulus`` [n] and ``choice`` [n] (False = S1, True = S2) and ``rating`` [n] (any
-    scale, NaN skipped).
+    """Fit meta-d' to ``stimulus`` [n] and ``choice`` [n] (False = S1, True = S2) and ``rating`` [n]
+    (any scale, NaN skipped).
 
     Ratings are cut into at most ``levels`` steps of equal mass, ties together.
     """
@@ -117,11 +120,11 @@ def meta_d_of_choices(
 def meta_d_of_correctness(
     confidence: ArrayLike, correct: ArrayLike, *, levels: int = STEPS, level: float = LEVEL
 ) -> MetaD:
-    """Fit to ``confidence`` [n] (any scale, NaN skipped) and ``correct`` [n] of an unbiased
+    """Fit meta-d' to ``confidence`` [n] (any scale, NaN skipped) and ``correct`` [n] of an unbiased
     chooser.
 
-    NaN where accuracy does not exceed one half, all are right or wrong, or one confidence was given
-    throughout.
+    It is NaN where accuracy does not exceed one half, all are right or wrong, or one confidence was
+    given throughout.
     """
     scores, labels = checked(confidence, correct)
     known = ~np.isnan(scores)
@@ -136,10 +139,13 @@ def meta_d_of_correctness(
 
 
 def rating_steps(scores: Floats, levels: int) -> tuple[NDArray[np.int64], int]:
-    """Steps 0.. of ``scores`` [n] in at most ``levels`` parts of equal mass, ties together; and how
-    many there are.
+    """Cut ``scores`` [n] into steps 0.. of equal mass, at most ``levels``, ties together; return
+    the steps and their number.
 
     With no more distinct scores than ``levels`` each is its own step.
+
+    Raises:
+        WorkbenchError: for fewer than two levels, and fewer than two different ratings.
     """
     if levels < 2:
         raise WorkbenchError(f"meta-d' needs at least two rating steps; got {levels}")
@@ -173,8 +179,8 @@ def _fit(table: Floats, d_prime: float, criterion: float, n: int, level: float) 
 
 
 class _Profile:
-    """How far the best likelihood at a given meta-d' lies below ``limit``; each search starts
-    where the one before ended.
+    """A function that gives how far the best likelihood at a given meta-d' is below ``limit``. Each
+    search starts where the one before ended.
     """
 
     def __init__(self, ratings: Ratings, best: Floats, limit: float) -> None:
@@ -188,8 +194,8 @@ class _Profile:
 
 
 def _crossing(too_unlikely: Callable[[float], float], meta: float, way: int) -> float:
-    """Where the profile likelihood falls out of the interval, going ``way`` from ``meta``;
-    infinite if it never does.
+    """Return the meta-d' at which the profile likelihood leaves the interval, going ``way`` from
+    ``meta``; infinite if it never does.
     """
     step = 0.25
     while step <= _FARTHEST:

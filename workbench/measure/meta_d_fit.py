@@ -1,10 +1,10 @@
-"""The likelihood of ratings under meta-d', its slope and its curvature, and the parameters where it
-is greatest.
+"""Compute the likelihood of ratings under meta-d', its slope and its curvature, and the parameters
+where it is greatest.
 
 Parameters are meta-d' and the logarithms of 2 (K - 1) distances from each rating criterion to the
 next further out. The curvature is the expected one (Fisher's), which is never negative, damped as
-Levenberg and Marquardt do until a step lowers the surprise; tens of microseconds a step where
-differences of a general optimiser take milliseconds.
+in Levenberg and Marquardt until a step lowers the surprise. A step takes tens of microseconds,
+where the finite differences of a general optimiser take milliseconds.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _STILL = 1e-11
 
 @dataclass(frozen=True)
 class Ratings:
-    """Counts ``table`` [2, 2 K] of stimulus x (choice and rating), with the type-1 ``d_prime``
-    and ``criterion`` they go with.
+    """The counts of ratings: ``table`` [2, 2 K] of stimulus x (choice and rating), with the type-1
+    ``d_prime`` and ``criterion`` they go with.
     """
 
     table: Floats
@@ -35,12 +35,12 @@ class Ratings:
 
     @property
     def levels(self) -> int:
-        """Rating steps K."""
+        """The number of rating steps, K."""
         return self.table.shape[1] // 2
 
 
 def surprise(parameters: Floats, ratings: Ratings) -> float:
-    """Minus the log-likelihood of the ratings given the choices."""
+    """Return minus the log-likelihood of the ratings given the choices."""
     return float(
         -(ratings.table * np.log(np.maximum(_shares(parameters, ratings)[0], _FLOOR))).sum()
     )
@@ -49,8 +49,8 @@ def surprise(parameters: Floats, ratings: Ratings) -> float:
 def least_surprise(
     start: Floats, ratings: Ratings, *, meta_fixed: bool = False
 ) -> tuple[Floats, float]:
-    """Parameters near ``start`` that make the ratings least surprising, and how surprising they
-    then are.
+    """Find parameters near ``start`` that minimise the surprise of the ratings; return them and the
+    surprise.
     """
     free = slice(1, None) if meta_fixed else slice(None)
     at, damping = np.array(start, dtype=np.float64), 1e-3
@@ -79,8 +79,8 @@ def least_surprise(
 
 
 def _shares(parameters: Floats, ratings: Ratings) -> tuple[Floats, Floats, Floats]:
-    """Share of each rating among those of its stimulus and choice [2, 2 K], the choices' chances
-    [2, 2], and how far criteria lie [2, 2 K - 1].
+    """Return the share of each rating among those of its stimulus and choice [2, 2 K], the choices'
+    chances [2, 2], and the distances of the criteria [2, 2 K - 1].
     """
     levels, meta = ratings.levels, parameters[0]
     place = meta * ratings.criterion / ratings.d_prime
@@ -96,7 +96,7 @@ def _shares(parameters: Floats, ratings: Ratings) -> tuple[Floats, Floats, Float
 
 
 def _slope(parameters: Floats, ratings: Ratings) -> tuple[Floats, Floats]:
-    """Gradient [p] of the surprise and its expected curvature [p, p]."""
+    """Return the gradient [p] of the surprise and its expected curvature [p, p]."""
     levels = ratings.levels
     share, of_choice, away = _shares(parameters, ratings)
     density = np.exp(-(away**2) / 2) / np.sqrt(2 * np.pi)

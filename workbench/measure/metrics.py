@@ -1,4 +1,4 @@
-"""The measures of confidence as rows of one table: a new one is one more row.
+"""List the measures of confidence as rows of one table: a new one is one more row.
 
 Each row builds, from one readout's cells, a function of how often each cell is counted. Direction,
 unit and caveats of each are in the module that computes it; ``NAMES`` gives the words and which way
@@ -26,7 +26,7 @@ from workbench.measure.weighted import CountStatistic, Latest, mean_of, summed
 
 
 class Answers:
-    """One readout's cells with the steps that several metrics share.
+    """The cells of one readout, with the steps that several metrics share.
 
     ``scores`` [c] on 0-1 (NaN = unparsed), ``labels`` [c], ``multiplicity`` [c]; ``bins`` of ECE.
     """
@@ -91,11 +91,11 @@ NOT_SKIPPING_UNPARSED = frozenset({"accuracy"})
 def statistics_of(
     table: Table, names: tuple[str, ...], bins: int, reading: int = 0
 ) -> dict[str, CountStatistic]:
-    """The metrics ``names`` of one reading of ``table``, as functions of counts of the table's
-    cells.
+    """Return the metrics ``names`` of one reading of ``table``, as functions of counts of the
+    table's cells.
 
-    Beside another reading, one reading's value and grade fill several cells; those are added up
-    first.
+    With another reading in the table, one reading's value and grade fill several cells; those are
+    added up first.
     """
     chosen = table.readings[reading]
     own = cells_of(chosen.scores, chosen.labels)

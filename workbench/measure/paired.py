@@ -1,11 +1,12 @@
-"""Two readouts of the same questions: is the difference real?
+"""Compare two readouts of the same questions: is the difference real?
 
 Questions are drawn together with both readouts, so what makes a question easy for both cancels.
 Every difference is a minus b: above zero means a has more of the measure, which is better for
 auroc2 and worse for ece (see each measure). Only questions parsed in both are compared, so that
-neither gains by failing on hard ones. Grades: ``correct_b`` grades b's own answers where the two
-runs answered differently, which is the fair comparison of two models. Judging both by a's grades is
-how some published comparisons were made; it asks how well b's confidence predicts a's answers.
+neither gains by failing to be parsed on hard ones. Grades: ``correct_b`` grades b's answers where
+the two runs answered differently, which is the fair comparison of two models. Judging both by a's
+grades is how some published comparisons were made; it asks how well b's confidence predicts a's
+answers.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 @dataclass(frozen=True)
 class Paired:
-    """``first`` and ``second``: each metric on the ``n`` questions compared; ``difference``: first
-    minus second.
+    """A paired comparison. ``first`` and ``second``: each metric on the ``n`` questions compared;
+    ``difference``: first minus second.
 
     All from the same resamples. ``delong`` is the difference of AUROC2 without resampling.
     """
@@ -54,8 +55,12 @@ def paired_metrics(
     bins: int = BINS,
     names: tuple[str, ...] = tuple(METRICS),
 ) -> Paired:
-    """Differences of ``names`` between two confidences [n] (0-1, NaN = unparsed) of the same
-    questions, row by row.
+    """Return the differences of ``names`` between two confidences [n] (0-1, NaN = unparsed) of the
+    same questions, row by row.
+
+    Raises:
+        WorkbenchError: for confidences of different length, and where no question was parsed in
+            both.
     """
     first, labels = checked_probability(confidence_a, correct)
     second, labels_b = checked_probability(

@@ -1,5 +1,5 @@
-"""Is a stated confidence usable as a rating at all? Validity indices borrowed from questionnaire
-research.
+"""Compute validity indices from questionnaire research: is a stated confidence usable as a rating
+at all?
 
 On parsed ratings c in percent: ceiling rate L = share >= 95, floor rate F = share <= 5, eleven bins
 floor(c / 10) (100 % alone in the last), modal bin share TRIN = the fullest bin's share, bin
@@ -28,7 +28,7 @@ BINS = 11
 
 @dataclass(frozen=True)
 class RatingScale:
-    """Validity indices of ``n`` parsed ratings; shares lie on 0-1, ``pearson_r`` is NaN where
+    """The validity indices of ``n`` parsed ratings; shares are on 0-1, ``pearson_r`` is NaN where
     either side is constant.
     """
 
@@ -42,10 +42,13 @@ class RatingScale:
 
 
 def rating_scale(confidence_percent: ArrayLike, correct: ArrayLike) -> RatingScale:
-    """Indices and tier of ``confidence_percent`` [n] (0-100, NaN skipped) against ``correct`` [n].
+    """Return the indices and the tier of ``confidence_percent`` [n] (0-100, NaN skipped) against
+    ``correct`` [n].
 
-    With no parsed rating the indices are NaN and the tier is Invalid. Raises WorkbenchError for
-    values outside 0-100.
+    With no parsed rating the indices are NaN and the tier is Invalid.
+
+    Raises:
+        WorkbenchError: for values outside 0-100.
     """
     ratings, labels = checked(confidence_percent, correct)
     parsed = ~np.isnan(ratings)
@@ -75,7 +78,9 @@ def rating_scale(confidence_percent: ArrayLike, correct: ArrayLike) -> RatingSca
 
 
 def tier_of(ceiling_rate: float, modal_bin_share: float, pearson_r: float) -> Tier:
-    """The tier these indices give; an undefined correlation (a constant rating) counts as none."""
+    """Return the tier for these indices; an undefined correlation (a constant rating) counts as no
+    correlation.
+    """
     related = at_least(abs(pearson_r), 0.05)
     if at_least(ceiling_rate, 0.70) or at_least(modal_bin_share, 0.80) or not related:
         return "Invalid"

@@ -1,15 +1,15 @@
-"""Post-hoc recalibration: how much of the calibration error would a map of one number to another
-have removed?
+"""Recalibrate confidence post hoc: how much of the calibration error would a map of one number to
+another have removed?
 
 Each map is fitted on one split and must be scored on another. Forecasts enter as log-odds, clipped
 to [clip, 1 - clip]: Platt: p' = sigmoid(a logit p + b), unpenalised logistic regression
-(scikit-learn); a negative slope turns the order round. Temperature: p' = sigmoid(logit p / T), T >
-0 by maximum likelihood; it keeps the order and the side of one half. Isotonic: the best
-non-decreasing step map (scikit-learn), constant beyond the forecasts it was fitted on. What the
-score does not show: discrimination hardly changes (isotonic merges values, a negative Platt slope
-reverses them), so a well recalibrated confidence may still not tell right from wrong. A base model
-recalibrated like this is the twin of every trained recipe. NaN forecasts are not used for fitting
-and stay NaN.
+(scikit-learn); a negative slope reverses the order. Temperature: p' = sigmoid(logit p / T), T > 0
+by maximum likelihood; it keeps the order and the side of one half. Isotonic: the best
+non-decreasing step map (scikit-learn), constant beyond the forecasts it was fitted on. The score
+does not show discrimination, which hardly changes (isotonic merges values, a negative Platt slope
+reverses them). So a well recalibrated confidence may still not tell right from wrong. A base model
+recalibrated like this is the control of every trained recipe. NaN forecasts are not used for
+fitting and stay NaN.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TEMPERATURES = (0.01, 1000.0)
 
 @dataclass(frozen=True)
 class CalibrationScore:
-    """What a forecast costs on the answers it was scored on; lower is better for all three."""
+    """The scores of a forecast on the answers it was scored on; lower is better for all three."""
 
     ece: float
     brier: float
@@ -43,7 +43,7 @@ class CalibrationScore:
 
 
 def platt(probability: ArrayLike, correct: ArrayLike) -> Map:
-    """Platt's map fitted on ``probability`` [n] (0-1) and ``correct`` [n]."""
+    """Fit Platt's map on ``probability`` [n] (0-1) and ``correct`` [n]."""
     from sklearn.linear_model import LogisticRegression
 
     scores, labels = _fitting(probability, correct)
@@ -55,7 +55,7 @@ def platt(probability: ArrayLike, correct: ArrayLike) -> Map:
 
 
 def temperature(probability: ArrayLike, correct: ArrayLike) -> Map:
-    """Temperature's map; T is sought between 0.01 and 1000."""
+    """Fit the temperature map; T is searched between 0.01 and 1000."""
     scores, labels = _fitting(probability, correct)
     odds, sign = _odds(scores), np.where(labels, 1.0, -1.0)
 
@@ -70,7 +70,7 @@ def temperature(probability: ArrayLike, correct: ArrayLike) -> Map:
 
 
 def isotonic(probability: ArrayLike, correct: ArrayLike) -> Map:
-    """The isotonic map; between two fitted forecasts it is linear."""
+    """Fit the isotonic map; between two fitted forecasts it is linear."""
     from sklearn.isotonic import IsotonicRegression
 
     scores, labels = _fitting(probability, correct)
@@ -96,11 +96,12 @@ RECALIBRATIONS: Mapping[str, Callable[[ArrayLike, ArrayLike], Map]] = {
 def recalibrated_scores(
     probability: ArrayLike, correct: ArrayLike, fit_on: ArrayLike, *, bins: int = BINS
 ) -> dict[str, CalibrationScore]:
-    """Scores of the forecast as it is ("none") and after each map, fitted where ``fit_on`` [n],
-    scored where not.
+    """Return the scores of the forecast as it is ("none") and after each map, fitted where
+    ``fit_on`` [n], scored where not.
 
-    Raises WorkbenchError when either side has no parsed forecast or the fitting side has one class
-    only.
+    Raises:
+        WorkbenchError: when either side has no parsed forecast or the fitting side has one class
+            only.
     """
     scores, labels = checked_probability(probability, correct)
     fit = np.asarray(fit_on, dtype=np.bool_)

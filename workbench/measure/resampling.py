@@ -1,10 +1,10 @@
-"""Which bootstrap for which size: one engine for every metric, alone or paired.
+"""Choose the bootstrap by size: one engine for every metric, alone or paired.
 
 Metrics are functions of how often each distinct cell (confidence, grade, domain) is counted. Small
 tables draw rows, so that two calls with the same questions and seed are paired; larger ones draw
 cells (:mod:`workbench.measure.bootstrap`). Where a large table has more than ``MOST_CELLS`` cells,
-confidences are first joined into levels; the interval's distance to its own value is then carried
-over to the exact value. :attr:`Resampled.method` says what was done.
+confidences are first joined into levels; the interval's distance to the value of the levels is then
+carried over to the exact value. :attr:`Resampled.method` says which was used.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PAIRED_LEVELS = 64
 
 @dataclass(frozen=True)
 class Reading:
-    """One readout of the questions in each cell: ``scores`` [c] (NaN = unparsed) and ``labels``
-    [c].
+    """A readout of the questions in each cell: ``scores`` [c] (NaN = unparsed) and
+    ``labels`` [c].
     """
 
     scores: Floats
@@ -39,8 +39,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class Table:
-    """What a metric is built from: one or more readings, domain codes [c] and how many questions
-    each cell holds [c].
+    """The table a metric is built from: one or more readings, domain codes [c] and how many
+    questions each cell holds [c].
     """
 
     readings: tuple[Reading, ...]
@@ -53,7 +53,7 @@ Build = Callable[[Table], Mapping[str, CountStatistic]]
 
 @dataclass(frozen=True)
 class Resampled:
-    """Estimates by name, and how their intervals were drawn."""
+    """The estimates by name, and how their intervals were drawn."""
 
     estimates: dict[str, Estimate]
     method: str
@@ -70,8 +70,8 @@ def resampled(
     bins: int,
     used: Mapping[str, int] | None = None,
 ) -> Resampled:
-    """Estimates of the statistics that ``build`` makes, over resamples of the questions of
-    ``readings`` (each [n]).
+    """Return the estimates of the statistics that ``build`` makes, over resamples of the questions
+    of ``readings`` (each [n]).
 
     With ``codes`` [n] every domain keeps its size. ``used`` as for
     :func:`~workbench.measure.bootstrap.bootstrap_counts`. ``bins`` are the reliability bins that
@@ -108,8 +108,8 @@ def resampled(
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadpoolController:
-    """Looked up once: with thousands of groups the search for libraries takes as long as a
-    group's measures.
+    """Return the controller of thread pools. It is looked up once, because with thousands of groups
+    the search for libraries takes as long as a group's measures.
     """
     return ThreadpoolController()
 
@@ -129,8 +129,8 @@ def _table(cells: Cells, readings: Sequence[Reading], codes: Codes | None) -> Ta
 
 
 def _joined(readings: Sequence[Reading], codes: Codes | None, bins: int) -> list[Reading]:
-    """Readings with at most a few thousand distinct scores; fewer levels where they multiply
-    with domains or each other.
+    """Return the readings with at most a few thousand distinct scores; fewer levels where they
+    multiply with domains or each other.
     """
     domains = 1 if codes is None else len(np.unique(codes))
     levels = max(PAIRED_LEVELS, LEVELS // domains) if len(readings) == 1 else PAIRED_LEVELS

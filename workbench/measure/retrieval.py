@@ -1,13 +1,13 @@
-"""Confidence-gated retrieval: look it up only where the model is not sure. What does the gate gain
-over looking up at random?
+"""Measure confidence-gated retrieval: look it up only where the model is not sure. What does the
+gate gain over looking up at random?
 
-Every question has two grades: the model's own answer and its answer with retrieved text. The least
-confident questions are retrieved first, unparsed replies before all others (nothing vouches for
-them), ties in expectation over their order. At retrieval rate b the gated accuracy is compared with
-that of retrieving a random share b, the straight line between the two accuracies: gain(b) =
-gated(b) - random(b), zero at 0 and 1. Mean gain is its area. Positive: confidence knows where
-retrieval helps. The gain does not show the price of a retrieval, and retrieval can hurt: random(1)
-may lie below random(0).
+Every question has two grades: the model's answer alone and its answer with retrieved text. The
+least confident questions are retrieved first, unparsed replies before all others (no confidence
+supports them), ties in expectation over their order. At retrieval rate b the gated accuracy is
+compared with that of retrieving a random share b, the straight line between the two accuracies:
+gain(b) = gated(b) - random(b), zero at 0 and 1. Mean gain is its area. Positive: confidence knows
+where retrieval helps. The gain does not show the price of a retrieval, and retrieval can hurt:
+random(1) may be below random(0).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from workbench.measure.inputs import checked
 
 @dataclass(frozen=True)
 class GatedRetrieval:
-    """Accuracy by retrieval rate: ``rate`` [v] rising from 0 to 1, ``gated`` [v] and ``random``
+    """The accuracy by retrieval rate: ``rate`` [v] rising from 0 to 1, ``gated`` [v] and ``random``
     [v].
     """
 
@@ -34,11 +34,15 @@ class GatedRetrieval:
 
     @property
     def mean_gain(self) -> float:
-        """Area between gated and random accuracy over the retrieval rate."""
+        """The area between gated and random accuracy over the retrieval rate."""
         return float(np.trapezoid(self.gated - self.random, self.rate))
 
     def gain_at(self, rate: float) -> float:
-        """Gated minus random accuracy when a share ``rate`` of the questions is looked up."""
+        """Return gated minus random accuracy when a share ``rate`` of the questions is looked up.
+
+        Raises:
+            WorkbenchError: for a rate outside 0 to 1.
+        """
         if not 0 <= rate <= 1:
             raise WorkbenchError(f"a retrieval rate is a share between 0 and 1; got {rate}")
         return float(np.interp(rate, self.rate, self.gated - self.random))
@@ -47,8 +51,11 @@ class GatedRetrieval:
 def gated_retrieval(
     confidence: ArrayLike, correct: ArrayLike, correct_retrieved: ArrayLike
 ) -> GatedRetrieval:
-    """The curve of ``confidence`` [n] (any scale, NaN = unparsed) with both grades [n]; one
+    """Return the curve of ``confidence`` [n] (any scale, NaN = unparsed) with both grades [n]; one
     point per distinct value.
+
+    Raises:
+        WorkbenchError: for no questions.
     """
     scores, own = checked(confidence, correct)
     _, looked_up = checked(confidence, correct_retrieved)

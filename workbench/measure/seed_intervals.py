@@ -1,12 +1,12 @@
-"""A mean over training seeds, with an interval that speaks of other questions and of other seeds.
+"""Compute a mean over training seeds, with an interval that covers other questions and other seeds.
 
-Each resample draws questions with replacement and, apart from that, as many seeds as there are with
+Each resample draws questions with replacement and, independently, as many seeds as there are with
 replacement. The mean of S seeds drawn from S varies about the mean of all of them by only (S - 1) /
 S of what the mean of S fresh seeds would, so that distance is stretched by sqrt(S / (S - 1)); the
 mean of all seeds on the resampled questions, which carries the questions' part, stays as it is.
-What the interval does not show: with one seed nothing of seeds; with two or three their spread is
-itself hardly known, so the interval may be far too narrow or too wide where seeds matter.
-Stretching can only err on the wide side where seeds and questions interact.
+With one seed the interval shows nothing about seeds. With two or three their spread is itself
+hardly known, so the interval may be far too narrow or too wide where seeds matter. Stretching can
+only err on the wide side where seeds and questions interact.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SEEDS = 1  # a stream of random numbers apart from the one that draws questions
 
 
 def counted_questions(domain: ArrayLike, *, resamples: int, seed: int) -> Floats:
-    """[1 + resamples, n] how often each question counts: once, and then as drawn within its
+    """Return how often each question counts, [1 + resamples, n]: once, and then as drawn within its
     ``domain`` [n].
     """
     codes = np.asarray(domain)
@@ -34,7 +34,7 @@ def counted_questions(domain: ArrayLike, *, resamples: int, seed: int) -> Floats
 
 
 def drawn_seeds(seeds: int, *, resamples: int, seed: int) -> NDArray[np.int64]:
-    """[resamples, seeds] which seeds each resample takes."""
+    """Draw which seeds each resample takes: [resamples, seeds]."""
     return np.random.default_rng([seed, _SEEDS]).integers(seeds, size=(resamples, seeds))
 
 
@@ -44,7 +44,7 @@ def over_seeds(
     questions: int,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Estimate:
-    """The mean over seeds of ``values`` [seeds, 1 + resamples], and its interval, cut at the
+    """Return the mean over seeds of ``values`` [seeds, 1 + resamples], and its interval, cut at the
     ``bounds`` of what is possible.
 
     The first column is measured on the questions as they are, the others on resampled ones;

@@ -1,11 +1,12 @@
-"""How much of a taught confidence is the training seed: discrimination and shape, apart.
+"""Measure how much of a trained confidence depends on the training seed, for discrimination and
+shape separately.
 
 ``auroc2`` and its spread over seeds ask whether each seed ranks right above wrong answers as well;
 ``wasserstein`` is the mean Wasserstein-1 distance between the distributions of confidence that two
 seeds state over the same questions (on 0-1, so 0.1 means that on average ten points of confidence
-would have to be moved). Seeds may rank alike and yet put the numbers elsewhere; then the shape is a
-matter of luck and a calibration error that of one seed. What it does not show: whether two seeds
-agree question by question; ``agreement`` does, as the mean Spearman correlation.
+would have to be moved). Seeds may rank alike and yet give other numbers; then the shape is a matter
+of chance, and a calibration error is that of one seed. Neither shows whether two seeds agree
+question by question; ``agreement`` does, as the mean Spearman correlation.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from workbench.measure.inputs import checked
 
 @dataclass(frozen=True)
 class SeedSplit:
-    """Over ``seeds`` seeds: mean, standard deviation (n - 1) and range of AUROC2; mean distance
-    and agreement of pairs of seeds.
+    """The spread over ``seeds`` seeds: mean, standard deviation (n - 1) and range of AUROC2; mean
+    distance and agreement of pairs of seeds.
     """
 
     seeds: int
@@ -39,8 +40,11 @@ class SeedSplit:
 
 
 def seed_split(confidence: Mapping[int, ArrayLike], correct: ArrayLike) -> SeedSplit:
-    """The split of ``confidence``: by seed, [n] on 0-1 (NaN = unparsed), about answers graded
-    ``correct`` [n].
+    """Return the spread of ``confidence``, by seed [n] on 0-1 (NaN = unparsed), about answers
+    graded ``correct`` [n].
+
+    Raises:
+        WorkbenchError: for fewer than two seeds.
     """
     if len(confidence) < 2:
         raise WorkbenchError(
@@ -63,7 +67,7 @@ def seed_split(confidence: Mapping[int, ArrayLike], correct: ArrayLike) -> SeedS
 
 
 def _rank_correlation(a: Floats, b: Floats) -> float:
-    """Spearman's rho with ties; NaN where either side is constant."""
+    """Return Spearman's rho with ties; NaN where either side is constant."""
     if not len(a) or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

@@ -1,4 +1,5 @@
-"""Selective answering: keep the confident answers, abstain on the rest. How wrong is what is kept?
+"""Measure selective answering: keep the confident answers, abstain on the rest. How wrong are the
+kept ones?
 
 Answers are accepted from the highest confidence down. Coverage = accepted / parsed, risk = wrong /
 accepted. Answers of equal confidence cannot be ordered, so between two distinct confidences the
@@ -26,8 +27,8 @@ from workbench.measure.weighted import CountStatistic, Latest, once, ratio
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """One point per distinct confidence, from the top: accepting all answers at ``threshold``
-    [v] and above.
+    """The risk-coverage curve. One point per distinct confidence, from the top: accepting all
+    answers at ``threshold`` [v] and above.
     """
 
     threshold: Floats
@@ -40,8 +41,8 @@ class RiskCoverage:
 
 
 def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
-    """The curve of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n]; empty
-    with no parsed answer.
+    """Return the curve of ``confidence`` [n] (any scale, NaN skipped) against ``correct`` [n];
+    empty with no parsed answer.
     """
     scores, labels = checked(confidence, correct)
     groups = ValueGroups(scores, labels)
@@ -54,13 +55,13 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
 
 
 def aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """Area under the risk-coverage curve; NaN with no parsed answer."""
+    """Return the area under the risk-coverage curve; NaN with no parsed answer."""
     return once(SelectiveRisk(ValueGroups(*checked(confidence, correct))).aurc, confidence)
 
 
 def excess_aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
-    """AURC minus that of the best possible order; 0 when every right answer is above every wrong
-    one.
+    """Return AURC minus that of the best possible order; 0 when every right answer is above every
+    wrong one.
     """
     return once(SelectiveRisk(ValueGroups(*checked(confidence, correct))).excess_aurc, confidence)
 
@@ -68,15 +69,15 @@ def excess_aurc(confidence: ArrayLike, correct: ArrayLike) -> float:
 def accuracy_at_coverage(
     confidence: ArrayLike, correct: ArrayLike, coverages: Sequence[float]
 ) -> Floats:
-    """Expected accuracy of the most confident share of answers, for each of ``coverages`` (0 < c
-    <= 1).
+    """Return the expected accuracy of the most confident share of answers, for each of
+    ``coverages`` (0 < c <= 1).
     """
     curve = SelectiveRisk(ValueGroups(*checked(confidence, correct)))
     return np.array([once(curve.accuracy_at(share), confidence) for share in coverages])
 
 
 class SelectiveRisk:
-    """Selective measures of fixed answers; every method maps counts [r, n] to values [r]."""
+    """The selective measures of fixed answers; every method maps counts [r, n] to values [r]."""
 
     def __init__(self, groups: ValueGroups) -> None:
         self._groups = groups
@@ -95,7 +96,7 @@ class SelectiveRisk:
         return ratio(part.sum(axis=1), size.sum(axis=1))
 
     def best_aurc(self, counts: Floats) -> Floats:
-        """AURC of the best order with as many right and wrong answers."""
+        """Return AURC of the best order with as many right and wrong answers."""
         groups = self._groups(counts)
         right, wrong = groups.right.sum(axis=1), groups.wrong.sum(axis=1)
         harmonic = _harmonic(counts)
@@ -106,7 +107,12 @@ class SelectiveRisk:
         return self.aurc(counts) - self.best_aurc(counts)
 
     def accuracy_at(self, coverage: float) -> CountStatistic:
-        """Expected accuracy of the most confident share ``coverage`` of the parsed answers."""
+        """Return the expected accuracy of the most confident share ``coverage`` of the parsed
+        answers.
+
+        Raises:
+            WorkbenchError: for a coverage outside 0 to 1.
+        """
         if not 0 < coverage <= 1:
             raise WorkbenchError(f"coverage is a share above 0 and at most 1; got {coverage}")
 

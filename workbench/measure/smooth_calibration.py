@@ -1,15 +1,16 @@
-"""Smooth calibration error (Blasiok and Nakkiran 2023, arXiv 2309.12236): calibration without bins.
+"""Compute the smooth calibration error (Blasiok and Nakkiran 2023, arXiv 2309.12236): calibration
+without bins.
 
 The residuals p - y are smoothed over the forecast axis with a Gaussian kernel of width s reflected
 at 0 and 1; smECE_s = integral over [0, 1] of |smoothed residual|, and smECE is its value at the
 width where smECE_s = s. The reflected kernel is the heat kernel with insulated ends, so in the
 cosine basis smoothing multiplies the k-th coefficient by exp(-(pi k s)^2 / 2): exact for masses
-anywhere, also at the ends, where stated confidences of 100 % sit. More than ten thousand distinct
+anywhere, also at the ends, where stated confidences of 100 % are. More than ten thousand distinct
 forecasts are first shared between the nearest points of a grid of 2^16, which moves smECE by less
 than 1e-6. ``relplot_smooth_ece`` is the authors' package instead. Its grid reflects without
 doubling the end nodes, so half of the weight of forecasts at exactly 0 or 1 is lost; it is kept
-only to check numbers published with it. What the number does not show: discrimination, and the
-direction of the error. NaN forecasts are skipped.
+only to check numbers published with it. The number does not show discrimination, nor the direction
+of the error. NaN forecasts are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from workbench.measure.weighted import summed
 _TERMS = 512
 _RESOLUTION = 2.0**-16
 _MOST_LOOKS = 100
-# Rows looked at together: few enough to stay in the processor's cache.
+# Rows computed together: few enough to stay in the processor's cache.
 _BLOCK = 128
 _MOST_VALUES = 10_000
 _GRID = 2**16
@@ -37,8 +38,8 @@ _RELPLOT_SMALLEST = 0.001
 
 
 def smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
-    """smECE of ``probability`` [n] (0-1, NaN skipped) against ``correct`` [n]; NaN with no parsed
-    forecast.
+    """Return smECE of ``probability`` [n] (0-1, NaN skipped) against ``correct`` [n]; NaN with no
+    parsed forecast.
 
     Widths are resolved to 2^-16; structure of the residuals finer than 1/512 of the axis is not
     seen.
@@ -48,7 +49,7 @@ def smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
 
 
 class SmoothEce:
-    """smECE of fixed forecasts as a function of how often each question is counted: [r, n] ->
+    """The smECE of fixed forecasts, as a function of how often each question is counted: [r, n] ->
     [r].
     """
 
@@ -77,15 +78,15 @@ class SmoothEce:
         return result
 
     def _coefficients(self, mass: Floats) -> Floats:
-        """Cosine coefficients [r, k] of residual ``mass`` [r, v]."""
+        """Return the cosine coefficients [r, k] of residual ``mass`` [r, v]."""
         if self._cosines is not None:
             return mass @ self._cosines
         return np.stack([_by_grid(self._values, row) for row in mass])
 
 
 def _by_grid(values: Floats, mass: Floats) -> Floats:
-    """Cosine coefficients [k] of ``mass`` [v] shared between the two nearest of 2^16 grid
-    points, by one transform.
+    """Return the cosine coefficients [k] of ``mass`` [v] shared between the two nearest of 2^16
+    grid points, by one transform.
     """
     place = values * _GRID
     left = np.minimum(place.astype(np.int64), _GRID - 1)
@@ -97,12 +98,12 @@ def _by_grid(values: Floats, mass: Floats) -> Floats:
 
 
 def _fixed_point(coefficients: Floats) -> Floats:
-    """The width where smECE at that width equals it; [r, k] -> [r].
+    """Return the width where smECE at that width equals it; [r, k] -> [r].
 
-    smECE_s falls with s and never below |mean residual|, so each look at a width bounds the
-    crossing from both sides: by the width and by the error found there. The next look is where the
-    line through the last two crosses, every fourth halves the bounds in case the line misleads. A
-    row is done when its bounds are 2^-16 apart.
+    smECE_s falls with s and never below |mean residual|, so each evaluation at a width bounds the
+    crossing from both sides: by the width and by the error found there. The next width is where the
+    line through the last two crosses. Every fourth step halves the bounds, in case the line
+    misleads. A row is done when its bounds are 2^-16 apart.
     """
     low, high = np.abs(coefficients[:, 0]), np.ones(len(coefficients))
     rows = np.flatnonzero(high - low > _RESOLUTION)
@@ -127,7 +128,7 @@ def _fixed_point(coefficients: Floats) -> Floats:
 
 
 def _smoothed_error(coefficients: Floats, width: Floats, rows: NDArray[np.int64]) -> Floats:
-    """Mean of |smoothed residual| at the midpoints of a uniform grid, of ``rows`` of
+    """Return the mean of |smoothed residual| at the midpoints of a uniform grid, of ``rows`` of
     ``coefficients`` [r, k] at their ``width``.
     """
     # Terms damped below 1e-16 in every row are zero already.
@@ -140,8 +141,8 @@ def _smoothed_error(coefficients: Floats, width: Floats, rows: NDArray[np.int64]
 
 
 def relplot_smooth_ece(probability: ArrayLike, correct: ArrayLike) -> float:
-    """smECE as relplot 1.0.3 computes it, grid and all: only for checking numbers published with
-    that package.
+    """Return smECE as relplot 1.0.3 computes it, grid included. It is only for checking numbers
+    published with that package.
     """
     scores, labels = checked_probability(probability, correct)
     parsed = ~np.isnan(scores)

@@ -1,12 +1,12 @@
-"""The table every recipe reports, before and after: one call, one readout, all the measures of
-confidence.
+"""Compute the table every recipe reports, before and after: one call, one readout, all the measures
+of confidence.
 
 Accuracy and parse rate are over all questions; the rest over parsed replies. Pooled values resample
 all questions, the within-domain value resamples inside its domain, all from one seed, so two calls
 with the same questions are paired (up to 20 million drawn rows; see
 :mod:`workbench.measure.resampling`). Confidence is on 0-1 here (the rating-scale indices turn it
-into percent). What the table does not show: whether a difference between two of its columns is
-real: see :mod:`workbench.measure.paired`.
+into percent). The table does not show whether a difference between two of its columns is real: see
+:mod:`workbench.measure.paired`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def confidence_metrics(
     bins: int = BINS,
     names: tuple[str, ...] = RECIPE,
 ) -> dict[str, Metric]:
-    """All measures of ``confidence`` [n] (0-1, NaN = unparsed) against ``correct`` [n] in
+    """Return all measures of ``confidence`` [n] (0-1, NaN = unparsed) against ``correct`` [n] in
     ``domain`` [n].
 
     Keys with an Estimate: ``names`` (rows of METRICS) and, with domains, auroc2_within. Plain:
@@ -84,8 +84,8 @@ def _within(table: Table) -> dict[str, Auroc2Within]:
 
 
 def flatten(metrics: Mapping[str, Metric], suffix: str) -> dict[str, float | str]:
-    """Summary entries ``{key.suffix: value, key.suffix.low: ..., key.suffix.high: ...}`` of a
-    table of metrics.
+    """Return the summary entries ``{key.suffix: value, key.suffix.low: ..., key.suffix.high: ...}``
+    of a table of metrics.
     """
     flat: dict[str, float | str] = {}
     for key, metric in metrics.items():

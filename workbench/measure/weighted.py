@@ -1,4 +1,4 @@
-"""Statistics as functions of how often each answer is counted: counts [r, c] -> values [r].
+"""Write statistics as functions of how often each answer is counted: counts [r, c] -> values [r].
 
 Ones give the value itself; bootstrap counts give one value per resample, all at once. Undefined
 values (nothing counted) are NaN.
@@ -19,10 +19,10 @@ Result = TypeVar("Result")
 
 
 class Latest(Generic[Result]):
-    """``function`` of counts that remembers its latest result, for metrics that share an
+    """A ``function`` of counts that remembers its latest result, for metrics that share an
     intermediate step.
 
-    The very same array asks for the same result; counts must not be changed in place.
+    The same array object gives the remembered result; counts must not be changed in place.
     """
 
     def __init__(self, function: Callable[[Floats], Result]) -> None:
@@ -36,12 +36,12 @@ class Latest(Generic[Result]):
 
 
 def once(statistic: CountStatistic, answers: ArrayLike) -> float:
-    """``statistic`` of ``answers`` [n] with each counted once."""
+    """Return ``statistic`` of ``answers`` [n] with each counted once."""
     return float(statistic(np.ones((1, np.asarray(answers).shape[0])))[0])
 
 
 def mean_of(values: Floats) -> CountStatistic:
-    """The mean of ``values`` [c], those that are NaN left out."""
+    """Return the mean of ``values`` [c], without those that are NaN."""
     known = ~np.isnan(values)
     weight, filled = known.astype(np.float64), np.where(known, values, 0.0)
 
@@ -52,7 +52,7 @@ def mean_of(values: Floats) -> CountStatistic:
 
 
 def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
-    """``first`` less ``second``, both under the same counts."""
+    """Return ``first`` minus ``second``, both under the same counts."""
 
     def difference(counts: Floats) -> Floats:
         return first(counts) - second(counts)
@@ -61,12 +61,14 @@ def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Elementwise quotient [r]; NaN where nothing was counted."""
+    """Return the elementwise quotient [r]; NaN where nothing was counted."""
     return np.divide(
         numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0
     )
 
 
 def summed(values: Floats, starts: NDArray[np.int64]) -> Floats:
-    """Sums of ``values`` [r, c] over the runs of columns that begin at ``starts`` [v]: [r, v]."""
+    """Return the sums of ``values`` [r, c] over the runs of columns that begin at ``starts`` [v]:
+    [r, v].
+    """
     return values if len(starts) == values.shape[1] else np.add.reduceat(values, starts, axis=1)

@@ -1,1 +1,1 @@
-"""Measures of somebody else's table of answers: read, its columns told apart, by group."""
+"""Measure anyone's table of answers: read it, identify its columns, and measure it by group."""

@@ -1,8 +1,8 @@
-"""A table of graded answers with their confidence, read from anyone's file and checked before
+"""Read a table of graded answers with their confidence from anyone's file, and check it before
 anything is counted.
 
 Confidence is on 0-1 with NaN for replies without one; everything else is optional. ``notes`` says
-what was understood: which column plays which role, which scale, which columns were left alone,
+how the file was read: which column plays which role, which scale, which columns were not used,
 which ids occur twice.
 """
 
@@ -30,8 +30,8 @@ _GRADED = ("correct", "retrieved", "stimulus", "choice")
 
 @dataclass(frozen=True)
 class Answers:
-    """``n`` answers; arrays [n], None where the file has no such column. ``scale`` is the
-    largest stated value.
+    """A table of ``n`` answers; arrays [n], None where the file has no such column. ``scale`` is
+    the largest stated value.
     """
 
     confidence: Floats
@@ -49,14 +49,14 @@ class Answers:
         return len(self.confidence)
 
     def groups(self) -> dict[str, Answers]:
-        """The answers of each group, in order of first appearance."""
+        """Return the answers of each group, in order of first appearance."""
         codes, names = pd.factorize(self.group)
         order = np.argsort(codes, kind="stable")
         parts = np.split(order, np.cumsum(np.bincount(codes))[:-1])
         return {str(name): self.rows(rows) for name, rows in zip(names, parts, strict=True)}
 
     def rows(self, rows: np.ndarray) -> Answers:
-        """These rows alone."""
+        """Return only these rows."""
         changed = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
@@ -72,12 +72,12 @@ def read_answers(
     duplicates: Duplicates = "keep",
     higher_is_less_sure: bool = False,
 ) -> Answers:
-    """The answers of a CSV, TSV, JSON, JSON lines or parquet file.
+    """Read the answers of a CSV, TSV, JSON, JSON lines or parquet file.
 
     ``columns`` names a column by its role (see ROLES), ``by`` those whose values make a group,
-    ``scale`` the largest value of the confidence scale (None: found out). ``duplicates`` says what
-    happens to ids that occur twice in a group. Where ``higher_is_less_sure``, the column holds
-    uncertainties, and confidence is 1 - value / scale.
+    ``scale`` the largest value of the confidence scale (None: found from the values).
+    ``duplicates`` says what happens to ids that occur twice in a group. Where
+    ``higher_is_less_sure``, the column holds uncertainties, and confidence is 1 - value / scale.
     """
     check_scale(scale)
     found = read_columns(path)

@@ -1,4 +1,6 @@
-"""One file in, every measure of every group out: the library call behind ``workbench measure``."""
+"""Compute every measure of every group of a file: the library call that ``workbench measure``
+makes.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from workbench.measure.table_file.answers import Answers, Duplicates, read_answe
 
 @dataclass(frozen=True)
 class Measured:
-    """``groups``: name -> its measures; ``paired``: name -> comparison with the group
-    ``against`` (empty without one).
+    """The measures of a file. ``groups``: name -> its measures; ``paired``: name -> comparison with
+    the group ``against`` (empty without one).
     """
 
     answers: Answers
@@ -27,7 +29,7 @@ class Measured:
     settings: Settings
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """One plain object per group: flat values (None = undefined), ``notes`` and, where
+        """Return one plain object per group: flat values (None = undefined), ``notes`` and, where
         compared, ``against``.
         """
         out: dict[str, dict[str, Any]] = {}
@@ -56,8 +58,8 @@ def measure_file(
     """Read ``path`` (see :func:`read_answers`), measure its groups and compare them with the group
     ``against``, if given.
 
-    Where not ``patient``, so many groups that they would take more than a few minutes are refused
-    before the work.
+    Unless ``patient``, so many groups that they would take more than a few minutes are refused at
+    the start.
     """
     answers = read_answers(
         path,

@@ -1,11 +1,12 @@
-"""What a file's cells mean: confidences as numbers on 0-1, grades as right or wrong, labels as
-text, or an error that names the row.
+"""Parse a file's cells: confidences as numbers on 0-1, grades as right or wrong, labels as text, or
+an error that names the row.
 
 Empty cells and the words for missing (NaN, NA, none, null) are replies without a confidence:
 unparsed, counted, never filled in. Other text in the confidence column counts as unparsed too and
 is reported. A missing or unknown grade is an error, because leaving it out would change the
 accuracy. Rows are counted from 1, without the header and without blank rows. The scale is found
-from the values (:mod:`workbench.measure.table_file.scales`), always said, and can be given instead.
+from the values (:mod:`workbench.measure.table_file.scales`), always reported, and can be given
+instead.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 @dataclass(frozen=True)
 class Confidences:
-    """``values`` [n] on 0-1 with NaN = unparsed, the ``scale``'s largest value in the file, and
-    what there is to say.
+    """The confidences of a file: ``values`` [n] on 0-1 with NaN = unparsed, the ``scale``'s largest
+    value in the file, and notes on how they were read.
     """
 
     values: Floats
@@ -50,12 +51,14 @@ def confidences(
     group: np.ndarray | None = None,
     higher_is_less_sure: bool = False,
 ) -> Confidences:
-    """Confidences from the file's ``column``; ``scale`` is the largest value of its scale, None to
-    find it out.
+    """Parse confidences from the file's ``column``; ``scale`` is the largest value of its scale,
+    None to find it from the values.
 
     ``group`` [n] holds each row's group: every group must be on the same scale. Where
     ``higher_is_less_sure``, the column holds uncertainties u, and a confidence is 1 - u / scale.
-    Raises WorkbenchError for a value outside the scale, an infinite one, or a mixture of scales.
+
+    Raises:
+        WorkbenchError: for a value outside the scale, an infinite one, or a mixture of scales.
     """
     check_scale(scale)
     numbers = _numbers(column, name)
@@ -86,8 +89,10 @@ def confidences(
 
 
 def grades(column: pd.Series, name: str) -> Bools:
-    """Right or wrong [n] from the file's ``column``; the first row that is neither is named in
-    the error.
+    """Parse right or wrong [n] from the file's ``column``.
+
+    Raises:
+        WorkbenchError: for a grade that is neither; it names the first row.
     """
     codes, kinds = _kinds(column, name)
     meaning = [None if _missing(kind) else _grade(kind) for kind in kinds]
@@ -108,10 +113,10 @@ def grades(column: pd.Series, name: str) -> Bools:
 
 
 def texts(column: pd.Series, name: str) -> np.ndarray:
-    """Labels [n] as text, "(missing)" where there is none.
+    """Return the labels [n] as text, "(missing)" where there is none.
 
-    Whole numbers have no decimal point, however the file kept them: in a column of nothing but
-    whole numbers "1.0" is "1".
+    Whole numbers have no decimal point, however the file wrote them: in a column of whole numbers
+    only, "1.0" is "1".
     """
     codes, kinds = _kinds(column, name)
     labels = ["(missing)" if _empty(kind) else _label(kind) for kind in kinds]
@@ -124,8 +129,8 @@ def texts(column: pd.Series, name: str) -> np.ndarray:
 
 
 def identifiers(column: pd.Series, name: str) -> tuple[np.ndarray, int]:
-    """Labels of questions [n] as :func:`texts` gives them, and how many rows have none; each of
-    those is a question of its own.
+    """Return the labels of questions [n] as :func:`texts` gives them, and how many rows have none;
+    each of those is a separate question.
     """
     labels = texts(column, name)
     rows = np.flatnonzero(column.isna().to_numpy() | (labels == "(missing)"))
@@ -141,7 +146,11 @@ class _Numbers:
 
 
 def _numbers(column: pd.Series, name: str) -> _Numbers:
-    """Numbers [n] without and with a per cent sign, and notes on text that is none."""
+    """Return the numbers [n] without and with a per cent sign, and notes on text that is no number.
+
+    Raises:
+        WorkbenchError: for complex numbers, and a column without any number.
+    """
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         if pd.api.types.is_complex_dtype(column):
             raise WorkbenchError(
@@ -189,8 +198,11 @@ def _numbers(column: pd.Series, name: str) -> _Numbers:
 
 
 def _kinds(column: pd.Series, name: str) -> tuple[np.ndarray, list[object]]:
-    """The distinct values of ``column`` and which of them each row holds [n]: text is
+    """Return the distinct values of ``column`` and which of them each row holds [n]: text is
     interpreted once a kind.
+
+    Raises:
+        WorkbenchError: for a column of lists or objects.
     """
     if column.dtype.kind == "f":
         column = pd.Series(shortest(column.to_numpy()))
@@ -204,7 +216,7 @@ def _kinds(column: pd.Series, name: str) -> tuple[np.ndarray, list[object]]:
 
 
 def _number(kind: object) -> tuple[float, bool]:
-    """The number in a cell, NaN if there is none, and whether a per cent sign follows it."""
+    """Return the number in a cell, NaN if there is none, and whether a per cent sign follows it."""
     if isinstance(kind, bool | np.bool_ | list | dict | bytes) or kind is None:
         return float("nan"), False
     text = str(kind).strip().replace("％", "%")

@@ -1,11 +1,11 @@
-"""Which column is which: by the name a person gave, or by its usual names, never by a guess that
-stays unsaid.
+"""Find which column plays which role: by the name a person gave, or by its usual names, never by a
+guess that is not reported.
 
 ``ROLES`` is the table of what a file may hold. A role is taken from the name given for it;
 otherwise from the one column among its usual names (compared without case). Two candidates for
 confidence or correctness are an error: which of them was meant would change every number. For the
 other roles the first usual name wins, and what was found is reported. ``label`` and ``accuracy``
-are grades only where no prediction stands beside them: there a label is the right class.
+are grades only in a table without a prediction; with one, a label is the right class.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from workbench.errors import WorkbenchError
 
 @dataclass(frozen=True)
 class Role:
-    """``names``: usual names, best first; ``alone``: those that mean it only without a prediction
-    beside them.
+    """A role of a column. ``names``: usual names, best first; ``alone``: those that mean it only in
+    a table without a prediction.
 
     ``needed``: a table without it cannot be measured.
     """
@@ -110,10 +110,11 @@ _UNCERTAIN = (
 
 
 def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Role -> column name. ``given`` holds the names a person chose, by role.
+    """Find the columns: role -> column name. ``given`` holds the names a person chose, by role.
 
-    Raises WorkbenchError for a name that is not there, for a needed role without a column and for
-    two candidates of a needed role.
+    Raises:
+        WorkbenchError: for a name that is not there, for a needed role without a column and for two
+            candidates of a needed role.
     """
     names = list(available)
     found: dict[str, str] = {}
@@ -155,8 +156,10 @@ def find_columns(available: Iterable[str], given: Mapping[str, str]) -> dict[str
 
 
 def existing(wanted: str, names: list[str], option: str, kind: str = "column") -> str:
-    """``wanted`` if it is one of ``names`` (of columns or groups); otherwise an error that lists
-    them and the closest.
+    """Return ``wanted``, which must be one of ``names`` (of columns or groups).
+
+    Raises:
+        WorkbenchError: otherwise; it lists the names and the closest one.
     """
     if wanted in names:
         return wanted

@@ -1,11 +1,12 @@
-"""Which scale confidences were stated on: one rule for every column, applied to each group, and
+"""Find the scale confidences were stated on: one rule for every column, applied to each group, and
 groups must agree.
 
 A value with a per cent sign says its scale itself. The others of a group are on 0-1 if none exceeds
-1, and on 0-100 otherwise; more than 2 % of them strictly between 0 and 1 beside values above 1 are
-two scales in one column, which is an error. So are groups that come out differently and a column
-that is called percent, or whose cells carry the sign, without a value above 1. A given scale
-settles all of this. That 0-10 was meant cannot be seen: where no value exceeds 10 it is said.
+1, and on 0-100 otherwise. More than 2 % of them strictly between 0 and 1, together with values
+above 1, are two scales in one column, which is an error. So are groups that come out differently
+and a column that is called percent, or whose cells carry the sign, without a value above 1. A given
+scale decides all of this. The values cannot show that 0-10 was meant, so a note says where no value
+exceeds 10.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _MOST_SHOWN = 12
 
 @dataclass(frozen=True)
 class Stated:
-    """Numbers of a column [n] as they were written: ``plain`` and, with their sign, ``percent``;
-    NaN where the other is or none.
+    """The numbers of a column [n] as they were written: ``plain`` and, with their sign,
+    ``percent``; NaN where the other is or none.
 
     ``codes`` [n] and ``groups`` say which group each row belongs to.
     """
@@ -39,13 +40,17 @@ class Stated:
 
     @property
     def called_percent(self) -> bool:
-        """Whether the column's name speaks of per cent."""
+        """Whether the column's name mentions per cent."""
         name = self.column.lower()
         return "percent" in name or "%" in name or name.endswith("pct")
 
 
 def check_scale(scale: float | None) -> None:
-    """Raise WorkbenchError for a largest value that no scale of confidence has."""
+    """Refuse a largest value that no scale of confidence has.
+
+    Raises:
+        WorkbenchError: for such a value.
+    """
     if scale is not None and not 0 < scale <= MOST_SCALE:
         raise WorkbenchError(
             f"the largest value of a confidence scale is above 0 and at most {MOST_SCALE:,.0f}, "
@@ -54,8 +59,10 @@ def check_scale(scale: float | None) -> None:
 
 
 def found_scale(stated: Stated) -> tuple[float, tuple[str, ...]]:
-    """The largest value of the scale and what is to be said of it; raises WorkbenchError where
-    the values do not agree on one.
+    """Find the largest value of the scale from the values; return it with notes on it.
+
+    Raises:
+        WorkbenchError: where the values do not agree on one scale.
     """
     plain, name = stated.plain, stated.column
     _check_percent(stated)
@@ -91,7 +98,7 @@ def found_scale(stated: Stated) -> tuple[float, tuple[str, ...]]:
 
 
 def said(stated: Stated, scale: float, given: bool) -> tuple[str, ...]:
-    """How the column is read, and the values of each group that this was seen from."""
+    """Return notes on how the column is read, and on the values of each group that show this."""
     lowest, highest = _ranges(stated)
     top = np.nanmax(stated.plain, initial=-np.inf)
     what = f"column {stated.column!r} is read as 0-{scale:g}"
@@ -154,7 +161,9 @@ def _by_group(mask: NDArray[np.bool_], stated: Stated) -> NDArray[np.int64]:
 
 
 def _ranges(stated: Stated) -> tuple[Floats, Floats]:
-    """Smallest and largest number of each group, as written; NaN where a group has none."""
+    """Return the smallest and largest number of each group, as written; NaN where a group
+    has none.
+    """
     values = np.fmax(stated.plain, stated.percent)
     low, high = np.full(len(stated.groups), np.inf), np.full(len(stated.groups), -np.inf)
     known = ~np.isnan(values)
