@@ -1,7 +1,7 @@
-"""Questions: their form, where they come from (built-in set, files, hub sets), how replies are
-graded, how a set is split and sampled, and how one item is asked with its options and without.
+"""Provide questions: their form, their sources (built-in set, files, hub sets), the grading of
+replies, the split and sampling of a set, and the variants of an item with and without its options.
 
-Only :mod:`workbench.elicit.judge` touches a model.
+Nothing here uses a model; a model as judge is :mod:`workbench.elicit.judge`.
 """
 
 from __future__ import annotations

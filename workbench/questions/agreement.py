@@ -1,5 +1,5 @@
-"""How far two graders agree: Cohen's kappa with a bootstrap interval, and the table of counts
-behind it.
+"""Measure how far two graders agree: Cohen's kappa with a bootstrap interval, and the table of
+counts it comes from.
 
 kappa = (p_o - p_e) / (1 - p_e), where p_o is the share of answers graded alike and p_e the share
 two graders with the same rates of "right" would grade alike by chance: 1 for full agreement, 0 for
@@ -28,15 +28,15 @@ from workbench.settings.defaults import RESAMPLES
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two graders on the same answers.
+    """The agreement of two graders on the same answers.
 
     Attributes:
         kappa: Cohen's kappa with its interval over answers.
         agreement: share graded alike, with its interval.
         both: answers that both call right.
-        only_first: that the first alone calls right.
-        only_second: that the second alone calls right.
-        neither: that both call wrong.
+        only_first: answers that the first alone calls right.
+        only_second: answers that the second alone calls right.
+        neither: answers that both call wrong.
     """
 
     kappa: Estimate
@@ -47,7 +47,7 @@ class Agreement:
     neither: int
 
     def to_dict(self, prefix: str) -> dict[str, Any]:
-        """Flat summary entries below ``prefix``."""
+        """Return flat summary entries below ``prefix``."""
         counts = {
             name: getattr(self, name) for name in ("both", "only_first", "only_second", "neither")
         }
@@ -61,10 +61,11 @@ class Agreement:
 def agreement(
     first: ArrayLike, second: ArrayLike, *, seed: int, resamples: int = RESAMPLES
 ) -> Agreement:
-    """Agreement of two graders' grades [n] each, true for right, of the same answers in the same
-    order.
+    """Return the agreement of two graders' grades [n] each, true for right, of the same answers in
+    the same order.
 
-    Raises :class:`WorkbenchError` for grades of different number and for none.
+    Raises:
+        WorkbenchError: for grades of different number and for none.
     """
     one, two = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if one.shape != two.shape or one.ndim != 1 or not len(one):
@@ -97,8 +98,8 @@ def _alike(counts: Floats, table: NDArray[np.bool_]) -> Floats:
 
 
 def _kappa(counts: Floats, table: NDArray[np.bool_]) -> Floats:
-    """Kappa of each resample: counts [r, c] of the cells whose two grades are ``table`` [2, c]
-    -> [r].
+    """Return kappa of each resample: counts [r, c] of the cells whose two grades are ``table`` [2,
+    c] -> [r].
     """
     right = counts @ table.T / counts.sum(axis=1, keepdims=True)
     chance = right.prod(axis=1) + (1 - right).prod(axis=1)

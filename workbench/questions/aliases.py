@@ -1,8 +1,9 @@
-"""Does a reply hold an accepted answer? Whole words, case and accents aside, three-valued.
+"""Decide whether a reply holds an accepted answer: by whole words, ignoring case and accents, with
+three outcomes.
 
-The alias must stand in the reply as the same tokens in the same order (a leading article aside),
-compared in three ways (:mod:`workbench.questions.normalise`), outside of words copied from the
-question. Beyond that:
+The alias must occur in the reply as the same tokens in the same order (except for a leading
+article), compared in three ways (:mod:`workbench.questions.normalise`), outside of words copied
+from the question. Beyond that:
 
 short        One or two letters must be spelt exactly and nothing that makes them another symbol may
              touch them (``f`` in ``f(x)``); one that is also an English word (``In``, ``He``) does
@@ -13,7 +14,7 @@ formula      An alias of short names, digits and marks (``(0, 1)``, ``f'(x)``, `
 common word  A capitalised alias that is a function word (``May``, ``Will``) must be spelt so; where
              the reply's capitals tell nothing, and for a name that means something else in lower
              case (``march``), it cannot be told.
-negated      Directly behind "not", "nor", "rather than" it cannot be told.
+negated      Directly after "not", "nor", "rather than" it cannot be told.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _TOUCHES = re.compile(r"[(\[^+#=_]|'[('\[]")
 
 
 class Grade(Enum):
-    """What grading says of a reply; ``UNGRADED`` where its rules cannot be sure."""
+    """The grade of a reply; ``UNGRADED`` where the rules cannot be sure."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -49,18 +50,18 @@ class Grade(Enum):
 
     @property
     def correct(self) -> bool | None:
-        """As a cell of a table: true, false or missing."""
+        """The grade as a cell of a table: true, false or missing."""
         return None if self is Grade.UNGRADED else self is Grade.RIGHT
 
 
 def best(grades: Sequence[Grade]) -> Grade:
-    """The grade of a reply that need meet only one of several answers."""
+    """Return the grade of a reply that need meet only one of several answers."""
     return next((grade for grade in (Grade.RIGHT, Grade.UNGRADED) if grade in grades), Grade.WRONG)
 
 
 def alias_grade(reply: str, alias: str, question_text: str = "") -> Grade:
-    """Whether ``alias`` stands in ``reply`` as the module says; ``question_text`` is what a copy
-    is a copy of.
+    """Grade whether ``alias`` occurs in ``reply``, as the module says; words copied from
+    ``question_text`` do not count.
     """
     found = Grade.WRONG
     for way in WAYS:
@@ -74,14 +75,14 @@ def alias_grade(reply: str, alias: str, question_text: str = "") -> Grade:
 
 
 def contains_alias(reply: str, alias: str, question_text: str = "") -> bool:
-    """Whether ``alias`` certainly stands in ``reply`` as words that are not part of a copy of
-    ``question_text``.
+    """Return whether ``alias`` certainly occurs in ``reply`` as words that are not part of a copy
+    of ``question_text``.
     """
     return alias_grade(reply, alias, question_text) is Grade.RIGHT
 
 
 def is_same(reply: str, alias: str) -> bool:
-    """Whether the reply is the alias and nothing else, spelling aside where spelling does not
+    """Return whether the reply is the alias and nothing else, ignoring spelling where it does not
     count.
     """
     if reply.strip() == alias.strip():
@@ -100,8 +101,8 @@ def is_same(reply: str, alias: str) -> bool:
 
 
 def copied(said: Sequence[Token], at: int, length: int, asked: Sequence[str | Fraction]) -> bool:
-    """Whether the phrase at ``at`` sits in a run of the reply that is also in the question and
-    is clearly longer.
+    """Return whether the phrase at ``at`` is part of a clearly longer run of the reply that is also
+    in the question.
     """
     phrase = [token.key for token in said[at : at + length]]
     for start in range(len(asked) - length + 1):
@@ -175,7 +176,7 @@ def _is_short(alias: Sequence[Token]) -> bool:
 
 
 def _places(reply: str, way: Way, wanted: Sequence[Token]) -> list[int]:
-    """Indices among the reply's tokens at which the phrase ``wanted`` starts."""
+    """Return the indices among the reply's tokens at which the phrase ``wanted`` starts."""
     said, target, length = tokens(reply, way), [token.key for token in wanted], len(wanted)
     found = [
         i
@@ -223,7 +224,7 @@ def _opens_sentence(text: str, token: Token) -> bool:
 
 
 def _is_alone_in_sentence(text: str, token: Token) -> bool:
-    """Whether a sentence is this word alone, or a bracket follows that explains it."""
+    """Return whether a sentence is this word alone, or a bracket follows that explains it."""
     after = text[token.end : token.end + 8].lstrip(" \"'*")
     long = len(token.spelling) > 2
     ends = not after or after[0] in "(.!?\n" or (long and after[0] in ",;:")
@@ -240,7 +241,7 @@ def _negated(said: Sequence[Token], at: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _formula(alias: str) -> re.Pattern[str] | None:
-    """The pattern of an alias whose marks count; None for one of words."""
+    """Return the pattern of an alias whose marks count; None for one of words."""
     if len(alias) > _LONGEST_FORMULA:
         return None
     spaced = clean(alias)
@@ -256,8 +257,8 @@ def _formula(alias: str) -> re.Pattern[str] | None:
 
 
 def _formula_grade(text: str, place: Sequence[Token], formula: re.Pattern[str]) -> Grade:
-    """The formula at the place of its tokens: with its marks right, with others wrong, without
-    any it cannot be told.
+    """Grade the formula at the place of its tokens: right with its marks, wrong with others,
+    ungraded without any.
     """
     start, end = place[0].start, place[-1].end
     window = text[max(0, start - 12) : end + 12]

@@ -1,18 +1,18 @@
-"""Multiple choice: options behind letters, in an order drawn by seed, and the same item without its
-options.
+"""Write multiple-choice questions: options with letters, in an order drawn by seed, and the same
+item without its options.
 
 A choice question keeps its options apart from its text, so that one item can be asked with the
-options shown (:func:`prompt_text`) and not shown (``question.text``), and read by letter either way.
-:func:`shuffled` draws the order of the options by a hash of seed and question: the letter of the
-right option says nothing, whatever the source's habits, and is the same on every machine. Options
-that speak of other options ("none of the above", "both A and B") keep their order.
+options shown (:func:`prompt_text`) and not shown (``question.text``), and read by letter either
+way. :func:`shuffled` draws the order of the options by a hash of seed and question: the letter of
+the right option says nothing, whatever the source's habits, and is the same on every machine.
+Options that refer to other options ("none of the above", "both A and B") keep their order.
 :func:`open_variant` is the same item as an open question with the right option's text as its
 answer. Both variants keep the item's id and text, so that they pair up and fall on the same side of
 a split.
 
 What this does not show: whether an open variant has other right answers than the option's text; a
-judge (:mod:`workbench.elicit.judge`) or aliases must cover them. :func:`stands_alone` is a rule of
-thumb on wording.
+judge (:mod:`workbench.elicit.judge`) or aliases must cover them. :func:`stands_alone` is a
+heuristic on wording.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NEEDS_OPTIONS = re.compile(
 
 @dataclass(frozen=True)
 class ChoiceTemplate:
-    """How a question with options is written: ``option`` has the fields letter and option;
+    """The template of a question with options: ``option`` has the fields letter and option;
     ``closing`` says how to answer.
     """
 
@@ -63,8 +63,11 @@ TEMPLATES: dict[str, ChoiceTemplate] = {
 
 
 def prompt_text(question: Question, template: str = "dotted") -> str:
-    """The text a model is asked: the question, its options one a line if it has any, and how to
-    answer.
+    """Return the text a model is asked: the question, its options one a line if it has any, and how
+    to answer.
+
+    Raises:
+        WorkbenchError: for an unknown template.
     """
     if template not in TEMPLATES:
         raise WorkbenchError(
@@ -79,7 +82,7 @@ def prompt_text(question: Question, template: str = "dotted") -> str:
 
 
 def right_options(question: Question) -> tuple[str, ...]:
-    """Texts of the options whose letters are accepted."""
+    """Return the texts of the options whose letters are accepted."""
     right = {choice_letter(answer) for answer in question.answers}
     return tuple(
         option
@@ -89,10 +92,10 @@ def right_options(question: Question) -> tuple[str, ...]:
 
 
 def shuffled(question: Question, seed: int) -> Question:
-    """The question with its options in an order fixed by ``seed`` and its text, and ``answers``
-    following them.
+    """Return the question with its options in an order fixed by ``seed`` and its text, and
+    ``answers`` following them.
 
-    Questions without options and those whose options speak of each other come back as they are.
+    Questions without options, and those whose options refer to each other, are returned unchanged.
     """
     if any(_SPEAKS_OF_OPTIONS.search(option) for option in question.options):
         return question
@@ -103,8 +106,8 @@ def shuffled(question: Question, seed: int) -> Question:
 
 
 def with_options(question: Question, options: Sequence[str], right: Iterable[str]) -> Question:
-    """The question as a choice among ``options`` in the order given, of which those in ``right``
-    are accepted.
+    """Return the question as a choice among ``options`` in the order given, of which those in
+    ``right`` are accepted.
     """
     if not options:
         return question
@@ -118,10 +121,13 @@ def with_options(question: Question, options: Sequence[str], right: Iterable[str
 
 
 def open_variant(question: Question, aliases: Sequence[str] = ()) -> Question:
-    """The same item asked openly: no options, the right options' texts and ``aliases`` as answers.
+    """Return the same item asked openly: no options, the right options' texts and ``aliases`` as
+    answers.
 
-    Open and numeric questions come back as they are. Raises :class:`WorkbenchError` for a choice
-    question whose options are part of its text.
+    Open and numeric questions are returned unchanged.
+
+    Raises:
+        WorkbenchError: for a choice question whose options are part of its text.
     """
     if question.kind != "choice":
         return question
@@ -136,6 +142,6 @@ def open_variant(question: Question, aliases: Sequence[str] = ()) -> Question:
 
 
 def stands_alone(question: Question) -> bool:
-    """Whether the question can be asked without its options, judged by its wording."""
+    """Return whether the question can be asked without its options, judged by its wording."""
     spoken_of = any(_SPEAKS_OF_OPTIONS.search(option) for option in question.options)
     return not question.options or not (spoken_of or _NEEDS_OPTIONS.search(question.text))

@@ -1,6 +1,6 @@
-"""Choose the questions of a source: in one form, of some domains, at most so many.
+"""Choose the questions of a source: in one form, of some domains, up to a limit.
 
-What this does not show: which side of a split a question falls on; see
+The choice does not decide which side of a split a question is on; see
 :mod:`workbench.questions.split`.
 """
 
@@ -48,7 +48,7 @@ def questions_of_domains(pool: Sequence[Question], domains: Sequence[str]) -> li
 
 
 def check_domains(setting: str, questions: Sequence[Question], domains: Sequence[str]) -> set[str]:
-    """Give the domains of ``questions``; refuse ``domains`` that are not among them."""
+    """Return the domains of ``questions``, and refuse ``domains`` that are not among them."""
     there = {question.domain for question in questions}
     unknown = sorted(set(domains) - there)
     if unknown:
@@ -57,7 +57,9 @@ def check_domains(setting: str, questions: Sequence[Question], domains: Sequence
 
 
 def domains_error(setting: str, what: str, there: set[str]) -> WorkbenchError:
-    """Name the setting, what is wrong with its domains, and the domains there are."""
+    """Return the error that names the setting, what is wrong with its domains, and the domains that
+    exist.
+    """
     return WorkbenchError(
         f"questions.{setting}: {what}; the domains are {', '.join(sorted(there))}."
     )

@@ -1,5 +1,5 @@
-"""Which option a reply chooses, by its letter or its text; no letter and no option is read
-otherwise than another.
+"""Find which option a reply chooses, by its letter or its text. All letters and options are treated
+alike.
 
 Read in this order, and the first that names an option decides:
 
@@ -8,13 +8,13 @@ Read in this order, and the first that names an option decides:
 3. The letter form it opens with ("B.", "(B)", "B:"), unless further lines open with letters too.
 4. Every letter and option text it holds. A capital letter alone counts if no other word could begin
    with it as one word: at the end, before a mark or before a word that no article or pronoun stands
-   before ("B because"). Letters inside an option's text do not count, nor units behind a number
+   before ("B because"). Letters inside an option's text do not count, nor units after a number
    (``37 °C``), nor what is rejected ("not B"). Letters win over texts. Texts of one or two
    characters must stand as whole tokens with their case, function words such as "No" too, but for
    what the reply opens with ("no, ...").
 5. What may be meant: other capital letters ("B big house"), short options in another case.
 
-One option named is certain, in 5 it is not. Several are candidates of which none is chosen.
+One named option is certain, except in step 5. Several are candidates of which none is chosen.
 
 What this does not show: paraphrases of an option; they name none.
 """
@@ -69,31 +69,31 @@ _LETTER_AFTER = re.compile(
 
 @dataclass(frozen=True)
 class Choice:
-    """The letters a reply may stand for; ``certain`` where it is clear which letters are named."""
+    """The letters a reply may mean; ``certain`` where it is clear which letters are named."""
 
     letters: frozenset[str]
     certain: bool = True
 
     @property
     def letter(self) -> str | None:
-        """The one letter it stands for; None when it names none, several, or one that is not
-        certain.
-        """
+        """The one letter it means; None when it names none, several, or one that is not certain."""
         return next(iter(self.letters)) if self.certain and len(self.letters) == 1 else None
 
 
 def chosen_letter(reply: str) -> str | None:
-    """The one choice letter a reply names; None when it names none or several."""
+    """Return the one choice letter a reply names; None when it names none or several."""
     return choice_read(reply).letter
 
 
 def chosen_option(reply: str, options: Sequence[str]) -> str | None:
-    """The letter of the one option a reply stands for; without ``options``, its one letter."""
+    """Return the letter of the one option a reply means; without ``options``, its one letter."""
     return choice_read(reply, options).letter
 
 
 def choice_read(reply: str, options: Sequence[str] = ()) -> Choice:
-    """What a reply chooses, as the module says; without ``options`` by letters alone."""
+    """Return the options a reply chooses, as the module says; without ``options`` by
+    letters alone.
+    """
     known = frozenset(ascii_uppercase[: len(options)] if options else ascii_uppercase)
     whole = _whole(reply, options, known)
     if whole is not None:
@@ -117,7 +117,9 @@ def choice_read(reply: str, options: Sequence[str] = ()) -> Choice:
 
 
 def _whole(reply: str, options: Sequence[str], known: frozenset[str]) -> set[str] | None:
-    """The reply as one letter or one option; None when it is more than that."""
+    """Return the letter, or the option's, that the whole reply is; None when it is more
+    than that.
+    """
     alone = choice_letter(reply)
     if alone is not None and alone in known:
         return {alone}
@@ -128,8 +130,8 @@ def _whole(reply: str, options: Sequence[str], known: frozenset[str]) -> set[str
 
 
 def _matching(said: str, options: Sequence[str]) -> set[str]:
-    """The one option that a text equals: to the letter, without case and sentence marks, as a
-    number or as the same words.
+    """Return the one option that a text equals: to the letter, without case and sentence marks, as
+    a number or as the same words.
     """
     mine = _bare(said)
     if not mine or len(said) > _LONGEST_SAID:
@@ -153,18 +155,18 @@ def _matching(said: str, options: Sequence[str]) -> set[str]:
 
 @lru_cache(maxsize=4096)
 def _bare(text: str) -> str:
-    """Cleaned, spaces single, without what may stand around a whole answer."""
+    """Return the cleaned text with single spaces, without marks around a whole answer."""
     return " ".join(clean(text).split()).strip("\"'*_ ").rstrip(".?;:,").strip("\"'*_ ")
 
 
 def _stated(text: str, options: Sequence[str], known: frozenset[str]) -> set[str]:
-    """What the last statement names that names anything."""
+    """Return the letters that the last statement names, of those that name any."""
     ends = deque((match.end() for match in _STATEMENT.finditer(text)), maxlen=_MOST_STATEMENTS)
     return next(filter(None, (_after(text, end, options, known) for end in reversed(ends))), set())
 
 
 def _after(text: str, start: int, options: Sequence[str], known: frozenset[str]) -> set[str]:
-    """The letters, or the option's text, that stand behind a statement."""
+    """Return the letters, or the option's text, that follow a statement."""
     match = _LETTER_AFTER.match(text, start)
     letter = "" if match is None else (match.group(1) or match.group(2)).upper()
     if match is not None and letter in known:
@@ -185,7 +187,7 @@ def _after(text: str, start: int, options: Sequence[str], known: frozenset[str])
 
 
 def _opened(text: str, known: frozenset[str]) -> set[str]:
-    """The letter form the text opens with, unless it opens a list of letters."""
+    """Return the letter form the text opens with, unless it opens a list of letters."""
     opening = _OPENING.match(text)
     if opening is None:
         return set()
@@ -206,8 +208,8 @@ def _opened(text: str, known: frozenset[str]) -> set[str]:
 
 
 def _texts(text: str, options: Sequence[str]) -> tuple[str, set[str]]:
-    """``text`` with the options' texts taken out, longest first, and the letters of those it
-    names.
+    """Remove the options' texts from ``text``, longest first; return the rest and the letters of
+    those it names.
     """
     named: set[str] = set()
     folded = [clean(option).strip(" .") for option in options]
@@ -240,7 +242,7 @@ def _taken_out(option: str, text: str, exact: bool) -> tuple[str, bool]:
 
 
 def _letters(text: str, known: frozenset[str]) -> tuple[set[str], set[str]]:
-    """Letters that are named, and letters that may be."""
+    """Return the letters that are certainly named, and those that may be."""
     strong: set[str] = set()
     weak: set[str] = set()
     for match in _BARE.finditer(text):
@@ -255,8 +257,8 @@ def _letters(text: str, known: frozenset[str]) -> tuple[set[str], set[str]]:
 
 
 def _loose(text: str, options: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Options that the text holds as an equal number or in another spelling, and options that it
-    may hold.
+    """Return the options that the text holds as an equal number or in another spelling, and options
+    that it may hold.
     """
     sure: set[str] = set()
     maybe: set[str] = set()

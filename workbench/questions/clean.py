@@ -1,10 +1,10 @@
-"""Text as it is compared: one alphabet, one minus sign, one apostrophe, LaTeX and emphasis taken
-off.
+"""Clean text for comparison: one alphabet, one minus sign, one apostrophe, without LaTeX and
+emphasis.
 
 Letters lose accents and keep their case; digits of any script become 0 to 9; every minus sign,
 hyphen and short dash becomes ``-``, every apostrophe (the okina too) ``'``. A superscript is
-written ``^2``, so that it is an exponent of what stands before it and never a number of its own; a
-vulgar fraction is written ``1/2`` behind a space; a circled digit stands apart. A narrow or
+written ``^2``, so that it is an exponent of what precedes it and never a separate number; a vulgar
+fraction is written ``1/2`` after a space; a circled digit is set apart by spaces. A narrow or
 no-break space between groups of digits becomes a comma. Of LaTeX, fractions, powers, boxes (a box
 is an equals sign before its content), text and spacing are read; other commands keep their names.
 
@@ -84,7 +84,9 @@ _ESCAPED = re.compile(r"\\([$%#&_{}|])")
 
 @lru_cache(maxsize=4096)
 def clean(text: str) -> str:
-    """``text`` as the module says, case kept; cleaning twice changes nothing that is compared."""
+    """Clean ``text`` as the module says, case kept. Cleaning twice changes nothing that is
+    compared.
+    """
     if "\\" in text or "{" in text:
         text = _without_latex(text)
     text = _GROUPING_SPACE.sub(",", text)
@@ -106,7 +108,7 @@ def _exponent(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _plain(character: str) -> str:
-    """One character, spelt with what is compared."""
+    """Return one character in the spelling that is compared."""
     if character in _MARKS:
         return _MARKS[character]
     if character in SPELLED:
@@ -123,7 +125,7 @@ def _plain(character: str) -> str:
         SPELLED.get(c, _MARKS.get(c, c)) for c in decomposed if not unicodedata.combining(c)
     )
     # A subscript belongs to its formula; any other numeral that is no decimal digit (circled, in
-    # brackets) stands apart.
+    # brackets) is set apart.
     if category == "No" and not unicodedata.decomposition(character).startswith("<sub>"):
         return f" {kept} "
     return kept

@@ -1,9 +1,9 @@
-"""Choice questions made from open ones: wrong options are the answers of other questions of the
+"""Make choice questions from open ones: wrong options are the answers of other questions of the
 same domain.
 
 For each question candidates are drawn by a hash of seed and question from the first accepted
-answers of its domain (numbers for a number, words for words) and passed over unless grading calls
-them wrong, for this question or for another wording-equal one, or when they equal an option already
+answers of its domain (numbers for a number, words for words) and skipped unless grading calls them
+wrong, for this question or for another wording-equal one, or when they equal an option already
 chosen. So options are plausible, none but the first accepted answer is right by the set's own
 aliases, and the same seed gives the same options whatever the order of the set. The place of the
 right option comes from the same hash family (:func:`workbench.questions.choice.shuffled`).
@@ -30,11 +30,11 @@ Pool = tuple[str, bool]
 
 
 def choice_questions(questions: Sequence[Question], options: int, seed: int) -> list[Question]:
-    """Every question as a choice among ``options`` options; those that are choices already are
-    kept, shuffled by ``seed``.
+    """Return every question as a choice among ``options`` options; those that are choices already
+    are kept, shuffled by ``seed``.
 
-    Raises :class:`WorkbenchError` for questions without an answer and for domains with too few
-    other answers.
+    Raises:
+        WorkbenchError: for questions without an answer and for domains with too few other answers.
     """
     if not 2 <= options <= 26:
         raise WorkbenchError(f"options is {options}; a choice question has 2 to 26.")
@@ -81,7 +81,7 @@ def _choice(
 
 
 def _accepted(questions: Sequence[Question]) -> dict[str, tuple[str, ...]]:
-    """Answers accepted for a question's normalised text anywhere in the set."""
+    """Return the answers accepted for a question's normalised text anywhere in the set."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for question in questions:
         found[question_key(question.text)].update(dict.fromkeys(question.answers))
@@ -89,8 +89,8 @@ def _accepted(questions: Sequence[Question]) -> dict[str, tuple[str, ...]]:
 
 
 def _pools(questions: Sequence[Question]) -> dict[Pool, list[str]]:
-    """First answers by domain and whether they are numbers, each once, sorted so that the set's
-    order does not count.
+    """Return the first answers by domain and whether they are numbers, each once, sorted so that
+    the set's order does not matter.
     """
     found: dict[Pool, set[str]] = defaultdict(set)
     for question in questions:

@@ -1,10 +1,10 @@
-"""Exact grading of mathematics by the package math-verify: is the reply's expression equal to an
+"""Grade mathematics exactly by the package math-verify: is the reply's expression equal to an
 accepted one?
 
-The comparison runs in a process of its own, because it keeps time by signals, which only a main
-thread has, and because a hard expression may not come back: it is started when first needed, kept,
-and ended if it takes longer than ``LIMIT`` seconds, which leaves the reply ungraded. A reply that
-holds no expression is wrong.
+The comparison runs in another process, because it keeps time by signals, which only a main thread
+has, and because it may never end for a hard expression. The process is started when first needed,
+kept, and ended if a comparison takes longer than ``LIMIT`` seconds, which leaves the reply
+ungraded. A reply that holds no expression is wrong.
 
 What this does not show: equality that needs more than computer algebra can do within the limit.
 """
@@ -29,7 +29,11 @@ _LONGEST = 20_000
 
 
 def require_math_verify() -> None:
-    """An error naming the extra that brings math-verify, where it is missing."""
+    """Refuse an environment without math-verify.
+
+    Raises:
+        WorkbenchError: if it is missing; it names the extra that brings it.
+    """
     if find_spec("math_verify") is None:
         raise WorkbenchError(
             "Questions of kind 'math' need math-verify, which is not installed: pip install "
@@ -38,8 +42,8 @@ def require_math_verify() -> None:
 
 
 def math_grade(reply: str, answers: Sequence[str], limit: float = LIMIT) -> Grade:
-    """Whether the reply's expression equals one of ``answers``; ungraded where that takes longer
-    than ``limit`` seconds.
+    """Grade whether the reply's expression equals one of ``answers``; ungraded where that takes
+    longer than ``limit`` seconds.
     """
     if len(reply) > _LONGEST:
         return Grade.UNGRADED
@@ -56,7 +60,11 @@ class _Worker:
         self._answers: queue.Queue[str] = queue.Queue()
 
     def ask(self, request: dict[str, object], limit: float) -> bool | None:
-        """The worker's verdict, or None where it found none in time."""
+        """Return the worker's verdict, or None if there was none in time.
+
+        Raises:
+            WorkbenchError: if the process does not start.
+        """
         with self._lock:
             started = self._process is None or self._process.poll() is not None
             process = self._begin() if started else self._process

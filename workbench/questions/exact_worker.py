@@ -1,5 +1,5 @@
-"""The process behind :mod:`workbench.questions.exact`: requests as JSON lines in, verdicts out
-(true, false, or null for no verdict).
+"""Run the process that :mod:`workbench.questions.exact` starts: requests as JSON lines in, verdicts
+out (true, false, or null for no verdict).
 
 It runs until its input ends.
 """
@@ -18,8 +18,8 @@ _HOW = (LatexExtractionConfig(), ExprExtractionConfig())
 
 
 def compare(reply: str, answers: Sequence[str]) -> bool | None:
-    """Whether ``reply`` equals one of ``answers``; None where an expression cannot be compared
-    in time.
+    """Return whether ``reply`` equals one of ``answers``; None where an expression cannot be
+    compared in time.
     """
     said = _parsed(reply)
     if not said:

@@ -1,4 +1,4 @@
-"""Questions from JSON lines, JSON, CSV, TSV and parquet files, and back to JSON lines.
+"""Read questions from JSON lines, JSON, CSV, TSV and parquet files, and write them as JSON lines.
 
 Fields: ``question`` (text) and ``answers`` (a list; in CSV separated by ``|`` or a JSON list) are
 required. Optional: ``id`` (default: a hash of the question), ``domain`` (default: the file's name
@@ -10,8 +10,8 @@ ignored, unless their name is a usual one for a field that is missing: then the 
 An answer listed twice is kept once. Blank lines are skipped.
 
 A broken row stops the reading with an error that names the file, the line (parquet: the row,
-counted from 1) and the field. What had to be found out of the file (a separator other than the
-comma, an encoding other than UTF-8) is said in a warning.
+counted from 1) and the field. A warning names what had to be detected (a separator other than the
+comma, an encoding other than UTF-8).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 class _Row:
-    """Fields of one row and where they stand, for messages."""
+    """The fields of one row and their place in the file, for messages."""
 
     def __init__(self, record: Record) -> None:
         self.fields: Mapping[str, Any] = record.fields
@@ -56,12 +56,17 @@ class _Row:
 
 
 def is_question_file(path: Path) -> bool:
-    """Whether the name ends as that of a file of questions does."""
+    """Return whether the name has the ending of a file of questions."""
     return path.suffix.lower() in ENDINGS
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Every question of a file, in order; errors name file, row and field."""
+    """Read every question of a file, in order.
+
+    Raises:
+        WorkbenchError: for a file without questions, and for a broken row; it names file, row and
+            field.
+    """
     path = Path(path)
     records = read_records(path, FIELDS)
     for note in records.notes:
@@ -91,8 +96,11 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
-    """Write ``questions`` as JSONL that :func:`read_questions` reads back equal; the file
-    appears whole or not at all.
+    """Write ``questions`` as JSONL that :func:`read_questions` reads back equal. The file appears
+    whole or not at all.
+
+    Raises:
+        WorkbenchError: for a name that does not end in .jsonl.
     """
     path = Path(path)
     if path.suffix.lower() != ".jsonl":
@@ -177,8 +185,8 @@ def _question(row: _Row, path: Path) -> Question:
 
 
 def _check_lettered(row: _Row, text: str, answers: Sequence[str]) -> None:
-    """Refuse a choice without ``options`` whose text does not show lines with letters, or not
-    those of its answers.
+    """Refuse a choice without ``options`` whose text shows no lines with letters, or not those of
+    its answers.
     """
     # The package of that module loads models' libraries.
     from workbench.questions.option_lines import choice_of
@@ -266,7 +274,7 @@ def _item(row: _Row, field: str, item: Any) -> str:
 
 
 def _split(row: _Row, field: str) -> list[Any]:
-    """The list that a cell of text holds."""
+    """Return the list that a cell of text holds."""
     cell = row.fields[field].strip()
     if not cell.startswith("["):
         return [part for part in cell.split("|") if part.strip()]

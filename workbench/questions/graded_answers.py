@@ -1,13 +1,13 @@
-"""Graded answers as a file that others can use: one JSON object a line.
+"""Read and write graded answers as a file that others can use: one JSON object a line.
 
     {"prompt": "...", "question": "...", "answer": "...", "correct": true, "id": "q1", "domain":
     "capitals"}
 
 ``prompt`` is the text the model was given, its chat template's markers included, up to where the
-answer begins; ``question`` what was asked in it; ``answer`` the model's own; ``correct`` true or
-false (1 and 0 are read as well). ``id`` and ``domain`` are optional. CSV, TSV, JSON and parquet
-tables with these columns are read as well (grades there also in words: yes/no, right/wrong). The
-file says nothing of how the grade was made; its writer should.
+answer begins; ``question`` what was asked in it; ``answer`` the model's; ``correct`` true or false
+(1 and 0 are read as well). ``id`` and ``domain`` are optional. CSV, TSV, JSON and parquet tables
+with these columns are read as well (grades there also in words: yes/no, right/wrong). The file does
+not say how the grade was made; its writer should.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Graded:
-    """One graded answer; ``id`` and ``domain`` may be empty."""
+    """A graded answer; ``id`` and ``domain`` may be empty."""
 
     prompt: str
     question: str
@@ -59,10 +59,11 @@ def write_graded(path: Path, answers: Iterable[Graded]) -> None:
 
 
 def read_graded(path: Path) -> list[Graded]:
-    """The answers in ``path``.
+    """Read the answers in ``path``.
 
-    Errors: WorkbenchError naming file, line and field for what is missing, unknown or of the wrong
-    kind, and for an empty file.
+    Raises:
+        WorkbenchError: naming file, line and field for what is missing, unknown or of the wrong
+            kind, and for an empty file.
     """
     records = read_records(path)
     for note in records.notes:
@@ -74,10 +75,10 @@ def read_graded(path: Path) -> list[Graded]:
 
 
 def graded_questions(answers: Sequence[Graded]) -> list[Question]:
-    """The questions that ``answers`` are about, one each, in their order; ids that are missing are
-    numbers from 1.
+    """Return the questions that ``answers`` are about, one each, in their order; ids that are
+    missing are numbers from 1.
 
-    What would be accepted is not in the file, so these questions cannot be graded anew.
+    Accepted answers are not in the file, so replies to these questions cannot be graded.
     """
     return [
         Question(

@@ -1,23 +1,24 @@
-"""Is a reply right? Right, wrong or ungraded, from text alone, by the rule of the question's kind.
+"""Grade replies as right, wrong or ungraded, from text alone, by the rule of the question's kind.
 
-open     The alias stands in the reply as whole words (:mod:`workbench.questions.aliases`). An alias
-         that is a number is graded by the numeric rule.
-numeric  The number the reply states (:mod:`workbench.questions.stated_number`) equals the answer as
-a number. choice   The reply chooses an option whose letter is accepted
-(:mod:`workbench.questions.chosen`). math     The reply's expression equals the answer's
-(:mod:`workbench.questions.exact`, which needs the package math-verify). Always   A reply that
-equals an alias is right. Empty replies and refusals are wrong (after "but" a reply counts again),
-except that a choice
-         is a choice whatever words it is made in. An alias inside words copied from the question
-         (the alias and at least two words around it) does not count.
+open       The alias occurs in the reply as whole words (:mod:`workbench.questions.aliases`). An
+           alias that is a number is graded by the numeric rule.
+numeric    The number the reply states (:mod:`workbench.questions.stated_number`) equals the answer
+           as a number.
+choice     The reply chooses an option whose letter is accepted (:mod:`workbench.questions.chosen`).
+math       The reply's expression equals the answer's (:mod:`workbench.questions.exact`, which needs
+           the package math-verify).
+Always     A reply that equals an alias is right. Empty replies and refusals are wrong (after "but"
+           a reply counts again), except that a choice is a choice whatever words it is made in. An
+           alias inside words copied from the question (the alias and at least two words around it)
+           does not count.
 No answer  A question that has none (``answerable`` false) is answered right by a refusal, in the
-         first person or by saying that the answer is unknown, cannot be known or does not exist,
-         and wrong by anything else: an answer, a refusal followed by "but" and an answer, and an
-         empty reply, which is a format failure and no judgement.
-Ungraded  A reply of several readings (``1,234`` with a decimal comma), or that names several
-         numbers or options and none finally, is right or wrong if it is so in every reading, and
-         otherwise ungraded: it is counted and left out, never guessed. So the share of right
-         replies lies between that with the ungraded ones wrong and that with them right.
+           first person or by saying that the answer is unknown, cannot be known or does not exist.
+           Anything else is wrong: an answer, a refusal followed by "but" and an answer, and an
+           empty reply, which is a format failure and no judgement.
+Ungraded   A reply of several readings (``1,234`` with a decimal comma), or that names several
+           numbers or options and none finally, is right or wrong if it is so in every reading, and
+           otherwise ungraded: it is counted and left out, never guessed. So the share of right
+           replies is between that with the ungraded ones wrong and that with them right.
 
 What this does not show: a denial far from the name it denies ("Paris is what it is not" is right
 for Paris), a list of guesses one of which is right, truth beyond the listed aliases, refusals in
@@ -49,15 +50,15 @@ __all__ = [
 
 
 def grade(reply: str, question: Question) -> bool:
-    """Whether ``reply`` certainly gives an accepted answer of ``question``; never raises,
+    """Return whether ``reply`` certainly gives an accepted answer of ``question``. It never raises,
     whatever the text.
     """
     return grade_of(reply, question) is Grade.RIGHT
 
 
 def grade_of(reply: str, question: Question) -> Grade:
-    """The grade of ``reply`` to ``question``, ungraded where the rules cannot be sure; never
-    raises, whatever the text.
+    """Grade ``reply`` to ``question``, ungraded where the rules cannot be sure. It never raises,
+    whatever the text.
     """
     if not question.answerable:
         return Grade.RIGHT if declines(reply) else Grade.WRONG
@@ -95,7 +96,7 @@ def _choice(reply: str, question: Question) -> Grade:
 
 
 def _number(stated: list[Numeral], answers: list[Numeral]) -> Grade:
-    """Right if every number that may be stated is right, wrong if none may be."""
+    """Return right if every number that may be stated is right, wrong if none may be right."""
     grades = [best([_same(number, answer) for answer in answers]) for number in stated]
     if not grades or all(each is Grade.WRONG for each in grades):
         return Grade.WRONG

@@ -1,4 +1,4 @@
-"""Drawing by hash: the same on every machine, whatever the order of the set and the version of any
+"""Draw by hash: the same on every machine, whatever the order of the set and the version of any
 generator.
 
 A key (a text that names the purpose, the seed and the question) decides everything. Values are
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 
 def hash_fraction(key: str) -> float:
-    """A number in [0, 1) fixed by ``key``."""
+    """Return a number in [0, 1) fixed by ``key``."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def hash_permutation(size: int, key: str) -> Iterator[int]:
-    """0 to ``size`` - 1 in an order fixed by ``key``, each once; costs one hash a number taken,
-    not one a number there is.
+    """Yield 0 to ``size`` - 1 in an order fixed by ``key``, each once. It costs one hash for each
+    number taken, not for each number there is.
     """
     moved: dict[int, int] = {}
     for place in range(size):

@@ -1,11 +1,11 @@
-"""Text to tokens that can be compared, and the key that splits go by.
+"""Turn text into tokens that can be compared, and into the key that splits go by.
 
-A token is a word, compared by its case-folded form (its own spelling is kept for the case-sensitive
+A token is a word, compared by its case-folded form (its spelling is kept for the case-sensitive
 rules), or a number, compared by value: ``1,000`` = ``1000.0`` = ``one thousand``; ``1/2`` =
-``0.5``. How numbers are read is said in :mod:`workbench.questions.numerals` and
-:mod:`workbench.questions.number_words`, what is the same letter or mark in
-:mod:`workbench.questions.clean`. Symbols that end a name belong to it: ``C++``, ``C#``, ``Na+``,
-``O-``. An exponent belongs to the unit or letter before it.
+``0.5``. :mod:`workbench.questions.numerals` and :mod:`workbench.questions.number_words` say how
+numbers are read, and which letters or marks are the same is in :mod:`workbench.questions.clean`.
+Symbols that end a name belong to it: ``C++``, ``C#``, ``Na+``, ``O-``. An exponent belongs to the
+unit or letter before it.
 
 Two texts are compared in up to three ways: as they are, with initials such as ``U.S.A.`` as one
 word, and with the marks inside words left out and ``&`` read as "and" (``AC/DC`` = ``ACDC``,
@@ -50,8 +50,8 @@ _OLD_MARKS = str.maketrans({**SPELLED, "−": "-", "–": "-", "—": "-", "⁄"
 
 
 def fold(text: str) -> str:
-    """``text`` without accents, case kept: what :func:`question_key` is made from. Superscripts
-    are set apart.
+    """Return ``text`` without accents, case kept, from which :func:`question_key` is made.
+    Superscripts are set apart.
     """
     apart = "".join(
         f" {c}" if unicodedata.decomposition(c).startswith("<super>") else c for c in text
@@ -62,8 +62,8 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def written(text: str, way: Way = "plain") -> str:
-    """The cleaned text whose tokens :func:`tokens` gives for the same ``way``; their places are
-    places in it.
+    """Return the cleaned text whose tokens :func:`tokens` gives for the same ``way``. The tokens'
+    places refer to it.
     """
     cleaned = clean(text)
     if way == "initials":
@@ -72,7 +72,7 @@ def written(text: str, way: Way = "plain") -> str:
 
 
 def tokens(text: str, way: Way = "plain") -> tuple[Token, ...]:
-    """Tokens of ``text``, compared in one of the three ways."""
+    """Return the tokens of ``text``, compared in one of the three ways."""
     return _tokens_of(written(text, way))
 
 
@@ -127,7 +127,7 @@ def _number_token(spelling: str, numeral: Numeral, start: int, end: int) -> Toke
 
 
 def places(text: str, way: Way = "plain") -> Mapping[str | Fraction, Sequence[int]]:
-    """Where each key stands among the tokens of ``text``."""
+    """Return the indices of each key among the tokens of ``text``."""
     return _places_in(written(text, way))
 
 
@@ -140,17 +140,17 @@ def _places_in(cleaned: str) -> Mapping[str | Fraction, Sequence[int]]:
 
 
 def keys(text: str) -> list[str | Fraction]:
-    """The comparable forms of the tokens of ``text``, in order."""
+    """Return the comparable forms of the tokens of ``text``, in order."""
     return [token.key for token in tokens(text)]
 
 
 def numbers(text: str) -> list[Fraction]:
-    """Every number in ``text`` that can be read with certainty, in order."""
+    """Return every number in ``text`` that can be read with certainty, in order."""
     return [token.key for token in tokens(text) if isinstance(token.key, Fraction)]
 
 
 def numeral_of(text: str) -> Numeral | None:
-    """The number of a text that is one number and nothing else but punctuation and signs of
+    """Return the number of a text that is one number and nothing else but punctuation and signs of
     currency or per cent.
     """
     found = tokens(text)
@@ -162,13 +162,15 @@ def numeral_of(text: str) -> Numeral | None:
 
 
 def number_of(text: str) -> Fraction | None:
-    """The value of a text that is one number; None where it is none, or not with certainty."""
+    """Return the value of a text that is one number; None where it is none, or not with
+    certainty.
+    """
     numeral = numeral_of(text)
     return None if numeral is None else numeral.value
 
 
 def choice_letter(text: str) -> str | None:
-    """The upper-case letter of a text that is one letter and nothing else but brackets and
+    """Return the upper-case letter of a text that is one letter and nothing else but brackets and
     punctuation.
     """
     match = _LETTER.fullmatch(clean(text))
@@ -176,11 +178,11 @@ def choice_letter(text: str) -> str | None:
 
 
 def question_key(text: str) -> str:
-    """What makes two questions the same for a split: case, accents, spacing and sentence marks
-    aside; ``7 + 5`` is not ``7 - 5``.
+    """Return the key by which two questions are the same for a split, ignoring case, accents,
+    spacing and sentence marks; ``7 + 5`` is not ``7 - 5``.
 
-    For whether two texts are the same text, compare them stripped: symbols that this leaves out may
-    tell them apart.
+    To decide whether two texts are the same text, compare them stripped: symbols that this leaves
+    out may tell them apart.
     """
     marks = re.sub(
         r"(?<![0-9])[.,]|[.,](?![0-9])|[;:!?\"'()\[\]{}“”‘’«»`_]", " ", fold(text).casefold()

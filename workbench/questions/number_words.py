@@ -1,10 +1,9 @@
-"""Numbers written in English words, and words behind digits that scale them: tokens in, tokens with
-numbers in out.
+"""Read numbers written in English words, and words after digits that scale them.
 
 ``twenty-one``, ``two hundred and five``, ``a thousand``, ``two million three hundred``, ``2
 million``, ``two and a half``, ``half a million``, ``three quarters``, ``three point one four``,
-``minus five``. Words are one number only where nothing but spaces, hyphens and emphasis stands
-between them. ``half`` and ``a third`` alone keep their words and only may be numbers.
+``minus five``. Words are one number only with nothing but spaces, hyphens and emphasis between
+them. ``half`` and ``a third`` alone keep their words and only may be numbers.
 """
 
 from __future__ import annotations
@@ -55,12 +54,12 @@ _CLOSED = re.compile(r"[)\]}]\s*$")
 
 @dataclass(frozen=True)
 class Token:
-    """``key`` is compared; ``spelling``, ``start`` and ``end`` (in the cleaned text) serve the
-    case-sensitive rules.
+    """A token. ``key`` is compared; ``spelling``, ``start`` and ``end`` (in the cleaned text) serve
+    the case-sensitive rules.
 
     Attributes:
         key: a word, or the certain value of a number.
-        others: what numbers may be meant beside ``key``.
+        others: the numbers that may be meant besides ``key``.
         weak: whether it is a number only where no other number is stated (``half``, ``3rd``).
     """
 
@@ -73,15 +72,15 @@ class Token:
 
     @property
     def numeral(self) -> Numeral | None:
-        """What number the token is or may be; None for a word."""
+        """The number that the token is or may be; None for a word."""
         if isinstance(self.key, Fraction):
             return Numeral(self.key, self.others)
         return Numeral(None, self.others) if self.others else None
 
 
 def with_number_words(text: str, found: Sequence[Token]) -> list[Token]:
-    """``found``, the tokens of the cleaned ``text``, with each run of number words replaced by
-    one number token.
+    """Replace each run of number words in ``found``, the tokens of the cleaned ``text``, by one
+    number token.
     """
     reader = _Reader(text, found)
     result: list[Token] = []
@@ -116,7 +115,7 @@ class _Reader:
         return key if isinstance(key, str) else ""
 
     def next_word(self, index: int, gap: re.Pattern[str] = _GAP) -> str:
-        """The word at ``index``, if it follows the token before without a mark between them."""
+        """Return the word at ``index`` if no mark separates it from the token before."""
         return self.word(index) if self.follows(index, gap) else ""
 
     def follows(self, index: int, gap: re.Pattern[str] = _GAP) -> bool:
@@ -132,16 +131,14 @@ class _Reader:
         return Token(numeral.value, spelling, first.start, last.end, numeral.others)
 
     def may_begin(self, index: int) -> bool:
-        """Whether a number can start at ``index`` at all: a quick answer for most tokens."""
+        """Return whether a number can start at ``index`` at all: a quick answer for most tokens."""
         key = self.found[index].key
         if key in ("a", "an"):
             return self.next_word(index + 1) in _AFTER_ARTICLE
         return key in _BEGINS if isinstance(key, str) else self.next_word(index + 1) in _GOES_ON
 
     def number(self, start: int) -> tuple[Numeral, int]:
-        """(number, tokens used) of the number that starts at ``start``; used is 0 when none
-        does.
-        """
+        """Return the number that starts at ``start`` and the tokens it uses, 0 when none does."""
         if self.is_pronoun(start):
             return Numeral(None), 0
         if self.word(start) == "half" and self.next_word(start + 1) in ("a", "an"):
@@ -182,7 +179,7 @@ class _Reader:
         return self.ended(start, total, used)
 
     def ended(self, start: int, total: Numeral, used: int) -> tuple[Numeral, int]:
-        """With a fraction in words behind it: and a half, point five, two thirds."""
+        """Add a fraction in words after it: and a half, point five, two thirds."""
         value = total.value
         if not used or value is None:
             return total, used
@@ -210,7 +207,7 @@ class _Reader:
         return total, used
 
     def group(self, start: int, starts: bool) -> tuple[Numeral, int]:
-        """A number below a thousand in words, ``a`` before a scale, or digits before a scale."""
+        """Read a number below 1000 in words, ``a`` before a scale, or digits before one."""
         token = self.found[start] if start < len(self.found) else None
         if token is None:
             return Numeral(None), 0
@@ -266,9 +263,7 @@ class _Reader:
         return self.word(index - 1) in _NOT_A_COUNT_AFTER or self.word(index + 1) == "of"
 
     def signed(self, before: list[Token], token: Token) -> Token:
-        """``token`` with the word minus or negative before it, unless that takes it from
-        something.
-        """
+        """Negate ``token`` after minus or negative, unless it is subtracted from something."""
         if not before or not isinstance(before[-1].key, str) or before[-1].key not in _MINUS:
             return token
         minus, numeral = before[-1], token.numeral

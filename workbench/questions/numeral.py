@@ -1,4 +1,4 @@
-"""A number as it is written: the value it has for certain, and what else its writer may have meant.
+"""Hold a number as it is written: its certain value, and what else its writer may have meant.
 
 Arithmetic on such a number is arithmetic on everything it may mean.
 """
@@ -21,11 +21,11 @@ class Numeral:
 
     @property
     def readings(self) -> frozenset[Fraction]:
-        """Everything that may be meant."""
+        """All values that may be meant."""
         return self.others if self.value is None else self.others | {self.value}
 
     def scaled(self, factor: Fraction | int) -> Numeral:
-        """The same number of thousands, millions or halves."""
+        """Return this number of thousands, millions or halves."""
         value = None if self.value is None else self.value * factor
         return Numeral(value, frozenset(other * factor for other in self.others))
 
@@ -40,7 +40,9 @@ def times_power_of_ten(numeral: Numeral, exponent: str) -> Numeral:
 
 
 def raise_numeral(numeral: Numeral, exponent: str) -> Numeral:
-    """A power, or the number with a raised mark of a footnote."""
+    """Return the numeral for a number with a raised mark: a power, or the number with the mark of a
+    footnote.
+    """
     base, power = numeral.value, _exponent(exponent)
     if base is None or abs(power) * len(str(base)) > _MOST_POWER or (base == 0 and power < 0):
         return Numeral(None, numeral.readings)

@@ -1,13 +1,13 @@
-"""Numbers written in digits, found in cleaned text: one rule for signs, separators, fractions,
+"""Find numbers written in digits in cleaned text: one rule for signs, separators, fractions,
 powers, currencies and suffixes.
 
 A numeral has one ``value`` where it can be read with certainty, and ``others``: what else its
 writer may have meant. ``1,234`` is 1234 and may be 1.234; ``5M`` may be 5 or 5 000 000 and has no
-certain value. A sign belongs to the number unless a digit, a letter or a closing bracket stands
-before it; a currency may stand between them. Ordinals and decades (``3rd``, ``1990s``) and digits
-behind letters (``H2O``) are words.
+certain value. A sign belongs to the number unless a digit, a letter or a closing bracket precedes
+it; a currency may be between them. Ordinals and decades (``3rd``, ``1990s``) and digits after
+letters (``H2O``) are words.
 
-Separators: groups of three digits behind commas, apostrophes, underscores or (two groups at least)
+Separators: groups of three digits after commas, apostrophes, underscores or (two groups at least)
 points; Indian groups; a decimal point; a decimal comma where nothing else can be meant. Without a
 certain reading the parts are numbers of a list.
 
@@ -74,7 +74,9 @@ Placed = tuple[Numeral, int, int]
 
 
 def read_numeral(match: re.Match[str]) -> list[Placed]:
-    """The numerals of a match of ``NUMERAL`` with their places; several where its run is a list."""
+    """Return the numerals of a match of ``NUMERAL`` with their places; several where its run is a
+    list.
+    """
     text, (start, end) = match.string, match.span()
     run_start, run_end = match.span("run")
     if (run_start, run_end) == (start, end) and _stands_free(text, start, end):
@@ -106,8 +108,8 @@ def read_numeral(match: re.Match[str]) -> list[Placed]:
 
 
 def _stands_free(text: str, start: int, end: int) -> bool:
-    """Whether nothing beside plain digits can change how they are read: a quick answer for most
-    of them.
+    """Return whether nothing next to plain digits can change how they are read: a quick answer for
+    most of them.
     """
     before, after = text[max(0, start - 5) : start], text[end : end + 2]
     return (
@@ -119,14 +121,14 @@ def _stands_free(text: str, start: int, end: int) -> bool:
 
 
 def ordinal(spelling: str) -> Numeral:
-    """What an ordinal may mean as a number."""
+    """Return the number an ordinal may mean."""
     digits = re.match("[0-9,]+", spelling)
     number = None if digits is None else _fraction(digits.group().replace(",", ""))
     return Numeral(None, frozenset() if number is None else frozenset({number}))
 
 
 def _fraction(digits: str) -> Fraction | None:
-    """The value of plain digits; None beyond the digits that are compared as a number."""
+    """Return the value of plain digits; None beyond the digits that are compared as a number."""
     return Fraction(digits) if 0 < len(digits) <= MOST_DIGITS else None
 
 
@@ -186,7 +188,7 @@ def _comma_or_list(run: str, decimal_comma: bool | None) -> tuple[Placed, ...]:
 
 
 def _after(match: re.Match[str], numeral: Numeral, money: bool) -> Numeral:
-    """What stands behind the digits: an exponent, a power, a fraction, a suffix."""
+    """Apply what follows the digits to the numeral: an exponent, a power, a fraction, a suffix."""
     if match.group("e"):
         numeral = times_power_of_ten(numeral, match.group("e")[1:])
     elif match.group("scientific"):
@@ -208,13 +210,13 @@ def _after(match: re.Match[str], numeral: Numeral, money: bool) -> Numeral:
         return scaled
     if suffix == "k":
         return Numeral(scaled.value, scaled.others | numeral.readings)
-    # A capital letter behind a number is a million as often as a unit; a small one is a unit first.
+    # A capital letter after a number is a million as often as a unit; a small one is a unit first.
     value = None if suffix.isupper() else numeral.value
     return Numeral(value, numeral.readings | scaled.readings)
 
 
 def _marked(text: str, end: int, numeral: Numeral) -> Numeral:
-    """With what a mark behind the number may make of it: per cent and per mille, a factorial."""
+    """Add the readings that a mark after the number allows: per cent and per mille, a factorial."""
     after = text[end : end + 9].lstrip()
     if after.startswith("%") or re.match(r"per ?cent", after):
         numeral = either(numeral, numeral.scaled(Fraction(1, 100)))
@@ -229,8 +231,8 @@ def _marked(text: str, end: int, numeral: Numeral) -> Numeral:
 
 
 def _spaced_sign(text: str, start: int, numeral: Numeral) -> Numeral:
-    """A minus sign with a space behind it: a sign, a dash, a bullet or a subtraction, by what
-    stands before it.
+    """Read a minus sign with a space after it: a sign, a dash, a bullet or a subtraction, by what
+    precedes it.
     """
     before = re.sub(rf"(?:[A-Z]{{1,3}})?{_CUR}\s?$", "", text[max(0, start - 12) : start])
     if not re.search(r"(?<!-)-[ \t]{1,3}$", before):
@@ -253,7 +255,7 @@ def _has_currency(match: re.Match[str]) -> bool:
 
 
 def _is_alone(match: re.Match[str]) -> bool:
-    """Whether the text is this one numeral and sentence marks."""
+    """Return whether the text is this one numeral and sentence marks."""
     edges = " \t\n.:;!?\"'()[]*_=~" + CURRENCY
     text, start, end = match.string, match.start(), match.end("run")
     if start > _FEW or len(text) - end > _FEW:

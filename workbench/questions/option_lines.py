@@ -1,10 +1,10 @@
-"""The options of a multiple-choice question, found in the text that is asked.
+"""Find the options of a multiple-choice question in the text that is asked.
 
 Options are the lines that begin with the letters A, B, ... in order, each in one of the usual forms
-("A. x", "A) x", "(A) x"); what stands behind the last of them says how to answer. A text without at
-least two such lines has none.
+("A. x", "A) x", "(A) x"); what follows the last of them says how to answer. A text without at least
+two such lines has none.
 
-What this does not show: options written within one line, or behind numbers, are not seen and stay
+What this does not show: options written within one line, or after numbers, are not seen and stay
 part of the question.
 """
 
@@ -20,7 +20,7 @@ _CHOSEN = re.compile(r"\(?([A-Z])(?:[.):]+(?:\s.*)?)?", re.DOTALL)
 
 @dataclass(frozen=True)
 class Choice:
-    """A question apart from its options: ``lines`` as they are written, ``texts`` without their
+    """A question cut from its options: ``lines`` as they are written, ``texts`` without their
     letters.
     """
 
@@ -30,7 +30,7 @@ class Choice:
 
 
 def choice_of(question: str) -> Choice:
-    """``question`` cut into its stem and its options; no options where it has none."""
+    """Cut ``question`` into its stem and its options; no options where it has none."""
     lines = question.split("\n")
     found = [_LINE.fullmatch(line.strip()) for line in lines]
     for start in range(len(lines)):
@@ -48,15 +48,17 @@ def choice_of(question: str) -> Choice:
 
 
 def quoted(question: str, options: bool) -> str:
-    """The question as it is quoted: with its options, one a line, or without; how to answer is
-    left out.
+    """Return the question as it is quoted: with its options, one a line, or without. The
+    instruction how to answer is left out.
     """
     choice = choice_of(question)
     return "\n".join([choice.stem, *choice.lines]) if options else choice.stem
 
 
 def spelled_out(question: str, answer: str) -> str:
-    """The text of the option that ``answer`` names by its letter; any other answer as it is."""
+    """Return the text of the option that ``answer`` names by its letter; any other answer
+    unchanged.
+    """
     match, texts = _CHOSEN.fullmatch(answer.strip()), choice_of(question).texts
     place = ascii_uppercase.index(match.group(1)) if match else len(texts)
     return texts[place] if place < len(texts) else answer

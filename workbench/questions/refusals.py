@@ -1,6 +1,6 @@
-"""Replies that decline to answer, by their phrases.
+"""Recognise replies that decline to answer, by their phrases.
 
-What this does not show: refusals in words that are not on the list of phrases.
+Refusals in words that are not on the list of phrases are not recognised.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _BUT = re.compile(r"\bbut\b", re.IGNORECASE)
 
 
 def is_refusal(reply: str) -> bool:
-    """Whether the reply is empty or declines to answer."""
+    """Return whether the reply is empty or declines to answer."""
     return after_refusal(reply) is None
 
 
 def declines(reply: str) -> bool:
-    """Whether the reply refuses to answer or says that there is no answer to give; an empty
+    """Return whether the reply refuses to answer or says that there is no answer to give; an empty
     reply does neither.
     """
     return bool(reply.strip()) and after_refusal(reply, (_REFUSAL, _NO_ANSWER)) is None
 
 
 def after_refusal(reply: str, refusals: Sequence[re.Pattern[str]] = (_REFUSAL,)) -> str | None:
-    """The part of the reply that is an answer: all of it, what follows "but" after its last
+    """Return the part of the reply that is an answer: all of it, what follows "but" after its last
     refusal, or None.
     """
     parts = _BUT.split(reply)

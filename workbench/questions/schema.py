@@ -1,4 +1,4 @@
-"""A question with its accepted answers, checked when it is made.
+"""Hold a question with its accepted answers, checked when it is made.
 
 ``text`` is what the model is asked, ``answers`` are the aliases any of which is right, ``domain``
 is the group inside which discrimination is measured, ``source`` and ``licence`` say where the fact
@@ -31,7 +31,11 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Question:
-    """One question. Raises :class:`WorkbenchError` naming the field that is wrong."""
+    """A question with its accepted answers.
+
+    Raises:
+        WorkbenchError: naming the field that is wrong.
+    """
 
     id: str
     text: str

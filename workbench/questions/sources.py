@@ -1,13 +1,12 @@
-"""Where a run's questions come from and in which form they are asked, by name.
+"""Find a run's questions and their form, by name.
 
 A source is ``builtin``, the name of a hub set with or without a split (``triviaqa``,
 ``mmlu:validation``), or the path of a JSON lines, JSON, CSV, TSV or parquet file. A form is
 ``published`` (as they are), ``choice`` (every question among options; open ones get distractors of
-their domain) or ``open`` (choice questions without their options, those left out that cannot be
-asked so). Options are shuffled by seed in every form that has them.
+their domain) or ``open`` (choice questions without their options; those that cannot be asked so are
+left out). Options are shuffled by seed in every form that has them.
 
-What a fingerprint does not show: a hub set counts by its row and split, not by what the hub holds
-today.
+In a fingerprint a hub set counts by its row and split, not by what the hub holds today.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Form = Literal["published", "choice", "open"]
 
 
 def questions_from(source: str, mirror: Path | None = None) -> list[Question]:
-    """Every question of ``source``.
+    """Return every question of ``source``.
 
     Args:
         mirror: folder with hub repositories under their ids, for machines without a network.
@@ -47,10 +46,11 @@ def questions_from(source: str, mirror: Path | None = None) -> list[Question]:
 
 
 def source_content(source: str, mirror: Path | None = None) -> bytes:
-    """What decides the questions of ``source``: a file's bytes, or the row of a hub set and where
-    it is read from.
+    """Return the content that decides the questions of ``source``: a file's bytes, or the row of a
+    hub set and where it is read from.
 
-    Raises :class:`WorkbenchError` where a file cannot be read.
+    Raises:
+        WorkbenchError: where a file cannot be read.
     """
     if source == BUILTIN:
         return (files("workbench.questions.builtin") / "questions.jsonl").read_bytes()
@@ -70,11 +70,14 @@ def source_content(source: str, mirror: Path | None = None) -> bytes:
 
 
 def in_form(questions: Sequence[Question], form: Form, options: int, seed: int) -> list[Question]:
-    """The questions in one form.
+    """Return the questions in one form.
 
     Args:
         options: how many, for open questions asked as choices.
-        seed: of distractors and of the order of options.
+        seed: seed of distractors and of the order of options.
+
+    Raises:
+        WorkbenchError: if no question can be asked in this form.
     """
     if form == "choice":
         return choice_questions(questions, options, seed)
@@ -97,7 +100,11 @@ def in_form(questions: Sequence[Question], form: Form, options: int, seed: int) 
 
 
 def _file(source: str) -> Path:
-    """The path ``source`` names; what looks like a name is an unknown set."""
+    """Return the path that ``source`` names.
+
+    Raises:
+        WorkbenchError: for an empty name, and for a name of no known set.
+    """
     if not source.strip():
         raise WorkbenchError(
             "the source of the questions is empty; give 'builtin', the name of a hub set or a file."

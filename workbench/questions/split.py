@@ -1,4 +1,4 @@
-"""Which questions train, validate and test, and how a smaller set is drawn, all fixed by hashes.
+"""Decide which questions train, validate and test, and draw a smaller set, all fixed by hashes.
 
 Split: each question's side is decided by a hash of its normalised text alone. So a question keeps
 its side in every run, on every machine, in every data set that holds it and whatever else is in the
@@ -7,11 +7,10 @@ fitted in one run meets its training questions as test questions in another. Fro
 training, then validation, and test from 1 down, so that a larger share of training or validation
 never takes a question from training. Each domain gets the wanted shares in expectation, off by
 sampling alone (standard deviation sqrt(f (1 - f) / n)). :func:`check_disjoint` refuses sets that
-were split elsewhere and share a question. Sample: within each domain in the order of a second hash,
-which depends on the seed, equally many a domain while they last.
+were split elsewhere and share a question. Sample: questions are taken within each domain in the
+order of a second hash, which depends on the seed; equally many from each domain while they last.
 
-What this does not show: two different wordings of one fact are two questions and may fall on
-different sides.
+Two different wordings of one fact are two questions and may be on different sides.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ SALT = "split:0"
 
 
 def side_of(text: str, train_fraction: float, validation_fraction: float = 0.0) -> Side:
-    """Side of the question ``text``, whoever asks it and wherever it is found."""
+    """Return the side of the question ``text``, which is the same in every set."""
     place = hash_fraction(f"{SALT}:{question_key(text)}")
     if place < train_fraction:
         return "train"
@@ -40,10 +39,11 @@ def side_of(text: str, train_fraction: float, validation_fraction: float = 0.0) 
 def split_questions(
     questions: Sequence[Question], train_fraction: float, validation_fraction: float = 0.0
 ) -> dict[str, Side]:
-    """Side of each question by id.
+    """Return the side of each question by id.
 
-    Raises :class:`WorkbenchError` for repeated ids, shares that leave nothing for a test, and a
-    wanted side that got none.
+    Raises:
+        WorkbenchError: for repeated ids, shares that leave nothing for a test, and a wanted side
+            that got none.
     """
     if not 0 < train_fraction < 1:
         raise WorkbenchError(
@@ -74,8 +74,9 @@ def check_disjoint(parts: Mapping[str, Sequence[Question]]) -> None:
     """Refuse ``parts`` (name of a split or data set -> its questions) two of which hold the same
     question.
 
-    Raises :class:`WorkbenchError` naming the question and both parts; case, accents and sentence
-    marks do not make two questions different.
+    Raises:
+        WorkbenchError: naming the question and both parts; case, accents and sentence marks do not
+            make two questions different.
     """
     first: dict[str, tuple[str, Question]] = {}
     for name, questions in parts.items():
@@ -90,8 +91,11 @@ def check_disjoint(parts: Mapping[str, Sequence[Question]]) -> None:
 
 
 def sample_questions(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
-    """At most ``limit`` questions in their given order, as evenly over domains as supply allows;
+    """Draw at most ``limit`` questions in their given order, as evenly over domains as possible;
     None keeps all.
+
+    Raises:
+        WorkbenchError: for a limit below 1.
     """
     if limit is None or limit >= len(questions):
         return list(questions)

@@ -1,14 +1,14 @@
-"""Which number a reply states: the one behind its last statement, or the only one that is not in
-the question.
+"""Find which number a reply states: the one after its last statement, or the only one that is not
+in the question.
 
-A statement is what stands behind ``=`` (a box too), ``####``, "equals" or "the answer is"; of
-several the last one with a number behind it counts. Without one, numbers that are also in the
-question are left out; if all are, a lone number counts, and of several what is left after each
-number of the question is taken away once. A copy of the whole question is left out first, a number
-behind "not" too. Where more than one number is left, none is chosen: all are candidates.
+A statement is what follows ``=`` (a box too), ``####``, "equals" or "the answer is"; of several the
+last one with a number after it counts. Without one, numbers that are also in the question are left
+out; if all are, a lone number counts, and of several the rest after each number of the question is
+removed once. A copy of the whole question is left out first, a number after "not" too. Where more
+than one number is left, none is chosen: all are candidates.
 
-What this does not show: which of several numbers was meant; grading sets such replies apart if one
-of them would be right.
+This does not show which of several numbers was meant; such a reply is ungraded if one of them would
+be right.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _NEGATED = re.compile(r"\b(?:not|rather than|instead of|isn't|nor)\s+$", re.IGNO
 
 
 def stated_numbers(reply: str, question_text: str) -> list[Numeral]:
-    """The numbers a reply may state, each once: one where it is certain which, none where it
-    holds none of its own.
+    """Return the numbers a reply may state, each once: one where it is certain which, none where it
+    holds none that is not copied.
     """
     text, said, asked = written(reply), tokens(reply), tokens(question_text)
     own = _without_copy(said, asked)
@@ -61,8 +61,8 @@ def stated_numbers(reply: str, question_text: str) -> list[Numeral]:
 
 
 def chosen_number(reply: str, question_text: str) -> Fraction | None:
-    """The one number a reply states; None when it holds none of its own or cannot be read with
-    certainty.
+    """Return the one number a reply states; None when it holds none that is not copied, or cannot
+    be read with certainty.
     """
     found = stated_numbers(reply, question_text)
     return found[0].value if len(found) == 1 else None
@@ -71,7 +71,7 @@ def chosen_number(reply: str, question_text: str) -> Fraction | None:
 def _after(
     text: str, statement: re.Match[str], after: Sequence[Token], asked: Sequence[Token]
 ) -> list[Numeral]:
-    """The number behind a statement, with those it is joined to; behind ``=`` also what is
+    """Return the number after a statement, with those it is joined to; after ``=`` also numbers
     stated later.
     """
     if not after:
@@ -107,13 +107,13 @@ def _left_over(found: Sequence[Token], known: Sequence[str | Fraction]) -> list[
 
 
 def _without_copy(said: Sequence[Token], asked: Sequence[Token]) -> Sequence[Token]:
-    """The reply's tokens without its first copy of the whole question."""
+    """Return the reply's tokens without its first copy of the whole question."""
     start = _place(asked, said)
     return said if start is None else [*said[:start], *said[start + len(asked) :]]
 
 
 def _is_part(said: Sequence[Token], asked: Sequence[Token]) -> bool:
-    """Whether the reply is words copied from the question and nothing else."""
+    """Return whether the reply is words copied from the question and nothing else."""
     return len(said) > 1 and _place(said, asked) is not None
 
 

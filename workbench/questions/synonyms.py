@@ -1,9 +1,9 @@
-"""Other people's names for the fields of a question: an optional field that is ignored in silence
+"""List other names for the fields of a question, because an optional field that is silently ignored
 changes what is asked.
 
 ``NAMES`` is the one table: for each field its usual names elsewhere. A name among them, or a near
 spelling of a field, is refused with the rename it needs, unless the field itself is there too.
-Names that say the opposite need their values turned round.
+Names that mean the opposite need their values negated.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ _OPPOSITE_OF = {name: field for field, names in OPPOSITE.items() for name in nam
 
 
 def misnamed(found: Collection[str]) -> tuple[str, str, str] | None:
-    """The first of the names ``found`` that stands for a field which is not among them: field,
+    """Return the first of the names ``found`` that means a field which is not among them: field,
     name, and what to do.
     """
     return _misnamed(tuple(map(str, found)))

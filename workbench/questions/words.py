@@ -1,9 +1,9 @@
-"""English words that tell a name from a word by their case, and words that turn a statement round.
+"""List English words that tell a name from a word by their case, and words that negate a statement.
 
 ``CLOSED_CLASS`` are function words (articles, pronouns, prepositions, conjunctions, auxiliaries and
-the adverbs nearest to them), which English has no more of; ``CAPITONYMS`` are names that mean
-something else in lower case. Names of one or two letters have a list of their own, because they
-must be spelt exactly.
+the adverbs nearest to them), which are a closed list in English; ``CAPITONYMS`` are names that mean
+something else in lower case. Names of one or two letters have a separate list, because they must be
+spelt exactly.
 """
 
 from __future__ import annotations

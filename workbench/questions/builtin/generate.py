@@ -1,10 +1,10 @@
-"""Writes ``questions.jsonl`` from the tables in ``facts/``: ``python -m
+"""Write ``questions.jsonl`` from the tables in ``facts/``: ``python -m
 workbench.questions.builtin.generate``.
 
 Each domain is a small function from its table to rows (question, answers, kind); from larger tables
 a fixed number is drawn by a seeded shuffle after ordering by difficulty where the table has it
 (population, atomic number, size of operands), never by what a model answers. A question that
-contains one of its own answers is left out, and so is a place whose name is part of another place's
+contains one of its answers is left out, and so is a place whose name is part of another place's
 (Guinea, Virginia), because whole-word grading could not tell them apart. The same seed gives the
 same file, byte for byte.
 """
@@ -77,7 +77,7 @@ class Row(NamedTuple):
 
 
 def read_table(name: str) -> tuple[list[tuple[str, str]], list[list[str]]]:
-    """((source, licence) of each origin, rows) of a table in ``facts/``."""
+    """Read a table in ``facts/``: ((source, licence) of each origin, rows)."""
     lines = [
         line.split("\t")
         for line in (FACTS / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
@@ -87,7 +87,7 @@ def read_table(name: str) -> tuple[list[tuple[str, str]], list[list[str]]]:
 
 
 def capitals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Every member state of the United Nations with an undisputed capital."""
+    """Yield every member state of the United Nations with an undisputed capital."""
     for code, name, _, cities, _, _ in rows:
         if code not in NO_SINGLE_CAPITAL:
             yield Row(
@@ -96,8 +96,8 @@ def capitals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]
 
 
 def continents(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Every member state on one continent by both sources; the adjective counts too, as in "the
-    African continent".
+    """Yield every member state on one continent by both sources; the adjective counts too, as in
+    "the African continent".
     """
     for code, name, _, _, found, _ in rows:
         if code not in TWO_CONTINENTS and "|" not in found:
@@ -108,7 +108,9 @@ def continents(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Ro
 
 
 def cities(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Cities of the world, at most a dozen a country, from the largest down to 300,000 people."""
+    """Yield cities of the world, at most a dozen a country, from the largest down to 300,000
+    people.
+    """
     names = {
         code: [name, *filter(None, others.split("|"))]
         for code, name, others, *_ in read_table("countries")[1]
@@ -128,7 +130,7 @@ def cities(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
 
 
 def us_states(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Cities of the United States, from the largest down to 60,000 people."""
+    """Yield cities of the United States, from the largest down to 60,000 people."""
     states = {state for _, state, _ in rows}
     inside = {
         state
@@ -145,7 +147,7 @@ def us_states(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row
 
 
 def elements(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """The symbol of every element and the atomic number of the first 54."""
+    """Yield the symbol of every element and the atomic number of the first 54."""
     for name, symbol, _ in rows:
         yield Row(f"What is the chemical symbol of {name.lower()}?", [symbol])
     for name, _, number in rows[:54]:
@@ -153,7 +155,7 @@ def elements(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]
 
 
 def animals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """The five classes in equal parts."""
+    """Yield the five classes in equal parts."""
     for kind in sorted({kind for _, kind in rows}):
         own = [name for name, found in rows if found == kind]
         for name in rng.sample(own, min(46, len(own))):
@@ -164,7 +166,7 @@ def animals(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
 
 
 def people(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Nationalities of people of history, at most 30 a nation."""
+    """Yield nationalities of people of history, at most 30 a nation."""
     used: dict[str, int] = {}
     for name, nation in rng.sample(rows, len(rows)):
         used[nation] = used.get(nation, 0) + 1
@@ -173,7 +175,9 @@ def people(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
 
 
 def arithmetic(rows: Sequence[Sequence[str]], rng: random.Random) -> Iterator[Row]:
-    """Sums, differences, products and quotients from one digit up to products of three digits."""
+    """Yield sums, differences, products and quotients from one digit up to products of three
+    digits.
+    """
     for count, sign, left, right in LADDER:
         found: dict[str, int] = {}
         while len(found) < count:
@@ -207,7 +211,7 @@ DOMAINS = (
 
 
 def build(seed: int) -> list[Question]:
-    """Every question of the set, domain by domain."""
+    """Return every question of the set, domain by domain."""
     questions: list[Question] = []
     seen: set[str] = set()
     for domain, tables, limit, rows_of in DOMAINS:
@@ -234,8 +238,8 @@ def build(seed: int) -> list[Question]:
 
 
 def _origin(tables: Sequence[str]) -> tuple[str, str]:
-    """Source and licence of what is made from these tables; several are joined by "; " and " AND
-    ".
+    """Return source and licence of what is made from these tables; several are joined by "; " and "
+    AND ".
     """
     origins = [origin for table in tables for origin in read_table(table)[0]] or [
         ("computed by generate.py", "CC0-1.0")
@@ -260,7 +264,7 @@ def _part_of_other(name: str, others: Sequence[str]) -> bool:
 
 
 def _spread(rows: Sequence[Sequence[str]], count: int, rng: random.Random) -> list[Sequence[str]]:
-    """The first ``count`` rows (the best known) in random order."""
+    """Return the first ``count`` rows (the best known) in random order."""
     return rng.sample(rows[:count], min(count, len(rows)))
 
 

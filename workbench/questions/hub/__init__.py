@@ -1,5 +1,5 @@
-"""Question sets from the Hugging Face hub: a table of published layouts, the readers they are
-told in, and one loader.
+"""Load question sets from the Hugging Face hub: a table of published layouts, the readers that
+describe them, and one loader.
 """
 
 from workbench.questions.hub.load import hub_questions

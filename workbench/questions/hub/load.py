@@ -1,10 +1,10 @@
-"""Questions of a hub set, through the ``datasets`` library, in the order in which they are
+"""Load the questions of a hub set, through the ``datasets`` library, in the order in which they are
 published.
 
 One path for every set: load the row's repository, decode the columns its readers name, and build a
 question a row. No code that comes with a data set is run. A row that is no question (no answer key,
-the right option listed twice, an id used before) is left out and the number is said in one warning;
-a set of which more than a tenth is left out is refused. Options keep their published order here:
+the right option listed twice, an id used before) is left out, and one warning gives their number; a
+set of which more than a tenth is left out is refused. Options keep their published order here:
 :func:`workbench.questions.choice.shuffled` draws another.
 
 ``mirror`` is a folder that holds repositories under their hub ids, for machines without a network.
@@ -32,15 +32,15 @@ MOST_LEFT_OUT = 0.1
 def hub_questions(
     row: HubSet, split: str | None = None, mirror: Path | None = None, cache: Path | None = None
 ) -> list[Question]:
-    """Every question of the set.
+    """Load every question of the set.
 
     Args:
-        split: which split; the row's own if not given.
+        split: which split; that of the row if not given.
         mirror: folder with the repository under its hub id, instead of the hub.
-        cache: where ``datasets`` keeps what it prepared; its own place if not given.
+        cache: where ``datasets`` keeps what it prepared; its default place if not given.
 
-    Raises :class:`WorkbenchError` where the set cannot be reached or has other columns than the row
-    says.
+    Raises:
+        WorkbenchError: where the set cannot be reached or has other columns than the row says.
     """
     split = split or row.split
     table = _table(row, split, mirror, cache)
@@ -67,7 +67,7 @@ class _LeftOut:
 
 
 class _Built:
-    """Collects questions and counts the rows that are none."""
+    """A collector of questions, which counts the rows that are none."""
 
     def __init__(self, row: HubSet, split: str) -> None:
         self.row, self.split = row, split
@@ -169,7 +169,7 @@ def _table(row: HubSet, split: str, mirror: Path | None, cache: Path | None) -> 
 
 
 def _fetching(row: HubSet) -> str:
-    """What to do on a machine that has a network."""
+    """Return the instruction for a machine that has a network."""
     revision = f" --revision {row.revision}" if row.revision else ""
     return (
         f"fetch it elsewhere with 'hf download {row.hub} --repo-type dataset{revision} --local-dir "
@@ -184,7 +184,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
-    """Without the library's own bars inside the block."""
+    """Hide the library's progress bars inside the block."""
     shown = datasets.are_progress_bars_disabled() is False
     datasets.disable_progress_bars()
     try:

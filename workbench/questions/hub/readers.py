@@ -1,5 +1,5 @@
-"""How a field of a question is read from a row of a published data set: a small vocabulary that
-every set is told in.
+"""Read a field of a question from a row of a published data set: a small vocabulary that describes
+every set.
 
 A :class:`Reader` names the columns it needs, so that no other column is decoded, and reads a value
 from a row. Columns may hold text, numbers, lists, structs and structs of lists (the form in which
@@ -20,8 +20,8 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads one value of a row; raises :class:`WorkbenchError` saying what is wrong with the
-    row.
+    """A reader of one value of a row. It raises a :class:`WorkbenchError` that says what is wrong
+    with the row.
     """
 
     columns: tuple[str, ...]
@@ -29,7 +29,9 @@ class Reader:
 
 
 def path(name: str) -> Reader:
-    """The value of a column, or of a field inside it: ``question``, ``answer.aliases``."""
+    """Return a reader of the value of a column, or of a field inside it: ``question``,
+    ``answer.aliases``.
+    """
     first, *rest = name.split(".")
 
     def read(row: Fields) -> Any:
@@ -42,13 +44,13 @@ def path(name: str) -> Reader:
 
 
 def literal(value: Any) -> Reader:
-    """The same value for every row."""
+    """Return a reader that gives the same value for every row."""
     return Reader((), lambda row: value)
 
 
 def texts(*parts: Reader) -> Reader:
-    """A list of texts: the parts' values, single or lists, in order, stripped, each once,
-    without blanks.
+    """Return a reader of a list of texts: the parts' values, single or lists, in order, stripped,
+    each once, without blanks.
     """
 
     def read(row: Fields) -> list[str]:
@@ -63,7 +65,7 @@ def texts(*parts: Reader) -> Reader:
 
 
 def json_list(part: Reader) -> Reader:
-    """A list written into a text as JSON."""
+    """Return a reader of a list written into a text as JSON."""
 
     def read(row: Fields) -> list[Any]:
         text = part.read(row)
@@ -77,7 +79,7 @@ def json_list(part: Reader) -> Reader:
 
 
 def text_after(part: Reader, mark: str) -> Reader:
-    """The text behind the last ``mark``."""
+    """Return a reader of the text after the last ``mark``."""
 
     def read(row: Fields) -> str:
         _, found, rest = str(part.read(row)).rpartition(mark)
@@ -89,8 +91,8 @@ def text_after(part: Reader, mark: str) -> Reader:
 
 
 def names(part: Reader) -> Reader:
-    """The names of a struct's filled fields: the letters of options kept as ``{"A": ..., "B":
-    ...}``.
+    """Return a reader of the names of a struct's filled fields: the letters of options kept as
+    ``{"A": ..., "B": ...}``.
     """
     return Reader(
         part.columns,
@@ -99,15 +101,15 @@ def names(part: Reader) -> Reader:
 
 
 def values(part: Reader) -> Reader:
-    """The values of a struct's filled fields."""
+    """Return a reader of the values of a struct's filled fields."""
     return Reader(
         part.columns, lambda row: [value for value in part.read(row).values() if value is not None]
     )
 
 
 def place(part: Reader, among: Reader) -> Reader:
-    """At which place of a list a value stands: a key among labels, a text among options, 1 among
-    marks.
+    """Return a reader of a value's place in a list: a key among labels, a text among options, 1
+    among marks.
     """
 
     def read(row: Fields) -> int:

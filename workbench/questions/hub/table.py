@@ -1,7 +1,7 @@
-"""The table of hub sets: one row each, and nothing about a set anywhere else.
+"""List the hub sets in one table: one row each, and nothing about a set anywhere else.
 
 ``hub`` is the repository, ``configuration`` and ``split`` what is loaded of it unless another split
-is asked for. Repositories that came with a loading script are read from the hub's own conversion to
+is asked for. Repositories that came with a loading script are read from the hub's conversion to
 parquet (``revision``), where ``folder`` is the configuration. ``licence`` is the one the data card
 or the authors' repository states ("not stated" where neither does). A set with ``options`` is one
 of choice questions, whose right option is at the place ``right``.
@@ -31,7 +31,7 @@ CONVERTED = "refs/convert/parquet"
 
 @dataclass(frozen=True)
 class HubSet:
-    """Where a set is and how a row of it becomes a question; see the module's text."""
+    """A hub set: where it is and how a row of it becomes a question; see the module."""
 
     name: str
     hub: str
@@ -277,7 +277,11 @@ HUB_SETS: dict[str, HubSet] = {
 
 
 def hub_set(name: str) -> HubSet:
-    """The row of this name, or an error listing the names there are."""
+    """Return the row of this name.
+
+    Raises:
+        WorkbenchError: for an unknown name; it lists the known ones.
+    """
     if name not in HUB_SETS:
         close = difflib.get_close_matches(name, HUB_SETS, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
