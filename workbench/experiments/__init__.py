@@ -1,1 +1,1 @@
-"""Experiments on a run: each gathers readings, turns them into results, and writes their page."""
+"""Run experiments: each gathers readings, turns them into results, and writes their page."""

@@ -1,9 +1,9 @@
-"""The experiments there are, each as one row, and how any of them is run.
+"""List the experiments, each as one row, and run any of them.
 
-All have one shape. A class of parameters; a function ``run(config, folder, parameters, *, figures,
-reuse)`` that does its work in stages, so that it resumes, seals what it finished and refuses other
-settings, and returns results; and a function that makes a page of results. What a row names is
-imported when it is used, so that listing the experiments loads no model library.
+All have the same form: a class of parameters; a function ``run(config, folder, parameters, *,
+figures, reuse)`` that does its work in stages, so that it resumes, seals finished stages, refuses
+other settings, and returns results; and a function that makes a page of results. What a row names
+is imported when it is used, so that listing the experiments loads no model library.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _ROOM = "workbench.experiments"
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment.
+    """An experiment: its question, its functions and its settings.
 
     Attributes:
         about: the question, in one line.
         entry: ``module:name`` of its parameters, of its run and of its page, below this room.
-        run_name: the name of its run where a person gives none.
-        page_folder: where its page goes, below the folder of the run's figures; "" for that folder.
-        settings: dotted settings that it has of its own, which a person's go before.
-        on_finished_run: whether it stands on a run of the main loop, which is taken as it is.
-        trains: whether arms are trained, whose own settings stand where a person wrote none; its
-            run is given the settings with their origins.
+        run_name: the name of its run unless a person gives one.
+        page_folder: folder of its page, below the folder of the run's figures; "" for that folder.
+        settings: dotted settings of the experiment; a person's settings have precedence.
+        on_finished_run: whether it uses a run of the main loop, which is taken as it is.
+        trains: whether arms are trained, whose settings apply where a person wrote none; its run
+            gets the settings with their origins.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for beside an experiment's own defaults.
+    """A person's request, which changes an experiment's defaults.
 
     Attributes:
-        name: of the run; None for the experiment's own.
-        config: file with settings.
+        name: name of the run; None for the experiment's default.
+        config: a file with settings.
         assignments: parameters and dotted settings by name.
-        reuse: what may become of results that no longer fit.
+        reuse: the rules for results that no longer fit.
     """
 
     name: str | None = None
@@ -87,7 +87,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Finished:
-    """An experiment that went through: its results, its page, and where that was written."""
+    """A finished experiment: its results, its page, and where that was written."""
 
     results: Any
     page: Page
@@ -102,12 +102,12 @@ def perform(
     figures: Path,
     parameters: Parameters | None = None,
 ) -> Finished:
-    """Run an experiment as it is asked for and write its page; resumes what was begun.
+    """Run an experiment as requested and write its page; resume what was begun.
 
     Args:
         runs: the folder of all runs.
         figures: the folder of all figures.
-        parameters: what the request's assignments go before; None for the defaults.
+        parameters: the parameters that the request's assignments change; None for the defaults.
 
     Raises:
         WorkbenchError: before any work, for unknown parameters and settings, values out of range,

@@ -1,7 +1,8 @@
-"""The main loop as an experiment among the others: run or resumed, and read back as a page.
+"""Run the main loop as an experiment among the others: run or resume it, and read it back as a
+page.
 
 Every number is measured on questions that neither a probe nor an adapter was fitted on; ``before``
-is the base model, ``after`` the model taught on the probe's targets. What it does not show: whether
+is the base model, ``after`` the model trained on the probe's targets. The run does not show whether
 another training seed or another set of questions would give the same.
 """
 
@@ -36,7 +37,7 @@ def run_confidence_loop(
     figures: Path,
     reuse: Reuse = STRICT,
 ) -> FinishedLoop:
-    """Run or resume the whole loop and read its results; it has no parameters beside settings."""
+    """Run or resume the whole loop and read its results; it has no parameters besides settings."""
     run_loop(config, folder, figures, reuse)
     run = open_current_run(config, folder, figures)
     return FinishedLoop(run, loop_results(run))

@@ -5,8 +5,8 @@ counted and left out of what needs the grade. The summary judges the stated text
 expectation by AUROC2 and ECE, and a choice between two questions by how often it prefers the one
 answered correctly, among pairs of which exactly one was.
 
-What the summary does not show: differences between domains, which a pooled AUROC2 mixes in; measure
-the table by domain for that.
+The summary does not show differences between domains, which a pooled AUROC2 mixes in; measure the
+table by domain for that.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def elicit_questions(
     limits: Limits = LIMITS,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> pd.DataFrame:
-    """Ask the questions and give the table of :meth:`workbench.api.confidence.Asked.table`."""
+    """Ask the questions and return the table of :meth:`workbench.api.confidence.Asked.table`."""
     asked = ask(lm, questions, fmt, record=(), limits=limits, tokens_per_forward=tokens_per_forward)
     return asked.table()
 
@@ -66,11 +66,11 @@ def compare_questions(
     limits: Limits = LIMITS,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> pd.DataFrame:
-    """As many pairs as questions, drawn by ``seed``: the table of
+    """Compare as many pairs as there are questions, drawn by ``seed``; return the table of
     :func:`workbench.elicit.ask_pairs`, graded.
 
     Adds id_1 and id_2, and correct_1 and correct_2: whether the question was answered correctly
-    when asked alone in a second conversation, whose own confidence is not kept.
+    when asked alone in a second conversation, whose confidence is not kept.
     """
     pairs = neighbours(len(questions), seed)
     answers = elicit_questions(
@@ -93,6 +93,9 @@ def compare_questions(
 def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, float]:
     """Estimate accuracy, parse rate, and AUROC2 and ECE of the stated text and of the expectation;
     count n and ungraded answers, and give the mean mass on the scale.
+
+    Raises:
+        WorkbenchError: if no answer could be graded.
     """
     graded = table[table["correct"].notna()]
     if graded.empty:
@@ -111,7 +114,7 @@ def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, f
 
 
 def pair_summary(table: pd.DataFrame) -> dict[str, float]:
-    """n pairs, parse_rate, mass, first_place (mean probability of the question shown first),
+    """Return n pairs, parse_rate, mass, first_place (mean probability of the question shown first),
     swap_consistency, and agreement.
 
     Agreement: among pairs with one right answer, how often ``combined`` prefers its question, ties
@@ -160,10 +163,10 @@ def run_elicitation(
     figures: Path | None = None,
     reuse: Reuse = STRICT,
 ) -> ElicitationResults:
-    """Ask the questions of ``config`` in its format and measure the confidence, once.
+    """Ask the questions of ``config`` in its format once, and measure the confidence.
 
     A format that compares two questions is asked as many pairs as there are questions. There are no
-    parameters beside settings, and no figures.
+    parameters besides settings, and no figures.
     """
     context = Run(config, RunStore(folder), folder, reuse=reuse)
     stage = Stage(STAGE, read_elicitation, ("model", "questions", "elicit", "seed"))
@@ -202,7 +205,7 @@ def read_elicitation(context: Run, stage: StageStore) -> dict[str, Any]:
 
 
 def page_of(results: ElicitationResults) -> Page:
-    """Return the page: the summary, and the table beside it."""
+    """Return the page: the summary, with the table as a file."""
     config = results.config
     return Page(
         f"How sure does {config.model.shown} say it is, asked as {config.elicit.format}?",

@@ -1,4 +1,4 @@
-"""The run of the main loop that an experiment stands on: taken as it is, or made first."""
+"""Open the run of the main loop that an experiment uses, or make it first."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from workbench.pipeline.stages import Reuse
 
 
 def open_or_make_run(config: RunConfig | None, folder: Path, figures: Path, reuse: Reuse) -> Run:
-    """Open the complete run in ``folder`` as it stands; where there is none, make it first.
+    """Open the complete run in ``folder`` as it is; where there is none, make it first.
 
     Args:
-        config: None for the settings that are there, or else the defaults.
+        config: None for the settings of the existing run, or else the defaults.
         reuse: ``replace`` makes a run of other settings anew.
 
     Raises:

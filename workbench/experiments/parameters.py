@@ -1,4 +1,4 @@
-"""What an experiment lets a person choose, typed, beside the settings of its run.
+"""Hold what an experiment lets a person choose, typed, besides the settings of its run.
 
 A parameter is given as ``name=value``, as a setting is (``model.name=...``): a name that the
 experiment's parameters have is a parameter, any other a setting. No parameter may therefore be
@@ -20,10 +20,10 @@ from workbench.settings.file import read_assignments
 
 
 class Parameters(Settings):
-    """Base of every experiment's parameters; one without any uses it as it is."""
+    """The base of every experiment's parameters; an experiment without any uses it as it is."""
 
     def replace(self, given: Mapping[str, Any]) -> Self:
-        """Return the same parameters with the ``given`` values, checked, in place of their own.
+        """Return the same parameters with the ``given`` values, checked, in place of the old ones.
 
         Raises:
             WorkbenchError: naming the parameter, for unknown names and values out of range.

@@ -1,4 +1,6 @@
-"""The questions of an experiment that has no run of the main loop: no split, nothing held out."""
+"""Draw the questions of an experiment without a run of the main loop: no split, nothing
+held out.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ def experiment_questions(config: RunConfig) -> list[Question]:
     """Draw the questions that ``config`` names, evenly over its domains.
 
     Raises:
-        WorkbenchError: for a domain that there is not, and for a file of graded answers, which
-            have no questions left to ask.
+        WorkbenchError: for an unknown domain, and for a file of graded answers, which have no
+            questions left to ask.
     """
     asked = config.questions
     if asked.graded_file is not None:

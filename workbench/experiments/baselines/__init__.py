@@ -1,1 +1,3 @@
-"""Confidence that needs no training: every baseline on the same answers, against its cost."""
+"""Compare confidence that needs no training: every baseline on the same answers, against
+its cost.
+"""

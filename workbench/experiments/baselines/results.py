@@ -6,9 +6,9 @@ above it confidence is larger for right answers. Cost counts the tokens that the
 that baseline alone, once the greedy answer is there. Questions that a baseline could not read are
 left out of its AUROC2 and counted.
 
-What it does not show: whether two baselines differ, for all stand on the same questions and their
-intervals may overlap while the paired difference is clear; nor calibration, which scores that are
-no probabilities do not have.
+The results do not show whether two baselines differ: all are measured on the same questions, so
+intervals may overlap while the paired difference is clear. Nor do they show calibration, which
+scores that are no probabilities do not have.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from workbench.questions import Question
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """The baselines on one set of questions.
+    """The results of the baselines on one set of questions.
 
     Attributes:
         questions: as they were asked.
         answers: [rows] the greedy answers.
         correct: [graded] grades of the answers that could be graded.
-        graded: [rows] whether the answer could be.
+        graded: [rows] whether the answer could be graded.
         table: the tidy table, one line a question and baseline.
         found: one comparison a baseline.
         groups: means over questions of distinct sampled answers, groups the model made of them and
@@ -55,7 +55,7 @@ class BaselineRun:
 
 @dataclass(frozen=True)
 class BaselineResults:
-    """The baselines on one or several sets of questions, by the set's name."""
+    """The results on one or several sets of questions, by the set's name."""
 
     runs: Mapping[str, BaselineRun]
     config: RunConfig

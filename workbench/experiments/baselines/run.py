@@ -1,6 +1,6 @@
 """Score the same greedy answers by every training-free baseline, open questions and choices.
 
-Two stages a set of questions, in a folder of its own: the answers, which are those of the main
+A set of questions has two stages in a separate folder: the answers, which are those of the main
 loop, and the baselines. Nothing is trained and no answer changes. See :mod:`.results` for the
 measures, their sign and what they do not show.
 """
@@ -38,7 +38,7 @@ ANSWER, BASELINES = "answer", "baselines"
 
 
 class BaselineParameters(Parameters):
-    """How answers are sampled, and which baselines are compared."""
+    """The parameters: how answers are sampled, and which baselines are compared."""
 
     samples: int = Field(10, ge=2, le=10_000, description="sampled answers of each question")
     temperature: float = Field(1.0, ge=0.01, le=100, description="of the samples")
@@ -69,7 +69,7 @@ def run_baselines(
     figures: Path | None = None,
     reuse: Reuse = STRICT,
 ) -> BaselineResults:
-    """Compare baselines on open questions, and on the same ones as choices; resumes what was begun.
+    """Compare baselines on open questions, and on the same ones as choices; resume what was begun.
 
     The options of a choice are answers to other questions of the domain.
     """
@@ -106,8 +106,7 @@ def compare_baselines(
         config: model, questions, length of answers, resamples and seed.
         folder: where the stages are kept.
         questions: instead of those ``config`` names.
-        reuse: whether stages of other settings may be replaced, and those of other code gone on
-            from.
+        reuse: whether stages of other settings may be replaced, and those of other code continued.
 
     Raises:
         WorkbenchError: where the formats of answers and baselines differ, a baseline does not
@@ -214,8 +213,8 @@ def _measured(
 
 
 def _groups(evidence: Evidence) -> dict[str, float] | None:
-    """How the judge of sameness did: one group throughout, or as many as answers, says that it
-    did not judge.
+    """Return how the judge of sameness grouped answers. One group throughout, or as many as
+    answers, means that it did not judge.
     """
     if "groups" not in evidence.tables:
         return None

@@ -1,1 +1,1 @@
-"""What makes calibration tuning work: labels, divergence, answers, question forms."""
+"""Study what makes calibration tuning work: labels, divergence, answers, question forms."""

@@ -1,7 +1,7 @@
-"""The ablations' lines out of finished runs: who judged which answers, and how well.
+"""Make the ablations' lines from finished runs: who judged which answers, and how well.
 
-``home`` is the run in which the judges were taught. The base model judges as ``before`` everywhere,
-from each run's own stage "elicit".
+``home`` is the run in which the judges were trained. The base model judges as ``before``
+everywhere, from each run's own stage "elicit".
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Measured = Mapping[str, Estimate]
 
 @dataclass(frozen=True)
 class Judge:
-    """Who judges: a training of the run ``home``, or its base model (None)."""
+    """A judge: a training of the run ``home``, or its base model (None)."""
 
     home: Run
     training: Training | None
@@ -56,7 +56,7 @@ class Judge:
 
     @property
     def labels(self) -> int:
-        """How many graded answers it was taught."""
+        """The number of graded answers it was trained on."""
         return (
             0
             if self.training is None
@@ -64,7 +64,9 @@ class Judge:
         )
 
     def of(self, context: Run) -> JudgedAnswers:
-        """Its verdicts on the held-out answers of a run, its own or another it has judged."""
+        """Return its verdicts on the held-out answers of a run, ``home`` or another it has
+        judged.
+        """
         return verdicts(context, self._stage(context), self._temperature())
 
     def _stage(self, context: Run) -> str:
@@ -86,7 +88,9 @@ class Judge:
 
 
 def label_lines(home: Run, trainings: Sequence[Training], draw: Bootstrap) -> list[Measurement]:
-    """Every arm on the answers it was taught beside, with the number of its labels."""
+    """Return the measures of every arm on the held-out answers of ``home``, with the number of its
+    labels.
+    """
     before = Judge(home, None)
     out = _lines(LABELS, before, {"no labels": quality(before.of(home), draw)})
     for training in sorted(trainings, key=lambda training: _place(training.arm.name)):
@@ -97,7 +101,9 @@ def label_lines(home: Run, trainings: Sequence[Training], draw: Bootstrap) -> li
 
 
 def pull_lines(home: Run, pulled: Training, free: Training, draw: Bootstrap) -> list[Measurement]:
-    """The query taught with the divergence and without it, and with minus without."""
+    """Return the measures of the query trained with the divergence and without it, and with minus
+    without.
+    """
     judge = Judge(home, pulled)
     own, other = judge.of(home), Judge(home, free).of(home)
     found = {
@@ -111,7 +117,7 @@ def pull_lines(home: Run, pulled: Training, free: Training, draw: Bootstrap) -> 
 def swapped_lines(
     home: Run, away: Run, trainings: Sequence[Training], draw: Bootstrap
 ) -> list[Measurement]:
-    """What the question alone tells each judge."""
+    """Return what the question alone tells each judge."""
     out = []
     for judge in _judges(home, trainings):
         out += _lines(SWAPPED, judge, question_alone(judge.of(home), judge.of(away), draw))
@@ -121,7 +127,9 @@ def swapped_lines(
 def other_lines(
     home: Run, away: Run, trainings: Sequence[Training], draw: Bootstrap
 ) -> list[Measurement]:
-    """Each judge of the model's own answers and of another model's, each on its own questions."""
+    """Return the measures of each judge on the model's answers and on another model's, each with
+    its questions.
+    """
     out = []
     for judge in _judges(home, trainings):
         own, other = quality(judge.of(home), draw), quality(judge.of(away), draw)
@@ -132,8 +140,8 @@ def other_lines(
 def unanswerable_lines(
     home: Run, away: Run, trainings: Sequence[Training], draw: Bootstrap
 ) -> list[Measurement]:
-    """Each judge of answers to questions that have none; beside those that have one, in the same
-    source if it holds any.
+    """Return the measures of each judge on answers to questions that have none, compared with those
+    that have one, from the same source if it holds any.
     """
     out = []
     for judge in _judges(home, trainings):
@@ -149,8 +157,8 @@ def unanswerable_lines(
 def form_lines(
     taught: Mapping[str, tuple[Run, list[Training]]], draw: Bootstrap
 ) -> list[Measurement]:
-    """Every judge in every form, on the questions held out in both: ``taught`` has the run of
-    each and whom it taught.
+    """Return the measures of every judge in every form, on the questions held out in both.
+    ``taught`` has the run of each form and its trainings.
     """
     first, second = (Judge(home, None).of(home) for home, _ in taught.values())
     ids = in_common(first, second)
@@ -168,12 +176,12 @@ def form_lines(
 
 
 def _judges(home: Run, trainings: Sequence[Training]) -> list[Judge]:
-    """The base model and the trainings."""
+    """Return the base model and the trainings as judges."""
     return [Judge(home, None), *(Judge(home, training) for training in trainings)]
 
 
 def _place(name: str) -> tuple[bool, str, int]:
-    """Arms that are curves first, their shares rising."""
+    """Return the key that sorts the arms that are curves first, by rising share."""
     arm, percent = share_of(name)
     return arm not in CURVES, arm, percent
 

@@ -1,14 +1,14 @@
-"""What the ablations of calibration tuning measure, from what judges say of held-out answers.
+"""Measure the ablations of calibration tuning, from what judges say about held-out answers.
 
 A judge's number is P(correct): the expected confidence of the query, or a head's probability.
-``before`` is the base model, unasked to learn (zero-shot). Every measure comes with its interval
+``before`` is the base model without training (zero-shot). Every measure comes with its interval
 over questions; differences are paired by question, and a difference of two measures is the first
 minus the second. ECE has ten bins; AUROC2 is the mean within domain unless it says pooled. A
-temperature is fitted at home on what the judge was not taught (the base model's on all training
-questions) and goes with the judge wherever it judges.
+temperature is fitted in the home run on questions the judge was not trained on (the base model's on
+all training questions), and is used wherever the judge judges.
 
-What the intervals do not show: another training seed, another draw of labels. Fewer labels also
-mean fewer steps, so that a curve over labels shows both together.
+The intervals do not cover another training seed or another draw of labels. Fewer labels also mean
+fewer steps, so that a curve over labels shows both together.
 """
 
 from __future__ import annotations
@@ -51,11 +51,10 @@ MEAN = "mean P(correct)"
 
 @dataclass(frozen=True, eq=False)
 class JudgedAnswers:
-    """What one judge says of answers to held-out questions, aligned: [n] each.
+    """The verdicts of one judge on answers to held-out questions, aligned: [n] each.
 
     Attributes:
-        id: of the questions; one question keeps its id whatever form it is asked in and whatever is
-            answered.
+        id: ids of the questions; a question keeps its id whatever its form and its answer.
         correct: whether the answer is right; for swapped answers none is.
         tempered: P(correct) with the judge's temperature; NaN where none could be fitted.
     """
@@ -68,19 +67,19 @@ class JudgedAnswers:
     tempered: Floats
 
     def at(self, ids: Sequence[str]) -> JudgedAnswers:
-        """The questions ``ids``, in that order."""
+        """Return the verdicts on the questions ``ids``, in that order."""
         place = {own: index for index, own in enumerate(self.id.tolist())}
         return self.where(np.array([place[one] for one in ids], dtype=np.int64))
 
     def where(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> JudgedAnswers:
-        """Some of the questions, by mask or number."""
+        """Return the verdicts on some of the questions, by mask or number."""
         return JudgedAnswers(**{name: values[rows] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number: what was ablated, who judges, of what, and how well. ``labels``: how many
-    taught the judge, 0 for the base model.
+    """A measured number: what was ablated, who judges what, and how well. ``labels`` is how many
+    the judge was trained on, 0 for the base model.
     """
 
     ablation: str
@@ -92,7 +91,7 @@ class Measurement:
 
 
 def verdicts(context: Run, stage: str, temper: Map) -> JudgedAnswers:
-    """What the stage ``stage`` read of the run's held-out questions."""
+    """Return the verdicts that the stage ``stage`` read on the run's held-out questions."""
     rows = held_out_rows(context)
     table, _ = load_questions(context)
     own = table.set_index(ROW).loc[rows.tolist()]
@@ -108,8 +107,8 @@ def verdicts(context: Run, stage: str, temper: Map) -> JudgedAnswers:
 
 
 def fitted_temperature(context: Run, stage: str, rows: NDArray[np.int64]) -> Map:
-    """The temperature of what ``stage`` read of ``rows``; NaN throughout where all or none of
-    their answers are right.
+    """Fit the temperature map on what ``stage`` read of ``rows``. It gives NaN throughout where all
+    or none of their answers are right.
     """
     probability, correct = expected_of(context, stage, rows), right_answers(context, rows)
     if len(np.unique(correct)) < 2:
@@ -118,7 +117,9 @@ def fitted_temperature(context: Run, stage: str, rows: NDArray[np.int64]) -> Map
 
 
 def quality(v: JudgedAnswers, draw: Bootstrap) -> dict[str, Estimate]:
-    """How well P(correct) tells right answers from wrong ones, and how far it is calibrated."""
+    """Return how well P(correct) tells right answers from wrong ones, and how far it is
+    calibrated.
+    """
     return {
         AUROC2: auroc2_within_estimate(v.probability, v.correct, v.domain, **draw.options),
         POOLED: auroc2_estimate(v.probability, v.correct, **draw.options),
@@ -136,8 +137,8 @@ def _errors(probability: Floats, correct: Bools, draw: Bootstrap) -> dict[str, E
 
 
 def difference(one: JudgedAnswers, other: JudgedAnswers, draw: Bootstrap) -> dict[str, Estimate]:
-    """``one`` minus ``other`` on the same answers, paired: above zero is better for AUROC2 and
-    worse for calibration errors.
+    """Return ``one`` minus ``other`` on the same answers, paired: above zero is better for AUROC2
+    and worse for calibration errors.
     """
     _check_aligned(one, other)
     a, b, correct = one.probability, other.probability, one.correct
@@ -158,12 +159,12 @@ def difference(one: JudgedAnswers, other: JudgedAnswers, draw: Bootstrap) -> dic
 def question_alone(
     own: JudgedAnswers, swapped: JudgedAnswers, draw: Bootstrap
 ) -> dict[str, dict[str, Estimate]]:
-    """By condition: what the question alone tells, from a wrong answer put in the place of the
-    model's own.
+    """Return, by condition, what the question alone tells, from a wrong answer put in the place of
+    the model's answer.
 
     ``own answer`` and ``swapped answer`` have the mean P(correct) and the AUROC2 of each against
-    the grade of the model's own answer; 0.5 for the swapped one means that the estimate comes from
-    the answer. Their difference is own minus swapped.
+    the grade of the model's answer; 0.5 for the swapped one means that the estimate comes from the
+    answer. Their difference is own minus swapped.
     """
     own = own.at(swapped.id.tolist())
     both = {"own answer": own.probability, "swapped answer": swapped.probability}
@@ -184,10 +185,10 @@ def question_alone(
 def on_unanswerable(
     none: JudgedAnswers, answerable: JudgedAnswers, draw: Bootstrap
 ) -> dict[str, dict[str, Estimate]]:
-    """By condition: mean P(correct) of answers to questions that have an answer and that have none,
-    and how well it tells them apart.
+    """Return, by condition, the mean P(correct) of answers to questions that have an answer and
+    that have none, and how well it tells them apart.
 
-    Among wrong answers of either kind it is not the grade that tells them apart.
+    Among wrong answers of either kind, the grade cannot tell them apart.
     """
     out = {
         "unanswerable": {MEAN: _means({"": none.probability}, draw)[""]},
@@ -208,7 +209,7 @@ def on_unanswerable(
 
 
 def in_common(one: JudgedAnswers, other: JudgedAnswers) -> list[str]:
-    """Ids of the questions that both judge, in the first one's order.
+    """Return the ids of the questions that both judge, in the first one's order.
 
     Raises:
         WorkbenchError: where there are none.
@@ -223,7 +224,7 @@ def in_common(one: JudgedAnswers, other: JudgedAnswers) -> list[str]:
 
 
 def ablations_table(lines: Sequence[Measurement]) -> pd.DataFrame:
-    """Tidy: one line a number, with ``value``, ``low``, ``high`` and the number of
+    """Return a tidy table: one line a number, with ``value``, ``low``, ``high`` and the number of
     ``questions``.
     """
     return pd.DataFrame(
@@ -245,7 +246,7 @@ def ablations_table(lines: Sequence[Measurement]) -> pd.DataFrame:
 
 
 def ablations_summary(lines: Sequence[Measurement]) -> dict[str, Any]:
-    """Flat, ``<ablation>.<measure>.<judge>.<condition>`` with intervals."""
+    """Return the flat summary ``<ablation>.<measure>.<judge>.<condition>`` with intervals."""
 
     def key(one: Measurement) -> str:
         parts = (one.ablation, one.measure, one.judge, one.condition)

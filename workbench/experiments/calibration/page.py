@@ -1,4 +1,4 @@
-"""The ablations' page: a table and a figure each, and what was left out, with the reason."""
+"""Make the ablations' page: a table and a figure each, and what was left out, with the reason."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ HEADINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of one ablation: a row a judge, or a row a measure where there are several; a colour
-    a condition.
+    """A figure of one ablation: one row for each judge, or for each measure where there are
+    several, and one colour for each condition.
 
     Attributes:
-        conditions: to keep to; none for all.
-        bound: where a second line stands.
+        conditions: those shown; none for all.
+        bound: position of a second line.
     """
 
     ablation: str
@@ -63,7 +63,7 @@ class Drawing:
     bound: float | None = None
 
     def rows(self, lines: Sequence[Measurement]) -> list[EstimateRow]:
-        """What it shows of ``lines``."""
+        """Return the rows it shows of ``lines``."""
         return [
             EstimateRow(
                 line.condition,
@@ -200,7 +200,7 @@ def _narrow_row(line: Measurement) -> dict[str, str]:
 
 
 def sections(lines: Sequence[Measurement], caption: str) -> list[Section]:
-    """The label curves, and the figures of what was measured."""
+    """Draw the label curves, and the figures of what was measured."""
     out = [
         Section(
             HEADINGS[LABELS],
@@ -229,7 +229,7 @@ def sections(lines: Sequence[Measurement], caption: str) -> list[Section]:
 
 
 def label_curve(lines: Sequence[Measurement], caption: str) -> LabelCurve:
-    """Measures over labels; the base model and the head on embeddings lie across."""
+    """Draw measures over labels; the base model and the head on embeddings are horizontal lines."""
     panels = []
     for measure in (AUROC2, ECE, TEMPERED):
         mine = [line for line in lines if (line.ablation, line.measure) == (LABELS, measure)]
@@ -243,7 +243,9 @@ def label_curve(lines: Sequence[Measurement], caption: str) -> LabelCurve:
 
 
 def rows_of(lines: Sequence[Measurement]) -> list[dict[str, str]]:
-    """One row a judge and condition, with a column for every measure that any of them has."""
+    """Return one row a judge and condition, with a column for every measure that any of
+    them has.
+    """
     measures = [measure for measure in MEASURES if any(line.measure == measure for line in lines)]
     cells: dict[tuple[str, str, int], dict[str, str]] = {}
     for line in lines:

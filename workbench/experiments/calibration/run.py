@@ -1,8 +1,8 @@
-"""The runs that the ablations of calibration tuning stand on: two that teach, one a form, and those
-that the taught models judge.
+"""Make the runs from which the ablations of calibration tuning are measured: two that train, one
+for each form, and those that the trained models judge.
 
-All stand side by side in one folder, use one model, and are skipped or resumed stage by stage as in
-:mod:`workbench.loop`. What is asked for without its input is left out, with the reason.
+All are in one folder, use one model, and are skipped or resumed stage by stage as in
+:mod:`workbench.loop`. An ablation whose input is missing is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ OPPOSITE: Mapping[str, Literal["open", "choice"]] = {"open": "choice", "choice":
 
 @dataclass(frozen=True)
 class AblationPlan:
-    """What is asked for.
+    """The plan of the ablations.
 
     Attributes:
-        form: of the questions that everything is taught on.
-        percents: of the labels, below 100; the arms with all labels are always taught.
+        form: form of the questions that everything is trained on.
+        percents: shares of the labels, below 100; the arms with all labels are always trained.
         other_answers: JSONL of graded answers by another model.
         unanswerable: a source of questions some of which have no answer.
     """
@@ -80,20 +80,20 @@ class AblationPlan:
             )
 
     def described(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return the plan as JSON values."""
         others = None if self.other_answers is None else str(self.other_answers)
         return {**asdict(self), "percents": list(self.percents), "other_answers": others}
 
 
 @dataclass(frozen=True)
 class CalibrationRuns:
-    """The finished runs.
+    """The finished runs of the ablations.
 
     Attributes:
-        home: the run everything was taught in.
-        other_form: the run taught on the other form.
-        visited: by name, runs that the transferred_adapters of ``home`` judged.
-        left_out: by name, why there is no such run or arm.
+        home: the run everything was trained in.
+        other_form: the run trained on the other form.
+        visited: by name, runs whose answers the transferred adapters of ``home`` judged.
+        left_out: by name, the reason why a run or arm is missing.
     """
 
     plan: AblationPlan
@@ -106,7 +106,7 @@ class CalibrationRuns:
 def ablate(
     resolved: Resolved, plan: AblationPlan, folder: Path, figures: Path, reuse: Reuse = STRICT
 ) -> CalibrationRuns:
-    """Teach and judge all that ``plan`` asks for; resumes what was begun.
+    """Train and judge all that ``plan`` asks for; resume what was begun.
 
     Args:
         resolved: settings with those of the recipe :data:`CALIBRATION`.
@@ -136,7 +136,7 @@ def ablate(
 
 
 def _arms(plan: AblationPlan) -> tuple[list[str], dict[str, str]]:
-    """The arms to be taught, and why one is left out."""
+    """Return the arms to train, and why one is left out."""
     names = [
         *CURVES,
         *(share_name(arm, percent) for arm in CURVES for percent in plan.percents),
@@ -150,7 +150,7 @@ def _arms(plan: AblationPlan) -> tuple[list[str], dict[str, str]]:
 
 
 def _of_files(home: RecipeRun, plan: AblationPlan) -> dict[str, Run]:
-    """The runs on what was given as files."""
+    """Make the runs on questions and answers given as files."""
     found = {}
     own = home.context.config
     if plan.other_answers is not None:
@@ -165,7 +165,7 @@ def _of_files(home: RecipeRun, plan: AblationPlan) -> dict[str, Run]:
 
 
 def ablation_lines(done: CalibrationRuns) -> list[Measurement]:
-    """Everything that was measured, ablation by ablation."""
+    """Return everything that was measured, ablation by ablation."""
     home, judges = done.home.context, trainings_of(done.home)
     draw = bootstrap_of(home)
     by_arm = {training.arm.name: training for training in done.home.trainings}
@@ -190,14 +190,18 @@ def ablation_lines(done: CalibrationRuns) -> list[Measurement]:
 
 
 def trainings_of(recipe_run: RecipeRun) -> list[Training]:
-    """Those that judge elsewhere: taught with all labels, at the end of a curve."""
+    """Return the trainings that judge other runs: those trained with all labels, at the end of a
+    curve.
+    """
     return [training for training in recipe_run.trainings if training.arm.name in CURVES]
 
 
 def _other_form(
     home: RecipeRun, resolved: Resolved, plan: AblationPlan, folder: Path, figures: Path
 ) -> RecipeRun:
-    """The run taught on the other form; the transferred_adapters of both judge in both."""
+    """Make the run trained on the other form. The transferred adapters of each run judge the
+    other's answers.
+    """
     form = OPPOSITE[plan.form]
     config = _asking(home.context.config, ask_as=form)
     context = home.context.sibling(config, folder / form, figures / form)
@@ -211,8 +215,8 @@ def _other_form(
 def _visited(
     home: RecipeRun, name: str, config: RunConfig, questions: Work, answer: Work = answer_questions
 ) -> Run:
-    """A run beside ``home`` in which nothing is taught: its answers are judged by the base model
-    and the transferred_adapters.
+    """Make a run next to ``home`` in which nothing is trained. The base model and the transferred
+    adapters judge its answers.
     """
     folder, figures = (
         home.context.store.folder.with_name(name),
@@ -225,13 +229,13 @@ def _visited(
 
 
 def _asking(config: RunConfig, **changes: Any) -> RunConfig:
-    """The same run with other settings of its questions."""
+    """Return the same configuration with other settings of the questions."""
     whole = {**config.questions.model_dump(), **changes}
     return config.model_copy(update={"questions": QuestionSettings.model_validate(whole)})
 
 
 def _curves(plan: AblationPlan) -> Recipe:
-    """The recipe with an arm for every share that is asked for."""
+    """Return the recipe with an arm for every share that is asked for."""
     own = [arm.name for arm in CALIBRATION.arms]
     more = [
         with_label_fraction(CALIBRATION.arm(arm), percent)
@@ -243,8 +247,8 @@ def _curves(plan: AblationPlan) -> Recipe:
 
 
 def _without_shuffled(resolved: Resolved, recipe: Recipe, names: Sequence[str]) -> list[Training]:
-    """The arms with the run's seed. Arms with shuffled labels are the recipe's own matter, not the
-    ablations'.
+    """Return the trainings of the arms with the run's seed. Controls on shuffled labels belong to
+    the recipe, not to the ablations.
     """
     arms = [recipe.arm(name) for name in names]
     return trainings(resolved, recipe, arms, 1, False, controls=False)

@@ -1,10 +1,11 @@
 """Take calibration tuning apart: the runs of :mod:`.run`, measured, and their page.
 
-How many graded answers it takes, what the pull towards the base model does, how much of the
-estimate comes from the question alone, and whether what was learnt holds for another model's
-answers, another form of question, and questions without an answer. Intervals are over held-out
-questions; they say nothing of another training seed or another draw of labels. Where two conditions
-are compared the paired difference counts, not whether their intervals overlap.
+The study asks how many graded answers it takes, what the penalty on divergence from the base model
+does, and how much of the estimate comes from the question alone. It also asks whether what was
+learnt holds for another model's answers, another form of question, and questions without an answer.
+Intervals are over held-out questions; they do not cover another training seed or another draw of
+labels. Where two conditions are compared the paired difference counts, not whether their intervals
+overlap.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from workbench.teach.recipes import CALIBRATION
 
 
 class CalibrationParameters(Parameters):
-    """What is taught, and on what else it is judged."""
+    """The parameters: what is trained, and on what else it is judged."""
 
     form: Literal["open", "choice"] = Field(
         "open", description="form that is taught; the other one is taught and judged too"
@@ -49,7 +50,7 @@ class CalibrationResults:
     """Everything measured, the settings that made it, and the figures.
 
     Attributes:
-        left_out: by name, why it was not done.
+        left_out: by name, the reason why it was not done.
     """
 
     lines: Sequence[Measurement]
@@ -66,7 +67,7 @@ def run_calibration(
     figures: Path,
     reuse: Reuse = STRICT,
 ) -> CalibrationResults:
-    """Teach and judge all that is asked for and measure it; resumes what was begun."""
+    """Train and judge all that is asked for and measure it; resume what was begun."""
     others = parameters.other_answers
     plan = AblationPlan(
         parameters.form,

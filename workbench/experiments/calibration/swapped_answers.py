@@ -1,12 +1,12 @@
-"""The same questions with answers they did not get: another question's answer of the same domain,
-graded wrong for this one.
+"""Swap answers: give a question another question's answer of the same domain, graded wrong for this
+one.
 
-What a judge says of such an answer comes from the question (how hard it looks) and from seeing that
-the answer does not fit. A judge that goes by the question alone states the same for both answers,
-and its order still tells how likely the model's own answer is to be right. Candidates are the
-model's own answers to the other held-out questions of the domain that say something and that
-grading does not accept here; one is drawn by a hash of seed and question. Questions without a
-candidate are left out.
+A judge's verdict on such an answer comes from the question (how hard it looks) and from seeing that
+the answer does not fit. A judge that uses the question alone states the same for both answers, and
+its order still tells how likely the model's answer is to be right. Candidates are the model's
+answers to the other held-out questions of the domain that say something and that grading does not
+accept here; one is drawn by a hash of seed and question. Questions without a candidate are left
+out.
 
 What this does not show: a swapped answer may be of another kind than the question asks for (a year
 for a name), which is easy to see.
@@ -34,14 +34,14 @@ from workbench.questions.hashing import hash_permutation
 def swap_answers(
     questions: Sequence[Question], answers: Sequence[str], seed: int
 ) -> list[str | None]:
-    """For each question a wrong answer out of ``answers`` (its own is one of them) of its
-    domain; None where there is none.
+    """Return, for each question, a wrong answer of its domain out of ``answers`` (which include its
+    true answer); None where there is none.
     """
     pools: dict[str, set[str]] = {}
     for question, answer in zip(questions, answers, strict=True):
         if not is_refusal(answer):
             pools.setdefault(question.domain, set()).add(answer.strip())
-    # Sorted, so that the order of the questions does not count.
+    # Sorted, so that the order of the questions does not matter.
     ordered = {domain: sorted(pool) for domain, pool in pools.items()}
     return [
         _wrong(question, own.strip(), ordered.get(question.domain, []), seed)
@@ -62,7 +62,11 @@ def _wrong(question: Question, own: str, pool: Sequence[str], seed: int) -> str 
 
 
 def swapped_questions(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
-    """The held-out questions of ``home`` that another answer could be found for, all held out."""
+    """Save the held-out questions of ``home`` for which another answer was found, all as held out.
+
+    Raises:
+        WorkbenchError: if there is none.
+    """
     pairs = _pairs(home)
     if not pairs:
         raise WorkbenchError(
@@ -73,7 +77,7 @@ def swapped_questions(context: Run, stage: StageStore, home: Run) -> dict[str, A
 
 
 def swapped_answers(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
-    """Their other answers, every one of them wrong."""
+    """Save their other answers, all of them wrong."""
     answers = [answer for _, answer in _pairs(home)]
     table = pd.DataFrame({ROW: np.arange(len(answers)), "answer": answers, "correct": False})
     return save_answers(context, stage, table)

@@ -1,1 +1,1 @@
-"""How far the confidence a model states agrees with the probability it gives its answer."""
+"""Measure how far the confidence a model states agrees with the probability it gives its answer."""

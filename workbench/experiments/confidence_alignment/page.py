@@ -1,9 +1,9 @@
-"""The page of an alignment: the ablation heat map, the four cells of the full prompt,
-discrimination, letters, and the tables behind them.
+"""Make the page of an alignment: the ablation heat map, the four cells of the full prompt,
+discrimination, letters, and the tables they are drawn from.
 
-Beside the page stand ``alignment.csv`` (one line a prompt and readout), ``confidence.csv`` (one
-line a question, prompt), ``options.csv`` (one line a question and option) and ``letters.csv``.
-Nothing is computed here but what is shown.
+Next to the page are written ``alignment.csv`` (one line a prompt and readout), ``confidence.csv``
+(one line a question, prompt), ``options.csv`` (one line a question and option) and ``letters.csv``.
+Only what is shown is computed here.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _CUTS: dict[str, Split] = {"stated": "top", "expected": "median"}
 
 
 def words_of(combination: Combination) -> str:
-    """The ingredients in words."""
+    """Return the ingredients in words."""
     return f"{_SCALES[combination.scale]}, {asked_as(combination.voice, combination.options)}"
 
 
 def asked_as(voice: str, options: bool) -> str:
-    """Voice and options in words."""
+    """Return voice and options in words."""
     return f"{_VOICES[voice]}, {_SHOWN[options]}"
 
 
 def grid(results: AlignmentResults, caption: str) -> AlignmentGrid:
-    """The ablation heat map of the eight combinations: voice and options down, readout and scale
-    across.
+    """Draw the ablation heat map of the eight combinations, with voice and options as rows, and
+    readout and scale as columns.
     """
     asked = list(dict.fromkeys((each.voice, each.options) for each in EIGHT))
     scales = list(dict.fromkeys(each.scale for each in EIGHT))
@@ -61,7 +61,7 @@ def grid(results: AlignmentResults, caption: str) -> AlignmentGrid:
 
 
 def cells(results: AlignmentResults, readout: str, caption: str) -> FourCells | None:
-    """The four cells of the full prompt; None where not one reply could be read."""
+    """Draw the four cells of the full prompt; None where no reply could be read."""
     confidences = results.confidences
     stated = stated_of(confidences, FULL, readout)
     if np.isnan(stated).all():
@@ -79,7 +79,7 @@ def cells(results: AlignmentResults, readout: str, caption: str) -> FourCells | 
 
 
 def discrimination(results: AlignmentResults, caption: str) -> EstimateRows:
-    """AUROC2 of P_IC and of every prompt, by readout."""
+    """Draw AUROC2 of P_IC and of every prompt, by readout."""
     rows = [EstimateRow("internal", "P_IC", results.internal)]
     for found in results.found:
         group = _READOUTS[found.readout]
@@ -94,7 +94,7 @@ def discrimination(results: AlignmentResults, caption: str) -> EstimateRows:
 
 
 def letters(results: AlignmentResults, caption: str) -> EstimateRows:
-    """How often each letter is right and chosen."""
+    """Draw how often each letter is right and chosen."""
     rows = [EstimateRow("right", one.letter, one.right) for one in results.letters]
     rows += [EstimateRow("chosen", one.letter, one.chosen) for one in results.letters]
     return EstimateRows(
@@ -106,7 +106,7 @@ def letters(results: AlignmentResults, caption: str) -> EstimateRows:
 
 
 def caption_of(results: AlignmentResults) -> str:
-    """What was measured on."""
+    """Return the caption that says what the figures were measured on."""
     read = results.confidences
     return (
         f"{len(read.questions)} choice questions, {results.config.model.shown}, matrix products in "
@@ -115,7 +115,7 @@ def caption_of(results: AlignmentResults) -> str:
 
 
 def sections(results: AlignmentResults) -> list[Section]:
-    """All figures, in reading order."""
+    """Return all figures, in reading order."""
     caption = caption_of(results)
     found = [
         Section(
@@ -159,7 +159,7 @@ def sections(results: AlignmentResults) -> list[Section]:
 
 
 def lines(results: AlignmentResults) -> list[dict[str, str]]:
-    """The page's table: one line a prompt and readout."""
+    """Return the page's table: one line a prompt and readout."""
     return [
         {
             "prompt": words_of(row.combination),
@@ -184,7 +184,7 @@ def lines(results: AlignmentResults) -> list[dict[str, str]]:
 
 
 def summary_of(results: AlignmentResults) -> dict[str, Any]:
-    """Flat summary with dotted keys."""
+    """Return the flat summary with dotted keys."""
     answers, table = results.answers, results.confidences.internal
     summary = {
         "questions": len(table),
@@ -205,7 +205,9 @@ def summary_of(results: AlignmentResults) -> dict[str, Any]:
 
 
 def page_of(results: AlignmentResults) -> Page:
-    """Return the page: figures, summary, a line a prompt and readout, and the tables behind it."""
+    """Return the page: figures, summary, a line for each prompt and readout, and the tables they
+    come from.
+    """
     return Page(
         f"Does {results.config.model.shown} say how sure it is?",
         sections(results),

@@ -3,13 +3,13 @@
 
 Every question is a choice. Its answer is the option of the largest P_O
 (:mod:`workbench.elicit.baselines.options`), so that P_IC, the letter quoted when the confidence is
-asked for, and the grade are all about one and the same answer. The model's own greedy reply stands
-beside it. The confidence is then asked for in nine formats: the eight combinations of scale (1 to
-100, six terms), voice (own, third person) and options (shown or not), and the six terms behind
-letters with everything else of the full prompt.
+asked for, and the grade are all about the same answer. The model's greedy reply is recorded as
+well. The confidence is then asked for in nine formats: the eight combinations of scale (1 to 100,
+six terms), voice (own, third person) and options (shown or not), and the six terms after letters
+with everything else of the full prompt.
 
-What this does not show: how sure the model is of answers it would give in other words than a
-letter; see ``mass`` and ``reply_letter``.
+This does not show how sure the model is of answers it would give in other words than a letter; see
+``mass`` and ``reply_letter``.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Combination:
 
     @property
     def format(self) -> str:
-        """Its row in the table of formats."""
+        """The name of its row in the table of formats."""
         return f"{self.scale}-review-{self.voice}{'' if self.options else '-no-options'}"
 
 
@@ -68,7 +68,7 @@ FULL = Combination("letters", "third", True)
 
 @dataclass(frozen=True)
 class Confidences:
-    """What was read.
+    """The confidences that were read.
 
     Attributes:
         questions: the choice questions, by row.
@@ -77,7 +77,7 @@ class Confidences:
         options: one line a question and option: row, letter, probability (P_O), right.
         stated: one line a question and format: row, format, stated_text, stated (NaN = not on the
             scale), mode, expected, mass.
-        precision: of the matrix products.
+        precision: precision of the matrix products.
     """
 
     questions: tuple[Question, ...]
@@ -88,7 +88,7 @@ class Confidences:
 
     @property
     def domain(self) -> NDArray[np.str_]:
-        """[rows]"""
+        """The domain of each question, [rows]."""
         return np.asarray([question.domain for question in self.questions])
 
 
@@ -102,8 +102,8 @@ def in_format(config: RunConfig, combination: Combination) -> RunConfig:
 def read_internal(
     context: Run, stage: StageStore, *, questions: Sequence[Question]
 ) -> dict[str, Any]:
-    """Read the probability of every option, and the model's own reply: the tables ``internal``
-    and ``options``.
+    """Read the probability of every option, and the model's reply: the tables ``internal`` and
+    ``options``.
     """
     lm, fmt, limit = context.lm, context.fmt, context.config.elicit.answer_tokens
     prompts = [answer_tokens(lm.tokenizer, fmt, prompt_text(question)) for question in questions]
@@ -163,8 +163,8 @@ def _long(
 def read_stated(
     context: Run, stage: StageStore, *, combination: Combination, questions: Sequence[Question]
 ) -> dict[str, Any]:
-    """Read the confidence in each question's likeliest letter, asked for by one prompt: the table
-    ``confidence``.
+    """Read the confidence in each question's most probable letter, asked for by one prompt: the
+    table ``confidence``.
     """
     letters = list(context.stage(INTERNAL).table("internal")["letter"])
     context = replace(context, config=in_format(context.config, combination))

@@ -1,16 +1,16 @@
-"""Measure how the two confidences go together: rho of every prompt and readout, and what is needed
-to read it.
+"""Measure how the two confidences correlate: rho of every prompt and readout, and what is needed to
+read it.
 
-Beside rho with its interval stand parse rate, ceiling share, AUROC2 of both confidences (pooled and
-within domain), the four cells with the stated side cut at its top step and at its median, and two
-nulls: rho of shuffled pairs, and of pairs shuffled within their domain, which is what knowing how
-hard the domain is gives by itself. Accuracy stands beside chance, and letters beside how often they
-are right, because a model that answers at chance has no internal confidence worth aligning with,
-and one that likes a letter has a high one for no reason.
+Reported with rho and its interval are parse rate, ceiling share, AUROC2 of both confidences (pooled
+and within domain), and the four cells with the stated side cut at its top step and at its median.
+There are two nulls: rho of shuffled pairs, and of pairs shuffled within their domain, which is what
+knowing how hard the domain is gives by itself. Accuracy is reported with chance, and letters with
+how often they are right: a model that answers at chance has no internal confidence worth aligning
+with, and one that prefers a letter has a high one for no reason.
 
-A text that lies between two steps ("99.99" on a scale from 1 to 100) counts as the step next to it,
-so that ways to write the same do not count as an order. Sign: above zero, what is stated rises with
-P_IC. None of it says that a confidence is right in level.
+A text between two steps ("99.99" on a scale from 1 to 100) counts as the nearest step, so that ways
+to write the same do not count as an order. Sign: above zero, what is stated rises with P_IC. None
+of it says that a confidence is right in level.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ READOUTS = ("stated", "expected")
 
 @dataclass(frozen=True)
 class Aligned:
-    """One prompt and readout over all questions.
+    """The alignment of one prompt and readout over all questions.
 
     Attributes:
         within: AUROC2 within domain of the internal and of the stated confidence.
@@ -64,7 +64,7 @@ class Aligned:
     cells: dict[Split, dict[str, float]]
 
     def line(self) -> dict[str, Any]:
-        """As a line of a table."""
+        """Return the alignment as a line of a table."""
         each = self.combination
         measured = self.measured
         return {
@@ -94,9 +94,7 @@ class Aligned:
 
 @dataclass(frozen=True)
 class ChoiceAccuracy:
-    """How often the likeliest option is right, with its Wilson interval, beside what guessing
-    gives.
-    """
+    """The accuracy of the most probable option, with its Wilson interval, and that of guessing."""
 
     accuracy: Estimate
     chance: float
@@ -105,7 +103,7 @@ class ChoiceAccuracy:
 
     @property
     def words(self) -> str:
-        """What the interval says of chance, and nothing beyond it."""
+        """The comparison of the interval with chance, in words."""
         low, high = self.accuracy.low, self.accuracy.high
         shown = (
             f"{100 * self.accuracy.value:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of answers are "
@@ -125,8 +123,8 @@ class ChoiceAccuracy:
 
 @dataclass(frozen=True)
 class LetterShare:
-    """One letter: how often it is right, chosen, and its mean share of P_O, over the ``n``
-    questions that offer it.
+    """The statistics of one letter: how often it is right, chosen, and its mean share of P_O, over
+    the ``n`` questions that offer it.
     """
 
     letter: str
@@ -138,8 +136,8 @@ class LetterShare:
 
 @dataclass(frozen=True)
 class AlignmentResults:
-    """Everything measured: ``found`` holds the readouts of each of the eight combinations and of
-    the full prompt.
+    """All results: ``found`` holds the readouts of each of the eight combinations and of the full
+    prompt.
     """
 
     confidences: Confidences
@@ -151,13 +149,13 @@ class AlignmentResults:
     letters: tuple[LetterShare, ...]
 
     def of(self, combination: Combination, readout: str) -> Aligned:
-        """The row of this prompt and readout."""
+        """Return the row of this prompt and readout."""
         return next(
             row for row in self.found if (row.combination, row.readout) == (combination, readout)
         )
 
     def table(self) -> pd.DataFrame:
-        """One line a prompt and readout."""
+        """Return one line a prompt and readout."""
         return pd.DataFrame([row.line() for row in self.found])
 
 
@@ -185,7 +183,7 @@ def measure_alignment(
 
 
 def stated_of(confidences: Confidences, combination: Combination, readout: str) -> Floats:
-    """[rows] one readout of one prompt, as shares of certainty, NaN where the text states
+    """Return one readout [rows] of one prompt, as shares of certainty, NaN where the text states
     nothing on the scale.
     """
     values = _lines(confidences, combination)[readout].to_numpy(dtype=np.float64)
@@ -197,7 +195,9 @@ def stated_of(confidences: Confidences, combination: Combination, readout: str) 
 
 
 def to_steps(values: Floats, steps: Sequence[float]) -> Floats:
-    """``values`` [n] at the nearest of the rising ``steps``, NaN kept; halfway counts upwards."""
+    """Round ``values`` [n] to the nearest of the rising ``steps``, NaN kept; halfway counts
+    upwards.
+    """
     at = np.asarray(steps, dtype=np.float64)
     nearest = at[np.searchsorted((at[1:] + at[:-1]) / 2, values, side="right")]
     return np.where(np.isnan(values), np.nan, nearest)
@@ -236,8 +236,8 @@ def _aligned(
 
 
 def choice_accuracy(confidences: Confidences) -> ChoiceAccuracy:
-    """Accuracy of the likeliest options and of the greedy replies that could be graded, chance,
-    and how often the two name the same letter.
+    """Return the accuracy of the most probable options and of the greedy replies that could be
+    graded, chance, and how often the two name the same letter.
     """
     table = confidences.internal
     chance = confidences.options.groupby("row")["right"].mean().mean()
@@ -250,7 +250,7 @@ def choice_accuracy(confidences: Confidences) -> ChoiceAccuracy:
 
 
 def letter_shares(confidences: Confidences) -> tuple[LetterShare, ...]:
-    """Right, chosen and weight of every letter there is."""
+    """Return the statistics of every letter: right, chosen and weight."""
     options = confidences.options
     weight = options["probability"] / options.groupby("row")["probability"].transform("sum")
     chosen = Counter(confidences.internal["letter"])

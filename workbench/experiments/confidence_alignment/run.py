@@ -1,8 +1,7 @@
 """Ask questions as choices and compare the internal with the stated confidence in the same options.
 
-Each thing that is read is a stage: the options, then each of nine prompts for the confidence. See
-:mod:`.read` for what is asked, :mod:`.results` for the measures, their sign and what they do not
-show.
+Each reading is a stage: the options, then each of nine prompts for the confidence. See :mod:`.read`
+for what is asked, :mod:`.results` for the measures, their sign and what they do not show.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ def run_alignment(
     figures: Path | None = None,
     reuse: Reuse = STRICT,
 ) -> AlignmentResults:
-    """Read both confidences and measure how they go together; resumes what was begun.
+    """Read both confidences and measure how they correlate; resume what was begun.
 
     The questions of ``config`` are asked as choices, whatever form it names. There are no
-    parameters beside settings.
+    parameters besides settings.
     """
     read = read_alignment(config, folder, reuse)
     return measure_alignment(read, config, resamples=config.bootstrap_resamples, seed=config.seed)

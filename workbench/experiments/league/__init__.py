@@ -1,1 +1,1 @@
-"""All recipes compared over seeds and domains, each against the same base model."""
+"""Compare all recipes over seeds and domains, each with the same base model."""

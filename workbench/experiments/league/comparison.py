@@ -1,14 +1,14 @@
-"""All recipes side by side: every arm over its seeds, on questions of the domains taught and of
+"""Compare all recipes: every arm over its seeds, on questions of the domains trained on and of
 those held out.
 
 A line's value is the mean over its seeds. Its interval is a bootstrap over both questions, drawn
-within their domain, and seeds (:mod:`workbench.measure.seed_intervals`); with one seed it speaks of
-questions alone, which ``seeds`` tells. All lines of one recipe share their resampled questions, and
-a gain over the base model is taken inside each resample, so it is paired. ``untaught`` lines (the
-base model, its Platt map fitted on training questions) stand once for each way of asking. What it
-does not show: whether two arms differ; their intervals may overlap while the paired difference is
-clear. Of the base model alone the paired gain stands beside each line. No interval is corrected for
-the number of lines.
+within their domain, and seeds (:mod:`workbench.measure.seed_intervals`); with one seed it covers
+questions alone, as ``seeds`` shows. All lines of one recipe share their resampled questions, and a
+gain over the base model is taken inside each resample, so it is paired. Untrained lines (the base
+model, its Platt map fitted on training questions) occur once for each way of asking. The lines do
+not show whether two arms differ; their intervals may overlap while the paired difference is clear.
+Only the paired gain over the base model is in each line. No interval is corrected for the number of
+lines.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class RecipeOutcome:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One line: who, on which questions, and how well.
+    """A line of the comparison: who, on which questions, and how well.
 
     Attributes:
-        condition: the arm over its seeds, its control, or an untaught base model.
+        condition: the arm over its seeds, its control, or an untrained base model.
         seeds, questions: how many of each the estimates come from.
         estimates: by heading of MEASURES; a measure is left out where the line does not have it, or
             nothing was parsed.
@@ -84,7 +84,7 @@ class ComparisonRow:
 
     @property
     def taught(self) -> bool:
-        """Whether the line is an arm as it was taught: no control, not recalibrated."""
+        """Whether the line is an arm as it was trained: no control, not recalibrated."""
         return self.condition.taught
 
     @property
@@ -96,11 +96,11 @@ class ComparisonRow:
 def compare_recipes(
     played: Sequence[RecipeOutcome], draw: Bootstrap, parts: Parts | None = None
 ) -> list[ComparisonRow]:
-    """Every line of every recipe, on all ``parts`` of its held-out questions (default:
+    """Return every line of every recipe, on all ``parts`` of its held-out questions (default:
     :func:`parts_of`).
 
     Raises:
-        WorkbenchError: where no recipe was taught.
+        WorkbenchError: where no recipe was trained.
     """
     if not played:
         raise WorkbenchError("A league needs at least one recipe that was taught.")
@@ -117,8 +117,8 @@ def compare_recipes(
 
 
 def parts_of(one: RecipeOutcome) -> dict[str, pd.DataFrame]:
-    """The held-out questions of domains that were taught, and of those that were not, where
-    there are any.
+    """Return the held-out questions of domains that were trained on, and of those that were not,
+    where there are any.
     """
     outside = one.held_out["domain"].isin(one.held_out_domains)
     parts = {IN_DOMAIN: one.held_out[~outside], OUT_OF_DOMAIN: one.held_out[outside]}
@@ -126,13 +126,13 @@ def parts_of(one: RecipeOutcome) -> dict[str, pd.DataFrame]:
 
 
 def domains_of(one: RecipeOutcome) -> dict[str, pd.DataFrame]:
-    """The held-out questions of each domain by themselves."""
+    """Return the held-out questions of each domain."""
     return {str(name): table for name, table in one.held_out.groupby("domain")}
 
 
 def arms_of(conditions: Sequence[Condition]) -> dict[Condition, list[Condition]]:
-    """The conditions of each line: the seeds of an arm together, with and without its
-    temperature, each control by itself, and what is untaught.
+    """Return the conditions of each line: the seeds of an arm together, with and without its
+    temperature, each control by itself, and the untrained conditions.
     """
     lines = group_seeds(conditions)
     return {line: each for line, each in lines.items() if line not in MAPPED}
@@ -178,7 +178,9 @@ def _mean(summary: Mapping[str, Any], key: Key, conditions: Sequence[Condition])
 
 
 def league_table(standings: Sequence[ComparisonRow]) -> pd.DataFrame:
-    """Tidy: one line a standing and measure, with ``value``, ``low``, ``high`` and the costs."""
+    """Return a tidy table: one line for each row and measure, with ``value``, ``low``, ``high`` and
+    the costs.
+    """
     return pd.DataFrame(
         [
             {
@@ -201,7 +203,7 @@ def league_table(standings: Sequence[ComparisonRow]) -> pd.DataFrame:
 
 
 def league_summary(standings: Sequence[ComparisonRow]) -> dict[str, Any]:
-    """Flat, ``<part>.<measure>.<recipe>.<arm>`` with intervals."""
+    """Return the flat summary ``<part>.<measure>.<recipe>.<arm>`` with intervals."""
     return flat_summary(
         {
             ".".join((one.part, heading, one.recipe, one.arm)).replace(" ", "_").lower(): estimate
@@ -214,7 +216,7 @@ def league_summary(standings: Sequence[ComparisonRow]) -> dict[str, Any]:
 def finished_recipe(
     recipe: str, folder: Path, summary: Mapping[str, Any], held_out_domains: Sequence[str]
 ) -> RecipeOutcome:
-    """A recipe that was taught into ``folder`` (the recipe's own, inside its run's)."""
+    """Read a recipe that was trained in ``folder`` (the recipe's, inside that of its run)."""
     table, conditions = (
         pd.read_parquet(folder / "report" / f"{name}.parquet")
         for name in ("held_out", "conditions")

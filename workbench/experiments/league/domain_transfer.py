@@ -1,10 +1,10 @@
-"""From one domain to the others: arms taught on one domain alone, measured on every domain's
-held-out questions.
+"""Draw the transfer from one domain to the others: arms trained on one domain alone, measured on
+every domain's held-out questions.
 
-The standings are the league's (:mod:`workbench.experiments.league.comparison`) with each domain a
-part of its own, so AUROC2 within domain is that of one domain, values are means over seeds, and
-gains over the base model are paired by question. A framed cell is the domain the row was taught.
-What it does not show: how alike two domains are; a domain whose answers are nearly all right or all
+The standings are the league's (:mod:`workbench.experiments.league.comparison`) with each domain as
+a part, so AUROC2 within domain is that of one domain, values are means over seeds, and gains over
+the base model are paired by question. A framed cell is the domain the row was trained on. The
+matrix does not show how alike two domains are. A domain whose answers are nearly all right or all
 wrong has wide intervals.
 """
 
@@ -29,11 +29,11 @@ SHOWN = (
 def domain_sections(
     standings: Sequence[ComparisonRow], homes: Mapping[str, str], caption: str
 ) -> list[Section]:
-    """A matrix for each of the measures SHOWN that was made: arms from the top, domains from the
-    left.
+    """Draw a matrix for each of the measures SHOWN that was made, with arms as rows and domains as
+    columns.
 
     Args:
-        homes: the domain that an arm was taught alone, by the arm's name.
+        homes: the only domain an arm was trained on, by the arm's name.
     """
     out = []
     for heading in SHOWN:

@@ -1,12 +1,12 @@
-"""What the league measures of a line: how well confidence orders and means what it says, the
-answers, and what was gained.
+"""Define what the league measures of a line: discrimination and calibration of the confidence, the
+answers, and the gains.
 
 A measure reads one readout of the held-out table: what is stated as text, what is expected over the
 scale, the grades of the base model's answers (in which all confidence is stated), or those of the
 answers given with the adapter on, where the adapter acts on the whole conversation and so could
 change them. Gains are the line minus the base model, paired by question, on questions parsed in
-both: above zero is better for AUROC2 and answers, worse for ECE. What a gain in the text's AUROC2
-does not show: answers that only one of the two could state a confidence for.
+both: above zero is better for AUROC2 and answers, worse for ECE. A gain in the text's AUROC2 leaves
+out answers for which only one of the two stated a confidence.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Statistic = Callable[[Floats, Bools, Codes], CountStatistic]
 
 @dataclass(frozen=True)
 class Measure:
-    """``statistic`` of the readout ``readout``; ``gain``: less that of the base model. ``says`` how
-    to read it, ``bound`` is where its figure has a second line beside zero.
+    """A measure: ``statistic`` of the readout ``readout``; ``gain``: minus that of the base model.
+    ``says`` is how to read it; ``bound`` is where its figure has a second line besides zero.
     """
 
     readout: str
@@ -47,7 +47,7 @@ class Measure:
 
     @property
     def range(self) -> tuple[float, float]:
-        """What is possible at all."""
+        """The range of possible values."""
         return (-1.0 if self.gain else 0.0, 1.0)
 
 
@@ -104,8 +104,8 @@ MEASURES: Mapping[str, Measure] = {
 def statistic_of(
     measure: Measure, table: pd.DataFrame, codes: Codes, condition: Condition
 ) -> CountStatistic | None:
-    """The measure of one condition of the held-out ``table`` [n]; None where the condition does not
-    have its readout.
+    """Return the measure of one condition of the held-out ``table`` [n]; None where the condition
+    does not have its readout.
 
     Args:
         codes: [n] domain of each question.
@@ -126,7 +126,7 @@ def statistic_of(
 
 
 def _column(table: pd.DataFrame, readout: str, condition: Condition) -> Floats | None:
-    """[n] one condition's readout; None where there is none of it."""
+    """Return one condition's readout [n]; None where it has none."""
     graded = readout == GRADES or (readout == RIGHT and condition == BEFORE)
     name = GRADES if graded else f"{readout}_{condition.name}"
     values = table[name].to_numpy(dtype=np.float64) if name in table else None

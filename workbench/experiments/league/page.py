@@ -1,4 +1,4 @@
-"""The league's page: one table for each part of the held-out questions, and a figure for each
+"""Make the league's page: one table for each part of the held-out questions, and a figure for each
 measure of interest.
 """
 
@@ -62,8 +62,8 @@ def league_page(
 
 
 def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:
-    """One figure a measure: recipes and arms from the top, in- and out-of-domain questions side
-    by side.
+    """Draw one figure for each measure, with recipes and arms as rows, and in- and out-of-domain
+    questions side by side.
     """
     out = []
     for heading, measure in MEASURES.items():
@@ -85,7 +85,7 @@ def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:
 
 
 def row_of(one: ComparisonRow) -> dict[str, str]:
-    """A line of the page's table."""
+    """Return a line of the page's table."""
     measured = {
         heading: format(one.estimates[heading], "\n.3f") if heading in one.estimates else ""
         for heading in MEASURES

@@ -1,8 +1,8 @@
-"""Teach every recipe on the same questions, with one split and several seeds, and compare them.
+"""Train every recipe on the same questions, with one split and several seeds, and compare them.
 
-One domain may be held out: nothing of it is taught, and it is tested on. Nothing is chosen on
-held-out questions: every arm runs with the settings it came with. See :mod:`.comparison` for the
-measures, their intervals and what they do not show.
+One domain may be held out: nothing trains on it, and everything is tested on it. Nothing is chosen
+on held-out questions: every arm runs with its settings. See :mod:`.comparison` for the measures,
+their intervals and what they do not show.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HELD_OUT = {"builtin": ("elements",)}
 
 
 class LeagueParameters(Parameters):
-    """Which recipes and arms are taught, and how often."""
+    """The parameters: which recipes and arms are trained, and how often."""
 
     recipes: tuple[str, ...] = Field(tuple(RECIPES), min_length=1, description="their names")
     arms: tuple[str, ...] = Field(
@@ -54,7 +54,7 @@ class LeagueParameters(Parameters):
 
 @dataclass(frozen=True)
 class LeagueResults:
-    """The rows of the comparison.
+    """The results: the rows of the comparison.
 
     Attributes:
         configuration: arms, seeds and settings by recipe.
@@ -67,8 +67,8 @@ class LeagueResults:
 
     @property
     def best(self) -> ComparisonRow:
-        """The arm as taught whose expected confidence has the largest AUROC2 within domain, in the
-        domains that were taught.
+        """The trained arm whose expected confidence has the largest AUROC2 within domain, in the
+        domains that were trained on.
         """
         return max(
             (one for one in self.standings if one.part == IN_DOMAIN and one.taught),
@@ -84,11 +84,11 @@ def run_league(
     figures: Path,
     reuse: Reuse = STRICT,
 ) -> LeagueResults:
-    """Teach and compare the recipes; resumes what was begun.
+    """Train and compare the recipes; resume what was begun.
 
     Args:
-        folder: its name begins the names of the runs, one for each way that recipes ask.
-        figures: each recipe's own page goes to a folder in it.
+        folder: its name is the beginning of the runs' names, one run for each way that recipes ask.
+        figures: each recipe's page goes to a folder in it.
     """
     recipes = [recipe_named(name) for name in parameters.recipes]
     arms = select_arms(recipes, ",".join(parameters.arms))
@@ -130,7 +130,7 @@ def run_league(
 
 
 def caption_of(config: RunConfig, seeds: int) -> str:
-    """Name the model and the number of trainings, for figures."""
+    """Return the caption of figures: the model and the number of trainings."""
     return f"{config.model.shown}, {seeds} seed{'s' * (seeds > 1)}"
 
 

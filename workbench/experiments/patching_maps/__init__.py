@@ -1,1 +1,1 @@
-"""Maps of patches by layer, head, component and part of the conversation, on a finished run."""
+"""Map patches by layer, head, component and part of the conversation, on a finished run."""

@@ -8,17 +8,15 @@ differences above zero:
 
 - *gathered*: the first token after the answer carries more than a random other token of the same
   turn, over all layers;
-- *moved on from the answer*: from the middle layers on it carries more than the answer's own tokens
-  do;
+- *moved on from the answer*: from the middle layers on it carries more than the answer's tokens do;
 - *retrieved late*: the confidence position carries more in the late third of the layers than in the
   early one.
 
-Rule: reproduced if all three intervals lie above zero; contradicted if any lies below zero, or if
-the interval of the first token's own shift over all layers lies below ``NEGLIGIBLE_SHIFT``;
-undecided otherwise. Intervals are at 1 - 0.05 / 4, so that all four hold together at 95 %.
+Rule: reproduced if all three intervals are above zero; contradicted if any is below zero, or if the
+interval of the first token's shift over all layers is below ``NEGLIGIBLE_SHIFT``; undecided
+otherwise. Intervals are at 1 - 0.05 / 4, so that all four hold together at 95 %.
 
-What it does not show: patching tells what a token's states suffice for, not that nothing else
-carries the same.
+Patching shows what a token's states suffice for, not that nothing else carries the same.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ Condition = tuple[str, str]
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """Shifts of the claim's conditions, its predicted differences, and the verdict."""
+    """The shifts of the claim's conditions, its predicted differences, and the verdict."""
 
     shifts: dict[Condition, Estimate]
     differences: dict[str, Estimate]
@@ -56,8 +54,8 @@ class ClaimResult:
 def conditions(
     parts: Sequence[Segment], control: Segment, n_layers: int
 ) -> dict[Condition, Cell[Segment]]:
-    """What is patched: (token, band of layers) -> cell. The residual stream behind every layer of
-    the band at once.
+    """Return the claim's cells: (token, band of layers) -> cell. A cell is the residual stream
+    after every layer of the band at once.
 
     Bands are the thirds of the layers and all of them. Patched together, "both" are the first token
     after the answer and the confidence position.
@@ -82,7 +80,7 @@ def conditions(
 def check_claim(
     names: Sequence[Condition], distance: Floats, moved: Floats, *, resamples: int, seed: int
 ) -> ClaimResult:
-    """Apply the rule.
+    """Apply the rule to the claim's moves.
 
     Args:
         names: [conditions] in the order of ``moved``.
@@ -120,7 +118,7 @@ def check_claim(
 
 
 def verdict(differences: Sequence[Estimate], carried: Estimate) -> Verdict:
-    """The rule on three predicted differences and the first token's own shift."""
+    """Apply the rule to three predicted differences and the first token's shift."""
     if any(difference.high < 0 for difference in differences) or carried.high < NEGLIGIBLE_SHIFT:
         return "contradicted"
     known = not any(np.isnan(difference.low) for difference in differences)

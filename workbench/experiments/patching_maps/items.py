@@ -33,14 +33,14 @@ TAIL_SHARE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class PatchingItems:
-    """Some held-out questions of a run.
+    """Held-out questions of a run that are patched.
 
     Attributes:
         rows: [items] their rows in the run's tables.
         parts: the conversations' parts in token order.
-        before: the model as it was.
-        after: with the adapter on.
-        reading: of the expected confidence.
+        before: the base model.
+        after: the model with the adapter on.
+        reading: reading of the expected confidence.
         batches: items whose branches are computed together.
     """
 
@@ -52,7 +52,11 @@ class PatchingItems:
     batches: list[Rows]
 
     def part(self, name: str) -> Segment:
-        """A part by its name."""
+        """Return a part by its name.
+
+        Raises:
+            WorkbenchError: for an unknown part.
+        """
         for part in self.parts:
             if part.name == name:
                 return part
@@ -76,10 +80,13 @@ class PatchingItems:
 
 
 def patching_items(context: Run, tuned: LanguageModel, items: int) -> PatchingItems:
-    """``items`` held-out questions of a run, evenly over domains, an even number so that they pair
-    up.
+    """Choose ``items`` held-out questions of a run, evenly over domains, an even number so that
+    they pair up.
 
     ``tuned`` is the model with the run's adapter on (:meth:`workbench.loop.run.Run.with_adapter`).
+
+    Raises:
+        WorkbenchError: for fewer than two held-out questions.
     """
     table, questions = load_questions(context)
     rows = choose_items(table, items, context.config.seed)

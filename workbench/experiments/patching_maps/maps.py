@@ -1,17 +1,17 @@
-"""Patch every cell of a map, batch by batch so that a stopped one goes on where it was.
+"""Patch every cell of a map, batch by batch, so that a stopped map resumes where it was.
 
 A cell is patched at named parts of conversations (:mod:`workbench.patch.segments`). Each map has
-two measures of nothing, both at a few of its sites. The noise floor patches the same parts with the
-run's own states. The control patches one random other token with the donor's states. A map's table
-has one line a cell, with intervals and p-values corrected for the number of cells
+two controls, both at a few of its sites. The noise floor patches the same parts with the run's own
+states. The control patches one random other token with the donor's states. A map's table has one
+line a cell, with intervals and p-values corrected for the number of cells
 (:func:`workbench.patch.effect_map.effect_table`). Its column ``floor`` is the largest shift that
 the arithmetic alone gives: a cell whose shift is not beyond it shows nothing. Its column
-``control`` is the largest at the random token: a cell not beyond that is nothing special to its
+``control`` is the largest at the random token: an effect not beyond that is not specific to its
 place.
 
 Shifts: 0 = nothing moved, 1 = moved all the way to the donor; a ratio of means. Maps whose donors
 are other questions in the same model are oriented first; maps of two states of the model are not,
-so the general level that teaching moved counts in them.
+so a change of the general level by training counts in them.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ PERMUTATIONS = 4000
 
 @dataclass(frozen=True, eq=False)
 class PatchingMap:
-    """A map, turned if its donors are other questions, and what its noise floor and control gave.
+    """A map, oriented if its donors are other questions, with its noise floor and control.
 
     Attributes:
-        own: [items, cells] readouts under the run's own states at a few of the map's sites, turned
-            like the map's.
+        own: [items, cells] readouts under the run's own states at a few of the map's sites,
+            oriented like the map's.
         control_token: [items, sites] readouts under the donor's states at one random token of each
-            item, turned likewise.
+            item, oriented likewise.
     """
 
     effects: EffectMap
@@ -53,13 +53,13 @@ class PatchingMap:
     control_token: Floats
 
     def floor(self) -> float:
-        """Largest absolute shift that patching states into themselves gives, on the map's own
-        distances.
+        """Return the largest absolute shift that patching states into themselves gives, relative to
+        the map's distances.
         """
         return self._largest(self.own)
 
     def control(self) -> float:
-        """Largest absolute shift at a random token."""
+        """Return the largest absolute shift at a random token."""
         return self._largest(self.control_token)
 
     def _largest(self, readouts: Floats) -> float:
@@ -67,11 +67,11 @@ class PatchingMap:
         return float(np.abs(moved).max() / abs((self.effects.donor - self.effects.base).mean()))
 
     def item_floor(self) -> float:
-        """Largest move of a single item's readout under its own states."""
+        """Return the largest move of a single item's readout under its own states."""
         return max_readout_change(self.effects.base, self.own)
 
     def table(self, *, resamples: int, seed: int) -> pd.DataFrame:
-        """:func:`workbench.patch.effect_map.effect_table` with the columns ``floor`` and
+        """Return :func:`workbench.patch.effect_map.effect_table` with the columns ``floor`` and
         ``control``.
         """
         table = effect_table(
@@ -87,7 +87,7 @@ class PatchingMap:
 def readouts(
     stage: StageStore, inputs: ModelInputs, reading: Reading, batches: Sequence[Rows], name: str
 ) -> Floats:
-    """Expected confidence [items] as the model states it."""
+    """Return the expected confidence [items] as the model states it."""
 
     def compute(rows: Rows) -> Part:
         readout = reading.unpatched(inputs.of_rows(rows)).double().numpy()
@@ -105,8 +105,8 @@ def patching_map(
     name: str,
     control_token: Segment,
 ) -> PatchingMap:
-    """The map of every site at every part; ``axes`` unfold the sites, in their order, and then the
-    parts.
+    """Make the map of every site at every part; ``axes`` unfold the sites, in their order, and then
+    the parts.
 
     ``control_token``: one random token of each item, for the control (:func:`random_token`).
     """
@@ -135,7 +135,7 @@ def patching_map(
 def patched_readouts(
     stage: StageStore, pairing: DonorPairs, cells: Sequence[Cell[Segment]], name: str
 ) -> tuple[Floats, Floats]:
-    """Readouts of all items: unpatched [items] and of every cell [items, cells]."""
+    """Return the readouts of all items: unpatched [items] and of every cell [items, cells]."""
 
     def compute(rows: Rows) -> Part:
         base, patched = patch_cells(pairing, cells, rows)
@@ -146,18 +146,18 @@ def patched_readouts(
 
 
 def moves(base: Floats, donor: Floats, patched: Floats) -> tuple[Floats, Floats]:
-    """Distances [items] to the donor and moves [items, cells] towards it."""
+    """Return distances [items] to the donor and moves [items, cells] towards it."""
     sign = np.where(donor < base, -1.0, 1.0)
     return np.abs(donor - base), (patched - base[:, None]) * sign[:, None]
 
 
 def spaced_layers(n_layers: int, count: int) -> list[int]:
-    """``count`` layers spread evenly from the first to the last."""
+    """Return ``count`` layers spread evenly from the first to the last."""
     return [int(k) for k in np.unique(np.linspace(0, n_layers - 1, min(count, n_layers)).round())]
 
 
 def layer_bands(n_layers: int) -> dict[str, range]:
-    """The layers' early, middle and late thirds, and all of them."""
+    """Return the layers' early, middle and late thirds, and all of them."""
     first, second = round(n_layers / 3), round(2 * n_layers / 3)
     thirds = {
         "early": range(first),
@@ -168,8 +168,8 @@ def layer_bands(n_layers: int) -> dict[str, range]:
 
 
 def random_token(part_of: Sequence[Segment], name: str, seed: int) -> Segment:
-    """One random token of each row out of neighbouring segments, as a segment of its own; rows
-    draw alike only by chance.
+    """Draw one random token of each row from neighbouring segments, as a separate segment; rows
+    draw independently.
     """
     rng = np.random.default_rng(seed)
     starts: NDArray[np.int64] = np.min([part.starts for part in part_of], axis=0)

@@ -42,7 +42,7 @@ COMPONENT_NAMES = {"attn_out": "attention", "mlp_out": "MLP"}
 
 @dataclass(frozen=True)
 class Kind:
-    """Words for one pairing: a part of every title, and what its donors are."""
+    """The words for one pairing: a part of every title, and what its donors are."""
 
     title: str
     explanation: str
@@ -104,7 +104,7 @@ def page_of(results: PatchingResults) -> Page:
 def position_section(
     key: str, found: PatchingMap, caption: str, *, resamples: int, seed: int
 ) -> Section:
-    """Layer x part map of one pairing."""
+    """Draw the layer x part map of one pairing."""
     layer, part = found.effects.axes
     kind, table = KINDS[key], found.table(resamples=resamples, seed=seed)
     shape = (len(layer.labels), len(part.labels))
@@ -125,7 +125,7 @@ def position_section(
 def head_section(
     key: str, found: PatchingMap, caption: str, *, resamples: int, seed: int
 ) -> Section:
-    """Layer x head map of one pairing at one part."""
+    """Draw the layer x head map of one pairing at one part."""
     layer, head, part = found.effects.axes
     kind, table = KINDS[key], found.table(resamples=resamples, seed=seed)
     shape = (len(layer.labels), len(head.labels))
@@ -145,7 +145,7 @@ def head_section(
 def component_section(
     key: str, found: PatchingMap, caption: str, *, resamples: int, seed: int
 ) -> Section:
-    """Components of one pairing at one part, as curves over layers."""
+    """Draw the components of one pairing at one part, as curves over layers."""
     component, layer, part = found.effects.axes
     kind, table = KINDS[key], found.table(resamples=resamples, seed=seed)
     names = {str(name): COMPONENT_NAMES.get(str(name), str(name)) for name in component.labels}
@@ -165,8 +165,8 @@ def component_section(
 
 
 def scatter_section(verification: Verification, floor: float, caption: str) -> Section:
-    """Attribution scores against true patches; ``floor`` is the largest move of a readout under
-    its own states.
+    """Draw attribution scores against true patches; ``floor`` is the largest move of a readout
+    under its own states.
     """
     groups = [
         ScatterGroup(
@@ -186,8 +186,8 @@ def scatter_section(verification: Verification, floor: float, caption: str) -> S
 
 
 def claim_sections(found: ClaimResult, floor: float, caption: str) -> list[Section]:
-    """The three differences with the verdict, and the shifts of every condition behind them;
-    ``floor`` in units of shift.
+    """Draw the three differences with the verdict, and the shifts of every condition they come
+    from; ``floor`` is in units of shift.
     """
     rule = [
         EstimateRow("difference", name, estimate) for name, estimate in found.differences.items()

@@ -1,15 +1,15 @@
-"""Patch a finished run's held-out questions: the bodies of three stages, the maps, the attribution
+"""Patch a finished run's held-out questions: the work of three stages, the maps, the attribution
 and the claim's conditions.
 
 Donors are of two kinds. *Another question*, in the same model: each question gets the states of the
-one half of all ranks away in stated confidence, so as many donors state more as state less, a patch
-that moves only the general level cancels, and what remains is that item's own confidence. *The
-tuned model*, on the same question: what teaching added. Where the adapter acts on the confidence
-reply alone, base and tuned runs differ nowhere else, so those maps cover the reply.
+one half of all ranks away in stated confidence. So as many donors state more as state less, a patch
+that moves only the general level cancels, and what remains is specific to the item. *The tuned
+model*, on the same question: what training added. Where the adapter acts on the confidence reply
+alone, base and tuned runs differ nowhere else, so those maps cover the reply.
 
 Every map has a noise floor, the same places patched with the run's own states, and a control, one
 random other token of each conversation with the donor's states: after the answer, and of the reply
-for what teaching added.
+for what training added.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ VERIFIED_CELLS = 6
 
 
 class MapPlan(NamedTuple):
-    """One map to be made: its kind and pairing, and what is patched from whose states."""
+    """The plan of one map: its kind and pairing, and what is patched from whose states."""
 
     kind: str
     key: str

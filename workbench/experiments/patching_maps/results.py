@@ -1,10 +1,12 @@
-"""Measure what the patches of a finished run did: maps, the trust in attribution, and the claim.
+"""Measure what the patches of a finished run did: maps, the reliability of attribution, and the
+claim.
 
 Shifts: 0 = nothing moved, 1 = moved all the way to the donor. Where donors are other questions each
-item is turned so that its donor lies above. Intervals are bootstrap intervals over questions.
+item is oriented so that its donor is above its base. Intervals are bootstrap intervals over
+questions.
 
-What it does not show: a patch tells what a token's states suffice for, not that nothing else
-carries the same; a large shift of the last layers at the number's own place is a matter of course.
+A patch shows what a token's states suffice for, not that nothing else carries the same; a large
+shift of the last layers at the number's own place is a matter of course.
 """
 
 from __future__ import annotations
@@ -29,15 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PatchingResults:
-    """Everything measured on a run.
+    """All results on a run.
 
     Attributes:
         config: the run's settings, with the precision of the maps.
         positions, heads, components: maps by pairing.
         verification: attribution against true patches.
-        claim: the verdict and what it rests on; ``claim_floor`` in units of shift.
+        claim: the verdict and the shifts it depends on; ``claim_floor`` in units of shift.
         items, claim_items: numbers of questions.
-        precision: of the matrix products.
+        precision: precision of the matrix products.
     """
 
     config: RunConfig
@@ -92,7 +94,7 @@ def measure_patching(
 
 
 def load_verification(stage: StageStore, *, resamples: int, seed: int) -> Verification:
-    """Read what the attribution's cells scored and did, and compare the two."""
+    """Read the scores and true effects of the attribution's cells, and compare the two."""
     table, agreements = stage.table("cells"), []
     for name, cells in table.groupby("file", sort=False):
         component = cast("Component", cells["component"].iloc[0])

@@ -1,9 +1,9 @@
-"""Map where the stated confidence of a finished run is written, before teaching and after.
+"""Map where the stated confidence of a finished run is written, before and after training.
 
 Three stages of the run's folder: the maps, by layer and part of the conversation, head and
-component; an attribution with the true patches that say how far to trust it; and a claim of the
-literature, put to a test whose rule was written down beforehand. See :mod:`.read` for what is
-patched, :mod:`.results` for the sign of a shift and what it does not show, and
+component; an attribution with the true patches that say how far to trust it; and a test of a claim
+of the literature, whose rule was written down beforehand. See :mod:`.read` for what is patched,
+:mod:`.results` for the sign of a shift and what it does not show, and
 :mod:`.cached_confidence_claim` for the rule.
 """
 
@@ -26,7 +26,7 @@ MAPS, ATTRIBUTION, CLAIM = (f"patching_maps/{name}" for name in ("maps", "attrib
 
 
 class PatchingParameters(Parameters):
-    """How many questions and layers are patched."""
+    """The parameters: how many questions and layers are patched."""
 
     n_questions: int = Field(16, ge=2, le=10**6, description="held-out questions of every map")
     claim_questions: int = Field(
@@ -44,10 +44,10 @@ def run_patching_maps(
     figures: Path,
     reuse: Reuse = STRICT,
 ) -> PatchingResults:
-    """Patch the run in ``folder``, which is made first if there is none; resumes what was begun.
+    """Patch the run in ``folder``, which is made first if there is none; resume what was begun.
 
     Args:
-        config: None to take the run as it stands.
+        config: None to take the run as it is.
     """
     run = open_or_make_run(config, folder, figures, reuse).in_precision(parameters.precision)
     settings, base = ("model", "elicit", "seed"), ("questions", "answer", "elicit", "teach")

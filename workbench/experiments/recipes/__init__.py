@@ -1,1 +1,3 @@
-"""Recipes: every arm trained with its seeds and its shuffled-target control, and measured."""
+"""Run recipes: every arm is trained with its seeds and its shuffled-target control, and
+measured.
+"""

@@ -1,5 +1,5 @@
-"""Arms of a recipe that cannot be taught, refused before any work: settings against the
-questions and the model's shape.
+"""Refuse, before any work, arms of a recipe that cannot be trained: settings against the questions
+and the model's shape.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ MOST_SEEDS = DERIVED_SEEDS // 10
 def check_recipe(
     resolved: Resolved, recipe: Recipe, arms: Sequence[str] = (), seeds: int = 1
 ) -> None:
-    """Refuse arms of a recipe that cannot be taught.
+    """Refuse arms of a recipe that cannot be trained.
 
-    Errors: WorkbenchError naming what is wrong, and the mend.
+    Raises:
+        WorkbenchError: naming what is wrong, and the mend.
     """
     config, chosen = resolved.config, check_arms(recipe, arms)
     if not 1 <= seeds <= MOST_SEEDS:
@@ -51,8 +52,11 @@ def check_recipe(
 
 
 def check_arms(recipe: Recipe, names: Sequence[str]) -> list[Arm]:
-    """The arms of these names, each of which is named once; the recipe's default ones where none
-    is named.
+    """Return the arms of these names, each of which is named once; the recipe's default ones if
+    none is named.
+
+    Raises:
+        WorkbenchError: for an unknown arm, and one named twice.
     """
     twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if twice is not None:

@@ -1,13 +1,12 @@
-"""A model that was taught to answer as well: its confidence in the answers it gives itself, the
-adapter on throughout.
+"""Measure a model that was trained to answer as well: its confidence in the answers it gives
+itself, with the adapter on throughout.
 
 Every other condition is judged by the base model's answers. Here each answer given with the adapter
-on is put into a conversation of its own and the confidence read behind it; measures are named
+on is put into a separate conversation and the confidence is read after it; measures are named
 ``own_answers.<measure>.<readout>.<condition>``, with the signs they have elsewhere.
 
-What they do not show: a gain over the base model at equal answers. Other answers are of other
-difficulty, which alone moves AUROC2 and calibration; ``unchanged_answers`` compares where they are
-the same.
+They do not show a gain over the base model at equal answers. Other answers are of other difficulty,
+which alone moves AUROC2 and calibration; ``unchanged_answers`` compares where they are the same.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from workbench.questions import prompt_text
 
 
 def read_own(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """Confidence of the training in its own answers to the held-out questions."""
+    """Read the confidence of the training in its own answers to the held-out questions."""
     given = answers_with_adapter(context, training.stage("elicit"))
     assert given is not None
     _, questions = load_questions(context)
@@ -61,7 +60,7 @@ def read_own(context: Run, stage: StageStore, training: Training) -> dict[str, A
 
 
 def own_measures(context: Run, r: Readouts, training: Training, draw: Bootstrap) -> Measures:
-    """The measures of what the training states of its own graded answers, with their intervals."""
+    """Measure what the training states about its own graded answers, with intervals."""
     given = answers_with_adapter(context, training.stage("elicit"))
     assert given is not None
     questions = r.questions[given["correct"].loc[r.questions[ROW]].notna().to_numpy()].reset_index(

@@ -1,4 +1,4 @@
-"""The stage that reports on a recipe: table, figures, page, and a model card beside every
+"""Run the stage that reports on a recipe: table, figures, page, and a model card for every
 adapter.
 """
 
@@ -109,12 +109,14 @@ def report_recipe(
 
 
 def recipe_page(context: Run) -> Path:
-    """Where the recipe's page stands."""
+    """Return the path of the recipe's page."""
     return context.figures / "index.html"
 
 
 def recipe_sections(context: Run, readouts: Readouts, measures: Measures) -> list[Section]:
-    """The figures, those of the main loop; the distributions are those of each arm's first seed."""
+    """Draw the figures of the main loop for the recipe; the distributions are those of each arm's
+    first seed.
+    """
     caption = caption_of(context, f"{len(readouts.correct)} held-out questions")
     further = [one for seeds in group_seeds(readouts.stated).values() for one in seeds[1:]]
     first = readouts.without(further)
@@ -125,7 +127,7 @@ def recipe_sections(context: Run, readouts: Readouts, measures: Measures) -> lis
 
 
 def learning_sections(context: Run, taught: Sequence[Training]) -> list[Section]:
-    """The reward of every step against compute, where trainings logged rewards."""
+    """Draw the reward of every step against compute, where trainings logged rewards."""
     logs = {
         training.name: context.stage(training.stage("teach")).table("log") for training in taught
     }

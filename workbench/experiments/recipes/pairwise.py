@@ -1,17 +1,17 @@
-"""Which of two held-out questions a model says it would answer correctly more likely, before and
-after teaching.
+"""Measure which of two held-out questions a model says it would answer correctly more likely,
+before and after training.
 
 Pairs are neighbours on ``measure.pair_circles`` random circles of the held-out questions, each
-asked in both orders, so that a taste for one place cancels. ``pairs.agreement`` is the share of
-mixed pairs (one answer right, one wrong) in which the question answered rightly is preferred, a tie
-counting half: 0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both orders
-prefer the same question. :func:`bradley_terry` turns the base model's preferences into one score a
-question, whose AUROC2 stands beside stated confidence and whose order beside the choices. Intervals
-resample questions within their domain, because pairs share them
+asked in both orders, so that a preference for one place cancels. ``pairs.agreement`` is the share
+of mixed pairs (one answer right, one wrong) in which the question answered rightly is preferred, a
+tie counting half: 0.5 is chance. ``pairs.consistent`` is the share of all pairs in which both
+orders prefer the same question. :func:`bradley_terry` turns the base model's preferences into one
+score a question, whose AUROC2 is compared with that of stated confidence, and whose order with the
+choices. Intervals resample questions within their domain, because pairs share them
 (:mod:`workbench.measure.question_pairs`). Over all mixed pairs, knowing which domain is easier is
-enough to be right often; ``pairs.agreement_within`` takes the mixed pairs of one domain alone. What
-the intervals do not show: other pairings of the same questions, and that Bradley-Terry scores would
-be fitted anew to other pairs.
+enough to be right often; ``pairs.agreement_within`` takes the mixed pairs of one domain alone. The
+intervals do not cover other pairings of the same questions, nor that Bradley-Terry scores would be
+fitted anew to other pairs.
 """
 
 from __future__ import annotations
@@ -55,13 +55,16 @@ PAIR_COLUMNS: Columns = {
 
 
 def pairs_stage(recipe: str) -> str:
-    """Name and folder of the stage that asks the base model."""
+    """Return name and folder of the stage that asks the base model."""
     return f"recipes/{recipe}/pairs"
 
 
 def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> dict[str, Any]:
-    """Ask the base model, or the one a stage has ``taught``, about pairs of held-out questions;
-    saves the table "pairs".
+    """Ask the base model, or the one a stage has ``taught``, about pairs of held-out questions, and
+    save the table "pairs".
+
+    Raises:
+        WorkbenchError: for an adapter on the confidence reply alone.
     """
     table, questions = load_questions(context)
     rows = np.flatnonzero(table["split"] == "test")
@@ -97,7 +100,7 @@ def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> di
 
 
 def pair_stages(training: Training) -> list[Stage]:
-    """What the training and its control choose of two questions."""
+    """Return the stages in which the training and its control choose between two questions."""
     taught = [
         ("pairs", "teach"),
         *([("pairs_control", "teach_control")] if training.shuffled_control else []),
@@ -116,7 +119,7 @@ def pair_stages(training: Training) -> list[Stage]:
 def asked_pairs(
     context: Run, recipe: str, taught: Sequence[Training]
 ) -> dict[Condition, pd.DataFrame]:
-    """By condition, what it chose of two held-out questions."""
+    """Return, by condition, its choices between two held-out questions."""
     stages = {BEFORE: pairs_stage(recipe)}
     for training in taught:
         stages[training.condition] = training.stage("pairs")
@@ -128,8 +131,8 @@ def asked_pairs(
 def pairwise_measures(
     tables: Mapping[Condition, pd.DataFrame], readouts: Readouts, draw: Bootstrap
 ) -> Measures:
-    """``pairs.<measure>.<condition>`` with intervals, and what the base model's Bradley-Terry
-    scores are worth.
+    """Return ``pairs.<measure>.<condition>`` with intervals, and the measures of the base model's
+    Bradley-Terry scores.
     """
     out: Measures = {}
     for condition, table in tables.items():
@@ -151,8 +154,8 @@ def pairwise_measures(
 
 
 def pair_measures(table: pd.DataFrame, readouts: Readouts, draw: Bootstrap) -> dict[str, Estimate]:
-    """Agreement with the grades on mixed pairs, also within a domain, swap consistency, and the
-    share of readable choices.
+    """Return agreement with the grades on mixed pairs, also within a domain, swap consistency, and
+    the share of readable choices.
 
     An estimate's ``n`` counts pairs.
     """
@@ -169,7 +172,7 @@ def pair_measures(table: pd.DataFrame, readouts: Readouts, draw: Bootstrap) -> d
 def pair_places(
     table: pd.DataFrame, readouts: Readouts
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """[pairs] where each pair's questions stand among the held-out ones."""
+    """Return the indices [pairs] of each pair's questions among the held-out ones."""
     rows = readouts.questions["row"].to_numpy()
     order = np.argsort(rows)
     first, second = (
@@ -179,7 +182,7 @@ def pair_places(
 
 
 def pair_values(table: pd.DataFrame, readouts: Readouts) -> dict[str, Floats]:
-    """[pairs] what each measure is the mean of; NaN where a pair does not count."""
+    """Return, by measure, the values [pairs] whose mean it is; NaN where a pair does not count."""
     first, second = pair_places(table, readouts)
     right, domain = readouts.correct, readouts.domain
     combined = table["combined"].to_numpy(dtype=np.float64)
@@ -195,25 +198,25 @@ def pair_values(table: pd.DataFrame, readouts: Readouts) -> dict[str, Floats]:
 
 
 def question_scores(table: pd.DataFrame, readouts: Readouts) -> Floats:
-    """[n] Bradley-Terry score of each held-out question from the choices in ``table``; NaN where
-    it was in no pair.
+    """Return the Bradley-Terry score [n] of each held-out question from the choices in ``table``;
+    NaN where it was in no pair.
     """
     rows, scores = bradley_terry(table)
     return np.asarray(pd.Series(scores, rows).reindex(readouts.questions["row"]), dtype=np.float64)
 
 
 def ordered_by(scores: Floats, table: pd.DataFrame, readouts: Readouts) -> pd.DataFrame:
-    """The pairs of ``table`` as they would be chosen by ``scores`` [n]."""
+    """Return the pairs of ``table`` as they would be chosen by ``scores`` [n]."""
     first, second = pair_places(table, readouts)
     return table.assign(combined=0.5 + 0.5 * np.sign(scores[first] - scores[second]))
 
 
 def bradley_terry(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Rows of the questions in ``table`` and a score each, by which P(q1 over q2) = logistic(score
-    1 - score 2).
+    """Return the rows of the questions in ``table`` and a score each, by which P(q1 over q2) =
+    logistic(score 1 - score 2).
 
-    Fitted to the combined preferences, with a unit normal prior on the scores, without which a
-    question always preferred has none.
+    The scores are fitted to the combined preferences, with a unit normal prior. Without the prior a
+    question that is always preferred has no finite score.
     """
     rows, places = np.unique(table[["q1", "q2"]].to_numpy(), return_inverse=True)
     places = places.reshape(-1, 2)

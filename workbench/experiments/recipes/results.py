@@ -1,13 +1,13 @@
-"""A recipe's results: the readouts of every condition on the held-out questions, and every measure
-by its key.
+"""Collect a recipe's results: the readouts of every condition on the held-out questions, and every
+measure by its key.
 
 Conditions: ``before``, the base model; ``platt``, ``isotonic`` and ``temperature``, the base
 model's confidence put through a map fitted on the training questions; every training by its name;
 its control on shuffled targets as ``<name>-control``; the training's confidence with a temperature
-fitted on what it was not taught as ``<name>-temperature``. ``gain.<measure>`` is a condition minus
-``before``, ``vs_control.<measure>`` a training minus its control, ``vs_platt.<measure>`` a training
-minus the recalibrated base, all paired by question: above zero is better for AUROC2, worse for
-calibration errors.
+fitted on questions it was not trained on, as ``<name>-temperature``. ``gain.<measure>`` is a
+condition minus ``before``, ``vs_control.<measure>`` a training minus its control,
+``vs_platt.<measure>`` a training minus the recalibrated base, all paired by question: above zero is
+better for AUROC2, worse for calibration errors.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ PARTS = ("in_domain", "out_of_domain")
 
 @dataclass(frozen=True)
 class RecipeResults:
-    """What a recipe found: readouts, every measure, and facts of the run."""
+    """The results of a recipe: readouts, every measure, and facts of the run."""
 
     readouts: Readouts
     measures: Measures
     facts: dict[str, Any]
 
     def summary(self) -> dict[str, Any]:
-        """The flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""
+        """Return the flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``."""
         return {**flat_summary(self.measures), **self.facts}
 
 
@@ -89,7 +89,7 @@ def recipe_results(context: Run, taught: Sequence[Training]) -> RecipeResults:
 
 
 def collect_recipe(context: Run, taught: Sequence[Training]) -> Readouts:
-    """Line up every condition's readouts on the held-out questions."""
+    """Align every condition's readouts on the held-out questions."""
     questions, _ = load_questions(context)
     test = questions[questions["split"] == "test"]
     train = questions[questions["split"] == "train"]["row"].to_numpy()
@@ -130,15 +130,15 @@ def collect_recipe(context: Run, taught: Sequence[Training]) -> Readouts:
 
 
 def kept_back(context: Run, training: Training) -> NDArray[np.int64]:
-    """Training questions kept back from the training; those it merely did not draw are not among
-    them.
+    """Return the training questions kept back from the training, without those it merely did not
+    draw.
     """
     return context.stage(training.stage("teach")).table("kept_back")["row"].to_numpy()
 
 
 def _recalibrated(condition: Condition, fitted_on: Floats, right: Bools, base: Floats) -> Floats:
-    """``base`` through the condition's map, fitted on other questions; unparsed throughout where
-    there is nothing to fit.
+    """Apply the condition's map, fitted on other questions, to ``base``; NaN throughout where there
+    is nothing to fit.
     """
     if len(np.unique(right[~np.isnan(fitted_on)])) < 2:
         return np.full(len(base), np.nan)
@@ -146,7 +146,7 @@ def _recalibrated(condition: Condition, fitted_on: Floats, right: Bools, base: F
 
 
 def recipe_measures(context: Run, r: Readouts, taught: Sequence[Training]) -> Measures:
-    """Everything that is measured of the conditions ``r``."""
+    """Compute all measures of the conditions in ``r``."""
     draw = bootstrap_of(context)
     out = without_text({**discrimination(r, draw), **calibration(r, draw)}, r.silent)
     for training in taught:
@@ -171,7 +171,7 @@ def recipe_measures(context: Run, r: Readouts, taught: Sequence[Training]) -> Me
 def _differences(
     contrast: str, r: Readouts, one: Condition, other: Condition, draw: Bootstrap
 ) -> Measures:
-    """``one`` minus ``other``; nothing of a readout that is not there in both."""
+    """Return ``one`` minus ``other``, without readouts that one of them lacks."""
     out: Measures = {}
     for readout in READOUTS:
         a, b = r.of[readout][one], r.of[readout][other]
@@ -188,7 +188,7 @@ def _differences(
 
 
 def _unchanged_answers(context: Run, r: Readouts, training: Training, draw: Bootstrap) -> Measures:
-    """Gains on the questions whose answer the adapter left as it was."""
+    """Return the gains on the questions whose answer the adapter did not change."""
     same = unchanged_answers(context, r, training.stage("elicit"))
     if same is None:
         return {}
@@ -209,7 +209,7 @@ def _costs(context: Run, training: Training) -> Measures:
 
 
 def _over_seeds(r: Readouts, taught: Sequence[Training]) -> Measures:
-    """How the seeds of each arm differ, where there are several."""
+    """Measure how the seeds of each arm differ, where there are several."""
     out: Measures = {}
     for arm in dict.fromkeys(training.arm.name for training in taught):
         own = [training for training in taught if training.arm.name == arm]
@@ -230,10 +230,10 @@ def _over_seeds(r: Readouts, taught: Sequence[Training]) -> Measures:
 def of_parts(
     r: Readouts, held_out: Sequence[str], silent: Sequence[Condition], draw: Bootstrap
 ) -> Measures:
-    """The measures inside and outside of the domains that were taught, where some were
+    """Return the measures inside and outside of the domains that were trained on, where some were
     ``held_out``; ``silent`` conditions state nothing.
 
-    The base model's accuracy stands beside them: stated confidence that only learned the taught
+    The base model's accuracy is returned with them. Stated confidence that only learned the trained
     domains' share of right answers is calibrated there, and off by the difference where another
     share is right.
     """
@@ -252,7 +252,7 @@ def of_parts(
     return out
 
 
-# Where an adapter could have changed answers, and where answers were taught.
+# Where an adapter could have changed answers, and where answers were trained.
 MORE_COLUMNS: Columns = {
     "accuracy, adapter on": Key("accuracy.adapter_on_while_answering"),
     "own AUROC2 expected": Key("auroc2", EXPECTED, part="own_answers"),
@@ -262,15 +262,15 @@ MORE_COLUMNS: Columns = {
 
 
 def columns_of(measures: Measures) -> dict[str, Key]:
-    """The table's columns, with those that only some recipes have."""
+    """Return the table's columns, including those that only some recipes have."""
     return {**COLUMNS, **measured(MORE_COLUMNS, measures)}
 
 
 def part_tables(
     conditions: Iterable[Condition], measures: Measures
 ) -> list[tuple[str, list[dict[str, str]]]]:
-    """A table of the domains that were taught and one of those that were not, where some were
-    held out, with the accuracy in each.
+    """Return a table of the domains that were trained on and one of those that were not, where some
+    were held out, with the accuracy in each.
     """
     conditions, found = list(conditions), []
     titles = ("Domains that were taught", "Domains that were not")

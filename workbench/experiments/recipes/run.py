@@ -1,7 +1,7 @@
-"""Run a recipe: the loop's own stages up to the base model's confidence, then the arms.
+"""Run a recipe: the loop's stages up to the base model's confidence, then the arms.
 
-All recipes of one run folder share those first stages, so the second recipe starts where the first
-one found them done. Stages are skipped and resumed as in :mod:`workbench.loop`.
+All recipes of one run folder share those first stages, so a second recipe finds them done. Stages
+are skipped and resumed as in :mod:`workbench.loop`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MEASURED = (Stage("samples", sample, ("model", "elicit", "measure", "seed"), ("a
 
 @dataclass(frozen=True)
 class RecipeRun:
-    """A recipe's finished run: its stages, and the models it taught."""
+    """A recipe's finished run: its stages, and the models it trained."""
 
     context: Run
     trainings: tuple[Training, ...]
@@ -61,14 +61,14 @@ class RecipeRun:
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What a recipe's run ends in.
+    """The result of a recipe's run.
 
     Attributes:
         summary: flat, as in ``summary.json`` in ``folder``.
         rows: the table, one row a condition, as text.
-        folder: of the recipe, inside the run's.
-        page: the figures.
-        recipe_run: the run and whom it taught, to go on from.
+        folder: folder of the recipe, inside that of the run.
+        page: path of the page with the figures.
+        recipe_run: the run and its trainings, for further work.
     """
 
     summary: dict[str, Any]
@@ -89,7 +89,7 @@ def teach_recipe(
     reprobe: bool = False,
     reuse: Reuse = STRICT,
 ) -> RecipeResult:
-    """Teach arms of a recipe and measure them; resumes what was begun.
+    """Train arms of a recipe and measure them; resume what was begun.
 
     Args:
         resolved: settings of the run, which an arm changes where the user wrote nothing.
@@ -98,9 +98,8 @@ def teach_recipe(
         arms: names; none for the recipe's default ones.
         seeds: trainings of each arm, on the same questions and targets; all but the first without a
             control.
-        reprobe: fit probes on the states of the taught models as well, which reads all questions.
-        reuse: whether results of other settings may be replaced, and those of other code gone on
-            from.
+        reprobe: fit probes on the states of the trained models as well, which reads all questions.
+        reuse: whether results of other settings may be replaced, and those of other code continued.
     """
     context = Run(resolved.config, RunStore(folder), figures / recipe.name, reuse=reuse)
     check_settings(resolved.config)
@@ -120,12 +119,13 @@ def teach_recipe(
 
 
 def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> RecipeRun:
-    """Teach the trainings of a recipe in the run ``context`` and report on them; for what goes on
-    from their stages.
+    """Run the trainings of a recipe in the run ``context`` and report on them, for callers that use
+    their stages.
 
-    Errors: WorkbenchError before anything is asked, where something an arm needs is not installed,
-    or another recipe of the folder stands on other answers; before the first of them is taught,
-    where one cannot be taught on these questions.
+    Raises:
+        WorkbenchError: before anything is asked, where something an arm needs is not installed, or
+            another recipe of the folder uses other answers; before the first training, where one is
+            not possible on these questions.
     """
     check_needs(training.arm for training in taught)
     check_names(taught)
@@ -142,8 +142,11 @@ def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> R
 
 
 def _check_shared(context: Run, recipe: Recipe) -> None:
-    """Refuse a folder in which another recipe was taught on other answers: this one's would take
-    their place.
+    """Refuse a folder in which another recipe was trained on other answers, because this one's
+    would replace them.
+
+    Raises:
+        WorkbenchError: for such a folder.
     """
     for kept in sorted(context.store.folder.glob("recipes/*/config.json")):
         if kept.parent.name == recipe.name:
@@ -159,15 +162,16 @@ def _check_shared(context: Run, recipe: Recipe) -> None:
 
 
 def recipe_folder(context: Run, recipe: Recipe) -> Path:
-    """Where a recipe's stages stand in its run."""
+    """Return the folder of a recipe's stages in its run."""
     return context.store.folder / "recipes" / recipe.name
 
 
 def taught_domains(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> list[str]:
-    """The domains of the training questions that the run in ``folder`` chooses, or has chosen, each
-    to be taught by itself.
+    """Return the domains of the training questions that the run in ``folder`` chooses, or has
+    chosen, each to be trained on by itself.
 
-    Errors: WorkbenchError where one has too few questions for that.
+    Raises:
+        WorkbenchError: where one has too few questions for that.
     """
     context = Run(config, RunStore(folder), folder, reuse=reuse)
     first = STAGES[0]
@@ -189,15 +193,15 @@ def taught_domains(config: RunConfig, folder: Path, reuse: Reuse = STRICT) -> li
 def adapter_folders(
     resolved: Resolved, recipe: Recipe, folder: Path, arms: Sequence[str] = ()
 ) -> list[Path]:
-    """Where the adapters of the arms, taught with the run's seed, stand."""
+    """Return the folders of the arms' adapters that were trained with the run's seed."""
     chosen = [recipe.arm(name) for name in (arms or recipe.default)]
     taught = trainings(resolved, recipe, chosen, 1, False)
     return [folder / training.stage("teach") / "adapter" for training in taught]
 
 
 def stages_before(taught: Sequence[Training]) -> list[Stage]:
-    """The loop's stages up to the probe, and those that measure what the trainings' targets are
-    made from.
+    """Return the loop's stages up to the probe, and those that measure the sources of the
+    trainings' targets.
     """
     sources = {source_named(source).stage for training in taught for source in training.arm.sources}
     return [stage for stage in STAGES if stage.name in BASE] + [
@@ -206,7 +210,7 @@ def stages_before(taught: Sequence[Training]) -> list[Stage]:
 
 
 def recipe_stages(recipe: Recipe, taught: Sequence[Training]) -> list[Stage]:
-    """The loop's stages up to the probe and those of the trainings, in order."""
+    """Return the loop's stages up to the probe and those of the trainings, in order."""
     stages = stages_before(taught)
     needed = ["probe"]
     if recipe.pairs:

@@ -1,9 +1,9 @@
-"""The stage that samples answers: how often a training question's samples say the same.
+"""Run the stage that samples answers: how often a training question's samples say the same.
 
 Self-consistency is the share of the most frequent answer among ``measure.consistency_samples``
 answers drawn at temperature 1 from the whole distribution, at the prompt the greedy answer was
-generated from. Only training questions are sampled: it is what targets are made from. What it does
-not show: whether the most frequent answer is right, or is the one the model gave.
+generated from. Only training questions are sampled, because targets are made from it. It does not
+show whether the most frequent answer is right, or is the one the model gave.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from workbench.pipeline.store import ROW, StageStore
 
 
 def sample(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Sample the training questions; saves the tables "samples" and "consistency" (row,
-    modal_share).
+    """Sample answers to the training questions, and save the tables "samples" and "consistency"
+    (row, modal_share).
     """
     config = context.config
     table, questions = load_questions(context)

@@ -1,4 +1,4 @@
-"""The stages of one training: teach it, read what it states, and the same for its control on
+"""Define the stages of one training: train it, read what it states, and the same for its control on
 shuffled targets.
 """
 
@@ -25,22 +25,22 @@ from workbench.teach.training_job import HeadInputs
 
 
 def teach_training(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """Teach the arm."""
+    """Train the arm."""
     return teach_arm(
         context.with_teach(training.teach), stage, training.arm, seed=training.seed, shuffled=False
     )
 
 
 def teach_control(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """Teach the arm on permuted targets."""
+    """Train the arm on permuted targets."""
     return teach_arm(
         context.with_teach(training.teach), stage, training.arm, seed=training.seed, shuffled=True
     )
 
 
 def elicit_training(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """What it states on held-out questions and those kept back; on all, with states, if probes
-    are to be fitted again.
+    """Read what the training states on held-out questions and those kept back; on all, with states,
+    if probes are to be fitted again.
     """
     rows = rows_read(context, training)
     if training.arm.head_reader is not None:
@@ -62,7 +62,7 @@ def elicit_training(context: Run, stage: StageStore, training: Training) -> dict
 
 
 def elicit_control(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """What the control states on the same questions."""
+    """Read what the control states on the same questions."""
     taught = context.stage(training.stage("teach_control"))
     return elicit_trained(
         context,
@@ -82,7 +82,7 @@ def elicit_trained(
     rows: NDArray[np.int64],
     description: str,
 ) -> dict[str, Any]:
-    """What ``taught``, where the training was taught in this run or in another on its model,
+    """Read what the training in the stage ``taught``, of this run or of another on its model,
     states on this run's ``rows``.
     """
     if training.arm.head_reader is not None:
@@ -91,13 +91,13 @@ def elicit_trained(
 
 
 def probe_training(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
-    """Probes on the taught model's states."""
+    """Fit probes on the trained model's states."""
     return fit_probes(context, stage, training.stage("elicit"))
 
 
 def rows_read(context: Run, training: Training) -> NDArray[np.int64]:
-    """The questions it is not taught, as far as the arm has use for them: held-out ones, and
-    those kept back.
+    """Return the questions the training is read on: held-out ones, and those kept back where the
+    arm needs them.
     """
     questions, _ = load_questions(context)
     kept = context.stage(training.stage("teach")).table("kept_back")[ROW]
@@ -107,7 +107,7 @@ def rows_read(context: Run, training: Training) -> NDArray[np.int64]:
 def _read_head(
     context: Run, stage: StageStore, training: Training, taught: StageStore, rows: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """A head's probabilities as the expected confidence; it states nothing as text."""
+    """Read a head's probabilities as the expected confidence; it states nothing as text."""
     assert training.arm.head_reader is not None
     conversations, model = confidence_conversations(context), context.config.model
     questions, answered = questions_and_answers(context, rows)

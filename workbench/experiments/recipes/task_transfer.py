@@ -1,14 +1,14 @@
-"""From one task to the other: confidence in a single answer, and which of two questions would be
-answered correctly more likely.
+"""Measure transfer from one task to the other: confidence in a single answer, and which of two
+questions would be answered correctly more likely.
 
-Every line that was asked about pairs (the base model, arms over their seeds, controls) under
-three measures: AUROC2 of the expected confidence within domain, the share of mixed pairs in which
-the question answered rightly was preferred, and that share of pairs of one domain. Chance is 0.5 in
-all three, so a row shows whether what was taught on one task came with the other. The base model's
-Bradley-Terry scores stand beside it: its own choices, made into one order of the questions. All
-cells come from the same resamples of the questions within their domain, and of seeds
-(:mod:`workbench.measure.seed_intervals`). What it does not show: the two tasks on one scale; a pair
-is an easier or harder test than a domain's ranking.
+Every line that was asked about pairs (the base model, arms over their seeds, controls) under three
+measures: AUROC2 of the expected confidence within domain, the share of mixed pairs in which the
+question answered rightly was preferred, and that share of pairs of one domain. Chance is 0.5 in all
+three, so a row shows whether training on one task improved the other. The base model's
+Bradley-Terry scores are shown for comparison: its choices, made into one order of the questions.
+All cells come from the same resamples of the questions within their domain, and of seeds
+(:mod:`workbench.measure.seed_intervals`). The two tasks are not on one scale; a pair is an easier
+or harder test than a domain's ranking.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ Cells = dict[tuple[Condition, str], Estimate]
 
 
 def task_transfer(r: Readouts, pairs: Mapping[Condition, pd.DataFrame], draw: Bootstrap) -> Cells:
-    """Estimates by line and key of TASKS; ``pairs`` are the choices of each condition."""
+    """Return the estimates by line and key of TASKS; ``pairs`` are the choices of each
+    condition.
+    """
     counts = counted_questions(r.domain, **draw.draws)
     scores = question_scores(pairs[BEFORE], r)
     expected = {**{one: r.expected[one] for one in pairs}, BRADLEY_TERRY: scores}
@@ -80,7 +82,7 @@ def _statistics(r: Readouts, expected: Floats, pairs: pd.DataFrame) -> dict[str,
 
 
 def transfer_measures(cells: Cells) -> Measures:
-    """``transfer.<task>.<line>`` with intervals."""
+    """Return ``transfer.<task>.<line>`` with intervals."""
     return {
         Key(task, part="transfer", condition=line): estimate
         for (line, task), estimate in cells.items()
@@ -88,7 +90,7 @@ def transfer_measures(cells: Cells) -> Measures:
 
 
 def transfer_section(cells: Cells, caption: str) -> Section:
-    """The matrix: what was taught from the top, what is measured from the left."""
+    """Draw the matrix, with what was trained as rows and what is measured as columns."""
     figure = TransferMatrix(
         rows=tuple(dict.fromkeys(line.name for line, _ in cells)),
         columns=tuple(TASKS.values()),

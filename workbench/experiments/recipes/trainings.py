@@ -1,7 +1,7 @@
-"""The models a recipe's run teaches: an arm with a seed each, its settings, and the names of its
-stages.
+"""Define the models a recipe's run trains: an arm with a seed each, its settings, and the names of
+its stages.
 
-An arm's settings stand where the user wrote nothing (:func:`workbench.config.resolve`).
+An arm's settings apply where the user wrote nothing (:func:`workbench.config.resolve`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from workbench.teach.recipes import Arm, Recipe
 
 @dataclass(frozen=True)
 class Training:
-    """One arm taught with one seed.
+    """An arm trained with one seed.
 
     Attributes:
-        shuffled_control: whether the same is also taught on shuffled targets.
+        shuffled_control: whether the arm is also trained on shuffled targets.
         probe: whether probes are fitted again on its states.
     """
 
@@ -34,13 +34,13 @@ class Training:
 
     @property
     def condition(self) -> Condition:
-        """Whose confidence is judged."""
+        """The condition whose confidence is judged."""
         first = self.seed == self.first_seed
         return Condition(arm=self.arm.name, seed=None if first else self.seed)
 
     @property
     def control(self) -> Condition:
-        """The same, taught on shuffled targets."""
+        """The condition of the control, trained on shuffled targets."""
         return replace(self.condition, control=True)
 
     @property
@@ -50,22 +50,22 @@ class Training:
 
     @property
     def states_confidence(self) -> bool:
-        """Whether it states confidence as text; a head beside the model does not."""
+        """Whether it states confidence as text; a head on the model does not."""
         return self.arm.head_reader is None
 
     def stage(self, kind: str) -> str:
-        """Name and folder of its stage ``teach``, ``elicit``, ``teach_control``,
+        """Return name and folder of its stage ``teach``, ``elicit``, ``teach_control``,
         ``elicit_control``, ``elicit_own_answers`` or ``probe``.
         """
         return f"recipes/{self.recipe}/{self.arm.name}/{self.seed}/{kind}"
 
 
 def check_names(taught: Sequence[Training]) -> None:
-    """Refuse trainings whose conditions would be written alike: an arm "soft-seed1" beside the
+    """Refuse trainings whose conditions would be written alike, such as an arm "soft-seed1" and the
     second seed of "soft".
 
     Raises:
-        WorkbenchError: naming what both would be called.
+        WorkbenchError: naming the name both would have.
     """
     conditions = [
         condition
@@ -82,7 +82,7 @@ def check_names(taught: Sequence[Training]) -> None:
 
 
 def report_stage(recipe: Recipe) -> str:
-    """Name and folder of the stage that reports on ``recipe``."""
+    """Return name and folder of the stage that reports on ``recipe``."""
     return f"recipes/{recipe.name}/report"
 
 
@@ -94,10 +94,11 @@ def trainings(
     probed: bool,
     controls: bool = True,
 ) -> list[Training]:
-    """Every arm with ``seeds`` seeds from the run's on; the first of them gets a control on
+    """Return every arm with ``seeds`` seeds from the run's on; the first of them gets a control on
     shuffled targets, where ``controls`` are wanted.
 
-    Errors: WorkbenchError where a number of updates is set and no arm counts them.
+    Raises:
+        WorkbenchError: where a number of updates is set and no arm counts them.
     """
     if resolved.config.teach.on_policy_steps is not None and not any(arm.on_policy for arm in arms):
         raise WorkbenchError(
@@ -122,6 +123,6 @@ def trainings(
 
 
 def arm_settings(resolved: Resolved, arm: Arm) -> TeachSettings:
-    """Resolve the arm's training settings; a number of updates goes to arms that sample alone."""
+    """Resolve the arm's training settings; a number of updates applies only to arms that sample."""
     teach = with_arm(resolved, arm.teach).config.teach
     return teach if arm.on_policy else teach.model_copy(update={"on_policy_steps": None})

@@ -1,1 +1,1 @@
-"""Steering a finished run's base model along its probe's direction."""
+"""Steer a finished run's base model along its probe's direction."""

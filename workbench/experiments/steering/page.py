@@ -46,8 +46,8 @@ def page_of(results: SteeringResults) -> Page:
 
 
 def steering_figure(effects: Sequence[SteeringEffect], title: str, caption: str) -> SteeringCurves:
-    """Curves of the probe's and the first random direction, with the unsteered model at length
-    0.
+    """Draw the curves of the probe's and the first random direction, with the unsteered model at
+    length 0.
     """
     base = next(effect for effect in effects if effect.direction == BASE)
     shown = [effect for effect in effects if effect.direction in (PROBE, "random 1")]

@@ -2,11 +2,11 @@
 
 The direction of a layer is that of its probe of correctness at the confidence position, fitted on
 training questions; random directions are pushed by the same lengths, and one push adds nothing. A
-push stands at the confidence position and at every further token of the number. Its length is
+push acts at the confidence position and at every further token of the number. Its length is
 measured in standard deviations of the layer's states over training questions, all directions
 together; a negative length pushes against the direction, towards wrong answers.
 
-What the table does not show: whether a longer push, or one at other tokens, would do more.
+The table does not show whether a longer push, or one at other tokens, would do more.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True)
 class SteeringPlan:
-    """What is pushed: ``layers``, signed ``lengths`` in standard deviations of a layer's states,
-    and how many random directions.
+    """The plan of pushes: ``layers``, signed ``lengths`` in standard deviations of a layer's
+    states, and how many random directions.
     """
 
     layers: tuple[int, ...]
@@ -59,12 +59,12 @@ def plan_steering(
 
 
 def steered_confidence(context: Run, plan: SteeringPlan, stage: StageStore) -> pd.DataFrame:
-    """Confidence of held-out questions under every push.
+    """Read the confidence of held-out questions under every push.
 
     Returns:
         One line a question and push: ``row``, ``direction`` ("none" once, "nothing", "probe",
-            "random 1", ...), ``layer``, ``length``,
-        ``expected`` and ``written`` in [0, 1], ``mass`` on the scale.
+        "random 1", ...), ``layer``, ``length``, ``expected`` and ``written`` in [0, 1], ``mass`` on
+        the scale.
     """
     questions, _ = load_questions(context)
     rows = choose_items(questions, plan.items, context.config.seed)
@@ -104,8 +104,8 @@ def _lines(
 
 
 def make_pushes(context: Run, plan: SteeringPlan) -> tuple[list[Push], pd.DataFrame]:
-    """Make every push; the table names direction, layer and length of the unsteered model first,
-    then of each push.
+    """Make every push; the table names direction, layer and length, those of the unsteered model
+    first, then those of each push.
     """
     at = POSITIONS.index("confidence")
     questions, _ = load_questions(context)

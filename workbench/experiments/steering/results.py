@@ -1,12 +1,12 @@
 """Measure what pushes do, paired over questions, and judge whether steering discriminates better.
 
-Measured are the level of confidence, its AUROC2 within domain, and the change of that against the
-unsteered model. Sign: positive changes are gains of the push. The published finding is a null:
+The measures are the level of confidence, its AUROC2 within domain, and the change of that against
+the unsteered model. Sign: positive changes are gains of the push. The published finding is a null:
 steering moves how much confidence is stated, not how well it tells right answers from wrong ones.
-The rule for it, fixed before looking, stands at :func:`steering_summary`.
+The rule for it, fixed beforehand, is in :func:`steering_summary`.
 
-What the verdict does not show: that no direction steers better; one probe's direction was tried,
-beside a few random ones, at a few layers.
+The verdict does not show that no direction steers better: one probe's direction was tried, with a
+few random ones, at a few layers.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SteeringEffect:
-    """One push over all questions; the changes are against the unsteered model, paired over
-    questions.
+    """The effect of one push over all questions; the changes are against the unsteered model,
+    paired over questions.
     """
 
     direction: str
@@ -52,8 +52,8 @@ def steering_effects(
     resamples: int,
     seed: int,
 ) -> list[SteeringEffect]:
-    """Effects of every push of a table of :mod:`workbench.experiments.steering.read`, the unsteered
-    model first.
+    """Return the effects of every push of a table of :mod:`workbench.experiments.steering.read`,
+    the unsteered model first.
 
     Args:
         correct, domain: of every row of the run's tables, in order.
@@ -88,7 +88,7 @@ def steering_effects(
 
 
 def _by_push(table: pd.DataFrame) -> Iterator[tuple[tuple[str, int, float], pd.DataFrame]]:
-    """Direction, layer and length of every push with its lines, in order of appearance."""
+    """Yield direction, layer and length of every push with its lines, in order of appearance."""
     columns = (table[name] for name in ("direction", "layer", "length"))
     keys = list(zip(*(column.tolist() for column in columns), strict=True))
     for key in dict.fromkeys(keys):
@@ -103,8 +103,8 @@ def steering_summary(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """The largest gain of AUROC2 within domain along the probe, with an interval that holds for all
-    pushes together, and a verdict.
+    """Return the largest gain of AUROC2 within domain along the probe, with an interval that holds
+    for all pushes together, and a verdict.
 
     ``rejected`` says that steering discriminates better: for the readout ``expected`` or
     ``written`` some push along the probe has its whole interval above zero and gains more than
@@ -163,7 +163,7 @@ def _gain(
     seed: int,
     level: float,
 ) -> Estimate:
-    """AUROC2 within domain under a push minus that of the unsteered model, paired."""
+    """Return AUROC2 within domain under a push minus that of the unsteered model, paired."""
     base = table[table["direction"] == BASE].sort_values(ROW)
     rows = base[ROW].to_numpy()
     pushed = lines.sort_values(ROW)[readout].to_numpy(dtype=np.float64)
@@ -174,8 +174,8 @@ def _gain(
 
 
 def noise_floors(effects: Sequence[SteeringEffect]) -> tuple[float, float, float]:
-    """Largest change of level and of both AUROC2 under a push of nothing: what the arithmetic
-    alone does.
+    """Return the largest change of level and of both AUROC2 under a push of nothing: what the
+    arithmetic alone does.
     """
     base = next(effect for effect in effects if effect.direction == BASE)
     still = [effect for effect in effects if effect.direction == NOTHING]
@@ -187,7 +187,7 @@ def noise_floors(effects: Sequence[SteeringEffect]) -> tuple[float, float, float
 
 
 def effects_table(effects: Sequence[SteeringEffect]) -> pd.DataFrame:
-    """One line a push, every estimate with its interval."""
+    """Return one line a push, every estimate with its interval."""
     names = ("level", "expected", "written", "expected_change", "written_change")
     return pd.DataFrame(
         [
@@ -204,15 +204,15 @@ def effects_table(effects: Sequence[SteeringEffect]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class SteeringResults:
-    """What steering did to a run's base model.
+    """The results of steering a run's base model.
 
     Attributes:
         config: the run's settings.
         table: one line a question and push, as
             :func:`workbench.experiments.steering.read.steered_confidence` gives it.
         effects: the unsteered model first, then every push.
-        summary: of :func:`steering_summary`.
-        precision: of the matrix products.
+        summary: that of :func:`steering_summary`.
+        precision: precision of the matrix products.
     """
 
     config: RunConfig

@@ -2,7 +2,7 @@
 
 The reading is one stage of the run's folder; the measures are made from its table each time. See
 :mod:`.read` for what a push is, :mod:`.results` for the measures, their sign and the verdict, and
-what neither shows.
+what they do not show.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEEDS = ("questions", "answer", "elicit", "probe")
 
 
 class SteeringParameters(Parameters):
-    """How far, where and on what the model is pushed."""
+    """The parameters: how far, where and on what the model is pushed."""
 
     n_questions: int = Field(120, ge=2, le=10**6, description="held-out questions")
     layers: int = Field(4, ge=1, le=1000, description="layers, spread evenly")
@@ -52,10 +52,10 @@ def run_steering(
     figures: Path,
     reuse: Reuse = STRICT,
 ) -> SteeringResults:
-    """Steer the run in ``folder``, which is made first if there is none; resumes what was begun.
+    """Steer the run in ``folder``, which is made first if there is none; resume what was begun.
 
     Args:
-        config: None to take the run as it stands.
+        config: None to take the run as it is.
     """
     run = open_or_make_run(config, folder, figures, reuse)
     stage = Stage(
@@ -68,7 +68,7 @@ def run_steering(
     run_stages([stage], run, {})
     table = run.stage(STAGE).table("steering")
     questions = run.stage("questions").table("questions")
-    # Held-out questions are those whose answer could be graded; the other rows are never looked up.
+    # Held-out questions are those whose answer could be graded; the other rows are never used.
     correct = run.stage("answer").table("answers")["correct"].fillna(False).to_numpy(dtype=bool)
     domain = questions["domain"].to_numpy(dtype=str)
     statistics = {"resamples": run.config.bootstrap_resamples, "seed": run.config.seed}

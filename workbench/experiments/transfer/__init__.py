@@ -1,1 +1,1 @@
-"""Trained adapters evaluated on the questions of another run."""
+"""Evaluate trained adapters on the questions of another run."""

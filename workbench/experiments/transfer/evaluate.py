@@ -1,17 +1,18 @@
-"""A training taught in one run judges the conversations of another: other questions, another form,
+"""Let a training of one run judge the conversations of another: other questions, another form,
 another file, other answers.
 
     taught = teach_recipe(config, recipe, folder, figures).run
     away = prepare_run(taught.context.sibling(other, other_folder, figures))
     tables = evaluate_on(taught, away)
 
-The adapter (or head) is read where it was taught and put on the model of the other run, on that
-run's held-out questions. What the base model states of the same answers is the other run's own
-stage "elicit". Refused are runs whose model or way of asking differs, on which an adapter means
-nothing, and questions that the adapter was taught, which would not be held out for it.
+The adapter (or head) is loaded from the run that trained it, put on the model of the other run, and
+used on that run's held-out questions. What the base model states about the same answers is the
+other run's stage "elicit". Runs whose model or way of asking differs are refused, because an
+adapter means nothing there. So are questions that the adapter was trained on, which would not be
+held out for it.
 
-What this does not show: two wordings of one question, and a question whose options stand in its
-text, count as others.
+Two wordings of one question, and a question whose options are in its text, count as different
+questions.
 """
 
 from __future__ import annotations
@@ -42,25 +43,25 @@ from workbench.questions import Question, prompt_text, question_key
 
 @dataclass(frozen=True)
 class TransferredAdapter:
-    """A training and the run it was taught in, whose teaching stage has finished."""
+    """A training and the run that trained it, whose training stage has finished."""
 
     home: Run
     training: Training
 
     @property
     def taught(self) -> StageStore:
-        """Where it was taught."""
+        """The stage in which it was trained."""
         return self.home.stage(self.training.stage("teach"))
 
     def stage(self) -> str:
-        """Name and folder, in the other run, of the stage in which it judges there."""
+        """Return name and folder of the stage, in the other run, in which it judges there."""
         return f"transferred/{self.home.store.folder.name}/{self.training.stage('elicit')}"
 
 
 def evaluate_transferred(
     context: Run, stage: StageStore, transferred: TransferredAdapter
 ) -> dict[str, Any]:
-    """Read what the adapter states of the answers to this run's held-out questions: the table
+    """Read what the adapter states about the answers to this run's held-out questions: the table
     "confidence".
 
     Raises:
@@ -79,17 +80,17 @@ def evaluate_transferred(
 
 
 def held_out_rows(context: Run) -> NDArray[np.int64]:
-    """Numbers of the run's held-out questions."""
+    """Return the numbers of the run's held-out questions."""
     table, _ = load_questions(context)
     return np.flatnonzero(table["split"] == "test")
 
 
 def check_same_model_and_format(home: Run, away: Run) -> None:
-    """Refuse runs that differ in model or format, and held-out questions that were for training
-    at home.
+    """Refuse runs that differ in model or format, and held-out questions that were for training in
+    the home run.
 
     Raises:
-        WorkbenchError: naming what differs, or the question.
+        WorkbenchError: naming the difference, or the question.
     """
     for what, setting, own, other in _conditions(home, away):
         if own != other:
@@ -114,7 +115,7 @@ def check_same_model_and_format(home: Run, away: Run) -> None:
 
 
 def _conditions(home: Run, away: Run) -> list[tuple[str, str, Any, Any]]:
-    """What has to be the same: in words, by its setting, at home and away."""
+    """Return the conditions that must be equal: in words, by setting, at home and away."""
     one, other = home.config, away.config
     own, there = (
         str(context.stage("answer").facts()["model_revision"]) for context in (home, away)
@@ -133,14 +134,14 @@ def _conditions(home: Run, away: Run) -> list[tuple[str, str, Any, Any]]:
 
 
 def drop_training_questions(home: Run, questions: Sequence[Question]) -> list[Question]:
-    """Those of ``questions`` that are not for training in the run ``home``, in their order."""
+    """Return those of ``questions`` that are not for training in the run ``home``, in order."""
     known = training_question_keys(home)
     return [question for question in questions if known.isdisjoint(question_keys(question))]
 
 
 def training_question_keys(home: Run) -> set[str]:
-    """The wordings of the run's training questions, those kept back to fit a temperature among
-    them.
+    """Return the wordings of the run's training questions, those kept back to fit a temperature
+    among them.
     """
     table, questions = load_questions(home)
     sides = zip(questions, table["side"], strict=True)
@@ -150,12 +151,14 @@ def training_question_keys(home: Run) -> set[str]:
 
 
 def question_keys(question: Question) -> set[str]:
-    """The question without its options and with them, as far as wordings count as different."""
+    """Return the keys of the question without its options and with them, as far as wordings count
+    as different.
+    """
     return {question_key(question.text), question_key(prompt_text(question))}
 
 
 def expected_of(context: Run, stage: str, rows: NDArray[np.int64]) -> Floats:
-    """Expected confidence [rows] by a stage that read it."""
+    """Return the expected confidence [rows] that a stage read."""
     table = context.stage(stage).table("confidence").set_index(ROW)
     return table["expected"].loc[rows.tolist()].to_numpy(dtype=np.float64)
 
@@ -166,11 +169,11 @@ def prepare_run(
     answer: Work = answer_questions,
     after: Mapping[str, str] = MappingProxyType({}),
 ) -> Run:
-    """The run with its questions chosen, answered, and the base model's confidence read; nothing is
-    taught in it.
+    """Prepare a run in which nothing is trained: choose its questions, answer them, and read the
+    base model's confidence.
 
     Args:
-        questions, answer: what these two stages do, where it is not the loop's own.
+        questions, answer: the work of these two stages, if it is not that of the loop.
         after: by name, the keys of stages of other runs that decide the questions.
     """
     run_stages(
@@ -187,12 +190,12 @@ def prepare_run(
 def evaluate_on(
     recipe_run: RecipeRun, away: Run, arms: Sequence[str] = ()
 ) -> dict[str, pd.DataFrame]:
-    """By name, what each training of the ``arms`` (none: all) says of the held-out questions of
-    ``away``: row, expected, and stated if any.
+    """Return, by name, what each training of the ``arms`` (none: all) says about the held-out
+    questions of ``away``: row, expected, and stated if any.
 
     Raises:
         WorkbenchError: where model or format differ, or a question held out there was for training
-            at home.
+            in the home run.
     """
     transferred_adapters = [
         TransferredAdapter(recipe_run.context, training)

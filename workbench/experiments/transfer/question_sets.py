@@ -1,8 +1,8 @@
-"""Questions of runs in which nothing is taught: all of them are held out, and those that an adapter
-was trained on are not among them.
+"""Choose the questions of runs in which nothing is trained: all of them are held out, and none is
+one that an adapter was trained on.
 
 Two kinds: the questions of a file of graded answers (another model's, say), and questions that have
-no answer beside such that have one. How they are answered is the next stage's matter; see
+no answer, together with some that have one. How they are answered is decided by the next stage; see
 :func:`workbench.loop.answers.answer_questions`.
 """
 
@@ -21,15 +21,22 @@ from workbench.questions.graded_answers import graded_questions, read_graded
 
 
 def save_as_test(stage: StageStore, questions: Sequence[Question]) -> dict[str, Any]:
-    """Write ``questions`` as those of a run that teaches nothing."""
+    """Write ``questions`` as those of a run that trains nothing.
+
+    Raises:
+        WorkbenchError: if two questions have the same id.
+    """
     if len({question.id for question in questions}) < len(questions):
         raise WorkbenchError("Two questions have the same id; give each question an id of its own.")
     return save_questions(stage, questions, {question.id: "test" for question in questions})
 
 
 def graded_file_questions(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
-    """The questions of the run's file of graded answers that ``home`` does not train on, at most
-    as many as the run may draw.
+    """Save the questions of the run's file of graded answers that ``home`` does not train on, at
+    most as many as the run may draw.
+
+    Raises:
+        WorkbenchError: if ``home`` trains on all of them.
     """
     graded, asked = context.config.questions.graded_file, context.config.questions
     assert graded is not None
@@ -45,9 +52,12 @@ def graded_file_questions(context: Run, stage: StageStore, home: Run) -> dict[st
 
 
 def unanswerable_questions(context: Run, stage: StageStore, home: Run) -> dict[str, Any]:
-    """Questions of the run's source without an answer, and such with one where it has any.
+    """Save the questions of the run's source without an answer, and some with one where it has any.
 
-    Of either kind at most as many as ``home`` holds out, and none it trains on.
+    There are at most as many of either kind as ``home`` holds out, and none it trains on.
+
+    Raises:
+        WorkbenchError: if the source has no question without an answer.
     """
     asked, seed = context.config.questions, context.config.seed
     pool = in_form(questions_from(asked.source, asked.mirror), asked.ask_as, asked.options, seed)

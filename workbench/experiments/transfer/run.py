@@ -1,10 +1,10 @@
-"""Teach one arm on each domain alone and measure it on every domain.
+"""Train one arm on each domain alone and measure it on every domain.
 
-The arm is also taught on all questions, and on a mixture of all domains of as many questions as one
-has. Targets of an arm taught on one domain are made from that domain's questions alone; nothing is
-chosen on held-out questions. Sign: gains over the base model are above zero where AUROC2 is better
-and where the calibration error is worse. What it does not show: how alike two domains are; the
-number of questions taught differs between them.
+The arm is also trained on all questions, and on a mixture of all domains with as many questions as
+one has. Targets of an arm trained on one domain are made from that domain's questions alone;
+nothing is chosen on held-out questions. Sign: gains over the base model are above zero where AUROC2
+is better and where the calibration error is worse. The matrices do not show how alike two domains
+are; the number of training questions differs between them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ TITLE = "Does confidence taught on one domain carry over to the others?"
 
 
 class TransferParameters(Parameters):
-    """Which arm is taught; the domains are those of the setting ``questions.domains``."""
+    """The parameters: which arm is trained. The domains are those of the setting
+    ``questions.domains``.
+    """
 
     recipe: str = Field("probe", description="the recipe")
     arm: str = Field("soft", description="the arm of it")
@@ -62,11 +64,11 @@ def run_transfer(
     figures: Path,
     reuse: Reuse = STRICT,
 ) -> TransferResults:
-    """Teach the arm on each domain and measure it on all; resumes what was begun.
+    """Train the arm on each domain and measure it on all; resume what was begun.
 
     Args:
-        folder: its name begins the name of the run.
-        figures: the page of the arms side by side goes to a folder in it.
+        folder: its name is the beginning of the run's name.
+        figures: the page that compares the arms goes to a folder in it.
     """
     source = recipe_named(parameters.recipe)
     own = with_recipe(resolved, {**source.settings, "questions.held_out_domains": []})
