@@ -1,8 +1,8 @@
-"""One file a figure: a frozen dataclass that checks its shapes and draws itself as a plotly Figure;
-nothing is written here.
+"""Draw figures, one file each: a frozen dataclass that checks its shapes and draws itself as a
+plotly Figure. Nothing is written here.
 
 Every figure takes a ``title`` and a ``caption`` (one line: number of questions, dtype, model)
-beside its data, and escapes the text it is given.
+besides its data, and escapes the text it is given.
 """
 
 from workbench.plots.alignment_grid import AlignmentGrid, GridCell

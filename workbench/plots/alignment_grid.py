@@ -1,12 +1,12 @@
-"""Ablation of a prompt for confidence: rank correlation with the internal confidence for every
-combination of its ingredients.
+"""Draw the ablation of a prompt for confidence: rank correlation with the internal confidence for
+every combination of its ingredients.
 
 Colour is rho: blue where stated confidence rises with the internal one, orange where it falls,
-white at zero; the scale ends at the largest absolute value there is. Each cell says its interval,
-and what rho rests on: how many replies could be read and how many of those state the most there is.
-Grey cells are undefined, because everyone states the same or nobody anything. A colour is not a
-finding: look whether the interval holds zero. Cells share their questions, so that they are not
-independent.
+white at zero; the scale ends at the largest absolute value in the grid. Each cell shows its
+interval, and what rho depends on: how many replies could be read and how many of those state the
+largest value. Grey cells are undefined, because all replies state the same or none states anything.
+A colour is not a finding: check whether the interval contains zero. Cells share their questions, so
+they are not independent.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _DARK = 0.75
 
 @dataclass(frozen=True)
 class GridCell:
-    """One combination: ``rho``, the share of replies that could be read, and the share of those
-    at the scale's top.
+    """A cell of the grid: one combination with ``rho``, the share of replies that could be read,
+    and the share of those at the scale's top.
     """
 
     rho: Estimate
@@ -44,7 +44,7 @@ class GridCell:
 
     @property
     def text(self) -> str:
-        """What stands in the cell, on two or three lines."""
+        """The text in the cell, on two or three lines."""
         rho = self.rho
         first = (
             "undefined"
@@ -59,7 +59,9 @@ class GridCell:
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentGrid:
-    """``cells`` [rows][columns] under the names of ``rows``, from the top, and ``columns``."""
+    """The grid of an ablation: ``cells`` [rows][columns] under the names of ``rows``, from the top,
+    and ``columns``.
+    """
 
     rows: Sequence[str]
     columns: Sequence[str]
@@ -76,7 +78,7 @@ class AlignmentGrid:
             )
 
     def figure(self) -> go.Figure:
-        """The heat map, the first row on top."""
+        """Return the heat map, the first row on top."""
         rho = np.asarray([[cell.rho.value for cell in row] for row in self.cells], dtype=np.float64)
         known = ~np.isnan(rho)
         most = max(_SMALLEST, float(np.abs(rho[known]).max(initial=0.0)))

@@ -1,10 +1,10 @@
-"""Attribution against true patching: how far may the cheap map be trusted?
+"""Draw attribution against true patching: how far may the cheap map be trusted?
 
 One point a row (question) and cell: the first-order score on the horizontal axis, the effect of
-truly patching that cell on the vertical one. On the diagonal the tangent is right. Colours tell the
-cells chosen for their large score from random ones; the legend carries Spearman's rho and the slope
-through the origin. Large cells exaggerate by their choice; random ones speak for the map. The band
-holds effects that numerical noise alone can give.
+truly patching that cell on the vertical one. On the diagonal the tangent is right. Colours separate
+the cells chosen for their large score from random ones; the legend carries Spearman's rho and the
+slope through the origin. Large cells exaggerate because of how they were chosen; random ones
+represent the map. The band holds effects that numerical noise alone can give.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SYMBOLS = ("circle-open", "diamond-open", "square-open", "triangle-up-open", "x-
 
 @dataclass(frozen=True)
 class ScatterGroup:
-    """Points of one component and one way of choosing cells: ``scores`` and ``effects`` [n], and
-    how well they agree.
+    """The points of one component and one way of choosing cells: ``scores`` and ``effects`` [n],
+    and how well they agree.
     """
 
     component: str
@@ -47,8 +47,8 @@ class ScatterGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionScatter:
-    """``groups`` of points over one pair of axes, in units of the readout; ``floor`` is the
-    noise of true patches in these.
+    """The scatter plot: ``groups`` of points over one pair of axes, in units of the readout;
+    ``floor`` is the noise of true patches in the same units.
     """
 
     groups: Sequence[ScatterGroup]
@@ -61,7 +61,7 @@ class AttributionScatter:
             raise WorkbenchError("a scatter needs at least one group of points")
 
     def figure(self) -> go.Figure:
-        """Points, the diagonal, and agreement in the legend."""
+        """Draw points, the diagonal, and agreement in the legend."""
         kinds = list(dict.fromkeys(group.kind for group in self.groups))
         components = list(dict.fromkeys(group.component for group in self.groups))
         figure = go.Figure()

@@ -1,9 +1,9 @@
-"""AUROC2 by layer: where in the network can a probe read that the answer is wrong?
+"""Draw AUROC2 by layer: where in the network can a probe read that the answer is wrong?
 
 One curve with its band per series (before, after, shuffled labels, positions), chance at .5, and
 horizontal lines at the AUROC2 of what the model says (text) or its softmax holds (expected). A gap
-between a curve and the text line is knowledge unsaid. A high curve does not show that the model
-uses what the probe reads: patching does.
+between a curve and the text line is knowledge that is not stated. A high curve does not show that
+the model uses what the probe reads: patching does.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from workbench.plots.theme import (
 
 @dataclass(frozen=True, kw_only=True)
 class AurocByLayer:
-    """``layers`` [n] rising; ``series``: name -> curve [n]; ``references``: name -> AUROC2 drawn
-    as a horizontal line.
+    """The curves of AUROC2 by layer. ``layers`` [n] rising; ``series``: name -> curve [n];
+    ``references``: name -> AUROC2 drawn as a horizontal line.
     """
 
     layers: NDArray[np.int64]
@@ -46,7 +46,7 @@ class AurocByLayer:
         object.__setattr__(self, "layers", checked_layers(self.layers, dict(self.series)))
 
     def figure(self) -> go.Figure:
-        """Curves of AUROC2 against layer."""
+        """Draw the curves of AUROC2 against layer."""
         figure = go.Figure()
         ends = (float(self.layers[0]), float(self.layers[-1]))
         add_level(figure, ends, CHANCE, "chance", BLACK, "solid")

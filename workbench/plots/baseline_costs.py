@@ -1,11 +1,11 @@
-"""Baselines against what they cost: AUROC2 with its interval over tokens per question, pooled and
+"""Draw baselines against their cost: AUROC2 with its interval over tokens per question, pooled and
 within domain.
 
 Every dot is one way to get a confidence for the same answers. The cost axis is logarithmic; dots of
 nearly equal cost are moved apart a little so that their intervals can be read, and hover has the
 true cost. Left pooled over domains, right the mean within domain: a score that only knows which
-domain is hard stands high on the left alone. Intervals of two baselines that overlap do not show
-that they are alike, because they stand on the same questions.
+domain is hard is high on the left alone. Overlapping intervals of two baselines do not show that
+they are alike, because both use the same questions.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _NEAR = 0.14
 
 @dataclass(frozen=True)
 class CostedBaseline:
-    """One dot: its name, the ``family`` that gives its colour, mean ``tokens`` per question,
-    AUROC2, and the share it could read.
+    """A dot of the figure: its name, the ``family`` that gives its colour, mean ``tokens`` per
+    question, AUROC2, and the share it could read.
     """
 
     name: str
@@ -53,7 +53,7 @@ class CostedBaseline:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineCosts:
-    """``baselines`` in the order of the legend."""
+    """The figure's data: ``baselines`` in the order of the legend."""
 
     baselines: Sequence[CostedBaseline]
     title: str
@@ -72,7 +72,7 @@ class BaselineCosts:
             )
 
     def figure(self) -> go.Figure:
-        """Two panels of dots with intervals over a common cost axis."""
+        """Draw two panels of dots with intervals over a common cost axis."""
         figure = make_subplots(
             rows=1,
             cols=2,
@@ -118,8 +118,8 @@ class BaselineCosts:
 
 
 def spread(tokens: Sequence[float]) -> list[float]:
-    """Where dots of these costs are drawn: groups whose neighbours cost nearly the same are
-    spread evenly on the log axis.
+    """Return the positions at which dots of these costs are drawn: groups whose neighbours cost
+    nearly the same are spread evenly on the log axis.
     """
     logs = [math.log10(value) for value in tokens]
     order = sorted(range(len(logs)), key=lambda index: logs[index])

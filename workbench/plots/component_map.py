@@ -1,9 +1,9 @@
-"""Components by layer: does attention or the MLP write the confidence, and where?
+"""Draw components by layer: does attention or the MLP write the confidence, and where?
 
 One curve a component (what attention adds, what the MLP adds, or the stream itself): the mean shift
 when the donor's output of that component at one token and layer replaces the base's. Filled markers
 are cells with p below .05 over the whole map. The band is the noise floor. Single components need
-not add up: later layers make good for what is missing, or read what was added.
+not add up: later layers compensate for what is missing, or read what was added.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from workbench.plots.theme import GREY, LIGHT, add_curve, apply_theme, faded, st
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentMap:
-    """``curves``: mean shift of each component over ``layers`` [n]; ``p_any`` [n] of each;
-    ``floor`` in units of shift.
+    """The curves of components. ``curves``: mean shift of each component over ``layers`` [n];
+    ``p_any`` [n] of each; ``floor`` in units of shift.
     """
 
     layers: NDArray[np.int64]
@@ -45,7 +45,7 @@ class ComponentMap:
             raise WorkbenchError(f"a noise floor is a size, so at least 0; got {self.floor}")
 
     def figure(self) -> go.Figure:
-        """Curves of mean shift against layer."""
+        """Draw the curves of mean shift against layer."""
         figure = go.Figure()
         figure.add_hrect(-self.floor, self.floor, fillcolor=faded(GREY, 0.25), line_width=0)
         figure.add_hline(0, line={"color": LIGHT, "width": 1})

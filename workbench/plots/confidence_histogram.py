@@ -1,9 +1,9 @@
-"""Histogram of stated confidence: does the text use its scale, or say 9x % to everything?
+"""Draw the histogram of stated confidence: does the text use its scale, or say 9x % to everything?
 
-Bins are five points wide, [0, 5) ... [95, 100), and exactly 100 stands alone, because that is where
-untrained models pile up. Heights are shares of ALL replies, unparsed ones included, so bars of a
-run with format failures do not grow; the legend names the share that could not be parsed. A
-histogram does not show whether the confident answers are the right ones.
+Bins are five points wide, [0, 5) ... [95, 100), and exactly 100 has a bin of its own, because that
+is where untrained models pile up. Heights are shares of ALL replies, unparsed ones included, so
+bars of a run with format failures do not grow; the legend names the share that could not be parsed.
+A histogram does not show whether the confident answers are the right ones.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _EDGES = np.arange(0, 101, _WIDTH)
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceHistogram:
-    """``groups``: name -> stated confidence in percent [n], NaN = unparsed; drawn side by side
-    in this order.
+    """The histogram's data. ``groups``: name -> stated confidence in percent [n], NaN = unparsed;
+    drawn side by side in this order.
     """
 
     groups: Mapping[str, NDArray[np.float64]]
@@ -50,7 +50,7 @@ class ConfidenceHistogram:
                 )
 
     def figure(self) -> go.Figure:
-        """Grouped bars of the share of replies (percent) by stated confidence (percent)."""
+        """Draw grouped bars of the share of replies (percent) by stated confidence (percent)."""
         # Plotly hides the legend of a single trace, and with it what the legend says.
         figure = go.Figure(layout={"showlegend": True})
         look = styles(self.groups, self.roles)
@@ -100,7 +100,9 @@ class ConfidenceHistogram:
 
 
 def _hatching(colours: Mapping[str, str]) -> dict[str, str]:
-    """Bars have no dash: the second of one colour is hatched instead."""
+    """Return the hatching of each bar. Bars have no dash, so the second of one colour is hatched
+    instead.
+    """
     names, order = list(colours), list(colours.values())
     return {
         name: _HATCHES[order[:i].count(order[i]) % len(_HATCHES)] for i, name in enumerate(names)
@@ -110,8 +112,8 @@ def _hatching(colours: Mapping[str, str]) -> dict[str, str]:
 def shares_by_bin(
     values: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-    """Shares of all replies [21], counts [21], and the share unparsed of percentages ``values``
-    [n].
+    """Return the shares of all replies [21], counts [21], and the share unparsed of percentages
+    ``values`` [n].
     """
     array = np.asarray(values, dtype=np.float64)
     parsed = array[~np.isnan(array)]

@@ -1,9 +1,9 @@
-"""How a measured cost grows along several axes, one panel an axis, a curve a method, on logarithmic
-scales.
+"""Draw how a measured cost grows along several axes, with one panel for each axis and one curve for
+each method, on logarithmic scales.
 
-A straight line of slope one grows in step with its axis; a flat one does not grow. Hollow markers
-and dashes are estimates. The figure shows costs in units of a reference at the same point, so a
-reference that grows itself does not show.
+A straight line of slope one grows in proportion to its axis; a flat one does not grow. Hollow
+markers and dashes are estimates. The figure shows costs in units of a reference at the same point,
+so a reference that grows itself does not show.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from workbench.plots.theme import BLUE, GREY, apply_theme, safe, styles
 
 @dataclass(frozen=True)
 class CostCurve:
-    """``cost`` [points] at the rising places ``at`` [points], both positive."""
+    """A curve of costs: ``cost`` [points] at the rising places ``at`` [points], both positive."""
 
     at: NDArray[np.float64]
     cost: NDArray[np.float64]
@@ -46,7 +46,9 @@ class CostCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class CostGrowth:
-    """``panels``: axis title -> method -> curve; ``ours`` is the method drawn in blue."""
+    """The figure's data. ``panels``: axis title -> method -> curve; ``ours`` is the method drawn in
+    blue.
+    """
 
     panels: Mapping[str, Mapping[str, CostCurve]]
     ours: str
@@ -59,7 +61,7 @@ class CostGrowth:
             raise WorkbenchError("a growth figure needs at least one panel, and a curve in each")
 
     def figure(self) -> go.Figure:
-        """One row of panels that share the vertical axis."""
+        """Draw one row of panels that share the vertical axis."""
         methods = list(dict.fromkeys(name for curves in self.panels.values() for name in curves))
         looks = styles([name for name in methods if name != self.ours])
         figure = make_subplots(

@@ -1,4 +1,4 @@
-"""The layer axis that curve figures share, checked."""
+"""Check the layer axis that curve figures share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from workbench.measure.interval import IntervalCurve
 def checked_layers(
     layers: NDArray[np.int64], curves: dict[str, IntervalCurve]
 ) -> NDArray[np.int64]:
-    """``layers`` [n] as an array; raises WorkbenchError when they do not rise or a curve has
-    another length.
+    """Return ``layers`` [n] as an array.
+
+    Raises:
+        WorkbenchError: when they do not rise, or a curve has another length.
     """
     axis = np.asarray(layers)
     if axis.ndim != 1 or not len(axis) or (np.diff(axis) <= 0).any():

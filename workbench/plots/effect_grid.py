@@ -1,10 +1,10 @@
-"""The common look of maps whose rows are layers: colour the mean shift, hatching what the
-arithmetic alone could have done.
+"""Draw the maps whose rows are layers: colour is the mean shift, hatching marks what the arithmetic
+alone could have done.
 
 White is no move, blue towards the donor, orange away from it; colours end at the largest absolute
-shift of the map, or at the ``limit`` given, so that maps can share a scale. Hatched cells lie
-within the noise floor (a state patched into itself); a dot marks cells whose chance of being any
-false cell of the whole map is below .05. An unmarked cell is not a zero: read the hover.
+shift of the map, or at the ``limit`` given, so that maps can share a scale. Hatched cells are
+within the noise floor (a state patched into itself); a dot marks cells whose p-value, corrected
+over the whole map, is below .05. An unmarked cell is not a zero: read the hover.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ def check_grid(
 ) -> None:
     """Refuse layers that do not rise, matrices of another shape than [layers, columns], and a
     negative noise floor.
+
+    Raises:
+        WorkbenchError: for each of these.
     """
     if layers.ndim != 1 or not len(layers) or (np.diff(layers) <= 0).any():
         raise WorkbenchError("layers must be a rising list of layer numbers")
@@ -67,7 +70,7 @@ def effect_grid(
     caption: str,
     x: str,
 ) -> go.Figure:
-    """The map; the first layer stands at the bottom, where the model begins."""
+    """Draw the map; the first layer is at the bottom, where the model begins."""
     at, rows = np.arange(len(columns)), np.arange(len(layers))
     most = max(_SMALLEST, float(np.nanmax(np.abs(shift), initial=0.0))) if limit is None else limit
     names = np.array([safe(name) for name in columns], dtype=object)

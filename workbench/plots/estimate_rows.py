@@ -1,8 +1,8 @@
-"""Named estimates below one another, in groups, each with its interval: differences, or conditions
-side by side.
+"""Draw named estimates below one another, in groups, each with its interval: differences, or
+conditions side by side.
 
 A vertical line marks zero, with the noise floor as a band around it; ``bound`` draws a second line
-where a rule has its threshold. Colours follow the groups. Intervals of two rows that overlap do not
+where a rule has its threshold. Colours follow the groups. Overlapping intervals of two rows do not
 show that the rows are alike: compare the difference itself.
 """
 
@@ -20,7 +20,7 @@ from workbench.plots.theme import GREY, apply_theme, faded, safe, short, styles
 
 @dataclass(frozen=True)
 class EstimateRow:
-    """One line: which ``group`` it belongs to (a colour), its name, and the estimate."""
+    """A line of the figure: its ``group`` (a colour), its name, and the estimate."""
 
     group: str
     name: str
@@ -29,8 +29,8 @@ class EstimateRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateRows:
-    """``rows`` from the top; rows of one name and other groups share a line. ``axis`` names what is
-    estimated, and ``floor`` is its noise, where there is one.
+    """The figure's data: ``rows`` from the top. Rows of one name and different groups share a line.
+    ``axis`` names what is estimated, and ``floor`` is its noise, where there is one.
     """
 
     rows: Sequence[EstimateRow]
@@ -50,7 +50,7 @@ class EstimateRows:
             raise WorkbenchError(f"a noise floor is a size, so at least 0; got {self.floor}")
 
     def figure(self) -> go.Figure:
-        """Dots with intervals."""
+        """Draw dots with intervals."""
         names = list(dict.fromkeys(row.name for row in self.rows))
         groups = list(dict.fromkeys(row.group for row in self.rows))
         look = styles(groups)

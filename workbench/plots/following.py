@@ -1,8 +1,9 @@
-"""Following curve: does the patched state carry THAT item's confidence, or only the general level?
+"""Draw the following curve: does the patched state carry THAT item's confidence, or only the
+general level?
 
-Donors come from other questions. Per layer the patched readout is regressed on the donor's own
-readout and on the base's own. Donor slope 1 with base slope 0: the patched state carries the
-donor's confidence. Donor slope 0 with base slope 1: it does not, whatever the mean shift says.
+Donors come from other questions. Per layer the patched readout is regressed on the donor's readout
+and on the base's. Donor slope 1 with base slope 0: the patched state carries the donor's
+confidence. Donor slope 0 with base slope 1: it does not, whatever the mean shift says.
 ``half_layer`` is the first layer whose donor slope passes .5. The slopes do not show where the
 confidence was computed, only where it is held at the patched position. The band at 0 is the largest
 slope that numerical noise alone could give.
@@ -24,8 +25,8 @@ from workbench.plots.theme import BLACK, BLUE, GREY, LIGHT, Style, add_curve, ad
 
 @dataclass(frozen=True, kw_only=True)
 class FollowingCurve:
-    """``donor_slope`` and ``base_slope`` over ``layers`` [n]; ``half_layer`` is one of them, or
-    None when never reached.
+    """The slopes: ``donor_slope`` and ``base_slope`` over ``layers`` [n]; ``half_layer`` is one of
+    them, or None when never reached.
 
     ``noise_floor`` is a slope, NaN where it is unknown.
     """
@@ -45,7 +46,7 @@ class FollowingCurve:
             raise WorkbenchError(f"half_layer {self.half_layer} is not one of the layers drawn")
 
     def figure(self) -> go.Figure:
-        """Curves of both slopes against layer."""
+        """Draw the curves of both slopes against layer."""
         figure = go.Figure()
         add_floor(figure, self.noise_floor)
         for level in (0.0, 1.0):

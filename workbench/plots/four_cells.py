@@ -1,11 +1,11 @@
-"""Four cells of alignment: internal against stated confidence, cut into high and low on both sides.
+"""Draw the four cells of alignment: internal against stated confidence, cut into high and low on
+both sides.
 
 Top right both are high (consistent), bottom left both low (discordant with answering at all); top
 left only the text is confident (external over-confidence), bottom right only the softmax (internal
 over-confidence). Points are questions, shifted a little where many state the same; right and wrong
-answers have their own mark. Shares are of all questions with both confidences, with Wilson
-intervals. The cells depend on where the cuts lie: they are drawn, and named in the caption by the
-caller.
+answers have different marks. Shares are of all questions with both confidences, with Wilson
+intervals. The cells depend on the cuts, which are drawn, and which the caller names in the caption.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class FourCells:
-    """``internal`` [n] and ``stated`` [n] on 0-1 (NaN = unparsed), ``correct`` [n], and how each
-    side is cut.
+    """The figure's data: ``internal`` [n] and ``stated`` [n] on 0-1 (NaN = unparsed), ``correct``
+    [n], and how each side is cut.
     """
 
     internal: NDArray[np.float64]
@@ -52,7 +52,7 @@ class FourCells:
             raise WorkbenchError("the four cells need at least one question with both confidences")
 
     def figure(self) -> go.Figure:
-        """Points, the two cuts, and each cell's share."""
+        """Draw points, the two cuts, and each cell's share."""
         known = ~np.isnan(self.internal) & ~np.isnan(self.stated)
         x, y, right = (
             self.internal[known],

@@ -1,4 +1,4 @@
-"""Marks on the cells of heat maps."""
+"""Mark cells of heat maps."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def mark_cells(
     name: str,
     marker: Mapping[str, Any],
 ) -> None:
-    """A mark in every cell where ``where`` [rows, columns] is true, named in the legend; rows
-    count from 0.
+    """Mark every cell where ``where`` [rows, columns] is true, with a legend entry; rows count from
+    0.
     """
     rows, columns = np.nonzero(where)
     if len(rows):

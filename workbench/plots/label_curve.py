@@ -1,9 +1,9 @@
-"""Measures against the number of labels: a panel a measure, a curve a method, and what needs no
-labels as a horizontal line with its band.
+"""Draw measures against the number of labels: one panel for each measure, one curve for each
+method, and methods without labels as a horizontal line with a band.
 
 Labels are drawn on a logarithmic scale, so that a doubling is one step wherever it is. A
-reference's band is its own interval: a curve outside it need not differ, because both stand on the
-same questions.
+reference's band is its interval: a curve outside it need not differ, because both use the same
+questions.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class LabelledPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelPanel:
-    """One measure: ``curves`` by method, points with rising labels, and ``references`` by name.
+    """The panel of one measure: ``curves`` by method, points with rising labels, and ``references``
+    by name.
 
-    The first reference has its interval as a band; of the others it shows on hovering, because
-    bands on one another tell nothing.
+    The first reference has its interval as a band; that of the others shows on hovering, because
+    overlapping bands cannot be read.
     """
 
     measure: str
@@ -66,7 +67,9 @@ class LabelPanel:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCurve:
-    """``panels`` from the left; methods and references of one name look alike in all of them."""
+    """The figure's data: ``panels`` from the left; methods and references of one name look alike in
+    all of them.
+    """
 
     panels: Sequence[LabelPanel]
     title: str
@@ -77,7 +80,7 @@ class LabelCurve:
             raise WorkbenchError("a figure of label curves needs at least one panel")
 
     def figure(self) -> go.Figure:
-        """One row of panels."""
+        """Draw one row of panels."""
         figure = make_subplots(rows=1, cols=len(self.panels), horizontal_spacing=0.11)
         looks = styles(list(dict.fromkeys(name for panel in self.panels for name in panel.curves)))
         grounds = _reference_looks(
@@ -125,7 +128,7 @@ def _reference_looks(names: Sequence[str]) -> dict[str, Style]:
 def _reference(
     name: str, estimate: Estimate, ends: tuple[float, float], look: Style
 ) -> list[go.Scatter]:
-    """A line across, and its band where it has an interval."""
+    """Return a horizontal line, and its band where it has an interval."""
     line = go.Scatter(
         x=list(ends),
         y=[estimate.value, estimate.value],

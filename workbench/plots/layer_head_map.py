@@ -1,4 +1,4 @@
-"""Layer x head: which attention heads bring the confidence to one token?
+"""Draw layer x head: which attention heads bring the confidence to one token?
 
 One column a query head, one row a layer, the first at the bottom. A cell is the mean shift when
 that head's output at one token is replaced by the donor's. Heads share the work, so single shifts
@@ -19,10 +19,10 @@ from workbench.plots.effect_grid import check_grid, effect_grid
 
 @dataclass(frozen=True, kw_only=True)
 class LayerHeadMap:
-    """``shift``, its interval ``low`` and ``high``, and ``p_any``, each [layers, heads]; ``floor``
-    the noise in units of shift.
+    """The map's data: ``shift``, its interval ``low`` and ``high``, and ``p_any``, each [layers,
+    heads]; ``floor`` the noise in units of shift.
 
-    ``limit``: the shift at which colours end; the map's own largest if None.
+    ``limit``: the shift at which colours end; the map's largest if None.
     """
 
     layers: NDArray[np.int64]
@@ -43,7 +43,7 @@ class LayerHeadMap:
         return [str(head) for head in range(np.shape(self.shift)[-1])]
 
     def figure(self) -> go.Figure:
-        """The heat map."""
+        """Draw the heat map."""
         return effect_grid(
             layers=self.layers,
             columns=self._heads(),

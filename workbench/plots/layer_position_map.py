@@ -1,11 +1,10 @@
-"""Layer x position: where along the conversation, and how deep, does the confidence stand?
+"""Draw layer x position: where along the conversation, and in which layers, is the confidence held?
 
 One column a named part of the conversation, in the order of its tokens; one row a layer, the first
 at the bottom. A cell is the mean shift when the donor's states of that part replace the base's
-behind that layer. Early layers of the part in which runs differ move everything because nothing has
-been read from them yet; the last layer moves the number's own place alone, as a matter of course.
-What lies between tells where it travels. See :mod:`workbench.plots.effect_grid` for colours and
-marks.
+after that layer. Early layers of the part in which runs differ move everything because nothing has
+been read from them yet; the last layer moves the place of the number alone, as a matter of course.
+The cells between show how it moves. See :mod:`workbench.plots.effect_grid` for colours and marks.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from workbench.plots.effect_grid import check_grid, effect_grid
 
 @dataclass(frozen=True, kw_only=True)
 class LayerPositionMap:
-    """``shift``, its interval ``low`` and ``high``, and ``p_any``, each [layers, parts]; ``floor``
-    the noise in units of shift.
+    """The map's data: ``shift``, its interval ``low`` and ``high``, and ``p_any``, each [layers,
+    parts]; ``floor`` the noise in units of shift.
 
-    ``limit``: the shift at which colours end; the map's own largest if None.
+    ``limit``: the shift at which colours end; the map's largest if None.
     """
 
     layers: NDArray[np.int64]
@@ -44,7 +43,7 @@ class LayerPositionMap:
         check_grid(self.layers, self.parts, cells, self.floor)
 
     def figure(self) -> go.Figure:
-        """The heat map."""
+        """Draw the heat map."""
         figure = effect_grid(
             layers=self.layers,
             columns=self.parts,

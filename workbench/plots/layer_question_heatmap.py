@@ -1,11 +1,11 @@
-"""Layer x question heat map: is the patching curve the same story for every question, or a mean of
-several?
+"""Draw the layer x question heat map: is the patching curve the same for every question, or a mean
+of different ones?
 
-One row a question, one column a layer, colour the item's own shift (patched - base) / (donor -
-base): white nothing, blue towards the donor, orange away from it. Colours stop at -0.5 and 1.5
-because the ratio explodes where donor and base hardly differ; hover shows the value itself. NaN (no
-difference to share out) stays blank. Hatched cells moved less than numerical noise alone can.
-Single cells are noisy: read columns, not cells.
+One row a question, one column a layer, colour the item's shift (patched - base) / (donor - base):
+white nothing, blue towards the donor, orange away from it. Colours stop at -0.5 and 1.5 because the
+ratio explodes where donor and base hardly differ; hover shows the value itself. NaN (no difference
+to share out) stays blank. Hatched cells moved less than numerical noise alone can. Single cells are
+noisy: read columns, not cells.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _SCALE = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayerQuestionHeatmap:
-    """``shift`` [questions, layers] for the question texts ``labels`` and ``layers``, drawn from
-    the top in this order.
+    """The map's data: ``shift`` [questions, layers] for the question texts ``labels`` and
+    ``layers``, drawn from the top in this order.
 
     ``floor`` [questions]: each question's noise, in units of its shift.
     """
@@ -63,7 +63,9 @@ class LayerQuestionHeatmap:
             )
 
     def figure(self) -> go.Figure:
-        """The heat map; rows are numbered so that questions of the same beginning stay apart."""
+        """Draw the heat map; rows are numbered, so that questions with the same beginning are
+        separate rows.
+        """
         rows = np.arange(len(self.labels))
         full = np.array([safe(label) for label in self.labels], dtype=object)
         figure = go.Figure(

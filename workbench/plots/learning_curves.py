@@ -1,11 +1,11 @@
-"""Learning curves: the mean reward of every training step against the tokens computed up to it,
-several trainings in one figure.
+"""Draw learning curves: the mean reward of every training step against the tokens computed up to
+it, several trainings in one figure.
 
 Points are single steps; the line is their mean over the last tenth of the training, so it never
-looks ahead. Higher is better, in the units of each training's own reward: only trainings with the
-same reward can be compared. Tokens are on a logarithmic axis, as ways of training differ by orders
-of magnitude. It does not show what was learned about other questions: the rewards are those of the
-questions that were taught.
+looks ahead. Higher is better, in the units of each training's reward: only trainings with the same
+reward can be compared. Tokens are on a logarithmic axis, as ways of training differ by orders of
+magnitude. It does not show what was learned about other questions: the rewards are those of the
+training questions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _FAINT = 0.3
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """``tokens`` [steps] computed up to and with each step, and its mean ``reward`` [steps]."""
+    """The curve of one training: ``tokens`` [steps] computed up to and with each step, and its mean
+    ``reward`` [steps].
+    """
 
     tokens: NDArray[np.float64]
     reward: NDArray[np.float64]
@@ -46,7 +48,7 @@ class LearningCurve:
             )
 
     def smoothed(self) -> NDArray[np.float64]:
-        """[steps] the mean reward of the last tenth of all steps up to each, of fewer at the
+        """Return the mean reward [steps] of the last tenth of all steps up to each, of fewer at the
         beginning.
         """
         window = max(1, round(SMOOTHED * len(self.reward)))
@@ -58,7 +60,7 @@ class LearningCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningCurves:
-    """``curves`` by the training's name."""
+    """The figure's data: ``curves`` by the training's name."""
 
     curves: Mapping[str, LearningCurve]
     title: str
@@ -70,7 +72,7 @@ class LearningCurves:
             raise WorkbenchError("a figure of learning curves needs at least one")
 
     def figure(self) -> go.Figure:
-        """Reward against tokens: faint points and a line for each training."""
+        """Draw reward against tokens: faint points and a line for each training."""
         figure = go.Figure(layout={"showlegend": True})
         look = styles(self.curves, self.roles)
         for name, curve in self.curves.items():

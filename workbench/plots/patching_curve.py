@@ -1,9 +1,9 @@
-"""Patching curve: how much of the donor's confidence arrives when one layer's state is put into the
-base run?
+"""Draw the patching curve: how much of the donor's confidence arrives when one layer's state is put
+into the base run?
 
 Mean shift = mean(patched - base) / mean(donor - base) on the readout: 0 nothing moved, 1 all of it.
-Controls stand beside the effect. The dotted ramp from 0 at the first to 1 at the last layer is what
-a model that writes evenly in every layer would give: since a patch of the last layer trivially
+Controls are drawn with the effect. The dotted ramp from 0 at the first to 1 at the last layer is
+what a model that writes evenly in every layer would give: since a patch of the last layer trivially
 moves everything, rho near 1 alone says little. The band at 0 is the numerical noise floor. Mean
 shift does not show whose confidence moved, only the level: see :mod:`workbench.plots.following`.
 """
@@ -35,10 +35,11 @@ EFFECT = "own donor"
 
 @dataclass(frozen=True, kw_only=True)
 class PatchingCurve:
-    """Mean shift by layer: ``effect`` and ``controls`` are curves over ``layers`` [n].
+    """The figure's data, mean shift by layer: ``effect`` and ``controls`` are curves over
+    ``layers`` [n].
 
     ``rho``: Spearman correlation of layer and shift. ``noise_floor``: shift seen when a run is
-    patched with its own state.
+    patched with its own states.
     """
 
     layers: NDArray[np.int64]
@@ -54,7 +55,7 @@ class PatchingCurve:
         object.__setattr__(self, "layers", checked_layers(self.layers, curves))
 
     def figure(self) -> go.Figure:
-        """Curves of mean shift against layer."""
+        """Draw the curves of mean shift against layer."""
         figure = go.Figure()
         first, last = float(self.layers[0]), float(self.layers[-1])
         if self.noise_floor is not None:

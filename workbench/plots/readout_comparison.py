@@ -1,4 +1,4 @@
-"""The text bottleneck at a glance: AUROC2 of what is said, of the softmax behind it, and of the
+"""Draw the text bottleneck: AUROC2 of the stated text, of the softmax it comes from, and of the
 probe, side by side.
 
 One row a readout, one dot with its interval per condition (before, after, shuffled). Left pooled
@@ -24,8 +24,8 @@ _SPREAD = 0.5
 
 @dataclass(frozen=True)
 class ReadoutRow:
-    """AUROC2 of one ``readout`` (text, expected, probe) under one condition ``when`` (before,
-    after, shuffled).
+    """A dot of the figure: AUROC2 of one ``readout`` (text, expected, probe) under one condition
+    ``when`` (before, after, shuffled).
     """
 
     readout: str
@@ -36,8 +36,8 @@ class ReadoutRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadoutComparison:
-    """``rows``: at most one for each readout and condition; both are drawn in order of first
-    appearance.
+    """The figure's data. ``rows``: at most one for each readout and condition; both are drawn in
+    order of first appearance.
     """
 
     rows: Sequence[ReadoutRow]
@@ -55,7 +55,7 @@ class ReadoutComparison:
             )
 
     def figure(self) -> go.Figure:
-        """Two panels of dots with intervals."""
+        """Draw two panels of dots with intervals."""
         readouts = list(dict.fromkeys(row.readout for row in self.rows))
         conditions = list(dict.fromkeys(row.when for row in self.rows))
         look = styles(conditions, self.roles)

@@ -1,9 +1,10 @@
-"""Patched readings along one axis: what does the model answer once a donor's state stands there?
+"""Draw patched readings along one axis: what does the model answer with a donor's state in its
+place?
 
-The readout stands in its own units. Dashed lines are the unpatched reading and the donor's own, the
-band around the first is what the arithmetic alone does (a run patched with its own states).
-Controls stand beside the effect. A curve that reaches the donor's line says that the state put
-there suffices; it does not say that the model reads it from there in an unpatched run.
+The readout is drawn in its units. Dashed lines are the unpatched reading and the donor's; the band
+around the first is what the arithmetic alone does (a run patched with its own states). Controls are
+drawn with the effect. A curve that meets the donor's line says that the patched state suffices; it
+does not say that the model reads it from there in an unpatched run.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Curve = tuple[Sequence[int | str], Floats, Floats, Floats]
 
 @dataclass(frozen=True, kw_only=True)
 class ReadoutCurve:
-    """``curves`` by name, the effect first; their labels are some of ``labels``.
+    """The figure's data: ``curves`` by name, the effect first; their labels are some of ``labels``.
 
     ``base`` and ``donor``: mean unpatched readings. ``floor``: the largest move by own states, NaN
     where it is unknown.
@@ -60,7 +61,7 @@ class ReadoutCurve:
                 raise WorkbenchError(f"curve {name!r} does not fit the labels of its axis")
 
     def figure(self) -> go.Figure:
-        """Curves over the axis, with reference lines."""
+        """Draw curves over the axis, with reference lines."""
         figure = go.Figure()
         ends = (0.0, float(max(1, len(self.labels) - 1)))
         if np.isfinite(self.floor):

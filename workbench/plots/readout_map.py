@@ -1,10 +1,10 @@
-"""Effects along two named axes: which cells move the readout, and which way?
+"""Draw effects along two named axes: which cells move the readout, and which way?
 
 White is no move, blue towards the donor (or, without a donor's run, a higher readout), orange away
-from it; colours end at the largest absolute value. Hatched cells lie within what a run's own states
-do to it. Layers stand on the vertical axis, the first at the
-bottom, tokens along the horizontal one as text. An unmarked cell is not a cause the model uses:
-patching shows what a state suffices for.
+from it; colours end at the largest absolute value. Hatched cells are within what a run's own states
+do to it. Layers are on the vertical axis, the first at the bottom, and tokens on the horizontal
+one, as text. An unmarked cell is not a cause the model uses: patching shows what a state suffices
+for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SMALLEST = 1e-6
 
 @dataclass(frozen=True)
 class MapAxis:
-    """A name and one label per cell along it."""
+    """An axis of the map: a name and one label per cell."""
 
     name: str
     labels: tuple[int | str, ...]
@@ -36,7 +36,8 @@ class MapAxis:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadoutMap:
-    """``value``, ``low`` and ``high``, each [rows, columns]; bounds NaN where they are unknown.
+    """The map's data: ``value``, ``low`` and ``high``, each [rows, columns]; bounds NaN where they
+    are unknown.
 
     ``floor``: the largest value that own states give, NaN where it is unknown.
     """
@@ -60,7 +61,7 @@ class ReadoutMap:
                 )
 
     def figure(self) -> go.Figure:
-        """The heat map; an axis of layers stands upright whichever of the two it is."""
+        """Draw the heat map; an axis of layers is vertical, whichever of the two it is."""
         if self.columns.name == "layer" and self.rows.name != "layer":
             turned = ReadoutMap(
                 rows=self.columns,

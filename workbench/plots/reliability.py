@@ -1,10 +1,10 @@
-"""Reliability diagram: of the answers given with confidence p, how many were right?
+"""Draw the reliability diagram: of the answers given with confidence p, how many were right?
 
 Points are bins of equal width at (mean confidence, accuracy), their area grows with the number of
 answers, bars are Wilson intervals of the accuracy. On the diagonal confidence means what it says;
-points below it are over-confident. A panel a readout, where there are several: the same groups in
-the same colours side by side. The diagram does not show discrimination: one point on the diagonal
-is perfectly calibrated and knows nothing.
+points below it are over-confident. There is one panel for each readout, with the same groups in the
+same colours. The diagram does not show discrimination: one point on the diagonal is perfectly
+calibrated and knows nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Group = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """``panels``: heading -> name -> (probability [n] on 0-1 with NaN = unparsed, correct [n]);
-    ``bins`` of equal width.
+    """The diagram's data. ``panels``: heading -> name -> (probability [n] on 0-1 with NaN =
+    unparsed, correct [n]); ``bins`` of equal width.
     """
 
     panels: Mapping[str, Mapping[str, Group]]
@@ -46,7 +46,7 @@ class Reliability:
                 checked_probability(probability, correct)
 
     def figure(self) -> go.Figure:
-        """The diagram, with each group's ECE in the legend, panel by panel."""
+        """Draw the diagram, with each group's ECE in the legend, panel by panel."""
         figure = make_subplots(
             rows=1,
             cols=len(self.panels),
@@ -79,7 +79,7 @@ class Reliability:
         return figure
 
     def _label(self, name: str) -> str:
-        """The group's name with its ECE in each panel, "-" where it is not drawn."""
+        """Return the group's name with its ECE in each panel, "-" where it is not drawn."""
         found = [
             f"{ece(*groups[name], bins=self.bins):.3f}" if name in groups else "-"
             for groups in self.panels.values()

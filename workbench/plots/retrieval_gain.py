@@ -1,9 +1,10 @@
-"""Confidence-gated retrieval: accuracy by how many questions are looked up, least confident first.
+"""Draw confidence-gated retrieval: accuracy by how many questions are looked up, least confident
+first.
 
-One curve a group from its own accuracy (nothing looked up) to its accuracy with retrieval
-(everything); the dotted line of the same colour looks up the same number at random. The distance
-between the two is the gain of the gate, named at half as many in the legend. It does not show what
-a retrieval costs.
+There is one curve for each group, from its accuracy (nothing looked up) to its accuracy with
+retrieval (everything); the dotted line of the same colour looks up the same number at random. The
+distance between the two is the gain of the gate, named at half as many in the legend. It does not
+show what a retrieval costs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from workbench.plots.theme import apply_theme, safe, styles, thinned
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalGain:
-    """``curves``: group name -> its gated retrieval."""
+    """The figure's data. ``curves``: group name -> its gated retrieval."""
 
     curves: Mapping[str, GatedRetrieval]
     title: str
@@ -31,7 +32,7 @@ class RetrievalGain:
             raise WorkbenchError("a retrieval figure needs at least one group")
 
     def figure(self) -> go.Figure:
-        """Gated and random accuracy against the share looked up, in per cent."""
+        """Draw gated and random accuracy against the share looked up, in per cent."""
         figure = go.Figure(layout={"showlegend": True})
         for name, style in styles(self.curves).items():
             curve = self.curves[name]

@@ -1,4 +1,5 @@
-"""Risk-coverage curve: answer only where the confidence is highest; how wrong is what is answered?
+"""Draw the risk-coverage curve: answer only where the confidence is highest; how wrong are those
+answers?
 
 Risk (share wrong among the accepted) against coverage (share accepted), one point per distinct
 confidence; in between, ties are accepted in a random order, so the curve is drawn through their
@@ -26,7 +27,7 @@ _BETWEEN = 200
 
 @dataclass(frozen=True, kw_only=True)
 class RiskCoverageCurve:
-    """``groups``: name -> (confidence [n] with NaN = unparsed, correct [n])."""
+    """The figure's data. ``groups``: name -> (confidence [n] with NaN = unparsed, correct [n])."""
 
     groups: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
     title: str
@@ -39,7 +40,7 @@ class RiskCoverageCurve:
             checked(confidence, correct)
 
     def figure(self) -> go.Figure:
-        """Risk against coverage, in per cent."""
+        """Draw risk against coverage, in per cent."""
         # Plotly hides the legend of a single trace, and with it what the legend says.
         figure = go.Figure(layout={"showlegend": True})
         look = styles(self.groups)

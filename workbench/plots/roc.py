@@ -1,5 +1,5 @@
-"""Type-2 ROC curve: calling answers "right" from the highest confidence down, which share of the
-right and of the wrong get the call?
+"""Draw the type-2 ROC curve: calling answers "right" from the highest confidence down, which shares
+of the right and of the wrong ones are called so?
 
 One step per distinct confidence, straight between (ties count half); the area under it is AUROC2,
 named in the legend with its interval. The diagonal is chance. A curve of few corners comes from a
@@ -24,8 +24,8 @@ from workbench.plots.theme import Style, apply_theme, diagonal, safe, styles, th
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """``groups``: name -> (confidence [n] with NaN = unparsed, correct [n]); ``areas``: name ->
-    AUROC2 for the legend.
+    """The figure's data. ``groups``: name -> (confidence [n] with NaN = unparsed, correct [n]);
+    ``areas``: name -> AUROC2 for the legend.
     """
 
     groups: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]]
@@ -40,7 +40,7 @@ class Roc:
             checked(confidence, correct)
 
     def figure(self) -> go.Figure:
-        """The curves of the groups that hold right and wrong answers; the legend names those
+        """Draw the curves of the groups that hold right and wrong answers; the legend names those
         that do not.
         """
         figure = go.Figure(diagonal("chance"))

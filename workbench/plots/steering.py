@@ -1,12 +1,12 @@
-"""Steering: what a push along a direction does to the level of confidence, and to its power to tell
+"""Draw what a push along a direction does to the level of confidence, and to its power to tell
 right from wrong.
 
 Three panels over the push's signed length: mean expected confidence, AUROC2 within domain of the
-expected confidence, and of the written number. One line a layer and direction; a direction keeps
-its colour through its layers' dashes. Length 0 is the unsteered model and common to all lines; the
-band around it is the noise floor, what a push of nothing does. If the first panel moves and the
-others do not, a push sets the level and tells no more; what the random directions do as well is no
-merit of the direction.
+expected confidence, and of the written number. There is one line for each layer and direction; a
+direction keeps its colour, and its layers differ in dashes. Length 0 is the unsteered model and
+common to all lines; the band around it is the noise floor, what a push of nothing does. If the
+first panel moves and the others do not, a push changes the level and does not discriminate better.
+An effect that random directions have as well is not specific to the direction.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PANELS = (
 
 @dataclass(frozen=True)
 class SteeringLine:
-    """One layer and direction: curves over the common lengths."""
+    """The curves of one layer and direction, over the common lengths."""
 
     direction: str
     layer: int
@@ -45,8 +45,8 @@ class SteeringLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SteeringCurves:
-    """``lengths`` [n] ascending, in standard deviations of the layer's states, and a line for each
-    layer and direction.
+    """The figure's data: ``lengths`` [n] ascending, in standard deviations of the layer's states,
+    and a line for each layer and direction.
 
     ``floors``: of every panel, the largest change under a push of nothing.
     """
@@ -82,7 +82,7 @@ class SteeringCurves:
             )
 
     def figure(self) -> go.Figure:
-        """Three panels, one below the other."""
+        """Draw three panels, one below the other."""
         figure = make_subplots(
             rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.07, subplot_titles=_PANELS
         )

@@ -1,5 +1,4 @@
-"""One look for every figure: white ground, readable type, colours that mean the same thing
-everywhere.
+"""Give every figure one look: white ground, readable type, colours that mean the same everywhere.
 
 Colours are Okabe and Ito's, safe for the common forms of colour blindness: before is grey, after
 blue, the control on shuffled targets or labels orange, the probe green. A figure is told the roles
@@ -57,7 +56,7 @@ _CAPTION_WIDTH = 86
 
 @dataclass(frozen=True)
 class Style:
-    """How one series is drawn; ``colour`` is #rrggbb."""
+    """The style of one series; ``colour`` is #rrggbb."""
 
     colour: str
     dash: str
@@ -67,8 +66,8 @@ class Style:
 def styles(
     names: Iterable[str], roles: Mapping[str, Role] = MappingProxyType({})
 ) -> dict[str, Style]:
-    """A style for each name: the colour of its role, or the next control style without one; a
-    single name without a role is blue and solid.
+    """Return a style for each name: the colour of its role, or the next control style without one;
+    a single name without a role is blue and solid.
     """
     names = list(names)
     if len(names) == 1 and names[0] not in roles:
@@ -88,18 +87,18 @@ def styles(
 
 
 def safe(text: str) -> str:
-    """``text`` as plotly must get it to draw it literally, on one line."""
+    """Escape ``text`` so that plotly draws it literally, on one line."""
     return escape(" ".join(text.split()), quote=False)
 
 
 def short(text: str, limit: int) -> str:
-    """``text`` cut to ``limit`` characters with an ellipsis, then made safe."""
+    """Cut ``text`` to ``limit`` characters with an ellipsis, and make it safe."""
     line = " ".join(text.split())
     return safe(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
 
 
 def faded(colour: str, alpha: float) -> str:
-    """The rgba() form of a #rrggbb colour."""
+    """Return the rgba() form of a #rrggbb colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
 
@@ -107,8 +106,8 @@ def faded(colour: str, alpha: float) -> str:
 def apply_theme(
     figure: go.Figure, *, title: str, caption: str, x: str, y: str, height: int
 ) -> go.Figure:
-    """Give ``figure`` the common look, a title with a caption line, axis titles and a legend
-    below; returns it.
+    """Give ``figure`` the common look, a title with a caption line, axis titles and a legend below;
+    return it.
     """
     head = _lines(title, _TITLE_WIDTH)
     note = _lines(caption, _CAPTION_WIDTH)
@@ -164,7 +163,7 @@ def apply_theme(
 
 
 def add_floor(figure: go.Figure, floor: float) -> None:
-    """A band around 0 that numerical noise alone can fill; none where the floor is NaN."""
+    """Add a band around 0 that numerical noise alone can fill; none where the floor is NaN."""
     if not np.isnan(floor):
         figure.add_hrect(-floor, floor, fillcolor=faded(GREY, 0.25), line_width=0)
 
@@ -177,7 +176,7 @@ def add_curve(
     style: Style,
     unit: str,
 ) -> None:
-    """A line with its interval band, joined in the legend; hover shows value and interval of
+    """Add a line with its interval band, joined in the legend; hover shows value and interval of
     ``unit``.
     """
     if (~(np.isnan(curve.low) | np.isnan(curve.high))).any():
@@ -202,7 +201,7 @@ def add_curve(
 
 
 def diagonal(name: str, showlegend: bool = True) -> go.Scatter:
-    """A dotted grey line from 0, 0 to 1, 1, what a curve is to be held against."""
+    """Return a dotted grey line from 0, 0 to 1, 1, with which curves are compared."""
     return go.Scatter(
         x=[0, 1],
         y=[0, 1],
@@ -218,8 +217,8 @@ def diagonal(name: str, showlegend: bool = True) -> go.Scatter:
 def interval_band(
     x: NDArray[np.number], curve: IntervalCurve, name: str, colour: str
 ) -> go.Scatter:
-    """The interval of a curve filled with ``colour``, where it is known; it goes with the curve
-    ``name`` in the legend.
+    """Return the interval of a curve filled with ``colour``, where it is known; the legend joins it
+    with the curve ``name``.
     """
     known = ~(np.isnan(curve.low) | np.isnan(curve.high))
     return go.Scatter(
@@ -239,8 +238,8 @@ def interval_band(
 def add_level(
     figure: go.Figure, x: tuple[float, float], level: float, name: str, colour: str, dash: str
 ) -> None:
-    """A horizontal reference line that has its own legend entry, so that it never collides with
-    a label.
+    """Add a horizontal reference line with a legend entry, so that it never collides with a
+    label.
     """
     figure.add_trace(
         go.Scatter(
@@ -255,8 +254,8 @@ def add_level(
 
 
 def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
-    """Indices of at most about ``most`` points of a curve whose ``along`` [n] rises, evenly
-    spread over it, both ends kept.
+    """Return the indices of at most about ``most`` points of a curve whose ``along`` [n] rises,
+    evenly spread over it, both ends kept.
     """
     if len(along) <= most:
         return np.arange(len(along))
@@ -267,7 +266,9 @@ def thinned(along: NDArray[np.float64], most: int = 800) -> NDArray[np.int64]:
 def reference_styles(
     names: Iterable[str], roles: Mapping[str, Role] = MappingProxyType({})
 ) -> dict[str, tuple[str, str]]:
-    """Colour and dash of horizontal reference lines: the colour of their role, never solid."""
+    """Return colour and dash of horizontal reference lines: the colour of their role, never
+    solid.
+    """
     dashes = ("dot", "dash", "longdash", "dashdot", "longdashdot")
     return {
         name: (style.colour, dashes[i % len(dashes)])

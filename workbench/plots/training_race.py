@@ -1,8 +1,8 @@
-"""The same training done in several ways: what each costs, and the loss of every step.
+"""Draw the same training done in several ways: what each costs, and the loss of every step.
 
 Left, bars of median seconds with the smallest and the largest of the repeats. Right, the loss by
-step, averaged over the repeats; lines that lie on one another mean the same training. Seconds are
-of one machine under its load at the time.
+step, averaged over the repeats; lines that coincide mean the same training. Seconds are of one
+machine under its load at the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workbench.plots.theme import GREY, apply_theme, safe, styles
 
 @dataclass(frozen=True)
 class TrainingRuns:
-    """Repeats of one way: ``seconds`` [repeats] and ``losses`` [repeats, steps]."""
+    """The repeats of one way: ``seconds`` [repeats] and ``losses`` [repeats, steps]."""
 
     seconds: NDArray[np.float64]
     losses: NDArray[np.float64]
@@ -42,7 +42,7 @@ class TrainingRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRace:
-    """``runs`` by name, in the order of the bars from the top."""
+    """The figure's data: ``runs`` by name, in the order of the bars from the top."""
 
     runs: Mapping[str, TrainingRuns]
     title: str
@@ -53,7 +53,7 @@ class TrainingRace:
             raise WorkbenchError("a figure of trainings needs at least one")
 
     def figure(self) -> go.Figure:
-        """Bars beside lines, one colour a way."""
+        """Draw bars next to lines, one colour for each way."""
         figure = make_subplots(rows=1, cols=2, column_widths=[0.45, 0.55], horizontal_spacing=0.1)
         look = styles(list(self.runs))
         for name, runs in self.runs.items():

@@ -1,9 +1,9 @@
-"""What was taught, from the top, against what is measured, from the left; each cell with its number
+"""Draw what was trained, as rows, against what is measured, as columns; each cell with its number
 and its interval.
 
 White is ``centre`` (chance, or no gain), blue the better side, orange the worse; colours end at the
-largest distance from the centre. A cell framed in black is measured on what its row was taught. Two
-cells whose intervals overlap may still differ: compare the difference itself.
+largest distance from the centre. A cell framed in black is measured on what its row was trained on.
+Two cells whose intervals overlap may still differ: compare the difference itself.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _TURNED = tuple((1 - at, colour) for at, colour in reversed(DIVERGING))
 
 @dataclass(frozen=True, kw_only=True)
 class TransferMatrix:
-    """``cells`` by (row, column); one that is missing, or not defined, stays empty. ``own``
-    cells get a frame.
+    """The matrix: ``cells`` by (row, column); one that is missing, or not defined, stays empty.
+    ``own`` cells get a frame.
     """
 
     rows: Sequence[str]
@@ -59,7 +59,7 @@ class TransferMatrix:
             )
 
     def figure(self) -> go.Figure:
-        """The map; the first row stands at the top."""
+        """Draw the map; the first row is at the top."""
         shape = (len(self.rows), len(self.columns))
         value, low, high = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
         text, names = np.full(shape, "", dtype=object), np.full((*shape, 2), "", dtype=object)
