@@ -1,3 +1,3 @@
-"""Measurements of the workbench's own cost: ratios within one run, and seconds where a bound is
+"""Measure the cost of the workbench itself: ratios within one run, and seconds where a bound is
 promised.
 """

@@ -1,10 +1,10 @@
-"""How the cost of a layer sweep grows with the layers patched, the length of prompts and the rows,
-in plain forwards.
+"""Measure how the cost of a layer sweep grows with the layers patched, the length of prompts and
+the rows, in plain forwards.
 
 Every point is one sweep at the last token over a plain forward of the same prompts. The packed
-sweep is run whole. A peer spends the same on every branch, so at each point it runs one branch and
-then a few, and the whole sweep's cost is *estimated* from the line through both; where the
-machine's load moved between the two calls, the estimate moves with it.
+sweep is run whole. Another library spends the same on every branch, so at each point it runs one
+branch and then a few, and the whole sweep's cost is *estimated* from the line through both; where
+the machine's load moved between the two calls, the estimate moves with it.
 
 ``layers`` counts the layers patched, spread over the whole model, whose depth stays.
 """
@@ -31,7 +31,7 @@ SAMPLED = 3
 
 @dataclass(frozen=True)
 class Point:
-    """Cost of ``method`` in plain forwards at ``at`` of ``axis``."""
+    """A measured point: the cost of ``method`` in plain forwards at ``at`` of ``axis``."""
 
     axis: Axis
     at: int
@@ -43,11 +43,11 @@ class Point:
 def growth(
     lm: LanguageModel, libraries: Mapping[str, Sweep], rows: int, tokens: int, repeats: int
 ) -> list[Point]:
-    """Points of all axes; lengths the model does not take are left out.
+    """Measure the points of all axes; lengths the model does not take are left out.
 
     Args:
-        rows, tokens: of the axis along which layers grow; rows grow up to ``rows``, lengths are
-            measured on two rows.
+        rows, tokens: those of the axis along which layers grow; rows grow up to ``rows``, lengths
+            are measured on two rows.
     """
     longest = int(getattr(lm.config, "max_position_embeddings", None) or max(TOKENS))
     every = range(lm.n_layers)
@@ -73,24 +73,24 @@ def growth(
 
 
 def layer_counts(depth: int) -> list[int]:
-    """The layer counts measured on a model of ``depth`` layers, its depth the last."""
+    """Return the layer counts measured on a model of ``depth`` layers, its depth the last."""
     return sorted({count for count in LAYERS if count < depth} | {depth})
 
 
 def row_counts(rows: int) -> list[int]:
-    """Powers of two below ``rows``, and ``rows``."""
+    """Return the powers of two below ``rows``, and ``rows``."""
     return [2**power for power in range(rows.bit_length()) if 2**power < rows] + [rows]
 
 
 def spread_layers(depth: int, count: int) -> list[int]:
-    """``count`` layers spread evenly over ``depth``, the last among them."""
+    """Return ``count`` layers spread evenly over ``depth``, the last among them."""
     return [(index + 1) * depth // count - 1 for index in range(count)]
 
 
 def _costs(
     bench_inputs: BenchInputs, libraries: Mapping[str, Sweep], layers: Sequence[int], repeats: int
 ) -> dict[str, float]:
-    """Plain forwards that the sweep of ``layers`` costs, by method."""
+    """Measure how many plain forwards the sweep of ``layers`` costs, by method."""
     branches = bench_inputs.layers(layers)
     times = alternate(
         {"forward": bench_inputs.forward, "packed": lambda: bench_inputs.packed(branches)}, repeats

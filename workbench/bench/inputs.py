@@ -1,13 +1,13 @@
 """Make the inputs of a benchmark: prompts of one length, donors, one readout, and
 the plain forward.
 
-Prompts are random token ids of equal length, so that nobody pays for padding; what a forward costs
-does not depend on which tokens it reads. Donors are states of other prompts. Everyone reads the
-log-probabilities of the same two tokens.
+Prompts are random token ids of equal length, so that no method pays for padding; the cost of a
+forward does not depend on which tokens it reads. Donors are states of other prompts. All methods
+read the log-probabilities of the same two tokens.
 
 The *plain forward* is the model's own, as its user would call it: ``model(input_ids,
-use_cache=False, logits_to_keep=1)`` under no_grad, with the kernel's own causal mask and the logits
-of the last token alone. Ratios to it flatter no one.
+use_cache=False, logits_to_keep=1)`` under no_grad, with the kernel's causal mask and the logits of
+the last token alone. Ratios to it favour no method.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ SPECIAL = 10
 
 @dataclass(frozen=True, eq=False)
 class BenchInputs:
-    """``prompts``: [rows] of equal length; ``donors`` [rows, layers, positions, width] at the
-    last ``positions`` tokens.
+    """The inputs of a benchmark. ``prompts``: [rows] of equal length; ``donors`` [rows, layers,
+    positions, width] at the last ``positions`` tokens.
     """
 
     lm: LanguageModel
@@ -50,18 +50,18 @@ class BenchInputs:
         return len(self.prompts[0])
 
     def layers(self, layers: Sequence[int]) -> list[Branch]:
-        """A branch a layer: its residual output at the last token."""
+        """Return one branch for each layer: its residual output at the last token."""
         last = torch.full((self.rows,), self.tokens - 1)
         return site_branches(layer_sites(layers), last, self.donors[:, list(layers), -1])
 
     def packed(self, branches: Sequence[Branch], tokens_per_forward: int = ONE_FORWARD) -> Patched:
-        """All ``branches`` by the packed engine."""
+        """Run all ``branches`` by the packed engine."""
         return patch_branches(
             self.lm, self.prompts, branches, self.readout, tokens_per_forward=tokens_per_forward
         )
 
     def forward(self) -> Tensor:
-        """The plain forward with the same readout, [rows, 2]."""
+        """Run the plain forward; return the same readout, [rows, 2]."""
         ids = torch.tensor(self.prompts, device=self.lm.device)
         with torch.no_grad():
             return self.readout(
@@ -70,8 +70,8 @@ class BenchInputs:
 
 
 def make_inputs(lm: LanguageModel, rows: int, tokens: int, positions: int = 1) -> BenchInputs:
-    """BenchInputs of ``rows`` prompts of ``tokens`` tokens with donors at the last ``positions``
-    of them.
+    """Make the inputs of ``rows`` prompts of ``tokens`` tokens with donors at the last
+    ``positions`` of them.
     """
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(

@@ -1,11 +1,12 @@
-"""Who the packed sweep is measured against: a row a peer, each written as its users would write it.
+"""List the libraries the packed sweep is compared with: one row each, written as its users would
+write it.
 
 The loop is a forward hook that writes the state and the model's own forward, once a branch: the
 same call as the plain forward and the fastest way without packing. nnsight and transformer-lens run
 through the project's backends, pyvene through :mod:`workbench.bench.pyvene_peer`; all of them read
-the unpatched prompt once and every branch once. Donors are recorded beforehand for everyone. What a
-library does around its forwards (a session, a bridge, a wrapper a branch) is its own cost;
-importing it and building a bridge, once a process, is not counted.
+the unpatched prompt once and every branch once. Donors are recorded beforehand for all. What a
+library does around its forwards (a session, a bridge, a wrapper for each branch) counts as its
+cost; importing it and building a bridge, once a process, does not.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ PYVENE_MISSING = (
 
 @dataclass(frozen=True)
 class Peer:
-    """``name`` on the command line, ``key`` in results, how its sweep is built, and whether and
-    why not it can run.
+    """A library to compare with: ``name`` on the command line, ``key`` in results, how its sweep is
+    built, and whether and why not it can run.
     """
 
     name: str
@@ -46,8 +47,8 @@ class Peer:
 
 
 def hooked_loop(lm: LanguageModel) -> Sweep:
-    """One ordinary forward a branch with a hook on each patched layer; prompts of one length,
-    residual outputs replaced.
+    """Return a sweep of one ordinary forward for each branch, with a hook on each patched layer;
+    prompts of one length, residual outputs replaced.
     """
 
     def sweep(prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
@@ -112,8 +113,11 @@ class Built:
 
 
 def build_libraries(lm: LanguageModel, names: Iterable[str]) -> Built:
-    """Build the libraries called ``names``; those whose package is not there are told apart,
-    never dropped.
+    """Build the libraries called ``names``; those whose package is missing are listed, never
+    dropped.
+
+    Raises:
+        WorkbenchError: for an unknown library.
     """
     chosen = list(dict.fromkeys(names))
     unknown = [name for name in chosen if name not in LIBRARIES]
@@ -131,5 +135,5 @@ def build_libraries(lm: LanguageModel, names: Iterable[str]) -> Built:
 def runs(
     sweep: Sweep, bench_inputs: BenchInputs, branches: Sequence[Branch]
 ) -> Callable[[], Patched]:
-    """Give a library's sweep of ``branches`` as something to time."""
+    """Return a library's sweep of ``branches`` as a call to time."""
     return lambda: sweep(bench_inputs.prompts, branches, bench_inputs.readout)

@@ -1,10 +1,10 @@
-"""What measuring costs: seconds and peak memory of all metrics with their intervals, on made tables
-of known size.
+"""Measure what measuring costs: seconds and peak memory of all metrics with their intervals, on
+generated tables of known size.
 
 Three tables: 1,000 answers with 10,000 paired resamples of two readouts (every metric of both and
 every difference); a large one with stated percentages (few distinct values) and a large one with
 continuous confidences (all distinct). Confidence p is uniform, an answer is right with probability
-p^2. Seconds are of this machine and load; the method of each interval is printed beside them.
+p^2. Seconds are those of this machine and load; the method of each interval is printed with them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAIRED_RESAMPLES = 10_000
 
 
 def bench_measure(rows: int) -> dict[str, Any]:
-    """Seconds, methods and memory; ``rows`` is the size of the large tables."""
+    """Measure seconds, methods and memory; ``rows`` is the size of the large tables."""
     out: dict[str, Any] = {
         "rows.small": SMALL,
         "rows.large": rows,
@@ -73,8 +73,8 @@ def _clocks() -> tuple[float, float]:
 
 
 def _since(start: tuple[float, float]) -> dict[str, float]:
-    """Seconds on the clock, and of the processor: the first grows with whatever else the machine
-    does.
+    """Return seconds of the clock and of the processor since ``start``. The first also grow with
+    other work of the machine.
     """
     now = _clocks()
     return {"seconds": now[0] - start[0], "cpu_seconds": now[1] - start[1]}
@@ -89,7 +89,7 @@ def _made(rows: int, digits: int | None) -> tuple[np.ndarray, np.ndarray, np.ran
 
 
 def _peak() -> int:
-    """Largest resident memory of the process so far, in bytes."""
+    """Return the largest resident memory of the process so far, in bytes."""
     # Windows keeps the peak in psutil; elsewhere the resource module has it, in kilobytes (macOS:
     # bytes).
     peak = getattr(psutil.Process().memory_info(), "peak_wset", None)

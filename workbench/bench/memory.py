@@ -1,15 +1,15 @@
-"""Peak memory of tensors during a call, and whether a packed map stays under what its token budget
-promises.
+"""Measure the peak memory of tensors during a call, and whether a packed map stays under what its
+token budget promises.
 
-On a GPU the peak is the allocator's own; on the CPU it is the largest sum of allocations less
-releases that torch's profiler saw. Both count what the call takes beyond what was there before it,
-kernels' scratch space included, and neither sees what a library takes outside torch's allocator.
-Timing and memory are measured in different calls.
+On a GPU the peak is the allocator's; on the CPU it is the largest sum of allocations less releases
+that torch's profiler saw. Both count what the call takes beyond what was in use before it, kernels'
+scratch space included, and neither sees what a library takes outside torch's allocator. Timing and
+memory are measured in different calls.
 
 The bound of a budget is put together from parts measured or counted apart from the engine: a plain
 forward of as many tokens as the budget, two masks for the widest pass (the boolean one is smaller),
-the prompts' keys and values and states behind every layer, and the readout of one chunk of logits.
-It is what a user may rely on when choosing a budget.
+the prompts' keys and values and states after every layer, and the readout of one chunk of logits. A
+user may rely on it when choosing a budget.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MAP_POSITIONS = 8
 
 
 def peak_bytes(method: Method, device: torch.device) -> int | None:
-    """Most bytes of tensors that ``method`` held at once beyond those there before; None on
-    devices that do not say.
+    """Return the most bytes of tensors that ``method`` held at once beyond those in use before;
+    None on devices that do not report it.
     """
     if device.type == "cpu":
         return _profiled(method)
@@ -61,8 +61,8 @@ def _profiled(method: Method) -> int:
 
 
 def memory(bench_inputs: BenchInputs) -> dict[str, Any]:
-    """Peak of the plain forward, the layer sweep, and a layer x position map under a budget, with
-    that budget's bound.
+    """Measure the peak of the plain forward, the layer sweep, and a layer x position map under a
+    budget, with that budget's bound.
 
     The budget is twice the prompts, so that the map needs several passes; ``bench_inputs`` has
     donors at the last positions.

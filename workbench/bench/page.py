@@ -1,5 +1,5 @@
-"""The page and the table of a measurement: ``index.html`` with the growth figure, ``table.csv``
-with every key.
+"""Write the page and the table of a measurement: ``index.html`` with the growth figure,
+``table.csv`` with every key.
 
 Bounds are those the engine is held to on the default model at the default sizes; elsewhere they are
 only for orientation.
@@ -52,7 +52,7 @@ BYTES: Mapping[str, str] = {
 
 
 def table_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The measured lines in words: value, spread, bound, largest difference to the packed
+    """Return the measured lines in words: value, spread, bound, largest difference to the packed
     result.
     """
     rows = [_row(line, values) for line in LINES if line.key in values]
@@ -93,7 +93,7 @@ def _plain(words: str, value: str) -> dict[str, str]:
 
 
 def growth_figure(points: list[Point], caption: str) -> CostGrowth:
-    """Curves of all axes and methods."""
+    """Draw the curves of all axes and methods."""
     panels: dict[str, dict[str, CostCurve]] = {}
     for axis, words in AXES.items():
         here = [point for point in points if point.axis == axis]
@@ -116,7 +116,7 @@ def growth_figure(points: list[Point], caption: str) -> CostGrowth:
 
 
 def write_bench(folder: Path, found: SweepBench) -> Path:
-    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of
+    """Write ``table.csv`` and the page into ``folder`` (made if missing); return the path of
     ``index.html``.
     """
     values = found.values

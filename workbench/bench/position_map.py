@@ -1,8 +1,10 @@
-"""Layer x position map of the last positions, over one plain forward and beside the loop.
+"""Measure the layer x position map of the last positions, relative to one plain forward and to the
+loop.
 
-The packed engine runs every cell. The loop would take a forward a cell, hours on large models; its
-cost is *estimated*: cells drawn at random are run by the loop, and the seconds of one are
-multiplied by the number of cells. The same cells say how far the packed values are from the loop's.
+The packed engine runs every cell. The loop would take one forward for each cell, hours on large
+models; its cost is *estimated*: cells drawn at random are run by the loop, and the seconds of one
+are multiplied by the number of cells. The same cells say how far the packed values are from the
+loop's.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ SAMPLED = 6
 
 
 def cells(bench_inputs: BenchInputs, positions: int) -> list[Branch]:
-    """A branch for every layer at every one of the last ``positions`` tokens (fewer if there are
-    fewer).
+    """Return a branch for every layer at every one of the last ``positions`` tokens (fewer if there
+    are fewer).
     """
     count = min(positions, bench_inputs.donors.shape[2])
     at = torch.arange(bench_inputs.tokens - count, bench_inputs.tokens).expand(
@@ -37,8 +39,8 @@ def cells(bench_inputs: BenchInputs, positions: int) -> list[Branch]:
 
 
 def position_map(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
-    """Ratios of the whole map to a plain forward, and of the loop's estimate to the map; the
-    first call is timed.
+    """Measure the ratios of the whole map to a plain forward, and of the loop's estimate to the
+    map; the first call is timed.
     """
     grid = cells(bench_inputs, POSITIONS)
     loop, drawn = hooked_loop(bench_inputs.lm), _drawn(len(grid))
@@ -51,7 +53,7 @@ def position_map(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
     }
     bench_inputs.forward()
     times = alternate(methods, repeats, untimed=0)
-    # A loop reads the unpatched prompt once beside its cells.
+    # A loop reads the unpatched prompt once besides its cells.
     scale = (len(grid) + 1) / (len(drawn) + 1)
     gained = [scale * value for value in ratio(times, "loop", "map")]
     return {

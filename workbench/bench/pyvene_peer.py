@@ -1,11 +1,11 @@
-"""The sweep with pyvene, as its users write it: an IntervenableModel a branch, states handed over
-ready.
+"""Run the sweep with pyvene, as its users write it: one IntervenableModel for each branch, with
+states passed in.
 
-Modules are named by path, which pyvene takes for every family. Handing over
-``source_representations`` saves pyvene the forward that recording each source anew would cost. Only
-the residual stream in front of and behind a layer is reached here.
+Modules are named by path, which pyvene takes for every family. Passing ``source_representations``
+saves pyvene the forward that recording each source anew would cost. Only the residual stream in
+front of and after a layer is patched here.
 
-pyvene takes every forward hook off the model when it cleans up, so nothing else may hang on it.
+pyvene takes every forward hook off the model when it cleans up, so no other hook may be on it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ SIDES = {"resid_pre": "input", "resid_post": "output"}
 
 
 def pyvene_installed() -> bool:
-    """Whether the benchmark's own extra is there; pyvene is not imported."""
+    """Return whether pyvene, of the benchmark's extra, is installed; it is not imported."""
     return importlib.util.find_spec("pyvene") is not None
 
 
 @dataclass(frozen=True, eq=False)
 class PyvenePeer:
-    """Patches ``lm`` in place for the length of each call."""
+    """A backend that patches ``lm`` in place during each call."""
 
     lm: LanguageModel
 
@@ -46,8 +46,8 @@ class PyvenePeer:
         require_one_process(self.lm, "pyvene")
 
     def patch(self, prompts: TokenRows, branches: Sequence[Branch], readout: Readout) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and
-        one without.
+        """Run every branch, as in :class:`~workbench.trace.backends.protocol.Backend`: one forward
+        for each and one without.
         """
         batches = string_batches(self.lm, prompts, branches, NO_TREE, ONE_FORWARD, self.lm.device)
         readings = (self._readings(batch, readout) for batch in batches)

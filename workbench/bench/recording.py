@@ -1,10 +1,11 @@
-"""Recording every layer at three positions, over one plain forward, and what it takes in memory
-beyond it.
+"""Measure recording every layer at three positions, relative to one plain forward, and the extra
+memory it takes.
 
 Recorded are the residual outputs at the first, the middle and the last token.
-``record.extra_bytes`` is the peak of recording less that of the plain forward; a recorder that kept
-the streams would need ``record.all_streams_bytes`` more. The engine's explicit mask, rows * tokens
-** 2 numbers, is part of the extra and grows with the length of prompts faster than the streams do.
+``record.extra_bytes`` is the peak of recording minus that of the plain forward; a recorder that
+kept the streams would need ``record.all_streams_bytes`` more. The engine's explicit mask, rows *
+tokens ** 2 numbers, is part of the extra and grows with the length of prompts faster than the
+streams do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from workbench.trace.record import record_states
 
 
 def recording(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
-    """``record_over_forward`` and bytes; recording needs no logits, which the plain forward
+    """Measure ``record_over_forward`` and bytes. Recording needs no logits, which the plain forward
     makes for one token a row.
     """
     lm, last = bench_inputs.lm, bench_inputs.tokens - 1

@@ -1,4 +1,4 @@
-"""Measured values in words: the rows of a measurement's table."""
+"""Write measured values in words: the rows of a measurement's table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the result in words, with the bound it is held to and on which side of it the
-    value must lie.
+    """A line of the table: a key of the result in words, with its bound and on which side of it the
+    value must be.
     """
 
     key: str
@@ -26,7 +26,7 @@ class Line:
 
 
 def spread_of(key: str, values: Mapping[str, Any]) -> str:
-    """The smallest and the largest of a ratio's turns; empty where it has none."""
+    """Return the smallest and the largest of a ratio's turns as text; empty where it has none."""
     return (
         f"{values[f'{key}.low']:.3g} to {values[f'{key}.high']:.3g}"
         if f"{key}.low" in values

@@ -1,16 +1,16 @@
-"""What the packed engine costs beside one plain forward, and beside the ways others patch:
+"""Measure the cost of the packed engine relative to one plain forward, and to other ways to patch:
 ``workbench bench sweep``.
 
-Five parts, each of which can be left out: ``sweep`` (all layers at the last token, the libraries
-beside it), ``map`` (every layer at the last 32 positions), ``record``, ``growth`` and ``memory``.
+Five parts, each of which can be left out: ``sweep`` (all layers at the last token, with the
+libraries), ``map`` (every layer at the last 32 positions), ``record``, ``growth`` and ``memory``.
 Everything is measured in one process on the same prompts with the same readout
 (:mod:`workbench.bench.inputs`), ratios within one run (:mod:`workbench.bench.timing`), and each
-peer's largest difference to the packed result stands beside its ratio. Fast methods are repeated
+library's largest difference to the packed result is given with its ratio. Fast methods are repeated
 ``repeats`` times, methods that take many forwards ``library_repeats`` times; both numbers are in
 the result.
 
 Ratios hold for this model, these sizes and this kind of machine: they rise with layers and fall
-where a library's own overhead, rather than the forward, decides.
+where a library's overhead, rather than the forward, dominates.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ BASELINE = "the model's own forward, causal mask of its kernel, no cache, logits
 
 @dataclass(frozen=True)
 class SweepBench:
-    """``values``: flat keys, None where a peer is not installed; ``points`` of the growth
-    curves; ``notes``: what to know.
+    """The results. ``values``: flat keys, None where a library is not installed; ``points`` of the
+    growth curves; ``notes``: what to know.
     """
 
     values: dict[str, Any]

@@ -1,16 +1,16 @@
-"""What training costs beside TRL's SFTTrainer: ``workbench bench teach``.
+"""Measure the cost of training relative to TRL's SFTTrainer: ``workbench bench teach``.
 
 Four trainings take turns on one machine in one process: the workbench and TRL (see
 :mod:`workbench.bench.trainers`), each with an adapter in all layers (``full``, ``trl``) and with
-one that begins higher up (``partial``, ``trl_upper``). A round is one training of each with a seed
-of its own; ratios are formed within rounds. All compute in float32.
+one that begins higher up (``partial``, ``trl_upper``). A round is one training of each, with
+another seed each round; ratios are formed within rounds. All compute in float32.
 
 Parts: ``speed``; ``exact``, which trains without dropout and gives the largest difference of any
 step's loss between the workbench and TRL; ``memory``, the peak of each training in a fresh process
 (:mod:`workbench.bench.teach_memory`).
 
 ``loss.gap`` is the mean over rounds of the difference of the last epoch's mean loss, full minus
-TRL. Both draw other dropout, so it stands beside ``loss.seed_noise``, the standard deviation of
+TRL. Both draw different dropout, so it is given with ``loss.seed_noise``, the standard deviation of
 that loss over the rounds' seeds. With few rounds the noise is known only roughly. Ratios hold for
 this model and these lengths: what TRL spends on the logits of every position weighs less in a
 larger model, and what the shared beginning of the conversations saves is their share of the tokens.
@@ -50,8 +50,8 @@ GAPS = {"loss.gap": ("full", "trl"), "loss.partial_gap": ("partial", "trl_upper"
 
 @dataclass(frozen=True)
 class TeachBench:
-    """``values``: flat keys, None for TRL's where it is not installed; ``rounds`` of each kind;
-    ``notes``: what to know.
+    """The results. ``values``: flat keys, None for TRL's where it is not installed; ``rounds`` of
+    each kind; ``notes``: what to know.
     """
 
     values: dict[str, Any]
@@ -130,8 +130,8 @@ def _rounds(
     epochs: int,
     rounds: int,
 ) -> dict[str, list[Trained]]:
-    """Trainings of every kind, taking turns; one step of each beforehand pays for what is paid
-    once.
+    """Run the trainings of every kind in turns. One step of each beforehand pays for one-time
+    costs.
     """
     batch = settings_of(KINDS["full"], first).batch_size
     found: dict[str, list[Trained]] = {name: [] for name in kinds}
@@ -149,7 +149,7 @@ def _rounds(
 
 
 def _speed(timed: Mapping[str, list[Trained]], epochs: int) -> dict[str, Any]:
-    """Ratios of seconds within rounds, and losses of the last epoch."""
+    """Return the ratios of seconds within rounds, and the losses of the last epoch."""
     times = {name: [each.seconds for each in trained] for name, trained in timed.items()}
     last = {
         name: [_last_epoch(each.losses, epochs) for each in trained]
@@ -177,8 +177,8 @@ def _last_epoch(losses: Sequence[float], epochs: int) -> float:
 
 
 def _exact(lm: LanguageModel, examples: Sequence[Example], first: int) -> dict[str, Any]:
-    """Largest difference of a step's loss without dropout: after the first step it also shows
-    the gradients.
+    """Return the largest difference of a step's loss without dropout. After the first step it also
+    depends on the gradients.
     """
     out: dict[str, Any] = {"exact.steps": EXACT_STEPS}
     for key, (one, other) in {

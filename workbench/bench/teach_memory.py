@@ -1,4 +1,5 @@
-"""Peak memory of one training, each in a fresh process: ``python -m workbench.bench.teach_memory``.
+"""Measure the peak memory of trainings, each in a fresh process: ``python -m
+workbench.bench.teach_memory``.
 
 The peak is the process's largest resident memory while it trains, model, libraries and everything
 else included, sampled a hundred times a second; on a GPU it is the allocator's peak. Every process
@@ -32,8 +33,11 @@ INTERVAL = 0.01
 def peaks(
     model: str, names: Sequence[str], rows: int, start_layer: int, precision: Precision = "float32"
 ) -> dict[str, int]:
-    """Bytes by name of the training (see :data:`workbench.bench.trainer_kinds.KINDS`), one epoch
-    over ``rows`` examples each.
+    """Measure the peak bytes by name of the training (see
+    :data:`workbench.bench.trainer_kinds.KINDS`), one epoch over ``rows`` examples each.
+
+    Raises:
+        WorkbenchError: if a process fails.
     """
     found = {}
     for name in track(names, "memory of trainings", total=len(names)):
@@ -58,7 +62,7 @@ def peaks(
 
 @contextmanager
 def peak_of_block(device: torch.device) -> Iterator[list[int]]:
-    """A list that holds the block's peak in bytes once it has ended."""
+    """Yield a list that holds the block's peak in bytes once the block has ended."""
     peak: list[int] = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -82,7 +86,7 @@ def peak_of_block(device: torch.device) -> Iterator[list[int]]:
 
 
 def measured(model: str, name: str, rows: int, start_layer: int, precision: Precision) -> int:
-    """Peak bytes of one training in this process."""
+    """Measure the peak bytes of one training in this process."""
     if trl_installed():
         import trl
 

@@ -1,5 +1,5 @@
-"""The page and the table of the training measurement: ``index.html`` with the figure, ``table.csv``
-with every key.
+"""Write the page and the table of the training measurement: ``index.html`` with the figure,
+``table.csv`` with every key.
 
 Bounds are those the trainer is held to on the default model at the default sizes; elsewhere they
 are only for orientation.
@@ -49,7 +49,7 @@ NAMES = {
 
 
 def table_rows(values: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The measured lines in words: value, spread, bound."""
+    """Return the measured lines in words: value, spread, bound."""
     rows = [_row(line, values) for line in LINES if line.key in values]
     sizes = {
         name: values[f"memory.{name}_bytes"] for name in NAMES if f"memory.{name}_bytes" in values
@@ -77,7 +77,7 @@ def _plain(words: str, value: str) -> dict[str, str]:
 
 
 def race_figure(found: TeachBench) -> TrainingRace:
-    """Seconds and losses of all kinds that were timed."""
+    """Draw seconds and losses of all kinds that were timed."""
     values = found.values
     caption = (
         f"{values['model']}, {values['layers']} layers, matrix products in {values['precision']}, "
@@ -97,7 +97,7 @@ def race_figure(found: TeachBench) -> TrainingRace:
 
 
 def write_teach_bench(folder: Path, found: TeachBench) -> Path:
-    """Write ``table.csv`` and the page into ``folder`` (made if missing); returns the path of
+    """Write ``table.csv`` and the page into ``folder`` (made if missing); return the path of
     ``index.html``.
     """
     values, sections = found.values, []

@@ -1,9 +1,9 @@
-"""Seconds of methods that take turns, and ratios formed within a turn.
+"""Time methods that take turns, and form ratios within a turn.
 
-A machine's speed drifts with what else it does. So a ratio is formed between calls that stand next
-to each other, and the median over turns is reported with the smallest and the largest. The first
-round is not timed: it pays for kernels that are chosen, and memory that is taken, once. On an
-accelerator the clock waits for all queued work.
+A machine's speed drifts with its other work. So a ratio is formed between adjacent calls, and the
+median over turns is reported with the smallest and the largest. The first round is not timed: it
+pays for kernels that are chosen, and memory that is taken, once. On an accelerator the clock waits
+for all queued work.
 
 Seconds are those of this machine under its load at the time; only ratios can be compared with
 another run.
@@ -24,7 +24,7 @@ Method = Callable[[], Any]
 
 
 def seconds(method: Method) -> float:
-    """Seconds of one call, with everything it queued on an accelerator."""
+    """Return the seconds of one call, with everything it queued on an accelerator."""
     synchronise()
     started = time.perf_counter()
     method()
@@ -35,7 +35,7 @@ def seconds(method: Method) -> float:
 def alternate(
     methods: Mapping[str, Method], repeats: int, *, untimed: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of each method per repeat, methods taking turns, after ``untimed`` rounds."""
+    """Time each method once a repeat, in turns, after ``untimed`` rounds; return the seconds."""
     times: dict[str, list[float]] = {name: [] for name in methods}
     for turn in track(range(untimed + repeats), f"timing {', '.join(methods)}"):
         for name, method in methods.items():
@@ -48,8 +48,8 @@ def alternate(
 def time_methods(
     reference: Method, methods: Mapping[str, Method], repeats: int
 ) -> tuple[dict[str, list[float]], list[float]]:
-    """Methods too slow to be repeated much, each between two calls of a fast ``reference``; nothing
-    is warmed up here.
+    """Time methods that are too slow to be repeated often, each between two calls of a fast
+    ``reference``. Nothing is warmed up here.
 
     Returns:
         For every method its ratios to the mean of the reference before and after it, and all
@@ -66,18 +66,18 @@ def time_methods(
 
 
 def ratio(times: Mapping[str, Sequence[float]], above: str, below: str) -> list[float]:
-    """Seconds of one method over those of another, turn by turn."""
+    """Return the seconds of one method over those of another, turn by turn."""
     return [a / b for a, b in zip(times[above], times[below], strict=True)]
 
 
 def spread(key: str, values: Sequence[float]) -> dict[str, float]:
-    """``key``: the median of ``values``; ``key.low`` and ``key.high``: the smallest and the
+    """Return ``key``: the median of ``values``; ``key.low`` and ``key.high``: the smallest and the
     largest.
     """
     return {key: statistics.median(values), f"{key}.low": min(values), f"{key}.high": max(values)}
 
 
 def synchronise() -> None:
-    """Wait until an accelerator, if there is one, has done what it was given."""
+    """Wait until an accelerator, if there is one, has finished its queued work."""
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()

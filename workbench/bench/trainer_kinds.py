@@ -1,4 +1,4 @@
-"""The trainings that are compared, by name: whose trainer, and where the adapter begins."""
+"""List the trainings that are compared, by name: which trainer, and where the adapter begins."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from workbench.teach.examples import Example
 
 @dataclass(frozen=True)
 class Kind:
-    """One of the trainings: by TRL or by the workbench, and whether the adapter begins at the
-    chosen layer.
+    """A kind of training: by TRL or by the workbench, and whether the adapter begins at the chosen
+    layer.
     """
 
     trl: bool
@@ -31,8 +31,8 @@ KINDS = {
 
 
 def settings_of(kind: Kind, start_layer: int, **changes: Any) -> TeachSettings:
-    """The published rate on whole conversations with the text as target; everything else is the
-    default.
+    """Return the training settings: the published rate on whole conversations with the text as
+    target, and defaults otherwise.
     """
     first = start_layer if kind.upper else 0
     return TeachSettings(

@@ -1,10 +1,10 @@
-"""The trainers that are compared: the workbench's own, and TRL's SFTTrainer on the same examples.
+"""Run the trainers that are compared: the workbench's, and TRL's SFTTrainer on the same examples.
 
 Both start from the same adapter (made by the same code from the same seed), see the same batches in
 the same order, and take the same number of steps with the same optimiser, rates and clipping. TRL
-is given what suits it here: token ids with labels made beforehand, our batches of similar length,
-no gradient checkpointing (which trades time for memory), no packing (which needs kernels that a CPU
-lacks), no checkpoints, and the attention kernel that is the faster one for it.
+gets the settings that suit it: token ids with labels made beforehand, the workbench's batches of
+similar length, no gradient checkpointing (which trades time for memory), no packing (which needs
+kernels that a CPU lacks), no checkpoints, and the attention kernel that is the faster one for it.
 
 The loss is that of the target text alone for both. The time is that of the whole training: adapter,
 trainer, what is computed once, steps, and the saved adapter.
@@ -43,7 +43,7 @@ TRL_ATTENTION = "eager"
 
 @dataclass(frozen=True)
 class Trained:
-    """``seconds`` of the training and the loss of every step."""
+    """The result of a training: its ``seconds`` and the loss of every step."""
 
     seconds: float
     losses: tuple[float, ...]
@@ -60,7 +60,7 @@ def trl_installed() -> bool:
 def train_here(
     lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
 ) -> Trained:
-    """By :func:`workbench.teach.train_adapter`, in the model's precision."""
+    """Train with :func:`workbench.teach.train_adapter`, in the model's precision."""
     log: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
 
@@ -78,7 +78,7 @@ def train_here(
 def train_with_trl(
     lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
 ) -> Trained:
-    """By TRL's SFTTrainer, in the model's precision."""
+    """Train with TRL's SFTTrainer, in the model's precision."""
     log: list[dict[str, float]] = []
     ordered = [examples[number] for number in _order(lm, examples, settings, seed)]
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -103,7 +103,7 @@ def train_with_trl(
 
 
 def _start(lm: LanguageModel, settings: TeachSettings, seed: int) -> LanguageModel:
-    """The model with the adapter that :func:`workbench.teach.train_adapter` starts from."""
+    """Return the model with the adapter that :func:`workbench.teach.train_adapter` starts from."""
     torch.manual_seed(seed)
     return add_adapter(lm, settings.lora, first_layer(settings))
 
@@ -111,7 +111,7 @@ def _start(lm: LanguageModel, settings: TeachSettings, seed: int) -> LanguageMod
 def _order(
     lm: LanguageModel, examples: Sequence[Example], settings: TeachSettings, seed: int
 ) -> list[int]:
-    """The rows of all epochs in the order in which the workbench sees them."""
+    """Return the rows of all epochs in the order in which the workbench sees them."""
     order = SeededOrder(Passes(lm, examples, None, 0, 0).lengths, settings.batch_size, seed)
     rows: list[int] = []
     for epoch in range(settings.epochs):
@@ -172,8 +172,8 @@ def _sft_trainer(
 
 
 def _row(example: Example) -> dict[str, list[int]]:
-    """The conversation with its target text as one string, and labels at the target alone; the
-    last token is a target too.
+    """Return the conversation with its target text as one string, and labels at the target alone;
+    the last token is a target too.
     """
     target = [place.tokens[0] for place in example.places]
     return {
@@ -184,7 +184,7 @@ def _row(example: Example) -> dict[str, list[int]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the data library's own bars."""
+    """Hide the data library's progress bars inside the block."""
     import datasets
 
     before = datasets.is_progress_bar_enabled()

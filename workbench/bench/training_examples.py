@@ -1,10 +1,9 @@
-"""What training is measured on: confidence conversations of built-in questions, half of them with a
-wrong answer.
+"""Make the examples that training is measured on: confidence conversations of built-in questions,
+half of them with a wrong answer.
 
-An answer is the question's own, or that of another question of its domain; the text taught behind
-it is a number drawn from 60 to 99 or from 10 to 39. All numbers have two digits, so that a mean
-over rows and a mean over tokens are the same loss and trainers that average differently can be
-compared.
+An answer is the right one, or that of another question of its domain; the target text after it is a
+number drawn from 60 to 99 or from 10 to 39. All numbers have two digits, so that a mean over rows
+and a mean over tokens are the same loss and trainers that average differently can be compared.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ WRONG = (10, 40)
 
 
 def make_examples(lm: LanguageModel, rows: int) -> list[Example]:
-    """``rows`` examples, drawn evenly over the domains; the same every time.
+    """Make ``rows`` examples, drawn evenly over the domains; they are the same every time.
 
     Raises:
         WorkbenchError: if the tokenizer writes two-digit numbers in different numbers of tokens, or
@@ -61,7 +60,7 @@ def make_examples(lm: LanguageModel, rows: int) -> list[Example]:
 
 
 def _wrong_answers(questions: Sequence[Question]) -> list[str]:
-    """For each question the answer of the next one of its domain."""
+    """Return, for each question, the answer of the next one of its domain."""
     members: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
         members.setdefault(question.domain, []).append(index)
