@@ -1,1 +1,1 @@
-"""What every setting must be, how a settings file is read, and how its faults are said."""
+"""Define what every setting must be, read settings files, and explain their faults."""

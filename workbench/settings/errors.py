@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words: which one, what it must be, what it is, and what may
+"""Say in words what is wrong with a setting: which one, what it must be, what it is, and what may
 have been meant.
 """
 
@@ -30,8 +30,8 @@ _MUST: Mapping[str, str] = {
 def explained(
     error: ValidationError, settings: type[BaseModel], what: str = "Configuration key"
 ) -> str:
-    """The first mistake in ``error``, as one sentence; ``settings`` is the class whose keys were
-    given.
+    """Return the first mistake in ``error``, as one sentence; ``settings`` is the class whose keys
+    were given.
     """
     details = error.errors(include_url=False)
     place = _place(details[0], settings)
@@ -49,7 +49,7 @@ def explained(
 
 
 def requirement(error: ValidationError) -> str:
-    """What a single value must be, and what it is."""
+    """Return what a single value must be, and what it is."""
     details = error.errors(include_url=False)
     if details[0]["type"] == "value_error":  # said by the reader of the command line, in words
         return details[0]["msg"].removeprefix("Value error, ").removesuffix(".")
@@ -62,7 +62,7 @@ def _required(details: Sequence[ErrorDetails]) -> str:
 
 
 def _place(one: ErrorDetails, settings: type[BaseModel]) -> tuple[str, ...]:
-    """The keys that lead to the setting, and the index in a list; without the names that
+    """Return the keys that lead to the setting, and the index in a list; without the names that
     pydantic gives to alternatives.
     """
     place: list[str] = []
@@ -104,7 +104,9 @@ def _number(bound: float) -> str:
 
 
 def _meant(place: tuple[str, ...], settings: type[BaseModel]) -> str:
-    """A setting of a similar name, in the same group or else anywhere; or what the group holds."""
+    """Return a setting of a similar name, in the same group or else anywhere; or the settings of
+    the group.
+    """
     known = list(names(settings))
     group = ".".join(place[:-1])
     siblings = {key.rpartition(".")[2]: key for key in known if key.rpartition(".")[0] == group}
@@ -123,13 +125,13 @@ def _meant(place: tuple[str, ...], settings: type[BaseModel]) -> str:
 
 
 def nested(key: str) -> str:
-    """A dotted key as a file writes it: teach: {epochs: ...}."""
+    """Return a dotted key as a file writes it: teach: {epochs: ...}."""
     first, _, rest = key.partition(".")
     return f"{first}: {'{' + nested(rest) + '}' if rest else '...'}"
 
 
 def names(settings: type[BaseModel], before: str = "") -> Iterator[str]:
-    """All settings of a class by their dotted keys, groups too."""
+    """Yield all settings of a class by their dotted keys, groups too."""
     for key, field in settings.model_fields.items():
         yield f"{before}{key}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):

@@ -1,8 +1,9 @@
-"""What every single setting must be, whatever it says: the base class of all groups of settings.
+"""Define what every single setting must be, whatever its meaning: the base class of all groups of
+settings.
 
-Beside its own bounds, no setting takes a truth value for a number, an infinite number, an empty
-text, or a text that no file can be named with or that cannot be written down; a list holds
-something, each thing once.
+Besides its bounds, no setting takes a truth value for a number, an infinite number, an empty text,
+or a text that cannot be a file's name or cannot be written to a file. A list is never empty and
+holds each thing once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Bytes = Annotated[int, Field(ge=0, le=10**15)]
 
 
 class Settings(BaseModel):
-    """Base of all settings."""
+    """The base of all settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -72,7 +73,7 @@ def _check_text(text: str) -> None:
 
 
 def _wrong(what: str) -> PydanticCustomError:
-    # The message is a template, in which braces would be places to fill.
+    # The message is a template, in which braces would be fields.
     return PydanticCustomError(KIND, "{what}", {"what": what})
 
 
@@ -92,7 +93,7 @@ class _Short(reprlib.Repr):
 
 
 def shown(value: Any) -> str:
-    """``value`` as an error shows it."""
+    """Return ``value`` as an error shows it."""
     try:
         return _Short().repr(value)
     except ValueError:  # a whole number with more digits than Python writes

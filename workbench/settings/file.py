@@ -1,9 +1,9 @@
-"""What a person writes as settings, read into plain values: a YAML or JSON file, or the value of
-one ``--set key=value``.
+"""Read what a person writes as settings into plain values: a YAML or JSON file, or the value of one
+``--set key=value``.
 
 Words mean what they say, by the core schema of YAML 1.2, which JSON is a part of: ``true`` and
 ``false`` are the only truth values, ``010`` is ten, ``1:30`` and ``yes`` are text, ``5e-5`` is a
-number. A key that stands twice, nesting without end, aliases that unfold without end, numbers of
+number. A key that occurs twice, unlimited nesting, aliases that expand without limit, numbers of
 hundreds of digits and files that are no settings are refused with their line.
 """
 
@@ -27,7 +27,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class _Refused(yaml.YAMLError):
-    """What is wrong and where, in words for a person."""
+    """The error of a refused file: what is wrong and where, in words for a person."""
 
     def __init__(self, what: str, mark: Any) -> None:
         super().__init__(f"line {mark.line + 1}: {what}")
@@ -44,7 +44,7 @@ class _Loader(yaml.SafeLoader):
         self._unfolded: dict[int, tuple[int, int]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """A node of the text; counted, as deep and as large as it is with its aliases unfolded."""
+        """Return a node of the text. Its depth and size are counted with its aliases expanded."""
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
@@ -78,7 +78,7 @@ class _Loader(yaml.SafeLoader):
             raise _Refused(f"there are more than {MOST_VALUES:,} values", mark)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """A mapping whose keys are words, each of which stands once."""
+        """Return a mapping whose keys are words, each of which occurs once."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
@@ -119,7 +119,7 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
 
 
 def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
-    """A text; a character that JSON writes as two halves is put together."""
+    """Return a text; a character that JSON writes as two halves is put together."""
     if any("\ud800" <= character <= "\udfff" for character in node.value):
         return node.value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     return str(node.value)
@@ -131,9 +131,10 @@ _Loader.add_constructor(f"{_TAG}str", _text)
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML or JSON file.
+    """Read the keys and values of a YAML or JSON file.
 
-    Errors: WorkbenchError naming the file, and the line where there is one.
+    Raises:
+        WorkbenchError: naming the file, and the line where there is one.
     """
     where = f"Cannot read the configuration file {_path(path)}"
     try:
@@ -171,10 +172,11 @@ def read_settings_file(path: Path) -> dict[str, Any]:
 
 
 def read_assignments(given: Sequence[str]) -> dict[str, Any]:
-    """``--set key=value`` options as dotted keys and values.
+    """Read ``--set key=value`` options as dotted keys and values.
 
-    Errors: WorkbenchError for what is no assignment, and for a setting that is given twice, alone
-    or as part of another.
+    Raises:
+        WorkbenchError: for what is no assignment, and for a setting that is given twice, alone or
+            as part of another.
     """
     out: dict[str, Any] = {}
     for assignment in given:
@@ -217,7 +219,7 @@ def _read(content: bytes | str) -> Any:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """What PyYAML or a check above says is wrong, in one line."""
+    """Return what PyYAML or a check above says is wrong, in one line."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f"line {mark.line + 1}: "

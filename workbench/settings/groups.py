@@ -1,8 +1,8 @@
-"""Settings of a run by what they decide: the model, the questions, how they are asked, the probes,
-the patches, and what is measured beside them.
+"""Define the settings of a run by what they decide: the model, the questions, how they are asked,
+the probes, the patches, and what is measured besides them.
 
-Teaching has a module of its own, :mod:`workbench.settings.teaching`. What every single setting must
-be stands in :mod:`workbench.settings.fields`.
+Settings of training are in :mod:`workbench.settings.teaching`. What every single setting must be is
+in :mod:`workbench.settings.fields`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ Layer = Annotated[int, Field(ge=0, le=10_000)]
 
 
 def _day(value: Any) -> dt.date:
-    """A date as YAML reads it or as it is written; never a number of seconds or a time of day,
-    which pydantic would take.
+    """Return a date as YAML reads it or as it is written; never a number of seconds or a time of
+    day, which pydantic would take.
+
+    Raises:
+        ValueError: for another form.
     """
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
@@ -68,7 +71,7 @@ class ModelSettings(Settings):
 
     @property
     def shown(self) -> str:
-        """The model's name as pages show it, without the folders that a local one lies in."""
+        """The model's name as pages show it, without the folders above a local one."""
         return local_name(self.name)
 
 

@@ -1,4 +1,4 @@
-"""Settings of teaching: the adapter, its training, and a head beside the model."""
+"""Define the settings of training: the adapter, its training, and a head on the model."""
 
 from __future__ import annotations
 
