@@ -1,1 +1,3 @@
-"""Files and folders safe to write, to own and to trust: atomic writes, marks, locks, seals."""
+"""Write files and folders safely, mark and lock them, and detect damage: atomic writes, marks,
+locks, seals.
+"""

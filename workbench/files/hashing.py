@@ -1,4 +1,4 @@
-"""SHA-256 of files, with a bar for those that take seconds."""
+"""Compute SHA-256 of files, with a progress bar for those that take seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN = 1 << 30
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of all bytes of a file."""
+    """Return the hex SHA-256 of all bytes of a file."""
     with path.open("rb") as stream:
         if path.stat().st_size < _SHOWN:
             return hashlib.file_digest(stream, "sha256").hexdigest()

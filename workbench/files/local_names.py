@@ -1,9 +1,9 @@
-"""What a page may say of places on this machine: the last name of an absolute path, never the
-folders above it.
+"""Reduce paths to what a page may say about places on this machine: the last name of an absolute
+path, never the folders above it.
 
-Pages are sent around, and folders tell who works where. What is needed to run again stands in
-``config.json`` beside the results, as it was given; which model it was, its fingerprint says on the
-page.
+Pages are shared, and folders tell who works where. What is needed to run again is in
+``config.json`` next to the results, as it was given. The model's fingerprint on the page says which
+model it was.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 
 def local_name(text: str) -> str:
-    """The last name of a text that is an absolute path, or one below a user's home; any other
-    text as it is.
+    """Return the last name of a text that is an absolute path, or one below a user's home; any
+    other text unchanged.
     """
     for path in (PurePosixPath(text), PureWindowsPath(text)):
         if path.is_absolute() or text.startswith(("~/", "~\\")):
@@ -24,7 +24,7 @@ def local_name(text: str) -> str:
 
 
 def without_folders(content: Any) -> Any:
-    """JSON-like ``content`` with :func:`local_name` of every text and path in it."""
+    """Return JSON-like ``content`` with :func:`local_name` of every text and path in it."""
     if isinstance(content, Mapping):
         return {key: without_folders(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

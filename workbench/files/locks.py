@@ -1,11 +1,11 @@
-"""One process at a time in a folder.
+"""Keep a folder to one process at a time.
 
-The lock is the operating system's own (flock, through filelock), so it ends with the process that
-holds it, however that dies. It holds between the processes of one machine on every local file
-system, and between machines where the shared file system passes locks on (NFS 4, Lustre mounted
-with flock, CIFS). Where it does not (NFS mounted with local_lock, many FUSE systems), the holder's
-sign of life stands in: a file beside the lock, renewed every :data:`RENEWED` seconds, whose age is
-told by the file system's own clock. A machine that stops renewing it for :data:`EXPIRED` seconds,
+The lock is the operating system's (flock, through filelock), so it ends with the process that holds
+it, however that ends. It holds between the processes of one machine on every local file system, and
+between machines where the shared file system passes locks on (NFS 4, Lustre mounted with flock,
+CIFS). Where it does not (NFS mounted with local_lock, many FUSE systems), the holder's heartbeat
+takes its place: a file next to the lock, renewed every :data:`RENEWED` seconds, whose age is
+measured by the file system's clock. A machine that stops renewing it for :data:`EXPIRED` seconds,
 because it is dead or cut off from the file system, loses the folder; so does one that is suspended
 for that long, which is the case not covered.
 """
@@ -50,7 +50,7 @@ class Holder:
     since: str
 
     def said(self) -> str:
-        """Process, machine and time for a message."""
+        """Return process, machine and time for a message."""
         return f"process {self.pid} on {self.host.partition(' ')[0]}, since {self.since}"
 
 
@@ -58,7 +58,7 @@ class Holder:
 def hold_folder(
     folder: Path, mend: str = "wait until it ends, or choose another name"
 ) -> Iterator[None]:
-    """Keep every other process out of ``folder``, which exists, for the length of the block; may be
+    """Keep every other process out of ``folder``, which exists, inside the block. Blocks may be
     nested.
 
     Raises:
@@ -90,8 +90,11 @@ def hold_folder(
 
 
 def require_free(folder: Path) -> None:
-    """Raise WorkbenchError where another process holds ``folder`` at this moment; for those who
-    only read in it.
+    """Refuse a ``folder`` that another process holds at this moment, for callers that only read in
+    it.
+
+    Raises:
+        WorkbenchError: if one does.
     """
     if (folder / LOCK).exists() and os.access(folder, os.W_OK):
         with hold_folder(folder, "wait until it ends"):
@@ -124,7 +127,9 @@ def _taken(place: Path, holder: Holder | None, mend: str) -> WorkbenchError:
 
 
 def _holder(place: Path) -> Holder | None:
-    """Who wrote the sign of life; None where there is none, or it cannot be read."""
+    """Return the process that wrote the heartbeat; None where there is none, or it cannot
+    be read.
+    """
     try:
         found = json.loads((place / HOLDER).read_text())
         return Holder(str(found["host"]), int(found["pid"]), str(found["since"]))
@@ -133,7 +138,7 @@ def _holder(place: Path) -> Holder | None:
 
 
 def _age(place: Path) -> float:
-    """Seconds since the sign of life was renewed, by the file system's clock."""
+    """Return the seconds since the heartbeat was renewed, by the file system's clock."""
     os.utime(place / LOCK)
     try:
         return (place / LOCK).stat().st_mtime - (place / HOLDER).stat().st_mtime

@@ -1,4 +1,6 @@
-"""Names of runs, which become folders below ``--runs`` and ``--figures`` and must stay there."""
+"""Check names of runs, which become folders below ``--runs`` and ``--figures`` and must
+stay there.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def check_name(name: str, option: str = "--name") -> str:
 
 
 def folder_named(parent: Path, name: str, option: str = "--name") -> Path:
-    """The folder of a run of this name below ``parent``."""
+    """Return the folder of a run of this name below ``parent``."""
     return parent / check_name(name, option)
 
 

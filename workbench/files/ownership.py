@@ -1,9 +1,9 @@
 """Mark the folders that the workbench makes, and touch no other.
 
-A folder is ours when it holds the file :data:`MARK`, whatever stands in that file, so that the mark
-outlives a power cut. Only folders with the mark are written into, emptied or removed; a folder of
-somebody else is refused as it is. Links to folders are followed for a whole run, which may lie on
-another disk, and never removed.
+A folder is the workbench's when it holds the file :data:`MARK`, whatever the content of that file,
+so that the mark survives a power cut. Only folders with the mark are written into, emptied or
+removed; a folder of somebody else is refused and left unchanged. Links to folders are followed for
+a whole run, which may be on another disk, and never removed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SHOWN = 3
 
 
 def is_own(folder: Path) -> bool:
-    """Whether the workbench made ``folder``."""
+    """Return whether the workbench made ``folder``."""
     return (folder / MARK).is_file()
 
 
 def claim_folder(folder: Path, choose: str = "another name or place") -> None:
-    """Make ``folder`` and mark it as ours, if nobody else has anything in it.
+    """Make ``folder`` and mark it as the workbench's, if nobody else has anything in it.
 
     Args:
         choose: what the person could choose instead, for the message.
@@ -49,7 +49,12 @@ def claim_folder(folder: Path, choose: str = "another name or place") -> None:
 
 
 def require_claimable(folder: Path, choose: str = "another name or place") -> None:
-    """Raise what :func:`claim_folder` would, and write nothing; for before a long work."""
+    """Refuse what :func:`claim_folder` would refuse, and write nothing. This is called before long
+    work.
+
+    Raises:
+        WorkbenchError: as :func:`claim_folder`.
+    """
     try:
         if folder.exists() and not folder.is_dir():
             raise WorkbenchError(
@@ -92,7 +97,7 @@ def remove_own_folder(folder: Path) -> None:
             "away."
         )
     try:
-        # The mark goes last: what a killed process left of the folder can still be told to be ours.
+        # The mark goes last: what a killed process leaves of the folder is still marked.
         for path in sorted(folder.iterdir()):
             if path.name != MARK:
                 _remove(path)
@@ -111,7 +116,7 @@ def _remove(path: Path) -> None:
 
 
 def _foreign(folder: Path) -> list[str]:
-    """Names in ``folder`` that the workbench cannot have left there."""
+    """Return the names in ``folder`` that the workbench cannot have written."""
     if not folder.exists():
         return []
     return sorted(

@@ -1,7 +1,7 @@
-"""Sizes and SHA-256 of files, kept when they are written and compared when they are read.
+"""Keep sizes and SHA-256 of files when they are written, and compare them when they are read.
 
-A file that was compared once in this process is not read again for it while its size, its time and
-its place on the disk stay. Where only the presence of results is asked for, a file above
+A file that was compared once in this process is not compared again while its size, its time and its
+place on the disk stay the same. Where only the presence of results is asked for, a file above
 :data:`BIG` bytes whose time is that of its seal passes by its size; it is compared in full as soon
 as it is read.
 """
@@ -24,12 +24,12 @@ _known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 @dataclass(frozen=True)
 class Seal:
-    """What a file was when it was written.
+    """The seal of a file: its state when it was written.
 
     Attributes:
         size: in bytes.
         sha256: in hexadecimal digits.
-        time: of its last change, in nanoseconds.
+        time: time of its last change, in nanoseconds.
     """
 
     size: int
@@ -38,19 +38,21 @@ class Seal:
 
     @classmethod
     def of(cls, path: Path) -> Seal:
-        """The seal of a file as it is now, which is brought to the disk."""
+        """Return the seal of a file as it is now, and sync the file to the disk."""
         sync_to_disk(path)
         return cls(path.stat().st_size, _hash(path), path.stat().st_mtime_ns)
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Seal:
-        """A seal from its JSON; raises KeyError, TypeError or ValueError where that is something
-        else.
+        """Read a seal from its JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: for other content.
         """
         return cls(int(content["size"]), str(content["sha256"]), int(content["time"]))
 
     def fault(self, path: Path, presence: bool = False) -> str | None:
-        """What is wrong with the file at ``path``; None where it is the one that was sealed.
+        """Return what is wrong with the file at ``path``; None where it is the one that was sealed.
 
         Args:
             presence: a big file may pass by its size and time.
@@ -73,15 +75,15 @@ class Seal:
 
 
 def seal_files(folder: Path, files: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """Seals by path relative to ``folder``, as JSON takes them."""
+    """Seal files; return the seals by path relative to ``folder``, as JSON values."""
     return {path.relative_to(folder).as_posix(): asdict(Seal.of(path)) for path in sorted(files)}
 
 
 def find_fault(
     folder: Path, seals: Mapping[str, Mapping[str, Any]], presence: bool = False
 ) -> str | None:
-    """The first file of ``seals`` that is not what was sealed, with what is wrong; None where
-    all are.
+    """Return the first file of ``seals`` that is not what was sealed, with what is wrong; None
+    where all are.
     """
     for name, content in seals.items():
         fault = Seal.read(content).fault(folder / name, presence)
@@ -91,7 +93,7 @@ def find_fault(
 
 
 def damaged(what: str, mend: str) -> WorkbenchError:
-    """The error for a result that is no longer what was written."""
+    """Return the error for a result that has changed since it was written."""
     return WorkbenchError(f"{what}: it was damaged or changed since; {mend}.")
 
 

@@ -1,8 +1,8 @@
-"""Write files so that a reader, a killed process and a power cut never meet half of one.
+"""Write files so that readers never meet half of one, even after a killed process or a power cut.
 
-A file is written under a temporary name beside its place, brought to the disk, and renamed; the
-rename is brought to the disk as well. Temporary names carry random digits, since process numbers
-repeat between containers that share a folder.
+A file is written under a temporary name in the same folder, synced to the disk, and renamed; the
+rename is synced as well. Temporary names carry random digits, since process numbers repeat between
+containers that share a folder.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _KEPT = "What was written before is kept."
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], sync: bool = True) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it.
+    """Let ``write`` fill a temporary file next to ``path``, then rename it.
 
     Args:
-        sync: bring the file to the disk first, so that a power cut leaves the old or the new file
+        sync: sync the file to the disk first, so that a power cut leaves the old or the new file
             whole.
 
     Raises:
@@ -54,7 +54,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], sync: bool = T
                 sync_to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
-    # The writer of tensors has an error of its own for a full disk.
+    # The writer of tensors has its own error for a full disk.
     except (OSError, SafetensorError) as error:
         raise cannot_write(path, error) from error
 
@@ -66,7 +66,7 @@ def write_json(path: Path, content: Any, sync: bool = True) -> None:
 
 
 def cannot_write(path: Path, error: OSError | SafetensorError) -> WorkbenchError:
-    """Name the file that could not be written, why, and the mend that fits."""
+    """Return the error that names the file that could not be written, the cause, and the mend."""
     number = getattr(error, "errno", None)
     if number is None and any(words in str(error) for words in _NO_ROOM):
         number = errno.ENOSPC
@@ -75,8 +75,8 @@ def cannot_write(path: Path, error: OSError | SafetensorError) -> WorkbenchError
 
 
 def sync_to_disk(path: Path) -> None:
-    """Bring a file's content, or the names in a folder, to the disk; some file systems know no
-    such thing for folders.
+    """Sync a file's content, or the names in a folder, to the disk; some file systems cannot do
+    that for folders.
     """
     if path.is_dir() and os.name != "posix":
         return
@@ -91,13 +91,13 @@ def sync_to_disk(path: Path) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file of this name is one that a killed process of ours left behind."""
+    """Return whether a file of this name is one that a killed process of the workbench left."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
 def sweep_temporary_files(folder: Path) -> None:
-    """Remove what killed processes left in ``folder`` and below; nobody else may be writing
-    there.
+    """Remove temporary files that killed processes left in ``folder`` and below. No other process
+    may be writing there.
     """
     for path in folder.rglob(f".*{TEMPORARY}"):
         if path.is_file() and not path.is_symlink():
@@ -105,7 +105,9 @@ def sweep_temporary_files(folder: Path) -> None:
 
 
 def without_nan(content: Any) -> Any:
-    """JSON-like content with plain Python numbers, and None for numbers that are not finite."""
+    """Return JSON-like content with plain Python numbers, and None for numbers that are not
+    finite.
+    """
     if isinstance(content, dict):
         return {str(key): without_nan(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
