@@ -1,10 +1,10 @@
-"""Tables from anyone's files: one reader for questions, graded answers and measured answers, and
-one writer of CSV.
+"""Read tables from anyone's files, with one reader for questions, graded answers and measured
+answers, and write CSV.
 
-CSV (comma, semicolon, tab or pipe), TSV, JSON lines, JSON and parquet all end in the same rows:
-names stripped, texts as written, whole numbers exact, float32 by its shortest decimal. What had to
-be found out (separator, encoding) is said in the notes; what cannot be read for sure is an error
-that names file, line and mend. Only regular files are opened, and every size has a bound.
+CSV (comma, semicolon, tab or pipe), TSV, JSON lines, JSON and parquet all give the same rows: names
+stripped, texts as written, whole numbers exact, float32 by its shortest decimal. The notes say what
+had to be detected (separator, encoding). What cannot be read with certainty is an error that names
+file, line and mend. Only regular files are opened, and every size has a bound.
 """
 
 from workbench.tables.reading import ENDINGS, Columns, Record, Records, read_columns, read_records

@@ -1,4 +1,4 @@
-"""Delimited text as rows or as columns of text, header and rows by the same parser.
+"""Read delimited text as rows or as columns of text, header and rows by the same parser.
 
 A text with quotes is read by Python's strict ``csv``. One without is read by Arrow, many times
 faster: there a row is a line and nothing else can be meant; whatever Arrow refuses is read again by
@@ -25,8 +25,8 @@ _BATCH = 20_000
 
 @dataclass(frozen=True)
 class Delimited:
-    """A delimited text: its ``header`` (names stripped), which stands in ``line``; ``kept``
-    columns are those with a name or content.
+    """A delimited text: its ``header`` (names stripped), which is in ``line``; ``kept`` columns are
+    those with a name or content.
     """
 
     path: Path
@@ -37,8 +37,8 @@ class Delimited:
     notes: tuple[str, ...]
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Line where it begins and cells of each row below the header, all as long as the
-        header.
+        """Yield, for each row below the header, the line where it begins and its cells, as many as
+        the header has.
         """
         found = rows(self.path, self.data, self.dialect)
         next(found, None)
@@ -48,7 +48,7 @@ class Delimited:
             yield line, cells
 
     def columns(self) -> tuple[pa.Table, tuple[str, ...]]:
-        """All rows below the header as columns of text, and what is to be said of them."""
+        """Return all rows below the header as columns of text, and notes on them."""
         fast = None if b'"' in self.data else self._by_arrow()
         return (fast, ()) if fast is not None else self._by_csv()
 
@@ -76,7 +76,7 @@ class Delimited:
         return table, (note,) if broken else ()
 
     def _by_arrow(self) -> pa.Table | None:
-        """The same rows where every line is one; None where Arrow cannot say."""
+        """Return the same rows where every line is one; None where Arrow cannot tell."""
         names = [str(place) for place in range(len(self.header))]
 
         start = self._below_header()
@@ -105,7 +105,9 @@ class Delimited:
         return table.filter(pc.invert(filled))
 
     def _below_header(self) -> int:
-        """The byte behind the header's line: without quotes a row ends where its line does."""
+        """Return the byte after the header's line: without quotes a row ends where its line
+        does.
+        """
         place = self.dialect.start
         for _ in range(self.line - self.dialect.lines):
             ends = [at for mark in (b"\n", b"\r") if (at := self.data.find(mark, place)) >= 0]
@@ -125,8 +127,10 @@ class Delimited:
 
 
 def read_delimited(path: Path, usual: str) -> Delimited:
-    """The delimited text of ``path``; ``usual`` is the separator that the file's ending stands
-    for.
+    """Read the delimited text of ``path``; ``usual`` is the separator that the file's ending means.
+
+    Raises:
+        WorkbenchError: for columns without a name, and two of one name.
     """
     data, encoding = read_text(path)
     dialect = find_dialect(path, data, usual)

@@ -1,7 +1,7 @@
-"""Which character separates the cells of a delimited text, found from its rows.
+"""Find which character separates the cells of a delimited text, from its rows.
 
 Candidates are comma, semicolon, tab and pipe. One is *consistent* if the first rows all have as
-many cells as the header, at least two. The file ending's own separator wins if it is consistent,
+many cells as the header, at least two. The separator of the file's ending wins if it is consistent,
 then the one with most cells. A first line ``sep=;``, as spreadsheets write it, decides.
 """
 
@@ -27,7 +27,9 @@ _DECLARED = re.compile(rb'\s*"?sep=([^"\r\n])"?[;,\t| ]*(?:\r\n|\r|\n|$)', re.IG
 
 @dataclass(frozen=True)
 class Dialect:
-    """``separator`` of the cells; the table begins at byte ``start``, behind ``lines`` lines."""
+    """The dialect of a delimited text: the ``separator`` of the cells. The table begins at byte
+    ``start``, after ``lines`` lines.
+    """
 
     separator: str
     start: int = 0
@@ -36,7 +38,11 @@ class Dialect:
 
 
 def find_dialect(path: Path, data: bytes, usual: str) -> Dialect:
-    """The dialect of the text ``data``, whose file's ending stands for the separator ``usual``."""
+    """Find the dialect of the text ``data``, whose file's ending means the separator ``usual``.
+
+    Raises:
+        WorkbenchError: for a first line that names another separator.
+    """
     declared = _DECLARED.match(data)
     if declared:
         separator = declared.group(1).decode("latin-1")
@@ -67,11 +73,12 @@ def find_dialect(path: Path, data: bytes, usual: str) -> Dialect:
 
 
 def rows(path: Path, data: bytes, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Line where it begins and cells of each row, the header first; rows without any content are
-    left out.
+    """Yield, for each row, the line where it begins and its cells, the header first. Rows without
+    any content are left out.
 
-    Raises WorkbenchError for quotes that are open or misplaced, a cell beyond the bound and text
-    that is not UTF-8.
+    Raises:
+        WorkbenchError: for quotes that are open or misplaced, a cell beyond the bound and text that
+            is not UTF-8.
     """
     text = io.TextIOWrapper(io.BytesIO(memoryview(data)[dialect.start :]), "utf-8", newline="")
     reader = csv.reader(text, delimiter=dialect.separator, strict=True)
@@ -120,7 +127,7 @@ def _cell_bound() -> Iterator[None]:
 
 
 def _sizes(path: Path, data: bytes, separator: str) -> list[int]:
-    """Cells of the first rows; what was read before a broken row."""
+    """Return the numbers of cells of the first rows, up to a broken row."""
     found: list[int] = []
     try:
         found.extend(

@@ -1,5 +1,5 @@
-"""JSON lines, or one list of objects, as rows: a name written twice in an object is an error, as
-two columns of one name are.
+"""Read JSON lines, or one list of objects, as rows. A name written twice in an object is an error,
+as two columns of one name are.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MOST_LIST = 512 * 2**20
 
 
 def json_lines(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], tuple[str, ...]]:
-    """Place and fields of each line's object, and notes; blank lines are skipped."""
+    """Read place and fields of each line's object, and notes; blank lines are skipped."""
     data, encoding = read_text(path)
     return _lines(path, data), _notes(encoding)
 
 
 def json_list(path: Path) -> tuple[Iterator[tuple[str, dict[str, Any]]], tuple[str, ...]]:
-    """Place and fields of each object of a file that holds one list, or of each line's object
+    """Read place and fields of each object of a file that holds one list, or of each line's object
     where it holds none.
     """
     data, encoding = read_text(path, most=MOST_LIST, most_line=None)
@@ -83,7 +83,7 @@ def _fields(row: Any, place: str) -> dict[str, Any]:
 
 
 class _TwiceError(Exception):
-    """An object with a name that stands in it twice."""
+    """The error for an object with a name that occurs in it twice."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

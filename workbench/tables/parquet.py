@@ -1,7 +1,7 @@
-"""Parquet files, and what Arrow's types mean as values: whole numbers exact whatever is missing,
+"""Read parquet files, and turn Arrow's types into values: whole numbers exact even with gaps,
 narrow floats as they were written.
 
-A float32 of 0.9 widened to 64 bits is 0.89999998, below the threshold it was meant to reach. It is
+A float32 of 0.9 widened to 64 bits is 0.89999998, below the threshold it was meant to meet. It is
 read as 0.9, its shortest decimal, which is what the same table holds as CSV.
 """
 
@@ -20,7 +20,11 @@ from workbench.tables.source import MOST_BYTES, MOST_ROWS, check_regular
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """The table of a parquet file, with stripped and unique names."""
+    """Read the table of a parquet file, with stripped and unique names.
+
+    Raises:
+        WorkbenchError: for a file that is damaged or too big, and for two columns of one name.
+    """
     check_regular(path)
     try:
         # A dataset would add columns from folders called name=value.
@@ -59,7 +63,7 @@ def read_parquet(path: Path) -> pa.Table:
 
 
 def exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """``column`` with dictionaries unpacked and narrow floats, also in lists, as float64 of
+    """Return ``column`` with dictionaries unpacked and narrow floats, also in lists, as float64 of
     their shortest decimal.
     """
     if pa.types.is_dictionary(column.type):
@@ -72,7 +76,9 @@ def exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def series(column: pa.ChunkedArray) -> pd.Series:
-    """``column`` as values of Python or NumPy; whole numbers with gaps never become floats."""
+    """Return ``column`` as values of Python or NumPy; whole numbers with gaps never become
+    floats.
+    """
     column = exact(column)
     if pa.types.is_integer(column.type) and column.null_count:
         return column.to_pandas(types_mapper=pd.ArrowDtype)
@@ -82,7 +88,7 @@ def series(column: pa.ChunkedArray) -> pd.Series:
 
 
 def shortest(values: np.ndarray) -> np.ndarray:
-    """Floats of any width as float64; narrow ones by their shortest decimal."""
+    """Return floats of any width as float64, narrow ones by their shortest decimal."""
     if values.dtype.kind != "f" or values.dtype.itemsize >= 8:
         return values.astype(np.float64)
     if values.dtype.itemsize == 4:

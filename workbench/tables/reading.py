@@ -1,4 +1,4 @@
-"""A file by its ending, as columns (for measuring) or as records one by one (for questions and
+"""Read a file by its ending, as columns (for measuring) or as records one by one (for questions and
 graded answers).
 """
 
@@ -45,8 +45,8 @@ class Columns(Mapping[str, "pd.Series"]):
 
 @dataclass(frozen=True)
 class Record:
-    """Fields of one row, and ``place``: where it stands, for messages. ``text`` where the cells
-    are text without types.
+    """A row of a file: its fields, and ``place``, where it is in the file, for messages. ``text``
+    says that the cells are text without types.
     """
 
     fields: Mapping[str, Any]
@@ -68,7 +68,7 @@ class Records:
 
 
 def read_columns(path: Path) -> Columns:
-    """The columns of a file; text files give text exactly as written, JSON and parquet keep
+    """Read the columns of a file; text files give text exactly as written, JSON and parquet keep
     their types.
     """
     ending = _ending(path)
@@ -89,8 +89,8 @@ def read_columns(path: Path) -> Columns:
 
 
 def read_records(path: Path, wanted: Collection[str] | None = None) -> Records:
-    """The rows of a file one by one; of a parquet file only the ``wanted`` columns have values,
-    the others None.
+    """Read the rows of a file one by one; of a parquet file only the ``wanted`` columns have
+    values, the others None.
     """
     ending = _ending(path)
     if ending in _SEPARATED:

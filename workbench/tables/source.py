@@ -1,9 +1,9 @@
-"""The bytes of a file, and the text in them: regular files only, of bounded size, never waiting for
-a writer.
+"""Read the bytes of a file, and the text in them: regular files only, of bounded size, never
+waiting for a writer.
 
-A pipe, a device or a folder is refused before anything is read: reading one can wait or go on for
-ever. Text is UTF-8, or UTF-16 or UTF-32 with its byte order mark. A line has a bound, checked while
-reading, so that a file without line ends is refused after a few megabytes.
+A pipe, a device or a folder is refused before anything is read: reading one can wait or continue
+for ever. Text is UTF-8, or UTF-16 or UTF-32 with its byte order mark. A line has a bound, checked
+while reading, so that a file without line ends is refused after a few megabytes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ _KINDS = (
 
 
 def check_regular(path: Path) -> int:
-    """The size of ``path`` in bytes; raises WorkbenchError unless it is a regular file within
-    the bound.
+    """Return the size of ``path`` in bytes.
+
+    Raises:
+        WorkbenchError: unless it is a regular file within the bound.
     """
     descriptor = _opened(path)
     try:
@@ -49,8 +51,11 @@ def check_regular(path: Path) -> int:
 
 
 def read_regular(path: Path, *, most: int = MOST_BYTES, most_line: int | None = None) -> bytes:
-    """All bytes of the regular file ``path``; with ``most_line``, no line may be longer than
+    """Read all bytes of the regular file ``path``; with ``most_line``, no line may be longer than
     that many bytes.
+
+    Raises:
+        WorkbenchError: for a file that cannot be read or exceeds the bounds.
     """
     descriptor = _opened(path)
     try:
@@ -68,8 +73,11 @@ def read_regular(path: Path, *, most: int = MOST_BYTES, most_line: int | None = 
 def read_text(
     path: Path, *, most: int = MOST_BYTES, most_line: int | None = MOST_LINE
 ) -> tuple[bytes, str]:
-    """The text of ``path`` as UTF-8 without a mark, not yet decoded, and the name of another
+    """Read the text of ``path`` as UTF-8 without a mark, not yet decoded, and the name of another
     encoding it came in ("" if UTF-8).
+
+    Raises:
+        WorkbenchError: for NUL bytes, and for content that does not match its byte order mark.
     """
     data = read_regular(path, most=most, most_line=most_line)
     name = ""
@@ -93,7 +101,7 @@ def read_text(
 
 
 def undecodable(path: Path, data: bytes) -> WorkbenchError:
-    """The error that names the first line of ``data`` that is not UTF-8."""
+    """Return the error that names the first line of ``data`` that is not UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -138,7 +146,7 @@ def _size(descriptor: int, path: Path, most: int = MOST_BYTES) -> int:
 def _read(file: object, path: Path, size: int, most: int, most_line: int | None) -> bytes:
     parts: list[bytes] = []
     read = open_line = 0
-    # Files of the system claim to be empty and may never end: no more is read than was said.
+    # System files claim to be empty and may never end: no more is read than their size says.
     while read < size and (part := file.read(min(_BLOCK, size - read))):  # type: ignore[attr-defined]
         parts.append(part)
         read += len(part)

@@ -1,9 +1,9 @@
-"""CSV that a spreadsheet shows and never runs: a text cell that would begin a formula gets an
+"""Write CSV that a spreadsheet shows and never runs: a text cell that would begin a formula gets an
 apostrophe before it.
 
-Spreadsheets take a cell that begins with =, +, - or @ (also behind a tab or a line break, also in
+Spreadsheets take a cell that begins with =, +, - or @ (also after a tab or a line break, also in
 full width) for a formula, which can fetch addresses. Domains, answers and ids come from anyone's
-file. Numbers, also those written as text, stay as they are.
+file. Numbers, also those written as text, stay unchanged.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
-    """``table`` with an apostrophe before every text, names of columns too, that a spreadsheet
-    would take for a formula.
+    """Return ``table`` with an apostrophe before every text, names of columns included, that a
+    spreadsheet would take for a formula.
     """
     changed = {
         name: table[name].map(_safe)
