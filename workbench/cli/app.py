@@ -1,4 +1,4 @@
-"""The command line: each command is one call into the library."""
+"""Provide the command line: each command is one call into the library."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ from workbench.settings.file import read_assignments
 
 
 class Commands(TyperGroup):
-    """All commands; whichever is given, its errors end as :mod:`workbench.cli.endings` says."""
+    """The group of all commands. The errors of any command end as :mod:`workbench.cli.endings`
+    says.
+    """
 
     def main(
         self,
@@ -45,7 +47,7 @@ class Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Read the command line, do what it asks for and exit."""
+        """Read the command line, run its command and exit."""
         if not standalone_mode:
             return super().main(
                 args, prog_name, complete_var, standalone_mode, windows_expand_args, **extra

@@ -1,5 +1,5 @@
-"""``workbench baselines``: every confidence that needs no training, on the same answers, against
-what it costs.
+"""Define ``workbench baselines``: every confidence that needs no training, on the same answers,
+against its cost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``workbench bench``: what the workbench costs, measured on this machine."""
+"""Define ``workbench bench``: what the workbench costs, measured on this machine."""
 
 from __future__ import annotations
 

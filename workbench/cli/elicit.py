@@ -1,5 +1,5 @@
-"""``workbench elicit FORMAT`` and ``workbench formats``: questions asked in any format, as a
-table; the formats there are.
+"""Define ``workbench elicit FORMAT``, which asks questions in any format and writes a table, and
+``workbench formats``, which lists the formats.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""How a command ends when it does not end well: one sentence on the terminal and an exit code,
-never a traceback.
+"""End a command that fails with one sentence on the terminal and an exit code, never a traceback.
 
 | what happened | exit code |
 |---|---|
@@ -62,7 +61,7 @@ setting.
 
 
 class Stopped(BaseException):
-    """The system told the process to stop."""
+    """The exception for a signal of the system that stops the process."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -70,7 +69,7 @@ class Stopped(BaseException):
 
 
 def ending(work: Callable[[], object], command: Sequence[str]) -> NoReturn:
-    """Do ``work`` and exit; where it fails, with a sentence on the terminal.
+    """Run ``work`` and exit; where it fails, with a sentence on the terminal.
 
     Args:
         command: the words of the command line, for the report of an unexpected error.
@@ -103,8 +102,8 @@ def ending(work: Callable[[], object], command: Sequence[str]) -> NoReturn:
 
 
 def usage(error: TyperException) -> str:
-    """What is wrong with the words of the command line, as one sentence; empty where help was
-    printed instead.
+    """Return the sentence for what is wrong with the words of the command line; empty where help
+    was printed instead.
     """
     cause, param = error.__cause__, getattr(error, "param", None)
     if isinstance(cause, ValidationError) and param is not None:
@@ -115,7 +114,9 @@ def usage(error: TyperException) -> str:
 
 
 def _mendable(error: BaseException) -> str | None:
-    """The sentence for an error of the machine that the person can mend; None for any other."""
+    """Return the sentence for an error of the machine that the person can mend; None for
+    any other.
+    """
     text = str(error).lower()
     # Libraries say in words alone that memory ran out; torch's own class is a RuntimeError as well.
     if isinstance(error, MemoryError) or (
@@ -159,7 +160,7 @@ def _exit(code: int, sentence: str) -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit; what is left to be written to an output that takes no more is dropped."""
+    """Exit, and drop what could not be written to an output that is closed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -175,8 +176,8 @@ def _drop(stream: Any) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind what the block does, as Ctrl-C does; where the process was
-    told to ignore them, it still does.
+    """Let SIGTERM and SIGHUP stop the block as Ctrl-C does. A process that was told to ignore them
+    still does.
     """
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():

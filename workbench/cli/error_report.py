@@ -1,9 +1,9 @@
-"""The file that an unexpected error leaves: versions, command, settings and traceback, without
-secrets.
+"""Write the file that reports an unexpected error: versions, command, settings and traceback,
+without secrets.
 
-For whoever is to mend the error: everything needed to see it again, and nothing that opens an
-account. Values of environment variables named like secrets, what follows a secret's name, and known
-forms of keys are blotted out of all of it.
+It holds everything needed to reproduce the error, and nothing that gives access to an account.
+Values of environment variables named like secrets, what follows a secret's name, and known forms of
+keys are removed everywhere.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _SHORTEST_SECRET = 6
 
 
 def write_error_report(error: BaseException, command: Sequence[str]) -> Path | None:
-    """Write the report of ``error``; its path, or None where nothing can be written anywhere.
+    """Write the report of ``error``; return its path, or None where no file can be written.
 
-    It goes to ``runs`` where there is such a folder, else to the folder worked in, else to the one
-    for temporary files.
+    It goes to ``runs`` if there is such a folder, else to the working folder, else to the one for
+    temporary files.
     """
     text = error_report(error, command, os.environ)
     name = f"workbench-error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
@@ -64,7 +64,7 @@ def write_error_report(error: BaseException, command: Sequence[str]) -> Path | N
         try:
             if not folder.is_dir():
                 continue
-            # Made anew, for its owner alone: nothing is followed or written over.
+            # Made anew, for its owner alone: no link is followed, no file overwritten.
             with open(
                 os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
             ) as file:
@@ -78,7 +78,7 @@ def write_error_report(error: BaseException, command: Sequence[str]) -> Path | N
 def error_report(
     error: BaseException, command: Sequence[str], environment: Mapping[str, str]
 ) -> str:
-    """The report's text."""
+    """Return the report's text."""
     shown = {key: value for key, value in sorted(environment.items()) if key.startswith(_SHOWN)}
     parts = {
         "Error": f"{type(error).__name__}: {error}",
@@ -99,8 +99,8 @@ def error_report(
 
 
 def without_secrets(text: str, environment: Mapping[str, str]) -> str:
-    """``text`` with what looks like a secret, or is one by the name of its environment variable,
-    blotted out.
+    """Return ``text`` without anything that looks like a secret, or is one by the name of its
+    environment variable.
     """
     named = re.compile(rf"(?i)(?:{_SECRET})")
     secrets = {
@@ -116,7 +116,7 @@ def without_secrets(text: str, environment: Mapping[str, str]) -> str:
 
 
 def _versions() -> Iterator[str]:
-    """The package and what it stands on, as installed."""
+    """Yield the installed versions of the package and its dependencies."""
     try:
         needed = [
             re.split(r"[^\w.-]", line, maxsplit=1)[0]
@@ -133,7 +133,7 @@ def _versions() -> Iterator[str]:
 
 
 def _settings(trace: TracebackType | None) -> str:
-    """The settings that the failed work was given: those nearest to the error among its frames."""
+    """Return the settings of the failed work: those nearest to the error among its frames."""
     found = ""
     while trace is not None:
         for value in trace.tb_frame.f_locals.values():

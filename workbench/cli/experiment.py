@@ -1,5 +1,5 @@
-"""``workbench experiment``: the experiments there are, and any of them from its parameters to its
-page.
+"""Define ``workbench experiment``, which lists the experiments and runs any of them from its
+parameters to its page.
 """
 
 from __future__ import annotations

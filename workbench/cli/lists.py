@@ -1,4 +1,4 @@
-"""Options that name several things by commas."""
+"""Read options that name several things, separated by commas."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from workbench.settings.fields import shown
 
 
 def listed(option: str, given: str) -> list[str]:
-    """The names between the commas of what ``option`` was given, each once and none empty.
+    """Return the names between the commas of what ``option`` was given, each once and none empty.
 
-    Errors: WorkbenchError where a comma stands beside nothing, or a name stands twice.
+    Raises:
+        WorkbenchError: for an empty name between commas, and a name given twice.
     """
     names = [name.strip() for name in given.split(",")]
     if not all(names):

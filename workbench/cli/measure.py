@@ -1,4 +1,4 @@
-"""``workbench measure FILE``: every measure of anyone's table of confidence and correctness,
+"""Define ``workbench measure FILE``: every measure of anyone's table of confidence and correctness,
 without a model.
 """
 

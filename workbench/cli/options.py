@@ -1,4 +1,4 @@
-"""Options that several commands share, each written once."""
+"""Define the options that several commands share, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""``workbench patch``: a donor's states in a prompt's run, as a figure, a table and a page."""
+"""Define ``workbench patch``: a donor's states in a prompt's run, as a figure, a table and
+a page.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,11 @@ def _pairs(
     read: list[str] | None,
     at: list[str] | None,
 ) -> tuple[Any, Any, Any, Any]:
-    """Prompts, donors, what is read and where, from the words or from the file."""
+    """Return prompts, donors, what is read and where, from the words or from the file.
+
+    Raises:
+        WorkbenchError: for options that do not fit together.
+    """
     if (file is None) == (prompt is None) or (prompt is None) != (donor is None):
         raise WorkbenchError("Give a PROMPT with --donor, or many pairs with --file.")
     answers: Any = None

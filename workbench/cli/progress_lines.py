@@ -1,9 +1,9 @@
-"""Progress as plain lines, for output that nobody watches move: a file, a pipe, the log of a job.
+"""Write progress as plain lines, for output that does not move: a file, a pipe, the log of a job.
 
 A stage writes a line when it begins and one with its seconds when it ends; a loop writes its count
 at both ends; and while anything runs, a line at least every half minute says how far it is and how
-long it has left, also in the middle of one long step. Every line is written out at once, so that a
-process that is killed leaves behind what it was doing. No bars, no colours, no escapes.
+much time is left, also in the middle of one long step. Every line is written out at once, so that a
+process that is killed leaves after what it was doing. No bars, no colours, no escapes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INTERVAL = 30.0
 
 @dataclass
 class _Loop:
-    """A loop under way."""
+    """A running loop."""
 
     description: str
     total: float | None
@@ -36,15 +36,15 @@ class _Loop:
         return done if self.total is None else f"{done} of {self.total:,.0f}"
 
     def left(self, now: float) -> str:
-        """Time left at the mean pace so far; empty where it cannot be told."""
+        """Return the time left at the mean pace so far; empty where it is unknown."""
         if not self.total or not 0 < self.done <= self.total:
             return ""
         return f", {clock((now - self.started) * (self.total - self.done) / self.done)} left"
 
 
 class Lines:
-    """A reporter that writes lines to ``console``; a context, inside of which the half-minute lines
-    come.
+    """A reporter that writes lines to ``console``. It is a context manager; inside the block it
+    writes the half-minute lines.
 
     Args:
         interval: most seconds between two lines.
@@ -113,7 +113,7 @@ class Lines:
             self._write(text)
 
     def tell(self) -> None:
-        """Write how far everything under way is: the loops, or the stages while no loop runs."""
+        """Write how far all running work is: the loops, or the stages while no loop runs."""
         with self._lock:
             now = self._now()
             for loop in self._loops.values():
@@ -138,6 +138,6 @@ class Lines:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, as 0:01:05."""
+    """Return hours, minutes and seconds, as 0:01:05."""
     minutes, rest = divmod(round(max(seconds, 0.0)), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

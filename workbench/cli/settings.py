@@ -1,4 +1,6 @@
-"""``workbench settings [RECIPE]``: the settings a run would have, and who gave each value."""
+"""Define ``workbench settings [RECIPE]``: the settings a run would have, and who gave each
+value.
+"""
 
 from __future__ import annotations
 

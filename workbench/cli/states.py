@@ -1,5 +1,5 @@
-"""``workbench trace`` and ``workbench probe``: record states of anyone's prompts, and fit probes of
-a label on them.
+"""Define ``workbench trace`` and ``workbench probe``: record states of anyone's prompts, and fit
+probes of a label on them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""``workbench teach RECIPE``: a recipe from the questions to its table, and the recipes there
-are.
+"""Define ``workbench teach RECIPE``, which runs a recipe from the questions to its table, and
+``workbench recipes``, which lists them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def teach(
         ),
     ] = None,
 ) -> None:
-    """Teach a recipe's arms and their shuffled twins, and measure them on held-out questions.
+    """Teach a recipe's arms and their shuffled controls, and measure them on held-out questions.
     Resumes where it was stopped.
     """
     from workbench.cli.terminal import show_rows
@@ -168,7 +168,7 @@ def recipes() -> None:
 
 
 def _arms(recipe: Recipe, given: str | None) -> list[str]:
-    """The arms that --arms names, which the recipe must have; none where it is not given."""
+    """Return the arms that --arms names, which the recipe must have; none where it is not given."""
     if given is None:
         return []
     if given.strip() == "all":

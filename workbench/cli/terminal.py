@@ -1,5 +1,5 @@
-"""What the command line shows: progress, as bars that move or, where nothing can move, as lines;
-a short table of results.
+"""Show results on the command line: progress, as moving bars or, where nothing can move, as lines,
+and a short table of results.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class _Bars:
         self._progress.stop_task(TaskID(task))
 
     def begin_stage(self, name: str) -> None:
-        """The bars of the stage's loops say what is done."""
+        """Do nothing: the bars of the stage's loops show its progress."""
 
     def end_stage(self, name: str, seconds: float, done: bool) -> None:
-        """The bars of the stage's loops hold their times."""
+        """Do nothing: the bars of the stage's loops show their times."""
 
     def notice(self, text: str) -> None:
         self._progress.console.print(Text(safe_line(text)), soft_wrap=True)
@@ -58,9 +58,10 @@ class _Bars:
 def bars(console: Console) -> Iterator[None]:
     """Show the progress of everything inside the block, with elapsed time and time left.
 
-    Bars where they can move, in a terminal and in a notebook; elsewhere (a file, a pipe, a log of a
-    job, a terminal that can do nothing) plain lines, each written out at once. Libraries' notices
-    to their developers about future versions, and of what is no matter here, are kept off.
+    Progress is shown as bars where they can move, in a terminal and in a notebook. Elsewhere (a
+    file, a pipe, a log of a job, a dumb terminal) it is shown as plain lines, each written out at
+    once. Libraries' notices to developers about future versions, and notices without meaning here,
+    are suppressed.
     """
     with warnings.catch_warnings(), _no_notices(), _shown(console):
         warnings.simplefilter("ignore", FutureWarning)
@@ -87,8 +88,8 @@ def _shown(console: Console) -> Iterator[None]:
 
 @contextmanager
 def _no_notices() -> Iterator[None]:
-    """Keep off the Trainer's notice that it orders checkpoints by their numbers: they are
-    written within a second of one another here.
+    """Suppress the Trainer's notice that it orders checkpoints by their numbers. Here they are
+    written within a second of one another.
     """
     logger = logging.getLogger("transformers.trainer_utils")
 
@@ -103,7 +104,7 @@ def _no_notices() -> Iterator[None]:
 
 
 def show_summary(console: Console, summary: Mapping[str, Any]) -> None:
-    """The summary as a table, one row a key, with intervals."""
+    """Print the summary as a table, one row a key, with intervals."""
     table = Table("", "value", "95 % interval", box=None, header_style="bold")
     for group, rows in summary_groups(summary):
         table.add_row(Text(safe_line(group), style="bold"))

@@ -1,5 +1,5 @@
-"""Text that is safe to print: what would move the cursor, recolour, retitle or reorder a terminal
-is shown as its escape.
+"""Make text safe to print: characters that would move the cursor, recolour, retitle or reorder a
+terminal are shown as escapes.
 
 Questions, domains, groups, file names, templates and the messages of other libraries come from
 anywhere, and a terminal obeys the control characters in them. Everything the command line prints
@@ -22,13 +22,13 @@ _LAYOUT = frozenset({"\n", "\t"})
 
 
 def safe_text(text: object) -> str:
-    """Escape what a terminal would obey; line breaks and tabs stay."""
+    """Escape the characters a terminal would obey; line breaks and tabs stay."""
     return "".join(_shown(character, _LAYOUT) for character in str(text))
 
 
 def safe_line(text: object) -> str:
-    """Escape what a terminal would obey, line breaks and tabs too, so that the text stays in its
-    line and its column.
+    """Escape the characters a terminal would obey, line breaks and tabs too, so that the text stays
+    in its line and its column.
     """
     return "".join(_shown(character, frozenset()) for character in str(text))
 
