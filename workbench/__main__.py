@@ -1,4 +1,4 @@
-"""``python -m workbench`` is the ``workbench`` command."""
+"""Run the ``workbench`` command by ``python -m workbench``."""
 
 from workbench.cli.app import app
 

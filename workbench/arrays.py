@@ -1,4 +1,4 @@
-"""Arrays by the kind of number they hold; shapes stand in brackets in docstrings, such as
+"""Name array types by the kind of number they hold. Docstrings write shapes in brackets, such as
 [questions, layers].
 """
 

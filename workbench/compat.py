@@ -1,9 +1,9 @@
-"""Private parts of the libraries below, each used in one place.
+"""Use private parts of the libraries below, each in one place.
 
-transformers, PEFT, accelerate, TRL, torch and nnsight keep what stands here behind a leading
-underscore, so a new version may move it without a word. No other module of the package uses a
+transformers, PEFT, accelerate, TRL, torch and nnsight give the parts used here names with a leading
+underscore, so a new version may move them without notice. No other module of the package uses a
 private name of theirs, and ``tests/test_compat.py`` fails with the name of the one that moved.
-Nothing is imported here: the module stands on the ground floor.
+Nothing of the package is imported here: the module is on the lowest floor.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def execution_device(module: Any) -> Any:
 
 
 def has_bfloat16_units() -> bool:
-    """Whether the processor multiplies bfloat16 matrices itself, as torch reads it."""
+    """Return whether the processor multiplies bfloat16 matrices itself, as torch reports it."""
     import torch
 
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
@@ -57,8 +57,8 @@ def sample_turn(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int
 
 
 class TrainerHooks:
-    """Public methods for three private ones of the transformers Trainer; stands before it among
-    the bases of a class.
+    """Public methods for three private ones of the transformers Trainer. It must precede the
+    Trainer among the bases of a class.
     """
 
     def train_sampler(self) -> Any:
@@ -89,8 +89,8 @@ class TrainerHooks:
 
 
 class TokenPrompts:
-    """A public method for the private one with which TRL's trainers tokenise prompts; stands before
-    the trainer among the bases of a class.
+    """A public method for the private one with which TRL's trainers tokenise prompts. It must
+    precede the trainer among the bases of a class.
     """
 
     def prompt_tokens(self, prompts: Sequence[str]) -> list[list[int]]:

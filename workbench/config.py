@@ -1,10 +1,11 @@
-"""Configuration of a run: typed, frozen, unknown keys refused, written beside every result.
+"""Define the configuration of a run: typed, frozen, unknown keys refused, written next to every
+result.
 
 :func:`resolve` is the one rule of precedence. What a person writes, on the command line or in a
-file, beats an arm of a recipe; the arm beats the recipe; the recipe beats the package. On the
-command line beats in a file. A value counts as written even where it is the default, so a file that
-lists every setting leaves nothing to recipes and arms. After :func:`resolve` every value is
-explicit, and its origin is known (``workbench settings --why``).
+file, beats an arm of a recipe; the arm beats the recipe; the recipe beats the package. The command
+line beats a file. A value counts as written even where it is the default, so a file that lists
+every setting leaves nothing to recipes and arms. After :func:`resolve` every value is explicit, and
+its origin is known (``workbench settings --why``).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class RunConfig(Settings):
 
 
 class SetBy(IntEnum):
-    """Who gave a value; the later in this list beats the earlier."""
+    """The origin of a value; a later one in this list beats an earlier one."""
 
     PACKAGE = 0
     RECIPE = 1
@@ -94,7 +95,7 @@ class SetBy(IntEnum):
 
 @dataclass(frozen=True)
 class UserSettings:
-    """What a person wrote.
+    """The settings a person wrote.
 
     Attributes:
         file: nested keys and values, as a file holds them.
@@ -203,7 +204,11 @@ Keys = tuple[str, ...]
 
 
 def _put(resolved: Resolved, values: Any, by: SetBy) -> Resolved:
-    """Put ``values``, pairs of a path and a value, where nobody of a higher rank gave one."""
+    """Put ``values``, pairs of a path and a value, where no origin of higher rank gave one.
+
+    Raises:
+        WorkbenchError: for unknown keys and values out of range.
+    """
     data, origins = resolved.config.model_dump(mode="json"), dict(resolved.origins)
     for path, value in values:
         key = ".".join(path)
@@ -230,7 +235,7 @@ def _set(data: dict[str, Any], path: Keys, value: Any) -> None:
 
 
 def _dotted(values: Mapping[str, Any]) -> Iterator[tuple[Keys, Any]]:
-    """The single settings of dotted keys, whose values may be whole groups."""
+    """Yield the single settings of dotted keys, whose values may be whole groups."""
     for key, value in values.items():
         path = tuple(key.split("."))
         if isinstance(value, Mapping):
@@ -240,7 +245,7 @@ def _dotted(values: Mapping[str, Any]) -> Iterator[tuple[Keys, Any]]:
 
 
 def _leaves(data: Mapping[str, Any], before: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """The single settings of nested keys."""
+    """Yield the single settings of nested keys."""
     for key, value in data.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, (*before, key))
@@ -249,7 +254,7 @@ def _leaves(data: Mapping[str, Any], before: Keys = ()) -> Iterator[tuple[Keys, 
 
 
 def _keys() -> list[str]:
-    """The dotted keys of all single settings."""
+    """Return the dotted keys of all single settings."""
     return [key for key in names(RunConfig) if key not in _groups()]
 
 

@@ -1,4 +1,4 @@
-"""The one exception a user's mistake raises: a sentence naming the mistake and the mend."""
+"""Define the one exception a user's mistake raises: a sentence naming the mistake and the mend."""
 
 
 class WorkbenchError(ValueError):

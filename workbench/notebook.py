@@ -1,8 +1,8 @@
-"""What a script of ``analyses/`` needs that is read as a notebook: its parameters from outside, one
-call that runs its experiment, figures below the cells, results at the end.
+"""Provide what a script of ``analyses/`` needs that is read as a notebook: its parameters from
+outside, one call that runs its experiment, figures below the cells, results at the end.
 
-A script's parameters stand in a cell and can be replaced without editing it, by the same words in
-two places::
+A script's parameters are in a cell and can be replaced without editing it, by the same words in two
+places::
 
     python analyses/steering.py --name mine --set lengths=0.5,1 --set model.name=org/model
     WORKBENCH_ARGS="--name mine --set lengths=0.5,1" jupyter lab analyses/steering.py
@@ -47,8 +47,8 @@ VARIABLE = "WORKBENCH_ARGS"
 
 
 def run_experiment(name: str, parameters: Parameters | None = None) -> Finished:
-    """Run an experiment with a cell's parameters, less what the command line or the environment
-    says otherwise, and write its page; resumes what was begun.
+    """Run an experiment with a cell's parameters, as changed by the command line or the
+    environment, and write its page; resume what was begun.
 
     Args:
         name: a row of :data:`workbench.experiments.catalogue.EXPERIMENTS`.
@@ -73,7 +73,7 @@ def show(figure: go.Figure | None) -> None:
 
 
 def tell(finished: Finished) -> None:
-    """Write the numbers of a finished experiment to the output, and where its page stands."""
+    """Write the numbers of a finished experiment to the output, and the path of its page."""
     for line in [*describe(finished.page), f"figures: {finished.index}"]:
         sys.stdout.write(safe_line(line) + "\n")
 
@@ -82,7 +82,7 @@ def read_request(variable: str, words: Sequence[str]) -> Request:
     """Read what the environment's ``variable`` and the command line's ``words`` ask for.
 
     Raises:
-        WorkbenchError: for words that are none of the above, naming where they stand.
+        WorkbenchError: for words that are none of the above, naming where they are.
     """
     try:
         split = shlex.split(variable)
@@ -101,10 +101,14 @@ def read_request(variable: str, words: Sequence[str]) -> Request:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are the workbench's own errors."""
+    """A parser whose mistakes are the workbench's errors."""
 
     def error(self, message: str) -> None:  # type: ignore[override]  # argparse's never returns
-        """Raise the message as a sentence."""
+        """Raise the message as a sentence.
+
+        Raises:
+            WorkbenchError: always.
+        """
         raise WorkbenchError(
             f"{self.prog}: {message}; give --set name=value, --config, --name, --replace or "
             "--keep-code-version."
@@ -128,14 +132,14 @@ def _read(place: str, words: Sequence[str]) -> Request:
 
 
 def _console() -> Console:
-    """Where a script's bars go. Bars that move in a notebook need ipywidgets; without it lines
-    say what is done.
+    """Return the console of a script's progress bars. Moving bars in a notebook need ipywidgets;
+    without it lines show the progress.
     """
     return Console(stderr=True, force_jupyter=NOTEBOOK and find_spec("ipywidgets") is not None)
 
 
 def _root() -> Path:
-    """The folder of ``runs`` and ``figures``: the project's, also where a notebook works in
+    """Return the folder of ``runs`` and ``figures``: the project's, also where a notebook works in
     ``analyses``.
     """
     return Path.cwd().parent if Path.cwd().name == "analyses" else Path.cwd()

@@ -1,6 +1,6 @@
-"""Progress of long stages, reported to whoever asked for it.
+"""Report the progress of long stages to the caller that asked for it.
 
-The library never prints. Long loops pass their iterables through :func:`track`, what goes through
+The library never prints. Long loops pass their iterables through :func:`track`, code that runs
 stages names each with :func:`stage`; a caller that wants bars or lines installs a :class:`Reporter`
 for the duration of its work with :func:`reporting`. Without one, both only do the work.
 """
@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 
 
 class Reporter(Protocol):
-    """Receives the start, advance and end of each tracked loop, and the beginning and end of
-    each stage around them.
+    """A receiver of the start, advance and end of each tracked loop, and of the beginning and end
+    of each stage around them.
     """
 
     def start(self, description: str, total: float | None) -> int: ...
@@ -66,8 +66,8 @@ def stage(name: str) -> Iterator[None]:
 
 
 def notice(text: str) -> None:
-    """Tell the person one sentence that they should know before the work goes on; to nobody
-    where nobody listens.
+    """Tell the person one sentence that they should know before the work goes on. Without a
+    reporter it is dropped.
     """
     reporter = _reporter.get()
     if reporter is not None:
@@ -92,7 +92,9 @@ class Task:
 
 @contextmanager
 def task(description: str, total: float | None = None) -> Iterator[Task]:
-    """One bar for work that is not a plain iteration (bytes of a download, steps of a trainer)."""
+    """Show one bar for work that is not a plain iteration (bytes of a download, steps of a
+    trainer).
+    """
     handle = Task(description, total)
     try:
         yield handle
