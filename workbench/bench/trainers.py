@@ -50,7 +50,9 @@ class Trained:
 
 
 Trainer = Callable[[LanguageModel, Sequence[Example], TeachSettings, int], Trained]
-"""Of a base model, examples, settings and a seed; the model is left as it was."""
+"""A training function of a base model, examples, settings and a seed; it leaves the model
+unchanged.
+"""
 
 
 def trl_installed() -> bool:

@@ -55,8 +55,8 @@ _PLACES = {
     errno.ENOTDIR: "choose a folder",
     errno.EISDIR: "choose a file",
 }
-"""Errors of the place that files are in, and their mend; others of the system are nobody's
-setting.
+"""Errors of the place that files are in, and their mend. Other errors of the system have no setting
+that mends them.
 """
 
 

@@ -3,7 +3,7 @@
 A stage writes a line when it begins and one with its seconds when it ends; a loop writes its count
 at both ends; and while anything runs, a line at least every half minute says how far it is and how
 much time is left, also in the middle of one long step. Every line is written out at once, so that a
-process that is killed leaves after what it was doing. No bars, no colours, no escapes.
+process that is killed shows what it was doing. No bars, no colours, no escapes.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ from workbench.trace.suffix import cache_common_prefix, common_prefix, forward_s
 from workbench.trace.token_tree import NO_TREE
 
 CacheCallback = Callable[[Any, Prompts], None]
-"""Given the keys and values a pass left of its prompts, and the prompts, before anything is
-generated.
+"""A callback that gets the keys and values of a pass over prompts, and the prompts, before anything
+is generated.
 """
 
 

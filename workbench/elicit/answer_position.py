@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import encode, render
 
 ANSWER_PROBE = "answer-probe"
-"""Stands for any answer where the tokens around one are asked for."""
+"""A placeholder for any answer where the tokens around one are asked for."""
 
 
 def find_answer_end(

@@ -4,7 +4,7 @@ The table has the columns row, answer, correct, and reasoning where the format a
 ``correct`` is missing where a reply could not be graded or nothing says what is right. Batches go
 by the tokens that open each reply, without those that all begin with.
 
-What the table does not show: how an answer longer than its limit would have gone on.
+The table does not show how an answer longer than its limit would have continued.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from workbench.trace.batches import plan_batches
 from workbench.trace.suffix import common_prefix
 
 Grader = Callable[[int, str], bool | None]
-"""Of a question's row and a reply to it: whether the reply is right, None where nothing tells."""
+"""A function of a question's row and a reply: whether the reply is right, None where
+nothing tells.
+"""
 
 
 def answer_batches(opened: Sequence[tuple[int, ...]], tokens_per_forward: int) -> list[Rows]:

@@ -18,8 +18,8 @@ from typing import Literal
 from workbench.errors import WorkbenchError
 
 Reader = Literal["percent", "number", "words"]
-"""How a generated text is read: a number that may end in a percent sign, a number, or one of the
-scale's texts.
+"""The way a generated text is read: as a number that may end in a percent sign, a number, or one of
+the scale's texts.
 """
 
 

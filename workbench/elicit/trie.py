@@ -1,7 +1,7 @@
 """Build the number trie, which gives a confidence scale's exact distribution from one packed
 forward.
 
-A scale's values are numbers, decimals, words or letters; "number" stands for all of them. Every
+A scale's values are numbers, decimals, words or letters; "number" means all of them. Every
 value is tokenised as the model would write it after the confidence prefix, as part of the whole
 string, so merged spaces, single-token numbers and digit-by-digit tokenisers all come out right.
 Tokens common to all values belong to the prompt; what differs forms a trie. Its inner nodes are
@@ -39,9 +39,11 @@ from workbench.trace.interventions import Readout
 from workbench.trace.token_tree import TokenTree
 
 LEAST_LEFT = float(torch.finfo(torch.float32).eps)
-"""The least probability counted as left over, where others that share a node or the scale are taken
-from one. They come out of a float32 softmax, so a remainder below its rounding is not known; taken
-for that rounding it has a logarithm, and its gradient is finite.
+"""The smallest probability of a remainder, where the probabilities of others that share a node or
+the scale are subtracted from one.
+
+They come out of a float32 softmax, so a remainder below its rounding is unknown. Set to that
+rounding, it has a logarithm, and its gradient is finite.
 """
 
 

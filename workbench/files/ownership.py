@@ -17,7 +17,7 @@ from workbench.files.writing import is_temporary, sync_to_disk
 
 MARK = ".made-by-workbench"
 FIGURES = "another --name or --figures"
-"""What a person may choose where figures cannot be written."""
+"""What a person can choose where figures cannot be written."""
 _TEXT = "The workbench made this folder; it may empty or remove it when a run is done again.\n"
 _SHOWN = 3
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from workbench.errors import WorkbenchError
 
 TEMPORARY = ".workbench-tmp"
-"""How the names of temporary files end."""
+"""The endings of the names of temporary files."""
 _MENDS = {
     "Make room on the disk and run again": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     "Choose a folder that can be written to": (errno.EACCES, errno.EPERM, errno.EROFS),

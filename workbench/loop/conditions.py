@@ -167,7 +167,7 @@ class Key:
 
 Value = Estimate | float | int | str | None
 Measures = dict[Key, Value]
-"""Everything that was measured, until the summary is written."""
+"""All measures, as estimates until the summary is written."""
 
 
 def in_part(part: str, measures: Mapping[Key, Value]) -> Measures:

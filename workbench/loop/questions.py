@@ -82,7 +82,11 @@ def save_questions(
 
 
 def _held_out(questions: Sequence[Question], domains: Sequence[str]) -> list[str]:
-    """Return the ids of the questions of ``domains``, each of which must occur, and not alone."""
+    """Return the ids of the questions of ``domains``, each of which must occur, and not alone.
+
+    Raises:
+        WorkbenchError: for an unknown domain, and if no domain is left to train on.
+    """
     there = check_domains("held_out_domains", questions, domains)
     if domains and there <= set(domains):
         raise domains_error("held_out_domains", "no domain would be left to teach from", there)

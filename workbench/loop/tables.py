@@ -30,7 +30,7 @@ from workbench.measure import Estimate
 from workbench.report.formatting import cell_text
 
 Columns = Mapping[str, Key]
-"""Heading -> what stands below it, of each row's condition."""
+"""Heading -> the measure below it, of each row's condition."""
 
 SAMPLE_ROWS = 12
 TRAINING_SECONDS = Key("training", part="seconds")

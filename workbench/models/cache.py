@@ -2,10 +2,10 @@
 changes.
 
 The cache directory is the argument, else the environment variable WORKBENCH_CACHE, else the user's
-cache directory of the operating system. A folder is built under a temporary name beside its target,
-synced to the disk and renamed when complete, by one process at a time. A lock of the operating
-system, which ends with the process that holds it, makes others wait and then use what is there. On
-file systems without locks, such as some network shares, that is an error.
+cache directory of the operating system. A folder is built under a temporary name next to its
+target, synced to the disk and renamed when complete, by one process at a time. A lock of the
+operating system, which ends with the process that holds it, makes others wait and then use what is
+there. On file systems without locks, such as some network shares, that is an error.
 
 Every folder holds a manifest with the size and SHA-256 of each of its files. A file is hashed when
 it is first used and after any change of its size or times; a folder that is no longer what was
@@ -47,7 +47,11 @@ _PATIENCE = 0.2
 
 
 def cache_root(cache_dir: Path | None = None) -> Path:
-    """Return the cache directory, created if missing."""
+    """Return the cache directory, created if missing.
+
+    Raises:
+        WorkbenchError: if it cannot be made.
+    """
     try:
         root = Path(
             cache_dir or os.environ.get(CACHE_VARIABLE) or user_cache_dir("confidence-workbench")
@@ -224,8 +228,8 @@ def _damage(folder: Path, trust: bool = True) -> str:
 
 
 def _remove_own(folder: Path) -> None:
-    """Remove a folder that holds a manifest of the cache. It is renamed first, so that nobody finds
-    half of it.
+    """Remove a folder that holds a manifest of the cache. It is renamed first, so that no process
+    finds half of it.
 
     Raises:
         WorkbenchError: for a link, and for a folder that the cache did not make.
@@ -254,7 +258,11 @@ def _sweep(target: Path) -> None:
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock of a cache entry, waiting for whoever holds it."""
+    """Hold the lock of a cache entry, waiting for another process that holds it.
+
+    Raises:
+        WorkbenchError: where the file system has no locks.
+    """
     locks = target.parent / LOCKS
     try:
         locks.mkdir(exist_ok=True)

@@ -111,6 +111,9 @@ def _encode_defused(
     A tokenizer cuts its input at special tokens before anything else, so no merge crosses a
     stretch's borders. That is checked: a masked stretch alone must give the ids it has within the
     whole text.
+
+    Raises:
+        WorkbenchError: if the tokenizer cannot encode a spelled special token as text.
     """
     mask = _Mask(
         specials, [turn.content for turn in turns] + [prefix, str(tokenizer.chat_template)]

@@ -34,8 +34,8 @@ from workbench.models.language_model import LanguageModel
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 MARK = "compute_dtype"
-"""On a layer whose matrix was rounded. PEFT reads it: an adapter gets this dtype, and not that
-of the matrix it stands on.
+"""Name of the attribute on a layer whose matrix was rounded. PEFT reads it: an adapter gets this
+dtype, and not that of the matrix it acts on.
 """
 
 

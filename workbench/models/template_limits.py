@@ -71,8 +71,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.globals |= {"raise_exception": _refuse, "namespace": _Names, "dict": dict}
 
     def compiled(self, source: str) -> Template:
-        """Return the template of this text; errors are jinja's, :class:`TooMuchError` and Python's
-        own.
+        """Compile the template of this text.
+
+        Other errors are jinja's and Python's own.
+
+        Raises:
+            TooMuchError: for a text beyond the bound.
         """
         if len(source) > MOST_SOURCE:
             raise TooMuchError(

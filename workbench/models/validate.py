@@ -111,6 +111,9 @@ def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tenso
     """Check that replacing every layer's output by a copy leaves the logits as they were. Where
     kernels do not repeat themselves exactly, the change must be no larger than between two plain
     runs.
+
+    Raises:
+        WorkbenchError: if the logits change by more.
     """
     noise = (_logits(lm, ids, _ignore) - logits).abs().max()
     patched = _logits(lm, ids, lambda _, output: with_hidden(output, hidden_of(output).clone()))

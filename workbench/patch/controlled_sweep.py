@@ -44,7 +44,7 @@ from workbench.trace.backends import PACKED, Engine, engine
 from workbench.trace.batches import plan_batches
 
 BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
-"""Computes every batch and merges what they give, under a description."""
+"""A function that computes every batch and merges the results, under a description."""
 
 
 def run_batches(batches: Sequence[Rows], compute: Callable[[Rows], Part], description: str) -> Part:

@@ -27,7 +27,7 @@ from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 
 ALIKE = 1e-9
-"""Readouts on 0-1 that differ by less are the same but for rounding."""
+"""The smallest difference of readouts on 0-1 that counts as more than rounding."""
 
 
 @dataclass(frozen=True)

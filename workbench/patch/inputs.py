@@ -35,7 +35,7 @@ from workbench.trace.sites import Site
 from workbench.trace.token_tree import NO_TREE, TokenTree, end_columns, tree_tail
 
 LAST_TOKEN = torch.empty(0, dtype=torch.long)
-"""Stands for the last token of every prompt, whatever their lengths."""
+"""The position of the last token of every prompt, whatever their lengths."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ from workbench.trace.sites import Component
 
 Prompts = Sequence[Sequence[int]]
 ONE_BATCH = sys.maxsize
-"""A bound of no forward: the caller has cut the rows into batches that fit."""
+"""No bound on a forward: the caller has cut the rows into batches that fit."""
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,9 @@ class StageStore:
     def finish(self, facts: dict[str, Any]) -> None:
         """Mark the stage as finished, with facts such as its seconds, and remove what it kept for
         resuming.
+
+        Raises:
+            WorkbenchError: if a file cannot be written.
         """
         try:
             seals = seal_files(self.folder, self._results())
@@ -281,7 +284,11 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def read_json(path: Path, mend: str) -> dict[str, Any]:
-    """Read the object in a JSON file; an empty one where there is no file."""
+    """Read the object in a JSON file; an empty one where there is no file.
+
+    Raises:
+        WorkbenchError: for a file that cannot be read.
+    """
     if not os.path.lexists(path):
         return {}
     try:

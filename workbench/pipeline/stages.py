@@ -29,7 +29,9 @@ from workbench.pipeline.stage_store import StageStore, fingerprint
 from workbench.pipeline.store import RunStore, code_version
 
 Work = Callable[[Any, StageStore], dict[str, Any]]
-"""What a stage does, given the run it belongs to and its own folder; returns its facts."""
+"""The work of a stage: a function of the run it belongs to and the stage's folder; it returns the
+facts of the stage.
+"""
 
 LIBRARIES = (
     "torch",

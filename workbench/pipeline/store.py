@@ -100,9 +100,11 @@ class RunStore:
 
 
 BatchRunner = Callable[[Sequence[Any], Callable[[Any], Part], str], Part]
-"""Computes every batch and merges the parts: of batches, the function of one batch, and what the
-work is called. :func:`compute_parts` in memory; ``partial(run_parts, stage)`` so that a killed
-process goes on after its last batch.
+"""A function that computes every batch and merges the parts. Its arguments are the batches, the
+function of one batch, and a description.
+
+:func:`compute_parts` works in memory; ``partial(run_parts, stage)`` lets a killed process continue
+after its last batch.
 """
 
 

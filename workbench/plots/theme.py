@@ -33,7 +33,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 CHANCE = 0.5
 
 Role = Literal["before", "after", "control", "probe"]
-"""What a series is."""
+"""The meaning of a series."""
 
 _COLOURS: Mapping[Role, str] = {
     "before": GREY,

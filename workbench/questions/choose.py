@@ -48,7 +48,11 @@ def questions_of_domains(pool: Sequence[Question], domains: Sequence[str]) -> li
 
 
 def check_domains(setting: str, questions: Sequence[Question], domains: Sequence[str]) -> set[str]:
-    """Return the domains of ``questions``, and refuse ``domains`` that are not among them."""
+    """Return the domains of ``questions``, and refuse ``domains`` that are not among them.
+
+    Raises:
+        WorkbenchError: for an unknown domain.
+    """
     there = {question.domain for question in questions}
     unknown = sorted(set(domains) - there)
     if unknown:

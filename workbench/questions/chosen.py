@@ -10,7 +10,7 @@ Read in this order, and the first that names an option decides:
    with it as one word: at the end, before a mark or before a word that no article or pronoun stands
    before ("B because"). Letters inside an option's text do not count, nor units after a number
    (``37 °C``), nor what is rejected ("not B"). Letters win over texts. Texts of one or two
-   characters must stand as whole tokens with their case, function words such as "No" too, but for
+   characters must be whole tokens with their case, function words such as "No" too, but for
    what the reply opens with ("no, ...").
 5. What may be meant: other capital letters ("B big house"), short options in another case.
 

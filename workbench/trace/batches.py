@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.progress import track
 
 Rows = TypeVar("Rows", Tensor, tuple[Tensor, ...], NDArray[np.float64], list[str])
-"""What a batch gives, one entry a row: a tensor, several, numbers, or texts."""
+"""The results of a batch, one entry a row: a tensor, several, numbers, or texts."""
 
 
 def plan_batches(

@@ -60,8 +60,7 @@ def patch_branches(
 
     Returns:
         ``base`` [rows, ...] and ``patched`` [rows, branches, ...]; with tree nodes [rows, 1 +
-        nodes, ...] and
-        [rows, branches, 1 + nodes, ...], the prompt's last token first.
+        nodes, ...] and [rows, branches, 1 + nodes, ...], the prompt's last token first.
 
     Raises:
         WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.

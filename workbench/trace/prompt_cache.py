@@ -66,11 +66,11 @@ class PromptCache(Cache):
 
 @dataclass(frozen=True, eq=False)
 class CachedPrompts:
-    """What branches need of their prompts.
+    """The cached state of prompts that branches need.
 
     Attributes:
-        states: for each layer of birth, [rows, columns, width] after it at the global columns from
-            ``lowest`` on.
+        states: for each layer after which branches are appended, [rows, columns, width] at the
+            global columns from ``lowest`` on.
     """
 
     prompts: Prompts

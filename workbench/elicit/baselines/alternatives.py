@@ -68,7 +68,7 @@ def alternatives(
     """Tokenise the strings ``spellings`` [alternatives][strings] after a reply that begins with
     ``opening``.
 
-    ``turns`` stand for any conversation: what follows the opening must not depend on them.
+    ``turns`` represent any conversation: the tokens after the opening must not depend on them.
 
     Raises:
         WorkbenchError: where no string of an alternative can be told apart from the opening or from

@@ -207,4 +207,4 @@ PASSES: dict[str, Callable[[_Work, dict[str, pd.DataFrame]], pd.DataFrame]] = {
     "groups": _groups,
     "list": _list,
 }
-"""In the order in which they are made."""
+"""The passes, in the order in which they are made."""

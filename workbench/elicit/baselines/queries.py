@@ -52,7 +52,7 @@ AFTER_ANSWER: dict[str, Query] = {
         ),
     )
 }
-"""Put after the model's own answer."""
+"""Queries that are put after the model's answer."""
 
 EQUIVALENCE = Query(
     "equivalence",
@@ -62,7 +62,7 @@ EQUIVALENCE = Query(
     (YES, NO),
     0,
 )
-"""Do two answers mean the same? Put without any conversation before it."""
+"""The query whether two answers mean the same, put without any conversation before it."""
 
 
 def option_spellings(letters: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:

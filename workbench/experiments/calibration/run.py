@@ -48,7 +48,7 @@ from workbench.teach.recipes.calibration import CURVES, LABELS, share_name, with
 
 FREE, EMBEDDINGS = "lora-prompt-free", "embeddings"
 OPPOSITE: Mapping[str, Literal["open", "choice"]] = {"open": "choice", "choice": "open"}
-"""The form that is taught -> the other one."""
+"""The form that is trained -> the other one."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from workbench.teach.recipes import RECIPES, check_needs, recipe_named
 from workbench.teach.recipes.choosing import DEFAULT, select_arms
 
 HELD_OUT = {"builtin": ("elements",)}
-"""Domains that are held out of a question set where nobody says which."""
+"""Domains that are held out of a question set by default."""
 
 
 class LeagueParameters(Parameters):

@@ -46,9 +46,9 @@ from workbench.teach.targets import FEWEST_EXAMPLES
 
 BASE = ("questions", "answer", "elicit", "probe")
 SHARED = ("model", "questions", "elicit", "probe", "seed")
-"""Settings that the stages BASE stand on."""
+"""Settings on which the stages BASE depend."""
 MEASURED = (Stage("samples", sample, ("model", "elicit", "measure", "seed"), ("answer",)),)
-"""What targets of some arms are made from, measured where one of them is taught."""
+"""Stages that measure the sources of some arms' targets, run where one of these arms is trained."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ TUNED = {
 
 CURVES = ("lora-prompt", "head")
 LABELS = (25, 50)
-"""Arms that are also taught on shares of the labels, and the shares in per cent: curves that end
+"""Arms that are also trained on shares of the labels, and the shares in per cent: curves that end
 in the arms themselves.
 """
 
@@ -62,8 +62,8 @@ def share_name(arm: str, percent: int) -> str:
 
 
 def share_of(name: str) -> tuple[str, int]:
-    """Return the name of the arm with all labels, and the per cent of labels, that the name of an
-    arm stands for.
+    """Split the name of an arm into the name of the arm with all labels and the per cent of
+    labels.
     """
     arm, _, percent = name.removesuffix("-percent").rpartition("-")
     return (arm, int(percent)) if name.endswith("-percent") else (name, 100)
