@@ -1,12 +1,12 @@
 """List the libraries the packed sweep is compared with: one row each, written as its users would
 write it.
 
-The loop is a forward hook that writes the state and the model's own forward, once a branch: the
+The loop is a forward hook that writes the state and the model's own forward, once per branch: the
 same call as the plain forward and the fastest way without packing. nnsight and transformer-lens run
 through the project's backends, pyvene through :mod:`workbench.bench.pyvene_peer`; all of them read
 the unpatched prompt once and every branch once. Donors are recorded beforehand for all. What a
 library does around its forwards (a session, a bridge, a wrapper for each branch) counts as its
-cost; importing it and building a bridge, once a process, does not.
+cost; importing it and building a bridge, once per process, does not.
 """
 
 from __future__ import annotations

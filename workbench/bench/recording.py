@@ -22,7 +22,7 @@ from workbench.trace.record import record_states
 
 def recording(bench_inputs: BenchInputs, repeats: int) -> dict[str, Any]:
     """Measure ``record_over_forward`` and bytes. Recording needs no logits, which the plain forward
-    makes for one token a row.
+    makes for one token per row.
     """
     lm, last = bench_inputs.lm, bench_inputs.tokens - 1
     at = [[0, last // 2, last]] * bench_inputs.rows

@@ -35,7 +35,7 @@ def seconds(method: Method) -> float:
 def alternate(
     methods: Mapping[str, Method], repeats: int, *, untimed: int = 1
 ) -> dict[str, list[float]]:
-    """Time each method once a repeat, in turns, after ``untimed`` rounds; return the seconds."""
+    """Time each method once per repeat, in turns, after ``untimed`` rounds; return the seconds."""
     times: dict[str, list[float]] = {name: [] for name in methods}
     for turn in track(range(untimed + repeats), f"timing {', '.join(methods)}"):
         for name, method in methods.items():

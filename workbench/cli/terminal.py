@@ -104,7 +104,7 @@ def _no_notices() -> Iterator[None]:
 
 
 def show_summary(console: Console, summary: Mapping[str, Any]) -> None:
-    """Print the summary as a table, one row a key, with intervals."""
+    """Print the summary as a table, one row per key, with intervals."""
     table = Table("", "value", "95 % interval", box=None, header_style="bold")
     for group, rows in summary_groups(summary):
         table.add_row(Text(safe_line(group), style="bold"))

@@ -1,4 +1,4 @@
-"""Answer and grade many questions batch by batch: one row a question.
+"""Answer and grade many questions batch by batch: one row per question.
 
 The table has the columns row, answer, correct, and reasoning where the format asks for it.
 ``correct`` is missing where a reply could not be graded or nothing says what is right. Batches go
@@ -37,7 +37,7 @@ nothing tells.
 def answer_batches(opened: Sequence[tuple[int, ...]], tokens_per_forward: int) -> list[Rows]:
     """Plan the batches in which questions are answered, by the tokens that open their replies.
 
-    A pass computes those tokens without what all begin with; then tokens are generated, one a row
+    A pass computes those tokens without what all begin with; then tokens are generated, one per row
     at a time.
     """
     shared = len(common_prefix(opened))

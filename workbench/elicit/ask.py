@@ -43,7 +43,7 @@ class Replies:
     """A model's answers to questions and its confidence in them, in the questions' order.
 
     Attributes:
-        table: one row a question: row, answer, correct, reasoning (where the format has it),
+        table: one row per question: row, answer, correct, reasoning (where the format has it),
             stated_text, stated, expected, mode, mass.
         conversations: [n] conversations up to the confidence position, with those answers.
         numbers: how the scale's texts continue them.

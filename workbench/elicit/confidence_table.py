@@ -1,4 +1,4 @@
-"""Read the confidence of many conversations batch by batch: one row a conversation.
+"""Read the confidence of many conversations batch by batch: one row per conversation.
 
 The table has the columns row, stated_text, stated, expected, mode (the scale's most probable value)
 and mass (the probability of the whole scale); ``distribution`` [rows, values] and, where they are

@@ -3,7 +3,7 @@ answer?
 
 The judge reads question, accepted answers and reply in one user turn and is asked yes or no. Its
 reply's opening is given; P(yes) is the softmax over the first tokens in which the tokenised "...
-Yes" and "... No" differ, from one forward a batch with the vocabulary read at one position only.
+Yes" and "... No" differ, from one forward per batch with the vocabulary read at one position only.
 Whole strings are tokenised, so spaces that merge with a word are right on any tokenizer. The judge
 need not be the model that answered. Batches are planned by length under a bound on tokens.
 

@@ -62,7 +62,7 @@ def ask_pairs(
         run: computes the batches, see :data:`workbench.pipeline.store.BatchRunner`.
 
     Returns:
-        One row a pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped
+        One row per pair: q1, q2 (rows of ``questions``), p_first (q1 shown first), p_first_swapped
         (q2 shown first, still the probability of q1), combined, consistent, mass and mass_swapped
         (probability of the two texts together), stated_text and stated_text_swapped, chose_first
         and chose_first_swapped (1 where the generated text chooses q1, NaN for a failure).

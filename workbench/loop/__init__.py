@@ -132,7 +132,7 @@ def run_loop(
     """Run or resume the whole loop.
 
     Args:
-        folder: the run's folder: a folder a stage, ``config.json`` and ``summary.json``.
+        folder: the run's folder: a folder per stage, ``config.json`` and ``summary.json``.
         figures: where ``index.html`` and the figures go.
         reuse: whether results of other settings may be replaced, and those of other code continued.
 

@@ -118,7 +118,7 @@ class PatchingResult:
     noise_floor: float
 
     def table(self) -> pd.DataFrame:
-        """Return every curve, tidy: one row a curve and layer."""
+        """Return every curve, tidy: one row per curve and layer."""
         layers = self.sweeps["other_tuned"].layers
         curves = {
             **{f"shift of {k}": (self.sweeps[k].layers, curve) for k, curve in self.shift.items()},

@@ -1,5 +1,5 @@
-"""Write the table of results of the main loop and every recipe: one row a condition, one column a
-measure.
+"""Write the table of results of the main loop and every recipe: one row per condition, one column
+per measure.
 
 Cells are value and 95 % bootstrap interval over held-out questions. Intervals of two rows may
 overlap where the paired difference is clear: differences are in the summary under ``gain`` and
@@ -78,7 +78,7 @@ def measured(columns: Columns, measures: Collection[Key]) -> dict[str, Key]:
 def table_rows(
     conditions: Iterable[Condition], measures: Mapping[Key, Value], columns: Columns = COLUMNS
 ) -> list[dict[str, str]]:
-    """Return one row a condition; cells of measures a condition does not have are empty."""
+    """Return one row per condition; cells of measures a condition does not have are empty."""
     return [
         {"arm": one.name, **{head: cell(measures, key.of(one)) for head, key in columns.items()}}
         for one in conditions

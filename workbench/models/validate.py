@@ -4,10 +4,10 @@ The model must embed the tokens of a sentence, of a conversation and of a reply'
 logits must be finite.
 
 On one short prompt: as many layers as the configuration counts; every layer's output is [batch,
-time, width] or a tuple that starts with it; a hook on each layer fires exactly once a forward; the
-row's paths inside a layer exist; replacing every layer's output by a copy leaves the logits as they
-were; the row's readout (final norm, head, scaling) of the last layer's output is the model's own
-logits; and the components inside a layer add up to what it returns
+time, width] or a tuple that starts with it; a hook on each layer fires exactly once per forward;
+the row's paths inside a layer exist; replacing every layer's output by a copy leaves the logits as
+they were; the row's readout (final norm, head, scaling) of the last layer's output is the model's
+own logits; and the components inside a layer add up to what it returns
 (:mod:`workbench.models.validate_components`).
 
 A row that passes points at the residual stream. The checks say nothing about packing, which the

@@ -48,7 +48,7 @@ def sites_of(cells: Sequence[Cell[Place]]) -> list[Site]:
 def cell_branches(
     cells: Sequence[Cell[int]], positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
 ) -> list[Branch]:
-    """Return one branch a cell.
+    """Return one branch per cell.
 
     Args:
         positions: [rows, places] tokens patched in each row.

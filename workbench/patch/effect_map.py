@@ -75,7 +75,7 @@ def noise_floor(effects: EffectMap) -> float:
 def effect_table(
     effects: EffectMap, *, resamples: int, permutations: int, seed: int, noise: float = 0.0
 ) -> pd.DataFrame:
-    """Return one line a cell: the axes' labels, ``shift``, ``low``, ``high``, ``clipped``,
+    """Return one line per cell: the axes' labels, ``shift``, ``low``, ``high``, ``clipped``,
     ``moved``, ``p``, ``q``, ``p_any``, ``items``.
 
     Args:

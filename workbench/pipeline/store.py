@@ -1,4 +1,4 @@
-"""Keep a run's folder: one folder a stage, tables as parquet, tensors as safetensors, the rest as
+"""Keep a run's folder: one folder per stage, tables as parquet, tensors as safetensors, the rest as
 JSON; nothing pickled.
 
 Every file is written under a temporary name and renamed, so a reader never sees half a file. A

@@ -1,9 +1,9 @@
 """Draw components by layer: does attention or the MLP write the confidence, and where?
 
-One curve a component (what attention adds, what the MLP adds, or the stream itself): the mean shift
-when the donor's output of that component at one token and layer replaces the base's. Filled markers
-are cells with p below .05 over the whole map. The band is the noise floor. Single components need
-not add up: later layers compensate for what is missing, or read what was added.
+One curve per component (what attention adds, what the MLP adds, or the stream itself): the mean
+shift when the donor's output of that component at one token and layer replaces the base's. Filled
+markers are cells with p below .05 over the whole map. The band is the noise floor. Single
+components need not add up: later layers compensate for what is missing, or read what was added.
 """
 
 from __future__ import annotations

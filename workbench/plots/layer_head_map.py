@@ -1,6 +1,6 @@
 """Draw layer x head: which attention heads bring the confidence to one token?
 
-One column a query head, one row a layer, the first at the bottom. A cell is the mean shift when
+One column per query head, one row per layer, the first at the bottom. A cell is the mean shift when
 that head's output at one token is replaced by the donor's. Heads share the work, so single shifts
 are small and need not add up to the whole; a head that only keeps the general level moves nothing
 when donors come from other questions. See :mod:`workbench.plots.effect_grid`.

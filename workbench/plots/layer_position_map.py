@@ -1,10 +1,11 @@
 """Draw layer x position: where along the conversation, and in which layers, is the confidence held?
 
-One column a named part of the conversation, in the order of its tokens; one row a layer, the first
-at the bottom. A cell is the mean shift when the donor's states of that part replace the base's
-after that layer. Early layers of the part in which runs differ move everything because nothing has
-been read from them yet; the last layer moves the place of the number alone, as a matter of course.
-The cells between show how it moves. See :mod:`workbench.plots.effect_grid` for colours and marks.
+One column per named part of the conversation, in the order of its tokens; one row per layer, the
+first at the bottom. A cell is the mean shift when the donor's states of that part replace the
+base's after that layer. Early layers of the part in which runs differ move everything because
+nothing has been read from them yet; the last layer moves the place of the number alone, as a matter
+of course. The cells between show how it moves. See :mod:`workbench.plots.effect_grid` for colours
+and marks.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Draw the layer x question heat map: is the patching curve the same for every question, or a mean
 of different ones?
 
-One row a question, one column a layer, colour the item's shift (patched - base) / (donor - base):
-white nothing, blue towards the donor, orange away from it. Colours stop at -0.5 and 1.5 because the
-ratio explodes where donor and base hardly differ; hover shows the value itself. NaN (no difference
-to share out) stays blank. Hatched cells moved less than numerical noise alone can. Single cells are
-noisy: read columns, not cells.
+One row per question, one column per layer, colour the item's shift (patched - base) / (donor -
+base): white nothing, blue towards the donor, orange away from it. Colours stop at -0.5 and 1.5
+because the ratio explodes where donor and base hardly differ; hover shows the value itself. NaN (no
+difference to share out) stays blank. Hatched cells moved less than numerical noise alone can.
+Single cells are noisy: read columns, not cells.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Draw the text bottleneck: AUROC2 of the stated text, of the softmax it comes from, and of the
 probe, side by side.
 
-One row a readout, one dot with its interval per condition (before, after, shuffled). Left pooled
+One row per readout, one dot with its interval per condition (before, after, shuffled). Left pooled
 over domains, right the mean within domain. Text far left of expected and probe: the model knows and
 does not say. Pooled values also reward knowing which domain is hard, so a gain that is missing on
 the right is only that.

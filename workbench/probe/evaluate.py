@@ -1,13 +1,13 @@
 """Make the layer-by-position table: how well correctness is read at each site on held-out
 questions.
 
-One row a site: AUROC2 pooled and macro-averaged within domain, each with a bootstrap interval over
-questions, and log loss. The same resamples serve all sites, so curves over layers can be compared;
-pooled resamples are drawn over all questions, those of the within-domain value within each domain,
-as :func:`workbench.measure.auroc2_within_estimate` does. Sign: above .5 means that right answers
-get the higher probability. What it does not show: intervals are for a site named beforehand; the
-best of many sites on these rows is optimistic, so choose the site with ``LayerwiseProbe.best``
-(training rows) and read its row here.
+One row per site: AUROC2 pooled and macro-averaged within domain, each with a bootstrap interval
+over questions, and log loss. The same resamples serve all sites, so curves over layers can be
+compared; pooled resamples are drawn over all questions, those of the within-domain value within
+each domain, as :func:`workbench.measure.auroc2_within_estimate` does. Sign: above .5 means that
+right answers get the higher probability. What it does not show: intervals are for a site named
+beforehand; the best of many sites on these rows is optimistic, so choose the site with
+``LayerwiseProbe.best`` (training rows) and read its row here.
 """
 
 from __future__ import annotations

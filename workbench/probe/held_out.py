@@ -1,6 +1,6 @@
 """Fit probes on some questions and judge them on others, with shuffled labels as control.
 
-One row a site: AUROC2 of the held-out questions with its interval, log loss, and the AUROC2 of
+One row per site: AUROC2 of the held-out questions with its interval, log loss, and the AUROC2 of
 probes on shuffled labels there (mean, smallest and largest of the shuffles). ``targets`` are the
 out-of-fold probabilities of the training questions, so a model may be trained on them. Sign:
 probabilities of a right answer.
@@ -31,7 +31,7 @@ class HeldOutProbe:
 
     Attributes:
         held_out: [m, layers, positions] probability that each held-out answer is right.
-        layers: one row a site: layer, position, auroc2, auroc2_within, log_loss, auroc2_shuffled
+        layers: one row per site: layer, position, auroc2, auroc2_within, log_loss, auroc2_shuffled
             with their intervals.
         targets: [n] out-of-fold probability of each training answer, by the sites that are best
             without its fold.

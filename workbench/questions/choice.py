@@ -63,8 +63,8 @@ TEMPLATES: dict[str, ChoiceTemplate] = {
 
 
 def prompt_text(question: Question, template: str = "dotted") -> str:
-    """Return the text a model is asked: the question, its options one a line if it has any, and how
-    to answer.
+    """Return the text a model is asked: the question, its options one per line if it has any, and
+    how to answer.
 
     Raises:
         WorkbenchError: for an unknown template.

@@ -45,7 +45,7 @@ class Graded:
 
 
 def write_graded(path: Path, answers: Iterable[Graded]) -> None:
-    """Write ``answers`` to ``path``, one a line; optional fields that are empty are left out."""
+    """Write ``answers`` to ``path``, one per line; optional fields that are empty are left out."""
     lines = [
         json.dumps(
             {k: v for k, v in asdict(one).items() if v != "" or k in REQUIRED}, ensure_ascii=False

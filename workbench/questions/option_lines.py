@@ -48,7 +48,7 @@ def choice_of(question: str) -> Choice:
 
 
 def quoted(question: str, options: bool) -> str:
-    """Return the question as it is quoted: with its options, one a line, or without. The
+    """Return the question as it is quoted: with its options, one per line, or without. The
     instruction how to answer is left out.
     """
     choice = choice_of(question)

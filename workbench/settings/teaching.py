@@ -41,9 +41,9 @@ class TeachSettings(Settings):
     """LoRA training on probe targets.
 
     The published primary recipe writes the target as text with an adapter on the whole
-    conversation, three epochs at 2e-4 with 16 rows a step. The default acts on the confidence reply
-    alone, which costs a seventh of the tokens, and aims at a distribution; see the README for how
-    that was chosen.
+    conversation, three epochs at 2e-4 with 16 rows per step. The default acts on the confidence
+    reply alone, which costs a seventh of the tokens, and aims at a distribution; see the README for
+    how that was chosen.
     """
 
     adapter_scope: Literal["reply", "conversation"] = Field(

@@ -3,8 +3,8 @@
 An adapter that begins at layer k cannot change the residual stream below it, so a step may begin
 with the states after layer k - 1. The states of each example's own columns are kept (those of the
 shared columns before them are kept once), in the dtype of the model's residual stream: width
-entries a token. What does not fit into the bound is computed anew each time, and a warning says so
-once.
+entries per token. What does not fit into the bound is computed anew each time, and a warning says
+so once.
 """
 
 from __future__ import annotations

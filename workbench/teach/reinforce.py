@@ -192,7 +192,7 @@ def _train(trainer: Any, tuned: LanguageModel, job: TrainingJob) -> None:
 
 
 def _log(trainer: Any, passes: int) -> list[dict[str, float]]:
-    """Return one row a step: loss, mean reward, divergence, share of replies of a wrong format,
+    """Return one row per step: loss, mean reward, divergence, share of replies of a wrong format,
     tokens so far.
     """
     # The reward of the function itself: RLOO's own "reward" has the divergence taken off.

@@ -40,7 +40,7 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Replies:
-    """What is sampled: prompts as tokens, one a row; the most tokens sampled after each; and the
+    """What is sampled: prompts as tokens, one per row; the most tokens sampled after each; and the
     judgement of a row's sampled text.
 
     With an ``opening``, the sampled tokens follow it.

@@ -103,7 +103,7 @@ class TrainingResult:
     Attributes:
         log: one row of numbers a step (``step``, ``loss``, ...).
         tokens: tokens that training computed, over all epochs.
-        examples: number of different training examples, each seen once an epoch.
+        examples: number of different training examples, each seen once per epoch.
     """
 
     lm: LanguageModel

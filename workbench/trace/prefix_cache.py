@@ -7,7 +7,7 @@ once. Rows are identified by number. What does not fit into the bound is compute
 passes of at most ``tokens_per_pass`` tokens, and a warning says so once. The adapter and the
 model's own dropout are off while they are computed.
 
-Costs 2 x layers x key-value heads x head size entries a token.
+Costs 2 x layers x key-value heads x head size entries per token.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def states_by_string(
 
 
 def warn_unpackable(lm: LanguageModel) -> None:
-    """Warn, once a model, that its branches run one by one."""
+    """Warn, once per model, that its branches run one by one."""
     family = lm.architecture.family
     warning = (
         f"{family} is patched by one forward a branch, on rows of equal length: "

@@ -92,7 +92,7 @@ def grouped_batch(
         samples: [questions][samples] the sampled texts.
 
     Returns:
-        One line a sample, in order: ``row``, ``group`` (0 for that of the first sample), and the
+        One line per sample, in order: ``row``, ``group`` (0 for that of the first sample), and the
         question's ``distinct`` answers, ``queries`` put and ``tokens`` computed.
     """
     owners, groupings = zip(

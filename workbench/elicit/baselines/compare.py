@@ -73,5 +73,5 @@ def compare(
 
 
 def compared_table(found: Sequence[Compared]) -> pd.DataFrame:
-    """Return one line a baseline."""
+    """Return one line per baseline."""
     return pd.DataFrame([one.line() for one in found])

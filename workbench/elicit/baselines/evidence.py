@@ -7,8 +7,8 @@ list     a list of guesses with probabilities
 stated   the stated confidence and its distribution
 
 Every pass goes batch by batch; within a stage of a run (:mod:`workbench.pipeline.store`) finished
-batches are kept, so that a killed run goes on where it was. Tables have one line a row, ``samples``
-and ``groups`` one line a sample.
+batches are kept, so that a killed run goes on where it was. Tables have one line per row,
+``samples`` and ``groups`` one line per sample.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Evidence:
     tables: dict[str, pd.DataFrame]
 
     def column(self, name: str, column: str) -> NDArray[np.float64]:
-        """Return one column [rows] of a pass with one line a row."""
+        """Return one column [rows] of a pass with one line per row."""
         return self.tables[name][column].to_numpy(dtype=np.float64)
 
     def summed(self, name: str, column: str) -> NDArray[np.float64]:
@@ -63,12 +63,12 @@ class Evidence:
 
     @cached_property
     def consistency(self) -> pd.DataFrame:
-        """The shares of agreeing samples, one line a row."""
+        """The shares of agreeing samples, one line per row."""
         return consistency(self.tables["samples"], self.asked)
 
     @cached_property
     def entropies(self) -> pd.DataFrame:
-        """The semantic entropies, one line a row."""
+        """The semantic entropies, one line per row."""
         return semantic_entropies(self.tables["samples"], self.tables["groups"])
 
 

@@ -65,10 +65,10 @@ def forced_batch(
     them.
 
     Returns:
-        One line a row: ``row``, ``log_likelihood`` in nats of the answer and its ending, ``scored``
-        tokens, ending included, ``entropy`` in nats of the answer's first token, ``tokens``
-        computed; for a query its share of the chosen alternative and ``<query>.tokens``; for
-        OPTIONS ``p_ic``, ``max_softmax`` and ``options.tokens``.
+        One line per row: ``row``, ``log_likelihood`` in nats of the answer and its ending,
+        ``scored`` tokens, ending included, ``entropy`` in nats of the answer's first token,
+        ``tokens`` computed; for a query its share of the chosen alternative and ``<query>.tokens``;
+        for OPTIONS ``p_ic``, ``max_softmax`` and ``options.tokens``.
     """
     prompts = pad_prompts([one.answered for one in asked], lm.tokenizer.pad_token_id, lm.device)
     questions = {name: _posed(lm.tokenizer, fmt, asked, name) for name in queries}

@@ -35,7 +35,7 @@ def run_baselines(
             baselines.
 
     Returns:
-        One line a question and baseline: ``row`` (counts ``asked``), ``baseline``, ``score``
+        One line per question and baseline: ``row`` (counts ``asked``), ``baseline``, ``score``
         (larger means more confident; NaN where the model's reply could not be read), ``tokens``
         computed for it.
 

@@ -43,7 +43,7 @@ def sampled_batch(
     """Sample answers to one batch of questions.
 
     Returns:
-        ``settings.samples`` lines a row in order: ``row``, ``text`` (first line), ``path`` (its
+        ``settings.samples`` lines per row in order: ``row``, ``text`` (first line), ``path`` (its
         token ids without the ending, as text), ``log_likelihood`` in nats, ``tokens`` computed for
         the sample; its prompt's count is ``prompt_tokens``.
     """

@@ -20,7 +20,7 @@ from workbench.pipeline.store import ROW
 
 
 def semantic_entropies(samples: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
-    """Return ``discrete`` and ``weighted`` entropy in nats, one line a question in order of
+    """Return ``discrete`` and ``weighted`` entropy in nats, one line per question in order of
     ``row``.
 
     Args:

@@ -18,8 +18,8 @@ EXPLANATION = (
 def page_of(results: BaselineResults) -> Page:
     """Return the page of all sets of questions.
 
-    Next to it are written ``<name>.csv`` (one line a baseline) and ``<name>_scores.csv`` (one line
-    a question and baseline).
+    Next to it are written ``<name>.csv`` (one line per baseline) and ``<name>_scores.csv`` (one
+    line a question and baseline).
     """
     runs, config = results.runs, results.config
     tables: dict[str, pd.DataFrame] = {}

@@ -36,8 +36,8 @@ class BaselineRun:
         answers: [rows] the greedy answers.
         correct: [graded] grades of the answers that could be graded.
         graded: [rows] whether the answer could be graded.
-        table: the tidy table, one line a question and baseline.
-        found: one comparison a baseline.
+        table: the tidy table, one line per question and baseline.
+        found: one comparison per baseline.
         groups: means over questions of distinct sampled answers, groups the model made of them and
             queries it took; None without.
         caption: the questions, the model and the sampling, for figures.

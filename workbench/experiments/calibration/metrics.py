@@ -224,7 +224,7 @@ def in_common(one: JudgedAnswers, other: JudgedAnswers) -> list[str]:
 
 
 def ablations_table(lines: Sequence[Measurement]) -> pd.DataFrame:
-    """Return a tidy table: one line a number, with ``value``, ``low``, ``high`` and the number of
+    """Return a tidy table: one line per number, with ``value``, ``low``, ``high`` and the number of
     ``questions``.
     """
     return pd.DataFrame(

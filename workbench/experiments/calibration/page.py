@@ -243,7 +243,7 @@ def label_curve(lines: Sequence[Measurement], caption: str) -> LabelCurve:
 
 
 def rows_of(lines: Sequence[Measurement]) -> list[dict[str, str]]:
-    """Return one row a judge and condition, with a column for every measure that any of
+    """Return one row per judge and condition, with a column for every measure that any of
     them has.
     """
     measures = [measure for measure in MEASURES if any(line.measure == measure for line in lines)]

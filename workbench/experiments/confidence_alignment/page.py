@@ -1,9 +1,9 @@
 """Make the page of an alignment: the ablation heat map, the four cells of the full prompt,
 discrimination, letters, and the tables they are drawn from.
 
-Next to the page are written ``alignment.csv`` (one line a prompt and readout), ``confidence.csv``
-(one line a question, prompt), ``options.csv`` (one line a question and option) and ``letters.csv``.
-Only what is shown is computed here.
+Next to the page are written ``alignment.csv`` (one line per prompt and readout), ``confidence.csv``
+(one line per question, prompt), ``options.csv`` (one line per question and option) and
+``letters.csv``. Only what is shown is computed here.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def sections(results: AlignmentResults) -> list[Section]:
 
 
 def lines(results: AlignmentResults) -> list[dict[str, str]]:
-    """Return the page's table: one line a prompt and readout."""
+    """Return the page's table: one line per prompt and readout."""
     return [
         {
             "prompt": words_of(row.combination),

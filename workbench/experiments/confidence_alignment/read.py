@@ -72,10 +72,10 @@ class Confidences:
 
     Attributes:
         questions: the choice questions, by row.
-        internal: one line a question: row, letter (of the answer), correct, p_ic, p_max, mass,
+        internal: one line per question: row, letter (of the answer), correct, p_ic, p_max, mass,
             reply, reply_letter, reply_correct (missing where it could not be graded).
-        options: one line a question and option: row, letter, probability (P_O), right.
-        stated: one line a question and format: row, format, stated_text, stated (NaN = not on the
+        options: one line per question and option: row, letter, probability (P_O), right.
+        stated: one line per question and format: row, format, stated_text, stated (NaN = not on the
             scale), mode, expected, mass.
         precision: precision of the matrix products.
     """

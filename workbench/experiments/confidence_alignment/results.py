@@ -155,7 +155,7 @@ class AlignmentResults:
         )
 
     def table(self) -> pd.DataFrame:
-        """Return one line a prompt and readout."""
+        """Return one line per prompt and readout."""
         return pd.DataFrame([row.line() for row in self.found])
 
 

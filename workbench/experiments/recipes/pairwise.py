@@ -60,8 +60,8 @@ def pairs_stage(recipe: str) -> str:
 
 
 def read_pairs(context: Run, stage: StageStore, taught: str | None = None) -> dict[str, Any]:
-    """Ask the base model, or the one a stage has ``taught``, about pairs of held-out questions, and
-    save the table "pairs".
+    """Ask the base model, or the one a stage has ``taught``, about pairs of held-out questions,
+    and save the table "pairs".
 
     Raises:
         WorkbenchError: for an adapter on the confidence reply alone.

@@ -65,7 +65,7 @@ class RecipeResult:
 
     Attributes:
         summary: flat, as in ``summary.json`` in ``folder``.
-        rows: the table, one row a condition, as text.
+        rows: the table, one row per condition, as text.
         folder: folder of the recipe, inside that of the run.
         page: path of the page with the figures.
         recipe_run: the run and its trainings, for further work.

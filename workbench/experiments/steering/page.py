@@ -20,7 +20,7 @@ from workbench.report import Page, Section
 
 
 def page_of(results: SteeringResults) -> Page:
-    """Return the page: one figure, the summary with its verdict, and one line a push."""
+    """Return the page: one figure, the summary with its verdict, and one line per push."""
     caption = (
         f"{results.table['row'].nunique()} held-out questions, {results.config.model.shown}, "
         f"matrix products in {results.precision}"

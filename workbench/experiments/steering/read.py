@@ -62,7 +62,7 @@ def steered_confidence(context: Run, plan: SteeringPlan, stage: StageStore) -> p
     """Read the confidence of held-out questions under every push.
 
     Returns:
-        One line a question and push: ``row``, ``direction`` ("none" once, "nothing", "probe",
+        One line per question and push: ``row``, ``direction`` ("none" once, "nothing", "probe",
         "random 1", ...), ``layer``, ``length``, ``expected`` and ``written`` in [0, 1], ``mass`` on
         the scale.
     """

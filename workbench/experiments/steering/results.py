@@ -187,7 +187,7 @@ def noise_floors(effects: Sequence[SteeringEffect]) -> tuple[float, float, float
 
 
 def effects_table(effects: Sequence[SteeringEffect]) -> pd.DataFrame:
-    """Return one line a push, every estimate with its interval."""
+    """Return one line per push, every estimate with its interval."""
     names = ("level", "expected", "written", "expected_change", "written_change")
     return pd.DataFrame(
         [
@@ -208,7 +208,7 @@ class SteeringResults:
 
     Attributes:
         config: the run's settings.
-        table: one line a question and push, as
+        table: one line per question and push, as
             :func:`workbench.experiments.steering.read.steered_confidence` gives it.
         effects: the unsteered model first, then every push.
         summary: that of :func:`steering_summary`.

@@ -199,7 +199,7 @@ def _numbers(column: pd.Series, name: str) -> _Numbers:
 
 def _kinds(column: pd.Series, name: str) -> tuple[np.ndarray, list[object]]:
     """Return the distinct values of ``column`` and which of them each row holds [n]: text is
-    interpreted once a kind.
+    interpreted once per kind.
 
     Raises:
         WorkbenchError: for a column of lists or objects.
