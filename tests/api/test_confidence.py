@@ -71,7 +71,7 @@ def test_a_part_keeps_every_row_together(asked: Asked) -> None:
 
 
 def test_the_summary_is_of_the_graded_answers(asked: Asked) -> None:
-    found = asked.summary(resamples=100)
+    found = asked.estimates(resamples=100)
     correct = asked.correct.to_numpy(dtype=bool)
     parsed = ~np.isnan(asked.stated)
     assert found["accuracy"].value == 0.5
@@ -99,7 +99,8 @@ def test_plain_texts_are_asked_and_not_graded(tiny_lm: LanguageModel) -> None:
     found = ask(tiny_lm, ["Who?", "What is 7 + 5?"], "words", limits=Limits(3, 3), record=())
     assert found.correct.isna().all()
     assert found.states is None
-    assert set(found.summary()) == {"parse_rate"}
+    assert set(found.estimates()) == {"parse_rate"}
+    assert found.summary()["measure"].tolist() == ["parse_rate"]
     assert [trace.name.split(" (")[0] for trace in found.figure().data] == ["ungraded answers"]
 
 

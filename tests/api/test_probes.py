@@ -41,7 +41,11 @@ def test_targets_are_out_of_fold_and_of_the_training_questions(
 
 
 def test_the_summary_quotes_the_site_chosen_on_training_questions(probes: Probes) -> None:
-    found, table = probes.summary(), probes.table()
+    found, table = probes.estimates(), probes.table()
+    assert (
+        probes.summary().set_index("measure").loc["auroc2.probe", "low"]
+        == found["auroc2.probe"].low
+    )
     line = table[(table["layer"] == probes.layer) & (table["position"] == probes.position)].iloc[0]
     assert found["auroc2.probe"].value == line["auroc2"]
     shuffled = probes.fit.control.auroc2[:, probes.layer, probes.data.places.index(probes.position)]

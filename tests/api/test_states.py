@@ -79,7 +79,7 @@ def test_a_label_that_stands_in_the_prompt_is_found(tiny_lm: LanguageModel) -> N
                               columns=columns)  # fmt: skip
     settings = ProbeConfig(folds=3, inner_folds=2, inverse_penalties=(0.1,), shuffles=3)
     probes = fit_probes(recorded, "big", settings=settings, resamples=100)
-    found = probes.summary()
+    found = probes.estimates()
     assert found["auroc2.probe"].value == 1
     assert found["auroc2.control"].value < 0.9
     assert len(probes.targets) + len(probes.probability) == 120

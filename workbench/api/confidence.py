@@ -20,7 +20,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from workbench.api.summary import estimates_html, summarise_confidence
+from workbench.api.summary import estimates_html, estimates_table, summarise_confidence
 from workbench.config import QuestionSettings, RunConfig
 from workbench.elicit.answer import Limits
 from workbench.elicit.ask import ask_texts
@@ -190,7 +190,7 @@ class Asked:
         )
         return about.join(self.replies.drop(columns=ROW))
 
-    def summary(
+    def estimates(
         self, *, resamples: int = DEFAULTS.bootstrap_resamples, seed: int = DEFAULTS.seed
     ) -> dict[str, Estimate]:
         """Estimate accuracy, AUROC2 and ECE of the stated and the expected confidence, and the
@@ -199,6 +199,12 @@ class Asked:
         Where no answer could be graded, only the parse rate.
         """
         return summarise_confidence(self.replies, resamples=resamples, seed=seed)
+
+    def summary(
+        self, *, resamples: int = DEFAULTS.bootstrap_resamples, seed: int = DEFAULTS.seed
+    ) -> pd.DataFrame:
+        """Return the estimates as a table, one row a measure."""
+        return estimates_table(self.estimates(resamples=resamples, seed=seed))
 
     def figure(self) -> go.Figure:
         """Draw the stated confidence of right, wrong and ungraded answers."""
@@ -219,7 +225,7 @@ class Asked:
         ).figure()
 
     def _repr_html_(self) -> str:
-        return estimates_html(f"{len(self)} questions, {self.lm.name}", self.summary())
+        return estimates_html(f"{len(self)} questions, {self.lm.name}", self.estimates())
 
 
 def ask(

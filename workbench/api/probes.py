@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from workbench.api.confidence import DEFAULTS, Asked
 from workbench.api.states import PROMPT, Recorded
-from workbench.api.summary import READOUTS, estimates_html
+from workbench.api.summary import READOUTS, estimates_html, estimates_table
 from workbench.arrays import Rows
 from workbench.config import ProbeConfig
 from workbench.errors import WorkbenchError
@@ -112,7 +112,7 @@ class Probes:
         """
         return self.fit.layers.copy()
 
-    def summary(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, Estimate]:
         """Estimate the AUROC2 of the site chosen on the training rows, and of the control there,
         whose interval is the range of the shuffles.
         """
@@ -123,6 +123,10 @@ class Probes:
             value, low, high = (float(line[f"{column}{end}"]) for end in ("", ".low", ".high"))
             found[name] = Estimate(value, low, high, int(self.data.test.sum()))
         return found
+
+    def summary(self) -> pd.DataFrame:
+        """Return the estimates as a table, one row a measure."""
+        return estimates_table(self.estimates())
 
     def figure(self) -> go.Figure:
         """Draw AUROC2 by layer for each place, with the control, and other readouts as lines."""
@@ -150,7 +154,7 @@ class Probes:
 
     def _repr_html_(self) -> str:
         heading = f"Probes, chosen site: layer {self.layer}, {self.position}"
-        return estimates_html(heading, self.summary())
+        return estimates_html(heading, self.estimates())
 
 
 def fit_probes(

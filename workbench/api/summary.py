@@ -48,6 +48,12 @@ def summarise_confidence(
     return found | {"parse_rate": Estimate(parsed / n, low, high, n)}
 
 
+def estimates_table(estimates: Mapping[str, Estimate]) -> pd.DataFrame:
+    """Write estimates as a table: one row a measure, with value, low, high and n."""
+    rows = [{"measure": name, **vars(each)} for name, each in estimates.items()]
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high", "n"])
+
+
 def estimates_html(heading: str, estimates: Mapping[str, Estimate]) -> str:
     """Write estimates as a small HTML table, for notebooks."""
     rows = "".join(

@@ -125,7 +125,7 @@ def probe(
             seed=seed,
         )
     summary: dict[str, Any] = {"layer": found.layer, "position": found.position}
-    for key, estimate in found.summary().items():
+    for key, estimate in found.estimates().items():
         summary |= estimate.to_dict(key)
     shown = Page(
         f"Probes of {label}",
