@@ -34,12 +34,15 @@ PROPERTIES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", default=list(PROPERTIES), choices=list(PROPERTIES))
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(PROPERTIES))
     parser.add_argument("--minutes", type=float, default=10.0, help="for each kind")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng, failed = random.Random(given.seed), False
-    for kind in given.kinds:
+    unknown = [kind for kind in given.kinds if kind not in PROPERTIES]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is none of {', '.join(PROPERTIES)}")
+    for kind in given.kinds or PROPERTIES:
         files, words = PROPERTIES[kind]
         over, rounds = time.monotonic() + 60 * given.minutes, 0
         while time.monotonic() < over and not failed:

@@ -9,10 +9,11 @@ import torch
 
 import workbench.models
 from workbench.config import RunConfig
+from workbench.elicit import conversation
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.run import Run
+from workbench.loop.run import ModelHolder, Run
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
 from workbench.models.unembed import unembed
@@ -89,6 +90,19 @@ def test_format_and_numbers_are_the_configured_ones(context: Run) -> None:
         WorkbenchError, match="Unknown elicitation format 'tarot'; choose one of digit"
     ):
         _ = Run(config, context.store, context.figures).fmt
+
+
+def test_the_scale_is_tokenised_once(context: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage reads the tokens of 101 numbers, some of them for every batch."""
+    fresh = replace(context, loaded=ModelHolder(lm=context.lm))
+    calls: list[object] = []
+    inner = conversation.scale_tokens
+    monkeypatch.setattr(
+        conversation, "scale_tokens", lambda *given: calls.append(given) or inner(*given)
+    )
+    assert fresh.scale_tokens is fresh.scale_tokens
+    assert len(calls) == 1
+    assert fresh.scale_tokens.trie.values == context.scale_tokens.trie.values
 
 
 def test_the_reply_is_what_every_conversation_ends_in(
