@@ -1,14 +1,14 @@
-"""Branches as packed tail tokens: for each, copies of the prompt's tokens from its first patched
-one, and the end's nodes.
+"""Lay branches out as packed tail tokens: for each, copies of the prompt's tokens from its first
+patched one on, and of the end's nodes.
 
 A patch at token s changes only tokens from s on, and only above its place. So a branch is a copy of
-the tokens s.. and of the nodes the readout needs, born behind the last layer below which nothing of
-it is patched, with its values written over its own copies. It sees the prompt before s and itself,
-never another branch.
+the tokens s.. and of the nodes the readout needs. It is appended after the last layer whose
+computation its patches leave as it is, and its values are written over its own copies. It sees the
+prompt before s and itself, never another branch.
 
-Rows may start at different tokens; the branch then has the longest row's number of columns, and a
-shorter row's surplus columns are seen by nobody. *Base columns* count the prompt's columns and then
-the nodes behind it.
+Rows may start at different tokens; the branch then has the longest row's number of columns. No
+other column sees a shorter row's surplus columns. *Base columns* count the prompt's columns and
+then the nodes after it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from workbench.trace.token_tree import TokenTree, tree_tail
 
 
 def first_layer_of(site: Site) -> int:
-    """The layer behind which a branch must exist for a patch at ``site``; FROM_START for the
-    first layer's inside.
+    """Return the layer after which a branch must exist for a patch at ``site``; FIRST_LAYER for a
+    patch inside the first layer.
     """
     return site.layer if site.component == "resid_post" else site.layer - 1
 
 
 def first_layer_of_branch(branch: Branch) -> int:
-    """The earliest of its patches' births."""
+    """Return the layer after which a branch must exist: the lowest of its patches'."""
     return min(first_layer_of(patch.site) for patch in branch)
 
 
 @dataclass(frozen=True, eq=False)
 class BranchColumns:
-    """Where the branches of one batch of prompts lie.
+    """The columns of the branches over one batch of prompts.
 
     Attributes:
         patches: of all branches, in branch order; those of branch b are ``bounds[b]`` to ``bounds[b
@@ -49,7 +49,7 @@ class BranchColumns:
         rows: [rows] which rows of the patches' values the batch holds.
         columns: [rows, patches] base column of each patch.
         starts: [rows, branches] first patched prompt column.
-        births: [branches].
+        births: [branches] the layer after which each is appended.
     """
 
     patches: tuple[Patch, ...]
@@ -60,15 +60,15 @@ class BranchColumns:
     births: tuple[int, ...]
 
     def first(self) -> Tensor:
-        """[branches] first base column copied."""
+        """Return the first base column each branch copies, [branches]."""
         return self.starts.amin(dim=0)
 
 
 def branch_columns(
     prompts: Prompts, branches: Sequence[Branch], positions: Tensor, rows: Tensor
 ) -> BranchColumns:
-    """Columns of ``branches`` whose patches lie at token ``positions`` [rows, patches], checked
-    before.
+    """Return the columns of ``branches`` whose patches lie at token ``positions`` [rows, patches],
+    checked before.
     """
     patches = tuple(patch for branch in branches for patch in branch)
     bounds = (0, *accumulate(len(branch) for branch in branches))
@@ -90,7 +90,7 @@ def branch_columns(
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A tail, the columns [rows, branches, 1 + nodes] where its branches end, and what to write."""
+    """A tail, the columns [rows, branches, 1 + nodes] where its branches end, and the writes."""
 
     tail: Tail
     read: Tensor
@@ -100,8 +100,8 @@ class Layout:
 def lay_out(
     prompts: Prompts, tree: TokenTree, where: BranchColumns, chosen: Sequence[int], offset: int
 ) -> Layout:
-    """The tail of the ``chosen`` branches, in order of birth; its first token stands at global
-    column ``offset``.
+    """Lay out the tail of the ``chosen`` branches, which ascend in their first layer. Its first
+    token is at global column ``offset``.
     """
     device = prompts.tokens.device
     plain = tree_tail(prompts, tree)
@@ -133,8 +133,8 @@ def lay_out(
 def _attends_to(
     columns: int, tree: TokenTree, branch: Tensor, source: Tensor, starts: Tensor
 ) -> Tensor:
-    """[1 or rows, k, k]: a branch's tokens see those of its own that their twins would see, from
-    the row's start on.
+    """Return [1 or rows, k, k]: a branch's token sees those of its own branch whose sources its
+    source would see, from the row's start on.
     """
     size = columns + tree.size
     base = torch.ones((size, size), dtype=torch.bool, device=source.device).tril()
@@ -149,7 +149,7 @@ def _attends_to(
 
 
 def join_tails(plain: Tail, branches: Tail) -> Tail:
-    """The unpatched nodes, then the branches, neither seeing the other."""
+    """Join the unpatched nodes and the branches, in this order, neither seeing the other."""
     rows, first, total = (
         max(len(plain.attends_to), len(branches.attends_to)),
         plain.size,
@@ -174,8 +174,8 @@ def join_tails(plain: Tail, branches: Tail) -> Tail:
 
 
 def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple[ColumnWrite, ...]:
-    """Writes of the chosen branches, gathered by place: one for the first patch of each branch
-    there, one for the second...
+    """Return the writes of the chosen branches, gathered by place: one for the first patch of each
+    branch there, one for the second, and so on.
 
     ``shift`` [chosen] leads from base columns to each branch's own.
     """

@@ -1,5 +1,5 @@
-"""What is checked before any forward runs: sites the model has, positions inside the prompt,
-values of the right width.
+"""Check, before any forward runs, that the model has the sites, that positions are inside the
+prompts and that values have the right width.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ KERNELS = ("sdpa", "eager")
 
 
 def require_masks(lm: LanguageModel) -> None:
-    """Refuse models in which a 4-D mask cannot keep branches, or padding, apart."""
+    """Refuse models in which a 4-D mask cannot keep branches, or padding, apart.
+
+    Raises:
+        WorkbenchError: for such a model, and for an attention kernel that takes no 4-D mask.
+    """
     if not lm.architecture.packable:
         raise WorkbenchError(
             f"Packed, padded and cached forwards are not valid for {lm.architecture.family}: "
@@ -39,6 +43,11 @@ def require_masks(lm: LanguageModel) -> None:
 
 
 def require_layer(lm: LanguageModel, layer: int) -> None:
+    """Refuse a layer the model does not have.
+
+    Raises:
+        WorkbenchError: for such a layer.
+    """
     if not 0 <= layer < lm.n_layers:
         raise WorkbenchError(
             f"Layer {layer} does not exist; the model has layers 0 to {lm.n_layers - 1}."
@@ -46,7 +55,11 @@ def require_layer(lm: LanguageModel, layer: int) -> None:
 
 
 def require_site(lm: LanguageModel, site: Site) -> None:
-    """Refuse a layer, component or head the model does not have."""
+    """Refuse a layer, component or head the model does not have.
+
+    Raises:
+        WorkbenchError: for any of these.
+    """
     require_layer(lm, site.layer)
     why = missing_component_reason(lm, site.component)
     if why:
@@ -71,7 +84,11 @@ def site_width(lm: LanguageModel, site: Site) -> int:
 
 
 def require_sites(lm: LanguageModel, sites: Sequence[Site]) -> None:
-    """Refuse sites the model lacks, and sites of different widths."""
+    """Refuse an empty list of sites, sites the model lacks, and sites of different widths.
+
+    Raises:
+        WorkbenchError: for any of these.
+    """
     if not sites:
         raise WorkbenchError("Name at least one site to record.")
     for site in sites:
@@ -88,11 +105,15 @@ def require_sites(lm: LanguageModel, sites: Sequence[Site]) -> None:
 def require_branches(
     lm: LanguageModel, lengths: Tensor, branches: Sequence[Branch], nodes: int
 ) -> Tensor:
-    """Check every patch of every branch; returns their token positions [rows, patches] in branch
+    """Check every patch of every branch; return their token positions [rows, patches] in branch
     order.
 
     ``lengths`` [rows] counts each prompt's tokens; positions from there on name the continuation's
     ``nodes``.
+
+    Raises:
+        WorkbenchError: for no branches, a branch without patches, a site the model lacks, a value
+            that is not [rows, width], and positions that are not whole numbers or lie outside.
     """
     if not branches or any(len(branch) == 0 for branch in branches):
         raise WorkbenchError("Give at least one branch, and at least one patch in each.")
@@ -116,8 +137,11 @@ def require_branches(
 
 
 def require_positions(positions: Tensor, lengths: Tensor, nodes: int) -> None:
-    """Refuse positions [rows, n] outside prompts of ``lengths`` [rows] and the ``nodes`` behind
+    """Refuse positions [rows, n] outside prompts of ``lengths`` [rows] and the ``nodes`` after
     them.
+
+    Raises:
+        WorkbenchError: for such a position.
     """
     outside = (positions < 0) | (positions >= lengths[:, None] + nodes)
     if bool(outside.any()):
@@ -132,8 +156,11 @@ def require_positions(positions: Tensor, lengths: Tensor, nodes: int) -> None:
 def require_within_invocation(lm: LanguageModel, positions: Tensor, lengths: Tensor) -> None:
     """Refuse branches that start before the tokens a switched-on adapter acts on.
 
-    Packed, a branch's copies of earlier tokens stand behind the prompt, where the adapter would act
+    Packed, a branch's copies of earlier tokens come after the prompt, where the adapter would act
     on them too.
+
+    Raises:
+        WorkbenchError: for such a branch.
     """
     invocation = active_invocation(lm)
     if invocation is not None and bool((positions < lengths[:, None] - invocation).any()):
@@ -144,8 +171,11 @@ def require_within_invocation(lm: LanguageModel, positions: Tensor, lengths: Ten
 
 
 def require_one_invocation(lm: LanguageModel) -> None:
-    """Refuse a switched-on adapter with a invocation on strings in which prompt and tree are not
-    told apart.
+    """Refuse a switched-on adapter that acts on a prompt's last tokens, for strings in which prompt
+    and tree are not told apart.
+
+    Raises:
+        WorkbenchError: for such an adapter.
     """
     if active_invocation(lm) is not None:
         raise WorkbenchError(

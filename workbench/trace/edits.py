@@ -1,9 +1,9 @@
-"""Transforms that record and write states at the places of one forward pass.
+"""Build the transforms that record and write states at the places of one forward pass.
 
 ``resid_pre`` of a layer is ``resid_post`` of the layer before, so both share one place; only the
-first layer's input has a place of its own. At a place, columns born behind it are appended first,
-then states are recorded, then writes applied in their order: what is recorded is what the model
-computed, whatever is written there.
+first layer's input has a place of its own. At a place, states are recorded first, then the columns
+that exist only from there on are appended, then writes are applied in their order. So what is
+recorded is what the model computed, whatever is written there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SiteKey = tuple[int, Component]
 
 
 def place(layer: int, component: Component) -> SiteKey:
-    """The place that stands for a component of a layer."""
+    """Return the place at which a component of a layer is read and written."""
     return (
         (layer - 1, "resid_post") if component == "resid_pre" and layer > 0 else (layer, component)
     )
@@ -32,11 +32,12 @@ def place(layer: int, component: Component) -> SiteKey:
 
 @dataclass(frozen=True, eq=False)
 class ColumnWrite:
-    """Put ``value`` [rows, n, width] at global ``columns`` [rows, n] of a component of ``layer``.
+    """A write: ``value`` [rows, n, width] is put at global ``columns`` [rows, n] of a component of
+    ``layer``.
 
     ``sites`` [n] names the slice of each entry for sliced components; ``width`` is then that of the
-    slice. ``add`` adds instead of replacing. ``only`` [rows] names the
-    batch's rows that are written, all of them if None.
+    slice. ``add`` adds instead of replacing. ``only`` [rows] names the batch's rows that are
+    written, all of them if None.
     """
 
     layer: int
@@ -50,7 +51,7 @@ class ColumnWrite:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """States of ``sites`` at global ``columns`` [rows, n]; ``states`` fills up while the pass
+    """The states of ``sites`` at global ``columns`` [rows, n]. ``states`` is filled while the pass
     runs.
     """
 
@@ -59,12 +60,12 @@ class Recording:
     states: dict[Site, Tensor]
 
     def stacked(self, device: torch.device) -> Tensor:
-        """[rows, sites, n, width]."""
+        """Return the recorded states, stacked: [rows, sites, n, width]."""
         return torch.stack([self.states[site].to(device) for site in self.sites], dim=1)
 
 
 def gather_columns(hidden: Tensor, columns: Tensor) -> Tensor:
-    """Copy of ``hidden`` [rows, columns, width] at ``columns`` [rows, n]: [rows, n, width]."""
+    """Copy ``hidden`` [rows, columns, width] at ``columns`` [rows, n]: [rows, n, width]."""
     columns = columns.to(hidden.device)
     return hidden.gather(1, columns[:, :, None].expand(-1, -1, hidden.shape[-1]))
 
@@ -75,8 +76,8 @@ def hook_transforms(
     recording: Recording | None,
     writes: Sequence[ColumnWrite],
 ) -> dict[SiteKey, Transform]:
-    """One transform for each place where something is born (behind the layer named), recorded or
-    written.
+    """Return one transform for each place where columns are appended (after the layer named),
+    states recorded or states written.
     """
     sites: dict[SiteKey, list[Site]] = {}
     for site in recording.sites if recording else ():
@@ -126,7 +127,7 @@ def _record(
 
 
 def _apply(hidden: Tensor, write: ColumnWrite, scale: float, shard: SliceShard | None) -> None:
-    """Write into ``hidden``, which belongs to the caller."""
+    """Write into ``hidden`` in place; it belongs to the caller."""
     columns = write.columns.to(hidden.device)
     value = write.value.to(hidden.device)
     value = (value if scale == 1.0 else value / scale).to(hidden.dtype)

@@ -1,13 +1,13 @@
-"""One forward pass over a packed layout: record states, write states, read final states.
+"""Run one forward pass over a packed layout: record states, write states, return final states.
 
 The pass calls the model's own decoder (everything below the output head), so nothing of size [rows,
 columns, vocab] is ever built, and no mask where the model's own causal pass is exact. Recording
 clones the asked-for columns only. A write puts a state at one column of each row of a component.
-Late-born tail columns are appended behind the layer of their birth as copies of their twins, which
-makes the average packed branch cost half of one that is carried through all layers; the result is
-the same to rounding.
+Tail columns that exist only from a later layer on are appended after their first layer as copies of
+their source columns. This makes the average packed branch cost half of one that is carried through
+all layers. The result is the same to rounding.
 
-What comes back in ``final`` is the state behind the final norm, ready for
+The state returned in ``final`` is taken after the final norm, ready for
 :func:`workbench.models.unembed`.
 """
 
@@ -36,10 +36,10 @@ from workbench.trace.truncate import truncate_columns
 
 @dataclass(frozen=True)
 class ForwardResult:
-    """States of one pass.
+    """The states of one pass.
 
     Attributes:
-        final: [rows, reads, width] behind the final norm at the read columns.
+        final: [rows, reads, width] after the final norm at the read columns.
         recorded: [rows, sites, recorded columns, width], or None.
         cache: keys and values of all columns, or None.
     """
@@ -50,7 +50,7 @@ class ForwardResult:
 
 
 def every_layer(lm: LanguageModel) -> tuple[Site, ...]:
-    """The residual stream behind each layer."""
+    """Return the sites of the residual stream after each layer."""
     return tuple(Site(layer) for layer in range(lm.n_layers))
 
 
@@ -71,10 +71,16 @@ def forward(
         read: [rows, reads] global columns whose final state is wanted.
         record: [rows, n] global columns, there from the first layer on, to record at every one of
             ``sites``.
-        sites: what to record; the residual stream behind every layer if not given. Head sites come
+        sites: what to record; the residual stream after every layer if not given. Head sites come
             alone.
-        writes: applied in order at their place, after late-born columns of that layer are appended.
+        writes: applied in order at their place, after the columns that exist only from there on are
+            appended.
         cache: an empty key-value cache to fill; only for tails that exist from the start.
+
+    Raises:
+        WorkbenchError: for a cache with a tail that is appended late, a layer the model lacks, a
+            state to write of another shape, prompts too long for the model, and a model that takes
+            no mask where one is needed.
     """
     recording = None
     if record is not None:
@@ -91,11 +97,8 @@ def forward(
 def record_only(
     lm: LanguageModel, prompts: Prompts, tail: Tail, columns: Tensor, sites: Sequence[Site]
 ) -> Tensor:
-    """States of ``sites`` at ``columns`` [rows, n]: [rows, sites, n, width]; the pass ends behind
-    the highest site.
-
-    Where a device map keeps weights in memory or on disk the pass goes to the end, because leaving
-    it would skip the hooks that put those weights away again.
+    """Record the states of ``sites`` at ``columns`` [rows, n]: [rows, sites, n, width]. The pass
+    ends after the highest site's layer.
     """
     recording = Recording(columns, tuple(sites), {})
     top = None if getattr(lm.base(), "hf_device_map", None) else max(site.layer for site in sites)
@@ -113,11 +116,14 @@ def run_joint(
     stop_after: int | None = None,
     gradients: bool = False,
 ) -> Tensor:
-    """One pass over prompts and tail: [rows, columns, width] behind the final norm, or nothing if
-    stopped before it.
+    """Run one pass over prompts and tail; return [rows, columns, width] after the final norm, or
+    nothing if the pass stops before it.
 
     With ``gradients`` the pass can be differentiated with respect to whatever a transform outside
     of it starts from.
+
+    Raises:
+        WorkbenchError: as :func:`forward`, but for the cache.
     """
     _check(lm, prompts, tail, writes, cache)
     total = prompts.columns + tail.size
@@ -168,7 +174,11 @@ def _check(
 
 
 def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) -> None:
-    """Refuse layers the model lacks and states of another shape."""
+    """Refuse layers the model lacks and states of another shape.
+
+    Raises:
+        WorkbenchError: for such a layer or state.
+    """
     for write in writes:
         require_layer(lm, write.layer)
         width = lm.width if not write.sites else write.value.shape[-1]

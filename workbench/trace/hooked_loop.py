@@ -1,11 +1,11 @@
-"""The reference: one hooked forward a branch, and strings run as they are for families that cannot
-be packed.
+"""Run branches without packing, as the reference: one hooked forward for each, and plain strings
+for families that cannot be packed.
 
 :func:`loop_branches` gives what :func:`workbench.trace.packed.patch_branches` gives, branch by
-branch. Attention families are run on the padded batch with the continuation's nodes behind it, each
-patch written at its own token. Recurrent and linear-attention families know no mask that could hide
+branch. Attention families are run on the padded batch with the continuation's nodes after it, each
+patch written at its own token. Recurrent and linear-attention families have no mask that could hide
 padding or a neighbouring node, so there every path of the tree is a string of its own and only
-strings of equal length share a forward; this is said once, as a warning.
+strings of equal length share a forward. A warning says so once.
 """
 
 from __future__ import annotations
@@ -41,8 +41,12 @@ def loop_branches(
     tokens_per_forward: int,
     tree: TokenTree = NO_TREE,
 ) -> Patched:
-    """The readouts of :func:`workbench.trace.packed.patch_branches` by one forward a branch;
-    same arguments.
+    """Return the readouts of :func:`workbench.trace.packed.patch_branches`, with the same
+    arguments, from one forward for each branch.
+
+    Raises:
+        WorkbenchError: as there, and for an adapter on a prompt's last tokens in a family that
+            cannot be packed.
     """
     lengths = torch.as_tensor([len(prompt) for prompt in prompts])
     positions = require_branches(lm, lengths, branches, tree.size)
@@ -129,7 +133,7 @@ def _write_strings(
     prompts: Sequence[Sequence[int]],
     tree: TokenTree,
 ) -> list[ColumnWrite]:
-    """The patch on those strings that hold its token."""
+    """Return the writes of the patch on those strings that hold its token."""
     tokens = [token_at(s, int(positions[s.row]), len(prompts[s.row]), tree) for s in strings]
     here = [(index, token) for index, token in enumerate(tokens) if token is not None]
     if not here:

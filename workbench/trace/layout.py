@@ -150,7 +150,7 @@ class Tail:
         positions: [rows, k] position ids.
         prefix_end: [rows, k] the tail token sees prompt columns < prefix_end.
         attends_to: [1 or rows, k, k] bool, query first; a tail token must see itself.
-        first_layer: the layer after which each tail token exists, FROM_START for all layers; never
+        first_layer: the layer after which each tail token exists, FIRST_LAYER for all layers; never
             decreasing.
         source_column: [rows, k] global column that a token appended late is copied from; ignored
             for tokens that exist from the start.

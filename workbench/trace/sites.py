@@ -1,16 +1,17 @@
-"""Where a state is read or written: a layer, a component of it, and for slices which one.
+"""Define sites, the places where a state is read or written: a layer, a component of it, and for
+slices which one.
 
 The residual stream runs ``resid_pre`` -> + ``attn_out`` -> ``resid_mid`` -> + ``mlp_out`` ->
 ``resid_post`` of each layer, and ``resid_post`` of one layer is ``resid_pre`` of the next.
-``attn_out`` and ``mlp_out`` are what is *added* to the stream: behind a family's own norm or
+``attn_out`` and ``mlp_out`` are what is *added* to the stream: after a family's own norm or
 multiplier on that path where it has one. ``head_out`` is one head's weighted sum of values, the
 slice of the output projection's input that belongs to a query head (also under grouped-query
 attention). ``query``, ``key`` and ``value`` are one head's slice of what the projections give,
 before norms on them and rotation; keys and values count key-value heads. ``neuron`` is one entry of
-the MLP's hidden layer, behind its nonlinearity and gate. Families whose attention and MLP read the
+the MLP's hidden layer, after its nonlinearity and gate. Families whose attention and MLP read the
 same stream in parallel have no ``resid_mid``.
 
-Sites have no token position: positions differ from row to row and travel beside the sites.
+Sites have no token position: positions differ from row to row and are passed separately.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ COMPONENTS: tuple[Component, ...] = get_args(Component)
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """One place in every forward pass.
+    """A place in every forward pass: a component of a layer.
 
     Attributes:
         index: which slice of a sliced component: the number of a head or neuron. None for the

@@ -1,6 +1,6 @@
-"""Slices of a tensor, whole or split over processes: read and written at chosen tokens.
+"""Read and write slices of a tensor at chosen tokens, whole or split over processes.
 
-Under tensor parallelism each process holds a consecutive share of the heads or neurons, so the hook
+Under tensor parallelism each process holds a consecutive share of the heads or neurons, so a hook
 sees that share alone. Reading gathers the entries of all processes; writing touches those that are
 here.
 """
@@ -24,8 +24,8 @@ from workbench.trace.sites import Site
 
 @dataclass(frozen=True, eq=False)
 class SliceShard:
-    """Entries ``first`` to ``first + count`` of a sliced component's tensor are in this process;
-    ``group`` holds the others, None if none do.
+    """This process's share of a sliced component's tensor: entries ``first`` to ``first + count``.
+    ``group`` are the processes that hold all of it, None if this one does.
     """
 
     component: str
@@ -35,7 +35,11 @@ class SliceShard:
     group: Any = None
 
     def require_width(self, hidden: Tensor) -> None:
-        """Refuse a tensor that is not as wide as the configuration says."""
+        """Refuse a tensor that is not as wide as the configuration says.
+
+        Raises:
+            WorkbenchError: for such a tensor.
+        """
         if hidden.shape[-1] != self.count:
             raise WorkbenchError(
                 f"The tensor of {self.component} has {hidden.shape[-1]} numbers a token where "
@@ -47,6 +51,9 @@ class SliceShard:
     def read(self, hidden: Tensor, columns: Tensor, sites: Sequence[Site]) -> list[Tensor]:
         """Copy the slices that ``sites`` name out of ``hidden`` [rows, columns, entries here] at
         ``columns`` [rows, n], from whichever process has them: each [rows, n, width].
+
+        Raises:
+            WorkbenchError: for a tensor of another width.
         """
         self.require_width(hidden)
         rows = torch.arange(len(columns), device=hidden.device)[:, None]
@@ -79,10 +86,13 @@ class SliceShard:
         add: bool,
     ) -> None:
         """Write ``value`` [rows, n, width] into ``hidden`` in place, at the entries of ``sites``
-        [n], as wide all of them.
+        [n], which have one width.
 
         Args:
             where: rows [rows, 1] and columns [rows, n] of ``hidden``.
+
+        Raises:
+            WorkbenchError: for a tensor of another width.
         """
         self.require_width(hidden)
         rows, columns = where

@@ -1,5 +1,5 @@
-"""Recording and patching behind one protocol: the project's own hooks, packed or in a loop, nnsight
-here or on a server, and transformer-lens.
+"""Record and patch under one protocol: by the project's hooks, packed or in a loop, by nnsight,
+here or on a server, and by transformer-lens.
 """
 
 from workbench.trace.backends.hooks import HooksBackend

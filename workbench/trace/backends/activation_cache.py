@@ -1,15 +1,15 @@
-"""Recorded states as a transformer-lens ActivationCache, so that its tools go on from there.
+"""Turn recorded states into a transformer-lens ActivationCache, for use with its tools.
 
 The cache's position axis holds the positions that were recorded, in their order, not the whole
-sequence. It has exactly the states that were handed over: a method that needs others
+sequence. It has exactly the states that were passed in: a method that needs others
 (``decompose_resid`` the outputs of every layer, ``compute_head_results`` every head) raises
-transformer-lens' own ``KeyError``.
+transformer-lens' ``KeyError``.
 
-Scales of the final norm are added where the last layer's ``resid_post`` is there, computed by the
-bridge's own norm from that state, because direct logit attribution
+Where the last layer's ``resid_post`` is recorded, scales of the final norm are added, computed by
+the bridge's norm from that state, because direct logit attribution
 (``decompose_resid(apply_ln=True)``, ``logit_attrs``) divides by them. The bridge's weights are not
-folded, so ``logit_attrs`` leaves the final norm's own weight out: exact where it is one, and
-otherwise to be multiplied into the directions.
+folded, so ``logit_attrs`` leaves the final norm's weight out: exact where it is one, and otherwise
+to be multiplied into the directions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def to_activation_cache(
     bridge: Any,
     heads: tuple[Tensor, Sequence[Site]] | None = None,
 ) -> ActivationCache:
-    """An ActivationCache of recorded states.
+    """Return an ActivationCache of recorded states.
 
     Args:
         states: [rows, sites, positions, width], as a backend's ``record`` returns them.
@@ -43,8 +43,9 @@ def to_activation_cache(
             the cache's tools use.
         heads: states and sites of heads, which have another width, to go into the same cache.
 
-    Raises :class:`WorkbenchError` when sites and states differ in number, and when a layer's heads
-    are not all there.
+    Raises:
+        WorkbenchError: when sites and states differ in number, when a layer's heads are not all
+            there, and for single neurons.
     """
     entries = _entries(states, sites, bridge)
     if heads is not None:
@@ -84,7 +85,7 @@ def _entries(states: Tensor, sites: Sequence[Site], bridge: Any) -> dict[str, Te
 
 
 def _final_scale(bridge: Any, resid_post: Tensor) -> Tensor:
-    """The final norm's divisor [rows, positions, 1] of the states, from the bridge's own norm."""
+    """Return the final norm's divisor [rows, positions, 1] of the states, by the bridge's norm."""
     found: list[Tensor] = []
 
     def take(scale: Tensor, hook: Any) -> None:

@@ -1,9 +1,9 @@
-"""The backends on the project's own hooks: packed branches, the default, and the loop they are
-checked against.
+"""Record and patch with the project's hooks: in packed branches, the default, or in the loop they
+are checked against.
 
 Packed, all branches share the prompts' forward (:func:`workbench.trace.packed.patch_branches`); in
-the loop each takes one of its own (:func:`workbench.trace.hooked_loop.loop_branches`), as the other
-libraries do.
+the loop each has a forward of its own (:func:`workbench.trace.hooked_loop.loop_branches`), as the
+other libraries do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from workbench.trace.token_tree import NO_TREE, TokenTree
 
 @dataclass(frozen=True, eq=False)
 class HooksBackend:
-    """``looped`` spends a forward on each branch instead of packing them."""
+    """A backend on the project's hooks. ``looped`` spends a forward on each branch instead of
+    packing them.
+    """
 
     lm: LanguageModel
     looped: bool = False
@@ -39,7 +41,9 @@ class HooksBackend:
         *,
         tree: TokenTree = NO_TREE,
     ) -> Tensor:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
+        """Record states as :class:`~workbench.trace.backends.protocol.Backend` says, in one
+        forward.
+        """
         rows = position_rows(positions, len(prompts)).tolist()
         return record(self.lm, prompts, rows, sites, tree=tree)
 
@@ -52,8 +56,8 @@ class HooksBackend:
         tokens_per_forward: int,
         tree: TokenTree = NO_TREE,
     ) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; packed, as few forwards as the
-        bound allows.
+        """Patch branches as :class:`~workbench.trace.backends.protocol.Backend` says. Packed, this
+        takes as few forwards as the bound allows.
         """
         run = loop_branches if self.looped else patch_branches
         ordered = [in_forward_order(branch) for branch in branches]

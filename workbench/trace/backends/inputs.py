@@ -1,5 +1,5 @@
-"""What the backends on other libraries share: models they refuse, the arguments of a forward, and
-the order in which it comes upon patches.
+"""Provide what the backends on other libraries share: the models they refuse, the arguments of a
+forward, and the order in which it reaches patches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ class BatchWrite:
 
 
 def require_one_process(lm: LanguageModel, backend: str) -> None:
-    """Refuse models that are split over processes, whose modules hold a share of each tensor."""
+    """Refuse models that are split over processes, whose modules hold a share of each tensor.
+
+    Raises:
+        WorkbenchError: for such a model.
+    """
     if process_count(lm.base()) > 1:
         raise WorkbenchError(
             f"The {backend} backend cannot run a tensor-parallel model; use the 'packed' engine."
@@ -43,7 +47,11 @@ def require_one_process(lm: LanguageModel, backend: str) -> None:
 
 
 def require_every_token(lm: LanguageModel, backend: str) -> None:
-    """Refuse a switched-on adapter that acts on a prompt's last tokens alone."""
+    """Refuse a switched-on adapter that acts on a prompt's last tokens alone.
+
+    Raises:
+        WorkbenchError: for such an adapter.
+    """
     if active_invocation(lm) is not None:
         raise WorkbenchError(
             f"The {backend} backend cannot tell an adapter on a prompt's last tokens where it "
@@ -52,8 +60,8 @@ def require_every_token(lm: LanguageModel, backend: str) -> None:
 
 
 def model_inputs(prompts: Prompts) -> dict[str, Any]:
-    """The arguments of a transformers causal model for a left-padded batch, logits of the last
-    column alone.
+    """Return the arguments of a transformers causal model for a left-padded batch, with logits of
+    the last column alone.
     """
     return {
         "input_ids": prompts.tokens,
@@ -65,7 +73,11 @@ def model_inputs(prompts: Prompts) -> dict[str, Any]:
 
 
 def position_rows(positions: PositionRows, rows: int) -> Tensor:
-    """Positions as [rows, n] whole numbers."""
+    """Return positions as whole numbers [rows, n].
+
+    Raises:
+        WorkbenchError: for another number of rows, or rows with different numbers of positions.
+    """
     lengths = {len(row) for row in positions}
     if len(positions) != rows or len(lengths) != 1:
         raise WorkbenchError(
@@ -80,5 +92,5 @@ def position_rows(positions: PositionRows, rows: int) -> Tensor:
 
 
 def in_forward_order(branch: Branch) -> Branch:
-    """A branch as a forward comes upon its patches; those at one site keep their order."""
+    """Sort a branch's patches as a forward reaches them; those at one site keep their order."""
     return sorted(branch, key=lambda patch: forward_order(patch.site))

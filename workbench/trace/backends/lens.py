@@ -1,15 +1,16 @@
-"""The backend on transformer-lens: its bridge around a copy of the model, hooks by its own names.
+"""Record and patch with transformer-lens: its bridge around a copy of the model, hooks by its
+names.
 
 The bridge renames parameters, puts its components in the place of the model's modules and switches
-attention to eager, all in place and for good. So it gets a model object of its own: a copy of the
-loaded one (twice the memory), or one the caller loaded for it and gives up. No weights are folded
-or centred, so states are those of the model. A PEFT adapter that is switched on is merged into the
-copy *before* the bridge is built: inside it, its tools would read the weights without it. Weights
-it stands on are separated from those of other modules (a head from the embedding) before that.
+attention to eager, all in place and permanently. So it gets a model object of its own: a copy of
+the loaded one (twice the memory), or one the caller loaded for it alone. No weights are folded or
+centred, so states are those of the model. A PEFT adapter that is switched on is merged into the
+copy *before* the bridge is built, because the bridge's tools would read the weights without it.
+Before that, weights that it adapts and that other modules share are separated (a head from the
+embedding).
 
-A hook changes its tensor in place and returns it: the stream behind attention is hooked where the
-norm before the MLP takes it in, and only a change in place also reaches the addition behind the
-MLP.
+A hook changes its tensor in place and returns it: the stream after attention is hooked where the
+norm before the MLP takes it in, and only a change in place also reaches the addition after the MLP.
 
 The copy is taken when the backend is built: weights and adapters changed later are not seen.
 """
@@ -60,13 +61,13 @@ Hook = Callable[..., Tensor]
 
 
 def hook_name(site: Site) -> str:
-    """transformer-lens' name of a site; slices of a component share one."""
+    """Return transformer-lens' name of a site's hook; slices of a component share one."""
     return HOOKS[site.component].format(layer=site.layer)
 
 
 class LensBackend:
-    """Records and patches through :attr:`bridge`, a TransformerBridge that may be used for
-    anything else, too.
+    """A backend that records and patches through :attr:`bridge`, a TransformerBridge that may also
+    be used for anything else.
     """
 
     bridge: TransformerBridge
@@ -78,6 +79,10 @@ class LensBackend:
             lm: the model; left as it is.
             model: a loaded Hugging Face model with the same weights that the bridge may keep and
                 change. By default a copy of ``lm``'s is made, which takes its memory once more.
+
+        Raises:
+            WorkbenchError: for a tensor-parallel model, a switched-on adapter on a prompt's last
+                tokens, and the model itself as ``model``.
         """
         require_one_process(lm, "transformer-lens")
         require_every_token(lm, "transformer-lens")
@@ -103,7 +108,12 @@ class LensBackend:
         *,
         tree: TokenTree = NO_TREE,
     ) -> Tensor:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; one forward."""
+        """Record states as :class:`~workbench.trace.backends.protocol.Backend` says, in one
+        forward.
+
+        Raises:
+            WorkbenchError: as there, and for a site the bridge has no hook for.
+        """
 
         def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
             batch = pad_prompts(
@@ -129,8 +139,11 @@ class LensBackend:
         tokens_per_forward: int,
         tree: TokenTree = NO_TREE,
     ) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; a forward for each branch and
-        one without.
+        """Patch branches as :class:`~workbench.trace.backends.protocol.Backend` says, with a
+        forward for each branch and one without.
+
+        Raises:
+            WorkbenchError: as there, and for a site the bridge has no hook for.
         """
         batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
         for patch in (patch for branch in branches for patch in branch):
@@ -149,7 +162,7 @@ class LensBackend:
         return join_strings(batches, readings, len(prompts), tree)
 
     def _logits(self, batch: Prompts, hooks: Sequence[tuple[str, Hook]]) -> Tensor:
-        """Float32 logits [rows, vocab] behind the last token."""
+        """Return the float32 logits [rows, vocab] after the last token."""
         inputs = model_inputs(batch)
         with torch.no_grad(), model_arithmetic(self.lm), self.bridge.hooks(fwd_hooks=list(hooks)):
             return self.bridge(inputs.pop("input_ids"), return_type="logits", **inputs)[
@@ -157,6 +170,11 @@ class LensBackend:
             ].float()
 
     def _reachable(self, site: Site) -> str:
+        """Return the name of a site's hook.
+
+        Raises:
+            WorkbenchError: if the bridge has no such hook.
+        """
         name = hook_name(site)
         if name in self.bridge.hook_dict:
             return name
@@ -168,7 +186,9 @@ class LensBackend:
 
 
 def _plain_copy(model: Any) -> Any:
-    """A copy without adapters: merged where they are switched on, left out where they are off."""
+    """Copy a model without adapters: merged where they are switched on, left out where they are
+    off.
+    """
     own = copy.deepcopy(model)
     if not isinstance(own, PeftModel):
         return own
@@ -180,10 +200,10 @@ def _plain_copy(model: Any) -> Any:
 
 
 def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:
-    """The model's tokenizer for the bridge's text tools, which then add no BOS: prompts here carry
-    their own.
+    """Give the bridge the model's tokenizer for its text tools, which then add no BOS: prompts here
+    carry their own.
 
-    Handed to the bridge's builder it would be loaded anew, to add one.
+    The bridge's builder would load the tokenizer anew, to add one.
     """
     bridge.tokenizer = copy.copy(tokenizer)
     first = tokenizer("a")["input_ids"][0]
@@ -192,7 +212,9 @@ def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:
 
 
 def _part(site: Site, hidden: Tensor) -> Tensor:
-    """View [rows, columns, width] of what belongs to ``site`` in what its hook point hands over."""
+    """Return a view [rows, columns, width] of the part of a hook point's tensor that belongs to
+    ``site``.
+    """
     if site.index is None:
         return hidden
     if site.component == "neuron":

@@ -1,13 +1,13 @@
-"""The backend on nnsight: one session of traces on the model that is already loaded, here or on an
-NDIF server.
+"""Record and patch with nnsight: one session of traces on the model that is already loaded, here or
+on an NDIF server.
 
 A sweep is one session: a trace without interventions and one for each branch, so that it reaches a
 server as a single request. Each trace runs a plain forward of the left-padded prompts; nothing is
-packed. Sites are visited in the order the forward reaches them, as nnsight requires, and states are
+packed. Sites come in the order the forward reaches them, as nnsight requires, and states are
 written in place (see :mod:`workbench.trace.backends.places`).
 
-The session (:mod:`workbench.trace.backends.nnsight_session`) travels to a server by its source, and
-so does the readout, which runs there so that only its result comes back: write it as a function or
+The session (:mod:`workbench.trace.backends.nnsight_session`) is sent to a server by its source, and
+so is the readout, which runs there so that only its result comes back: write it as a function or
 lambda that needs torch alone.
 
 nnsight reads a server's answer through pickle; here only tensors and plain data are taken from it
@@ -15,8 +15,8 @@ nnsight reads a server's answer through pickle; here only tensors and plain data
 unread. It shows the job's state on the terminal unless ``nnsight.CONFIG.APP.REMOTE_LOGGING`` is
 off.
 
-nnsight puts its own ``forward`` on every module it watches. Here the model is wrapped for the
-length of a call and every module gets back what it had. A PEFT model runs as it is; on a server the
+nnsight replaces the ``forward`` of every module it watches. Here the model is wrapped for the
+length of a call and every module gets its own back. A PEFT model runs as it is; on a server the
 adapter is named by ``peft`` and the model here must be the one without it.
 """
 
@@ -64,13 +64,20 @@ ATTACHED = ("forward", "__nnsight__", "__nnsight_body_forward__", "_persistent_i
 
 @dataclass(frozen=True, eq=False)
 class NnsightBackend:
-    """Attributes: lm: the model; on a server its weights are not used, so they may be on the meta
-    device. remote: False runs here; "local" runs here after the request was packed and unpacked as
-    for a server, with the modules
-        a server lacks hidden; True runs on NDIF with nnsight's API key; a URL runs on that server.
-    peft: hub id (or, run here, folder) of an adapter to put on for the length of a call.
-    repo: the model's hub id for a server, when it is not ``lm.name``.
-    revision: the model's revision on the server; None is the server's default.
+    """A backend on nnsight, which runs traces here or on a server.
+
+    Attributes:
+        lm: the model; on a server its weights are not used, so they may be on the meta device.
+        remote: False runs here; "local" runs here after the request was packed and unpacked as for
+            a server, with the modules a server lacks hidden; True runs on NDIF with nnsight's API
+            key; a URL runs on that server.
+        peft: hub id (or, run here, folder) of an adapter to put on for the length of a call.
+        repo: the model's hub id for a server, when it is not ``lm.name``.
+        revision: the model's revision on the server; None is the server's default.
+
+    Raises:
+        WorkbenchError: for a tensor-parallel model, an adapter given twice, and, on a server, a
+            PEFT model, a missing API key and a model without a hub id.
     """
 
     lm: LanguageModel
@@ -124,7 +131,12 @@ class NnsightBackend:
         *,
         tree: TokenTree = NO_TREE,
     ) -> Tensor:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; one trace."""
+        """Record states as :class:`~workbench.trace.backends.protocol.Backend` says, in one trace.
+
+        Raises:
+            WorkbenchError: as there, for a switched-on adapter on a prompt's last tokens, and where
+                a server fails.
+        """
         require_every_token(self.lm, "nnsight")
 
         def states(strings: list[String], tokens: list[list[int]]) -> Tensor:
@@ -151,8 +163,12 @@ class NnsightBackend:
         tokens_per_forward: int,
         tree: TokenTree = NO_TREE,
     ) -> Patched:
-        """See :class:`~workbench.trace.backends.protocol.Backend`; a trace for each branch and
-        one without, one session.
+        """Patch branches as :class:`~workbench.trace.backends.protocol.Backend` says, in one
+        session with a trace for each branch and one without.
+
+        Raises:
+            WorkbenchError: as there, for a switched-on adapter on a prompt's last tokens, and where
+                a server fails.
         """
         require_every_token(self.lm, "nnsight")
         batches = string_batches(self.lm, prompts, branches, tree, tokens_per_forward, self._device)
@@ -176,7 +192,11 @@ class NnsightBackend:
     def _answers(
         self, runs: Sequence[tuple[Prompts, list[list[Step]]]], readout: Readout | None
     ) -> Any:
-        """The session's answers; whatever a server or the way to it raises as a sentence."""
+        """Return the session's answers.
+
+        Raises:
+            WorkbenchError: for whatever a server, or the connection to it, raises.
+        """
         inputs = [(model_inputs(batch), programs) for batch, programs in runs]
         try:
             with self._model() as model:
@@ -193,7 +213,7 @@ class NnsightBackend:
             ) from error
 
     def _where(self, model: Any) -> dict[str, Any]:
-        """Arguments of the session that say where it runs; on a server through a client that
+        """Return the session's arguments that say where it runs; for a server, a client that
         unpickles plain data alone.
         """
         if not self._on_server:
@@ -209,7 +229,7 @@ class NnsightBackend:
 
     @contextmanager
     def _model(self) -> Iterator[Any]:
-        """The loaded model inside nnsight's wrapper; nothing of it is left on the model
+        """Yield the loaded model inside nnsight's wrapper; nothing of it is left on the model
         afterwards.
         """
         base = self.lm.base()
@@ -237,8 +257,8 @@ class NnsightBackend:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """Give every module back the attributes that nnsight sets, and parameters their need of a
-    gradient.
+    """Give every module back the attributes that nnsight replaces, and every parameter that needed
+    a gradient its need of one.
     """
     before = [
         (module, {name: vars(module).get(name, MISSING) for name in ATTACHED})
@@ -258,8 +278,8 @@ def _untouched(model: nn.Module) -> Iterator[None]:
 
 
 def _send_by_value(readout: Readout) -> None:
-    """Have the source of the module that defines ``readout`` travel, where a server cannot
-    import it.
+    """Send the source of the module that defines ``readout`` with the request, where a server
+    cannot import it.
     """
     module = str(getattr(readout, "__module__", None) or "")
     root = module.split(".")[0]
@@ -270,7 +290,7 @@ def _send_by_value(readout: Readout) -> None:
 def _step(
     place: RemoteHookPoint, rows: Tensor, columns: Tensor, write: BatchWrite | None = None
 ) -> Step:
-    """A place and what is done there as plain data, in ``rows`` [n] at ``columns`` [n, m]."""
+    """Return a place and its work as plain data, in ``rows`` [n] at ``columns`` [n, m]."""
     where = torch.stack([rows[:, None].expand_as(columns), columns])
     at = (place.path, place.side, place.start, place.stop, place.factor, where)
     return (*at, None, False) if write is None else (*at, write.value[:, None], write.add)

@@ -1,14 +1,14 @@
-"""What is taken from an nnsight server: tensors, numbers, text and their containers, and nothing
+"""Read the answers of an nnsight server: tensors, numbers, text and their containers, and nothing
 that could run.
 
 nnsight reads a server's status and its result with ``torch.load``, which unpickles whatever it is
-sent, so a server, or whoever stands between, could run code here. This client reads the same bytes
-with an unpickler that knows no names but those a tensor and a status are made of; an answer that
-names anything else is refused before any of it is made. TorchScript archives, which ``torch.load``
-would hand to another loader, are refused too.
+sent, so a server, or anyone in between, could run code here. This client reads the same bytes with
+an unpickler that allows only the names a tensor and a status are made of; an answer that names
+anything else is refused before any of it is built. TorchScript archives, which ``torch.load`` would
+hand to another loader, are refused too.
 
-What it does not guard against: wrong numbers. And a server runs what it is sent; this is about what
-comes back.
+It does not guard against wrong numbers. A server runs what it is sent; this is about what comes
+back.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ NAMES = {
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Finds :data:`NAMES` alone; the storages of tensors never come to it."""
+    """An unpickler that finds :data:`NAMES` alone; it never looks up the storages of tensors."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return the object that an answer names.
+
+        Raises:
+            WorkbenchError: for a name that is not in :data:`NAMES`.
+        """
         if (module, name) not in NAMES:
             raise WorkbenchError(
                 f"The server's answer names {module}.{name}, which is no part of a tensor, so none "
@@ -55,8 +60,10 @@ PLAIN = SimpleNamespace(__name__="plain", Unpickler=PlainUnpickler, load=_load)
 
 
 def plain(content: bytes) -> Any:
-    """What ``torch.save`` wrote into ``content``, on the CPU; WorkbenchError unless it is plain
-    data.
+    """Load what ``torch.save`` wrote into ``content``, on the CPU.
+
+    Raises:
+        WorkbenchError: for content that is not plain data in the format of ``torch.save``.
     """
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).namelist()
@@ -74,15 +81,15 @@ def plain(content: bytes) -> Any:
 
 
 class PlainRemote(RemoteBackend):
-    """nnsight's client with its two readings of bytes replaced."""
+    """nnsight's client, with its two reads of bytes replaced."""
 
     @staticmethod
     def parse(message: str | bytes) -> ResponseModel:
-        """A status update: JSON, or with the result on it what ``torch.save`` wrote."""
+        """Read a status update: JSON, or, with the result in it, what ``torch.save`` wrote."""
         if isinstance(message, bytes | bytearray):
             return ResponseModel(**plain(bytes(message)))
         return ResponseModel.model_validate_json(message)
 
     def finalize(self, content: bytes) -> Any:
-        """The values a session saved."""
+        """Return the values a session saved."""
         return plain(zstandard.ZstdDecompressor().decompress(content) if self.compress else content)

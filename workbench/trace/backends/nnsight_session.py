@@ -1,6 +1,6 @@
-"""The one session that the nnsight backend runs, here or on a server.
+"""Define the one session that the nnsight backend runs, here or on a server.
 
-Its source is what travels to a server. It must run there without the workbench, so it names torch
+Its source is what is sent to a server. It must run there without the workbench, so it names torch
 and nnsight alone and everything else in it is plain data. It is the only session of this file,
 because a server knows a session's source by the name of the file it comes from: with two in one
 file, the second could be read as the first.
@@ -29,12 +29,12 @@ def run_session(
     runs: list[tuple[dict[str, Any], list[list[Step]]]],
     readout: Readout | None,
 ) -> Any:
-    """One trace a program, its steps in forward order; what the last token's logits read, or
-    without readout the states.
+    """Run one trace for each program, its steps in forward order; return the readout of the last
+    token's logits, or without a readout the states.
 
     Args:
         model: nnsight's wrapper of a causal language model.
-        where: arguments of the session that say where it runs; they do not travel.
+        where: arguments of the session that say where it runs; they are not sent.
         runs: for every left-padded batch the arguments of the model's forward, with
             ``logits_to_keep=1``, and the batch's programs.
 

@@ -1,4 +1,5 @@
-"""A site as plain data: the path of a module, its input or output, and which part of the width.
+"""Describe sites as plain data: the path of a module, its input or output, and which part of the
+width.
 
 Built on the places of :mod:`workbench.models.components`, for libraries that address modules by
 path and must be told about them in the order a forward reaches them.
@@ -29,8 +30,8 @@ FORWARD_ORDER: tuple[Component, ...] = (
 
 @dataclass(frozen=True)
 class RemoteHookPoint:
-    """``factor`` times entries ``start`` to ``stop`` of a module's first input or output is the
-    state at a site.
+    """A site as plain data: ``factor`` times entries ``start`` to ``stop`` of a module's first
+    input or output is the state there.
 
     ``path`` starts at the transformers causal language model, adapters inside.
     """
@@ -43,13 +44,15 @@ class RemoteHookPoint:
 
 
 def forward_order(site: Site) -> tuple[int, int]:
-    """Sorts sites as a forward reaches them; slices of a component are one."""
+    """Return a key that sorts sites as a forward reaches them; slices of a component share one."""
     return site.layer, FORWARD_ORDER.index(site.component)
 
 
 def places_of(lm: LanguageModel, sites: list[Site]) -> list[RemoteHookPoint]:
-    """The place of each site. Raises :class:`~workbench.errors.WorkbenchError` for sites the
-    family lacks.
+    """Return the place of each site.
+
+    Raises:
+        WorkbenchError: for a site the family lacks.
     """
     paths = {id(module): path for path, module in lm.base().named_modules()}
     places = []

@@ -1,19 +1,19 @@
-"""What a backend must do: record states and patch them, under one meaning of sites, positions,
-branches and token trees.
+"""Define what a backend must do: record states and patch them, under one meaning of sites,
+positions, branches and token trees.
 
 Prompts are token ids of different lengths; positions count from 0 at each row's own first token, so
-padding never shows, and from a prompt's length on they name nodes of the tree that may follow it.
-``record`` copies states out of a plain forward. ``patch`` runs the prompts once as they are and
-once for every branch, and hands the next-token distributions at every prompt's end and at the
-tree's nodes through the caller's readout. Two backends that keep this protocol give the same
-numbers to rounding; how many forwards they spend is their own affair. So every sweep, map and
-readout of a scale runs on each of them.
+they do not depend on padding, and from a prompt's length on they name nodes of the tree that may
+follow it. ``record`` copies states out of a plain forward. ``patch`` runs the prompts once as they
+are and once for every branch, and passes the next-token distributions at every prompt's end and at
+the tree's nodes through the caller's readout. Two backends that keep this protocol give the same
+numbers to rounding; they may take different numbers of forwards. So every sweep, map and readout of
+a scale runs on each of them.
 
-An *engine* is what makes a backend of a model as it stands: a function of the model that is called
-where an adapter has been switched on or off, because some backends copy the model.
+An *engine* is a function that makes a backend of a model in its present state. It is called after
+an adapter has been switched on or off, because some backends copy the model.
 
-Agreement of backends says that they mean the same by a site, not that a patch shows what its author
-hopes.
+Agreement of backends says that they mean the same by a site, not that a patch shows what it is
+taken to show.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PositionRows = Sequence[Sequence[int]] | Tensor
 
 
 class Backend(Protocol):
-    """Records and patches one model."""
+    """An object that records and patches one model."""
 
     def record(
         self,
@@ -46,7 +46,8 @@ class Backend(Protocol):
         *,
         tree: TokenTree = NO_TREE,
     ) -> Tensor:
-        """States [rows, sites, positions, width] of a plain forward, in the order asked for.
+        """Return the states [rows, sites, positions, width] of a plain forward, in the order asked
+        for.
 
         ``width`` is that of the residual stream, or of a head when all sites are heads; the two do
         not mix.
@@ -65,8 +66,8 @@ class Backend(Protocol):
         tokens_per_forward: int,
         tree: TokenTree = NO_TREE,
     ) -> Patched:
-        """``readout`` of the next token at every row's end and tree node, without and with each
-        branch.
+        """Return ``readout`` of the next token at every row's end and tree node, without and with
+        each branch.
 
         Patches of a branch act in forward order, and in the order given where they share a site.
 
@@ -87,4 +88,4 @@ class Backend(Protocol):
 
 
 Engine = Callable[[LanguageModel], Backend]
-"""Makes a backend of a model in the state it is in."""
+"""A function that makes a backend of a model in its present state."""

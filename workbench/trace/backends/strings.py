@@ -1,10 +1,10 @@
-"""Token trees for backends that run a library's plain forwards: every path is a string of its own.
+"""Run token trees by a library's plain forwards: every path is a string of its own.
 
-A prompt with a tree behind it becomes one string for its end and one for every node, the prompt and
+A prompt with a tree after it becomes one string for its end and one for every node, the prompt and
 the path to the node; each is read at its last token, and a patch is written on those strings that
 hold its token. So nothing depends on masks a library may not take, at the price of 1 + nodes
-strings a row. Strings of similar length share a left-padded forward; in families whose layers carry
-a state from token to token only strings of one length do.
+strings per row. Strings of similar length share a left-padded forward; in families whose layers
+carry a state from token to token only strings of one length do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from workbench.trace.unpadded import String, equal_lengths, states_by_string, st
 
 @dataclass(frozen=True, eq=False)
 class StringBatch:
-    """Strings of one forward.
+    """The strings of one forward.
 
     Attributes:
         strings: which prompt and node each row reads.
@@ -50,8 +50,10 @@ def string_batches(
     tokens_per_forward: int,
     device: torch.device,
 ) -> list[StringBatch]:
-    """The strings of prompts and tree, with the writes of ``branches``; refused when one does not
-    fit.
+    """Return the strings of prompts and tree, with the writes of ``branches``, in batches.
+
+    Raises:
+        WorkbenchError: for a branch that does not fit.
     """
     require_branches(lm, torch.as_tensor([len(prompt) for prompt in prompts]), branches, tree.size)
     ordered = [in_forward_order(branch) for branch in branches]
@@ -73,8 +75,8 @@ def string_batches(
 def share_forwards(
     lm: LanguageModel, strings: Sequence[String], tokens_per_forward: int
 ) -> Iterator[list[String]]:
-    """Strings that may stand beside each other: of similar length, or of one where padding would be
-    carried into them.
+    """Yield the strings that may share a forward: of similar length, or of equal length where
+    padding would be carried into them.
     """
     if not lm.architecture.packable:
         yield from equal_lengths(strings, tokens_per_forward)
@@ -86,7 +88,7 @@ def share_forwards(
 def join_strings(
     batches: Sequence[StringBatch], readings: Iterable[Sequence[Tensor]], rows: int, tree: TokenTree
 ) -> Patched:
-    """Readouts in the rows' order.
+    """Return the readouts in the rows' order.
 
     Args:
         readings: for each batch the readout [strings, ...] of the unpatched forward, then of every
@@ -114,11 +116,15 @@ def record_strings(
     tree: TokenTree,
     states: Callable[[list[String], list[list[int]]], Tensor],
 ) -> Tensor:
-    """States [rows, sites, positions, width]; a node's are read on the string that ends in it.
+    """Return the states [rows, sites, positions, width]; a node's are read on the string that ends
+    in it.
 
     Args:
         states: of strings and the tokens [strings, n] to record on each: [strings, sites, n,
             width].
+
+    Raises:
+        WorkbenchError: for positions outside a row and sites the model lacks.
     """
     require_sites(lm, sites)
     at = position_rows(positions, len(prompts)).cpu()
@@ -136,7 +142,7 @@ def _write(
     prompts: TokenRows,
     tree: TokenTree,
 ) -> BatchWrite | None:
-    """The patch on those strings that hold its token; None where none does."""
+    """Return the patch on those strings that hold its token; None where none does."""
     at = patch.positions.tolist()
     tokens = [token_at(s, at[s.row], len(prompts[s.row]), tree) for s in strings]
     here = [

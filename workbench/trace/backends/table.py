@@ -1,4 +1,4 @@
-"""The engines by name: a row an engine, the default first."""
+"""List the engines by name, one row each, the default first."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PACKED: Engine = HooksBackend
 
 
 def engine(name: str, **options: Any) -> Engine:
-    """The engine ``name``; ``options`` are those of its backend's class.
+    """Return the engine ``name``; ``options`` are those of its backend's class.
 
     Raises:
         WorkbenchError: for a name that is none of :data:`ENGINES`.
