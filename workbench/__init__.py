@@ -1,10 +1,10 @@
-"""Does a language model know when it is wrong, where, does that knowledge cause what it says, can
-it be taught to say it?
+"""Measure whether a language model knows when it is wrong and where it does, test whether that
+knowledge causes what it says, and train it to say it.
 
-The names in ``__init__.pyi`` are the library's front door. Each is imported from its room when it
-is first used, so that ``import workbench`` is quick and loads neither torch nor transformers. The
-whole loop is ``run_loop(config, folder, figures)``; everything else can be used on its own, and the
-rooms' own packages export more.
+The names in ``__init__.pyi`` are the library's public names. Each is imported from its module when
+it is first used, so that ``import workbench`` is quick and loads neither torch nor transformers.
+The whole loop is ``run_loop(config, folder, figures)``; everything else can be used on its own, and
+the subpackages export more.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-# The front door's names, listed once: types read them here, and workbench/__init__.py finds here
-# the module that a name is imported from when it is first used.
+# The library's public names, listed once: type checkers read them here, and workbench/__init__.py
+# finds here the module that a name is imported from when it is first used.
 
 from workbench.api.attribution import attribute as attribute
 from workbench.api.attribution import path_effects as path_effects

@@ -1,15 +1,15 @@
-"""Where each model family keeps its parts: a table of module paths, one row a family.
+"""List where each model family keeps its parts: a table of module paths, one row per family.
 
-The workbench leaves a model the Hugging Face module it is and addresses it by path. A row says
-where the decoder layers, the final norm, the token embedding and the head are, and inside a layer
-the attention, the MLP and the attention's output projection. Model-level paths start at the causal
-language model (``model.get_submodule(path)``), layer-level paths at the layer; an empty layer-level
-path means that not every layer of the family has that part.
+The workbench leaves a model the Hugging Face module it is and addresses its parts by path. A row
+says where the decoder layers, the final norm, the token embedding and the head are, and inside a
+layer the attention, the MLP and the attention's output projection. Model-level paths start at the
+causal language model (``model.get_submodule(path)``), layer-level paths at the layer; an empty
+layer-level path means that not every layer of the family has that part.
 
 A layer adds two vectors to the residual stream. ``attention_added`` and ``mlp_added`` are the
 modules whose output (a tensor, or a tuple that starts with one) is what is added, up to
-``added_multiplier``: behind a family's own norm where it has one on that path. ``mid`` is the
-module whose input is the stream between the two.
+``added_multiplier``: after a family's own norm where it has one on that path. ``mid`` is the module
+whose input is the stream between the two.
 
 Adding a family: print the model, write a row, build a
 :class:`~workbench.models.language_model.LanguageModel` with it and call
@@ -29,7 +29,7 @@ from workbench.errors import WorkbenchError
 
 @dataclass(frozen=True)
 class Architecture:
-    """Module paths and peculiarities of one family (``config.model_type``).
+    """The module paths and peculiarities of one family (``config.model_type``).
 
     ``query``, ``key`` and ``value`` are the modules whose outputs these are, one module where they
     are computed together: queries, keys and values one after another, or head by head
@@ -45,6 +45,10 @@ class Architecture:
     tanh(z * multiplier / divisor / softcap). ``added_multiplier`` names the entry that multiplies
     both added vectors (empty: none), ``parallel`` the entry that, when true, makes attention and
     MLP read the same stream, so that there is nothing between them.
+
+    Raises:
+        WorkbenchError: for an empty path that every family needs, and where ``why_not`` and
+            ``packable`` disagree.
     """
 
     family: str
@@ -89,7 +93,9 @@ class Architecture:
 
 
 def _llama_layout(family: str, **differences: Any) -> Architecture:
-    """A row for the module names that most families took over from llama, with what differs."""
+    """Return a row with the module names that most families took over from llama, and what
+    differs.
+    """
     common: dict[str, Any] = {
         "layers": "model.layers",
         "final_norm": "model.norm",
@@ -221,8 +227,10 @@ ARCHITECTURES: dict[str, Architecture] = {row.family: row for row in _ROWS}
 
 
 def architecture_of(config: Any) -> Architecture:
-    """The row of ``config.model_type``; :class:`WorkbenchError` telling how to add one when the
-    family is unknown.
+    """Return the row of ``config.model_type``.
+
+    Raises:
+        WorkbenchError: for an unknown family, telling how to add one.
     """
     family = str(getattr(config, "model_type", "") or "")
     if family in ARCHITECTURES:

@@ -1,16 +1,15 @@
-"""Where a layer's components can be read and written: a module and a side of it, from the family's
-row.
+"""Find where a layer's components can be read and written: a module and a side of it, from the
+family's row.
 
 ``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are
 outputs of the modules the row calls added; ``resid_mid`` and the heads are inputs, of the row's
 ``mid`` module and of the attention's output projection. Queries, keys and values are outputs of
-their projections, neurons the input of the MLP's output projection; which entries of the tensor
-belong to which head or neuron say :mod:`workbench.models.slices`. The tensor seen at a hook point
+their projections, neurons the input of the MLP's output projection; :mod:`workbench.models.slices`
+says which entries of the tensor belong to which head or neuron. The tensor seen at a hook point
 times ``scale`` is the component as it enters the residual stream.
 
-A module's input can only stand for ``resid_mid`` if the layer adds to that very tensor afterwards,
-so whoever writes there must write in place. :func:`workbench.models.validate` proves both on a real
-forward.
+A module's input can only serve as ``resid_mid`` if the layer adds to that very tensor afterwards,
+so a write there must be in place. :func:`workbench.models.validate` checks both on a real forward.
 """
 
 from __future__ import annotations
@@ -29,9 +28,7 @@ RESIDUAL = ("resid_pre", "resid_post")
 
 @dataclass(frozen=True, eq=False)
 class HookPoint:
-    """One side of a module, and what its tensor is multiplied with on the way into the residual
-    stream.
-    """
+    """One side of a module, and the factor of its tensor on the way into the residual stream."""
 
     module: nn.Module
     side: Literal["input", "output"]
@@ -39,7 +36,7 @@ class HookPoint:
 
 
 def missing_component_reason(lm: LanguageModel, component: str) -> str:
-    """Why the model has no such component, or an empty string."""
+    """Return why the model has no such component, or an empty string."""
     row = lm.architecture
     if component == "resid_mid" and (
         not row.mid or (row.parallel and getattr(lm.config, row.parallel))
@@ -59,8 +56,10 @@ def missing_component_reason(lm: LanguageModel, component: str) -> str:
 
 
 def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
-    """Where ``component`` of ``layer`` is. Raises :class:`WorkbenchError` if the family lacks
-    it.
+    """Return the hook point of ``component`` of ``layer``.
+
+    Raises:
+        WorkbenchError: if the family lacks the component.
     """
     why = missing_component_reason(lm, component)
     if why:
@@ -83,6 +82,6 @@ def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
 
 
 def scale_of(lm: LanguageModel, component: str) -> float:
-    """Factor between the tensor at the place of ``component`` and the component."""
+    """Return the factor between the tensor at the hook point of ``component`` and the component."""
     name = lm.architecture.added_multiplier if component in ("attn_out", "mlp_out") else ""
     return float(getattr(lm.config, name)) if name else 1.0

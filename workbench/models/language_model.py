@@ -1,8 +1,8 @@
 """Hold a causal language model with its tokenizer and the places of its parts.
 
-A :class:`LanguageModel` is what every other room receives. It holds the Hugging Face module itself,
-never a wrapper of its layers. A module is found by its path each time it is asked for, so the same
-code serves a model that gained LoRA adapters (``with_model(peft_model)``).
+A :class:`LanguageModel` is what every other part of the package receives. It holds the Hugging Face
+module itself, never a wrapper of its layers. A module is found by its path each time it is asked
+for, so the same code serves a model that gained LoRA adapters (``with_model(peft_model)``).
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""Components that are slices of a wider tensor: heads, queries, keys, values and neurons.
+"""Locate the components that are slices of a wider tensor: heads, queries, keys, values and
+neurons.
 
 A layer's heads lie one after another in the tensor that the attention's output projection reads,
 and its neurons are the entries of the tensor that the MLP's output projection reads. Queries, keys
 and values are outputs of a projection each, or parts of one projection's output: one after another,
-or head by head. :class:`Slices` says where every slice begins, so that reading and writing know no
-family. Queries count query heads; keys and values count key-value heads, fewer under grouped-query
-attention.
+or head by head. :class:`Slices` says where every slice begins, so that reading and writing do not
+depend on the family. Queries count query heads; keys and values count key-value heads, fewer under
+grouped-query attention.
 
-All three are what the projections give, before a family's norm on them and before rotation.
+Queries, keys and values are what the projections give, before a family's norm on them and before
+rotation.
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ SLICED = ("head_out", *PROJECTIONS, "neuron")
 
 @dataclass(frozen=True)
 class Slices:
-    """Equal slices of a tensor's last dimension.
+    """The equal slices of a tensor's last dimension.
 
     Attributes:
         count: how many there are, over all processes.
         size: entries of one.
         start: where the first begins.
-        stride: entries from the beginning of one to that of the next; 0 where they touch.
+        stride: entries from the beginning of one to that of the next; 0 where they are adjacent.
         total: entries of the whole tensor.
     """
 

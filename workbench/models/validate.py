@@ -11,7 +11,7 @@ own logits; and the components inside a layer add up to what it returns
 (:mod:`workbench.models.validate_components`).
 
 A row that passes points at the residual stream. The checks say nothing about packing, which the
-trace room tests.
+tests of :mod:`workbench.trace` check.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def validate(lm: LanguageModel) -> None:
     """Refuse a model for which a claim of its architecture's row does not hold.
 
     Raises:
-        WorkbenchError: when one does not; it names the first.
+        WorkbenchError: for the first claim that does not hold.
     """
     _check_paths(lm)
     ids = _prompt_ids(lm)

@@ -1,4 +1,4 @@
-"""Checks that a layer's components are where the family's row says, on one real forward.
+"""Check that a layer's components are where the family's row says, on one real forward.
 
 The stream between attention and MLP is halved in place on the way. Then, up to rounding, resid_pre
 + attn_out must be the resid_mid found, half of that + mlp_out must be resid_post, and in parallel
@@ -8,8 +8,8 @@ added, and a state written to resid_mid is the one the layer goes on with.
 Tensors of slices must be as wide as this process's share of them. The first token attends to itself
 alone, so there every head must give a multiple between 0 and 1 of its key-value head's value (less
 than 1 under attention sinks): values are where the row says, and heads belong to them in the order
-of the configuration. That queries and keys are not exchanged no forward of one prompt can tell; the
-tests of the trace room do, by zeroing them.
+of the configuration. No forward of one prompt can tell whether queries and keys are exchanged; the
+tests of :mod:`workbench.trace` can, by zeroing them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ Report = Callable[[str], Exception]
 
 
 def check_components(lm: LanguageModel, ids: Tensor, tolerance: float, broken: Report) -> None:
-    """Raise ``broken(finding)`` for the first component that is not where its row says."""
+    """Refuse the first component that is not where its row says.
+
+    Raises:
+        Exception: ``broken(finding)``, for such a component.
+    """
     seen = _observe(
         lm,
         ids,
@@ -73,6 +77,11 @@ def _sums(part: dict[str, Tensor]) -> list[tuple[tuple[str, ...], str]]:
 def _check_slices(
     lm: LanguageModel, layer: int, component: str, states: Tensor, broken: Report
 ) -> None:
+    """Check that a component's tensor is as wide as this process's share of its slices.
+
+    Raises:
+        Exception: ``broken(finding)``, if it is not.
+    """
     slices, processes = slices_of(lm, component), process_count(lm.base())
     assert slices is not None
     if states.shape[-1] * processes != slices.total:
@@ -85,7 +94,11 @@ def _check_slices(
 def _check_values(
     lm: LanguageModel, layer: int, part: dict[str, Tensor], tolerance: float, broken: Report
 ) -> None:
-    """The first token's heads are multiples of the first token's values."""
+    """Check that the first token's heads are multiples of the first token's values.
+
+    Raises:
+        Exception: ``broken(finding)``, if one is not.
+    """
     heads, values = slices_of(lm, "head_out"), slices_of(lm, "value")
     assert heads is not None
     assert values is not None
@@ -105,7 +118,9 @@ def _check_values(
 def _observe(
     lm: LanguageModel, ids: Tensor, components: list[str]
 ) -> dict[tuple[int, str], Tensor]:
-    """Float copies of every component of every layer, in units of the residual stream."""
+    """Return float copies of every component of every layer, in units of the residual stream, from
+    a forward in which the stream between attention and MLP is halved.
+    """
     seen: dict[tuple[int, str], Tensor] = {}
 
     def keep(key: tuple[int, str], states: Tensor, scale: float) -> None:

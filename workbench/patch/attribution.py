@@ -1,5 +1,5 @@
-"""Attribution patching: every cell of a map from two forwards and one backward, and true patches
-that say how far to trust it.
+"""Run attribution patching: estimate every cell of a map from two forwards and one backward, and
+patch some cells truly to say how far to trust it.
 
 The score of a cell is (donor state - base state) . gradient of the metric at the base's state: the
 first-order estimate of what patching the donor's state there would add to the metric. Positive: the
@@ -12,8 +12,8 @@ wrong size or sign. So a result always carries a
 correlation allow. ``steps`` asks for integrated gradients instead
 (:mod:`workbench.patch.integrated`), many times the cost.
 
-Memory: activations of one forward, kept for the backward, for ``tokens_per_forward`` tokens; beside
-them the states of the places looked at, rows x positions x width each. Sources: Nanda 2023
+Memory: activations of one forward, kept for the backward, for ``tokens_per_forward`` tokens; in
+addition the states of the places looked at, rows x positions x width each. Sources: Nanda 2023
 (attribution patching); Syed et al. 2023, arXiv 2310.10348.
 """
 
@@ -42,7 +42,7 @@ from workbench.trace.sites import Component
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Unverified scores.
+    """The unverified scores of a set of components.
 
     Attributes:
         base: [rows] metric of the base run.
@@ -59,14 +59,15 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """Scores and what true patching says about them."""
+    """Scores, and what true patches of some cells say about them."""
 
     scores: Scores
     verification: Verification
 
     def table(self) -> pd.DataFrame:
-        """One line a cell: component, layer, head or neuron (-1: none), position (its place in the
-        run's positions), ``score``, the mean over rows, and ``size``, the mean of absolute values.
+        """Return one line per cell: component, layer, head or neuron (-1: none), position (its
+        place in the run's positions), ``score``, the mean over rows, and ``size``, the mean of
+        absolute values.
         """
         lines = []
         for component, scores in self.scores.of.items():
@@ -94,7 +95,8 @@ def attribute(
     check: Check,
     steps: int = 0,
 ) -> Attribution:
-    """Scores of every cell of ``cut`` at the runs' positions, verified by true patches.
+    """Compute the scores of every cell of ``cut`` at the runs' positions, and verify them by true
+    patches.
 
     Args:
         base: the run that would be patched.
@@ -126,8 +128,11 @@ def unverified_scores(
     tokens_per_forward: int,
     steps: int = 0,
 ) -> Scores:
-    """The scores of :func:`attribute` alone: a guess, for callers who patch the cells
+    """Compute the scores of :func:`attribute` alone, unverified, for callers who patch the cells
     themselves.
+
+    Raises:
+        WorkbenchError: as there, and for a position named twice in a row with integrated gradients.
     """
     nodes = metric.tree.size
     require_pair(base, donor, nodes)
@@ -162,7 +167,7 @@ def _batch(
     metric: Metric,
     steps: int,
 ) -> tuple[Tensor, Tensor, dict[SiteKey, Tensor]]:
-    """Metric of base and donor [rows], and the scores of each place."""
+    """Return the metric of base and donor [rows], and the scores of each place."""
     with donor.within(), torch.no_grad():
         final, donors = states_at(donor.lm, batch_of(donor, rows, metric.tree), cut.places())
         donor_value = metric.of(donor.lm, final).cpu()

@@ -1,6 +1,7 @@
-"""Which components of which layers a map covers, and their states as the pass computes them.
+"""Choose which components of which layers a map covers, and record their states as a pass computes
+them.
 
-States are kept for each *place* of the pass (the stream behind a layer is also the next one's
+States are kept for each *place* of the pass (the stream after a layer is also the next one's
 ``resid_pre``) at the columns asked for alone: [rows, n, width], all slices of a component together
 (of heads [rows, n, heads * head size]), in the units of the component.
 """
@@ -36,8 +37,12 @@ ADDED: tuple[Component, ...] = (
 
 @dataclass(frozen=True)
 class ComponentSet:
-    """Every one of ``components`` in every one of ``layers``, ascending; a sliced component stands
-    for all its slices.
+    """Every one of ``components`` in every one of ``layers``, ascending. A sliced component means
+    all its slices.
+
+    Raises:
+        WorkbenchError: for no components or layers, layers out of order, and components that are
+            unknown or named twice.
     """
 
     layers: tuple[int, ...]
@@ -55,15 +60,15 @@ class ComponentSet:
             )
 
     def places(self) -> list[SiteKey]:
-        """The places of the pass, each once."""
+        """Return the places of the pass, each once."""
         return sorted(
             {place(layer, component) for component in self.components for layer in self.layers}
         )
 
 
 def whole_model(lm: LanguageModel, components: Sequence[Component] = ADDED) -> ComponentSet:
-    """All layers, with those of ``components`` the family has: if not given, the stream, what is
-    added to it, and the heads.
+    """Return all layers, with those of ``components`` the family has. If not given, the components
+    are the stream, what is added to it, and the heads.
     """
     return ComponentSet(
         tuple(range(lm.n_layers)),
@@ -72,7 +77,11 @@ def whole_model(lm: LanguageModel, components: Sequence[Component] = ADDED) -> C
 
 
 def require_cut(lm: LanguageModel, cut: ComponentSet) -> None:
-    """Refuse layers and components the model does not have."""
+    """Refuse layers and components the model does not have.
+
+    Raises:
+        WorkbenchError: for such a layer or component.
+    """
     for layer in cut.layers:
         require_layer(lm, layer)
     for component in cut.components:
@@ -86,8 +95,8 @@ def require_cut(lm: LanguageModel, cut: ComponentSet) -> None:
 def states_at(
     lm: LanguageModel, batch: Batch, places: Sequence[SiteKey]
 ) -> tuple[Tensor, dict[SiteKey, Tensor]]:
-    """One forward: [rows, 1 + nodes, width] behind the final norm at the ends, and the states at
-    ``places``.
+    """Run one forward; return [rows, 1 + nodes, width] after the final norm at the ends, and the
+    states at ``places``.
     """
     states: dict[SiteKey, Tensor] = {}
 
@@ -104,14 +113,14 @@ def states_at(
 
 
 def seen(lm: LanguageModel, at: SiteKey, hidden: Tensor, columns: Tensor) -> Tensor:
-    """Copy of the component at ``columns`` of the tensor ``hidden`` found at its place."""
+    """Copy the component at ``columns`` out of the tensor ``hidden`` found at its place."""
     states, scale = gather_columns(hidden.detach(), columns), scale_of(lm, at[1])
     return states if scale == 1.0 else states * scale
 
 
 def products(lm: LanguageModel, at: SiteKey, gradient: Tensor, difference: Tensor) -> Tensor:
-    """Gradient times difference [rows, n, width], summed: [rows, n], or [rows, slices, n] for
-    heads and other slices. Float32 or wider.
+    """Return gradient times difference [rows, n, width], summed over a state: [rows, n], or [rows,
+    slices, n] for heads and other slices. Float32 or wider.
     """
     wide = torch.promote_types(torch.promote_types(gradient.dtype, difference.dtype), torch.float32)
     both = gradient.to(wide) * difference.to(wide)

@@ -1,4 +1,4 @@
-"""Path patching: what one part tells another directly.
+"""Run path patching: measure what one part tells another directly.
 
 The path effect of a sender on a receiver is the metric's change when the *receiver alone* is given
 what it computes from a stream in which the sender alone has its donor state. Exactly, for a base
@@ -10,12 +10,12 @@ run x and a sender s with donor state s':
 2. The receiver reads x's own stream plus d at the sender's token, everything between being held at
    its value in x; its output r' at the receiver's token is computed anew, for attention with query,
    key and value of that stream. A receiver that is the residual stream becomes x's own plus d.
-3. r' replaces r in x, and everything behind the receiver is computed anew.
+3. r' replaces r in x, and everything after the receiver is computed anew.
 
 Effect = metric after step 3 minus metric of x; positive: the path raises the metric. Holding *all*
 attention and MLPs between is the single edge of Goldowsky-Dill et al. 2023 (arXiv 2304.05969); Wang
 et al. 2022 (arXiv 2211.00593) let MLPs between be computed anew and count them as part of the path.
-With the stream behind the last layer as receiver it is the direct effect on the output.
+With the stream after the last layer as receiver it is the direct effect on the output.
 
 What it does not show: paths through further parts, which may carry more; and effects of paths do
 not add up where parts interact. Steps 2 and 3 are packed: a pass for each receiving layer holds
@@ -80,8 +80,8 @@ def path_effects(
 
 
 def written_at(lm: LanguageModel, site: Site) -> int:
-    """Return the point of the stream from which a sender's state is in it: 2 l in front of layer l,
-    2 l + 1 between its parts.
+    """Return the point of the stream from which a sender's state is in it: 2 l before layer l, 2 l
+    + 1 between its parts.
     """
     if site.component == "resid_pre":
         return 2 * site.layer
@@ -169,6 +169,11 @@ def _branches(
 def _require(
     base: ModelInputs, donor: ModelInputs, senders: Sequence[Site], receivers: Sequence[Site]
 ) -> None:
+    """Refuse runs, senders and receivers between which no direct path leads.
+
+    Raises:
+        WorkbenchError: for any that do not fit.
+    """
     for run, width in ((base, 2), (donor, 1)):
         require_run(run, 0)
         if run.positions.shape[1] != width:

@@ -1,4 +1,6 @@
-"""The page that gathers figures, tables, sample answers and configuration, readable offline."""
+"""Write the page that gathers figures, tables, sample answers and configuration, readable
+offline.
+"""
 
 from workbench.report.page import Page, Section, write_page
 from workbench.report.plain_text import describe

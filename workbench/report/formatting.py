@@ -1,4 +1,4 @@
-"""Numbers and keys as a person reads them: the rows of the report's tables.
+"""Format numbers and keys for a reader: the rows of the report's tables.
 
 A summary key such as ``auroc2.stated.before`` becomes "AUROC2 · stated · before"; ``key.low`` and
 ``key.high`` join their key's row as an interval. Seconds and bytes get units, everything else three
@@ -53,7 +53,9 @@ class Cell:
 
 
 def summary_groups(summary: Mapping[str, Any]) -> list[tuple[str, list[SummaryRow]]]:
-    """Rows of ``summary`` grouped by the first part of their key, in order of first appearance."""
+    """Return the rows of ``summary`` grouped by the first part of their key, in order of first
+    appearance.
+    """
     groups: dict[str, list[SummaryRow]] = {}
     for key, value in summary.items():
         if any(key.endswith(bound) and key.removesuffix(bound) in summary for bound in _BOUNDS):
@@ -69,7 +71,7 @@ def summary_groups(summary: Mapping[str, Any]) -> list[tuple[str, list[SummaryRo
 
 
 def readable(key: str, value: Any) -> str:
-    """``value`` of the summary entry ``key`` with its unit."""
+    """Return ``value`` of the summary entry ``key`` as text, with its unit."""
     value = _plain(value)
     if value is None:
         return "not defined"
@@ -90,7 +92,9 @@ def readable(key: str, value: Any) -> str:
 
 
 def cell_text(value: Metric | None) -> str:
-    """``value`` as a table of measures shows it: an interval on a line of its own, "" for None."""
+    """Return ``value`` as a table of measures shows it: an interval on a line of its own, "" for
+    None.
+    """
     if value is None:
         return ""
     # Imported here, for telling what is there needs no statistics library.
@@ -106,7 +110,7 @@ def cell_text(value: Metric | None) -> str:
 
 
 def sample_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Cell]]] | None:
-    """Column heads and cells of the sample answers; None when there are none."""
+    """Return column heads and cells of the sample answers; None when there are none."""
     if not rows:
         return None
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -126,7 +130,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` as a Python object, numpy scalars unwrapped, NaN as None."""
+    """Return ``value`` as a Python object: numpy scalars unwrapped, NaN as None."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and math.isnan(value) else value
 

@@ -1,8 +1,8 @@
-"""Draws a page as HTML that is readable from a folder without a network.
+"""Render a page as HTML that is readable from a folder without a network.
 
-The page and one standalone page per figure share a single ``plotly.min.js`` beside them. Everything
-that comes from a model, a question file or a configuration passes through Jinja's autoescape;
-figures escape their own labels. Nothing is computed and nothing is written here.
+The page and one standalone page per figure share a single ``plotly.min.js`` in their folder.
+Everything that comes from a model, a question file or a configuration passes through Jinja's
+autoescape; figures escape their own labels. Nothing is computed and nothing is written here.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _CONFIG = {
 
 
 def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
-    """Return the text of every HTML file of ``page`` by its name: the figures' first, the page
-    itself, ``index.html``, last, so that whoever writes them in order never links to what is not
-    there.
+    """Return the text of every HTML file of ``page`` by its name. The figures come first and the
+    page itself, ``index.html``, last, so that files written in this order never link to one that is
+    missing.
 
     Args:
-        tables: names of the files beside the page, linked as they are.
+        tables: names of the files in the page's folder, linked as they are.
 
     Raises:
         WorkbenchError: for a table outside the folder.
@@ -112,6 +112,11 @@ def _markup(section: Section) -> Markup:
 
 
 def _link(table: str) -> tuple[str, str]:
+    """Return a table's name and its link.
+
+    Raises:
+        WorkbenchError: for a table outside the folder.
+    """
     path = PurePosixPath(table)
     if path.is_absolute() or ".." in path.parts or "\\" in table:
         raise WorkbenchError(

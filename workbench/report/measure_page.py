@@ -1,5 +1,5 @@
-"""The page of a measured table: one row a group, then reliability, histogram, risk-coverage and
-ROC.
+"""Write the page of a measured table: one row per group, then reliability, histogram, risk-coverage
+and ROC.
 
 Figures hold the first ``MOST_GROUPS`` groups of the file, because more curves cannot be told apart;
 the table holds all, and the captions say so. Numbers are rounded here only.
@@ -57,8 +57,11 @@ TERMINAL = {
 
 
 def write_measured(folder: Path, title: str, measured: Measured) -> Path:
-    """Write the page, its figures and ``measures.csv`` into ``folder`` (made if missing); returns
+    """Write the page, its figures and ``measures.csv`` into ``folder`` (made if missing); return
     the path of ``index.html``.
+
+    Raises:
+        WorkbenchError: for a folder that is somebody else's or cannot be written to.
     """
     groups = measured.answers.groups()
     shown = dict(list(groups.items())[:MOST_GROUPS])
@@ -83,7 +86,7 @@ def write_measured(folder: Path, title: str, measured: Measured) -> Path:
 
 
 def tidy_table(measured: Measured) -> pd.DataFrame:
-    """Return every estimate without rounding: one row a group and measure."""
+    """Return every estimate without rounding: one row per group and measure."""
     rows = [
         {"group": group, "measure": name, **vars(value)}
         for group, found in measured.groups.items()
@@ -94,7 +97,9 @@ def tidy_table(measured: Measured) -> pd.DataFrame:
 
 
 def table_rows(measured: Measured, headings: Mapping[str, str]) -> list[dict[str, str]]:
-    """One row a group with ``headings`` as columns; values that no group has are left out."""
+    """Return one row per group with ``headings`` as columns; values that no group has are left
+    out.
+    """
     present = {
         h: key
         for h, key in headings.items()
@@ -110,7 +115,7 @@ def table_rows(measured: Measured, headings: Mapping[str, str]) -> list[dict[str
 
 
 def difference_rows(measured: Measured) -> list[dict[str, str]]:
-    """One row for each group compared with ``measured.against``: that group minus it, on the
+    """Return one row for each group compared with ``measured.against``: that group minus it, on the
     questions of both.
     """
     return [
@@ -124,7 +129,9 @@ def difference_rows(measured: Measured) -> list[dict[str, str]]:
 
 
 def sections(measured: Measured, groups: Mapping[str, Answers], caption: str) -> list[Section]:
-    """The figures, in reading order; retrieval only where the table has its grades."""
+    """Return the figures' sections, in reading order; retrieval only where the table has its
+    grades.
+    """
     bins = measured.settings.bins
     pairs = {name: (part.confidence, part.correct) for name, part in groups.items()}
     areas = {name: _area(measured, name) for name in groups}

@@ -1,4 +1,4 @@
-"""What every analysis ends in, and the one place where it is written into a folder.
+"""Define the page that every analysis ends in, and write it into a folder.
 
 A page has tables, a flat summary with dotted keys, and figures. :func:`write_page` writes the HTML,
 the tables as CSV or parquet, and records of numbers as JSON, which hold numbers and never formatted
@@ -36,6 +36,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 class Section:
     """A figure with a heading and a sentence on how to read it; ``name`` becomes the file
     ``<name>.html``.
+
+    Raises:
+        WorkbenchError: for a name that cannot be a file name.
     """
 
     title: str
@@ -58,10 +61,11 @@ class Page:
     Attributes:
         title: a question, as a rule.
         sections: the figures, in reading order.
-        summary: flat, with dotted keys; ``key.low`` and ``key.high`` bound ``key``. It stands below
-            the figures, folded by the first part of the keys.
+        summary: flat, with dotted keys; ``key.low`` and ``key.high`` bound ``key``. It is shown
+            below the figures, folded by the first part of the keys.
         configuration: what the results were made with.
-        tables: by the name of the file, ending in .csv or .parquet, what stands beside the page.
+        tables: by the name of the file, ending in .csv or .parquet, what is written next to the
+            page.
         lead: tables of text above the figures; the rows of each share their keys, which become
             column heads.
         notes: sentences that a terminal shows before the numbers.
@@ -89,9 +93,10 @@ class Page:
 
 def write_page(page: Page, folder: Path) -> Path:
     """Write the page, its figures and its files of numbers into ``folder`` (made if missing);
-    returns the path of ``index.html``.
+    return the path of ``index.html``.
 
-    Of absolute paths in the configuration, the summary and the lead the page shows the last name.
+    Of absolute paths in the configuration, the summary and the lead, the page shows only the last
+    name.
 
     Raises:
         WorkbenchError: for two sections of one name, a table of no known ending or outside the
@@ -113,6 +118,11 @@ def write_page(page: Page, folder: Path) -> Path:
 
 
 def _table_writer(name: str, table: pd.DataFrame) -> Callable[[Path], Any]:
+    """Return what writes a table into a file of this name.
+
+    Raises:
+        WorkbenchError: for an unknown ending.
+    """
     if name.endswith(".csv"):
         return partial(write_csv, table)
     if name.endswith(".parquet"):

@@ -1,4 +1,4 @@
-"""What a terminal or a notebook says of a page: its notes, its tables of text, or its summary."""
+"""Describe a page for a terminal or a notebook: its notes, its tables of text, or its summary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def describe(page: Page) -> list[str]:
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
-    """Rows of text under their heads, the columns as wide as what stands in them."""
+    """Return rows of text under their heads, each column as wide as its widest cell."""
     if not rows:
         return []
     heads = list(dict.fromkeys(head for row in rows for head in row))

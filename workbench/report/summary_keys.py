@@ -1,4 +1,5 @@
-"""What the entries of a summary mean: a row a pattern, for the reference and for whoever reads.
+"""Define what the entries of a summary mean, one row per pattern, for the reference and for
+readers.
 
 ``<readout>`` is stated, expected or probe; ``<condition>`` names a state of the model: before,
 after, control (trained on shuffled targets), an arm of a recipe, an arm's control, or a
@@ -83,5 +84,5 @@ def _fits(pattern: str, key: str) -> bool:
 
 
 def _looseness(pattern: str) -> int:
-    """Patterns that name more of a key go before those that leave more open."""
+    """Return a sort key: patterns that name more of a key go before those that leave more open."""
     return -len(re.sub(r"<\w+>", "", pattern))

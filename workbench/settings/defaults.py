@@ -1,4 +1,4 @@
-"""Values that stand where nobody says otherwise, and that more than one place needs.
+"""Define the default values that more than one place needs.
 
 Fields of the settings, arguments of functions and options of the command line take them from here,
 so that a run, a notebook and a command do the same.
