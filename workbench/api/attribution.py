@@ -1,5 +1,5 @@
-"""Which parts move a readout, from gradients and along paths: the same prompts, donor, places and
-readout as a patch.
+"""Estimate which parts move a readout, from gradients and along paths, for the same prompts, donor,
+places and readout as a patch.
 
 - :func:`attribute`: (donor state - own state) . gradient of the readout, the first-order estimate
   of what patching that cell would add, for all cells from one backward; a few cells are patched
@@ -40,12 +40,14 @@ from workbench.trace.sites import Component, Site
 
 @dataclass(frozen=True, eq=False)
 class AttributionMap(PatchMap):
-    """Estimated effects of every cell, and what true patches of some say about them."""
+    """The estimated effects of every cell, and what true patches of some cells say about them."""
 
     verification: Verification
 
     def caption(self) -> str:
-        """As of a map, with the slope of true effects on the scores of the largest cells."""
+        """Return the map's caption with the slope of true effects on estimates, and their rank
+        correlation, for the largest cells.
+        """
         found = self.verification.agreements[0]
         return (
             f"{super().caption()} · gradient estimate; true effect / estimate of the largest cells "
@@ -128,11 +130,11 @@ def path_effects(
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
 ) -> PatchMap:
     """Measure what every sender, given its donor state at ``at``, tells every receiver at ``to``
-    directly.
+    along the direct path.
 
     Raises:
-        WorkbenchError: as :func:`workbench.api.patching.sweep`, and where no direct path leads
-            from a sender to a receiver.
+        WorkbenchError: as :func:`workbench.api.patching.sweep`, and where no direct path leads from
+            a sender to a receiver.
     """
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
@@ -169,7 +171,7 @@ def path_effects(
 
 
 def site_label(site: Site) -> str:
-    """A site as an axis calls it: ``5 mlp_out``, ``5 head 2``."""
+    """Return a site's label on an axis: ``5 mlp_out``, ``5 head 2``."""
     if site.index is None:
         return f"{site.layer} {site.component}"
     name = "head" if site.component == "head_out" else site.component
@@ -178,6 +180,11 @@ def site_label(site: Site) -> str:
 
 
 def require_run(source: Any) -> ModelPrompts:
+    """Return a donor that is a run.
+
+    Raises:
+        WorkbenchError: for an ablation, noise or a vector.
+    """
     if not isinstance(source, ModelPrompts):
         raise WorkbenchError(
             "An attribution compares two runs; give other prompts, another model or an adapter as "
@@ -205,7 +212,9 @@ def _scores(
     tokens_per_forward: int,
     steps: int,
 ) -> gradients.Scores:
-    """Scores of all prompts; those with answers of their own in passes of their own."""
+    """Compute the scores of all prompts; prompts with answers of their own get passes of their
+    own.
+    """
     parts, order = [], []
     for chosen, metric in readout.groups():
         rows = chosen or list(range(len(base.prompts)))

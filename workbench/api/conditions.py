@@ -1,12 +1,12 @@
-"""The effect of a grid of patches and the controls beside it, read from one set of recorded states.
+"""Read the effect of a grid of patches and its controls, from one set of recorded states.
 
 - ``donor``: the donor's states (the effect).
 - ``random_vector``: the prompt's own state plus a random direction as long as the donor's
-  difference from it, so what any change of that length does.
+  difference from it. It shows what any change of that length does.
 - ``random_position``: the donor's state of a random other token, at a random other token of the
-  prompt, the same one where both have as many; so what these layers do at any token. Left out where
-  the patched places leave no such tokens.
-- ``own_state``: the prompt's own states, so what the arithmetic alone does (the noise floor).
+  prompt, the same one where both have as many. It shows what these layers do at any token. It is
+  left out where the patched places leave no such tokens.
+- ``own_state``: the prompt's own states. It shows what the arithmetic alone does (the noise floor).
 
 The last two are read at a few layers, evenly spread. None of them shows that a donor's effect is
 specific to what the prompts differ in: that is the choice of the donor.
@@ -40,12 +40,12 @@ from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 
 States = dict[Site, Tensor]
-"""Of each site [rows, tokens, width]."""
+"""States of each site, [rows, tokens, width]."""
 
 
 @dataclass(frozen=True, eq=False)
 class PatchJob:
-    """Everything a grid of patches is read from."""
+    """The inputs from which a grid of patches is read."""
 
     lm: LanguageModel
     prompts: PromptTokens
@@ -59,7 +59,9 @@ class PatchJob:
     backends: dict[int, Backend] = field(default_factory=dict)
 
     def backend(self, lm: LanguageModel) -> Backend:
-        """The backend of ``lm`` as it stands, made once: some copy the model."""
+        """Return the backend of ``lm`` in its present state. It is made once, because some backends
+        copy the model.
+        """
         if id(lm) not in self.backends:
             self.backends[id(lm)] = engine(self.engine)(lm)
         return self.backends[id(lm)]
@@ -71,8 +73,8 @@ class PatchJob:
 
 @dataclass(frozen=True, eq=False)
 class _Write:
-    """Patches of one condition: ``groups[k]`` are the columns of ``tokens`` [rows, n] that belong
-    to place k.
+    """The patches of one condition: ``groups[k]`` are the columns of ``tokens`` [rows, n] that
+    belong to place k.
     """
 
     name: str
@@ -85,7 +87,7 @@ class _Write:
 
 
 def read_conditions(job: PatchJob, controls: bool) -> tuple[Readings, ...]:
-    """Readings of the effect and, where asked for, of every control."""
+    """Return the readings of the effect and, where asked for, of every control."""
     writes = _writes(job, controls)
     with task("patching", job.rows * len(writes)) as bar:
         theirs = _donor_reading(job, writes[0])
@@ -138,10 +140,11 @@ def _at(states: States, columns: slice) -> States:
 
 
 def _tokens(job: PatchJob) -> tuple[Tensor, Tensor, tuple[tuple[int, ...], ...]]:
-    """Tokens patched [rows, n], the donor's tokens, and which columns belong to each place.
+    """Return the tokens patched [rows, n], the donor's tokens, and which columns belong to each
+    place.
 
-    A place at the end of every prompt takes the tokens that are read behind it with it, so that a
-    patch behind the last layer gives exactly the donor's reading.
+    A place at the end of every prompt and donor includes the tokens that are read after it, so that
+    a patch after the last layer gives exactly the donor's reading.
     """
     size, labels = job.readout.tree.size, len(job.places.labels)
     groups = [(index,) for index in range(labels)]
@@ -164,8 +167,8 @@ def _tokens(job: PatchJob) -> tuple[Tensor, Tensor, tuple[tuple[int, ...], ...]]
 
 
 def _random_tokens(job: PatchJob) -> tuple[Tensor, Tensor] | None:
-    """As many random tokens of every prompt as there are places, none of them patched, and of its
-    donor; None where a prompt has too few.
+    """Draw as many random tokens of every prompt as there are places, none of them patched, and as
+    many of its donor; return None where a prompt has too few.
     """
     rng = np.random.default_rng(job.seed)
     count = len(job.places.labels)
@@ -206,7 +209,7 @@ def _record(
 
 
 def _donor_reading(job: PatchJob, effect: _Write) -> Tensor | None:
-    """[rows] reading of the donors' own runs, or None where the donor is no run."""
+    """Return the reading [rows] of the donors' own runs, or None where the donor is no run."""
     if not isinstance(job.donor, ModelPrompts):
         return None
     cell, donor = effect.grid.cells[0], job.donor
@@ -246,7 +249,9 @@ def _run(
     branches: Sequence[Branch],
     bar: Task | None,
 ) -> tuple[Tensor, Tensor]:
-    """What the readout leaves of every prompt, unpatched and in every branch, in their order."""
+    """Return what the readout leaves of every prompt, unpatched and in every branch, in the
+    prompts' order.
+    """
     packs = job.engine == "packed"
     columns = min(TAIL_COLUMNS, len(branches) * max(prompts.lengths)) if packs else 0
     bases, patched, order = [], [], []

@@ -1,8 +1,8 @@
-"""Ask questions and hold what a model answered, how sure it said it was, and what it carried.
+"""Ask a model questions, and hold its answers, how sure it said it was, and its recorded states.
 
 Confidence is a share of certainty: higher is surer of being right. The split into training and test
-questions goes by a hash of each question's text, so it stands before anything is fitted and is the
-same in every run. AUROC2 is the probability that a right answer got the higher confidence.
+questions goes by a hash of each question's text, so it is fixed before anything is fitted and is
+the same in every run. AUROC2 is the probability that a right answer got the higher confidence.
 
 What the numbers do not show: differences between domains, which a pooled AUROC2 mixes in; and that
 the model uses the states from which confidence can be read.
@@ -86,12 +86,15 @@ class Asked:
         scale_tokens: how the scale's texts continue a conversation, with their number trie.
         questions: [n] what was asked.
         conversations: [n] tokens up to the confidence position, with the model's own answers.
-        replies: one row a question: row, answer, correct, reasoning (where the format has it),
+        replies: one row per question: row, answer, correct, reasoning (where the format has it),
             stated_text, stated, expected, mode, mass.
         distribution: [n, values] probability of each text of the scale.
         states: [n, layers, positions, width] residual stream, None where none was recorded.
         positions: the names of the recorded positions.
         side: [n] "train" or "test".
+
+    Raises:
+        WorkbenchError: for parts of different lengths.
     """
 
     lm: LanguageModel
@@ -122,7 +125,11 @@ class Asked:
         return len(self.questions)
 
     def __getitem__(self, which: slice | Sequence[int] | NDArray[Any]) -> Asked:
-        """Keep some of the questions, by a slice, their places, or a mask."""
+        """Return some of the questions, chosen by a slice, their places, or a mask.
+
+        Raises:
+            WorkbenchError: for a single place.
+        """
         places = np.arange(len(self))[which]
         if places.ndim != 1:
             raise WorkbenchError("Choose several questions, as in asked[:16] or asked[[3]].")
@@ -177,7 +184,7 @@ class Asked:
         return self.replies["expected"].to_numpy(dtype=np.float64)
 
     def table(self) -> pd.DataFrame:
-        """Give one row a question: row, id, domain, question, side, format, and the replies."""
+        """Return one row per question: row, id, domain, question, side, format, and the replies."""
         about = pd.DataFrame(
             {
                 ROW: self.row,
@@ -196,7 +203,7 @@ class Asked:
         """Estimate accuracy, AUROC2 and ECE of the stated and the expected confidence, and the
         parse rate.
 
-        Where no answer could be graded, only the parse rate.
+        Where no answer could be graded, it holds only the parse rate.
         """
         return summarise_confidence(self.replies, resamples=resamples, seed=seed)
 
@@ -250,8 +257,8 @@ def ask(
         tokens_per_forward: memory bound, tokens of one forward pass.
 
     Raises:
-        WorkbenchError: for no questions, a format of pairs or one there is not, and questions too
-            long for the model.
+        WorkbenchError: for no questions, an unknown format or one of pairs, and questions too long
+            for the model.
     """
     fmt = format_named(format) if isinstance(format, str) else format
     asked = [_question(number, each) for number, each in enumerate(questions)]
@@ -287,7 +294,7 @@ def ask(
 
 
 def _question(number: int, given: Question | str) -> Question:
-    """The question itself, or one around a plain text."""
+    """Return the question itself, or one around a plain text."""
     if isinstance(given, Question):
         return given
     return Question(f"text {number + 1}", given, (), "texts", "given", "", answerable=False)

@@ -1,9 +1,9 @@
-"""The controlled sweep of asked questions: whose confidence stands in the state at the confidence
-position?
+"""Sweep asked questions with controls, to find whose confidence the state at the confidence
+position carries.
 
-The tuned model's states are put into the base model behind every layer, with all the controls of
-:mod:`workbench.patch.controls`; read is the expected confidence as a share of certainty. It is the
-sweep of the loop's own stage, computed by the same code.
+The tuned model's states are put into the base model after every layer, with all the controls of
+:mod:`workbench.patch.controls`. The readout is the expected confidence, as a share of certainty. It
+is the sweep of the loop's stage, computed by the same code.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AskedQuestions(Protocol):
 
 
 def tokens_of(lm: LanguageModel, asked: AskedQuestions) -> PromptTokens:
-    """The conversations up to the confidence position, as prompts."""
+    """Return the conversations up to the confidence position, as prompts."""
     rows = tuple(tuple(conversation.tokens) for conversation in asked.conversations)
     return PromptTokens(rows, tuple(token_texts(lm.tokenizer, row) for row in rows))
 
@@ -90,7 +90,7 @@ def sweep_confidence(
 
 
 def _readings(found: ControlledSweep, wanted: Sequence[Condition]) -> tuple[Readings, ...]:
-    """Every condition's readings, the effect first."""
+    """Return every condition's readings, the effect first."""
     # Donors' readouts are those of unpatched runs, the tuned one's from the sweep into it.
     reverse = next(condition for condition in CONDITIONS if condition.into_tuned)
     needed = list(dict.fromkeys([*wanted, reverse]))

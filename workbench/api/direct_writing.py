@@ -1,4 +1,4 @@
-"""How much of a logit difference each layer's attention and MLP wrote themselves, for the same
+"""Split a logit difference into what each layer's attention and MLP wrote themselves, for the same
 prompts, places and readout as a patch (:mod:`workbench.patch.direct_logit_attribution`).
 
 Positive: the readout rises. Pieces written directly say nothing of what a part does for later
@@ -30,7 +30,7 @@ from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
 @dataclass(frozen=True, eq=False)
 class DirectMap(PatchMap):
-    """What each layer's attention and MLP wrote of a logit difference.
+    """A map of what each layer's attention and MLP wrote of a logit difference.
 
     Attributes:
         pieces: of the prompts' run, heads, embedding and constant included.
@@ -39,7 +39,9 @@ class DirectMap(PatchMap):
     pieces: direct.Direct
 
     def caption(self) -> str:
-        """The readout, the number of prompts, and how much of it no layer wrote."""
+        """Return the number of prompts, the readout, and how much of it no layer wrote, in
+        words.
+        """
         rest = float((self.pieces.embedding + self.pieces.constant).mean())
         return f"{len(self.base)} prompts · {self.read} · embedding and constant {rest:.3g}"
 
@@ -90,6 +92,11 @@ def _pieces(
     places: Tensor,
     tokens_per_forward: int,
 ) -> direct.Direct:
+    """Return the pieces of each prompt's logit difference at its place.
+
+    Raises:
+        WorkbenchError: for several places.
+    """
     assert readout.tokens is not None
     if places.shape[1] != 1:
         raise WorkbenchError("A direct attribution reads one place of each prompt; name one in at.")
@@ -107,5 +114,5 @@ def _pieces(
 
 
 def _by_layer(pieces: direct.Direct) -> Tensor:
-    """[rows, attention and MLP, layers]."""
+    """Return what attention and MLP of each layer wrote: [rows, attention and MLP, layers]."""
     return torch.stack([pieces.attention, pieces.mlp], dim=1)

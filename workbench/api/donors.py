@@ -1,10 +1,11 @@
-"""Donors: whose state is written into a prompt's run.
+"""Define donors: whose state is written into a prompt's run.
 
-Donor prompts bring the states of other prompts in the same model; another model of the same shape,
-an adapter's folder or a tuned model bring the states of the same prompts there. An ablation writes
+Donor prompts give the states of other prompts in the same model. Another model of the same shape,
+an adapter's folder or a tuned model give the states of the same prompts there. An ablation writes
 nothing of another run: zeros, the mean over all other prompts, the prompt's own state with Gaussian
-noise, or one vector for all. A plain model is run as its own weights alone, whatever adapter stands
-in them by now, and a model with an adapter is run with it, so both may share one set of weights.
+noise, or one vector for all. A plain model is run with its own weights alone, even if an adapter
+has been put into them since, and a model with an adapter is run with it. So both may share one set
+of weights.
 
 What a knock-out shows depends on what is written: zeros may lie far outside of what a model ever
 computes, the mean keeps what all prompts share.
@@ -36,7 +37,11 @@ _KINDS = ("zero", "mean")
 
 @dataclass(frozen=True)
 class Ablation:
-    """Write zeros, or the mean of all other prompts' states at the same place."""
+    """A donor of zeros, or of the mean of all other prompts' states at the same place.
+
+    Raises:
+        WorkbenchError: for another kind.
+    """
 
     kind: Literal["zero", "mean"]
 
@@ -47,8 +52,8 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Noise:
-    """Write the prompt's own state plus Gaussian noise of ``scale`` times the standard deviation
-    of its entries over all prompts and places.
+    """A donor of the prompt's own state plus Gaussian noise of ``scale`` times the standard
+    deviation of its entries over all prompts and places.
     """
 
     scale: float = 3.0
@@ -57,7 +62,9 @@ class Noise:
 
 @dataclass(frozen=True, eq=False)
 class Vector:
-    """Write ``value`` [width] (head size for heads) in place of the state, or add it."""
+    """A donor of one ``value`` [width] (head size for heads), which replaces the state or is added
+    to it.
+    """
 
     value: Any
     mode: Mode = "replace"
@@ -76,12 +83,12 @@ Donor = ModelPrompts | Ablation | Noise | Vector
 
 @contextmanager
 def open_donor(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Iterator[Donor]:
-    """What ``donor`` names for ``prompts`` in ``lm``; an adapter read from a folder is taken out
-    again at the end of the block.
+    """Yield what ``donor`` names for ``prompts`` in ``lm``. An adapter read from a folder is
+    removed again at the end of the block.
 
     Raises:
-        WorkbenchError: for a model of another shape or vocabulary, the model itself, and another
-            number of donor prompts than prompts.
+        WorkbenchError: for no donor, a model of another shape or vocabulary, the model itself, and
+            donor prompts that are another number of prompts, or the prompts themselves.
     """
     if isinstance(donor, Ablation | Noise | Vector):
         yield donor
@@ -114,8 +121,8 @@ def open_donor(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Iterator
 
 @contextmanager
 def run_as_named(lm: LanguageModel) -> Iterator[None]:
-    """Run passes in the weights that ``lm`` names: adapters that stand in a plain model's weights
-    are off inside the block.
+    """Run passes with the weights that ``lm`` names: adapters inside a plain model are off in the
+    block.
     """
     layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer)]
     if isinstance(lm.model, PeftModel) or not layers:
@@ -135,7 +142,7 @@ def run_as_named(lm: LanguageModel) -> Iterator[None]:
 
 
 def written_states(donor: Donor, own: Tensor, theirs: Tensor | None) -> tuple[Tensor, Mode]:
-    """The states to write [rows, places, width], and whether they replace or are added.
+    """Return the states to write [rows, places, width], and whether they replace or are added.
 
     Args:
         own: the patched run's states there.
@@ -168,6 +175,11 @@ def written_states(donor: Donor, own: Tensor, theirs: Tensor | None) -> tuple[Te
 
 
 def _donor_prompts(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> PromptTokens:
+    """Encode donor prompts, one for each prompt.
+
+    Raises:
+        WorkbenchError: for another number of them, and for the prompts themselves.
+    """
     found = encode_prompts(lm, donor)
     if len(found) == 1 and len(prompts) > 1:
         return PromptTokens(found.rows * len(prompts), found.pieces * len(prompts))
@@ -185,6 +197,11 @@ def _donor_prompts(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Prom
 
 
 def _require_other(lm: LanguageModel, donor: LanguageModel) -> None:
+    """Refuse a donor model that cannot give states to ``lm``.
+
+    Raises:
+        WorkbenchError: for another shape, another vocabulary, and the model itself.
+    """
     ours, theirs = _shape(lm), _shape(donor)
     if ours != theirs:
         raise WorkbenchError(

@@ -1,9 +1,10 @@
-"""The cells of a sweep or a map: which sites and places are patched together, along which axes.
+"""Build the cells of a sweep or a map: which sites and places are patched together, along which
+axes.
 
-What is an axis is patched one by one, and what is not is patched all together: over layers alone, a
-cell patches every place and component of one layer at once. Windows are runs of neighbouring
-layers or neurons patched together, named by their first and last: windows of layers overlap, those
-of neurons lie end to end.
+Whatever is an axis is patched one by one, and whatever is not is patched all together: over layers
+alone, a cell patches every place and component of one layer at once. Windows are runs of
+neighbouring layers or neurons patched together, named by their first and last: windows of layers
+overlap, those of neurons lie end to end.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ PARTS: dict[str, Component] = {
     "values": "value",
     "neurons": "neuron",
 }
-"""What a person calls a component; those in the plural are all heads or neurons of a layer."""
+"""A person's names of the components; a plural means all heads or neurons of a layer."""
 BY_HEAD = ("heads", "queries", "keys", "values")
 _NEURONS = "neurons"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``sites`` patched together, each at all of ``places`` (indices of the places named)."""
+    """One cell: ``sites`` patched together, each at all of ``places`` (indices of the places
+    named).
+    """
 
     sites: tuple[Site, ...]
     places: tuple[int, ...]
@@ -50,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells in row-major order of ``axes``, and for each the index along every axis."""
+    """The cells of a sweep or a map, in row-major order of ``axes``."""
 
     axes: tuple[Axis, ...]
     cells: tuple[Cell, ...]
@@ -65,7 +68,9 @@ class Grid:
         return tuple(dict.fromkeys(site for cell in self.cells for site in cell.sites))
 
     def thin_layers(self, count: int) -> Grid:
-        """The same grid with ``count`` of its layers, evenly spread; whole without that axis."""
+        """Return the same grid with ``count`` of its layers, evenly spread; the whole grid if
+        layers are no axis.
+        """
         names = [axis.name for axis in self.axes]
         if "layer" not in names:
             return self
@@ -138,6 +143,11 @@ def make_grid(
 
 
 def _axes(over: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the axes.
+
+    Raises:
+        WorkbenchError: for none, an unknown one, and one named twice.
+    """
     names = (over,) if isinstance(over, str) else tuple(over)
     if not names or len({*names}) != len(names) or not {*names} <= {*AXES}:
         raise WorkbenchError(
@@ -147,7 +157,12 @@ def _axes(over: Sequence[str]) -> tuple[str, ...]:
 
 
 def chosen_parts(component: Any, axes: Sequence[str]) -> list[str]:
-    """The components that ``component`` names, checked against the axes."""
+    """Return the components that ``component`` names, checked against the axes.
+
+    Raises:
+        WorkbenchError: for unknown or repeated components, and others than heads or neurons along
+            an axis of these.
+    """
     parts = [component] if isinstance(component, str) else list(component)
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts or len({*parts}) != len(parts):
@@ -165,7 +180,11 @@ def chosen_parts(component: Any, axes: Sequence[str]) -> list[str]:
 
 
 def chosen_layers(lm: LanguageModel, layers: Any) -> list[int]:
-    """The layers that ``layers`` names, ascending: "all", a number or several."""
+    """Return the layers that ``layers`` names, ascending: "all", a number or several.
+
+    Raises:
+        WorkbenchError: for no layers, and layers the model lacks.
+    """
     if isinstance(layers, str) and layers == "all":
         return list(range(lm.n_layers))
     wanted = [layers] if isinstance(layers, int) else list(layers)
@@ -178,6 +197,11 @@ def chosen_layers(lm: LanguageModel, layers: Any) -> list[int]:
 
 
 def _windows(layers: list[int], size: int) -> list[tuple[int | str, tuple[int, ...]]]:
+    """Return the label and the layers of each window of ``size`` neighbouring layers.
+
+    Raises:
+        WorkbenchError: for a size that does not fit.
+    """
     if size == 1:
         return [(layer, (layer,)) for layer in layers]
     if not 1 <= size <= len(layers):
@@ -189,8 +213,11 @@ def _windows(layers: list[int], size: int) -> list[tuple[int | str, tuple[int, .
 def _neuron_windows(
     width: int, size: int
 ) -> tuple[tuple[int | str, ...], list[tuple[tuple[int, int], ...]]]:
-    """Labels of windows of ``size`` neurons, end to end, and of each its first neuron and its size;
-    the last is the smaller for what is left.
+    """Return labels of windows of ``size`` neurons, end to end, and for each its first neuron and
+    its size; the last may be smaller.
+
+    Raises:
+        WorkbenchError: for a size that does not fit.
     """
     if not 1 <= size <= width:
         raise WorkbenchError(f"A window of neurons holds 1 to {width} of them, not {size}.")
@@ -203,8 +230,8 @@ def _neuron_windows(
 def _sites(
     lm: LanguageModel, layer: int, part: str, chosen: Sequence[tuple[int, int]] | None
 ) -> list[Site]:
-    """The sites of a component in a layer: the ``chosen`` slices, each by its first and how many,
-    or all of them.
+    """Return the sites of a component in a layer: the ``chosen`` slices, each by its first and how
+    many, or all of them.
     """
     name = PARTS[part]
     slices = slices_of(lm, name)

@@ -1,4 +1,4 @@
-"""A patching result as a folder: the page with its figure, and the tables beside it."""
+"""Write a patching result into a folder: the page with its figure, and the tables next to it."""
 
 from __future__ import annotations
 

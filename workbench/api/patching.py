@@ -2,8 +2,8 @@
 layer, :func:`patch_map` over named axes.
 
 For every cell the donor's states replace the run's own at the cell's sites and tokens, everything
-behind is computed anew, and the readout is taken behind the prompt's last token. Effect = patched
-reading - unpatched reading; its sign is the readout's. Controls stand beside it
+after them is computed anew, and the readout is taken after the prompt's last token. Effect =
+patched reading - unpatched reading; its sign is the readout's. Controls are read with it
 (:mod:`workbench.api.conditions`).
 
 A patch shows what a state suffices for where it is put, not that the model reads it from there; the
@@ -35,7 +35,7 @@ _OF_AXIS = {
     "neuron": "neurons",
     "component": ("resid_pre", "attn_out", "mlp_out"),
 }
-"""What is patched along an axis where no component is named."""
+"""The components patched along an axis where none is named."""
 
 
 def sweep(
@@ -65,8 +65,8 @@ def sweep(
         at: "last", an index, a text, a list of these, or named spans
             (:mod:`workbench.api.positions`).
         layers: "all", or layer numbers.
-        component: resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys,
-            values or neurons, or several of them, patched together.
+        component: resid_pre, resid_mid, resid_post, attn_out, mlp_out, heads, queries, keys, values
+            or neurons, or several of them, patched together.
         window: how many neighbouring layers are patched together.
         controls: read the controls too.
         backend: a name of :data:`workbench.trace.backends.ENGINES`.
@@ -74,8 +74,8 @@ def sweep(
         seed: of the controls.
 
     Raises:
-        WorkbenchError: before any forward, with the tokens shown where it is about them, for
-            whatever does not fit.
+        WorkbenchError: before any forward, for arguments that do not fit, with the tokens shown
+            where it is about them.
     """
     if isinstance(prompts, AskedQuestions) and isinstance(donor, LanguageModel | Path):
         _require_confidence_sweep(read, at, component, window, backend)
@@ -176,6 +176,11 @@ def patch_map(
 def _require_confidence_sweep(
     read: Read, at: At, component: Any, window: int, backend: str
 ) -> None:
+    """Refuse arguments that a sweep of asked questions does not take.
+
+    Raises:
+        WorkbenchError: for any but the defaults.
+    """
     if read is not None or (at, component, window, backend) != (LAST, "resid_post", 1, "packed"):
         raise WorkbenchError(
             "Asked questions with a tuned model as donor are swept at the confidence position, in "

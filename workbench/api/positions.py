@@ -1,10 +1,10 @@
-"""Places in prompts: which token of each prompt is patched, and which token of its donor the
+"""Find places in prompts: which token of each prompt is patched, and which token of its donor the
 state comes from.
 
-A place is "last", an index, or a piece of text, which stands for the token that holds its last
+A place is "last", an index, or a piece of text, which means the token that holds its last
 character. An index may count from the end, as in Python. Between a prompt and its donor, an index
-means one place only where both have as many tokens. A text is looked up in each of them; a donor
-of as many tokens that does not hold it is read at the same index. Everything else is aligned by a
+means one place only where both have as many tokens. A text is looked up in each of them; a donor of
+as many tokens that does not hold it is read at the same index. Everything else is aligned by a
 named span: ``{"subject": ("France", "the Ivory Coast")}`` names a place by its text in the prompt
 and in its donor, and either may be a list with one text for each prompt.
 
@@ -45,11 +45,11 @@ class Places:
 
 
 def find_places(at: At, base: PromptTokens, donor: PromptTokens | None) -> Places:
-    """The tokens that ``at`` names, in prompts and donors.
+    """Find the tokens that ``at`` names, in prompts and donors.
 
     Raises:
-        WorkbenchError: with the tokens shown, for a text that is not there or stands there twice,
-            an index outside a prompt, and indices into prompts of different token length.
+        WorkbenchError: with the tokens shown, for a text that is not there or is there twice, an
+            index outside a prompt, and indices into prompts of different token length.
     """
     if isinstance(at, str) and at == ALL:
         return _every_token(base, donor)
@@ -63,7 +63,11 @@ def find_places(at: At, base: PromptTokens, donor: PromptTokens | None) -> Place
 
 
 def find_text(text: str, prompts: PromptTokens, row: int) -> int:
-    """Index of the token that holds the last character of ``text`` in one prompt."""
+    """Return the index of the token that holds the last character of ``text`` in one prompt.
+
+    Raises:
+        WorkbenchError: with the tokens shown, for a text that is not there or is there twice.
+    """
     whole, found = prompts.text(row), []
     start = whole.find(text) if text else -1
     while start >= 0:
@@ -98,7 +102,11 @@ def _named(at: At) -> list[tuple[str, Any]]:
 def _column(
     spec: Any, base: PromptTokens, donor: PromptTokens | None
 ) -> tuple[list[int], list[int]]:
-    """Token index of one place in every prompt, and in every donor."""
+    """Return the token index of one place in every prompt, and in every donor.
+
+    Raises:
+        WorkbenchError: as :func:`find_places`.
+    """
     pair = isinstance(spec, tuple)
     if pair and len(spec) != 2:
         raise WorkbenchError(

@@ -1,10 +1,10 @@
 """Fit probes on states: of "was the answer right" while a model was asked, or of any label of
 recorded prompts.
 
-Probes are fitted on the training rows at every layer and place and judged on the held-out ones;
-beside them stands what probes of shuffled labels reach, whose expected AUROC2 is 0.5. ``targets``
-are cross-fitted: no row's target depends on its own label. Sign: probabilities of a right answer,
-or of a label that is true.
+Probes are fitted on the training rows at every layer and place and judged on the held-out ones. The
+control is what probes of shuffled labels reach, whose expected AUROC2 is 0.5. ``targets`` are
+cross-fitted: no row's target depends on its own label. Sign: probabilities of a right answer, or of
+a label that is true.
 
 What a high AUROC2 does not show: that the model uses what the probe reads; and the best of many
 sites on the held-out rows is optimistic, so the summary quotes the site that was chosen on the
@@ -50,6 +50,9 @@ class LabelledStates:
         domain: [n] groups within which AUROC2 is taken too; None for none.
         places: the names of the places.
         about: what the label says, and of what model.
+
+    Raises:
+        WorkbenchError: for labels that are all alike on one side of the split.
     """
 
     states: NDArray[np.float32]
@@ -107,8 +110,8 @@ class Probes:
         return self._by_row(values, self.data.test, "probability")
 
     def table(self) -> pd.DataFrame:
-        """Give one row a site: layer, position, auroc2, auroc2_within, log_loss, auroc2_shuffled
-        with their intervals (of the shuffles: the smallest and the largest).
+        """Return one row per site: layer, position, auroc2, auroc2_within, log_loss,
+        auroc2_shuffled with their intervals (of the shuffles: the smallest and the largest).
         """
         return self.fit.layers.copy()
 
@@ -215,6 +218,11 @@ def fit_probes(
 
 
 def _of_asked(asked: Asked) -> LabelledStates:
+    """Return the states of graded questions, labelled by their grades.
+
+    Raises:
+        WorkbenchError: where no states were recorded.
+    """
     graded = asked.graded
     if graded.states is None:
         raise WorkbenchError("No states were recorded; ask again with record='all'.")
@@ -230,6 +238,11 @@ def _of_asked(asked: Asked) -> LabelledStates:
 
 
 def _of_recorded(recorded: Recorded, label: str | None, train_fraction: float) -> LabelledStates:
+    """Return the states of recorded prompts, labelled by the column ``label``.
+
+    Raises:
+        WorkbenchError: for a column that is not there.
+    """
     table = recorded.prompts
     if label is None or label not in table:
         raise WorkbenchError(

@@ -1,10 +1,10 @@
-"""Prompts as a person gives them, as token ids with the text of every token.
+"""Encode prompts as a person gives them: token ids with the text of every token.
 
-A text is tokenised as it stands, with what the tokenizer puts in front of every text, and through
-no chat template. Chat turns go through the model's template and end where a reply begins; a last
-turn of the assistant is the beginning of that reply and is continued. Token ids are taken as they
-are. Where in the text a token ends is found from the decoded beginnings of the prompt, so it holds
-for every tokenizer, merged spaces and split characters included.
+A text is tokenised as it is, with what the tokenizer puts before every text, and through no chat
+template. Chat turns go through the model's template and end where a reply begins; a last turn of
+the assistant is the beginning of that reply and is continued. Token ids are taken as they are.
+Where in the text a token ends is found from the decoded beginnings of the prompt, so it holds for
+every tokenizer, merged spaces and split characters included.
 
 Two prompts of one meaning may differ in tokens; nothing here aligns them, see
 :mod:`workbench.api.positions`.
@@ -46,11 +46,11 @@ class PromptTokens:
         return tuple(len(row) for row in self.rows)
 
     def text(self, row: int) -> str:
-        """The prompt's text, special tokens included."""
+        """Return the prompt's text, special tokens included."""
         return "".join(self.pieces[row])
 
     def ends(self, row: int) -> list[int]:
-        """How many characters of the text are written once each token is."""
+        """Return, for each token, how many characters of the text end with it."""
         return np.cumsum([len(piece) for piece in self.pieces[row]]).tolist()
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ def encode_prompts(lm: LanguageModel, prompts: Prompts) -> PromptTokens:
 
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
-    """The text each token adds; a character split over tokens belongs to its last one."""
+    """Return the text each token adds; a character split over tokens belongs to its last one."""
     alone = tuple(_decode(tokenizer, [token]) for token in ids)
     whole = _decode(tokenizer, ids)
     if "".join(alone) == whole:
@@ -96,12 +96,18 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def show_tokens(pieces: Sequence[str]) -> str:
-    """Token texts as an error shows them, each in quotes; of many the first ones."""
+    """Return token texts as an error shows them: each in quotes, of many the first ones."""
     shown = " ".join(repr(piece) for piece in pieces[:_SHOWN])
     return shown if len(pieces) <= _SHOWN else f"{shown} ... ({len(pieces)} tokens)"
 
 
 def _row(lm: LanguageModel, prompt: Any, number: int) -> tuple[int, ...]:
+    """Return the token ids of one prompt.
+
+    Raises:
+        WorkbenchError: for an empty prompt, an id outside the vocabulary, and what is none of the
+            kinds of prompts.
+    """
     if isinstance(prompt, torch.Tensor | np.ndarray):
         prompt = prompt.tolist()
     if isinstance(prompt, str):
@@ -134,6 +140,11 @@ def _is_turn(value: Any) -> bool:
 
 
 def _turn(value: Any) -> Turn:
+    """Return a chat turn.
+
+    Raises:
+        WorkbenchError: for a turn without a text.
+    """
     if isinstance(value, Turn):
         return value
     if not isinstance(value.get("content"), str):

@@ -1,7 +1,7 @@
-"""What a patch is read by: one number a prompt, from the logits behind its last token.
+"""Define how a patch is read: one number per prompt, from the logits after its last token.
 
 Two strings give the logit of the first minus that of the second, one string its log-probability
-among the whole vocabulary; both may differ from prompt to prompt, as a list with one entry a
+among the whole vocabulary; both may differ from prompt to prompt, as a list with one entry per
 prompt. An elicitation format gives the expected confidence over its scale, as a share of certainty,
 for prompts that end at its confidence position. A function gets the next-token logits [n, vocab]
 and gives [n].
@@ -33,14 +33,14 @@ Read = Any
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """How prompts are read.
+    """A way to read prompts, one number each.
 
     Attributes:
         label: what the number is, for axes.
         reduce: next-token logits [n, vocab] -> [n, ...], the same for every prompt.
-        value: what is left of all prompts, [rows, ...] -> [rows], in the prompts' order.
-        tree: further tokens read behind each prompt.
-        tokens: [rows, 1 or 2] token ids compared, None where the number is none of tokens.
+        value: what ``reduce`` leaves of all prompts, [rows, ...] -> [rows], in the prompts' order.
+        tree: further tokens read after each prompt.
+        tokens: [rows, 1 or 2] token ids compared, None where the number compares no tokens.
         every: all of these token ids, once, as ``reduce`` leaves them.
     """
 
@@ -52,7 +52,9 @@ class Readout:
     every: tuple[int, ...] = ()
 
     def groups(self) -> list[tuple[list[int], Metric]]:
-        """Prompts that are read alike, and the number of each of them whatever their order."""
+        """Return the rows of prompts that are read alike (an empty list: all), with a metric that
+        gives the number of each of them whatever their order.
+        """
         if self.tokens is None:
             return [([], self.metric())]
         rows: dict[tuple[int, ...], list[int]] = {}
@@ -64,16 +66,16 @@ class Readout:
         ]
 
     def metric(self) -> Metric:
-        """The same number, differentiable; ``value`` sees all prompts at once."""
+        """Return the same number as a differentiable metric; ``value`` sees all prompts at once."""
         return Metric(self.reduce, self.value, self.tree)
 
 
 def readout_of(lm: LanguageModel, read: Read, prompts: PromptTokens) -> Readout:
-    """The readout that ``read`` names for these prompts.
+    """Return the readout that ``read`` names for these prompts.
 
     Raises:
-        WorkbenchError: with the tokens shown, for a string that is not one token, and for as many
-            strings as there are no prompts.
+        WorkbenchError: with the tokens shown, for a string that is not one token; for a list with
+            another number of entries than prompts; and for what is no readout.
     """
     if isinstance(read, Format | ScaleTokens):
         return _confidence(lm, read)
@@ -96,7 +98,7 @@ def readout_of(lm: LanguageModel, read: Read, prompts: PromptTokens) -> Readout:
 
 
 def single_token(lm: LanguageModel, text: str, prompts: PromptTokens, row: int) -> int:
-    """The one token of ``text`` where it continues a prompt.
+    """Return the one token of ``text`` where it continues a prompt.
 
     Raises:
         WorkbenchError: where it is none or several.
@@ -117,6 +119,11 @@ def single_token(lm: LanguageModel, text: str, prompts: PromptTokens, row: int) 
 
 
 def _strings(entry: Any) -> tuple[str, ...]:
+    """Return an entry's one or two strings.
+
+    Raises:
+        WorkbenchError: for anything else.
+    """
     strings = (entry,) if isinstance(entry, str) else tuple(entry)
     if len(strings) not in (1, 2) or not all(isinstance(text, str) for text in strings):
         raise WorkbenchError(
@@ -128,7 +135,12 @@ def _strings(entry: Any) -> tuple[str, ...]:
 def _tokens(
     lm: LanguageModel, strings: Sequence[tuple[str, ...]], prompts: PromptTokens
 ) -> Readout:
-    """Logits of all tokens named, and the logarithm of the sum; each prompt then takes its own."""
+    """Return the readout of named tokens. ``reduce`` keeps the scores of all tokens named: logits
+    for pairs, log-probabilities for single strings; each prompt then takes its own.
+
+    Raises:
+        WorkbenchError: for pairs mixed with single strings, and two strings that are one token.
+    """
     if len({len(entry) for entry in strings}) > 1:
         raise WorkbenchError("read is two strings for every prompt, or one for every prompt.")
     found = [
@@ -155,11 +167,13 @@ def _tokens(
 
 
 def _own_tokens(tokens: Tensor, every: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
-    """What each prompt's own tokens [rows or 1, 1 or 2] say of ``every`` token's score."""
+    """Return a function that reads, from the scores of ``every`` token, those of each prompt's own
+    ``tokens`` [rows or 1, 1 or 2]: their difference, or the single one.
+    """
     column = torch.tensor([[every.index(token) for token in row] for row in tokens.tolist()])
 
     def value(reduced: Tensor) -> Tensor:
-        # Several readings of one prompt, such as its branches, stand behind one another.
+        # Several readings of one prompt, such as its branches, follow one another.
         each = column.repeat_interleave(len(reduced) // len(column), dim=0)
         own = reduced.gather(1, each.to(reduced.device))
         return own[:, 0] - own[:, 1] if own.shape[1] == 2 else own[:, 0]
@@ -186,6 +200,11 @@ def _confidence(lm: LanguageModel, read: Format | ScaleTokens) -> Readout:
 
 
 def _checked(reduced: Tensor) -> Tensor:
+    """Refuse the values of a function that does not give one number per row.
+
+    Raises:
+        WorkbenchError: for such values.
+    """
     if reduced.dim() != 1 or not reduced.is_floating_point():
         raise WorkbenchError(
             "A readout function gives one number a row, [n, vocab] -> [n]; this one gave "

@@ -1,10 +1,11 @@
-"""What patching gives back: readings of every prompt in every cell and condition, small and frozen.
+"""Hold the results of patching: readings of every prompt in every cell and condition, small and
+frozen.
 
 ``effect`` is the mean over prompts of (patched - base) on the readout, in its own units. ``shift``
 is the mean of that move divided by the mean of (donor - base): 0 nothing moved, 1 all the way to
-the donor's reading; it is NaN where the donor is no run or reads as the base does. Intervals are
-95 % percentile intervals of the bootstrap over prompt pairs, NaN for a single pair. Positive
-effects raise the readout, positive shifts go towards the donor.
+the donor's reading; it is NaN where the donor is no run or reads as the base does. Intervals are 95
+% percentile intervals of the bootstrap over prompt pairs, NaN for a single pair. Positive effects
+raise the readout, positive shifts go towards the donor.
 
 What the numbers do not show: an interval says how far other prompts of the same kind would move the
 mean, not that the prompts stand for a task; and patching after the last layer moves everything as a
@@ -37,14 +38,17 @@ ALIKE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """One condition.
+    """The readings of one condition.
 
     Attributes:
         role: the effect, a control of it, or the noise floor.
-        axes: of ``patched`` behind the prompts.
+        axes: of ``patched`` after that of the prompts.
         base: [rows] unpatched.
         donor: [rows] of the runs the states come from, None where they come from none.
         patched: [rows, *axes].
+
+    Raises:
+        WorkbenchError: for arrays of other shapes.
     """
 
     name: str
@@ -60,14 +64,14 @@ class Readings:
             raise WorkbenchError(f"Readings must be {shape}, got {self.patched.shape}.")
 
     def cells(self) -> pd.DataFrame:
-        """One line a cell with its labels, in row-major order."""
+        """Return one line per cell with its labels, in row-major order."""
         index = pd.MultiIndex.from_product(
             [axis.labels for axis in self.axes], names=[axis.name for axis in self.axes]
         )
         return index.to_frame(index=False)
 
     def estimates(self, resamples: int, seed: int) -> pd.DataFrame:
-        """One line a cell: ``effect`` and ``shift`` with their intervals."""
+        """Return one line per cell: ``effect`` and ``shift`` with their intervals."""
         rows = len(self.base)
         moved = (self.patched - self.base.reshape(-1, *[1] * len(self.axes))).reshape(rows, -1)
         span = np.full(rows, np.nan) if self.donor is None else self.donor - self.base
@@ -85,7 +89,7 @@ class Readings:
 
 @dataclass(frozen=True, eq=False)
 class PatchMap:
-    """Patches of a grid, and the controls beside it.
+    """The readings of a grid of patches and of its controls.
 
     Attributes:
         read: what the readout is.
@@ -127,7 +131,11 @@ class PatchMap:
         return max(moves, default=float("nan"))
 
     def condition(self, name: str) -> Readings:
-        """The readings of one condition."""
+        """Return the readings of one condition.
+
+        Raises:
+            WorkbenchError: for a condition that was not read.
+        """
         for part in self.conditions:
             if part.name == name:
                 return part
@@ -135,7 +143,9 @@ class PatchMap:
         raise WorkbenchError(f"There is no condition {name!r}; there are {known}.")
 
     def table(self) -> pd.DataFrame:
-        """One line a condition, prompt and cell: its labels, ``base``, ``donor``, ``patched``."""
+        """Return one line per condition, prompt and cell: its labels, ``base``, ``donor``,
+        ``patched``.
+        """
         parts = []
         for part in self.conditions:
             cells, rows = part.cells(), len(part.base)
@@ -154,7 +164,7 @@ class PatchMap:
         return pd.concat(parts, ignore_index=True)
 
     def summary(self, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-        """One line a condition and cell: ``effect`` and ``shift`` with their intervals."""
+        """Return one line per condition and cell: ``effect`` and ``shift`` with their intervals."""
         parts = []
         for part in self.conditions:
             lines = part.estimates(resamples, seed)
@@ -163,7 +173,7 @@ class PatchMap:
         return pd.concat(parts, ignore_index=True)
 
     def caption(self) -> str:
-        """The readout, the number of prompts and the unpatched readings, in words."""
+        """Return the number of prompts, the readout, and the unpatched readings, in words."""
         rows = len(self.base)
         said = [f"{rows} prompt pairs" if rows > 1 else "one prompt pair", self.read]
         said.append(f"unpatched {self.base.mean():.3g}")
@@ -172,7 +182,7 @@ class PatchMap:
         return " · ".join(said)
 
     def figure(self) -> go.Figure:
-        """A heat map of two axes; a curve of one.
+        """Draw a heat map of two axes, or a curve of one.
 
         Raises:
             WorkbenchError: for more than two axes.
@@ -215,7 +225,7 @@ class PatchMap:
 
 @dataclass(frozen=True, eq=False)
 class Sweep(PatchMap):
-    """Patches layer by layer, and the controls beside them."""
+    """The readings of patches layer by layer, and of their controls."""
 
     @property
     def layers(self) -> tuple[int | str, ...]:
@@ -241,7 +251,9 @@ def _curve(found: PatchMap) -> go.Figure:
 
 
 def _mean_reading(part: Readings) -> tuple[Floats, Floats, Floats]:
-    """Mean patched reading of each cell with its interval; the base is held at its mean."""
+    """Return the mean patched reading of each cell with its interval; the base is held at its
+    mean.
+    """
     lines, base = part.estimates(RESAMPLES, 0), float(part.base.mean())
     value, low, high = (
         base + lines[name].to_numpy() for name in ("effect", "effect_low", "effect_high")
@@ -257,7 +269,7 @@ def _counts(chunk: NDArray[np.int64], rows: int) -> Floats:
 
 
 def _means(counts: Floats, moved: Floats, span: Floats) -> tuple[Floats, Floats]:
-    """Mean move and its share of the mean span, [draws, cells] each."""
+    """Return the mean move and its share of the mean span, [draws, cells] each."""
     total = counts.sum(axis=1, keepdims=True)
     effect = counts @ moved / total
     distance = (counts @ span)[:, None] / total

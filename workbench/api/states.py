@@ -1,10 +1,10 @@
 """Record the residual stream of anyone's prompts at named places.
 
 A state is the residual stream after a decoder layer, before the final norm: layer 0 is the first
-layer's output. Places are named as in :mod:`workbench.api.positions`: "last", an index, a text that
-stands for the token of its last character, or named spans. What was recorded is kept in a folder:
+layer's output. Places are named as in :mod:`workbench.api.positions`: "last", an index, a text,
+which means the token of its last character, or named spans. What was recorded is kept in a folder:
 ``states.safetensors`` with one tensor [prompts, layers, places, width], and ``prompts.parquet``
-with one row a prompt, its columns, and the token recorded at each place.
+with one row per prompt, its columns, and the token recorded at each place.
 
 What states do not show: whether the model uses what can be read from them; patch them to see.
 """
@@ -48,8 +48,11 @@ class Recorded:
         model: the name of the model that ran them.
         places: the names of the places.
         states: [n, layers, places, width] residual stream after each layer.
-        prompts: one row a prompt: row, the prompt's text, what else was given of it, and by place
+        prompts: one row per prompt: row, the prompt's text, what else was given of it, and by place
             the index and the text of the recorded token.
+
+    Raises:
+        WorkbenchError: for states of another shape, or of another number of prompts.
     """
 
     model: str
@@ -72,7 +75,7 @@ class Recorded:
         return len(self.states)
 
     def table(self) -> pd.DataFrame:
-        """Give one row a prompt."""
+        """Return one row per prompt."""
         return self.prompts.copy()
 
     def save(self, folder: Path) -> None:
@@ -106,7 +109,8 @@ def record_prompts(
         tokens_per_forward: memory bound, tokens of one forward pass.
 
     Raises:
-        WorkbenchError: with the tokens shown, for a place that is not in a prompt.
+        WorkbenchError: with the tokens shown, for a place that is not in a prompt; and for
+            ``columns`` of another length.
     """
     tokens = encode_prompts(lm, prompts)
     found = find_places(at, tokens, None)
@@ -146,7 +150,7 @@ def read_prompts(path: Path, column: str = PROMPT) -> pd.DataFrame:
         column: the column of the prompts' texts.
 
     Raises:
-        WorkbenchError: for a file that cannot be read, and one without the column.
+        WorkbenchError: for a file that cannot be read, one without the column, and an empty prompt.
     """
     found = read_columns(path)
     if column not in found:
@@ -167,6 +171,11 @@ def _table(
     where: NDArray[np.int64],
     columns: pd.DataFrame | None,
 ) -> pd.DataFrame:
+    """Return the table of recorded prompts.
+
+    Raises:
+        WorkbenchError: for ``columns`` of another length.
+    """
     about: dict[str, Any] = {
         ROW: np.arange(len(tokens)),
         PROMPT: [tokens.text(row) for row in range(len(tokens))],

@@ -1,4 +1,4 @@
-"""Estimates that result objects give, and their table in a notebook.
+"""Compute the estimates that result objects give, and write their table for a notebook.
 
 AUROC2 and ECE are of the answers that could be graded. The parse rate has a Wilson interval, the
 others the bootstrap's over questions.
@@ -25,7 +25,7 @@ def summarise_confidence(
     """Estimate accuracy, AUROC2 and ECE of both readouts, and the parse rate.
 
     Args:
-        replies: one row a question with the columns correct (missing where ungraded), stated and
+        replies: one row per question with the columns correct (missing where ungraded), stated and
             expected.
     """
     graded = replies[replies["correct"].notna()]

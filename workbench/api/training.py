@@ -1,12 +1,12 @@
 """Train a model to state given confidences in its own answers, with a LoRA adapter.
 
-The adapter acts on the confidence reply alone by default, so answers stay as they are. It stands in
-a model object of its own on the same weights: the model that was asked stays what it was, and
+The adapter acts on the confidence reply alone by default, so answers stay as they are. It is put
+into a model object of its own on the same weights: the model that was asked stays as it was, and
 nothing has to be undone. ``with workbench.teach.adapter_off(tuned): ...`` switches the adapter off,
-``workbench.teach.remove_adapter(tuned)`` takes it out, and a folder keeps it in PEFT's format.
+``workbench.teach.remove_adapter(tuned)`` removes it, and a folder keeps it in PEFT's format.
 
 What training does not show by itself: whether the model learned which answers are right, or a level
-that suits most of them. Train on shuffled targets beside it.
+that suits most of them. Train on shuffled targets as a control.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def train(
     seed: int = DEFAULTS.seed,
     **changes: Any,
 ) -> LanguageModel:
-    """Train an adapter that states ``targets``, and give the model with it on.
+    """Train an adapter that states ``targets``, and return the model with it on.
 
     Args:
         targets: a probability of a right answer for each question that is trained on: by row, as
@@ -93,7 +93,12 @@ def train(
 def _trained_on(
     asked: Asked, targets: pd.Series[float] | NDArray[np.floating]
 ) -> tuple[Asked, NDArray[np.float64]]:
-    """The questions that have a target, and their targets in the same order."""
+    """Return the questions that have a target, and their targets in the same order.
+
+    Raises:
+        WorkbenchError: for another number of targets than training questions, and targets of other
+            rows.
+    """
     available = asked.train
     if not isinstance(targets, pd.Series):
         values = np.asarray(targets).astype(np.float64)
@@ -120,7 +125,9 @@ def _reply(
     tokens_per_forward: int,
     kv_cache_bytes: int,
 ) -> Reply | None:
-    """Where the adapter acts, with room for the keys and values of what stands before."""
+    """Return where the adapter acts, with the keys and values of what comes before; None where it
+    acts on the whole conversation.
+    """
     if settings.adapter_scope == "conversation":
         return None
     tokens = reply_tokens(lm.tokenizer, asked.format, asked.scale_tokens)
@@ -137,6 +144,11 @@ def _reply(
 
 
 def _states_at(asked: Asked, position: str) -> NDArray[np.float32]:
+    """Return the states at ``position``, [n, layers, width].
+
+    Raises:
+        WorkbenchError: where none were recorded.
+    """
     if asked.states is None or position not in asked.positions:
         raise WorkbenchError(f"No states were recorded at {position!r}; ask again with it.")
     return asked.states[:, :, asked.positions.index(position)]
