@@ -194,7 +194,7 @@ UNREADABLE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "an alias of itself": (
         ("seed=&a [*a]",),
-        "--set 'seed=&a [*a]': line 1: *a stands inside of what it repeats.",
+        "--set 'seed=&a [*a]': line 1: *a is inside of what it repeats.",
     ),
     "no name for a key": (
         ("teach={1: 2}",),
@@ -249,7 +249,7 @@ FILES: dict[str, tuple[bytes, str]] = {
         ),
         "line 5: there are more than 20,000 values.",
     ),
-    "an alias of itself": (b"seed: &a\n - *a\n", "line 2: *a stands inside of what it repeats."),
+    "an alias of itself": (b"seed: &a\n - *a\n", "line 2: *a is inside of what it repeats."),
     "a python tag": (
         b"seed: !!python/object/apply:os.system [ls]",
         "line 1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not used here; write "

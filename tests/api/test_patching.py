@@ -249,8 +249,8 @@ def test_controls_are_read_at_a_few_layers(make_tiny: Callable[..., LanguageMode
     [
         ({"read": None}, "Say what is read"),
         ({"read": ("cat", "dog")}, "read='cat' is 3 tokens"),
-        ({"at": "cow"}, "'cow' does not stand in prompt 0"),
-        ({"at": "t"}, "'t' stands 3 times"),
+        ({"at": "cow"}, "'cow' does not occur in prompt 0"),
+        ({"at": "t"}, "'t' occurs 3 times"),
         ({"donor": DOGGY, "at": 3}, "an index means another place in each"),
         ({"donor": CAT}, "Donor and prompt are the same tokens"),
         ({"donor": [DOG, DOG]}, "There are 2 donor prompts for 1 prompts"),

@@ -86,9 +86,9 @@ def test_a_text_the_longer_donor_lacks_is_not_aligned(
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        ("cow", "'cow' does not stand in prompt 0, whose tokens are 'What' ' is' ' the'"),
-        ("t", "'t' stands 3 times in prompt 0.*give more of the text"),
-        ("", "'' does not stand"),
+        ("cow", "'cow' does not occur in prompt 0, whose tokens are 'What' ' is' ' the'"),
+        ("t", "'t' occurs 3 times in prompt 0.*give more of the text"),
+        ("", "'' does not occur"),
         (7, "Position 7 lies outside prompt 0, which has 7 tokens"),
         (-8, "Position -8 lies outside"),
         ([], "Name at least one place"),

@@ -39,7 +39,7 @@ def test_states_are_the_residual_stream_at_the_named_places(tiny_lm: LanguageMod
 
 
 def test_a_place_that_is_not_there_is_refused(tiny_lm: LanguageModel) -> None:
-    with pytest.raises(WorkbenchError, match="does not stand in prompt 1"):
+    with pytest.raises(WorkbenchError, match="does not occur in prompt 1"):
         record_prompts(tiny_lm, TEXTS, "river")
 
 

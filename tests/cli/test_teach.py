@@ -98,7 +98,7 @@ def test_all_stands_for_every_arm(asked: list[tuple[Any, ...]]) -> None:
         (["teach", "doubt", "--push-to-hub", "a/b", "--arms", "log,brier"], "uploads one adapter"),
         (
             ["teach", "calibration", "--push-to-hub", "a/b", "--arms", "lora"],
-            "'lora' is read by a network beside the model",
+            "'lora' is read by a separate network",
         ),
         (["teach", "doubt", "--set", "teach"], "must read key=value"),
     ],

@@ -118,7 +118,7 @@ def test_slots_spelled_in_a_question_or_answer_stay_text(question: str, answer: 
         (ONE, {"confidence_question": "Sure?"}, "'one-turn' needs no confidence_question"),
         (REVIEW, {"confidence_question": "Sure?"}, "must quote {question} and {answer}"),
         (PAIR, {"confidence_question": "{first}?"}, "must quote {second}"),
-        (FIRST, {"reasoning_prefix": "Reasoning:"}, "would stand behind the confidence"),
+        (FIRST, {"reasoning_prefix": "Reasoning:"}, "would come after the confidence"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(

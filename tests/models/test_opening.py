@@ -117,7 +117,7 @@ GOOD: dict[str, tuple[str, bool, str]] = {
 
 FAILS: dict[str, tuple[str, str]] = {
     "no generation prompt": (chatml(opens=""), r"ignores add_generation_prompt.*--set model\.chat_template=FILE"),
-    "another role opens": (chatml(S + "model\n"), r"opens a reply by .*model.*and writes the same reply behind .*assistant"),
+    "another role opens": (chatml(S + "model\n"), r"opens a reply by .*model.*and writes the same reply after .*assistant"),
     "unknown channel": (chatml("<|s|>assistant", "<|s|>assistant to=user<|m|>"), "opens a reply by"),
     "words in history": (chatml(history=S + "assistant\nI think: "), "opens a reply by"),
     "a thought with words": (chatml(S + "assistant\n<think>Let me see.</think>\n"), "opens a reply by"),

@@ -391,7 +391,7 @@ def test_wrong_runs_are_named(tiny_lm: LanguageModel) -> None:
         METRIC,
     )
     backwards = ModelInputs(tiny_lm, PROMPTS, base.positions.flip(1))
-    with pytest.raises(WorkbenchError, match="cannot stand before"):
+    with pytest.raises(WorkbenchError, match="cannot come before"):
         path_effects(backwards, donor, *pair, tokens_per_forward=BUDGET)
     with pytest.raises(WorkbenchError, match="sender's and receiver's token"):
         path_effects(donor, donor, *pair, tokens_per_forward=BUDGET)
@@ -430,7 +430,7 @@ def test_senders_before_an_adapters_reach_are_refused_and_others_as_by_hooks(
         [Site(2, "head_out", 3), Site(2, "attn_out")],
     )
     if length == 2:
-        with pytest.raises(WorkbenchError, match="a patch stands before them"):
+        with pytest.raises(WorkbenchError, match="a patch comes before them"):
             path_effects(*runs(tuned), senders, receivers, METRIC, tokens_per_forward=BUDGET)
         return
     found = path_effects(*runs(tuned), senders, receivers, METRIC, tokens_per_forward=BUDGET)

@@ -216,7 +216,7 @@ def with_invocation(lm: LanguageModel, reply: tuple[int, ...]) -> LanguageModel:
 @pytest.mark.parametrize("family", ["llama", "gemma3_text"])
 @pytest.mark.parametrize("budget", [ONE_BATCH, 60])
 def test_inside_an_adapter_with_a_reach(make_tiny: MakeTiny, family: str, budget: int) -> None:
-    """Branches born late, in one pass and in passes of their own; each is PEFT's own forward
+    """Branches appended late, in one pass and in passes of their own; each is PEFT's own forward
     with one plain hook.
     """
     lm = make_tiny(family, **OVERRIDES.get(family, {}))
@@ -361,7 +361,7 @@ def test_information_at_an_earlier_token_counts_until_it_is_read(make_tiny: Make
 @pytest.mark.parametrize(
     ("layers", "shape", "offset", "fill", "message"),
     [
-        ([0, 4], (3, 2, 32), 0, 0.0, "Layer 4 does not exist|born behind layer 4"),
+        ([0, 4], (3, 2, 32), 0, 0.0, "Layer 4 does not exist|appended after layer 4"),
         ([0, 1], (3, 2, 31), 0, 0.0, "models of the same width"),
         ([0, 1], (3, 2, 32), 1, 0.0, "outside its prompt"),
         ([0, 1], (3, 2, 32), 0, float("nan"), "NaN"),

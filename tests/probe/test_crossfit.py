@@ -199,7 +199,7 @@ def test_mistakes_are_named() -> None:
         apply(fit_layerwise(states, correct, SETTINGS), states[:, :2])
 
 
-def test_a_committee_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -> None:
+def test_an_ensemble_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -> None:
     states, correct = planted(80)
     probe = fit_layerwise(states, correct, SETTINGS)
     for criterion in ("log_loss", "auroc2"):
@@ -216,7 +216,7 @@ def test_a_committee_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -
             ensemble_targets(probe, "log_loss", members)
 
 
-def test_no_label_of_a_fold_moves_its_committees_targets() -> None:
+def test_no_label_of_a_fold_moves_its_ensembles_targets() -> None:
     states, correct = planted(80)
     fold_of = np.arange(80) % SETTINGS.folds
     before = ensemble_targets(

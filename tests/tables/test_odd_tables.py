@@ -164,12 +164,12 @@ BROKEN: dict[str, tuple[str, str | bytes, str]] = {
     "quotes that swallow rows": (
         "t.csv",
         'n,who,confidence,correct\n1,"Paris,50,1\n2,Rome,60,0\n3,"Berlin,70,1\n4,Bonn,80,0\n',
-        "lines 2 to 4: not readable as CSV (characters stand behind a closing quote)",
+        "lines 2 to 4: not readable as CSV (characters follow a closing quote)",
     ),
     "text behind a quote": (
         "t.csv",
         HEAD + '"a"x,0.9,1\n',
-        "line 2: not readable as CSV (characters stand behind a closing quote)",
+        "line 2: not readable as CSV (characters follow a closing quote)",
     ),
     "a cell beyond the bound": (
         "t.csv",

@@ -285,7 +285,7 @@ def test_an_adapter_on_tied_weights_is_never_merged_into_them(make_tiny: MakeTin
     on = logits(tuned)
     with (
         pytest.raises(
-            WorkbenchError, match="stands on lm_head, whose weights another module uses too"
+            WorkbenchError, match="adapts lm_head, whose weights another module uses too"
         ),
         adapter_merged(tuned),
     ):

@@ -18,7 +18,7 @@ def test_the_input_of_a_layer_is_the_output_of_the_one_before() -> None:
     assert place(3, "attn_out") == (3, "attn_out")
 
 
-def test_born_then_recorded_then_written(tiny_lm: LanguageModel) -> None:
+def test_recorded_then_appended_then_written(tiny_lm: LanguageModel) -> None:
     """What is recorded is what was there; what goes on holds the new column and the write, the
     input stays as it was.
     """

@@ -77,7 +77,7 @@ def test_the_plain_forward_is_the_models_own(
 
 
 @pytest.mark.parametrize(("family", "overrides", "attention"), KERNELS)
-def test_late_born_columns_equal_the_same_tail_carried_from_the_start(
+def test_late_columns_equal_the_same_tail_carried_from_the_start(
     make_tiny: MakeTiny, family: str, overrides: dict[str, object], attention: str
 ) -> None:
     lm = make_tiny(family, **overrides)
@@ -151,9 +151,9 @@ def test_the_last_of_two_writes_to_a_place_stands(tiny_lm: LanguageModel) -> Non
     )
 
 
-def test_late_born_columns_copy_the_unwritten_twin(tiny_lm: LanguageModel) -> None:
-    """A write to the twin at the layer of birth does not reach the copy, which was taken before
-    it.
+def test_late_columns_copy_the_unwritten_source(tiny_lm: LanguageModel) -> None:
+    """A write to the source at the copy's first layer does not reach the copy, which was taken
+    before it.
     """
     prompts = pad_prompts(ROWS, 0, tiny_lm.device)
     read = torch.full((3, 1), prompts.columns)
@@ -213,7 +213,7 @@ def test_mistaken_writes_are_refused(
 
 def test_a_birth_behind_no_layer_is_refused(tiny_lm: LanguageModel) -> None:
     prompts = pad_prompts(ROWS, 0, tiny_lm.device)
-    with pytest.raises(WorkbenchError, match="born behind layer 4; the model has layers 0 to 3"):
+    with pytest.raises(WorkbenchError, match="appended after layer 4; the model has layers 0 to 3"):
         forward(tiny_lm, prompts, copies(prompts, (4,)), last(prompts))
 
 

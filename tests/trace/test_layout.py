@@ -95,7 +95,7 @@ def test_prompts_of_unequal_shapes_are_refused() -> None:
         ({"attends_to": torch.ones((3, 2, 2), dtype=torch.bool)}, "visibility must be"),
         ({"attends_to": torch.ones((2, 2), dtype=torch.bool)}, "visibility must be"),
         ({"attends_to": torch.ones((1, 2, 2), dtype=torch.bool).triu(1)}, "see itself"),
-        ({"first_layer": (2, 1)}, "ordered by the layer"),
+        ({"first_layer": (2, 1)}, "ordered by their first layer"),
     ],
 )
 def test_a_tail_checks_itself(change: dict[str, Any], message: str) -> None:

@@ -11,7 +11,7 @@ from workbench.report import Page, Section, write_page
 
 EXPLANATION = (
     "Effect: mean of patched minus unpatched reading; shift: the same as a share of the donor's "
-    "distance, 0 nothing moved, 1 all of it. Controls stand beside the effect; what lies within "
+    "distance, 0 nothing moved, 1 all of it. Controls are shown with the effect; what lies within "
     "the noise floor is arithmetic. A patch shows what a state suffices for where it is put."
 )
 

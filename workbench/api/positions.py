@@ -74,7 +74,7 @@ def find_text(text: str, prompts: PromptTokens, row: int) -> int:
         found.append(start)
         start = whole.find(text, start + 1)
     if len(found) != 1:
-        said = f"stands {len(found)} times" if found else "does not stand"
+        said = f"occurs {len(found)} times" if found else "does not occur"
         mend = "give more of the text around it" if found else "name text that is there"
         raise WorkbenchError(
             f"{text!r} {said} in prompt {row}, whose tokens are "

@@ -80,7 +80,7 @@ class PyvenePeer:
         side = SIDES.get(write.site.component)
         if side is None or write.add:
             raise WorkbenchError(
-                "The pyvene peer replaces resid_pre and resid_post and nothing else."
+                "With pyvene the benchmark replaces resid_pre and resid_post and nothing else."
             )
         path = f"{self.lm.architecture.layers}[{write.site.layer}].{side}"
         return {"component": path, "unit": "pos", "max_number_of_units": 1}

@@ -41,7 +41,7 @@ def sweep(
         typer.Option(min=1, max=10**6, help="Timed repeats of fast methods; medians are reported."),
     ] = 5,
     library_repeats: Annotated[
-        int, typer.Option(min=1, max=10**6, help="Timed repeats of whole peers and of the map.")
+        int, typer.Option(min=1, max=10**6, help="Timed repeats of whole libraries and of the map.")
     ] = 1,
     parts: Annotated[str, typer.Option(help="Some of sweep,map,record,growth,memory.")] = ALL,
     compare_with: Annotated[

@@ -38,7 +38,9 @@ def teach(
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(min=1, max=1000, help="Trainings of each arm; the first has a shuffled twin."),
+        typer.Option(
+            min=1, max=1000, help="Trainings of each arm; the first has a shuffled control."
+        ),
     ] = 1,
     hold_out: Annotated[
         list[str] | None,
@@ -109,7 +111,7 @@ def teach(
         (arm,) = wanted or chosen.default
         if chosen.arm(arm).head_reader is not None:
             raise WorkbenchError(
-                f"The confidence of {arm!r} is read by a network beside the model, which the hub's "
+                f"The confidence of {arm!r} is read by a separate network, which the hub's "
                 "formats do not hold; choose an arm that states it."
             )
     given = {

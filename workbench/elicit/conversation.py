@@ -185,7 +185,7 @@ def reply_tokens(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> tuple[int
         if not reply:
             raise WorkbenchError(
                 f"The confidence prefix {fmt.confidence_prefix!r} is one token with this "
-                "tokenizer, so no token stands between "
+                "tokenizer, so no token lies between "
                 "the answer and the confidence for an adapter to act on; set "
                 "teach.adapter_scope=conversation."
             )
@@ -214,7 +214,7 @@ def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int,
         raise WorkbenchError(
             "A conversation does not end in the tokens that open the confidence reply, because the "
             "tokenizer merges them "
-            "with what stands before; set teach.adapter_scope=conversation."
+            "with what comes before; set teach.adapter_scope=conversation."
         )
     return conversation.tokens[:start]
 

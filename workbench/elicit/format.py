@@ -97,7 +97,7 @@ class Format:
             )
         if self.layout == "confidence-first" and self.reasoning_prefix:
             raise WorkbenchError(
-                f"Format {self.name!r}: reasoning before the answer would stand behind the "
+                f"Format {self.name!r}: reasoning before the answer would come after the "
                 "confidence."
             )
 

@@ -49,7 +49,7 @@ class Segment:
             s < 0 or e < s for s, e in zip(self.starts, self.ends, strict=True)
         ):
             raise WorkbenchError(
-                f"The segment {self.name!r} needs a start and an end at or behind it in every row."
+                f"The segment {self.name!r} needs a start and an end at or after it in every row."
             )
 
 
@@ -89,7 +89,7 @@ def segments_of(
     }
     if len(suffixes) != 1:
         raise WorkbenchError(
-            "The text behind the answer is tokenised differently from row to row, so rows cannot "
+            "The text after the answer is tokenised differently from row to row, so rows cannot "
             "be aligned."
         )
     (shared,) = suffixes

@@ -28,7 +28,7 @@ def open_or_make_run(config: RunConfig | None, folder: Path, figures: Path, reus
         if others and not reuse.replace:
             raise WorkbenchError(
                 f"{folder} holds a run of other settings ({others[0]}); give none to use it as it "
-                "stands, another --name to make one, or --replace."
+                "is, another --name to make one, or --replace."
             )
         if others:
             run_loop(config, folder, figures, reuse)

@@ -232,7 +232,7 @@ def _patching(patching: PatchingResult, caption: str) -> Section:
         caption=caption,
     ).figure()
     explanation = (
-        "The tuned model's state, put into the base model at the confidence position behind one "
+        "The tuned model's state, put into the base model at the confidence position after one "
         "layer: 0 = nothing moved, 1 = the stated distribution moved all the way to the tuned "
         "model's. A rising curve alone localises little: compare the linear ramp, the donor from "
         "another question, and the following curves."

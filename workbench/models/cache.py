@@ -195,7 +195,7 @@ def _damage(folder: Path, trust: bool = True) -> str:
     manifest = _manifest(folder)
     if not manifest:
         raise WorkbenchError(
-            f"{folder} stands where a converted model belongs and holds no readable {MANIFEST}, so "
+            f"{folder} is where a converted model belongs and holds no readable {MANIFEST}, so "
             "it cannot be told what it is: "
             f"move it away, or set {CACHE_VARIABLE} to another folder"
         )

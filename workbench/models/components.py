@@ -47,7 +47,7 @@ def missing_component_reason(lm: LanguageModel, component: str) -> str:
     if component == "mlp_out" and not row.mlp_added:
         return "what its MLP adds is not the output of one module in every layer"
     if component == "head_out" and not row.attention_output:
-        return "not every layer has attention heads behind one output projection"
+        return "not every layer has attention heads that share one output projection"
     if component in PROJECTIONS and not row.query:
         return "not every layer has projections of queries, keys and values"
     if component == "neuron" and not row.neurons:

@@ -155,10 +155,10 @@ def _completion(tokenizer: Any, turns: Sequence[Turn]) -> str:
         why = "it ignores add_generation_prompt; " if plain == opened else ""
         raise WorkbenchError(
             f"{template_name(tokenizer)} opens a reply by {opened!r} and writes the same reply "
-            f"behind {written!r}: {why}"
-            "what is asked would stand where the model never saw an answer begin; give a template "
+            f"after {written!r}: {why}"
+            "what is asked would come where the model never saw an answer begin; give a template "
             "whose generation prompt is "
-            "what stands before an assistant's words (--set model.chat_template=FILE)"
+            "what comes before an assistant's words (--set model.chat_template=FILE)"
         )
     return found
 

@@ -145,7 +145,7 @@ def spans(starts: Sequence[int], ends: Sequence[int]) -> tuple[Tensor, Tensor]:
     """
     first, last = torch.as_tensor(list(starts)), torch.as_tensor(list(ends))
     if first.shape != last.shape or bool((first < 0).any()) or bool((last < first).any()):
-        raise WorkbenchError("Every span needs a start and an end at or behind it, counted from 0.")
+        raise WorkbenchError("Every span needs a start and an end at or after it, counted from 0.")
     back = torch.arange(int((last - first).max()), -1, -1)
     positions = last[:, None] - back
     return positions.clamp(min=first[:, None]), positions >= first[:, None]

@@ -195,7 +195,7 @@ def _require(
             )
     sent, reached = base.positions.unbind(dim=1)
     if bool((sent > reached).any()):
-        raise WorkbenchError("A receiver's token cannot stand before its sender's.")
+        raise WorkbenchError("A receiver's token cannot come before its sender's.")
     with base.within():
         require_within_invocation(base.lm, base.positions.cpu(), base.lengths)
     for receiver in receivers:

@@ -230,7 +230,7 @@ def ensemble_targets(
     sites = scores[0].size
     if not 1 <= members <= sites:
         raise WorkbenchError(
-            f"A committee of {members} sites cannot be drawn from {sites}; use 1 to {sites}."
+            f"An ensemble of {members} sites cannot be drawn from {sites}; use 1 to {sites}."
         )
     chosen = np.argsort(-scores.reshape(len(scores), sites), axis=1, kind="stable")[:, :members]
     inside = np.clip(

@@ -49,9 +49,7 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if id(node) not in self._unfolded:
-                raise _Refused(
-                    f"*{event.anchor} stands inside of what it repeats", event.start_mark
-                )
+                raise _Refused(f"*{event.anchor} is inside of what it repeats", event.start_mark)
             values, height = self._unfolded[id(node)]
             self._count(values, self._depth + 1 + height, event.start_mark)
             return node

@@ -109,7 +109,7 @@ def _broken(path: Path, first: int, last: int, error: csv.Error) -> WorkbenchErr
     if "unexpected end" in what:
         what = "a quote is opened and never closed"
     elif "expected after" in what:
-        what = "characters stand behind a closing quote"
+        what = "characters follow a closing quote"
     return WorkbenchError(
         f"{path}, {where}: not readable as CSV ({what}); check its quotes, a quote in a text is "
         "doubled."

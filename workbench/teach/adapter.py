@@ -247,7 +247,7 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
         )
     for name in adapted_on_shared(lm.model):
         raise WorkbenchError(
-            f"The adapter stands on {name.rpartition('.')[2]}, whose weights another module uses "
+            f"The adapter adapts {name.rpartition('.')[2]}, whose weights another module uses "
             "too, so it cannot be merged "
             "into them; run it as it is."
         )

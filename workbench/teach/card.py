@@ -29,7 +29,7 @@ _SAYS = {
     True: "A LoRA adapter that changes what {model} (weights {revision}) states about its "
     "confidence in its answers.",
     False: "A LoRA adapter on {model} (weights {revision}) that was trained together with a small "
-    "network, saved beside this folder, which reads "
+    "network, saved next to this folder, which reads "
     "confidence from its hidden states. By itself it states nothing.",
 }
 

@@ -165,7 +165,7 @@ def require_within_invocation(lm: LanguageModel, positions: Tensor, lengths: Ten
     invocation = active_invocation(lm)
     if invocation is not None and bool((positions < lengths[:, None] - invocation).any()):
         raise WorkbenchError(
-            f"The adapter acts on a prompt's last {invocation} tokens and a patch stands before "
+            f"The adapter acts on a prompt's last {invocation} tokens and a patch comes before "
             "them; patch within them, or with the adapter off."
         )
 

@@ -167,8 +167,8 @@ def _check(
         require_masks(lm)
     if tail.size and tail.first_layer[-1] >= lm.n_layers:
         raise WorkbenchError(
-            f"A tail token is born behind layer {tail.first_layer[-1]}; the model has layers 0 to "
-            f"{lm.n_layers - 1}."
+            f"A tail token is appended after layer {tail.first_layer[-1]}; the model has layers "
+            f"0 to {lm.n_layers - 1}."
         )
     check_writes(lm, prompts.rows, writes)
 

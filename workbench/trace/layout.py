@@ -171,7 +171,8 @@ class Tail:
         }
         if len(shapes) != 1 or self.tokens.dim() != 2 or self.tokens.shape[1] != size:
             raise WorkbenchError(
-                "Tail tokens, positions, prefix ends and twins must share one [rows, k] shape."
+                "Tail tokens, positions, prefix ends and source columns must share one [rows, k] "
+                "shape."
             )
         fits = self.attends_to.dim() == 3 and self.attends_to.shape[0] in (1, self.tokens.shape[0])
         if not fits or tuple(self.attends_to.shape[1:]) != (size, size):
@@ -179,7 +180,7 @@ class Tail:
         if not bool(self.attends_to.diagonal(dim1=1, dim2=2).all()):
             raise WorkbenchError("Every tail token must see itself.")
         if any(a > b for a, b in zip(self.first_layer, self.first_layer[1:], strict=False)):
-            raise WorkbenchError("Tail tokens must be ordered by the layer they are born at.")
+            raise WorkbenchError("Tail tokens must be ordered by their first layer.")
 
     @property
     def size(self) -> int:

@@ -56,5 +56,5 @@ def test_a_chain_reads_as_its_own_string(
 def test_a_chain_needs_a_token_before_it(tiny_lm: LanguageModel) -> None:
     prompts = pad_prompts(ROWS, 0, tiny_lm.device)
     for starts in ([0, 1, 1], [12, 1, 1]):
-        with pytest.raises(WorkbenchError, match="beginning behind"):
+        with pytest.raises(WorkbenchError, match="beginning after"):
             score_chains(prompts, starts, CHAINS, ENDS)

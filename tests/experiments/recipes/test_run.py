@@ -423,7 +423,7 @@ def test_another_recipes_answers_are_not_replaced(doubted: tuple[Place, RecipeRe
     other = replace(place, resolved=replace(place.resolved, config=changed))
     with pytest.raises(
         WorkbenchError,
-        match=r"'doubt' was taught with other settings of 'seed'.*run of another name",
+        match=r"'doubt' was taught on answers made with other settings of 'seed'.*run of another name",
     ):
         other.teach(PROBE)
     assert not (place.folder / "recipes" / "probe").exists()

@@ -133,7 +133,7 @@ def test_a_split_without_answers_is_refused(
     rows = [{**row, "answerKey": ""} for row in published["qasc"].rows]
     repository(tmp_path, "qasc", {"test": rows})
     with pytest.raises(
-        WorkbenchError, match=r"2 of 2 rows of qasc \(test\) .* '' stands 0 times .* qasc:train"
+        WorkbenchError, match=r"2 of 2 rows of qasc \(test\) .* '' occurs 0 times .* qasc:train"
     ):
         hub_questions(HUB_SETS["qasc"], "test", tmp_path, tmp_path / "cache")
 

@@ -46,9 +46,9 @@ def test_names_and_values_of_filled_fields() -> None:
 def test_place_counts_exactly_one() -> None:
     assert place(literal("C"), names(path("options"))).read(ROW) == 1
     assert place(path("a.b.c"), literal((1, 3))).columns == ("a",)
-    with pytest.raises(WorkbenchError, match="'x' stands 2 times"):
+    with pytest.raises(WorkbenchError, match="'x' occurs 2 times"):
         place(literal("x"), path("list")).read(ROW)
-    with pytest.raises(WorkbenchError, match="'B' stands 0 times"):
+    with pytest.raises(WorkbenchError, match="'B' occurs 0 times"):
         place(literal("B"), names(path("options"))).read(ROW)
 
 

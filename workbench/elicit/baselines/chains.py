@@ -46,7 +46,7 @@ def score_chains(
         or bool((start > prompts.lengths).any())
     ):
         raise WorkbenchError(
-            "Every prompt needs one chain, beginning behind one of the prompt's tokens."
+            "Every prompt needs one chain, beginning after one of the prompt's tokens."
         )
     width = int(sizes.max())
     tokens = torch.zeros((prompts.rows, width + nodes), dtype=torch.long, device=device)

@@ -150,7 +150,7 @@ def sections(results: AlignmentResults) -> list[Section]:
         ),
         Section(
             "Position of the answer",
-            "Options stand in random order. A letter chosen far more often than it is right is a "
+            "Options are in random order. A letter chosen far more often than it is right is a "
             "liking for the letter, and its P_IC says so too.",
             letters(results, caption).figure(),
             "letters",

@@ -222,7 +222,7 @@ def claim_sections(found: ClaimResult, floor: float, caption: str) -> list[Secti
             differences,
             "claim",
         ),
-        Section("The conditions behind it", DONORS_ACROSS, conditions, "claim_conditions"),
+        Section("The conditions compared in it", DONORS_ACROSS, conditions, "claim_conditions"),
     ]
 
 

@@ -52,7 +52,7 @@ def read_own(context: Run, stage: StageStore, training: Training) -> dict[str, A
         )
         for row, answer in zip(rows.tolist(), given["answer"], strict=True)
     }
-    description = f"reading {training.name} behind its own answers"
+    description = f"reading {training.name} after its own answers"
     with context.with_adapter(training.stage("teach")) as tuned:
         return read_conversation_adapter(
             context, tuned, stage, conversations, rows, (), description

@@ -149,7 +149,7 @@ def learning_sections(context: Run, taught: Sequence[Training]) -> list[Section]
         "those of sampling too. An exact arm's reward is the expectation over all it could state, "
         "a sampled arm's the mean of the replies it drew; both scatter with the step's questions. "
         "Rewards are in the units of each arm's own score: compare arms of one score. They are "
-        "those of the questions taught, so what was learned about others stands in the table alone."
+        "those of the questions taught, so what was learned about others is in the table alone."
     )
     return [Section("Learning curves", explanation, figure, "learning_curves")]
 

@@ -155,9 +155,9 @@ def _check_shared(context: Run, recipe: Recipe) -> None:
         for part in SHARED:
             if getattr(there, part) != getattr(context.config, part):
                 raise WorkbenchError(
-                    f"In {context.store.folder} the recipe {kept.parent.name!r} was taught with "
-                    f"other settings of {part!r}, on whose answers it "
-                    "stands; give this one a run of another name."
+                    f"In {context.store.folder} the recipe {kept.parent.name!r} was taught "
+                    f"on answers made with other settings of {part!r}; give this one a run of "
+                    "another name."
                 )
 
 

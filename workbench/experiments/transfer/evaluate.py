@@ -75,7 +75,7 @@ def evaluate_transferred(
         transferred.training,
         transferred.taught,
         rows,
-        f"{transferred.training.name} reads elsewhere",
+        f"reading {transferred.training.name} in transfer",
     )
 
 

@@ -116,7 +116,7 @@ def place(part: Reader, among: Reader) -> Reader:
         wanted, found = part.read(row), list(among.read(row))
         if found.count(wanted) != 1:
             raise WorkbenchError(
-                f"the right answer {wanted!r} stands {found.count(wanted)} times among {found!r}"
+                f"the right answer {wanted!r} occurs {found.count(wanted)} times among {found!r}"
             )
         return found.index(wanted)
 

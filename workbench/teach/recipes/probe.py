@@ -116,7 +116,7 @@ ONE_TURN = Recipe(
 
 WORKED = Recipe(
     name="probe-worked",
-    about="as probe, with a digit 0-9 behind a worked solution and its answer, all in one reply",
+    about="as probe, with a digit 0-9 after a worked solution and its answer, all in one reply",
     source=SOURCE,
     arms=(SOFT, HARD, PRIMARY),
     default=("soft",),
