@@ -37,7 +37,7 @@ def test_points_of_every_axis_and_method(
 def test_the_estimate_is_the_line_through_one_and_a_few(
     tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A peer of 5 seconds and 2 more a branch, over a forward of 2: four layers cost (5 + 4 * 2)
+    """A library of 5 seconds and 2 more a branch, over a forward of 2: four layers cost (5 + 4 * 2)
     / 2.
     """
     monkeypatch.setattr(

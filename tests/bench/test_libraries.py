@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from workbench.bench.inputs import make_inputs
-from workbench.bench.libraries import LIBRARIES, Peer, build_libraries, runs
-from workbench.bench.pyvene_peer import pyvene_installed
+from workbench.bench.libraries import LIBRARIES, Library, build_libraries, runs
+from workbench.bench.pyvene_library import pyvene_installed
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_every_peer_gives_the_packed_answer(tiny_lm: LanguageModel, name: str) -> None:
+def test_every_library_gives_the_packed_answer(tiny_lm: LanguageModel, name: str) -> None:
     if name == "pyvene" and not pyvene_installed():
         pytest.skip("pyvene belongs to the benchmark's extra")
     bench_inputs = make_inputs(tiny_lm, rows=3, tokens=10)
@@ -24,10 +24,10 @@ def test_every_peer_gives_the_packed_answer(tiny_lm: LanguageModel, name: str) -
     assert hooks == []
 
 
-def test_a_peer_that_is_not_installed_is_named(
+def test_a_library_that_is_not_installed_is_named(
     tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = Peer(
+    absent = Library(
         "absent", "absent", lambda lm: pytest.fail("built"), lambda: False, "pip install absent"
     )
     monkeypatch.setitem(LIBRARIES, "absent", absent)
@@ -36,6 +36,6 @@ def test_a_peer_that_is_not_installed_is_named(
     assert built.missing == {"absent": "pip install absent"}
 
 
-def test_unknown_peers_are_refused(tiny_lm: LanguageModel) -> None:
+def test_unknown_libraries_are_refused(tiny_lm: LanguageModel) -> None:
     with pytest.raises(WorkbenchError, match="Unknown library 'nns'"):
         build_libraries(tiny_lm, ["nns"])

@@ -6,7 +6,7 @@ import pytest
 
 from workbench.bench import growth
 from workbench.bench.libraries import LIBRARIES
-from workbench.bench.pyvene_peer import pyvene_installed
+from workbench.bench.pyvene_library import pyvene_installed
 from workbench.bench.sweep import PARTS, bench_sweep
 from workbench.errors import WorkbenchError
 
@@ -24,10 +24,10 @@ def test_a_whole_run_has_every_ratio_and_every_difference(
         "record_over_forward",
     ):
         assert values[f"{key}.low"] == values[key] == values[f"{key}.high"] > 0
-    for peer in LIBRARIES.values():
-        if peer.present():
-            assert values[f"{peer.key}_over_packed"] > 0
-            assert values[f"packed_vs_{peer.key}"] < 1e-4
+    for library in LIBRARIES.values():
+        if library.present():
+            assert values[f"{library.key}_over_packed"] > 0
+            assert values[f"packed_vs_{library.key}"] < 1e-4
     assert values["packed_vs_forward"] < 1e-4
     if not pyvene_installed():
         assert values["pyvene_over_packed"] is None

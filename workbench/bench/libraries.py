@@ -3,8 +3,8 @@ write it.
 
 The loop is a forward hook that writes the state and the model's own forward, once per branch: the
 same call as the plain forward and the fastest way without packing. nnsight and transformer-lens run
-through the project's backends, pyvene through :mod:`workbench.bench.pyvene_peer`; all of them read
-the unpatched prompt once and every branch once. Donors are recorded beforehand for all. What a
+through the project's backends, pyvene through :mod:`workbench.bench.pyvene_library`; all of them
+read the unpatched prompt once and every branch once. Donors are recorded beforehand for all. What a
 library does around its forwards (a session, a bridge, a wrapper for each branch) counts as its
 cost; importing it and building a bridge, once per process, does not.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from workbench.bench.inputs import ONE_FORWARD, BenchInputs
-from workbench.bench.pyvene_peer import PyvenePeer, pyvene_installed
+from workbench.bench.pyvene_library import PyveneLibrary, pyvene_installed
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.layer_output import hidden_of
@@ -34,7 +34,7 @@ PYVENE_MISSING = (
 
 
 @dataclass(frozen=True)
-class Peer:
+class Library:
     """A library to compare with: ``name`` on the command line, ``key`` in results, how its sweep is
     built, and whether and why not it can run.
     """
@@ -93,13 +93,15 @@ def _of_engine(run: Engine) -> Callable[[LanguageModel], Sweep]:
     return build
 
 
-LIBRARIES: dict[str, Peer] = {
-    peer.name: peer
-    for peer in (
-        Peer("loop", "loop", hooked_loop),
-        Peer("transformer-lens", "transformer_lens", _of_engine(engine("transformer-lens"))),
-        Peer("nnsight", "nnsight", _of_engine(engine("nnsight"))),
-        Peer("pyvene", "pyvene", lambda lm: PyvenePeer(lm).patch, pyvene_installed, PYVENE_MISSING),
+LIBRARIES: dict[str, Library] = {
+    library.name: library
+    for library in (
+        Library("loop", "loop", hooked_loop),
+        Library("transformer-lens", "transformer_lens", _of_engine(engine("transformer-lens"))),
+        Library("nnsight", "nnsight", _of_engine(engine("nnsight"))),
+        Library(
+            "pyvene", "pyvene", lambda lm: PyveneLibrary(lm).patch, pyvene_installed, PYVENE_MISSING
+        ),
     )
 }
 

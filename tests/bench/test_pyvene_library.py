@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workbench.bench.inputs import make_inputs
-from workbench.bench.pyvene_peer import PyvenePeer
+from workbench.bench.pyvene_library import PyveneLibrary
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.branches import layer_sites, position_branches, site_branches
@@ -24,7 +24,7 @@ def test_padded_prompts_and_other_positions_agree_with_the_loop(tiny_lm: Languag
     branches = position_branches(layer_sites(range(4), "resid_pre"), at, donors)
     readout = make_inputs(tiny_lm, 1, 4).readout
     expected = loop_branches(tiny_lm, prompts, branches, readout, tokens_per_forward=10**6)
-    found = PyvenePeer(tiny_lm).patch(prompts, branches, readout)
+    found = PyveneLibrary(tiny_lm).patch(prompts, branches, readout)
     torch.testing.assert_close(found.patched, expected.patched, atol=1e-5, rtol=1e-5)
 
 
@@ -34,9 +34,9 @@ def test_what_it_cannot_reach_is_refused(tiny_lm: LanguageModel) -> None:
         layer_sites([1], "mlp_out"), torch.tensor([3]), bench_inputs.donors[:, [1], -1]
     )
     with pytest.raises(WorkbenchError, match="replaces resid_pre and resid_post"):
-        PyvenePeer(tiny_lm).patch(bench_inputs.prompts, [branch], bench_inputs.readout)
+        PyveneLibrary(tiny_lm).patch(bench_inputs.prompts, [branch], bench_inputs.readout)
     [added] = bench_inputs.layers([1])
     with pytest.raises(WorkbenchError, match="replaces"):
-        PyvenePeer(tiny_lm).patch(
+        PyveneLibrary(tiny_lm).patch(
             bench_inputs.prompts, [[replace(added[0], mode="add")]], bench_inputs.readout
         )

@@ -37,7 +37,7 @@ def pyvene_installed() -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class PyvenePeer:
+class PyveneLibrary:
     """A backend that patches ``lm`` in place during each call."""
 
     lm: LanguageModel
