@@ -72,7 +72,7 @@ def test_what_is_not_given_is_left_out_and_said(
     ]
     assert found.left_out == {"other-answers": "none were given", "unanswerable": "none were given"}
     assert found.home.context.config.elicit.format == "i-ii"
-    assert set(found.visited) == {"swapped"}
+    assert set(found.judged_runs) == {"swapped"}
 
 
 def test_without_an_encoder_there_is_no_head_on_embeddings(
@@ -105,7 +105,7 @@ def test_graded_answers_can_be_judged_but_not_asked_for_anew(
         ("unanswerable", "published"),
     ]
     assert set(found.left_out) == {"swapped", "forms"}
-    asked = {name: context.config.questions for name, context in found.visited.items()}
+    asked = {name: context.config.questions for name, context in found.judged_runs.items()}
     assert asked["other-answers"].graded_file == path
     assert (asked["unanswerable"].graded_file, asked["unanswerable"].source) == (None, "selfaware")
 

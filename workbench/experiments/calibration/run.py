@@ -92,14 +92,14 @@ class CalibrationRuns:
     Attributes:
         home: the run everything was trained in.
         other_form: the run trained on the other form.
-        visited: by name, runs whose answers the transferred adapters of ``home`` judged.
+        judged_runs: by name, runs whose answers the transferred adapters of ``home`` judged.
         left_out: by name, the reason why a run or arm is missing.
     """
 
     plan: AblationPlan
     home: RecipeRun
     other_form: RecipeRun | None
-    visited: Mapping[str, Run]
+    judged_runs: Mapping[str, Run]
     left_out: Mapping[str, str]
 
 
@@ -123,16 +123,18 @@ def ablate(
         _curves(plan),
         _without_shuffled(replace(resolved, config=own), _curves(plan), names),
     )
-    visited, other = _of_files(home, plan), None
-    left_out |= {name: "none were given" for name in (OTHERS, UNANSWERABLE) if name not in visited}
+    judged_runs, other = _of_files(home, plan), None
+    left_out |= {
+        name: "none were given" for name in (OTHERS, UNANSWERABLE) if name not in judged_runs
+    }
     if graded:
         why = "questions.graded_file gives answers that can be neither graded nor asked for anew"
         left_out |= dict.fromkeys((SWAPPED, FORMS), why)
     else:
         swap = partial(swapped_questions, home=context), partial(swapped_answers, home=context)
-        visited[SWAPPED] = _visited(home, SWAPPED, own, *swap)
+        judged_runs[SWAPPED] = _judged_run(home, SWAPPED, own, *swap)
         other = _other_form(home, resolved, plan, folder, figures)
-    return CalibrationRuns(plan, home, other, visited, left_out)
+    return CalibrationRuns(plan, home, other, judged_runs, left_out)
 
 
 def _arms(plan: AblationPlan) -> tuple[list[str], dict[str, str]]:
@@ -156,11 +158,11 @@ def _of_files(home: RecipeRun, plan: AblationPlan) -> dict[str, Run]:
     if plan.other_answers is not None:
         config = _asking(own, graded_file=plan.other_answers, ask_as="published")
         questions = partial(graded_file_questions, home=home.context)
-        found[OTHERS] = _visited(home, OTHERS, config, questions)
+        found[OTHERS] = _judged_run(home, OTHERS, config, questions)
     if plan.unanswerable is not None:
         config = _asking(own, source=plan.unanswerable, graded_file=None, ask_as="published")
         questions = partial(unanswerable_questions, home=home.context)
-        found[UNANSWERABLE] = _visited(home, UNANSWERABLE, config, questions)
+        found[UNANSWERABLE] = _judged_run(home, UNANSWERABLE, config, questions)
     return found
 
 
@@ -177,8 +179,8 @@ def ablation_lines(done: CalibrationRuns) -> list[Measurement]:
         (OTHERS, other_lines),
         (UNANSWERABLE, unanswerable_lines),
     ):
-        if name in done.visited:
-            lines += measure(home, done.visited[name], judges, draw)
+        if name in done.judged_runs:
+            lines += measure(home, done.judged_runs[name], judges, draw)
     if done.other_form is not None:
         other = done.other_form
         taught: dict[str, tuple[Run, list[Training]]] = {
@@ -212,7 +214,7 @@ def _other_form(
     return recipe_run
 
 
-def _visited(
+def _judged_run(
     home: RecipeRun, name: str, config: RunConfig, questions: Work, answer: Work = answer_questions
 ) -> Run:
     """Make a run next to ``home`` in which nothing is trained. The base model and the transferred
