@@ -37,11 +37,11 @@ def test_seeds_stand_together_as_do_their_temperatures_and_further_maps_of_the_b
 
 
 def test_lines_are_means_over_seeds_of_the_packages_measures(played: RecipeOutcome) -> None:
-    standings = {(one.arm, one.part): one for one in compare_recipes([played], Bootstrap(50, 0))}
-    assert len(standings) == 12
+    found = {(one.arm, one.part): one for one in compare_recipes([played], Bootstrap(50, 0))}
+    assert len(found) == 12
     outside = played.held_out["domain"] == "metals"
     for part, rows in ((IN_DOMAIN, ~outside), (OUT_OF_DOMAIN, outside)):
-        one = standings["log", part]
+        one = found["log", part]
         chosen = played.held_out[rows]
         assert (one.seeds, one.questions) == (2, int(rows.sum()))
         assert one.estimates[BASE_RIGHT].value == pytest.approx(chosen["correct"].mean())
@@ -60,25 +60,25 @@ def test_lines_are_means_over_seeds_of_the_packages_measures(played: RecipeOutco
         estimate = one.estimates["AUROC2 expected within"]
         assert estimate.value == pytest.approx(np.mean(within))
         assert estimate.low < estimate.value < estimate.high
-    head = standings["head", IN_DOMAIN]
+    head = found["head", IN_DOMAIN]
     assert set(head.estimates) == {heading for heading in MEASURES if "expected" in heading} | {
         BASE_RIGHT
     }
-    base = standings["before", IN_DOMAIN]
+    base = found["before", IN_DOMAIN]
     assert base.tokens is None
     assert not [heading for heading in base.estimates if heading.startswith("gain")]
     assert base.estimates["answers right adapter on"] == base.estimates[BASE_RIGHT]
-    assert [one.arm for one in standings.values() if one.taught and one.part == IN_DOMAIN] == [
+    assert [one.arm for one in found.values() if one.taught and one.part == IN_DOMAIN] == [
         "log",
         "head",
     ]
 
 
 def test_each_domain_may_be_a_part_of_its_own(played: RecipeOutcome) -> None:
-    standings = compare_recipes([played], Bootstrap(20, 0), parts=domains_of)
-    assert [one.part for one in standings if one.arm == "log"] == ["kings", "metals", "rivers"]
+    rows = compare_recipes([played], Bootstrap(20, 0), parts=domains_of)
+    assert [one.part for one in rows if one.arm == "log"] == ["kings", "metals", "rivers"]
     kings = played.held_out[played.held_out["domain"] == "kings"]
-    (one,) = [each for each in standings if (each.arm, each.part) == ("before", "kings")]
+    (one,) = [each for each in rows if (each.arm, each.part) == ("before", "kings")]
     value = one.estimates["AUROC2 expected within"].value
     assert value == pytest.approx(auroc2(kings["expected_before"], kings["correct"]))
 
@@ -103,6 +103,6 @@ def test_a_finished_recipe_is_read_with_its_conditions(
     conditions_table(conditions).to_parquet(report / "conditions.parquet")
     found = finished_recipe("doubt", tmp_path, played.summary, played.held_out_domains)
     assert found.conditions == conditions
-    standings = compare_recipes([found], Bootstrap(10, 0))
-    seeds = {one.arm: one.seeds for one in standings if one.part == IN_DOMAIN and one.taught}
+    rows = compare_recipes([found], Bootstrap(10, 0))
+    seeds = {one.arm: one.seeds for one in rows if one.part == IN_DOMAIN and one.taught}
     assert seeds == {"log": 2, "head": 1, "log-seed9": 1}

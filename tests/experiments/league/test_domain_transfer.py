@@ -37,12 +37,12 @@ def held_out() -> pd.DataFrame:
 
 def test_every_arm_stands_on_every_domain_and_its_own_is_framed() -> None:
     table = held_out()
-    standings = compare_recipes(
+    rows = compare_recipes(
         [RecipeOutcome("probe", {}, table, CONDITIONS, ())], Bootstrap(30, 0), domains_of
     )
     found = {
         section.title: section.figure
-        for section in domain_sections(standings, {"soft-kings": "kings"}, "c")
+        for section in domain_sections(rows, {"soft-kings": "kings"}, "c")
     }
     assert list(found) == list(SHOWN)
     figure = found["AUROC2 expected within"]

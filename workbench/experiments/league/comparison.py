@@ -108,10 +108,10 @@ def compare_recipes(
     out, seen = [], set()
     for one in played:
         for part, table in (parts or parts_of)(one).items():
-            for standing in _standings(one, part, table, draw):
-                key = (standing.condition, part, table[base].to_numpy().tobytes())
-                if standing.condition not in UNTAUGHT or key not in seen:
-                    out.append(standing)
+            for row in _rows(one, part, table, draw):
+                key = (row.condition, part, table[base].to_numpy().tobytes())
+                if row.condition not in UNTAUGHT or key not in seen:
+                    out.append(row)
                 seen.add(key)
     return out
 
@@ -138,7 +138,7 @@ def arms_of(conditions: Sequence[Condition]) -> dict[Condition, list[Condition]]
     return {line: each for line, each in lines.items() if line not in MAPPED}
 
 
-def _standings(
+def _rows(
     one: RecipeOutcome, part: str, table: pd.DataFrame, draw: Bootstrap
 ) -> list[ComparisonRow]:
     codes = checked_domain(table["domain"], len(table))
@@ -177,7 +177,7 @@ def _mean(summary: Mapping[str, Any], key: Key, conditions: Sequence[Condition])
     return float(np.mean(found)) if found else None
 
 
-def league_table(standings: Sequence[ComparisonRow]) -> pd.DataFrame:
+def league_table(rows: Sequence[ComparisonRow]) -> pd.DataFrame:
     """Return a tidy table: one line for each row and measure, with ``value``, ``low``, ``high`` and
     the costs.
     """
@@ -196,18 +196,18 @@ def league_table(standings: Sequence[ComparisonRow]) -> pd.DataFrame:
                 "training_tokens": one.tokens,
                 "training_seconds": one.seconds,
             }
-            for one in standings
+            for one in rows
             for heading, estimate in one.estimates.items()
         ]
     )
 
 
-def league_summary(standings: Sequence[ComparisonRow]) -> dict[str, Any]:
+def league_summary(rows: Sequence[ComparisonRow]) -> dict[str, Any]:
     """Return the flat summary ``<part>.<measure>.<recipe>.<arm>`` with intervals."""
     return flat_summary(
         {
             ".".join((one.part, heading, one.recipe, one.arm)).replace(" ", "_").lower(): estimate
-            for one in standings
+            for one in rows
             for heading, estimate in one.estimates.items()
         }
     )

@@ -1,7 +1,7 @@
 """Draw the transfer from one domain to the others: arms trained on one domain alone, measured on
 every domain's held-out questions.
 
-The standings are the league's (:mod:`workbench.experiments.league.comparison`) with each domain as
+The rows are the league's (:mod:`workbench.experiments.league.comparison`) with each domain as
 a part, so AUROC2 within domain is that of one domain, values are means over seeds, and gains over
 the base model are paired by question. A framed cell is the domain the row was trained on. The
 matrix does not show how alike two domains are. A domain whose answers are nearly all right or all
@@ -27,7 +27,7 @@ SHOWN = (
 
 
 def domain_sections(
-    standings: Sequence[ComparisonRow], homes: Mapping[str, str], caption: str
+    rows: Sequence[ComparisonRow], homes: Mapping[str, str], caption: str
 ) -> list[Section]:
     """Draw a matrix for each of the measures SHOWN that was made, with arms as rows and domains as
     columns.
@@ -37,7 +37,7 @@ def domain_sections(
     """
     out = []
     for heading in SHOWN:
-        measure, made = MEASURES[heading], [one for one in standings if heading in one.estimates]
+        measure, made = MEASURES[heading], [one for one in rows if heading in one.estimates]
         cells = {(one.arm, one.part): one.estimates[heading] for one in made}
         if not cells:
             continue

@@ -19,7 +19,7 @@ NARROW = ("questions", "recipe", "arm", "seeds", DECIDING, "ECE expected")
 
 
 def league_page(
-    standings: Sequence[ComparisonRow],
+    rows: Sequence[ComparisonRow],
     configuration: Mapping[str, Any],
     figures: Sequence[Section],
     title: str = TITLE,
@@ -33,19 +33,19 @@ def league_page(
     Args:
         figures: as :func:`sections` draws them.
     """
-    table = league_table(standings)
-    parts = dict.fromkeys(one.part for one in standings)
-    rows = [{"questions": one.part, **row_of(one)} for one in standings]
+    table = league_table(rows)
+    parts = dict.fromkeys(one.part for one in rows)
+    lines = [{"questions": one.part, **row_of(one)} for one in rows]
     return Page(
         title,
         figures,
-        league_summary(standings),
+        league_summary(rows),
         configuration,
         {"league.parquet": table},
         [
             (
-                f"{part.capitalize()}: {_questions(standings, part)}",
-                [row_of(one) for one in standings if one.part == part],
+                f"{part.capitalize()}: {_questions(rows, part)}",
+                [row_of(one) for one in rows if one.part == part],
             )
             for part in parts
         ],
@@ -57,11 +57,11 @@ def league_page(
                 "lines": table.to_dict("records"),
             }
         },
-        narrow=[(title, [{head: row[head] for head in NARROW if head in row} for row in rows])],
+        narrow=[(title, [{head: row[head] for head in NARROW if head in row} for row in lines])],
     )
 
 
-def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:
+def sections(rows: Sequence[ComparisonRow], caption: str) -> list[Section]:
     """Draw one figure for each measure, with recipes and arms as rows, and in- and out-of-domain
     questions side by side.
     """
@@ -70,7 +70,7 @@ def sections(standings: Sequence[ComparisonRow], caption: str) -> list[Section]:
         # It is the same for every line; the table has it.
         if heading == BASE_RIGHT:
             continue
-        measured = [one for one in standings if heading in one.estimates]
+        measured = [one for one in rows if heading in one.estimates]
         if not measured:
             continue
         figure = EstimateRows(
@@ -100,6 +100,6 @@ def row_of(one: ComparisonRow) -> dict[str, str]:
     }
 
 
-def _questions(standings: Sequence[ComparisonRow], part: str) -> str:
-    counts = sorted({one.questions for one in standings if one.part == part})
+def _questions(rows: Sequence[ComparisonRow], part: str) -> str:
+    counts = sorted({one.questions for one in rows if one.part == part})
     return f"{' or '.join(map(str, counts))} held-out questions"

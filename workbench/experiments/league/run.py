@@ -61,7 +61,7 @@ class LeagueResults:
         sections: the figures.
     """
 
-    standings: Sequence[ComparisonRow]
+    rows: Sequence[ComparisonRow]
     configuration: Mapping[str, Any]
     sections: Sequence[Section]
 
@@ -71,7 +71,7 @@ class LeagueResults:
         domains that were trained on.
         """
         return max(
-            (one for one in self.standings if one.part == IN_DOMAIN and one.taught),
+            (one for one in self.rows if one.part == IN_DOMAIN and one.taught),
             key=lambda one: np.nan_to_num(one.estimates[DECIDING].value, nan=-1),
         )
 
@@ -121,12 +121,12 @@ def run_league(
             "seeds": parameters.seeds,
             "run": settings.model_dump(mode="json"),
         }
-    standings = compare_recipes(played, Bootstrap(config.bootstrap_resamples, config.seed))
+    rows = compare_recipes(played, Bootstrap(config.bootstrap_resamples, config.seed))
     outside = sorted({domain for one in played for domain in one.held_out_domains})
     caption = caption_of(config, parameters.seeds) + (
         f", held out: {', '.join(outside)}" if outside else ""
     )
-    return LeagueResults(standings, configuration, sections(standings, caption))
+    return LeagueResults(rows, configuration, sections(rows, caption))
 
 
 def caption_of(config: RunConfig, seeds: int) -> str:
@@ -137,7 +137,7 @@ def caption_of(config: RunConfig, seeds: int) -> str:
 def page_of(results: LeagueResults) -> Page:
     """Return the page of the comparison."""
     return league_page(
-        results.standings,
+        results.rows,
         results.configuration,
         results.sections,
         notes=[f"largest expected AUROC2 within domain, in domain: {results.best.name}"],

@@ -51,7 +51,7 @@ class TransferParameters(Parameters):
 class TransferResults:
     """The arms on every domain, the settings that made them, and the matrices."""
 
-    standings: Sequence[ComparisonRow]
+    rows: Sequence[ComparisonRow]
     configuration: Mapping[str, Any]
     sections: Sequence[Section]
 
@@ -77,7 +77,7 @@ def run_transfer(
     domains = taught_domains(config, place, reuse)
     recipe = split_arm_by_domain(source, parameters.arm, domains)
     found = teach_recipe(own, recipe, place, figures, seeds=parameters.seeds, reuse=reuse)
-    standings = compare_recipes(
+    rows = compare_recipes(
         [finished_recipe(recipe.name, found.folder, found.summary, ())],
         Bootstrap(config.bootstrap_resamples, config.seed),
         parts=domains_of,
@@ -94,9 +94,9 @@ def run_transfer(
         "seeds": parameters.seeds,
         "run": config.model_dump(mode="json"),
     }
-    return TransferResults(standings, configuration, domain_sections(standings, homes, caption))
+    return TransferResults(rows, configuration, domain_sections(rows, homes, caption))
 
 
 def page_of(results: TransferResults) -> Page:
     """Return the page of matrices, a domain a column."""
-    return league_page(results.standings, results.configuration, results.sections, TITLE)
+    return league_page(results.rows, results.configuration, results.sections, TITLE)
