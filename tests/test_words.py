@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "workbench").rglob("*.py"))
 
-# An old word -> the word that stands for it now.
+# An old word -> the word used now.
 OLD = {
     "pupil": "training",
     "pupils": "trainings",
@@ -35,9 +35,15 @@ OLD = {
     "elsewhere": "transfer",
     "untaught": "untrained",
     "birth": "first_layer",
+    "births": "first_layers",
+    "born": "appended",
     "committee": "ensemble",
     "likeliest": "mode",
+    "peer": "library",
     "peers": "libraries",
+    "standing": "row",
+    "standings": "rows",
+    "visited": "judged",
     "settled": "resolved",
     "oriented": "orient",
 }

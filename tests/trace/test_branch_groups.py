@@ -13,17 +13,20 @@ BRANCHES = st.lists(st.tuples(st.integers(1, 40), st.integers(-1, 30)), min_size
 
 
 @given(branches=BRANCHES, first_room=st.integers(-5, 100), room=st.integers(1, 100))
-def test_every_branch_is_planned_once_within_its_room_and_by_birth(
+def test_every_branch_is_planned_once_within_its_room_and_by_first_layer(
     branches: list[tuple[int, int]], first_room: int, room: int
 ) -> None:
-    sizes, births = [size for size, _ in branches], [birth for _, birth in branches]
-    groups = plan_groups(sizes, births, first_room, room)
+    sizes, first_layers = (
+        [size for size, _ in branches],
+        [first_layer for _, first_layer in branches],
+    )
+    groups = plan_groups(sizes, first_layers, first_room, room)
     assert sorted(branch for group in groups for branch in group) == list(range(len(branches)))
     assert sum(sizes[branch] for branch in groups[0]) <= max(first_room, 0)
     for group in groups[1:]:
         assert group
         assert sum(sizes[branch] for branch in group) <= room or len(group) == 1
-    order = [births[branch] for group in groups for branch in group]
+    order = [first_layers[branch] for group in groups for branch in group]
     assert order == sorted(order)
 
 
@@ -31,14 +34,17 @@ def test_every_branch_is_planned_once_within_its_room_and_by_birth(
 def test_no_two_neighbouring_passes_could_be_one(
     branches: list[tuple[int, int]], room: int
 ) -> None:
-    sizes, births = [size for size, _ in branches], [birth for _, birth in branches]
-    groups = plan_groups(sizes, births, 0, room)[1:]
+    sizes, first_layers = (
+        [size for size, _ in branches],
+        [first_layer for _, first_layer in branches],
+    )
+    groups = plan_groups(sizes, first_layers, 0, room)[1:]
     for left, right in pairwise(groups):
         assert sum(sizes[branch] for branch in left) + sizes[right[0]] > room
 
 
 def test_a_plan_by_hand() -> None:
-    """Sorted by birth: 2 (size 3), 0 (5), 1 (4), 3 (9); five columns beside the prompts, nine
+    """Sorted by first layer: 2 (size 3), 0 (5), 1 (4), 3 (9); five columns beside the prompts, nine
     later.
     """
     assert plan_groups([5, 4, 3, 9], [1, 2, 0, 7], 5, 9) == [[2], [0, 1], [3]]

@@ -36,7 +36,7 @@ def placed(
 
 
 @pytest.mark.parametrize(
-    ("component", "birth"),
+    ("component", "first_layer"),
     [
         ("resid_post", 2),
         ("resid_pre", 1),
@@ -46,10 +46,10 @@ def placed(
         ("head_out", 1),
     ],
 )
-def test_a_branch_exists_where_its_first_patch_is(component: Component, birth: int) -> None:
+def test_a_branch_exists_where_its_first_patch_is(component: Component, first_layer: int) -> None:
     head = 0 if component == "head_out" else None
-    assert first_layer_of(Site(2, component, head)) == birth
-    assert first_layer_of(Site(0, component, head)) == birth - 2
+    assert first_layer_of(Site(2, component, head)) == first_layer
+    assert first_layer_of(Site(0, component, head)) == first_layer - 2
 
 
 def test_a_layout_by_hand() -> None:

@@ -35,16 +35,16 @@ def last(prompts: Prompts) -> torch.Tensor:
     return torch.full((prompts.rows, 1), prompts.columns - 1)
 
 
-def copies(prompts: Prompts, birth: tuple[int, ...]) -> Tail:
+def copies(prompts: Prompts, first_layer: tuple[int, ...]) -> Tail:
     """Copies of the last prompt token, each seeing the prompt before it and itself."""
-    size = len(birth)
+    size = len(first_layer)
     column = torch.full((prompts.rows, size), prompts.columns - 1)
     return Tail(
         tokens=prompts.tokens[:, -1:].expand(-1, size),
         positions=prompts.positions[:, -1:].expand(-1, size),
         prefix_end=column,
         attends_to=torch.eye(size, dtype=torch.bool)[None],
-        first_layer=birth,
+        first_layer=first_layer,
         source_column=column,
     )
 
@@ -211,13 +211,13 @@ def test_mistaken_writes_are_refused(
         )
 
 
-def test_a_birth_behind_no_layer_is_refused(tiny_lm: LanguageModel) -> None:
+def test_a_first_layer_beyond_the_last_is_refused(tiny_lm: LanguageModel) -> None:
     prompts = pad_prompts(ROWS, 0, tiny_lm.device)
     with pytest.raises(WorkbenchError, match="appended after layer 4; the model has layers 0 to 3"):
         forward(tiny_lm, prompts, copies(prompts, (4,)), last(prompts))
 
 
-def test_a_cache_and_late_births_exclude_each_other(tiny_lm: LanguageModel) -> None:
+def test_a_cache_and_late_columns_exclude_each_other(tiny_lm: LanguageModel) -> None:
     prompts = pad_prompts(ROWS, 0, tiny_lm.device)
     with pytest.raises(WorkbenchError, match="cache can only be kept"):
         forward(tiny_lm, prompts, copies(prompts, (1,)), last(prompts), cache=DynamicCache())

@@ -23,9 +23,11 @@ from workbench.trace.layout import (
 CPU = torch.device("cpu")
 
 
-def tail_of(birth: tuple[int, ...], rows: int = 2) -> Tail:
-    one = torch.zeros((rows, len(birth)), dtype=torch.long)
-    return Tail(one, one, one, torch.eye(len(birth), dtype=torch.bool)[None], birth, one)
+def tail_of(first_layer: tuple[int, ...], rows: int = 2) -> Tail:
+    one = torch.zeros((rows, len(first_layer)), dtype=torch.long)
+    return Tail(
+        one, one, one, torch.eye(len(first_layer), dtype=torch.bool)[None], first_layer, one
+    )
 
 
 def test_prompts_are_padded_on_the_left() -> None:

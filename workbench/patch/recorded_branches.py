@@ -53,11 +53,11 @@ def record_branches(
     positions = require_branches(lm, lengths, branches, 0)
     with run.within():
         require_within_invocation(lm, positions, lengths)
-    layers, births = (
+    layers, first_layers = (
         {site.layer for site in sites},
         {first_layer_of(patch.site) for patch in patches},
     )
-    if len(layers) != 1 or len(births) != 1 or max(births) >= min(layers):
+    if len(layers) != 1 or len(first_layers) != 1 or max(first_layers) >= min(layers):
         raise WorkbenchError(
             "Branches to record are patched in one layer and read in one layer, not below."
         )
@@ -73,7 +73,7 @@ def record_branches(
         where = branch_columns(prompts, branches, positions[rows], rows)
         sizes = (prompts.columns - where.first()).tolist()
         at = read[rows.to(read.device)].to(lm.device) - prompts.lengths + 1
-        groups = [group for group in plan_groups(sizes, where.births, room, room) if group]
+        groups = [group for group in plan_groups(sizes, where.first_layers, room, room) if group]
         found: list[Tensor] = []
         for group in groups:
             layout = lay_out(prompts, NO_TREE, where, group, prompts.columns)

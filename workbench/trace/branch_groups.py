@@ -31,18 +31,18 @@ def tail_room(tokens_per_forward: int, columns: int, wanted: int) -> int:
 
 
 def plan_groups(
-    sizes: Sequence[int], births: Sequence[int], first_room: int, room: int
+    sizes: Sequence[int], first_layers: Sequence[int], first_room: int, room: int
 ) -> list[list[int]]:
     """Return the branches of each pass, ascending in the layer after which they are appended.
 
     Args:
         sizes: columns of each branch.
-        births: layer after which each branch's columns are appended.
+        first_layers: layer after which each branch's columns are appended.
         first_room: columns left in the pass that holds the prompts, which may take no branch at
             all.
         room: columns of the passes after it; a longer branch gets a pass of its own.
     """
-    order = sorted(range(len(sizes)), key=lambda branch: (births[branch], branch))
+    order = sorted(range(len(sizes)), key=lambda branch: (first_layers[branch], branch))
     groups: list[list[int]] = [[]]
     left = first_room
     for branch in order:

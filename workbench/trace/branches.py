@@ -49,7 +49,7 @@ class BranchColumns:
         rows: [rows] which rows of the patches' values the batch holds.
         columns: [rows, patches] base column of each patch.
         starts: [rows, branches] first patched prompt column.
-        births: [branches] the layer after which each is appended.
+        first_layers: [branches] the layer after which each is appended.
     """
 
     patches: tuple[Patch, ...]
@@ -57,7 +57,7 @@ class BranchColumns:
     rows: Tensor
     columns: Tensor
     starts: Tensor
-    births: tuple[int, ...]
+    first_layers: tuple[int, ...]
 
     def first(self) -> Tensor:
         """Return the first base column each branch copies, [branches]."""
@@ -118,7 +118,7 @@ def lay_out(
         prefix_end=starts,
         attends_to=_attends_to(prompts.columns, tree, branch, source, starts),
         first_layer=tuple(
-            where.births[b]
+            where.first_layers[b]
             for b, size in zip(chosen, sizes.tolist(), strict=True)
             for _ in range(size)
         ),

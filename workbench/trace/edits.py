@@ -72,12 +72,12 @@ def gather_columns(hidden: Tensor, columns: Tensor) -> Tensor:
 
 def hook_transforms(
     lm: LanguageModel,
-    births: dict[int, Callable[[Tensor], Tensor]],
+    appends: dict[int, Callable[[Tensor], Tensor]],
     recording: Recording | None,
     writes: Sequence[ColumnWrite],
 ) -> dict[SiteKey, Transform]:
-    """Return one transform for each place where columns are appended (after the layer named),
-    states recorded or states written.
+    """Return one transform for each place where columns are appended (``appends``, by the layer
+    they follow), states recorded or states written.
     """
     sites: dict[SiteKey, list[Site]] = {}
     for site in recording.sites if recording else ():
@@ -85,12 +85,12 @@ def hook_transforms(
     mine: dict[SiteKey, list[ColumnWrite]] = {}
     for write in writes:
         mine.setdefault(place(write.layer, write.component), []).append(write)
-    born: dict[SiteKey, Callable[[Tensor], Tensor]] = {
-        (layer, "resid_post"): grow for layer, grow in births.items()
+    appended: dict[SiteKey, Callable[[Tensor], Tensor]] = {
+        (layer, "resid_post"): grow for layer, grow in appends.items()
     }
 
     def transform_at(at: SiteKey) -> Transform:
-        grow, wanted, written = born.get(at), sites.get(at, []), mine.get(at, [])
+        grow, wanted, written = appended.get(at), sites.get(at, []), mine.get(at, [])
         scale, shard = scale_of(lm, at[1]), slice_shard(lm, at[1])
 
         def transform(hidden: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def hook_transforms(
 
         return transform
 
-    return {at: transform_at(at) for at in {*sites, *mine, *born}}
+    return {at: transform_at(at) for at in {*sites, *mine, *appended}}
 
 
 def _record(

@@ -133,9 +133,9 @@ def run_joint(
     ]
 
     def grow(layer: int) -> Callable[[Tensor], Tensor]:
-        born = slice(alive[layer] - prompts.columns, alive[layer + 1] - prompts.columns)
+        new = slice(alive[layer] - prompts.columns, alive[layer + 1] - prompts.columns)
         return lambda hidden: torch.cat(
-            [hidden, gather_columns(hidden, tail.source_column[:, born])], dim=1
+            [hidden, gather_columns(hidden, tail.source_column[:, new])], dim=1
         )
 
     transforms = hook_transforms(

@@ -159,7 +159,7 @@ def _batch(
     sizes = (bases - first).tolist()
     per_row = tokens_per_forward // prompts.rows
     room = tail_room(per_row, bases, sum(sizes))
-    groups = plan_groups(sizes, where.births, min(room, per_row - bases), room)
+    groups = plan_groups(sizes, where.first_layers, min(room, per_row - bases), room)
     plain, ends = tree_tail(prompts, tree), end_columns(prompts, tree)
     layout = lay_out(prompts, tree, where, groups[0], bases) if groups[0] else None
     tail = join_tails(plain, layout.tail) if layout else plain
@@ -171,13 +171,22 @@ def _batch(
             None,
         )
     else:
-        births = sorted({where.births[branch] for group in groups[1:] for branch in group})
+        first_layers = sorted(
+            {where.first_layers[branch] for group in groups[1:] for branch in group}
+        )
         lowest = int(first.min())
         final, kept = forward_keeping(
-            lm, prompts, tail, read.flatten(1), writes, lowest=lowest, bases=bases, births=births
+            lm,
+            prompts,
+            tail,
+            read.flatten(1),
+            writes,
+            lowest=lowest,
+            bases=bases,
+            first_layers=first_layers,
         )
     both = _read(lm, final, read, readout)
-    patched = both.new_empty(both.shape[0], len(where.births), *both.shape[2:])
+    patched = both.new_empty(both.shape[0], len(where.first_layers), *both.shape[2:])
     patched[:, groups[0]] = both[:, 1:]
     for group in groups[1:]:
         assert kept is not None

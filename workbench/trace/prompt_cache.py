@@ -7,7 +7,7 @@ which the earliest of them is appended. So a large map costs the tokens of its b
 plain forward.
 
 What is kept is the prompts' key-value cache, and the states of the columns branches start from,
-[births, rows, columns, width].
+[first layers, rows, columns, width].
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def forward_keeping(
     *,
     lowest: int,
     bases: int,
-    births: Sequence[int],
+    first_layers: Sequence[int],
 ) -> tuple[Tensor, CachedPrompts]:
-    """Run one pass over prompts and tail, and keep the states after the layers ``births`` at global
+    """Run one pass over prompts and tail, and keep the states after ``first_layers`` at global
     columns ``lowest`` to ``bases``.
 
     Returns:
@@ -98,7 +98,7 @@ def forward_keeping(
     """
     cache = PromptCache(prompts.columns)
     columns = torch.arange(lowest, bases, device=lm.device).expand(prompts.rows, -1)
-    recording = Recording(columns, tuple(Site(layer) for layer in births if layer >= 0), {})
+    recording = Recording(columns, tuple(Site(layer) for layer in first_layers if layer >= 0), {})
     final = run_joint(lm, prompts, tail, recording, writes, cache)
     states = {site.layer: states for site, states in recording.states.items()}
     return gather_columns(final, read), CachedPrompts(prompts, cache, states, lowest)
@@ -127,13 +127,13 @@ def forward_tail(
     def grow(layer: int) -> Callable[[Tensor], Tensor]:
         before, after = alive[layer], alive[layer + 1]
 
-        def born(hidden: Tensor) -> Tensor:
+        def appended(hidden: Tensor) -> Tensor:
             states = gather_columns(
                 kept.states[layer], tail.source_column[:, before:after] - kept.lowest
             )
             return torch.cat([hidden[:, :before], states.to(hidden.device)], dim=1)
 
-        return born
+        return appended
 
     transforms = hook_transforms(
         lm, {layer: grow(layer) for layer in {*tail.first_layer} if layer >= 0}, recording, writes
