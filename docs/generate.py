@@ -21,6 +21,9 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+# Another checkout may be the one installed: the pages are of the package next to this file.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from workbench.cli.app import app
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS, described
@@ -130,7 +133,7 @@ def summary_keys_page() -> str:
         "`runs/<name>/summary.json` is flat. `<readout>` is stated, expected or probe; "
         "`<condition>` is before, after, control (trained on shuffled targets), an arm, an arm's "
         "control, or a recalibration. `key.low` and `key.high` bound a 95 % interval. The same "
-        "numbers stand as rows in `report/measures.parquet`.",
+        "numbers are rows of `report/measures.parquet`.",
         _table(["key", "meaning"], rows),
     )
 
@@ -169,7 +172,7 @@ def results_page(data: Mapping[str, Any]) -> str:
 
 
 def pages() -> Iterator[tuple[Path, str]]:
-    """Every generated page: where it stands, and its Markdown."""
+    """Every generated page: its path, and its Markdown."""
     for name, page in PAGES.items():
         yield REFERENCE / name, page()
     for path in sorted((RESULTS / "data").glob("*.json")):
