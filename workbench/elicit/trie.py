@@ -74,7 +74,7 @@ class ScaleTrie:
 
     @property
     def tree(self) -> TokenTree:
-        """The inner nodes below the root, as what the trace room scores after a prompt."""
+        """The inner nodes below the root, as what :mod:`workbench.trace` scores after a prompt."""
         return TokenTree(self.scored_tokens, tuple(parent - 1 for parent in self.parent[1:]))
 
     @cached_property

@@ -31,7 +31,7 @@ class Experiment:
 
     Attributes:
         about: the question, in one line.
-        entry: ``module:name`` of its parameters, of its run and of its page, below this room.
+        entry: ``module:name`` of its parameters, of its run and of its page, below this package.
         run_name: the name of its run unless a person gives one.
         page_folder: folder of its page, below the folder of the run's figures; "" for that folder.
         settings: dotted settings of the experiment; a person's settings have precedence.

@@ -2,7 +2,7 @@
 answers cheap.
 
 Two answers with the same confidence, the same grade and the same domain are exchangeable for every
-measure of this room, so a table of n answers is its distinct *cells* and how often each occurs.
+measure of this package, so a table of n answers is its distinct *cells* and how often each occurs.
 Stated confidences take few values (0-100), so cells are few, and a resample of n questions is a
 multinomial draw over cells: the same distribution as drawing rows, not the same numbers. Where
 confidences are continuous and many, :func:`grouped_levels` joins neighbours into equal-mass levels

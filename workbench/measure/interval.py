@@ -1,5 +1,5 @@
 """Hold a measured value with its interval, one number or a curve of them: the form of every result
-of this room.
+of this package.
 
 ``low`` and ``high`` bound a percentile interval of the paired bootstrap over questions (see
 :mod:`workbench.measure.bootstrap`). An undefined value is NaN, never zero: AUROC2 of answers that

@@ -4,7 +4,7 @@ A sweep over all layers is one packed forward (:func:`layer_sweep_of_scale`), an
 positions, heads or components takes as few as memory allows (:mod:`workbench.patch.maps`). The loop
 of hooked forwards is kept as their reference. Effects are computed from the readouts: shift,
 following, layer gradient and their nulls, and for maps a tidy table with corrected p-values. The
-room also holds :func:`attribute` (all cells from one backward, verified by true patches),
+package also holds :func:`attribute` (all cells from one backward, verified by true patches),
 :func:`direct_attribution` (who wrote the logits) and :func:`path_effects` (what one part tells
 another directly).
 """

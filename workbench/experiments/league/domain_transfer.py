@@ -1,11 +1,11 @@
 """Draw the transfer from one domain to the others: arms trained on one domain alone, measured on
 every domain's held-out questions.
 
-The rows are the league's (:mod:`workbench.experiments.league.comparison`) with each domain as
-a part, so AUROC2 within domain is that of one domain, values are means over seeds, and gains over
-the base model are paired by question. A framed cell is the domain the row was trained on. The
-matrix does not show how alike two domains are. A domain whose answers are nearly all right or all
-wrong has wide intervals.
+The rows are the league's (:mod:`workbench.experiments.league.comparison`) with each domain as a
+part, so AUROC2 within domain is that of one domain, values are means over seeds, and gains over the
+base model are paired by question. A framed cell is the domain the row was trained on. The matrix
+does not show how alike two domains are. A domain whose answers are nearly all right or all wrong
+has wide intervals.
 """
 
 from __future__ import annotations
