@@ -30,8 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__", "notebook"),
 )
-"""From the ground up; rooms of one floor do not import from each other. The front door,
-``workbench/__init__.py``, names rooms and imports them when it is asked.
+"""From the ground up; packages of one floor do not import from each other. ``workbench/__init__.py``
+names packages and imports them when it is asked.
 """
 BETWEEN = {("experiments", "experiments")}
 

@@ -1,4 +1,4 @@
-"""Numbers of the front door against plain hooks of Hugging Face's own forward, written here."""
+"""Numbers of the users' interface against plain hooks of Hugging Face's own forward, written here."""
 
 from __future__ import annotations
 
