@@ -16,7 +16,7 @@
 # Every baseline that needs no training, on the same greedy answers: likelihoods of the answer,
 # closed questions about it, sampled answers that agree with it or spread over meanings, lists of
 # guesses, and the stated confidence itself. How well each tells right answers from wrong ones
-# stands over the tokens it makes the model compute.
+# is shown over the tokens it makes the model compute.
 #
 # As a script it writes `figures/<run>/`: the page, the figures, one table with a line a baseline
 # and one with every score. Parameters can be replaced from outside, see `workbench.notebook`.
@@ -59,7 +59,7 @@ show(baselines.page.figures["choice"])
 # %% [markdown]
 # ## In short
 #
-# The intervals are 95 % bootstrap intervals over questions. Two baselines stand on the same
+# The intervals are 95 % bootstrap intervals over questions. Two baselines are measured on the same
 # questions, so that overlapping intervals do not show that they are alike.
 
 # %%

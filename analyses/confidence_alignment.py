@@ -19,7 +19,7 @@
 # from 1 to 100 or in six terms, in its own voice or about "a language model", with the options or
 # without. Alignment is the rank correlation of the two (Kumar et al. 2024, arXiv 2405.16282).
 #
-# As a script it writes `figures/<run>/`: the page, the figures, and the tables behind them. There
+# As a script it writes `figures/<run>/`: the page, the figures, and the tables they are drawn from. There
 # are no parameters beside the run's settings, which can be replaced from outside, see
 # `workbench.notebook`.
 
@@ -40,7 +40,7 @@ figures = alignment.page.figures
 # %% [markdown]
 # ## First: does it answer options or letters?
 #
-# Where accuracy cannot be told from chance, or one letter is chosen whatever stands behind it, P_IC
+# Where accuracy cannot be told from chance, or one letter is chosen whatever it names, P_IC
 # is a liking for a letter. Then the rest of this page describes the model's habits, not its
 # knowledge.
 
@@ -50,7 +50,7 @@ show(figures["letters"])
 # %% [markdown]
 # ## Alignment by ingredients
 #
-# rho with its 95 % bootstrap interval. What it rests on stands in the cell: how many replies could
+# rho with its 95 % bootstrap interval. What it rests on is written in the cell: how many replies could
 # be read, and how many of those state the most there is. Pairs that are shuffled must give zero;
 # shuffled within their domain they give what knowing the domain gives.
 
@@ -60,7 +60,7 @@ show(figures["ablation"])
 # %% [markdown]
 # ## Four cells of the full prompt
 #
-# Third person, options shown, six terms behind letters: the text (where a reply could be read), and
+# Third person, options shown, six terms under letters: the text (where a reply could be read), and
 # the expected score over the letters.
 
 # %%

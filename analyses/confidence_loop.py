@@ -42,7 +42,7 @@ figures = loop.page.figures
 # ## What it says, and what it knows
 #
 # AUROC2 is the probability that a right answer got more confidence than a wrong one. If the text
-# stands far left of the probe before teaching, the model knows and does not say: the text
+# lies far left of the probe before training, the model knows and does not say: the text
 # bottleneck. The panel within domain leaves out what knowing the domain's difficulty alone would
 # give.
 
@@ -85,7 +85,7 @@ show(figures["layer_question"])
 # %% [markdown]
 # ## In short
 #
-# The tables behind these numbers stand in `runs/<run>/`.
+# The tables of these numbers are in `runs/<run>/`.
 
 # %%
 tell(loop)

@@ -58,7 +58,7 @@ figures = maps.page.figures
 # %% [markdown]
 # ## Layer by position
 #
-# Read it from the bottom left, where everything about a question stands in its own tokens, to the
+# Read it from the bottom left, where everything about a question is in its own tokens, to the
 # top right, where the last layer of the number's own place decides by itself. Bright cells between
 # are where the confidence has gone in the meantime.
 

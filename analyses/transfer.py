@@ -15,11 +15,11 @@
 #
 # One arm of a recipe, taught on each domain of the questions alone, on a mixture of all of as many
 # questions, and on all of them; every one is measured on every domain's held-out questions. With
-# them stand the base model and the same arms taught on shuffled targets.
+# them are the base model and the same arms taught on shuffled targets.
 #
 # As a script it writes `figures/<run>/transfer/`: page, matrices, `league.parquet`, and
 # `league.json` with the same numbers and the configuration that made them; the arms side by side,
-# with paired differences, stand in `figures/<run>/<recipe>/`. Every domain needs 50 training
+# with paired differences, are in `figures/<run>/<recipe>/`. Every domain needs 50 training
 # questions, more where the arm keeps some back or balances bins: `metacognition` wants domains that
 # the model answers alike when asked again. Parameters can be replaced from outside, see
 # `workbench.notebook`; the domains are the setting `questions.domains`.
