@@ -19,8 +19,8 @@
 # from 1 to 100 or in six terms, in its own voice or about "a language model", with the options or
 # without. Alignment is the rank correlation of the two (Kumar et al. 2024, arXiv 2405.16282).
 #
-# As a script it writes `figures/<run>/`: the page, the figures, and the tables they are drawn from. There
-# are no parameters beside the run's settings, which can be replaced from outside, see
+# As a script it writes `figures/<run>/`: the page, the figures, and the tables they are drawn from.
+# There are no parameters beside the run's settings, which can be replaced from outside, see
 # `workbench.notebook`.
 
 # %%
@@ -50,9 +50,9 @@ show(figures["letters"])
 # %% [markdown]
 # ## Alignment by ingredients
 #
-# rho with its 95 % bootstrap interval. What it rests on is written in the cell: how many replies could
-# be read, and how many of those state the most there is. Pairs that are shuffled must give zero;
-# shuffled within their domain they give what knowing the domain gives.
+# rho with its 95 % bootstrap interval. What it rests on is written in the cell: how many replies
+# could be read, and how many of those state the most there is. Pairs that are shuffled must give
+# zero; shuffled within their domain they give what knowing the domain gives.
 
 # %%
 show(figures["ablation"])

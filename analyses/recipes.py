@@ -16,8 +16,9 @@
 # Every recipe on the same questions, with the same split and several training seeds, in one table:
 # what the taught model states as text and expects, how well that tells right answers from wrong
 # ones within a domain, how far it is calibrated, the gain over the base model, and what it cost.
-# One domain is held out: nothing of it is taught, and it is tested on. Next to the arms are the base
-# model, the base model recalibrated after the fact, and the same arms taught on shuffled targets.
+# One domain is held out: nothing of it is taught, and it is tested on. Next to the arms are the
+# base model, the base model recalibrated after the fact, and the same arms taught on shuffled
+# targets.
 #
 # As a script it writes `figures/<run>/league/`: page, figures, `league.parquet`, and `league.json`
 # with the same numbers and the configuration that made them. Each recipe's own page, with paired
@@ -56,9 +57,9 @@ league = run_experiment("league", parameters)
 # ## The league
 #
 # A value is the mean over seeds; its interval comes from questions resampled within their domain
-# and resampled seeds. Lines are measured on the same questions, so that overlapping intervals do not show
-# that two are alike: each line's gain over the base model is paired by question, and a recipe's own
-# page has more paired differences.
+# and resampled seeds. Lines are measured on the same questions, so that overlapping intervals do
+# not show that two are alike: each line's gain over the base model is paired by question, and a
+# recipe's own page has more paired differences.
 
 # %%
 for figure in league.page.figures.values():

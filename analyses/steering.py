@@ -40,8 +40,8 @@ steering = run_experiment("steering", parameters)
 # %% [markdown]
 # ## What a push does
 #
-# The push is added at the confidence position and at every further token of the number. Its length is
-# measured in standard deviations of the layer's states over training questions, all directions
+# The push is added at the confidence position and at every further token of the number. Its length
+# is measured in standard deviations of the layer's states over training questions, all directions
 # together. Above: the level of confidence; below: whether it tells right from wrong, in the
 # distribution and in the number that greedy decoding writes.
 
