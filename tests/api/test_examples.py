@@ -100,6 +100,44 @@ def test_a_tokenizer_that_merges_the_century_is_refused(make_tiny: MakeTiny) -> 
         later_minus_earlier(lm.tokenizer, "to the year 1")
 
 
+@pytest.mark.parametrize("name", ["names", "capitals", "years"])
+def test_whatever_stands_before_the_first_place_is_alike_in_both_runs(
+    make_tiny: MakeTiny, name: str
+) -> None:
+    """And at the first place the two differ, with one token for each digit and letter."""
+    lm = make_tiny("llama", tokenizer="digits")
+    pairs = pairs_of(name, lm.tokenizer)
+    base, donor = (encode_prompts(lm, list(texts)) for texts in (pairs.prompts, pairs.donors))
+    places = find_places(pairs.at, base, donor)
+    for row in range(len(pairs)):
+        own, other = int(places.base[row, 0]), int(places.donor[row, 0])
+        shorter = min(own, other) + 1
+        assert base.rows[row][: own + 1] != donor.rows[row][: other + 1]
+        if name == "years":
+            assert own == other
+            assert base.rows[row][:own] == donor.rows[row][:own]
+            assert base.rows[row][own + 1 :] == donor.rows[row][own + 1 :]
+        else:
+            text = "".join(base.pieces[row][:shorter]), "".join(donor.pieces[row][:shorter])
+            start = ", " if name == "names" else "of "
+            assert text[0].rpartition(start)[0] == text[1].rpartition(start)[0]
+
+
+def test_pairs_that_are_exchanged_are_the_same_patch_the_other_way() -> None:
+    pairs = capital_pairs(8)
+    turned = pairs.exchanged
+    assert (turned.prompts, turned.donors) == (pairs.donors, pairs.prompts)
+    assert turned.read == pairs.read
+    assert turned.at["subject"] == (pairs.at["subject"][1], pairs.at["subject"][0])
+    assert turned.exchanged == pairs
+
+
+def test_a_pair_that_was_drawn_twice_is_kept_once(make_tiny: MakeTiny) -> None:
+    lm = make_tiny("llama")
+    pairs = CircuitPairs(("a", "a", "a"), ("d", "d", "e"), [("x", "y")] * 3, {"last": "last"})
+    assert keep_single_tokens(pairs, lm.tokenizer, 2).donors == ("d", "e")
+
+
 def test_answers_of_several_tokens_are_left_out(make_tiny: MakeTiny) -> None:
     lm = make_tiny("llama")
     pairs = CircuitPairs(
@@ -112,5 +150,5 @@ def test_answers_of_several_tokens_are_left_out(make_tiny: MakeTiny) -> None:
     assert kept.prompts == ("a", "c")
     assert kept.read == [("x", "y"), ("v", "w")]
     assert kept.at == {"letter": (["a", "c"], ["d", "f"]), "last": "last"}
-    with pytest.raises(WorkbenchError, match="2 of 3 pairs"):
+    with pytest.raises(WorkbenchError, match="2 of 3 pairs differ"):
         keep_single_tokens(pairs, lm.tokenizer, 3)

@@ -10,7 +10,9 @@ and :func:`workbench.api.patching.patch_map` take them.
   a digit above the tens digit of the prompt's year, minus that of one below.
 
 Read is positive for the prompt's own answer and negative for the donor's. Prompts of a pair need
-not have the same number of tokens: every pair names its spans, and places are aligned by them.
+not have the same number of tokens: every pair names its spans, and places are aligned by them. The
+first place is where prompt and donor differ: whatever stands before it is alike in both runs, so no
+patch there moves anything.
 
 What the pairs do not show: how a model does the task in other words, and with answers of more than
 one token, which :func:`keep_single_tokens` leaves out.
@@ -38,7 +40,7 @@ OBJECTS = ("drink", "book", "ring", "letter", "ball", "pen")
 EVENTS = ("war", "siege", "reign", "voyage", "trial", "strike", "drought", "project")
 CENTURIES = (13, 14, 15, 16, 17, 18)
 TENS = 5
-CAPITALS, COUNTRIES = "capitals", 48
+CAPITALS, COUNTRIES = "capitals", 120
 _ASKED = "What is the name of the capital city of "
 
 
@@ -60,6 +62,12 @@ class CircuitPairs:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    @property
+    def exchanged(self) -> CircuitPairs:
+        """The same pairs with prompt and donor in each other's place; what is read stays."""
+        spans = {name: place if place == LAST else place[::-1] for name, place in self.at.items()}
+        return replace(self, prompts=self.donors, donors=self.prompts, at=spans)
+
     def keep(self, rows: Sequence[int]) -> CircuitPairs:
         """Keep some pairs, in the given order."""
         return replace(
@@ -77,7 +85,7 @@ class CircuitPairs:
 
 
 def indirect_object_pairs(count: int = PAIRS, seed: int = 0) -> CircuitPairs:
-    """Draw pairs in which the donor's giver is the prompt's receiver."""
+    """Draw pairs in which the donor's giver is the prompt's receiver; some may be drawn twice."""
     rng = np.random.default_rng(seed)
     drawn = [
         (*rng.choice(NAMES, 2, replace=False), rng.choice(PLACES), rng.choice(OBJECTS))
@@ -92,17 +100,17 @@ def indirect_object_pairs(count: int = PAIRS, seed: int = 0) -> CircuitPairs:
         donors=tuple(text(a, b, a, place, thing) for a, b, place, thing in drawn),
         read=[(f" {a}", f" {b}") for a, b, _, _ in drawn],
         at={
-            "first name": _same([f"When {a}" for a, *_ in drawn]),
-            "second name": _same([f" and {b}" for _, b, *_ in drawn]),
             "giver": ([f", {b}" for _, b, *_ in drawn], [f", {a}" for a, *_ in drawn]),
             "gave": _same([" gave"] * count),
+            "object": _same([f" a {thing}" for *_, thing in drawn]),
             "last": LAST,
         },
     )
 
 
 def capital_pairs(count: int = PAIRS, seed: int = 0) -> CircuitPairs:
-    """Draw pairs of two of the most populous countries, whose capitals are one word each."""
+    """Draw pairs of two of the most populous countries, whose capitals are one word each; some may
+    be drawn twice."""
     facts = [
         (question.text.removeprefix(_ASKED).rstrip("?"), question.answers[0])
         for question in builtin_questions()
@@ -120,7 +128,6 @@ def capital_pairs(count: int = PAIRS, seed: int = 0) -> CircuitPairs:
         donors=tuple(f"The capital of {other[0]} is" for _, other in drawn),
         read=[(f" {own[1]}", f" {other[1]}") for own, other in drawn],
         at={
-            "of": _same(["The capital of"] * count),
             "subject": (
                 [f"of {own[0]}" for own, _ in drawn],
                 [f"of {other[0]}" for _, other in drawn],
@@ -159,10 +166,13 @@ def greater_than_pairs(tokenizer: Any, count: int = PAIRS, seed: int = 0) -> Cir
         donors=tuple(text(event, c, units) for event, c, units in drawn),
         read=later_minus_earlier(tokenizer, text(event, century, 10 * TENS)),
         at={
-            "event": _same([f"The {event}" for event, *_ in drawn]),
-            "year": (
-                [f"{c}{10 * TENS + units} to" for _, c, units in drawn],
-                [f"{c}{units:02d} to" for _, c, units in drawn],
+            "tens digit": (
+                [f"from the year {c}{TENS}" for _, c, _ in drawn],
+                [f"from the year {c}0" for _, c, _ in drawn],
+            ),
+            "units digit": (
+                [f"from the year {c}{TENS}{units}" for _, c, units in drawn],
+                [f"from the year {c}0{units}" for _, c, units in drawn],
             ),
             "last": LAST,
         },
@@ -198,29 +208,25 @@ def later_minus_earlier(tokenizer: Any, prompt: str) -> Callable[[Tensor], Tenso
 
 
 def keep_single_tokens(pairs: CircuitPairs, tokenizer: Any, count: int) -> CircuitPairs:
-    """Keep the first ``count`` pairs whose answers are two different tokens, one each.
+    """Keep the first ``count`` pairs, no two of them alike, whose answers are two different tokens,
+    one each.
 
     Raises:
         WorkbenchError: where there are fewer.
     """
     if callable(pairs.read):
         return pairs.keep(range(count))
-    rows = []
+    rows: dict[tuple[str, str], int] = {}
     for row, answers in enumerate(pairs.read):
         ids = [_ids(tokenizer, answer) for answer in answers]
         if all(len(own) == 1 for own in ids) and ids[0] != ids[1]:
-            rows.append(row)
+            rows.setdefault((pairs.prompts[row], pairs.donors[row]), row)
     if len(rows) < count:
         raise WorkbenchError(
-            f"{len(rows)} of {len(pairs)} pairs have answers of one token each, and {count} are "
-            "asked for; draw more pairs."
+            f"{len(rows)} of {len(pairs)} pairs differ and have answers of one token each, and "
+            f"{count} are asked for; draw more pairs."
         )
-    return pairs.keep(rows[:count])
-
-
-def _some(place: Any, rows: Sequence[int]) -> Any:
-    """The spans of some pairs."""
-    return place if place == LAST else tuple([part[row] for row in rows] for part in place)
+    return pairs.keep(list(rows.values())[:count])
 
 
 def _same(texts: list[str]) -> tuple[list[str], list[str]]:
