@@ -215,6 +215,16 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             on_finished_run=True,
         ),
         Experiment(
+            "known_circuits",
+            "are known circuits found: where do a name, a fact and a year move the answer?",
+            (
+                "known_circuits.run:CircuitParameters",
+                "known_circuits.run:run_known_circuits",
+                "known_circuits.page:page_of",
+            ),
+            "known_circuits",
+        ),
+        Experiment(
             "league",
             "which recipe teaches a model to say what it knows?",
             ("league.run:LeagueParameters", "league.run:run_league", "league.run:page_of"),

@@ -1,0 +1,67 @@
+"""Statistics of resampled pairs: how far a reading moved, from which layer on, and how well the
+gradient ranks the cells.
+
+Each takes how often every pair was drawn, [draws, pairs], so that all of them hold on the same
+resamples (:func:`workbench.measure.bootstrap_counts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import rankdata
+
+from workbench.arrays import Floats
+from workbench.measure import Bootstrap, Estimate, bootstrap_counts
+
+Statistic = Callable[[Floats], Floats]
+
+
+def estimate(statistic: Statistic, pairs: int, draw: Bootstrap) -> Estimate:
+    """The statistic of all pairs with its interval."""
+    return bootstrap_counts({"": statistic}, pairs, **draw.options)[""]
+
+
+def agreement(estimates: Floats, effects: Floats, draw: Bootstrap) -> tuple[Estimate, Estimate]:
+    """Spearman's rho over cells of the mean estimate with the mean effect, and the slope of effect
+    on estimate through the origin; both [pairs, ...] with the same cells.
+    """
+    x, y = (part.reshape(len(part), -1) for part in (estimates, effects))
+
+    def rho(counts: Floats) -> Floats:
+        ranks = [rankdata(counts @ part, axis=1) for part in (x, y)]
+        a, b = (part - part.mean(axis=1, keepdims=True) for part in ranks)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(
+                (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+            )
+
+    def slope(counts: Floats) -> Floats:
+        a, b = counts @ x, counts @ y
+        with np.errstate(invalid="ignore"):
+            return np.asarray((a * b).sum(axis=1) / (a**2).sum(axis=1))
+
+    return estimate(rho, len(x), draw), estimate(slope, len(x), draw)
+
+
+def first_above(further: Floats, layers: Floats) -> Statistic:
+    """The first of ``layers`` at which the mean of ``further`` [pairs, layers] is above zero; NaN
+    where it never is.
+    """
+
+    def statistic(counts: Floats) -> Floats:
+        above = counts @ further > 0
+        return np.where(above.any(axis=1), layers[above.argmax(axis=1)], np.nan)
+
+    return statistic
+
+
+def shift_of(moved: Floats, span: Floats) -> Statistic:
+    """Mean of ``moved`` [pairs] over the mean of ``span`` [pairs]."""
+
+    def statistic(counts: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((counts @ moved) / (counts @ span))
+
+    return statistic

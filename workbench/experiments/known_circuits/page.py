@@ -1,0 +1,292 @@
+"""Draw every task's maps, their controls and what the gradient says, and make the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.api.results import PatchMap
+from workbench.experiments.known_circuits.read import DIRECTIONS, INTO_PROMPT
+from workbench.experiments.known_circuits.results import (
+    CircuitResults,
+    DirectionResults,
+    HeadResults,
+    TaskResults,
+)
+from workbench.experiments.known_circuits.summary import circuit_summary, headline
+from workbench.measure import Estimate, flat_summary
+from workbench.pipeline.store import code_version
+from workbench.plots import AttributionScatter, EstimateRow, EstimateRows, ScatterGroup
+from workbench.report import Page, Section
+
+SAID = {
+    DIRECTIONS[0]: "donor into prompt",
+    DIRECTIONS[1]: "prompt into donor",
+}
+CONDITIONS = {
+    "donor": "the other run's states",
+    "random_vector": "random vector",
+    "random_position": "random position",
+}
+NARROW = (
+    "task",
+    "direction",
+    "prefers its answer",
+    "last token overtakes at layer",
+    "Spearman with attribution",
+)
+
+
+def page_of(results: CircuitResults) -> Page:
+    """Return the page: a table of the main numbers, and the figures of every task."""
+    config = results.config
+    configuration = {
+        "parameters": results.parameters.model_dump(mode="json"),
+        "run": config.model_dump(mode="json"),
+    }
+    lines = [
+        {"task": found.task.title, "direction": SAID[direction], **headline(found, direction)}
+        for found in results.tasks.values()
+        for direction in DIRECTIONS
+    ]
+    rows = [{head: _cell(value) for head, value in line.items()} for line in lines]
+    precision = next(iter(results.tasks.values())).precision
+    caption = f"{config.model.shown}, seed {config.seed}, matrix products in {precision}"
+    return Page(
+        f"Are known circuits found in {config.model.shown}?",
+        [one for found in results.tasks.values() for one in task_sections(found, caption)],
+        flat_summary(circuit_summary(results)),
+        configuration,
+        _tables(results),
+        [("Where the answer is moved", rows)],
+        notes=[f"{results.parameters.pairs} pairs a task, {caption}"],
+        records={
+            "known_circuits.json": {
+                "code": code_version(),
+                "settings": configuration,
+                "rows": [row for line in lines for row in _record(line, config.seed)],
+            }
+        },
+        narrow=[
+            ("Where the answer is moved", [{head: row[head] for head in NARROW} for row in rows])
+        ],
+    )
+
+
+def task_sections(found: TaskResults, caption: str) -> list[Section]:
+    """Both directions with their controls, the gradient beside them, and heads if there are any."""
+    title, name = found.task.title, found.task.name
+    sections = []
+    for direction, one in found.directions.items():
+        said = f"{title}, {SAID[direction]}"
+        sections += [
+            Section(
+                f"{said}: layer by place",
+                f"{found.task.found} The first column is where the pair differs.",
+                _drawn(one.patched, f"{said}: patched", caption),
+                f"{name}_{direction}",
+            ),
+            Section(
+                f"{said}: attribution",
+                "The same cells from one backward pass: difference of states times gradient.",
+                _drawn(one.estimated, f"{said}: estimated by the gradient", caption),
+                f"{name}_{direction}_attribution",
+            ),
+            Section(
+                f"{said}: controls",
+                "Mean shift over each third of the layers. A random position is another token of "
+                "the prompt with the other run's state of another token.",
+                controls_figure(found, direction, caption),
+                f"{name}_{direction}_controls",
+            ),
+        ]
+    sections.append(
+        Section(
+            f"{title}: attribution against patching",
+            "One point a layer and place, means over pairs.",
+            agreement_figure(found, caption),
+            f"{name}_agreement",
+        )
+    )
+    if found.heads is not None:
+        sections += head_sections(found, found.heads, caption)
+    return sections
+
+
+def head_sections(found: TaskResults, heads: HeadResults, caption: str) -> list[Section]:
+    """Heads patched at the last token, those chosen, and the gradient's estimates."""
+    title, name = found.task.title, found.task.name
+    sections = [
+        Section(
+            f"{title}: single heads at the last token",
+            "Each head alone gets the donor's output.",
+            _drawn(heads.patched, f"{title}: single heads at the last token, patched", caption),
+            f"{name}_heads",
+        ),
+        Section(
+            f"{title}: the heads that move most",
+            "Chosen on every other pair, measured on the rest.",
+            chosen_figure(title, heads, caption),
+            f"{name}_heads_chosen",
+        ),
+    ]
+    for index, place in enumerate(heads.estimated.axes[2].labels):
+        where = f"{place} token" if place == "last" else str(place)
+        sections.append(
+            Section(
+                f"{title}: heads at the {where}, attribution",
+                "Estimated by the gradient; the largest cells and random ones were patched.",
+                _drawn(
+                    _at(heads.estimated, index),
+                    f"{title}: single heads at the {where}, estimated",
+                    caption,
+                ),
+                f"{name}_heads_attribution_{index}",
+            )
+        )
+    return sections
+
+
+def controls_figure(found: TaskResults, direction: str, caption: str) -> go.Figure:
+    """Shifts of every place and third, the controls beside the effect."""
+    one = found.directions[direction]
+    rows = [
+        EstimateRow(
+            CONDITIONS[line["condition"]],
+            f"{line['place']}, {line['third']} layers",
+            Estimate(line["shift"], line["low"], line["high"], line["pairs"]),
+        )
+        for line in one.places.to_dict("records")
+    ]
+    return EstimateRows(
+        rows=rows,
+        axis="shift (0 = unpatched, 1 = the other run)",
+        title=f"{found.task.title}, {SAID[direction]}: effect and controls",
+        caption=f"{len(found.pairs)} pairs, {caption}",
+        floor=_floor(one),
+    ).figure()
+
+
+def agreement_figure(found: TaskResults, caption: str) -> go.Figure:
+    """Mean effect over mean estimate of every cell, both directions."""
+    groups = [
+        ScatterGroup(
+            "residual stream",
+            SAID[direction],
+            _mean_moves(one.estimated),
+            _mean_moves(one.patched),
+            one.spearman,
+            one.slope,
+        )
+        for direction, one in found.directions.items()
+    ]
+    return AttributionScatter(
+        groups=groups,
+        floor=max(one.patched.noise_floor for one in found.directions.values()),
+        title=f"{found.task.title}: attribution against patching",
+        caption=f"{len(found.pairs)} pairs, {caption}",
+    ).figure()
+
+
+def chosen_figure(title: str, heads: HeadResults, caption: str) -> go.Figure:
+    """Shifts of the chosen heads, on pairs they were not chosen on."""
+    rows = [
+        EstimateRow(
+            "head",
+            f"layer {line['layer']}, head {line['head']}",
+            Estimate(line["shift"], line["low"], line["high"], line["pairs"]),
+        )
+        for line in heads.chosen.to_dict("records")
+    ]
+    rows += [
+        EstimateRow("head", f"these {len(rows)}, added up", heads.chosen_sum),
+        EstimateRow("head", "all heads, added up", heads.every_sum),
+    ]
+    return EstimateRows(
+        rows=rows,
+        axis="shift (0 = unpatched, 1 = the donor)",
+        title=f"{title}: the heads that move most at the last token",
+        caption=f"{heads.chosen_sum.n} pairs, {caption}",
+    ).figure()
+
+
+def _drawn(found: PatchMap, what: str, caption: str) -> go.Figure:
+    return replace(found, what=what, read=f"{found.read} · {caption}").figure()
+
+
+def _at(found: PatchMap, index: int) -> PatchMap:
+    """A map of layer, head and place at one of its places."""
+    (part,) = found.conditions
+    one = replace(part, axes=part.axes[:2], patched=part.patched[..., index])
+    return replace(found, conditions=(one,))
+
+
+def _mean_moves(found: PatchMap) -> Any:
+    part = found.conditions[0]
+    return (part.patched - part.base[:, None, None]).mean(axis=0).ravel()
+
+
+def _floor(one: DirectionResults) -> float:
+    effect = one.patched.conditions[0]
+    assert effect.donor is not None
+    return one.patched.noise_floor / float(np.abs((effect.donor - effect.base).mean()))
+
+
+def _tables(results: CircuitResults) -> dict[str, pd.DataFrame]:
+    tasks = results.tasks
+    tables = {
+        "pairs.csv": [found.pairs.assign(task=name) for name, found in tasks.items()],
+        "places.csv": [
+            one.places.assign(task=name, direction=direction)
+            for name, found in tasks.items()
+            for direction, one in found.directions.items()
+        ],
+        "cells.csv": [
+            part.summary(
+                resamples=results.config.bootstrap_resamples, seed=results.config.seed
+            ).assign(task=name, direction=direction)
+            for name, found in tasks.items()
+            for direction, one in found.directions.items()
+            for part in (one.patched, one.estimated)
+        ],
+        "heads.csv": [
+            part.summary(
+                resamples=results.config.bootstrap_resamples, seed=results.config.seed
+            ).assign(task=name, direction=INTO_PROMPT)
+            for name, found in tasks.items()
+            if found.heads is not None
+            for part in (found.heads.patched, found.heads.estimated)
+        ],
+        "verified.csv": [
+            found.heads.verified.assign(task=name)
+            for name, found in tasks.items()
+            if found.heads is not None
+        ],
+    }
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
+
+
+def _cell(value: Any) -> str:
+    return format(value, "\n.2f") if isinstance(value, Estimate) else str(value)
+
+
+def _record(line: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
+    """One row a number, as the files of ``docs/results/data`` hold them."""
+    return [
+        {
+            "section": line["task"],
+            "row": f"{line['direction']}, seed {seed}",
+            "column": head,
+            "value": value.value,
+            "low": value.low,
+            "high": value.high,
+            "n": value.n,
+        }
+        for head, value in line.items()
+        if isinstance(value, Estimate)
+    ]
