@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.api.results import PatchMap
-from workbench.experiments.known_circuits.read import DIRECTIONS, INTO_PROMPT
+from workbench.arrays import Floats
 from workbench.experiments.known_circuits.results import (
     CircuitResults,
     DirectionResults,
     HeadResults,
     TaskResults,
 )
-from workbench.experiments.known_circuits.summary import circuit_summary, headline
+from workbench.experiments.known_circuits.summary import circuit_summary, of_heads
+from workbench.experiments.known_circuits.tables import (
+    NARROW,
+    SAID,
+    lead_of,
+    record_of,
+    tables_of,
+)
 from workbench.measure import Estimate, flat_summary
-from workbench.pipeline.store import code_version
 from workbench.plots import AttributionScatter, EstimateRow, EstimateRows, ScatterGroup
 from workbench.report import Page, Section
 
-SAID = {
-    DIRECTIONS[0]: "donor into prompt",
-    DIRECTIONS[1]: "prompt into donor",
-}
 CONDITIONS = {
     "donor": "the other run's states",
     "random_vector": "random vector",
     "random_position": "random position",
 }
-NARROW = (
-    "task",
-    "direction",
-    "prefers its answer",
-    "last token overtakes at layer",
-    "Spearman with attribution",
-)
 
 
 def page_of(results: CircuitResults) -> Page:
@@ -49,12 +41,6 @@ def page_of(results: CircuitResults) -> Page:
         "parameters": results.parameters.model_dump(mode="json"),
         "run": config.model_dump(mode="json"),
     }
-    lines = [
-        {"task": found.task.title, "direction": SAID[direction], **headline(found, direction)}
-        for found in results.tasks.values()
-        for direction in DIRECTIONS
-    ]
-    rows = [{head: _cell(value) for head, value in line.items()} for line in lines]
     precision = next(iter(results.tasks.values())).precision
     caption = f"{config.model.shown}, seed {config.seed}, matrix products in {precision}"
     return Page(
@@ -62,19 +48,11 @@ def page_of(results: CircuitResults) -> Page:
         [one for found in results.tasks.values() for one in task_sections(found, caption)],
         flat_summary(circuit_summary(results)),
         configuration,
-        _tables(results),
-        [("Where the answer is moved", rows)],
+        tables_of(results),
+        lead_of(results),
         notes=[f"{results.parameters.pairs} pairs a task, {caption}"],
-        records={
-            "known_circuits.json": {
-                "code": code_version(),
-                "settings": configuration,
-                "rows": [row for line in lines for row in _record(line, config.seed)],
-            }
-        },
-        narrow=[
-            ("Where the answer is moved", [{head: row[head] for head in NARROW} for row in rows])
-        ],
+        records={"known_circuits.json": record_of(results, configuration)},
+        narrow=lead_of(results, NARROW),
     )
 
 
@@ -195,18 +173,7 @@ def agreement_figure(found: TaskResults, caption: str) -> go.Figure:
 
 def chosen_figure(title: str, heads: HeadResults, caption: str) -> go.Figure:
     """Shifts of the chosen heads, on pairs they were not chosen on."""
-    rows = [
-        EstimateRow(
-            "head",
-            f"layer {line['layer']}, head {line['head']}",
-            Estimate(line["shift"], line["low"], line["high"], line["pairs"]),
-        )
-        for line in heads.chosen.to_dict("records")
-    ]
-    rows += [
-        EstimateRow("head", f"these {len(rows)}, added up", heads.chosen_sum),
-        EstimateRow("head", "all heads, added up", heads.every_sum),
-    ]
+    rows = [EstimateRow("head", name, one) for name, one in of_heads(heads).items()]
     return EstimateRows(
         rows=rows,
         axis="shift (0 = unpatched, 1 = the donor)",
@@ -226,67 +193,12 @@ def _at(found: PatchMap, index: int) -> PatchMap:
     return replace(found, conditions=(one,))
 
 
-def _mean_moves(found: PatchMap) -> Any:
+def _mean_moves(found: PatchMap) -> Floats:
     part = found.conditions[0]
-    return (part.patched - part.base[:, None, None]).mean(axis=0).ravel()
+    return np.asarray((part.patched - part.base[:, None, None]).mean(axis=0).ravel())
 
 
 def _floor(one: DirectionResults) -> float:
     effect = one.patched.conditions[0]
     assert effect.donor is not None
     return one.patched.noise_floor / float(np.abs((effect.donor - effect.base).mean()))
-
-
-def _tables(results: CircuitResults) -> dict[str, pd.DataFrame]:
-    tasks = results.tasks
-    tables = {
-        "pairs.csv": [found.pairs.assign(task=name) for name, found in tasks.items()],
-        "places.csv": [
-            one.places.assign(task=name, direction=direction)
-            for name, found in tasks.items()
-            for direction, one in found.directions.items()
-        ],
-        "cells.csv": [
-            part.summary(
-                resamples=results.config.bootstrap_resamples, seed=results.config.seed
-            ).assign(task=name, direction=direction)
-            for name, found in tasks.items()
-            for direction, one in found.directions.items()
-            for part in (one.patched, one.estimated)
-        ],
-        "heads.csv": [
-            part.summary(
-                resamples=results.config.bootstrap_resamples, seed=results.config.seed
-            ).assign(task=name, direction=INTO_PROMPT)
-            for name, found in tasks.items()
-            if found.heads is not None
-            for part in (found.heads.patched, found.heads.estimated)
-        ],
-        "verified.csv": [
-            found.heads.verified.assign(task=name)
-            for name, found in tasks.items()
-            if found.heads is not None
-        ],
-    }
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
-
-
-def _cell(value: Any) -> str:
-    return format(value, "\n.2f") if isinstance(value, Estimate) else str(value)
-
-
-def _record(line: Mapping[str, Any], seed: int) -> list[dict[str, Any]]:
-    """One row a number, as the files of ``docs/results/data`` hold them."""
-    return [
-        {
-            "section": line["task"],
-            "row": f"{line['direction']}, seed {seed}",
-            "column": head,
-            "value": value.value,
-            "low": value.low,
-            "high": value.high,
-            "n": value.n,
-        }
-        for head, value in line.items()
-        if isinstance(value, Estimate)
-    ]

@@ -1,4 +1,4 @@
-"""Every number of the tasks under dotted keys, and the few of them that a table shows."""
+"""Every number of the tasks under dotted keys, and those few of them that tables show."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.api.examples import LAST
-from workbench.experiments.known_circuits.read import INTO_PROMPT
 from workbench.experiments.known_circuits.results import (
     THIRDS,
     CircuitResults,
+    HeadResults,
     TaskResults,
 )
 from workbench.measure import Estimate
 
 RANDOM = ("random_vector", "random_position")
+OVERTAKES, SPEARMAN = "last token overtakes at layer", "Spearman with attribution"
+SLOPE = "effect / attribution"
 
 
 def circuit_summary(results: CircuitResults) -> dict[str, Any]:
@@ -52,27 +54,40 @@ def circuit_summary(results: CircuitResults) -> dict[str, Any]:
     return out
 
 
-def headline(found: TaskResults, direction: str) -> Mapping[str, Estimate]:
-    """The few numbers of one task and direction that a table shows, by their heading."""
-    one, changed = found.directions[direction], found.task.changed
-    into_prompt = direction == INTO_PROMPT
-    sides = ("prompt", "donor") if into_prompt else ("donor", "prompt")
-    out = {
-        "prefers its answer": found.behaviour[f"{sides[0]}_prefers"],
-        "answer most likely": found.behaviour[f"{sides[0]}_right"],
-        "unpatched reading": found.behaviour[f"{sides[0]}_reading"],
-        "donor's reading": found.behaviour[f"{sides[1]}_reading"],
+def unpatched(found: TaskResults, side: str) -> Mapping[str, Estimate]:
+    """How prompts, or donors, of a task are read as they are, by heading."""
+    return {
+        "prefers its answer": found.behaviour[f"{side}_prefers"],
+        "answer is most likely": found.behaviour[f"{side}_right"],
+        "reading": found.behaviour[f"{side}_reading"],
     }
-    for heading, place in (("where they differ", changed), ("last token", LAST)):
+
+
+def moved(found: TaskResults, direction: str) -> Mapping[str, Estimate]:
+    """Where the answer is moved in one direction, by heading."""
+    one, out = found.directions[direction], {}
+    for heading, place in (("where they differ", found.task.changed), ("last token", LAST)):
         for third in (THIRDS[0], THIRDS[-1]):
             shift = one.shift("donor", place, third)
             if shift is not None:
-                out[f"{heading}, {third}"] = shift
-    out["last token overtakes at layer"] = one.crossing
+                out[f"{heading}, {third} layers"] = shift
+    out[OVERTAKES] = one.crossing
     for name in RANDOM:
         largest = one.largest(name)
         if largest is not None:
             out[f"{name.replace('_', ' ')}, largest"] = largest
-    out["Spearman with attribution"] = one.spearman
-    out["effect / attribution"] = one.slope
-    return out
+    return {**out, SPEARMAN: one.spearman, SLOPE: one.slope}
+
+
+def of_heads(heads: HeadResults) -> Mapping[str, Estimate]:
+    """What single heads move at the last token, by heading."""
+    return {
+        **{
+            f"layer {line['layer']}, head {line['head']}": Estimate(
+                line["shift"], line["low"], line["high"], line["pairs"]
+            )
+            for line in heads.chosen.to_dict("records")
+        },
+        f"these {len(heads.chosen)}, added up": heads.chosen_sum,
+        "all heads, added up": heads.every_sum,
+    }
