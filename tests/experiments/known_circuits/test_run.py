@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.known_circuits.page import page_of
 from workbench.experiments.known_circuits.read import DIRECTIONS, INTO_DONOR, INTO_PROMPT
 from workbench.experiments.known_circuits.run import CircuitParameters, run_known_circuits
+from workbench.experiments.known_circuits.summary import OVERTAKES
 from workbench.experiments.known_circuits.tasks import TASKS
 from workbench.models import load_model
 from workbench.report import write_page
@@ -91,10 +92,17 @@ def test_every_task_is_patched_both_ways_once_and_comes_back_as_it_was(
     index = write_page(page, tmp_path / "page")
     assert len(pd.read_csv(index.parent / "pairs.csv")) == 3 * 4
     rows = json.loads((index.parent / "known_circuits.json").read_text())["rows"]
-    assert {row["row"] for row in rows} == {
-        "donor into prompt, seed 3",
-        "prompt into donor, seed 3",
-    }
+    there = again.tasks["years"].directions[INTO_DONOR]
+    (crossing,) = (
+        row["value"]
+        for row in rows
+        if (row["section"], row["row"])
+        == ("Greater-than years, patched", "prompt into donor, seed 3")
+        and row["column"] == OVERTAKES
+    )
+    assert crossing == pytest.approx(there.crossing.value, nan_ok=True)
+    assert len([row for row in rows if row["section"].endswith("unpatched")]) == 3 * 2 * 3
+    assert len([row for row in rows if "heads" in row["section"]]) == 5 + 2
     with pytest.raises(WorkbenchError, match="pairs: 4 there, 5 now"):
         run_known_circuits(settings(precision), tmp_path / "run", SMALL.replace({"pairs": 5}))
 

@@ -114,7 +114,7 @@ class TaskResults:
     """One task.
 
     Attributes:
-        pairs: one line a pair, as :func:`.read.read_behaviour` gives it.
+        pairs: one line a pair: texts, most likely next tokens, and whether these are right.
         behaviour: by name, of the unpatched runs.
     """
 

@@ -53,14 +53,14 @@ def lead_of(results: CircuitResults, columns: Sequence[str] = ()) -> Lead:
                     if kind != MOVED or not columns or name in columns
                 },
             }
-            for task, row, found in lines_of(results, kind)
+            for task, row, found in main_numbers(results, kind)
         ]
         if rows:
             lead.append((heading, rows))
     return lead
 
 
-def lines_of(results: CircuitResults, kind: str) -> Iterator[Line]:
+def main_numbers(results: CircuitResults, kind: str) -> Iterator[Line]:
     """The main numbers of one kind."""
     for found in results.tasks.values():
         title = found.task.title
@@ -93,7 +93,7 @@ def record_of(results: CircuitResults, configuration: Mapping[str, Any]) -> dict
                 "n": one.n,
             }
             for kind in (UNPATCHED, MOVED, HEADS)
-            for task, row, found in lines_of(results, kind)
+            for task, row, found in main_numbers(results, kind)
             for column, one in found.items()
         ],
     }
