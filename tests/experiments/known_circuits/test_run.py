@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.known_circuits.page import page_of
 from workbench.experiments.known_circuits.read import DIRECTIONS, INTO_DONOR, INTO_PROMPT
 from workbench.experiments.known_circuits.run import CircuitParameters, run_known_circuits
-from workbench.experiments.known_circuits.summary import OVERTAKES
+from workbench.experiments.known_circuits.summary import LEADS
 from workbench.experiments.known_circuits.tasks import TASKS
 from workbench.models import load_model
 from workbench.report import write_page
@@ -98,7 +98,7 @@ def test_every_task_is_patched_both_ways_once_and_comes_back_as_it_was(
         for row in rows
         if (row["section"], row["row"])
         == ("Greater-than years, patched", "prompt into donor, seed 3")
-        and row["column"] == OVERTAKES
+        and row["column"] == LEADS
     )
     assert crossing == pytest.approx(there.crossing.value, nan_ok=True)
     assert len([row for row in rows if row["section"].endswith("unpatched")]) == 3 * 2 * 3

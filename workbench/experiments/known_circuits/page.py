@@ -77,8 +77,9 @@ def task_sections(found: TaskResults, caption: str) -> list[Section]:
             ),
             Section(
                 f"{said}: controls",
-                "Mean shift over each third of the layers. A random position is another token of "
-                "the prompt with the other run's state of another token.",
+                "Mean shift over each third of the layers. A random position is another token with "
+                "the other run's state; before the pair differs both runs are alike, so that most "
+                "of these can move nothing.",
                 controls_figure(found, direction, caption),
                 f"{name}_{direction}_controls",
             ),

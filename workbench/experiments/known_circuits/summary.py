@@ -15,7 +15,7 @@ from workbench.experiments.known_circuits.results import (
 from workbench.measure import Estimate
 
 RANDOM = ("random_vector", "random_position")
-OVERTAKES, SPEARMAN = "last token overtakes at layer", "Spearman with attribution"
+LEADS, SPEARMAN = "last token leads from layer", "Spearman with attribution"
 SLOPE = "effect / attribution"
 
 
@@ -71,7 +71,7 @@ def moved(found: TaskResults, direction: str) -> Mapping[str, Estimate]:
             shift = one.shift("donor", place, third)
             if shift is not None:
                 out[f"{heading}, {third} layers"] = shift
-    out[OVERTAKES] = one.crossing
+    out[LEADS] = one.crossing
     for name in RANDOM:
         largest = one.largest(name)
         if largest is not None:

@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.experiments.known_circuits.read import DIRECTIONS, INTO_PROMPT
 from workbench.experiments.known_circuits.results import CircuitResults
 from workbench.experiments.known_circuits.summary import (
-    OVERTAKES,
+    LEADS,
     SLOPE,
     SPEARMAN,
     moved,
@@ -24,7 +24,7 @@ from workbench.report.page import Lead
 SAID = dict(zip(DIRECTIONS, ("donor into prompt", "prompt into donor"), strict=True))
 SIDES = {"prompt": "prompts", "donor": "donors"}
 UNPATCHED, MOVED, HEADS = "unpatched", "patched", "single heads at the last token"
-NARROW = (OVERTAKES, SPEARMAN, SLOPE)
+NARROW = (LEADS, SPEARMAN, SLOPE)
 
 Line = tuple[str, str, Mapping[str, Estimate]]
 """Section, row, and the estimates by column."""
@@ -37,16 +37,16 @@ def lead_of(results: CircuitResults, columns: Sequence[str] = ()) -> Lead:
         columns: those of the patched numbers that are shown; all if not given.
     """
     headings = {
-        UNPATCHED: "How the model does the tasks, unpatched",
-        MOVED: "Where the answer is moved",
-        HEADS: "Heads chosen on every other pair, each patched alone at the last token",
+        UNPATCHED: ("How the model does the tasks, unpatched", "run"),
+        MOVED: ("Where the answer is moved", "direction"),
+        HEADS: ("Heads chosen on every other pair, each patched alone at the last token", "head"),
     }
     lead = []
-    for kind, heading in headings.items():
+    for kind, (heading, column) in headings.items():
         rows = [
             {
                 "task": task,
-                "": row,
+                column: row,
                 **{
                     name: _cell(name, value)
                     for name, value in found.items()
@@ -134,4 +134,4 @@ def tables_of(results: CircuitResults) -> dict[str, pd.DataFrame]:
 
 
 def _cell(name: str, value: Estimate) -> str:
-    return format(value, "\n.0f" if name == OVERTAKES else "\n.2f")
+    return format(value, "\n.0f" if name == LEADS else "\n.2f")
