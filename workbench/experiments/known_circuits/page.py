@@ -65,7 +65,7 @@ def task_sections(found: TaskResults, caption: str) -> list[Section]:
         sections += [
             Section(
                 f"{said}: layer by place",
-                f"{found.task.found} The first column is where the pair differs.",
+                f"The first column is where the pair differs. Known: {found.task.found}",
                 _drawn(one.patched, f"{said}: patched", caption),
                 f"{name}_{direction}",
             ),
@@ -119,7 +119,8 @@ def head_sections(found: TaskResults, heads: HeadResults, caption: str) -> list[
         sections.append(
             Section(
                 f"{title}: heads at the {where}, attribution",
-                "Estimated by the gradient; the largest cells and random ones were patched.",
+                "Estimated by the gradient, which sees early tokens too small; the largest "
+                "cells of all places and random ones were patched, see verified.csv.",
                 _drawn(
                     _at(heads.estimated, index),
                     f"{title}: single heads at the {where}, estimated",

@@ -61,7 +61,7 @@ TASKS: Mapping[str, Task] = {
             _indirect_objects,
             "giver",
             ("giver", LAST),
-            "Wang et al. 2022: the giver's token early, the last token late, by few heads.",
+            "Wang et al. 2022: at the giver's token early, at the last token late, by few heads.",
         ),
         Task(
             "capitals",
@@ -69,7 +69,7 @@ TASKS: Mapping[str, Task] = {
             _capitals,
             "subject",
             (),
-            "Meng et al. 2022: the subject's last token early, the last token late.",
+            "Meng et al. 2022: at the subject's last token early, at the last token late.",
         ),
         Task(
             "years",
@@ -77,7 +77,7 @@ TASKS: Mapping[str, Task] = {
             greater_than_pairs,
             "tens digit",
             (),
-            "Hanna et al. 2023: the first year early, the last token late.",
+            "Hanna et al. 2023: at the first year early, at the last token late.",
         ),
     )
 }
