@@ -190,6 +190,8 @@ def write_pages() -> int:
 
 
 def _estimate(row: Mapping[str, Any]) -> str:
+    if row["value"] is None:
+        return "not defined"
     if row["low"] is None:
         return f"{row['value']:.2f}"
     return f"{row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"

@@ -231,6 +231,13 @@ def test_controls_stand_beside_the_effect(tiny_lm: LanguageModel) -> None:
     assert bare.patched == pytest.approx(found.patched, abs=1e-5)
 
 
+def test_a_prompt_too_short_for_a_random_position_is_named(tiny_lm: LanguageModel) -> None:
+    """Two tokens, the last of them patched and so none left where the donor's one is the same."""
+    with pytest.warns(UserWarning, match=r"left out: 1 of 2 prompts, the first of them number 1"):
+        found = sweep(tiny_lm, [CAT, "x"], donor=[DOG, "y"], read=READ)
+    assert [part.name for part in found.conditions] == ["donor", "random_vector", "own_state"]
+
+
 def test_controls_are_read_at_a_few_layers(make_tiny: Callable[..., LanguageModel]) -> None:
     deep = make_tiny(num_hidden_layers=8)
     found = patch_map(deep, CAT, donor=DOG, read=READ)

@@ -14,6 +14,7 @@ specific to what the prompts differ in: that is the choice of the donor.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -168,28 +169,37 @@ def _tokens(job: PatchJob) -> tuple[Tensor, Tensor, tuple[tuple[int, ...], ...]]
 
 def _random_tokens(job: PatchJob) -> tuple[Tensor, Tensor] | None:
     """Draw as many random tokens of every prompt as there are places, none of them patched, and as
-    many of its donor; return None where a prompt has too few.
+    many of its donor; return None where a prompt has too few, with a warning if others have enough.
     """
     rng = np.random.default_rng(job.seed)
     count = len(job.places.labels)
     lengths = job.prompts.lengths
     there = job.donor.prompts.lengths if isinstance(job.donor, ModelPrompts) else lengths
-    ours, theirs = [], []
+    drawn: list[tuple[list[int], list[int]] | None] = []
     for row in range(job.rows):
         free = sorted({*range(lengths[row])} - {*job.places.base[row].tolist()})
         donor_free = sorted({*range(there[row])} - {*job.places.donor[row].tolist()})
-        if min(len(free), len(donor_free)) < count:
-            return None
         if lengths[row] == there[row]:
-            both = sorted({*free} & {*donor_free})
-            if len(both) < count:
-                return None
-            chosen = rng.choice(both, count, replace=False).tolist()
-            ours.append(chosen)
-            theirs.append(chosen)
-        else:
-            ours.append(rng.choice(free, count, replace=False).tolist())
-            theirs.append(rng.choice(donor_free, count, replace=False).tolist())
+            free = donor_free = sorted({*free} & {*donor_free})
+        if min(len(free), len(donor_free)) < count:
+            drawn.append(None)
+            continue
+        chosen = rng.choice(free, count, replace=False).tolist()
+        same = free is donor_free
+        drawn.append(
+            (chosen, chosen if same else rng.choice(donor_free, count, replace=False).tolist())
+        )
+    short = [row for row, tokens in enumerate(drawn) if tokens is None]
+    if short and len(short) < job.rows:
+        warnings.warn(
+            f"The control at a random position is left out: {len(short)} of {job.rows} prompts, "
+            f"the first of them number {short[0]}, have no {count} tokens besides those patched.",
+            stacklevel=2,
+        )
+    pairs = [tokens for tokens in drawn if tokens is not None]
+    if short or not pairs:
+        return None
+    ours, theirs = zip(*pairs, strict=True)
     return torch.tensor(ours), torch.tensor(theirs)
 
 
