@@ -3,10 +3,10 @@
     python docs/record.py league --name recipes --page league --machine "2 cores, float32" seeds=3
 
 Runs the experiment, or resumes it where it is finished, so the numbers are those of the run's own
-tables: every table with the columns ``value``, ``low`` and ``high``, or the summary where there is
-none. Writes ``docs/results/data/PAGE.json``, a PNG for each figure where kaleido and a Chromium are
-installed, and the Markdown page. Refused while the working tree has changes, for the file names the
-commit.
+tables: the rows of the page's own record, else every table with the columns ``value``, ``low`` and
+``high``, else the summary. Writes ``docs/results/data/PAGE.json``, and a PNG for each figure where
+kaleido and a Chromium are installed; ``docs/generate.py`` then writes the page. Refused while the
+working tree has changes, for the file names the commit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +35,14 @@ SECTIONS = ("part", "ablation", "task", "domain")
 BESIDE = ("n", "questions", "seeds", "labels", "training_tokens", "training_seconds")
 """Columns that say how a number was come by, not what it is of."""
 DIGITS = 4
+"""Figures kept of a number."""
 
 
 def rows_of(page: Page) -> list[dict[str, Any]]:
     """Return the rows of a results page: section, row, column, value, low, high and n."""
+    kept = [record["rows"] for record in page.records.values() if "rows" in record]
+    if kept:
+        return [dict(row) for rows in kept for row in rows]
     tables = [table for table in page.tables.values() if {*NUMBERS} <= {*table.columns}]
     if not tables:
         return [_of_summary(page, key) for key in _own_keys(page)]
@@ -85,7 +90,7 @@ def _of_summary(page: Page, key: str) -> dict[str, Any]:
 
 
 def _rounded(number: Any) -> float | None:
-    return None if number is None or pd.isna(number) else round(float(number), DIGITS)
+    return None if number is None or not math.isfinite(number) else float(f"{number:.{DIGITS}g}")
 
 
 def _whole(number: Any) -> int | None:
@@ -146,7 +151,9 @@ def main(words: list[str]) -> int:
         "rows": rows_of(done.page),
     }
     target = RESULTS / "data" / f"{name}.json"
-    target.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    target.write_text(
+        json.dumps(content, indent=1, default=str, allow_nan=False) + "\n", encoding="utf-8"
+    )
     images = write_images(done.page, RESULTS / "images", name)
     sys.stdout.write("\n".join(str(path.relative_to(ROOT)) for path in (target, *images)) + "\n")
     sys.stdout.write("Now: python docs/generate.py\n")

@@ -238,6 +238,15 @@ def test_a_prompt_too_short_for_a_random_position_is_named(tiny_lm: LanguageMode
     assert [part.name for part in found.conditions] == ["donor", "random_vector", "own_state"]
 
 
+def test_single_neurons_have_no_random_vector(tiny_lm: LanguageModel) -> None:
+    """A random direction of one number is the donor's own every second time."""
+    given: dict[str, Any] = {"donor": DOG, "read": READ, "over": ("neuron",), "layers": [1]}
+    alone = patch_map(tiny_lm, CAT, at=["the", "last"], **given)
+    assert "random_vector" not in [part.name for part in alone.conditions]
+    wide = patch_map(tiny_lm, CAT, at=["the", "last"], neuron_window=16, **given)
+    assert "random_vector" in [part.name for part in wide.conditions]
+
+
 def test_controls_are_read_at_a_few_layers(make_tiny: Callable[..., LanguageModel]) -> None:
     deep = make_tiny(num_hidden_layers=8)
     found = patch_map(deep, CAT, donor=DOG, read=READ)

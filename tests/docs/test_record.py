@@ -65,6 +65,17 @@ def test_without_a_tidy_table_rows_are_the_summarys_numbers(record: Any) -> None
     ]  # fmt: skip
 
 
+def test_a_page_with_rows_of_its_own_is_recorded_by_them(record: Any) -> None:
+    rows = [{"section": "a", "row": "b", "column": "c", "value": 0.5, "low": None, "high": None}]
+    page = Page("Why?", [], {"x": 1.0}, {}, records={"own.json": {"rows": rows}})
+    assert record.rows_of(page) == rows
+
+
+def test_small_numbers_keep_their_figures_and_infinite_ones_are_none(record: Any) -> None:
+    page = Page("Why?", [], {"floor": 3.14159e-6, "none": float("-inf")}, {})
+    assert [row["value"] for row in record.rows_of(page)] == [3.142e-06, None]
+
+
 def test_images_need_kaleido_and_carry_the_pages_name(
     record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,15 +36,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(PROPERTIES))
     parser.add_argument("--minutes", type=float, default=10.0, help="for each kind")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=None, help="default: another at each call")
     given = parser.parse_args()
-    rng, failed = random.Random(given.seed), False
+    first = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
+    sys.stdout.write(f"seed {first}\n")
+    rng, broken = random.Random(first), False
     unknown = [kind for kind in given.kinds if kind not in PROPERTIES]
     if unknown:
         parser.error(f"{unknown[0]!r} is none of {', '.join(PROPERTIES)}")
     for kind in given.kinds or PROPERTIES:
         files, words = PROPERTIES[kind]
-        over, rounds = time.monotonic() + 60 * given.minutes, 0
+        over, rounds, failed = time.monotonic() + 60 * given.minutes, 0, False
         while time.monotonic() < over and not failed:
             seed = rng.randrange(2**32)
             command = [
@@ -66,10 +68,11 @@ def main() -> int:
             rounds += 1
             failed = done.returncode != 0
             if failed:
-                sys.stdout.write(done.stdout)
+                sys.stdout.write(done.stdout + done.stderr)
         sys.stdout.write(f"{kind}: {rounds} rounds, {'FAILED' if failed else 'none failed'}\n")
         sys.stdout.flush()
-    return int(failed)
+        broken |= failed
+    return int(broken)
 
 
 if __name__ == "__main__":

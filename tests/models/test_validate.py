@@ -108,3 +108,17 @@ def test_hooks_are_gone_and_mode_is_kept(tiny_lm: LanguageModel) -> None:
 def test_a_foreign_tokenizer_is_refused(make_tiny: MakeTiny) -> None:
     with pytest.raises(WorkbenchError, match="use the tokenizer that belongs to the model"):
         validate(make_tiny(vocab_size=64))
+
+
+def test_a_model_that_changes_what_its_decoder_is_given_is_noticed(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracing calls the decoder alone, so that must compute what it computes in the model."""
+    inner = tiny_lm.base().forward
+
+    def forward(input_ids: torch.Tensor, **options: Any) -> Any:
+        return inner(inputs_embeds=3 * tiny_lm.embedding()(input_ids), **options)
+
+    monkeypatch.setattr(tiny_lm.base(), "forward", forward)
+    with pytest.raises(WorkbenchError, match="decoder alone and in the model differ"):
+        validate(tiny_lm)

@@ -95,3 +95,23 @@ def test_a_layer_that_adds_to_a_copy_of_the_middle_is_noticed(tiny_lm: LanguageM
     ):
         validate(tiny_lm)
     handle.remove()
+
+
+def test_heads_without_values_are_no_fault(tiny_lm: LanguageModel) -> None:
+    """Pruned heads give nothing, which is a share of nothing."""
+    with torch.no_grad():
+        tiny_lm.layers()[1].get_submodule("self_attn.v_proj").weight[:8] = 0
+    validate(tiny_lm)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sink"), [(torch.float16, 20), (torch.bfloat16, 100), (torch.float32, 120)]
+)
+def test_sinks_that_take_all_attention_are_no_fault(
+    make_tiny: MakeTiny, dtype: torch.dtype, sink: float
+) -> None:
+    lm = make_tiny("gpt_oss")
+    for layer in lm.layers():
+        layer.get_submodule("self_attn").sinks.data.fill_(sink)
+    lm.base().to(dtype)
+    validate(lm)

@@ -2,7 +2,8 @@
 
 - ``donor``: the donor's states (the effect).
 - ``random_vector``: the prompt's own state plus a random direction as long as the donor's
-  difference from it. It shows what any change of that length does.
+  difference from it. It shows what any change of that length does. Left out where
+  a state has fewer than :data:`NARROWEST` numbers, such as single neurons.
 - ``random_position``: the donor's state of a random other token, at a random other token of the
   prompt, the same one where both have as many. It shows what these layers do at any token. It is
   left out where the patched places leave no such tokens.
@@ -40,6 +41,10 @@ from workbench.trace.checks import site_width
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Site
 
+NARROWEST = 8
+"""Numbers a state must have for a random direction to be another one than the donor's: with a
+single number every second one is the donor's own.
+"""
 States = dict[Site, Tensor]
 """States of each site, [rows, tokens, width]."""
 
@@ -121,13 +126,17 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
         return [effect]
     reference = {s: torch.zeros_like(v) if mode == "add" else v for s, v in own.items()}
     few = job.grid.thin_layers(CONTROL_LAYERS)
-    noise = {
-        site: matched_noise(
-            reference[site][:, patched], values[site][:, patched].to(own[site]), job.seed + index
-        )
-        for index, site in enumerate(sites)
-    }
-    writes = [effect, _Write("random_vector", "control", job.grid, tokens, groups, noise, mode)]
+    writes = [effect]
+    if all(site_width(job.lm, site) >= NARROWEST for site in sites):
+        noise = {
+            site: matched_noise(
+                reference[site][:, patched],
+                values[site][:, patched].to(own[site]),
+                job.seed + index,
+            )
+            for index, site in enumerate(sites)
+        }
+        writes.append(_Write("random_vector", "control", job.grid, tokens, groups, noise, mode))
     if drawn is not None:
         alone = tuple((index,) for index in range(count))
         moved = _at(values, slice(tokens.shape[1], None))

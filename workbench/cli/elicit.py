@@ -16,7 +16,7 @@ from workbench.cli.terminal import bars, show_summary
 from workbench.cli.terminal_text import safe_text
 from workbench.config import load_config
 from workbench.errors import WorkbenchError
-from workbench.settings.defaults import RESAMPLES
+from workbench.settings.defaults import RESAMPLES, TOKENS_PER_FORWARD
 from workbench.settings.fields import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def elicit(
     ] = 96,
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
-    ] = 2048,
+    ] = TOKENS_PER_FORWARD,
     precision: Annotated[
         str, typer.Option(help="Matrix products: 'auto', 'float32' or 'bfloat16'.")
     ] = "auto",

@@ -17,7 +17,7 @@ from rich.text import Text
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line
 from workbench.files.ownership import require_claimable
-from workbench.settings.defaults import BINS
+from workbench.settings.defaults import BINS, LEVEL
 
 if TYPE_CHECKING:
     from workbench.measure.table_file.measure import Measured
@@ -74,7 +74,7 @@ def measure(
     resamples: Annotated[
         int | None, typer.Option(help="Bootstrap resamples, 1 to 100,000; default: 2,000.")
     ] = None,
-    level: Annotated[float, typer.Option(help="Level of the intervals, between 0 and 1.")] = 0.95,
+    level: Annotated[float, typer.Option(help="Level of the intervals, between 0 and 1.")] = LEVEL,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per group.")

@@ -128,7 +128,7 @@ def _read(summary: Mapping[str, Any], name: str) -> str:
 
     def number(key: str) -> Any:
         # JSON has no NaN.
-        return math.nan if summary[key] is None else summary[key]
+        return math.nan if summary.get(key) is None else summary[key]
 
     if f"{name}.low" not in summary:
         return _shown(name, number(name))

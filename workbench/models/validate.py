@@ -85,6 +85,7 @@ def _check_paths(lm: LanguageModel) -> None:
 def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
     outputs: dict[int, list[torch.Tensor]] = {}
     decoded: list[torch.Tensor] = []
+    entered: list[torch.Tensor] = []
 
     def record(index: int, output: Any) -> None:
         outputs.setdefault(index, []).append(hidden_of(output).clone())
@@ -92,10 +93,17 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
     whole = lm.decoder().register_forward_hook(
         lambda _module, _args, output: decoded.append(output.last_hidden_state)
     )
+    first = lm.layers()[0].register_forward_pre_hook(
+        lambda _module, args, kwargs: entered.append(
+            (args[0] if args else kwargs["hidden_states"]).clone()
+        ),
+        with_kwargs=True,
+    )
     try:
         logits = _logits(lm, ids, record)
     finally:
         whole.remove()
+        first.remove()
     require_finite(lm, logits)
     for index in range(lm.n_layers):
         fired = len(outputs.get(index, []))
@@ -109,8 +117,11 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
             )
     _check_no_op_patch(lm, ids, logits)
     _check_readout(lm, outputs[lm.n_layers - 1][0], decoded[0], logits)
-    check_components(
+    alone = check_components(
         lm, ids, READOUT_TOLERANCE.get(lm.dtype, 1e-4), lambda finding: _broken(lm, finding)
+    )
+    _check_close(
+        lm, alone, entered[0], "the first layer's input of the decoder alone and in the model"
     )
 
 

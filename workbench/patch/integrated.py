@@ -57,7 +57,10 @@ def integrated_gradients(
             # Where queries, keys and values are one tensor, the line moves one of them alone.
             difference = slices.mask(difference)
         stream.climb(_lowest(at))
-        gradient = torch.zeros_like(difference)
+        # Sums over many steps would lose their last digits in bfloat16.
+        gradient = torch.zeros_like(
+            difference, dtype=torch.promote_types(difference.dtype, torch.float32)
+        )
         for share, weight in line:
             gradient += weight * _gradient(stream, at, base + share * difference, metric)
         found[at] = products(lm, at, gradient, difference)

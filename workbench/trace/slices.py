@@ -34,6 +34,17 @@ class SliceShard:
     count: int
     group: Any = None
 
+    @property
+    def whole(self) -> SliceShard:
+        """The same for a tensor that every process holds all of."""
+        return SliceShard(self.component, self.slices, 0, self.slices.total)
+
+    def _gathered(self, hidden: Tensor) -> bool:
+        """Whether the family's plan gathers the tensor in every process, as before a norm over all
+        heads.
+        """
+        return self.group is not None and hidden.shape[-1] == self.slices.total
+
     def require_width(self, hidden: Tensor) -> None:
         """Refuse a tensor that is not as wide as the configuration says.
 
@@ -55,6 +66,8 @@ class SliceShard:
         Raises:
             WorkbenchError: for a tensor of another width.
         """
+        if self._gathered(hidden):
+            return self.whole.read(hidden, columns, sites)
         self.require_width(hidden)
         rows = torch.arange(len(columns), device=hidden.device)[:, None]
         states = hidden[rows, columns]
@@ -94,6 +107,9 @@ class SliceShard:
         Raises:
             WorkbenchError: for a tensor of another width.
         """
+        if self._gathered(hidden):
+            self.whole.write(hidden, where, sites, value, add)
+            return
         self.require_width(hidden)
         rows, columns = where
         starts = torch.tensor([self.bounds(site)[0] for site in sites], device=hidden.device)
@@ -126,7 +142,12 @@ def slice_shard(lm: LanguageModel, component: str) -> SliceShard | None:
     processes = process_count(lm.base())
     if processes == 1:
         return SliceShard(component, slices, 0, slices.total)
-    if slices.count % processes or not slices.whole:
+    if not slices.whole:
+        raise WorkbenchError(
+            f"{lm.architecture.family} computes queries, keys and values in one projection, whose "
+            f"parts are not told apart over {processes} processes; use head_out or attn_out."
+        )
+    if slices.count % processes:
         raise WorkbenchError(
             f"{component} of {lm.architecture.family} has {slices.count} slices, which do not "
             f"divide over {processes} processes; use a divisor of the heads, or attn_out and "

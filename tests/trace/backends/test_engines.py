@@ -16,7 +16,7 @@ from workbench.patch.branches import head_sites, site_branches
 from workbench.patch.maps import logit_difference
 from workbench.patch.sweep import layer_sweep_of_scale, record_number
 from workbench.trace.backends import Engine, engine
-from workbench.trace.sites import Site
+from workbench.trace.sites import Component, Site
 from workbench.trace.token_tree import TokenTree
 
 MakeTiny = Callable[..., LanguageModel]
@@ -92,6 +92,37 @@ def test_a_head_map(make_tiny: MakeTiny, family: str, name: str) -> None:
     torch.testing.assert_close(found.base, packed.base, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.patched, packed.patched, rtol=1e-4, atol=1e-4)
     assert (packed.patched - packed.base[:, None]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "phi3", "qwen3", "gemma3_text"])
+def test_slices_of_joined_projections_and_of_normed_ones(
+    make_tiny: MakeTiny, family: str, name: str
+) -> None:
+    """Queries, keys and values one after another, head by head, and with a norm of their own."""
+    alike = {"num_key_value_heads": 4} if family in ("gpt2", "gpt_neox") else {}
+    lm = make_tiny(family, **alike)
+    prompts, donors = [[5, 6, 7, 8, 9], [20, 21, 22]], [[30, 31, 32, 33, 34], [40, 41, 42]]
+    parts: list[Component] = ["query", "key", "value"]
+    sites = [Site(layer, part, index) for layer in (1, 2) for part in parts for index in (1, 0)]
+    windows = [Site(layer, "neuron", 11, 8) for layer in (1, 2)]
+    at, packed = torch.tensor([3, 1]), engine("packed")(lm)
+    states = packed.record(donors, at[:, None], [*sites, *windows])
+    branches = site_branches([*sites, *windows], at, states[:, :, 0])
+
+    def read(name: str) -> Any:
+        return engine(name)(lm).patch(
+            prompts, branches, logit_difference(60, 70), tokens_per_forward=BUDGET
+        )
+
+    other = engine(name)(lm)
+    torch.testing.assert_close(
+        other.record(donors, at[:, None], sites), states[:, : len(sites)], rtol=1e-4, atol=1e-4
+    )
+    expected, found = read("packed"), read(name)
+    torch.testing.assert_close(found.patched, expected.patched, rtol=1e-4, atol=1e-4)
+    moved = (expected.patched - expected.base[:, None]).abs().amax(dim=0)
+    assert bool((moved > 1e-4).all())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import rankdata
 
+from workbench.api.results import ALIKE
 from workbench.arrays import Floats
 from workbench.measure import Bootstrap, Estimate, bootstrap_counts
 
@@ -58,10 +59,14 @@ def first_above(further: Floats, layers: Floats) -> Statistic:
 
 
 def shift_of(moved: Floats, span: Floats) -> Statistic:
-    """Mean of ``moved`` [pairs] over the mean of ``span`` [pairs]."""
+    """Mean of ``moved`` [pairs] over the mean of ``span`` [pairs]; NaN where donor and base read
+    alike.
+    """
 
     def statistic(counts: Floats) -> Floats:
+        distance = counts @ span
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((counts @ moved) / (counts @ span))
+            shift = (counts @ moved) / distance
+        return np.where(np.abs(distance) > ALIKE * counts.sum(axis=1), shift, np.nan)
 
     return statistic

@@ -82,9 +82,9 @@ class DirectionResults:
     def largest(self, condition: str) -> Estimate | None:
         """The largest shift of a control, by size; None where it could not be patched."""
         mine = self.places[self.places["condition"] == condition]
-        if mine.empty:
+        if mine["shift"].isna().all():
             return None
-        line = mine.iloc[int(mine["shift"].abs().to_numpy().argmax())]
+        line = mine.iloc[int(np.nanargmax(mine["shift"].abs().to_numpy()))]
         return self.shift(condition, line["place"], line["third"])
 
 

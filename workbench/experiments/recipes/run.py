@@ -6,7 +6,7 @@ are skipped and resumed as in :mod:`workbench.loop`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -113,9 +113,14 @@ def teach_recipe(
         summary = with_costs(context, report_stage(recipe))
         write_json(place / SUMMARY, summary)
     facts = context.stage(report_stage(recipe)).facts()
-    return RecipeResult(
-        summary, rows_of_summary(facts["table"], summary), place, recipe_page(context), recipe_run
-    )
+    return RecipeResult(summary, _rows(facts, summary), place, recipe_page(context), recipe_run)
+
+
+def _rows(facts: Mapping[str, Any], summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the table; reports of earlier versions, gone on from with ``--keep-code-version``,
+    hold it as text.
+    """
+    return rows_of_summary(facts["table"], summary) if "table" in facts else facts["rows"]
 
 
 def run_trainings(context: Run, recipe: Recipe, taught: Sequence[Training]) -> RecipeRun:
