@@ -57,8 +57,8 @@ def circuit_summary(results: CircuitResults) -> dict[str, Any]:
 def unpatched(found: TaskResults, side: str) -> Mapping[str, Estimate]:
     """How prompts, or donors, of a task are read as they are, by heading.
 
-    In the task of years a token that repeats the prompt's own decade is on neither side, although it
-    may be a right continuation.
+    In the task of years a token that repeats the prompt's own decade is on neither side, although
+    it may be a right continuation.
     """
     return {
         "prefers its answer": found.behaviour[f"{side}_prefers"],
