@@ -32,3 +32,4 @@ def test_it_is_told_line_by_line() -> None:
 def test_narrow_tables_stand_in_place_of_wide_ones() -> None:
     wide, narrow = [("Rows", [{"a": "1", "b": "2"}])], [("Rows", [{"a": "1"}])]
     assert describe(page(lead=wide, narrow=narrow)) == ["", "Rows", "a", "1"]
+    assert describe(page(lead=wide, narrow=())) == ["accuracy  0.500", "n         3"]

@@ -74,6 +74,8 @@ def loop_page(context: Run, found: LoopResults) -> Page:
         context.config.model_dump(mode="json"),
         lead=headline_tables(readouts.stated, measures, len(readouts.correct), _patched(measures)),
         samples=sample_answers(context, readouts),
+        # A terminal gets the numbers line by line; the tables are too wide for it.
+        narrow=(),
     )
 
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
@@ -23,7 +22,9 @@ from workbench.errors import WorkbenchError
 from workbench.files.ownership import FIGURES, claim_folder
 from workbench.files.writing import write_atomically, write_json
 from workbench.report.html import PLOTLY_FILE, render_files
-from workbench.tables import write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = Mapping[str, Any]
 Lead = Sequence[tuple[str, Sequence[Row]]]
@@ -71,7 +72,8 @@ class Page:
         notes: sentences that a terminal shows before the numbers.
         records: by the name of the file, ending in .json, numbers with what made them.
         samples: rows of the table of sample answers.
-        narrow: what a terminal shows in place of the lead where that is too wide for one.
+        narrow: tables that a terminal shows in place of the lead where that is too wide for one;
+            with none in it, the summary is shown. None for the lead itself.
     """
 
     title: str
@@ -83,7 +85,7 @@ class Page:
     notes: Sequence[str] = ()
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     samples: Sequence[Row] = ()
-    narrow: Lead = ()
+    narrow: Lead | None = None
 
     @property
     def figures(self) -> dict[str, go.Figure]:
@@ -123,6 +125,9 @@ def _table_writer(name: str, table: pd.DataFrame) -> Callable[[Path], Any]:
     Raises:
         WorkbenchError: for an unknown ending.
     """
+    # Imported here: the command line starts without tables.
+    from workbench.tables import write_csv
+
     if name.endswith(".csv"):
         return partial(write_csv, table)
     if name.endswith(".parquet"):

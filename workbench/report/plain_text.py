@@ -11,7 +11,7 @@ from workbench.report.page import Page, Row
 def describe(page: Page) -> list[str]:
     """Return what a terminal says of the page, line by line: notes, tables of text, summary."""
     lines = [line for note in page.notes for line in note.splitlines()]
-    tables = page.narrow or page.lead
+    tables = page.lead if page.narrow is None else page.narrow
     for heading, rows in tables:
         lines += ["", heading, *_columns(rows)]
     if tables:
