@@ -25,6 +25,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Request, experiment_named, perform
 from workbench.report import Page
+from workbench.report.formatting import own_keys
 from workbench.settings.file import read_assignments
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,12 @@ def rows_of(page: Page) -> list[dict[str, Any]]:
         return [dict(row) for rows in kept for row in rows]
     tables = [table for table in page.tables.values() if {*NUMBERS} <= {*table.columns}]
     if not tables:
-        return [_of_summary(page, key) for key in _own_keys(page)]
+        numbers = (int, float)
+        return [
+            _of_summary(page, key)
+            for key in own_keys(page.summary)
+            if isinstance(page.summary[key], numbers)
+        ]
     return [row for table in tables for row in _of_table(table)]
 
 
@@ -63,16 +69,6 @@ def _of_table(table: pd.DataFrame) -> list[dict[str, Any]]:
             "n": _whole(line.get("n", line.get("questions"))),
         }
         for line in table.to_dict("records")
-    ]
-
-
-def _own_keys(page: Page) -> list[str]:
-    """Keys of the summary's numbers, less those that bound another."""
-    bounds = {f"{key}{end}" for key in page.summary for end in (".low", ".high")}
-    return [
-        key
-        for key, value in page.summary.items()
-        if key not in bounds and isinstance(value, int | float)
     ]
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tests.support.scripts import load_script
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS
 from workbench.teach.recipes import RECIPES
@@ -13,16 +12,7 @@ from workbench.teach.recipes import RECIPES
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def load_generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATOR = load_generator()
+GENERATOR = load_script(DOCS / "generate.py")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from tests.support.scripts import load_script
 from workbench.report import Page, Section
 
 _PATH = Path(__file__).parents[2] / "docs" / "record.py"
@@ -15,12 +16,7 @@ _PATH = Path(__file__).parents[2] / "docs" / "record.py"
 
 @pytest.fixture(scope="module")
 def record() -> Any:
-    spec = importlib.util.spec_from_file_location("record", _PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(_PATH)
 
 
 def test_rows_are_those_of_the_tidy_table(record: Any) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import hidden_of, with_hidden
+from workbench.models.layer_output import hidden_argument, with_hidden_argument
 
 
 def test_a_bare_tensor_is_not_indexed() -> None:
@@ -40,3 +41,15 @@ def test_other_kinds_are_refused(output: object) -> None:
 def test_a_replacement_must_fit() -> None:
     with pytest.raises(WorkbenchError, match="cannot replace"):
         with_hidden(torch.zeros(2, 3, 2), torch.zeros(1, 3, 2))
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_what_a_layer_is_given_is_read_and_replaced(by_name: bool) -> None:
+    old, new, mask = torch.zeros(1, 2, 3), torch.ones(1, 2, 3), torch.ones(1)
+    args = () if by_name else (old, mask)
+    kwargs = {"hidden_states": old, "mask": mask} if by_name else {"more": 1}
+    assert hidden_argument(args, kwargs) is old
+    changed = with_hidden_argument(args, kwargs, new)
+    assert hidden_argument(*changed) is new
+    assert changed[0][1:] == args[1:]
+    assert {**changed[1], "hidden_states": 0} == {**kwargs, "hidden_states": 0}

@@ -8,7 +8,7 @@ import torch
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.components import (
-    ADDED,
+    STREAM_AND_HEADS,
     ComponentSet,
     products,
     require_cut,
@@ -42,7 +42,7 @@ def test_wrong_cuts_are_named(
 
 
 def test_the_cut_of_a_whole_model_leaves_out_what_a_family_lacks(make_tiny: MakeTiny) -> None:
-    assert whole_model(make_tiny("llama")) == ComponentSet((0, 1, 2, 3), ADDED)
+    assert whole_model(make_tiny("llama")) == ComponentSet((0, 1, 2, 3), STREAM_AND_HEADS)
     assert whole_model(make_tiny("mixtral"), COMPONENTS).components == COMPONENTS[:-1]
     assert whole_model(make_tiny("cohere2"), ("resid_mid", "mlp_out")) == ComponentSet(
         (0, 1, 2, 3), ("mlp_out",)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.support.scripts import load_script
 from workbench.models import load_model
 
 WORKER = Path(__file__).with_name("tensor_parallel_worker.py")
-
-
-def worker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tensor_parallel_worker", WORKER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None:
@@ -52,7 +42,7 @@ def test_two_processes_agree_with_one(tiny_folder: Path, tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = worker().results(
+    expected = load_script(WORKER).results(
         load_model(str(tiny_folder), device="cpu"), donors["heads"], donors["stream"]
     )
     for rank in range(2):

@@ -184,32 +184,25 @@ def _random_tokens(job: PatchJob) -> tuple[Tensor, Tensor] | None:
     count = len(job.places.labels)
     lengths = job.prompts.lengths
     there = job.donor.prompts.lengths if isinstance(job.donor, ModelPrompts) else lengths
-    drawn: list[tuple[list[int], list[int]] | None] = []
-    for row in range(job.rows):
-        free = sorted({*range(lengths[row])} - {*job.places.base[row].tolist()})
-        donor_free = sorted({*range(there[row])} - {*job.places.donor[row].tolist()})
-        if lengths[row] == there[row]:
-            free = donor_free = sorted({*free} & {*donor_free})
-        if min(len(free), len(donor_free)) < count:
-            drawn.append(None)
-            continue
-        chosen = rng.choice(free, count, replace=False).tolist()
-        same = free is donor_free
-        drawn.append(
-            (chosen, chosen if same else rng.choice(donor_free, count, replace=False).tolist())
-        )
-    short = [row for row, tokens in enumerate(drawn) if tokens is None]
+    free = []
+    for row, (ours, theirs) in enumerate(zip(lengths, there, strict=True)):
+        mine = {*range(ours)} - {*job.places.base[row].tolist()}
+        donors = {*range(theirs)} - {*job.places.donor[row].tolist()}
+        free.append((mine & donors,) if ours == theirs else (mine, donors))
+    short = [row for row, sides in enumerate(free) if min(map(len, sides)) < count]
     if short and len(short) < job.rows:
         warnings.warn(
             f"The control at a random position is left out: {len(short)} of {job.rows} prompts, "
             f"the first of them number {short[0]}, have no {count} tokens besides those patched.",
             stacklevel=2,
         )
-    pairs = [tokens for tokens in drawn if tokens is not None]
-    if short or not pairs:
+    if short:
         return None
-    ours, theirs = zip(*pairs, strict=True)
-    return torch.tensor(ours), torch.tensor(theirs)
+    drawn = [
+        [rng.choice(sorted(tokens), count, replace=False).tolist() for tokens in sides]
+        for sides in free
+    ]
+    return torch.tensor([row[0] for row in drawn]), torch.tensor([row[-1] for row in drawn])
 
 
 def _record(

@@ -114,14 +114,17 @@ def make_grid(
     runs = _windows(wanted, window)
     if "neuron" not in names and neuron_window != 1:
         raise WorkbenchError("neuron_window needs 'neuron' among the axes in over.")
-    heads = lm.n_heads if parts[0] not in ("keys", "values") else lm.n_key_value_heads
     options: dict[str, tuple[tuple[int | str, ...], list[Any]]] = {
         "layer": (tuple(label for label, _ in runs), [run for _, run in runs]),
         "position": (tuple(places), [(index,) for index in range(len(places))]),
         "component": (tuple(parts), [(part,) for part in parts]),
-        "head": (tuple(range(heads)), [((head, 1),) for head in range(heads)]),
-        "neuron": _neuron_windows(lm.mlp_width, neuron_window if "neuron" in names else 1),
     }
+    slices = slices_of(lm, PARTS[parts[0]])
+    if "head" in names and slices is not None:
+        heads = range(slices.count)
+        options["head"] = (tuple(heads), [((head, 1),) for head in heads])
+    if "neuron" in names:
+        options["neuron"] = _neuron_windows(lm.mlp_width, neuron_window)
     together = {
         "layer": tuple(wanted),
         "position": tuple(range(len(places))),

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from workbench.bench.bench_page import write_bench_page
 from workbench.bench.growth import Point
 from workbench.bench.result_rows import Line, mebibytes, spread_of
 from workbench.bench.sweep import SweepBench
 from workbench.plots.cost_growth import CostCurve, CostGrowth
-from workbench.report import Page, Section, write_page
+from workbench.report import Section
 
 AXES = {
     "layers": "layers patched",
@@ -134,12 +134,6 @@ def write_bench(folder: Path, found: SweepBench) -> Path:
         )
         figure = growth_figure(found.points, caption).figure()
         sections.append(Section("Growth", explanation, figure, "growth"))
-    table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
-    rows = table_rows(values)
-    lead = [("Measured", rows)] if rows else []
-    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {
-        "notes": found.notes
-    }
-    return write_page(
-        Page("Cost of patching", sections, {}, settings, {"table.csv": table}, lead), folder
+    return write_bench_page(
+        folder, "Cost of patching", sections, values, table_rows(values), found.notes
     )

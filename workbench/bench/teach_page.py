@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from workbench.bench.bench_page import write_bench_page
 from workbench.bench.result_rows import Line, mebibytes, spread_of
 from workbench.bench.teach import TeachBench
 from workbench.plots.training_race import TrainingRace, TrainingRuns
-from workbench.report import Page, Section, write_page
+from workbench.report import Section
 
 LINES = (
     Line("trl_over_full", "TRL / workbench, adapter in all layers", 1.3, False),
@@ -107,12 +107,6 @@ def write_teach_bench(folder: Path, found: TeachBench) -> Path:
             "same training."
         )
         sections.append(Section("Time and loss", explanation, race_figure(found).figure(), "race"))
-    table = pd.DataFrame({"key": list(values), "value": [str(value) for value in values.values()]})
-    rows = table_rows(values)
-    lead = [("Measured", rows)] if rows else []
-    settings = {key: values[key] for key in values if "." not in key and "_over_" not in key} | {
-        "notes": found.notes
-    }
-    return write_page(
-        Page("Cost of teaching", sections, {}, settings, {"table.csv": table}, lead), folder
+    return write_bench_page(
+        folder, "Cost of teaching", sections, values, table_rows(values), found.notes
     )

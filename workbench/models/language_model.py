@@ -8,6 +8,7 @@ for, so the same code serves a model that gained LoRA adapters (``with_model(pef
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -42,34 +43,34 @@ class LanguageModel:
         """The text model's configuration."""
         return self.base().config.get_text_config()
 
-    @property
+    @cached_property
     def n_layers(self) -> int:
         """Number of decoder layers."""
         return int(self.config.num_hidden_layers)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Size of the residual stream."""
         return int(self.config.hidden_size)
 
-    @property
+    @cached_property
     def n_heads(self) -> int:
         """Number of query heads in a layer, over all processes of a tensor-parallel model."""
         return int(self.config.num_attention_heads)
 
-    @property
+    @cached_property
     def n_key_value_heads(self) -> int:
         """Number of key-value heads in a layer, over all processes; query heads share them."""
         grouped = self.architecture.grouped_queries
         named = getattr(self.config, "num_key_value_heads", None) if grouped else None
         return int(named or self.n_heads)
 
-    @property
+    @cached_property
     def mlp_width(self) -> int:
         """Number of neurons in a layer's MLP, over all processes."""
         return int(getattr(self.config, self.architecture.neuron_count, None) or 4 * self.width)
 
-    @property
+    @cached_property
     def head_size(self) -> int:
         """Width of one head's output, a slice of the output projection's input."""
         return int(getattr(self.config, "head_dim", None) or self.width // self.n_heads)

@@ -1,9 +1,10 @@
-"""Read and replace the residual stream inside what a decoder layer returns.
+"""Read and replace the residual stream inside what a decoder layer returns, and is given.
 
 Some families return a bare tensor [batch, time, width], others a tuple whose first element is that
 tensor. Indexing a bare tensor with ``[0]`` silently takes batch row 0, so every hook in the
-workbench reads and writes a layer's output through the two functions below, and both insist on
-three dimensions.
+workbench reads and writes a layer's output through :func:`hidden_of` and :func:`with_hidden`, and
+both insist on three dimensions. What a layer or a module inside one is given may come by place or
+by name.
 
 The hidden state is the residual stream after the layer (resid_post), before the final norm.
 """
@@ -59,3 +60,18 @@ def with_hidden(output: Any, new: torch.Tensor) -> Any:
             "record donor and base with the same batch and sequence length"
         )
     return (new, *output[1:]) if isinstance(output, tuple) else new
+
+
+def hidden_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+    """Return the hidden states among the arguments of a layer or of a module inside one: the first,
+    or the one of that name.
+    """
+    hidden: torch.Tensor = args[0] if args else kwargs["hidden_states"]
+    return hidden
+
+
+def with_hidden_argument(
+    args: tuple[Any, ...], kwargs: dict[str, Any], new: torch.Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments with their hidden states replaced by ``new``."""
+    return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})

@@ -26,7 +26,7 @@ from workbench.models.chat import Turn, encode
 from workbench.models.ends import end_tokens
 from workbench.models.finite import require_finite
 from workbench.models.language_model import LanguageModel
-from workbench.models.layer_output import hidden_of, with_hidden
+from workbench.models.layer_output import hidden_argument, hidden_of, with_hidden
 from workbench.models.unembed import unembed
 from workbench.models.validate_components import check_components
 
@@ -94,9 +94,7 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
         lambda _module, _args, output: decoded.append(output.last_hidden_state)
     )
     first = lm.layers()[0].register_forward_pre_hook(
-        lambda _module, args, kwargs: entered.append(
-            (args[0] if args else kwargs["hidden_states"]).clone()
-        ),
+        lambda _module, args, kwargs: entered.append(hidden_argument(args, kwargs).clone()),
         with_kwargs=True,
     )
     try:

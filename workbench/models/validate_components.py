@@ -24,7 +24,7 @@ from torch import Tensor
 from workbench.compat import process_count
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
-from workbench.models.layer_output import hidden_of
+from workbench.models.layer_output import hidden_argument, hidden_of
 from workbench.models.slices import SLICED, slices_of
 
 ADDED = ("attn_out", "mlp_out")
@@ -160,6 +160,6 @@ def _on_output(
 
 def _on_input(keep: Callable[..., None], key: tuple[int, str], scale: float) -> Callable[..., None]:
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        keep(key, args[0] if args else kwargs["hidden_states"], scale)
+        keep(key, hidden_argument(args, kwargs), scale)
 
     return hook

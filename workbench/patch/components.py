@@ -25,7 +25,7 @@ from workbench.trace.forward import run_joint
 from workbench.trace.hooks import Transform, hooked
 from workbench.trace.sites import COMPONENTS, Component
 
-ADDED: tuple[Component, ...] = (
+STREAM_AND_HEADS: tuple[Component, ...] = (
     "resid_pre",
     "resid_mid",
     "resid_post",
@@ -66,7 +66,9 @@ class ComponentSet:
         )
 
 
-def whole_model(lm: LanguageModel, components: Sequence[Component] = ADDED) -> ComponentSet:
+def whole_model(
+    lm: LanguageModel, components: Sequence[Component] = STREAM_AND_HEADS
+) -> ComponentSet:
     """Return all layers, with those of ``components`` the family has. If not given, the components
     are the stream, what is added to it, and the heads.
     """

@@ -239,7 +239,7 @@ def compare(
     rows = len(scores)
     everyone = np.arange(rows)[None]
     estimates = []
-    for statistic in (_rho, _slope):
+    for statistic in (rank_correlation, slope_through_origin):
         value = float(statistic(scores[everyone], effects[everyone])[0])
         low = high = float("nan")
         if rows > 1:
@@ -252,14 +252,20 @@ def compare(
     return estimates[0], estimates[1]
 
 
-def _rho(scores: Floats, effects: Floats) -> Floats:
-    """Return Spearman's rho [n] of ``scores`` and ``effects`` [n, rows, cells]."""
+def rank_correlation(scores: Floats, effects: Floats) -> Floats:
+    """Return Spearman's rho [n] of each pair of ``scores`` and ``effects`` [n, ...] over all their
+    entries; NaN where one does not vary.
+    """
     x, y = (rankdata(part.reshape(len(part), -1), axis=1) for part in (scores, effects))
     x, y = (part - part.mean(axis=1, keepdims=True) for part in (x, y))
     with np.errstate(invalid="ignore"):
-        return (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+        return np.asarray((x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1)))
 
 
-def _slope(scores: Floats, effects: Floats) -> Floats:
+def slope_through_origin(scores: Floats, effects: Floats) -> Floats:
+    """Return the slope [n] through the origin of each of ``effects`` on ``scores`` [n, ...] over
+    all their entries; NaN where the scores are zero.
+    """
+    x, y = (part.reshape(len(part), -1) for part in (scores, effects))
     with np.errstate(invalid="ignore"):
-        return (scores * effects).sum(axis=(1, 2)) / (scores**2).sum(axis=(1, 2))
+        return np.asarray((x * y).sum(axis=1) / (x**2).sum(axis=1))

@@ -52,14 +52,22 @@ class Cell:
     kind: str
 
 
+def own_keys(summary: Mapping[str, Any]) -> list[str]:
+    """Return the keys of ``summary`` that do not bound another one's value."""
+    return [
+        key
+        for key in summary
+        if not any(key.endswith(end) and key.removesuffix(end) in summary for end in _BOUNDS)
+    ]
+
+
 def summary_groups(summary: Mapping[str, Any]) -> list[tuple[str, list[SummaryRow]]]:
     """Return the rows of ``summary`` grouped by the first part of their key, in order of first
     appearance.
     """
     groups: dict[str, list[SummaryRow]] = {}
-    for key, value in summary.items():
-        if any(key.endswith(bound) and key.removesuffix(bound) in summary for bound in _BOUNDS):
-            continue
+    for key in own_keys(summary):
+        value = summary[key]
         first, _, rest = key.partition(".")
         bounds = [summary.get(key + bound) for bound in _BOUNDS]
         interval = "" if None in bounds else " to ".join(readable(key, bound) for bound in bounds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.report.formatting import readable
+from workbench.report.formatting import own_keys, readable
 from workbench.report.page import Page, Row
 
 
@@ -17,11 +17,7 @@ def describe(page: Page) -> list[str]:
     if tables:
         return lines
     summary = page.summary
-    own = [
-        key
-        for key in summary
-        if not (key.endswith((".low", ".high")) and key.rpartition(".")[0] in summary)
-    ]
+    own = own_keys(summary)
     width = max(map(len, own), default=0) + 2
     for key in own:
         ends = [end for end in (f"{key}.low", f"{key}.high") if end in summary]

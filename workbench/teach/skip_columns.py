@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.models import LanguageModel
+from workbench.models.layer_output import hidden_argument, with_hidden_argument
 
 
 @contextmanager
@@ -53,10 +54,10 @@ def _only_at(stack: ExitStack, module: nn.Module, columns: Tensor) -> None:
     def cut(
         module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        hidden: Tensor = args[0] if args else kwargs["hidden_states"]
+        hidden = hidden_argument(args, kwargs)
         shapes.append(hidden.shape)
         new = hidden.flatten(0, 1).index_select(0, columns.to(hidden.device))[None]
-        return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
+        return with_hidden_argument(args, kwargs, new)
 
     def spread(module: nn.Module, args: Any, output: Any) -> Any:
         hidden: Tensor = (output[0] if isinstance(output, tuple) else output).flatten(0, -2)

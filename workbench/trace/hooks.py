@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from workbench.models import LanguageModel, hidden_of
 from workbench.models.components import place_of
+from workbench.models.layer_output import hidden_argument, with_hidden_argument
 from workbench.trace.sites import Component
 
 Transform = Callable[[Tensor], Tensor]
@@ -103,10 +104,10 @@ def _first_input(transform: Transform, in_place: bool) -> Narrow:
     def change(
         args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        hidden = args[0] if args else kwargs["hidden_states"]
+        hidden = hidden_argument(args, kwargs)
         new = transform(hidden)
         if in_place and new is not hidden:
             new = hidden.copy_(new)
-        return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
+        return with_hidden_argument(args, kwargs, new)
 
     return change

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from workbench.models.layer_output import hidden_argument
 from workbench.trace.hooks import Narrow
 
 
@@ -21,7 +22,7 @@ def truncate_columns(alive: int, total: int, cached: int = 0) -> Narrow:
     def narrow(
         args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        hidden = args[0] if args else kwargs["hidden_states"]
+        hidden = hidden_argument(args, kwargs)
         hidden = hidden[:, :alive]
         kwargs = {name: _cut(name, value, alive, total, cached) for name, value in kwargs.items()}
         if not args:

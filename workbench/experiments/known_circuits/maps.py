@@ -30,7 +30,7 @@ def save_map(stage: StageStore, name: str, found: PatchMap) -> dict[str, Any]:
 
 
 def load_map(stage: StageStore, name: str) -> PatchMap:
-    """Read a map that :func:`save_map` wrote, whose facts stand under its name."""
+    """Read a map that :func:`save_map` wrote, whose facts are under its name."""
     facts, tensors = stage.facts()[name], stage.tensors(name)
     conditions = tuple(
         Readings(

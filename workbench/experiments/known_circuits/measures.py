@@ -10,45 +10,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import rankdata
 
 from workbench.api.results import ALIKE
 from workbench.arrays import Floats
 from workbench.measure import Bootstrap, Estimate, bootstrap_counts
+from workbench.patch.verification import rank_correlation, slope_through_origin
 
 Statistic = Callable[[Floats], Floats]
 
 
 def estimate(statistic: Statistic, pairs: int, draw: Bootstrap) -> Estimate:
-    """The statistic of all pairs with its interval."""
+    """Estimate a statistic of all pairs with its interval."""
     return bootstrap_counts({"": statistic}, pairs, **draw.options)[""]
 
 
 def agreement(estimates: Floats, effects: Floats, draw: Bootstrap) -> tuple[Estimate, Estimate]:
-    """Spearman's rho over cells of the mean estimate with the mean effect, and the slope of effect
-    on estimate through the origin; both [pairs, ...] with the same cells.
+    """Return Spearman's rho over cells of the mean estimate with the mean effect, and the slope of
+    effect on estimate through the origin; both [pairs, ...] with the same cells.
     """
     x, y = (part.reshape(len(part), -1) for part in (estimates, effects))
 
-    def rho(counts: Floats) -> Floats:
-        ranks = [rankdata(counts @ part, axis=1) for part in (x, y)]
-        a, b = (part - part.mean(axis=1, keepdims=True) for part in ranks)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(
-                (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-            )
+    def of_means(statistic: Callable[[Floats, Floats], Floats]) -> Estimate:
+        return estimate(lambda counts: statistic(counts @ x, counts @ y), len(x), draw)
 
-    def slope(counts: Floats) -> Floats:
-        a, b = counts @ x, counts @ y
-        with np.errstate(invalid="ignore"):
-            return np.asarray((a * b).sum(axis=1) / (a**2).sum(axis=1))
-
-    return estimate(rho, len(x), draw), estimate(slope, len(x), draw)
+    return of_means(rank_correlation), of_means(slope_through_origin)
 
 
 def first_above(further: Floats, layers: Floats) -> Statistic:
-    """The first of ``layers`` at which the mean of ``further`` [pairs, layers] is above zero; NaN
-    where it never is.
+    """Return the statistic that finds the first of ``layers`` at which the mean of ``further``
+    [pairs, layers] is above zero; NaN where it never is.
     """
 
     def statistic(counts: Floats) -> Floats:
@@ -59,8 +49,8 @@ def first_above(further: Floats, layers: Floats) -> Statistic:
 
 
 def shift_of(moved: Floats, span: Floats) -> Statistic:
-    """Mean of ``moved`` [pairs] over the mean of ``span`` [pairs]; NaN where donor and base read
-    alike.
+    """Return the statistic that divides the mean of ``moved`` [pairs] by the mean of ``span``
+    [pairs]; NaN where donor and base read alike.
     """
 
     def statistic(counts: Floats) -> Floats:

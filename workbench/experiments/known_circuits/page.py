@@ -14,6 +14,7 @@ from workbench.experiments.known_circuits.results import (
     DirectionResults,
     HeadResults,
     TaskResults,
+    shift_in,
 )
 from workbench.experiments.known_circuits.summary import circuit_summary, of_heads
 from workbench.experiments.known_circuits.tables import (
@@ -23,7 +24,7 @@ from workbench.experiments.known_circuits.tables import (
     record_of,
     tables_of,
 )
-from workbench.measure import Estimate, flat_summary
+from workbench.measure import flat_summary
 from workbench.plots import AttributionScatter, EstimateRow, EstimateRows, ScatterGroup
 from workbench.report import Page, Section
 
@@ -57,7 +58,9 @@ def page_of(results: CircuitResults) -> Page:
 
 
 def task_sections(found: TaskResults, caption: str) -> list[Section]:
-    """Both directions with their controls, the gradient beside them, and heads if there are any."""
+    """Draw both directions with their controls, the gradient beside them, and heads if there are
+    any.
+    """
     title, name = found.task.title, found.task.name
     sections = []
     for direction, one in found.directions.items():
@@ -98,7 +101,7 @@ def task_sections(found: TaskResults, caption: str) -> list[Section]:
 
 
 def head_sections(found: TaskResults, heads: HeadResults, caption: str) -> list[Section]:
-    """Heads patched at the last token, those chosen, and the gradient's estimates."""
+    """Draw heads patched at the last token, those chosen, and the gradient's estimates."""
     title, name = found.task.title, found.task.name
     sections = [
         Section(
@@ -133,13 +136,13 @@ def head_sections(found: TaskResults, heads: HeadResults, caption: str) -> list[
 
 
 def controls_figure(found: TaskResults, direction: str, caption: str) -> go.Figure:
-    """Shifts of every place and third, the controls beside the effect."""
+    """Draw the shifts of every place and third, the controls beside the effect."""
     one = found.directions[direction]
     rows = [
         EstimateRow(
             CONDITIONS[line["condition"]],
             f"{line['place']}, {line['third']} layers",
-            Estimate(line["shift"], line["low"], line["high"], line["pairs"]),
+            shift_in(line),
         )
         for line in one.places.to_dict("records")
     ]
@@ -153,7 +156,7 @@ def controls_figure(found: TaskResults, direction: str, caption: str) -> go.Figu
 
 
 def agreement_figure(found: TaskResults, caption: str) -> go.Figure:
-    """Mean effect over mean estimate of every cell, both directions."""
+    """Draw the mean effect over the mean estimate of every cell, both directions."""
     groups = [
         ScatterGroup(
             "residual stream",
@@ -174,7 +177,7 @@ def agreement_figure(found: TaskResults, caption: str) -> go.Figure:
 
 
 def chosen_figure(title: str, heads: HeadResults, caption: str) -> go.Figure:
-    """Shifts of the chosen heads, on pairs they were not chosen on."""
+    """Draw the shifts of the chosen heads, on pairs they were not chosen on."""
     rows = [EstimateRow("head", name, one) for name, one in of_heads(heads).items()]
     return EstimateRows(
         rows=rows,
@@ -189,7 +192,7 @@ def _drawn(found: PatchMap, what: str, caption: str) -> go.Figure:
 
 
 def _at(found: PatchMap, index: int) -> PatchMap:
-    """A map of layer, head and place at one of its places."""
+    """Return a map of layer, head and place at one of its places."""
     (part,) = found.conditions
     one = replace(part, axes=part.axes[:2], patched=part.patched[..., index])
     return replace(found, conditions=(one,))

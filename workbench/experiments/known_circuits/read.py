@@ -136,8 +136,8 @@ def _most_likely(lm: LanguageModel, texts: tuple[str, ...], budget: int) -> list
 
 
 def _right(lm: LanguageModel, drawn: CircuitPairs, tokens: list[int], name: str) -> list[bool]:
-    """Whether the next token is the text's own answer; for a readout that is no pair of answers,
-    whether it reads above zero for a prompt, below for a donor.
+    """Return whether the next token is the text's own answer; for a readout that is no pair of
+    answers, whether it reads above zero for a prompt, below for a donor.
     """
     if callable(drawn.read):
         logits = np.zeros((len(tokens), int(lm.config.vocab_size)), dtype=np.float32)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -72,15 +72,15 @@ class DirectionResults:
     slope: Estimate
 
     def shift(self, condition: str, place: str, third: str) -> Estimate | None:
-        """One line of ``places``; None where no layer of the third was patched."""
+        """Return one line of ``places``; None where no layer of the third was patched."""
         names = ("condition", "place", "third")
         for line in self.places.to_dict("records"):
             if tuple(line[name] for name in names) == (condition, place, third):
-                return Estimate(line["shift"], line["low"], line["high"], line["pairs"])
+                return shift_in(line)
         return None
 
     def largest(self, condition: str) -> Estimate | None:
-        """The largest shift of a control, by size; None where it could not be patched."""
+        """Return the largest shift of a control, by size; None where it could not be patched."""
         mine = self.places[self.places["condition"] == condition]
         if mine["shift"].isna().all():
             return None
@@ -135,6 +135,11 @@ class CircuitResults:
     tasks: Mapping[str, TaskResults]
 
 
+def shift_in(line: Mapping[Any, Any]) -> Estimate:
+    """Return the shift of a line of ``places`` or of ``chosen``."""
+    return Estimate(line["shift"], line["low"], line["high"], line["pairs"])
+
+
 def measure_task(task: Task, stages: Mapping[str, StageStore], draw: Bootstrap) -> TaskResults:
     """Measure one task from its finished stages, by what each is about."""
     facts, pairs = stages[BEHAVIOUR].facts(), stages[BEHAVIOUR].table("pairs")
@@ -166,7 +171,8 @@ def measure_task(task: Task, stages: Mapping[str, StageStore], draw: Bootstrap) 
 def measure_behaviour(
     pairs: pd.DataFrame, prompt: Floats, donor: Floats | None, draw: Bootstrap
 ) -> dict[str, Estimate]:
-    """How the model does the task unpatched, from the ``prompt`` and ``donor`` readings [pairs].
+    """Estimate how the model does the task unpatched, from the ``prompt`` and ``donor`` readings
+    [pairs].
 
     Returns:
         ``prompt_prefers`` and ``donor_prefers``: share that reads its own side; ``prompt_right``
@@ -231,7 +237,7 @@ def measure_heads(
 
 
 def third_of(layer: int, n_layers: int) -> str:
-    """The third of a model in which a layer lies."""
+    """Return the third of a model in which a layer lies."""
     return THIRDS[3 * layer // n_layers]
 
 

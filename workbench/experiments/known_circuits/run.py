@@ -49,7 +49,7 @@ def run_known_circuits(
     figures: Path | None = None,
     reuse: Reuse = STRICT,
 ) -> CircuitResults:
-    """Patch every task's pairs and measure; resumes what was begun."""
+    """Patch every task's pairs and measure; resume what was begun."""
     names: list[str] = list(dict.fromkeys(parameters.tasks))
     run = Run(config, RunStore(folder), figures or folder, reuse=reuse)
     stages = {name: stages_of(name, parameters) for name in names}
@@ -65,7 +65,7 @@ def run_known_circuits(
 
 
 def stages_of(task: str, parameters: CircuitParameters) -> dict[str, Stage]:
-    """The stages of one task, by what each is about."""
+    """Return the stages of one task, by what each is about."""
     pairs, layers = parameters.pairs, parameters.layers
     settings, drawn = ("model", "seed"), {"pairs": pairs}
     stages = {

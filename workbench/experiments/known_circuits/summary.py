@@ -11,6 +11,7 @@ from workbench.experiments.known_circuits.results import (
     CircuitResults,
     HeadResults,
     TaskResults,
+    shift_in,
 )
 from workbench.measure import Estimate
 
@@ -20,7 +21,9 @@ SLOPE = "effect / attribution"
 
 
 def circuit_summary(results: CircuitResults) -> dict[str, Any]:
-    """Every number of every task under dotted keys, for :func:`workbench.measure.flat_summary`."""
+    """Return every number of every task under dotted keys, for
+    :func:`workbench.measure.flat_summary`.
+    """
     out: dict[str, Any] = {}
     for name, found in results.tasks.items():
         out[f"{name}.pairs"] = len(found.pairs)
@@ -35,9 +38,7 @@ def circuit_summary(results: CircuitResults) -> dict[str, Any]:
             }
             for line in one.places.to_dict("records"):
                 place = str(line["place"]).replace(" ", "_")
-                out[f"{key}.{line['condition']}.{place}.{line['third']}"] = Estimate(
-                    line["shift"], line["low"], line["high"], line["pairs"]
-                )
+                out[f"{key}.{line['condition']}.{place}.{line['third']}"] = shift_in(line)
         if found.heads is not None:
             key = f"{name}.heads"
             out |= {
@@ -48,14 +49,12 @@ def circuit_summary(results: CircuitResults) -> dict[str, Any]:
                 f"{key}.every_sum": found.heads.every_sum,
             }
             for line in found.heads.chosen.to_dict("records"):
-                out[f"{key}.chosen.layer_{line['layer']}_head_{line['head']}"] = Estimate(
-                    line["shift"], line["low"], line["high"], line["pairs"]
-                )
+                out[f"{key}.chosen.layer_{line['layer']}_head_{line['head']}"] = shift_in(line)
     return out
 
 
 def unpatched(found: TaskResults, side: str) -> Mapping[str, Estimate]:
-    """How prompts, or donors, of a task are read as they are, by heading.
+    """Return how prompts, or donors, of a task are read as they are, by heading.
 
     In the task of years a token that repeats the prompt's own decade is on neither side, although
     it may be a right continuation.
@@ -68,7 +67,7 @@ def unpatched(found: TaskResults, side: str) -> Mapping[str, Estimate]:
 
 
 def moved(found: TaskResults, direction: str) -> Mapping[str, Estimate]:
-    """Where the answer is moved in one direction, by heading."""
+    """Return where the answer is moved in one direction, by heading."""
     one, out = found.directions[direction], {}
     for heading, place in (("where they differ", found.task.changed), ("last token", LAST)):
         for third in (THIRDS[0], THIRDS[-1]):
@@ -84,12 +83,10 @@ def moved(found: TaskResults, direction: str) -> Mapping[str, Estimate]:
 
 
 def of_heads(heads: HeadResults) -> Mapping[str, Estimate]:
-    """What single heads move at the last token, by heading."""
+    """Return what single heads move at the last token, by heading."""
     return {
         **{
-            f"layer {line['layer']}, head {line['head']}": Estimate(
-                line["shift"], line["low"], line["high"], line["pairs"]
-            )
+            f"layer {line['layer']}, head {line['head']}": shift_in(line)
             for line in heads.chosen.to_dict("records")
         },
         f"these {len(heads.chosen)}, added up": heads.chosen_sum,

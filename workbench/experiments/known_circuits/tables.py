@@ -31,7 +31,7 @@ Line = tuple[str, str, Mapping[str, Estimate]]
 
 
 def lead_of(results: CircuitResults, columns: Sequence[str] = ()) -> Lead:
-    """The main numbers as tables of text.
+    """Return the main numbers as tables of text.
 
     Args:
         columns: those of the patched numbers that are shown; all if not given.
@@ -61,7 +61,7 @@ def lead_of(results: CircuitResults, columns: Sequence[str] = ()) -> Lead:
 
 
 def main_numbers(results: CircuitResults, kind: str) -> Iterator[Line]:
-    """The main numbers of one kind."""
+    """Yield the main numbers of one kind."""
     for found in results.tasks.values():
         title = found.task.title
         if kind == UNPATCHED:
@@ -77,7 +77,7 @@ def main_numbers(results: CircuitResults, kind: str) -> Iterator[Line]:
 
 
 def record_of(results: CircuitResults, configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The main numbers as rows of section, row, column, value, low and high."""
+    """Return the main numbers as rows of section, row, column, value, low and high."""
     seed = results.config.seed
     return {
         "code": code_version(),
@@ -87,10 +87,7 @@ def record_of(results: CircuitResults, configuration: Mapping[str, Any]) -> dict
                 "section": f"{task}, {kind}",
                 "row": f"{row}, seed {seed}",
                 "column": column,
-                "value": one.value,
-                "low": one.low,
-                "high": one.high,
-                "n": one.n,
+                **vars(one),
             }
             for kind in (UNPATCHED, MOVED, HEADS)
             for task, row, found in main_numbers(results, kind)

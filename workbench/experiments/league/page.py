@@ -35,7 +35,7 @@ def league_page(
     """
     table = league_table(rows)
     parts = dict.fromkeys(one.part for one in rows)
-    lines = [{"questions": one.part, **row_of(one)} for one in rows]
+    lines = [row_of(one) for one in rows]
     return Page(
         title,
         figures,
@@ -45,7 +45,7 @@ def league_page(
         [
             (
                 f"{part.capitalize()}: {_questions(rows, part)}",
-                [row_of(one) for one in rows if one.part == part],
+                [line for one, line in zip(rows, lines, strict=True) if one.part == part],
             )
             for part in parts
         ],
@@ -57,8 +57,13 @@ def league_page(
                 "lines": table.to_dict("records"),
             }
         },
-        narrow=[(title, [{head: row[head] for head in NARROW if head in row} for row in lines])],
+        narrow=[(title, [_narrow(one.part, line) for one, line in zip(rows, lines, strict=True)])],
     )
+
+
+def _narrow(part: str, line: Mapping[str, str]) -> dict[str, str]:
+    whole = {"questions": part, **line}
+    return {head: whole[head] for head in NARROW if head in whole}
 
 
 def sections(rows: Sequence[ComparisonRow], caption: str) -> list[Section]:
