@@ -135,6 +135,17 @@ def test_sample_limits() -> None:
     assert sample_questions(SET, len(SET) + 1, seed=0) == SET
     with pytest.raises(WorkbenchError, match="limit"):
         sample_questions(SET, 0, seed=0)
+    with pytest.raises(WorkbenchError, match=r"questions\.skip"):
+        sample_questions(SET, 5, seed=0, skip=len(SET))
+
+
+@pytest.mark.parametrize("limit", [40, None])
+def test_skipping_draws_what_the_shorter_draw_leaves(limit: int | None) -> None:
+    first = {q.id for q in sample_questions(SET, 50, seed=0)}
+    others = [q.id for q in sample_questions(SET, limit, seed=0, skip=50)]
+    both = {q.id for q in sample_questions(SET, None if limit is None else 90, seed=0)}
+    assert set(others) == both - first
+    assert others == [q.id for q in SET if q.id in others]
 
 
 @settings(max_examples=20, deadline=None)

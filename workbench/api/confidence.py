@@ -45,6 +45,7 @@ def load_questions(
     source: str | Path = DEFAULTS.questions.source,
     *,
     limit: int | None = DEFAULTS.questions.limit,
+    skip: int = DEFAULTS.questions.skip,
     domains: Sequence[str] = ALL,
     form: Form = DEFAULTS.questions.ask_as,
     options: int = DEFAULTS.questions.options,
@@ -57,6 +58,7 @@ def load_questions(
         source: ``builtin``, a hub set with or without a split (``triviaqa``, ``mmlu:validation``),
             or the path of a question file.
         limit: how many questions at most; None for all.
+        skip: how many questions of the draw are passed over: those of another limit.
         domains: those that questions are drawn from; all where none is named.
         form: as published, all among ``options`` options, or all without options.
         mirror: folder with hub repositories under their ids, instead of the hub.
@@ -73,6 +75,7 @@ def load_questions(
         limit=limit,
         seed=seed,
         mirror=mirror,
+        skip=skip,
     )
 
 

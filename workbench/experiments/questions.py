@@ -33,4 +33,4 @@ def experiment_questions(config: RunConfig) -> list[Question]:
             f"{', '.join(sorted(there))}."
         )
     chosen = [one for one in pool if not asked.domains or one.domain in asked.domains]
-    return sample_questions(chosen, asked.limit, config.seed)
+    return sample_questions(chosen, asked.limit, config.seed, asked.skip)

@@ -41,7 +41,7 @@ def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]
     if settings.graded_file is not None:
         pool = graded_questions(read_graded(settings.graded_file))
         chosen = sample_questions(
-            questions_of_domains(pool, settings.domains), settings.limit, seed
+            questions_of_domains(pool, settings.domains), settings.limit, seed, settings.skip
         )
     else:
         chosen = choose_from_source(
@@ -52,6 +52,7 @@ def drawn_questions(config: RunConfig) -> tuple[list[Question], dict[str, Side]]
             limit=settings.limit,
             seed=seed,
             mirror=settings.mirror,
+            skip=settings.skip,
         )
     split = split_questions(chosen, settings.train_fraction)
     split |= dict.fromkeys(_held_out(chosen, settings.held_out_domains), "test")

@@ -4,7 +4,8 @@ it.
 ``bfloat16`` computes matrix products in bfloat16 under autocast while the residual stream stays in
 the model's own dtype: about twice the speed on processors that have bfloat16 units, at the price of
 readouts that move by a few tenths of a per cent. ``auto`` takes it where the hardware has such
-units. Every result says which one it used.
+units. Every result says which one it used. Without units the products are emulated
+(:mod:`workbench.models.bfloat16_products`), so that what another machine gives can be measured.
 
 A model is set to its precision once, when it is loaded. From then on every pass is made in that
 precision. The model, its decoder and its head enter autocast themselves, so a generation, a
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 from workbench.compat import has_bfloat16_units
 from workbench.errors import WorkbenchError
+from workbench.models.bfloat16_products import bfloat16_arithmetic
 from workbench.models.language_model import LanguageModel
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -101,7 +103,7 @@ def model_arithmetic(lm: LanguageModel) -> AbstractContextManager[Any]:
     """
     if lm.precision == "float32":
         return nullcontext()
-    return torch.autocast(lm.device.type, dtype=torch.bfloat16)
+    return bfloat16_arithmetic(lm.device.type)
 
 
 def _linear(lm: LanguageModel) -> list[Any]:
@@ -167,12 +169,12 @@ def _in_bfloat16(kind: type[nn.Module], device: str) -> type[nn.Module]:
     """
 
     def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with bfloat16_arithmetic(device):
             return kind.__call__(self, *args, **kwargs)
 
     @wraps(kind.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with bfloat16_arithmetic(device):
             return kind.forward(self, *args, **kwargs)
 
     own = {"__call__": __call__, "forward": forward, "computes_in": "bfloat16"}

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,14 @@ from workbench.patch.controls import (
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.pipeline.store import ROW, Part, merge_parts
 from workbench.trace.backends import PACKED, Engine, engine
+from workbench.trace.backends.kept_prefix import KeptPrefixBackend
 from workbench.trace.batches import plan_batches
+from workbench.trace.prompt_cache import CachedPrompts
+
+Beginnings = Callable[[Rows], CachedPrompts]
+"""A function that returns, for a batch of items, the keys and values of their first tokens, which
+are the same in both runs.
+"""
 
 BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
 """A function that computes every batch and merges the results, under a description."""
@@ -85,6 +93,8 @@ class ControlledSweep:
         tokens: token ids of each item up to the confidence position.
         positions: [items, 2] a random earlier token and the confidence position.
         partner: [items] another item for each.
+        beginnings: keys and values of the items' first tokens, where they are kept; then only what
+            follows is computed.
     """
 
     base: ModelState
@@ -96,6 +106,7 @@ class ControlledSweep:
     settings: SweepSettings
     partner: Rows
     states: Recorded
+    beginnings: Beginnings | None = None
 
     def swept_layers(self, condition: Condition) -> list[int]:
         """Return the layers a condition is swept at."""
@@ -105,10 +116,10 @@ class ControlledSweep:
         return control_layers(layers, self.settings.control_layers)
 
     def sweep_batch(
-        self, condition: Condition, batch: Rows, method: Engine = PACKED
+        self, condition: Condition, batch: Rows, method: Engine | None = None
     ) -> tuple[Floats, Floats]:
         """Return the expected confidence of ``batch``: unpatched [items] and patched [items,
-        layers].
+        layers]. Without a ``method`` the sweep is packed, on kept beginnings where there are any.
         """
         layers = self.swept_layers(condition)
         donors = donor_states(condition, self.states, batch, self.partner, self.settings.seed)[
@@ -117,6 +128,7 @@ class ControlledSweep:
         at = self.positions[batch, 0 if condition.random_position else 1]
         run = self.tuned if condition.into_tuned else self.base
         prompts = [self.tokens[i] for i in batch]
+        used = packed_engine(self.beginnings, batch, at) if method is None else method
         with run.within():
             reading = layer_sweep_of_scale(
                 run.lm,
@@ -126,7 +138,7 @@ class ControlledSweep:
                 layers,
                 donors,
                 tokens_per_forward=ONE_BATCH,
-                engine=method,
+                engine=used,
             )
         base, patched = (
             np.asarray(expected_confidence(part, self.scale.values, self.scale.certain))
@@ -157,14 +169,21 @@ class ControlledSweep:
         part = run(batches, compute, f"patching {condition.name.replace('_', ' ')}")
         return part.table[ROW].to_numpy(), part.table["base"].to_numpy(), part.tensors["patched"]
 
-    def table(self, rows: Rows, run: BatchRunner = run_batches) -> pd.DataFrame:
-        """Sweep all conditions; return a tidy table: condition, item, row, layer, base, patched,
+    def table(
+        self,
+        rows: Rows,
+        run: BatchRunner = run_batches,
+        conditions: Sequence[Condition] = CONDITIONS,
+    ) -> pd.DataFrame:
+        """Sweep the conditions; return a tidy table: condition, item, row, layer, base, patched,
         donor.
 
         Args:
             rows: [items] the label of each item in the table's column ``row``.
+            conditions: at least one that patches into each run, because readouts of donors are
+                taken from them.
         """
-        read = {condition: self.read(condition, run) for condition in CONDITIONS}
+        read = {condition: self.read(condition, run) for condition in conditions}
         donors = self.donor_readouts(
             {condition: (items, base) for condition, (items, base, _) in read.items()}
         )
@@ -210,11 +229,15 @@ class ControlledSweep:
     def compare_with_loop(self, items: int) -> tuple[float, float]:
         """Compare the packed sweep of the first condition with the loop of hooked forwards.
 
+        Beginnings that a model in another precision computed are left out, because the comparison
+        is made in float32.
+
         Returns:
             The largest difference as a share of the scale, and the spread of the readouts.
         """
         batch = np.arange(min(items, len(self.tokens)))
-        _, packed = self.sweep_batch(CONDITIONS[0], batch)
+        exact = self.base.lm.precision == "float32"
+        _, packed = self.sweep_batch(CONDITIONS[0], batch, None if exact else PACKED)
         _, loop = self.sweep_batch(CONDITIONS[0], batch, engine("loop"))
         return float(np.abs(packed - loop).max()), float(np.ptp(loop))
 
@@ -227,15 +250,20 @@ def controlled_sweep(
     trie: ScaleTrie,
     scale: Scale,
     settings: SweepSettings,
+    beginnings: Beginnings | None = None,
 ) -> ControlledSweep:
     """Record the items' states in both runs, to be swept.
+
+    Args:
+        beginnings: keys and values of the items' first tokens, where both runs share them.
 
     Raises:
         WorkbenchError: for fewer than two items, of which none could have another's donor.
     """
     partner = derangement(len(tokens), settings.seed)
     states = [
-        _record(run, tokens, positions, trie, settings.tokens_per_forward) for run in (base, tuned)
+        _record(run, tokens, positions, trie, settings.tokens_per_forward, beginnings)
+        for run in (base, tuned)
     ]
     return ControlledSweep(
         base,
@@ -247,7 +275,21 @@ def controlled_sweep(
         settings,
         partner,
         Recorded(base=states[0], tuned=states[1]),
+        beginnings,
     )
+
+
+def packed_engine(beginnings: Beginnings | None, batch: Rows, positions: Rows) -> Engine:
+    """Return the packed engine for a batch patched or recorded at ``positions`` [items, ...]: on
+    kept beginnings, unless a position lies in them.
+    """
+    if beginnings is None:
+        return PACKED
+    kept = beginnings(batch)
+    begun = kept.prompts.lengths.cpu().numpy()
+    if (positions.reshape(len(batch), -1) < begun[:, None]).any():
+        return PACKED
+    return partial(KeptPrefixBackend, kept=kept)
 
 
 def _record(
@@ -256,6 +298,7 @@ def _record(
     positions: Rows,
     trie: ScaleTrie,
     tokens_per_forward: int,
+    beginnings: Beginnings | None,
 ) -> Tensor:
     """Record the states of all items at their positions and the number's further tokens, float32 on
     the CPU.
@@ -263,9 +306,10 @@ def _record(
     lengths = [len(prompt) for prompt in tokens]
     out: Tensor | None = None
     for batch in plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens)):
+        used = packed_engine(beginnings, batch, positions[batch])
         with run.within():
             states = record_number(
-                run.lm, [tokens[i] for i in batch], trie, positions[batch].tolist()
+                run.lm, [tokens[i] for i in batch], trie, positions[batch].tolist(), used
             )
         out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
         out[torch.as_tensor(batch)] = states.float().cpu()

@@ -30,7 +30,6 @@ from workbench.patch.branches import layer_sites, site_branches
 from workbench.trace.backends import PACKED, Engine
 from workbench.trace.checks import require_positions
 from workbench.trace.interventions import Branch
-from workbench.trace.record import record
 from workbench.trace.sites import Component
 
 Prompts = Sequence[Sequence[int]]
@@ -99,7 +98,11 @@ def layer_sweep_of_scale(
 
 
 def record_number(
-    lm: LanguageModel, prompts: Prompts, trie: ScaleTrie, positions: Sequence[Sequence[int]]
+    lm: LanguageModel,
+    prompts: Prompts,
+    trie: ScaleTrie,
+    positions: Sequence[Sequence[int]],
+    engine: Engine = PACKED,
 ) -> Tensor:
     """Record the states at each prompt's ``positions``, then at the trie's packed nodes: [rows,
     layers, positions + nodes, width].
@@ -109,7 +112,8 @@ def record_number(
         [*row, *(len(prompt) + k for k in nodes)]
         for prompt, row in zip(prompts, positions, strict=True)
     ]
-    return record(lm, prompts, every, layer_sites(range(lm.n_layers)), tree=trie.tree)
+    sites = layer_sites(range(lm.n_layers))
+    return engine(lm).record(prompts, every, sites, tree=trie.tree)
 
 
 def _branches(

@@ -24,6 +24,7 @@ def choose_from_source(
     limit: int | None,
     seed: int,
     mirror: Path | None = None,
+    skip: int = 0,
 ) -> list[Question]:
     """Draw questions of ``source`` evenly over its domains.
 
@@ -33,12 +34,13 @@ def choose_from_source(
         domains: those that questions are drawn from; all where none is named.
         limit: how many questions at most; None for all.
         mirror: folder with hub repositories under their ids, instead of the hub.
+        skip: how many questions of the draw are passed over.
 
     Raises:
         WorkbenchError: for a source that cannot be read, and a domain that does not occur.
     """
     pool = in_form(questions_from(source, mirror), form, options, seed)
-    return sample_questions(questions_of_domains(pool, domains), limit, seed)
+    return sample_questions(questions_of_domains(pool, domains), limit, seed, skip)
 
 
 def questions_of_domains(pool: Sequence[Question], domains: Sequence[str]) -> list[Question]:

@@ -90,16 +90,26 @@ def check_disjoint(parts: Mapping[str, Sequence[Question]]) -> None:
                 )
 
 
-def sample_questions(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+def sample_questions(
+    questions: Sequence[Question], limit: int | None, seed: int, skip: int = 0
+) -> list[Question]:
     """Draw at most ``limit`` questions in their given order, as evenly over domains as possible;
     None keeps all.
 
+    The first ``skip`` questions of the draw are passed over: those that a limit of ``skip`` draws
+    with the same seed.
+
     Raises:
-        WorkbenchError: for a limit below 1.
+        WorkbenchError: for a limit below 1, and where no question is left.
     """
-    if limit is None or limit >= len(questions):
+    if skip and skip >= len(questions):
+        raise WorkbenchError(
+            f"questions.skip is {skip:,} and there are {len(questions):,} questions, so none would "
+            "be left; pass over fewer."
+        )
+    if not skip and (limit is None or limit >= len(questions)):
         return list(questions)
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise WorkbenchError(
             f"limit is {limit}; give a positive number of questions, or leave it out for all."
         )
@@ -116,5 +126,6 @@ def sample_questions(questions: Sequence[Question], limit: int | None, seed: int
         domain = questions[index].domain
         rank[index] = (seen[domain], hash_fraction(f"domain:{seed}:{domain}"))
         seen[domain] += 1
-    kept = set(sorted(drawn, key=lambda index: rank[index])[:limit])
+    end = None if limit is None else skip + limit
+    kept = set(sorted(drawn, key=lambda index: rank[index])[skip:end])
     return [question for index, question in enumerate(questions) if index in kept]

@@ -102,6 +102,12 @@ class QuestionSettings(Settings):
     limit: int | None = Field(
         580, ge=1, le=10**8, description="questions drawn evenly over domains; none for all"
     )
+    skip: int = Field(
+        0,
+        ge=0,
+        le=10**8,
+        description="questions of that draw passed over: with the limit of another run, all others",
+    )
     train_fraction: float = Field(0.65, gt=0, lt=1)
     held_out_domains: tuple[str, ...] = Field(
         (),
@@ -156,7 +162,7 @@ class ProbeConfig(Settings):
 class PatchSettings(Settings):
     """Activation patching of the tuned model's states into the base model."""
 
-    n_questions: int = Field(16, ge=8, le=10**6, description="held-out questions patched")
+    n_questions: int = Field(64, ge=8, le=10**6, description="held-out questions patched")
     layers: tuple[Layer, ...] | None = Field(None, min_length=2, description="none for all")
     control_layers: int = Field(
         CONTROL_LAYERS,

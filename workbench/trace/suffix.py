@@ -93,19 +93,10 @@ def forward_suffix(
             lm, max(length + len(tokens) for length, tokens in zip(lengths, rests, strict=True))
         )
     rest = pad_prompts(rests, lm.tokenizer.pad_token_id, lm.device)
-    nodes = tree_tail(rest, tree)
-    after = kept.prompts.lengths[:, None]
-    tokens = torch.cat([rest.tokens, nodes.tokens], dim=1)
-    tail = Tail(
-        tokens=tokens,
-        positions=torch.cat([rest.positions, nodes.positions], dim=1) + after,
-        prefix_end=torch.full_like(tokens, kept.prompts.columns),
-        attends_to=visibility(rest, nodes),
-        first_layer=(FIRST_LAYER,) * tokens.shape[1],
-        source_column=torch.zeros_like(tokens),
-    )
+    tail = suffix_tail(kept, rest, tree)
     recording = None
     if record is not None:
+        after = kept.prompts.lengths[:, None]
         recording = Recording(rest.column_of(record.to(after.device) - after), every_layer(lm), {})
     cache = ExtendableCache(kept)
     final = forward_tail(
@@ -113,3 +104,20 @@ def forward_suffix(
     )
     recorded = None if recording is None else recording.stacked(lm.device)
     return SuffixPass(join_prompts(kept.prompts, rest), final, recorded, cache)
+
+
+def suffix_tail(kept: CachedPrompts, rest: Prompts, tree: TokenTree) -> Tail:
+    """Lay out what follows kept beginnings: every row's ``rest``, and the nodes of ``tree`` after
+    it.
+    """
+    nodes = tree_tail(rest, tree)
+    tokens = torch.cat([rest.tokens, nodes.tokens], dim=1)
+    positions = torch.cat([rest.positions, nodes.positions], dim=1)
+    return Tail(
+        tokens=tokens,
+        positions=positions + kept.prompts.lengths[:, None],
+        prefix_end=torch.full_like(tokens, kept.prompts.columns),
+        attends_to=visibility(rest, nodes),
+        first_layer=(FIRST_LAYER,) * tokens.shape[1],
+        source_column=torch.zeros_like(tokens),
+    )
