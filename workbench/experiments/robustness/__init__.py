@@ -1,0 +1,1 @@
+"""What of the main loop's result holds over training seeds, precisions and ways of teaching?"""
