@@ -225,6 +225,17 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "known_circuits",
         ),
         Experiment(
+            "robustness",
+            "what of the loop's result holds over seeds, precisions and ways of teaching?",
+            (
+                "robustness.run:RobustnessParameters",
+                "robustness.run:run_robustness",
+                "robustness.page:page_of",
+            ),
+            "robustness",
+            settings={"questions.skip": 580, "questions.limit": 264},
+        ),
+        Experiment(
             "league",
             "which recipe teaches a model to say what it knows?",
             ("league.run:LeagueParameters", "league.run:run_league", "league.run:page_of"),

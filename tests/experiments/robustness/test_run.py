@@ -1,0 +1,103 @@
+"""The grid on a tiny model: its default is the main loop's training, and a late adapter moves no
+state below it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.runs import FinishedRun
+from workbench.config import RunConfig
+from workbench.errors import WorkbenchError
+from workbench.experiments.recipes.run import BASE
+from workbench.experiments.robustness.page import page_of
+from workbench.experiments.robustness.results import RobustnessResults
+from workbench.experiments.robustness.run import RobustnessParameters, run_robustness
+from workbench.loop.results import sweeps
+from workbench.pipeline.store import StageStore
+
+SMALL = RobustnessParameters(variants=("default", "upper-half"), precisions=("float32",), seeds=1)
+
+
+@pytest.fixture(scope="module")
+def grid(
+    finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RobustnessResults]:
+    """The two variants on the finished run's answers and states."""
+    folder = tmp_path_factory.mktemp("grid")
+    for stage in BASE:
+        shutil.copytree(finished_run.folder / stage, folder / "float32" / stage)
+    return folder, run_robustness(finished_run.inputs.config, folder, SMALL)
+
+
+def test_the_default_with_the_runs_seed_is_the_main_loop(
+    grid: tuple[Path, RobustnessResults], finished_run: FinishedRun
+) -> None:
+    folder, _ = grid
+    own = StageStore(folder / "float32/trainings/default/0/elicit", "").table("confidence")
+    loop = StageStore(finished_run.folder / "elicit_tuned", "").table("confidence")
+    loop = loop.set_index("row").loc[own["row"].tolist()]
+    np.testing.assert_allclose(own["expected"], loop["expected"], atol=1e-6)
+    swept, reference = (
+        sweeps(StageStore(path, "").table("sweep"))
+        for path in (
+            folder / "float32/trainings/default/0/patch",
+            finished_run.folder / "patch",
+        )
+    )
+    for name in ("own_tuned", "other_tuned"):
+        np.testing.assert_allclose(swept[name].patched, reference[name].patched, atol=1e-6)
+        np.testing.assert_allclose(swept[name].donor, reference[name].donor, atol=1e-6)
+
+
+def test_below_a_late_adapter_nothing_moves(grid: tuple[Path, RobustnessResults]) -> None:
+    _, found = grid
+    (late,) = found.of("upper-half")
+    half = len(late.layers) // 2
+    assert np.abs(late.shift.value[:half]).max() < 1e-4
+    assert late.shift.value[-1] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_finished_grid_is_read_again(
+    grid: tuple[Path, RobustnessResults], finished_run: FinishedRun
+) -> None:
+    folder, first = grid
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("done.json")}
+    again = run_robustness(finished_run.inputs.config, folder, SMALL)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("done.json")} == before
+    for one, other in zip(first.cells, again.cells, strict=True):
+        assert one.measures.keys() == other.measures.keys()
+        np.testing.assert_array_equal(
+            [one.value(name) for name in one.measures], [other.value(name) for name in one.measures]
+        )
+
+
+def test_the_page_has_every_training_and_its_numbers(
+    grid: tuple[Path, RobustnessResults],
+) -> None:
+    _, found = grid
+    page = page_of(found)
+    table = page.tables["trainings.csv"]
+    assert len(table) == sum(len(cell.measures) for cell in found.cells)
+    assert page.summary["default.trainings"] == 1
+    mean = page.summary["upper-half.expected.within.mean"]
+    assert mean == found.of("upper-half")[0].value("expected.within")
+    assert {len(figure.data) for figure in page.figures.values()} == {2}
+    columns = {row["column"] for row in page.records["robustness.json"]["rows"]}
+    assert "spread between seeds" not in columns  # of one training it is unknown
+    assert "layer gradient rho" in columns
+
+
+def test_an_adapter_on_the_conversation_is_no_start(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    config = finished_run.inputs.config
+    teach = config.teach.model_copy(update={"adapter_scope": "conversation"})
+    changed: RunConfig = config.model_copy(update={"teach": teach})
+    with pytest.raises(WorkbenchError, match="adapter_scope"):
+        run_robustness(changed, tmp_path, SMALL)
+    assert not list(tmp_path.iterdir())

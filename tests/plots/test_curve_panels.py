@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from workbench.errors import WorkbenchError
+from workbench.plots.curve_panels import Curve, CurvePanels
+
+LAYERS = np.arange(3)
+
+
+def panels(**given: object) -> CurvePanels:
+    curves = {
+        "one <b>": [Curve("a0", "a", np.array([0.0, 0.5, 1.0])), Curve("b0", "b", LAYERS / 4)],
+        "two": [Curve("a1", "a", LAYERS / 2)],
+        "three": [Curve("b1", "b", LAYERS / 3)],
+    }
+    return CurvePanels(
+        **{"layers": LAYERS, "panels": curves, "y": "shift", "title": "t", "caption": "c", **given}  # type: ignore[arg-type]
+    )
+
+
+def test_every_curve_is_drawn_once_and_each_group_named_once() -> None:
+    figure = panels().figure()
+    assert [list(trace.y) for trace in figure.data] == [
+        [0.0, 0.5, 1.0],
+        [0.0, 0.25, 0.5],
+        [0.0, 0.5, 1.0],
+        pytest.approx([0.0, 1 / 3, 2 / 3]),
+    ]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["a", "b"]
+    by_group: dict[str, set[str]] = {}
+    for trace in figure.data:
+        by_group.setdefault(trace.name, set()).add(trace.line.color)
+    assert all(len(colours) == 1 for colours in by_group.values())
+    assert by_group["a"] != by_group["b"]
+
+
+def test_titles_are_escaped() -> None:
+    assert "one &lt;b&gt;" in {note.text for note in panels().figure().layout.annotations}
+
+
+def test_a_curve_of_another_length_and_no_curve_are_refused() -> None:
+    with pytest.raises(WorkbenchError, match="'a0' of panel 'x'"):
+        panels(panels={"x": [Curve("a0", "a", np.zeros(2))]})
+    with pytest.raises(WorkbenchError, match="at least one curve"):
+        panels(panels={"x": []})

@@ -1,0 +1,109 @@
+"""Draw curves over layers in panels, one curve a training: what all trainings share, and where they
+part.
+
+Curves of one group (a precision, say) have one colour. No intervals are drawn: the spread between
+the curves is the figure's point. The number of curves that agree says nothing about other
+questions, which all of a panel's curves share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from workbench.arrays import Floats
+from workbench.errors import WorkbenchError
+from workbench.plots.theme import GREY, LIGHT, apply_theme, safe, styles
+
+_PER_ROW = 2
+_PANEL_HEIGHT = 290
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve: ``values`` [layers], of a ``group`` that has a colour, under the hover's name."""
+
+    name: str
+    group: str
+    values: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePanels:
+    """The figure's data: the curves of every panel over ``layers`` [n].
+
+    ``levels`` are drawn as thin lines through every panel.
+    """
+
+    layers: NDArray[np.int64]
+    panels: Mapping[str, Sequence[Curve]]
+    y: str
+    title: str
+    caption: str
+    levels: Sequence[float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not any(self.panels.values()):
+            raise WorkbenchError("panels of curves need at least one curve")
+        for title, curves in self.panels.items():
+            for curve in curves:
+                if np.shape(curve.values) != (len(self.layers),):
+                    raise WorkbenchError(
+                        f"curve {curve.name!r} of panel {title!r} has shape "
+                        f"{np.shape(curve.values)} for {len(self.layers)} layers"
+                    )
+
+    def figure(self) -> go.Figure:
+        """Draw the panels, two in a row, with one legend entry a group."""
+        columns = min(_PER_ROW, len(self.panels))
+        rows = -(-len(self.panels) // columns)
+        figure = make_subplots(
+            rows=rows,
+            cols=columns,
+            shared_xaxes=True,
+            shared_yaxes=True,
+            subplot_titles=[safe(title) for title in self.panels],
+            horizontal_spacing=0.05,
+            vertical_spacing=0.16 / rows,
+        )
+        groups = dict.fromkeys(curve.group for each in self.panels.values() for curve in each)
+        look, shown = styles(groups), set[str]()
+        for number, curves in enumerate(self.panels.values()):
+            place = {"row": number // columns + 1, "col": number % columns + 1}
+            for level in self.levels:
+                figure.add_hline(level, line={"color": LIGHT, "width": 1}, **place)
+            for curve in curves:
+                style = look[curve.group]
+                figure.add_trace(
+                    go.Scatter(
+                        x=self.layers,
+                        y=curve.values,
+                        mode="lines",
+                        line={"color": style.colour, "dash": style.dash, "width": 1.6},
+                        name=safe(curve.group),
+                        legendgroup=curve.group,
+                        showlegend=curve.group not in shown,
+                        hovertemplate=(
+                            f"layer %{{x}}: %{{y:.3f}}<extra>{safe(curve.name)}</extra>"
+                        ),
+                    ),
+                    **place,
+                )
+                shown.add(curve.group)
+        apply_theme(
+            figure,
+            title=self.title,
+            caption=self.caption,
+            x="",
+            y="",
+            height=_PANEL_HEIGHT * rows + 150,
+        )
+        figure.update_xaxes(title_text="patched decoder layer", title_font_color=GREY, row=rows)
+        figure.update_yaxes(title_text=self.y, title_font_color=GREY, col=1)
+        figure.update_layout(margin_t=figure.layout.margin.t + 24)
+        return figure
