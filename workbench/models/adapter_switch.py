@@ -1,4 +1,4 @@
-"""Switch the adapter on a model off for a while.
+"""Switch the adapter on a model off for a while, in all layers or in some.
 
 An adapter is part of the base model's modules, so it is switched there. That works on the object
 that carries PEFT's wrapper and on the one from before the adapter was added. Only layers that were
@@ -7,10 +7,11 @@ on are switched on again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
 
 from workbench.models.language_model import LanguageModel
 
@@ -21,9 +22,25 @@ def adapter_off(lm: LanguageModel) -> Iterator[None]:
 
     Dropout and gradients stay as they are.
     """
+    with _switched_off(lm.base().modules()):
+        yield
+
+
+@contextmanager
+def adapter_only_in(lm: LanguageModel, layers: Collection[int]) -> Iterator[None]:
+    """Switch the adapter off in every decoder layer but ``layers`` inside the block. What an
+    adapter has outside the layers stays on.
+    """
+    others = (layer for number, layer in enumerate(lm.layers()) if number not in layers)
+    with _switched_off(module for layer in others for module in layer.modules()):
+        yield
+
+
+@contextmanager
+def _switched_off(modules: Iterable[nn.Module]) -> Iterator[None]:
     on = [
         module
-        for module in lm.base().modules()
+        for module in modules
         if isinstance(module, BaseTunerLayer) and not module.disable_adapters
     ]
     for layer in on:

@@ -20,7 +20,14 @@ from workbench.experiments.robustness.run import RobustnessParameters, run_robus
 from workbench.loop.results import sweeps
 from workbench.pipeline.store import StageStore
 
-SMALL = RobustnessParameters(variants=("default", "upper-half"), precisions=("float32",), seeds=1)
+SMALL = RobustnessParameters(
+    variants=("default", "upper-half"),
+    precisions=("float32",),
+    seeds=1,
+    windows=("upper-half",),
+    window_layers=4,
+    window_questions=5,
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,30 @@ def test_below_a_late_adapter_nothing_moves(grid: tuple[Path, RobustnessResults]
     assert late.shift.value[-1] == pytest.approx(1, abs=1e-3)
 
 
+def test_windows_of_layers_add_up_at_their_ends(grid: tuple[Path, RobustnessResults]) -> None:
+    """On in no layer it moves nothing, on in all it is the tuned model; layers it has no part in
+    change nothing.
+    """
+    _, found = grid
+    (late,) = found.of("upper-half")
+    assert late.windows is not None
+    read = late.windows.set_index(["kind", "layer"])["shift"]
+    layers = sorted(late.windows["layer"].unique())
+    half = len(late.layers) // 2
+    for layer in layers:
+        if layer < half:
+            assert read["below", layer] == pytest.approx(0, abs=1e-4)
+            assert read["single", layer] == pytest.approx(0, abs=1e-4)
+            assert read["above", layer] == pytest.approx(1, abs=1e-4)
+            assert read["without", layer] == pytest.approx(1, abs=1e-4)
+    assert read["below", layers[-1]] == pytest.approx(1, abs=1e-4)
+    assert read["above", layers[-1]] == pytest.approx(read["single", layers[-1]], abs=1e-5)
+    slope = late.windows.set_index(["kind", "layer"])["slope"]
+    assert slope["below", layers[-1]] == pytest.approx(1, abs=1e-3)
+    (other,) = found.of("default")
+    assert other.windows is None
+
+
 def test_a_finished_grid_is_read_again(
     grid: tuple[Path, RobustnessResults], finished_run: FinishedRun
 ) -> None:
@@ -86,7 +117,9 @@ def test_the_page_has_every_training_and_its_numbers(
     assert page.summary["default.trainings"] == 1
     mean = page.summary["upper-half.expected.within.mean"]
     assert mean == found.of("upper-half")[0].value("expected.within")
-    assert {len(figure.data) for figure in page.figures.values()} == {2}
+    drawn = {name: len(figure.data) for name, figure in page.figures.items()}
+    assert drawn == {"donor_slope": 2, "shift": 2, "windows_upper_half": 4}
+    assert set(page.tables["windows.csv"]["variant"]) == {"upper-half"}
     columns = {row["column"] for row in page.records["robustness.json"]["rows"]}
     assert "spread between seeds" not in columns  # of one training it is unknown
     assert "layer gradient rho" in columns

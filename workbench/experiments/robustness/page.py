@@ -29,6 +29,12 @@ SPREAD_COLUMNS = {
     "between_seeds": "spread between seeds",
     "between_precisions": "bfloat16 less float32",
 }
+WINDOWS = {
+    "below": "adapter in the layers up to l",
+    "above": "adapter in the layers from l on",
+    "single": "adapter in layer l alone",
+    "without": "adapter in all layers but l",
+}
 SHOWN = (
     "stated",
     "expected.within",
@@ -54,7 +60,11 @@ def page_of(results: RobustnessResults) -> Page:
         sections_of(results),
         summary_of(results),
         configuration,
-        tables={"trainings.csv": cells_table(results), "curves.csv": curves_table(results)},
+        tables={
+            "trainings.csv": cells_table(results),
+            "curves.csv": curves_table(results),
+            **windows_table(results),
+        },
         lead=lead_of(results),
         notes=[f"criterion for a default: {CRITERION}"],
         records={
@@ -87,7 +97,51 @@ def sections_of(results: RobustnessResults) -> list[Section]:
             panels(results, "shift", "mean shift", caption),
             "shift",
         ),
+        *window_sections(results, caption),
     ]
+
+
+def window_sections(results: RobustnessResults, caption: str) -> list[Section]:
+    """Draw what the adapter does in some layers alone, of every variant that was read so."""
+    sections = []
+    for variant in results.variants:
+        read = {cell.seed: cell for cell in results.of(variant) if cell.windows is not None}
+        if not read:
+            continue
+        sections.append(
+            Section(
+                f"Which layers push, and which push back: {variant}",
+                "The adapter on in some layers only. Where the curve of the layers up to l passes "
+                "1, the layers after l take back what those before have moved.",
+                window_panels(results, variant, caption),
+                f"windows_{variant.replace('-', '_')}",
+            )
+        )
+    return sections
+
+
+def window_panels(results: RobustnessResults, variant: str, caption: str) -> go.Figure:
+    """Draw the shift in every kind of window, a curve a training."""
+    tables = [(cell, cell.windows) for cell in results.of(variant) if cell.windows is not None]
+    first = tables[0][1]
+    layers = np.sort(first["layer"].unique())
+    return CurvePanels(
+        layers=layers,
+        panels={
+            title: [
+                Curve(
+                    f"{cell.precision}, seed {cell.seed}",
+                    cell.precision,
+                    table[table["kind"] == kind].sort_values("layer")["shift"].to_numpy(),
+                )
+                for cell, table in tables
+            ]
+            for kind, title in WINDOWS.items()
+        },
+        y="mean shift",
+        title=f"Shift with the adapter in some layers only: {variant}",
+        caption=caption,
+    ).figure()
 
 
 def panels(results: RobustnessResults, curve: str, name: str, caption: str) -> go.Figure:
@@ -183,6 +237,16 @@ def curves_table(results: RobustnessResults) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+
+
+def windows_table(results: RobustnessResults) -> dict[str, pd.DataFrame]:
+    """Return the windows of every training that was read so, under the table's file name."""
+    parts = [
+        cell.windows.assign(variant=cell.variant, precision=cell.precision, seed=cell.seed)
+        for cell in results.cells
+        if cell.windows is not None
+    ]
+    return {"windows.csv": pd.concat(parts, ignore_index=True)} if parts else {}
 
 
 def summary_of(results: RobustnessResults) -> dict[str, Any]:

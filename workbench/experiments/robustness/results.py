@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.arrays import Floats
 from workbench.config import RunConfig
 from workbench.experiments.robustness.trainings import Training
 from workbench.experiments.robustness.variants import Criterion
+from workbench.experiments.robustness.windows import window_curves
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.results import column_of, probabilities_of, sweeps
@@ -57,7 +59,12 @@ Value = Estimate | float
 
 @dataclass(frozen=True)
 class Cell:
-    """A training's measures and its curves over layers [layers]."""
+    """A training's measures and its curves over layers [layers].
+
+    Attributes:
+        windows: kind, layer, shift and slope with the adapter on in some layers only; None where
+            they were not read.
+    """
 
     variant: str
     seed: int
@@ -66,6 +73,7 @@ class Cell:
     layers: NDArray[np.int64]
     shift: IntervalCurve
     donor_slope: IntervalCurve
+    windows: pd.DataFrame | None = None
 
     def value(self, name: str) -> float:
         """Return a measure without its interval."""
@@ -114,7 +122,9 @@ class RobustnessResults:
         return list(dict.fromkeys(cell.variant for cell in self.cells))
 
 
-def measure_cell(run: Run, training: Training, precision: str, draw: Bootstrap) -> Cell:
+def measure_cell(
+    run: Run, training: Training, precision: str, windows: Sequence[str], draw: Bootstrap
+) -> Cell:
     """Measure one training on the held-out questions, and its sweep on those patched."""
     questions, _ = load_questions(run)
     test = questions[questions["split"] == "test"]
@@ -150,7 +160,14 @@ def measure_cell(run: Run, training: Training, precision: str, draw: Bootstrap) 
         "sd": float(np.std(expected)),
         "tokens": float(run.stage(training.stage("teach")).facts()["tokens"]),
     }
-    return Cell(training.variant, training.seed, precision, measures, own.layers, shift, slope)
+    read = (
+        window_curves(run.stage(training.stage("windows")).table("windows"))
+        if training.windows(windows)
+        else None
+    )
+    return Cell(
+        training.variant, training.seed, precision, measures, own.layers, shift, slope, read
+    )
 
 
 def spread_of(cells: Sequence[Cell], measure: str) -> Spread:

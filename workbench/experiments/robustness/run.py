@@ -28,6 +28,7 @@ from workbench.experiments.recipes.run import BASE
 from workbench.experiments.robustness.results import Cell, RobustnessResults, measure_cell
 from workbench.experiments.robustness.trainings import Training, trainings_of
 from workbench.experiments.robustness.variants import VariantName
+from workbench.experiments.robustness.windows import read_windows
 from workbench.files.writing import write_atomically
 from workbench.loop import CONFIG, STAGES, inputs_of
 from workbench.loop.checks import check_run
@@ -62,6 +63,11 @@ class RobustnessParameters(Parameters):
         ("float32", "bfloat16"), min_length=1, description="matrix products"
     )
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each, from the run's seed on")
+    windows: tuple[VariantName, ...] = Field(
+        ("default",), description="variants read with the adapter on in some layers only"
+    )
+    window_layers: int = Field(15, ge=2, le=1000, description="layers of those, evenly spread")
+    window_questions: int = Field(32, ge=3, le=10**6, description="patched questions read there")
 
 
 def run_robustness(
@@ -89,11 +95,14 @@ def run_robustness(
     for precision in dict.fromkeys(parameters.precisions):
         run = run_in(config, folder, figures or folder, precision, reuse)
         stages = [stage for stage in STAGES if stage.name in BASE]
-        stages += [stage for training in trainings for stage in stages_of(training)]
+        stages += [stage for training in trainings for stage in stages_of(training, parameters)]
         with run.store.hold():
             write_config(run)
             run_stages(stages, run, inputs_of(run.config))
-        cells += [measure_cell(run, training, precision, draw) for training in trainings]
+        cells += [
+            measure_cell(run, training, precision, parameters.windows, draw)
+            for training in trainings
+        ]
     return RobustnessResults(config, parameters.model_dump(mode="json"), tuple(cells))
 
 
@@ -117,8 +126,10 @@ def run_in(
     )
 
 
-def stages_of(training: Training) -> list[Stage]:
-    """Return the stages of one training: teach, read on held-out questions, patch."""
+def stages_of(training: Training, parameters: RobustnessParameters) -> list[Stage]:
+    """Return the stages of one training: teach, read on held-out questions, patch, and read in
+    windows of layers where that is asked for.
+    """
     given = {"seed": training.seed, "teach": training.teach.model_dump(mode="json")}
     teach, elicit, patch = (training.stage(kind) for kind in ("teach", "elicit", "patch"))
     return [
@@ -127,7 +138,19 @@ def stages_of(training: Training) -> list[Stage]:
         ),
         Stage(elicit, partial(_elicit, training=training), ("model", "elicit"), (teach,)),
         Stage(patch, partial(_patch, training=training), ("model", "patch", "seed"), (teach,)),
+        *([_windows_stage(training, parameters)] if training.windows(parameters.windows) else []),
     ]
+
+
+def _windows_stage(training: Training, parameters: RobustnessParameters) -> Stage:
+    layers, questions = parameters.window_layers, parameters.window_questions
+    return Stage(
+        training.stage("windows"),
+        partial(_read_windows, training=training, layers=layers, questions=questions),
+        ("model", "patch", "seed"),
+        (training.stage("teach"),),
+        given={"layers": layers, "questions": questions},
+    )
 
 
 def _teach(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
@@ -143,12 +166,27 @@ def _elicit(context: Run, stage: StageStore, training: Training) -> dict[str, An
 
 def _patch(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
     run = context.with_teach(training.teach)
-    questions, _ = load_questions(run)
-    items = choose_items(questions, run.config.patch.n_questions, run.config.seed)
+    items = patched_rows(run)
     with sweep_of_adapter(run, run.stage(training.stage("teach")), items) as sweep:
         table = sweep.table(items, partial(run_parts, stage), SWEPT)
     stage.save_table("sweep", table)
     return {"items": len(items)}
+
+
+def _read_windows(
+    context: Run, stage: StageStore, training: Training, layers: int, questions: int
+) -> dict[str, Any]:
+    run = context.with_teach(training.teach)
+    rows = np.sort(
+        np.random.default_rng(run.config.seed).permutation(patched_rows(run))[:questions]
+    )
+    return read_windows(run, stage, taught=training.stage("teach"), rows=rows, layers=layers)
+
+
+def patched_rows(context: Run) -> NDArray[np.int64]:
+    """Return the rows of the held-out questions that are patched."""
+    questions, _ = load_questions(context)
+    return choose_items(questions, context.config.patch.n_questions, context.config.seed)
 
 
 def held_out(context: Run) -> NDArray[np.int64]:

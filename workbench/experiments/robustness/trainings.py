@@ -19,8 +19,14 @@ class Training:
     teach: TeachSettings
 
     def stage(self, kind: str) -> str:
-        """Return name and folder of its stage ``teach``, ``elicit`` or ``patch``."""
+        """Return name and folder of its stage ``teach``, ``elicit``, ``patch`` or ``windows``."""
         return f"trainings/{self.variant}/{self.seed}/{kind}"
+
+    def windows(self, variants: Sequence[str]) -> bool:
+        """Return whether it is read in windows of layers, as these ``variants`` are where their
+        adapter acts on the reply.
+        """
+        return self.variant in variants and self.teach.adapter_scope == "reply"
 
 
 def trainings_of(config: RunConfig, variants: Sequence[str], seeds: int) -> list[Training]:
