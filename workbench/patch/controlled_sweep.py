@@ -38,6 +38,7 @@ from workbench.patch.controls import (
     derangement,
     donor_readouts,
     donor_states,
+    patched_states,
 )
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.pipeline.store import ROW, Part, merge_parts
@@ -120,11 +121,14 @@ class ControlledSweep:
     ) -> tuple[Floats, Floats]:
         """Return the expected confidence of ``batch``: unpatched [items] and patched [items,
         layers]. Without a ``method`` the sweep is packed, on kept beginnings where there are any.
+
+        Layers at which every donor's state is the overwritten one to the bit, as below an adapter
+        that begins higher up, are not run: the readout there is the unpatched one. Only the noise
+        floor is measured with such states.
         """
-        layers = self.swept_layers(condition)
-        donors = donor_states(condition, self.states, batch, self.partner, self.settings.seed)[
-            :, layers
-        ]
+        swept = self.swept_layers(condition)
+        donors = donor_states(condition, self.states, batch, self.partner, self.settings.seed)
+        changed = self._changed_layers(condition, batch, donors, swept)
         at = self.positions[batch, 0 if condition.random_position else 1]
         run = self.tuned if condition.into_tuned else self.base
         prompts = [self.tokens[i] for i in batch]
@@ -135,16 +139,28 @@ class ControlledSweep:
                 prompts,
                 self.trie,
                 at.tolist(),
-                layers,
-                donors,
+                changed,
+                donors[:, changed],
                 tokens_per_forward=ONE_BATCH,
                 engine=used,
             )
-        base, patched = (
+        base, read = (
             np.asarray(expected_confidence(part, self.scale.values, self.scale.certain))
             for part in (reading.base, reading.patched)
         )
+        patched = np.repeat(base[:, None], len(swept), axis=1)
+        patched[:, [swept.index(layer) for layer in changed]] = read
         return base, patched
+
+    def _changed_layers(
+        self, condition: Condition, batch: Rows, donors: Tensor, swept: Sequence[int]
+    ) -> list[int]:
+        """Return the layers at which a patch changes any state, or the last one where none does."""
+        if condition.own_state:
+            return list(swept)
+        own = patched_states(condition, self.states, batch)
+        changed = [layer for layer in swept if not torch.equal(donors[:, layer], own[:, layer])]
+        return changed or list(swept[-1:])
 
     def read(
         self, condition: Condition, run: BatchRunner = run_batches

@@ -48,6 +48,11 @@ class Condition:
     random_position: bool = False
     all_layers: bool = True
 
+    @property
+    def own_state(self) -> bool:
+        """Whether runs are patched with their own states, to see what rounding alone moves."""
+        return self.donor == "own_base" and not self.into_tuned
+
 
 CONDITIONS = (
     Condition("own_tuned", "own_tuned"),
@@ -99,6 +104,13 @@ def donor_states(
     if condition.donor == "other_base":
         return states.base[others, :, at]
     return matched_noise(states.base[:, :, at], states.tuned[:, :, at], seed)[rows]
+
+
+def patched_states(condition: Condition, states: Recorded, items: NDArray[np.int64]) -> Tensor:
+    """Return the states that the condition overwrites, in the shape of :func:`donor_states`."""
+    at = slice(0, 1) if condition.random_position else slice(1, None)
+    own = states.tuned if condition.into_tuned else states.base
+    return own[torch.as_tensor(items), :, at]
 
 
 def donor_readouts(

@@ -12,13 +12,20 @@ import pytest
 
 from tests.support.runs import FinishedRun
 from workbench.config import RunConfig
+from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.experiments.recipes.run import BASE
 from workbench.experiments.robustness.page import page_of
 from workbench.experiments.robustness.results import RobustnessResults
 from workbench.experiments.robustness.run import RobustnessParameters, run_robustness
+from workbench.experiments.robustness.trainings import trainings_of
+from workbench.loop.patching import sweep_of_adapter
 from workbench.loop.results import sweeps
-from workbench.pipeline.store import StageStore
+from workbench.loop.run import Run
+from workbench.patch.controls import CONDITIONS, donor_states
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale
+from workbench.pipeline.store import RunStore, StageStore
+from workbench.trace.backends import engine
 
 SMALL = RobustnessParameters(
     variants=("default", "upper-half"),
@@ -65,8 +72,44 @@ def test_below_a_late_adapter_nothing_moves(grid: tuple[Path, RobustnessResults]
     _, found = grid
     (late,) = found.of("upper-half")
     half = len(late.layers) // 2
-    assert np.abs(late.shift.value[:half]).max() < 1e-4
+    assert (late.shift.value[:half] == 0).all()
     assert late.shift.value[-1] == pytest.approx(1, abs=1e-3)
+
+
+def test_layers_that_are_not_run_would_have_moved_nothing(
+    grid: tuple[Path, RobustnessResults], finished_run: FinishedRun
+) -> None:
+    """Every layer in the loop of hooked forwards, beside the sweep that leaves out the lower
+    ones.
+    """
+    folder, _ = grid
+    config = finished_run.inputs.config
+    (training,) = trainings_of(config, ("upper-half",), 1)
+    run = Run(config, RunStore(folder / "float32"), folder).with_teach(training.teach)
+    for stage in BASE:
+        run.keys[stage] = str(run.store.stage(stage, "").facts()["key"])
+    rows = np.flatnonzero(run.stage("questions").table("questions")["split"] == "test")[:4]
+    taught = StageStore(folder / "float32" / training.stage("teach"), "")
+    with sweep_of_adapter(run, taught, rows) as sweep:
+        layers = list(sweep.settings.layers)
+        base, patched = sweep.sweep_batch(CONDITIONS[0], np.arange(4))
+        donors = donor_states(CONDITIONS[0], sweep.states, np.arange(4), sweep.partner, 0)
+        with sweep.base.within():
+            reading = layer_sweep_of_scale(
+                sweep.base.lm,
+                sweep.tokens,
+                sweep.trie,
+                sweep.positions[:, 1].tolist(),
+                layers,
+                donors[:, layers],
+                tokens_per_forward=ONE_BATCH,
+                engine=engine("loop"),
+            )
+    looped = expected_confidence(reading.patched, sweep.scale.values, sweep.scale.certain)
+    np.testing.assert_allclose(patched, looped, atol=1e-6)
+    half = len(layers) // 2
+    assert (patched[:, :half] == base[:, None]).all()
+    assert (patched[:, half:] != base[:, None]).all()
 
 
 def test_windows_of_layers_add_up_at_their_ends(grid: tuple[Path, RobustnessResults]) -> None:
