@@ -126,7 +126,7 @@ def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
                 "gradient_accumulation_steps": 1,
                 "checkpoint_steps": 3,
             },
-            "patch": {"n_questions": 8, "control_layers": 2},
+            "patch": {"n_questions": 8, "share": 0, "control_layers": 2},
             "bootstrap_resamples": 200,
         }
     )

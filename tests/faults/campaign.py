@@ -47,7 +47,7 @@ SETTINGS: dict[str, Any] = {
         "epochs": 1,
         "checkpoint_steps": 3,
     },
-    "patch": {"n_questions": 8, "control_layers": 2},
+    "patch": {"n_questions": 8, "share": 0, "control_layers": 2},
     "bootstrap_resamples": 200,
 }
 DAMAGES: dict[str, Callable[[Path, random.Random], object]] = {

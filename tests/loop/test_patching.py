@@ -11,7 +11,8 @@ from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import choose_items, patch, sweep_layers
+from workbench.loop.patched_items import choose_items
+from workbench.loop.patching import patch, sweep_layers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models.adapter_switch import adapter_off
@@ -38,26 +39,6 @@ def first_of(sweep: pd.DataFrame, condition: str, column: str) -> np.ndarray:
     """One value an item."""
     part = sweep[sweep["condition"] == condition]
     return part.drop_duplicates("item").sort_values("item")[column].to_numpy()
-
-
-def questions(sides: str, domains: str) -> pd.DataFrame:
-    names = {"r": "train", "e": "test"}
-    return pd.DataFrame(
-        {"row": range(len(sides)), "split": [names[s] for s in sides], "domain": list(domains)}
-    )
-
-
-def test_items_are_held_out_and_even_over_domains() -> None:
-    table = questions("reeeeeeere", "aaaaaaabbc")
-    for seed in range(10):
-        chosen = choose_items(table, 3, seed)
-        assert chosen.tolist() == sorted(chosen.tolist())
-        domains = [table["domain"][row] for row in chosen]
-        assert domains[1:] == ["b", "c"]
-        assert domains[0] == "a"
-        assert all(table["split"][row] == "test" for row in chosen)
-    assert len({tuple(choose_items(table, 3, seed)) for seed in range(20)}) > 1
-    assert choose_items(table, 99, 0).tolist() == [1, 2, 3, 4, 5, 6, 7, 9]
 
 
 def test_layers_are_all_or_those_asked_for() -> None:

@@ -76,7 +76,13 @@ def test_a_stage_is_found_with_the_key_the_run_gave_it(context: Run) -> None:
 
 def test_settings_are_the_named_parts_alone(context: Run) -> None:
     assert context.settings("patch", "seed") == {
-        "patch": {"n_questions": 8, "layers": None, "control_layers": 2, "n_reference": 1},
+        "patch": {
+            "n_questions": 8,
+            "share": 0.0,
+            "layers": None,
+            "control_layers": 2,
+            "n_reference": 1,
+        },
         "seed": 0,
     }
     assert isinstance(context.settings("questions")["questions"]["source"], str)

@@ -14,13 +14,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation, before_reply
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
-from workbench.loop.questions import load_questions
+from workbench.loop.patched_items import patched_items
 from workbench.loop.run import Run
 from workbench.models import LanguageModel, in_float32
 from workbench.models.adapter_switch import adapter_off
@@ -32,7 +31,7 @@ from workbench.patch.controlled_sweep import (
     controlled_sweep,
 )
 from workbench.patch.controls import sweep_positions
-from workbench.pipeline.store import ROW, StageStore, run_parts
+from workbench.pipeline.store import StageStore, run_parts
 from workbench.trace.prompt_cache import CachedPrompts
 
 
@@ -40,8 +39,7 @@ def patch(context: Run, stage: StageStore) -> dict[str, Any]:
     """Sweep every condition, and save the table "sweep" (condition, row, layer, base,
     donor, ...).
     """
-    questions, _ = load_questions(context)
-    items = choose_items(questions, context.config.patch.n_questions, context.config.seed)
+    items = patched_items(context)
     with sweep_of_adapter(context, context.stage("teach"), items) as sweep:
         table = sweep.table(items, partial(run_parts, stage))
         with in_float32(sweep.tuned.lm):
@@ -100,16 +98,6 @@ def _kept_beginnings(
         return context.reply_cache.kept(tuned, items[batch], [before[i] for i in batch])
 
     return beginnings
-
-
-def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.int64]:
-    """Draw rows of held-out questions, spread as evenly over domains as possible, fixed by the
-    seed.
-    """
-    test = questions[questions["split"] == "test"]
-    order = test.sample(frac=1, random_state=seed)
-    rank = order.groupby("domain").cumcount()
-    return np.sort(order.iloc[np.argsort(rank.to_numpy(), kind="stable")][ROW].to_numpy()[:items])
 
 
 def sweep_layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:

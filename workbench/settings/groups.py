@@ -162,7 +162,14 @@ class ProbeConfig(Settings):
 class PatchSettings(Settings):
     """Activation patching of the tuned model's states into the base model."""
 
-    n_questions: int = Field(64, ge=8, le=10**6, description="held-out questions patched")
+    n_questions: int = Field(64, ge=8, le=10**6, description="held-out questions patched, at least")
+    share: float = Field(
+        0.25,
+        ge=0,
+        le=10,
+        description="further ones are patched while patching stays below this share of the work "
+        "before it; 0 for none",
+    )
     layers: tuple[Layer, ...] | None = Field(None, min_length=2, description="none for all")
     control_layers: int = Field(
         CONTROL_LAYERS,

@@ -17,7 +17,7 @@ from workbench.arrays import Rows
 from workbench.elicit.segments import AFTER_ANSWER, CONFIDENCE, REPLY, Segment, segments_of
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import choose_items
+from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel

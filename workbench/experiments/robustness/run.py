@@ -33,7 +33,8 @@ from workbench.files.writing import write_atomically
 from workbench.loop import CONFIG, STAGES, inputs_of
 from workbench.loop.checks import check_run
 from workbench.loop.confidence import read_adapter
-from workbench.loop.patching import choose_items, sweep_of_adapter
+from workbench.loop.patched_items import choose_items
+from workbench.loop.patching import sweep_of_adapter
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.loop.targets import main_arm

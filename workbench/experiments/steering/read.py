@@ -23,7 +23,7 @@ from workbench.elicit.conversation import POSITIONS
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patching import choose_items
+from workbench.loop.patched_items import choose_items
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.patch.steering import Push, Steered, pushes_along, spread_of, steer

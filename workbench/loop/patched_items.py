@@ -1,0 +1,70 @@
+"""Choose the held-out questions that are patched: at least as many as asked for, and more while
+they fit into a share of the run's work.
+
+Work is counted in tokens times the layers they pass through, of which a backward pass takes as many
+again: no clock decides what a run measures. The unembedding, attention and everything outside the
+model are left out on both sides. Conditions that change nothing below the adapter's first layer
+are not run there (:mod:`workbench.patch.controlled_sweep`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.loop.confidence import confidence_conversations
+from workbench.loop.questions import load_questions
+from workbench.loop.run import Run
+from workbench.patch.controls import CONDITIONS, control_layers
+from workbench.pipeline.store import ROW
+
+SAME_BELOW = {"own_tuned", "random_vector", "reverse", "random_position"}
+"""Conditions whose donors equal what they overwrite below the adapter's first layer."""
+
+
+def patched_items(context: Run) -> NDArray[np.int64]:
+    """Return the rows of the questions that are patched, once the run has taught."""
+    questions, _ = load_questions(context)
+    wanted = context.config.patch.n_questions
+    share = context.config.patch.share
+    if share:
+        fitting = int(share * work_before(context) / work_per_question(context))
+        wanted = max(wanted, fitting)
+    return choose_items(questions, wanted, context.config.seed)
+
+
+def choose_items(questions: pd.DataFrame, items: int, seed: int) -> NDArray[np.int64]:
+    """Draw rows of held-out questions, spread as evenly over domains as possible, fixed by the
+    seed.
+    """
+    test = questions[questions["split"] == "test"]
+    order = test.sample(frac=1, random_state=seed)
+    rank = order.groupby("domain").cumcount()
+    return np.sort(order.iloc[np.argsort(rank.to_numpy(), kind="stable")][ROW].to_numpy()[:items])
+
+
+def work_before(context: Run) -> float:
+    """Return the work of a run up to patching: every conversation read once, and the adapter and
+    its control taught.
+    """
+    layers, taught = context.lm.n_layers, context.stage("teach").facts()
+    read = sum(len(each.tokens) for each in confidence_conversations(context)) * layers
+    both_ways = 2 * taught["tokens"] * (layers - taught["start_layer"])
+    return float(read + 2 * both_ways)
+
+
+def work_per_question(context: Run) -> float:
+    """Return the work of all conditions on one question, its prompt computed before."""
+    lm, patch = context.lm, context.config.patch
+    layers = list(range(lm.n_layers)) if patch.layers is None else sorted(set(patch.layers))
+    start = context.stage("teach").facts()["start_layer"]
+    nodes = context.scale_tokens.trie.tree.size
+    earlier = len(context.reply or ()) // 2
+    work = 0
+    for condition in CONDITIONS:
+        swept = layers if condition.all_layers else control_layers(layers, patch.control_layers)
+        columns = 1 + nodes + (earlier if condition.random_position else 0)
+        lowest = start if condition.name in SAME_BELOW else 0
+        work += columns * sum(lm.n_layers - layer for layer in swept if layer >= lowest)
+    return float(work)
