@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
@@ -90,6 +91,65 @@ def test_one_long_step_is_told_of_while_it_runs() -> None:
     told = text(console)
     time.sleep(0.06)
     assert text(console) == told
+
+
+def test_a_long_silent_step_is_told_of_every_half_minute_inside_and_outside_of_stages() -> None:
+    """The clock moves by the interval at each wait: a minute before any stage, a minute in a stage
+    without a loop (fitting, a pass in another precision), then a loop that does not move.
+    """
+    console, now = log(), Clock()
+    steps = iter(
+        [
+            lambda lines: None,
+            lambda lines: None,
+            lambda lines: lines.begin_stage("probe"),
+            lambda lines: None,
+            lambda lines: None,
+            lambda lines: lines.start("loading", None),
+        ]
+    )
+
+    def wait(seconds: float) -> bool:
+        assert seconds == 30
+        now.time += seconds
+        step = next(steps, None)
+        if step is not None:
+            step(lines)
+        return step is None
+
+    lines = Lines(console, now=now, wait=wait)
+    with lines:
+        deadline = time.monotonic() + 5
+        while text(console).count("\n") < 8 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert text(console).splitlines() == [
+        "at work: still at it after 0:00:30",
+        "at work: still at it after 0:01:00",
+        "probe: begun",
+        "  probe: still at it after 0:00:00",
+        "  probe: still at it after 0:00:30",
+        "  probe: still at it after 0:01:00",
+        "  loading: begun",
+        "  loading: 0 after 0:00:00",
+    ]
+
+
+def test_no_line_of_many_threads_is_lost() -> None:
+    """Loops of a pool's threads begin, advance and end at once; every one has its two lines."""
+    console = log()
+
+    def work(number: int) -> None:
+        task = lines.start(f"loop {number}", 3)
+        for _ in range(3):
+            lines.advance(task, 1)
+        lines.finish(task)
+
+    with Lines(console, interval=0.001) as lines, ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(100)))
+    found = text(console).splitlines()
+    for number in range(100):
+        assert f"loop {number}: 0 of 3" in found
+        assert f"loop {number}: 3 of 3 in 0:00:00" in found
 
 
 def test_what_is_no_terminal_gets_lines_without_escapes_at_once() -> None:

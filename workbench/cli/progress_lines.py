@@ -49,6 +49,7 @@ class Lines:
     Args:
         interval: most seconds between two lines.
         now: the clock, in seconds.
+        wait: waits so many seconds for the end of the block, and returns whether it has come.
     """
 
     def __init__(
@@ -56,13 +57,16 @@ class Lines:
         console: Console,
         interval: float = INTERVAL,
         now: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
     ) -> None:
         self._console, self._interval, self._now = console, interval, now
+        self._began = now()
         self._loops: dict[int, _Loop] = {}
         self._stages: list[tuple[str, float]] = []
         self._numbers = 0
         self._lock = threading.RLock()
         self._over = threading.Event()
+        self._wait = self._over.wait if wait is None else wait
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> Lines:
@@ -113,7 +117,9 @@ class Lines:
             self._write(text)
 
     def tell(self) -> None:
-        """Write how far all running work is: the loops, or the stages while no loop runs."""
+        """Write how far all running work is: the loops, or the stage while no loop runs, or how
+        long the work has gone on where neither has begun.
+        """
         with self._lock:
             now = self._now()
             for loop in self._loops.values():
@@ -121,12 +127,13 @@ class Lines:
                     f"{loop.description}: {loop.count()} after "
                     f"{clock(now - loop.started)}{loop.left(now)}"
                 )
-            if not self._loops:
-                for name, started in self._stages[-1:]:
-                    self._write(f"{name}: still at it after {clock(now - started)}")
+            if self._loops:
+                return
+            name, started = self._stages[-1] if self._stages else ("at work", self._began)
+            self._write(f"{name}: still at it after {clock(now - started)}")
 
     def _watch(self) -> None:
-        while not self._over.wait(self._interval):
+        while not self._wait(self._interval):
             try:
                 self.tell()
             except OSError:  # nobody reads any more; whoever works will meet it too
