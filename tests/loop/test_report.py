@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.loop import STAGES
 from workbench.loop.conditions import BEFORE, Readouts
-from workbench.loop.report import CONTROL_NAMES, loop_page, report
+from workbench.loop.patching_figures import CONTROL_NAMES
+from workbench.loop.report import SECTIONS, loop_page, report
 from workbench.loop.results import LoopResults, PatchingResult, loop_results
 from workbench.loop.run import Run
 from workbench.measure import auroc2
@@ -62,6 +64,12 @@ def test_the_figures_come_in_reading_order_with_their_circumstances(
         assert f"{8 if patched else len(readouts.correct)} held-out questions" in captions(section)
         assert "matrix products in float32" in captions(section)
         assert section.explanation.endswith(".")
+
+
+def test_every_figure_needs_stages_of_the_loop(drawn: dict[str, Section]) -> None:
+    names = {stage.name for stage in STAGES}
+    assert len(SECTIONS) == len(drawn)
+    assert all(section.needs and {*section.needs} < names for section in SECTIONS)
 
 
 def test_the_bottleneck_shows_the_summarys_values(

@@ -14,6 +14,7 @@ import pytest
 
 import workbench.elicit.answer_table
 import workbench.loop.confidence
+import workbench.loop.growing_page
 import workbench.models
 import workbench.patch.controlled_sweep
 import workbench.probe.held_out
@@ -112,6 +113,8 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             stage.outside(context).touch()
 
     monkeypatch.setattr(stages_module, "do_stage", work)
+    # Stages without results have nothing that a page could show.
+    monkeypatch.setattr(workbench.loop.growing_page, "grow_page", lambda *_: None)
     return names
 
 

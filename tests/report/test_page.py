@@ -11,7 +11,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import MARK
 from workbench.plots import LayerQuestionHeatmap
-from workbench.report import Page, Section, write_page
+from workbench.report import Page, Section, Step, write_page
 
 TABLE = pd.DataFrame({"measure": ["a", "=1+1"], "value": [0.25, float("nan")]})
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -181,3 +181,37 @@ def test_a_table_of_another_kind_is_refused_before_anything_is_written(tmp_path:
 def test_figures_are_had_by_name() -> None:
     page = Page("Why?", [section("one"), section("two")], {}, {})
     assert list(page.figures) == ["one", "two"]
+
+
+def test_a_page_that_lacks_stages_says_so_at_its_head(tmp_path: Path) -> None:
+    steps = [Step("answer", "9 answers", 61.04), Step("probe", f"what is known {NASTY}")]
+    text = report(tmp_path, steps=steps)
+    assert "<title>Not finished: Run" in text
+    head = text[text.index("<h1>") : text.index('id="heat_map"')]
+    assert "Not finished: 1 of 2 stages still to come" in head
+    assert "<th>answer</th><td>9 answers</td>" in head
+    assert "61.0 s" in head
+    assert "still to come: what is known &lt;/script&gt;" in head
+    assert 'class="missing"' in head
+    assert 'id="stages"' not in text
+
+
+def test_a_page_with_every_stage_has_their_results_folded(tmp_path: Path) -> None:
+    text = report(tmp_path, steps=[Step("answer", "9 answers", 0.0)])
+    assert "Not finished" not in text
+    assert text.index('id="heat_map"') < text.index('id="stages"') < text.index("9 answers")
+    assert "Not finished" not in report(tmp_path)
+    assert 'id="stages"' not in report(tmp_path)
+
+
+def test_only_what_has_changed_is_written_again(tmp_path: Path) -> None:
+    report(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")}
+    (tmp_path / "second.html").write_text("half a figure")
+    report(tmp_path, title="Another")
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.*")}
+    assert {name for name in before if before[name] != after[name]} == {
+        "index.html",
+        "second.html",
+        "a b.parquet",
+    }

@@ -8,6 +8,7 @@ question set counts by its name: give a run of its new revision another name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -153,10 +154,19 @@ def run_loop(
     with context.store.hold():
         claim_folder(figures, FIGURES)
         begin_again(plan(STAGES, context), context, folder)
-        run_stages(STAGES, context)
+        go_through_stages(STAGES, context, inputs_of(config), partial(_grow_page, context))
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)
     return summary
+
+
+def _grow_page(
+    context: Run, planned: Sequence[PlannedStage], finished: PlannedStage | None
+) -> None:
+    from workbench.loop.growing_page import grow_page
+
+    if not all_done(planned, context):
+        grow_page(context, planned, finished)
 
 
 def plan(stages: Sequence[Stage], context: Run) -> list[PlannedStage]:

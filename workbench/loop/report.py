@@ -1,7 +1,14 @@
-"""Run the stage that draws: figures, summary table and configuration on one page."""
+"""Draw the page of a run, of the stages that have finished: figures, summary table and
+configuration.
+
+The stage "report" writes it when all have; :mod:`workbench.loop.growing_page` writes it after each
+stage before. Every section names the stages it needs. A page that lacks stages says which.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,21 +25,19 @@ from workbench.loop.conditions import (
     Readouts,
     roles_of,
 )
-from workbench.loop.results import PROBES_OF, LoopResults, PatchingResult, loop_results
+from workbench.loop.patching_figures import following_figure, patching_figure, question_figure
+from workbench.loop.results import PROBES_OF, LoopResults, loop_results
 from workbench.loop.run import Run
+from workbench.loop.stage_lines import stage_steps
 from workbench.loop.tables import headline_tables, measures_table, sample_answers
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 from workbench.models.fingerprint import sha256_of
-from workbench.patch.effects import slope_noise_floor
 from workbench.pipeline.costs import seconds
 from workbench.pipeline.store import StageStore
 from workbench.plots import (
     AurocByLayer,
     ConfidenceHistogram,
-    FollowingCurve,
-    LayerQuestionHeatmap,
-    PatchingCurve,
     ReadoutComparison,
     ReadoutRow,
     Reliability,
@@ -40,15 +45,6 @@ from workbench.plots import (
 from workbench.plots.theme import Role
 from workbench.report import Page, Section, write_page
 from workbench.settings.defaults import BINS
-
-CONTROL_NAMES = {
-    "other_tuned": "donor from another question",
-    "random_vector": "random vector of equal length",
-    "random_position": "random earlier position",
-    "reverse": "reverse: base into tuned",
-    "other_base": "base donor from another question",
-    "own_base": "own state (noise floor)",
-}
 
 
 def report(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -76,23 +72,18 @@ def loop_page(context: Run, found: LoopResults) -> Page:
         samples=sample_answers(context, readouts),
         # A terminal gets the numbers line by line; the tables are too wide for it.
         narrow=(),
+        steps=stage_steps(context, found),
     )
 
 
 def loop_sections(context: Run, found: LoopResults) -> list[Section]:
-    """Return all figures of a run, in reading order."""
-    readouts, measures, patching = found.readouts, found.measures, found.patching
-    caption = caption_of(context, f"{len(readouts.correct)} held-out questions")
-    patched = caption_of(context, f"{_patched(measures)} held-out questions")
-    return [
-        bottleneck(readouts, measures, caption),
-        *([histogram(readouts, caption)] if readouts.spoken else []),
-        reliability(readouts, caption),
-        _by_layer(context, measures, caption),
-        _patching(patching, patched),
-        _following(patching, patched),
-        _heatmap(readouts, patching, context, patched),
+    """Return the figures of the stages that have finished, in reading order."""
+    drawn = [
+        section.draw(context, found)
+        for section in SECTIONS
+        if {*section.needs} <= {*found.finished}
     ]
+    return [section for section in drawn if section is not None]
 
 
 def caption_of(context: Run, what: str) -> str:
@@ -174,7 +165,7 @@ def reliability(readouts: Readouts, caption: str) -> Section:
     return Section("Reliability", explanation, figure, "reliability")
 
 
-def _by_layer(context: Run, measures: Measures, caption: str) -> Section:
+def _by_layer(context: Run, found: LoopResults, caption: str) -> Section:
     series: dict[str, IntervalCurve] = {}
     roles: dict[str, Role] = {}
     layers = np.arange(0)
@@ -184,6 +175,8 @@ def _by_layer(context: Run, measures: Measures, caption: str) -> Section:
         series[name], roles[name] = IntervalCurve(*bounds), role
 
     for condition, stage in PROBES_OF.items():
+        if condition not in found.readouts.probe:
+            continue
         table = context.stage(stage).table("layers")
         for position in POSITIONS:
             part = table[table["position"] == position].sort_values("layer")
@@ -197,10 +190,12 @@ def _by_layer(context: Run, measures: Measures, caption: str) -> Section:
             add("shuffled labels", part, "auroc2_shuffled", "control")
     references = {}
     for condition in (BEFORE, AFTER):
-        name, level = f"stated {condition.name}", measures[Key("auroc2", STATED, condition)]
-        assert isinstance(level, Estimate)
-        assert condition.role is not None
-        references[name], roles[name] = level.value, condition.role
+        name, level = (
+            f"stated {condition.name}",
+            found.measures.get(Key("auroc2", STATED, condition)),
+        )
+        if isinstance(level, Estimate) and condition.role is not None:
+            references[name], roles[name] = level.value, condition.role
     figure = AurocByLayer(
         layers=layers,
         series=series,
@@ -217,70 +212,43 @@ def _by_layer(context: Run, measures: Measures, caption: str) -> Section:
     return Section("AUROC2 by layer", explanation, figure, "auroc2_by_layer")
 
 
-def _patching(patching: PatchingResult, caption: str) -> Section:
-    own = patching.sweeps["own_tuned"]
-    controls = {
-        CONTROL_NAMES[name]: curve.spread(patching.sweeps[name].layers, own.layers)
-        for name, curve in patching.shift.items()
-        if name in CONTROL_NAMES and name != "own_base"
-    }
-    figure = PatchingCurve(
-        layers=own.layers,
-        effect=patching.shift["own_tuned"],
-        controls=controls,
-        rho=patching.layer_gradient,
-        noise_floor=float(np.abs(patching.shift["own_base"].value).max()),
-        title="Where the taught confidence is carried",
-        caption=caption,
-    ).figure()
-    explanation = (
-        "The tuned model's state, put into the base model at the confidence position after one "
-        "layer: 0 = nothing moved, 1 = the stated distribution moved all the way to the tuned "
-        "model's. A rising curve alone localises little: compare the linear ramp, the donor from "
-        "another question, and the following curves."
-    )
-    return Section("Patching, with its controls", explanation, figure, "patching")
-
-
-def _following(patching: PatchingResult, caption: str) -> Section:
-    figure = FollowingCurve(
-        layers=patching.sweeps["other_tuned"].layers,
-        donor_slope=patching.donor_slope,
-        base_slope=patching.base_slope,
-        half_layer=patching.half_layer,
-        noise_floor=slope_noise_floor(patching.sweeps["other_tuned"], patching.noise_floor),
-        title="Whose confidence is it?",
-        caption=caption,
-    ).figure()
-    explanation = (
-        "With donors from other questions: how much the patched confidence follows the donor's "
-        "own, and how much it stays with the question it was put into. Donor slope 1 and base "
-        "slope 0: the patched state carries that item's confidence."
-    )
-    return Section("Following", explanation, figure, "following")
-
-
-def _heatmap(readouts: Readouts, patching: PatchingResult, context: Run, caption: str) -> Section:
-    table = context.stage("patch").table("sweep").drop_duplicates("item").sort_values("item")
-    text = readouts.questions.set_index("row")["question"].loc[table["row"]].tolist()
-    shift, floor = patching.of_questions()
-    figure = LayerQuestionHeatmap(
-        layers=patching.sweeps["own_tuned"].layers,
-        labels=text,
-        shift=shift,
-        floor=floor,
-        title="Question by question",
-        caption=caption,
-    ).figure()
-    explanation = (
-        "The shift of each question; blank where tuned and base model state the same to within one "
-        "point of confidence."
-    )
-    return Section("Layer by question", explanation, figure, "layer_question")
-
-
 def _patched(measures: Measures) -> int:
-    """Return how many held-out questions were patched."""
-    items = measures[Key("items", part="patching")]
+    """Return how many held-out questions were patched; none before patching."""
+    items = measures.get(Key("items", part="patching"), 0)
     assert isinstance(items, int)
     return items
+
+
+@dataclass(frozen=True)
+class LoopSection:
+    """A figure of the page: the stages it needs, and the function that draws it, or nothing where
+    there is nothing to draw.
+    """
+
+    needs: tuple[str, ...]
+    draw: Callable[[Run, LoopResults], Section | None]
+
+
+def _held_out(context: Run, found: LoopResults) -> str:
+    return caption_of(context, f"{len(found.readouts.correct)} held-out questions")
+
+
+def _on_patched(context: Run, found: LoopResults) -> str:
+    return caption_of(context, f"{_patched(found.measures)} held-out questions")
+
+
+SECTIONS = (
+    LoopSection(("elicit",), lambda run, r: bottleneck(r.readouts, r.measures, _held_out(run, r))),
+    LoopSection(
+        ("elicit",),
+        lambda run, r: histogram(r.readouts, _held_out(run, r)) if r.readouts.spoken else None,
+    ),
+    LoopSection(("elicit",), lambda run, r: reliability(r.readouts, _held_out(run, r))),
+    LoopSection(("probe",), lambda run, r: _by_layer(run, r, _held_out(run, r))),
+    LoopSection(("patch",), lambda run, r: patching_figure(r.patching, _on_patched(run, r))),
+    LoopSection(("patch",), lambda run, r: following_figure(r.patching, _on_patched(run, r))),
+    LoopSection(
+        ("patch",), lambda run, r: question_figure(run, r.readouts, r.patching, _on_patched(run, r))
+    ),
+)
+"""The figures in reading order."""

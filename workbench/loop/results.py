@@ -1,5 +1,5 @@
-"""Collect a finished run's results as numbers: every measure by its key, and the curves of
-patching.
+"""Collect a run's results as numbers: every measure by its key, and the curves of patching, of the
+stages that have finished.
 
 All of it is measured on held-out questions. ``before`` is the base model, ``after`` the model with
 the adapter trained on probe targets, ``control`` the adapter trained on shuffled targets. One run
@@ -9,6 +9,7 @@ does not show how much of a difference is due to the training seed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import POSITIONS
+from workbench.errors import WorkbenchError
 from workbench.loop.answer_stability import answer_accuracy
 from workbench.loop.answers import right_answers
 from workbench.loop.conditions import (
@@ -23,18 +25,22 @@ from workbench.loop.conditions import (
     BEFORE,
     CONTROL,
     EXPECTED,
-    PROBE,
     STATED,
-    Condition,
     Key,
     Measures,
     Readouts,
-    calibration,
-    discrimination,
+)
+from workbench.loop.measure_groups import (
+    FACTS,
+    Group,
+    gain_group,
+    probe_group,
+    remember,
+    text_group,
 )
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.measure import Bootstrap, Estimate, auroc2_difference, flat_summary
+from workbench.measure import Bootstrap, Estimate, flat_summary
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.effects import (
     Sweep,
@@ -47,6 +53,7 @@ from workbench.patch.effects import (
     permutation_p,
     ramp_distance,
 )
+from workbench.pipeline.costs import finished_stages
 
 STAGES_OF = {BEFORE: "elicit", AFTER: "elicit_tuned", CONTROL: "elicit_control"}
 PROBES_OF = {BEFORE: "probe", AFTER: "probe_tuned"}
@@ -70,20 +77,31 @@ def probabilities_of(context: Run, stage: str, rows: NDArray[np.int64]) -> Any:
 
 
 def collect(context: Run) -> Readouts:
-    """Align every stage's readouts on the held-out questions."""
+    """Align the readouts of every finished stage on the held-out questions; none of these before
+    they have been answered.
+    """
     questions, _ = load_questions(context)
-    test = questions[questions["split"] == "test"]
+    finished = finished_stages(context)
+    test = questions[(questions["split"] == "test") & ("answer" in finished)]
     rows = test["row"].to_numpy()
     stated, expected = (
-        {one: column_of(context, stage, column, rows) for one, stage in STAGES_OF.items()}
+        {
+            one: column_of(context, stage, column, rows)
+            for one, stage in STAGES_OF.items()
+            if stage in finished
+        }
         for column in (STATED, EXPECTED)
     )
     return Readouts(
         questions=test.reset_index(drop=True),
-        correct=right_answers(context, rows),
+        correct=right_answers(context, rows) if len(rows) else np.zeros(0, dtype=bool),
         stated=stated,
         expected=expected,
-        probe={one: probabilities_of(context, stage, rows) for one, stage in PROBES_OF.items()},
+        probe={
+            one: probabilities_of(context, stage, rows)
+            for one, stage in PROBES_OF.items()
+            if stage in finished
+        },
     )
 
 
@@ -171,12 +189,29 @@ def patching_result(table: pd.DataFrame, draw: Bootstrap) -> PatchingResult:
 
 @dataclass(frozen=True)
 class LoopResults:
-    """The results of the main loop: readouts, patching, every measure, and facts of the run."""
+    """The results of the main loop: readouts, patching, every measure, and facts of the run.
+
+    Attributes:
+        finished: the stages whose results these are.
+        curves: of patching; None before it.
+    """
 
     readouts: Readouts
-    patching: PatchingResult
+    curves: PatchingResult | None
     measures: Measures
     facts: dict[str, Any]
+    finished: tuple[str, ...] = ()
+
+    @property
+    def patching(self) -> PatchingResult:
+        """The curves of patching.
+
+        Raises:
+            WorkbenchError: before patching has finished.
+        """
+        if self.curves is None:
+            raise WorkbenchError("This run has not patched yet; run it again first.")
+        return self.curves
 
     def summary(self) -> dict[str, Any]:
         """Return the flat summary; ``key.low`` and ``key.high`` bound the estimate ``key``.
@@ -189,49 +224,31 @@ class LoopResults:
 
 
 def loop_results(context: Run) -> LoopResults:
-    """Measure a run whose stages up to patching have finished."""
-    readouts, draw = collect(context), bootstrap_of(context)
-    patching = patching_result(context.stage("patch").table("sweep"), draw)
-    measures = {
-        **discrimination(readouts, draw),
-        **_gains(readouts, draw),
-        **answer_accuracy(context, readouts, STAGES_OF[AFTER], AFTER, draw),
-        **calibration(readouts, draw),
-        **_probing(context, readouts),
-        **_patching(context, patching),
-    }
+    """Measure what the finished stages of a run left. Nothing is measured twice in a process."""
+    finished, readouts, draw = finished_stages(context), collect(context), bootstrap_of(context)
+    measures: Measures = {}
+    for name, group in GROUPS.items():
+        if {*group.needs} <= {*finished}:
+            compute = partial(group.measure, context, readouts, draw)
+            measures |= remember(context, name, group.needs, draw, compute)
     facts = {**facts_of(context, readouts), "positions": list(POSITIONS)}
-    return LoopResults(readouts, patching, measures, facts)
+    curves = _curves(context, draw) if "patch" in finished else None
+    return LoopResults(readouts, curves, measures, facts, finished)
 
 
-def _gains(r: Readouts, draw: Bootstrap) -> Measures:
-    pairs: tuple[tuple[str, Condition], ...] = (
-        (STATED, AFTER),
-        (STATED, CONTROL),
-        (EXPECTED, AFTER),
-    )
-    return {
-        Key("auroc2", readout, condition, contrast="gain"): auroc2_difference(
-            r.of[readout][condition], r.of[readout][BEFORE], r.correct, None, **draw.options
-        )
-        for readout, condition in pairs
-    }
+def _curves(context: Run, draw: Bootstrap) -> PatchingResult:
+    def compute() -> PatchingResult:
+        return patching_result(context.stage("patch").table("sweep"), draw)
+
+    return remember(context, "curves", ("patch",), draw, compute)
 
 
-def _probing(context: Run, r: Readouts) -> Measures:
-    out: Measures = {}
-    facts = {one: context.stage(stage).facts() for one, stage in PROBES_OF.items()}
-    for condition, found in facts.items():
-        for name in ("layer", "position", "direction_cosine"):
-            out[Key(name, part="probe", condition=condition)] = found[name]
-    base = facts[BEFORE]
-    out[Key("auroc2", f"{PROBE}.shuffled_labels")] = Estimate(
-        base["shuffled_mean"], base["shuffled_low"], base["shuffled_high"], len(r.correct)
-    )
-    return out
+def _answers(context: Run, r: Readouts, draw: Bootstrap) -> Measures:
+    return answer_accuracy(context, r, STAGES_OF[AFTER], AFTER, draw)
 
 
-def _patching(context: Run, result: PatchingResult) -> Measures:
+def _patching(context: Run, r: Readouts, draw: Bootstrap) -> Measures:
+    result = _curves(context, draw)
     own, shift = result.sweeps["own_tuned"], result.shift
     facts, effect = context.stage("patch").facts(), shift["own_tuned"]
     items, seed = len(own.base), context.config.seed
@@ -262,17 +279,21 @@ def _patching(context: Run, result: PatchingResult) -> Measures:
     return {Key(name, part="patching"): value for name, value in found.items()}
 
 
+GROUPS: dict[str, Group] = {
+    **{f"text {one}": text_group(one, stage) for one, stage in STAGES_OF.items()},
+    **{f"probe {one}": probe_group(one, stage) for one, stage in PROBES_OF.items()},
+    "gain": gain_group(AFTER, STAGES_OF, (STATED, EXPECTED)),
+    "gain of control": gain_group(CONTROL, STAGES_OF, (STATED,)),
+    "answers": Group(("elicit_tuned",), _answers),
+    "patching": Group(("patch",), _patching),
+}
+
+
 def facts_of(context: Run, r: Readouts) -> dict[str, Any]:
-    """Return the facts a run's page shows besides its measures: model, questions, seed."""
-    answered = context.stage("answer").facts()
-    return {
-        "model.name": context.config.model.shown,
-        "model.revision": answered["model_revision"],
-        "model.template": answered["template"],
-        "model.precision": answered["precision"],
-        "questions.test": len(r.questions),
-        "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
-        "answers.ungraded": answered.get("ungraded", 0),
-        "mass_on_scale.before": float(context.stage("elicit").table("confidence")["mass"].mean()),
-        "seed": context.config.seed,
-    }
+    """Return the facts a run's page shows besides its measures: model, questions, seed, and what
+    its finished stages say of themselves.
+    """
+    found: dict[str, Any] = {"model.name": context.config.model.shown, "seed": context.config.seed}
+    for stage in finished_stages(context):
+        found |= FACTS[stage](context, r) if stage in FACTS else {}
+    return found

@@ -71,7 +71,8 @@ class Run:
 
     ``keys`` gets the key of each stage when the run starts it; a run whose stages are all finished
     never loads the model. ``parsed_questions`` holds what
-    :func:`workbench.loop.questions.load_questions` has read.
+    :func:`workbench.loop.questions.load_questions` has read, ``measured`` the measures of finished
+    stages that :func:`workbench.loop.results.loop_results` has computed.
     """
 
     config: RunConfig
@@ -81,6 +82,7 @@ class Run:
     loaded: ModelHolder = field(default_factory=ModelHolder)
     reuse: Reuse = STRICT
     parsed_questions: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    measured: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def fmt(self) -> Format:

@@ -164,13 +164,15 @@ def headline_tables(
 ) -> list[tuple[str, list[dict[str, str]]]]:
     """Return the tables above the figures: what is stated on the held-out ``questions``, what is
     known, and where it acts, measured on the ``patched`` ones.
+
+    Rows in which nothing has been measured yet are left out, and so are tables without rows.
     """
     known = [
         {"probe": one.name, **{head: cell(measures, key.of(one)) for head, key in KNOWN.items()}}
         for one in (BEFORE, AFTER)
     ]
     acts = {head: cell(measures, key) for head, key in ACTS.items()}
-    return [
+    tables = [
         (
             f"What is said, on {questions} held-out questions",
             table_rows(conditions, measures, measured(COLUMNS, measures)),
@@ -181,24 +183,39 @@ def headline_tables(
             [{"states of": "the tuned model", **acts}],
         ),
     ]
+    filled = [
+        (heading, [row for row in rows if any([*row.values()][1:])]) for heading, rows in tables
+    ]
+    return [(heading, rows) for heading, rows in filled if rows]
 
 
 def sample_answers(context: Run, r: Readouts) -> list[dict[str, Any]]:
-    """Return held-out questions of every domain with their answers and confidences in percent."""
+    """Return held-out questions of every domain with their answers and those confidences, in
+    percent, that have been read.
+    """
+    if not len(r.questions):
+        return []
     answered = context.stage("answer").table("answers").set_index("row")["answer"]
     chosen = (
         r.questions.groupby("domain")
         .head(max(1, SAMPLE_ROWS // r.questions["domain"].nunique()))
         .index
     )
+    read = {
+        "stated before": r.stated.get(BEFORE),
+        "stated after": r.stated.get(AFTER),
+        "probe": r.probe.get(BEFORE),
+    }
     return [
         {
             "question": r.questions["question"][i],
             "answer": answered[r.questions["row"][i]],
             "correct": bool(r.correct[i]),
-            "stated before": round(100 * float(r.stated[BEFORE][i]), 1),
-            "stated after": round(100 * float(r.stated[AFTER][i]), 1),
-            "probe": round(100 * float(r.probe[BEFORE][i]), 1),
+            **{
+                name: round(100 * float(values[i]), 1)
+                for name, values in read.items()
+                if values is not None
+            },
         }
         for i in chosen
     ]

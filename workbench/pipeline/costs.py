@@ -1,5 +1,5 @@
-"""Report what every run has besides its results: the path of its page, and the seconds and memory
-of its stages.
+"""Report what every run has besides its results: the path of its page, which stages have finished,
+and the seconds and memory of each.
 """
 
 from __future__ import annotations
@@ -14,10 +14,19 @@ def page(context: StagedRun) -> Path:
     return context.figures / "index.html"
 
 
+def finished_stages(context: StagedRun) -> tuple[str, ...]:
+    """Return the names of the stages in the run's keys that finished with these keys.
+
+    Raises:
+        WorkbenchError: where a file of one was damaged.
+    """
+    return tuple(name for name in context.keys if context.stage(name).done)
+
+
 def seconds(context: StagedRun, without: tuple[str, ...] = ()) -> dict[str, float]:
     """Return ``seconds.<stage>`` of every finished stage."""
     return {
-        f"seconds.{n}": context.stage(n).facts()["seconds"]
-        for n in context.keys
-        if n not in without
+        f"seconds.{name}": context.stage(name).facts()["seconds"]
+        for name in finished_stages(context)
+        if name not in without
     }

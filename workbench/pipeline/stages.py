@@ -135,6 +135,10 @@ class PlannedStage:
     stale: bool = False
 
 
+AfterStage = Callable[[Sequence[PlannedStage], PlannedStage | None], None]
+"""A function that gets the whole plan and the stage of it that was just run; None before any."""
+
+
 def plan_stages(
     stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]
 ) -> list[PlannedStage]:
@@ -171,9 +175,17 @@ def plan_stages(
     return planned
 
 
-def run_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str, str]) -> None:
+def run_stages(
+    stages: Sequence[Stage],
+    context: StagedRun,
+    inputs: Mapping[str, str],
+    after: AfterStage | None = None,
+) -> None:
     """Run every stage that has not finished, in order, and keep other processes out of the run's
     folder.
+
+    Args:
+        after: called once with no stage before the first is run, and after each that was run.
 
     Raises:
         WorkbenchError: before anything is done, where the folder is not the run's own, another
@@ -182,6 +194,8 @@ def run_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str,
     with context.store.hold():
         planned = plan_stages(stages, context, inputs)
         _announce(planned, context)
+        if after is not None:
+            after(planned, None)
         for each in planned:
             context.keys[each.stage.name] = each.key
             if not each.stage.done(context):
@@ -189,6 +203,8 @@ def run_stages(stages: Sequence[Stage], context: StagedRun, inputs: Mapping[str,
                 store.begin(each.made_from)
                 with progress.stage(each.stage.name):
                     do_stage(each.stage, context, store)
+                if after is not None:
+                    after(planned, each)
 
 
 def begin_stage(stage: Stage, context: StagedRun) -> StageStore:

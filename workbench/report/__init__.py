@@ -2,7 +2,7 @@
 offline.
 """
 
-from workbench.report.page import Page, Section, write_page
+from workbench.report.page import Page, Section, Step, write_page
 from workbench.report.plain_text import describe
 
-__all__ = ["Page", "Section", "describe", "write_page"]
+__all__ = ["Page", "Section", "Step", "describe", "write_page"]

@@ -21,7 +21,7 @@ from workbench.files.local_names import without_folders
 from workbench.report.formatting import sample_table, summary_groups
 
 if TYPE_CHECKING:
-    from workbench.report.page import Page, Section
+    from workbench.report.page import Page, Section, Step
 
 PLOTLY_FILE = "plotly.min.js"
 # Plotly's tool bar can send a figure's data to its makers' server unless that button is switched
@@ -41,6 +41,18 @@ _CONFIG = {
         "autoScale2d",
     ],
 }
+
+
+_NOTHING: dict[str, Any] = {
+    "groups": (),
+    "tables": (),
+    "sample": None,
+    "lead": (),
+    "config": "",
+    "steps": (),
+    "missing": 0,
+}
+"""The parts of a page that a figure's own page lacks."""
 
 
 def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
@@ -71,6 +83,8 @@ def render_files(page: Page, tables: Sequence[str]) -> dict[str, str]:
             (heading, sample_table([without_folders(row) for row in rows]))
             for heading, rows in page.lead
         ],
+        steps=[_step_cells(step) for step in page.steps],
+        missing=len(page.missing),
         config=json.dumps(
             without_folders(page.configuration), indent=2, ensure_ascii=False, default=str
         ),
@@ -91,8 +105,15 @@ def _template() -> Template:
 def _render(
     template: Template, title: str, sections: Sequence[tuple[Section, Markup]], **parts: Any
 ) -> str:
-    given = {"groups": [], "tables": [], "sample": None, "lead": [], "config": "", **parts}
+    given = {**_NOTHING, **parts}
     return template.render(title=title, sections=sections, plotly=PLOTLY_FILE, **given)
+
+
+def _step_cells(step: Step) -> tuple[str, str, str, str]:
+    """Return the cells of a stage's row and its kind."""
+    if step.seconds is None:
+        return step.name, f"still to come: {step.text}", "", "missing"
+    return step.name, step.text, f"{step.seconds:,.1f} s", "done"
 
 
 def _markup(section: Section) -> Markup:

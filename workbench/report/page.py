@@ -56,6 +56,21 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A stage of the work behind a page.
+
+    Attributes:
+        name: the stage's.
+        text: its result in one line or, as long as it is missing, what it will add to the page.
+        seconds: what it took; None as long as it is missing.
+    """
+
+    name: str
+    text: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything that an analysis shows.
 
@@ -74,6 +89,7 @@ class Page:
         samples: rows of the table of sample answers.
         narrow: tables that a terminal shows in place of the lead where that is too wide for one;
             with none in it, the summary is shown. None for the lead itself.
+        steps: the stages of the work. As long as one is missing, the page's head says so.
     """
 
     title: str
@@ -86,6 +102,12 @@ class Page:
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     samples: Sequence[Row] = ()
     narrow: Lead | None = None
+    steps: Sequence[Step] = ()
+
+    @property
+    def missing(self) -> list[Step]:
+        """The stages that have not finished."""
+        return [step for step in self.steps if step.seconds is None]
 
     @property
     def figures(self) -> dict[str, go.Figure]:
@@ -115,8 +137,18 @@ def write_page(page: Page, folder: Path) -> Path:
     for name, content in page.records.items():
         write_json(folder / name, content)
     for name, text in {PLOTLY_FILE: get_plotlyjs(), **pages}.items():
-        write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+        # A page that is written after every stage writes again only what has changed.
+        if not _holds(folder / name, text):
+            write_atomically(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
     return folder / "index.html"
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Return whether the file at ``path`` is there and holds ``text``."""
+    try:
+        return path.read_bytes() == text.encode("utf-8")
+    except OSError:
+        return False
 
 
 def _table_writer(name: str, table: pd.DataFrame) -> Callable[[Path], Any]:
