@@ -69,3 +69,20 @@ def test_an_unknown_part_is_one_sentence() -> None:
     assert result.exit_code == 2
     assert "Unknown part or library 'sweeps'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_runs_time_as_json_and_as_a_page(finished_run: Any, tmp_path: Path) -> None:
+    def call_run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, ["bench", "run", *map(str, arguments)])
+
+    folders = ("--runs", finished_run.folder.parent, "--figures", tmp_path)
+    result = call_run(finished_run.folder.name, *folders, "--json", "--no-figures")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["patch.seconds"] == finished_run.summary["seconds.patch"]
+    assert found["patch.over_floor"] > 0
+    assert not list(tmp_path.iterdir())
+    result = call_run(finished_run.folder.name, *folders)
+    assert "no products" in result.stdout
+    assert (tmp_path / "bench_run" / "index.html").exists()
+    assert call_run("absent", *folders).exit_code != 0

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from workbench.cli.baselines import baselines
 from workbench.cli.bench import measure as bench_measure
+from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
 from workbench.cli.elicit import elicit, formats
@@ -182,3 +183,4 @@ app.command("settings")(settings)
 bench.command("sweep")(bench_sweep)
 bench.command("teach")(bench_teach)
 bench.command("measure")(bench_measure)
+bench.command("run")(bench_run)

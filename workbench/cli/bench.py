@@ -17,6 +17,7 @@ from workbench.cli.lists import listed
 from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
+from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "bench_sweep"
 TEACH_FOLDER = "bench_teach"
+RUN_FOLDER = "bench_run"
 ALL = "all"
 _PLACE = "another --figures, or pass --no-figures"
 NONE = "none"
@@ -147,6 +149,38 @@ def teach(
         _show(table_rows(found.values), found.values)
     if not no_figures:
         _draw(screen, figures / TEACH_FOLDER, lambda folder: write_teach_bench(folder, found))
+
+
+def run(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The finished run's name.")
+    ] = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write no table or page.")
+    ] = False,
+) -> None:
+    """Where the time of a finished run goes, stage by stage, beside the floor that its matrix
+    products alone set on this machine.
+    """
+    from workbench.bench.run import bench_run
+    from workbench.bench.run_page import table_rows, write_run_bench
+    from workbench.loop import open_run
+
+    screen = Console(stderr=True)
+    folder = folder_named(runs, name)
+    if not no_figures:
+        require_claimable(figures / RUN_FOLDER, _PLACE)
+    with bars(screen):
+        found = bench_run(open_run(folder, folder_named(figures, name)))
+    if as_json:
+        sys.stdout.write(json.dumps(found.values, indent=2, allow_nan=False) + "\n")
+    else:
+        _show(table_rows(found.values), {})
+    if not no_figures:
+        _draw(screen, figures / RUN_FOLDER, lambda place: write_run_bench(place, found))
 
 
 def measure(
