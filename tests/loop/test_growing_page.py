@@ -22,10 +22,10 @@ from workbench.progress import reporting
 NAMES = [stage.name for stage in STAGES]
 FIGURES_AFTER = {
     "questions": [],
-    "answer": [],
-    "elicit": ["bottleneck", "stated_confidence", "reliability"],
-    "probe": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer"],
-    "probe_tuned": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer"],
+    "answer": ["answers"],
+    "elicit": ["bottleneck", "stated_confidence", "reliability", "answers"],
+    "probe": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer", "answers"],
+    "probe_tuned": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer", "answers"],
 }
 
 
@@ -161,7 +161,7 @@ def test_a_kill_between_stages_leaves_page_and_stages_consistent(
     summary = run_loop(config, folder, figures)
     text = page(unfinished).read_text()
     assert "Not finished" not in text
-    assert figures_on(text)[-1] == "layer_question"
+    assert figures_on(text)[-2:] == ["layer_question", "answers"]
     same = {
         key: value
         for key, value in finished_run.summary.items()

@@ -58,10 +58,12 @@ def test_the_figures_come_in_reading_order_with_their_circumstances(
         "patching",
         "following",
         "layer_question",
+        "answers",
     ]
     for name, section in drawn.items():
         patched = name in ("patching", "following", "layer_question")
-        assert f"{8 if patched else len(readouts.correct)} held-out questions" in captions(section)
+        count = f"{8 if patched else len(readouts.correct)} held-out questions"
+        assert ("all answers" if name == "answers" else count) in captions(section)
         assert "matrix products in float32" in captions(section)
         assert section.explanation.endswith(".")
 
@@ -147,6 +149,15 @@ def test_the_heat_map_has_each_questions_own_shift(
             assert shift[int(item)] == pytest.approx(expected)
         label = text[part["row"].iloc[0]].split("<")[0]
         assert str(heat.customdata[int(item)][0]).startswith(label)
+
+
+def test_the_answers_of_every_domain_are_counted(drawn: dict[str, Section], context: Run) -> None:
+    questions = context.stage("questions").table("questions")
+    answers = context.stage("answer").table("answers")
+    expected = answers["correct"].astype(float).groupby(questions["domain"]).mean()
+    (dots,) = drawn["answers"].figure.data
+    assert list(dots.x) == pytest.approx(sorted(expected, reverse=True))
+    assert {row[0]: row[3] for row in dots.customdata} == {"planets": 66, "rivers": 66}
 
 
 def test_the_tables_behind_the_figures_are_kept(context: Run, patching: PatchingResult) -> None:

@@ -46,6 +46,7 @@ FIGURES = (
     "patching",
     "following",
     "layer_question",
+    "answers",
 )
 WANTED = (
     *(f"seconds.{name}" for name in ("total", *NAMES)),

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.elicit.conversation import POSITIONS
+from workbench.loop.answer_figures import answers_by_domain
 from workbench.loop.conditions import (
     AFTER,
     BEFORE,
@@ -26,7 +27,7 @@ from workbench.loop.conditions import (
     roles_of,
 )
 from workbench.loop.patching_figures import following_figure, patching_figure, question_figure
-from workbench.loop.results import PROBES_OF, LoopResults, loop_results
+from workbench.loop.results import PROBES_OF, LoopResults, bootstrap_of, loop_results
 from workbench.loop.run import Run
 from workbench.loop.stage_lines import stage_steps
 from workbench.loop.tables import headline_tables, measures_table, sample_answers
@@ -249,6 +250,10 @@ SECTIONS = (
     LoopSection(("patch",), lambda run, r: following_figure(r.patching, _on_patched(run, r))),
     LoopSection(
         ("patch",), lambda run, r: question_figure(run, r.readouts, r.patching, _on_patched(run, r))
+    ),
+    LoopSection(
+        ("answer",),
+        lambda run, r: answers_by_domain(run, bootstrap_of(run), caption_of(run, "all answers")),
     ),
 )
 """The figures in reading order."""
