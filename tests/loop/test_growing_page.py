@@ -94,7 +94,7 @@ def test_the_page_after_each_stage_names_the_missing_ones(unfinished: Run) -> No
         assert not (unfinished.store.folder / "report" / "done.json").exists()
 
 
-def test_no_page_before_the_first_stage_and_none_over_a_finished_one(unfinished: Run) -> None:
+def test_no_page_before_the_first_stage(unfinished: Run) -> None:
     planned = without(unfinished, *NAMES)
     grow_page(unfinished, planned)
     assert not unfinished.figures.exists()
