@@ -131,9 +131,9 @@ def summary_keys_page() -> str:
     return _page(
         "Summary keys",
         "`runs/<name>/summary.json` is flat. `<readout>` is stated, expected or probe; "
-        "`<condition>` is before, after, control (trained on shuffled targets), an arm, an arm's "
-        "control, or a recalibration. `key.low` and `key.high` bound a 95 % interval. The same "
-        "numbers are rows of `report/measures.parquet`.",
+        "`<condition>` is before, after, control (trained on shuffled targets), a further training "
+        "(seed1), an arm, an arm's control, or a recalibration. `key.low` and `key.high` bound a "
+        "95 % interval. The same numbers are rows of `report/measures.parquet`.",
         _table(["key", "meaning"], rows),
     )
 

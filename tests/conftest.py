@@ -164,6 +164,19 @@ def conversation_run(
     return FinishedRun(replace(inputs, config=config), folder, figures, summary)
 
 
+@pytest.fixture(scope="session")
+def seeds_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The finished run with a second training; what the first run did is not done anew."""
+    from workbench.loop import run_loop
+
+    place = tmp_path_factory.mktemp("seeds")
+    folder, figures = shutil.copytree(finished_run.folder, place / "run"), place / "figures"
+    inputs = finished_run.inputs
+    config = inputs.config.model_copy(update={"trainings": 2})
+    summary = run_loop(config, folder, figures)
+    return FinishedRun(replace(inputs, config=config), folder, figures, summary)
+
+
 @pytest.fixture
 def little_room() -> Callable[[int], Any]:
     """A block in which no file of this process grows beyond so many bytes: the writers' own

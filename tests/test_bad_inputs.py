@@ -19,7 +19,9 @@ TEACH = (
     "activation_cache_bytes, learning_rate, loraplus_lr_ratio, weight_decay, epochs, on_policy_steps, "
     "group_size, calibration_fraction, head, batch_size, gradient_accumulation_steps, checkpoint_steps"
 )
-GROUPS = "model, questions, elicit, probe, teach, patch, measure, bootstrap_resamples, seed"
+GROUPS = (
+    "model, questions, elicit, probe, teach, patch, measure, bootstrap_resamples, seed, trainings"
+)
 WHOLE, NUMBER = "it must be a whole number, not", "it must be a number, not"
 COMMA = "has a comma, or nothing, where a name belongs; name some by commas, as a,b."
 DOUBT = "log, brier, log-free, grpo, rloo, log-whole, tokenised-brier"

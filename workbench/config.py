@@ -71,6 +71,13 @@ class RunConfig(Settings):
         RESAMPLES, ge=100, le=10**6, description="bootstrap resamples of every interval"
     )
     seed: Seed = 0
+    trainings: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="trainings of the main loop, with the seeds from seed on, on the same answers "
+        "and targets",
+    )
 
 
 class SetBy(IntEnum):

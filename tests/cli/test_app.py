@@ -130,6 +130,15 @@ def test_a_run_gets_its_settings_from_file_options_and_set(
     assert str(tmp_path / "figures" / "mine" / "index.html") in result.stderr.replace("\n", "")
 
 
+def test_seeds_are_the_trainings_of_a_run(taken: list[tuple[RunConfig, Path, Path]]) -> None:
+    assert call("run", "--seeds", 5, "--set", "trainings=2").exit_code == 0
+    assert call("run", "--set", "trainings=2").exit_code == 0
+    assert [config.trainings for config, _, _ in taken] == [5, 2]
+    assert mistake("run", "--seeds", 0) == (
+        "Configuration key 'trainings': it must be at least 1, not 0."
+    )
+
+
 def test_a_run_without_options_is_the_default(taken: list[tuple[RunConfig, Path, Path]]) -> None:
     assert call("run").exit_code == 0
     assert taken == [(RunConfig(), Path("runs/default"), Path("figures/default"))]

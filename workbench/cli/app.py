@@ -100,6 +100,12 @@ def run(
         int | None, typer.Option(help="Questions to draw, evenly over domains; 0 for all.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Trainings with the seeds from --seed on, on the same answers; one by default."
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML or JSON file with settings.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, as teach.learning_rate=5e-5.")
@@ -118,6 +124,7 @@ def run(
         "questions.source": questions,
         "questions.limit": limit,
         "seed": seed,
+        "trainings": seeds,
     }
     overrides.update({key: value for key, value in given.items() if value is not None})
     if overrides.get("questions.limit") == 0:

@@ -15,8 +15,9 @@ from workbench.config import RunConfig
 from workbench.experiments.parameters import Parameters
 from workbench.loop import open_current_run, run_loop
 from workbench.loop.report import loop_page
-from workbench.loop.results import LoopResults, loop_results
+from workbench.loop.results import LoopResults
 from workbench.loop.run import Run
+from workbench.loop.seed_results import results_with_seeds
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Page
 
@@ -40,7 +41,7 @@ def run_confidence_loop(
     """Run or resume the whole loop and read its results; it has no parameters besides settings."""
     run_loop(config, folder, figures, reuse)
     run = open_current_run(config, folder, figures)
-    return FinishedLoop(run, loop_results(run))
+    return FinishedLoop(run, results_with_seeds(run))
 
 
 def page_of(results: FinishedLoop) -> Page:

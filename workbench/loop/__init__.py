@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from workbench.files.ownership import FIGURES, claim_folder, require_claimable
 from workbench.files.seals import damaged
 from workbench.files.writing import sweep_temporary_files, write_atomically, write_json
 from workbench.loop.run import Run
+from workbench.loop.seeds import seed_stages, tell_trainings
 from workbench.models.cache import hashes_folder
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.local import local_path
@@ -50,6 +52,7 @@ __all__ = [
     "peak_memory",
     "run_loop",
     "run_stages",
+    "stages_of",
     "with_costs",
 ]
 
@@ -127,6 +130,14 @@ STAGES = (
 )
 
 
+def stages_of(config: RunConfig) -> tuple[Stage, ...]:
+    """Return the stages of a run: STAGES, with those of its further trainings before the report."""
+    *before, report = STAGES
+    further = seed_stages(config)
+    names = tuple(stage.name for stage in further)
+    return (*before, *further, replace(report, needs=(*report.needs, *names)))
+
+
 def run_loop(
     config: RunConfig, folder: Path, figures: Path, reuse: Reuse = STRICT
 ) -> dict[str, Any]:
@@ -147,14 +158,16 @@ def run_loop(
     """
     context = Run(config, RunStore(folder), figures, reuse=reuse)
     require_claimable(figures, FIGURES)
-    if not all_done(plan(STAGES, context), context):
+    stages = stages_of(config)
+    if not all_done(plan(stages, context), context):
         from workbench.loop.checks import check_run
 
         check_run(config)
+        tell_trainings(config)
     with context.store.hold():
         claim_folder(figures, FIGURES)
-        begin_again(plan(STAGES, context), context, folder)
-        go_through_stages(STAGES, context, inputs_of(config), partial(_grow_page, context))
+        begin_again(plan(stages, context), context, folder)
+        go_through_stages(stages, context, inputs_of(config), partial(_grow_page, context))
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)
     return summary
@@ -204,7 +217,7 @@ def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
         WorkbenchError: naming the first stage that has not finished with this configuration.
     """
     context = Run(config, RunStore(folder), figures, reuse=Reuse(replace=True))
-    for planned in plan(STAGES, context):
+    for planned in plan(stages_of(config), context):
         context.keys[planned.stage.name] = planned.key
         if not planned.stage.done(context):
             raise WorkbenchError(
@@ -216,9 +229,11 @@ def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
 
 def is_complete(folder: Path) -> bool:
     """Return whether a run went through in ``folder``, whatever code and configuration it had."""
-    return (folder / SUMMARY).exists() and all(
-        (folder / stage.name / "done.json").exists() for stage in STAGES
-    )
+    return (folder / SUMMARY).exists() and _finished(folder, STAGES)
+
+
+def _finished(folder: Path, stages: Sequence[Stage]) -> bool:
+    return all((folder / stage.name / "done.json").exists() for stage in stages)
 
 
 def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
@@ -232,11 +247,15 @@ def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
         WorkbenchError: where no run went through in ``folder``, another process works on it, or a
             file of it is damaged.
     """
+    nothing = WorkbenchError(f"No run went through in {folder}; run it first.")
     if not is_complete(folder):
-        raise WorkbenchError(f"No run went through in {folder}; run it first.")
+        raise nothing
     require_free(folder)
     context = Run(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
-    for stage in STAGES:
+    stages = stages_of(context.config)
+    if not _finished(folder, stages):
+        raise nothing
+    for stage in stages:
         context.keys[stage.name] = str(context.store.stage(stage.name, "").facts()["key"])
         context.stage(stage.name).require_done()
     written = context.stage(STAGES[-1].name).facts().get("config_sha256")

@@ -29,6 +29,8 @@ from workbench.loop.conditions import (
 from workbench.loop.patching_figures import following_figure, patching_figure, question_figure
 from workbench.loop.results import PROBES_OF, LoopResults, bootstrap_of, loop_results
 from workbench.loop.run import Run
+from workbench.loop.seed_report import save_seeds, seed_sections, seed_tables
+from workbench.loop.seed_results import results_with_seeds
 from workbench.loop.stage_lines import stage_steps
 from workbench.loop.tables import headline_tables, measures_table, sample_answers
 from workbench.measure import Estimate
@@ -50,10 +52,11 @@ from workbench.settings.defaults import BINS
 
 def report(context: Run, stage: StageStore) -> dict[str, Any]:
     """Write the page, and keep the summary and the tables from which the figures are drawn."""
-    found = loop_results(context)
+    found = results_with_seeds(context)
     stage.save_table("held_out", found.readouts.table())
     stage.save_table("measures", measures_table(found.measures))
     stage.save_table("patching", found.patching.table())
+    save_seeds(stage, found)
     index = write_page(loop_page(context, found), context.figures)
     written = sha256_of(context.store.folder / "config.json")
     return {"summary": found.summary(), "page": str(index), "config_sha256": written}
@@ -69,7 +72,10 @@ def loop_page(context: Run, found: LoopResults) -> Page:
         loop_sections(context, found),
         {**found.summary(), **seconds(context, ("report",))},
         context.config.model_dump(mode="json"),
-        lead=headline_tables(readouts.stated, measures, len(readouts.correct), _patched(measures)),
+        lead=[
+            *headline_tables(readouts.stated, measures, len(readouts.correct), _patched(measures)),
+            *seed_tables(found),
+        ],
         samples=sample_answers(context, readouts),
         # A terminal gets the numbers line by line; the tables are too wide for it.
         narrow=(),
@@ -84,7 +90,12 @@ def loop_sections(context: Run, found: LoopResults) -> list[Section]:
         for section in SECTIONS
         if {*section.needs} <= {*found.finished}
     ]
-    return [section for section in drawn if section is not None]
+    between = (
+        seed_sections(found, _held_out(context, found), _on_patched(context, found))
+        if found.seeds is not None
+        else []
+    )
+    return [*(section for section in drawn if section is not None), *between]
 
 
 def caption_of(context: Run, what: str) -> str:

@@ -40,6 +40,7 @@ from workbench.loop.measure_groups import (
 )
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.loop.seed_measures import SeedResults
 from workbench.measure import Bootstrap, Estimate, flat_summary
 from workbench.measure.interval import IntervalCurve
 from workbench.patch.effects import (
@@ -194,6 +195,7 @@ class LoopResults:
     Attributes:
         finished: the stages whose results these are.
         curves: of patching; None before it.
+        seeds: the further trainings, where the run has any (:mod:`workbench.loop.seed_results`).
     """
 
     readouts: Readouts
@@ -201,6 +203,7 @@ class LoopResults:
     measures: Measures
     facts: dict[str, Any]
     finished: tuple[str, ...] = ()
+    seeds: SeedResults | None = None
 
     @property
     def patching(self) -> PatchingResult:

@@ -191,13 +191,13 @@ class ControlledSweep:
         run: BatchRunner = run_batches,
         conditions: Sequence[Condition] = CONDITIONS,
     ) -> pd.DataFrame:
-        """Sweep the conditions; return a tidy table: condition, item, row, layer, base, patched,
+        """Sweep ``conditions``; return a tidy table: condition, item, row, layer, base, patched,
         donor.
 
         Args:
             rows: [items] the label of each item in the table's column ``row``.
-            conditions: at least one that patches into each run, because readouts of donors are
-                taken from them.
+            conditions: at least one that patches the base run, and one that patches the tuned run:
+                donors are measured by the unpatched readouts of both.
         """
         read = {condition: self.read(condition, run) for condition in conditions}
         donors = self.donor_readouts(

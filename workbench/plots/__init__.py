@@ -10,6 +10,7 @@ from workbench.plots.attribution_scatter import AttributionScatter, ScatterGroup
 from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.plots.component_map import ComponentMap
 from workbench.plots.confidence_histogram import ConfidenceHistogram
+from workbench.plots.discrimination_shape import DiscriminationShape, ShapePoint
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.plots.following import FollowingCurve
 from workbench.plots.four_cells import FourCells
@@ -24,6 +25,7 @@ from workbench.plots.reliability import Reliability
 from workbench.plots.retrieval_gain import RetrievalGain
 from workbench.plots.risk_coverage import RiskCoverageCurve
 from workbench.plots.roc import Roc
+from workbench.plots.seed_curves import SeedCurves, SeedPanel
 from workbench.plots.transfer_matrix import TransferMatrix
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "AurocByLayer",
     "ComponentMap",
     "ConfidenceHistogram",
+    "DiscriminationShape",
     "EstimateRow",
     "EstimateRows",
     "FollowingCurve",
@@ -53,5 +56,8 @@ __all__ = [
     "RiskCoverageCurve",
     "Roc",
     "ScatterGroup",
+    "SeedCurves",
+    "SeedPanel",
+    "ShapePoint",
     "TransferMatrix",
 ]

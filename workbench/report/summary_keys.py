@@ -2,9 +2,9 @@
 readers.
 
 ``<readout>`` is stated, expected or probe; ``<condition>`` names a state of the model: before,
-after, control (trained on shuffled targets), an arm of a recipe, an arm's control, or a
-recalibration; ``<part>`` is a part of the held-out questions. ``key.low`` and ``key.high`` bound a
-95 % interval over questions.
+after, control (trained on shuffled targets), a further training of the main loop by its seed
+(seed1), an arm of a recipe, an arm's control, or a recalibration; ``<part>`` is a part of the
+held-out questions. ``key.low`` and ``key.high`` bound a 95 % interval over questions.
 """
 
 from __future__ import annotations
@@ -52,9 +52,24 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "patching.shift.reverse.last_layer": "shift of the base state put into the tuned model",
     "patching.noise_floor": "largest change of any readout under the run's own states",
     "patching.items": "questions patched",
+    "patching.layer_gradient.<condition>": "layer gradient of one of several trainings",
+    "patching.shift.largest.<condition>": "largest mean shift of a layer, of one of several "
+    "trainings",
+    "patching.shift.last_layer.<condition>": "shift after the last layer, of one of several "
+    "trainings",
+    "patching.donor_slope.half_layer.<condition>": "half layer of one of several trainings",
     "patching.packed_vs_loop": "largest difference of packed and looped sweep, share of the scale",
     "pairs.<measure>": "comparisons of two questions",
     "seeds.<readout>.<measure>": "spread over training seeds",
+    "seeds.trainings": "trainings that are compared",
+    "seeds.mean.<measure>": "mean over trainings, with an interval over questions and seeds where "
+    "one can be resampled",
+    "seeds.sd.<measure>": "standard deviation between trainings",
+    "seeds.min.<measure>": "lowest of the trainings",
+    "seeds.max.<measure>": "highest of the trainings",
+    "shape.mean.<condition>": "mean expected confidence over held-out questions",
+    "shape.sd.<condition>": "its standard deviation over questions",
+    "shape.entropy.<condition>": "mean entropy in bits of a question's distribution over the scale",
     "transfer.<measure>": "single answers against comparisons",
     "training.<cost>": "tokens, examples, questions and steps of a training",
     "seconds.<stage>": "seconds of a stage, over all attempts",
