@@ -225,6 +225,12 @@ def context(finished_run: Any) -> Run:
 
 
 @pytest.fixture(scope="session")
+def seeds_context(seeds_run: Any) -> Run:
+    """The finished run with two trainings, opened for reading."""
+    return open_current_run(seeds_run.inputs.config, seeds_run.folder, seeds_run.figures)
+
+
+@pytest.fixture(scope="session")
 def conversation_context(conversation_run: Any) -> Run:
     """The finished run whose adapter acts on the whole conversation, opened for reading."""
     return open_current_run(

@@ -10,17 +10,19 @@ import pytest
 
 from workbench.loop.conditions import AFTER, BEFORE, CONTROL, Condition, Key, Readouts
 from workbench.loop.seed_measures import (
-    GRADIENT,
-    HALF,
     HEADLINES,
-    LARGEST,
-    LAST,
     SeedResults,
-    TrainingCurves,
     compare_seeds,
     shape_of,
-    shift_under,
     spread_key,
+)
+from workbench.loop.seed_patching import (
+    GRADIENT,
+    HALF,
+    LARGEST,
+    LAST,
+    TrainingCurves,
+    shift_under,
     training_curves,
 )
 from workbench.measure import Bootstrap, Estimate, auroc2, auroc2_within, ece

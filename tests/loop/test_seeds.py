@@ -7,42 +7,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from safetensors.numpy import load_file
 
 import workbench.loop.seed_trainings
 import workbench.patch.controlled_sweep
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.loop import STAGES, open_current_run, open_run, plan, run_loop, stages_of
+from workbench.loop import STAGES, open_run, plan, run_loop, stages_of
 from workbench.loop.run import Run
-from workbench.loop.seed_trainings import SWEPT
-from workbench.loop.seeds import further_seeds, seed_stages, tell_trainings
-from workbench.loop.targets import main_arm
-from workbench.loop.teaching import teach_arm
-from workbench.measure import auroc2
+from workbench.loop.seeds import further_seeds, tell_trainings
 from workbench.pipeline.stages import Reuse
 from workbench.pipeline.store import RunStore
 from workbench.progress import reporting
 
 FURTHER = ["seeds/1/teach", "seeds/1/elicit", "seeds/1/patch"]
 NAMES = [stage.name for stage in STAGES]
-
-
-@pytest.fixture(scope="module")
-def seeds(seeds_run: Any) -> Run:
-    return open_current_run(seeds_run.inputs.config, seeds_run.folder, seeds_run.figures)
-
-
-def weights(run: Run, stage: str) -> dict[str, np.ndarray]:
-    return load_file(run.stage(stage).folder / "adapter" / "adapter_model.safetensors")
-
-
-def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    assert one.keys() == other.keys()
-    return all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def numbers(summary: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +45,6 @@ def stale(config: RunConfig, run: Any, **settings: Any) -> list[str]:
 
 def test_one_training_has_the_loops_stages() -> None:
     assert stages_of(RunConfig()) == STAGES
-    assert seed_stages(RunConfig()) == []
 
 
 def test_further_trainings_go_before_the_report() -> None:
@@ -108,86 +86,6 @@ def test_what_is_done_again_when_trainings_or_settings_change(
     assert stale(config, seeds_run, trainings=2, patch=patch) == ["patch", FURTHER[2], "report"]
 
 
-def test_seeds_give_other_adapters_from_the_same_targets(seeds: Run) -> None:
-    assert not same(weights(seeds, "teach"), weights(seeds, FURTHER[0]))
-    targets = [seeds.stage(name).table("targets") for name in ("teach", FURTHER[0])]
-    pd.testing.assert_frame_equal(*targets)
-
-
-def test_the_second_adapter_is_that_of_a_training_with_its_seed(writable: Run, seeds: Run) -> None:
-    store = writable.store.stage("alone", "key")
-    store.begin()
-    teach_arm(writable, store, main_arm(writable), seed=1, shuffled=False)
-    writable.keys["alone"] = "key"
-    assert same(weights(writable, "alone"), weights(seeds, FURTHER[0]))
-
-
-def test_each_training_is_read_on_the_held_out_questions(seeds: Run) -> None:
-    table = seeds.stage(FURTHER[1]).table("confidence")
-    test = seeds.stage("questions").table("questions").query("split == 'test'")["row"]
-    assert table["row"].tolist() == test.tolist()
-    first = seeds.stage("elicit_tuned").table("confidence").set_index("row").loc[test]
-    assert np.abs(table["expected"].to_numpy() - first["expected"].to_numpy()).max() > 0.001
-
-
-def test_each_training_is_patched_at_the_questions_of_the_first(seeds: Run) -> None:
-    """Unpatched readouts are those of the stages that read base model and training."""
-    first, second = (seeds.stage(name).table("sweep") for name in ("patch", FURTHER[2]))
-    assert set(second["condition"]) == set(SWEPT)
-    assert sorted(set(second["row"])) == sorted(set(first["row"]))
-    before, after = (
-        seeds.stage(name).table("confidence").set_index("row")["expected"]
-        for name in ("elicit", FURTHER[1])
-    )
-    own = second[second["condition"] == "own_tuned"]
-    assert own["base"].to_numpy() == pytest.approx(before.loc[own["row"]].to_numpy(), abs=1e-6)
-    assert own["donor"].to_numpy() == pytest.approx(after.loc[own["row"]].to_numpy(), abs=1e-6)
-    last = own[own["layer"] == own["layer"].max()]
-    assert last["patched"].to_numpy() == pytest.approx(last["donor"].to_numpy(), abs=1e-6)
-    pairs = [
-        part[part["condition"] == "other_tuned"].drop_duplicates("item").set_index("item")["base"]
-        for part in (first, second)
-    ]
-    assert pairs[0].to_numpy() == pytest.approx(pairs[1].to_numpy(), abs=1e-6)
-
-
-def test_the_summary_has_each_training_and_the_spread(seeds: Run, seeds_run: Any) -> None:
-    summary = seeds_run.summary
-    table = seeds.stage("report").table("held_out_seeds")
-    values = [auroc2(table[f"expected_{name}"], table["correct"]) for name in ("after", "seed1")]
-    written = [summary[f"auroc2.expected.{name}"] for name in ("after", "seed1")]
-    assert written == pytest.approx(values)
-    assert (
-        summary["auroc2.expected.seed1.low"] <= values[1] <= summary["auroc2.expected.seed1.high"]
-    )
-    assert summary["seeds.mean.auroc2.expected"] == pytest.approx(sum(values) / 2)
-    assert summary["seeds.sd.auroc2.expected"] == pytest.approx(
-        abs(values[0] - values[1]) / np.sqrt(2)
-    )
-    assert summary["seeds.min.auroc2.expected"] == pytest.approx(min(values))
-    assert summary["seeds.max.auroc2.expected"] == pytest.approx(max(values))
-    for name in ("layer_gradient", "shift.last_layer", "donor_slope.half_layer"):
-        assert summary[f"patching.{name}.after"] == summary[f"patching.{name}"]
-    assert summary["seeds.trainings"] == 2
-    assert summary["seconds.seeds/1/teach"] > 0
-    distribution = seeds.stage(FURTHER[1]).tensors("readings")["distribution"]
-    shares = distribution / distribution.sum(axis=1, keepdims=True)
-    bits = -np.sum(np.where(shares > 0, shares * np.log2(np.maximum(shares, 1e-300)), 0), axis=1)
-    assert summary["shape.entropy.seed1"] == pytest.approx(bits.mean())
-    assert summary["shape.mean.seed1"] == pytest.approx(table["expected_seed1"].mean())
-
-
-def test_the_page_shows_seeds_only_where_there_are_several(
-    finished_run: Any, seeds_run: Any
-) -> None:
-    page = (seeds_run.figures / "index.html").read_text()
-    assert "Between seeds: 2 trainings on the same answers, targets and questions" in page
-    for figure in ("seed_curves", "discrimination_shape"):
-        assert (seeds_run.figures / f"{figure}.html").stat().st_size > 1000
-        assert not (finished_run.figures / f"{figure}.html").exists()
-    assert "Between seeds" not in (finished_run.figures / "index.html").read_text()
-
-
 def test_a_run_killed_between_its_seeds_goes_on(
     finished_run: Any, seeds_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +123,7 @@ def test_a_complete_run_opens_with_its_trainings(seeds_run: Any, tmp_path: Path)
     context = open_run(folder, seeds_run.figures)
     assert list(context.keys) == [*NAMES[:-1], *FURTHER, "report"]
     shutil.rmtree(folder / "seeds")
-    with pytest.raises(WorkbenchError, match="No run went through in"):
+    with pytest.raises(WorkbenchError, match="seeds/1/teach has not finished"):
         open_run(folder, seeds_run.figures)
 
 

@@ -21,6 +21,9 @@ def test_each_point_has_one_height_and_three_places() -> None:
     assert taught[0].error_y.arrayminus[0] == pytest.approx(0.1)
     assert [trace.showlegend for trace in taught] == [True, False, False]
     assert taught[0].name == "&lt;b&gt;seed 0&lt;/b&gt;"
+    assert [(shape.yref, shape.y0) for shape in figure.layout.shapes] == [
+        (axis, 0.5) for axis in ("y", "y2", "y3")
+    ]
     axes = [figure.layout[f"xaxis{number}"].title.text for number in ("", "2", "3")]
     assert axes == ["mean expected confidence", "its sd over questions", "entropy, bits"]
 

@@ -35,6 +35,8 @@ def test_every_panel_has_every_training_and_the_range_between_them() -> None:
     assert bands[0].y.tolist() == [0.2, 1.4, 1.0, 0.9, 0.5, 0.0]
     assert bands[1].y.tolist() == [0.1, 0.6, 1.0, 1.0, 0.2, 0.0]
     assert [note.text for note in figure.layout.annotations] == ["shift", "slope"]
+    levels = [(shape.yref, shape.y0) for shape in figure.layout.shapes]
+    assert levels == [(axis, level) for axis in ("y", "y2") for level in (0, 0.5, 1)]
     assert figure.layout.xaxis2.title.text == "patched decoder layer"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from workbench.files.ownership import FIGURES, claim_folder, require_claimable
 from workbench.files.seals import damaged
 from workbench.files.writing import sweep_temporary_files, write_atomically, write_json
 from workbench.loop.run import Run
-from workbench.loop.seeds import seed_stages, tell_trainings
+from workbench.loop.seeds import tell_trainings, with_seed_stages
 from workbench.models.cache import hashes_folder
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.local import local_path
@@ -131,11 +130,8 @@ STAGES = (
 
 
 def stages_of(config: RunConfig) -> tuple[Stage, ...]:
-    """Return the stages of a run: STAGES, with those of its further trainings before the report."""
-    *before, report = STAGES
-    further = seed_stages(config)
-    names = tuple(stage.name for stage in further)
-    return (*before, *further, replace(report, needs=(*report.needs, *names)))
+    """Return the stages of a run, with those of its further trainings before the report."""
+    return with_seed_stages(STAGES, config)
 
 
 def run_loop(
@@ -229,11 +225,9 @@ def open_current_run(config: RunConfig, folder: Path, figures: Path) -> Run:
 
 def is_complete(folder: Path) -> bool:
     """Return whether a run went through in ``folder``, whatever code and configuration it had."""
-    return (folder / SUMMARY).exists() and _finished(folder, STAGES)
-
-
-def _finished(folder: Path, stages: Sequence[Stage]) -> bool:
-    return all((folder / stage.name / "done.json").exists() for stage in stages)
+    return (folder / SUMMARY).exists() and all(
+        (folder / stage.name / "done.json").exists() for stage in STAGES
+    )
 
 
 def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
@@ -247,16 +241,12 @@ def open_run(folder: Path, figures: Path, reuse: Reuse = STRICT) -> Run:
         WorkbenchError: where no run went through in ``folder``, another process works on it, or a
             file of it is damaged.
     """
-    nothing = WorkbenchError(f"No run went through in {folder}; run it first.")
     if not is_complete(folder):
-        raise nothing
+        raise WorkbenchError(f"No run went through in {folder}; run it first.")
     require_free(folder)
     context = Run(load_config(folder / CONFIG), RunStore(folder), figures, reuse=reuse)
-    stages = stages_of(context.config)
-    if not _finished(folder, stages):
-        raise nothing
-    for stage in stages:
-        context.keys[stage.name] = str(context.store.stage(stage.name, "").facts()["key"])
+    for stage in stages_of(context.config):
+        context.keys[stage.name] = context.store.stage(stage.name, "").facts().get("key", "")
         context.stage(stage.name).require_done()
     written = context.stage(STAGES[-1].name).facts().get("config_sha256")
     if written != sha256_of(folder / CONFIG):

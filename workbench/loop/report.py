@@ -27,7 +27,7 @@ from workbench.loop.conditions import (
     roles_of,
 )
 from workbench.loop.patching_figures import following_figure, patching_figure, question_figure
-from workbench.loop.results import PROBES_OF, LoopResults, bootstrap_of, loop_results
+from workbench.loop.results import PROBES_OF, LoopResults, bootstrap_of
 from workbench.loop.run import Run
 from workbench.loop.seed_report import save_seeds, seed_sections, seed_tables
 from workbench.loop.seed_results import results_with_seeds

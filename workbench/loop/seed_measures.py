@@ -37,26 +37,20 @@ from workbench.loop.conditions import (
     calibration,
     discrimination,
 )
+from workbench.loop.seed_patching import (
+    GRADIENT,
+    HALF,
+    LARGEST,
+    LAST,
+    TrainingCurves,
+    shift_under,
+)
 from workbench.measure import Bootstrap, Estimate, auroc2_difference, seed_split
 from workbench.measure.discrimination import Auroc2, Auroc2Within
 from workbench.measure.inputs import checked_domain
-from workbench.measure.interval import IntervalCurve
 from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
 from workbench.measure.weighted import CountStatistic, minus
-from workbench.patch.effects import (
-    Sweep,
-    following,
-    half_layer,
-    layer_gradient,
-    mean_shift,
-    spearman_rows,
-)
-
-PATCHING = "patching"
-GRADIENT = Key("layer_gradient", part=PATCHING)
-LARGEST = Key("shift.largest", part=PATCHING)
-LAST = Key("shift.last_layer", part=PATCHING)
-HALF = Key("donor_slope.half_layer", part=PATCHING)
+from workbench.patch.effects import spearman_rows
 
 HEADLINES: Mapping[str, Key] = {
     "AUROC2 stated": Key("auroc2", STATED),
@@ -73,52 +67,6 @@ HEADLINES: Mapping[str, Key] = {
     "donor slope passes 1/2 at layer": HALF,
 }
 """Heading -> the measure compared between trainings, of each training's condition."""
-
-
-@dataclass(frozen=True)
-class TrainingCurves:
-    """The patching of one training: its sweeps, and what is drawn and compared of them.
-
-    Attributes:
-        sweeps: by name of a condition of patching; "own_tuned", "other_tuned" and "reverse" at
-            least.
-        shift: mean shift of the own donor by layer.
-        donor_slope: slope on another question's donor by layer.
-        reverse: mean shift of the base model's states put into the tuned model.
-    """
-
-    sweeps: Mapping[str, Sweep]
-    shift: IntervalCurve
-    donor_slope: IntervalCurve
-    reverse: IntervalCurve
-    gradient: Estimate
-
-    @property
-    def own(self) -> Sweep:
-        """The sweep with the question's own donor."""
-        return self.sweeps["own_tuned"]
-
-    def measures(self, condition: Condition) -> Measures:
-        """Return the headlines of patching under the name of the training."""
-        found: Measures = {
-            GRADIENT: self.gradient,
-            LARGEST: float(self.shift.value.max()),
-            LAST: self.shift.at(-1, len(self.own.base)),
-            HALF: half_layer(self.own.layers, self.donor_slope.value),
-        }
-        return {key.of(condition): value for key, value in found.items()}
-
-
-def training_curves(sweeps: Mapping[str, Sweep], draw: Bootstrap) -> TrainingCurves:
-    """Compute the curves of one training from its ``sweeps``."""
-    own = sweeps["own_tuned"]
-    return TrainingCurves(
-        sweeps,
-        shift=mean_shift(own, **draw.draws),
-        donor_slope=following(sweeps["other_tuned"], **draw.draws)[0],
-        reverse=mean_shift(sweeps["reverse"], **draw.draws),
-        gradient=layer_gradient(own, **draw.draws),
-    )
 
 
 @dataclass(frozen=True)
@@ -293,14 +241,6 @@ def auroc2_statistic(key: Key, r: Readouts, condition: Condition, codes: Rows) -
         return scored(own)
     both = ~np.isnan(own) & ~np.isnan(base)
     return minus(*(scored(np.where(both, values, np.nan)) for values in (own, base)))
-
-
-def shift_under(sweep: Sweep, counts: Floats) -> Floats:
-    """Return the mean shift by layer, [r, layers], with each item counted as ``counts`` [r, items]
-    say.
-    """
-    moved = sweep.patched - sweep.base[:, None]
-    return (counts @ moved) / (counts @ (sweep.donor - sweep.base))[:, None]
 
 
 def _plain(value: object) -> float:

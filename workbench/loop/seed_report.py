@@ -11,9 +11,10 @@ import math
 
 import numpy as np
 
-from workbench.loop.conditions import AFTER, EXPECTED, Condition, Key, Measures
+from workbench.loop.conditions import AFTER, BEFORE, EXPECTED, Condition, Key, Measures
 from workbench.loop.results import LoopResults
 from workbench.loop.seed_measures import HEADLINES, SeedResults, Shape, spread_key
+from workbench.loop.seed_patching import HALF
 from workbench.loop.tables import cell
 from workbench.measure import Estimate
 from workbench.pipeline.store import StageStore
@@ -56,14 +57,18 @@ def headline_row(measures: Measures, seeds: SeedResults, heading: str, key: Key)
     """Return one measure: of the first training with its interval over questions, its mean and its
     spread over trainings, and its value in each.
     """
-    low, high = (_number(measures[spread_key(key, name)]) for name in ("min", "max"))
+
+    def number(of: Key) -> str:
+        return _number(measures[of], whole=key == HALF)
+
+    low, high = (number(spread_key(key, name)) for name in ("min", "max"))
     return {
         "measure": heading,
         f"{seeds.names()[AFTER]} [questions]": cell(measures, key.of(AFTER)),
         "mean [questions and seeds]": cell(measures, spread_key(key, "mean")),
         "sd between seeds": cell(measures, spread_key(key, "sd")),
         "lowest to highest": f"{low} to {high}" if low != high else low,
-        **{name: _number(measures[key.of(one)]) for one, name in seeds.names().items()},
+        **{name: number(key.of(one)) for one, name in seeds.names().items()},
     }
 
 
@@ -144,8 +149,11 @@ def _shapes(found: LoopResults, seeds: SeedResults, caption: str) -> Section:
 
 
 def _names(seeds: SeedResults) -> dict[Condition, str]:
-    """Return what is shown of every condition with a shape: the trainings by their seeds."""
-    return {one: seeds.names().get(one, one.name) for one in seeds.shapes}
+    """Return what is shown of every condition with a shape: the base model, the trainings by their
+    seeds, the control.
+    """
+    others = {one: one.name for one in seeds.shapes if one not in seeds.seeds}
+    return {BEFORE: BEFORE.name, **seeds.names(), **others}
 
 
 def _auroc2(found: LoopResults, condition: Condition) -> Estimate:
@@ -154,10 +162,12 @@ def _auroc2(found: LoopResults, condition: Condition) -> Estimate:
     return estimate
 
 
-def _number(value: object) -> str:
-    """Return the number of a measure without its interval; a layer as a whole number."""
+def _number(value: object, *, whole: bool) -> str:
+    """Return the number of a measure without its interval, as a ``whole`` number where it is
+    one.
+    """
     if isinstance(value, Estimate):
         value = value.value
     if not isinstance(value, int | float | np.floating) or math.isnan(value):
         return "not defined"
-    return f"{value:g}" if float(value).is_integer() else f"{value:.3f}"
+    return f"{value:.0f}" if whole else f"{value:.3f}"

@@ -22,7 +22,8 @@ from workbench.loop.results import (
     sweeps,
 )
 from workbench.loop.run import Run
-from workbench.loop.seed_measures import SeedResults, compare_seeds, shape_of, training_curves
+from workbench.loop.seed_measures import SeedResults, compare_seeds, shape_of
+from workbench.loop.seed_patching import training_curves
 from workbench.loop.seeds import ELICIT, PATCH, further_seeds, seed_stage
 from workbench.pipeline.store import ROW
 

@@ -11,7 +11,8 @@ and the split are those of the run's seed, so their luck is not in the spread be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -36,12 +37,14 @@ def seed_stage(seed: int, kind: str) -> str:
     return f"seeds/{seed}/{kind}"
 
 
-def seed_stages(config: RunConfig) -> list[Stage]:
-    """Return the stages of all further trainings, seed by seed; none for a run with one training.
-
-    They go after the loop's stages and before its report.
+def with_seed_stages(stages: Sequence[Stage], config: RunConfig) -> tuple[Stage, ...]:
+    """Put the stages of all further trainings, seed by seed, before the last of ``stages``, which
+    reports on them. A run with one training keeps its ``stages`` as they are.
     """
-    return [stage for seed in further_seeds(config) for stage in _stages_of(seed)]
+    *before, report = stages
+    further = [stage for seed in further_seeds(config) for stage in _stages_of(seed)]
+    names = tuple(stage.name for stage in further)
+    return (*before, *further, replace(report, needs=(*report.needs, *names)))
 
 
 def _stages_of(seed: int) -> Iterator[Stage]:

@@ -68,13 +68,14 @@ class DiscriminationShape:
         figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.04)
         look = styles([point.name for point in self.points], self.roles)
         for column, (attribute, title) in enumerate(_PANELS.items(), start=1):
-            figure.add_hline(
-                CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=1, col=column
-            )
             for point in self.points:
                 x = getattr(point, attribute)
                 dot = _dot(point, x, title, look[point.name], legend=column == 1)
                 figure.add_trace(dot, row=1, col=column)
+            # Plotly draws no line into a panel that is still empty.
+            figure.add_hline(
+                CHANCE, line={"color": GREY, "dash": "dot", "width": 1.2}, row=1, col=column
+            )
         apply_theme(figure, title=self.title, caption=self.caption, x="", y="", height=470)
         for column, title in enumerate(_PANELS.values(), start=1):
             figure.update_xaxes(title_text=title, row=1, col=column)

@@ -19,7 +19,7 @@ from plotly.subplots import make_subplots
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import IntervalCurve
 from workbench.plots.curves import checked_layers
-from workbench.plots.theme import GREY, LIGHT, Role, Style, apply_theme, faded, safe, styles
+from workbench.plots.theme import GREY, Role, Style, apply_theme, faded, safe, styles
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,13 @@ class SeedCurves:
         )
         look = styles(self.panels[0].curves, self.roles)
         for row, panel in enumerate(self.panels, start=1):
-            for level, dash in ((0.0, "solid"), (0.5, "dot"), (1.0, "solid")):
-                line = {"color": LIGHT, "width": 1, "dash": dash}
-                figure.add_hline(level, line=line, row=row, col=1)
             figure.add_trace(self._range(panel), row=row, col=1)
             for name, curve in panel.curves.items():
                 figure.add_trace(self._line(name, curve, look[name], row == 1), row=row, col=1)
+            for level, dash in ((0.0, "solid"), (0.5, "dot"), (1.0, "solid")):
+                line = {"color": GREY, "width": 1, "dash": dash}
+                # Plotly draws no line into a panel that is still empty.
+                figure.add_hline(level, line=line, layer="below", row=row, col=1)
         apply_theme(
             figure,
             title=self.title,
