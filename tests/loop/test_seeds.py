@@ -155,9 +155,10 @@ def test_the_costs_are_told_before_the_run() -> None:
             tell_trainings(config)
     assert len(listener.told) == 2
     assert listener.told[0].startswith(
-        "3 adapters will be trained: with seed 0, on shuffled targets, and with seed 1 on the same "
-        "answers."
+        "3 adapters will be trained on the same answers: seed 0, its control on shuffled targets, "
+        "and seed 1."
     )
     assert listener.told[1].startswith(
-        "5 adapters will be trained: with seed 3, on shuffled targets, and with seeds 4 to 6"
+        "5 adapters will be trained on the same answers: seed 3, its control on shuffled targets, "
+        "and seeds 4 to 6."
     )

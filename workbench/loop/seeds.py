@@ -83,10 +83,9 @@ def tell_trainings(config: RunConfig) -> None:
     further = further_seeds(config)
     if not further:
         return
-    seeds = f"{further[0]}" if len(further) == 1 else f"{further[0]} to {further[-1]}"
+    seeds = f"seed {further[0]}" if len(further) == 1 else f"seeds {further[0]} to {further[-1]}"
     progress.notice(
-        f"{config.trainings + 1} adapters will be trained: with seed {config.seed}, on shuffled "
-        f"targets, and with seed{'s' if len(further) > 1 else ''} {seeds} on the same answers. "
-        f"Each further seed adds the time of the stages teach and elicit_control, and "
-        f"about half of that of patch."
+        f"{config.trainings + 1} adapters will be trained on the same answers: seed {config.seed}, "
+        f"its control on shuffled targets, and {seeds}. Each further seed adds the time of the "
+        "stages teach and elicit_control, and about half of that of patch."
     )
