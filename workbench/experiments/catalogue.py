@@ -233,7 +233,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
                 "robustness.page:page_of",
             ),
             "robustness",
-            settings={"questions.skip": 580, "questions.limit": 264},
+            settings={"questions.skip": 580},
         ),
         Experiment(
             "league",
