@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from workbench.api.confidence import Asked
 from workbench.api.probes import Probes, fit_probes
 from workbench.errors import WorkbenchError
+from workbench.measure import auroc2_within
 from workbench.probe import ensemble_targets
 
 
@@ -53,6 +54,17 @@ def test_the_summary_quotes_the_site_chosen_on_training_questions(probes: Probes
     assert found["auroc2.control"].low == shuffled.min()
     losses = probes.fit.probe.out_of_fold_log_loss
     assert losses[probes.layer].min() == losses.min()
+
+
+def test_the_verdict_is_on_the_held_out_questions(asked: Asked, probes: Probes) -> None:
+    held_out = asked.test
+    own = probes.probability.to_numpy()
+    found = probes.verdict({"itself": own})
+    assert [check.name for check in found.checks] == ["probe within domain", "probe minus itself"]
+    domain = np.array([question.domain for question in held_out.questions])
+    correct = held_out.correct.to_numpy(dtype=bool)
+    assert found.checks[0].value.value == pytest.approx(auroc2_within(own, correct, domain))
+    assert not found.checks[1].passed
 
 
 def test_the_figure_has_every_position_and_the_control(probes: Probes) -> None:

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from workbench.api.confidence import DEFAULTS, Asked
 from workbench.api.states import PROMPT, Recorded
 from workbench.api.summary import READOUTS, estimates_html, estimates_table
-from workbench.arrays import Rows
+from workbench.arrays import Floats, Rows
 from workbench.config import ProbeConfig
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate, IntervalCurve, auroc2
 from workbench.measure.table_file.parse import grades
+from workbench.measure.verdicts import Verdict, states_verdict
 from workbench.pipeline.store import ROW
 from workbench.plots.auroc_by_layer import AurocByLayer
 from workbench.probe import HeldOutProbe, ProbeSettings, fit_and_judge
@@ -130,6 +131,25 @@ class Probes:
     def summary(self) -> pd.DataFrame:
         """Return the estimates as a table, one row a measure."""
         return estimates_table(self.estimates())
+
+    def verdict(self, rivals: Mapping[str, Floats] | None = None) -> Verdict:
+        """Judge by a written rule whether the states carry which answers are right.
+
+        Args:
+            rivals: by name, scores [held-out rows] that the probe must beat within domain.
+
+        Raises:
+            WorkbenchError: for probes of another label than the grade.
+        """
+        if self.data.domain is None:
+            raise WorkbenchError("The verdict is on grades of answers; fit probes on asked ones.")
+        test = self.data.test
+        return states_verdict(
+            self.probability.to_numpy(dtype=float),
+            self.data.label[test],
+            self.data.domain[test],
+            rivals or {},
+        )
 
     def figure(self) -> go.Figure:
         """Draw AUROC2 by layer for each place, with the control, and other readouts as lines."""

@@ -18,6 +18,7 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
+from workbench.cli.bench import verdicts as bench_verdicts
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
@@ -76,7 +77,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench = typer.Typer(help="Measurements of the workbench's own cost.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measurements of the workbench itself: its cost, and its verdicts' errors.",
+    no_args_is_help=True,
+)
 app.add_typer(bench, name="bench")
 models = typer.Typer(help="Models that were converted into the cache.", no_args_is_help=True)
 app.add_typer(models, name="models")
@@ -191,3 +195,4 @@ bench.command("sweep")(bench_sweep)
 bench.command("teach")(bench_teach)
 bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
+bench.command("verdicts")(bench_verdicts)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FOLDER = "bench_sweep"
 TEACH_FOLDER = "bench_teach"
 RUN_FOLDER = "bench_run"
+VERDICT_FOLDER = "bench_verdicts"
 ALL = "all"
 _PLACE = "another --figures, or pass --no-figures"
 NONE = "none"
@@ -200,6 +201,47 @@ def measure(
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     else:
         _lines(result)
+
+
+def verdicts(
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of a finished run, whose states are used too.")
+    ] = None,
+    worlds: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Simulated worlds of each kind, and of the run.")
+    ] = 1000,
+    tiny_worlds: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Worlds of each kind on tiny random models.")
+    ] = 200,
+    parts: Annotated[str, typer.Option(help="Some of simulated,tiny,run.")] = ALL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
+    no_figures: Annotated[
+        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
+    ] = False,
+) -> None:
+    """How often each verdict holds where nothing is there, and where an effect is planted.
+
+    A quick look: --worlds 20 --parts simulated.
+    """
+    from workbench.bench.verdict_page import record_rows, table_rows, write_verdict_bench
+    from workbench.bench.verdicts import PARTS, bench_verdicts
+
+    screen = Console(stderr=True)
+    if not no_figures:
+        require_claimable(figures / VERDICT_FOLDER, _PLACE)
+    with bars(screen):
+        found = bench_verdicts(
+            worlds=worlds, tiny_worlds=tiny_worlds, run=run, parts=_names("--parts", parts, PARTS)
+        )
+    for note in found.notes:
+        screen.print(Text(safe_text(f"Note: {note}")))
+    if as_json:
+        sys.stdout.write(json.dumps(record_rows(found.rates), indent=1, allow_nan=False) + "\n")
+    else:
+        _show(table_rows(found.rates), found.values)
+    if not no_figures:
+        _draw(screen, figures / VERDICT_FOLDER, lambda folder: write_verdict_bench(folder, found))
 
 
 def _names(option: str, given: str, every: tuple[str, ...]) -> tuple[str, ...]:

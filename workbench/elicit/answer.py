@@ -21,7 +21,12 @@ from transformers import DynamicCache
 
 from workbench.elicit.conversation import answer_tokens, reasoning_tokens
 from workbench.elicit.format import Format
-from workbench.elicit.greedy import greedy, stop_at_end, stop_at_newline
+from workbench.elicit.greedy import (
+    greedy,
+    largest_log_probability,
+    stop_at_end,
+    stop_at_newline,
+)
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed
@@ -41,6 +46,7 @@ def answer_batch(
     prompts: Sequence[Sequence[int]],
     limit: int,
     keep: CacheCallback | None = None,
+    log_probabilities: list[float] | None = None,
 ) -> list[str]:
     """Return the model's greedy answer to each prompt.
 
@@ -48,8 +54,12 @@ def answer_batch(
         prompts: token ids of each prompt, ending where the answer begins.
         limit: most tokens per answer.
         keep: called with the keys and values of the prompts.
+        log_probabilities: gets, for each answer, the mean log-probability of its tokens and of the
+            one that ends it, in nats, from the logits it was chosen by.
     """
-    return [first_line(text) for text in _written(lm, prompts, limit, stop_at_newline(lm), keep)]
+    stop = stop_at_newline(lm)
+    written = _written(lm, prompts, limit, stop, keep, log_probabilities)
+    return [first_line(text) for text in written]
 
 
 def recompute_prompt_cache(
@@ -117,13 +127,22 @@ def _written(
     limit: int,
     stop: Tensor,
     keep: CacheCallback | None = None,
+    log_probabilities: list[float] | None = None,
 ) -> list[str]:
     final, cache, batch = _passed(lm, prompts)
     require_finite(lm, final)
     if keep is not None:
         keep(cache, batch)
-    first = unembed(lm, final).argmax(dim=-1)
-    tokens = greedy(lm, batch, empty_tail(batch), first, cache, limit, stop)
+    logits = unembed(lm, final)
+    scores = None
+    if log_probabilities is not None:
+        scores = torch.zeros((len(prompts), limit), device=logits.device)
+        scores[:, 0] = largest_log_probability(logits)
+    tokens = greedy(lm, batch, empty_tail(batch), logits.argmax(dim=-1), cache, limit, stop, scores)
+    if scores is not None and log_probabilities is not None:
+        log_probabilities += [
+            float(line[: len(row)].mean()) for line, row in zip(scores, tokens, strict=True)
+        ]
     return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
 
 

@@ -1,8 +1,9 @@
 """Answer and grade many questions batch by batch: one row per question.
 
-The table has the columns row, answer, correct, and reasoning where the format asks for it.
-``correct`` is missing where a reply could not be graded or nothing says what is right. Batches go
-by the tokens that open each reply, without those that all begin with.
+The table has the columns row, answer, correct, log_probability (the mean of the answer's tokens, in
+nats), and reasoning where the format asks for it. ``correct`` is missing where a reply could not be
+graded or nothing says what is right. Batches go by the tokens that open each reply, without those
+that all begin with.
 
 The table does not show how an answer longer than its limit would have continued.
 """
@@ -83,9 +84,13 @@ def answer_rows(
         asked = [questions[row] for row in chosen]
         reasonings = reason_batch(lm, fmt, asked, limits.reasoning)
         prompts = answer_prompts(lm, fmt, asked, reasonings, [first[row] for row in chosen])
-        replies = answer_batch(lm, prompts, limits.answer, None if keep is None else keep(chosen))
+        scores: list[float] = []
+        replies = answer_batch(
+            lm, prompts, limits.answer, None if keep is None else keep(chosen), scores
+        )
         grades = [grade(int(row), reply) for row, reply in zip(chosen, replies, strict=True)]
         columns = {ROW: chosen, "answer": replies, "correct": grade_column(grades)}
+        columns["log_probability"] = scores
         return Part(
             pd.DataFrame({**columns, "reasoning": reasonings} if fmt.reasoning_prefix else columns),
             {},

@@ -22,6 +22,8 @@ from workbench.errors import WorkbenchError
 from workbench.models import encode, encode_history
 
 POSITIONS = ("confidence", "answer_end", "after_answer")
+QUESTION_END = "question_end"
+"""The last token before anything is answered: what stands there knows the question alone."""
 _ENDINGS = ("", "7", *".,:;!?)\"'")
 
 
@@ -33,11 +35,14 @@ class Conversation:
         tokens: token ids; the last one is at the confidence position.
         answer_end: index of the answer's last token, None where the conversation holds no answer.
         after_answer: index of the first token after the answer.
+        question_end: index of the last token before the answer or its reasoning; None where the
+            conversation holds no answer.
     """
 
     tokens: tuple[int, ...]
     answer_end: int | None
     after_answer: int | None
+    question_end: int | None = None
 
     def __post_init__(self) -> None:
         if self.answer_end is None or self.after_answer is None:
@@ -54,7 +59,7 @@ class Conversation:
         return len(self.tokens) - 1
 
     def position(self, name: str) -> int:
-        """Return the index of a named position (one of POSITIONS).
+        """Return the index of a named position (one of POSITIONS, or QUESTION_END).
 
         Raises:
             WorkbenchError: for a position of the answer in a conversation without one.
@@ -63,6 +68,7 @@ class Conversation:
             "confidence": self.confidence,
             "answer_end": self.answer_end,
             "after_answer": self.after_answer,
+            QUESTION_END: self.question_end,
         }[name]
         if at is None:
             raise WorkbenchError(
@@ -152,7 +158,8 @@ def confidence_conversation(
     if not fmt.shows_answer:
         return Conversation(whole, None, None)
     answer_end = find_answer_end(tokenizer, fmt, tokens, question, answer, reasoning)
-    return Conversation(whole, answer_end, answer_end + 1)
+    before = _shared_tokens(answer_tokens(tokenizer, fmt, question), tokens)
+    return Conversation(whole, answer_end, answer_end + 1, min(before, answer_end) - 1)
 
 
 def pair_conversation(
@@ -271,3 +278,11 @@ def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
         if all(s[:length] == shortest[:length] for s in sequences):
             return shortest[:length]
     return ()
+
+
+def _shared_tokens(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many tokens two sequences begin with alike."""
+    pairs = zip(first, second, strict=False)
+    return next(
+        (i for i, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(first), len(second))
+    )

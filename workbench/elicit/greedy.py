@@ -18,7 +18,14 @@ from workbench.models.ends import end_tokens
 from workbench.models.unembed import unembed
 from workbench.trace.layout import Prompts, Tail
 
-__all__ = ["end_tokens", "greedy", "stop_after_number", "stop_at_end", "stop_at_newline"]
+__all__ = [
+    "end_tokens",
+    "greedy",
+    "largest_log_probability",
+    "stop_after_number",
+    "stop_at_end",
+    "stop_at_newline",
+]
 
 
 def greedy(
@@ -29,15 +36,29 @@ def greedy(
     cache: Any,
     limit: int,
     stop: Tensor,
+    scores: Tensor | None = None,
 ) -> list[list[int]]:
     """Continue every prompt by its most likely tokens; arguments and result are those of
     :func:`continued`.
+
+    Args:
+        scores: [rows, limit] gets the log-probability of every token after the first; entries past
+            a row's end mean nothing.
     """
 
     def most_probable(final: Tensor, rows: Tensor, step: int) -> Tensor:
-        return unembed(lm, final).argmax(dim=-1)
+        logits = unembed(lm, final)
+        if scores is not None:
+            scores[rows, step + 1] = largest_log_probability(logits)
+        return logits.argmax(dim=-1)
 
     return continued(lm, prompts, tail, first, cache, limit, stop, most_probable)
+
+
+def largest_log_probability(logits: Tensor) -> Tensor:
+    """Return the log-probability [...] of the most likely token, from logits [..., vocab]."""
+    wide = logits.float()
+    return wide.amax(dim=-1) - wide.logsumexp(dim=-1)
 
 
 def stop_at_newline(lm: LanguageModel) -> Tensor:

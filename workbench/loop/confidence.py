@@ -17,6 +17,7 @@ from workbench import progress
 from workbench.elicit.confidence_table import ReadBatch, check_readable, read_rows, reading_batches
 from workbench.elicit.conversation import (
     POSITIONS,
+    QUESTION_END,
     Conversation,
     before_reply,
     check_conversation,
@@ -52,13 +53,15 @@ def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
         context.config.model.tokens_per_forward,
     )
     begun = conversations_from_cache(context, conversations)
+    # Reasoning stands between question and answer, and its keys are kept from answering.
+    record = POSITIONS if context.fmt.reasoning_prefix else (*POSITIONS, QUESTION_END)
 
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
         return read_confidence(
             context.lm,
             [conversations[row] for row in rows],
             numbers,
-            POSITIONS,
+            record,
             cache_up_to_reply(context, rows),
             None if begun is None else begun.kept(rows),
         )
@@ -100,7 +103,8 @@ def read(
     description: str,
 ) -> dict[str, Any]:
     """Read the confidence of ``rows`` batch by batch, and save the table "confidence" and the
-    tensors "readings".
+    tensors "readings": distribution, states at POSITIONS, and those at QUESTION_END by that name,
+    where they were recorded.
 
     Args:
         lengths: [rows] tokens each row costs, without those of the scale.
@@ -114,7 +118,12 @@ def read(
         run=partial(run_parts, stage),
         description=description,
     )
-    stage.save_tensors("readings", part.tensors)
+    tensors = dict(part.tensors)
+    if "states" in tensors and tensors["states"].shape[2] > len(POSITIONS):
+        every = tensors["states"]
+        tensors["states"] = np.ascontiguousarray(every[:, :, : len(POSITIONS)])
+        tensors[QUESTION_END] = np.ascontiguousarray(every[:, :, len(POSITIONS)])
+    stage.save_tensors("readings", tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}
 

@@ -8,23 +8,38 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import POSITIONS
+from workbench.elicit.conversation import POSITIONS, QUESTION_END
 from workbench.loop.answers import right_answers
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
+from workbench.measure import auroc2_within
+from workbench.measure.within_test import shuffled_variance, training_spread
 from workbench.pipeline.store import ROW, StageStore
 from workbench.probe import (
+    HeldOutProbe,
     ProbeSettings,
+    apply,
     confidence_direction,
     correctness_direction,
     cosine,
     fit_and_judge,
+    fit_layerwise,
+    shuffled_scores,
 )
+
+SHUFFLES = 40
+"""Probes on shuffled labels at the chosen site, from which the spread of trainings is estimated."""
+THINNED = 3
+"""The question's end is probed at every third layer, from the last down."""
 
 
 def probe_before(context: Run, stage: StageStore) -> dict[str, Any]:
-    """Fit probes on the base model's states; they also give the cross-fitted training targets."""
-    return fit_probes(context, stage, "elicit")
+    """Fit probes on the base model's states; they also give the cross-fitted training targets.
+
+    A probe of the question's end is fitted with them: what can be read before anything is answered.
+    """
+    facts = fit_probes(context, stage, "elicit")
+    return facts | question_probe(context, stage)
 
 
 def probe_after(context: Run, stage: StageStore) -> dict[str, Any]:
@@ -41,12 +56,7 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     test = np.flatnonzero(questions["split"] == "test")
     right_train, right_test = right_answers(context, train), right_answers(context, test)
     domain = questions["domain"].to_numpy(dtype=str)
-    settings = ProbeSettings(
-        folds=config.probe.folds,
-        inner_folds=config.probe.inner_folds,
-        inverse_penalties=config.probe.inverse_penalties,
-        seed=config.seed,
-    )
+    settings = probe_settings(context)
     found = fit_and_judge(
         states[train],
         right_train,
@@ -89,4 +99,58 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
         "shuffled_low": float(null.min()),
         "shuffled_high": float(null.max()),
         "direction_cosine": float(angle),
+        "training_spread": _training_spread(
+            found, states[train], states[test], right_test, domain[test], config.seed
+        ),
     }
+
+
+def probe_settings(context: Run) -> ProbeSettings:
+    """Return how the run's probes are fitted."""
+    config = context.config
+    return ProbeSettings(
+        folds=config.probe.folds,
+        inner_folds=config.probe.inner_folds,
+        inverse_penalties=config.probe.inverse_penalties,
+        seed=config.seed,
+    )
+
+
+def _training_spread(
+    found: HeldOutProbe,
+    states: NDArray[Any],
+    held_out: NDArray[Any],
+    correct: NDArray[np.bool_],
+    domain: NDArray[Any],
+    seed: int,
+) -> float:
+    """Return how far AUROC2 within domain of trainings on shuffled targets strays from 1/2, beyond
+    what shuffled grades give, from SHUFFLES probes at the chosen site.
+    """
+    scores = shuffled_scores(
+        found.probe, found.probe.best, states, held_out, n_shuffles=SHUFFLES, seed=seed
+    )
+    within = np.array([auroc2_within(one, correct, domain) for one in scores])
+    codes = np.unique(domain, return_inverse=True)[1]
+    return training_spread(within, shuffled_variance(scores[0], correct, codes))
+
+
+def question_probe(context: Run, stage: StageStore) -> dict[str, Any]:
+    """Fit the probe of the question's end at every THINNED-th layer, and save the held-out
+    probabilities at the layer chosen on training questions as the table "question_end".
+
+    Returns:
+        Its layer; nothing where the position was not recorded.
+    """
+    readings = context.stage("elicit").tensors("readings")
+    if QUESTION_END not in readings:
+        return {}
+    questions, _ = load_questions(context)
+    train = np.flatnonzero(questions["split"] == "train")
+    test = np.flatnonzero(questions["split"] == "test")
+    layers = np.arange(readings[QUESTION_END].shape[1])[::-THINNED][::-1]
+    states = readings[QUESTION_END][:, layers, None]
+    probe = fit_layerwise(states[train], right_answers(context, train), probe_settings(context))
+    scores = apply(probe, states[test])[:, probe.best.layer, 0]
+    stage.save_table(QUESTION_END, pd.DataFrame({ROW: test, "probability": scores}))
+    return {"question_end_layer": int(layers[probe.best.layer])}

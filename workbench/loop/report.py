@@ -33,6 +33,7 @@ from workbench.loop.seed_report import save_seeds, seed_sections, seed_tables
 from workbench.loop.seed_results import results_with_seeds
 from workbench.loop.stage_lines import stage_steps
 from workbench.loop.tables import headline_tables, measures_table, sample_answers
+from workbench.loop.verdicts import verdict_tables
 from workbench.measure import Estimate
 from workbench.measure.interval import IntervalCurve
 from workbench.models.fingerprint import sha256_of
@@ -73,6 +74,7 @@ def loop_page(context: Run, found: LoopResults) -> Page:
         {**found.summary(), **seconds(context, ("report",))},
         context.config.model_dump(mode="json"),
         lead=[
+            *verdict_tables(found.verdicts),
             *headline_tables(readouts.stated, measures, len(readouts.correct), _patched(measures)),
             *seed_tables(found),
         ],

@@ -8,6 +8,7 @@ does not show how much of a difference is due to the training seed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,10 +40,13 @@ from workbench.loop.measure_groups import (
     text_group,
 )
 from workbench.loop.questions import load_questions
+from workbench.loop.rivals import measure_rivals, read_rivals
 from workbench.loop.run import Run
 from workbench.loop.seed_measures import SeedResults
+from workbench.loop.verdicts import loop_verdicts, verdict_measures
 from workbench.measure import Bootstrap, Estimate, flat_summary
 from workbench.measure.interval import IntervalCurve
+from workbench.measure.verdicts import Verdict
 from workbench.patch.effects import (
     Sweep,
     clipped_mean_shift,
@@ -55,6 +59,7 @@ from workbench.patch.effects import (
     ramp_distance,
 )
 from workbench.pipeline.costs import finished_stages
+from workbench.pipeline.store import ROW
 
 STAGES_OF = {BEFORE: "elicit", AFTER: "elicit_tuned", CONTROL: "elicit_control"}
 PROBES_OF = {BEFORE: "probe", AFTER: "probe_tuned"}
@@ -195,6 +200,7 @@ class LoopResults:
     Attributes:
         finished: the stages whose results these are.
         curves: of patching; None before it.
+        verdicts: on the whole run; none before its last stage.
         seeds: the further trainings, where the run has any (:mod:`workbench.loop.seed_results`).
     """
 
@@ -203,6 +209,7 @@ class LoopResults:
     measures: Measures
     facts: dict[str, Any]
     finished: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     seeds: SeedResults | None = None
 
     @property
@@ -236,7 +243,8 @@ def loop_results(context: Run) -> LoopResults:
             measures |= remember(context, name, group.needs, draw, compute)
     facts = {**facts_of(context, readouts), "positions": list(POSITIONS)}
     curves = _curves(context, draw) if "patch" in finished else None
-    return LoopResults(readouts, curves, measures, facts, finished)
+    verdicts = _verdicts(context, readouts, draw) if {*JUDGED} <= {*finished} else ()
+    return LoopResults(readouts, curves, measures, facts, finished, verdicts)
 
 
 def _curves(context: Run, draw: Bootstrap) -> PatchingResult:
@@ -244,6 +252,22 @@ def _curves(context: Run, draw: Bootstrap) -> PatchingResult:
         return patching_result(context.stage("patch").table("sweep"), draw)
 
     return remember(context, "curves", ("patch",), draw, compute)
+
+
+def _verdicts(context: Run, r: Readouts, draw: Bootstrap) -> tuple[Verdict, ...]:
+    def compute() -> tuple[Verdict, ...]:
+        return loop_verdicts(
+            context, r, _rivals(context, r, draw), _curves(context, draw).sweeps, draw
+        )
+
+    return remember(context, "verdicts", JUDGED, draw, compute)
+
+
+def _rivals(context: Run, r: Readouts, draw: Bootstrap) -> Mapping[str, NDArray[np.float64]]:
+    def compute() -> Mapping[str, NDArray[np.float64]]:
+        return read_rivals(context, r.questions[ROW].to_numpy())
+
+    return remember(context, "scores of rivals", ("answer", "probe"), draw, compute)
 
 
 def _answers(context: Run, r: Readouts, draw: Bootstrap) -> Measures:
@@ -282,6 +306,9 @@ def _patching(context: Run, r: Readouts, draw: Bootstrap) -> Measures:
     return {Key(name, part="patching"): value for name, value in found.items()}
 
 
+JUDGED = ("probe", "elicit_tuned", "elicit_control", "patch")
+"""The stages that the verdicts need."""
+
 GROUPS: dict[str, Group] = {
     **{f"text {one}": text_group(one, stage) for one, stage in STAGES_OF.items()},
     **{f"probe {one}": probe_group(one, stage) for one, stage in PROBES_OF.items()},
@@ -289,6 +316,10 @@ GROUPS: dict[str, Group] = {
     "gain of control": gain_group(CONTROL, STAGES_OF, (STATED,)),
     "answers": Group(("elicit_tuned",), _answers),
     "patching": Group(("patch",), _patching),
+    "rivals": Group(
+        ("elicit", "probe"), lambda run, r, draw: measure_rivals(r, _rivals(run, r, draw), draw)
+    ),
+    "verdicts": Group(JUDGED, lambda run, r, draw: verdict_measures(_verdicts(run, r, draw))),
 }
 
 

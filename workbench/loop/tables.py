@@ -25,6 +25,7 @@ from workbench.loop.conditions import (
     Readouts,
     Value,
 )
+from workbench.loop.rivals import NOT_MEASURED, RIVALS, rival_key
 from workbench.loop.run import Run
 from workbench.measure import Estimate
 from workbench.report.formatting import cell_text
@@ -159,6 +160,34 @@ ACTS: Columns = {
 }
 
 
+PROBE_MINUS: Mapping[str, bool] = {"probe minus it": False, "probe minus it, within": True}
+"""Heading -> whether the difference is within domain."""
+
+
+def rival_rows(measures: Mapping[Key, Value]) -> list[dict[str, str]]:
+    """Return one row per rival of the probe, those that could not be measured included; none where
+    no rival was measured.
+    """
+    if not any(rival_key(name) in measures for name in RIVALS):
+        return []
+    return [
+        {
+            "read from": name.replace("_", " "),
+            "AUROC2": cell(measures, rival_key(name))
+            if rival_key(name) in measures
+            else NOT_MEASURED[name],
+            "within": cell(measures, rival_key(name, within=True)),
+            "layer": "",
+            "position": "",
+            **{
+                head: cell(measures, rival_key(name, within=within, minus=True))
+                for head, within in PROBE_MINUS.items()
+            },
+        }
+        for name in RIVALS
+    ]
+
+
 def headline_tables(
     conditions: Iterable[Condition], measures: Mapping[Key, Value], questions: int, patched: int
 ) -> list[tuple[str, list[dict[str, str]]]]:
@@ -167,17 +196,26 @@ def headline_tables(
 
     Rows in which nothing has been measured yet are left out, and so are tables without rows.
     """
+    rivals = rival_rows(measures)
     known = [
-        {"probe": one.name, **{head: cell(measures, key.of(one)) for head, key in KNOWN.items()}}
+        {
+            "read from": f"states {one.name}",
+            **{head: cell(measures, key.of(one)) for head, key in KNOWN.items()},
+            **(dict.fromkeys(PROBE_MINUS, "") if rivals else {}),
+        }
         for one in (BEFORE, AFTER)
     ]
+    known = [*known, *rivals]
     acts = {head: cell(measures, key) for head, key in ACTS.items()}
     tables = [
         (
             f"What is said, on {questions} held-out questions",
             table_rows(conditions, measures, measured(COLUMNS, measures)),
         ),
-        ("What is known: a probe on the hidden states, on the same questions", known),
+        (
+            "What is known: a probe on the hidden states, and its rivals, on the same questions",
+            known,
+        ),
         (
             f"Where it acts: states put into the base model, on {patched} of them",
             [{"states of": "the tuned model", **acts}],

@@ -7,7 +7,7 @@ cross-fitted targets for teaching (:func:`crossfitted_targets`), held-out tables
 confidence.
 """
 
-from workbench.probe.control import ShuffledControl, shuffled_control
+from workbench.probe.control import ShuffledControl, shuffled_control, shuffled_scores
 from workbench.probe.crossfit import (
     CrossfittedTargets,
     LayerPosition,
@@ -41,5 +41,6 @@ __all__ = [
     "fit_and_judge",
     "fit_layerwise",
     "shuffled_control",
+    "shuffled_scores",
     "stratified_folds",
 ]

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2, auroc2_within
-from workbench.probe.crossfit import LayerwiseProbe
+from workbench.probe.crossfit import LayerPosition, LayerwiseProbe
 from workbench.probe.crossfit_layer import train
 from workbench.probe.logistic import feature_weights
 from workbench.probe.states import States, check_states, layer_states
@@ -87,27 +88,20 @@ def shuffled_control(
         raise WorkbenchError(f"n_shuffles is {n_shuffles}; use at least 1")
     shuffled = shuffled_labels(probe.correct, n_shuffles=n_shuffles, seed=seed, domain=domain)
     labels = torch.from_numpy(shuffled.astype(np.float64))
-    everyone = np.arange(n)
+    shapes = probe.weights.shape
 
     def scores(layer: int) -> Floats:
         """Return the log-odds [positions, shuffles, m] of the held-out rows of one layer."""
         fitted = layer_states(states, layer).transpose(0, 1)
         tested = layer_states(held_out_states, layer).transpose(0, 1)
-        found = []
-        for position, c in enumerate(probe.c[layer]):
-            site = fitted[position : position + 1].to(torch.float64)
-            trained = train(
-                site, labels, torch.full((n_shuffles,), float(c), dtype=torch.float64), everyone
-            )
-            direction, intercept = feature_weights(
-                trained.solutions, trained.standardised, trained.scaling
-            )
-            found.append(
-                direction[0] @ tested[position].to(torch.float64).mT + intercept[0, :, None]
-            )
-        return torch.stack(found).numpy()
+        return np.stack(
+            [
+                _decisions(fitted[position], tested[position], labels, float(c))
+                for position, c in enumerate(probe.c[layer])
+            ]
+        )
 
-    decisions = np.stack(each_layer(scores, probe.weights.shape[0], n, "Fitting shuffled probes"))
+    decisions = np.stack(each_layer(scores, shapes[0], n, "Fitting shuffled probes"))
     pooled = np.apply_along_axis(auroc2, 3, decisions, truth)
     if held_out_domain is None:
         within = np.full_like(pooled, np.nan)
@@ -116,6 +110,41 @@ def shuffled_control(
             auroc2_within, 3, decisions, truth, np.asarray(held_out_domain)
         )
     return ShuffledControl(np.moveaxis(pooled, 2, 0), np.moveaxis(within, 2, 0))
+
+
+def shuffled_scores(
+    probe: LayerwiseProbe,
+    site: LayerPosition,
+    states: States,
+    held_out_states: States,
+    *,
+    n_shuffles: int,
+    seed: int,
+) -> Floats:
+    """Return the log-odds [n_shuffles, m] that probes on shuffled labels give the held-out rows at
+    one site.
+
+    Args:
+        states: [n, layers, positions, width] that ``probe`` was fitted on.
+        held_out_states: [m, layers, positions, width].
+    """
+    shuffled = shuffled_labels(probe.correct, n_shuffles=n_shuffles, seed=seed, domain=None)
+    fitted, tested = (
+        layer_states(part, site.layer)[:, site.position] for part in (states, held_out_states)
+    )
+    labels = torch.from_numpy(shuffled.astype(np.float64))
+    return _decisions(fitted, tested, labels, float(probe.c[site.layer, site.position]))
+
+
+def _decisions(fitted: Tensor, tested: Tensor, labels: Tensor, c: float) -> Floats:
+    """Return the log-odds [shuffles, m] of the rows ``tested`` [m, width] by probes fitted on
+    ``fitted`` [n, width] with each row of ``labels`` [shuffles, n].
+    """
+    same = torch.full((len(labels),), c, dtype=torch.float64)
+    trained = train(fitted[None].to(torch.float64), labels, same, np.arange(len(fitted)))
+    direction, intercept = feature_weights(trained.solutions, trained.standardised, trained.scaling)
+    found: Floats = (direction[0] @ tested.to(torch.float64).mT + intercept[0, :, None]).numpy()
+    return found
 
 
 def shuffled_labels(

@@ -17,6 +17,11 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "auroc2.<readout>.within.<condition>": "the same, mean within domain",
     "auroc2.probe.shuffled_labels": "mean over layers and positions of probes on shuffled labels; "
     "its bounds are the range over permutations",
+    "auroc2.rival.<rival>.<condition>": "the same of what needs no states of the answer: "
+    "domain_base_rate, question_text, answer_length, answer_likelihood, question_end",
+    "auroc2.rival.<rival>.within.<condition>": "the same, mean within domain",
+    "probe_minus.<measure>": "the probe's minus a rival's, paired by question",
+    "verdict.<claim>": "holds, does not hold or not clear: states, text, teaching, cause, where",
     "ece.<readout>.<condition>": "expected calibration error",
     "smooth_ece.<readout>.<condition>": "smooth calibration error",
     "brier.<readout>.<condition>": "Brier score",
