@@ -107,7 +107,7 @@ def open_kept_run(folder: Path) -> KeptRun:
         table["correct"].to_numpy(dtype=bool),
         table["domain"].to_numpy(dtype=str),
         elicited.table("confidence").set_index("row")["stated"].loc[table["row"]].to_numpy(),
-        table["answer"].str.len().to_numpy(dtype=float),
+        np.asarray(table["answer"].str.len(), np.float64),
         (table["split"] == "train").to_numpy(),
         None,
     )
