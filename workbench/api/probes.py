@@ -141,15 +141,11 @@ class Probes:
         Raises:
             WorkbenchError: for probes of another label than the grade.
         """
-        if self.data.domain is None:
+        data, test = self.data, self.data.test
+        if data.domain is None:
             raise WorkbenchError("The verdict is on grades of answers; fit probes on asked ones.")
-        test = self.data.test
-        return states_verdict(
-            self.probability.to_numpy(dtype=float),
-            self.data.label[test],
-            self.data.domain[test],
-            rivals or {},
-        )
+        probability: Floats = np.asarray(self.probability, dtype=np.float64)
+        return states_verdict(probability, data.label[test], data.domain[test], rivals or {})
 
     def figure(self) -> go.Figure:
         """Draw AUROC2 by layer for each place, with the control, and other readouts as lines."""
