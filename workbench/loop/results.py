@@ -260,7 +260,7 @@ def _verdicts(context: Run, r: Readouts, draw: Bootstrap) -> tuple[Verdict, ...]
             context, r, _rivals(context, r, draw), _curves(context, draw).sweeps, draw
         )
 
-    return remember(context, "verdicts", JUDGED, draw, compute)
+    return remember(context, "the verdicts themselves", JUDGED, draw, compute)
 
 
 def _rivals(context: Run, r: Readouts, draw: Bootstrap) -> Mapping[str, NDArray[np.float64]]:
