@@ -88,9 +88,12 @@ def loop_verdicts(
     draw: Bootstrap,
 ) -> tuple[Verdict, ...]:
     """Return every verdict of a run that went through; those of patching only where enough
-    questions were patched.
+    questions were patched, none where a run of an earlier version knows no spread of trainings.
     """
-    spread = float(context.stage("probe").facts()["training_spread"])
+    facts = context.stage("probe").facts()
+    if "training_spread" not in facts:
+        return ()
+    spread = float(facts["training_spread"])
     found = reach_verdicts(r, rivals, spread)
     table = context.stage("patch").table("sweep")
     rows = table.drop_duplicates("item").sort_values("item")["row"].to_numpy()
