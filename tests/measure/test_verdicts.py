@@ -13,7 +13,7 @@ from workbench.measure.verdicts import (
     Outcome,
     above_half,
     above_other,
-    reach_verdict,
+    decide,
     states_verdict,
     teaching_verdict,
     text_verdict,
@@ -43,7 +43,7 @@ def check(passed: bool, refuted: bool) -> Check:
     ],
 )
 def test_all_checks_must_pass_and_one_refutes(checks: list[Check], outcome: Outcome) -> None:
-    found = reach_verdict(STATES, tuple(checks))
+    found = decide(STATES, tuple(checks))
     assert (found.outcome, found.holds) == (outcome, outcome == "holds")
     assert found.rule == CLAIMS[STATES].rule
 

@@ -36,11 +36,11 @@ def table_rows(rates: pd.DataFrame) -> list[dict[str, str]]:
             f"{100 * line['high']:.1f}] of {line['n']}",
             "bound": bound_of(line),
         }
-        for line in lines_of(ordered)
+        for line in rate_lines(ordered)
     ]
 
 
-def lines_of(rates: pd.DataFrame) -> list[dict[str, Any]]:
+def rate_lines(rates: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of the table."""
     return [{str(key): value for key, value in row.items()} for row in rates.to_dict("records")]
 
@@ -61,7 +61,7 @@ def rates_figure(rates: pd.DataFrame, *, null: bool, caption: str) -> EstimateRo
             _name(line),
             Estimate(line["value"], line["low"], line["high"], line["n"]),
         )
-        for line in lines_of(chosen)
+        for line in rate_lines(chosen)
     ]
     return EstimateRows(
         rows=rows,
@@ -87,7 +87,7 @@ def record_rows(rates: pd.DataFrame) -> list[dict[str, Any]]:
             **{name: round(float(line[name]), 3) for name in ("value", "low", "high")},
             "n": int(line["n"]),
         }
-        for line in lines_of(rates.sort_values("null", ascending=False, kind="stable"))
+        for line in rate_lines(rates.sort_values("null", ascending=False, kind="stable"))
     ]
 
 

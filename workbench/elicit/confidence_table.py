@@ -9,10 +9,12 @@ scale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from workbench.arrays import Rows
 from workbench.elicit.conversation import Conversation, ScaleTokens
@@ -91,6 +93,30 @@ def read_rows(
         return Part(table, {"distribution": reading.distribution, **states})
 
     return run(reading_batches(lengths, numbers, tokens_per_forward), compute, description)
+
+
+def split_states(
+    tensors: Mapping[str, NDArray[Any]], count: int, name: str
+) -> dict[str, NDArray[Any]]:
+    """Return the tensors with the states [rows, layers, positions, width] of the first ``count``
+    positions, and those of the one after them, if there is one, as ``name`` [rows, layers, width].
+    """
+    found = dict(tensors)
+    if "states" in found and found["states"].shape[2] > count:
+        states = found["states"]
+        found["states"] = np.ascontiguousarray(states[:, :, :count])
+        found[name] = np.ascontiguousarray(states[:, :, count])
+    return found
+
+
+def replace_position(states: NDArray[Any], at: int, others: NDArray[Any] | None) -> NDArray[Any]:
+    """Return a copy of ``states`` [rows, layers, positions, width] with those at one position
+    replaced by ``others`` [rows, layers, 1, width]: an adapter on the reply changes no others.
+    """
+    assert others is not None
+    out = states.copy()
+    out[:, :, at] = others[:, :, 0]
+    return out
 
 
 def read_conversations(

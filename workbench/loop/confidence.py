@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from peft import PeftModel
 
 from workbench import progress
-from workbench.elicit.confidence_table import ReadBatch, check_readable, read_rows, reading_batches
+from workbench.elicit.confidence_table import (
+    ReadBatch,
+    check_readable,
+    read_rows,
+    reading_batches,
+    replace_position,
+    split_states,
+)
 from workbench.elicit.conversation import (
     POSITIONS,
     QUESTION_END,
@@ -103,8 +110,7 @@ def read(
     description: str,
 ) -> dict[str, Any]:
     """Read the confidence of ``rows`` batch by batch, and save the table "confidence" and the
-    tensors "readings": distribution, states at POSITIONS, and those at QUESTION_END by that name,
-    where they were recorded.
+    tensors "readings", in which the states at QUESTION_END stand by themselves.
 
     Args:
         lengths: [rows] tokens each row costs, without those of the scale.
@@ -118,11 +124,7 @@ def read(
         run=partial(run_parts, stage),
         description=description,
     )
-    tensors = dict(part.tensors)
-    if "states" in tensors and tensors["states"].shape[2] > len(POSITIONS):
-        every = tensors["states"]
-        tensors["states"] = np.ascontiguousarray(every[:, :, : len(POSITIONS)])
-        tensors[QUESTION_END] = np.ascontiguousarray(every[:, :, len(POSITIONS)])
+    tensors = split_states(part.tensors, len(POSITIONS), QUESTION_END)
     stage.save_tensors("readings", tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}
@@ -262,7 +264,9 @@ def _read_tuned(
         )
         reading = read_reply(tuned, kept, reply, context.scale_tokens)
         return reading.with_states(
-            None if base is None else _replaced(base[batch], reading.states, record)
+            None
+            if base is None
+            else replace_position(base[batch], record.index("confidence"), reading.states)
         )
 
     return read(
@@ -291,15 +295,3 @@ def read_conversation_adapter(
     lengths = [len(conversations[row].tokens) for row in rows]
     with adapter_merged(tuned):
         return read(context, stage, rows, lengths, reading, description)
-
-
-def _replaced(
-    base: NDArray[Any], tuned: NDArray[Any] | None, record: Sequence[str]
-) -> NDArray[Any]:
-    """Return the base model's states with those of the confidence position replaced: an adapter on
-    the reply changes no others.
-    """
-    assert tuned is not None
-    states = base.copy()
-    states[:, :, record.index("confidence")] = tuned[:, :, 0]
-    return states

@@ -64,7 +64,7 @@ def patching_evidence(
     )
 
 
-def reach_verdicts(
+def judge_reading(
     r: Readouts, rivals: Mapping[str, NDArray[np.float64]], spread: float
 ) -> list[Verdict]:
     """Return the verdicts on what is known, said and taught."""
@@ -94,7 +94,7 @@ def loop_verdicts(
     if "training_spread" not in facts:
         return ()
     spread = float(facts["training_spread"])
-    found = reach_verdicts(r, rivals, spread)
+    found = judge_reading(r, rivals, spread)
     table = context.stage("patch").table("sweep")
     rows = table.drop_duplicates("item").sort_values("item")["row"].to_numpy()
     if len(rows) >= FEWEST_ITEMS:

@@ -26,7 +26,7 @@ from workbench.measure.verdicts import (
     WHERE,
     Check,
     Verdict,
-    reach_verdict,
+    decide,
 )
 from workbench.measure.within_test import within_tests
 from workbench.settings.defaults import LEVEL
@@ -73,7 +73,7 @@ def cause_verdict(found: PatchingEvidence, *, resamples: int, seed: int) -> Verd
     best = int(np.argmin(follows.p - 1e-9 * follows.t))
     widest = int(np.argmax(np.nan_to_num(over.low, nan=-np.inf)))
     clearest = max(told, key=lambda one: one.z)
-    reach = 1.96 * clearest.spread
+    width = 1.96 * clearest.spread
     p = float(follows.p[best])
     checks = (
         Check(
@@ -92,13 +92,13 @@ def cause_verdict(found: PatchingEvidence, *, resamples: int, seed: int) -> Verd
         ),
         Check(
             f"donor's answer told by the readout, at layer {layers[told.index(clearest)]}",
-            Estimate(clearest.value, clearest.value - reach, clearest.value + reach, items),
+            Estimate(clearest.value, clearest.value - width, clearest.value + width, items),
             clearest.p,
             clearest.p <= ALPHA,
             bool(max(one.value + 1.96 * one.spread for one in told) < HALF + SMALL),
         ),
     )
-    return reach_verdict(CAUSE, checks)
+    return decide(CAUSE, checks)
 
 
 def passing_layers(layers: np.ndarray, band: IntervalCurve, last: int) -> tuple[int, int] | None:
@@ -128,4 +128,4 @@ def where_verdict(found: PatchingEvidence, cause: Verdict, *, resamples: int, se
     cause_check = Check(
         "the state is a cause", nothing, float("nan"), cause.holds, cause.outcome == "does not hold"
     )
-    return reach_verdict(WHERE, (cause_check, *slopes), words)
+    return decide(WHERE, (cause_check, *slopes), words)

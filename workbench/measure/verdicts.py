@@ -144,9 +144,7 @@ CLAIMS: Mapping[str, Claim] = {
 }
 
 
-def reach_verdict(
-    name: str, checks: Iterator[Check] | tuple[Check, ...], place: str = ""
-) -> Verdict:
+def decide(name: str, checks: Iterator[Check] | tuple[Check, ...], place: str = "") -> Verdict:
     """Return the verdict ``name`` on these checks."""
     each, claim = tuple(checks), CLAIMS[name]
     if each and all(check.passed for check in each):
@@ -185,14 +183,14 @@ def states_verdict(
         above_other(f"probe minus {name}", delong_within_difference(probe, scores, correct, domain))
         for name, scores in rivals.items()
     ]
-    return reach_verdict(STATES, (first, *others))
+    return decide(STATES, (first, *others))
 
 
 def text_verdict(stated: Floats, correct: Bools, domain: np.ndarray) -> Verdict:
     """Judge whether the text says it, from the stated confidence [n], NaN where there is none."""
     test = within_test(stated, correct, domain)
     check = above_half("text within domain", test, delong_within(stated, correct, domain))
-    return reach_verdict(TEXT, (check,))
+    return decide(TEXT, (check,))
 
 
 def teaching_verdict(
@@ -217,4 +215,4 @@ def teaching_verdict(
         above_other("after minus before", gain, SMALL),
         above_other("after minus shuffled control", over),
     )
-    return reach_verdict(TEACHING, checks)
+    return decide(TEACHING, checks)
