@@ -10,8 +10,9 @@ import pytest
 from workbench.loop import STAGES
 from workbench.loop.conditions import BEFORE, Readouts
 from workbench.loop.patching_figures import CONTROL_NAMES
+from workbench.loop.patching_results import PatchingResult
 from workbench.loop.report import SECTIONS, loop_page, report
-from workbench.loop.results import LoopResults, PatchingResult, loop_results
+from workbench.loop.results import LoopResults, loop_results
 from workbench.loop.run import Run
 from workbench.measure import auroc2
 from workbench.patch.controls import CONDITIONS

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.loop.results import STAGES_OF, collect, loop_results, patching_result, sweeps
+from workbench.loop.patching_results import patching_result, sweeps
+from workbench.loop.results import STAGES_OF, collect, loop_results
 from workbench.loop.run import Run
 from workbench.measure import Bootstrap, auroc2, auroc2_within, confidence_metrics
 from workbench.patch.effects import (

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.elicit.conversation import QUESTION_END
-from workbench.loop.results import collect, loop_results, sweeps
+from workbench.loop.patching_results import sweeps
+from workbench.loop.results import collect, loop_results
 from workbench.loop.rivals import DOMAIN, LENGTH, LIKELIHOOD, read_rivals
 from workbench.loop.run import Run
 from workbench.loop.verdicts import patching_evidence, verdict_tables

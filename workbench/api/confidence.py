@@ -4,8 +4,7 @@ Confidence is a share of certainty: higher is surer of being right. The split in
 questions goes by a hash of each question's text, so it is fixed before anything is fitted and is
 the same in every run. AUROC2 is the probability that a right answer got the higher confidence.
 
-What the numbers do not show: differences between domains, which a pooled AUROC2 mixes in; and that
-the model uses the states from which confidence can be read.
+Not shown: differences between domains, which a pooled AUROC2 mixes in, and use of the states read.
 """
 
 from __future__ import annotations
@@ -55,13 +54,11 @@ def load_questions(
     """Load questions, drawn evenly over their domains.
 
     Args:
-        source: ``builtin``, a hub set with or without a split (``triviaqa``, ``mmlu:validation``),
-            or the path of a question file.
-        limit: how many questions at most; None for all.
-        skip: how many questions of the draw are passed over: those of another limit.
+        source: ``builtin``, a hub set (``triviaqa``), or a file's path.
+        limit, skip: how many questions at most (None for all), after those passed over.
         domains: those that questions are drawn from; all where none is named.
         form: as published, all among ``options`` options, or all without options.
-        mirror: folder with hub repositories under their ids, instead of the hub.
+        mirror: folder with hub repositories under their ids.
         seed: of the draw and of the order of options.
 
     Raises:

@@ -21,14 +21,10 @@ from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.format import Format
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
-from workbench.patch.controlled_sweep import (
-    ControlledSweep,
-    ModelState,
-    SweepSettings,
-    controlled_sweep,
-)
+from workbench.patch.controlled_sweep import ControlledSweep, SweepSettings, controlled_sweep
 from workbench.patch.controls import CONDITIONS, Condition, sweep_positions
 from workbench.patch.effect_map import Axis
+from workbench.patch.model_states import ModelState
 from workbench.settings.defaults import CONTROL_LAYERS
 
 

@@ -52,8 +52,9 @@ from workbench.measure.verdicts import (
 from workbench.measure.within_test import shuffled_variance, training_spread
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
-from workbench.patch.controlled_sweep import ModelState, SweepSettings, controlled_sweep
+from workbench.patch.controlled_sweep import SweepSettings, controlled_sweep
 from workbench.patch.controls import CONDITIONS
+from workbench.patch.model_states import ModelState
 from workbench.probe import (
     ProbeSettings,
     apply,

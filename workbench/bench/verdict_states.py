@@ -25,7 +25,7 @@ from workbench.arrays import Bools, Floats
 from workbench.config import load_config
 from workbench.elicit.conversation import POSITIONS
 from workbench.errors import WorkbenchError
-from workbench.loop.results import sweeps
+from workbench.loop.patching_results import sweeps
 from workbench.loop.verdicts import patching_evidence
 from workbench.measure import auroc2_within
 from workbench.measure.patching_verdicts import PatchingEvidence, cause_verdict, where_verdict

@@ -20,11 +20,9 @@ from workbench.files.locks import require_free
 from workbench.files.ownership import FIGURES, claim_folder, require_claimable
 from workbench.files.seals import damaged
 from workbench.files.writing import sweep_temporary_files, write_atomically, write_json
+from workbench.loop.inputs import inputs_of
 from workbench.loop.run import Run
 from workbench.loop.seeds import tell_trainings, with_seed_stages
-from workbench.models.cache import hashes_folder
-from workbench.models.fingerprint import fingerprint_files
-from workbench.models.local import local_path
 from workbench.pipeline.costs import page, seconds
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.stages import (
@@ -37,9 +35,7 @@ from workbench.pipeline.stages import (
     plan_stages,
 )
 from workbench.pipeline.stages import run_stages as go_through_stages
-from workbench.pipeline.store import RunStore, StageStore, fingerprint
-from workbench.questions.sources import source_content
-from workbench.tables import read_regular
+from workbench.pipeline.store import RunStore, StageStore
 
 __all__ = [
     "STAGES",
@@ -266,40 +262,3 @@ def with_costs(context: Run, report: str = "report") -> dict[str, Any]:
         "seconds.total": sum(spent.values()),
         "memory.peak_bytes": max(fact["peak_bytes"] for fact in facts.values()),
     }
-
-
-def inputs_of(config: RunConfig) -> dict[str, str]:
-    """Return the fingerprints of the files the run starts from, by name of the input, so that an
-    edited file makes the run new.
-
-    Raises:
-        WorkbenchError: for a file that cannot be read.
-    """
-    template, asked = config.model.chat_template, config.questions
-    try:
-        questions = (
-            read_regular(asked.graded_file)
-            if asked.graded_file
-            else source_content(asked.source, asked.mirror)
-        )
-        contents = {
-            "the questions": questions,
-            "the chat template": b"" if template is None else template.read_bytes(),
-        }
-    except OSError as error:
-        raise WorkbenchError(
-            f"Cannot read a file the run starts from; check its path: {error}"
-        ) from error
-    found = {name: fingerprint(content.hex()) for name, content in contents.items()}
-    return {**found, "the model's files": _model_files(config.model.name)}
-
-
-def _model_files(name: str) -> str:
-    """Return the fingerprint of a local model's files; empty for the default, which is one fixed
-    file, and for a hub id.
-    """
-    path = local_path(name)
-    if path is None:
-        return ""
-    files = [path] if path.is_file() else sorted(item for item in path.iterdir() if item.is_file())
-    return fingerprint_files(files, hashes_folder())

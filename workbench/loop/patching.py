@@ -23,14 +23,9 @@ from workbench.loop.patched_items import patched_items
 from workbench.loop.run import Run
 from workbench.models import LanguageModel, in_float32
 from workbench.models.adapter_switch import adapter_off
-from workbench.patch.controlled_sweep import (
-    Beginnings,
-    ControlledSweep,
-    ModelState,
-    SweepSettings,
-    controlled_sweep,
-)
+from workbench.patch.controlled_sweep import ControlledSweep, SweepSettings, controlled_sweep
 from workbench.patch.controls import sweep_positions
+from workbench.patch.model_states import Beginnings, ModelState
 from workbench.pipeline.store import StageStore, run_parts
 from workbench.trace.prompt_cache import CachedPrompts
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.loop.conditions import Readouts
-from workbench.loop.results import PatchingResult
+from workbench.loop.patching_results import PatchingResult
 from workbench.loop.run import Run
 from workbench.patch.effects import slope_noise_floor
 from workbench.plots import FollowingCurve, LayerQuestionHeatmap, PatchingCurve

@@ -13,14 +13,8 @@ from numpy.typing import NDArray
 
 from workbench.arrays import Floats
 from workbench.loop.conditions import AFTER, EXPECTED, STATED, Condition
-from workbench.loop.results import (
-    STAGES_OF,
-    LoopResults,
-    bootstrap_of,
-    column_of,
-    loop_results,
-    sweeps,
-)
+from workbench.loop.patching_results import sweeps
+from workbench.loop.results import STAGES_OF, LoopResults, bootstrap_of, column_of, loop_results
 from workbench.loop.run import Run
 from workbench.loop.seed_measures import SeedResults, compare_seeds, shape_of
 from workbench.loop.seed_patching import training_curves

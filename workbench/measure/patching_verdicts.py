@@ -43,7 +43,8 @@ class PatchingEvidence:
         control: random vectors of the same length, at the same layers.
         donor_correct: [items] whether each donor's answer is right.
         donor_domain: [items] the donor's domain.
-        spread: between trainings on shuffled targets, as in :func:`teaching_verdict`.
+        spread: between trainings on shuffled targets, as in
+            :func:`workbench.measure.verdicts.teaching_verdict`.
         last: the model's last layer, where the state is the readout.
     """
 

@@ -14,10 +14,7 @@ about.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +26,6 @@ from workbench.arrays import Floats, Rows
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.elicit.trie import ScaleTrie
-from workbench.models import LanguageModel
 from workbench.patch.controls import (
     CONDITIONS,
     Condition,
@@ -40,17 +36,11 @@ from workbench.patch.controls import (
     donor_states,
     patched_states,
 )
-from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
+from workbench.patch.model_states import Beginnings, ModelState, packed_engine, record_items
+from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale
 from workbench.pipeline.store import ROW, Part, merge_parts
 from workbench.trace.backends import PACKED, Engine, engine
-from workbench.trace.backends.kept_prefix import KeptPrefixBackend
 from workbench.trace.batches import plan_batches
-from workbench.trace.prompt_cache import CachedPrompts
-
-Beginnings = Callable[[Rows], CachedPrompts]
-"""A function that returns, for a batch of items, the keys and values of their first tokens, which
-are the same in both runs.
-"""
 
 BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
 """A function that computes every batch and merges the results, under a description."""
@@ -59,14 +49,6 @@ BatchRunner = Callable[[Sequence[Rows], Callable[[Rows], Part], str], Part]
 def run_batches(batches: Sequence[Rows], compute: Callable[[Rows], Part], description: str) -> Part:
     """Call ``compute`` with every batch of rows; return the joined results, in memory."""
     return merge_parts([compute(batch) for batch in progress.track(batches, description)])
-
-
-@dataclass(frozen=True, eq=False)
-class ModelState:
-    """A model and the state it is run in, such as ``lambda: adapter_off(lm)``."""
-
-    lm: LanguageModel
-    within: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +260,7 @@ def controlled_sweep(
     """
     partner = derangement(len(tokens), settings.seed)
     states = [
-        _record(run, tokens, positions, trie, settings.tokens_per_forward, beginnings)
+        record_items(run, tokens, positions, trie, settings.tokens_per_forward, beginnings)
         for run in (base, tuned)
     ]
     return ControlledSweep(
@@ -293,41 +275,3 @@ def controlled_sweep(
         Recorded(base=states[0], tuned=states[1]),
         beginnings,
     )
-
-
-def packed_engine(beginnings: Beginnings | None, batch: Rows, positions: Rows) -> Engine:
-    """Return the packed engine for a batch patched or recorded at ``positions`` [items, ...]: on
-    kept beginnings, unless a position lies in them.
-    """
-    if beginnings is None:
-        return PACKED
-    kept = beginnings(batch)
-    begun = kept.prompts.lengths.cpu().numpy()
-    if (positions.reshape(len(batch), -1) < begun[:, None]).any():
-        return PACKED
-    return partial(KeptPrefixBackend, kept=kept)
-
-
-def _record(
-    run: ModelState,
-    tokens: Sequence[Sequence[int]],
-    positions: Rows,
-    trie: ScaleTrie,
-    tokens_per_forward: int,
-    beginnings: Beginnings | None,
-) -> Tensor:
-    """Record the states of all items at their positions and the number's further tokens, float32 on
-    the CPU.
-    """
-    lengths = [len(prompt) for prompt in tokens]
-    out: Tensor | None = None
-    for batch in plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens)):
-        used = packed_engine(beginnings, batch, positions[batch])
-        with run.within():
-            states = record_number(
-                run.lm, [tokens[i] for i in batch], trie, positions[batch].tolist(), used
-            )
-        out = torch.empty((len(lengths), *states.shape[1:])) if out is None else out
-        out[torch.as_tensor(batch)] = states.float().cpu()
-    assert out is not None
-    return out

@@ -20,7 +20,7 @@ from workbench.experiments.robustness.results import RobustnessResults
 from workbench.experiments.robustness.run import RobustnessParameters, run_robustness
 from workbench.experiments.robustness.trainings import trainings_of
 from workbench.loop.patching import sweep_of_adapter
-from workbench.loop.results import sweeps
+from workbench.loop.patching_results import sweeps
 from workbench.loop.run import Run
 from workbench.patch.controls import CONDITIONS, donor_states
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale

@@ -25,8 +25,8 @@ from workbench.errors import WorkbenchError
 from workbench.experiments.baselines.results import BaselineResults, BaselineRun
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.questions import experiment_questions
-from workbench.loop import inputs_of
 from workbench.loop.answers import answers, save_answers
+from workbench.loop.inputs import inputs_of
 from workbench.loop.run import Run
 from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 from workbench.pipeline.store import ROW, RunStore, StageStore, fingerprint

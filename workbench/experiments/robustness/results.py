@@ -23,8 +23,9 @@ from workbench.experiments.robustness.trainings import Training
 from workbench.experiments.robustness.variants import Criterion
 from workbench.experiments.robustness.windows import window_curves
 from workbench.loop.answers import right_answers
+from workbench.loop.patching_results import sweeps
 from workbench.loop.questions import load_questions
-from workbench.loop.results import column_of, probabilities_of, sweeps
+from workbench.loop.results import column_of, probabilities_of
 from workbench.loop.run import Run
 from workbench.measure import (
     Bootstrap,

@@ -30,9 +30,10 @@ from workbench.experiments.robustness.trainings import Training, trainings_of
 from workbench.experiments.robustness.variants import VariantName
 from workbench.experiments.robustness.windows import read_windows
 from workbench.files.writing import write_atomically
-from workbench.loop import CONFIG, STAGES, inputs_of
+from workbench.loop import CONFIG, STAGES
 from workbench.loop.checks import check_run
 from workbench.loop.confidence import read_adapter
+from workbench.loop.inputs import inputs_of
 from workbench.loop.patched_items import choose_items
 from workbench.loop.patching import sweep_of_adapter
 from workbench.loop.questions import load_questions
