@@ -10,9 +10,7 @@ from workbench.measure import auroc2_within
 from workbench.measure.within_test import (
     shuffled_variance,
     training_spread,
-    within_permutations,
     within_test,
-    within_tests,
 )
 
 SCORES = np.array([0.1, 0.4, 0.4, 0.9, 0.2, 0.3, 0.8])
@@ -64,29 +62,3 @@ def test_unparsed_scores_and_domains_of_one_class_are_left_out() -> None:
 def test_training_spread_is_what_shuffled_grades_do_not_explain() -> None:
     assert training_spread([0.6, 0.4, 0.6, 0.4], 0.0064) == pytest.approx(0.06)
     assert training_spread([0.51, 0.49], 0.0064) == 0
-
-
-def test_permuted_z_is_that_of_a_direct_loop() -> None:
-    rng = np.random.default_rng(3)
-    scores, domain = np.round(rng.random((20, 3)), 1), np.resize([0, 1], 20)
-    correct = rng.random(20) < 0.5
-    found = within_permutations(scores, correct, domain, permutations=5, seed=8)
-    again = np.random.default_rng(8)
-    orders = [again.permuted(np.tile(correct[domain == one], (5, 1)), axis=1) for one in (0, 1)]
-    for draw in range(5):
-        grades = np.empty(20, dtype=bool)
-        for one in (0, 1):
-            grades[domain == one] = orders[one][draw]
-        direct = [within_test(column, grades, domain).z for column in scores.T]
-        assert found[draw] == pytest.approx(direct)
-
-
-def test_p_of_many_layers_counts_the_largest() -> None:
-    rng = np.random.default_rng(1)
-    correct, domain = rng.random(60) < 0.5, np.resize([0, 1, 2], 60)
-    scores = rng.random((60, 8))
-    scores[:, 5] += 2 * correct
-    found = within_tests(scores, correct, domain, extra=0.0, permutations=199, seed=0)
-    assert found[5].p == pytest.approx(1 / 200)
-    alone = [within_test(column, correct, domain).p for column in scores.T]
-    assert all(one.p > p for one, p in zip(found, alone, strict=True))

@@ -126,9 +126,10 @@ CLAIMS: Mapping[str, Claim] = {
         "Whether teaching made the text say it is not clear.",
     ),
     CAUSE: Claim(
-        "with donors from other questions, at some layer before the last: the readout follows the "
-        "donor's more than with a random vector, and tells whether the donor's answer is right "
-        "more than trainings on shuffled targets do; corrected for all layers",
+        "with donors from other questions, at some layer before the last, corrected for all "
+        "layers, the readout follows the donor's more than with a random vector; and where it does "
+        "so most clearly it tells whether the donor's answer is right, more than trainings on "
+        "shuffled targets do",
         "The state at the confidence position causes what is said: put into another question, it "
         "carries its own question's knowledge along.",
         "The state at the confidence position does not carry its question's knowledge along.",

@@ -10,17 +10,13 @@ the variances over the number of domains. A domain's base rate cannot move it.
 it is trained, so on new questions it tells right from wrong a little, in either direction, by the
 chance of what it learnt. Its variance is added to that of the grades.
 
-:func:`within_tests` looks at the scores of many layers at once. The largest z over the layers is
-compared with the largest z of each permutation of the grades, so its p-values hold for "at some
-layer".
-
 Sign: z above 0 means that right answers got the higher score. The test does not show how large the
 difference is, and z is close to normal only where a few dozen answers are graded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,55 +65,6 @@ def within_test(
     spread = float(np.sqrt(variance + extra**2))
     z = (value - 0.5) / spread
     return WithinTest(value, spread, float(z), float(norm.sf(z)))
-
-
-def within_tests(
-    scores: Floats,
-    correct: ArrayLike,
-    domain: ArrayLike,
-    *,
-    extra: float,
-    permutations: int,
-    seed: int,
-) -> tuple[WithinTest, ...]:
-    """Test the ``scores`` [n, layers] of every layer; the p-values are corrected for all layers.
-
-    Every layer's z counts the ``extra`` spread, which the layers of one training share.
-    """
-    codes = checked_domain(domain, len(scores))
-    _, labels = checked(np.zeros(len(scores)), correct)
-    plain = [within_test(column, labels, codes, extra=extra) for column in scores.T]
-    found = within_permutations(scores, labels, codes, permutations=permutations, seed=seed)
-    largest = found.max(axis=1)
-    return tuple(
-        replace(one, p=float((1 + (largest >= one.z - 1e-12).sum()) / (permutations + 1)))
-        for one in plain
-    )
-
-
-def within_permutations(
-    scores: Floats, correct: Bools, codes: Codes, *, permutations: int, seed: int
-) -> Floats:
-    """Return z [permutations, layers] of ``scores`` [n, layers] under grades shuffled within
-    domain, the same shuffle for all layers.
-    """
-    rng = np.random.default_rng(seed)
-    total = np.zeros((permutations, scores.shape[1]))
-    variance = np.zeros(scores.shape[1])
-    for code in np.unique(codes):
-        rows = codes == code
-        right, n = int(correct[rows].sum()), int(rows.sum())
-        wrong = n - right
-        if not right or not wrong:
-            continue
-        ranks = rankdata(scores[rows], axis=0)
-        ranks -= ranks.mean(axis=0)
-        labels = rng.permuted(np.tile(correct[rows], (permutations, 1)), axis=1)
-        # The mid-ranks of the right answers, centred, add up to their wins over one half.
-        total += labels.astype(np.float64) @ ranks / (right * wrong)
-        variance += (ranks**2).sum(axis=0) / (right * wrong * n * (n - 1))
-    spread = np.sqrt(variance)
-    return np.divide(total, spread, out=np.zeros(total.shape), where=variance > EMPTY)
 
 
 def shuffled_variance(scores: Floats, correct: Bools, codes: Codes) -> float:
