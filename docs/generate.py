@@ -153,7 +153,7 @@ def results_page(data: Mapping[str, Any]) -> str:
     made = [
         f"Made by `{data['command']}` at commit {data['commit']} on {data['machine']}.",
         data["note"] and f"{data['note'][:1].upper()}{data['note'][1:]}.",
-        data.get("brackets", "Brackets hold 95 % bootstrap intervals over questions."),
+        f"Brackets hold {data.get('brackets', '95 % bootstrap intervals over questions')}.",
     ]
     sections = dict.fromkeys(row["section"] for row in data["rows"])
     parts = []

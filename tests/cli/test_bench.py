@@ -86,3 +86,20 @@ def test_a_runs_time_as_json_and_as_a_page(finished_run: Any, tmp_path: Path) ->
     assert "no products" in result.stdout
     assert (tmp_path / "bench_run" / "index.html").exists()
     assert call_run("absent", *folders).exit_code != 0
+
+
+def test_a_small_study_of_intervals(tmp_path: Path) -> None:
+    arguments = ["--tables", "2", "--sizes", "60", "--laws", "ceiling", "--measures", "auroc2,ece"]
+    result = CliRunner().invoke(app, ["bench", "coverage", *arguments, "--figures", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "worst law" in result.stdout
+    assert (tmp_path / "bench_coverage" / "index.html").exists()
+    result = CliRunner().invoke(app, ["bench", "coverage", *arguments, "--json", "--no-figures"])
+    cells = json.loads(result.stdout)["cells"]
+    assert [(cell["law"], cell["measure"], cell["tables"]) for cell in cells] == [
+        ("ceiling", "auroc2", 2),
+        ("ceiling", "ece", 2),
+    ]
+    wrong = CliRunner().invoke(app, ["bench", "coverage", "--sizes", "few"])
+    assert wrong.exit_code != 0
+    assert "whole numbers from 10" in wrong.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TRACKED = sorted((Path(__file__).parents[2] / "docs" / "results" / "data").glob("*.json"))
-WRITTEN = {"title", "command", "commit", "machine", "note", "settings", "rows"}
+WRITTEN = {"title", "command", "commit", "machine", "note", "settings", "rows", "brackets"}
 
 
 @pytest.mark.parametrize("path", TRACKED, ids=lambda path: path.stem)

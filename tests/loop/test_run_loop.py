@@ -296,7 +296,7 @@ def test_a_redone_stage_has_new_numbers_beside_the_kept_ones(copied: Any) -> Non
         if not key.startswith("patching.")
     }
     assert {key: summary[key] for key in kept} == kept
-    assert summary["patching.layer_gradient.low"] <= summary["patching.layer_gradient.high"]
+    assert summary["patching.shift.last_layer.low"] <= summary["patching.shift.last_layer.high"]
 
 
 def test_an_edited_question_file_makes_the_run_new(

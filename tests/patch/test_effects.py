@@ -119,10 +119,10 @@ def test_the_layer_gradient_is_that_of_the_mean_shift() -> None:
     share = np.array([0.0, 0.3, 0.2, 0.5, 0.9, 0.8])
     patched = base[:, None] + (donor - base)[:, None] * share + 0.05 * rng.normal(size=(30, 6))
     sweep = Sweep(layers, base, donor, patched)
-    estimate = layer_gradient(sweep, resamples=200, seed=0)
+    estimate = layer_gradient(sweep)
     curve = mean_shift(sweep, resamples=10, seed=0).value
     assert estimate.value == pytest.approx(spearmanr(layers, curve).statistic)
-    assert estimate.low <= estimate.value <= estimate.high
+    assert np.isnan(estimate.low)
     assert estimate.n == 30
 
 

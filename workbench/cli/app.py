@@ -18,7 +18,8 @@ from workbench.cli.bench import measure as bench_measure
 from workbench.cli.bench import run as bench_run
 from workbench.cli.bench import sweep as bench_sweep
 from workbench.cli.bench import teach as bench_teach
-from workbench.cli.bench import verdicts as bench_verdicts
+from workbench.cli.bench_statistics import coverage as bench_coverage
+from workbench.cli.bench_statistics import verdicts as bench_verdicts
 from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
@@ -196,3 +197,4 @@ bench.command("teach")(bench_teach)
 bench.command("measure")(bench_measure)
 bench.command("run")(bench_run)
 bench.command("verdicts")(bench_verdicts)
+bench.command("coverage")(bench_coverage)

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 FOLDER = "bench_sweep"
 TEACH_FOLDER = "bench_teach"
 RUN_FOLDER = "bench_run"
-VERDICT_FOLDER = "bench_verdicts"
 ALL = "all"
-_PLACE = "another --figures, or pass --no-figures"
+PLACE = "another --figures, or pass --no-figures"
 NONE = "none"
 _PRECISION = "Matrix products of everyone: 'float32', 'bfloat16' or 'auto'."
 
@@ -69,7 +68,7 @@ def sweep(
     screen = Console(stderr=True)
     load_config(None, {"model.name": model})
     if not no_figures:
-        require_claimable(figures / FOLDER, _PLACE)
+        require_claimable(figures / FOLDER, PLACE)
     with bars(screen):
         found = bench_sweep(
             model,
@@ -77,8 +76,8 @@ def sweep(
             tokens=tokens,
             repeats=repeats,
             library_repeats=library_repeats,
-            parts=_names("--parts", parts, PARTS),
-            libraries=_names("--compare-with", compare_with, tuple(LIBRARIES)),
+            parts=names_of("--parts", parts, PARTS),
+            libraries=names_of("--compare-with", compare_with, tuple(LIBRARIES)),
             precision=cast("Precision", precision),
         )
     for note in found.notes:
@@ -88,9 +87,9 @@ def sweep(
             json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n"
         )
     else:
-        _show(table_rows(found.values), found.values)
+        show(table_rows(found.values), found.values)
     if not no_figures:
-        _draw(screen, figures / FOLDER, lambda folder: write_bench(folder, found))
+        draw(screen, figures / FOLDER, lambda folder: write_bench(folder, found))
 
 
 def teach(
@@ -129,7 +128,7 @@ def teach(
     screen = Console(stderr=True)
     load_config(None, {"model.name": model})
     if not no_figures:
-        require_claimable(figures / TEACH_FOLDER, _PLACE)
+        require_claimable(figures / TEACH_FOLDER, PLACE)
     with bars(screen):
         found = bench_teach(
             model,
@@ -137,7 +136,7 @@ def teach(
             epochs=epochs,
             rounds=rounds,
             start_layer=start_layer,
-            parts=_names("--parts", parts, PARTS),
+            parts=names_of("--parts", parts, PARTS),
             precision=cast("Precision", precision),
         )
     for note in found.notes:
@@ -147,9 +146,9 @@ def teach(
             json.dumps(found.values | {"notes": found.notes}, indent=2, allow_nan=False) + "\n"
         )
     else:
-        _show(table_rows(found.values), found.values)
+        show(table_rows(found.values), found.values)
     if not no_figures:
-        _draw(screen, figures / TEACH_FOLDER, lambda folder: write_teach_bench(folder, found))
+        draw(screen, figures / TEACH_FOLDER, lambda folder: write_teach_bench(folder, found))
 
 
 def run(
@@ -173,15 +172,15 @@ def run(
     screen = Console(stderr=True)
     folder = folder_named(runs, name)
     if not no_figures:
-        require_claimable(figures / RUN_FOLDER, _PLACE)
+        require_claimable(figures / RUN_FOLDER, PLACE)
     with bars(screen):
         found = bench_run(open_run(folder, folder_named(figures, name)))
     if as_json:
         sys.stdout.write(json.dumps(found.values, indent=2, allow_nan=False) + "\n")
     else:
-        _show(table_rows(found.values), {})
+        show(table_rows(found.values), {})
     if not no_figures:
-        _draw(screen, figures / RUN_FOLDER, lambda place: write_run_bench(place, found))
+        draw(screen, figures / RUN_FOLDER, lambda place: write_run_bench(place, found))
 
 
 def measure(
@@ -203,54 +202,13 @@ def measure(
         _lines(result)
 
 
-def verdicts(
-    run: Annotated[
-        Path | None, typer.Option(help="Folder of a finished run, whose states are used too.")
-    ] = None,
-    worlds: Annotated[
-        int, typer.Option(min=1, max=10**6, help="Simulated worlds of each kind, and of the run.")
-    ] = 1000,
-    tiny_worlds: Annotated[
-        int, typer.Option(min=1, max=10**6, help="Worlds of each kind on tiny random models.")
-    ] = 200,
-    parts: Annotated[str, typer.Option(help="Some of simulated,tiny,run.")] = ALL,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
-    no_figures: Annotated[
-        bool, typer.Option("--no-figures", help="Write no figure, table or page.")
-    ] = False,
-) -> None:
-    """How often each verdict holds where nothing is there, and where an effect is planted.
-
-    A quick look: --worlds 20 --parts simulated.
-    """
-    from workbench.bench.verdict_page import record_rows, table_rows, write_verdict_bench
-    from workbench.bench.verdicts import PARTS, bench_verdicts
-
-    screen = Console(stderr=True)
-    if not no_figures:
-        require_claimable(figures / VERDICT_FOLDER, _PLACE)
-    with bars(screen):
-        found = bench_verdicts(
-            worlds=worlds, tiny_worlds=tiny_worlds, run=run, parts=_names("--parts", parts, PARTS)
-        )
-    for note in found.notes:
-        screen.print(Text(safe_text(f"Note: {note}")))
-    if as_json:
-        sys.stdout.write(json.dumps(record_rows(found.rates), indent=1, allow_nan=False) + "\n")
-    else:
-        _show(table_rows(found.rates), found.values)
-    if not no_figures:
-        _draw(screen, figures / VERDICT_FOLDER, lambda folder: write_verdict_bench(folder, found))
-
-
-def _names(option: str, given: str, every: tuple[str, ...]) -> tuple[str, ...]:
+def names_of(option: str, given: str, every: tuple[str, ...]) -> tuple[str, ...]:
     if given == ALL:
         return every
     return () if given == NONE else tuple(listed(option, given))
 
 
-def _show(rows: list[dict[str, str]], values: dict[str, Any]) -> None:
+def show(rows: list[dict[str, str]], values: dict[str, Any]) -> None:
     out = Console()
     if not out.is_terminal:
         out = Console(width=200)
@@ -267,5 +225,5 @@ def _lines(values: dict[str, Any]) -> None:
         sys.stdout.write(f"{safe_line(key)}\t{safe_line(value)}\n")
 
 
-def _draw(screen: Console, folder: Path, write: Callable[[Path], Path]) -> None:
+def draw(screen: Console, folder: Path, write: Callable[[Path], Path]) -> None:
     screen.print(Text(safe_text(f"Figures: {write(folder)}")))

@@ -101,7 +101,7 @@ def patching_result(table: pd.DataFrame, draw: Bootstrap) -> PatchingResult:
         shift=shift,
         donor_slope=donor_slope,
         base_slope=base_slope,
-        layer_gradient=layer_gradient(own, **draw.draws),
+        layer_gradient=layer_gradient(own),
         half_layer=half_layer(own.layers, donor_slope.value),
         noise_floor=max_readout_change(by_name["own_base"].base, by_name["own_base"].patched),
     )

@@ -29,7 +29,6 @@ from workbench.measure.calibration import (
     ece,
     reliability_bins,
     top_label,
-    wilson_interval,
 )
 from workbench.measure.delong import DeLongDifference, delong, delong_difference, delong_within
 from workbench.measure.discrimination import auroc2, auroc2_within
@@ -57,6 +56,7 @@ from workbench.measure.selective import (
     excess_aurc,
     risk_coverage,
 )
+from workbench.measure.shares import wilson_interval
 from workbench.measure.smooth_calibration import relplot_smooth_ece, smooth_ece
 from workbench.measure.table import Metric, confidence_metrics, flatten
 from workbench.measure.table_file.answers import Answers, read_answers

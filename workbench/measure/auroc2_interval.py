@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.discrimination import Auroc2, Auroc2Within
+from workbench.measure.distance import minus
 from workbench.measure.distinct_rows import Codes
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
@@ -100,10 +100,7 @@ def _single(
             for r in table.readings
         ]
 
-        def value(counts: Floats) -> Floats:
-            return each[0](counts) if len(each) == 1 else each[0](counts) - each[1](counts)
-
-        return {"value": value}
+        return {"value": each[0] if len(each) == 1 else minus(*each)}
 
     parsed = int((~np.isnan(readings[0].scores)).sum())
     # AUROC2 knows no bins; one keeps levels free of edges.

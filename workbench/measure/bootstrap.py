@@ -2,21 +2,23 @@
 the same kind?
 
 Questions are drawn with replacement, all their readouts together, so differences between readouts
-are paired. The interval is the percentile interval of the resampled values. :func:`bootstrap` calls
-any statistic on resampled arrays; :func:`bootstrap_counts` passes a vectorised statistic the number
-of times each question was drawn, [chunk, n], which for sums and ranks is the same resample at a
-fraction of the cost. Both draw the same resamples from the same seed. With ``strata`` every stratum
-keeps its size (drawn within domain). Undefined resamples (one class only) are left out. Above
-``ROW_DRAWS`` drawn rows, counts are multinomial draws over the distinct cells of the table
-(:mod:`.distinct_rows`) instead: the same distribution, other random numbers. :func:`method_of`
-names which of the two a call uses. It does not show error shared by all questions (prompt, training
-seed, grading).
+are paired. The interval is the expanded, bias-corrected percentile interval of the resampled values
+(:mod:`.percentile`); of a distance that noise lengthens it is another one (:mod:`.distance`), of a
+share Wilson's (:mod:`.shares`), and what is not known to be covered has none.
+:func:`bootstrap` calls any statistic on resampled arrays; :func:`bootstrap_counts` passes a
+vectorised statistic the number of times each question was drawn, [chunk, n], which for sums and
+ranks is the same resample at a fraction of the cost. Both draw the same resamples from the same
+seed. With ``strata`` every stratum keeps its size (drawn within domain). Undefined resamples (one
+class only) are left out. Above ``ROW_DRAWS`` drawn rows, counts are multinomial draws over the
+distinct cells of the table (:mod:`.distinct_rows`) instead: the same distribution, other random
+numbers. :func:`method_of` names which of the two a call uses. It does not show error shared by all
+questions (prompt, training seed, grading).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -24,14 +26,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
+from workbench.measure.distance import PARTED
 from workbench.measure.distinct_rows import Cells, one_cell_each
 from workbench.measure.inputs import checked_domain
 from workbench.measure.interval import Estimate
-from workbench.measure.weighted import CountStatistic
+from workbench.measure.percentile import bounds, tail
+from workbench.measure.shares import Share, wilson_interval
+from workbench.measure.weighted import CountStatistic, PointOnly, has_enough
 from workbench.settings.defaults import LEVEL, RESAMPLES
 
 ROW_DRAWS = 20_000_000
 _CELLS_PER_CHUNK = 200_000
+UNDRAWN = (Share, PointOnly)
+"""The statistics that need no resamples."""
 
 
 class Draws(TypedDict):
@@ -102,7 +109,8 @@ def bootstrap(
         for chunk in resampled_rows(n, resamples=resamples, seed=seed, strata=strata)
         for rows in chunk
     ]
-    return _estimate(float(statistic(*columns)), np.array(values), level, n)
+    fitted = 1 if strata is None else len(np.unique(np.asarray(strata)))
+    return _estimate(float(statistic(*columns)), np.array(values), level, n, fitted)
 
 
 def bootstrap_counts(
@@ -124,17 +132,17 @@ def bootstrap_counts(
     """
     table = one_cell_each(cells) if isinstance(cells, int) else cells
     n = len(table.index)
+    fitted = 1 if strata is None else len(np.unique(np.asarray(strata)))
     collected: dict[str, list[Floats]] = {name: [] for name in statistics}
     for counts in resampled_counts(table, resamples=resamples, seed=seed, strata=strata):
         for name, statistic in statistics.items():
-            collected[name].append(statistic(counts))
+            if not isinstance(statistic, UNDRAWN):
+                collected[name].append(_resampled_part(statistic, counts))
     everyone = table.multiplicity[None]
     return {
-        name: _estimate(
-            float(statistic(everyone)[0]),
-            np.concatenate(collected[name]),
-            level,
-            (used or {}).get(name, n),
+        name: replace(
+            _estimate_of(statistic, everyone, collected[name], level, n, fitted),
+            n=(used or {}).get(name, n),
         )
         for name, statistic in statistics.items()
     }
@@ -208,13 +216,35 @@ def _counts(rows: NDArray[np.int64], cells: int) -> Floats:
     )
 
 
-def _estimate(value: float, resampled: Floats, level: float, n: int) -> Estimate:
-    if not 0 < level < 1:
-        raise WorkbenchError(
-            f"the level of an interval lies between 0 and 1, for example 0.95; got {level}"
-        )
-    defined = resampled[~np.isnan(resampled)]
-    if np.isnan(value) or not len(defined):
-        return Estimate(value, float("nan"), float("nan"), n)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+def _resampled_part(statistic: CountStatistic, counts: Floats) -> Floats:
+    """Return what of ``statistic`` is resampled: the parts of a distance, else its value."""
+    return statistic.parts(counts) if isinstance(statistic, PARTED) else statistic(counts)
+
+
+def _estimate_of(
+    statistic: CountStatistic,
+    everyone: Floats,
+    drawn: list[Floats],
+    level: float,
+    n: int,
+    fitted: int,
+) -> Estimate:
+    out = tail(level, n, fitted)
+    if isinstance(statistic, PointOnly) or not has_enough(statistic, everyone):
+        return Estimate(float(statistic(everyone)[0]), float("nan"), float("nan"), n)
+    if isinstance(statistic, Share):
+        hits, trials = statistic.of_trials(everyone)
+        low, high = wilson_interval(hits, trials, level=level)
+        return Estimate(float(statistic(everyone)[0]), float(low[0]), float(high[0]), n)
+    if isinstance(statistic, PARTED):
+        observed, parts = statistic.parts(everyone)[0], np.concatenate(drawn)
+        parts = parts[~np.isnan(parts).any(axis=1)]
+        if np.isnan(observed).any() or not len(parts):
+            return Estimate(float(statistic(everyone)[0]), float("nan"), float("nan"), n)
+        return Estimate(*statistic.estimate(observed, parts - observed, out), n)
+    return _estimate(float(statistic(everyone)[0]), np.concatenate(drawn), level, n, fitted)
+
+
+def _estimate(value: float, resampled: Floats, level: float, n: int, fitted: int = 1) -> Estimate:
+    low, high = bounds(value, resampled, level, n, fitted)
     return Estimate(value, float(low), float(high), n)

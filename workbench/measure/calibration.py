@@ -19,12 +19,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
+from workbench.measure.distance import Distance
 from workbench.measure.edges import at_least, bin_index
 from workbench.measure.inputs import checked_probability
+from workbench.measure.shares import wilson_interval
 from workbench.measure.weighted import Latest, once, ratio
 from workbench.settings.defaults import BINS, LEVEL
 
@@ -142,21 +143,6 @@ def reliability_bins(
     )
 
 
-def wilson_interval(
-    successes: ArrayLike, trials: ArrayLike, *, level: float = LEVEL
-) -> tuple[Floats, Floats]:
-    """Return the Wilson score interval of a share (Wilson 1927), elementwise; NaN where there were
-    no trials.
-    """
-    n = np.asarray(trials, dtype=np.float64)
-    z = float(norm.ppf((1 + level) / 2))
-    safe = np.where(n > 0, n, np.nan)
-    share = np.asarray(successes, dtype=np.float64) / safe
-    centre = (share + z**2 / (2 * safe)) / (1 + z**2 / safe)
-    half = z / (1 + z**2 / safe) * np.sqrt(share * (1 - share) / safe + z**2 / (4 * safe**2))
-    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
-
-
 def mass_index(probability: Floats, multiplicity: Floats, bins: int) -> NDArray[np.int64]:
     """Return the equal-mass bin of each forecast: where the middle of its value's ranks falls among
     ``bins`` equal parts.
@@ -186,7 +172,7 @@ class Brier:
 
 
 class BinnedForecasts:
-    """The binned measures of fixed forecasts; every method maps counts [r, n] to values [r].
+    """The binned measures of fixed forecasts; each maps counts [r, n] to values [r].
 
     ``multiplicity`` [n] (default ones) places the edges of equal-mass bins; they do not change with
     the counts.
@@ -220,20 +206,28 @@ class BinnedForecasts:
         )
         self._sums = Latest(self._sum)
 
-    def ece(self, counts: Floats) -> Floats:
-        n, forecast, right = self._sums(counts)
-        return ratio(np.abs(forecast - right).sum(axis=1), n.sum(axis=1))
+        self.ece = Distance(self._errors)
+        self.ece_debiased = Distance(self._errors, debias=True)
+        self.reliability = Distance(self._scaled_errors, 2)
+        self.resolution = Distance(self._scaled_departures, 2)
 
-    def reliability(self, counts: Floats) -> Floats:
+    def _errors(self, counts: Floats) -> Floats:
+        """Return forecasts minus right answers per bin, as a share of all answers: [r, bins]."""
         n, forecast, right = self._sums(counts)
-        squared = np.divide((forecast - right) ** 2, n, out=np.zeros_like(n), where=n > 0)
-        return ratio(squared.sum(axis=1), n.sum(axis=1))
+        return _over(forecast - right, n.sum(axis=1, keepdims=True))
 
-    def resolution(self, counts: Floats) -> Floats:
+    def _scaled_errors(self, counts: Floats) -> Floats:
+        """Return errors per bin whose squares add up to the reliability: [r, bins]."""
+        n, forecast, right = self._sums(counts)
+        return _rooted(forecast - right, n)
+
+    def _scaled_departures(self, counts: Floats) -> Floats:
+        """Return departures of a bin's accuracy from that of all, whose squares add up to the
+        resolution: [r, bins].
+        """
         n, _, right = self._sums(counts)
         base = ratio(right.sum(axis=1), n.sum(axis=1))[:, None]
-        squared = np.divide((right - n * base) ** 2, n, out=np.zeros_like(n), where=n > 0)
-        return ratio(squared.sum(axis=1), n.sum(axis=1))
+        return _rooted(right - n * base, n)
 
     def uncertainty(self, counts: Floats) -> Floats:
         n, _, right = self._sums(counts)
@@ -251,3 +245,18 @@ class BinnedForecasts:
             for c in self._columns
         ]
         return tuple(np.array(sums, dtype=np.float64) for sums in by_row)
+
+
+def _over(values: Floats, total: Floats) -> Floats:
+    """Return ``values`` [r, k] over ``total`` [r, 1]; NaN where that is zero."""
+    return np.divide(values, total, out=np.full_like(values, np.nan), where=total > 0)
+
+
+def _rooted(values: Floats, n: Floats) -> Floats:
+    """Return ``values`` [r, bins] over the root of the bin's and all answers; zero in empty bins,
+    NaN without answers.
+    """
+    all_answers = n.sum(axis=1, keepdims=True)
+    weight = np.sqrt(n * all_answers)
+    found = np.divide(values, weight, out=np.zeros_like(values), where=weight > 0)
+    return np.where(all_answers > 0, found, np.nan)

@@ -8,8 +8,9 @@ answers the influence of answer i is (placement - AUROC2) / sqrt(m (m - 1)) if r
 this is DeLong's estimator term by term; with each run's own grades (a retrained model answers anew)
 it is its extension. Placements come from mid-ranks (Sun and Xu 2014): O(n log n), so a million
 answers need no resampling. The interval is normal, cut at 0 and 1. It is undefined where the
-variance is zero (AUROC2 of 0 or 1, one confidence for all) or a class has fewer than two answers:
-bounds are NaN there. Questions are taken as independent.
+variance is zero (AUROC2 of 0 or 1), fewer than five answers stand apart from the most frequent
+confidence, or a class has fewer than two answers: bounds are NaN there. Questions are taken as
+independent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
+from workbench.measure.weighted import FEWEST
 from workbench.settings.defaults import LEVEL
 
 
@@ -46,7 +48,8 @@ def delong(confidence: ArrayLike, correct: ArrayLike, *, level: float = LEVEL) -
     scores, labels = checked(confidence, correct)
     parsed = ~np.isnan(scores)
     area, influence = _influence(scores[parsed], labels[parsed])
-    return _interval(area, float((influence**2).sum()), int(parsed.sum()), level, (0.0, 1.0))
+    variance = float((influence**2).sum()) if _apart(scores[parsed]) >= FEWEST else float("nan")
+    return _interval(area, variance, int(parsed.sum()), level, (0.0, 1.0))
 
 
 def delong_within(
@@ -65,7 +68,8 @@ def delong_within(
     if not defined:
         return Estimate(float("nan"), float("nan"), float("nan"), int(parsed.sum()))
     areas, variances = (np.array(column) for column in zip(*defined, strict=True))
-    variance = float(variances.sum()) / len(areas) ** 2
+    enough = sum(_apart(scores[rows]) for rows in parts) >= FEWEST
+    variance = float(variances.sum()) / len(areas) ** 2 if enough else float("nan")
     return _interval(float(areas.mean()), variance, int(parsed.sum()), level, (0.0, 1.0))
 
 
@@ -137,6 +141,12 @@ def delong_within_difference(
         return Estimate(float("nan"), float("nan"), float("nan"), int(both.sum()))
     variance = float(np.sum(variances)) / len(gaps) ** 2
     return _interval(float(np.mean(gaps)), variance, int(both.sum()), level, (-1.0, 1.0))
+
+
+def _apart(scores: Floats) -> int:
+    """Return how many of ``scores`` differ from the most frequent one."""
+    count = np.unique(scores, return_counts=True)[1]
+    return int(count.sum() - count.max(initial=0))
 
 
 def _influence(scores: Floats, labels: Bools) -> tuple[float, Floats]:

@@ -111,11 +111,21 @@ class Auroc2:
     def __call__(self, counts: Floats) -> Floats:
         return auroc2_of_groups(self._groups(counts))
 
+    def told(self, counts: Floats) -> Floats:
+        """Return how many answers [r] stand apart from the most frequent confidence."""
+        return off_the_mode(self._groups(counts))
+
 
 def auroc2_of_groups(groups: Grouped) -> Floats:
     """Return AUROC2 [r] of grouped answers."""
     wins = (groups.right * (groups.wrong_below - groups.wrong / 2)).sum(axis=1)
     return ratio(wins, groups.right.sum(axis=1) * groups.wrong.sum(axis=1))
+
+
+def off_the_mode(groups: Grouped) -> Floats:
+    """Return how many answers [r] have another confidence than the most frequent one."""
+    size = groups.right + groups.wrong
+    return size.sum(axis=1) - size.max(axis=1, initial=0)
 
 
 class Auroc2Within:
@@ -138,3 +148,8 @@ class Auroc2Within:
         total = np.where(defined, table, 0.0).sum(axis=0)
         used = defined.sum(axis=0)
         return np.divide(total, used, out=np.full(len(counts), np.nan), where=used > 0)
+
+    def told(self, counts: Floats) -> Floats:
+        """Return how many answers [r] stand apart from their domain's most frequent confidence."""
+        parts = zip(self._domains, self._members, strict=True)
+        return np.sum([each.told(counts[:, rows]) for each, rows in parts], axis=0)

@@ -1,10 +1,10 @@
 """Hold a measured value with its interval, one number or a curve of them: the form of every result
 of this package.
 
-``low`` and ``high`` bound a percentile interval of the paired bootstrap over questions (see
-:mod:`workbench.measure.bootstrap`). An undefined value is NaN, never zero: AUROC2 of answers that
-are all right is unknown, not chance. The interval does not show variation between training seeds,
-prompts or question sets.
+``low`` and ``high`` bound an interval of the paired bootstrap over questions, of the kind that fits
+the number (see :mod:`workbench.measure.bootstrap`); they are NaN where none is known to cover. An
+undefined value is NaN, never zero: AUROC2 of answers that are all right is unknown, not chance. The
+interval does not show variation between training seeds, prompts or question sets.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Estimate:
     """An estimate: a value, its interval ``[low, high]`` and ``n``, the number of questions it was
     computed from.
 
-    A percentile interval need not contain the value (a biased statistic on few questions), so that
-    is not demanded.
+    An interval need not contain the value (that of a distance which noise lengthens lies around the
+    debiased value), so that is not demanded.
     """
 
     value: float

@@ -15,14 +15,23 @@ import numpy as np
 from workbench.arrays import Bools, Floats
 from workbench.measure.auprc import AveragePrecision
 from workbench.measure.calibration import BinnedForecasts, Brier, top_label
-from workbench.measure.discrimination import ValueGroups, auroc2_of_groups
+from workbench.measure.discrimination import ValueGroups, auroc2_of_groups, off_the_mode
+from workbench.measure.distance import Distance
 from workbench.measure.distinct_rows import cells_of
 from workbench.measure.edges import at_least
 from workbench.measure.log_score import CLIP, surprise
 from workbench.measure.resampling import Table
 from workbench.measure.selective import SelectiveRisk
+from workbench.measure.shares import Share
 from workbench.measure.smooth_calibration import SmoothEce
-from workbench.measure.weighted import CountStatistic, Latest, mean_of, summed
+from workbench.measure.weighted import (
+    CountStatistic,
+    Latest,
+    PointOnly,
+    WithEnough,
+    mean_of,
+    summed,
+)
 
 
 class Answers:
@@ -52,24 +61,28 @@ class Answers:
 
 
 METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
-    "accuracy": lambda a: mean_of(a.labels.astype(np.float64)),
-    "auroc2": lambda a: lambda counts: auroc2_of_groups(a.groups(counts)),
+    "accuracy": lambda a: Share(a.labels.astype(np.float64)),
+    "auroc2": lambda a: WithEnough(
+        lambda counts: auroc2_of_groups(a.groups(counts)),
+        lambda counts: off_the_mode(a.groups(counts)),
+    ),
     "auprc": lambda a: AveragePrecision(a.groups),
     "auprc_wrong": lambda a: AveragePrecision(a.groups, of_wrong=True),
     "ece": lambda a: a.width_bins.ece,
+    "ece_debiased": lambda a: a.width_bins.ece_debiased,
     "ece_equal_mass": lambda a: a.mass_bins.ece,
     "ece_top_label": lambda a: BinnedForecasts(*top_label(a.scores, a.labels), a.bins).ece,
-    "smooth_ece": lambda a: SmoothEce(a.scores, a.labels),
+    "smooth_ece": lambda a: PointOnly(SmoothEce(a.scores, a.labels)),
     "brier": lambda a: Brier(a.scores, a.labels),
     "reliability": lambda a: a.width_bins.reliability,
-    "resolution": lambda a: a.width_bins.resolution,
+    "resolution": lambda a: PointOnly(a.width_bins.resolution),
     "uncertainty": lambda a: a.width_bins.uncertainty,
     "log_score": lambda a: mean_of(surprise(a.scores, a.labels, CLIP)),
     "aurc": lambda a: a.selective.aurc,
     "excess_aurc": lambda a: a.selective.excess_aurc,
     "accuracy_at_50": lambda a: a.selective.accuracy_at(0.5),
     "accuracy_at_80": lambda a: a.selective.accuracy_at(0.8),
-    "share_ge_90": lambda a: mean_of(np.where(np.isnan(a.scores), np.nan, at_least(a.scores, 0.9))),
+    "share_ge_90": lambda a: Share(np.where(np.isnan(a.scores), np.nan, at_least(a.scores, 0.9))),
 }
 # Every recipe's table, before and after.
 RECIPE = (
@@ -110,6 +123,8 @@ def statistics_of(
     added = Latest(lambda counts: summed(counts[:, order], starts))
 
     def of_table(statistic: CountStatistic) -> CountStatistic:
+        if isinstance(statistic, Distance | Share | PointOnly | WithEnough):
+            return statistic.of(added)
         return lambda counts: statistic(added(counts))
 
     found = {name: METRICS[name](answers) for name in names}

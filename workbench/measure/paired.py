@@ -19,11 +19,13 @@ from numpy.typing import ArrayLike
 
 from workbench.errors import WorkbenchError
 from workbench.measure.delong import DeLongDifference, delong_difference
+from workbench.measure.distance import Distance, minus
 from workbench.measure.inputs import checked_probability
 from workbench.measure.interval import Estimate
 from workbench.measure.metrics import METRICS, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
-from workbench.measure.weighted import CountStatistic, Latest, minus
+from workbench.measure.shares import Share
+from workbench.measure.weighted import CountStatistic, Latest, PointOnly, WithEnough
 from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 
@@ -94,10 +96,17 @@ def paired_metrics(
 
 def _differences(table: Table, names: tuple[str, ...], bins: int) -> Mapping[str, CountStatistic]:
     a, b = (
-        {name: Latest(each) for name, each in statistics_of(table, names, bins, reading).items()}
+        {name: _kept(each) for name, each in statistics_of(table, names, bins, reading).items()}
         for reading in (0, 1)
     )
     out: dict[str, CountStatistic] = {}
     for name in names:
         out |= {f"a.{name}": a[name], f"b.{name}": b[name], f"a-b.{name}": minus(a[name], b[name])}
     return out
+
+
+def _kept(statistic: CountStatistic) -> CountStatistic:
+    """Return ``statistic`` so that its latest result is shared; those with parts share theirs."""
+    if isinstance(statistic, WithEnough):
+        return WithEnough(Latest(statistic), statistic.told)
+    return statistic if isinstance(statistic, Distance | Share | PointOnly) else Latest(statistic)

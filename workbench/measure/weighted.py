@@ -16,6 +16,8 @@ from workbench.arrays import Floats
 
 CountStatistic = Callable[[Floats], Floats]
 Result = TypeVar("Result")
+FEWEST = 5
+"""Answers apart from all others below which AUROC2 has no interval."""
 
 
 class Latest(Generic[Result]):
@@ -51,13 +53,45 @@ def mean_of(values: Floats) -> CountStatistic:
     return mean
 
 
-def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
-    """Return ``first`` minus ``second``, both under the same counts."""
+class PointOnly:
+    """A statistic that is given without an interval, because none is known that covers it."""
 
-    def difference(counts: Floats) -> Floats:
-        return first(counts) - second(counts)
+    def __init__(self, statistic: CountStatistic) -> None:
+        self._statistic = statistic
 
-    return difference
+    def __call__(self, counts: Floats) -> Floats:
+        return self._statistic(counts)
+
+    def of(self, counted: CountStatistic) -> PointOnly:
+        """Return the same as a function of counts that ``counted`` adds up to its own."""
+        return PointOnly(lambda counts: self._statistic(counted(counts)))
+
+
+class WithEnough:
+    """A ``statistic`` that has an interval only where ``told`` ([r, c] -> [r]) counts at least
+    ``FEWEST`` answers that could tell anything: resampling two of them finds two facts at most.
+    """
+
+    def __init__(self, statistic: CountStatistic, told: CountStatistic) -> None:
+        self._statistic, self.told = statistic, told
+
+    def __call__(self, counts: Floats) -> Floats:
+        return self._statistic(counts)
+
+    def of(self, counted: CountStatistic) -> WithEnough:
+        """Return the same as a function of counts that ``counted`` adds up to its own."""
+        return WithEnough(
+            lambda counts: self._statistic(counted(counts)),
+            lambda counts: self.told(counted(counts)),
+        )
+
+
+def has_enough(statistic: CountStatistic, everyone: Floats) -> bool:
+    """Return whether enough answers tell anything for ``statistic`` to have an interval; one that
+    has no ``told`` always has.
+    """
+    told: CountStatistic | None = getattr(statistic, "told", None)
+    return told is None or float(told(everyone)[0]) >= FEWEST
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

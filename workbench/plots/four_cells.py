@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from workbench.errors import WorkbenchError
 from workbench.measure.alignment import Split, cut_of, four_cells
-from workbench.measure.calibration import wilson_interval
 from workbench.measure.inputs import checked
+from workbench.measure.shares import wilson_interval
 from workbench.plots.theme import BLUE, GREY, ORANGE, apply_theme
 
 _MOST_POINTS = 2000

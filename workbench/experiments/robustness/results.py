@@ -153,7 +153,7 @@ def measure_cell(
         "probe.within": auroc2_within_estimate(
             probabilities_of(run, "probe", rows), correct, domain, **options
         ),
-        "gradient": layer_gradient(own, **draw.draws),
+        "gradient": layer_gradient(own),
         "overshoot": float(shift.value.max()),
         "half_layer": float("nan") if half is None else float(half),
         "last_slope": slope.at(-1, len(own.base)),
