@@ -3,18 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.measure import confidence_metrics, ece, paired_metrics
+from workbench.measure import confidence_metrics, ece
 from workbench.measure.distance import (
     Distance,
-    DistanceDifference,
     Noise,
     debiased,
-    difference_bounds,
     distance_bounds,
     length,
     minus,
 )
 from workbench.measure.interval import Estimate
+from workbench.measure.weighted import PointOnly
 
 ERROR = 0.02
 PARTS = np.array([0.05, -0.03, 0.0, 0.0, 0.04])
@@ -65,26 +64,14 @@ def test_bounds_miss_about_as_often_as_they_say(true: np.ndarray) -> None:
         assert (percentiles[:, 0] > 0).all()
 
 
-def test_a_difference_of_two_distances_is_covered() -> None:
-    rng = np.random.default_rng(3)
-    true = length(PARTS, 1) - 0.5
-    bounds = np.array(
-        [
-            difference_bounds(noisy(PARTS, rng), noisy(np.full(5, 0.1), rng), 0.025)
-            for _ in range(300)
-        ]
-    )
-    assert 0.01 < ((bounds[:, 0] > true) | (bounds[:, 1] < true)).mean() < 0.1
-
-
-def test_the_difference_is_taken_part_by_part() -> None:
+def test_a_difference_of_distances_has_no_interval_and_others_do() -> None:
     first, second = Distance(lambda counts: counts[:, :2]), Distance(lambda counts: counts[:, 2:])
     both = minus(first, second)
-    assert isinstance(both, DistanceDifference)
+    assert isinstance(both, PointOnly)
     counts = np.array([[1.0, -2.0, 0.5, 0.0]])
     assert both(counts)[0] == 2.5
-    assert np.array_equal(both.parts(counts), counts)
     plain = minus(lambda counts: counts.sum(axis=1), first)
+    assert not isinstance(plain, PointOnly)
     assert plain(counts)[0] == -3.5
 
 
@@ -104,15 +91,3 @@ def test_ece_keeps_its_value_and_its_interval_holds_the_true_one() -> None:
     assert mended.value < plain.value - 0.03
     assert (plain.low, plain.high) == (mended.low, mended.high)
     assert plain.low == 0
-
-
-def test_debiased_values_of_a_pair_differ_by_their_difference() -> None:
-    rng = np.random.default_rng(5)
-    said, other = rng.integers(1, 20, (2, 150)) / 20
-    right = rng.random(150) < said
-    found = paired_metrics(said, other, right, seed=0, resamples=300, names=("ece_debiased",))
-    one, two, both = (
-        each["ece_debiased"] for each in (found.first, found.second, found.difference)
-    )
-    assert both.value == pytest.approx(one.value - two.value, abs=1e-9)
-    assert both.low < both.value < both.high

@@ -46,7 +46,7 @@ EXPECTED = {
     "accuracy_at_80": accuracy_at_coverage(P, Y, [0.8])[0],
     "share_ge_90": np.mean(P >= 0.9),
 }
-WITHOUT_INTERVAL = ("smooth_ece", "resolution")
+WITHOUT_INTERVAL = ("smooth_ece", "resolution", "uncertainty")
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -2,10 +2,11 @@
 
 ``seeds.sd.<measure>``, ``.min`` and ``.max`` are the standard deviation (k - 1) and the range of a
 headline's values over the k trainings. Each value has its own interval over questions, under the
-name of its training. ``seeds.mean`` of AUROC2, its gain, the layer gradient and the last shift has
-an interval over questions and seeds (:mod:`workbench.measure.seed_intervals`). The mean of ECE, of
-the largest shift and of the half layer has none: the first two are biased upwards in resamples, the
-third is a whole number. A value that one training does not have leaves the spread undefined.
+name of its training, where it has any. ``seeds.mean`` of AUROC2, its gain and the last shift has an
+interval over questions and seeds (:mod:`workbench.measure.seed_intervals`). The mean of ECE, of the
+layer gradient, of the largest shift and of the half layer has none: the first three are biased in
+resamples, the fourth is a whole number. A value that one training does not have leaves the spread
+undefined.
 
 The shape of a confidence distribution is the mean and the standard deviation of the expected
 confidence over questions, and the mean entropy in bits of a question's distribution over the scale.
@@ -47,10 +48,10 @@ from workbench.loop.seed_patching import (
 )
 from workbench.measure import Bootstrap, Estimate, auroc2_difference, seed_split
 from workbench.measure.discrimination import Auroc2, Auroc2Within
+from workbench.measure.distance import minus
 from workbench.measure.inputs import checked_domain
 from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
-from workbench.measure.weighted import CountStatistic, minus
-from workbench.patch.effects import spearman_rows
+from workbench.measure.weighted import CountStatistic
 
 HEADLINES: Mapping[str, Key] = {
     "AUROC2 stated": Key("auroc2", STATED),
@@ -217,11 +218,6 @@ def _means(
     items = len(curves[trainings[0]].own.base)
     counts = counted_questions(np.zeros(items), **draw.draws)
     shifts = [shift_under(curves[condition].own, counts) for condition in trainings]
-    gradients = [
-        spearman_rows(curves[condition].own.layers, shift)
-        for condition, shift in zip(trainings, shifts, strict=True)
-    ]
-    out[GRADIENT] = over_seeds(np.stack(gradients), chosen, items, (-1.0, 1.0))
     out[LAST] = over_seeds(np.stack([shift[:, -1] for shift in shifts]), chosen, items)
     return out
 

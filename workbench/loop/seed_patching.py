@@ -65,7 +65,7 @@ def training_curves(sweeps: Mapping[str, Sweep], draw: Bootstrap) -> TrainingCur
         shift=mean_shift(own, **draw.draws),
         donor_slope=following(sweeps["other_tuned"], **draw.draws)[0],
         reverse=mean_shift(sweeps["reverse"], **draw.draws),
-        gradient=layer_gradient(own, **draw.draws),
+        gradient=layer_gradient(own),
     )
 
 

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.measure.distance import PARTED
+from workbench.measure.distance import Distance
 from workbench.measure.distinct_rows import Cells, one_cell_each
 from workbench.measure.inputs import checked_domain
 from workbench.measure.interval import Estimate
@@ -218,7 +218,7 @@ def _counts(rows: NDArray[np.int64], cells: int) -> Floats:
 
 def _resampled_part(statistic: CountStatistic, counts: Floats) -> Floats:
     """Return what of ``statistic`` is resampled: the parts of a distance, else its value."""
-    return statistic.parts(counts) if isinstance(statistic, PARTED) else statistic(counts)
+    return statistic.parts(counts) if isinstance(statistic, Distance) else statistic(counts)
 
 
 def _estimate_of(
@@ -236,7 +236,7 @@ def _estimate_of(
         hits, trials = statistic.of_trials(everyone)
         low, high = wilson_interval(hits, trials, level=level)
         return Estimate(float(statistic(everyone)[0]), float(low[0]), float(high[0]), n)
-    if isinstance(statistic, PARTED):
+    if isinstance(statistic, Distance):
         observed, parts = statistic.parts(everyone)[0], np.concatenate(drawn)
         parts = parts[~np.isnan(parts).any(axis=1)]
         if np.isnan(observed).any() or not len(parts):

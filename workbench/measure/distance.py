@@ -11,8 +11,8 @@ The bounds are the lengths of the two sets of parts with which a length as great
 or as small, would have the chance (1 - level) / 2; zero where even no true parts at all make it no
 surprise. The debiased value is the length of those whose expected length is the one seen; it is
 zero where noise alone explains all. The interval covers the true distance; it need not contain the
-plug-in value, which is the length as seen. Of a difference of two distances both are debiased, and
-the interval is what was seen minus the quantiles of its error there.
+plug-in value, which is the length as seen. A difference of two distances has no interval: both lean
+by their own noise, and no way of bounding it has been measured to cover.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Noise:
                 high = middle
         return (low + high) / 2
 
-    @property
+    @cached_property
     def debiasing_pull(self) -> float:
         """The pull of the parts whose expected length is the observed one."""
         found = self.find(lambda lengths: float(lengths.mean()), self.length)
@@ -120,19 +120,6 @@ def distance_bounds(noise: Noise, out: float) -> tuple[float, float]:
     return min(low, high), high
 
 
-def difference_bounds(first: Noise, second: Noise, out: float) -> tuple[float, float]:
-    """Return the bounds of the first distance minus the second, moved by the same resamples."""
-    pulls = first.debiasing_pull, second.debiasing_pull
-    lengths = [
-        (one.resampled(by), float(length(one.pulled(by), one.power)))
-        for one, by in zip((first, second), pulls, strict=True)
-    ]
-    error = (lengths[0][0] - lengths[0][1]) - (lengths[1][0] - lengths[1][1])
-    seen = first.length - second.length
-    low, high = np.quantile(error, [out, 1 - out])
-    return float(seen - high), float(seen - low)
-
-
 class Distance:
     """A distance as a function of counts: [r, c] -> [r], the length of ``parts`` ([r, c] ->
     [r, k]); with ``debias`` its estimate is the debiased value, else the plug-in one.
@@ -156,40 +143,14 @@ class Distance:
         return (debiased(noise) if self.debias else noise.length, *distance_bounds(noise, out))
 
 
-class DistanceDifference:
-    """The first distance minus the second, of the same questions, as a function of counts."""
-
-    def __init__(self, first: Distance, second: Distance) -> None:
-        self._first, self._second = first, second
-
-    def __call__(self, counts: Floats) -> Floats:
-        return self._first(counts) - self._second(counts)
-
-    def parts(self, counts: Floats) -> Floats:
-        """Return the parts of both, side by side."""
-        return np.concatenate([each.parts(counts) for each in (self._first, self._second)], axis=1)
-
-    def estimate(self, observed: Floats, moved: Floats, out: float) -> tuple[float, float, float]:
-        """Return value, low and high of parts that resampling ``moved`` together."""
-        half = observed.shape[0] // 2
-        first = Noise(observed[:half], moved[:, :half], self._first.power)
-        second = Noise(observed[half:], moved[:, half:], self._second.power)
-        value = (
-            debiased(first) - debiased(second)
-            if self._first.debias
-            else first.length - second.length
-        )
-        return (value, *difference_bounds(first, second, out))
-
-
-PARTED = (Distance, DistanceDifference)
-"""The statistics whose parts are resampled, not their value."""
-
-
 def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
-    """Return ``first`` minus ``second``, both under the same counts."""
-    if isinstance(first, Distance) and isinstance(second, Distance):
-        return DistanceDifference(first, second)
-    if isinstance(first, PointOnly):
-        return PointOnly(lambda counts: first(counts) - second(counts))
-    return lambda counts: first(counts) - second(counts)
+    """Return ``first`` minus ``second``, both under the same counts; without an interval where they
+    are distances, or have none themselves.
+    """
+
+    def difference(counts: Floats) -> Floats:
+        return first(counts) - second(counts)
+
+    if isinstance(first, Distance | PointOnly):
+        return PointOnly(difference)
+    return difference

@@ -76,7 +76,7 @@ METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
     "brier": lambda a: Brier(a.scores, a.labels),
     "reliability": lambda a: a.width_bins.reliability,
     "resolution": lambda a: PointOnly(a.width_bins.resolution),
-    "uncertainty": lambda a: a.width_bins.uncertainty,
+    "uncertainty": lambda a: PointOnly(a.width_bins.uncertainty),
     "log_score": lambda a: mean_of(surprise(a.scores, a.labels, CLIP)),
     "aurc": lambda a: a.selective.aurc,
     "excess_aurc": lambda a: a.selective.excess_aurc,

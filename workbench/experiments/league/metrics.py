@@ -23,8 +23,9 @@ from workbench.loop.answer_stability import RIGHT
 from workbench.loop.conditions import BEFORE, EXPECTED, STATED, Condition
 from workbench.measure.calibration import BinnedForecasts
 from workbench.measure.discrimination import Auroc2Within
+from workbench.measure.distance import minus
 from workbench.measure.smooth_calibration import SmoothEce
-from workbench.measure.weighted import CountStatistic, mean_of, minus
+from workbench.measure.weighted import CountStatistic, mean_of
 from workbench.settings.defaults import BINS
 
 BASE_RIGHT = "base answers right"
