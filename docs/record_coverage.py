@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from workbench.bench.coverage import Cell
+from workbench.bench.coverage_cell import Cell
 from workbench.bench.coverage_laws import SWEEP_LAWS
 from workbench.bench.coverage_page import grouped, missed, worst
 from workbench.measure.interval import Estimate

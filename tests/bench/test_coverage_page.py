@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.bench.coverage import Cell, Study
+from workbench.bench.coverage import Study
+from workbench.bench.coverage_cell import Cell
 from workbench.bench.coverage_page import (
     json_of,
     missed,

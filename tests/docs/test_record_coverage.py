@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.scripts import load_script
-from workbench.bench.coverage import Cell, Study
+from workbench.bench.coverage import Study
+from workbench.bench.coverage_cell import Cell
 from workbench.bench.coverage_page import json_of
 
 _PATH = Path(__file__).parents[2] / "docs" / "record_coverage.py"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.arrays import Floats
+from workbench.bench.coverage_cell import Cell
 from workbench.bench.coverage_laws import (
     ANSWER_LAWS,
     PROPORTIONS,
@@ -34,7 +35,6 @@ from workbench.measure.meta_d import meta_d_of_correctness
 from workbench.measure.metrics import METRICS, statistics_of
 from workbench.measure.paired import paired_metrics
 from workbench.measure.resampling import Reading, Table
-from workbench.measure.shares import wilson_interval
 from workbench.measure.table import confidence_metrics
 from workbench.patch.effects import Sweep, following, layer_gradient, mean_shift
 from workbench.progress import task
@@ -49,40 +49,6 @@ LAYERS_SHOWN = (4, 12, 14, 18, 23)
 """The layers at which curves of a sweep are looked at."""
 
 Intervals = Mapping[str, Estimate]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What became of one interval in the tables of one law and size.
-
-    Attributes:
-        low, high: tables in which the truth lay below, and above, the interval.
-        intervals: tables in which it was defined, of ``tables``.
-        width: mean width of those.
-        error: mean of the value minus the truth.
-    """
-
-    law: str
-    n: int
-    measure: str
-    truth: float
-    tables: int
-    intervals: int
-    low: int
-    high: int
-    width: float
-    error: float
-
-    @property
-    def missed(self) -> float:
-        """The share of misses; NaN where no interval was defined."""
-        return (self.low + self.high) / self.intervals if self.intervals else float("nan")
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The 95 % binomial (Wilson) interval of the share of misses."""
-        low, high = wilson_interval([self.low + self.high], [self.intervals])
-        return float(low[0]), float(high[0])
 
 
 @dataclass(frozen=True)

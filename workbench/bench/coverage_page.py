@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from workbench.bench.bench_page import write_bench_page
-from workbench.bench.coverage import Cell, Study
+from workbench.bench.coverage import Study
+from workbench.bench.coverage_cell import Cell
 from workbench.measure.interval import Estimate
 from workbench.measure.shares import wilson_interval
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows

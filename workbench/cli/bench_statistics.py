@@ -1,5 +1,5 @@
-"""Define ``workbench bench coverage`` and ``workbench bench verdicts``: how often intervals miss, on
-simulated tables, and how often verdicts err, in worlds where nothing is there.
+"""Define ``workbench bench coverage`` and ``workbench bench verdicts``: how often intervals
+miss and verdicts err where the truth is known.
 """
 
 from __future__ import annotations
