@@ -158,7 +158,10 @@ def test_the_control_is_read_on_held_out_questions_alone(context: Run) -> None:
 def test_a_start_layer_is_a_number_or_what_patching_finds(context: Run) -> None:
     conversations = confidence_conversations(context)
     rows = np.arange(len(conversations))
-    assert resolve_start_layer(context, conversations, rows) is context.config.teach
+    assert resolve_start_layer(context, conversations, rows) == context.config.teach
+    middle = context.config.teach.model_copy(update={"start_layer": "middle"})
+    half = resolve_start_layer(context.with_teach(middle), conversations, rows)
+    assert half == middle.model_copy(update={"start_layer": context.lm.n_layers // 2})
     teach = context.config.teach.model_copy(update={"start_layer": "patching"})
     found = resolve_start_layer(context.with_teach(teach), conversations, rows)
     drawn = np.sort(np.random.default_rng(context.config.seed).permutation(rows)[:32])

@@ -29,7 +29,7 @@ from workbench.teach.adapter import load_adapter
 from workbench.teach.checkpoints import SEALS
 from workbench.teach.examples import Example, distribution_examples, text_examples
 from workbench.teach.targets import spread_targets
-from workbench.teach.training import train_adapter
+from workbench.teach.training import first_layer, train_adapter
 from workbench.teach.training_forward import Reply
 from workbench.trace.forward import forward
 from workbench.trace.layout import empty_tail, pad_prompts, without_last
@@ -372,6 +372,12 @@ def test_an_adapter_on_the_upper_layers_learns_the_same_from_kept_states(
     assert log[-1]["loss"] < log[0]["loss"]
     layers = {int(name.split(".layers.")[1].split(".")[0]) for name in saved(tmp_path / "kept")}
     assert layers == {2, 3}
+
+
+def test_the_middle_is_half_of_the_layers() -> None:
+    middle = SETTINGS.model_copy(update={"start_layer": "middle"})
+    assert [first_layer(middle, n) for n in (1, 4, 5)] == [0, 2, 2]
+    assert first_layer(PARTIAL, 4) == 2
 
 
 def test_a_layer_that_is_still_to_be_found_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> None:

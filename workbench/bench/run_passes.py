@@ -117,7 +117,8 @@ def teach_passes(stage: str) -> Callable[[RunTokens, ProductShape], Passes]:
     def passes(run: RunTokens, shape: ProductShape) -> Passes:
         facts = run.run.stage(stage).facts()
         settings = TeachSettings.model_validate(facts["teach"])
-        first, visits = first_layer(settings), facts["examples"] * settings.epochs
+        first = first_layer(settings, shape.layers)
+        visits = facts["examples"] * settings.epochs
         return step_passes(
             shape,
             tokens=facts["tokens"],

@@ -107,7 +107,7 @@ def train_with_trl(
 def _start(lm: LanguageModel, settings: TeachSettings, seed: int) -> LanguageModel:
     """Return the model with the adapter that :func:`workbench.teach.train_adapter` starts from."""
     torch.manual_seed(seed)
-    return add_adapter(lm, settings.lora, first_layer(settings))
+    return add_adapter(lm, settings.lora, first_layer(settings, lm.n_layers))
 
 
 def _order(

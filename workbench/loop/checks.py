@@ -144,7 +144,7 @@ def check_teach(teach: TeachSettings, shape: ModelShape) -> None:
     Raises:
         WorkbenchError: for its rank, its target modules or its start layer.
     """
-    if teach.start_layer != "patching" and teach.start_layer >= shape.n_layers:
+    if isinstance(teach.start_layer, int) and teach.start_layer >= shape.n_layers:
         raise WorkbenchError(
             f"teach.start_layer is {teach.start_layer}; the model {shape.name!r} has layers 0 to "
             f"{shape.n_layers - 1}, so choose one of them."

@@ -22,6 +22,7 @@ from workbench.questions import grade_of
 from workbench.teach.adapter import remove_adapter
 from workbench.teach.recipes import Arm
 from workbench.teach.targets import scale_targets, shuffled_order
+from workbench.teach.training import first_layer
 from workbench.teach.training_forward import Reply
 from workbench.teach.training_job import Grade, TrainingJob
 
@@ -99,7 +100,8 @@ def resolve_start_layer(
     """
     config = context.config
     if config.teach.start_layer != "patching":
-        return config.teach
+        first = first_layer(config.teach, context.lm.n_layers)
+        return config.teach.model_copy(update={"start_layer": first})
     order = np.random.default_rng(config.seed).permutation(rows)
     drawn = order[: config.teach.start_layer_questions]
     found = find_start_layer(

@@ -65,10 +65,11 @@ class TeachSettings(Settings):
         description="standard deviation of a target distribution, as a share of the scale",
     )
     lora: LoraSettings = LoraSettings()
-    start_layer: Annotated[int, Field(ge=0, le=10_000)] | Literal["patching"] = Field(
+    start_layer: Annotated[int, Field(ge=0, le=10_000)] | Literal["middle", "patching"] = Field(
         0,
-        description="layer at which the adapter begins; states below are computed once. patching: "
-        "where the base model's confidence begins to be carried (see workbench.loop.start_layer)",
+        description="layer at which the adapter begins; states below are computed once. middle: "
+        "half of the model's layers; patching: where the base model's confidence begins to be "
+        "carried (see workbench.patch.start_layer)",
     )
     start_layer_questions: int = Field(
         32, ge=3, le=10**6, description="training questions patched to find that layer"

@@ -78,7 +78,7 @@ def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResu
                 f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO."
             )
         torch.manual_seed(job.seed)
-        tuned = add_adapter(job.lm, job.settings.lora, first_layer(job.settings))
+        tuned = add_adapter(job.lm, job.settings.lora, first_layer(job.settings, job.lm.n_layers))
         try:
             with kept_on_file_errors(job.folder / "checkpoints"):
                 with left_as_found(tuned.base()):

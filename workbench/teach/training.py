@@ -77,7 +77,7 @@ def train_adapter(
     """Train a new adapter on ``examples`` and save it to ``folder / "adapter"``.
 
     Args:
-        settings: with ``start_layer`` a number.
+        settings: with a ``start_layer`` that needs no patching.
         reply: the adapter acts on the reply alone; None: on every token.
         loss: of a batch's example numbers and logits; None: cross-entropy of what should follow at
             the examples' places.
@@ -96,7 +96,7 @@ def train_adapter(
         back together.
     """
     check_counts_epochs(settings)
-    first = first_layer(settings)
+    first = first_layer(settings, lm.n_layers)
     torch.manual_seed(seed)
     tuned = add_adapter(lm, settings.lora, first)
     if init_from is not None:
@@ -165,13 +165,15 @@ def _train(
     ]
 
 
-def first_layer(settings: TeachSettings) -> int:
-    """Return the layer at which the adapter begins.
+def first_layer(settings: TeachSettings, n_layers: int) -> int:
+    """Return the layer at which the adapter begins, in a model of ``n_layers``.
 
     Raises:
         WorkbenchError: if it is still to be found from a patching curve.
     """
-    if not isinstance(settings.start_layer, int):
+    if settings.start_layer == "middle":
+        return n_layers // 2
+    if settings.start_layer == "patching":
         raise WorkbenchError(
             "teach.start_layer=patching asks for a patching curve, which only a run of the whole "
             "loop makes; give the number of "
