@@ -83,7 +83,7 @@ class Study:
 
 
 _DIFFERENCE = "difference."
-_SAME_IN_BOTH = ("accuracy", "uncertainty")
+_SAME_IN_BOTH = ("accuracy", "uncertainty", "ece_debiased")
 PAIRED = tuple(name for name in METRICS if name not in _SAME_IN_BOTH)
 _EXTRA = ("auroc2_within", "auroc2_delong", "auroc2_within_delong", "meta_d")
 _EXTRA_DIFFERENCES = ("auroc2_within", "auroc2_delong")

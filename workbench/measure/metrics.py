@@ -98,6 +98,8 @@ RECIPE = (
     ),
     "share_ge_90",
 )
+# A debiased value is of one readout's own noise; a difference of two is not computed.
+PAIRED = tuple(name for name in METRICS if name != "ece_debiased")
 NOT_SKIPPING_UNPARSED = frozenset({"accuracy"})
 
 

@@ -22,7 +22,7 @@ from workbench.measure.delong import DeLongDifference, delong_difference
 from workbench.measure.distance import Distance, minus
 from workbench.measure.inputs import checked_probability
 from workbench.measure.interval import Estimate
-from workbench.measure.metrics import METRICS, statistics_of
+from workbench.measure.metrics import PAIRED, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.shares import Share
 from workbench.measure.weighted import CountStatistic, Latest, PointOnly, WithEnough
@@ -55,7 +55,7 @@ def paired_metrics(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
     bins: int = BINS,
-    names: tuple[str, ...] = tuple(METRICS),
+    names: tuple[str, ...] = PAIRED,
 ) -> Paired:
     """Return the differences of ``names`` between two confidences [n] (0-1, NaN = unparsed) of the
     same questions, row by row.
