@@ -45,7 +45,7 @@ def bounds(
     """Return the lower and the upper bound of each ``value`` [...] from the column of its
     ``resampled`` values [r, ...], NaN left out; NaN where value or column is not defined.
     """
-    reach = -float(ndtri(tail(level, n, fitted)))
+    distance = -float(ndtri(tail(level, n, fitted)))
     centre = np.asarray(value, dtype=np.float64)
     columns = resampled.reshape(len(resampled), -1)
     low, high = np.full(columns.shape[1], np.nan), np.full(columns.shape[1], np.nan)
@@ -54,7 +54,7 @@ def bounds(
         drawn = column[~np.isnan(column)]
         if len(drawn) and not np.isnan(middle):
             lean = leaning(middle, drawn)
-            places = ndtr([2 * lean - reach, 2 * lean + reach])
+            places = ndtr([2 * lean - distance, 2 * lean + distance])
             low[at], high[at] = np.quantile(drawn, places, method="weibull")
     return low.reshape(centre.shape), high.reshape(centre.shape)
 
