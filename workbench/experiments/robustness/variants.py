@@ -15,7 +15,14 @@ from workbench.config import TeachSettings
 from workbench.teach.recipes.probe import PUBLISHED
 
 VariantName = Literal[
-    "default", "published", "upper-half", "upper-third", "low-ratio", "low-rank", "more-decay"
+    "default",
+    "published",
+    "upper-half",
+    "upper-half-longer",
+    "upper-third",
+    "low-ratio",
+    "low-rank",
+    "more-decay",
 ]
 
 
@@ -50,6 +57,12 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("default", "the run's own settings"),
         Variant("published", "rank 16, rate 2e-4, number as text, whole conversation", PUBLISHED),
         Variant("upper-half", "the adapter begins at half of the layers", begins=1 / 2),
+        Variant(
+            "upper-half-longer",
+            "the same, six passes over the questions in place of four",
+            {"epochs": 6},
+            begins=1 / 2,
+        ),
         Variant("upper-third", "the adapter begins at two thirds of the layers", begins=2 / 3),
         Variant(
             "low-ratio",
