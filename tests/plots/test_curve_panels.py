@@ -36,6 +36,12 @@ def test_every_curve_is_drawn_once_and_each_group_named_once() -> None:
     assert by_group["a"] != by_group["b"]
 
 
+def test_levels_are_drawn_through_every_panel() -> None:
+    shapes = panels(levels=(0.25,)).figure().layout.shapes
+    assert [shape.y0 for shape in shapes] == [0.25] * 3
+    assert len({shape.yref for shape in shapes}) == 3
+
+
 def test_titles_are_escaped() -> None:
     assert "one &lt;b&gt;" in {note.text for note in panels().figure().layout.annotations}
 

@@ -18,9 +18,10 @@ from plotly.subplots import make_subplots
 
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
-from workbench.plots.theme import GREY, LIGHT, apply_theme, safe, styles
+from workbench.plots.theme import BLUE, GREEN, GREY, LIGHT, ORANGE, apply_theme, safe
 
 _PER_ROW = 2
+_COLOURS = (BLUE, ORANGE, GREEN, GREY)
 _PANEL_HEIGHT = 290
 
 
@@ -72,19 +73,17 @@ class CurvePanels:
             vertical_spacing=0.16 / rows,
         )
         groups = dict.fromkeys(curve.group for each in self.panels.values() for curve in each)
-        look, shown = styles(groups), set[str]()
+        look = {group: _COLOURS[at % len(_COLOURS)] for at, group in enumerate(groups)}
+        shown = set[str]()
         for number, curves in enumerate(self.panels.values()):
             place = {"row": number // columns + 1, "col": number % columns + 1}
-            for level in self.levels:
-                figure.add_hline(level, line={"color": LIGHT, "width": 1}, **place)
             for curve in curves:
-                style = look[curve.group]
                 figure.add_trace(
                     go.Scatter(
                         x=self.layers,
                         y=curve.values,
                         mode="lines",
-                        line={"color": style.colour, "dash": style.dash, "width": 1.6},
+                        line={"color": look[curve.group], "width": 1.6},
                         name=safe(curve.group),
                         legendgroup=curve.group,
                         showlegend=curve.group not in shown,
@@ -95,6 +94,9 @@ class CurvePanels:
                     **place,
                 )
                 shown.add(curve.group)
+            for level in self.levels:
+                # After the curves: plotly draws no line into a panel that is still empty.
+                figure.add_hline(level, line={"color": LIGHT, "width": 1}, **place)
         apply_theme(
             figure,
             title=self.title,
