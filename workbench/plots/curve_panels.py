@@ -96,7 +96,7 @@ class CurvePanels:
                 shown.add(curve.group)
             for level in self.levels:
                 # After the curves: plotly draws no line into a panel that is still empty.
-                figure.add_hline(level, line={"color": LIGHT, "width": 1}, **place)
+                figure.add_hline(level, line={"color": LIGHT, "width": 1}, layer="below", **place)
         apply_theme(
             figure,
             title=self.title,
