@@ -68,6 +68,18 @@ def test_outside_autocast_and_of_other_numbers_nothing_is_rounded() -> None:
                 assert (one @ other).dtype == torch.float32
 
 
+def test_a_product_into_a_given_place_is_filled_as_autocast_fills_it() -> None:
+    draw = torch.Generator().manual_seed(2)
+    one, other = torch.randn(3, 4, generator=draw), torch.randn(4, 5, generator=draw)
+    places = torch.zeros(3, 5), torch.zeros(3, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.mm(one, other, out=places[0])
+        with EmulatedProducts():
+            torch.mm(one, other, out=places[1])
+    assert torch.equal(*places)
+    assert torch.equal(places[1], one @ other)
+
+
 @pytest.mark.parametrize("units", [True, False])
 def test_only_processors_without_units_are_emulated(
     monkeypatch: pytest.MonkeyPatch, units: bool

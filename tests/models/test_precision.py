@@ -19,6 +19,7 @@ from workbench.models import (
     resolve_precision,
     set_precision,
 )
+from workbench.models.bfloat16_products import bfloat16_arithmetic
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
 
@@ -45,7 +46,7 @@ def test_weights_cast_once_give_what_autocast_gives_to_the_bit(
     make_tiny: MakeTiny, family: str
 ) -> None:
     lm = make_tiny(family)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with bfloat16_arithmetic("cpu"):
         expected = logits(lm)
     exact = logits(lm)
     set_precision(lm, "bfloat16")
@@ -71,7 +72,7 @@ def test_a_pass_is_made_in_the_models_precision_whoever_begins_it(
 ) -> None:
     """Nothing around the call says so; generation returns float32 copies of what the head gave."""
     begin, lower = ENTRANCES[entrance], make_tiny()
-    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+    with bfloat16_arithmetic("cpu"), torch.no_grad():
         expected = begin(make_tiny()).float()
     set_precision(lower, "bfloat16")
     with torch.no_grad():
@@ -81,7 +82,7 @@ def test_a_pass_is_made_in_the_models_precision_whoever_begins_it(
 
 def test_so_is_a_pass_through_a_forward_that_another_library_put_on_it(make_tiny: MakeTiny) -> None:
     """As accelerate does for a device map: the method it calls was bound before."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with bfloat16_arithmetic("cpu"):
         expected = logits(make_tiny())
     lm = make_tiny()
     for module in (lm.base(), lm.decoder(), lm.head()):

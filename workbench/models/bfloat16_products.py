@@ -47,7 +47,8 @@ class EmulatedProducts(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        if func not in _PRODUCTS or not _lowered(args[0]):
+        # Autocast leaves a product alone whose result has a place already.
+        if func not in _PRODUCTS or "out" in given or not _lowered(args[0]):
             return func(*args, **given)
         with torch.autocast("cpu", enabled=False):
             wide = [_rounded(one) if isinstance(one, Tensor) else one for one in args]
