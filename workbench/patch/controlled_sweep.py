@@ -78,6 +78,7 @@ class ControlledSweep:
         partner: [items] another item for each.
         beginnings: keys and values of the items' first tokens, where they are kept; then only what
             follows is computed.
+        precision: of the passes that recorded the states and kept the beginnings.
     """
 
     base: ModelState
@@ -90,6 +91,7 @@ class ControlledSweep:
     partner: Rows
     states: Recorded
     beginnings: Beginnings | None = None
+    precision: str = "float32"
 
     def swept_layers(self, condition: Condition) -> list[int]:
         """Return the layers a condition is swept at."""
@@ -227,15 +229,14 @@ class ControlledSweep:
     def compare_with_loop(self, items: int) -> tuple[float, float]:
         """Compare the packed sweep of the first condition with the loop of hooked forwards.
 
-        Beginnings that a model in another precision computed are left out, because the comparison
-        is made in float32.
+        Beginnings that were kept in another precision than that of the comparison are left out.
 
         Returns:
             The largest difference as a share of the scale, and the spread of the readouts.
         """
         batch = np.arange(min(items, len(self.tokens)))
-        exact = self.base.lm.precision == "float32"
-        _, packed = self.sweep_batch(CONDITIONS[0], batch, None if exact else PACKED)
+        same = self.base.lm.precision == self.precision
+        _, packed = self.sweep_batch(CONDITIONS[0], batch, None if same else PACKED)
         _, loop = self.sweep_batch(CONDITIONS[0], batch, engine("loop"))
         return float(np.abs(packed - loop).max()), float(np.ptp(loop))
 
@@ -274,4 +275,5 @@ def controlled_sweep(
         partner,
         Recorded(base=states[0], tuned=states[1]),
         beginnings,
+        base.lm.precision,
     )
