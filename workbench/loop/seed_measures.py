@@ -50,7 +50,12 @@ from workbench.measure import Bootstrap, Estimate, auroc2_difference, seed_split
 from workbench.measure.discrimination import Auroc2, Auroc2Within
 from workbench.measure.distance import minus
 from workbench.measure.inputs import checked_domain
-from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
+from workbench.measure.seed_intervals import (
+    counted_questions,
+    drawn_seeds,
+    over_seeds,
+    statistics_over_seeds,
+)
 from workbench.measure.weighted import CountStatistic
 
 HEADLINES: Mapping[str, Key] = {
@@ -209,12 +214,13 @@ def _means(
     for key in HEADLINES.values():
         if key.measure != "auroc2":
             continue
-        values = [
-            auroc2_statistic(key, r, condition, codes)(within if key.within else pooled)
-            for condition in trainings
-        ]
-        bounds = (-1.0 if key.contrast else 0.0, 1.0)
-        out[key] = over_seeds(np.stack(values), chosen, len(r.correct), bounds)
+        out[key] = statistics_over_seeds(
+            [auroc2_statistic(key, r, condition, codes) for condition in trainings],
+            within if key.within else pooled,
+            chosen,
+            (-1.0 if key.contrast else 0.0, 1.0),
+            strata=len(np.unique(codes)) if key.within else 1,
+        )
     items = len(curves[trainings[0]].own.base)
     counts = counted_questions(np.zeros(items), **draw.draws)
     shifts = [shift_under(curves[condition].own, counts) for condition in trainings]

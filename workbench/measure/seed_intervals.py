@@ -4,12 +4,15 @@ Each resample draws questions with replacement and, independently, as many seeds
 replacement. The mean of S seeds drawn from S varies about the mean of all of them by only (S - 1) /
 S of what the mean of S fresh seeds would, so that distance is stretched by sqrt(S / (S - 1)); the
 mean of all seeds on the resampled questions, which carries the questions' part, stays as it is.
-With one seed the interval shows nothing about seeds. With two or three their spread is itself
-hardly known, so the interval may be far too narrow or too wide where seeds matter. Stretching can
-only err on the wide side where seeds and questions interact.
+The bounds are expanded, bias-corrected percentiles (:mod:`.percentile`), so that one seed has the
+interval that a measure of it alone has; it shows nothing about seeds. With two or three their
+spread is itself hardly known, so the interval may be far too narrow or too wide where seeds matter.
+Stretching can only err on the wide side where seeds and questions interact.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +21,9 @@ from workbench.arrays import Floats
 from workbench.measure.bootstrap import resampled_counts
 from workbench.measure.distinct_rows import one_cell_each
 from workbench.measure.interval import Estimate
+from workbench.measure.percentile import bounds
+from workbench.measure.weighted import CountStatistic, has_enough
+from workbench.settings.defaults import LEVEL
 
 _SEEDS = 1  # a stream of random numbers apart from the one that draws questions by the same seed
 
@@ -42,22 +48,43 @@ def over_seeds(
     values: Floats,
     chosen: NDArray[np.int64],
     questions: int,
-    bounds: tuple[float, float] = (-np.inf, np.inf),
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    *,
+    strata: int = 1,
 ) -> Estimate:
     """Return the mean over seeds of ``values`` [seeds, 1 + resamples], and its interval, cut at the
-    ``bounds`` of what is possible.
+    ``limits`` of what is possible.
 
     The first column is measured on the questions as they are, the others on resampled ones;
-    ``chosen`` [resamples, seeds] is from :func:`drawn_seeds`. Resamples in which a seed's value is
-    undefined are left out.
+    ``chosen`` [resamples, seeds] is from :func:`drawn_seeds`; the questions were drawn within so
+    many ``strata``. Resamples in which a seed's value is undefined are left out.
     """
     everyone = values[:, 1:].mean(axis=0)
     drawn = np.take_along_axis(values[:, 1:].T, chosen, axis=1).mean(axis=1)
     seeds = len(values)
     stretch = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 0.0
     resampled = everyone + stretch * (drawn - everyone)
-    known, value = resampled[~np.isnan(resampled)], float(values[:, 0].mean())
-    if not len(known) or np.isnan(value):
-        return Estimate(value, float("nan"), float("nan"), questions)
-    low, high = np.clip(np.quantile(known, [0.025, 0.975]), *bounds)
+    value = float(values[:, 0].mean())
+    low, high = np.clip(bounds(value, resampled, LEVEL, questions, strata), *limits)
     return Estimate(value, float(low), float(high), questions)
+
+
+def statistics_over_seeds(
+    statistics: Sequence[CountStatistic | None],
+    counts: Floats,
+    chosen: NDArray[np.int64],
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    *,
+    strata: int = 1,
+) -> Estimate:
+    """Return the mean of one statistic a seed under the ``counts`` [1 + resamples, n] of
+    :func:`counted_questions`, as :func:`over_seeds` does.
+
+    It is undefined where a seed lacks its statistic (None), and has no interval where a seed has
+    too few answers that tell anything.
+    """
+    unknown = np.full(len(counts), np.nan)
+    values = np.stack([unknown if one is None else one(counts) for one in statistics])
+    if not all(one is None or has_enough(one, counts[:1]) for one in statistics):
+        values[:, 1:] = np.nan
+    return over_seeds(values, chosen, counts.shape[1], limits, strata=strata)

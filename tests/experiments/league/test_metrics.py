@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.percentile import sorted_bounds
 from workbench.experiments.league.comparison import IN_DOMAIN, RecipeOutcome, compare_recipes
 from workbench.experiments.league.metrics import BASE_RIGHT, GRADES, MEASURES, statistic_of
 from workbench.loop.conditions import BEFORE, Condition
@@ -83,5 +84,10 @@ def test_gains_are_paired_by_question_drawn_within_their_domain_and_over_seeds(
         first, second = (np.array([each[heading] for each in seed]) for seed in resampled)
         mean, seeds = (first + second) / 2, np.stack([first, second])
         taken = seeds[chosen.T, np.arange(60)].mean(axis=0)
-        bounds = np.quantile(mean + np.sqrt(2) * (taken - mean), [0.025, 0.975])
-        assert (estimate.low, estimate.high) == pytest.approx(tuple(bounds))
+        expected = sorted_bounds(
+            estimate.value,
+            mean + np.sqrt(2) * (taken - mean),
+            len(table),
+            strata=table["domain"].nunique(),
+        )
+        assert (estimate.low, estimate.high) == pytest.approx(expected)

@@ -36,7 +36,11 @@ from workbench.loop.conditions import (
 from workbench.loop.tables import COLUMNS, TRAINING_SECONDS
 from workbench.measure import Bootstrap, Estimate, flat_summary
 from workbench.measure.inputs import checked_domain
-from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
+from workbench.measure.seed_intervals import (
+    counted_questions,
+    drawn_seeds,
+    statistics_over_seeds,
+)
 
 IN_DOMAIN, OUT_OF_DOMAIN = "in domain", "out of domain"
 UNTAUGHT = (BEFORE, PLATT)
@@ -151,11 +155,9 @@ def _rows(
             each = [statistic_of(measure, table, codes, condition) for condition in conditions]
             if not any(each):
                 continue
-            unknown = np.full(len(counts), np.nan)
-            values = np.stack(
-                [unknown if statistic is None else statistic(counts) for statistic in each]
+            estimates[heading] = statistics_over_seeds(
+                each, counts, chosen, measure.range, strata=len(np.unique(codes))
             )
-            estimates[heading] = over_seeds(values, chosen, len(table), measure.range)
         out.append(
             ComparisonRow(
                 recipe=one.recipe,

@@ -38,7 +38,11 @@ from workbench.measure import Bootstrap, Estimate
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.inputs import checked_domain
 from workbench.measure.question_pairs import mean_of_pairs
-from workbench.measure.seed_intervals import counted_questions, drawn_seeds, over_seeds
+from workbench.measure.seed_intervals import (
+    counted_questions,
+    drawn_seeds,
+    statistics_over_seeds,
+)
 from workbench.measure.weighted import CountStatistic
 from workbench.plots.transfer_matrix import TransferMatrix
 from workbench.report import Section
@@ -68,8 +72,13 @@ def task_transfer(r: Readouts, pairs: Mapping[Condition, pd.DataFrame], draw: Bo
         chosen = drawn_seeds(len(conditions), **draw.draws)
         each = [_statistics(r, expected[one], asked[one]) for one in conditions]
         for task in TASKS:
-            values = np.stack([statistics[task](counts) for statistics in each])
-            out[line, task] = over_seeds(values, chosen, len(r.correct), (0.0, 1.0))
+            out[line, task] = statistics_over_seeds(
+                [statistics[task] for statistics in each],
+                counts,
+                chosen,
+                (0.0, 1.0),
+                strata=len(np.unique(r.domain)),
+            )
     return out
 
 
