@@ -52,9 +52,13 @@ def test_rivals_are_measured_as_the_probe_is() -> None:
 def test_the_base_rate_knows_nothing_within_a_domain() -> None:
     rate = np.where(READOUTS.domain == "a", 0.25, 0.75)
     found = measure_rivals(READOUTS, {DOMAIN: rate}, Bootstrap(100, 0))
-    within = found[rival_key(DOMAIN, within=True)]
+    within, pooled = found[rival_key(DOMAIN, within=True)], found[rival_key(DOMAIN)]
     assert isinstance(within, Estimate)
-    assert (within.value, within.low, within.high) == (0.5, 0.5, 0.5)
+    assert isinstance(pooled, Estimate)
+    assert within.value == 0.5
+    # No answer of a domain stands apart from the others, so resampling could find nothing.
+    assert np.isnan([within.low, within.high]).all()
+    assert pooled.low < pooled.value < pooled.high
 
 
 def test_a_rival_that_could_not_be_measured_is_named() -> None:

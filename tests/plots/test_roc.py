@@ -24,7 +24,22 @@ def test_curve_is_sklearns_and_the_area_its_own() -> None:
     assert np.allclose(curve.x, false)  # type: ignore[attr-defined]
     assert np.allclose(curve.y, true)  # type: ignore[attr-defined]
     assert np.isclose(np.trapezoid(true, false), delong(CONFIDENCE, CORRECT).value)
-    assert curve.name.startswith("&lt;b&gt;a&lt;/b&gt; (0.917 [")  # type: ignore[attr-defined]
+    # Three answers stand apart from the most frequent confidence: too few for an interval.
+    assert curve.name == "&lt;b&gt;a&lt;/b&gt; (0.917)"  # type: ignore[attr-defined]
+
+
+def test_the_legend_has_the_interval_where_there_is_one() -> None:
+    """Four right answers, of which one lies below two of four wrong ones: 14 of 16 pairs."""
+    confidence, correct = np.array([8, 7, 6, 3, 5, 4, 2, 1]) / 10, np.arange(8) < 4
+    area = delong(confidence, correct)
+    # Placements: 1, 1, 1, 1/2 of the right, 3/4, 3/4, 1, 1 of the wrong, about 14/16.
+    right, wrong = np.array([1, 1, 1, 0.5]) - 14 / 16, np.array([0.75, 0.75, 1, 1]) - 14 / 16
+    half = 1.959964 * np.sqrt(((right**2).sum() + (wrong**2).sum()) / 12)
+    assert area.low == pytest.approx(14 / 16 - half, abs=1e-6)
+    curve = drawn(confidence, correct)
+    assert curve.name == (  # type: ignore[attr-defined]
+        f"&lt;b&gt;a&lt;/b&gt; (0.875 [{14 / 16 - half:.3f}, 1.000])"
+    )
 
 
 def test_many_points_are_thinned_with_both_ends() -> None:

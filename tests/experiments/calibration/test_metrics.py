@@ -79,7 +79,16 @@ def test_a_difference_is_one_minus_the_other(verdict: JudgedAnswers) -> None:
     )
     for measure in (AUROC2, POOLED, ECE, SMOOTH, TEMPERED):
         assert found[measure].value == pytest.approx(own[measure].value - minus[measure].value)
-    assert difference(verdict, verdict, DRAW)[ECE] == Estimate(0, 0, 0, 60)
+    alike = difference(verdict, verdict, DRAW)
+    assert (alike[AUROC2], alike[POOLED]) == (Estimate(0, 0, 0, 60), Estimate(0, 0, 0, 60))
+
+
+def test_a_difference_of_calibration_errors_has_no_interval(verdict: JudgedAnswers) -> None:
+    """Both errors are lengthened by their own noise: not even of a judge and itself is it known."""
+    found = difference(verdict, verdict, DRAW)
+    for measure in (ECE, SMOOTH, TEMPERED):
+        assert (found[measure].value, found[measure].n) == (0, 60)
+        assert np.isnan([found[measure].low, found[measure].high]).all()
 
 
 def test_judges_of_other_answers_are_not_compared(verdict: JudgedAnswers) -> None:
