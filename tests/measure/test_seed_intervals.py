@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t
 
 from tests.support.percentile import sorted_bounds
-from workbench.measure.bootstrap import bootstrap_counts, resampled_rows
+from workbench.measure.bootstrap import Bootstrap, bootstrap_counts, resampled_rows
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.seed_intervals import (
     counted_questions,
@@ -40,7 +40,7 @@ def test_one_seed_speaks_of_questions_alone() -> None:
 
 def test_one_seed_has_the_interval_that_its_statistic_has_alone() -> None:
     rng = np.random.default_rng(1)
-    codes, draws = np.resize([0, 1, 2], 40), {"resamples": 150, "seed": 4}
+    codes, draws = np.resize([0, 1, 2], 40), Bootstrap(150, 4).draws
     statistic = Auroc2Within(rng.random(40), rng.random(40) < 0.5, codes)
     counts, chosen = counted_questions(codes, **draws), drawn_seeds(1, **draws)
     alone = bootstrap_counts({"": statistic}, 40, **draws, strata=codes)[""]
