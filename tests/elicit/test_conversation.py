@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from workbench.elicit.conversation import (
     POSITIONS,
+    QUESTION_END,
     Conversation,
     answer_tokens,
     before_reply,
@@ -62,9 +63,13 @@ def test_positions_are_the_places_they_are_named_after(
     row = confidence_conversation(tokenizer, FORMAT, numbers, "Who?", "Ada L.")
     text = f"{BEFORE}Answer: Ada L.{AFTER}{last if last == ' ' else ''}"
     assert tokenizer.decode(row.tokens) == text
-    marked = {name: show_position(tokenizer, row.tokens, row.position(name)) for name in POSITIONS}
+    marked = {
+        name: show_position(tokenizer, row.tokens, row.position(name))
+        for name in (*POSITIONS, QUESTION_END)
+    }
     assert marked["answer_end"] == text.replace("Ada L.", "Ada L«.»")
     assert marked["after_answer"] == text.replace(f"Ada L.{END}", f"Ada L.«{END}»")
+    assert marked[QUESTION_END] == text.replace("Answer:", "Answer«:»")
     assert marked["confidence"] == f"{text[: -len(last)]}«{last}»"
 
 
@@ -197,7 +202,13 @@ def test_positions_out_of_order_are_refused(answer_end: int, after_answer: int) 
 
 def test_an_unknown_position_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        Conversation((1, 2, 3), 0, 1).position("question_end")
+        Conversation((1, 2, 3), 0, 1).position("question_start")
+
+
+@pytest.mark.parametrize("name", [QUESTION_END, "answer_end", "after_answer"])
+def test_a_conversation_without_the_answer_has_no_position_of_it(name: str) -> None:
+    with pytest.raises(WorkbenchError, match=f"no position '{name}'; choose a format that shows"):
+        Conversation((1, 2, 3), None, None).position(name)
 
 
 NO_MARKS = "{% for message in messages %}{{ message['content'] + eos_token }}{% endfor %}"
