@@ -19,6 +19,7 @@ from workbench.bench.verdicts import MOST, VerdictBench
 from workbench.measure import Estimate
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section
+from workbench.tables import write_csv
 
 RATES = "rates.csv"
 
@@ -112,5 +113,5 @@ def write_verdict_bench(folder: Path, found: VerdictBench) -> Path:
         table_rows(rates),
         found.notes,
     )
-    rates.to_csv(folder / RATES, index=False)
+    write_csv(rates, folder / RATES)
     return page
