@@ -99,18 +99,19 @@ def make_world(seed: int, kind: Questions, noise: float) -> TinyWorld:
     # A domain's own difficulty: some answers are right or wrong whatever was answered.
     easy = np.array(BASE_RATE)[domain]
     correct = np.where(rng.random(n) < 0.3, rng.random(n) < easy, correct)
-    if kind == "shuffled grades":
-        for each in range(len(DOMAINS)):
-            rows = np.flatnonzero(domain == each)
-            correct[rows] = rng.permutation(correct[rows])
     asked = [
         [DOMAINS[d], *rng.integers(*FEATURES, 4).tolist(), ANSWERS[int(s)], *ASK]
         for d, s in zip(domain, sure, strict=True)
     ]
-    if kind == "another question":
-        asked = [asked[row] for row in np.roll(rng.permutation(n), 1)]
     train = np.zeros(n, dtype=bool)
     train[rng.permutation(n)[:TRAIN]] = True
+    # The link is taken out after all draws, so that worlds of one seed differ in nothing else.
+    if kind == "shuffled grades":
+        for each in range(len(DOMAINS)):
+            rows = np.flatnonzero(domain == each)
+            correct[rows] = rng.permutation(correct[rows])
+    if kind == "another question":
+        asked = [asked[row] for row in np.roll(rng.permutation(n), 1)]
     trie = build_trie([(token,) for token in DIGITS], SCALE.values)
     return TinyWorld(tiny_model(seed), trie, asked, correct, domain, train)
 
