@@ -3,24 +3,31 @@ of its model.
 
 An uninterrupted run is counted: what a resumed one computes again for its caches is left out.
 Counted is what the algorithm needs, as :mod:`workbench.bench.products` says, with two
-simplifications: the last layer of a training step is counted whole, and so are the prompts of a
-patched batch though some of it may come from kept states. Stages that fit probes or draw need no
-products of the model, and have no passes here.
+simplifications: the last layer of a training step is counted whole, and what precedes the reply is
+taken as kept for all questions though memory may hold it for some alone. A patched layer counts
+where an adapter that begins at its first layer gives the donor another state. Stages that fit
+probes or draw need no products of the model, and have no passes here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from workbench.bench.products import Pass, ProductShape, triangle, whole_pass
+from workbench.bench.products import Pass, ProductShape, whole_pass
 from workbench.bench.run_tokens import Generated, Rows, RunTokens
+from workbench.bench.sweep_passes import (
+    SweptAdapter,
+    changed_layers,
+    computed_rows,
+    copied_tokens,
+    sweep_pass,
+)
 from workbench.config import TeachSettings
-from workbench.patch.controls import CONDITIONS, Condition, control_layers, sweep_positions
+from workbench.patch.controls import CONDITIONS, control_layers, sweep_positions
 from workbench.teach.training import first_layer
 
 Passes = list[Pass]
@@ -111,13 +118,18 @@ def adapter_weights(run: RunTokens, taught: str) -> int:
     return sum(weight.size for name, weight in load_file(file).items() if "lora_" in name)
 
 
+def _first_layer(run: RunTokens, taught: str, shape: ProductShape) -> int:
+    """Return the layer at which the adapter of ``taught`` begins."""
+    settings = TeachSettings.model_validate(run.run.stage(taught).facts()["teach"])
+    return first_layer(settings, shape.layers)
+
+
 def teach_passes(stage: str) -> Callable[[RunTokens, ProductShape], Passes]:
     """Return what counts the steps of a training, and the states below its adapter."""
 
     def passes(run: RunTokens, shape: ProductShape) -> Passes:
         facts = run.run.stage(stage).facts()
         settings = TeachSettings.model_validate(facts["teach"])
-        first = first_layer(settings, shape.layers)
         visits = facts["examples"] * settings.epochs
         return step_passes(
             shape,
@@ -125,7 +137,7 @@ def teach_passes(stage: str) -> Callable[[RunTokens, ProductShape], Passes]:
             forwards=facts["steps"] * settings.gradient_accumulation_steps,
             visits=visits,
             epochs=settings.epochs,
-            first=first,
+            first=_first_layer(run, stage, shape),
             lengths=[run.lengths[row] for row in run.run.stage(stage).table("targets")["row"]],
             reply=None if run.run.reply is None else len(run.run.reply),
             adapter=adapter_weights(run, stage),
@@ -184,7 +196,7 @@ def step_passes(
 
 def patch_passes(run: RunTokens, shape: ProductShape) -> Passes:
     """Count the recorded states, the sweeps of all conditions, and the comparison with the loop."""
-    patch, context = run.run.config.patch, run.run
+    patch, context, depths = run.run.config.patch, run.run, run.depths
     table = context.stage("patch").table("sweep")
     items = table.drop_duplicates("item").sort_values("item")["row"].tolist()
     conversations = [run.conversations[row] for row in items]
@@ -193,70 +205,39 @@ def patch_passes(run: RunTokens, shape: ProductShape) -> Passes:
         context.lm.tokenizer, context.fmt, conversations, reply, context.config.seed
     )
     lengths = [len(each.tokens) for each in conversations]
-    weights, acts_on = adapter_weights(run, "teach"), reply
-    batches = len(run.batches(lengths))
-    record = whole_pass("recorded states", shape, 0, [(0, n) for n in lengths], run.depths)
-    record = replace(record, per_product=max(1, record.tokens // batches))
-    tuned = sum((n if acts_on is None else acts_on) + len(run.depths) for n in lengths)
-    found = [record, replace(record, adapter=weights * tuned)]
-    layers = sorted(int(layer) for layer in table["layer"].unique())
-    swept = {
-        one: layers if one.all_layers else control_layers(layers, patch.control_layers)
-        for one in CONDITIONS
-    }
-    found += [
-        sweep_pass(one, shape, lengths, _copied(one, lengths, positions), swept[one], run.depths)
-        for one in CONDITIONS
-    ]
-    few = lengths[: patch.n_reference]
-    compared = sweep_pass(
-        CONDITIONS[0], shape, few, [1] * len(few), swept[CONDITIONS[0]], run.depths
+    kept = reply if context.lm.architecture.packable else None
+    acted = [n if reply is None else reply for n in lengths]
+    first = _first_layer(run, "teach", shape)
+    adapter = SweptAdapter(adapter_weights(run, "teach"), first, acted)
+    record = whole_pass(
+        "recorded states", shape, 0, computed_rows(lengths, positions, kept), depths
     )
+    record = replace(record, per_product=max(1, record.tokens // len(run.batches(lengths))))
+    tuned = adapter.weights * sum(tokens + len(depths) for tokens in acted)
+    found = [record, replace(record, adapter=tuned)]
+    layers = sorted(int(layer) for layer in table["layer"].unique())
+    for one in CONDITIONS:
+        swept = layers if one.all_layers else control_layers(layers, patch.control_layers)
+        at = positions[:, 0 if one.random_position else 1]
+        rows, copied = computed_rows(lengths, at, kept), copied_tokens(one, lengths, positions)
+        changed = changed_layers(one, swept, first)
+        found.append(sweep_pass(one, shape, rows, copied, changed, depths, adapter))
+    few = lengths[: patch.n_reference]
+    changed = changed_layers(CONDITIONS[0], layers, first)
+    # Beginnings that were kept in another precision are left out of a comparison in float32.
+    exact = kept if context.lm.precision == "float32" else None
+    rows = computed_rows(few, positions[: len(few), 1], exact)
+    compared = sweep_pass(CONDITIONS[0], shape, rows, [1] * len(few), changed, depths, adapter)
     looped = whole_pass(
         "loop of hooked forwards",
         shape,
         0,
-        [(0, n) for _ in range(1 + len(layers)) for n in few],
-        run.depths,
-        logits_per_row=1 + len(run.depths),
+        [(0, n) for _ in range(1 + len(changed)) for n in few],
+        depths,
+        logits_per_row=1 + len(depths),
     )
-    looped = replace(looped, per_product=max(1, looped.tokens // (1 + len(layers))))
+    looped = replace(looped, per_product=max(1, looped.tokens // (1 + len(changed))))
     return [*found, *(replace(each, float32=True) for each in (compared, looped))]
-
-
-def _copied(condition: Condition, lengths: Sequence[int], positions: Any) -> list[int]:
-    """Return how many tokens of each prompt a branch computes anew: those from the patch on."""
-    if not condition.random_position:
-        return [1] * len(lengths)
-    return [n - int(at) for n, at in zip(lengths, positions[:, 0], strict=True)]
-
-
-def sweep_pass(
-    condition: Condition,
-    shape: ProductShape,
-    lengths: Sequence[int],
-    copied: Sequence[int],
-    layers: Sequence[int],
-    depths: Sequence[int],
-) -> Pass:
-    """Count a packed sweep: the prompts once, and for every layer the tokens from the patch on,
-    through the layers after it.
-    """
-    base = whole_pass("", shape, 0, [(0, n) for n in lengths], depths)
-    after = sum(shape.layers - 1 - layer for layer in layers)
-    tokens = sum(new + len(depths) for new in copied)
-    pairs = sum(
-        triangle(n - new, new) + sum(n + depth for depth in depths)
-        for n, new in zip(lengths, copied, strict=True)
-    )
-    return Pass(
-        f"sweep of {condition.name.replace('_', ' ')}",
-        max(1, base.tokens + tokens * len(layers)),
-        base.tokens + tokens * len(layers),
-        base.token_layers + tokens * after,
-        base.pair_layers + pairs * after,
-        len(lengths) * (1 + len(depths)) * (1 + len(layers)),
-    )
 
 
 STAGE_PASSES: Mapping[str, Callable[[RunTokens, ProductShape], Passes]] = {
