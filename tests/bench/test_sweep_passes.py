@@ -5,12 +5,11 @@ import numpy as np
 from workbench.bench.products import ProductShape
 from workbench.bench.sweep_passes import (
     SweptAdapter,
-    changed_layers,
     computed_rows,
     copied_tokens,
     sweep_pass,
 )
-from workbench.patch.controls import CONDITIONS
+from workbench.patch.controls import CONDITIONS, layers_run
 
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 SHAPE = ProductShape(layers=4, linear=400, attention=8, unembedding=50)
@@ -28,12 +27,12 @@ def test_the_reply_alone_is_computed_unless_a_position_precedes_it() -> None:
 
 def test_layers_below_the_adapter_are_run_where_the_donor_is_another_question_or_noise() -> None:
     swept = [0, 1, 2, 3]
-    run = {name: changed_layers(condition, swept, 2) for name, condition in BY_NAME.items()}
+    run = {name: layers_run(condition, swept, 2) for name, condition in BY_NAME.items()}
     for name in ("own_tuned", "random_vector", "reverse", "random_position"):
         assert run[name] == [2, 3]
     for name in ("other_tuned", "other_base", "own_base"):
         assert run[name] == swept
-    assert changed_layers(BY_NAME["own_tuned"], [0, 1], 2) == [1]
+    assert layers_run(BY_NAME["own_tuned"], [0, 1], 2) == [1]
 
 
 def test_a_branch_copies_the_tokens_from_its_patch_on() -> None:

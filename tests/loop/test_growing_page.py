@@ -8,6 +8,7 @@ import pytest
 
 import workbench.loop.measure_groups
 import workbench.patch.controlled_sweep
+from tests.support.notices import Notices
 from workbench.loop import STAGES, plan, run_loop
 from workbench.loop.conditions import Measures
 from workbench.loop.growing_page import grow_page
@@ -27,27 +28,6 @@ FIGURES_AFTER = {
     "probe": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer", "answers"],
     "probe_tuned": ["bottleneck", "stated_confidence", "reliability", "auroc2_by_layer", "answers"],
 }
-
-
-class Notices:
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def start(self, description: str, total: float | None) -> int:
-        return 0
-
-    def advance(self, task: int, amount: float) -> None: ...
-
-    def finish(self, task: int) -> None: ...
-
-    def begin_stage(self, name: str) -> None: ...
-
-    def end_stage(self, name: str, seconds: float, done: bool) -> None: ...
-
-    def notice(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture
@@ -87,7 +67,7 @@ def test_the_page_after_each_stage_names_the_missing_ones(unfinished: Run) -> No
             assert (adds in text) == (name in missing), name
         if NAMES[at] in FIGURES_AFTER:
             assert figures_on(text) == FIGURES_AFTER[NAMES[at]]
-        (said,) = notices.said
+        (said,) = notices.told
         assert said.startswith(f"{NAMES[at]}: ")
         assert said.removeprefix(f"{NAMES[at]}: ").replace("'", "&#39;") in text
         assert not (unfinished.store.folder / "summary.json").exists()

@@ -11,8 +11,8 @@ from workbench.elicit.conversation import Conversation
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
-from workbench.loop.patched_items import choose_items
-from workbench.loop.patching import patch, sweep_layers
+from workbench.loop.patched_items import choose_items, sweep_layers
+from workbench.loop.patching import patch
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models.adapter_switch import adapter_off

@@ -18,6 +18,7 @@ import workbench.loop.growing_page
 import workbench.models
 import workbench.patch.controlled_sweep
 import workbench.probe.held_out
+from tests.support.notices import Notices
 from tests.support.runs import planted_questions
 from workbench.config import RunConfig, dump_config, load_config
 from workbench.elicit.formats import FORMATS
@@ -492,27 +493,6 @@ def test_counted_updates_are_refused_before_anything_is_done(
             tmp_path / "figures",
         )
     assert not (tmp_path / "run").exists()
-
-
-class Notices:
-    """A reporter that keeps what is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self, description: str, total: float | None) -> int:
-        return 0
-
-    def advance(self, task: int, amount: float) -> None: ...
-
-    def finish(self, task: int) -> None: ...
-
-    def begin_stage(self, name: str) -> None: ...
-
-    def end_stage(self, name: str, seconds: float, done: bool) -> None: ...
-
-    def notice(self, text: str) -> None:
-        self.told.append(text)
 
 
 def content(folder: Path) -> dict[str, bytes]:

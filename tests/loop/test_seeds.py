@@ -11,6 +11,7 @@ import pytest
 
 import workbench.loop.seed_trainings
 import workbench.patch.controlled_sweep
+from tests.support.notices import Notices
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.loop import STAGES, open_run, plan, run_loop, stages_of
@@ -125,27 +126,6 @@ def test_a_complete_run_opens_with_its_trainings(seeds_run: Any, tmp_path: Path)
     shutil.rmtree(folder / "seeds")
     with pytest.raises(WorkbenchError, match="seeds/1/teach has not finished"):
         open_run(folder, seeds_run.figures)
-
-
-class Notices:
-    """A reporter that keeps what is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def start(self, description: str, total: float | None) -> int:
-        return 0
-
-    def advance(self, task: int, amount: float) -> None: ...
-
-    def finish(self, task: int) -> None: ...
-
-    def begin_stage(self, name: str) -> None: ...
-
-    def end_stage(self, name: str, seconds: float, done: bool) -> None: ...
-
-    def notice(self, text: str) -> None:
-        self.told.append(text)
 
 
 def test_the_costs_are_told_before_the_run() -> None:

@@ -21,13 +21,12 @@ from workbench.bench.products import Pass, ProductShape, whole_pass
 from workbench.bench.run_tokens import Generated, Rows, RunTokens
 from workbench.bench.sweep_passes import (
     SweptAdapter,
-    changed_layers,
     computed_rows,
     copied_tokens,
     sweep_pass,
 )
 from workbench.config import TeachSettings
-from workbench.patch.controls import CONDITIONS, control_layers, sweep_positions
+from workbench.patch.controls import CONDITIONS, layers_run, sweep_positions, swept_layers
 from workbench.teach.training import first_layer
 
 Passes = list[Pass]
@@ -217,13 +216,13 @@ def patch_passes(run: RunTokens, shape: ProductShape) -> Passes:
     found = [record, replace(record, adapter=tuned)]
     layers = sorted(int(layer) for layer in table["layer"].unique())
     for one in CONDITIONS:
-        swept = layers if one.all_layers else control_layers(layers, patch.control_layers)
+        swept = swept_layers(one, layers, patch.control_layers)
         at = positions[:, 0 if one.random_position else 1]
         rows, copied = computed_rows(lengths, at, kept), copied_tokens(one, lengths, positions)
-        changed = changed_layers(one, swept, first)
+        changed = layers_run(one, swept, first)
         found.append(sweep_pass(one, shape, rows, copied, changed, depths, adapter))
     few = lengths[: patch.n_reference]
-    changed = changed_layers(CONDITIONS[0], layers, first)
+    changed = layers_run(CONDITIONS[0], layers, first)
     # Beginnings that were kept in another precision are left out of a comparison in float32.
     exact = kept if context.lm.precision == "float32" else None
     rows = computed_rows(few, positions[: len(few), 1], exact)

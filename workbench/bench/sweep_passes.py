@@ -38,15 +38,6 @@ def computed_rows(lengths: Sequence[int], positions: Positions, reply: int | Non
     return [(n - reply, reply) for n in lengths]
 
 
-def changed_layers(condition: Condition, swept: Sequence[int], first: int) -> list[int]:
-    """Return the layers that are run: below the adapter's ``first`` layer, both runs have the same
-    states of a question. The last one is run where none is left.
-    """
-    if condition.own_state or condition.donor in ("other_tuned", "other_base"):
-        return list(swept)
-    return [layer for layer in swept if layer >= first] or list(swept[-1:])
-
-
 def copied_tokens(condition: Condition, lengths: Sequence[int], positions: Positions) -> list[int]:
     """Return how many tokens of each prompt a branch computes anew: those from the patch on."""
     if not condition.random_position:

@@ -33,7 +33,7 @@ from workbench.elicit.conversation import (
 from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply, recompute_cache
 from workbench.loop.answers import answers, given_answers
 from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusable_prompts
-from workbench.loop.questions import load_questions
+from workbench.loop.questions import held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
@@ -224,10 +224,9 @@ def evaluate_adapter(
 
 def elicit_control(context: Run, stage: StageStore) -> dict[str, Any]:
     """Read the confidence of the control adapter on the held-out questions."""
-    questions, _ = load_questions(context)
-    test = np.flatnonzero(questions["split"] == "test")
+    rows = held_out_rows(context)
     return read_adapter(
-        context, stage, context.stage("teach_control"), test, "reading control confidence"
+        context, stage, context.stage("teach_control"), rows, "reading control confidence"
     )
 
 

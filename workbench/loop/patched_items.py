@@ -9,18 +9,18 @@ are not run there (:mod:`workbench.patch.controlled_sweep`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.patch.controls import CONDITIONS, control_layers
+from workbench.patch.controls import CONDITIONS, layers_run, swept_layers
 from workbench.pipeline.store import ROW
-
-SAME_BELOW = {"own_tuned", "random_vector", "reverse", "random_position"}
-"""Conditions whose donors equal what they overwrite below the adapter's first layer."""
 
 
 def patched_items(context: Run) -> NDArray[np.int64]:
@@ -57,14 +57,30 @@ def work_before(context: Run) -> float:
 def work_per_question(context: Run) -> float:
     """Return the work of all conditions on one question, its prompt computed before."""
     lm, patch = context.lm, context.config.patch
-    layers = list(range(lm.n_layers)) if patch.layers is None else sorted(set(patch.layers))
+    layers = sweep_layers(patch.layers, lm.n_layers)
     start = context.stage("teach").facts()["start_layer"]
     nodes = context.scale_tokens.trie.tree.size
     earlier = len(context.reply or ()) // 2
     work = 0
     for condition in CONDITIONS:
-        swept = layers if condition.all_layers else control_layers(layers, patch.control_layers)
+        swept = swept_layers(condition, layers, patch.control_layers)
         columns = 1 + nodes + (earlier if condition.random_position else 0)
-        lowest = start if condition.name in SAME_BELOW else 0
-        work += columns * sum(lm.n_layers - layer for layer in swept if layer >= lowest)
+        run = layers_run(condition, swept, start)
+        work += columns * sum(lm.n_layers - layer for layer in run)
     return float(work)
+
+
+def sweep_layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
+    """Return the layers to sweep, ascending; all of them when none are asked for.
+
+    Raises:
+        WorkbenchError: for fewer than two layers, and layers the model does not have.
+    """
+    if wanted is None:
+        return list(range(n_layers))
+    if len(set(wanted)) < 2 or not {*wanted} <= {*range(n_layers)}:
+        raise WorkbenchError(
+            f"patch.layers is {list(wanted)}; give at least two layers from 0 to {n_layers - 1}, "
+            "or leave it out for all."
+        )
+    return sorted(set(wanted))

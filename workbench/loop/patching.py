@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.elicit.conversation import Conversation, before_reply
-from workbench.errors import WorkbenchError
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
-from workbench.loop.patched_items import patched_items
+from workbench.loop.patched_items import patched_items, sweep_layers
 from workbench.loop.run import Run
 from workbench.models import LanguageModel, in_float32
 from workbench.models.adapter_switch import adapter_off
@@ -93,19 +92,3 @@ def _kept_beginnings(
         return context.reply_cache.kept(tuned, items[batch], [before[i] for i in batch])
 
     return beginnings
-
-
-def sweep_layers(wanted: Sequence[int] | None, n_layers: int) -> list[int]:
-    """Return the layers to sweep, ascending; all of them when none are asked for.
-
-    Raises:
-        WorkbenchError: for fewer than two layers, and layers the model does not have.
-    """
-    if wanted is None:
-        return list(range(n_layers))
-    if len(set(wanted)) < 2 or not {*wanted} <= {*range(n_layers)}:
-        raise WorkbenchError(
-            f"patch.layers is {list(wanted)}; give at least two layers from 0 to {n_layers - 1}, "
-            "or leave it out for all."
-        )
-    return sorted(set(wanted))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from workbench.config import RunConfig
 from workbench.loop.run import Run
@@ -114,6 +115,12 @@ def load_questions(context: Run) -> tuple[pd.DataFrame, list[Question]]:
         context.parsed_questions[state] = _parse_questions(stage, answered)
     table, questions = context.parsed_questions[state]
     return table.copy(), list(questions)
+
+
+def held_out_rows(context: Run) -> NDArray[np.int64]:
+    """Return the numbers of the run's held-out questions."""
+    table, _ = load_questions(context)
+    return np.flatnonzero(table["split"] == "test")
 
 
 def _identity(path: Path) -> tuple[str, int, int, int]:

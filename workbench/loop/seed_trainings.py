@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.loop.confidence import read_adapter
 from workbench.loop.patching import sweep_of_adapter
-from workbench.loop.questions import load_questions
+from workbench.loop.questions import held_out_rows
 from workbench.loop.run import Run
 from workbench.loop.seeds import TEACH, seed_stage
 from workbench.loop.targets import main_arm
@@ -34,10 +34,8 @@ def teach_seed(context: Run, stage: StageStore, seed: int) -> dict[str, Any]:
 
 def elicit_seed(context: Run, stage: StageStore, seed: int) -> dict[str, Any]:
     """Read what the training states on the held-out questions."""
-    questions, _ = load_questions(context)
-    test = np.flatnonzero(questions["split"] == "test")
-    taught = context.stage(seed_stage(seed, TEACH))
-    return read_adapter(context, stage, taught, test, f"reading confidence of seed {seed}")
+    taught, rows = context.stage(seed_stage(seed, TEACH)), held_out_rows(context)
+    return read_adapter(context, stage, taught, rows, f"reading confidence of seed {seed}")
 
 
 def patch_seed(context: Run, stage: StageStore, seed: int) -> dict[str, Any]:

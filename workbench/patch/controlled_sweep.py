@@ -30,11 +30,11 @@ from workbench.patch.controls import (
     CONDITIONS,
     Condition,
     Recorded,
-    control_layers,
     derangement,
     donor_readouts,
     donor_states,
     patched_states,
+    swept_layers,
 )
 from workbench.patch.model_states import Beginnings, ModelState, packed_engine, record_items
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale
@@ -95,10 +95,7 @@ class ControlledSweep:
 
     def swept_layers(self, condition: Condition) -> list[int]:
         """Return the layers a condition is swept at."""
-        layers = self.settings.layers
-        if condition.all_layers:
-            return list(layers)
-        return control_layers(layers, self.settings.control_layers)
+        return swept_layers(condition, self.settings.layers, self.settings.control_layers)
 
     def sweep_batch(
         self, condition: Condition, batch: Rows, method: Engine | None = None

@@ -53,6 +53,11 @@ class Condition:
         """Whether runs are patched with their own states, to see what rounding alone moves."""
         return self.donor == "own_base" and not self.into_tuned
 
+    @property
+    def other_question(self) -> bool:
+        """Whether the donor is another question's run."""
+        return self.donor in ("other_tuned", "other_base")
+
 
 CONDITIONS = (
     Condition("own_tuned", "own_tuned"),
@@ -145,6 +150,20 @@ def derangement(items: int, seed: int) -> NDArray[np.int64]:
     partner = np.empty(items, dtype=np.int64)
     partner[order] = np.roll(order, 1)
     return partner
+
+
+def swept_layers(condition: Condition, layers: Sequence[int], count: int) -> list[int]:
+    """Return those of ``layers`` that a condition is swept at: all, or ``count`` for a control."""
+    return list(layers) if condition.all_layers else control_layers(layers, count)
+
+
+def layers_run(condition: Condition, swept: Sequence[int], first: int) -> list[int]:
+    """Return the layers that are run: below the adapter's ``first`` layer, both runs have the same
+    states of a question. The last one is run where none is left.
+    """
+    if condition.own_state or condition.other_question:
+        return list(swept)
+    return [layer for layer in swept if layer >= first] or list(swept[-1:])
 
 
 def control_layers(layers: Sequence[int], count: int) -> list[int]:

@@ -12,8 +12,8 @@ from workbench.experiments.calibration.swapped_answers import (
     swapped_answers,
     swapped_questions,
 )
-from workbench.experiments.transfer.evaluate import held_out_rows, prepare_run
-from workbench.loop.questions import load_questions
+from workbench.experiments.transfer.evaluate import prepare_run
+from workbench.loop.questions import held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.questions import Question, grade
 

@@ -12,12 +12,8 @@ import pytest
 from tests.support.settings import written
 from workbench.experiments.recipes.run import RecipeRun, run_trainings
 from workbench.experiments.recipes.trainings import trainings
-from workbench.experiments.transfer.evaluate import (
-    TransferredAdapter,
-    evaluate_on,
-    held_out_rows,
-    prepare_run,
-)
+from workbench.experiments.transfer.evaluate import TransferredAdapter, evaluate_on, prepare_run
+from workbench.loop.questions import held_out_rows
 from workbench.loop.run import Run
 from workbench.pipeline.store import RunStore
 from workbench.teach.recipes import CALIBRATION, DOUBT, PROBE, Recipe

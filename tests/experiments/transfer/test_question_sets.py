@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.transfer.evaluate import held_out_rows, prepare_run
+from workbench.experiments.transfer.evaluate import prepare_run
 from workbench.experiments.transfer.question_sets import (
     graded_file_questions,
     save_as_test,
     unanswerable_questions,
 )
+from workbench.loop.questions import held_out_rows
 from workbench.loop.run import Run
 from workbench.pipeline.store import StageStore
 from workbench.questions import Question

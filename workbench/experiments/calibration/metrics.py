@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
-from workbench.experiments.transfer.evaluate import expected_of, held_out_rows
+from workbench.experiments.transfer.evaluate import expected_of
 from workbench.loop.answers import right_answers
-from workbench.loop.questions import load_questions
+from workbench.loop.questions import held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.measure import (
     Bootstrap,

@@ -22,7 +22,7 @@ from workbench.experiments.calibration.metrics import Measurement
 from workbench.experiments.calibration.page import ablations_page, sections
 from workbench.experiments.calibration.run import AblationPlan, ablate, ablation_lines
 from workbench.experiments.parameters import Parameters
-from workbench.experiments.transfer.evaluate import held_out_rows
+from workbench.loop.questions import held_out_rows
 from workbench.pipeline.stages import STRICT, Reuse
 from workbench.report import Page, Section
 from workbench.teach.recipes import CALIBRATION

@@ -21,10 +21,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.transfer.evaluate import held_out_rows
 from workbench.experiments.transfer.question_sets import save_as_test
 from workbench.loop.answers import save_answers
-from workbench.loop.questions import load_questions
+from workbench.loop.questions import held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.pipeline.store import ROW, StageStore
 from workbench.questions import Grade, Question, grade_of, is_refusal, question_key

@@ -36,7 +36,7 @@ from workbench.loop.confidence import read_adapter
 from workbench.loop.inputs import inputs_of
 from workbench.loop.patched_items import choose_items
 from workbench.loop.patching import sweep_of_adapter
-from workbench.loop.questions import load_questions
+from workbench.loop.questions import held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.loop.targets import main_arm
 from workbench.loop.teaching import teach_arm
@@ -163,7 +163,7 @@ def _teach(context: Run, stage: StageStore, training: Training) -> dict[str, Any
 def _elicit(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
     run = context.with_teach(training.teach)
     taught = run.stage(training.stage("teach"))
-    return read_adapter(run, stage, taught, held_out(run), f"reading {training.variant}")
+    return read_adapter(run, stage, taught, held_out_rows(run), f"reading {training.variant}")
 
 
 def _patch(context: Run, stage: StageStore, training: Training) -> dict[str, Any]:
@@ -189,9 +189,3 @@ def patched_rows(context: Run) -> NDArray[np.int64]:
     """Return the rows of the held-out questions that are patched."""
     questions, _ = load_questions(context)
     return choose_items(questions, context.config.patch.n_questions, context.config.seed)
-
-
-def held_out(context: Run) -> NDArray[np.int64]:
-    """Return the rows of the held-out questions."""
-    questions, _ = load_questions(context)
-    return np.flatnonzero(questions["split"] == "test")

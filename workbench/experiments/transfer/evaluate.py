@@ -34,7 +34,7 @@ from workbench.experiments.recipes.stages import elicit_trained
 from workbench.experiments.recipes.trainings import Training
 from workbench.loop import STAGES, run_stages
 from workbench.loop.answers import answer_questions
-from workbench.loop.questions import choose_questions, load_questions
+from workbench.loop.questions import choose_questions, held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.pipeline.stages import Stage, Work
 from workbench.pipeline.store import ROW, StageStore
@@ -77,12 +77,6 @@ def evaluate_transferred(
         rows,
         f"reading {transferred.training.name} in transfer",
     )
-
-
-def held_out_rows(context: Run) -> NDArray[np.int64]:
-    """Return the numbers of the run's held-out questions."""
-    table, _ = load_questions(context)
-    return np.flatnonzero(table["split"] == "test")
 
 
 def check_same_model_and_format(home: Run, away: Run) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.experiments.transfer.evaluate import drop_training_questions, held_out_rows
-from workbench.loop.questions import save_questions
+from workbench.experiments.transfer.evaluate import drop_training_questions
+from workbench.loop.questions import held_out_rows, save_questions
 from workbench.loop.run import Run
 from workbench.pipeline.store import StageStore
 from workbench.questions import Question, in_form, questions_from, sample_questions
