@@ -1,7 +1,7 @@
 import pytest
 
 from workbench.bench import measure
-from workbench.measure.metrics import METRICS
+from workbench.measure.metrics import PAIRED
 
 
 def test_what_is_measured_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_what_is_measured_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     for table in ("percent", "continuous"):
         assert found[f"paired.{table}.seconds"] > 0
         assert found[f"large.{table}.cpu_seconds"] > 0
-        assert found[f"paired.{table}.metrics"] == len(METRICS)
+        assert found[f"paired.{table}.metrics"] == len(PAIRED)
         assert found[f"paired.{table}.method"] == "100 bootstrap resamples of rows"
         assert found[f"large.{table}.method"] == "2,000 bootstrap resamples of rows"
     assert 1e7 < found["peak_bytes"] < 1e11
