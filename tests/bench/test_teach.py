@@ -11,8 +11,8 @@ from workbench.bench.trainers import trl_installed
 from workbench.errors import WorkbenchError
 
 
-def test_a_whole_run_has_ratios_losses_and_memory(tiny_folder: Path) -> None:
-    found = bench_teach(str(tiny_folder), rows=32, epochs=2, rounds=2)
+def test_a_whole_run_has_ratios_and_losses(tiny_folder: Path) -> None:
+    found = bench_teach(str(tiny_folder), rows=32, epochs=2, rounds=2, parts=["speed", "exact"])
     values = found.values
     assert (values["start_layer"], values["steps"], values["layers"]) == (2, 8, 4)
     kinds = [name for name, kind in KINDS.items() if trl_installed() or not kind.trl]
@@ -27,7 +27,6 @@ def test_a_whole_run_has_ratios_losses_and_memory(tiny_folder: Path) -> None:
     last = [sum(each.losses[4:]) / 4 for each in found.rounds["full"]]
     assert values["loss.full"] == pytest.approx(sum(last) / 2)
     assert values["loss.seed_noise"] == pytest.approx(abs(last[0] - last[1]) / 2**0.5)
-    assert all(values[f"memory.{name}_bytes"] > 1e6 for name in kinds)
     if not trl_installed():
         assert values["trl_over_full"] is None
         assert any("pip install" in note for note in found.notes)
@@ -35,18 +34,19 @@ def test_a_whole_run_has_ratios_losses_and_memory(tiny_folder: Path) -> None:
     assert values["trl_over_full"] > 0
     assert abs(values["loss.gap"]) < 0.05
     assert max(values["exact.full_gap"], values["exact.partial_gap"]) < 1e-4
-    assert (
-        values["memory.full_over_trl"] == values["memory.full_bytes"] / values["memory.trl_bytes"]
-    )
+
+
+def test_memory_is_a_ratio_to_the_peer_that_trains_the_same_layers() -> None:
+    found = teach.memory_ratios({"full": 6, "trl": 12, "partial": 2, "trl_upper": 8})
+    assert found["memory.full_over_trl"] == 0.5
+    assert found["memory.partial_over_trl"] == 0.25
 
 
 def test_without_trl_it_is_named_as_missing(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teach, "trl_installed", lambda: False)
-    found = bench_teach(
-        str(tiny_folder), rows=8, epochs=1, rounds=1, start_layer=3, parts=["speed", "exact"]
-    )
+    found = bench_teach(str(tiny_folder), rows=8, epochs=1, rounds=1, start_layer=3)
     assert (
         found.values["trl_over_full"]
         is found.values["trl_over_partial"]
@@ -55,6 +55,8 @@ def test_without_trl_it_is_named_as_missing(
     )
     assert set(found.rounds) == {"full", "partial"}
     assert "exact.full_gap" not in found.values
+    assert all(found.values[f"memory.{name}_bytes"] > 1e6 for name in ("full", "partial"))
+    assert found.values["memory.full_over_trl"] is None
     assert "pip install" in found.notes[0]
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import brunnermunzel
+from scipy.stats import t as student
 
 from workbench.errors import WorkbenchError
 from workbench.measure import (
@@ -38,16 +40,25 @@ def width(estimate: Estimate) -> float:
 
 def test_variance_equals_the_kernel_of_every_pair() -> None:
     covariance = by_pairs(A, B, CORRECT)
-    half = 1.959963984540054 * np.sqrt(covariance[0, 0])
     found = delong(A, CORRECT)
-    assert np.isclose(found.high - found.value, half, rtol=1e-12)
     assert np.isclose(found.value, auroc2(A, CORRECT))
+    half = found.high - found.value
+    assert 1.96 * np.sqrt(covariance[0, 0]) < half < 1.98 * np.sqrt(covariance[0, 0])
     difference = delong_difference(A, B, CORRECT)
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     assert np.isclose(
         width(difference.difference) / 2, 1.959963984540054 * np.sqrt(variance), rtol=1e-12
     )
     assert np.isclose(difference.difference.value, auroc2(A, CORRECT) - auroc2(B, CORRECT))
+
+
+@pytest.mark.parametrize("n", [12, 40, 80])
+def test_bounds_are_those_of_the_rank_test_of_brunner_and_munzel(n: int) -> None:
+    """At the level at which scipy's test just rejects one half, a bound is one half."""
+    scores, correct = A[:n], CORRECT[:n]
+    p = brunnermunzel(scores[~correct], scores[correct]).pvalue
+    found = delong(scores, correct, level=1 - p)
+    assert min(abs(found.low - 0.5), abs(found.high - 0.5)) < 1e-9
 
 
 @given(ANSWERS)
@@ -79,8 +90,15 @@ def test_within_domain_variances_add() -> None:
     domain = np.array(["a", "b", "c"])[RNG.integers(0, 3, N)]
     found = delong_within(A, CORRECT, domain)
     assert np.isclose(found.value, auroc2_within(A, CORRECT, domain))
-    widths = [width(delong(A[domain == d], CORRECT[domain == d])) for d in "abc"]
-    assert np.isclose(width(found), np.sqrt(np.sum(np.square(widths))) / 3)
+    parts = []
+    for d in "abc":
+        right, wrong = (A[(domain == d) & (grade == CORRECT)] for grade in (True, False))
+        kernel = (right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)
+        for axis, size in ((1, len(right)), (0, len(wrong))):
+            parts.append((kernel.mean(axis=axis).var(ddof=1) / size / 9, size - 1))
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / df for part, df in parts)
+    assert np.isclose(width(found) / 2, student.ppf(0.975, freedom) * np.sqrt(variance))
 
 
 def test_unparsed_are_skipped_and_the_difference_uses_both() -> None:

@@ -118,7 +118,7 @@ def bench_teach(
         values |= _exact(lm, examples[: EXACT_STEPS * batch], first)
     del lm
     if "memory" in parts:
-        values |= _memory(peaks(model, list(kinds), rows, first, precision))
+        values |= memory_ratios(peaks(model, list(kinds), rows, first, precision))
     return TeachBench(values, timed, [] if trl_installed() else [TRL_MISSING])
 
 
@@ -196,7 +196,8 @@ def _exact(lm: LanguageModel, examples: Sequence[Example], first: int) -> dict[s
     return out
 
 
-def _memory(found: Mapping[str, int]) -> dict[str, Any]:
+def memory_ratios(found: Mapping[str, int]) -> dict[str, Any]:
+    """Return the peaks in bytes, by kind of training, and those of the workbench over TRL's."""
     out: dict[str, Any] = {f"memory.{name}_bytes": size for name, size in found.items()}
     for ours, theirs in (("full", "trl"), ("partial", "trl_upper")):
         out[f"memory.{ours}_over_trl"] = found[ours] / found[theirs] if theirs in found else None

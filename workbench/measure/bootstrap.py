@@ -32,7 +32,7 @@ from workbench.measure.inputs import checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.percentile import bounds, tail
 from workbench.measure.shares import Share, wilson_interval
-from workbench.measure.weighted import CountStatistic, PointOnly, has_enough
+from workbench.measure.weighted import CountStatistic, OverFewer, PointOnly, has_enough
 from workbench.settings.defaults import LEVEL, RESAMPLES
 
 ROW_DRAWS = 20_000_000
@@ -242,6 +242,12 @@ def _estimate_of(
         if np.isnan(observed).any() or not len(parts):
             return Estimate(float(statistic(everyone)[0]), float("nan"), float("nan"), n)
         return Estimate(*statistic.estimate(observed, parts - observed, out), n)
+    if isinstance(statistic, OverFewer):
+        fewer = max(int(statistic.over(everyone)[0]), fitted + 1)
+        return replace(
+            _estimate(float(statistic(everyone)[0]), np.concatenate(drawn), level, fewer, fitted),
+            n=n,
+        )
     return _estimate(float(statistic(everyone)[0]), np.concatenate(drawn), level, n, fitted)
 
 

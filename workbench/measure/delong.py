@@ -7,18 +7,24 @@ answers the influence of answer i is (placement - AUROC2) / sqrt(m (m - 1)) if r
 1)) if wrong; Var = sum influence^2, Cov(a, b) = sum influence_a influence_b. With one set of grades
 this is DeLong's estimator term by term; with each run's own grades (a retrained model answers anew)
 it is its extension. Placements come from mid-ranks (Sun and Xu 2014): O(n log n), so a million
-answers need no resampling. The interval is normal, cut at 0 and 1. It is undefined where the
-variance is zero (AUROC2 of 0 or 1), fewer than five answers stand apart from the most frequent
-confidence, or a class has fewer than two answers: bounds are NaN there. Questions are taken as
-independent.
+answers need no resampling. The variance is a sum of squares over right answers and one over wrong
+ones, so a few of either know it badly: intervals take Student's t with the degrees of freedom of
+Satterthwaite's formula, as the rank test of Brunner and Munzel (2000) does; over domains the same
+formula adds up all their classes. At thousands of answers that is the normal interval, at 100 in
+eight domains some 4 % wider. The paired difference over all questions keeps DeLong's own normal
+interval, which fits its p. Intervals are cut at 0 and 1. They are undefined where the variance is
+zero (AUROC2 of 0 or 1), fewer than five answers stand apart from the most frequent confidence, or a
+class has fewer than two answers: bounds are NaN there. Questions are taken as independent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
 from scipy.stats import norm, rankdata
 
 from workbench.arrays import Bools, Floats
@@ -27,6 +33,19 @@ from workbench.measure.inputs import checked, checked_domain
 from workbench.measure.interval import Estimate
 from workbench.measure.weighted import FEWEST
 from workbench.settings.defaults import LEVEL
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variance of a value and the degrees of freedom with which it is known; infinitely many
+    make the interval a normal one.
+    """
+
+    variance: float
+    freedom: float = np.inf
+
+
+UNKNOWN = Spread(float("nan"))
 
 
 @dataclass(frozen=True)
@@ -48,8 +67,9 @@ def delong(confidence: ArrayLike, correct: ArrayLike, *, level: float = LEVEL) -
     scores, labels = checked(confidence, correct)
     parsed = ~np.isnan(scores)
     area, influence = _influence(scores[parsed], labels[parsed])
-    variance = float((influence**2).sum()) if _apart(scores[parsed]) >= FEWEST else float("nan")
-    return _interval(area, variance, int(parsed.sum()), level, (0.0, 1.0))
+    enough = _apart(scores[parsed]) >= FEWEST
+    spread = _spread([(influence, labels[parsed])]) if enough else UNKNOWN
+    return _interval(area, spread, int(parsed.sum()), level, (0.0, 1.0))
 
 
 def delong_within(
@@ -63,14 +83,17 @@ def delong_within(
     parsed = ~np.isnan(scores)
     order = np.flatnonzero(parsed)[np.argsort(codes[parsed], kind="stable")]
     parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    found = [_influence(scores[rows], labels[rows]) for rows in parts]
-    defined = [(area, float((part**2).sum())) for area, part in found if not np.isnan(area)]
-    if not defined:
+    areas, known = [], []
+    for rows in parts:
+        area, influence = _influence(scores[rows], labels[rows])
+        if not np.isnan(area):
+            areas.append(area)
+            known.append((influence, labels[rows]))
+    if not areas:
         return Estimate(float("nan"), float("nan"), float("nan"), int(parsed.sum()))
-    areas, variances = (np.array(column) for column in zip(*defined, strict=True))
     enough = sum(_apart(scores[rows]) for rows in parts) >= FEWEST
-    variance = float(variances.sum()) / len(areas) ** 2 if enough else float("nan")
-    return _interval(float(areas.mean()), variance, int(parsed.sum()), level, (0.0, 1.0))
+    spread = _spread(known) if enough else UNKNOWN
+    return _interval(float(np.mean(areas)), spread, int(parsed.sum()), level, (0.0, 1.0))
 
 
 def delong_difference(
@@ -100,7 +123,7 @@ def delong_difference(
     area_a, influence_a = _influence(first[both], labels[both])
     area_b, influence_b = _influence(second[both], labels_b[both])
     variance = float(((influence_a - influence_b) ** 2).sum())
-    difference = _interval(area_a - area_b, variance, int(both.sum()), level, (-1.0, 1.0))
+    difference = _interval(area_a - area_b, Spread(variance), int(both.sum()), level, (-1.0, 1.0))
     z = abs(area_a - area_b) / np.sqrt(variance) if variance > 0 else np.nan
     return DeLongDifference(area_a, area_b, difference, float(2 * norm.sf(z)))
 
@@ -129,18 +152,33 @@ def delong_within_difference(
         )
     codes = checked_domain(domain, len(first))
     both = ~np.isnan(first) & ~np.isnan(second)
-    gaps, variances = [], []
+    gaps, known = [], []
     for code in np.unique(codes[both]):
         rows = both & (codes == code)
         area_a, influence_a = _influence(first[rows], labels[rows])
         area_b, influence_b = _influence(second[rows], labels[rows])
         if not np.isnan(area_a):
             gaps.append(area_a - area_b)
-            variances.append(float(((influence_a - influence_b) ** 2).sum()))
+            known.append((influence_a - influence_b, labels[rows]))
     if not gaps:
         return Estimate(float("nan"), float("nan"), float("nan"), int(both.sum()))
-    variance = float(np.sum(variances)) / len(gaps) ** 2
-    return _interval(float(np.mean(gaps)), variance, int(both.sum()), level, (-1.0, 1.0))
+    return _interval(float(np.mean(gaps)), _spread(known), int(both.sum()), level, (-1.0, 1.0))
+
+
+def _spread(known: Sequence[tuple[Floats, Bools]]) -> Spread:
+    """Return the spread of the mean over domains from the influence [n] and the grades [n] of each
+    domain's answers.
+    """
+    classes = [
+        (float((influence[chosen] ** 2).sum()), int(chosen.sum()) - 1)
+        for influence, labels in known
+        for chosen in (labels, ~labels)
+    ]
+    variances, freedoms = (np.array(column) for column in zip(*classes, strict=True))
+    total = float(variances.sum())
+    if not total > 0:
+        return Spread(total)
+    return Spread(total / len(known) ** 2, total**2 / float((variances**2 / freedoms).sum()))
 
 
 def _apart(scores: Floats) -> int:
@@ -169,14 +207,16 @@ def _influence(scores: Floats, labels: Bools) -> tuple[float, Floats]:
 
 
 def _interval(
-    value: float, variance: float, n: int, level: float, limits: tuple[float, float]
+    value: float, spread: Spread, n: int, level: float, limits: tuple[float, float]
 ) -> Estimate:
     if not 0 < level < 1:
         raise WorkbenchError(
             f"the level of an interval lies between 0 and 1, for example 0.95; got {level}"
         )
     # Rounding leaves a variance of 1e-30 where there is none.
-    if not variance > 1e-20:
+    if not spread.variance > 1e-20:
         return Estimate(value, float("nan"), float("nan"), n)
-    half = float(norm.ppf((1 + level) / 2) * np.sqrt(variance))
+    tail = (1 + level) / 2
+    quantile = ndtri(tail) if np.isinf(spread.freedom) else stdtrit(spread.freedom, tail)
+    half = float(quantile * np.sqrt(spread.variance))
     return Estimate(value, max(limits[0], value - half), min(limits[1], value + half), n)

@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from workbench.arrays import Floats
-from workbench.measure.weighted import CountStatistic, Latest, PointOnly
+from workbench.measure.weighted import CountStatistic, Latest, OverFewer, PointOnly
 
 Power = Literal[1, 2]
 _FARTHEST = 8.0
@@ -153,4 +153,7 @@ def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
 
     if isinstance(first, Distance | PointOnly):
         return PointOnly(difference)
+    if isinstance(first, OverFewer) and isinstance(second, OverFewer):
+        one, other = first.over, second.over
+        return OverFewer(difference, lambda counts: np.minimum(one(counts), other(counts)))
     return difference

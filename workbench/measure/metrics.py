@@ -27,6 +27,7 @@ from workbench.measure.smooth_calibration import SmoothEce
 from workbench.measure.weighted import (
     CountStatistic,
     Latest,
+    OverFewer,
     PointOnly,
     WithEnough,
     mean_of,
@@ -66,8 +67,13 @@ METRICS: Mapping[str, Callable[[Answers], CountStatistic]] = {
         lambda counts: auroc2_of_groups(a.groups(counts)),
         lambda counts: off_the_mode(a.groups(counts)),
     ),
-    "auprc": lambda a: AveragePrecision(a.groups),
-    "auprc_wrong": lambda a: AveragePrecision(a.groups, of_wrong=True),
+    "auprc": lambda a: OverFewer(
+        AveragePrecision(a.groups), lambda counts: a.groups(counts).right.sum(axis=1)
+    ),
+    "auprc_wrong": lambda a: OverFewer(
+        AveragePrecision(a.groups, of_wrong=True),
+        lambda counts: a.groups(counts).wrong.sum(axis=1),
+    ),
     "ece": lambda a: a.width_bins.ece,
     "ece_debiased": lambda a: a.width_bins.ece_debiased,
     "ece_equal_mass": lambda a: a.mass_bins.ece,
@@ -125,7 +131,7 @@ def statistics_of(
     added = Latest(lambda counts: summed(counts[:, order], starts))
 
     def of_table(statistic: CountStatistic) -> CountStatistic:
-        if isinstance(statistic, Distance | Share | PointOnly | WithEnough):
+        if isinstance(statistic, Distance | Share | PointOnly | WithEnough | OverFewer):
             return statistic.of(added)
         return lambda counts: statistic(added(counts))
 

@@ -25,7 +25,7 @@ from workbench.measure.interval import Estimate
 from workbench.measure.metrics import PAIRED, statistics_of
 from workbench.measure.resampling import Reading, Table, resampled
 from workbench.measure.shares import Share
-from workbench.measure.weighted import CountStatistic, Latest, PointOnly, WithEnough
+from workbench.measure.weighted import CountStatistic, Latest, OverFewer, PointOnly, WithEnough
 from workbench.settings.defaults import BINS, LEVEL, RESAMPLES
 
 
@@ -109,4 +109,6 @@ def _kept(statistic: CountStatistic) -> CountStatistic:
     """Return ``statistic`` so that its latest result is shared; those with parts share theirs."""
     if isinstance(statistic, WithEnough):
         return WithEnough(Latest(statistic), statistic.told)
+    if isinstance(statistic, OverFewer):
+        return OverFewer(Latest(statistic), statistic.over)
     return statistic if isinstance(statistic, Distance | Share | PointOnly) else Latest(statistic)

@@ -86,6 +86,25 @@ class WithEnough:
         )
 
 
+class OverFewer:
+    """A ``statistic`` that is a mean over some of the answers alone, as many as ``over``
+    ([r, c] -> [r]) counts: its spread is known no better than so few know it.
+    """
+
+    def __init__(self, statistic: CountStatistic, over: CountStatistic) -> None:
+        self._statistic, self.over = statistic, over
+
+    def __call__(self, counts: Floats) -> Floats:
+        return self._statistic(counts)
+
+    def of(self, counted: CountStatistic) -> OverFewer:
+        """Return the same as a function of counts that ``counted`` adds up to its own."""
+        return OverFewer(
+            lambda counts: self._statistic(counted(counts)),
+            lambda counts: self.over(counted(counts)),
+        )
+
+
 def has_enough(statistic: CountStatistic, everyone: Floats) -> bool:
     """Return whether enough answers tell anything for ``statistic`` to have an interval; one that
     has no ``told`` always has.
