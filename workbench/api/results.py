@@ -3,9 +3,9 @@ frozen.
 
 ``effect`` is the mean over prompts of (patched - base) on the readout, in its own units. ``shift``
 is the mean of that move divided by the mean of (donor - base): 0 nothing moved, 1 all the way to
-the donor's reading; it is NaN where the donor is no run or reads as the base does. Intervals are 95
-% percentile intervals of the bootstrap over prompt pairs, NaN for a single pair. Positive effects
-raise the readout, positive shifts go towards the donor.
+the donor's reading; it is NaN where the donor is no run or reads as the base does. Intervals are
+the 95 % ones of :mod:`workbench.measure.percentile`, from the bootstrap over prompt pairs; NaN for
+a single pair. Positive effects raise the readout, positive shifts go towards the donor.
 
 What the numbers do not show: an interval says how far other prompts of the same kind would move the
 mean, not that the prompts stand for a task; and patching after the last layer moves everything as a
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure.bootstrap import resampled_rows
+from workbench.measure.percentile import bounds
 from workbench.patch.effect_map import Axis
 from workbench.patch.effects import max_readout_change
 from workbench.plots.readout_curve import ReadoutCurve
 from workbench.plots.readout_map import MapAxis, ReadoutMap
-from workbench.settings.defaults import RESAMPLES
+from workbench.settings.defaults import LEVEL, RESAMPLES
 
 Role = Literal["effect", "control", "floor"]
 ALIKE = 1e-9
@@ -82,7 +83,7 @@ class Readings:
         ]
         out = self.cells()
         for index, name in enumerate(("effect", "shift")):
-            low, high = _interval([pair[index] for pair in drawn])
+            low, high = _interval(found[index][0], [pair[index] for pair in drawn], rows)
             out[name], out[f"{name}_low"], out[f"{name}_high"] = found[index][0], low, high
         return out.assign(prompts=rows)
 
@@ -278,9 +279,9 @@ def _means(counts: Floats, moved: Floats, span: Floats) -> tuple[Floats, Floats]
     return effect, shift
 
 
-def _interval(draws: list[Floats]) -> tuple[Floats | float, Floats | float]:
-    values = np.concatenate(draws) if draws else np.full((1, 1), np.nan)
-    if np.isnan(values).all():
+def _interval(
+    value: Floats, draws: list[Floats], rows: int
+) -> tuple[Floats | float, Floats | float]:
+    if not draws:
         return float("nan"), float("nan")
-    low, high = np.nanquantile(values, [0.025, 0.975], axis=0)
-    return low, high
+    return bounds(value, np.concatenate(draws), LEVEL, rows)

@@ -27,12 +27,13 @@ from torch import Tensor
 from workbench.arrays import Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
+from workbench.measure.percentile import bounds
 from workbench.models.slices import SLICED
 from workbench.patch.components import ComponentSet
 from workbench.patch.inputs import ModelInputs, Reading, recorded
 from workbench.patch.metrics import Metric
 from workbench.progress import task
-from workbench.settings.defaults import CHECKED_CELLS, RESAMPLES
+from workbench.settings.defaults import CHECKED_CELLS, LEVEL, RESAMPLES
 from workbench.trace.backends import PACKED, Engine
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
@@ -245,9 +246,7 @@ def compare(
         if rows > 1:
             drawn = np.random.default_rng(seed).integers(0, rows, size=(resamples, rows))
             each = statistic(scores[drawn], effects[drawn])
-            defined = each[~np.isnan(each)]
-            if len(defined):
-                low, high = (float(q) for q in np.quantile(defined, [0.025, 0.975]))
+            low, high = (float(bound) for bound in bounds(value, each, LEVEL, rows))
         estimates.append(Estimate(value, low, high, rows))
     return estimates[0], estimates[1]
 
