@@ -6,6 +6,7 @@ from scipy.stats import t
 
 from tests.support.percentile import sorted_bounds
 from workbench.measure.bootstrap import Bootstrap, bootstrap_counts, resampled_rows
+from workbench.measure.calibration import BinnedForecasts
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.seed_intervals import (
     counted_questions,
@@ -13,6 +14,7 @@ from workbench.measure.seed_intervals import (
     over_seeds,
     statistics_over_seeds,
 )
+from workbench.measure.weighted import PointOnly, once
 
 
 def test_the_interval_counts_questions_and_seeds_by_hand() -> None:
@@ -103,3 +105,16 @@ def test_seeds_are_drawn_apart_from_the_questions() -> None:
     rows = next(resampled_rows(2, resamples=2000, seed=0)).ravel()[:2000]
     chosen = drawn_seeds(2, resamples=2000, seed=0).ravel()[:2000]
     assert abs(np.corrcoef(rows, chosen)[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_percentiles_do_not_cover_has_its_mean_alone(plain: bool) -> None:
+    rng = np.random.default_rng(0)
+    confidence, correct = rng.random((2, 50)), rng.random(50) < 0.5
+    ece = [BinnedForecasts(each, correct, 10).ece for each in confidence]
+    given = [PointOnly(each) for each in ece] if plain else ece
+    counts = counted_questions(np.zeros(50), resamples=20, seed=0)
+    found = statistics_over_seeds(given, counts, drawn_seeds(2, resamples=20, seed=0))
+    assert np.isclose(found.value, np.mean([once(each, correct) for each in ece]))
+    assert np.isnan([found.low, found.high]).all()
+    assert found.n == 50

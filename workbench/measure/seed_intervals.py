@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.arrays import Floats
 from workbench.measure.bootstrap import resampled_counts
+from workbench.measure.distance import Distance
 from workbench.measure.distinct_rows import one_cell_each
 from workbench.measure.interval import Estimate
 from workbench.measure.percentile import bounds
-from workbench.measure.weighted import CountStatistic, has_enough
+from workbench.measure.weighted import CountStatistic, PointOnly, has_enough
 from workbench.settings.defaults import LEVEL
 
 _SEEDS = 1  # a stream of random numbers apart from the one that draws questions by the same seed
@@ -80,11 +81,21 @@ def statistics_over_seeds(
     """Return the mean of one statistic a seed under the ``counts`` [1 + resamples, n] of
     :func:`counted_questions`, as :func:`over_seeds` does.
 
-    It is undefined where a seed lacks its statistic (None), and has no interval where a seed has
-    too few answers that tell anything.
+    It is undefined where a seed lacks its statistic (None). It has no interval where a seed has too
+    few answers that tell anything, or a statistic whose interval no percentiles cover: a distance
+    that noise lengthens (:mod:`.distance`), or one that has none alone.
     """
     unknown = np.full(len(counts), np.nan)
+    if not all(one is None or _covered(one, counts[:1]) for one in statistics):
+        values = np.stack([unknown[:1] if one is None else one(counts[:1]) for one in statistics])
+        nothing = np.full((len(values), counts.shape[0] - 1), np.nan)
+        return over_seeds(
+            np.concatenate([values[:, :1], nothing], axis=1), chosen, counts.shape[1], limits
+        )
     values = np.stack([unknown if one is None else one(counts) for one in statistics])
-    if not all(one is None or has_enough(one, counts[:1]) for one in statistics):
-        values[:, 1:] = np.nan
     return over_seeds(values, chosen, counts.shape[1], limits, strata=strata)
+
+
+def _covered(statistic: CountStatistic, everyone: Floats) -> bool:
+    """Return whether percentiles give ``statistic`` an interval that covers."""
+    return not isinstance(statistic, Distance | PointOnly) and has_enough(statistic, everyone)

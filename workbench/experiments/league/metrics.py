@@ -25,7 +25,7 @@ from workbench.measure.calibration import BinnedForecasts
 from workbench.measure.discrimination import Auroc2Within
 from workbench.measure.distance import minus
 from workbench.measure.smooth_calibration import SmoothEce
-from workbench.measure.weighted import CountStatistic, mean_of
+from workbench.measure.weighted import CountStatistic, PointOnly, mean_of
 from workbench.settings.defaults import BINS
 
 BASE_RIGHT = "base answers right"
@@ -61,7 +61,7 @@ def _ece(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
 
 
 def _smooth(confidence: Floats, correct: Bools, codes: Codes) -> CountStatistic:
-    return SmoothEce(confidence, correct)
+    return PointOnly(SmoothEce(confidence, correct))
 
 
 def _share(graded: Floats, correct: Bools, codes: Codes) -> CountStatistic:
