@@ -32,10 +32,10 @@ from workbench.notebook import run_experiment, show, tell
 
 # %%
 parameters = RobustnessParameters(
-    variants=("default", "published", "upper-half", "low-ratio"),
+    variants=("all-layers", "published", "upper-half", "low-ratio"),
     precisions=("float32", "bfloat16"),
     seeds=5,  # trainings of each
-    windows=("default",),  # read with the adapter in some layers only
+    windows=("all-layers",),  # read with the adapter in some layers only
 )
 
 # %%

@@ -121,6 +121,7 @@ def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
             },
             "teach": {
                 "lora": {"rank": 8, "alpha": 16},
+                "start_layer": 0,
                 "learning_rate": 1e-3,
                 "epochs": 1,
                 "gradient_accumulation_steps": 1,

@@ -15,10 +15,10 @@ def test_as_a_script_it_trains_the_grid_and_as_a_notebook_it_shows_it(
     analysis = asked(
         "robustness",
         taught_soon,
-        variants="default",
+        variants="all-layers",
         precisions="float32",
         seeds=1,
-        windows="default",
+        windows="all-layers",
         window_layers=2,
         window_questions=3,
     )

@@ -450,6 +450,7 @@ def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: 
         elicit__format=name,
         elicit__reasoning_tokens=4,
         questions__source=str(questions),
+        teach__start_layer="middle",
         bootstrap_resamples=100,
     )
     summary = run_loop(config, tmp_path / "run", tmp_path / "figures")

@@ -66,7 +66,7 @@ class TeachSettings(Settings):
     )
     lora: LoraSettings = LoraSettings()
     start_layer: Annotated[int, Field(ge=0, le=10_000)] | Literal["middle", "patching"] = Field(
-        0,
+        "middle",
         description="layer at which the adapter begins; states below are computed once. middle: "
         "half of the model's layers; patching: where the base model's confidence begins to be "
         "carried (see workbench.patch.start_layer)",

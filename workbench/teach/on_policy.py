@@ -23,6 +23,7 @@ STEPS = 40
 """Updates of an arm, unless ``teach.on_policy_steps`` says another number."""
 SAMPLED: Mapping[str, Any] = {
     "adapter_scope": "conversation",
+    "start_layer": 0,
     "learning_rate": 1e-4,
     "loraplus_lr_ratio": 1,
     "weight_decay": 0.0,

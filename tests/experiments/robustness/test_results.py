@@ -22,7 +22,7 @@ GOOD: dict[str, Value] = {
 
 
 def cell(changed: Mapping[str, float], seed: int = 0, precision: str = "float32") -> Cell:
-    return Cell("default", seed, precision, {**GOOD, **changed}, np.arange(2), FLAT, FLAT)
+    return Cell("all-layers", seed, precision, {**GOOD, **changed}, np.arange(2), FLAT, FLAT)
 
 
 def test_the_criterion_is_met_at_its_bounds() -> None:

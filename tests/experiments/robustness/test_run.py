@@ -28,7 +28,7 @@ from workbench.pipeline.store import RunStore, StageStore
 from workbench.trace.backends import engine
 
 SMALL = RobustnessParameters(
-    variants=("default", "upper-half"),
+    variants=("all-layers", "upper-half"),
     precisions=("float32",),
     seeds=1,
     windows=("upper-half",),
@@ -48,18 +48,18 @@ def grid(
     return folder, run_robustness(finished_run.inputs.config, folder, SMALL)
 
 
-def test_the_default_with_the_runs_seed_is_the_main_loop(
+def test_the_runs_own_settings_and_seed_are_the_main_loop(
     grid: tuple[Path, RobustnessResults], finished_run: FinishedRun
 ) -> None:
     folder, _ = grid
-    own = StageStore(folder / "float32/trainings/default/0/elicit", "").table("confidence")
+    own = StageStore(folder / "float32/trainings/all-layers/0/elicit", "").table("confidence")
     loop = StageStore(finished_run.folder / "elicit_tuned", "").table("confidence")
     loop = loop.set_index("row").loc[own["row"].tolist()]
     np.testing.assert_allclose(own["expected"], loop["expected"], atol=1e-6)
     swept, reference = (
         sweeps(StageStore(path, "").table("sweep"))
         for path in (
-            folder / "float32/trainings/default/0/patch",
+            folder / "float32/trainings/all-layers/0/patch",
             finished_run.folder / "patch",
         )
     )
@@ -132,7 +132,7 @@ def test_windows_of_layers_add_up_at_their_ends(grid: tuple[Path, RobustnessResu
     assert read["above", layers[-1]] == pytest.approx(read["single", layers[-1]], abs=1e-5)
     slope = late.windows.set_index(["kind", "layer"])["slope"]
     assert slope["below", layers[-1]] == pytest.approx(1, abs=1e-3)
-    (other,) = found.of("default")
+    (other,) = found.of("all-layers")
     assert other.windows is None
 
 
@@ -157,7 +157,7 @@ def test_the_page_has_every_training_and_its_numbers(
     page = page_of(found)
     table = page.tables["trainings.csv"]
     assert len(table) == sum(len(cell.measures) for cell in found.cells)
-    assert page.summary["default.trainings"] == 1
+    assert page.summary["all-layers.trainings"] == 1
     mean = page.summary["upper-half.expected.within.mean"]
     assert mean == found.of("upper-half")[0].value("expected.within")
     drawn = {name: len(figure.data) for name, figure in page.figures.items()}

@@ -9,11 +9,9 @@ from workbench.experiments.robustness.variants import VARIANTS
 RUN = TeachSettings(epochs=7, learning_rate=0.5)
 
 
-def test_the_default_is_the_run_itself() -> None:
-    assert VARIANTS["default"].settings(RUN, 30) == RUN
-
-
-@pytest.mark.parametrize(("name", "start"), [("upper-half", 15), ("upper-third", 20)])
+@pytest.mark.parametrize(
+    ("name", "start"), [("all-layers", 0), ("upper-half", 15), ("upper-third", 20)]
+)
 def test_the_adapter_begins_at_a_share_of_the_layers(name: str, start: int) -> None:
     changed = VARIANTS[name].settings(RUN, 30)
     assert changed == RUN.model_copy(update={"start_layer": start})
@@ -34,4 +32,4 @@ def test_the_published_one_acts_on_the_conversation_and_writes_text() -> None:
 
 
 def test_names_of_stages() -> None:
-    assert Training("default", 3, RUN).stage("teach") == "trainings/default/3/teach"
+    assert Training("all-layers", 3, RUN).stage("teach") == "trainings/all-layers/3/teach"

@@ -57,7 +57,7 @@ class RobustnessParameters(Parameters):
     """Which ways of teaching, precisions and seeds."""
 
     variants: tuple[VariantName, ...] = Field(
-        ("default", "published", "upper-half", "low-ratio"),
+        ("all-layers", "published", "upper-half", "low-ratio"),
         min_length=1,
         description="ways of teaching",
     )
@@ -66,7 +66,7 @@ class RobustnessParameters(Parameters):
     )
     seeds: int = Field(5, ge=1, le=1000, description="trainings of each, from the run's seed on")
     windows: tuple[VariantName, ...] = Field(
-        ("default",), description="variants read with the adapter on in some layers only"
+        ("all-layers",), description="variants read with the adapter on in some layers only"
     )
     window_layers: int = Field(15, ge=2, le=1000, description="layers of those, evenly spread")
     window_questions: int = Field(32, ge=3, le=10**6, description="patched questions read there")

@@ -15,7 +15,7 @@ from workbench.config import TeachSettings
 from workbench.teach.recipes.probe import PUBLISHED
 
 VariantName = Literal[
-    "default",
+    "all-layers",
     "published",
     "upper-half",
     "upper-half-longer",
@@ -32,7 +32,8 @@ class Variant:
 
     Attributes:
         teach: changes to the run's training settings.
-        begins: share of the layers below the adapter, which begins after them.
+        begins: share of the layers below the adapter, which begins after them; 0: it is in all
+            layers.
     """
 
     name: VariantName
@@ -44,7 +45,7 @@ class Variant:
         """Return the training settings of a run with this variant's changes, for a model of
         ``n_layers``.
         """
-        start = {"start_layer": int(self.begins * n_layers)} if self.begins else {}
+        start = {"start_layer": int(self.begins * n_layers)}
         lora = self.teach.get("lora", {})
         whole = run.model_dump() | dict(self.teach) | start
         whole["lora"] = run.lora.model_dump() | dict(lora)
@@ -54,7 +55,7 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = {
     row.name: row
     for row in (
-        Variant("default", "the run's own settings"),
+        Variant("all-layers", "the run's own settings, the adapter in all layers"),
         Variant("published", "rank 16, rate 2e-4, number as text, whole conversation", PUBLISHED),
         Variant("upper-half", "the adapter begins at half of the layers", begins=1 / 2),
         Variant(
@@ -66,11 +67,11 @@ VARIANTS: Mapping[str, Variant] = {
         Variant("upper-third", "the adapter begins at two thirds of the layers", begins=2 / 3),
         Variant(
             "low-ratio",
-            "B matrices at twice the rate of A, not eight times",
+            "all layers, B matrices at twice the rate of A, not eight times",
             {"loraplus_lr_ratio": 2.0},
         ),
-        Variant("low-rank", "rank 4 in place of 16", {"lora": {"rank": 4, "alpha": 8}}),
-        Variant("more-decay", "weight decay 8 in place of 2", {"weight_decay": 8.0}),
+        Variant("low-rank", "all layers, rank 4 in place of 16", {"lora": {"rank": 4, "alpha": 8}}),
+        Variant("more-decay", "all layers, weight decay 8 in place of 2", {"weight_decay": 8.0}),
     )
 }
 

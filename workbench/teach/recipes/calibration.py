@@ -32,6 +32,7 @@ KEPT_BACK = {"calibration_fraction": 0.2}
 TUNED = {
     **KEPT_BACK,
     "adapter_scope": "conversation",
+    "start_layer": 0,
     "learning_rate": 1e-4,
     "loraplus_lr_ratio": 1,
     "weight_decay": 0.01,

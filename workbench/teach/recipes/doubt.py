@@ -31,7 +31,7 @@ SCALE, WRONG_FORMAT, KL = 5.0, -3.0, 0.05
 # A reward is linear in the distribution, so a rate that jumps puts all mass on one far number, from
 # which no gradient leads back: at the loop's rates the mean training reward of the default
 # model ends at 3.5, below the 4.0 of one constant.
-EXACT = {"learning_rate": 3e-4, "loraplus_lr_ratio": 1}
+EXACT = {"learning_rate": 3e-4, "loraplus_lr_ratio": 1, "start_layer": 0}
 LOG = train_on_examples(
     expected_reward_objective(log_reward, scale=SCALE, wrong_format=WRONG_FORMAT, kl=KL)
 )

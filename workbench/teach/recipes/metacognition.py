@@ -24,6 +24,7 @@ from workbench.teach.training_job import Objective, TrainingJob
 
 TAUGHT = {
     "adapter_scope": "conversation",
+    "start_layer": 0,
     "target": "distribution",
     "learning_rate": 5e-4,
     "epochs": 3,

@@ -20,6 +20,7 @@ from workbench.teach.target_inputs import correctness_targets, probe_targets
 
 PUBLISHED = {
     "adapter_scope": "conversation",
+    "start_layer": 0,
     "target": "text",
     "learning_rate": 2e-4,
     "loraplus_lr_ratio": 1,
