@@ -125,6 +125,7 @@ def test_any_question_and_answer_are_located(make_tokenizer: MakeTokenizer, kind
         assert row.tokens[row.after_answer] == 2
         assert [i for i, token in enumerate(row.tokens) if token == 2][2] == row.after_answer
         opening = answer_tokens(tokenizer, FORMAT, question)
+        assert row.question_end == min(len(opening) - 1, row.answer_end)
         answered = tokenizer.decode(row.tokens[len(opening) - 1 : row.answer_end + 1])
         assert answered.strip().removeprefix(":").strip() == answer.strip()
 

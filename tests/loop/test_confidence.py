@@ -15,6 +15,7 @@ from workbench.config import RunConfig
 from workbench.elicit.answer import answer_batch
 from workbench.elicit.conversation import (
     POSITIONS,
+    QUESTION_END,
     answer_tokens,
     before_reply,
     confidence_conversation,
@@ -340,10 +341,12 @@ def test_an_empty_answer_ends_at_the_prompts_last_token(writable: Run) -> None:
     assert empty.answer_end == len(prompt) - 1
     begun = conversations_from_cache(writable, confidence_conversations(writable))
     assert begun is not None
+    assert empty.question_end == empty.answer_end
+    record = (*POSITIONS, QUESTION_END)
     found = read_confidence(
-        writable.lm, [empty], writable.scale_tokens, POSITIONS, kept=begun.kept(np.array([40]))
+        writable.lm, [empty], writable.scale_tokens, record, kept=begun.kept(np.array([40]))
     )
-    whole = read_confidence(writable.lm, [empty], writable.scale_tokens, POSITIONS)
+    whole = read_confidence(writable.lm, [empty], writable.scale_tokens, record)
     assert found.states == pytest.approx(whole.states, abs=1e-5)
 
 

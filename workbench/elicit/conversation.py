@@ -35,8 +35,8 @@ class Conversation:
         tokens: token ids; the last one is at the confidence position.
         answer_end: index of the answer's last token, None where the conversation holds no answer.
         after_answer: index of the first token after the answer.
-        question_end: index of the last token before the answer or its reasoning; None where the
-            conversation holds no answer.
+        question_end: index of the last token before the answer or its reasoning, at which an empty
+            answer ends too; None where the conversation holds no answer.
     """
 
     tokens: tuple[int, ...]
@@ -159,7 +159,7 @@ def confidence_conversation(
         return Conversation(whole, None, None)
     answer_end = find_answer_end(tokenizer, fmt, tokens, question, answer, reasoning)
     before = _shared_tokens(answer_tokens(tokenizer, fmt, question), tokens)
-    return Conversation(whole, answer_end, answer_end + 1, min(before, answer_end) - 1)
+    return Conversation(whole, answer_end, answer_end + 1, min(before - 1, answer_end))
 
 
 def pair_conversation(
