@@ -76,3 +76,14 @@ def test_sample_rows() -> None:
         Cell("7", "number"),
     ]
     assert sample_table([]) is None
+
+
+def test_a_column_of_sentences_is_one_from_top_to_bottom() -> None:
+    _, cells = sample_table(
+        [{"a": "short", "b": "short"}, {"a": "s" * 60, "b": "s" * 59}, {"a": None, "b": "x"}]
+    ) or ([], [])
+    assert [[cell.kind for cell in row] for row in cells] == [
+        ["prose", "text"],
+        ["prose", "text"],
+        ["missing", "text"],
+    ]

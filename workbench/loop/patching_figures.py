@@ -88,6 +88,7 @@ def question_figure(
     ).figure()
     explanation = (
         "The shift of each question; blank where tuned and base model state the same to within one "
-        "point of confidence."
+        "point of confidence, hatched where it moved less than numerical noise can (always below "
+        "the layer at which the adapter begins)."
     )
     return Section("Layer by question", explanation, figure, "layer_question")

@@ -117,7 +117,8 @@ def distance_bounds(noise: Noise, out: float) -> tuple[float, float]:
         for found in (noise.find(as_long, out), noise.find(longer, 1 - out))
     ]
     low, high = (float(length(noise.pulled(by), noise.power)) for by in pulls)
-    return min(low, high), high
+    low = min(low, high)
+    return (low if low > slack else 0.0), high
 
 
 class Distance:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,9 +44,13 @@ class SummaryRow:
     interval: str
 
 
+PROSE = 60
+"""Letters of a text from which its column is one of sentences, which are broken into lines."""
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the sample table; ``kind`` is text, number, right, wrong or missing."""
+    """One cell of the sample table; ``kind`` is text, prose, number, right, wrong or missing."""
 
     text: str
     kind: str
@@ -123,7 +127,12 @@ def sample_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[lis
         return None
     columns = list(dict.fromkeys(key for row in rows for key in row))
     heads = [column.replace("_", " ") for column in columns]
-    return heads, [[_cell(row.get(column)) for column in columns] for row in rows]
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    for at in range(len(columns)):
+        if any(row[at].kind == "text" and len(row[at].text) >= PROSE for row in cells):
+            for row in cells:
+                row[at] = replace(row[at], kind="prose") if row[at].kind == "text" else row[at]
+    return heads, cells
 
 
 def _cell(value: Any) -> Cell:
