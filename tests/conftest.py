@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from transformers import PreTrainedTokenizerFast
 
 from tests.support.gguf_files import write_gguf
@@ -101,13 +102,34 @@ def answered_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def build_once(
+    factory: pytest.TempPathFactory, name: str, build: Callable[[Path], dict[str, Any]]
+) -> tuple[Path, dict[str, Any]]:
+    """Return the folder ``name`` and what ``build`` returned when the first of the suite's
+    processes that asked filled it; the others wait for that one.
+    """
+    root = factory.getbasetemp()
+    place = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / f"shared-{name}"
+    kept = place.with_suffix(".json")
+    with FileLock(place.with_suffix(".lock")):
+        if not kept.exists():
+            place.mkdir()
+            kept.write_text(json.dumps(build(place)))
+    return place, json.loads(kept.read_text())
+
+
 @pytest.fixture(scope="session")
 def loop_inputs(tmp_path_factory: pytest.TempPathFactory) -> LoopInputs:
     """Model, questions and settings of a whole run that takes seconds."""
-    place = tmp_path_factory.mktemp("loop")
+
+    def build(place: Path) -> dict[str, Any]:
+        save_number_writer(place / "model")
+        lm = load_model(str(place / "model"), device="cpu")
+        write_questions(place / "questions.jsonl", planted_questions(lm))
+        return {}
+
+    place, _ = build_once(tmp_path_factory, "loop", build)
     model, questions = place / "model", place / "questions.jsonl"
-    save_number_writer(model)
-    write_questions(questions, planted_questions(load_model(str(model), device="cpu")))
     config = RunConfig.model_validate(
         {
             "model": {"name": str(model), "device": "cpu", "precision": "float32"},
@@ -139,9 +161,12 @@ def finished_run(loop_inputs: LoopInputs, tmp_path_factory: pytest.TempPathFacto
     """The whole loop on the tiny model, uninterrupted."""
     from workbench.loop import run_loop
 
-    place = tmp_path_factory.mktemp("finished")
-    folder, figures = place / "run", place / "figures"
-    return FinishedRun(loop_inputs, folder, figures, run_loop(loop_inputs.config, folder, figures))
+    place, summary = build_once(
+        tmp_path_factory,
+        "finished",
+        lambda place: run_loop(loop_inputs.config, place / "run", place / "figures"),
+    )
+    return FinishedRun(loop_inputs, place / "run", place / "figures", summary)
 
 
 @pytest.fixture(scope="session")
@@ -154,15 +179,18 @@ def conversation_run(
     from workbench.loop import run_loop
     from workbench.pipeline.stages import Reuse
 
-    place = tmp_path_factory.mktemp("conversation")
-    folder, figures = shutil.copytree(finished_run.folder, place / "run"), place / "figures"
     inputs = finished_run.inputs
     changes = {"adapter_scope": "conversation", "target": "text", "learning_rate": 5e-3}
     config = inputs.config.model_copy(
         update={"teach": inputs.config.teach.model_copy(update=changes)}
     )
-    summary = run_loop(config, folder, figures, Reuse(replace=True))
-    return FinishedRun(replace(inputs, config=config), folder, figures, summary)
+
+    def build(place: Path) -> dict[str, Any]:
+        folder = shutil.copytree(finished_run.folder, place / "run")
+        return run_loop(config, folder, place / "figures", Reuse(replace=True))
+
+    place, summary = build_once(tmp_path_factory, "conversation", build)
+    return FinishedRun(replace(inputs, config=config), place / "run", place / "figures", summary)
 
 
 @pytest.fixture(scope="session")
@@ -170,12 +198,15 @@ def seeds_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactor
     """The finished run with a second training; what the first run did is not done anew."""
     from workbench.loop import run_loop
 
-    place = tmp_path_factory.mktemp("seeds")
-    folder, figures = shutil.copytree(finished_run.folder, place / "run"), place / "figures"
     inputs = finished_run.inputs
     config = inputs.config.model_copy(update={"trainings": 2})
-    summary = run_loop(config, folder, figures)
-    return FinishedRun(replace(inputs, config=config), folder, figures, summary)
+
+    def build(place: Path) -> dict[str, Any]:
+        folder = shutil.copytree(finished_run.folder, place / "run")
+        return run_loop(config, folder, place / "figures")
+
+    place, summary = build_once(tmp_path_factory, "seeds", build)
+    return FinishedRun(replace(inputs, config=config), place / "run", place / "figures", summary)
 
 
 @pytest.fixture
@@ -203,18 +234,22 @@ def lower_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactor
     """
     from workbench.loop import run_loop
 
-    place = tmp_path_factory.mktemp("lower")
-    folder, figures = place / "run", place / "figures"
     whole = finished_run.inputs.config
     config = whole.model_copy(
         update={"model": whole.model.model_copy(update={"precision": "bfloat16"})}
     )
-    with only_in("bfloat16") as watched:
-        summary = run_loop(config, folder, figures)
-    assert watched.models == 1
-    assert watched.products > 1000
-    assert watched.on_purpose > 0
-    return FinishedRun(replace(finished_run.inputs, config=config), folder, figures, summary)
+
+    def build(place: Path) -> dict[str, Any]:
+        with only_in("bfloat16") as watched:
+            summary = run_loop(config, place / "run", place / "figures")
+        assert watched.models == 1
+        assert watched.products > 1000
+        assert watched.on_purpose > 0
+        return summary
+
+    place, summary = build_once(tmp_path_factory, "lower", build)
+    inputs = replace(finished_run.inputs, config=config)
+    return FinishedRun(inputs, place / "run", place / "figures", summary)
 
 
 @pytest.fixture(scope="session")
