@@ -24,6 +24,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.experiments.catalogue import Request, experiment_named, perform
+from workbench.pipeline.stages import Reuse
 from workbench.report import Page
 from workbench.report.formatting import own_keys
 from workbench.settings.file import read_assignments
@@ -130,9 +131,18 @@ def main(words: list[str]) -> int:
     parser.add_argument("--note", default="")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--figures", type=Path, default=ROOT / "figures")
+    parser.add_argument(
+        "--keep-code-version",
+        action="store_true",
+        help="take stages that earlier code finished as they are; name its commits in --note",
+    )
     given = parser.parse_args(words)
     commit = _commit()
-    request = Request(name=given.name, assignments=read_assignments(given.assignments))
+    request = Request(
+        name=given.name,
+        assignments=read_assignments(given.assignments),
+        reuse=Reuse(keep_code_version=given.keep_code_version),
+    )
     done = perform(
         experiment_named(given.experiment), request, runs=given.runs, figures=given.figures
     )
