@@ -29,7 +29,7 @@ def test_as_a_script_it_trains_the_grid_and_as_a_notebook_it_shows_it(
         "index",
         "donor_slope",
         "shift",
-        "windows_default",
+        "windows_all_layers",
     }
     table = pd.read_csv(page / "trainings.csv")
     assert set(table["precision"]) == {"float32"}

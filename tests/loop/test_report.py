@@ -56,8 +56,8 @@ def test_the_figures_come_in_reading_order_with_their_circumstances(
         "stated_confidence",
         "reliability",
         "auroc2_by_layer",
-        "patching",
         "following",
+        "patching",
         "layer_question",
         "answers",
     ]

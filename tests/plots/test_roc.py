@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import t
 from sklearn.metrics import roc_curve
 
 from workbench.errors import WorkbenchError
@@ -34,7 +35,8 @@ def test_the_legend_has_the_interval_where_there_is_one() -> None:
     area = delong(confidence, correct)
     # Placements: 1, 1, 1, 1/2 of the right, 3/4, 3/4, 1, 1 of the wrong, about 14/16.
     right, wrong = np.array([1, 1, 1, 0.5]) - 14 / 16, np.array([0.75, 0.75, 1, 1]) - 14 / 16
-    half = 1.959964 * np.sqrt(((right**2).sum() + (wrong**2).sum()) / 12)
+    # Both variances have 3 degrees of freedom; 3 to 1 of one size, together 3 x 16 / 10.
+    half = t.ppf(0.975, 4.8) * np.sqrt(((right**2).sum() + (wrong**2).sum()) / 12)
     assert area.low == pytest.approx(14 / 16 - half, abs=1e-6)
     curve = drawn(confidence, correct)
     assert curve.name == (  # type: ignore[attr-defined]

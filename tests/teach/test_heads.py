@@ -120,7 +120,7 @@ def test_a_killed_training_leaves_no_head(tmp_path: Path) -> None:
 
 FORMAT = FORMATS["percent"]
 TEACH = TeachSettings(
-    adapter_scope="conversation", epochs=3, batch_size=5, learning_rate=1e-2, loraplus_lr_ratio=1, checkpoint_steps=4,
+    adapter_scope="conversation", start_layer=0, epochs=3, batch_size=5, learning_rate=1e-2, loraplus_lr_ratio=1, checkpoint_steps=4,
     lora=LoraSettings(rank=4, dropout=0.1, target_modules=("q_proj", "v_proj")),
 )  # fmt: skip
 

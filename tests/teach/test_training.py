@@ -41,6 +41,7 @@ COUNT = 16
 LORA = LoraSettings(rank=4, alpha=8, dropout=0.1)
 SETTINGS = TeachSettings(
     lora=LORA,
+    start_layer=0,
     learning_rate=1e-2,
     epochs=3,
     batch_size=4,
@@ -49,6 +50,7 @@ SETTINGS = TeachSettings(
 )
 STEPS = 12
 WHOLE_SET = TeachSettings(
+    start_layer=0,
     lora=LORA.model_copy(update={"dropout": 0.0}),
     epochs=1,
     batch_size=COUNT,

@@ -46,8 +46,9 @@ def patching_figure(patching: PatchingResult, caption: str) -> Section:
     explanation = (
         "The tuned model's state, put into the base model at the confidence position after one "
         "layer: 0 = nothing moved, 1 = the stated distribution moved all the way to the tuned "
-        "model's. A rising curve alone localises little: compare the linear ramp, the donor from "
-        "another question, and the following curves."
+        "model's. The shift is of the level, which another question's donor or a random vector can "
+        "move as well; it localises little, and it differs between trainings. Whose confidence is "
+        "carried, the slopes above say."
     )
     return Section("Patching, with its controls", explanation, figure, "patching")
 
@@ -64,9 +65,10 @@ def following_figure(patching: PatchingResult, caption: str) -> Section:
         caption=caption,
     ).figure()
     explanation = (
-        "With donors from other questions: how much the patched confidence follows the donor's "
-        "own, and how much it stays with the question it was put into. Donor slope 1 and base "
-        "slope 0: the patched state carries that item's confidence."
+        "The tuned model's states of other questions, put into the base model at the confidence "
+        "position after one layer: how much the patched confidence follows the donor's own, and "
+        "how much it stays with the question it was put into. Donor slope 1 and base slope 0: the "
+        "patched state carries that item's confidence."
     )
     return Section("Following", explanation, figure, "following")
 

@@ -259,8 +259,9 @@ SECTIONS = (
     ),
     LoopSection(("elicit",), lambda run, r: reliability(r.readouts, _held_out(run, r))),
     LoopSection(("probe",), lambda run, r: _by_layer(run, r, _held_out(run, r))),
-    LoopSection(("patch",), lambda run, r: patching_figure(r.patching, _on_patched(run, r))),
+    # What holds over trainings comes first; the shift and its gradient vary between them.
     LoopSection(("patch",), lambda run, r: following_figure(r.patching, _on_patched(run, r))),
+    LoopSection(("patch",), lambda run, r: patching_figure(r.patching, _on_patched(run, r))),
     LoopSection(
         ("patch",), lambda run, r: question_figure(run, r.readouts, r.patching, _on_patched(run, r))
     ),

@@ -67,10 +67,10 @@ HEADLINES: Mapping[str, Key] = {
     "gain AUROC2 expected": Key("auroc2", EXPECTED, contrast="gain"),
     "ECE stated": Key("ece", STATED),
     "ECE expected": Key("ece", EXPECTED),
+    "donor slope passes 1/2 at layer": HALF,
     "layer gradient rho": GRADIENT,
     "largest shift": LARGEST,
     "shift, last layer": LAST,
-    "donor slope passes 1/2 at layer": HALF,
 }
 """Heading -> the measure compared between trainings, of each training's condition."""
 

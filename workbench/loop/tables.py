@@ -151,8 +151,8 @@ KNOWN: Columns = {
 }
 
 ACTS: Columns = {
-    "layer gradient rho": Key("layer_gradient", part="patching"),
     "donor slope passes 1/2 at layer": Key("donor_slope.half_layer", part="patching"),
+    "layer gradient rho": Key("layer_gradient", part="patching"),
     "shift, last layer": Key("shift.last_layer", part="patching"),
     "of a random vector": Key("shift.random_vector", part="patching"),
     "of a random position": Key("shift.random_position", part="patching"),
