@@ -576,6 +576,28 @@ def test_a_stage_kept_of_other_code_carries_new_ones(
         assert worked == ["patch", "report"]
 
 
+def test_a_setting_that_only_one_version_has_belongs_to_the_code(
+    copied: Any, worked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept with the older code, refused as another setting of the same code."""
+    before = Run.settings
+
+    def newer(self: Run, *names: str) -> dict[str, Any]:
+        found = before(self, *names)
+        if "patch" in found:
+            found["patch"] = {k: v for k, v in found["patch"].items() if k != "share"} | {"new": 1}
+        return found
+
+    monkeypatch.setattr(Run, "settings", newer)
+    with pytest.raises(WorkbenchError, match=r"patch\.new: null there, 1 now"):
+        run_loop(copied.inputs.config, copied.folder, copied.figures)
+    monkeypatch.setattr(stages_module, "code_version", lambda: "another")
+    run_loop(copied.inputs.config, copied.folder, copied.figures, KEEP)
+    assert worked == []
+    run_loop(copied.inputs.config, copied.folder, copied.figures)
+    assert worked == NAMES
+
+
 def test_folders_of_somebody_else_stay_untouched(loop_inputs: Any, tmp_path: Path) -> None:
     for name in ("questions/thesis.txt", "report/report.tex", "teach/lecture.md"):
         (tmp_path / "work" / name).parent.mkdir(parents=True)

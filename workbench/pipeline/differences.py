@@ -42,6 +42,25 @@ class Origin:
         return found
 
 
+def in_names_of(there: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a key's contents as they would be with the settings that the code of ``there`` had:
+    one that only one version has belongs to the code.
+    """
+    return {
+        part: _in_names_of(there.get(part), content) if part in ("settings", "given") else content
+        for part, content in now.items()
+    }
+
+
+def _in_names_of(there: Any, now: Any) -> Any:
+    if not isinstance(there, Mapping) or not isinstance(now, Mapping):
+        return now
+    return {
+        name: _in_names_of(value, now[name]) if name in now else value
+        for name, value in there.items()
+    }
+
+
 def settings_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
     """Name the settings, inputs and arms that differ between two keys' contents.
 

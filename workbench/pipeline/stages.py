@@ -23,7 +23,12 @@ from typing import Any, Protocol
 
 from workbench import progress
 from workbench.errors import WorkbenchError
-from workbench.pipeline.differences import Origin, list_some, settings_differences
+from workbench.pipeline.differences import (
+    Origin,
+    in_names_of,
+    list_some,
+    settings_differences,
+)
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.stage_store import StageStore, fingerprint
 from workbench.pipeline.store import RunStore, code_version
@@ -160,9 +165,10 @@ def plan_stages(
         there = kept.get("made_from", {})
         wanted = _made_from(stage, context, keys, inputs)
         origin = Origin.read(there) or now
-        same = kept.get("key") == _key(stage, wanted, origin)
+        then = wanted if origin.code == now.code else in_names_of(there, wanted)
+        same = kept.get("key") == _key(stage, then, origin)
         if same and (origin == now or reuse.keep_code_version):
-            found = PlannedStage(stage, str(kept["key"]), {**wanted, **asdict(origin)})
+            found = PlannedStage(stage, str(kept["key"]), {**then, **asdict(origin)})
         else:
             made_from = {**wanted, **asdict(now)}
             found = PlannedStage(
