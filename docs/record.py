@@ -44,7 +44,11 @@ def rows_of(page: Page) -> list[dict[str, Any]]:
     """Return the rows of a results page: section, row, column, value, low, high and n."""
     kept = [record["rows"] for record in page.records.values() if "rows" in record]
     if kept:
-        return [dict(row) for rows in kept for row in rows]
+        return [
+            {**row, **{name: _rounded(row.get(name)) for name in NUMBERS}}
+            for rows in kept
+            for row in rows
+        ]
     tables = [table for table in page.tables.values() if {*NUMBERS} <= {*table.columns}]
     if not tables:
         numbers = (int, float)

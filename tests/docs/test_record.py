@@ -62,9 +62,10 @@ def test_without_a_tidy_table_rows_are_the_summarys_numbers(record: Any) -> None
 
 
 def test_a_page_with_rows_of_its_own_is_recorded_by_them(record: Any) -> None:
-    rows = [{"section": "a", "row": "b", "column": "c", "value": 0.5, "low": None, "high": None}]
-    page = Page("Why?", [], {"x": 1.0}, {}, records={"own.json": {"rows": rows}})
-    assert record.rows_of(page) == rows
+    row = {"section": "a", "row": "b", "column": "c", "value": 0.5, "low": None, "high": None}
+    given = row | {"value": 0.500001, "high": float("nan")}
+    page = Page("Why?", [], {"x": 1.0}, {}, records={"own.json": {"rows": [given]}})
+    assert record.rows_of(page) == [row]
 
 
 def test_small_numbers_keep_their_figures_and_infinite_ones_are_none(record: Any) -> None:
