@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -148,19 +148,25 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
-def results_page(data: Mapping[str, Any]) -> str:
-    """One experiment's numbers: how they were made, then a table a section."""
+def results_page(data: Mapping[str, Any], images: Sequence[Path] = ()) -> str:
+    """One experiment's numbers: how they were made, its figures, then a table a section."""
     made = [
         f"Made by `{data['command']}` at commit {data['commit']} on {data['machine']}.",
-        data["note"] and f"{data['note'][:1].upper()}{data['note'][1:]}.",
+        data["note"] and f"{data['note'][:1].upper()}{data['note'][1:].rstrip('.')}.",
         f"Brackets hold {data.get('brackets', '95 % bootstrap intervals over questions')}.",
     ]
     sections = dict.fromkeys(row["section"] for row in data["rows"])
-    parts = []
+    parts = [f"![{path.stem.partition('-')[2]}](images/{path.name})" for path in images]
     for section in sections:
         own = [row for row in data["rows"] if row["section"] == section]
         heads = list(dict.fromkeys(row["column"] for row in own))
-        cells = {(row["row"], row["column"]): _estimate(row) for row in own}
+        whole = [head for head in heads if _whole([r for r in own if r["column"] == head])]
+        cells = {
+            (row["row"], row["column"]): f"{row['value']:,.0f}"
+            if row["column"] in whole
+            else _estimate(row)
+            for row in own
+        }
         rows = [
             [name, *(cells.get((name, head), "") for head in heads)]
             for name in dict.fromkeys(row["row"] for row in own)
@@ -177,7 +183,8 @@ def pages() -> Iterator[tuple[Path, str]]:
         yield REFERENCE / name, page()
     for path in sorted((RESULTS / "data").glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        yield RESULTS / f"{path.stem}.md", results_page(content)
+        images = sorted((RESULTS / "images").glob(f"{path.stem}-*.png"))
+        yield RESULTS / f"{path.stem}.md", results_page(content, images)
 
 
 def write_pages() -> int:
@@ -187,6 +194,15 @@ def write_pages() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     return len(found)
+
+
+def _whole(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the rows' values are counts: whole numbers, one above 1, none with an interval."""
+    values = [row["value"] for row in rows]
+    return all(
+        value is not None and float(value).is_integer() and row["low"] is None
+        for value, row in zip(values, rows, strict=True)
+    ) and any(value > 1 for value in values)
 
 
 def _estimate(row: Mapping[str, Any]) -> str:

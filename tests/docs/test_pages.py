@@ -28,12 +28,15 @@ def test_results_are_numbers_under_their_rows_and_columns() -> None:
         "title": "T", "command": "c", "commit": "abc", "machine": "m", "note": "", "settings": {"a": 1},
         "rows": [
             {"section": "s", "row": "r", "column": "one", "value": 0.5, "low": 0.25, "high": 1.0},
-            {"section": "s", "row": "q", "column": "two", "value": 2.0, "low": None, "high": None},
+            {"section": "s", "row": "q", "column": "two", "value": 0.2, "low": None, "high": None},
+            {"section": "s", "row": "q", "column": "count", "value": 2e4, "low": None, "high": None},
+            {"section": "s", "row": "q", "column": "share", "value": 1.0, "low": None, "high": None},
         ],
     }  # fmt: skip
-    page = GENERATOR.results_page(data)
-    assert "| r | 0.50 [0.25, 1.00] |  |" in page
-    assert "| q |  | 2.00 |" in page
+    page = GENERATOR.results_page(data, [Path("images/t-curve.png")])
+    assert "| r | 0.50 [0.25, 1.00] |  |  |  |" in page
+    assert "| q |  | 0.20 | 20,000 | 1.00 |" in page
+    assert "\n![curve](images/t-curve.png)\n" in page
 
 
 def test_every_setting_format_and_arm_has_its_line() -> None:
