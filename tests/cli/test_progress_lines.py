@@ -52,6 +52,28 @@ def test_a_stage_and_its_loop_write_their_beginning_their_state_and_their_end() 
     ]
 
 
+def test_of_loops_inside_a_loop_only_the_long_ones_have_a_line() -> None:
+    console, now = log(), Clock()
+    lines = Lines(console, now=now)
+    outer = lines.start("judging", 2)
+    for seconds in (4.9, 5.0):
+        inner = lines.start("fitting", 3)
+        lines.advance(inner, 3)
+        now.time += seconds
+        lines.finish(inner)
+        lines.advance(outer, 1)
+    lines.finish(outer)
+    after = lines.start("fitting", 3)
+    lines.finish(after)
+    assert text(console).splitlines() == [
+        "judging: 0 of 2",
+        "fitting: 3 of 3 in 0:00:05",
+        "judging: 2 of 2 in 0:00:10",
+        "fitting: 0 of 3",
+        "fitting: 0 of 3 in 0:00:00",
+    ]
+
+
 def test_an_unknown_total_has_no_time_left_and_a_failed_stage_says_so() -> None:
     console, now = log(), Clock()
     lines = Lines(console, now=now)

@@ -1,7 +1,8 @@
 """Write progress as plain lines, for output that does not move: a file, a pipe, the log of a job.
 
 A stage writes a line when it begins and one with its seconds when it ends; a loop writes its count
-at both ends; and while anything runs, a line at least every half minute says how far it is and how
+at both ends, one inside another only at its end and only if it took ``SHORT`` seconds, for an outer
+one may have thousands; and while anything runs, a line at least every half minute says how far it is and how
 much time is left, also in the middle of one long step. Every line is written out at once, so that a
 process that is killed shows what it was doing. No bars, no colours, no escapes.
 """
@@ -20,15 +21,18 @@ from rich.text import Text
 from workbench.cli.terminal_text import safe_line
 
 INTERVAL = 30.0
+SHORT = 5.0
 
 
 @dataclass
 class _Loop:
-    """A running loop."""
+    """A running loop of the ``thread``; ``inner``: inside another one of it."""
 
     description: str
     total: float | None
     started: float
+    thread: int
+    inner: bool
     done: float = 0.0
 
     def count(self) -> str:
@@ -84,10 +88,14 @@ class Lines:
     def start(self, description: str, total: float | None) -> int:
         with self._lock:
             self._numbers += 1
-            loop = self._loops[self._numbers] = _Loop(description, total, self._now())
-            self._write(
-                f"{description}: begun" if total is None else f"{description}: {loop.count()}"
-            )
+            own = threading.get_ident()
+            inner = any(loop.thread == own for loop in self._loops.values())
+            loop = _Loop(description, total, self._now(), own, inner)
+            self._loops[self._numbers] = loop
+            if not inner:
+                self._write(
+                    f"{description}: begun" if total is None else f"{description}: {loop.count()}"
+                )
             return self._numbers
 
     def advance(self, task: int, amount: float) -> None:
@@ -98,7 +106,7 @@ class Lines:
     def finish(self, task: int) -> None:
         with self._lock:
             loop = self._loops.pop(task, None)
-            if loop is not None:
+            if loop is not None and not (loop.inner and self._now() - loop.started < SHORT):
                 counted = "" if loop.total is None and not loop.done else f"{loop.count()} "
                 self._write(f"{loop.description}: {counted}in {clock(self._now() - loop.started)}")
 
