@@ -2,9 +2,9 @@
 
 A stage writes a line when it begins and one with its seconds when it ends; a loop writes its count
 at both ends, one inside another only at its end and only if it took ``SHORT`` seconds, for an outer
-one may have thousands; and while anything runs, a line at least every half minute says how far it is and how
-much time is left, also in the middle of one long step. Every line is written out at once, so that a
-process that is killed shows what it was doing. No bars, no colours, no escapes.
+one may have thousands; and while anything runs, a line at least every half minute says how far it
+is and how much time is left, also in the middle of one long step. Every line is written out at
+once, so that a process that is killed shows what it was doing. No bars, no colours, no escapes.
 """
 
 from __future__ import annotations
