@@ -193,6 +193,7 @@ def test_patching_in_the_summary_is_that_of_the_sweep_table(
     by_name: dict[str, Sweep] = sweeps(context.stage("patch").table("sweep"))
     own, drawn = by_name["own_tuned"], {"resamples": 200, "seed": 0}
     shift = mean_shift(own, **drawn)
+    assert summary["patching.shift.largest"] == pytest.approx(shift.value.max())
     assert summary["patching.shift.last_layer"] == pytest.approx(shift.value[-1])
     assert summary["patching.shift.clipped.last_layer"] == pytest.approx(
         clipped_mean_shift(own)[-1]

@@ -204,6 +204,7 @@ def _patching(context: Run, r: Readouts, draw: Bootstrap) -> Measures:
         "donor_slope.half_layer": result.half_layer,
         "donor_slope.last_layer": result.donor_slope.at(-1, items),
         "base_slope.last_layer": float(result.base_slope.value[-1]),
+        "shift.largest": float(effect.value.max()),
         "shift.last_layer": effect.at(-1, items),
         "shift.clipped.last_layer": float(clipped_mean_shift(own)[-1]),
         "shift.random_position": mean_size("random_position"),

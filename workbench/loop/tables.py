@@ -153,6 +153,7 @@ KNOWN: Columns = {
 ACTS: Columns = {
     "donor slope passes 1/2 at layer": Key("donor_slope.half_layer", part="patching"),
     "layer gradient rho": Key("layer_gradient", part="patching"),
+    "largest shift": Key("shift.largest", part="patching"),
     "shift, last layer": Key("shift.last_layer", part="patching"),
     "of a random vector": Key("shift.random_vector", part="patching"),
     "of a random position": Key("shift.random_position", part="patching"),

@@ -52,6 +52,7 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "patching.donor_slope.half_layer": "first layer after which the donor slope passes one half",
     "patching.donor_slope.last_layer": "slope on the donor's own readout after the last layer",
     "patching.base_slope.last_layer": "slope on the base's own readout after the last layer",
+    "patching.shift.largest": "largest mean shift of a layer, without an interval",
     "patching.shift.last_layer": "shift of the tuned state after the last layer",
     "patching.shift.clipped.last_layer": "per-item shift clipped to [0, 1], as in the literature",
     "patching.shift.<control>": "mean absolute shift of a control over its layers",
