@@ -16,6 +16,7 @@ import pandas as pd
 
 from workbench.bench.bench_page import write_bench_page
 from workbench.bench.verdicts import MOST, VerdictBench
+from workbench.files.ownership import FIGURES, claim_folder
 from workbench.measure import Estimate
 from workbench.plots.estimate_rows import EstimateRow, EstimateRows
 from workbench.report import Section
@@ -59,7 +60,7 @@ def rates_figure(rates: pd.DataFrame, *, null: bool, caption: str) -> EstimateRo
     rows = [
         EstimateRow(
             line["verdict"],
-            _name(line),
+            f"{line['part']}: {_name(line)}",
             Estimate(line["value"], line["low"], line["high"], line["n"]),
         )
         for line in rate_lines(chosen)
@@ -95,6 +96,9 @@ def record_rows(rates: pd.DataFrame) -> list[dict[str, Any]]:
 def write_verdict_bench(folder: Path, found: VerdictBench) -> Path:
     """Write the page, its figures and the table of rates; return the page's path."""
     rates = found.rates
+    # Hours of worlds are written down before anything is drawn of them.
+    claim_folder(folder, FIGURES)
+    write_csv(rates, folder / RATES)
     sections = []
     for null, name in ((True, "errors"), (False, "power")):
         if (rates["null"] == null).any():
@@ -105,7 +109,7 @@ def write_verdict_bench(folder: Path, found: VerdictBench) -> Path:
                 else "How often each verdict holds where an effect of this size was planted."
             )
             sections.append(Section(figure.title, text, figure.figure(), name))
-    page = write_bench_page(
+    return write_bench_page(
         folder,
         "How often do the verdicts err?",
         sections,
@@ -113,5 +117,3 @@ def write_verdict_bench(folder: Path, found: VerdictBench) -> Path:
         table_rows(rates),
         found.notes,
     )
-    write_csv(rates, folder / RATES)
-    return page
