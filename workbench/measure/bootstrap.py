@@ -242,13 +242,10 @@ def _estimate_of(
         if np.isnan(observed).any() or not len(parts):
             return Estimate(float(statistic(everyone)[0]), float("nan"), float("nan"), n)
         return Estimate(*statistic.estimate(observed, parts - observed, out), n)
+    known = n
     if isinstance(statistic, OverFewer):
-        fewer = max(int(statistic.over(everyone)[0]), fitted + 1)
-        return replace(
-            _estimate(float(statistic(everyone)[0]), np.concatenate(drawn), level, fewer, fitted),
-            n=n,
-        )
-    return _estimate(float(statistic(everyone)[0]), np.concatenate(drawn), level, n, fitted)
+        known = max(int(statistic.count(everyone)[0]), fitted + 1)
+    return _estimate(float(statistic(everyone)[0]), np.concatenate(drawn), level, known, fitted)
 
 
 def _estimate(value: float, resampled: Floats, level: float, n: int, fitted: int = 1) -> Estimate:

@@ -155,6 +155,6 @@ def minus(first: CountStatistic, second: CountStatistic) -> CountStatistic:
     if isinstance(first, Distance | PointOnly):
         return PointOnly(difference)
     if isinstance(first, OverFewer) and isinstance(second, OverFewer):
-        one, other = first.over, second.over
+        one, other = first.count, second.count
         return OverFewer(difference, lambda counts: np.minimum(one(counts), other(counts)))
     return difference

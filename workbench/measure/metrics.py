@@ -25,6 +25,7 @@ from workbench.measure.selective import SelectiveRisk
 from workbench.measure.shares import Share
 from workbench.measure.smooth_calibration import SmoothEce
 from workbench.measure.weighted import (
+    Counting,
     CountStatistic,
     Latest,
     OverFewer,
@@ -131,7 +132,7 @@ def statistics_of(
     added = Latest(lambda counts: summed(counts[:, order], starts))
 
     def of_table(statistic: CountStatistic) -> CountStatistic:
-        if isinstance(statistic, Distance | Share | PointOnly | WithEnough | OverFewer):
+        if isinstance(statistic, Distance | Share | PointOnly | Counting):
             return statistic.of(added)
         return lambda counts: statistic(added(counts))
 

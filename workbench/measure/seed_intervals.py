@@ -88,10 +88,7 @@ def statistics_over_seeds(
     unknown = np.full(len(counts), np.nan)
     if not all(one is None or _covered(one, counts[:1]) for one in statistics):
         values = np.stack([unknown[:1] if one is None else one(counts[:1]) for one in statistics])
-        nothing = np.full((len(values), counts.shape[0] - 1), np.nan)
-        return over_seeds(
-            np.concatenate([values[:, :1], nothing], axis=1), chosen, counts.shape[1], limits
-        )
+        return Estimate(float(values.mean()), float("nan"), float("nan"), counts.shape[1])
     values = np.stack([unknown if one is None else one(counts) for one in statistics])
     return over_seeds(values, chosen, counts.shape[1], limits, strata=strata)
 

@@ -7,7 +7,7 @@ values (nothing counted) are NaN.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,42 +67,38 @@ class PointOnly:
         return PointOnly(lambda counts: self._statistic(counted(counts)))
 
 
-class WithEnough:
-    """A ``statistic`` that has an interval only where ``told`` ([r, c] -> [r]) counts at least
-    ``FEWEST`` answers that could tell anything: resampling two of them finds two facts at most.
-    """
+class Counting:
+    """A ``statistic`` with a ``count`` of answers beside it, which decides about its interval."""
 
-    def __init__(self, statistic: CountStatistic, told: CountStatistic) -> None:
-        self._statistic, self.told = statistic, told
+    def __init__(self, statistic: CountStatistic, count: CountStatistic) -> None:
+        self._statistic, self.count = statistic, count
 
     def __call__(self, counts: Floats) -> Floats:
         return self._statistic(counts)
 
-    def of(self, counted: CountStatistic) -> WithEnough:
+    def of(self, counted: CountStatistic) -> Self:
         """Return the same as a function of counts that ``counted`` adds up to its own."""
-        return WithEnough(
+        return type(self)(
             lambda counts: self._statistic(counted(counts)),
-            lambda counts: self.told(counted(counts)),
+            lambda counts: self.count(counted(counts)),
         )
 
 
-class OverFewer:
-    """A ``statistic`` that is a mean over some of the answers alone, as many as ``over``
-    ([r, c] -> [r]) counts: its spread is known no better than so few know it.
+class WithEnough(Counting):
+    """A statistic that has an interval only where at least ``FEWEST`` answers could tell anything:
+    resampling two of them finds two facts at most.
     """
 
-    def __init__(self, statistic: CountStatistic, over: CountStatistic) -> None:
-        self._statistic, self.over = statistic, over
+    @property
+    def told(self) -> CountStatistic:
+        """How many answers could tell anything: [r, c] -> [r]."""
+        return self.count
 
-    def __call__(self, counts: Floats) -> Floats:
-        return self._statistic(counts)
 
-    def of(self, counted: CountStatistic) -> OverFewer:
-        """Return the same as a function of counts that ``counted`` adds up to its own."""
-        return OverFewer(
-            lambda counts: self._statistic(counted(counts)),
-            lambda counts: self.over(counted(counts)),
-        )
+class OverFewer(Counting):
+    """A statistic that is a mean over some of the answers alone, as many as are counted: its spread
+    is known no better than so few know it.
+    """
 
 
 def has_enough(statistic: CountStatistic, everyone: Floats) -> bool:
