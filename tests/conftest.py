@@ -32,9 +32,10 @@ from tests.support.runs import (
 )
 from tests.support.tiny_models import build_tiny, build_tokenizer
 from workbench.config import RunConfig
+from workbench.loading import load_model
 from workbench.loop import open_current_run
 from workbench.loop.run import Run
-from workbench.models import LanguageModel, load_model
+from workbench.models import LanguageModel
 from workbench.questions import write_questions
 
 if (

@@ -399,7 +399,7 @@ WORK = (
     "workbench.loop.run",
     "workbench.experiments.recipes.run.teach_recipe",
     "workbench.experiments.baselines.run.compare_baselines",
-    "workbench.models.load_model",
+    "workbench.loading.load_model",
     "workbench.bench.sweep.load_model",
     "workbench.bench.teach.load_model",
 )

@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "plots"),
     ("trace", "report"),
     ("questions", "probe", "pipeline"),
+    ("loading",),
     ("elicit",),
     ("patch", "teach"),
     ("loop", "api"),

@@ -40,9 +40,10 @@ from workbench.experiments.confidence_alignment.run import read_alignment
 from workbench.experiments.elicitation import compare_questions, elicit_questions
 from workbench.experiments.recipes.run import recipe_stages
 from workbench.experiments.recipes.trainings import trainings
+from workbench.loading import load_model
 from workbench.loop import run_stages
 from workbench.loop.run import Run
-from workbench.models import LanguageModel, in_float32, load_model, model_arithmetic, set_precision
+from workbench.models import LanguageModel, in_float32, model_arithmetic, set_precision
 from workbench.patch.direct_logit_attribution import direct_attribution
 from workbench.patch.logit_combinations import Combination
 from workbench.pipeline.store import RunStore, StageStore

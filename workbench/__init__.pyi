@@ -22,13 +22,13 @@ from workbench.elicit import ask_pairs as ask_pairs
 from workbench.elicit import read_confidence as read_confidence
 from workbench.errors import WorkbenchError as WorkbenchError
 from workbench.experiments.recipes.run import teach_recipe as teach_recipe
+from workbench.loading import load_model as load_model
 from workbench.loop import run_loop as run_loop
 from workbench.measure import Estimate as Estimate
 from workbench.measure import auroc2 as auroc2
 from workbench.measure import auroc2_within as auroc2_within
 from workbench.measure import confidence_metrics as confidence_metrics
 from workbench.models import LanguageModel as LanguageModel
-from workbench.models import load_model as load_model
 from workbench.patch import layer_sweep_of_scale as layer_sweep_of_scale
 from workbench.probe import fit_layerwise as fit_layerwise
 from workbench.questions import Question as Question

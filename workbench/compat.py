@@ -28,6 +28,11 @@ def attention_kernel(model: Any) -> str:
     return str(getattr(model.config, "_attn_implementation", None) or "eager")
 
 
+def supports_sdpa(model_class: Any) -> bool:
+    """Return whether transformers runs models of a class with scaled dot product kernels."""
+    return bool(model_class._supports_sdpa)
+
+
 def forget_adapters(model: Any) -> None:
     """Tell the transformers ``model`` that it carries no adapter of PEFT."""
     model._hf_peft_config_loaded = False

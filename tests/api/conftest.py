@@ -9,7 +9,8 @@ from workbench.api.confidence import Asked, ask
 from workbench.api.probes import Probes, fit_probes
 from workbench.config import ProbeConfig
 from workbench.elicit.answer import Limits
-from workbench.models import LanguageModel, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel
 from workbench.questions import read_questions
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from workbench.api.patching import patch_map
 from workbench.cli.app import app
-from workbench.models import load_model
+from workbench.loading import load_model
 
 CAT, DOG = "What is the cat", "What is the dog"
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.runs import planted_questions, save_number_writer
 from tests.support.tiny_models import build_tokenizer
-from workbench.models import load_model
+from workbench.loading import load_model
 from workbench.questions import Question, read_questions, write_questions
 
 WORDS = ("ĠParis", "ĠRome", "ĠMary", "ĠJohn")

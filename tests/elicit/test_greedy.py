@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache
 
+from tests.support.tiny_models import PACKABLE
 from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import format_named
 from workbench.elicit.greedy import end_tokens, greedy, stop_after_number, stop_at_newline
-from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.trace.forward import forward
 from workbench.trace.layout import Tail, empty_tail, pad_prompts
@@ -20,7 +21,6 @@ from workbench.trace.token_tree import tree_tail
 
 MakeTiny = Callable[..., LanguageModel]
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [20, 21, 22], [30, 31, 32, 33, 34, 35, 36]]
-PACKABLE = sorted(family for family, row in ARCHITECTURES.items() if row.packable)
 NEVER = torch.zeros(384, dtype=torch.bool)
 
 

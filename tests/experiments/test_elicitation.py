@@ -18,8 +18,8 @@ from workbench.experiments.elicitation import (
     run_elicitation,
     summary_of,
 )
+from workbench.loading import load_model
 from workbench.measure import auroc2, ece
-from workbench.models import load_model
 from workbench.questions import grade, read_questions
 from workbench.report import write_page
 

@@ -32,7 +32,7 @@ from safetensors.numpy import load_file
 
 from tests.support.runs import planted_questions, save_number_writer
 from workbench.files.writing import TEMPORARY
-from workbench.models import load_model
+from workbench.loading import load_model
 from workbench.questions import write_questions
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-import workbench.models
+import workbench.loading
 from workbench.config import RunConfig
 from workbench.elicit import conversation
 from workbench.elicit.formats import FORMATS
@@ -39,7 +39,7 @@ def test_the_model_is_loaded_once_as_configured(
         asked.append((args, kwargs))
         return tiny_lm
 
-    monkeypatch.setattr(workbench.models, "load_model", load)
+    monkeypatch.setattr(workbench.loading, "load_model", load)
     assert writable.lm is tiny_lm
     assert writable.lm is tiny_lm
     options = {

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 import workbench.elicit.answer_table
+import workbench.loading
 import workbench.loop.confidence
 import workbench.loop.growing_page
-import workbench.models
 import workbench.patch.controlled_sweep
 import workbench.probe.held_out
 from tests.support.notices import Notices
@@ -25,9 +25,9 @@ from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
 from workbench.files.ownership import MARK
 from workbench.files.writing import TEMPORARY
+from workbench.loading import load_model
 from workbench.loop import STAGES, is_complete, open_current_run, open_run, run_loop
 from workbench.loop.run import Run
-from workbench.models import load_model
 from workbench.models.fingerprint import sha256_of
 from workbench.pipeline import stages as stages_module
 from workbench.pipeline.memory import peak_memory
@@ -198,7 +198,7 @@ def test_a_second_call_loads_no_model_and_works_on_nothing(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(workbench.models, "load_model", refuse)
+    monkeypatch.setattr(workbench.loading, "load_model", refuse)
     assert run_loop(copied.inputs.config, copied.folder, copied.figures) == copied.summary
     assert worked == []
 

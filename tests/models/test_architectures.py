@@ -4,25 +4,23 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from transformers import AutoConfig, PretrainedConfig
 
+from tests.support.tiny_models import EAGER, FAMILIES, LOOPED, PACKABLE
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, Architecture, LanguageModel, architecture_of
+from workbench.models import Architecture, LanguageModel
+from workbench.models.weights import CLASSES, kernel_for
 
 
-@pytest.mark.parametrize("family", sorted(ARCHITECTURES))
-def test_each_family_is_found_by_its_configuration(family: str) -> None:
-    assert architecture_of(AutoConfig.for_model(family)) is ARCHITECTURES[family]
-
-
-@pytest.mark.parametrize("family", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_paths_point_at_the_parts_of_the_model(
     make_tiny: Callable[..., LanguageModel], family: str
 ) -> None:
     lm = make_tiny(family)
     row, base = lm.architecture, lm.base()
+    assert row.family == family
     assert lm.embedding() is base.get_input_embeddings()
     assert lm.head() is base.get_output_embeddings()
+    assert lm.decoder() is base.base_model
     assert len(lm.layers()) == 4
     if row.attention_output:
         assert row.attention_output.startswith(f"{row.attention}.")
@@ -30,23 +28,25 @@ def test_paths_point_at_the_parts_of_the_model(
         assert weight.shape == (32, 32)
 
 
-@pytest.mark.parametrize("family", sorted(ARCHITECTURES))
-def test_sdpa_is_off_exactly_where_transformers_does_not_support_it(
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_without_scaled_dot_product_attention_runs_eager(
     make_tiny: Callable[..., LanguageModel], family: str
 ) -> None:
-    lm = make_tiny(family)
-    assert lm.architecture.sdpa == type(lm.base())._supports_sdpa
+    config = make_tiny(family).base().config
+    assert type(config) in CLASSES[0][0]
+    assert kernel_for(config, "sdpa") == ("eager" if family in EAGER else "sdpa")
+    assert kernel_for(config, "eager") == "eager"
 
 
-def test_recurrent_families_say_why_they_cannot_be_packed() -> None:
-    refused = {family: row.why_not for family, row in ARCHITECTURES.items() if not row.packable}
-    assert set(refused) == {"falcon_h1", "qwen3_next"}
-    assert all("recurrent" in why for why in refused.values())
+def test_recurrent_families_say_why_they_cannot_be_packed(
+    make_tiny: Callable[..., LanguageModel],
+) -> None:
+    rows = {family: make_tiny(family).architecture for family in FAMILIES}
+    assert {family for family, row in rows.items() if not row.packable} == set(LOOPED)
+    assert all("recurrent" in rows[family].why_not for family in LOOPED)
 
 
-@pytest.mark.parametrize(
-    "family", sorted(family for family, row in ARCHITECTURES.items() if row.packable)
-)
+@pytest.mark.parametrize("family", PACKABLE)
 def test_a_packable_family_forgets_what_its_mask_hides(
     make_tiny: Callable[..., LanguageModel], family: str
 ) -> None:
@@ -63,33 +63,8 @@ def test_a_packable_family_forgets_what_its_mask_hides(
     torch.testing.assert_close(logits[0], logits[1])
 
 
-def test_an_unknown_family_says_what_to_add_where_and_how_to_check_it() -> None:
-    config = PretrainedConfig()
-    config.model_type = "unheard_of"
-    with pytest.raises(WorkbenchError) as caught:
-        architecture_of(config)
-    message = str(caught.value)
-    for part in (
-        "'unheard_of'",
-        "workbench/models/architectures.py",
-        "validate(language_model)",
-        "llama",
-    ):
-        assert part in message
-
-
 def _row(**changes: object) -> Architecture:
-    fields = {
-        "family": "f",
-        "layers": "model.layers",
-        "final_norm": "model.norm",
-        "embedding": "model.embed",
-        "head": "lm_head",
-        "attention": "attn",
-        "mlp": "mlp",
-        "attention_output": "attn.o",
-        "packable": True,
-    }
+    fields = {"family": "f", "layers": "model.layers", "embedding": "model.embed", "head": "head"}
     return Architecture(**{**fields, **changes})  # type: ignore[arg-type]
 
 

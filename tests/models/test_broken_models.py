@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel
 
 MakeGguf = Callable[..., Path]
 WEIGHTS = "model.safetensors"

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, Turn, embedded, encode, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel, Turn, embedded, encode
 from workbench.models.fingerprint import sha256_of
 
 MakeGguf = Callable[..., Path]

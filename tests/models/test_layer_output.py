@@ -32,7 +32,7 @@ def test_other_than_three_dimensions_is_refused(output: object) -> None:
         hidden_of(output)
 
 
-@pytest.mark.parametrize("output", [None, (), {"hidden": 1}, [torch.zeros(1, 1, 1)]])
+@pytest.mark.parametrize("output", [None, (), [], {"hidden": 1}, [None]])
 def test_other_kinds_are_refused(output: object) -> None:
     with pytest.raises(WorkbenchError, match="not a tensor or a tuple"):
         hidden_of(output)
@@ -53,3 +53,13 @@ def test_what_a_layer_is_given_is_read_and_replaced(by_name: bool) -> None:
     assert hidden_argument(*changed) is new
     assert changed[0][1:] == args[1:]
     assert {**changed[1], "hidden_states": 0} == {**kwargs, "hidden_states": 0}
+
+
+def test_a_list_stays_a_list() -> None:
+    states, more = torch.zeros(1, 2, 3), object()
+    assert hidden_of([states, more]) is states
+    new = torch.ones(1, 2, 3)
+    changed = with_hidden([states, more], new)
+    assert isinstance(changed, list)
+    assert changed[0] is new
+    assert changed[1] is more

@@ -11,10 +11,10 @@ import torch
 
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
+from workbench.loading import load_model
 from workbench.models import (
     LanguageModel,
     in_float32,
-    load_model,
     model_arithmetic,
     resolve_precision,
     set_precision,

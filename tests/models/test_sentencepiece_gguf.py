@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel
 from workbench.models.sentencepiece_gguf import llama_cpp_ids
 
 MakeGguf = Callable[..., Path]

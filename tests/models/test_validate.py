@@ -8,26 +8,25 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import FAMILIES
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models import LanguageModel
 from workbench.models.validate import validate
 
 MakeTiny = Callable[..., LanguageModel]
 
 
-@pytest.mark.parametrize("family", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_row_holds_on_a_real_forward(make_tiny: MakeTiny, family: str) -> None:
     validate(make_tiny(family))
 
 
 @pytest.mark.parametrize("family", ["gemma2", "granite", "cohere2", "falcon_h1"])
 def test_a_forgotten_logit_scaling_is_noticed(make_tiny: MakeTiny, family: str) -> None:
-    overrides = {"logit_scale": 0.25} if family == "cohere2" else {}
-    lm = make_tiny(family, **overrides)
+    overrides = {"cohere2": {"logit_scale": 0.25}, "gemma2": {"final_logit_softcapping": 0.5}}
+    lm = make_tiny(family, **overrides.get(family, {}))
     validate(lm)
-    row = replace(lm.architecture, logit_multiplier="", logit_divisor="", logit_softcap="")
-    if family == "gemma2":
-        lm.base().config.final_logit_softcapping = 0.5
+    row = replace(lm.architecture, logit_scale=1.0, logit_softcap=None)
     with pytest.raises(
         WorkbenchError, match="the head's reading of the last layer's output and the logits differ"
     ):
@@ -62,7 +61,25 @@ def test_a_wrong_path_is_named(make_tiny: MakeTiny, change: dict[str, Any], mess
 
 def test_a_missing_layer_is_counted(tiny_lm: LanguageModel) -> None:
     del tiny_lm.base().model.layers[3]
+    row = replace(tiny_lm.architecture, final_norm=None)
     with pytest.raises(WorkbenchError, match="holds 3 layers and the configuration counts 4"):
+        validate(replace(tiny_lm, architecture=row))
+
+
+def test_a_model_that_reads_later_tokens_is_refused(
+    tiny_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for layer in tiny_lm.base().model.layers:
+        attention = layer.self_attn
+        inner = attention.forward
+
+        def forward(inner: Any = inner, **options: Any) -> Any:
+            shape = options["hidden_states"].shape
+            open_mask = torch.zeros(1, 1, shape[1], shape[1])
+            return inner(**{**options, "attention_mask": open_mask})
+
+        monkeypatch.setattr(attention, "forward", forward)
+    with pytest.raises(WorkbenchError, match="reads later tokens"):
         validate(tiny_lm)
 
 

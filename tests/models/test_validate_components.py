@@ -44,14 +44,19 @@ def test_peculiar_configurations_hold(
             r"half of resid_mid \+ mlp_out and resid_post differ",
         ),
         ("olmo2", {}, {"mid": "post_attention_layernorm"}, "resid_mid differ"),
-        ("granite", {"residual_multiplier": 0.3}, {"added_multiplier": ""}, "resid_mid differ"),
+        ("granite", {"residual_multiplier": 0.3}, {"added_scale": 1.0}, "resid_mid differ"),
         (
             "cohere2",
             {},
             {"mlp_added": "self_attn"},
             r"resid_pre \+ attn_out \+ mlp_out and resid_post differ",
         ),
-        ("gpt_neox", {}, {"parallel": ""}, "resid_mid differ"),
+        (
+            "gpt_neox",
+            {},
+            {"parallel": False, "mid": "post_attention_layernorm"},
+            "resid_mid differ",
+        ),
         (
             "llama",
             {},

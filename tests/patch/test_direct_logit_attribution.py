@@ -6,15 +6,15 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import PACKABLE as FAMILIES
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models import LanguageModel
 from workbench.patch.direct_logit_attribution import direct_attribution
 from workbench.patch.logit_combinations import Combination, logit_contrast
 from workbench.trace.record import record
 from workbench.trace.sites import Site
 
 MakeTiny = Callable[..., LanguageModel]
-FAMILIES = sorted(family for family, row in ARCHITECTURES.items() if row.packable)
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35]]
 CONTRAST = logit_contrast([5, 9], [6, 7, 8], rows=3)
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import PACKABLE as FAMILIES
 from workbench.elicit.trie import build_trie
-from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models import LanguageModel
 from workbench.models.slices import SLICED, slices_of
 from workbench.patch.components import ComponentSet, states_at, whole_model
 from workbench.patch.gradients import gradient_times_difference
@@ -19,7 +20,6 @@ from workbench.trace.interventions import Patch
 from workbench.trace.sites import COMPONENTS, Site
 
 MakeTiny = Callable[..., LanguageModel]
-FAMILIES = sorted(family for family, row in ARCHITECTURES.items() if row.packable)
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35, 36]]
 POSITIONS = torch.tensor([[2, 6, 9], [0, 2, 3], [1, 4, 6]])
 DIGITS = build_trie(

@@ -8,8 +8,9 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import PACKABLE as FAMILIES
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
+from workbench.models import LanguageModel, hidden_of, with_hidden
 from workbench.models.adapter_switch import adapter_off
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.invocation import invoke_adapter_from
@@ -19,7 +20,6 @@ from workbench.patch.path_patching import path_effects
 from workbench.trace.sites import Component, Site
 
 MakeTiny = Callable[..., LanguageModel]
-FAMILIES = sorted(family for family, row in ARCHITECTURES.items() if row.packable)
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12], [20, 21, 22, 23], [30, 31, 32, 33, 34, 35]]
 DONORS = [[15, 6, 17, 8], [20, 25, 22, 23, 40, 24, 23], [31, 30, 32, 33, 35, 34]]
 METRIC = contrast([5, 9], [6, 7, 8])

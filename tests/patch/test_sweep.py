@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import EAGER, PACKABLE
 from workbench.elicit.conversation import (
     Conversation,
     ScaleTokens,
@@ -23,7 +24,7 @@ from workbench.elicit.readout import expected_confidence, read_confidence
 from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, LanguageModel, hidden_of, with_hidden
+from workbench.models import LanguageModel, hidden_of, with_hidden
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
 from workbench.trace.backends import engine
 
@@ -41,10 +42,9 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 }
 CASES = [
     (family, OVERRIDES.get(family, {}), attention)
-    for family, row in sorted(ARCHITECTURES.items())
-    if row.packable
+    for family in PACKABLE
     for attention in ("sdpa", "eager")
-    if attention == "eager" or row.sdpa
+    if attention == "eager" or family not in EAGER
 ]
 CASES += [
     ("mistral", {"sliding_window": None}, "sdpa"),

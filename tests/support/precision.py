@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+import workbench.loading.load
 import workbench.loop.patching
-import workbench.models.load
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, Precision, set_precision
 
 
 class OtherPrecisionError(AssertionError):
@@ -42,9 +42,8 @@ def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
 
     A layer whose matrix is the token embedding keeps that one's dtype; adapters are no part of it.
     """
-    found, check, widen = (
+    found, widen = (
         Watched(),
-        workbench.models.load.validate,
         workbench.loop.patching.in_float32,
     )
     own: dict[int, bool] = {}
@@ -67,8 +66,8 @@ def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
         )
         kept.append(lm)  # so that no other module gets the number of one of these
 
-    def validated(lm: LanguageModel) -> None:
-        check(lm)
+    def loaded(lm: LanguageModel, given: Precision) -> None:
+        set_precision(lm, given)
         found.models += 1
         watch(lm)
 
@@ -91,7 +90,7 @@ def only_in(precision: str, *models: LanguageModel) -> Iterator[Watched]:
     for lm in models:
         watch(lm)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workbench.models.load, "validate", validated)
+        patch.setattr(workbench.loading.load, "set_precision", loaded)
         patch.setattr(workbench.loop.patching, "in_float32", on_purpose)
         patch.setattr(torch.nn.Linear, "forward", look)
         yield found

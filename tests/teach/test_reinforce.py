@@ -19,7 +19,8 @@ from workbench.config import LoraSettings, TeachSettings
 from workbench.elicit.conversation import scale_tokens
 from workbench.elicit.formats import FORMATS
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel
 from workbench.teach.adapter import add_adapter, remove_adapter
 from workbench.teach.losses import log_reward
 from workbench.teach.on_policy import RLOO, Reinforcement, require_trl, rewards_of

@@ -42,7 +42,7 @@ def test_skipped_layers_pass_on_and_come_back(tiny_lm: LanguageModel) -> None:
     layers[0].forward = wrapped
     with torch.no_grad():
         before = tiny_lm.base()(input_ids=ids).logits
-        with bypass_layers(layers):
+        with bypass_layers(tiny_lm, len(layers)):
             embedded = tiny_lm.base()(input_ids=ids).logits
         expected = tiny_lm.head()(tiny_lm.final_norm()(tiny_lm.embedding()(ids)))
         assert torch.equal(tiny_lm.base()(input_ids=ids).logits, before)

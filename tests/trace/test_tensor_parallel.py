@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.scripts import load_script
-from workbench.models import load_model
+from workbench.loading import load_model
 
 WORKER = Path(__file__).with_name("tensor_parallel_worker.py")
 

@@ -30,7 +30,8 @@ from workbench.bench.position_map import POSITIONS, position_map
 from workbench.bench.recording import recording
 from workbench.bench.timing import Method, alternate, ratio, spread, time_methods
 from workbench.errors import WorkbenchError
-from workbench.models import Precision, load_model
+from workbench.loading import load_model
+from workbench.models import Precision
 from workbench.trace.interventions import Patched
 
 PARTS = ("sweep", "map", "record", "growth", "memory")

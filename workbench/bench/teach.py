@@ -33,7 +33,8 @@ from workbench.bench.trainer_kinds import KINDS, Kind, run_kind, settings_of
 from workbench.bench.trainers import TRL_ATTENTION, TRL_MISSING, Trained, trl_installed
 from workbench.bench.training_examples import make_examples
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, Precision, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel, Precision
 from workbench.progress import task
 from workbench.teach.examples import Example
 

@@ -24,7 +24,8 @@ from workbench.bench.trainer_kinds import KINDS, run_kind, settings_of
 from workbench.bench.trainers import trl_installed
 from workbench.bench.training_examples import make_examples
 from workbench.errors import WorkbenchError
-from workbench.models import Precision, load_model
+from workbench.loading import load_model
+from workbench.models import Precision
 from workbench.progress import track
 
 INTERVAL = 0.01

@@ -21,7 +21,7 @@ from workbench.config import LoraSettings
 from workbench.elicit.readout import expected_confidence
 from workbench.elicit.scales import Scale
 from workbench.elicit.trie import ScaleTrie, build_trie
-from workbench.models import LanguageModel, architecture_of
+from workbench.models import LanguageModel, derive_architecture
 from workbench.teach.adapter import add_adapter
 
 Questions = Literal["own", "shuffled grades", "another question"]
@@ -86,7 +86,7 @@ def tiny_model(seed: int) -> LanguageModel:
     words = {"[PAD]": 0} | {f"t{token}": token for token in range(1, VOCABULARY)}
     backend = Tokenizer(models.WordLevel(words, unk_token="[PAD]"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]")
-    return LanguageModel(model, tokenizer, architecture_of(config), "tiny", f"tiny-{seed}")
+    return LanguageModel(model, tokenizer, derive_architecture(model), "tiny", f"tiny-{seed}")
 
 
 def make_world(seed: int, kind: Questions, noise: float) -> TinyWorld:

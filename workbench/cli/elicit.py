@@ -101,7 +101,7 @@ def elicit(
         pair_summary,
         summary_of,
     )
-    from workbench.models import load_model
+    from workbench.loading import load_model
     from workbench.questions import in_form, questions_from, sample_questions
 
     pool = in_form(questions_from(settings.source), settings.ask_as, settings.options, seed)

@@ -82,7 +82,7 @@ def patch(
     }
     from workbench.api.page import write_patching
     from workbench.api.patching import patch_map
-    from workbench.models import load_model
+    from workbench.loading import load_model
 
     screen = Console(stderr=True)
     with bars(screen):

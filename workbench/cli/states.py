@@ -58,7 +58,7 @@ def trace(
     from_file = path.suffix in ENDINGS
     table = read_prompts(path, column) if from_file else None
     folder = out or Path("runs") / "states" / (path.stem if from_file else "prompt")
-    from workbench.models import load_model
+    from workbench.loading import load_model
 
     places: Any = [_place(text) for text in at] if at else "last"
     screen = Console(stderr=True)

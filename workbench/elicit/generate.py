@@ -61,7 +61,7 @@ def continued(
             hidden = lm.decoder()(
                 input_ids=live.token[:, None],
                 attention_mask=model_mask(lm, live.visible[:, None, :], live.at, live.keys),
-                position_ids=live.at,
+                position_ids=live.at + lm.architecture.first_position,
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state

@@ -92,7 +92,7 @@ class Run:
     @property
     def lm(self) -> LanguageModel:
         """The base model."""
-        from workbench.models import load_model
+        from workbench.loading import load_model
 
         held = self.loaded.shared or self.loaded
         if held.lm is None:

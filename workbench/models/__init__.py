@@ -1,8 +1,9 @@
-"""Load any Hugging Face causal language model and find its parts.
+"""Hold any Hugging Face causal language model and find its parts.
 
-A model comes from the hub, a folder, a GGUF file or the small default, is checked on a real
-forward, and is returned as a :class:`LanguageModel`. Conversations become token ids here, through
-the model's chat template.
+A model comes from the hub, a folder, a GGUF file or the small default
+(:func:`workbench.loading.load_model`) and is held as a :class:`LanguageModel`, whose parts were
+read off the model itself (:mod:`workbench.models.structure`). Conversations become token ids here,
+through the model's chat template.
 
 The names below are imported when they are first used, so code that only asks for files of models
 needs no model library.
@@ -14,12 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.models.architectures import ARCHITECTURES, Architecture, architecture_of
+    from workbench.models.architectures import Architecture
     from workbench.models.cache import CacheEntry, verify_cache
     from workbench.models.chat import Role, Turn, encode, encode_history, render
     from workbench.models.language_model import LanguageModel
     from workbench.models.layer_output import hidden_of, with_hidden
-    from workbench.models.load import Attention, load_model
     from workbench.models.precision import (
         Precision,
         in_float32,
@@ -27,22 +27,20 @@ if TYPE_CHECKING:
         resolve_precision,
         set_precision,
     )
+    from workbench.models.structure import derive_architecture
 
 _MODULES = {
-    "ARCHITECTURES": "architectures",
     "Architecture": "architectures",
-    "Attention": "load",
     "CacheEntry": "cache",
     "LanguageModel": "language_model",
     "Precision": "precision",
     "Role": "chat",
     "Turn": "chat",
-    "architecture_of": "architectures",
+    "derive_architecture": "structure",
     "encode": "chat",
     "encode_history": "chat",
     "hidden_of": "layer_output",
     "in_float32": "precision",
-    "load_model": "load",
     "model_arithmetic": "precision",
     "render": "chat",
     "resolve_precision": "precision",
@@ -51,20 +49,17 @@ _MODULES = {
     "with_hidden": "layer_output",
 }
 __all__ = [
-    "ARCHITECTURES",
     "Architecture",
-    "Attention",
     "CacheEntry",
     "LanguageModel",
     "Precision",
     "Role",
     "Turn",
-    "architecture_of",
+    "derive_architecture",
     "encode",
     "encode_history",
     "hidden_of",
     "in_float32",
-    "load_model",
     "model_arithmetic",
     "render",
     "resolve_precision",

@@ -1,5 +1,5 @@
 """Find where a layer's components can be read and written: a module and a side of it, from the
-family's row.
+model's architecture row.
 
 ``resid_pre`` is the layer's input and ``resid_post`` its output; ``attn_out`` and ``mlp_out`` are
 outputs of the modules the row calls added; ``resid_mid`` and the heads are inputs, of the row's
@@ -38,10 +38,12 @@ class HookPoint:
 def missing_component_reason(lm: LanguageModel, component: str) -> str:
     """Return why the model has no such component, or an empty string."""
     row = lm.architecture
-    if component == "resid_mid" and (
-        not row.mid or (row.parallel and getattr(lm.config, row.parallel))
-    ):
+    if component in row.missing:
+        return row.missing[component]
+    if component == "resid_mid" and row.parallel:
         return "its attention and MLP read the same residual stream in parallel"
+    if component == "resid_mid" and not row.mid:
+        return "no module of every layer is given the stream between attention and MLP"
     if component == "attn_out" and not row.attention_added:
         return "what its attention adds is not the output of one module in every layer"
     if component == "mlp_out" and not row.mlp_added:
@@ -83,5 +85,4 @@ def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
 
 def scale_of(lm: LanguageModel, component: str) -> float:
     """Return the factor between the tensor at the hook point of ``component`` and the component."""
-    name = lm.architecture.added_multiplier if component in ("attn_out", "mlp_out") else ""
-    return float(getattr(lm.config, name)) if name else 1.0
+    return lm.architecture.added_scale if component in ("attn_out", "mlp_out") else 1.0

@@ -15,6 +15,7 @@ import torch
 from peft import PeftModel
 
 from workbench.compat import execution_device
+from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture
 
 
@@ -46,7 +47,7 @@ class LanguageModel:
     @cached_property
     def n_layers(self) -> int:
         """Number of decoder layers."""
-        return int(self.config.num_hidden_layers)
+        return len(self.layers())
 
     @cached_property
     def width(self) -> int:
@@ -56,24 +57,30 @@ class LanguageModel:
     @cached_property
     def n_heads(self) -> int:
         """Number of query heads in a layer, over all processes of a tensor-parallel model."""
-        return int(self.config.num_attention_heads)
+        return self.architecture.heads
 
     @cached_property
     def n_key_value_heads(self) -> int:
         """Number of key-value heads in a layer, over all processes; query heads share them."""
-        grouped = self.architecture.grouped_queries
-        named = getattr(self.config, "num_key_value_heads", None) if grouped else None
-        return int(named or self.n_heads)
+        return self.architecture.key_value_heads
 
     @cached_property
     def mlp_width(self) -> int:
         """Number of neurons in a layer's MLP, over all processes."""
-        return int(getattr(self.config, self.architecture.neuron_count, None) or 4 * self.width)
+        return self.architecture.neuron_count
 
     @cached_property
     def head_size(self) -> int:
         """Width of one head's output, a slice of the output projection's input."""
-        return int(getattr(self.config, "head_dim", None) or self.width // self.n_heads)
+        return self.architecture.head_size
+
+    @property
+    def unpackable(self) -> str:
+        """What a person is told, once, of a model whose branches cannot be packed."""
+        return (
+            f"{self.architecture.family} is patched by one forward a branch, on rows of equal "
+            f"length: {self.architecture.why_not}."
+        )
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +114,7 @@ class LanguageModel:
         """Return the transformer below the head; its ``last_hidden_state`` is taken after the final
         norm.
         """
-        return self.base().base_model
+        return self.base().get_submodule(self.architecture.decoder)
 
     def layers(self) -> list[torch.nn.Module]:
         """Return the decoder layers, first to last."""
@@ -118,8 +125,26 @@ class LanguageModel:
         return self.base().get_submodule(self.architecture.embedding)
 
     def final_norm(self) -> torch.nn.Module:
-        """Return the norm between the last layer and the head."""
-        return self.base().get_submodule(self.architecture.final_norm)
+        """Return the norm between the last layer and the head; the identity where there is none.
+
+        Raises:
+            WorkbenchError: where more than one module stands there.
+        """
+        path = self.architecture.final_norm
+        if path is None:
+            raise WorkbenchError(
+                f"between the last layer of {self.architecture.family} and its head stands more "
+                "than one module, so no state below can be read as logits: leave out what reads "
+                "states through the head"
+            )
+        return self.base().get_submodule(path) if path else torch.nn.Identity()
+
+    def before_head(self) -> torch.nn.Module:
+        """Return the module between the decoder's last hidden state and the head; the identity
+        where there is none.
+        """
+        path = self.architecture.before_head
+        return self.base().get_submodule(path) if path else torch.nn.Identity()
 
     def head(self) -> torch.nn.Module:
         """Return the linear map from the normed hidden state to the vocabulary; see

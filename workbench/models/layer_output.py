@@ -1,7 +1,7 @@
 """Read and replace the residual stream inside what a decoder layer returns, and is given.
 
-Some families return a bare tensor [batch, time, width], others a tuple whose first element is that
-tensor. Indexing a bare tensor with ``[0]`` silently takes batch row 0, so every hook in the
+Some families return a bare tensor [batch, time, width], others a tuple or list whose first element
+is that tensor. Indexing a bare tensor with ``[0]`` silently takes batch row 0, so every hook in the
 workbench reads and writes a layer's output through :func:`hidden_of` and :func:`with_hidden`, and
 both insist on three dimensions. What a layer or a module inside one is given may come by place or
 by name.
@@ -20,27 +20,25 @@ from workbench.errors import WorkbenchError
 
 def hidden_of(output: Any) -> torch.Tensor:
     """Return the hidden state [batch, time, width] of a decoder layer's output, a tensor or a tuple
-    that starts with one.
+    or list that starts with one.
 
     The tensor is the model's own, not a copy: clone what is kept.
 
     Raises:
         WorkbenchError: on any other output.
     """
-    hidden = output[0] if isinstance(output, tuple) and output else output
+    hidden = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(hidden, torch.Tensor):
         raise WorkbenchError(
             f"a decoder layer returned {type(output).__name__}, not a tensor or a tuple that "
             "starts with one: "
-            "point the family's row in workbench/models/architectures.py at the list of decoder "
-            "layers"
+            "such layers cannot be recorded or patched; use another model"
         )
     if hidden.dim() != 3:
         raise WorkbenchError(
             f"a decoder layer's hidden state has shape {tuple(hidden.shape)}, expected [batch, "
-            "time, width]: "
-            "point the family's row in workbench/models/architectures.py at the list of decoder "
-            "layers"
+            "time, width]: layers that pass on several residual streams cannot be recorded or "
+            "patched; use another model"
         )
     return hidden
 
@@ -59,7 +57,14 @@ def with_hidden(output: Any, new: torch.Tensor) -> Any:
             f"{tuple(old.shape)}: "
             "record donor and base with the same batch and sequence length"
         )
-    return (new, *output[1:]) if isinstance(output, tuple) else new
+    return in_place_of(output, new)
+
+
+def in_place_of(output: Any, new: torch.Tensor) -> Any:
+    """Return a layer's or module's output with ``new`` for its first tensor; its kind stays."""
+    if isinstance(output, tuple):
+        return (new, *output[1:])
+    return [new, *output[1:]] if isinstance(output, list) else new
 
 
 def hidden_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:

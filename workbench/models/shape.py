@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 from transformers.pytorch_utils import Conv1D
 
 from workbench.config import ModelSettings
-from workbench.models.architectures import architecture_of
 from workbench.models.source import explain_errors, find_source
+from workbench.models.weights import class_of
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,8 @@ def read_shape(settings: ModelSettings) -> ModelShape:
     with explain_errors(settings.name):
         options = {"trust_remote_code": settings.trust_remote_code, "revision": source.revision}
         config = AutoConfig.from_pretrained(source.place, **options)
-        architecture_of(config)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(
+            model = class_of(config).from_config(
                 config, trust_remote_code=settings.trust_remote_code
             )
     text = model.config.get_text_config()

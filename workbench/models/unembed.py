@@ -2,8 +2,7 @@
 
 Logits are the largest tensors of a readout ([rows, reads, vocab]); callers reduce each chunk before
 the next is made, and a chunk's logits take at most CHUNK_BYTES in float32 whatever the vocabulary.
-The logits of families that scale or cap them are scaled or capped here, as their row of the
-architecture table says.
+The logits of models that scale or cap them are scaled or capped here, as their architecture says.
 """
 
 from __future__ import annotations
@@ -25,13 +24,11 @@ def chunk_rows(lm: LanguageModel) -> int:
 
 def unembed(lm: LanguageModel, final: Tensor) -> Tensor:
     """Return logits [rows, vocab] in float32 of states [rows, width] after the final norm."""
-    row, config = lm.architecture, lm.config
-    logits = lm.head()(final).float()
-    if row.logit_multiplier:
-        logits = logits * getattr(config, row.logit_multiplier)
-    if row.logit_divisor:
-        logits = logits / getattr(config, row.logit_divisor)
-    cap = getattr(config, row.logit_softcap) if row.logit_softcap else None
+    row = lm.architecture
+    logits = lm.head()(lm.before_head()(final)).float()
+    if row.logit_scale != 1:
+        logits = logits * row.logit_scale
+    cap = row.logit_softcap
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 

@@ -1,22 +1,24 @@
-"""Check at load that a model is wired as its architecture's row says.
+"""Check that a model is wired as its architecture says.
 
 The model must embed the tokens of a sentence, of a conversation and of a reply's end, and its
-logits must be finite.
+logits must be finite and not depend on later tokens.
 
 On one short prompt: as many layers as the configuration counts; every layer's output is [batch,
 time, width] or a tuple that starts with it; a hook on each layer fires exactly once per forward;
-the row's paths inside a layer exist; replacing every layer's output by a copy leaves the logits as
-they were; the row's readout (final norm, head, scaling) of the last layer's output is the model's
-own logits; and the components inside a layer add up to what it returns
+the architecture's paths inside a layer exist; replacing every layer's output by a copy leaves the
+logits as they were; the architecture's readout (final norm, head, scaling) of the last layer's
+output is the model's own logits; and the components inside a layer add up to what it returns
 (:mod:`workbench.models.validate_components`).
 
-A row that passes points at the residual stream. The checks say nothing about packing, which the
-tests of :mod:`workbench.trace` check.
+An architecture that passes points at the residual stream. The checks say nothing about packing,
+which :mod:`workbench.loading.packing_check` runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,24 +30,45 @@ from workbench.models.finite import require_finite
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_argument, hidden_of, with_hidden
 from workbench.models.unembed import unembed
-from workbench.models.validate_components import check_components
+from workbench.models.validate_components import first_fault
 
 PROMPT = "The capital of France is Paris."
-MEND = "correct its row in workbench/models/architectures.py"
+MEND = "load it anew, so that its parts are read off it again, and report this if it stays"
 
 # Relative to the largest value: the readout is recomputed outside the model, where kernels may
 # round otherwise.
 READOUT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
+def tolerance_of(lm: LanguageModel) -> float:
+    """Return the largest difference, relative to the largest value, of numbers that a model
+    computes twice in different ways.
+    """
+    return READOUT_TOLERANCE.get(lm.dtype, 1e-4)
+
+
+def without_faulty_components(lm: LanguageModel) -> LanguageModel:
+    """Return the model with an architecture that names, of the components it claims, those that are
+    where it says; of the others it tells what was found.
+    """
+    ids = prompt_ids(lm)
+    while True:
+        fault, _ = first_fault(lm, ids, tolerance_of(lm))
+        if fault is None:
+            return lm
+        row = lm.architecture
+        missing = {**row.missing, **dict.fromkeys(fault.components, fault.finding)}
+        lm = replace(lm, architecture=replace(row, missing=MappingProxyType(missing)))
+
+
 def validate(lm: LanguageModel) -> None:
-    """Refuse a model for which a claim of its architecture's row does not hold.
+    """Refuse a model for which a claim of its architecture does not hold.
 
     Raises:
         WorkbenchError: for the first claim that does not hold.
     """
     _check_paths(lm)
-    ids = _prompt_ids(lm)
+    ids = prompt_ids(lm)
     training = lm.model.training
     lm.model.eval()
     try:
@@ -69,13 +92,14 @@ def _check_paths(lm: LanguageModel) -> None:
         row.value,
         row.neurons,
     )
-    for path in (row.layers, row.final_norm, row.embedding, row.head):
+    outer = (row.layers, row.decoder, row.final_norm, row.before_head, row.embedding, row.head)
+    for path in filter(None, outer):
         _require_module(base, path, lm)
     layers = lm.layers()
-    if len(layers) != lm.n_layers:
+    counted = getattr(lm.config, "num_hidden_layers", None)
+    if row.final_norm is None and len(layers) != counted:
         raise _broken(
-            lm,
-            f"{row.layers!r} holds {len(layers)} layers and the configuration counts {lm.n_layers}",
+            lm, f"{row.layers!r} holds {len(layers)} layers and the configuration counts {counted}"
         )
     for layer in layers:
         for path in filter(None, inner):
@@ -114,13 +138,31 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
                 f"{lm.width}]",
             )
     _check_no_op_patch(lm, ids, logits)
+    _check_causal(lm, ids, logits)
     _check_readout(lm, outputs[lm.n_layers - 1][0], decoded[0], logits)
-    alone = check_components(
-        lm, ids, READOUT_TOLERANCE.get(lm.dtype, 1e-4), lambda finding: _broken(lm, finding)
-    )
+    fault, alone = first_fault(lm, ids, tolerance_of(lm))
+    if fault is not None:
+        raise _broken(lm, fault.finding)
     _check_close(
         lm, alone, entered[0], "the first layer's input of the decoder alone and in the model"
     )
+
+
+def _check_causal(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
+    """Check that another last token leaves the logits before it as they were.
+
+    Raises:
+        WorkbenchError: if they change.
+    """
+    other = ids.clone()
+    other[0, -1] = ids[0, 0] if ids[0, 0] != ids[0, -1] else (ids[0, -1] + 1) % 2
+    changed = _logits(lm, other, _ignore)
+    error = (changed - logits)[:, :-1].abs().max() / logits.abs().max()
+    if not error <= tolerance_of(lm):
+        raise WorkbenchError(
+            f"the model {lm.name!r} reads later tokens (another last token moves the logits before "
+            f"it by {error:.1e} of the largest), so it is no causal language model: give one"
+        )
 
 
 def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
@@ -143,16 +185,16 @@ def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tenso
 def _check_readout(
     lm: LanguageModel, last: torch.Tensor, decoded: torch.Tensor, logits: torch.Tensor
 ) -> None:
-    final = lm.final_norm()(last)
+    if lm.architecture.final_norm is not None:
+        _check_close(
+            lm,
+            lm.final_norm()(last),
+            decoded,
+            "the final norm of the last layer's output and the decoder's last hidden state",
+        )
     _check_close(
         lm,
-        final,
-        decoded,
-        "the final norm of the last layer's output and the decoder's last hidden state",
-    )
-    _check_close(
-        lm,
-        unembed(lm, final),
+        unembed(lm, decoded),
         logits,
         "the head's reading of the last layer's output and the logits",
     )
@@ -162,7 +204,7 @@ def _check_close(lm: LanguageModel, found: torch.Tensor, expected: torch.Tensor,
     error = (found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(
         1e-6
     )
-    if not error <= READOUT_TOLERANCE.get(lm.dtype, 1e-4):
+    if not error <= tolerance_of(lm):
         raise _broken(lm, f"{what} differ by {error:.1e} of the largest value")
 
 
@@ -185,7 +227,7 @@ def _ignore(_index: int, _output: Any) -> None:
     return None
 
 
-def _prompt_ids(lm: LanguageModel) -> torch.Tensor:
+def prompt_ids(lm: LanguageModel) -> torch.Tensor:
     """Return the token ids of a short prompt. The model must embed them, those of a conversation
     and those that end a reply.
 

@@ -1,4 +1,4 @@
-"""Check that a layer's components are where the family's row says, on one real forward.
+"""Check that a layer's components are where the model's architecture says, on one real forward.
 
 The stream between attention and MLP is halved in place on the way. Then, up to rounding, resid_pre
 + attn_out must be the resid_mid found, half of that + mlp_out must be resid_post, and in parallel
@@ -14,8 +14,9 @@ tests of :mod:`workbench.trace` can, by zeroing them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,17 +26,22 @@ from workbench.compat import process_count
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_argument, hidden_of
-from workbench.models.slices import SLICED, slices_of
+from workbench.models.slices import PROJECTIONS, SLICED, slices_of
 
 ADDED = ("attn_out", "mlp_out")
-Report = Callable[[str], Exception]
 
 
-def check_components(lm: LanguageModel, ids: Tensor, tolerance: float, broken: Report) -> Tensor:
-    """Refuse the first component that is not where its row says.
+@dataclass(frozen=True)
+class Fault:
+    """A finding, and the components that may be at fault for it."""
 
-    Raises:
-        Exception: ``broken(finding)``, for such a component.
+    components: tuple[str, ...]
+    finding: str
+
+
+def first_fault(lm: LanguageModel, ids: Tensor, tolerance: float) -> tuple[Fault | None, Tensor]:
+    """Return the first component that is not where its row says, None for none, and the stream that
+    enters the first layer.
     """
     seen = _observe(
         lm,
@@ -48,21 +54,33 @@ def check_components(lm: LanguageModel, ids: Tensor, tolerance: float, broken: R
     )
     for layer in range(lm.n_layers):
         part = {component: states for (at, component), states in seen.items() if at == layer}
-        for component in (name for name in SLICED if name in part):
-            _check_slices(lm, layer, component, part[component], broken)
-        if {"head_out", "value"} <= {*part}:
-            _check_values(lm, layer, part, tolerance, broken)
-        for terms, total in _sums(part):
-            error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[
-                total
-            ].abs().max().clamp_min(1e-6)
-            if not error <= tolerance:
-                raise broken(
-                    f"in layer {layer} {' + '.join(terms)} and {total} differ by {error:.1e} of "
-                    "the largest value"
-                )
+        for fault in _faults(lm, layer, part, tolerance):
+            return fault, seen[0, "resid_pre"]
+    return None, seen[0, "resid_pre"]
 
-    return seen[0, "resid_pre"]
+
+def _faults(
+    lm: LanguageModel, layer: int, part: dict[str, Tensor], tolerance: float
+) -> Iterator[Fault]:
+    for component in (name for name in SLICED if name in part):
+        finding = _wrong_width(lm, layer, component, part[component])
+        if finding:
+            yield Fault((component,), finding)
+    if {"head_out", "value"} <= {*part}:
+        finding = _no_shares(lm, layer, part, tolerance)
+        if finding:
+            yield Fault(PROJECTIONS, finding)
+    for terms, total in _sums(part):
+        error = (sum(part[term] for term in terms) - part[total]).abs().max() / part[
+            total
+        ].abs().max().clamp_min(1e-6)
+        if not error <= tolerance:
+            halved = "resid_mid" in part
+            yield Fault(
+                ("resid_mid",) if halved else ADDED,
+                f"in layer {layer} {' + '.join(terms)} and {total} differ by {error:.1e} of the "
+                "largest value",
+            )
 
 
 def _sums(part: dict[str, Tensor]) -> list[tuple[tuple[str, ...], str]]:
@@ -76,37 +94,26 @@ def _sums(part: dict[str, Tensor]) -> list[tuple[tuple[str, ...], str]]:
     return sums
 
 
-def _check_slices(
-    lm: LanguageModel, layer: int, component: str, states: Tensor, broken: Report
-) -> None:
-    """Check that a component's tensor is as wide as this process's share of its slices.
-
-    Raises:
-        Exception: ``broken(finding)``, if it is not.
-    """
+def _wrong_width(lm: LanguageModel, layer: int, component: str, states: Tensor) -> str:
+    """Say where a component's tensor is not as wide as this process's share of its slices."""
     slices, processes = slices_of(lm, component), process_count(lm.base())
     assert slices is not None
     # Some plans gather the tensor in every process, as before a norm over all heads.
-    if slices.total not in (states.shape[-1] * processes, states.shape[-1]):
-        raise broken(
-            f"in layer {layer} the tensor of {component} has {states.shape[-1]} numbers a token, "
-            f"not {slices.count} slices of {slices.size} over {processes} process(es)"
-        )
+    if slices.total in (states.shape[-1] * processes, states.shape[-1]):
+        return ""
+    return (
+        f"in layer {layer} the tensor of {component} has {states.shape[-1]} numbers a token, "
+        f"not {slices.count} slices of {slices.size} over {processes} process(es)"
+    )
 
 
-def _check_values(
-    lm: LanguageModel, layer: int, part: dict[str, Tensor], tolerance: float, broken: Report
-) -> None:
-    """Check that the first token's heads are multiples of the first token's values.
-
-    Raises:
-        Exception: ``broken(finding)``, if one is not.
-    """
+def _no_shares(lm: LanguageModel, layer: int, part: dict[str, Tensor], tolerance: float) -> str:
+    """Say where the first token's heads are no multiples of the first token's values."""
     heads, values = slices_of(lm, "head_out"), slices_of(lm, "value")
     assert heads is not None
     assert values is not None
     if process_count(lm.base()) > 1:
-        return
+        return ""
     given = heads.split(part["head_out"][0, 0])
     value = values.split(part["value"][0, 0]).repeat_interleave(heads.count // values.count, dim=0)
     share = (given * value).sum(dim=-1) / (value * value).sum(dim=-1).clamp_min(1e-12)
@@ -114,12 +121,12 @@ def _check_values(
     size = torch.maximum(given.abs().max(), torch.finfo(lm.dtype).eps * value.abs().max())
     error = (given - share[:, None] * value).abs().max() / size.clamp_min(1e-6)
     inside = (share >= -tolerance) & (share <= 1 + tolerance)
-    if not (error <= tolerance and bool(inside.all())):
-        raise broken(
-            f"in layer {layer} the heads of the first token are no shares of its values "
-            f"(difference {error:.1e} of the largest value, shares {share.min():.2g} to "
-            f"{share.max():.2g})"
-        )
+    if error <= tolerance and bool(inside.all()):
+        return ""
+    return (
+        f"in layer {layer} the heads of the first token are no shares of its values (difference "
+        f"{error:.1e} of the largest value, shares {share.min():.2g} to {share.max():.2g})"
+    )
 
 
 def _observe(

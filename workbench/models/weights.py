@@ -6,12 +6,48 @@ an error, because every number measured on such a model would be noise.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from transformers import AutoModelForCausalLM
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+)
 
+from workbench.compat import supports_sdpa
 from workbench.errors import WorkbenchError
 from workbench.models.progress_bars import quiet_bars
+
+Kernel = Literal["sdpa", "eager"]
+CLASSES = (
+    (MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM),
+    (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoModelForImageTextToText),
+    (MODEL_FOR_MULTIMODAL_LM_MAPPING, AutoModelForMultimodalLM),
+)
+"""Where a configuration is looked up: the first that has it is loaded, so that a family with a
+class for text alone is loaded as that.
+"""
+
+
+def class_of(config: Any) -> Any:
+    """Return the automatic class that loads a model of this configuration: of causal language
+    models, or of those that read images or sound as well.
+    """
+    for known, automatic in CLASSES:
+        if type(config) in known:
+            return automatic
+    return AutoModelForCausalLM  # says that it is none of them, or runs a model's own code
+
+
+def kernel_for(config: Any, wanted: Kernel) -> Kernel:
+    """Return the attention kernel ``wanted``, or "eager" for a family that has no other."""
+    for known, _ in CLASSES:
+        if type(config) in known:
+            return wanted if supports_sdpa(known[type(config)]) else "eager"
+    return wanted
 
 
 def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
@@ -23,7 +59,7 @@ def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
     """
     try:
         with quiet_bars(quiet):
-            model, report = AutoModelForCausalLM.from_pretrained(
+            model, report = class_of(options.get("config")).from_pretrained(
                 place, output_loading_info=True, **options
             )
     except RuntimeError as error:

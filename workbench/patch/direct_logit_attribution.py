@@ -29,6 +29,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, model_arithmetic
 from workbench.models.components import place_of, scale_of
 from workbench.models.invocation import active_invocation, invoke_adapter_from
+from workbench.models.structure.heads import is_linear
 from workbench.patch.components import ComponentSet, require_cut, states_at
 from workbench.patch.frozen_norm import frozen
 from workbench.patch.inputs import ModelInputs, batch_of, require_pair
@@ -129,6 +130,11 @@ def _split(
     """Return the fields of :class:`Direct`, from the states [rows, width] of every place at the
     position read.
     """
+    if lm.architecture.before_head or not is_linear(lm.head()):
+        raise WorkbenchError(
+            f"{lm.architecture.family} has more than a linear map between its final norm and its "
+            "logits, through which a sum cannot be split: use patching or attribution"
+        )
     weights = combination.weights[rows.to(combination.weights.device)].double().cpu()
     tolerance = 50 * float(torch.finfo(lm.dtype).eps)
     stream = states[lm.n_layers - 1, "resid_post"]
@@ -175,9 +181,7 @@ def _head_direction(
 
 def _factor(lm: LanguageModel) -> float:
     """Return the factor between the head's output and the logits before their cap."""
-    row, config = lm.architecture, lm.config
-    factor = float(getattr(config, row.logit_multiplier)) if row.logit_multiplier else 1.0
-    return factor / float(getattr(config, row.logit_divisor)) if row.logit_divisor else factor
+    return lm.architecture.logit_scale
 
 
 def _affine(module: nn.Module, lm: LanguageModel, outputs: list[int]) -> tuple[Tensor, Tensor]:

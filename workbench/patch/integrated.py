@@ -120,8 +120,7 @@ class Stream:
 
     def _pass(self, transforms: dict[SiteKey, Transform], gradients: bool) -> Tensor:
         lm, batch = self.lm, self.batch
-        below = lm.layers()[: self.layer]
-        with bypass_layers(below), hooked(lm, {**self.start(), **transforms}):
+        with bypass_layers(lm, self.layer), hooked(lm, {**self.start(), **transforms}):
             final = run_joint(lm, batch.prompts, batch.tail, None, (), None, gradients=gradients)
         return gather_columns(final, batch.ends) if final.shape[-1] else final
 

@@ -121,6 +121,5 @@ def _uncapped(lm: LanguageModel, logits: Tensor) -> Tensor:
     """Return the derivative of capped logits with respect to uncapped ones: 1 - tanh ** 2 of the
     cap, or 1.
     """
-    name = lm.architecture.logit_softcap
-    cap = getattr(lm.config, name) if name else None
+    cap = lm.architecture.logit_softcap
     return torch.ones_like(logits) if cap is None else 1 - (logits / cap).square()

@@ -137,7 +137,7 @@ class Passes:
         ):
             return model(
                 input_ids=columns.tokens,
-                position_ids=columns.positions,
+                position_ids=columns.positions + self.lm.architecture.first_position,
                 attention_mask=columns.mask,
                 past_key_values=cache,
                 use_cache=cache is not None,

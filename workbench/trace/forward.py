@@ -153,7 +153,8 @@ def run_joint(
     tokens = torch.cat([prompts.tokens, tail.tokens], dim=1)
     starts = prompts.columns - (lm.invocation_length or 0)
     with on_inputs(lm, narrowed), hooked(lm, transforms), invoke_adapter_from(lm, starts):
-        return decode(lm, tokens, positions, mask, cache, gradients)
+        counted = positions if lm.architecture.packable else None  # its rows are whole strings
+        return decode(lm, tokens, counted, mask, cache, gradients)
 
 
 def _check(

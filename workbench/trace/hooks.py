@@ -7,7 +7,7 @@ registered on the same model are never touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from workbench.models import LanguageModel, hidden_of
 from workbench.models.components import place_of
-from workbench.models.layer_output import hidden_argument, with_hidden_argument
+from workbench.models.layer_output import hidden_argument, in_place_of, with_hidden_argument
 from workbench.trace.sites import Component
 
 Transform = Callable[[Tensor], Tensor]
@@ -62,12 +62,15 @@ def on_inputs(lm: LanguageModel, narrowers: Mapping[int, Narrow]) -> Iterator[No
 
 
 @contextmanager
-def bypass_layers(layers: Sequence[nn.Module]) -> Iterator[None]:
-    """Let the residual stream pass ``layers`` unchanged and uncomputed; their hooks still run."""
+def bypass_layers(lm: LanguageModel, first: int) -> Iterator[None]:
+    """Let the residual stream pass the layers below ``first`` unchanged and uncomputed; their hooks
+    still run.
+    """
+    layers, passed_on = lm.layers()[:first], _passed_on(lm.architecture.returned)
     kept = [layer.__dict__.get("forward") for layer in layers]
     try:
         for layer in layers:
-            layer.__dict__["forward"] = _passed_on
+            layer.__dict__["forward"] = passed_on
         yield
     finally:
         for layer, forward in zip(layers, kept, strict=True):
@@ -77,14 +80,18 @@ def bypass_layers(layers: Sequence[nn.Module]) -> Iterator[None]:
                 layer.__dict__["forward"] = forward
 
 
-def _passed_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return hidden_states
+def _passed_on(returned: int) -> Callable[..., Any]:
+    """Return a layer's forward that passes its states on among ``returned`` things, 0 for alone."""
+
+    def pass_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return (hidden_states, *[None] * (returned - 1)) if returned else hidden_states
+
+    return pass_on
 
 
 def _output_hook(transform: Transform) -> Callable[[nn.Module, Any, Any], Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        hidden = transform(hidden_of(output))
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+        return in_place_of(output, transform(hidden_of(output)))
 
     return hook
 

@@ -1,10 +1,10 @@
 """Build the attention masks of packed layouts, as the additive 4-D masks Hugging Face models take.
 
 Entry [row, 0, query, key] is 0 where the query may attend to the key, and a large negative number
-elsewhere. Sliding windows are applied by position id, never by column, because packed copies of a
-token share its position. Models with mixed layer types get one mask per type. A mask like this is
-exact only where attention is the sole path between positions; architectures with recurrent layers
-are refused before it is built.
+elsewhere. Sliding windows and chunks are applied by position id, never by column, because packed
+copies of a token share its position. Models with mixed layer types get one mask per type. A mask
+like this is exact only where attention is the sole path between positions; architectures with
+recurrent layers are refused before it is built.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from workbench.models import LanguageModel
 from workbench.trace.layout import Prompts, Tail
 
 HIDDEN = -1e30
-SLIDING = "sliding_attention"
+SLIDING, CHUNKED = "sliding_attention", "chunked_attention"
+WINDOWS = ("sliding_window", "sliding_window_size")
+CHUNK = "attention_chunk_size"
 
 
 def visibility(prompts: Prompts, tail: Tail) -> Tensor:
@@ -52,6 +54,11 @@ def within_window(
     return see & (query_positions[:, :, None] - key_positions[:, None, :] < window)
 
 
+def within_chunk(see: Tensor, query_positions: Tensor, key_positions: Tensor, size: int) -> Tensor:
+    """Restrict ``see`` to keys in the same chunk of ``size`` positions as their query."""
+    return see & (query_positions[:, :, None] // size == key_positions[:, None, :] // size)
+
+
 def additive(see: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the additive mask [rows, 1, query, key] of the boolean mask ``see``."""
     low = max(HIDDEN, torch.finfo(dtype).min / 2)
@@ -63,14 +70,17 @@ def model_mask(
 ) -> Tensor | dict[str, Tensor]:
     """Return what the model's forward takes as ``attention_mask`` for this visibility."""
     config = lm.config
-    window = getattr(config, "sliding_window", None)
+    window = next((getattr(config, name) for name in WINDOWS if getattr(config, name, None)), None)
+    chunk = getattr(config, CHUNK, None)
     dtype = lm.dtype
 
-    def mask(sliding: bool) -> Tensor:
-        if not sliding or window is None:
-            return additive(see, dtype)
-        return additive(within_window(see, query_positions, key_positions, int(window)), dtype)
+    def mask(kind: str) -> Tensor:
+        if kind == SLIDING and window:
+            return additive(within_window(see, query_positions, key_positions, int(window)), dtype)
+        if kind == CHUNKED and chunk:
+            return additive(within_chunk(see, query_positions, key_positions, int(chunk)), dtype)
+        return additive(see, dtype)
 
-    if lm.architecture.mask_by_layer_type:
-        return {kind: mask(kind == SLIDING) for kind in sorted(set(config.layer_types))}
-    return mask(window is not None)
+    if lm.architecture.masks == "by_layer_type":
+        return {kind: mask(kind) for kind in sorted(set(config.layer_types))}
+    return mask(SLIDING)

@@ -55,7 +55,7 @@ def forward_from_layer(lm: LanguageModel, first: int, states: Tensor | None) -> 
         return
     require_layer(lm, first)
     with (
-        bypass_layers(lm.layers()[:first]),
+        bypass_layers(lm, first),
         on_outputs(lm, {first - 1: lambda hidden: states.to(hidden.device)}),
     ):
         yield

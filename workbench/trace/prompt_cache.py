@@ -149,7 +149,7 @@ def forward_tail(
     mask = model_mask(lm, tail_visibility(kept.prompts, tail), tail.positions, keys)
     past = kept.cache if cache is None else cache
     with (
-        bypass_layers(lm.layers()[:first]),
+        bypass_layers(lm, first),
         on_inputs(lm, narrowed),
         hooked(lm, transforms),
         invoke_adapter_from(lm, 0),

@@ -23,31 +23,45 @@ def truncate_columns(alive: int, total: int, cached: int = 0) -> Narrow:
         args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = hidden_argument(args, kwargs)
-        hidden = hidden[:, :alive]
+        hidden = hidden[:, :alive].contiguous()
         kwargs = {name: _cut(name, value, alive, total, cached) for name, value in kwargs.items()}
         if not args:
             return args, {**kwargs, "hidden_states": hidden}
-        rest = tuple(_cut_mask(value, alive, total, cached) for value in args[1:])
+        rest = tuple(_cut("", value, alive, total, cached) for value in args[1:])
         return (hidden, *rest), kwargs
 
     return narrow
 
 
 def _cut(name: str, value: Any, alive: int, total: int, cached: int) -> Any:
-    if name == "attention_mask":
+    if name == "attention_mask" or _is_mask(value, total, cached):
         return _cut_mask(value, alive, total, cached)
     if name == "position_ids" and isinstance(value, Tensor):
         return value[..., :alive]
-    if name == "position_embeddings" and value is not None:
+    if name == "position_embeddings" and isinstance(value, tuple):
         return tuple(part[..., :alive, :] for part in value)
-    return value
+    return _cut_columns(value, alive, total)
+
+
+def _cut_columns(value: Any, alive: int, total: int) -> Any:
+    """Cut the columns of any other tensor: its first axis behind the rows that has ``total``
+    entries. Vectors, and what has no such axis, stay.
+    """
+    if not isinstance(value, Tensor) or value.dim() < 3:
+        return value
+    axis = next((n for n in range(1, value.dim()) if value.shape[n] == total), None)
+    return value if axis is None else value.narrow(axis, 0, alive)
 
 
 def _cut_mask(value: Any, alive: int, total: int, cached: int) -> Any:
-    if (
+    if _is_mask(value, total, cached):
+        return value[..., :alive, : cached + alive]
+    return value
+
+
+def _is_mask(value: Any, total: int, cached: int) -> bool:
+    return (
         isinstance(value, Tensor)
         and value.dim() == 4
         and tuple(value.shape[-2:]) == (total, cached + total)
-    ):
-        return value[..., :alive, : cached + alive]
-    return value
+    )

@@ -95,11 +95,6 @@ def states_by_string(
 
 def warn_unpackable(lm: LanguageModel) -> None:
     """Warn, once per model, that its branches run one by one."""
-    family = lm.architecture.family
-    warning = (
-        f"{family} is patched by one forward a branch, on rows of equal length: "
-        f"{lm.architecture.why_not}."
-    )
-    if warning not in lm.warned:
-        lm.warned.add(warning)
-        warnings.warn(warning, stacklevel=3)
+    if lm.unpackable not in lm.warned:
+        lm.warned.add(lm.unpackable)
+        warnings.warn(lm.unpackable, stacklevel=3)

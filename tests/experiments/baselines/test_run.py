@@ -21,8 +21,8 @@ from workbench.experiments.baselines.run import (
     settings_of,
 )
 from workbench.experiments.questions import experiment_questions
+from workbench.loading import load_model
 from workbench.measure import auroc2
-from workbench.models import load_model
 from workbench.pipeline.stages import Reuse
 from workbench.questions import grade
 from workbench.questions.choice import with_options

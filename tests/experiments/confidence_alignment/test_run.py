@@ -14,7 +14,7 @@ from workbench.elicit.conversation import answer_tokens
 from workbench.errors import WorkbenchError
 from workbench.experiments.confidence_alignment.read import EIGHT, FULL, Confidences
 from workbench.experiments.confidence_alignment.run import read_alignment
-from workbench.models import load_model
+from workbench.loading import load_model
 from workbench.pipeline.stages import Reuse
 from workbench.questions import grade, prompt_text
 

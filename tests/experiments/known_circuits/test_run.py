@@ -20,7 +20,7 @@ from workbench.experiments.known_circuits.read import DIRECTIONS, INTO_DONOR, IN
 from workbench.experiments.known_circuits.run import CircuitParameters, run_known_circuits
 from workbench.experiments.known_circuits.summary import LEADS
 from workbench.experiments.known_circuits.tasks import TASKS
-from workbench.models import load_model
+from workbench.loading import load_model
 from workbench.report import write_page
 
 SMALL = CircuitParameters(pairs=4, layers=2)

@@ -6,7 +6,8 @@ import pytest
 from workbench.api.attribution import attribute
 from workbench.api.patching import patch_map
 from workbench.experiments.known_circuits.tasks import TASK_NAMES, TASKS
-from workbench.models import LanguageModel, load_model
+from workbench.loading import load_model
+from workbench.models import LanguageModel
 from workbench.patch.verification import Check
 
 PAIRS = 32

@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-import workbench.models
+import workbench.loading
 import workbench.teach.consistency
 import workbench.teach.reinforce
 import workbench.teach.replies
@@ -30,8 +30,8 @@ from workbench.experiments.recipes.run import (
     teach_recipe,
 )
 from workbench.experiments.recipes.trainings import trainings
+from workbench.loading import load_model
 from workbench.loop.run import Run
-from workbench.models import load_model
 from workbench.pipeline import stages as stages_module
 from workbench.pipeline.stages import Reuse, Stage
 from workbench.pipeline.store import StageStore
@@ -172,7 +172,7 @@ def test_a_second_call_loads_no_model(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(workbench.models, "load_model", refuse)
+    monkeypatch.setattr(workbench.loading, "load_model", refuse)
     place, found = doubted
     assert place.teach(DOUBT, seeds=2, reprobe=True).summary == found.summary
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.tiny_models import PACKABLE
 from workbench.errors import WorkbenchError
-from workbench.models import ARCHITECTURES, LanguageModel
+from workbench.models import LanguageModel
 from workbench.models.slices import SLICED
 from workbench.trace.backends import engine
 from workbench.trace.backends.places import FORWARD_ORDER, RemoteHookPoint, forward_order, places_of
@@ -22,7 +23,7 @@ NAMES = ["packed", "loop", "nnsight", "transformer-lens"]
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
-    for family in (row.family for row in ARCHITECTURES.values() if row.packable):
+    for family in PACKABLE:
         yield family, MANY_HEADS.get(family, {})
     yield "gpt_neox", {**MANY_HEADS["gpt_neox"], "use_parallel_residual": False}
     yield "granite", {"residual_multiplier": 0.25}

@@ -14,7 +14,8 @@ from huggingface_hub import errors as hub_errors
 
 from workbench.config import RunConfig, load_config
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, Turn, load, load_model, render
+from workbench.loading import load, load_model
+from workbench.models import LanguageModel, Turn, render
 from workbench.models.chat_template import DEFAULT_DATE
 from workbench.models.fingerprint import fingerprint_folder
 

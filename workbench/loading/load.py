@@ -1,10 +1,10 @@
 """Load a causal language model from the hub, a folder, a GGUF file, or the small default.
 
-The configuration is read first, so that an unknown family or a base model without chat template is
+The configuration is read first, so that an impossible one or a base model without chat template is
 refused before any weights move. Weights are read from safetensors only, never through pickle; GGUF
 files are dequantised once into a cached safetensors folder. Models come back in evaluation mode
-with frozen parameters, tokenizers pad on the left, and :func:`workbench.models.validate.validate`
-has checked the architecture's row on a real forward.
+with frozen parameters and tokenizers pad on the left. The model's parts are read off the model
+(:mod:`workbench.models.structure`) and verified on real forwards (:mod:`workbench.loading.verify`).
 
 ``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for
 local files a SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept
@@ -19,13 +19,14 @@ from __future__ import annotations
 import warnings
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from workbench.errors import WorkbenchError
-from workbench.models.architectures import Architecture, architecture_of
+from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
+from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
 from workbench.models.diagnose import configuration_fault
@@ -35,11 +36,11 @@ from workbench.models.local import short_name
 from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
-from workbench.models.validate import validate
-from workbench.models.weights import read_model
+from workbench.models.structure import derive_architecture
+from workbench.models.weights import Kernel, kernel_for, read_model
 from workbench.progress import task
 
-Attention = Literal["sdpa", "eager"]
+Attention = Kernel
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -87,7 +88,6 @@ def load_model(
             "revision": source.revision,
         }
         config = AutoConfig.from_pretrained(source.place, **options)
-        architecture = architecture_of(config)
         _check_counts(spec, config)
         tokenizer = _tokenizer(source.place, spec, chat_template, options)
         set_day(tokenizer, day)
@@ -100,21 +100,26 @@ def load_model(
             quiet=source.local or is_cached(source),
             config=config,
             dtype=torch_dtype,
-            attn_implementation=_kernel(architecture, attention),
+            attn_implementation=kernel_for(config, attention),
             use_safetensors=True,
             **options,
         )
         model = model.to(torch_device).eval().requires_grad_(False)
     fingerprint = source.fingerprint or hub_commit(source)
+    certificate = certificate_path(model, tokenizer, fingerprint, cache_dir)
+    known = read_certificate(certificate)
     lm = LanguageModel(
         model,
         tokenizer,
-        architecture,
+        known or derive_architecture(model),
         spec,
         fingerprint + _template_mark(chat_template),
         notes=notes,
     )
-    validate(lm)
+    if known is None:
+        with task(f"verifying {short_name(spec)}"):
+            lm = verify(lm)
+        write_certificate(certificate, lm.architecture)
     set_precision(lm, precision)
     return lm
 
@@ -142,10 +147,6 @@ def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def _kernel(architecture: Architecture, attention: Attention) -> Attention:
-    return attention if architecture.sdpa else "eager"
 
 
 def _torch_dtype(name: str) -> torch.dtype:
