@@ -64,7 +64,7 @@ SIZES = tuple(
         (r"(moe_)?num(_local)?_experts|n_routed_experts", 4, True),
         (r"num_experts_per_tok(en)?|moe_top_?k|moe_k|top_k_experts", 2, True),
         (r"n_group|num_expert_group|zero_expert_num|(moe_)?num_shared_experts", 2, True),
-        (r"topk_group", 1, True),
+        (r"topk_group|first_k_dense_replace", 1),
         # Latent ranks and the widths of their heads.
         (r"\w+_lora_rank", 16),
         (r"qk_rope_head_dim|rotary_dim", 4, True),
@@ -77,7 +77,11 @@ SIZES = tuple(
         (r"(mamba_)?chunk_size", 8, True),
         # Windows.
         (r"(attention_)?sliding_window(_size)?|attention_chunk_size|attention_window_size", 8),
-        (r"local_attention(_window_len)?|keep_window_size|window_size|index_topk", 8, True),
+        (
+            r"local_attention(_window_len)?|keep_window_size|window_size|index_topk|block_size",
+            8,
+            True,
+        ),
         # Heads.
         (r"\w*num_key_value_heads|kv_n_heads|num_kv_heads|linear_num_key_heads", 2),
         (r"(\w+_)?(num|n)_(\w+_)?heads?|((en|de)coder_)?attention_heads|num_query_groups", 4),
@@ -88,10 +92,14 @@ SIZES = tuple(
         (r"(\w+_)?intermediate_size(_mlp)?|(\w+_)?ffn_dim|d_inner|d_ff|dff|dim_ff", 64),
         (r"ffn_hidden_size|mlp_dim|feed_forward_size|share_expert_dim|n_inner", 64),
         (r"(\w+_)?(hidden|embedding|input)_(size|dim)|d_model|n_embd|(\w+_)?emb(ed)?_dim", 32),
-        (r"lru_width|(\w+_)?output_dim|projection_dim|\w+_output_size", 32),
+        (r"lru_width|(\w+_)?(output|in|out)_dim|projection_dim|\w+_output_size|hidden_sizes", 32),
+        (r"(\w+_)?hidden_size_global|(base|output|downsample)_channels|\w+_out_channel", 32),
+        (r"num_filters|num_query_tokens|latent_query_num|\w+_lowrank", 8),
         # Images.
         (r"patch_size", 4, True),
         (r"image_size|crop_size", 16, True),
+        (r"num_position_embeddings|num_patches|max_num_patches", 16, True),
+        (r"depths|num_res_blocks", 1),
     )
 )
 """Roles and their sizes; the first row that matches a name decides."""
@@ -102,6 +110,8 @@ LAYER_COUNTS = re.compile(
 )
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 TOKEN = re.compile(r"\w+_token_(id|index)s?|\w+_(patch|start|end)_id|im_newline_id|\w+_index")
+BUFFERS = re.compile(r"(bias|scalar|alpha)$")
+FIXED = {"mrope_section": [2, 1, 1]}
 SPREADS = re.compile(r"(\w+_)?initializer_range|init_std|initializer_factor|embed_init_std")
 
 
@@ -134,6 +144,8 @@ def _entry(name: str, value: Any, index: int) -> Any:
     """Return the small value of one entry of a configuration."""
     if isinstance(value, bool) or value is None:
         return value
+    if name in FIXED:
+        return FIXED[name]
     if isinstance(value, list | tuple):
         return type(value)(_entry(name, item, index + at) for at, item in enumerate(value))
     if isinstance(value, dict):
@@ -149,14 +161,20 @@ def _entries(config: Any) -> dict[str, Any]:
     """Return what the default configuration ``config`` was made from: its declared entries, without
     those that its class works out from others.
     """
-    own = vars(config)
-    return {
-        field.name: own[field.name]
+    own = {
+        field: vars(config).get(config.attribute_map.get(field.name, field.name))
         for field in fields(config)
         if field.init
-        and own.get(field.name) is not None
-        and not (field.default is None and type(own[field.name]) is int)
     }
+    return {
+        field.name: value
+        for field, value in own.items()
+        if value is not None and not (field.default is None and type(value) is int)
+    }
+
+
+def _is_part(value: Any) -> bool:
+    return hasattr(value, "model_type")
 
 
 def _small(config: Any, layers: int) -> dict[str, Any]:
@@ -179,34 +197,26 @@ def _small(config: Any, layers: int) -> dict[str, Any]:
     return small
 
 
-def _is_part(value: Any) -> bool:
-    return hasattr(value, "model_type")
-
-
 def _shrink(config: Any, changes: dict[str, Any], layers: int) -> Any:
     """Return a small configuration of the class of ``config``, with ``changes`` in the part that
     has such an entry.
     """
+    parts = {name: value for name, value in _entries(config).items() if _is_part(value)}
     text = config.get_text_config(decoder=True)
     declared = {field.name for field in fields(config)}
-    here = {name for name in changes if text is config or name in declared}
-    small = {
-        **_small(config, layers),
-        **EXCEPTIONS.get(config.model_type, {}),
-        **{name: changes[name] for name in here},
-    }
-    rest = {name: value for name, value in changes.items() if name not in here}
+    own = {**EXCEPTIONS.get(config.model_type, {})}
+    passed: dict[str, dict[str, Any]] = {name: own.pop(name, {}) for name in parts}
+    for name, value in changes.items():
+        if text is config or name in declared:
+            own[name] = value
+        else:
+            passed[next(part for part in parts if parts[part] is text)][name] = value
     towers = {}
-    for name, part in _entries(config).items():
-        if not _is_part(part) or name in small:
-            continue
-        inner = _shrink(
-            part, rest if part is text else {}, LAYERS if part is text else TOWER_LAYERS
-        )
+    for name, part in parts.items():
+        own[name] = _shrink(part, passed[name], LAYERS if part is text else TOWER_LAYERS)
         if part.model_type in REPLACED:
-            towers[name] = _replace(inner)
-        small[name] = inner
-    made = type(config)(**small)
+            towers[name] = _replace(own[name])
+    made = type(config)(**{**_small(config, layers), **own})
     vars(made).update(towers)  # past the check that the part has its own class
     return made
 
@@ -247,19 +257,20 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _randomise(model: torch.nn.Module, seed: int) -> None:
-    """Give what is constant or not a number in ``model`` random values around what it is."""
+    """Give parameters that are constant or not set, and stored buffers of ``BUFFERS``, random values
+    around what they are.
+    """
     draw = torch.Generator().manual_seed(seed)
+    stored = model.state_dict(keep_vars=True)
     with torch.no_grad():
-        for values in [*model.parameters(), *model.buffers()]:
-            if not values.is_floating_point() or not values.numel():
+        for name, values in stored.items():
+            parameter = isinstance(values, torch.nn.Parameter)
+            if not values.numel() or not (parameter or BUFFERS.search(name)):
                 continue
-            noise = SPREAD * torch.randn(values.shape, generator=draw, dtype=torch.float32)
-            unknown = ~torch.isfinite(values)
-            if isinstance(values, torch.nn.Parameter):
-                if unknown.any() or values.min() == values.max():
-                    values.copy_(torch.where(unknown, noise, values + noise))
-            elif values.isnan().any():
-                values.copy_(torch.where(values.isnan(), noise, values))
+            unset = values.isnan()
+            if unset.any() or values.min() == values.max():
+                noise = SPREAD * torch.randn(values.shape, generator=draw)
+                values.copy_(torch.where(unset, noise, values + noise))
 
 
 def build(

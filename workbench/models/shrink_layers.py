@@ -45,10 +45,8 @@ def shrink_layers(
         least: How many layers there are at least.
     """
     found: dict[str, Any] = {}
-    for counter in counts:
-        count = written[counter]
-        if not isinstance(count, int):
-            continue
+    counted = {name: written[name] for name in counts if isinstance(written[name], int)}
+    for counter, count in (counted or {"": len(written.get("layers_block_type", ()))}).items():
         numbered = [name for name, value in written.items() if _numbers_layers(name, value, count)]
         listed = [
             name
@@ -62,7 +60,8 @@ def shrink_layers(
             for at in range(count)
         ]
         kept = choose(kinds, least)
-        found[counter] = len(kept)
+        if counter:
+            found[counter] = len(kept)
         for name in listed:
             found[name] = type(written[name])(small[name][at] for at in kept)
         for name in numbered:
