@@ -73,7 +73,10 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "xlnet": {"attn_type": "uni"},
     # Sizes that the default configuration leaves open, and entries it lacks.
     "chameleon": {"vocabulary_map": {"<image>": 383}},
-    "dbrx": {"attn_config": {"rope_theta": 10_000.0, "clip_qkv": 8.0}},
+    "dbrx": {
+        "attn_config": {"rope_theta": 10_000.0, "clip_qkv": 8.0},
+        "ffn_config": {"moe_top_k": 2},
+    },
     "deepseek_v2": {"num_experts_per_tok": 2},
     "diffusion_gemma_text": {
         "global_head_dim": 16,
@@ -95,6 +98,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
         "indexer_budget": 8,
         "indexer_compress_ratio": 4,
     },
+    "hunyuan_v1_moe": {"num_experts": 4, "moe_topk": 2},
     "radio": {"video_temporal_patch_size": 2},
     "timm_wrapper": {"model_args": {"embed_dim": 32}},
     "xmod": {"default_language": "en_XX"},
@@ -117,6 +121,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "gemma4_unified_text": {"global_head_dim": 16},
     "glm5_next_text": {"index_kpool": 4},
     "hunyuan_vl_vision": {"max_image_size": 16},
+    "hrm_text": {"num_hidden_layers": 2, "H_cycles": 2, "L_cycles": 1},  # run through 2 * 2 * 2
     "mamba2": {"head_dim": 16},
     "mimi": {"upsample_groups": 32},
     "mistral4": {"qk_rope_head_dim": 8},
@@ -133,7 +138,6 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "unlimited_ocr_text": {"num_key_value_heads": 4},
     # Rotated pairs that time, height and width share out, where the class has others in mind.
     "ernie4_5_vl_moe_text": _sections(1, 1, 2),
-    "glm46v_text": _sections(2, 1, 1),
     "glm4v_moe_text": _sections(1, 1, 0),
     "glm4v_text": _sections(2, 1, 1),
     "glm_ocr_text": _sections(2, 1, 1),
@@ -143,8 +147,8 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "qwen2_5_vl_text": _sections(2, 1, 1),
     "qwen2_vl_text": _sections(2, 1, 1),
 }
-"""Entries of a small configuration by model type; a dict for a part adds to what the part's own type
-has.
+"""Entries of a small configuration by model type; a dict for a part adds to what the part's own
+type has.
 """
 
 REPLACED = {"gemma3n_vision": "siglip_vision_model", "timm_wrapper": "siglip_vision_model"}

@@ -34,7 +34,11 @@ def choose(kinds: Sequence[Any], least: int) -> list[int]:
 
 
 def shrink_layers(
-    written: dict[str, Any], small: dict[str, Any], counts: Sequence[str], least: int
+    written: dict[str, Any],
+    small: dict[str, Any],
+    counts: Sequence[str],
+    least: int,
+    exactly: bool = False,
 ) -> dict[str, Any]:
     """Return the entries that count or list layers, for as few layers as show every kind.
 
@@ -42,10 +46,11 @@ def shrink_layers(
         written: The default configuration's entries.
         small: The same entries, shrunk each by itself.
         counts: The names of those that count layers.
-        least: How many layers there are at least.
+        least: How many layers there are at least; one stays one.
+        exactly: Take no more layers than that, though a kind may be missing.
     """
     found: dict[str, Any] = {}
-    counted = {name: written[name] for name in counts if isinstance(written[name], int)}
+    counted = {name: written[name] for name in counts if type(written[name]) is int}
     for counter, count in (counted or {"": len(written.get("layers_block_type", ()))}).items():
         numbered = [name for name, value in written.items() if _numbers_layers(name, value, count)]
         listed = [
@@ -53,13 +58,15 @@ def shrink_layers(
             for name, value in written.items()
             if isinstance(value, list | tuple) and len(value) == count and name not in numbered
         ]
+        if not (listed or numbered):
+            if counter:
+                found[counter] = least if count > 1 else count
+            continue
         kinds = [
-            repr(
-                ([written[name][at] for name in listed], [at in written[name] for name in numbered])
-            )
+            repr([*(written[name][at] for name in listed), *(at in written[n] for n in numbered)])
             for at in range(count)
         ]
-        kept = choose(kinds, least)
+        kept = choose(kinds, least)[: least if exactly else None]
         if counter:
             found[counter] = len(kept)
         for name in listed:
