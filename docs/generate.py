@@ -24,6 +24,8 @@ from pydantic_core import PydanticUndefined
 # Another checkout may be the one installed: the pages are of the package next to this file.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import workbench.bench.families as family_support
+from workbench.bench.families import OUTCOMES
 from workbench.cli.app import app
 from workbench.config import RunConfig
 from workbench.elicit.formats import FORMATS, described
@@ -33,6 +35,7 @@ from workbench.teach.recipes import RECIPES
 
 REFERENCE = Path(__file__).parent / "reference"
 RESULTS = Path(__file__).parent / "results"
+FAMILIES = REFERENCE / "families.json"
 NOTE = "<!-- written by docs/generate.py -->\n"
 
 
@@ -138,12 +141,56 @@ def summary_keys_page() -> str:
     )
 
 
+def families_page() -> str:
+    """Every registered model family, and what can be done with a tiny random model of it."""
+    recorded = json.loads(FAMILIES.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = recorded["families"]
+    counts = [
+        [
+            outcome,
+            str(sum(_is(row, outcome, False) for row in rows)),
+            str(sum(_is(row, outcome, True) for row in rows)),
+        ]
+        for outcome in OUTCOMES
+    ]
+    parts = [
+        f"Recorded with transformers {recorded['transformers']}. `workbench models check ID` prints "
+        "the same of a real model.",
+        _table(["outcome", "language models", "that read images or sound too"], counts),
+    ]
+    for outcome in OUTCOMES:
+        lines = [
+            [
+                f"`{row['family']}`",
+                "images or sound too" if row["whole"] else "",
+                _listed(row["lacks"]),
+                _cell(row["why"]),
+            ]
+            for row in rows
+            if row["outcome"] == outcome
+        ]
+        parts.append(f"## {outcome.capitalize()}")
+        parts.append(_table(["family", "reads", "lacks", "why not packed"], lines))
+    return _page(
+        "Model families", inspect.cleandoc(family_support.__doc__ or ""), "\n\n".join(parts)
+    )
+
+
+def _is(row: Mapping[str, Any], outcome: str, whole: bool) -> bool:
+    return row["outcome"] == outcome and row["whole"] == whole
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "formats.md": formats_page,
     "recipes.md": recipes_page,
     "settings.md": settings_page,
     "cli.md": command_line_page,
     "hub_sets.md": hub_sets_page,
+    "families.md": families_page,
     "summary_keys.md": summary_keys_page,
 }
 

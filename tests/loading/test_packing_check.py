@@ -11,7 +11,7 @@ import torch
 
 import workbench.trace.masks
 from workbench.errors import WorkbenchError
-from workbench.loading.packing_check import check_packing
+from workbench.loading.packing_check import Way, check_packing
 from workbench.loading.short_windows import short_windows, unknown_windows
 from workbench.loading.verify import checks_of, verify
 from workbench.models import LanguageModel
@@ -23,18 +23,16 @@ MakeTiny = Callable[..., LanguageModel]
     ("family", "masks"), [("llama", "one"), ("gemma2", "by_layer_type"), ("mistral", "one")]
 )
 def test_the_form_of_masks_is_found(make_tiny: MakeTiny, family: str, masks: str) -> None:
-    assert check_packing(make_tiny(family)) == (masks, "")
+    assert check_packing(make_tiny(family)) == Way(masks, True)
 
 
 def test_a_window_that_our_masks_forget_is_noticed(
     make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lm = make_tiny("mistral", sliding_window=400)  # far beyond the check's prompts
-    assert check_packing(lm) == ("one", "")
+    assert check_packing(lm) == Way("one", True)
     monkeypatch.setattr(workbench.trace.masks, "WINDOWS", ("sliding_window_size",))
-    masks, why = check_packing(lm)
-    assert masks == "one"
-    assert "logits differ by" in why
+    assert "logits differ by" in check_packing(lm).why_not
 
 
 def test_positions_by_column_are_noticed(tiny_lm: LanguageModel) -> None:
@@ -45,7 +43,7 @@ def test_positions_by_column_are_noticed(tiny_lm: LanguageModel) -> None:
         return inner(**options)
 
     tiny_lm.base().model.forward = forward
-    assert "logits differ by" in check_packing(tiny_lm)[1]
+    assert "logits differ by" in check_packing(tiny_lm).why_not
 
 
 def test_an_error_in_a_packed_pass_is_a_reason(tiny_lm: LanguageModel) -> None:
@@ -57,7 +55,7 @@ def test_an_error_in_a_packed_pass_is_a_reason(tiny_lm: LanguageModel) -> None:
         return inner(attention_mask=attention_mask, **options)
 
     tiny_lm.base().model.forward = forward
-    why = check_packing(tiny_lm)[1]
+    why = check_packing(tiny_lm).why_not
     assert why.endswith("(TypeError: no mask of four dimensions)")
 
 
@@ -76,11 +74,11 @@ def test_a_model_that_reads_other_rows_is_refused(tiny_lm: LanguageModel) -> Non
 def test_layers_of_unknown_kinds_and_windows_are_not_tried(make_tiny: MakeTiny) -> None:
     lm = make_tiny()
     lm.config.layer_types = ["full_attention", "indexed_attention"] * 2
-    assert check_packing(lm)[1].startswith("its indexed_attention layers do more than masked")
+    assert check_packing(lm).why_not.startswith("its indexed_attention layers do more than masked")
     lm = make_tiny()
     lm.config.window_size = 7
     assert unknown_windows(lm) == ("window_size",)
-    assert "a window of their own (window_size)" in check_packing(lm)[1]
+    assert "a window of their own (window_size)" in check_packing(lm).why_not
 
 
 def test_windows_are_short_for_a_moment(make_tiny: MakeTiny) -> None:

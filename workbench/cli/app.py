@@ -24,6 +24,7 @@ from workbench.cli.elicit import elicit, formats
 from workbench.cli.endings import ending
 from workbench.cli.experiment import experiment
 from workbench.cli.measure import measure
+from workbench.cli.models import models
 from workbench.cli.options import KeepCodeVersion, Replace
 from workbench.cli.patch import patch
 from workbench.cli.settings import settings
@@ -83,7 +84,6 @@ bench = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(bench, name="bench")
-models = typer.Typer(help="Models that were converted into the cache.", no_args_is_help=True)
 app.add_typer(models, name="models")
 console = Console(stderr=True)
 PROGRAM = "workbench"
@@ -164,19 +164,6 @@ def questions(
         counts[question.domain] = counts.get(question.domain, 0) + 1
     for domain, count in sorted(counts.items()):
         sys.stdout.write(f"{safe_line(domain)}\t{count}\n")
-
-
-@models.command()
-def verify() -> None:
-    """Hash every file of every converted model and compare it with what was written."""
-    from workbench.models.cache import verify_cache
-
-    with bars(console):
-        found = verify_cache()
-    for entry in found:
-        sys.stdout.write(safe_line(f"{entry.folder}: {entry.damage or 'whole'}") + "\n")
-    if any(entry.damage for entry in found):
-        raise typer.Exit(2)
 
 
 app.command("elicit")(elicit)

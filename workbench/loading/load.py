@@ -56,6 +56,7 @@ def load_model(
     trust_remote_code: bool = False,
     revision: str | None = None,
     day: date = DEFAULT_DATE,
+    anew: bool = False,
 ) -> LanguageModel:
     """Load, freeze and validate a model.
 
@@ -72,6 +73,7 @@ def load_model(
         trust_remote_code: run code that comes with the model.
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
+        anew: verify the model even if it was verified before.
 
     Raises:
         WorkbenchError: anything the person can mend: unknown id or family, damaged files, no
@@ -107,19 +109,19 @@ def load_model(
         model = model.to(torch_device).eval().requires_grad_(False)
     fingerprint = source.fingerprint or hub_commit(source)
     certificate = certificate_path(model, tokenizer, fingerprint, cache_dir)
-    known = read_certificate(certificate)
-    lm = LanguageModel(
-        model,
-        tokenizer,
-        known or derive_architecture(model),
-        spec,
-        fingerprint + _template_mark(chat_template),
-        notes=notes,
-    )
-    if known is None:
-        with task(f"verifying {short_name(spec)}"):
+    known = None if anew else read_certificate(certificate)
+    with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
+        lm = LanguageModel(
+            model,
+            tokenizer,
+            known or derive_architecture(model),
+            spec,
+            fingerprint + _template_mark(chat_template),
+            notes=notes,
+        )
+        if known is None:
             lm = verify(lm)
-        write_certificate(certificate, lm.architecture)
+            write_certificate(certificate, lm.architecture)
     set_precision(lm, precision)
     return lm
 

@@ -51,6 +51,17 @@ class Plain:
     states: Tensor
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way of packing: the form in which the decoder takes masks, whether branches may begin at
+    any layer, and why it does not serve ("" if it does).
+    """
+
+    masks: Masks
+    independent: bool
+    why_not: str = ""
+
+
 def prompts_of(lm: LanguageModel) -> list[list[int]]:
     """Return two prompts of unequal length, of tokens the model embeds."""
     rows = min(lm.embedding().weight.shape[0], int(lm.config.vocab_size))
@@ -59,9 +70,8 @@ def prompts_of(lm: LanguageModel) -> list[list[int]]:
     return [torch.randint(low, rows, (n,), generator=generator).tolist() for n in LENGTHS]
 
 
-def check_packing(lm: LanguageModel) -> tuple[Masks, str]:
-    """Return the form in which the decoder takes masks, and why the model cannot be packed ("" if
-    it can).
+def check_packing(lm: LanguageModel) -> Way:
+    """Return the way in which the model can be packed, or why it cannot.
 
     Raises:
         WorkbenchError: where not even the loop of forwards gives what plain forwards give.
@@ -71,16 +81,14 @@ def check_packing(lm: LanguageModel) -> tuple[Masks, str]:
     with torch.no_grad(), short_windows(lm):
         plain, branches = _plain(lm, prompts)
         found: list[str] = [refused] if refused else []
-        for masks in () if refused else _forms(lm):
-            trial = replace(
-                lm, architecture=replace(lm.architecture, masks=masks, packable=True, why_not="")
-            )
-            why = _packs(trial, prompts, branches, plain)
+        for way in () if refused else _ways(lm):
+            why = _packs(_with(lm, way), prompts, branches, plain)
             if not why:
-                return masks, ""
+                return way
             found.append(why)
-        why_not = refused or f"packed it does not give what plain forwards give ({found[-1]})"
-        loop = replace(lm, architecture=replace(lm.architecture, packable=False, why_not=why_not))
+        why_not = refused or f"packed it does not give what plain forwards give ({found[0]})"
+        way = Way("one", True, why_not)
+        loop = _with(lm, way)
         loop.warned.add(loop.unpackable)
         fault = _differs(loop, _loop(loop, prompts, branches, _few(lm)), plain, _few(lm))
         loop.warned.discard(loop.unpackable)
@@ -90,12 +98,24 @@ def check_packing(lm: LanguageModel) -> tuple[Masks, str]:
                 ": it keeps something from one forward to the next, or computes rows by their "
                 "neighbours; use another model"
             )
-        return "one", why_not
+        return way
 
 
-def _forms(lm: LanguageModel) -> tuple[Masks, ...]:
+def _ways(lm: LanguageModel) -> list[Way]:
     kinds = getattr(lm.config, "layer_types", None)
-    return ("by_layer_type", "one") if kinds else ("one",)
+    forms: tuple[Masks, ...] = ("by_layer_type", "one") if kinds else ("one",)
+    return [Way(masks, independent) for independent in (True, False) for masks in forms]
+
+
+def _with(lm: LanguageModel, way: Way) -> LanguageModel:
+    row = replace(
+        lm.architecture,
+        masks=way.masks,
+        independent=way.independent,
+        packable=not way.why_not,
+        why_not=way.why_not,
+    )
+    return replace(lm, architecture=row)
 
 
 def _few(lm: LanguageModel) -> list[int]:
@@ -150,8 +170,11 @@ def _places(length: int) -> list[int]:
 def _states(lm: LanguageModel, prompt: Sequence[int]) -> Tensor:
     """Return the residual stream after every layer in a plain forward, [layers, tokens, width]."""
     seen: list[Tensor] = []
+    streams = lm.architecture.streams
     handles = [
-        layer.register_forward_hook(lambda _m, _a, out: seen.append(hidden_of(out)[0].clone()))
+        layer.register_forward_hook(
+            lambda _m, _a, out: seen.append(hidden_of(out, streams)[0].clone())
+        )
         for layer in lm.layers()
     ]
     try:
@@ -172,9 +195,9 @@ def _patched_rows(
 
     def write(layer: int) -> object:
         def hook(_module: object, _args: object, output: object) -> object:
-            hidden = hidden_of(output).clone()
+            hidden = hidden_of(output, lm.architecture.streams).clone()
             hidden[1 + layer, places] = values[layer].to(hidden)
-            return with_hidden(output, hidden)
+            return with_hidden(output, hidden, lm.architecture.streams)
 
         return hook
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from workbench.loading.packing_check import check_packing
 from workbench.models import LanguageModel
@@ -28,9 +29,22 @@ def verify(lm: LanguageModel) -> LanguageModel:
     """
     lm = without_faulty_components(lm)
     validate(lm)
-    masks, why_not = check_packing(lm)
-    row = replace(lm.architecture, masks=masks, packable=not why_not, why_not=why_not)
+    way = check_packing(lm)
+    row = replace(
+        lm.architecture,
+        masks=way.masks,
+        independent=way.independent,
+        packable=not way.why_not,
+        why_not=way.why_not,
+    )
     return replace(lm, architecture=row)
+
+
+def described(lm: LanguageModel) -> dict[str, Any]:
+    """Return the fields of the model's architecture that say where its parts are."""
+    row = lm.architecture
+    told = {field.name: getattr(row, field.name) for field in fields(row)}
+    return {name: value for name, value in told.items() if name not in ("missing", "why_not")}
 
 
 def checks_of(lm: LanguageModel) -> list[Check]:

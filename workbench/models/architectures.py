@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from workbench.errors import WorkbenchError
+from workbench.models.layer_output import Streams
 
 Masks = Literal["one", "by_layer_type"]
 
@@ -46,10 +47,13 @@ class Architecture:
     tanh(logit_scale * z / softcap).
 
     ``parallel`` says that attention and MLP read the same stream, so that there is nothing between
-    them. ``returned`` counts what a layer returns in a tuple or list, 0 where it returns the stream
-    alone. ``first_position`` is the position id of a row's first token. ``missing`` tells of
-    components why the model has none. ``masks`` says whether the decoder takes one 4-D mask or a
-    dict {layer type: mask}.
+    them. ``width`` counts the numbers of the residual stream at a token, of all streams where
+    layers pass on several (``streams``). ``returned`` counts what a layer returns in a tuple or
+    list, 0 where it returns the stream alone. ``first_position`` is the position id of a row's
+    first token. ``missing`` tells of components why the model has none. ``masks`` says whether the
+    decoder takes one 4-D mask or a dict {layer type: mask}. ``independent`` says that a layer needs
+    nothing of those below it but the residual stream, so that a pass can begin at any layer; layers
+    that share keys and values do need more.
 
     Raises:
         WorkbenchError: for an empty path that every model needs, and where ``why_not`` and
@@ -83,9 +87,12 @@ class Architecture:
     logit_scale: float = 1.0
     logit_softcap: float | None = None
     missing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    width: int = 0
+    streams: Streams = "one"
     returned: int = 0
     first_position: int = 0
     masks: Masks = "one"
+    independent: bool = True
     packable: bool = True
     why_not: str = ""
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
+from workbench.models.layer_output import Streams
 from workbench.models.slices import PROJECTIONS
 
 RESIDUAL = ("resid_pre", "resid_post")
@@ -28,11 +29,14 @@ RESIDUAL = ("resid_pre", "resid_post")
 
 @dataclass(frozen=True, eq=False)
 class HookPoint:
-    """One side of a module, and the factor of its tensor on the way into the residual stream."""
+    """One side of a module, the factor of its tensor on the way into the residual stream, and the
+    way in which it holds several streams.
+    """
 
     module: nn.Module
     side: Literal["input", "output"]
     scale: float = 1.0
+    streams: Streams = "one"
 
 
 def missing_component_reason(lm: LanguageModel, component: str) -> str:
@@ -70,7 +74,8 @@ def place_of(lm: LanguageModel, layer: int, component: str) -> HookPoint:
         )
     row, module = lm.architecture, lm.layers()[layer]
     if component in RESIDUAL:
-        return HookPoint(module, "input" if component == "resid_pre" else "output")
+        side: Literal["input", "output"] = "input" if component == "resid_pre" else "output"
+        return HookPoint(module, side, streams=row.streams)
     if component == "resid_mid":
         return HookPoint(module.get_submodule(row.mid), "input")
     if component == "head_out":

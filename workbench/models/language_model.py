@@ -51,8 +51,8 @@ class LanguageModel:
 
     @cached_property
     def width(self) -> int:
-        """Size of the residual stream."""
-        return int(self.config.hidden_size)
+        """Size of the residual stream: of all streams where layers pass on several."""
+        return self.architecture.width
 
     @cached_property
     def n_heads(self) -> int:

@@ -66,6 +66,11 @@ def families() -> tuple[str, ...]:
     return tuple(dict.fromkeys(family for names, _ in _CLASSES for family in names))
 
 
+def reads_more_than_text(family: str) -> bool:
+    """Return whether transformers has no class for the family's text model alone."""
+    return family not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
 def _entries(config: Any) -> dict[str, Any]:
     """Return what the default configuration ``config`` was made from: its declared entries, without
     those that its class works out from others.

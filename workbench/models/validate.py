@@ -99,7 +99,9 @@ def _check_paths(lm: LanguageModel) -> None:
     counted = getattr(lm.config, "num_hidden_layers", None)
     if row.final_norm is None and len(layers) != counted:
         raise _broken(
-            lm, f"{row.layers!r} holds {len(layers)} layers and the configuration counts {counted}"
+            lm,
+            f"{row.layers!r} holds {len(layers)} layers and the configuration counts {counted}, "
+            "and more than one module comes between them and the head",
         )
     for layer in layers:
         for path in filter(None, inner):
@@ -110,15 +112,18 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
     outputs: dict[int, list[torch.Tensor]] = {}
     decoded: list[torch.Tensor] = []
     entered: list[torch.Tensor] = []
+    streams = lm.architecture.streams
 
     def record(index: int, output: Any) -> None:
-        outputs.setdefault(index, []).append(hidden_of(output).clone())
+        outputs.setdefault(index, []).append(hidden_of(output, streams).clone())
 
     whole = lm.decoder().register_forward_hook(
         lambda _module, _args, output: decoded.append(output.last_hidden_state)
     )
     first = lm.layers()[0].register_forward_pre_hook(
-        lambda _module, args, kwargs: entered.append(hidden_argument(args, kwargs).clone()),
+        lambda _module, args, kwargs: entered.append(
+            hidden_of(hidden_argument(args, kwargs), streams).clone()
+        ),
         with_kwargs=True,
     )
     try:
@@ -173,7 +178,10 @@ def _check_no_op_patch(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tenso
     Raises:
         WorkbenchError: if the logits change by more.
     """
-    patched = _logits(lm, ids, lambda _, output: with_hidden(output, hidden_of(output).clone()))
+    streams = lm.architecture.streams
+    patched = _logits(
+        lm, ids, lambda _, output: with_hidden(output, hidden_of(output, streams).clone(), streams)
+    )
     change = (patched - logits).abs().max()
     # A plain run more is needed only where something moved.
     if change != 0 and not change <= (_logits(lm, ids, _ignore) - logits).abs().max():

@@ -25,7 +25,7 @@ from torch import Tensor
 from workbench.compat import process_count
 from workbench.models.components import missing_component_reason, place_of
 from workbench.models.language_model import LanguageModel
-from workbench.models.layer_output import hidden_argument, hidden_of
+from workbench.models.layer_output import Streams, hidden_argument, hidden_of
 from workbench.models.slices import PROJECTIONS, SLICED, slices_of
 
 ADDED = ("attn_out", "mlp_out")
@@ -149,10 +149,12 @@ def _observe(
                 place = place_of(lm, layer, component)
                 key, scale = (layer, component), place.scale
                 if place.side == "output":
-                    handle = place.module.register_forward_hook(_on_output(keep, key, scale))
+                    handle = place.module.register_forward_hook(
+                        _on_output(keep, key, scale, place.streams)
+                    )
                 else:
                     handle = place.module.register_forward_pre_hook(
-                        _on_input(keep, key, scale), with_kwargs=True
+                        _on_input(keep, key, scale, place.streams), with_kwargs=True
                     )
                 stack.callback(handle.remove)
         lm.decoder()(input_ids=ids, use_cache=False)
@@ -160,13 +162,15 @@ def _observe(
 
 
 def _on_output(
-    keep: Callable[..., None], key: tuple[int, str], scale: float
+    keep: Callable[..., None], key: tuple[int, str], scale: float, streams: Streams
 ) -> Callable[..., None]:
-    return lambda module, args, output: keep(key, hidden_of(output), scale)
+    return lambda module, args, output: keep(key, hidden_of(output, streams), scale)
 
 
-def _on_input(keep: Callable[..., None], key: tuple[int, str], scale: float) -> Callable[..., None]:
+def _on_input(
+    keep: Callable[..., None], key: tuple[int, str], scale: float, streams: Streams
+) -> Callable[..., None]:
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        keep(key, hidden_argument(args, kwargs), scale)
+        keep(key, hidden_of(hidden_argument(args, kwargs), streams), scale)
 
     return hook

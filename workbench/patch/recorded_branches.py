@@ -70,7 +70,9 @@ def record_branches(
     def compute(numbers: NDArray[np.int64]) -> Tensor:
         rows = torch.as_tensor(numbers)
         prompts = batch_of(run, rows, NO_TREE).prompts
-        where = branch_columns(prompts, branches, positions[rows], rows)
+        where = branch_columns(
+            prompts, branches, positions[rows], rows, late=lm.architecture.independent
+        )
         sizes = (prompts.columns - where.first()).tolist()
         at = read[rows.to(read.device)].to(lm.device) - prompts.lengths + 1
         groups = [group for group in plan_groups(sizes, where.first_layers, room, room) if group]

@@ -82,7 +82,8 @@ class Passes:
         extra_tokens: Sequence[int] = (),
     ) -> None:
         require_masks(lm)
-        self.lm, self.examples, self.reply, self.first = lm, examples, reply, first
+        self.lm, self.examples, self.reply = lm, examples, reply
+        self.first = first if lm.architecture.independent else 0
         self.extra_tokens = extra_tokens or [0] * len(examples)
         self.shared = (
             common_prefix([example.prompt for example in examples]) if reply is None else ()

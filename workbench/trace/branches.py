@@ -65,10 +65,18 @@ class BranchColumns:
 
 
 def branch_columns(
-    prompts: Prompts, branches: Sequence[Branch], positions: Tensor, rows: Tensor
+    prompts: Prompts,
+    branches: Sequence[Branch],
+    positions: Tensor,
+    rows: Tensor,
+    *,
+    late: bool = True,
 ) -> BranchColumns:
     """Return the columns of ``branches`` whose patches lie at token ``positions`` [rows, patches],
     checked before.
+
+    Args:
+        late: let a branch begin at the layer of its first patch; else all begin at the first layer.
     """
     patches = tuple(patch for branch in branches for patch in branch)
     bounds = (0, *accumulate(len(branch) for branch in branches))
@@ -84,7 +92,7 @@ def branch_columns(
         rows,
         columns,
         starts,
-        tuple(first_layer_of_branch(branch) for branch in branches),
+        tuple(first_layer_of_branch(branch) if late else FIRST_LAYER for branch in branches),
     )
 
 

@@ -144,7 +144,9 @@ def run_joint(
     if stop_after is not None:
         transforms[stop_after, "resid_post"] = stop_with(transforms.get((stop_after, "resid_post")))
     narrowed = {
-        n: truncate_columns(alive[n], total) for n in range(lm.n_layers) if alive[n] < total
+        n: truncate_columns(alive[n], total, streams=lm.architecture.streams)
+        for n in range(lm.n_layers)
+        if alive[n] < total
     }
     positions = torch.cat([prompts.positions, tail.positions], dim=1)
     mask = None

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from workbench.models import LanguageModel, hidden_of
 from workbench.models.components import place_of
-from workbench.models.layer_output import hidden_argument, in_place_of, with_hidden_argument
+from workbench.models.layer_output import (
+    Streams,
+    hidden_argument,
+    in_place_of,
+    joined,
+    parted,
+    with_hidden_argument,
+)
 from workbench.trace.sites import Component
 
 Transform = Callable[[Tensor], Tensor]
@@ -34,9 +41,10 @@ def hooked(
         for (layer, component), transform in transforms.items():
             place = place_of(lm, layer, component)
             if place.side == "output":
-                handle = place.module.register_forward_hook(_output_hook(transform))
+                handle = place.module.register_forward_hook(_output_hook(transform, place.streams))
             else:
-                hook = _input_hook(_first_input(transform, in_place=component == "resid_mid"))
+                narrow = _first_input(transform, component == "resid_mid", place.streams)
+                hook = _input_hook(narrow)
                 handle = place.module.register_forward_pre_hook(hook, with_kwargs=True)
             stack.callback(handle.remove)
         yield
@@ -64,9 +72,10 @@ def on_inputs(lm: LanguageModel, narrowers: Mapping[int, Narrow]) -> Iterator[No
 @contextmanager
 def bypass_layers(lm: LanguageModel, first: int) -> Iterator[None]:
     """Let the residual stream pass the layers below ``first`` unchanged and uncomputed; their hooks
-    still run.
+    still run. Where layers need more of each other than the stream, all are computed.
     """
-    layers, passed_on = lm.layers()[:first], _passed_on(lm.architecture.returned)
+    skipped = first if lm.architecture.independent else 0
+    layers, passed_on = lm.layers()[:skipped], _passed_on(lm.architecture.returned)
     kept = [layer.__dict__.get("forward") for layer in layers]
     try:
         for layer in layers:
@@ -89,9 +98,9 @@ def _passed_on(returned: int) -> Callable[..., Any]:
     return pass_on
 
 
-def _output_hook(transform: Transform) -> Callable[[nn.Module, Any, Any], Any]:
+def _output_hook(transform: Transform, streams: Streams) -> Callable[[nn.Module, Any, Any], Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        return in_place_of(output, transform(hidden_of(output)))
+        return in_place_of(output, transform(hidden_of(output, streams)), streams)
 
     return hook
 
@@ -103,7 +112,7 @@ def _input_hook(narrow: Narrow) -> Callable[[nn.Module, Any, Any], Any]:
     return hook
 
 
-def _first_input(transform: Transform, in_place: bool) -> Narrow:
+def _first_input(transform: Transform, in_place: bool, streams: Streams) -> Narrow:
     """Return a hook that applies ``transform`` to a module's hidden states. ``in_place`` writes the
     result into the same tensor, for callers that go on to use it.
     """
@@ -112,6 +121,9 @@ def _first_input(transform: Transform, in_place: bool) -> Narrow:
         args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = hidden_argument(args, kwargs)
+        if streams != "one" and hidden.dim() == 4:
+            new = parted(transform(joined(hidden, streams)), hidden.shape[-1], streams)
+            return with_hidden_argument(args, kwargs, new)
         new = transform(hidden)
         if in_place and new is not hidden:
             new = hidden.copy_(new)

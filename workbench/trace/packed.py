@@ -83,7 +83,9 @@ def patch_branches(
         padded = pad_prompts(
             [prompts[row] for row in numbers], lm.tokenizer.pad_token_id, lm.device
         )
-        where = branch_columns(padded, branches, positions[rows], rows)
+        where = branch_columns(
+            padded, branches, positions[rows], rows, late=lm.architecture.independent
+        )
         return _batch(lm, padded, where, readout, tokens_per_forward, tree)
 
     base, patched = map_batches(lengths.tolist(), tokens_per_forward, compute, tree.size + room)

@@ -141,7 +141,7 @@ def forward_tail(
     first = tail.first_layer[0] + 1
     columns = kept.prompts.columns
     narrowed = {
-        n: truncate_columns(alive[n], tail.size, columns)
+        n: truncate_columns(alive[n], tail.size, columns, lm.architecture.streams)
         for n in range(first, lm.n_layers)
         if alive[n] < tail.size
     }

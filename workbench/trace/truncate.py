@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from workbench.models.layer_output import hidden_argument
+from workbench.models.layer_output import Streams, hidden_argument
 from workbench.trace.hooks import Narrow
 
 
-def truncate_columns(alive: int, total: int, cached: int = 0) -> Narrow:
+def truncate_columns(alive: int, total: int, cached: int = 0, streams: Streams = "one") -> Narrow:
     """Return a function that cuts a layer's arguments from ``total`` to the first ``alive``
     columns. Keys also have ``cached`` columns of a cache before them.
     """
@@ -23,7 +23,8 @@ def truncate_columns(alive: int, total: int, cached: int = 0) -> Narrow:
         args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         hidden = hidden_argument(args, kwargs)
-        hidden = hidden[:, :alive].contiguous()
+        time = 2 if streams == "first" and hidden.dim() == 4 else 1
+        hidden = hidden.narrow(time, 0, alive).contiguous()
         kwargs = {name: _cut(name, value, alive, total, cached) for name, value in kwargs.items()}
         if not args:
             return args, {**kwargs, "hidden_states": hidden}
@@ -38,8 +39,9 @@ def _cut(name: str, value: Any, alive: int, total: int, cached: int) -> Any:
         return _cut_mask(value, alive, total, cached)
     if name == "position_ids" and isinstance(value, Tensor):
         return value[..., :alive]
-    if name == "position_embeddings" and isinstance(value, tuple):
-        return tuple(part[..., :alive, :] for part in value)
+    if isinstance(value, tuple) and value and all(isinstance(part, Tensor) for part in value):
+        # Rotary embeddings, [rows, columns, entries] or [columns, entries] each.
+        return tuple(part[..., :alive, :] if part.shape[-2] == total else part for part in value)
     return _cut_columns(value, alive, total)
 
 

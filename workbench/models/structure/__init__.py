@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture
 from workbench.models.structure.exact_numbers import exact_number
 from workbench.models.structure.heads import Heads, find_heads, find_neurons
-from workbench.models.structure.inside import find_parts, layer_calls
+from workbench.models.structure.inside import Parts, find_parts, layer_calls
 from workbench.models.structure.observation import observing
 from workbench.models.structure.places import (
     find_decoder,
@@ -28,6 +28,7 @@ from workbench.models.structure.places import (
     first_device,
     first_position,
     path_of,
+    streams_of,
 )
 
 __all__ = ["derive_architecture"]
@@ -48,7 +49,7 @@ def derive_architecture(model: Any) -> Architecture:
     except WorkbenchError as error:
         raise WorkbenchError(
             f"the model family {family!r} cannot be analysed: {error}; use a causal language model "
-            "whose decoder layers pass on one residual stream"
+            "that is a stack of decoder layers"
         ) from error
 
 
@@ -90,15 +91,18 @@ def _observed(model: Any, family: str, embedding: str, head: str) -> Architectur
     if last is None:
         raise WorkbenchError(f"its decoder {decoder!r} returns no last hidden state")
     ends = find_ends(model, seen, calls[-1], last, head)
-    inside = layer_calls(seen, calls)
-    parts = find_parts(inside)
+    assert calls[0].returned is not None
+    streams, width = streams_of(calls[0].returned)
+    inside = layer_calls(seen, calls) if streams == "one" else []
+    parts = find_parts(inside) if inside else Parts()
 
     def again(index: int) -> None:
         args, kwargs = seen.arguments[calls[index].path]
         calls[index].module(*args, **kwargs)
 
     attention, heads = parts.attention, Heads()
-    for path in (attention,) if attention else sorted(frozenset.intersection(*parts.mixes)):
+    both = frozenset.intersection(*parts.mixes) if parts.mixes else frozenset[str]()
+    for path in (attention,) if attention else sorted(both):
         found = find_heads(inside, path, _head_count(model), process_count(model), again)
         if attention or found.query:  # beside another module that mixes positions
             attention, heads = path, found
@@ -115,6 +119,8 @@ def _observed(model: Any, family: str, embedding: str, head: str) -> Architectur
         logit_scale=ends.logit_scale,
         logit_softcap=ends.logit_softcap,
         first_position=first_position(model, ids, logits),
+        width=width,
+        streams=streams,
         returned=calls[0].parts,
         attention=attention,
         attention_added=parts.attention_added,
@@ -142,6 +148,6 @@ def _head_count(model: Any) -> int:
     """
     try:
         count = model.config.get_text_config().num_attention_heads
-    except (AttributeError, ValueError):
+    except (AttributeError, RuntimeError):  # the second where layers have counts of their own
         return 0
     return count if isinstance(count, int) else 0

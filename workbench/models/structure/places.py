@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from workbench.compat import execution_device
 from workbench.errors import WorkbenchError
+from workbench.models.layer_output import Streams
 from workbench.models.structure.exact_numbers import configured_numbers, exact_number
 from workbench.models.structure.observation import Call, Observation, same
 
@@ -117,6 +118,22 @@ def _no_layers(model: nn.Module, seen: Observation) -> str:
         "it has no list of decoder layers that are called once each, one after another, with the "
         "residual stream [batch, time, width] going in and out"
     )
+
+
+def streams_of(states: Tensor) -> tuple[Streams, int]:
+    """Return how a layer passes on the residual stream of one prompt, from its output, and how many
+    numbers there are of it at a token.
+
+    Raises:
+        WorkbenchError: for any form but those of :data:`Streams`.
+    """
+    if states.dim() == 3 and states.shape[0] == 1:
+        return "one", states.shape[-1]
+    if states.dim() == 4 and states.shape[0] == 1:
+        return "inner", states.shape[2] * states.shape[3]
+    if states.dim() == 4 and states.shape[1] == 1:
+        return "first", states.shape[0] * states.shape[3]
+    raise WorkbenchError(f"its layers pass on states of the shape {tuple(states.shape)}")
 
 
 def find_decoder(model: nn.Module, seen: Observation, layers: str, embedding: str) -> str:

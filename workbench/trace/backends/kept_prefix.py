@@ -91,7 +91,13 @@ class KeptPrefixBackend:
         rest, whole = self._rest(prompts)
         positions = require_branches(lm, whole.lengths.cpu(), ordered, tree.size)
         self._require_computed(positions)
-        where = branch_columns(whole, ordered, positions, torch.arange(whole.rows))
+        where = branch_columns(
+            whole,
+            ordered,
+            positions,
+            torch.arange(whole.rows),
+            late=lm.architecture.independent,
+        )
         base, computed = self._computed(rest, whole, where, tree)
         read = [_readout(lm, base[:, None], readout)]
         sizes = (whole.columns + tree.size - where.first()).tolist()

@@ -1,0 +1,89 @@
+"""Define ``workbench models``: what is known of models, and the cache of converted ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from workbench.cli.bench import show
+from workbench.cli.lists import listed
+from workbench.cli.terminal import bars
+from workbench.cli.terminal_text import safe_line
+
+models = typer.Typer(
+    help="What can be analysed of a model, of every family, and the cache of converted models.",
+    no_args_is_help=True,
+)
+_HOLDS = {True: "yes", False: "no"}
+
+
+@models.command()
+def verify() -> None:
+    """Hash every file of every converted model and compare it with what was written."""
+    from workbench.models.cache import verify_cache
+
+    with bars(Console(stderr=True)):
+        found = verify_cache()
+    for entry in found:
+        sys.stdout.write(safe_line(f"{entry.folder}: {entry.damage or 'whole'}") + "\n")
+    if any(entry.damage for entry in found):
+        raise typer.Exit(2)
+
+
+@models.command()
+def check(
+    model: Annotated[
+        str, typer.Argument(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+    ],
+    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
+    dtype: Annotated[str, typer.Option(help="Dtype of the weights.")] = "float32",
+    attention: Annotated[str, typer.Option(help="'sdpa' or 'eager'.")] = "sdpa",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load a model, verify it anew, and print where its parts are and every check."""
+    from workbench.loading import load_model
+    from workbench.loading.verify import checks_of, described
+
+    with bars(Console(stderr=True)):
+        lm = load_model(model, device=device, dtype=dtype, attention=attention, anew=True)  # type: ignore[arg-type]
+    row, checks = described(lm), checks_of(lm)
+    if as_json:
+        told = {"architecture": row, "checks": [asdict(each) for each in checks]}
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        return
+    show([{"part": name, "where": str(value)} for name, value in row.items()], {})
+    show([{"check": c.what, "holds": _HOLDS[c.holds], "found": c.found} for c in checks], {})
+
+
+@models.command()
+def families(
+    only: Annotated[str, typer.Option(help="Some of the model types, or all.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Build a tiny random model of every registered family, verify it, and print what can be done
+    with it.
+
+    A quick look: --only llama,gemma3,mamba. All take some minutes.
+    """
+    from workbench.bench.families import OUTCOMES, inspect_families
+
+    with bars(Console(stderr=True)):
+        found = inspect_families(() if only == "all" else listed("--only", only))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(each) for each in found], indent=1) + "\n")
+        return
+    rows = [
+        {
+            "family": each.family,
+            "outcome": each.outcome,
+            "lacks": ", ".join(each.lacks),
+            "why": each.why,
+        }
+        for each in found
+    ]
+    show(rows, {outcome: sum(f.outcome == outcome for f in found) for outcome in OUTCOMES})
