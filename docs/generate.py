@@ -24,7 +24,6 @@ from pydantic_core import PydanticUndefined
 # Another checkout may be the one installed: the pages are of the package next to this file.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import workbench.bench.families as family_support
 from workbench.bench.families import OUTCOMES
 from workbench.cli.app import app
 from workbench.config import RunConfig
@@ -154,8 +153,8 @@ def families_page() -> str:
         for outcome in OUTCOMES
     ]
     parts = [
-        f"Recorded with transformers {recorded['transformers']}. `workbench models check ID` prints "
-        "the same of a real model.",
+        f"Recorded with transformers {recorded['transformers']}. `workbench models check ID` "
+        "prints the same of a real model.",
         _table(["outcome", "language models", "that read images or sound too"], counts),
     ]
     for outcome in OUTCOMES:

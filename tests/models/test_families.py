@@ -20,10 +20,30 @@ RECORD = Path(__file__).parents[2] / "docs" / "reference" / "families.json"
 RECORDED: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
 BY_NAME = {row["family"]: row for row in RECORDED["families"]}
 STUDIED = (
-    "gemma3 gemma3n gemma3n_text gemma4 gemma4_text mistral3 ministral3 olmo3 qwen2_moe llama4 "
-    "deepseek_v3 glm4 glm4_moe phi phimoe falcon opt gptj stablelm starcoder2 nemotron exaone4 "
-    "apertus"
-).split()
+    "gemma3",
+    "gemma3n",
+    "gemma3n_text",
+    "gemma4",
+    "gemma4_text",
+    "mistral3",
+    "ministral3",
+    "olmo3",
+    "qwen2_moe",
+    "llama4",
+    "deepseek_v3",
+    "glm4",
+    "glm4_moe",
+    "phi",
+    "phimoe",
+    "falcon",
+    "opt",
+    "gptj",
+    "stablelm",
+    "starcoder2",
+    "nemotron",
+    "exaone4",
+    "apertus",
+)
 LOOPED = ("qwen3_5", "bloom", "mpt")
 
 pytestmark = pytest.mark.skipif(
