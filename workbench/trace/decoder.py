@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.room import require_room_for
 from workbench.trace.hooks import Transform
 
 
@@ -39,7 +40,12 @@ def decode(
 ) -> Tensor:
     """Run the decoder; return the states after the final norm, [rows, columns, width]. They have
     width 0 if the pass was stopped before it.
+
+    Raises:
+        WorkbenchError: for a token at a position the model does not read.
     """
+    kept = 0 if cache is None else cache.get_seq_length()
+    require_room_for(lm, positions, tokens.shape[1], kept)
     with torch.set_grad_enabled(gradients):
         try:
             return lm.decoder()(
