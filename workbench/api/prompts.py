@@ -22,6 +22,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
+from workbench.models.vocabulary import require_embedded
 
 Prompts = Any
 """A text, chat turns or token ids, or a list of these."""
@@ -155,16 +156,11 @@ def _row(lm: LanguageModel, prompt: Any, number: int) -> tuple[int, ...]:
         ids = _chat(lm, [_turn(turn) for turn in prompt])
     elif isinstance(prompt, Sequence) and all(isinstance(token, int) for token in prompt):
         ids = tuple(prompt)
-        size = int(lm.config.vocab_size)
-        if any(not 0 <= token < size for token in ids):
-            raise WorkbenchError(
-                f"Prompt {number} holds a token id outside the vocabulary of {size}; give ids of "
-                "this model's tokenizer, or the text."
-            )
     else:
         raise WorkbenchError(f"Prompt {number} is {prompt!r}; a prompt is {_KINDS}.")
     if not ids:
         raise WorkbenchError(f"Prompt {number} is empty; give it at least one token to read.")
+    require_embedded(lm, ids, f"Prompt {number}")
     return ids
 
 

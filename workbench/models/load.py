@@ -36,6 +36,7 @@ from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
 from workbench.models.validate import validate
+from workbench.models.vocabulary import require_vocabulary
 from workbench.models.weights import read_model
 from workbench.progress import task
 
@@ -115,6 +116,7 @@ def load_model(
         notes=notes,
     )
     validate(lm)
+    require_vocabulary(lm)
     set_precision(lm, precision)
     return lm
 
