@@ -161,6 +161,7 @@ def test_another_checkpoint_is_asked_by_its_own_template(
         len(c.tokens) for c in theirs.conversations
     ]
     found = sweep(tiny_lm, asked, donor=other)
+    assert found.what == "resid_post of tiny-llama patched at the confidence position"
     assert found.noise_floor < 1e-6
     trie = asked.scale_tokens.trie
     ends, other_ends = ([c.confidence for c in each.conversations] for each in (asked, theirs))

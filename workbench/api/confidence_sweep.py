@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from peft import PeftModel
 
 from workbench.api.asked_prompts import AskedQuestions, conversations_for, tokens_of
 from workbench.api.donor_match import node_texts, require_nodes
@@ -64,8 +65,9 @@ def sweep_confidence(
             donor_items=_items_in(lm, source, asked, seed),
         )
         conditions = _readings(found, CONDITIONS if controls else CONDITIONS[:1])
-        name = tuned.name
-    what = f"resid_post of {name}, tuned, patched at the confidence position"
+        # A tuned model has the name of its base model.
+        name = f"{tuned.name}, tuned," if isinstance(tuned.model, PeftModel) else tuned.name
+    what = f"resid_post of {name} patched at the confidence position"
     return Sweep("expected confidence", what, conditions)
 
 
