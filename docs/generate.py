@@ -170,9 +170,16 @@ def families_page() -> str:
         ]
         parts.append(f"## {outcome.capitalize()}")
         parts.append(_table(["family", "reads", "lacks", "why not packed"], lines))
-    return _page(
-        "Model families", inspect.cleandoc(family_support.__doc__ or ""), "\n\n".join(parts)
+    lead = (
+        "What can be done with each model family that transformers registers: a tiny random model "
+        "of it is built, its parts are read off it, and everything is verified on plain forwards, "
+        "attention windows active. *Packed*: all patched branches share a forward. *Loop*: a "
+        "forward for each branch. *Refused*: a check failed without which no number can be "
+        "trusted. *Not built*: transformers makes no tiny one, or it reads no text alone. A tiny "
+        "model shares its code with the family's real ones, and nothing else. "
+        "`workbench models families` makes the table."
     )
+    return _page("Model families", lead, "\n\n".join(parts))
 
 
 def _is(row: Mapping[str, Any], outcome: str, whole: bool) -> bool:

@@ -13,6 +13,7 @@ from workbench.api.donors import Vector as Vector
 from workbench.api.patching import patch_map as patch_map
 from workbench.api.patching import sweep as sweep
 from workbench.api.probes import fit_probes as fit_probes
+from workbench.api.recorded_donor import record_donor as record_donor
 from workbench.api.training import train as train
 from workbench.config import RunConfig as RunConfig
 from workbench.config import load_config as load_config

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -88,3 +90,12 @@ def test_what_is_no_attribution_is_refused(tiny_lm: LanguageModel) -> None:
         direct_attribution(tiny_lm, CAT, read="x")
     with pytest.raises(WorkbenchError, match="one place to one"):
         path_effects(tiny_lm, CAT, DOG, read="x", senders=[], receivers=[], at=["last", 1])
+
+
+def test_a_donor_of_another_vocabulary_is_refused(
+    tiny_lm: LanguageModel, make_tiny: Callable[..., LanguageModel]
+) -> None:
+    """Both runs are read by the same token ids."""
+    other = make_tiny(seed=1, tokenizer="whole_numbers")
+    with pytest.raises(WorkbenchError, match="patch it with patch_map"):
+        attribute(tiny_lm, "What is the cat", donor=other, read=("x", "y"), at="last")

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
 from workbench.api.patching import patch_map, sweep
+from workbench.api.recorded_donor import record_donor
 from workbench.elicit.conversation import (
     Conversation,
     ScaleTokens,
@@ -22,6 +24,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.controls import CONDITIONS, derangement
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale, record_number
+from workbench.questions import Question
 from workbench.teach.adapter import adapter_off, save_adapter
 from workbench.trace.backends import engine
 
@@ -31,6 +34,13 @@ class Asked:
     conversations: Sequence[Conversation]
     format: Format
     scale_tokens: ScaleTokens
+
+
+@dataclass(frozen=True)
+class AskedTexts(Asked):
+    lm: LanguageModel
+    questions: Sequence[Question]
+    replies: pd.DataFrame
 
 
 @pytest.fixture
@@ -119,6 +129,97 @@ def test_asked_questions_are_prompts_of_a_map(
     whole = sweep(tiny_lm, asked, donor=tuned, controls=False)
     found = patch_map(tiny_lm, asked, donor=tuned, over=("layer",), controls=False)
     assert found.patched == pytest.approx(whole.patched, abs=1e-6)
+
+
+def asked_by(lm: LanguageModel, scale: str = "percent") -> AskedTexts:
+    """Four questions with the answers "a cat", as the model's own tokens."""
+    fmt = FORMATS[scale]
+    numbers = scale_tokens(lm.tokenizer, fmt)
+    texts = [f"What is {word}?" for word in ("the", "a cat", "a doggy", "nothing")]
+    return AskedTexts(
+        [confidence_conversation(lm.tokenizer, fmt, numbers, text, "a cat") for text in texts],
+        fmt,
+        numbers,
+        lm,
+        [Question(text, text, ("a cat",), "d", "s", "l") for text in texts],
+        pd.DataFrame({"answer": ["a cat"] * 4}),
+    )
+
+
+def test_another_checkpoint_is_asked_by_its_own_template(
+    tiny_lm: LanguageModel, make_tiny: Callable[..., LanguageModel]
+) -> None:
+    """The donor's states and readouts are those of its own conversations; the confidence position
+    is the last token of both.
+    """
+    other = make_tiny(seed=1)
+    other.tokenizer.chat_template = tiny_lm.tokenizer.chat_template.replace(
+        "'<|im_end|>' + '\n'", "'<|im_end|>' + '\n\n'"
+    )
+    asked, theirs = asked_by(tiny_lm), asked_by(other)
+    assert [len(c.tokens) for c in asked.conversations] != [
+        len(c.tokens) for c in theirs.conversations
+    ]
+    found = sweep(tiny_lm, asked, donor=other)
+    assert found.what == "resid_post of tiny-llama patched at the confidence position"
+    assert found.noise_floor < 1e-6
+    trie = asked.scale_tokens.trie
+    ends, other_ends = ([c.confidence for c in each.conversations] for each in (asked, theirs))
+    prompts, other_prompts = ([c.tokens for c in each.conversations] for each in (asked, theirs))
+    donors = record_number(other, other_prompts, trie, [[end] for end in other_ends])
+    loop = engine("loop")
+    reading = layer_sweep_of_scale(
+        tiny_lm, prompts, trie, ends, [1], donors[:, [1]], tokens_per_forward=ONE_BATCH, engine=loop
+    )
+    share = np.arange(101) / 100
+    wanted = reading.patched[:, 0] @ share / reading.patched[:, 0].sum(axis=-1)
+    assert found.patched[:, 1] == pytest.approx(wanted, abs=1e-6)
+    own = record_number(tiny_lm, prompts, trie, [[end] for end in ends])
+    back = layer_sweep_of_scale(
+        other,
+        other_prompts,
+        trie,
+        other_ends,
+        [2],
+        own[:, [2]],
+        tokens_per_forward=ONE_BATCH,
+        engine=loop,
+    )
+    wanted = back.patched[:, 0] @ share / back.patched[:, 0].sum(axis=-1)
+    said = back.base @ share / back.base.sum(axis=-1)
+    assert found.donor == pytest.approx(said, abs=1e-6)
+    reverse = found.condition("reverse")
+    assert reverse.patched[:, 2] == pytest.approx(wanted, abs=1e-6)
+    assert reverse.base == pytest.approx(found.donor, abs=1e-6)
+
+
+def test_a_recorded_checkpoint_is_asked_by_its_own_template_too(
+    tiny_lm: LanguageModel, make_tiny: Callable[..., LanguageModel]
+) -> None:
+    other = make_tiny(seed=1)
+    other.tokenizer.chat_template = tiny_lm.tokenizer.chat_template.replace(
+        "'<|im_end|>' + '\n'", "'<|im_end|>' + '\n\n'"
+    )
+    asked = asked_by(tiny_lm)
+    whole = sweep(tiny_lm, asked, donor=other, controls=False)
+    found = patch_map(tiny_lm, asked, record_donor(other, asked), over=("layer",))
+    assert found.patched == pytest.approx(whole.patched, abs=1e-6)
+    assert found.donor == pytest.approx(whole.donor, abs=1e-6)
+
+
+def test_the_same_checkpoint_gives_its_own_states(
+    tiny_lm: LanguageModel, make_tiny: Callable[..., LanguageModel]
+) -> None:
+    found = sweep(tiny_lm, asked_by(tiny_lm), donor=make_tiny())
+    assert found.patched == pytest.approx(np.repeat(found.base[:, None], 4, axis=1), abs=1e-6)
+
+
+def test_a_scale_cut_otherwise_is_refused(
+    tiny_lm: LanguageModel, make_tiny: Callable[..., LanguageModel]
+) -> None:
+    other = make_tiny(seed=1, tokenizer="whole_numbers")
+    with pytest.raises(WorkbenchError, match="cut the scale's texts into other tokens"):
+        sweep(tiny_lm, asked_by(tiny_lm), donor=other)
 
 
 def test_what_the_controlled_sweep_does_not_do_is_refused(

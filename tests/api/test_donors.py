@@ -14,9 +14,9 @@ from workbench.api.donors import (
     Noise,
     Vector,
     open_donor,
-    run_as_named,
     written_states,
 )
+from workbench.api.prompt_runs import run_as_named
 from workbench.api.prompts import encode_prompts
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel

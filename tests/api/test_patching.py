@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.plain_hooks import READ, plain_patch, plain_states
 from workbench.api.donors import Ablation, Noise, Vector
 from workbench.api.patching import patch_map, sweep
 from workbench.elicit.formats import FORMATS
@@ -16,39 +17,6 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
 CAT, DOG, DOGGY = "What is the cat", "What is the dog", "What is the doggy"
-READ = ("x", "y")
-
-
-def plain_states(lm: LanguageModel, text: str) -> list[torch.Tensor]:
-    """Output of every layer, [tokens, width]."""
-    ids = torch.tensor([lm.tokenizer(text)["input_ids"]])
-    out = lm.model(ids, output_hidden_states=True)
-    kept: list[torch.Tensor] = [state[0] for state in out.hidden_states[1:-1]]
-    last: list[torch.Tensor] = []
-    handle = lm.layers()[-1].register_forward_hook(
-        lambda module, args, output: last.append(output if torch.is_tensor(output) else output[0])
-    )
-    lm.model(ids)
-    handle.remove()
-    return [*kept, last[0][0]]
-
-
-def plain_patch(
-    lm: LanguageModel, text: str, layer: int, token: int, value: torch.Tensor, read: Any = READ
-) -> float:
-    """Logit difference with the output of ``layer`` replaced at one token."""
-    ids = torch.tensor([lm.tokenizer(text)["input_ids"]])
-
-    def replace(module: Any, args: Any, output: Any) -> Any:
-        hidden = (output if torch.is_tensor(output) else output[0]).clone()
-        hidden[0, token] = value
-        return hidden if torch.is_tensor(output) else (hidden, *output[1:])
-
-    handle = lm.layers()[layer].register_forward_hook(replace)
-    logits = lm.model(ids).logits[0, -1]
-    handle.remove()
-    first, second = (lm.tokenizer(text)["input_ids"][0] for text in read)
-    return float(logits[first] - logits[second])
 
 
 def test_a_sweep_is_plain_hooks_layer_by_layer(tiny_lm: LanguageModel) -> None:
@@ -310,6 +278,6 @@ def test_two_models_of_different_width_are_refused(
         sweep(tiny_lm, CAT, donor=wide, read=READ)
     with pytest.raises(WorkbenchError, match="the patched model itself"):
         sweep(tiny_lm, CAT, donor=tiny_lm, read=READ)
-    other = make_tiny(tokenizer="whole_numbers")
-    with pytest.raises(WorkbenchError, match="another vocabulary"):
-        sweep(tiny_lm, CAT, donor=other, read=READ)
+    deep = make_tiny(num_hidden_layers=5)
+    with pytest.raises(WorkbenchError, match=r"has 5 layers of width 32, the patched one 4 layers"):
+        sweep(tiny_lm, CAT, donor=deep, read=READ)

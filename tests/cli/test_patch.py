@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.tiny_models import build_tiny
+from workbench import loading
 from workbench.api.patching import patch_map
+from workbench.api.recorded_donor import record_donor
 from workbench.cli.app import app
 from workbench.loading import load_model
+from workbench.models import LanguageModel
 
 CAT, DOG = "What is the cat", "What is the dog"
 
@@ -53,10 +58,48 @@ def test_pairs_of_a_file_are_patched_by_their_spans(tiny_folder: Path, tmp_path:
     assert (summary["prompts"] == 2).all()
 
 
+def test_a_donor_model_is_gone_before_the_patched_one_is_loaded(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = build_tiny(seed=1)
+    other.model.save_pretrained(tmp_path / "other")
+    other.tokenizer.save_pretrained(tmp_path / "other")
+    loaded: list[weakref.ref[object]] = []
+
+    def load(name: str, **options: str) -> LanguageModel:
+        assert all(model() is None for model in loaded)
+        lm = load_model(name, **options)  # type: ignore[arg-type]
+        loaded.append(weakref.ref(lm.model))
+        return lm
+
+    monkeypatch.setattr(loading, "load_model", load)
+    read = ("--read", "x", "--read", "y")
+    for name, donor, arguments in (
+        ("same", CAT, ()),
+        ("differs", DOG, ("--donor", DOG)),
+    ):
+        loaded.clear()
+        result = call(
+            *(CAT, *arguments, "--donor-model", tmp_path / "other", *read),
+            *("--model", tiny_folder, "--device", "cpu", "--figures", tmp_path, "--name", name),
+        )
+        assert result.exit_code == 0, result.stderr
+        assert len(loaded) == 2
+        wanted = patch_map(
+            load_model(str(tiny_folder), device="cpu"),
+            CAT,
+            record_donor(other, donor, read=("x", "y")),
+            read=("x", "y"),
+        )
+        table = pd.read_csv(tmp_path / name / "table.csv").query("condition == 'donor'")
+        assert table["patched"].to_numpy() == pytest.approx(wanted.patched.reshape(-1), abs=1e-5)
+    assert f"in {tmp_path / 'other'}" in " ".join(result.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--read", "x"), "Give a PROMPT with --donor, or many pairs with --file"),
+        (("--read", "x"), "Give a PROMPT with --donor or --donor-model, or many pairs with --file"),
         ((CAT, "--read", "x"), "Give a PROMPT with --donor"),
         ((CAT, "--donor", DOG, *("--read", "x") * 3), "--read is given 3 times"),
         ((CAT, "--donor", DOG, "--read", "x", "--layers", "a"), "give 'all', or numbers"),

@@ -18,10 +18,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
+from workbench.api.prompts import encode_prompts
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, Turn, encode
 
 MakeGguf = Callable[..., Path]
 WEIGHTS = "model.safetensors"
@@ -76,6 +78,16 @@ def _cut(name: str, size: int) -> Callable[[Path], object]:
 
 def _write(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(content)
+
+
+def _add_tokens(folder: Path, text: str, *, special: bool = False, **names: str) -> None:
+    """Fill the tokenizer up to the size of the embedding, and add a token beyond it."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"filler{n}x" for n in range(384 - len(tokenizer))])
+    tokenizer.add_tokens([text], special_tokens=special)
+    for name, token in names.items():
+        setattr(tokenizer, name, token)
+    tokenizer.save_pretrained(folder)
 
 
 Q = "model.layers.1.self_attn.q_proj.weight"
@@ -145,6 +157,18 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
             name: w[name][:200].clone() for name in ("model.embed_tokens.weight", "lm_head.weight")}))),
         r"gives a (sentence|conversation) the token \d+ and the model embeds 200 tokens",
     ),
+    "pad token outside": (
+        lambda f: _add_tokens(f, "[PAD]", special=True, pad_token="[PAD]"),
+        r"pads with '\[PAD\]', the token 384, and the model embeds 384 tokens: set pad_token in",
+    ),
+    "text token outside": (
+        lambda f: _add_tokens(f, "zebra"),
+        r"knows the token 384 \('zebra'\) and the model embeds 384 tokens: use the tokenizer that",
+    ),
+    "template that refuses one question": (
+        _write("chat_template.jinja", b"{{ raise_exception('only tools') }}"),
+        r"refuses the turns \(user\): only tools; correct the template",
+    ),
     "template undefined": (
         _write("chat_template.jinja", b"{{ wonder() }}"), r"the chat template of '.*model' fails on the turns \(user\): UndefinedError"
     ),
@@ -166,6 +190,16 @@ def test_a_damaged_folder_is_one_sentence(folder: Path, name: str) -> None:
         load_model(str(folder), device="cpu")
     assert len(str(caught.value)) < 900
     assert "\n" not in str(caught.value)
+
+
+def test_a_control_token_that_no_template_writes_does_no_harm(folder: Path) -> None:
+    """A question that spells it is asked with ordinary tokens; a plain prompt with it is refused."""
+    _add_tokens(folder, "<zebra>", special=True)
+    lm = load_model(str(folder), device="cpu")
+    asked = encode(lm.tokenizer, [Turn("user", "What is <zebra>?")])
+    assert max(asked) < 384
+    with pytest.raises(WorkbenchError, match=r"Prompt 0 holds a token id outside .* 384, 384"):
+        encode_prompts(lm, "What is <zebra>?")
 
 
 def test_every_end_token_that_is_embedded_is_taken(folder: Path) -> None:

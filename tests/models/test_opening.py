@@ -134,7 +134,7 @@ FAILS: dict[str, tuple[str, str]] = {
     "value error": (chatml(before="{{ 'a,b'.split('') }}"), "ValueError: empty separator"),
     "key error": (chatml(before="{{ '%(x)s' % {'y': 1} }}"), "KeyError: 'x'"),
     "division by zero": (chatml(before="{{ 1 // 0 }}"), "ZeroDivisionError"),
-    "refuses every turn": ("{{ raise_exception('never') }}", r"refuses the turns \(user\): never; let user and assistant"),
+    "refuses every turn": ("{{ raise_exception('never') }}", r"refuses the turns \(user\): never; correct the template"),
     "includes a file": ("{% include 'x' %}", "TypeError: no loader"),
     "empty": (" ", "loses or moves the user turn"),
     "reaches for Python": ("{{ messages.__class__.__mro__ }}", "loses or moves|SecurityError|unsafe"),

@@ -50,7 +50,10 @@ PIECES = (*SPECIALS, *BYTES, *LETTERS, *WORDS)
 
 
 def vocabulary(
-    prefix: bool | None, kind: str = "llama", pieces: tuple[str, ...] = PIECES
+    prefix: bool | None,
+    kind: str = "llama",
+    pieces: tuple[str, ...] = PIECES,
+    defined: tuple[str, ...] = (),
 ) -> Callable[..., None]:
     """Writes a sentencepiece vocabulary; scores fall from piece to piece, as trainers write
     them.
@@ -58,7 +61,8 @@ def vocabulary(
 
     def write(writer: Any, lm: LanguageModel) -> None:
         kinds = gguf.TokenType
-        tokens = [*pieces, *(f"[PAD{n}]" for n in range(len(pieces), lm.config.vocab_size))]
+        known = (*pieces, *defined)
+        tokens = [*known, *(f"[PAD{n}]" for n in range(len(known), lm.config.vocab_size))]
         writer.add_tokenizer_model(kind)
         writer.add_tokenizer_pre("default")
         writer.add_token_list(tokens)
@@ -70,6 +74,7 @@ def vocabulary(
             "<s>": kinds.CONTROL,
             "</s>": kinds.CONTROL,
             **dict.fromkeys(BYTES, kinds.BYTE),
+            **dict.fromkeys(defined, kinds.USER_DEFINED),
         }
         writer.add_token_types(
             [kinds.UNUSED if t.startswith("[PAD") else of.get(t, kinds.NORMAL) for t in tokens]
@@ -109,6 +114,22 @@ def test_a_space_stands_behind_every_special_token(
     assert tokenizer.tokenize("aé\n") == ["▁a", "<0xC3>", "<0xA9>", "\n"]
     ids = tokenizer("the Water is hi", add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(ids) == "the Water is hi"
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_tokens_that_the_file_defines_are_taken_whole(
+    make_gguf: MakeGguf, make_tiny: Callable[..., LanguageModel], tmp_path: Path, prefix: bool
+) -> None:
+    """llama.cpp takes them out of the text first, and puts a space behind them too."""
+    write = vocabulary(prefix, defined=("<tool>", "\n\n", "he is"))
+    path = make_gguf(tmp_path / "tiny.gguf", make_tiny(), vocabulary=write)
+    tokenizer = load_model(str(path), device="cpu", cache_dir=tmp_path / "cache").tokenizer
+    space = "▁" if prefix else ""
+    assert tokenizer.tokenize("hi<tool>the\n\nhe is") == [
+        f"{space}hi", "<tool>", f"{space}the", "\n\n", "he is"
+    ]  # fmt: skip
+    ids = tokenizer("hi")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["<s>", f"{space}hi"]
 
 
 def test_none_stands_there_where_the_file_says_so(load: Callable[[bool | None], Any]) -> None:

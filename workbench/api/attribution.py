@@ -19,9 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.api.donors import ModelPrompts, open_donor, run_as_named
+from workbench.api.donor_match import cuts_alike, same_vocabulary
+from workbench.api.donors import ModelPrompts, open_donor
 from workbench.api.grid import PARTS, chosen_layers, chosen_parts
 from workbench.api.positions import ALL, LAST, At, find_places
+from workbench.api.prompt_runs import run_as_named
 from workbench.api.prompts import Prompts, encode_prompts
 from workbench.api.readouts import Read, Readout, readout_of
 from workbench.api.results import PatchMap, Readings
@@ -86,8 +88,8 @@ def attribute(
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
-        theirs = require_run(source)
-        places = find_places(at, tokens, theirs.prompts)
+        theirs = require_run(lm, source)
+        places = find_places(at, tokens, theirs.prompts, cut_alike=cuts_alike(lm, theirs.prompts))
         base = ModelInputs(lm, tokens.rows, places.base, lambda: run_as_named(lm))
         other = _inputs(theirs, places.donor)
         cut = ComponentSet(tuple(chosen_layers(lm, layers)), (name,))
@@ -139,8 +141,8 @@ def path_effects(
     tokens = encode_prompts(lm, prompts)
     readout = readout_of(lm, read, tokens)
     with open_donor(lm, donor, tokens) as source:
-        theirs = require_run(source)
-        sent = find_places(at, tokens, theirs.prompts)
+        theirs = require_run(lm, source)
+        sent = find_places(at, tokens, theirs.prompts, cut_alike=cuts_alike(lm, theirs.prompts))
         received = find_places(to, tokens, None)
         if len(sent.labels) != 1 or len(received.labels) != 1:
             raise WorkbenchError("A path leads from one place to one: name one in at and in to.")
@@ -179,16 +181,22 @@ def site_label(site: Site) -> str:
     return f"{site.layer} {name} {site.index}{last}"
 
 
-def require_run(source: Any) -> ModelPrompts:
-    """Return a donor that is a run.
+def require_run(lm: LanguageModel, source: Any) -> ModelPrompts:
+    """Return a donor that is a run, and can be read as ``lm`` is.
 
     Raises:
-        WorkbenchError: for an ablation, noise or a vector.
+        WorkbenchError: for an ablation, noise, a vector or a recorded run, and for a model with
+            another vocabulary.
     """
     if not isinstance(source, ModelPrompts):
         raise WorkbenchError(
             "An attribution compares two runs; give other prompts, another model or an adapter as "
-            "donor, not an ablation."
+            "donor, not an ablation or what was recorded."
+        )
+    if not same_vocabulary(lm.tokenizer, source.lm.tokenizer):
+        raise WorkbenchError(
+            "An attribution reads both runs by the same token ids, and the donor model has another "
+            "vocabulary; patch it with patch_map, which reads each model by its own."
         )
     return source
 

@@ -1,51 +1,35 @@
 """Sweep asked questions with controls, to find whose confidence the state at the confidence
 position carries.
 
-The tuned model's states are put into the base model after every layer, with all the controls of
-:mod:`workbench.patch.controls`. The readout is the expected confidence, as a share of certainty. It
-is the sweep of the loop's stage, computed by the same code.
+The donor is a tuned model, or another checkpoint of the same shape, which is given the same
+questions and answers by its own tokenizer and template. Its states are put into the base model
+after every layer, with all the controls of :mod:`workbench.patch.controls`. The readout is the
+expected confidence, as a share of certainty. It is the sweep of the loop's stage, computed by the
+same code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
+from peft import PeftModel
 
-from workbench.api.donors import ModelPrompts, open_donor, run_as_named
+from workbench.api.asked_prompts import AskedQuestions, conversations_for, tokens_of
+from workbench.api.donor_match import node_texts, require_nodes
+from workbench.api.donors import ModelPrompts, open_donor
 from workbench.api.grid import chosen_layers
-from workbench.api.prompts import PromptTokens, token_texts
+from workbench.api.prompt_runs import run_as_named
 from workbench.api.results import Readings, Role, Sweep
-from workbench.elicit.conversation import Conversation, ScaleTokens
-from workbench.elicit.format import Format
+from workbench.elicit.conversation import scale_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.controlled_sweep import ControlledSweep, SweepSettings, controlled_sweep
 from workbench.patch.controls import CONDITIONS, Condition, sweep_positions
 from workbench.patch.effect_map import Axis
-from workbench.patch.model_states import ModelState
+from workbench.patch.model_states import ModelState, SweptItems
 from workbench.settings.defaults import CONTROL_LAYERS
-
-
-@runtime_checkable
-class AskedQuestions(Protocol):
-    """Questions that were asked, as far as a sweep needs to know them."""
-
-    @property
-    def conversations(self) -> Sequence[Conversation]: ...
-
-    @property
-    def format(self) -> Format: ...
-
-    @property
-    def scale_tokens(self) -> ScaleTokens: ...
-
-
-def tokens_of(lm: LanguageModel, asked: AskedQuestions) -> PromptTokens:
-    """Return the conversations up to the confidence position, as prompts."""
-    rows = tuple(tuple(conversation.tokens) for conversation in asked.conversations)
-    return PromptTokens(rows, tuple(token_texts(lm.tokenizer, row) for row in rows))
 
 
 def sweep_confidence(
@@ -63,7 +47,7 @@ def sweep_confidence(
     Raises:
         WorkbenchError: for a donor that is no model, and fewer than two questions.
     """
-    prompts = tokens_of(lm, asked)
+    prompts, numbers = tokens_of(lm, asked), asked.scale_tokens
     with open_donor(lm, donor, prompts) as source:
         if not isinstance(source, ModelPrompts):
             raise WorkbenchError("Asked questions are swept with a model or an adapter as donor.")
@@ -75,14 +59,39 @@ def sweep_confidence(
             sweep_positions(
                 lm.tokenizer, asked.format, asked.conversations, tuned.invocation_length, seed
             ),
-            asked.scale_tokens.trie,
-            asked.scale_tokens.scale,
+            numbers.trie,
+            numbers.scale,
             SweepSettings(chosen_layers(lm, layers), CONTROL_LAYERS, tokens_per_forward, seed),
+            donor_items=_items_in(lm, source, asked, seed),
         )
         conditions = _readings(found, CONDITIONS if controls else CONDITIONS[:1])
-        name = tuned.name
-    what = f"resid_post of {name}, tuned, patched at the confidence position"
+        # A tuned model has the name of its base model.
+        name = f"{tuned.name}, tuned," if isinstance(tuned.model, PeftModel) else tuned.name
+    what = f"resid_post of {name} patched at the confidence position"
     return Sweep("expected confidence", what, conditions)
+
+
+def _items_in(
+    lm: LanguageModel, source: ModelPrompts, asked: AskedQuestions, seed: int
+) -> SweptItems | None:
+    """Return the questions as the donor's own tokens; None where its tokenizer is the base
+    model's.
+
+    Raises:
+        WorkbenchError: for a scale whose texts the donor cuts otherwise.
+    """
+    tuned = source.lm
+    if tuned.tokenizer is lm.tokenizer:
+        return None
+    numbers = scale_tokens(tuned.tokenizer, asked.format)
+    require_nodes(
+        node_texts(lm, asked.scale_tokens.trie.tree), node_texts(tuned, numbers.trie.tree)
+    )
+    conversations = conversations_for(tuned, asked)
+    positions = sweep_positions(
+        tuned.tokenizer, asked.format, conversations, tuned.invocation_length, seed
+    )
+    return SweptItems(source.prompts.rows, positions, numbers.trie)
 
 
 def _readings(found: ControlledSweep, wanted: Sequence[Condition]) -> tuple[Readings, ...]:

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from workbench.api.attribution import require_run
-from workbench.api.donors import open_donor, run_as_named
+from workbench.api.donor_match import cuts_alike
+from workbench.api.donors import open_donor
 from workbench.api.positions import LAST, At, find_places
+from workbench.api.prompt_runs import run_as_named
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.api.readouts import Read, Readout, readout_of
 from workbench.api.results import PatchMap, Readings
@@ -74,8 +76,9 @@ def direct_attribution(
     written = _by_layer(own)
     if donor is not None:
         with open_donor(lm, donor, tokens) as source:
-            theirs = require_run(source)
-            where = find_places(at, tokens, theirs.prompts).donor
+            theirs = require_run(lm, source)
+            alike = cuts_alike(lm, theirs.prompts)
+            where = find_places(at, tokens, theirs.prompts, cut_alike=alike).donor
             with run_as_named(theirs.lm):
                 other = _pieces(theirs.lm, theirs.prompts, readout, where, tokens_per_forward)
         written = _by_layer(other) - written

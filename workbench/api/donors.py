@@ -1,11 +1,13 @@
 """Define donors: whose state is written into a prompt's run.
 
 Donor prompts give the states of other prompts in the same model. Another model of the same shape,
-an adapter's folder or a tuned model give the states of the same prompts there. An ablation writes
-nothing of another run: zeros, the mean over all other prompts, the prompt's own state with Gaussian
-noise, or one vector for all. A plain model is run with its own weights alone, even if an adapter
-has been put into them since, and a model with an adapter is run with it. So both may share one set
-of weights.
+an adapter's folder or a tuned model give the states of the same prompts there, each model with its
+own tokenizer and chat template; :class:`RecordedDonor` gives states that another model left behind
+(:func:`workbench.api.recorded_donor.record_donor`), of the same prompts or of others. An ablation
+writes nothing of another run: zeros, the mean over all other prompts, the prompt's own state with
+Gaussian noise, or one vector for all. A plain model is run with its own weights alone, even if an
+adapter has been put into them since, and a model with an adapter is run with it. So both may share
+one set of weights.
 
 What a knock-out shows depends on what is written: zeros may lie far outside of what a model ever
 computes, the mean keeps what all prompts share.
@@ -13,16 +15,14 @@ computes, the mean keeps what all prompts share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from workbench.api.prompts import PromptTokens, encode_prompts, show_tokens
@@ -30,6 +30,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.ablation_values import mean_of_others, zeros
 from workbench.teach.adapter import load_adapter, remove_adapter
+from workbench.trace.sites import Site
 
 Mode = Literal["replace", "add"]
 _KINDS = ("zero", "mean")
@@ -78,7 +79,52 @@ class ModelPrompts:
     prompts: PromptTokens
 
 
-Donor = ModelPrompts | Ablation | Noise | Vector
+@dataclass(frozen=True, eq=False)
+class RecordedDonor:
+    """The states of another model's run of its prompts, which needs the model no more.
+
+    Attributes:
+        name: of the model.
+        prompts: as that model ran them.
+        layers: the model's decoder layers.
+        width: of its residual stream.
+        slices: by component, how many heads or neurons a layer has, and the size of one.
+        states: of each site, [rows, longest prompt + nodes, width]; after a prompt's own tokens,
+            columns are filled up with its last one, and nodes come after the longest prompt.
+        read: what was read, as :attr:`workbench.api.readouts.Readout.label` says it.
+        nodes: the texts of the further tokens read after each prompt.
+        readings: [rows] of the unpatched prompts.
+    """
+
+    name: str
+    prompts: PromptTokens
+    layers: int
+    width: int
+    slices: Mapping[str, tuple[int, int]]
+    states: Mapping[Site, Tensor]
+    read: str
+    nodes: tuple[str, ...]
+    readings: Tensor
+
+    def at(self, site: Site, tokens: Tensor) -> Tensor:
+        """Return the states [rows, n, width] of a site at ``tokens`` [rows, n]; from a prompt's
+        length on they name nodes.
+        """
+        states = self.states[site]
+        lengths = torch.tensor(self.prompts.lengths)[:, None]
+        nodes = max(self.prompts.lengths) + tokens - lengths
+        columns = torch.where(tokens < lengths, tokens, nodes)
+        return states.gather(1, columns[:, :, None].expand(-1, -1, states.shape[-1]))
+
+    def repeated(self, rows: int) -> RecordedDonor:
+        """Return the run of a single prompt as that of ``rows`` equal ones."""
+        states = {site: each.expand(rows, -1, -1) for site, each in self.states.items()}
+        prompts, readings = self.prompts.repeated(rows), self.readings.expand(rows)
+        return replace(self, prompts=prompts, states=states, readings=readings)
+
+
+DonorRun = ModelPrompts | RecordedDonor
+Donor = DonorRun | Ablation | Noise | Vector
 
 
 @contextmanager
@@ -87,11 +133,15 @@ def open_donor(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Iterator
     removed again at the end of the block.
 
     Raises:
-        WorkbenchError: for no donor, a model of another shape or vocabulary, the model itself, and
-            donor prompts that are another number of prompts, or the prompts themselves.
+        WorkbenchError: for no donor, a model of another shape, the model itself, token ids that
+            are other texts in the donor model, and donor prompts that are another number of
+            prompts, or the prompts themselves.
     """
     if isinstance(donor, Ablation | Noise | Vector):
         yield donor
+    elif isinstance(donor, RecordedDonor):
+        _require_shape(lm, donor.layers, donor.width)
+        yield _one_each(donor, len(prompts))
     elif isinstance(donor, torch.Tensor | np.ndarray) and donor.dtype in (
         torch.float32,
         torch.float64,
@@ -102,8 +152,14 @@ def open_donor(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Iterator
     ):
         yield Vector(donor)
     elif isinstance(donor, LanguageModel):
-        _require_other(lm, donor)
-        yield ModelPrompts(donor, prompts)
+        _require_shape(lm, donor.n_layers, donor.width)
+        if donor.model is lm.model:
+            raise WorkbenchError(
+                "The donor is the patched model itself, so a patch would change nothing; give "
+                "other prompts, another model or an adapter."
+            )
+        same = donor.tokenizer is lm.tokenizer
+        yield ModelPrompts(donor, prompts if same else prompts.encoded_for(donor))
     elif isinstance(donor, Path):
         tuned = load_adapter(lm, donor)
         try:
@@ -112,33 +168,11 @@ def open_donor(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Iterator
             remove_adapter(tuned)
     elif donor is None:
         raise WorkbenchError(
-            "A patch needs a donor: other prompts, another model, an adapter's folder (a Path), an "
-            "Ablation, Noise or a Vector."
+            "A patch needs a donor: other prompts, another model or what it recorded, an adapter's "
+            "folder (a Path), an Ablation, Noise or a Vector."
         )
     else:
         yield ModelPrompts(lm, _donor_prompts(lm, donor, prompts))
-
-
-@contextmanager
-def run_as_named(lm: LanguageModel) -> Iterator[None]:
-    """Run passes with the weights that ``lm`` names: adapters inside a plain model are off in the
-    block.
-    """
-    layers = [module for module in lm.model.modules() if isinstance(module, LoraLayer)]
-    if isinstance(lm.model, PeftModel) or not layers:
-        yield
-        return
-    were = [(layer, not layer.disable_adapters) for layer in layers]
-    trained = {weight: weight.requires_grad for layer in layers for weight in layer.parameters()}
-    try:
-        for layer in layers:
-            layer.enable_adapters(False)
-        yield
-    finally:
-        for layer, on in were:
-            layer.enable_adapters(on)
-        for weight, wanted in trained.items():
-            weight.requires_grad_(wanted)
 
 
 def written_states(donor: Donor, own: Tensor, theirs: Tensor | None) -> tuple[Tensor, Mode]:
@@ -182,12 +216,8 @@ def _donor_prompts(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Prom
     """
     found = encode_prompts(lm, donor)
     if len(found) == 1 and len(prompts) > 1:
-        return PromptTokens(found.rows * len(prompts), found.pieces * len(prompts))
-    if len(found) != len(prompts):
-        raise WorkbenchError(
-            f"There are {len(found)} donor prompts for {len(prompts)} prompts; give one for each, "
-            "or one for all."
-        )
+        return found.repeated(len(prompts))
+    _require_count(len(found), len(prompts))
     if found.rows == prompts.rows:
         raise WorkbenchError(
             f"Donor and prompt are the same tokens ({show_tokens(found.pieces[0])}), so a patch "
@@ -196,32 +226,34 @@ def _donor_prompts(lm: LanguageModel, donor: Any, prompts: PromptTokens) -> Prom
     return found
 
 
-def _require_other(lm: LanguageModel, donor: LanguageModel) -> None:
-    """Refuse a donor model that cannot give states to ``lm``.
+def _one_each(donor: RecordedDonor, rows: int) -> RecordedDonor:
+    """Return the recorded run with a prompt for each of ``rows``.
 
     Raises:
-        WorkbenchError: for another shape, another vocabulary, and the model itself.
+        WorkbenchError: for another number of them.
     """
-    ours, theirs = _shape(lm), _shape(donor)
-    if ours != theirs:
+    if len(donor.prompts) == 1 and rows > 1:
+        return donor.repeated(rows)
+    _require_count(len(donor.prompts), rows)
+    return donor
+
+
+def _require_count(donors: int, rows: int) -> None:
+    if donors != rows:
         raise WorkbenchError(
-            f"The donor has {theirs[0]} layers of width {theirs[1]} with {theirs[2]} heads of size "
-            f"{theirs[3]}, the patched model {ours[0]} of width {ours[1]} with {ours[2]} of size "
-            f"{ours[3]}; states fit only between models of one shape."
-        )
-    if donor.model is lm.model:
-        raise WorkbenchError(
-            "The donor is the patched model itself, so a patch would change nothing; give other "
-            "prompts, another model or an adapter."
-        )
-    if donor.tokenizer is not lm.tokenizer and (
-        donor.tokenizer.get_vocab() != lm.tokenizer.get_vocab()
-    ):
-        raise WorkbenchError(
-            "The donor model has another vocabulary than the patched one, so the same token ids "
-            "are other texts there; give a model with the same tokenizer."
+            f"There are {donors} donor prompts for {rows} prompts; give one for each, or one for "
+            "all."
         )
 
 
-def _shape(lm: LanguageModel) -> tuple[int, int, int, int]:
-    return lm.n_layers, lm.width, lm.n_heads, lm.head_size
+def _require_shape(lm: LanguageModel, layers: int, width: int) -> None:
+    """Refuse a donor model whose states have no place in ``lm``.
+
+    Raises:
+        WorkbenchError: for another number of layers or another width.
+    """
+    if (layers, width) != (lm.n_layers, lm.width):
+        raise WorkbenchError(
+            f"The donor model has {layers} layers of width {width}, the patched one {lm.n_layers} "
+            f"layers of width {lm.width}; states fit only between models of one shape."
+        )

@@ -41,6 +41,13 @@ BY_HEAD = ("heads", "queries", "keys", "values")
 _NEURONS = "neurons"
 
 
+_OF_AXIS: dict[str, str | tuple[str, ...]] = {
+    "head": "heads",
+    "neuron": "neurons",
+    "component": ("resid_pre", "attn_out", "mlp_out"),
+}
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell: ``sites`` patched together, each at all of ``places`` (indices of the places
@@ -143,6 +150,11 @@ def make_grid(
         )
         cells.append(Cell(sites, chosen["position"]))
     return Grid(tuple(Axis(name, options[name][0]) for name in names), tuple(cells))
+
+
+def default_component(axes: Sequence[str]) -> str | tuple[str, ...]:
+    """Return the components that are patched along some axes where none is named."""
+    return next((part for name, part in _OF_AXIS.items() if name in axes), "resid_post")
 
 
 def _axes(over: Sequence[str]) -> tuple[str, ...]:

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.api.asked_prompts import AskedQuestions, tokens_of
 from workbench.api.conditions import PatchJob, read_conditions
-from workbench.api.confidence_sweep import AskedQuestions, sweep_confidence, tokens_of
-from workbench.api.donors import ModelPrompts, open_donor
-from workbench.api.grid import make_grid
+from workbench.api.confidence_sweep import sweep_confidence
+from workbench.api.donor_match import cuts_alike, donor_readout, require_sites
+from workbench.api.donors import ModelPrompts, RecordedDonor, open_donor
+from workbench.api.grid import default_component, make_grid
 from workbench.api.positions import ALL, LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.api.readouts import Read, readout_of
@@ -30,12 +32,6 @@ from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 from workbench.trace.backends import engine
 
 _QUOTED = 48
-_OF_AXIS = {
-    "head": "heads",
-    "neuron": "neurons",
-    "component": ("resid_pre", "attn_out", "mlp_out"),
-}
-"""The components patched along an axis where none is named."""
 
 
 def sweep(
@@ -58,8 +54,9 @@ def sweep(
     Args:
         prompts: a text, chat turns or token ids, or a list of these; or asked questions, which a
             tuned model as donor sweeps with the loop's own conditions.
-        donor: prompts of these kinds, another model of the same shape, a Path to an adapter, an
-            Ablation, Noise or a Vector (:mod:`workbench.api.donors`).
+        donor: prompts of these kinds, another model of the same shape or what it recorded
+            (:mod:`workbench.api.recorded_donor`), a Path to an adapter, an Ablation, Noise or a
+            Vector (:mod:`workbench.api.donors`).
         read: two strings, one, an elicitation format or a function of logits
             (:mod:`workbench.api.readouts`).
         at: "last", an index, a text, a list of these, or named spans
@@ -141,23 +138,23 @@ def patch_map(
     if at is None:
         at = ALL if "position" in names else LAST
     if component is None:
-        component = next((part for name, part in _OF_AXIS.items() if name in names), "resid_post")
-    if isinstance(prompts, AskedQuestions):
-        read = prompts.scale_tokens if read is None else read
-        prompts = list(tokens_of(lm, prompts).rows)
+        component = default_component(names)
+    asked = prompts if isinstance(prompts, AskedQuestions) else None
     if isinstance(donor, AskedQuestions):
         donor = list(tokens_of(lm, donor).rows)
-    if read is None:
+    named = asked.format if asked is not None and read is None else read
+    if named is None:
         raise WorkbenchError(
             "Say what is read: two strings such as read=(' Paris', ' Rome'), one string, an "
             "elicitation format, or a function of logits."
         )
     engine(backend)
-    tokens = encode_prompts(lm, prompts)
-    readout = readout_of(lm, read, tokens)
+    tokens = encode_prompts(lm, prompts) if asked is None else tokens_of(lm, asked)
+    readout = readout_of(lm, named, tokens)
     with open_donor(lm, donor, tokens) as source:
-        theirs = source.prompts if isinstance(source, ModelPrompts) else None
-        places = find_places(at, tokens, theirs)
+        run = source if isinstance(source, ModelPrompts | RecordedDonor) else None
+        theirs = None if run is None else run.prompts
+        places = find_places(at, tokens, theirs, cut_alike=theirs is None or cuts_alike(lm, theirs))
         grid = make_grid(
             lm,
             names,
@@ -167,8 +164,25 @@ def patch_map(
             neuron_window=neuron_window,
             places=places.labels,
         )
-        job = PatchJob(lm, tokens, source, places, grid, readout, backend, tokens_per_forward, seed)
-        conditions = read_conditions(job, controls)
+        other = readout
+        if run is not None:
+            require_sites(lm, grid, run)
+            other = donor_readout(lm, named, readout, run)
+        conditions = read_conditions(
+            PatchJob(
+                lm,
+                tokens,
+                source,
+                places,
+                grid,
+                readout,
+                other,
+                backend,
+                tokens_per_forward,
+                seed,
+            ),
+            controls,
+        )
     parts = component if isinstance(component, str) else ", ".join(component)
     return PatchMap(readout.label, _title(parts, tokens, donor, theirs), conditions)
 
@@ -195,7 +209,8 @@ def _title(parts: str, prompts: PromptTokens, donor: Any, theirs: PromptTokens |
         return f"{parts} of {into} replaced by {type(donor).__name__}"
     if isinstance(donor, LanguageModel):
         return f"{parts} of {donor.name} patched into {into}"
-    return f"{parts} of {_quote(theirs)} patched into {into}"
+    where = f" in {donor.name}" if isinstance(donor, RecordedDonor) else ""
+    return f"{parts} of {_quote(theirs)}{where} patched into {into}"
 
 
 def _quote(prompts: PromptTokens) -> str:

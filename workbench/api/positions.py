@@ -6,7 +6,9 @@ character. An index may count from the end, as in Python. Between a prompt and i
 means one place only where both have as many tokens. A text is looked up in each of them; a donor of
 as many tokens that does not hold it is read at the same index. Everything else is aligned by a
 named span: ``{"subject": ("France", "the Ivory Coast")}`` names a place by its text in the prompt
-and in its donor, and either may be a list with one text for each prompt.
+and in its donor, and either may be a list with one text for each prompt. Where the donor is another
+model whose tokenizer cuts its prompt into other tokens than the patched model's would, no index
+means one place in both, and every place has to be named.
 
 That two tokens are aligned does not show that they mean the same to the model.
 """
@@ -44,17 +46,23 @@ class Places:
     donor: Tensor
 
 
-def find_places(at: At, base: PromptTokens, donor: PromptTokens | None) -> Places:
+def find_places(
+    at: At, base: PromptTokens, donor: PromptTokens | None, *, cut_alike: bool = True
+) -> Places:
     """Find the tokens that ``at`` names, in prompts and donors.
+
+    Args:
+        cut_alike: whether both models cut the donor's prompts into the same tokens.
 
     Raises:
         WorkbenchError: with the tokens shown, for a text that is not there or is there twice, an
-            index outside a prompt, and indices into prompts of different token length.
+            index outside a prompt, and indices into prompts of different token length or of
+            different tokenizers.
     """
     if isinstance(at, str) and at == ALL:
-        return _every_token(base, donor)
+        return _every_token(base, donor, cut_alike)
     named = _named(at)
-    columns = [_column(spec, base, donor) for _, spec in named]
+    columns = [_column(spec, base, donor, cut_alike) for _, spec in named]
     return Places(
         tuple(name for name, _ in named),
         torch.tensor([own for own, _ in columns]).T,
@@ -100,7 +108,7 @@ def _named(at: At) -> list[tuple[str, Any]]:
 
 
 def _column(
-    spec: Any, base: PromptTokens, donor: PromptTokens | None
+    spec: Any, base: PromptTokens, donor: PromptTokens | None, cut_alike: bool
 ) -> tuple[list[int], list[int]]:
     """Return the token index of one place in every prompt, and in every donor.
 
@@ -119,14 +127,14 @@ def _column(
         return own, own
     other = []
     for row, part in enumerate(_by_row(theirs, len(base))):
-        same = base.lengths[row] == donor.lengths[row]
+        same = cut_alike and base.lengths[row] == donor.lengths[row]
         if isinstance(part, int) and not same:
-            raise _unaligned(base, donor, row)
+            raise _unaligned(base, donor, row, cut_alike)
         absent = isinstance(part, str) and part != LAST and part not in donor.text(row)
         if absent and not pair and same:
             other.append(own[row])
         elif absent and not pair:
-            raise _unaligned(base, donor, row)
+            raise _unaligned(base, donor, row, cut_alike)
         else:
             other.append(_index(part, donor, row))
     return own, other
@@ -156,10 +164,10 @@ def _index(spec: Any, prompts: PromptTokens, row: int) -> int:
     raise WorkbenchError(f"A place is 'last', an index or a text; got {spec!r}.")
 
 
-def _every_token(base: PromptTokens, donor: PromptTokens | None) -> Places:
+def _every_token(base: PromptTokens, donor: PromptTokens | None, cut_alike: bool) -> Places:
     for row, length in enumerate(base.lengths):
-        if donor is not None and donor.lengths[row] != length:
-            raise _unaligned(base, donor, row)
+        if donor is not None and not (cut_alike and donor.lengths[row] == length):
+            raise _unaligned(base, donor, row, cut_alike)
     if len({*base.lengths}) > 1:
         raise WorkbenchError(
             f"The prompts have {min(base.lengths)} to {max(base.lengths)} tokens, so their tokens "
@@ -176,10 +184,21 @@ def _label(prompts: PromptTokens, at: int) -> str:
     return f"{at} {pieces[0] or '␣'}" + (f" / +{len(pieces) - 1}" if len(pieces) > 1 else "")
 
 
-def _unaligned(base: PromptTokens, donor: PromptTokens, row: int) -> WorkbenchError:
+def _unaligned(
+    base: PromptTokens, donor: PromptTokens, row: int, cut_alike: bool
+) -> WorkbenchError:
+    ours, theirs = show_tokens(base.pieces[row]), show_tokens(donor.pieces[row])
+    if cut_alike:
+        fault = (
+            f"Prompt {row} has {base.lengths[row]} tokens ({ours}) and its donor "
+            f"{donor.lengths[row]} ({theirs})"
+        )
+    else:
+        fault = (
+            f"The donor model gives its prompt {row} other tokens ({theirs}) than the patched "
+            f"model would, whose own prompt is {ours}"
+        )
     return WorkbenchError(
-        f"Prompt {row} has {base.lengths[row]} tokens ({show_tokens(base.pieces[row])}) and its "
-        f"donor {donor.lengths[row]} ({show_tokens(donor.pieces[row])}), so an index means "
-        "another place in each; name the places: at='last', or at={'subject': ('text in the "
-        "prompt', 'text in the donor')}."
+        f"{fault}, so an index means another place in each; name the places: at='last', or "
+        "at={'subject': ('text in the prompt', 'text in the donor')}."
     )

@@ -6,14 +6,15 @@ the assistant is the beginning of that reply and is continued. Token ids are tak
 Where in the text a token ends is found from the decoded beginnings of the prompt, so it holds for
 every tokenizer, merged spaces and split characters included.
 
-Two prompts of one meaning may differ in tokens; nothing here aligns them, see
-:mod:`workbench.api.positions`.
+Prompts remember how they were given, so that another model can be asked the same by its own
+tokenizer and chat template. Two prompts of one meaning may differ in tokens; nothing here aligns
+them, see :mod:`workbench.api.positions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, encode
+from workbench.models.vocabulary import require_embedded
 
 Prompts = Any
 """A text, chat turns or token ids, or a list of these."""
@@ -35,15 +37,48 @@ class PromptTokens:
     Attributes:
         rows: token ids of each prompt.
         pieces: the text of each of its tokens; together they are the prompt's text.
+        again: tokenises the same prompts for another model; None where only these tokens are known.
     """
 
     rows: tuple[tuple[int, ...], ...]
     pieces: tuple[tuple[str, ...], ...]
+    again: Callable[[LanguageModel], PromptTokens] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """[rows] tokens of each prompt."""
         return tuple(len(row) for row in self.rows)
+
+    def encoded_for(self, lm: LanguageModel) -> PromptTokens:
+        """Return the same prompts as ``lm`` is given them: by its own tokenizer and template, or
+        the same token ids where the prompts are token ids.
+
+        Raises:
+            WorkbenchError: for token ids that are other texts in ``lm``.
+        """
+        found = self._of_ids(lm) if self.again is None else self.again(lm)
+        for row, (ours, theirs) in enumerate(zip(self.rows, found.rows, strict=True)):
+            if ours == theirs and self.pieces[row] != found.pieces[row]:
+                at = next(
+                    i for i, piece in enumerate(self.pieces[row]) if piece != found.pieces[row][i]
+                )
+                raise WorkbenchError(
+                    f"The token {ours[at]} of prompt {row} is {self.pieces[row][at]!r} in one "
+                    f"model and {found.pieces[row][at]!r} in {lm.name!r}; give prompts as texts or "
+                    "chat turns, which each model tokenises itself."
+                )
+        return found
+
+    def repeated(self, rows: int) -> PromptTokens:
+        """Return a single prompt ``rows`` times."""
+        again = self.again
+        return PromptTokens(
+            self.rows * rows,
+            self.pieces * rows,
+            None if again is None else lambda lm: again(lm).repeated(rows),
+        )
 
     def text(self, row: int) -> str:
         """Return the prompt's text, special tokens included."""
@@ -55,6 +90,10 @@ class PromptTokens:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def _of_ids(self, lm: LanguageModel) -> PromptTokens:
+        rows = tuple(_row(lm, list(row), number) for number, row in enumerate(self.rows))
+        return PromptTokens(rows, tuple(token_texts(lm.tokenizer, row) for row in rows))
 
 
 def encode_prompts(lm: LanguageModel, prompts: Prompts) -> PromptTokens:
@@ -74,7 +113,8 @@ def encode_prompts(lm: LanguageModel, prompts: Prompts) -> PromptTokens:
     if not plain:
         raise WorkbenchError("There are no prompts to run; give at least one.")
     rows = tuple(_row(lm, prompt, number) for number, prompt in enumerate(plain))
-    return PromptTokens(rows, tuple(token_texts(lm.tokenizer, row) for row in rows))
+    pieces = tuple(token_texts(lm.tokenizer, row) for row in rows)
+    return PromptTokens(rows, pieces, lambda other: encode_prompts(other, plain))
 
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
@@ -116,16 +156,11 @@ def _row(lm: LanguageModel, prompt: Any, number: int) -> tuple[int, ...]:
         ids = _chat(lm, [_turn(turn) for turn in prompt])
     elif isinstance(prompt, Sequence) and all(isinstance(token, int) for token in prompt):
         ids = tuple(prompt)
-        size = int(lm.config.vocab_size)
-        if any(not 0 <= token < size for token in ids):
-            raise WorkbenchError(
-                f"Prompt {number} holds a token id outside the vocabulary of {size}; give ids of "
-                "this model's tokenizer, or the text."
-            )
     else:
         raise WorkbenchError(f"Prompt {number} is {prompt!r}; a prompt is {_KINDS}.")
     if not ids:
         raise WorkbenchError(f"Prompt {number} is empty; give it at least one token to read.")
+    require_embedded(lm, ids, f"Prompt {number}")
     return ids
 
 

@@ -4,9 +4,10 @@ a page.
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ from workbench.files.names import folder_named
 from workbench.files.ownership import require_claimable
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 
+if TYPE_CHECKING:
+    from workbench.api.donors import RecordedDonor
+
 _SHOWN = 8
 
 
@@ -26,6 +30,13 @@ def patch(
     prompt: Annotated[str | None, typer.Argument(help="The text whose run is patched.")] = None,
     donor: Annotated[
         str | None, typer.Option(help="The text whose states are written into it.")
+    ] = None,
+    donor_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Another model of the same shape that runs the donor texts, or the prompt itself "
+            "where there are none; it is not in memory while --model is."
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -67,6 +78,8 @@ def patch(
     figures: Annotated[Path, typer.Option(help="Folder of all figures.")] = Path("figures"),
 ) -> None:
     """Patch one prompt's run with another's states, or many pairs: figure, table, page."""
+    if donor is None and donor_model is not None:
+        donor = prompt
     prompts, donors, answers, places = _pairs(prompt, donor, file, read, at)
     folder = folder_named(figures, name)
     require_claimable(folder, "another --name or --figures")
@@ -86,9 +99,18 @@ def patch(
 
     screen = Console(stderr=True)
     with bars(screen):
+        if donor_model is not None:
+            donors = _recorded(donor_model, device, donors, answers, options)
+            gc.collect()  # modules refer to each other, so nothing else frees the donor model now
         lm = load_model(model, device=device)
         found = patch_map(lm, prompts, donors, read=answers, at=places, **options)
-    settings = {"model": model, "read": answers, "at": places, **options}
+    settings = {
+        "model": model,
+        "donor_model": donor_model,
+        "read": answers,
+        "at": places,
+        **options,
+    }
     page = write_patching(folder, found, settings)
     lines = found.summary().query("condition == 'donor'")
     top = lines.reindex(lines["effect"].abs().sort_values(ascending=False).index)[:_SHOWN]
@@ -106,6 +128,18 @@ def patch(
     screen.print(Text(safe_text(f"\nFigures: {page}")))
 
 
+def _recorded(
+    name: str, device: str, donors: Any, answers: Any, options: dict[str, Any]
+) -> RecordedDonor:
+    """Return what a donor model's run leaves behind. The model itself is let go on return."""
+    from workbench.api.recorded_donor import record_donor
+    from workbench.loading import load_model
+
+    kept = ("over", "layers", "component", "neuron_window", "tokens_per_forward")
+    lm = load_model(name, device=device)
+    return record_donor(lm, donors, read=answers, **{key: options[key] for key in kept})
+
+
 def _pairs(
     prompt: str | None,
     donor: str | None,
@@ -119,7 +153,9 @@ def _pairs(
         WorkbenchError: for options that do not fit together.
     """
     if (file is None) == (prompt is None) or (prompt is None) != (donor is None):
-        raise WorkbenchError("Give a PROMPT with --donor, or many pairs with --file.")
+        raise WorkbenchError(
+            "Give a PROMPT with --donor or --donor-model, or many pairs with --file."
+        )
     answers: Any = None
     if read:
         if len(read) > 2:

@@ -19,6 +19,7 @@ from torch import Tensor
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.invocation import invoke_adapter_from
+from workbench.models.room import require_room_for
 from workbench.trace.layout import Prompts, Tail
 from workbench.trace.masks import model_mask
 
@@ -49,6 +50,9 @@ def continued(
 
     Returns:
         Token ids of each row.
+
+    Raises:
+        WorkbenchError: where a row goes on beyond what the model reads.
     """
     out: list[list[int]] = [[int(t)] for t in first]
     live = _Live.of(prompts, tail, first)
@@ -57,6 +61,7 @@ def continued(
         if not len(live.rows):
             break
         live = live.stepped()
+        require_room_for(lm, live.at, live.keys.shape[1])
         with torch.no_grad(), invoke_adapter_from(lm, 0):
             hidden = lm.decoder()(
                 input_ids=live.token[:, None],

@@ -37,6 +37,7 @@ from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
 from workbench.models.structure import derive_architecture
+from workbench.models.vocabulary import require_vocabulary
 from workbench.models.weights import Kernel, kernel_for, read_model
 from workbench.progress import task
 
@@ -122,6 +123,7 @@ def load_model(
         if known is None:
             lm = verify(lm)
             write_certificate(certificate, lm.architecture)
+    require_vocabulary(lm)
     set_precision(lm, precision)
     return lm
 

@@ -97,14 +97,25 @@ def _write(
     try:
         return environment.rendered(template, variables, sum(len(turn.content) for turn in turns))
     except RefusedError as error:
+        mend = (
+            MEND
+            if _alternate(turns)
+            else "let user and assistant turns alternate, starting with a user turn"
+        )
         raise WorkbenchError(
-            f"{template_name(tokenizer)} refuses the turns ({roles}): {error}; "
-            "let user and assistant turns alternate, starting with a user turn"
+            f"{template_name(tokenizer)} refuses the turns ({roles}): {error}; {mend}"
         ) from error
     except Exception as error:  # a template is a foreign program: it can raise anything
         raise WorkbenchError(
             f"{template_name(tokenizer)} fails on the turns ({roles}): {said(error)}; {MEND}"
         ) from error
+
+
+def _alternate(turns: Sequence[Turn]) -> bool:
+    """Return whether the turns are a user's and the assistant's in turn; a system turn, which not
+    every template takes, is none of these.
+    """
+    return [turn.role for turn in turns] == [_ROLES[1 + at % 2] for at in range(len(turns))]
 
 
 def template_text(tokenizer: Any) -> str:

@@ -3,9 +3,13 @@
 A model's configuration names the positions it was made for. Beyond them learned positions end, and
 rotary ones are unlike any the model has seen; the host library mostly does not say so. Two kinds of
 rotary positions (``longrope`` and ``dynamic``) take other factors for every token of a pass once
-one row of it is longer than the model's original length; rows in a batch with a long row, or
-computed before it and kept, would then give other numbers than alone. For these the original length
-is the limit.
+one row of it is longer than the model's original length; rows in a batch with a long row, tokens
+packed after a prompt, or keys computed before and kept, would then give other numbers than alone,
+and under ``dynamic`` a later short pass may still use the long factors. For these the original
+length is the limit, so that every pass is computed with the factors of a plain pass over its row.
+
+:func:`require_room_for` is asked before every pass, with the positions of all its tokens: those of
+packed branches, of a scale's tree and of generated text are counted like those of prompts.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
@@ -65,6 +71,25 @@ def require_room(lm: LanguageModel, length: int, what: str = "a row of a pass") 
             f"{room.why}: shorten the question or "
             "leave it out"
         )
+
+
+def require_room_for(
+    lm: LanguageModel, positions: Tensor | None, columns: int, kept: int = 0
+) -> None:
+    """Refuse a pass that holds a token at a position the model does not read.
+
+    Args:
+        positions: of the pass's tokens, counted from 0 in each row; None for one after another.
+        columns: of the pass; ``kept`` of them come before it and are cached.
+
+    Raises:
+        WorkbenchError: for such a pass.
+    """
+    room = room_of(lm)
+    # Counted exactly, for which a device has to be waited for, only where it may matter.
+    if room.most is not None and columns + kept > room.most:
+        longest = columns + kept if positions is None else int(positions.max()) + 1
+        require_room(lm, longest)
 
 
 def _ropes(config: Any) -> Iterator[Mapping[str, Any]]:

@@ -17,12 +17,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from gguf import TokenType
 from tokenizers import Tokenizer, decoders, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from workbench.errors import WorkbenchError
 
 SPACE = "▁"
+_WHOLE = (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.USER_DEFINED)
 TEXTS = (
     "Hello",
     " Hello",
@@ -74,10 +76,10 @@ def _compare(name: str, tokenizer: Any, reader: Any, prefix: bool) -> None:
         )
     pieces = {token: index for index, token in reversed(list(enumerate(tokens)))}
     values = [float(score) for score in scores.contents()]
-    specials = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
+    specials = _whole_tokens(reader, tokens)
     for text in (
         *TEXTS,
-        *(f"{special}{text}" for special in list(specials)[:3] for text in TEXTS[:3]),
+        *(f"the{special}{text}" for special in _some(list(specials)) for text in TEXTS[:3]),
     ):
         found = tokenizer(text, add_special_tokens=False)["input_ids"]
         expected = llama_cpp_ids(text, pieces, values, specials, prefix)
@@ -87,6 +89,24 @@ def _compare(name: str, tokenizer: Any, reader: Any, prefix: bool) -> None:
                 "other tokens than llama.cpp does: "
                 "use the model's safetensors folder"
             )
+
+
+def _some(specials: list[str]) -> list[str]:
+    """Return the first tokens and the last, which files that add tokens write there."""
+    return list(dict.fromkeys([*specials[:3], *specials[-3:]]))
+
+
+def _whole_tokens(reader: Any, tokens: list[str]) -> dict[str, int]:
+    """Return the tokens that llama.cpp takes out of a text before anything else, with their ids:
+    those the file marks as unknown, control or user-defined.
+    """
+    kinds = reader.get_field("tokenizer.ggml.token_type")
+    marked = [] if kinds is None else [int(kind) for kind in kinds.contents()]
+    return {
+        token: index
+        for index, (token, kind) in enumerate(zip(tokens, marked, strict=False))
+        if kind in _WHOLE
+    }
 
 
 def llama_cpp_ids(

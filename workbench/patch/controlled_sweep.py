@@ -4,7 +4,7 @@ position, layer by layer, with every control of :mod:`workbench.patch.controls`.
 The readout is the expected confidence, the mean of the exact distribution over the scale as a share
 of certainty: higher is surer. The patch acts on the confidence position and, where a number takes
 several tokens, on the tokens that continue it. Base and tuned run may be one module with its
-adapter off and on, or two models of one shape.
+adapter off and on, or two models of one shape, each with the items as its own tokens.
 
 A state that moves the readout suffices for it where it is put. Whether the tuned model needs it
 there is what the reverse condition asks. The numbers do not show by which path the state came
@@ -36,7 +36,13 @@ from workbench.patch.controls import (
     patched_states,
     swept_layers,
 )
-from workbench.patch.model_states import Beginnings, ModelState, packed_engine, record_items
+from workbench.patch.model_states import (
+    Beginnings,
+    ModelState,
+    SweptItems,
+    packed_engine,
+    record_items,
+)
 from workbench.patch.sweep import ONE_BATCH, layer_sweep_of_scale
 from workbench.pipeline.store import ROW, Part, merge_parts
 from workbench.trace.backends import PACKED, Engine, engine
@@ -79,6 +85,7 @@ class ControlledSweep:
         beginnings: keys and values of the items' first tokens, where they are kept; then only what
             follows is computed.
         precision: of the passes that recorded the states and kept the beginnings.
+        donor_items: the items as the tuned model's tokens, where they are not the base model's.
     """
 
     base: ModelState
@@ -92,6 +99,13 @@ class ControlledSweep:
     states: Recorded
     beginnings: Beginnings | None = None
     precision: str = "float32"
+    donor_items: SweptItems | None = None
+
+    def items(self, condition: Condition) -> SweptItems:
+        """Return the items as the tokens of the model that a condition patches."""
+        if condition.into_tuned and self.donor_items is not None:
+            return self.donor_items
+        return SweptItems(self.tokens, self.positions, self.trie)
 
     def swept_layers(self, condition: Condition) -> list[int]:
         """Return the layers a condition is swept at."""
@@ -110,15 +124,16 @@ class ControlledSweep:
         swept = self.swept_layers(condition)
         donors = donor_states(condition, self.states, batch, self.partner, self.settings.seed)
         changed = self._changed_layers(condition, batch, donors, swept)
-        at = self.positions[batch, 0 if condition.random_position else 1]
+        items = self.items(condition)
+        at = items.positions[batch, 0 if condition.random_position else 1]
         run = self.tuned if condition.into_tuned else self.base
-        prompts = [self.tokens[i] for i in batch]
+        prompts = [items.tokens[i] for i in batch]
         used = packed_engine(self.beginnings, batch, at) if method is None else method
         with run.within():
             reading = layer_sweep_of_scale(
                 run.lm,
                 prompts,
-                self.trie,
+                items.trie,
                 at.tolist(),
                 changed,
                 donors[:, changed],
@@ -149,10 +164,11 @@ class ControlledSweep:
         """Return items [items], their unpatched readouts [items] and patched ones [items,
         layers].
         """
-        copied = max(len(t) - int(p[0]) for t, p in zip(self.tokens, self.positions, strict=True))
-        branch = (copied if condition.random_position else 1) + len(self.trie.scored_tokens)
+        items = self.items(condition)
+        copied = max(len(t) - int(p[0]) for t, p in zip(items.tokens, items.positions, strict=True))
+        branch = (copied if condition.random_position else 1) + len(items.trie.scored_tokens)
         batches = plan_batches(
-            [len(tokens) for tokens in self.tokens],
+            [len(tokens) for tokens in items.tokens],
             self.settings.tokens_per_forward,
             overhead=len(self.swept_layers(condition)) * branch,
         )
@@ -247,19 +263,22 @@ def controlled_sweep(
     scale: Scale,
     settings: SweepSettings,
     beginnings: Beginnings | None = None,
+    donor_items: SweptItems | None = None,
 ) -> ControlledSweep:
     """Record the items' states in both runs, to be swept.
 
     Args:
         beginnings: keys and values of the items' first tokens, where both runs share them.
+        donor_items: the items as the tuned model's tokens, where they are not the base model's.
 
     Raises:
         WorkbenchError: for fewer than two items, of which none could have another's donor.
     """
     partner = derangement(len(tokens), settings.seed)
+    own = SweptItems(tokens, positions, trie)
     states = [
-        record_items(run, tokens, positions, trie, settings.tokens_per_forward, beginnings)
-        for run in (base, tuned)
+        record_items(run, each, settings.tokens_per_forward, beginnings)
+        for run, each in ((base, own), (tuned, donor_items or own))
     ]
     return ControlledSweep(
         base,
@@ -273,4 +292,5 @@ def controlled_sweep(
         Recorded(base=states[0], tuned=states[1]),
         beginnings,
         base.lm.precision,
+        donor_items,
     )

@@ -38,6 +38,21 @@ class ModelState:
     within: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
+@dataclass(frozen=True, eq=False)
+class SweptItems:
+    """The items of a sweep as one model's tokens.
+
+    Attributes:
+        tokens: token ids of each item up to the confidence position.
+        positions: [items, 2] a random earlier token and the confidence position.
+        trie: the scale's texts after it.
+    """
+
+    tokens: Sequence[Sequence[int]]
+    positions: Rows
+    trie: ScaleTrie
+
+
 def packed_engine(beginnings: Beginnings | None, batch: Rows, positions: Rows) -> Engine:
     """Return the packed engine for a batch patched or recorded at ``positions`` [items, ...]: on
     kept beginnings, unless a position lies in them.
@@ -52,16 +67,12 @@ def packed_engine(beginnings: Beginnings | None, batch: Rows, positions: Rows) -
 
 
 def record_items(
-    run: ModelState,
-    tokens: Sequence[Sequence[int]],
-    positions: Rows,
-    trie: ScaleTrie,
-    tokens_per_forward: int,
-    beginnings: Beginnings | None,
+    run: ModelState, items: SweptItems, tokens_per_forward: int, beginnings: Beginnings | None
 ) -> Tensor:
     """Record the states of all items at their positions and the number's further tokens, float32 on
     the CPU.
     """
+    tokens, positions, trie = items.tokens, items.positions, items.trie
     lengths = [len(prompt) for prompt in tokens]
     out: Tensor | None = None
     for batch in plan_batches(lengths, tokens_per_forward, len(trie.scored_tokens)):

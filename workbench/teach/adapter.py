@@ -34,8 +34,9 @@ from workbench.errors import WorkbenchError
 from workbench.files.local_names import local_name
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
-from workbench.models.sharing import adapted_on_shared, sharing
+from workbench.models.sharing import sharing
 from workbench.models.swap_weights import replaced_weights
+from workbench.teach.adapter_kind import require_mergeable, require_switchable
 
 
 def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0) -> LanguageModel:
@@ -100,7 +101,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
 
     Raises:
         WorkbenchError: for folders without an adapter, files that are damaged or hold no numbers,
-            and adapters of another model.
+            adapters of another model, and those that cannot be switched off.
     """
     if not (folder / "adapter_config.json").exists():
         raise WorkbenchError(
@@ -109,6 +110,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     _require_plain(lm)
     weights = _read_weights(folder)
     try:
+        require_switchable(folder)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             model = PeftModel.from_pretrained(lm.base(), folder, is_trainable=False)
@@ -117,7 +119,7 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
                 f"The adapter in {folder} lacks weights that its adapter_config.json asks for; "
                 "save it again."
             )
-        held = get_peft_model_state_dict(model, save_embedding_layers=_has_head(model))
+        held = get_peft_model_state_dict(model, save_embedding_layers=_has_embedding(model))
         loaded = {name.replace("base_model.model.", "") for name in held}
         strange = sorted(
             name for name in weights if name.replace("base_model.model.", "") not in loaded
@@ -210,18 +212,19 @@ def save_adapter(lm: LanguageModel, folder: Path, invocation: Sequence[int] | No
         config.base_model_name_or_path = local_name(str(config.base_model_name_or_path))
     card = folder / "README.md"
     own_card = card.exists()
-    lm.model.save_pretrained(folder, save_embedding_layers=_has_head(lm.model))
+    lm.model.save_pretrained(folder, save_embedding_layers=_has_embedding(lm.model))
     if not own_card:
         card.unlink(
             missing_ok=True
         )  # PEFT's says the folder and, of everything else, that it is missing
 
 
-def _has_head(model: PeftModel) -> bool:
-    """Return whether the adapter acts on the output head. PEFT would search the base model's files
-    for its vocabulary to find out.
+def _has_embedding(model: PeftModel) -> bool:
+    """Return whether the adapter acts on the token embedding or the output head, which PEFT then
+    saves with it. It would search the base model's files for its vocabulary to find out.
     """
-    return "lm_head" in (model.active_peft_config.target_modules or ())
+    targets = model.active_peft_config.target_modules or ()
+    return any(name in targets for name in ("lm_head", "embed_tokens"))
 
 
 def remove_adapter(lm: LanguageModel) -> LanguageModel:
@@ -237,20 +240,10 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
     This is only for adapters that act on every token.
 
     Raises:
-        WorkbenchError: for an adapter on the reply alone, and one on weights that another module
-            uses.
+        WorkbenchError: for an adapter that is no sum of products, or is not on every token
+            (:func:`workbench.teach.adapter_kind.require_mergeable`).
     """
-    if lm.invocation_length is not None:
-        raise WorkbenchError(
-            "An adapter that acts on the reply alone cannot be merged into the weights; run it as "
-            "it is."
-        )
-    for name in adapted_on_shared(lm.model):
-        raise WorkbenchError(
-            f"The adapter adapts {name.rpartition('.')[2]}, whose weights another module uses "
-            "too, so it cannot be merged "
-            "into them; run it as it is."
-        )
+    require_mergeable(lm)
     layers = [
         module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A
     ]

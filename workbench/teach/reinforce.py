@@ -37,6 +37,7 @@ import torch
 from workbench.compat import TokenPrompts
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
+from workbench.models.room import require_room
 from workbench.teach.adapter import add_adapter, load_adapter, remove_adapter, save_adapter
 from workbench.teach.callbacks import SoundCheckpoints, quiet
 from workbench.teach.checkpoints import (
@@ -77,6 +78,7 @@ def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResu
             raise WorkbenchError(
                 f"TRL's {plan.algorithm.trainer} cannot sample a reply in parts; take GRPO."
             )
+        require_room(job.lm, _most_tokens(replies), "a prompt with its sampled reply")
         torch.manual_seed(job.seed)
         tuned = add_adapter(job.lm, job.settings.lora, first_layer(job.settings, job.lm.n_layers))
         try:
@@ -96,6 +98,13 @@ def train_on_policy(plan: Reinforcement) -> Callable[[TrainingJob], TrainingResu
         return TrainingResult(tuned, log, int(log[-1]["tokens"]), len(job.conversations))
 
     return teacher
+
+
+def _most_tokens(replies: Replies) -> int:
+    """Return the most tokens of a prompt and what is sampled after it."""
+    opening = replies.opening
+    written = 0 if opening is None else opening.limit + len(opening.written)
+    return max(map(len, replies.prompts), default=0) + written + replies.limit
 
 
 def _trainer(tuned: LanguageModel, job: TrainingJob, plan: Reinforcement, replies: Replies) -> Any:

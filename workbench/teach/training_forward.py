@@ -24,6 +24,7 @@ from torch import Tensor
 
 from workbench import progress
 from workbench.models import LanguageModel
+from workbench.models.room import require_room_for
 from workbench.teach.batch_layout import (
     Columns,
     conversation_columns,
@@ -132,6 +133,8 @@ class Passes:
 
     def _run(self, model: Any, columns: Columns, cache: Any, states: Tensor | None) -> Tensor:
         total = columns.tokens.shape[1]
+        kept = 0 if cache is None else cache.get_seq_length()
+        require_room_for(self.lm, columns.positions, total, kept)
         with (
             forward_from_layer(self.lm, self.first, states),
             skip_unused_columns(self.lm, columns.real, columns.places),

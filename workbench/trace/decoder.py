@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.models import LanguageModel
+from workbench.models.room import require_room_for
 from workbench.trace.hooks import Transform
 
 
@@ -60,7 +61,12 @@ def decode(
 
     Args:
         positions: of the tokens, counted from 0 at each row's first; None leaves them to the model.
+
+    Raises:
+        WorkbenchError: for a token at a position the model does not read.
     """
+    kept = 0 if cache is None else cache.get_seq_length()
+    require_room_for(lm, positions, tokens.shape[1], kept)
     with torch.set_grad_enabled(gradients):
         try:
             decoder, first = lm.decoder(), lm.architecture.first_position

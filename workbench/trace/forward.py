@@ -23,7 +23,6 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.invocation import invoke_adapter_from
-from workbench.models.room import require_room, room_of
 from workbench.trace.checks import require_layer, require_masks
 from workbench.trace.decoder import decode, stop_with
 from workbench.trace.edits import ColumnWrite, Recording, gather_columns, hook_transforms
@@ -162,10 +161,6 @@ def run_joint(
 def _check(
     lm: LanguageModel, prompts: Prompts, tail: Tail, writes: Sequence[ColumnWrite], cache: Any
 ) -> None:
-    if prompts.columns > (
-        room_of(lm).most or prompts.columns
-    ):  # columns of padding may stand between the tokens of all rows
-        require_room(lm, int(prompts.lengths.max()))
     if lm.architecture.packable or tail.size or cache is not None or not bool(prompts.valid.all()):
         require_masks(lm)
     if tail.size and tail.first_layer[-1] >= lm.n_layers:

@@ -19,7 +19,6 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from workbench.models import LanguageModel
-from workbench.models.room import require_room, room_of
 from workbench.trace.edits import Recording
 from workbench.trace.forward import every_layer, run_joint
 from workbench.trace.layout import FIRST_LAYER, Prompts, Tail, empty_tail, join_prompts, pad_prompts
@@ -86,12 +85,6 @@ def forward_suffix(
         record: [rows, n] tokens, counted from each whole prompt's first, whose states to record;
             all must be in the rests.
     """
-    most = kept.prompts.columns + max(map(len, rests))
-    if most > (room_of(lm).most or most):  # counted exactly only where it may matter
-        lengths = kept.prompts.lengths.tolist()
-        require_room(
-            lm, max(length + len(tokens) for length, tokens in zip(lengths, rests, strict=True))
-        )
     rest = pad_prompts(rests, lm.tokenizer.pad_token_id, lm.device)
     tail = suffix_tail(kept, rest, tree)
     recording = None

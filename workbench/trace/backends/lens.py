@@ -188,15 +188,24 @@ class LensBackend:
 def _plain_copy(model: Any) -> Any:
     """Copy a model without adapters: merged where they are switched on, left out where they are
     off.
+
+    Raises:
+        WorkbenchError: for an adapter that PEFT cannot merge, such as one with biases.
     """
-    own = copy.deepcopy(model)
-    if not isinstance(own, PeftModel):
-        return own
-    off = any(getattr(module, "disable_adapters", False) is True for module in own.modules())
-    if off:
-        return own.unload()
-    untie_adapted(own.get_base_model())
-    return own.merge_and_unload()
+    try:
+        own = copy.deepcopy(model)
+        if not isinstance(own, PeftModel):
+            return own
+        off = any(getattr(module, "disable_adapters", False) is True for module in own.modules())
+        if off:
+            return own.unload()
+        untie_adapted(own.get_base_model())
+        return own.merge_and_unload()
+    except RuntimeError as error:
+        raise WorkbenchError(
+            "The transformer-lens backend merges adapters into a copy of the model, and PEFT "
+            f"cannot merge this one ({str(error).splitlines()[0][:200]}); use the 'packed' engine."
+        ) from error
 
 
 def _give_tokenizer(bridge: TransformerBridge, tokenizer: Any) -> None:

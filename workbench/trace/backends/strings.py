@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from workbench.models import LanguageModel
+from workbench.models.room import require_room
 from workbench.trace.backends.inputs import BatchWrite, in_forward_order, position_rows
 from workbench.trace.backends.protocol import PositionRows, TokenRows
 from workbench.trace.batches import plan_batches
@@ -77,7 +78,11 @@ def share_forwards(
 ) -> Iterator[list[String]]:
     """Yield the strings that may share a forward: of similar length, or of equal length where
     padding would be carried into them.
+
+    Raises:
+        WorkbenchError: for a string longer than the model reads.
     """
+    require_room(lm, max((len(string.tokens) for string in strings), default=0))
     if not lm.architecture.packable:
         yield from equal_lengths(strings, tokens_per_forward)
         return
