@@ -27,15 +27,12 @@ from workbench.models.ends import end_tokens
 from workbench.models.finite import require_finite
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_argument, hidden_of, with_hidden
+from workbench.models.tolerance import tolerance_of
 from workbench.models.unembed import unembed
 from workbench.models.validate_components import check_components
 
 PROMPT = "The capital of France is Paris."
 MEND = "correct its row in workbench/models/architectures.py"
-
-# Relative to the largest value: the readout is recomputed outside the model, where kernels may
-# round otherwise.
-READOUT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
 def validate(lm: LanguageModel) -> None:
@@ -115,9 +112,7 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
             )
     _check_no_op_patch(lm, ids, logits)
     _check_readout(lm, outputs[lm.n_layers - 1][0], decoded[0], logits)
-    alone = check_components(
-        lm, ids, READOUT_TOLERANCE.get(lm.dtype, 1e-4), lambda finding: _broken(lm, finding)
-    )
+    alone = check_components(lm, ids, tolerance_of(lm), lambda finding: _broken(lm, finding))
     _check_close(
         lm, alone, entered[0], "the first layer's input of the decoder alone and in the model"
     )
@@ -162,7 +157,7 @@ def _check_close(lm: LanguageModel, found: torch.Tensor, expected: torch.Tensor,
     error = (found.float() - expected.float()).abs().max() / expected.float().abs().max().clamp_min(
         1e-6
     )
-    if not error <= READOUT_TOLERANCE.get(lm.dtype, 1e-4):
+    if not error <= tolerance_of(lm):
         raise _broken(lm, f"{what} differ by {error:.1e} of the largest value")
 
 

@@ -25,7 +25,7 @@ from peft import (
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from workbench.compat import forget_adapters
@@ -34,6 +34,8 @@ from workbench.errors import WorkbenchError
 from workbench.files.local_names import local_name
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
+from workbench.models.plain_weights import is_linear
+from workbench.models.quantisation import require_plain_weights
 from workbench.models.sharing import adapted_on_shared, sharing
 from workbench.models.swap_weights import replaced_weights
 
@@ -55,7 +57,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
     linear = {
         name.rpartition(".")[2]: type(module)
         for name, module in lm.base().named_modules()
-        if isinstance(module, (nn.Linear, Conv1D))
+        if is_linear(module)
     }
     missing = [module for module in settings.target_modules if module not in linear]
     if missing:
@@ -238,13 +240,14 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
 
     Raises:
         WorkbenchError: for an adapter on the reply alone, and one on weights that another module
-            uses.
+            uses or that are quantised, which the sum would round.
     """
     if lm.invocation_length is not None:
         raise WorkbenchError(
             "An adapter that acts on the reply alone cannot be merged into the weights; run it as "
             "it is."
         )
+    require_plain_weights(lm, "Merging an adapter", "run it as it is")
     for name in adapted_on_shared(lm.model):
         raise WorkbenchError(
             f"The adapter adapts {name.rpartition('.')[2]}, whose weights another module uses "
