@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedModel,
     Trainer,
     TrainingArguments,
+    modeling_utils,
 )
 
 from workbench import compat
@@ -194,3 +195,22 @@ def test_no_other_module_uses_a_private_part_of_another_object() -> None:
             ):
                 found.append(f"{name}:{node.lineno}: {private}")
     assert not found
+
+
+def test_weights_are_read_without_mapping_their_files_inside_the_block_alone(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds, opened = [], modeling_utils.safe_open
+
+    def open_seen(file: Any, **options: Any) -> Any:
+        kinds.append(options["backend"])
+        return opened(file, **options)
+
+    monkeypatch.setattr(modeling_utils, "safe_open", open_seen)
+    mapped = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    with compat.unmapped_files():
+        read = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    assert kinds == ["mmap", "pread"]
+    assert modeling_utils.safe_open is open_seen
+    for one, two in zip(mapped.parameters(), read.parameters(), strict=True):
+        assert torch.equal(one, two)

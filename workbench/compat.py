@@ -8,9 +8,13 @@ Nothing of the package is imported here: the module is on the lowest floor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_ONE_THREAD = "HF_DEACTIVATE_ASYNC_LOAD"
 
 
 def process_count(model: Any) -> int:
@@ -31,6 +35,31 @@ def attention_kernel(model: Any) -> str:
 def supports_sdpa(model_class: Any) -> bool:
     """Return whether transformers runs models of a class with scaled dot product kernels."""
     return bool(model_class._supports_sdpa)
+
+
+@contextmanager
+def unmapped_files() -> Iterator[None]:
+    """Let transformers read weights one by one from their files inside the block, instead of
+    mapping whole files into memory, for which it has no option.
+
+    They are read in this thread: what other threads allocate and free, it could not use again.
+    """
+    from transformers import modeling_utils
+
+    opened, threads = modeling_utils.safe_open, os.environ.get(_ONE_THREAD)
+
+    def open_unmapped(file: Any, **options: Any) -> Any:
+        return opened(file, **{**options, "backend": "pread"})
+
+    modeling_utils.safe_open = open_unmapped
+    os.environ[_ONE_THREAD] = "1"
+    try:
+        yield
+    finally:
+        modeling_utils.safe_open = opened
+        del os.environ[_ONE_THREAD]
+        if threads is not None:
+            os.environ[_ONE_THREAD] = threads
 
 
 def forget_adapters(model: Any) -> None:

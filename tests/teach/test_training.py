@@ -22,6 +22,7 @@ from workbench.elicit.formats import Format
 from workbench.elicit.readout import recompute_cache
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
+from workbench.loading import load_model
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 from workbench.progress import reporting
@@ -441,3 +442,22 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(
     assert [path.name for path in (killed / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
     train(make_tiny(), killed)
     assert all(torch.equal(tensor, saved(whole)[name]) for name, tensor in saved(killed).items())
+
+
+@pytest.mark.parametrize(("scheme", "scope"), [("int8", "reply"), ("int4", "conversation")])
+def test_an_adapter_learns_over_frozen_quantised_weights(
+    tiny_folder: Path, tmp_path: Path, scheme: str, scope: str
+) -> None:
+    """The logged loss is that of unpadded strings by themselves, and the base stays as it was."""
+    pytest.importorskip("torchao", reason="torchao, which quantises, is not installed")
+    lm = load_model(str(tiny_folder), device="cpu", quantize=scheme)
+    examples, reply = examples_of(lm, scope), reply_of(lm, scope)
+    before = plain_loss(lm, examples)
+    (at_once,) = train(lm, tmp_path / "once", WHOLE_SET, scope)[1]
+    assert at_once["loss"] == pytest.approx(before, rel=1e-4)
+    tuned, _ = train(
+        load_model(str(tiny_folder), device="cpu", quantize=scheme), tmp_path, scope=scope
+    )
+    assert plain_loss(tuned, examples, reply) < 0.9 * before
+    with tuned.model.disable_adapter():
+        assert plain_loss(tuned, examples, reply) == pytest.approx(before, rel=1e-6)

@@ -22,6 +22,7 @@ from workbench.bench.run_passes import STAGE_PASSES
 from workbench.bench.run_tokens import RunTokens
 from workbench.loop import STAGES
 from workbench.loop.run import Run
+from workbench.models.quantisation import require_plain_weights
 from workbench.progress import track
 
 
@@ -34,8 +35,13 @@ class RunBench:
 
 
 def bench_run(run: Run) -> RunBench:
-    """Count the passes of a finished run and measure the rates of their products."""
+    """Count the passes of a finished run and measure the rates of their products.
+
+    Raises:
+        WorkbenchError: for a quantised model.
+    """
     lm = run.lm
+    require_plain_weights(lm, "Counting products", "measure a run of a plain checkpoint")
     shape, tokens = ProductShape.of(lm), RunTokens(run)
     passes = {
         name: [each for each in count(tokens, shape) if each.tokens]

@@ -35,6 +35,7 @@ from workbench.bench.training_examples import make_examples
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model
 from workbench.models import LanguageModel, Precision
+from workbench.models.quantisation import require_plain_weights
 from workbench.progress import task
 from workbench.teach.examples import Example
 
@@ -90,6 +91,7 @@ def bench_teach(
             f"{rows} rows do not fill whole batches of {batch}; ask for a multiple of {batch}."
         )
     lm = load_model(model, precision=precision)
+    require_plain_weights(lm, "The comparison of trainers", "give a plain checkpoint")
     first = lm.n_layers // 2 if start_layer is None else start_layer
     examples = make_examples(lm, rows)
     kinds = {name: kind for name, kind in KINDS.items() if trl_installed() or not kind.trl}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -41,8 +41,13 @@ def check(
         str, typer.Argument(help="'default', a Hugging Face id, a folder, or a GGUF file.")
     ],
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
-    dtype: Annotated[str, typer.Option(help="Dtype of the weights.")] = "float32",
-    attention: Annotated[str, typer.Option(help="'sdpa' or 'eager'.")] = "sdpa",
+    dtype: Annotated[str, typer.Option(help="Dtype of the weights, or 'auto'.")] = "auto",
+    quantize: Annotated[
+        str, typer.Option(help="'none', or a scheme as in model.quantize.")
+    ] = "none",
+    attention: Annotated[
+        Literal["sdpa", "eager"], typer.Option(help="The attention kernel.")
+    ] = "sdpa",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load a model, verify it anew, and print where its parts are and every check."""
@@ -50,7 +55,14 @@ def check(
     from workbench.loading.verify import checks_of, described
 
     with bars(Console(stderr=True)):
-        lm = load_model(model, device=device, dtype=dtype, attention=attention, anew=True)  # type: ignore[arg-type]
+        lm = load_model(
+            model,
+            device=device,
+            dtype=dtype,
+            quantize=quantize,
+            attention=attention,
+            anew=True,
+        )
     row, checks = described(lm), checks_of(lm)
     if as_json:
         told = {"architecture": row, "checks": [asdict(each) for each in checks]}

@@ -2,13 +2,15 @@
 
 The configuration is read first, so that an impossible one or a base model without chat template is
 refused before any weights move. Weights are read from safetensors only, never through pickle; GGUF
-files are dequantised once into a cached safetensors folder. Models come back in evaluation mode
-with frozen parameters and tokenizers pad on the left. The model's parts are read off the model
+files are dequantised once into a cached safetensors folder. A checkpoint that is quantised is read
+as it is (:mod:`workbench.models.quantisation`), a plain one can be quantised on the way
+(:mod:`workbench.models.quantise`). Models come back in evaluation mode with frozen parameters, and
+tokenizers pad on the left. The model's parts are read off the model
 (:mod:`workbench.models.structure`) and verified on real forwards (:mod:`workbench.loading.verify`).
 
 ``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for
 local files a SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept
-until a file is written to.
+until a file is written to; a scheme of quantising at load is added to it.
 
 Any fault of a model becomes a :class:`WorkbenchError` that names the file and the mend. The host
 libraries' exceptions are caught, and the folder's files are then checked one by one.
@@ -30,11 +32,14 @@ from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
 from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
 from workbench.models.diagnose import configuration_fault
+from workbench.models.dtype import AUTO, checkpoint_dtype, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
 from workbench.models.precision import Precision, resolve_precision, set_precision
+from workbench.models.quantisation import NONE, checkpoint_method, prepare_quantised
+from workbench.models.quantise import allow_training, require_plain_checkpoint, scheme_named
 from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
 from workbench.models.structure import derive_architecture
 from workbench.models.vocabulary import require_vocabulary
@@ -42,13 +47,13 @@ from workbench.models.weights import Kernel, kernel_for, read_model
 from workbench.progress import task
 
 Attention = Kernel
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_model(
     spec: str,
     *,
-    dtype: str = "float32",
+    dtype: str = AUTO,
+    quantize: str = NONE,
     precision: Precision = "float32",
     device: str = "auto",
     attention: Attention = "sdpa",
@@ -63,7 +68,10 @@ def load_model(
 
     Args:
         spec: "default", a folder (safetensors, or one GGUF file), a ``.gguf`` file, or a hub id.
-        dtype: "float32", "bfloat16" or "float16".
+        dtype: of the weights: "float32", "bfloat16", "float16", or "auto", what suits the device
+            (see :mod:`workbench.models.dtype`).
+        quantize: "none", or the scheme in which the layers' matrices are quantised while they are
+            read: "int8", "int4", "nf4", ... (see :mod:`workbench.models.quantise`).
         precision: of the matrix products of every pass: "float32", "bfloat16" or "auto" (see
             :mod:`workbench.models.precision`).
         device: "auto" (a GPU when there is one) or a torch device.
@@ -81,9 +89,10 @@ def load_model(
             network, no chat template or one that opens replies elsewhere than it writes them
             (:mod:`workbench.models.opening`), ...
     """
-    torch_dtype = _torch_dtype(dtype)
     torch_device = _torch_device(device)
-    resolve_precision(precision, torch_device)
+    resolve_dtype(dtype, torch_device)
+    computed = resolve_precision(precision, torch_device)
+    scheme = scheme_named(quantize)
     source = find_source(spec, revision, cache_dir)
     with explain_errors(spec, source), task(f"loading {short_name(spec)}"):
         options: dict[str, Any] = {
@@ -92,24 +101,45 @@ def load_model(
         }
         config = AutoConfig.from_pretrained(source.place, **options)
         _check_counts(spec, config)
+        method = checkpoint_method(spec, config)
+        if method is not None:
+            require_plain_checkpoint(spec, method, scheme)
+            prepare_quantised(spec, config, method, torch_device)
+        torch_dtype = resolve_dtype(dtype, torch_device, config, method is not None)
         tokenizer = _tokenizer(source.place, spec, chat_template, options)
         set_day(tokenizer, day)
         notes = opening_of(tokenizer).notes
         for note in notes:
             warnings.warn(f"{short_name(spec)}: {note}", stacklevel=2)
+        if scheme is not None:
+            options["quantization_config"] = scheme.config(torch_dtype)
+        if scheme is not None or method is not None:
+            # Quantised weights are made where they stay: some cannot be moved afterwards.
+            options["device_map"] = {"": torch_device}
         model = read_model(
             spec,
             source.place,
             quiet=source.local or is_cached(source),
+            mapped=scheme is None
+            and computed == "float32"
+            and (method is not None or checkpoint_dtype(config) == torch_dtype),
             config=config,
             dtype=torch_dtype,
             attn_implementation=kernel_for(config, attention),
             use_safetensors=True,
             **options,
         )
-        model = model.to(torch_device).eval().requires_grad_(False)
+        if scheme is None and method is None:
+            model = model.to(torch_device)
+        elif not model.is_quantized:
+            # Of a checkpoint that is widened, transformers converts the quantised weights alone.
+            model = model.to(torch_dtype)
+        model = model.eval().requires_grad_(False)
+    if scheme is not None:
+        allow_training(model)
     fingerprint = source.fingerprint or hub_commit(source)
-    certificate = certificate_path(model, tokenizer, fingerprint, cache_dir)
+    marks = _template_mark(chat_template) + ("" if scheme is None else f"+{quantize}")
+    certificate = certificate_path(model, tokenizer, fingerprint and fingerprint + marks, cache_dir)
     known = None if anew else read_certificate(certificate)
     with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
         lm = LanguageModel(
@@ -117,7 +147,7 @@ def load_model(
             tokenizer,
             known or derive_architecture(model),
             spec,
-            fingerprint + _template_mark(chat_template),
+            fingerprint + marks,
             notes=notes,
         )
         if known is None:
@@ -151,12 +181,6 @@ def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def _torch_dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise WorkbenchError(f"unknown dtype {name!r}: use one of {', '.join(DTYPES)}")
-    return DTYPES[name]
 
 
 def _torch_device(name: str) -> torch.device:

@@ -23,7 +23,7 @@ from workbench.errors import WorkbenchError
 from workbench.loading.short_windows import short_windows, unknown_windows
 from workbench.models import LanguageModel, hidden_of, with_hidden
 from workbench.models.architectures import Masks
-from workbench.models.validate import tolerance_of
+from workbench.models.tolerance import tolerance_of
 from workbench.trace.decoder import takes
 from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Branch, Patch

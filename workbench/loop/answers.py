@@ -19,6 +19,8 @@ from workbench.loop.kv_cache import cache_answer_prompts
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
+from workbench.models.dtype import dtype_name
+from workbench.models.quantisation import quantisation_name
 from workbench.pipeline.store import ROW, StageStore, run_parts
 from workbench.questions import Question, grade_of, prompt_text
 from workbench.questions.graded_answers import Graded, graded_questions, read_graded, write_graded
@@ -88,6 +90,8 @@ def save_answers(context: Run, stage: StageStore, table: pd.DataFrame) -> dict[s
         "model_revision": context.lm.revision,
         "template": " ".join(context.lm.notes),
         "precision": context.lm.precision,
+        "dtype": dtype_name(context.lm.dtype),
+        "quantisation": quantisation_name(context.lm),
     }
 
 

@@ -19,6 +19,7 @@ from workbench.config import ProbeConfig, RunConfig, TeachSettings
 from workbench.errors import WorkbenchError
 from workbench.loop.questions import drawn_questions
 from workbench.loop.run import Run, loop_format
+from workbench.models.quantise import scheme_named
 from workbench.models.shape import ModelShape, read_shape
 from workbench.probe.folds import FEWEST_PER_CLASS
 from workbench.questions import Side
@@ -51,6 +52,7 @@ def check_run(config: RunConfig) -> None:
             f"{_more_questions(config, len(questions))}."
         )
     check_taught(training_questions(split), config.teach.calibration_fraction, "Teaching")
+    scheme_named(config.model.quantize)
     shape = read_shape(config.model)
     check_teach(config.teach, shape)
     check_layers(config, shape)

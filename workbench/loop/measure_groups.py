@@ -107,6 +107,9 @@ def _answer_facts(context: Run, r: Readouts) -> dict[str, Any]:
         "model.revision": facts["model_revision"],
         "model.template": facts["template"],
         "model.precision": facts["precision"],
+        # Runs of earlier versions had their dtype in their configuration alone.
+        "model.dtype": facts.get("dtype", context.config.model.dtype),
+        "model.quantisation": facts.get("quantisation", "none"),
         "questions.test": len(r.questions),
         "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
         "answers.ungraded": facts.get("ungraded", 0),

@@ -104,8 +104,10 @@ def caption_of(context: Run, what: str) -> str:
     """Return the caption that says what a figure was measured on: ``what``, by which model, in
     which precision.
     """
-    precision = context.stage("answer").facts()["precision"]
-    return f"{what}, {context.config.model.shown}, matrix products in {precision}"
+    facts = context.stage("answer").facts()
+    method = facts.get("quantisation", "none")
+    weights = "" if method == "none" else f", weights quantised by {method}"
+    return f"{what}, {context.config.model.shown}, matrix products in {facts['precision']}{weights}"
 
 
 def bottleneck(readouts: Readouts, measures: Measures, caption: str) -> Section:

@@ -100,6 +100,7 @@ class Run:
             held.lm = load_model(
                 model.name,
                 dtype=model.dtype,
+                quantize=model.quantize,
                 precision=model.precision,
                 device=model.device,
                 chat_template=model.chat_template,

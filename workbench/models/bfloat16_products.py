@@ -6,8 +6,8 @@ as fast as torch's own kernel on a processor that has only float32. So a model s
 on every machine the numbers that one with units gives, except for that order, which moves a result
 by at most one rounding. Gradients are treated alike: each product's gradients come out rounded.
 
-Attention keeps torch's own kernel, which is not much slower. The emulation says nothing about the
-speed of a machine with units.
+Attention and products with quantised weights keep torch's own kernels. The emulation says nothing
+about the speed of a machine with units.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from workbench.compat import has_bfloat16_units
+from workbench.models.plain_weights import is_plain
 
 
 def bfloat16_arithmetic(device: str) -> AbstractContextManager[Any]:
@@ -48,7 +49,9 @@ class EmulatedProducts(TorchFunctionMode):
     ) -> Any:
         given = dict(kwargs or {})
         # Autocast leaves a product alone whose result has a place already.
-        if func not in _PRODUCTS or "out" in given or not _lowered(args[0]):
+        # A quantised factor has a product of its own, which autocast lowers inside.
+        quantised = not all(is_plain(one) for one in args if isinstance(one, Tensor))
+        if func not in _PRODUCTS or "out" in given or not _lowered(args[0]) or quantised:
             return func(*args, **given)
         with torch.autocast("cpu", enabled=False):
             wide = [_rounded(one) if isinstance(one, Tensor) else one for one in args]

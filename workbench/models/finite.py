@@ -9,6 +9,7 @@ from torch import Tensor
 
 from workbench.errors import WorkbenchError
 from workbench.models.language_model import LanguageModel
+from workbench.models.plain_weights import is_plain
 
 
 def require_finite(lm: LanguageModel, values: Tensor) -> None:
@@ -22,7 +23,7 @@ def require_finite(lm: LanguageModel, values: Tensor) -> None:
     wrong = [
         name
         for name, weight in lm.model.named_parameters()
-        if not bool(torch.isfinite(weight.detach()).all())
+        if is_plain(weight) and not bool(torch.isfinite(weight.detach()).all())
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""

@@ -32,6 +32,7 @@ from workbench.compat import has_bfloat16_units
 from workbench.errors import WorkbenchError
 from workbench.models.bfloat16_products import bfloat16_arithmetic
 from workbench.models.language_model import LanguageModel
+from workbench.models.plain_weights import is_plain
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
@@ -63,10 +64,9 @@ def set_precision(lm: LanguageModel, precision: Precision) -> None:
 
     For bfloat16 the frozen matrices of linear layers become bfloat16, one after the other, and stay
     so. Autocast would cast them anew at every use, and keeping the casts as well would take half of
-    their memory once more. The products are the same to the bit. Only while a model is loaded are
-    its file's pages, which the system may take back, in memory together with what is made of them.
-    Matrices shared with the token embedding, and trainable ones, stay as they are. Back in float32
-    the matrices keep the values they were rounded to.
+    their memory once more. The products are the same to the bit. Matrices shared with the token
+    embedding, trainable and quantised ones stay as they are. Back in float32 the matrices keep the
+    values they were rounded to.
     """
     wanted = resolve_precision(precision, lm.device)
     if wanted == lm.precision:
@@ -107,7 +107,11 @@ def model_arithmetic(lm: LanguageModel) -> AbstractContextManager[Any]:
 
 
 def _linear(lm: LanguageModel) -> list[Any]:
-    return [module for module in lm.base().modules() if isinstance(module, nn.Linear)]
+    return [
+        module
+        for module in lm.base().modules()
+        if isinstance(module, nn.Linear) and is_plain(getattr(module, "weight", None))
+    ]
 
 
 def _castable(weight: Tensor, lm: LanguageModel) -> bool:
@@ -144,7 +148,7 @@ def _leave_the_file(lm: LanguageModel) -> None:
     """Copy the weights that were not rounded. A loaded model's weights are views of its file, and
     the whole file stays in memory as long as one view does.
     """
-    for tensor in (*lm.base().parameters(), *lm.base().buffers()):
+    for tensor in filter(is_plain, (*lm.base().parameters(), *lm.base().buffers())):
         if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
             tensor.data = tensor.data.clone()
 

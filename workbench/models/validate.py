@@ -29,22 +29,12 @@ from workbench.models.ends import end_tokens
 from workbench.models.finite import require_finite
 from workbench.models.language_model import LanguageModel
 from workbench.models.layer_output import hidden_argument, hidden_of, with_hidden
+from workbench.models.tolerance import tolerance_of
 from workbench.models.unembed import unembed
 from workbench.models.validate_components import first_fault
 
 PROMPT = "The capital of France is Paris."
 MEND = "load it anew, so that its parts are read off it again, and report this if it stays"
-
-# Relative to the largest value: the readout is recomputed outside the model, where kernels may
-# round otherwise.
-READOUT_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-
-
-def tolerance_of(lm: LanguageModel) -> float:
-    """Return the largest difference, relative to the largest value, of numbers that a model
-    computes twice in different ways.
-    """
-    return READOUT_TOLERANCE.get(lm.dtype, 1e-4)
 
 
 def without_faulty_components(lm: LanguageModel) -> LanguageModel:

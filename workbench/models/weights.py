@@ -2,10 +2,16 @@
 
 transformers fills weights that a checkpoint lacks with random numbers and only warns; here that is
 an error, because every number measured on such a model would be noise.
+
+Weights that keep the dtype of their file are views of the file, mapped into memory. Weights that do
+not are read and converted one after the other, because the pages of a mapped file would stay in
+memory until the last of them is converted: a bfloat16 file held as float32 would take half of the
+weights' memory once more.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from transformers import (
@@ -17,7 +23,7 @@ from transformers import (
     AutoModelForMultimodalLM,
 )
 
-from workbench.compat import supports_sdpa
+from workbench.compat import supports_sdpa, unmapped_files
 from workbench.errors import WorkbenchError
 from workbench.models.progress_bars import quiet_bars
 
@@ -50,15 +56,18 @@ def kernel_for(config: Any, wanted: Kernel) -> Kernel:
     return wanted
 
 
-def read_model(name: str, place: str, *, quiet: bool, **options: Any) -> Any:
+def read_model(name: str, place: str, *, quiet: bool, mapped: bool = True, **options: Any) -> Any:
     """Load the causal LM at ``place``, a folder or hub id; ``options`` go to ``from_pretrained``.
+
+    Args:
+        mapped: whether the files are mapped into memory, for weights that stay as they are there.
 
     Raises:
         WorkbenchError: when the checkpoint, called ``name`` in the message, lacks weights or has
             some of another shape; the host library's own errors pass through.
     """
     try:
-        with quiet_bars(quiet):
+        with quiet_bars(quiet), nullcontext() if mapped else unmapped_files():
             model, report = class_of(options.get("config")).from_pretrained(
                 place, output_loading_info=True, **options
             )

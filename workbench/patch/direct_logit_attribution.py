@@ -29,7 +29,7 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, model_arithmetic
 from workbench.models.components import place_of, scale_of
 from workbench.models.invocation import active_invocation, invoke_adapter_from
-from workbench.models.structure.heads import is_linear
+from workbench.models.plain_weights import is_linear
 from workbench.patch.components import ComponentSet, require_cut, states_at
 from workbench.patch.frozen_norm import frozen
 from workbench.patch.inputs import ModelInputs, batch_of, require_pair

@@ -44,6 +44,8 @@ LIBRARIES = (
     "tokenizers",
     "peft",
     "accelerate",
+    "torchao",
+    "bitsandbytes",
     "safetensors",
     "gguf",
     "numpy",

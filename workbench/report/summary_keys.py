@@ -82,7 +82,7 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "seconds.<stage>": "seconds of a stage, over all attempts",
     "memory.peak_bytes": "largest resident memory of any stage",
     "mass_on_scale.before": "mean mass that the base model puts on the scale",
-    "model.<fact>": "name, revision, chat template and precision",
+    "model.<fact>": "name, revision, chat template, precision, dtype, quantisation",
     "questions.<side>": "questions held out, and for training",
     "positions": "recorded positions",
     "seed": "of everything random",

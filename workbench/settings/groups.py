@@ -42,8 +42,19 @@ class ModelSettings(Settings):
     name: str = Field(
         "default", description="'default', a Hugging Face id, a folder, or a GGUF file"
     )
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="dtype of the weights"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description=(
+            "dtype of the weights; auto: float32 on a processor (a quantised checkpoint's own "
+            "there), bfloat16 on an accelerator"
+        ),
+    )
+    quantize: Literal["none", "int8", "int4", "fp8", "nf4", "bnb-int8"] = Field(
+        "none",
+        description=(
+            "how the layers' matrices are quantised at load; int8, int4 and fp8 by torchao, the "
+            "others by bitsandbytes"
+        ),
     )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda', 'cuda:1', ...")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

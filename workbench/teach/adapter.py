@@ -25,7 +25,7 @@ from peft import (
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from workbench.compat import forget_adapters
@@ -34,6 +34,8 @@ from workbench.errors import WorkbenchError
 from workbench.files.local_names import local_name
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
+from workbench.models.plain_weights import is_linear
+from workbench.models.quantisation import require_plain_weights
 from workbench.models.sharing import sharing
 from workbench.models.swap_weights import replaced_weights
 from workbench.teach.adapter_kind import require_mergeable, require_switchable
@@ -56,7 +58,7 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
     linear = {
         name.rpartition(".")[2]: type(module)
         for name, module in lm.base().named_modules()
-        if isinstance(module, (nn.Linear, Conv1D))
+        if is_linear(module)
     }
     missing = [module for module in settings.target_modules if module not in linear]
     if missing:
@@ -241,9 +243,11 @@ def adapter_merged(lm: LanguageModel) -> Iterator[None]:
 
     Raises:
         WorkbenchError: for an adapter that is no sum of products, or is not on every token
-            (:func:`workbench.teach.adapter_kind.require_mergeable`).
+            (:func:`workbench.teach.adapter_kind.require_mergeable`), and for one on quantised
+            weights, which the sum would round.
     """
     require_mergeable(lm)
+    require_plain_weights(lm, "Merging an adapter", "run it as it is")
     layers = [
         module for module in lm.model.modules() if isinstance(module, LoraLayer) and module.lora_A
     ]

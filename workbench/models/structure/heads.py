@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workbench.models.plain_weights import is_linear
 from workbench.models.structure.inside import INNER, LayerCalls
 from workbench.models.structure.observation import Call, same
 
@@ -90,14 +91,6 @@ def _output_of(layer: LayerCalls, attention: str) -> str:
         and same(call.returned, whole.returned)
     ]
     return max(inner, key=lambda call: call.path.count(".")).path if inner else ""
-
-
-def is_linear(module: nn.Module) -> bool:
-    """Return whether the module is one weight matrix, whatever its format."""
-    weight = getattr(module, "weight", None)
-    matrix = isinstance(weight, Tensor) and weight.dim() == 2
-    counted = hasattr(module, "in_features") and hasattr(module, "out_features")
-    return (matrix or counted) and not isinstance(module, nn.Embedding)
 
 
 def _width(layer: LayerCalls, path: str) -> int:

@@ -29,6 +29,7 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, model_arithmetic
+from workbench.models.quantisation import require_plain_weights
 from workbench.models.sharing import untie_adapted
 from workbench.trace.backends.inputs import (
     BatchWrite,
@@ -81,11 +82,12 @@ class LensBackend:
                 change. By default a copy of ``lm``'s is made, which takes its memory once more.
 
         Raises:
-            WorkbenchError: for a tensor-parallel model, a switched-on adapter on a prompt's last
-                tokens, and the model itself as ``model``.
+            WorkbenchError: for a tensor-parallel or quantised model, a switched-on adapter on a
+                prompt's last tokens, and the model itself as ``model``.
         """
         require_one_process(lm, "transformer-lens")
         require_every_token(lm, "transformer-lens")
+        require_plain_weights(lm, "The transformer-lens backend", "use the 'packed' engine")
         if model is lm.model or model is lm.base():
             raise WorkbenchError(
                 "The bridge would change this model in place: give it one of its own, or leave "
