@@ -545,9 +545,9 @@ def test_a_change_of_code_or_of_a_library_is_told_before_anything_is_done_again(
 ) -> None:
     listener = Notices()
     monkeypatch.setattr(stages_module, "code_version", lambda: "another")
-    newer = {**stages_module._library_versions(), "peft": "99.0"}
-    peft = stages_module._library_versions()["peft"]
-    monkeypatch.setattr(stages_module, "_library_versions", lambda: newer)
+    newer = {**stages_module.library_versions(), "peft": "99.0"}
+    peft = stages_module.library_versions()["peft"]
+    monkeypatch.setattr(stages_module, "library_versions", lambda: newer)
     with reporting(listener):
         assert run_loop(copied.inputs.config, copied.folder, copied.figures, KEEP) == copied.summary
     assert worked == []

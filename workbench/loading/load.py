@@ -43,7 +43,7 @@ from workbench.models.quantise import allow_training, require_plain_checkpoint, 
 from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
 from workbench.models.structure import derive_architecture
 from workbench.models.vocabulary import require_vocabulary
-from workbench.models.weights import Kernel, kernel_for, read_model
+from workbench.models.weights import Kernel, class_of, kernel_for, read_model
 from workbench.progress import task
 
 Attention = Kernel
@@ -100,6 +100,7 @@ def load_model(
             "revision": source.revision,
         }
         config = AutoConfig.from_pretrained(source.place, **options)
+        class_of(config)
         _check_counts(spec, config)
         method = checkpoint_method(spec, config)
         if method is not None:

@@ -34,6 +34,7 @@ from workbench.models.unembed import unembed
 from workbench.models.validate_components import first_fault
 
 PROMPT = "The capital of France is Paris."
+LONGEST = 16  # tokens of it that are read
 MEND = "load it anew, so that its parts are read off it again, and report this if it stays"
 
 
@@ -252,7 +253,7 @@ def prompt_ids(lm: LanguageModel) -> torch.Tensor:
             f"{strange[0]} and the model embeds "
             f"{rows} tokens: correct eos_token_id, or use the files that belong to the model"
         )
-    return torch.tensor([ids], device=lm.device)
+    return torch.tensor([ids[:LONGEST]], device=lm.device)
 
 
 def _require_module(root: torch.nn.Module, path: str, lm: LanguageModel) -> None:

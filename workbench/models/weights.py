@@ -41,11 +41,19 @@ class for text alone is loaded as that.
 def class_of(config: Any) -> Any:
     """Return the automatic class that loads a model of this configuration: of causal language
     models, or of those that read images or sound as well.
+
+    Raises:
+        WorkbenchError: for a configuration of another kind of model.
     """
     for known, automatic in CLASSES:
         if type(config) in known:
             return automatic
-    return AutoModelForCausalLM  # says that it is none of them, or runs a model's own code
+    if config is None or getattr(config, "auto_map", None):
+        return AutoModelForCausalLM  # reads the configuration itself, or runs the model's own code
+    raise WorkbenchError(
+        f"transformers has no causal language model of the family {config.model_type!r}: give the "
+        "checkpoint of one"
+    )
 
 
 def kernel_for(config: Any, wanted: Kernel) -> Kernel:

@@ -13,11 +13,9 @@ longer fit are of two kinds:
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +27,7 @@ from workbench.pipeline.differences import (
     list_some,
     settings_differences,
 )
+from workbench.pipeline.libraries import library_versions
 from workbench.pipeline.memory import peak_memory
 from workbench.pipeline.stage_store import StageStore, fingerprint
 from workbench.pipeline.store import RunStore, code_version
@@ -37,23 +36,6 @@ Work = Callable[[Any, StageStore], dict[str, Any]]
 """The work of a stage: a function of the run it belongs to and the stage's folder; it returns the
 facts of the stage.
 """
-
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "peft",
-    "accelerate",
-    "torchao",
-    "bitsandbytes",
-    "safetensors",
-    "gguf",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "trl",
-)
-"""Packages whose version may change a number."""
 
 
 @dataclass(frozen=True)
@@ -263,19 +245,8 @@ def _key(stage: Stage, made_from: Mapping[str, Any], origin: Origin) -> str:
     return fingerprint([stage.name, made_from, asdict(origin)])
 
 
-@lru_cache(maxsize=1)
-def _library_versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
 def _origin_now() -> Origin:
-    return Origin(code_version(), _library_versions())
+    return Origin(code_version(), library_versions())
 
 
 def _refuse_differences(planned: Sequence[PlannedStage], context: StagedRun) -> None:
