@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from workbench.api.confidence import Asked, ask, load_questions
+from workbench.api.confidence import Asked, ask
 from workbench.elicit.answer import Limits
 from workbench.elicit.conversation import POSITIONS, confidence_conversation
 from workbench.elicit.formats import FORMATS
@@ -14,7 +13,7 @@ from workbench.elicit.readout import read_confidence
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2, ece
 from workbench.models import LanguageModel
-from workbench.questions import grade, read_questions, side_of
+from workbench.questions import grade, side_of
 
 
 def test_each_row_is_what_its_question_gives_alone(asked: Asked, writer: LanguageModel) -> None:
@@ -111,14 +110,3 @@ def test_a_format_without_the_answer_records_the_confidence_position(
     assert found.positions == ("confidence",)
     assert found.states is not None
     assert found.states.shape == (2, 4, 1, 32)
-
-
-def test_questions_come_from_every_source_by_one_name(tmp_path: Path, loop_inputs: Any) -> None:
-    chosen = load_questions(limit=20, domains=["capitals"])
-    assert {question.domain for question in chosen} == {"capitals"}
-    assert len(chosen) == 20
-    assert len(load_questions(loop_inputs.questions, limit=None)) == len(
-        read_questions(loop_inputs.questions)
-    )
-    with pytest.raises(WorkbenchError, match="there is no domain 'seas'"):
-        load_questions(domains=["seas"])

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from workbench.elicit.conversation import confidence_conversation, reply_tokens, scale_tokens
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import FORMATS
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.elicit.segments import (
     AFTER_ANSWER,
     ANSWER,

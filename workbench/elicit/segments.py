@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from workbench.elicit.conversation import Conversation, ScaleTokens, answer_tokens, reply_tokens
+from workbench.elicit.conversation import Conversation, ScaleTokens, answer_tokens
 from workbench.elicit.format import Format
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
 

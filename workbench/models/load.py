@@ -27,12 +27,19 @@ from transformers import AutoConfig, AutoTokenizer
 from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture, architecture_of
 from workbench.models.chat import require_chat_template
-from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
+from workbench.models.chat_template import (
+    DEFAULT_DATE,
+    chosen_template,
+    name_template,
+    said,
+    set_day,
+)
 from workbench.models.diagnose import configuration_fault
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
+from workbench.models.plain_turns import use_plain_turns
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.source import explain_errors, find_source, hub_commit, is_cached
 from workbench.models.validate import validate
@@ -40,6 +47,7 @@ from workbench.models.weights import read_model
 from workbench.progress import task
 
 Attention = Literal["sdpa", "eager"]
+Template = Literal["chat", "plain"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -52,6 +60,7 @@ def load_model(
     attention: Attention = "sdpa",
     cache_dir: Path | None = None,
     chat_template: Path | None = None,
+    template: Template = "chat",
     trust_remote_code: bool = False,
     revision: str | None = None,
     day: date = DEFAULT_DATE,
@@ -67,7 +76,10 @@ def load_model(
         attention: kernel; families whose attention is wrong or missing under sdpa always run eager.
         cache_dir: where the default and dequantised GGUF files are kept (see
             :mod:`workbench.models.cache`).
-        chat_template: a Jinja file used in place of the tokenizer's own template.
+        chat_template: a Jinja file used in place of the tokenizer's own template, or the name of
+            one of the tokenizer's several templates.
+        template: "chat" to write turns by a chat template, "plain" to write them as plain text
+            (:mod:`workbench.models.plain_turns`), whether the model has a template or not.
         trust_remote_code: run code that comes with the model.
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
@@ -89,7 +101,7 @@ def load_model(
         config = AutoConfig.from_pretrained(source.place, **options)
         architecture = architecture_of(config)
         _check_counts(spec, config)
-        tokenizer = _tokenizer(source.place, spec, chat_template, options)
+        tokenizer = _tokenizer(source.place, spec, chat_template, template, options)
         set_day(tokenizer, day)
         notes = opening_of(tokenizer).notes
         for note in notes:
@@ -111,7 +123,7 @@ def load_model(
         tokenizer,
         architecture,
         spec,
-        fingerprint + _template_mark(chat_template),
+        fingerprint + _template_mark(chat_template, template),
         notes=notes,
     )
     validate(lm)
@@ -119,20 +131,19 @@ def load_model(
     return lm
 
 
-def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[str, Any]) -> Any:
+def _tokenizer(
+    place: str,
+    spec: str,
+    chat_template: Path | None,
+    template: Template,
+    options: dict[str, Any],
+) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **options)
-    if chat_template is not None:
-        if not chat_template.is_file():
-            raise WorkbenchError(
-                f"there is no chat template at {chat_template}: give the path of a Jinja file"
-            )
-        try:
-            tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WorkbenchError(
-                f"the chat template {chat_template} cannot be read as UTF-8 text ({error})"
-            ) from error
     name_template(tokenizer, spec if chat_template is None else str(chat_template))
+    if template == "plain":
+        use_plain_turns(tokenizer)
+    elif chat_template is not None:
+        tokenizer.chat_template = chosen_template(tokenizer, spec, chat_template)
     require_chat_template(tokenizer, spec)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -195,5 +206,10 @@ def _check_counts(spec: str, config: Any) -> None:
         raise WorkbenchError(f"the configuration of {spec!r} is none of a model: {fault}")
 
 
-def _template_mark(chat_template: Path | None) -> str:
-    return "" if chat_template is None else f"+template-{fingerprint_files([chat_template])[:12]}"
+def _template_mark(chat_template: Path | None, template: Template) -> str:
+    if template == "plain":
+        return "+plain"
+    if chat_template is None:
+        return ""
+    given = fingerprint_files([chat_template])[:12] if chat_template.is_file() else chat_template
+    return f"+template-{given}"

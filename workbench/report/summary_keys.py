@@ -43,6 +43,7 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "answers.adapter_on_rows.<condition>": "answers generated again with the adapter on",
     "answers.unchanged_adapter_on.<condition>": "share of them that are the same",
     "answers.ungraded": "answers of the base model that could not be graded",
+    "answers.truncated.<column>": "thoughts cut before their end; answers after one are not graded",
     "probe.layer.<condition>": "layer of the probe, chosen on training questions",
     "probe.position.<condition>": "position of the probe, chosen on training questions",
     "probe.direction_cosine.<condition>": "cosine of the directions of correctness and confidence",
