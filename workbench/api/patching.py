@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.api.conditions import PatchJob, read_conditions
-from workbench.api.confidence_sweep import AskedQuestions, sweep_confidence, tokens_of
+from workbench.api.confidence_sweep import (
+    AskedQuestions,
+    at_positions,
+    sweep_confidence,
+    tokens_of,
+)
 from workbench.api.donors import ModelPrompts, open_donor
 from workbench.api.grid import make_grid
 from workbench.api.positions import ALL, LAST, At, find_places
@@ -128,7 +133,9 @@ def patch_map(
     Args:
         over: some of "layer", "position", "component", "head" and "neuron", in the order of the
             result's axes. What is no axis is patched together.
-        at: every token of the prompts if positions are an axis, else "last", if not given.
+        at: every token of the prompts if positions are an axis, else "last", if not given. In
+            asked questions also a named position, such as "answer_end" or "thought_end"
+            (:data:`workbench.api.confidence_sweep.NAMED`).
         component: heads if they are an axis (queries, keys or values where named), neurons if
             they are; resid_pre, attn_out and mlp_out if components are; else resid_post, if not
             given.
@@ -144,6 +151,7 @@ def patch_map(
         component = next((part for name, part in _OF_AXIS.items() if name in names), "resid_post")
     if isinstance(prompts, AskedQuestions):
         read = prompts.scale_tokens if read is None else read
+        at = at_positions(at, prompts, donor)
         prompts = list(tokens_of(lm, prompts).rows)
     if isinstance(donor, AskedQuestions):
         donor = list(tokens_of(lm, donor).rows)

@@ -229,8 +229,9 @@ def check_grades(
 def _by_side(
     questions: pd.DataFrame, correct: pd.Series
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the grades of each side, without answers that were not graded."""
     rows = [questions["row"][questions["split"] == side].tolist() for side in ("train", "test")]
-    training, held_out = (correct.loc[of_side].to_numpy(dtype=bool) for of_side in rows)
+    training, held_out = (correct.loc[of_side].dropna().to_numpy(dtype=bool) for of_side in rows)
     return training, held_out
 
 
