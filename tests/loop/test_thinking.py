@@ -70,7 +70,7 @@ def test_the_loop_on_a_model_that_thinks(configure: Configure, tmp_path: Path) -
     cut = answers["thought_truncated"]
     assert 0 < cut.sum() < len(answers) / 2
     assert answers["correct"].isna().tolist() == cut.tolist()
-    assert summary["answers.truncated.thought"] == cut.sum()
+    assert summary["answers.truncated_thoughts"] == cut.sum()
     assert summary["answers.ungraded"] == 0
     questions, _ = load_questions(context)
     assert (questions["split"] == "ungraded").tolist() == cut.tolist()
@@ -90,7 +90,8 @@ def test_the_loop_on_a_model_that_thinks(configure: Configure, tmp_path: Path) -
     layers = context.stage("probe").table("layers")
     assert set(layers["position"]) == {*positions}
     assert "thought end" in page
-    assert summary["answers.truncated.second_thought"] == answers["second_thought_truncated"].sum()
+    again = answers["second_thought_truncated"].sum()
+    assert summary["answers.truncated_second_thoughts"] == again
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ A place is "last", an index, or a piece of text, which means the token that hold
 character. An index may count from the end, as in Python. Between a prompt and its donor, an index
 means one place only where both have as many tokens. A text is looked up in each of them; a donor of
 as many tokens that does not hold it is read at the same index. Everything else is aligned by a
-named span: ``{"subject": ("France", "the Ivory Coast")}`` names a place by its text in the prompt
-and in its donor, and either may be a list with one text for each prompt.
+named span: ``{"subject": ("France", "the Ivory Coast")}`` names a place by its text, or its index,
+in the prompt and in its donor, and either may be a list with one for each prompt.
 
 That two tokens are aligned does not show that they mean the same to the model.
 """
@@ -120,7 +120,7 @@ def _column(
     other = []
     for row, part in enumerate(_by_row(theirs, len(base))):
         same = base.lengths[row] == donor.lengths[row]
-        if isinstance(part, int) and not same:
+        if isinstance(part, int) and not same and not pair:
             raise _unaligned(base, donor, row)
         absent = isinstance(part, str) and part != LAST and part not in donor.text(row)
         if absent and not pair and same:

@@ -6,8 +6,8 @@ in every row, which is checked. Parts follow one another without overlap from th
 token to the confidence position; what precedes the question (the system turn) belongs to none. Only
 layouts in which the answer has a turn of the model to itself, and is not preceded by reasoning in
 words, are cut. A thought that the conversation shows is cut into quarters by tokens, or is one part
-where a row's has fewer than four. Borders are found by encoding the conversation with a placeholder in place of the question or
-of the confidence question, as the whole conversation is encoded.
+where a row's has fewer than four. Borders are found by encoding the conversation with a placeholder
+in place of the question or of the confidence question, as the whole conversation is encoded.
 
 The parts do not show where within the question or the answer something happens.
 """

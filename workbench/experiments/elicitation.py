@@ -121,7 +121,7 @@ def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, f
     found: dict[str, float] = {
         "n": float(len(table)),
         "ungraded": float(ungraded_replies(table)),
-        **{f"truncated.{name}": float(count) for name, count in cut.items()},
+        **{f"truncated_{name}s": float(count) for name, count in cut.items()},
         "mass": float(table["mass"].mean()),
     }
     for name, estimate in summarise_confidence(table, resamples=resamples, seed=seed).items():
