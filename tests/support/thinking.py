@@ -90,13 +90,15 @@ def build_thinker(closing: float = 3.0, template: str = SWITCHED) -> LanguageMod
     return lm
 
 
-def planted_answers(lm: LanguageModel, fmt: Format, limits: Limits) -> list[Question]:
-    """132 questions in two domains; "upper" ones accept what the model replies after its thought,
+def planted_answers(
+    lm: LanguageModel, fmt: Format, limits: Limits, count: int = 33
+) -> list[Question]:
+    """Four times ``count`` questions in two domains; "upper" ones accept what the model replies after its thought,
     "lower" ones nothing it could reply.
     """
     keys = [
         (i, domain, side)
-        for i in range(33)
+        for i in range(count)
         for domain in ("planets", "rivers")
         for side in ("upper", "lower")
     ]
