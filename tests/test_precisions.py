@@ -33,8 +33,9 @@ from workbench.bench.teach_memory import measured
 from workbench.config import RunConfig, TeachSettings
 from workbench.elicit import FORMATS, judge
 from workbench.elicit.answer import Limits
-from workbench.elicit.conversation import confidence_conversation, reply_tokens, scale_tokens
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
 from workbench.elicit.formats import format_named
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.experiments.baselines.run import compare_baselines, settings_of
 from workbench.experiments.confidence_alignment.run import read_alignment
 from workbench.experiments.elicitation import compare_questions, elicit_questions

@@ -5,7 +5,6 @@ from workbench.api.attribution import attribute as attribute
 from workbench.api.attribution import path_effects as path_effects
 from workbench.api.confidence import Asked as Asked
 from workbench.api.confidence import ask as ask
-from workbench.api.confidence import load_questions as load_questions
 from workbench.api.direct_writing import direct_attribution as direct_attribution
 from workbench.api.donors import Ablation as Ablation
 from workbench.api.donors import Noise as Noise
@@ -13,6 +12,7 @@ from workbench.api.donors import Vector as Vector
 from workbench.api.patching import patch_map as patch_map
 from workbench.api.patching import sweep as sweep
 from workbench.api.probes import fit_probes as fit_probes
+from workbench.api.questions import load_questions as load_questions
 from workbench.api.recorded_donor import record_donor as record_donor
 from workbench.api.training import train as train
 from workbench.config import RunConfig as RunConfig

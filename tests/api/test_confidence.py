@@ -1,20 +1,24 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from workbench.api.confidence import Asked, ask, load_questions
+from tests.support.thinking import build_thinker
+from tests.support.tiny_models import build_tiny
+from workbench.api.confidence import Asked, ask
 from workbench.elicit.answer import Limits
 from workbench.elicit.conversation import POSITIONS, confidence_conversation
+from workbench.elicit.examples import EXAMPLES
 from workbench.elicit.formats import FORMATS
 from workbench.elicit.readout import read_confidence
+from workbench.elicit.thought_positions import THOUGHT_POSITIONS
 from workbench.errors import WorkbenchError
 from workbench.measure import auroc2, ece
 from workbench.models import LanguageModel
-from workbench.questions import grade, read_questions, side_of
+from workbench.models.plain_turns import use_plain_turns
+from workbench.questions import grade, side_of
 
 
 def test_each_row_is_what_its_question_gives_alone(asked: Asked, writer: LanguageModel) -> None:
@@ -113,12 +117,38 @@ def test_a_format_without_the_answer_records_the_confidence_position(
     assert found.states.shape == (2, 4, 1, 32)
 
 
-def test_questions_come_from_every_source_by_one_name(tmp_path: Path, loop_inputs: Any) -> None:
-    chosen = load_questions(limit=20, domains=["capitals"])
-    assert {question.domain for question in chosen} == {"capitals"}
-    assert len(chosen) == 20
-    assert len(load_questions(loop_inputs.questions, limit=None)) == len(
-        read_questions(loop_inputs.questions)
-    )
-    with pytest.raises(WorkbenchError, match="there is no domain 'seas'"):
-        load_questions(domains=["seas"])
+def test_a_model_that_thinks_is_asked_with_its_thoughts() -> None:
+    """Where the reply shows the thought its positions are recorded; truncated thoughts are drawn
+    as a group of their own.
+    """
+    lm, limits = build_thinker(closing=4.0), Limits(3, 3, 12)
+    texts = [f"Which of the planets is upper {i * 7919 % 1000}?" for i in range(12)]
+    found = ask(lm, texts, "percent-one-turn", thinking="on", limits=limits)
+    assert found.positions == (*POSITIONS, *THOUGHT_POSITIONS)
+    assert found.states is not None
+    assert found.states.shape == (12, 4, 8, 32)
+    cut = found.replies["thought_truncated"]
+    assert 0 < cut.sum() < 12
+    names = [trace.name.partition(" (")[0] for trace in found.figure().data if trace.name]
+    assert {"ungraded answers", "after truncated thoughts"} <= {*names}
+    later = ask(lm, texts, "percent", thinking="on", record=(), limits=limits)
+    assert all(conversation.thought is None for conversation in later.conversations)
+    kept = ask(lm, texts, thinking="on", thinking_history="kept", record=(), limits=limits)
+    assert all(conversation.thought is not None for conversation in kept.conversations)
+    assert (kept.replies["thought"] == later.replies["thought"]).all()
+
+
+def test_a_model_without_thoughts_is_not_asked_to_think(tiny_lm: LanguageModel) -> None:
+    with pytest.raises(WorkbenchError, match="has no thoughts: choose a model that thinks"):
+        ask(tiny_lm, ["Who?"], thinking="on")
+
+
+def test_plain_turns_bring_their_examples() -> None:
+    lm = build_tiny(max_position_embeddings=1024)
+    lm.tokenizer.chat_template = None
+    use_plain_turns(lm.tokenizer)
+    found = ask(lm, ["Who?"], limits=Limits(3, 3), record=())
+    assert found.format.examples == EXAMPLES
+    text = lm.tokenizer.decode(found.conversations[0].tokens)
+    assert text.startswith("Answer with only the answer.\n\nQuestion: How many strings")
+    assert "\n\nQuestion: Who?\nAnswer:" in text

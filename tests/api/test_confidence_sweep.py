@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.support.thinking import build_thinker
+from workbench.api.confidence import ask
+from workbench.api.donors import Vector
 from workbench.api.patching import patch_map, sweep
 from workbench.api.recorded_donor import record_donor
+from workbench.elicit.answer import Limits
 from workbench.elicit.conversation import (
     Conversation,
     ScaleTokens,
@@ -227,3 +231,40 @@ def test_what_the_controlled_sweep_does_not_do_is_refused(
 ) -> None:
     with pytest.raises(WorkbenchError, match="leave read, at, component"):
         sweep(tiny_lm, asked, donor=tuned, component="mlp_out")
+
+
+def test_a_place_may_be_a_named_position_of_asked_questions(
+    tiny_lm: LanguageModel, asked: Asked
+) -> None:
+    """The same map as from the tokens' numbers, each conversation's own and its donor's."""
+    other = replace(asked, conversations=asked.conversations[::-1])
+    found = patch_map(tiny_lm, asked, other, over=("layer",), at="answer_end", controls=False)
+    numbers = tuple(
+        [c.position("answer_end") for c in each.conversations] for each in (asked, other)
+    )
+    assert numbers[0] != numbers[1]
+    wanted = patch_map(tiny_lm, asked, other, over=("layer",), at={"x": numbers}, controls=False)
+    assert found.patched == pytest.approx(wanted.patched, abs=1e-6)
+    last = patch_map(tiny_lm, asked, other, over=("layer",), at="last", controls=False)
+    assert np.abs(found.patched - last.patched).max() > 1e-4
+
+
+def test_places_in_a_thought_are_patched() -> None:
+    lm = build_thinker(closing=4.0)
+    texts = [f"Which of the planets is upper {i * 7919 % 1000}?" for i in range(6)]
+    limits = Limits(3, 3, 12)
+    thought = ask(lm, texts, "percent-one-turn", thinking="on", limits=limits, record=())
+    both = ["thought_half", "thought_end"]
+    found = patch_map(lm, thought, Vector(torch.ones(32)), at=both, controls=False)
+    assert found.condition(found.conditions[0].name).patched.shape[:3] == (6, 4, 2)
+    at = {name: [c.position(name) for c in thought.conversations] for name in both}
+    wanted = patch_map(lm, thought, Vector(torch.ones(32)), at=at, controls=False)
+    assert found.patched == pytest.approx(wanted.patched, abs=1e-6)
+    assert np.abs(found.patched - found.base[:, None, None]).max() > 1e-4
+
+
+def test_named_positions_need_asked_donors(tiny_lm: LanguageModel, asked: Asked) -> None:
+    with pytest.raises(WorkbenchError, match="known in asked questions alone"):
+        patch_map(tiny_lm, asked, ["a text"] * 4, at="answer_end")
+    with pytest.raises(WorkbenchError, match="shows no thought"):
+        patch_map(tiny_lm, asked, asked, at="thought_end")

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.thinking import build_thinker
+from tests.support.tiny_models import build_tiny
 from workbench.cli.app import app
 from workbench.elicit.formats import FORMATS, described
+from workbench.models import LanguageModel
 
 
 def call(*arguments: object) -> Result:
@@ -71,6 +74,38 @@ def test_what_is_written_can_be_measured(loop_inputs: Any, tmp_path: Path) -> No
     assert '"n": 16' in result.stdout
 
 
+def save(lm: LanguageModel, folder: Path) -> Path:
+    lm.model.save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_model_that_thinks(loop_inputs: Any, tmp_path: Path) -> None:
+    """Its truncated thoughts are counted beside what could not be graded."""
+    out = tmp_path / "table.parquet"
+    thinker = save(build_thinker(closing=4.0), tmp_path / "model")
+    options = ("--model", thinker, "--thinking", "on", "--thinking-tokens", 12)
+    result = asked(loop_inputs, "percent", out, *options, "--thinking-history", "kept")
+    assert result.exit_code == 0, result.stderr
+    table = pd.read_parquet(out)
+    cut = table["thought_truncated"]
+    assert 0 < cut.sum() < 16
+    assert table["correct"].isna().tolist() == cut.tolist()
+    counted = result.stdout.partition("truncated thoughts")[2].splitlines()[1]
+    assert float(counted.split()[-1]) == cut.sum()
+
+
+@pytest.mark.parametrize("name", ["digit-one-turn", "pairwise"])
+def test_a_base_model_is_asked_in_plain_text(loop_inputs: Any, tmp_path: Path, name: str) -> None:
+    lm = build_tiny(max_position_embeddings=2048)
+    lm.tokenizer.chat_template = None
+    folder, out = save(lm, tmp_path / "model"), tmp_path / "table.parquet"
+    result = asked(loop_inputs, name, out, "--model", folder)
+    assert "ask it in plain text (--set elicit.template=plain)" in " ".join(result.stderr.split())
+    result = asked(loop_inputs, name, out, "--model", folder, "--template", "plain")
+    assert len(pd.read_parquet(out)) == 16, result.stderr
+
+
 def test_pairs(loop_inputs: Any, tmp_path: Path) -> None:
     out = tmp_path / "pairs.parquet"
     result = asked(loop_inputs, "pairwise", out)
@@ -105,6 +140,9 @@ def test_formats_are_listed() -> None:
             "unknown precision 'half': use one of auto, float32, bfloat16",
         ),
         (("elicit", "percent", "--questions", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("elicit", "percent-first", "--thinking", "on"), "has the confidence there; set elicit"),
+        (("elicit", "percent", "--template", "bare"), "elicit.template'"),
+        (("elicit", "percent", "--limit", 2, "--thinking", "on"), "has no thoughts: choose a"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments: tuple[str, ...], message: str) -> None:

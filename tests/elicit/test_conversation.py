@@ -13,15 +13,14 @@ from workbench.elicit.conversation import (
     QUESTION_END,
     Conversation,
     answer_tokens,
-    before_reply,
     check_conversation,
     confidence_conversation,
     number_tokens,
-    reply_tokens,
     scale_tokens,
     show_position,
 )
 from workbench.elicit.formats import Format
+from workbench.elicit.reply_tokens import before_reply, reply_tokens
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import render

@@ -16,13 +16,13 @@ from workbench.elicit.conversation import (
     confidence_conversation,
     number_tokens,
     pair_conversation,
-    reply_tokens,
     scale_tokens,
     show_position,
 )
 from workbench.elicit.format import Format
 from workbench.elicit.formats import FORMATS, described, format_named
 from workbench.elicit.readout import expected_confidence, mass_on_scale, read_confidence
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel, Turn, render

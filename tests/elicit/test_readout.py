@@ -14,9 +14,7 @@ from workbench.elicit.conversation import (
     POSITIONS,
     Conversation,
     ScaleTokens,
-    before_reply,
     confidence_conversation,
-    reply_tokens,
     scale_tokens,
 )
 from workbench.elicit.formats import format_named
@@ -32,6 +30,7 @@ from workbench.elicit.readout import (
     recompute_cache,
     stated_tokens,
 )
+from workbench.elicit.reply_tokens import before_reply, reply_tokens
 from workbench.elicit.scales import PERCENT
 from workbench.models import LanguageModel
 from workbench.trace.forward import forward

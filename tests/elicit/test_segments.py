@@ -5,15 +5,20 @@ from typing import Any
 
 import pytest
 
-from workbench.elicit.conversation import confidence_conversation, reply_tokens, scale_tokens
-from workbench.elicit.formats import FORMATS
+from tests.support.thinking import published
+from workbench.config import ElicitSettings
+from workbench.elicit.conversation import confidence_conversation, scale_tokens
+from workbench.elicit.formats import FORMATS, configured
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.elicit.segments import (
     AFTER_ANSWER,
     ANSWER,
     CONFIDENCE,
     OPENING,
+    QUARTERS,
     QUESTION,
     REPLY,
+    THOUGHT,
     Segment,
     segments_of,
 )
@@ -74,3 +79,45 @@ def test_a_segment_checks_itself() -> None:
     for starts, ends in (((1,), (0,)), ((-1,), (0,)), ((0, 1), (2,))):
         with pytest.raises(WorkbenchError, match="start and an end"):
             Segment("x", starts, ends)
+
+
+@pytest.mark.parametrize(
+    ("name", "history", "thoughts"),
+    [
+        ("percent", "kept", ("It is so. Then not.", "Maybe it is not", "So, it is.")),
+        ("percent-one-turn", "template", ("It is so. Then not.", "Maybe not", "So")),
+        ("percent", "kept", ("It is so.", "", "So")),
+        ("percent", "template", ("It is so.", "", "So")),
+    ],
+)
+@pytest.mark.parametrize("template", ["qwen3", "gptoss", "deepseek_r1_distill"])
+def test_a_thought_is_cut_into_quarters(
+    make_tokenizer: Callable[[str], Any],
+    template: str,
+    name: str,
+    history: Any,
+    thoughts: tuple[str, ...],
+) -> None:
+    """Of which each row has tokens; else it is one part, and none where history drops it."""
+    tokenizer = make_tokenizer("digits")
+    tokenizer.chat_template = published(template)
+    fmt = configured(FORMATS[name], ElicitSettings(thinking="on", thinking_history=history))
+    numbers = scale_tokens(tokenizer, fmt)
+    asked = list(zip(QUESTIONS, ANSWERS, thoughts, strict=True))
+    rows = [confidence_conversation(tokenizer, fmt, numbers, *said) for said in asked]
+    parts = segments_of(tokenizer, fmt, numbers, rows, QUESTIONS, ANSWERS, pieces=2)
+    names = [part.name for part in parts]
+    shown = "kept" in history or name == "percent-one-turn"
+    quarters = shown and min(map(len, thoughts)) > 3
+    assert (THOUGHT in names, QUARTERS[0] in names) == (shown and not quarters, quarters)
+    for row, (_, answer, thought) in enumerate(asked):
+        text = {
+            p.name: tokenizer.decode(list(rows[row].tokens[p.starts[row] : p.ends[row] + 1]))
+            for p in parts
+        }
+        assert [p.starts[row] for p in parts[1:]] == [p.ends[row] + 1 for p in parts[:-1]]
+        assert text[ANSWER].strip() == (answer or ":")
+        if quarters:
+            assert "".join(text[name] for name in QUARTERS) == thought
+        elif shown and thought:
+            assert text[THOUGHT] == thought

@@ -17,11 +17,11 @@ from workbench.elicit.conversation import (
     POSITIONS,
     QUESTION_END,
     answer_tokens,
-    before_reply,
     confidence_conversation,
 )
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import ConfidenceReading, read_confidence
+from workbench.elicit.reply_tokens import before_reply
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.loop.answers import answer_questions, answers
@@ -169,9 +169,7 @@ def test_a_conversation_that_cannot_be_resolved_stops_the_stage_first(
     """One question of each domain is checked before anything is read."""
     checked: list[str] = []
 
-    def refuse(
-        tokenizer: Any, fmt: Any, numbers: Any, question: str, answer: str, reasoning: str
-    ) -> None:
+    def refuse(tokenizer: Any, fmt: Any, numbers: Any, question: str, *said: str) -> None:
         checked.append(question)
         raise WorkbenchError("cannot be resolved")
 

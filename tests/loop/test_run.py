@@ -47,6 +47,7 @@ def test_the_model_is_loaded_once_as_configured(
         "precision": "float32",
         "device": "cpu",
         "chat_template": None,
+        "template": "chat",
         "trust_remote_code": False,
         "day": date(2025, 1, 1),
     }
@@ -89,7 +90,7 @@ def test_settings_are_the_named_parts_alone(context: Run) -> None:
 
 
 def test_format_and_numbers_are_the_configured_ones(context: Run) -> None:
-    assert context.fmt is FORMATS["percent"]
+    assert context.fmt == FORMATS["percent"]
     assert context.scale_tokens.trie.values == tuple(range(101))
     config = RunConfig.model_validate({"elicit": {"format": "tarot"}})
     with pytest.raises(

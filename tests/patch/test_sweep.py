@@ -16,11 +16,11 @@ from workbench.elicit.conversation import (
     Conversation,
     ScaleTokens,
     confidence_conversation,
-    reply_tokens,
     scale_tokens,
 )
 from workbench.elicit.formats import Format
 from workbench.elicit.readout import expected_confidence, read_confidence
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.elicit.scales import PERCENT
 from workbench.elicit.trie import ScaleTrie
 from workbench.errors import WorkbenchError

@@ -15,11 +15,11 @@ from workbench.elicit.conversation import (
     Conversation,
     ScaleTokens,
     confidence_conversation,
-    reply_tokens,
     scale_tokens,
 )
 from workbench.elicit.formats import Format
 from workbench.elicit.readout import recompute_cache
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model

@@ -16,10 +16,10 @@ from workbench.elicit.conversation import (
     Conversation,
     ScaleTokens,
     confidence_conversation,
-    reply_tokens,
     scale_tokens,
 )
 from workbench.elicit.formats import Format
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.elicit.scales import PERCENT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,60 +19,27 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from workbench.api.summary import estimates_html, estimates_table, summarise_confidence
-from workbench.config import QuestionSettings, RunConfig
+from workbench.config import ElicitSettings, RunConfig
 from workbench.elicit.answer import Limits
+from workbench.elicit.answer_table import THOUGHT, TRUNCATED
 from workbench.elicit.ask import ask_texts
 from workbench.elicit.conversation import POSITIONS, Conversation, ScaleTokens
 from workbench.elicit.defaults import LIMITS
 from workbench.elicit.format import Format
-from workbench.elicit.formats import format_named
+from workbench.elicit.formats import configured, format_named
+from workbench.elicit.thought_positions import THOUGHT_POSITIONS, shows_thought
 from workbench.errors import WorkbenchError
 from workbench.measure import Estimate
 from workbench.models import LanguageModel
+from workbench.models.plain_turns import is_plain
+from workbench.models.thoughts import require_thoughts
+from workbench.models.turn import History
 from workbench.pipeline.store import ROW
 from workbench.plots.confidence_histogram import ConfidenceHistogram
-from workbench.questions import Form, Question, grade_of, prompt_text, side_of
-from workbench.questions.choose import choose_from_source
+from workbench.questions import Question, grade_of, prompt_text, side_of
 from workbench.settings.defaults import TOKENS_PER_FORWARD
 
 DEFAULTS = RunConfig()
-ALL = QuestionSettings().domains
-
-
-def load_questions(
-    source: str | Path = DEFAULTS.questions.source,
-    *,
-    limit: int | None = DEFAULTS.questions.limit,
-    skip: int = DEFAULTS.questions.skip,
-    domains: Sequence[str] = ALL,
-    form: Form = DEFAULTS.questions.ask_as,
-    options: int = DEFAULTS.questions.options,
-    mirror: Path | None = None,
-    seed: int = DEFAULTS.seed,
-) -> list[Question]:
-    """Load questions, drawn evenly over their domains.
-
-    Args:
-        source: ``builtin``, a hub set (``triviaqa``), or a file's path.
-        limit, skip: how many questions at most (None for all), after those passed over.
-        domains: those that questions are drawn from; all where none is named.
-        form: as published, all among ``options`` options, or all without options.
-        mirror: folder with hub repositories under their ids.
-        seed: of the draw and of the order of options.
-
-    Raises:
-        WorkbenchError: for a source that cannot be read, and a domain that does not occur.
-    """
-    return choose_from_source(
-        str(source),
-        form=form,
-        options=options,
-        domains=domains,
-        limit=limit,
-        seed=seed,
-        mirror=mirror,
-        skip=skip,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +52,8 @@ class Asked:
         scale_tokens: how the scale's texts continue a conversation, with their number trie.
         questions: [n] what was asked.
         conversations: [n] tokens up to the confidence position, with the model's own answers.
-        replies: one row per question: row, answer, correct, reasoning (where the format has it),
-            stated_text, stated, expected, mode, mass.
+        replies: one row per question: row, answer, correct, reasoning or thoughts (where the
+            format has them), stated_text, stated, expected, mode, mass.
         distribution: [n, values] probability of each text of the scale.
         states: [n, layers, positions, width] residual stream, None where none was recorded.
         positions: the names of the recorded positions.
@@ -214,12 +180,16 @@ class Asked:
         return estimates_table(self.estimates(resamples=resamples, seed=seed))
 
     def figure(self) -> go.Figure:
-        """Draw the stated confidence of right, wrong and ungraded answers."""
+        """Draw the stated confidence of right, wrong and ungraded answers, and of those after
+        truncated thoughts.
+        """
         correct, percent = self.correct, 100 * np.clip(self.stated, 0, 1)
+        cut = self.replies.get(THOUGHT + TRUNCATED, pd.Series(False, index=self.replies.index))
         groups = {
             "right answers": correct.eq(True).fillna(False),
             "wrong answers": correct.eq(False).fillna(False),
-            "ungraded answers": correct.isna(),
+            "ungraded answers": correct.isna() & ~cut,
+            "after truncated thoughts": cut,
         }
         return ConfidenceHistogram(
             groups={
@@ -242,28 +212,43 @@ def ask(
     *,
     record: Sequence[str] | Literal["all"] = "all",
     train_fraction: float = DEFAULTS.questions.train_fraction,
+    thinking: Literal["off", "on"] = DEFAULTS.elicit.thinking,
+    thinking_history: History = DEFAULTS.elicit.thinking_history,
     limits: Limits = LIMITS,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> Asked:
     """Ask a model questions, grade its answers, and read its confidence in them.
 
     Args:
-        questions: from :func:`load_questions`, or plain texts, whose answers are not graded.
+        questions: from :func:`~workbench.api.questions.load_questions`, or plain texts, whose
+            answers are not graded.
         format: a format or its name, see ``workbench formats``.
         record: the positions whose residual stream is recorded in every layer; all that the format
             has, or none for an empty list.
         train_fraction: share of the questions that fall on the training side.
-        limits: most tokens of an answer and of the reasoning before it.
+        thinking: whether a model whose chat template has thoughts thinks before it answers.
+        thinking_history: what the turn that asks for the confidence shows of the thought: what
+            the template writes of earlier turns, or the thought where it was thought.
+        limits: most tokens of an answer, of the reasoning before it, and of a thought.
         tokens_per_forward: memory bound, tokens of one forward pass.
 
     Raises:
-        WorkbenchError: for no questions, an unknown format or one of pairs, and questions too long
-            for the model.
+        WorkbenchError: for no questions, an unknown format or one of pairs, questions too long for
+            the model, and thinking where the template has no thoughts.
     """
-    fmt = format_named(format) if isinstance(format, str) else format
+    settings = ElicitSettings(
+        template="plain" if is_plain(lm.tokenizer) else "chat",
+        thinking=thinking,
+        thinking_history=thinking_history,
+    )
+    fmt = configured(format_named(format) if isinstance(format, str) else format, settings)
+    if fmt.thinking:
+        require_thoughts(lm.tokenizer)
     asked = [_question(number, each) for number, each in enumerate(questions)]
     ungraded = [isinstance(each, str) for each in questions]
     there = POSITIONS if fmt.shows_answer else POSITIONS[:1]
+    if shows_thought(lm.tokenizer, fmt):
+        there = (*there, *THOUGHT_POSITIONS)
     positions = there if record == "all" else tuple(record)
 
     def grade(row: int, reply: str) -> bool | None:

@@ -10,10 +10,11 @@ same code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from peft import PeftModel
 
 from workbench.api.asked_prompts import AskedQuestions, conversations_for, tokens_of
@@ -22,7 +23,8 @@ from workbench.api.donors import ModelPrompts, open_donor
 from workbench.api.grid import chosen_layers
 from workbench.api.prompt_runs import run_as_named
 from workbench.api.results import Readings, Role, Sweep
-from workbench.elicit.conversation import scale_tokens
+from workbench.elicit.conversation import QUESTION_END, scale_tokens
+from workbench.elicit.thought_positions import THOUGHT_POSITIONS
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.patch.controlled_sweep import ControlledSweep, SweepSettings, controlled_sweep
@@ -30,6 +32,39 @@ from workbench.patch.controls import CONDITIONS, Condition, sweep_positions
 from workbench.patch.effect_map import Axis
 from workbench.patch.model_states import ModelState, SweptItems
 from workbench.settings.defaults import CONTROL_LAYERS
+
+NAMED = ("answer_end", "after_answer", QUESTION_END, *THOUGHT_POSITIONS)
+"""The names by which places of asked questions may be called, besides "last"."""
+
+
+def at_positions(at: Any, asked: AskedQuestions, donor: Any) -> Any:
+    """Return places in which named positions of conversations are the tokens they stand at, in
+    every conversation and in its donor.
+
+    Args:
+        at: as :func:`workbench.api.patching.sweep` takes it; its names may be those of
+            :data:`NAMED`.
+
+    Raises:
+        WorkbenchError: where donors are prompts that were not asked, and where a conversation has
+            no such position.
+    """
+    single = isinstance(at, str | int) or at is None
+    specs = dict(at) if isinstance(at, Mapping) else {str(s): s for s in ([at] if single else at)}
+    if not any(isinstance(spec, str) and spec in NAMED for spec in specs.values()):
+        return at
+    if isinstance(donor, str | Sequence | torch.Tensor | np.ndarray):
+        raise WorkbenchError(
+            "A named position is known in asked questions alone; give asked questions, or a model, "
+            "as donor, or name the places by their text."
+        )
+    theirs = donor if isinstance(donor, AskedQuestions) else asked
+    return {
+        name: tuple([c.position(spec) for c in each.conversations] for each in (asked, theirs))
+        if isinstance(spec, str) and spec in NAMED
+        else spec
+        for name, spec in specs.items()
+    }
 
 
 def sweep_confidence(

@@ -18,7 +18,7 @@ from typing import Any
 
 from workbench.api.asked_prompts import AskedQuestions, tokens_of
 from workbench.api.conditions import PatchJob, read_conditions
-from workbench.api.confidence_sweep import sweep_confidence
+from workbench.api.confidence_sweep import at_positions, sweep_confidence
 from workbench.api.donor_match import cuts_alike, donor_readout, require_sites
 from workbench.api.donors import ModelPrompts, RecordedDonor, open_donor
 from workbench.api.grid import default_component, make_grid
@@ -125,7 +125,9 @@ def patch_map(
     Args:
         over: some of "layer", "position", "component", "head" and "neuron", in the order of the
             result's axes. What is no axis is patched together.
-        at: every token of the prompts if positions are an axis, else "last", if not given.
+        at: every token of the prompts if positions are an axis, else "last", if not given. In
+            asked questions also a named position, such as "answer_end" or "thought_end"
+            (:data:`workbench.api.confidence_sweep.NAMED`).
         component: heads if they are an axis (queries, keys or values where named), neurons if
             they are; resid_pre, attn_out and mlp_out if components are; else resid_post, if not
             given.
@@ -140,6 +142,8 @@ def patch_map(
     if component is None:
         component = default_component(names)
     asked = prompts if isinstance(prompts, AskedQuestions) else None
+    if asked is not None:
+        at = at_positions(at, asked, donor)
     if isinstance(donor, AskedQuestions):
         donor = list(tokens_of(lm, donor).rows)
     named = asked.format if asked is not None and read is None else read

@@ -5,10 +5,10 @@ A place is "last", an index, or a piece of text, which means the token that hold
 character. An index may count from the end, as in Python. Between a prompt and its donor, an index
 means one place only where both have as many tokens. A text is looked up in each of them; a donor of
 as many tokens that does not hold it is read at the same index. Everything else is aligned by a
-named span: ``{"subject": ("France", "the Ivory Coast")}`` names a place by its text in the prompt
-and in its donor, and either may be a list with one text for each prompt. Where the donor is another
-model whose tokenizer cuts its prompt into other tokens than the patched model's would, no index
-means one place in both, and every place has to be named.
+named span: ``{"subject": ("France", "the Ivory Coast")}`` names a place by its text, or its index,
+in the prompt and in its donor, and either may be a list with one for each prompt. Where the donor
+is another model whose tokenizer cuts its prompt into other tokens than the patched model's would,
+no index means one place in both, and every place has to be named by its text.
 
 That two tokens are aligned does not show that they mean the same to the model.
 """
@@ -128,7 +128,7 @@ def _column(
     other = []
     for row, part in enumerate(_by_row(theirs, len(base))):
         same = cut_alike and base.lengths[row] == donor.lengths[row]
-        if isinstance(part, int) and not same:
+        if isinstance(part, int) and not same and not (pair and cut_alike):
             raise _unaligned(base, donor, row, cut_alike)
         absent = isinstance(part, str) and part != LAST and part not in donor.text(row)
         if absent and not pair and same:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from workbench.api.confidence import DEFAULTS, Asked
 from workbench.config import ModelSettings, TeachSettings
-from workbench.elicit.conversation import answer_beginning, before_reply, reply_tokens
+from workbench.elicit.conversation import answer_beginning
+from workbench.elicit.reply_tokens import before_reply, reply_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.share_weights import share_weights

@@ -25,7 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.api.confidence import Asked, ask, load_questions
+from workbench.api.confidence import Asked, ask
+from workbench.api.questions import load_questions
 from workbench.elicit.confidence_table import read_conversations
 from workbench.elicit.readout import expected_confidence
 from workbench.errors import WorkbenchError

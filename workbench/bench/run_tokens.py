@@ -17,6 +17,7 @@ from workbench.elicit.answer_table import answer_batches
 from workbench.elicit.ask import answers_with_reasoning
 from workbench.elicit.confidence_table import reading_batches
 from workbench.elicit.conversation import Conversation, reasoning_tokens
+from workbench.elicit.formats import require_no_thought
 from workbench.elicit.readout import stated_tokens
 from workbench.loop.confidence import confidence_conversations, conversations_from_cache
 from workbench.loop.questions import load_questions
@@ -95,7 +96,8 @@ class RunTokens:
         _, questions = load_questions(self.run)
         texts = [prompt_text(questions[row]) for row in table["row"]]
         said = answers_with_reasoning(table)
-        reasonings = [reasoning for _, reasoning in said]
+        require_no_thought(fmt, "The number of tokens a run passes")
+        reasonings = [one.reasoning for one in said]
         opened = answer_prompts(self.run.lm, fmt, texts, [""] * len(texts))
         budget = self.run.config.model.tokens_per_forward
         batches = [batch.tolist() for batch in answer_batches(opened, budget)]
@@ -106,7 +108,7 @@ class RunTokens:
                 self._generation("reasoning", prompts, reasonings, batches, elicit.reasoning_tokens)
             )
         prompts = answer_prompts(self.run.lm, fmt, texts, reasonings)
-        answers = [answer for answer, _ in said]
+        answers = [one.answer for one in said]
         return [
             *found,
             self._generation("answers", prompts, answers, batches, elicit.answer_tokens),

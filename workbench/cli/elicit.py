@@ -54,6 +54,25 @@ def elicit(
     reasoning_tokens: Annotated[
         int, typer.Option(min=1, max=100_000, help="Most tokens of the reasoning before an answer.")
     ] = 96,
+    template: Annotated[
+        str,
+        typer.Option(
+            help="'chat' (the model's chat template) or 'plain' (plain text with worked examples)."
+        ),
+    ] = "chat",
+    thinking: Annotated[
+        str, typer.Option(help="'on' to let a model whose chat template has thoughts think.")
+    ] = "off",
+    thinking_tokens: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most tokens of a thought.")
+    ] = 1024,
+    thinking_history: Annotated[
+        str,
+        typer.Option(
+            help="What a later turn shows of the thought: 'template' (what the template writes of "
+            "earlier turns) or 'kept'."
+        ),
+    ] = "template",
     tokens_per_forward: Annotated[
         int, typer.Option(min=1, max=10**9, help="Memory bound: tokens of one forward pass.")
     ] = TOKENS_PER_FORWARD,
@@ -62,7 +81,10 @@ def elicit(
     ] = "auto",
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     chat_template: Annotated[
-        Path | None, typer.Option(help="Chat template, for models without one.")
+        Path | None,
+        typer.Option(
+            help="File with a chat template, for models without one; or the name of one of several."
+        ),
     ] = None,
     resamples: Annotated[
         int, typer.Option(min=100, max=10**6, help="Bootstrap resamples of every interval.")
@@ -77,7 +99,7 @@ def elicit(
     """Ask questions in one format: a table of answers and confidences, and how well the
     confidence tells right from wrong.
     """
-    from workbench.elicit.formats import format_named
+    from workbench.elicit.formats import configured, format_named
 
     fmt = format_named(name)
     path = out or Path("runs") / "elicited" / f"{name}.parquet"
@@ -92,9 +114,17 @@ def elicit(
         "model.device": device,
         "questions.source": questions,
         "questions.ask_as": form,
+        "elicit.answer_tokens": answer_tokens,
+        "elicit.reasoning_tokens": reasoning_tokens,
+        "elicit.template": template,
+        "elicit.thinking": thinking,
+        "elicit.thinking_tokens": thinking_tokens,
+        "elicit.thinking_history": thinking_history,
     }
-    settings = load_config(None, given).questions
-    from workbench.elicit.answer import Limits
+    config = load_config(None, given)
+    settings, asked = config.questions, config.elicit
+    configured(fmt, asked)
+    from workbench.elicit.defaults import limits_of
     from workbench.experiments.elicitation import (
         compare_questions,
         elicit_questions,
@@ -105,16 +135,14 @@ def elicit(
     from workbench.questions import in_form, questions_from, sample_questions
 
     pool = in_form(questions_from(settings.source), settings.ask_as, settings.options, seed)
-    chosen, limits = (
-        sample_questions(pool, limit or None, seed),
-        Limits(answer_tokens, reasoning_tokens),
-    )
+    chosen, limits = sample_questions(pool, limit or None, seed), limits_of(asked)
     with bars(screen):
         lm = load_model(
             model,
             precision=cast("Precision", precision),
             device=device,
             chat_template=chat_template,
+            template=asked.template,
         )
         if fmt.layout == "pair":
             table = compare_questions(
@@ -122,7 +150,13 @@ def elicit(
             )
         else:
             table = elicit_questions(
-                lm, chosen, fmt, limits=limits, tokens_per_forward=tokens_per_forward
+                lm,
+                chosen,
+                fmt,
+                thinking=asked.thinking,
+                thinking_history=asked.thinking_history,
+                limits=limits,
+                tokens_per_forward=tokens_per_forward,
             )
     _write(table, path)
     pair = fmt.layout == "pair"

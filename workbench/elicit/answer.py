@@ -68,20 +68,24 @@ def recompute_prompt_cache(
     """Compute only what :func:`answer_batch` gives ``keep``, from the same pass and so the same to
     the bit.
     """
-    _, cache, batch = _passed(lm, prompts)
+    _, cache, batch = run_prompts(lm, prompts)
     keep(cache, batch)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a reply: most tokens of an answer, and of the reasoning before it."""
+    """The limits of a reply: most tokens of an answer, of the reasoning before it, and of a
+    thought.
+    """
 
     answer: int = 16
     reasoning: int = 96
+    thinking: int = 1024
 
     def of(self, fmt: Format) -> int:
         """Return the most tokens that a reply in ``fmt`` adds to its prompt."""
-        return self.answer + (self.reasoning if fmt.reasoning_prefix else 0)
+        reasoned = self.reasoning if fmt.reasoning_prefix else 0
+        return self.answer + reasoned + self.thinking * (fmt.thinking + fmt.thinks_again)
 
 
 def reason_batch(lm: LanguageModel, fmt: Format, questions: Sequence[str], limit: int) -> list[str]:
@@ -129,7 +133,7 @@ def _written(
     keep: CacheCallback | None = None,
     log_probabilities: list[float] | None = None,
 ) -> list[str]:
-    final, cache, batch = _passed(lm, prompts)
+    final, cache, batch = run_prompts(lm, prompts)
     require_finite(lm, final)
     if keep is not None:
         keep(cache, batch)
@@ -146,7 +150,7 @@ def _written(
     return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
 
 
-def _passed(
+def run_prompts(
     lm: LanguageModel, prompts: Sequence[Sequence[int]]
 ) -> tuple[Tensor, DynamicCache, Prompts]:
     """Run a pass over the prompts; return the states [rows, width] after the final norm at their

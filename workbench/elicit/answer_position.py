@@ -18,24 +18,34 @@ ANSWER_PROBE = "answer-probe"
 
 
 def find_answer_end(
-    tokenizer: Any, fmt: Format, tokens: tuple[int, ...], question: str, answer: str, reasoning: str
+    tokenizer: Any,
+    fmt: Format,
+    tokens: tuple[int, ...],
+    question: str,
+    answer: str,
+    reasoning: str,
+    thought: str = "",
 ) -> int:
     """Return the index of the answer's last token, counted from the front where an earlier turn is
     written like a fresh reply.
 
-    Some templates open a reply with an empty thought that they leave out of earlier turns.
+    Some templates open a reply with a thought that they leave out of earlier turns.
+
+    Args:
+        reasoning: the reasoning, or the thought, before the answer.
+        thought: the thought before the confidence, in formats that have one.
 
     Raises:
         WorkbenchError: if the chat template rewrites earlier turns.
     """
     if fmt.layout == "two-turn":
         until_answer = tuple(
-            encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer, reasoning))
+            encode(tokenizer, fmt.answer_turns(question), fmt.answer_reply(answer, reasoning))
         )
         end = len(until_answer) - 1
         if tokens[:end] == until_answer[:end]:
             return end
-    turns, opening = fmt.confidence_request(question, ANSWER_PROBE, reasoning)
+    turns, opening = fmt.confidence_request(question, ANSWER_PROBE, reasoning, thought)
     _, found, after = render(tokenizer, turns, opening).rpartition(ANSWER_PROBE)
     count = _count_tokens(tokenizer, tokens, after)
     if not found or count is None:

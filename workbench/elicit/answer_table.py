@@ -5,12 +5,18 @@ nats), and reasoning where the format asks for it. ``correct`` is missing where 
 graded or nothing says what is right. Batches go by the tokens that open each reply, without those
 that all begin with.
 
+Where the model thinks, there are the columns thought and thought_truncated, and, for a thought
+before the confidence too, second_thought and second_thought_truncated. An answer after a truncated
+thought is not graded: it is a failure of its own kind, which the table counts and keeps apart from
+replies that could not be graded.
+
 The table does not show how an answer longer than its limit would have continued.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -24,10 +30,16 @@ from workbench.elicit.answer import (
 )
 from workbench.elicit.format import Format
 from workbench.elicit.lengths import check_questions
+from workbench.elicit.thought import Thought, think, think_again
 from workbench.models import LanguageModel
+from workbench.models.thoughts import require_thoughts
 from workbench.pipeline.store import ROW, BatchRunner, Part
 from workbench.trace.batches import plan_batches
 from workbench.trace.suffix import common_prefix
+
+THOUGHT, SECOND_THOUGHT = "thought", "second_thought"
+TRUNCATED = "_truncated"
+"""Ending of the column that says which thoughts were cut before their end."""
 
 Grader = Callable[[int, str], bool | None]
 """A function of a question's row and a reply: whether the reply is right, None where
@@ -82,6 +94,10 @@ def answer_rows(
     def compute(batch: Rows) -> Part:
         chosen = rows[batch]
         asked = [questions[row] for row in chosen]
+        if fmt.thinking:
+            return Part(
+                thinking_rows(lm, fmt, asked, chosen, grade, limits, tokens_per_forward), {}
+            )
         reasonings = reason_batch(lm, fmt, asked, limits.reasoning)
         prompts = answer_prompts(lm, fmt, asked, reasonings, [first[row] for row in chosen])
         scores: list[float] = []
@@ -101,6 +117,65 @@ def answer_rows(
     return run(
         answer_batches(opened, tokens_per_forward)[:most_batches], compute, description
     ).table
+
+
+def thinking_rows(
+    lm: LanguageModel,
+    fmt: Format,
+    asked: Sequence[str],
+    rows: Rows,
+    grade: Grader,
+    limits: Limits,
+    tokens_per_forward: int,
+) -> pd.DataFrame:
+    """Return the table of the questions ``asked``, numbered ``rows``, of a model that thinks.
+
+    Thoughts differ in length by far more than prompts, so every step plans batches of its own.
+    """
+    thoughts = think(lm, fmt, asked, limits.thinking, tokens_per_forward)
+    texts = [thought.text for thought in thoughts]
+    prompts = answer_prompts(lm, fmt, asked, texts)
+    ends = require_thoughts(lm.tokenizer).answer_ends
+    replies, scores = [""] * len(asked), [0.0] * len(asked)
+    for batch in answer_batches(prompts, tokens_per_forward):
+        found: list[float] = []
+        said = answer_batch(lm, [prompts[at] for at in batch], limits.answer, None, found)
+        for at, reply, score in zip(batch, said, found, strict=True):
+            replies[at] = reply.split(ends, 1)[0].strip() if ends else reply
+            scores[at] = score
+    grades = [
+        None if thought.truncated else grade(int(row), reply)
+        for row, reply, thought in zip(rows, replies, thoughts, strict=True)
+    ]
+    columns = {ROW: rows, "answer": replies, "correct": grade_column(grades)}
+    columns |= {"log_probability": scores, **_thought_columns(THOUGHT, thoughts)}
+    if fmt.thinks_again:
+        again = think_again(lm, fmt, asked, replies, texts, limits.thinking, tokens_per_forward)
+        columns |= _thought_columns(SECOND_THOUGHT, again)
+    return pd.DataFrame(columns)
+
+
+def truncated_thoughts(table: pd.DataFrame) -> dict[str, int]:
+    """Count the thoughts that were cut before their end, by the column that holds them; nothing
+    for a model that does not think.
+    """
+    return {
+        name: int(table[name + TRUNCATED].sum())
+        for name in (THOUGHT, SECOND_THOUGHT)
+        if name in table
+    }
+
+
+def ungraded_replies(table: pd.DataFrame) -> int:
+    """Count the replies that could not be graded, without those after truncated thoughts."""
+    return int(table["correct"].isna().sum()) - truncated_thoughts(table).get(THOUGHT, 0)
+
+
+def _thought_columns(name: str, thoughts: Sequence[Thought]) -> dict[str, Any]:
+    return {
+        name: [thought.text for thought in thoughts],
+        name + TRUNCATED: [thought.truncated for thought in thoughts],
+    }
 
 
 def grade_column(grades: Sequence[bool | None]) -> pd.Series[bool]:

@@ -2,8 +2,8 @@
 
 Generation follows the format's layout. Where the confidence comes first it is read first, and the
 answer is generated after the scale's most probable text. Otherwise the answer is generated, after
-its reasoning if there is any, and the confidence is read in the same conversation or in another
-one. The two tables are those of :mod:`workbench.elicit.answer_table` and
+its reasoning or thought if there is any, and the confidence is read in the same conversation or in
+another one. The two tables are those of :mod:`workbench.elicit.answer_table` and
 :mod:`workbench.elicit.confidence_table`, which the loop fills too.
 
 Costs one pass over each prompt, the generated tokens, and one packed pass over each conversation
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.elicit.answer import Limits
-from workbench.elicit.answer_table import Grader, answer_rows
+from workbench.elicit.answer_table import SECOND_THOUGHT, THOUGHT, Grader, answer_rows
 from workbench.elicit.confidence_table import read_conversations
 from workbench.elicit.conversation import (
     Conversation,
@@ -31,6 +32,7 @@ from workbench.elicit.conversation import (
 )
 from workbench.elicit.defaults import LIMITS
 from workbench.elicit.format import Format
+from workbench.elicit.formats import require_its_thought
 from workbench.elicit.lengths import check_questions, question_names
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
@@ -38,13 +40,26 @@ from workbench.pipeline.store import ROW, BatchRunner, Part, compute_parts
 from workbench.settings.defaults import TOKENS_PER_FORWARD
 
 
+class GivenAnswer(NamedTuple):
+    """What a model said to a question, in the order that conversations are made of it.
+
+    Attributes:
+        reasoning: the reasoning, or the thought, before the answer.
+        second_thought: the thought before the confidence.
+    """
+
+    answer: str
+    reasoning: str = ""
+    second_thought: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Replies:
     """A model's answers to questions and its confidence in them, in the questions' order.
 
     Attributes:
-        table: one row per question: row, answer, correct, reasoning (where the format has it),
-            stated_text, stated, expected, mode, mass.
+        table: one row per question: row, answer, correct, reasoning or thoughts (where the format
+            has them), stated_text, stated, expected, mode, mass.
         conversations: [n] conversations up to the confidence position, with those answers.
         numbers: how the scale's texts continue them.
         distribution: [n, values] probability of each text of the scale.
@@ -86,6 +101,7 @@ def ask_texts(
     """
     if fmt.layout == "pair":
         raise WorkbenchError(f"The format {fmt.name!r} compares two questions; use ask_pairs.")
+    require_its_thought(fmt)
     if not questions:
         raise WorkbenchError("There are no questions to ask; give at least one.")
     known = list(names or question_names(questions))
@@ -106,7 +122,7 @@ def ask_texts(
             stated=stated,
         )
 
-    def read(said: Sequence[tuple[str, str]]) -> tuple[tuple[Conversation, ...], Part]:
+    def read(said: Sequence[GivenAnswer]) -> tuple[tuple[Conversation, ...], Part]:
         check_conversation(lm.tokenizer, fmt, numbers, questions[0], *said[0])
         conversations = tuple(
             confidence_conversation(lm.tokenizer, fmt, numbers, question, *texts)
@@ -125,7 +141,7 @@ def ask_texts(
 
     if fmt.layout == "confidence-first":
         check_questions(lm, fmt, questions, known, limits, tokens_per_forward)
-        conversations, part = read([("", "")] * len(questions))
+        conversations, part = read([GivenAnswer("")] * len(questions))
         best = part.tensors["distribution"].argmax(axis=1)
         answered = answer([fmt.scale.texts[index] for index in best])
     else:
@@ -140,9 +156,11 @@ def ask_texts(
     )
 
 
-def answers_with_reasoning(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return answer and reasoning of each row of a table of answers; empty reasoning where it has
-    none.
+def answers_with_reasoning(table: pd.DataFrame) -> list[GivenAnswer]:
+    """Return what was said to each row's question in a table of answers; empty where it has no
+    reasoning or thought.
     """
-    reasoning = table["reasoning"] if "reasoning" in table else [""] * len(table)
-    return list(zip(table["answer"], reasoning, strict=True))
+    nothing = [""] * len(table)
+    before = table.get(THOUGHT, table.get("reasoning", nothing))
+    again = table.get(SECOND_THOUGHT, nothing)
+    return [GivenAnswer(*said) for said in zip(table["answer"], before, again, strict=True)]

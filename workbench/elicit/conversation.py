@@ -4,8 +4,9 @@ Positions are resolved per row by tokenising the conversation up to each place, 
 confidence position is the last token before the first token of the number (or of the word or
 letter, where the scale has those); the last answer token holds the last character of the answer as
 the conversation quotes it; the token after it is the first one after the answer. Where the
-confidence is asked for without the answer the last two do not exist. :func:`show_position` prints a
-row with one token marked.
+confidence is asked for without the answer the last two do not exist. Positions in a thought are
+those of :mod:`workbench.elicit.thought_positions`, where the conversation shows one.
+:func:`show_position` prints a row with one token marked.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from typing import Any
 from workbench.elicit.answer_position import ANSWER_PROBE, find_answer_end
 from workbench.elicit.format import Format
 from workbench.elicit.scales import Scale
+from workbench.elicit.thought_positions import (
+    THOUGHT_POSITIONS,
+    ThoughtSpan,
+    find_thought,
+    shared_tokens,
+)
 from workbench.elicit.trie import ScaleTrie, build_trie
 from workbench.errors import WorkbenchError
-from workbench.models import encode, encode_history
+from workbench.models import encode
 
 POSITIONS = ("confidence", "answer_end", "after_answer")
 QUESTION_END = "question_end"
 """The last token before anything is answered: what stands there knows the question alone."""
-_ENDINGS = ("", "7", *".,:;!?)\"'")
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,14 @@ class Conversation:
         after_answer: index of the first token after the answer.
         question_end: index of the last token before the answer or its reasoning, at which an empty
             answer ends too; None where the conversation holds no answer.
+        thought: the tokens of the thought before the answer; None where it shows none.
     """
 
     tokens: tuple[int, ...]
     answer_end: int | None
     after_answer: int | None
     question_end: int | None = None
+    thought: ThoughtSpan | None = None
 
     def __post_init__(self) -> None:
         if self.answer_end is None or self.after_answer is None:
@@ -59,11 +67,21 @@ class Conversation:
         return len(self.tokens) - 1
 
     def position(self, name: str) -> int:
-        """Return the index of a named position (one of POSITIONS, or QUESTION_END).
+        """Return the index of a named position (one of POSITIONS, QUESTION_END, or of the
+        THOUGHT_POSITIONS).
 
         Raises:
-            WorkbenchError: for a position of the answer in a conversation without one.
+            WorkbenchError: for a position of the answer in a conversation without one, and of a
+                thought in one that shows none.
         """
+        if name in THOUGHT_POSITIONS:
+            if self.thought is None:
+                raise WorkbenchError(
+                    f"The conversation shows no thought, so it has no position {name!r}; set "
+                    "elicit.thinking=on with a format in one turn, or with "
+                    "elicit.thinking_history=kept."
+                )
+            return self.thought.position(name)
         at = {
             "confidence": self.confidence,
             "answer_end": self.answer_end,
@@ -111,12 +129,23 @@ def answer_beginning(tokenizer: Any, fmt: Format) -> tuple[int, ...]:
     """Return the tokens that the answer prompts of most questions begin with: those shared by a
     question that starts with a letter and one that starts with a digit.
     """
-    return _common_prefix([answer_tokens(tokenizer, fmt, question) for question in ("Who?", "7?")])
+    return common_beginning(
+        [answer_tokens(tokenizer, fmt, question) for question in ("Who?", "7?")]
+    )
+
+
+def second_thought_tokens(
+    tokenizer: Any, fmt: Format, question: str, answer: str, reasoning: str
+) -> tuple[int, ...]:
+    """Return the tokens of the prompt the thought before the confidence is generated from."""
+    turns, opening = fmt.confidence_request(question, answer, reasoning, None)
+    return tuple(encode(tokenizer, turns, opening))
 
 
 def reasoning_tokens(tokenizer: Any, fmt: Format, question: str) -> tuple[int, ...]:
-    """Return the tokens of the prompt the reasoning is generated from."""
-    return tuple(encode(tokenizer, fmt.answer_turns(question), fmt.reasoning_prefix))
+    """Return the tokens of the prompt the reasoning, or the thought, is generated from."""
+    opening = fmt.answer_opening(None) if fmt.thinking else fmt.reasoning_prefix
+    return tuple(encode(tokenizer, fmt.answer_turns(question), opening))
 
 
 def scale_tokens(tokenizer: Any, fmt: Format) -> ScaleTokens:
@@ -131,7 +160,7 @@ def scale_tokens(tokenizer: Any, fmt: Format) -> ScaleTokens:
     numbers = [
         tuple(encode(tokenizer, turns, opening + fmt.written(text))) for text in fmt.scale.texts
     ]
-    shared = _common_prefix(numbers)
+    shared = common_beginning(numbers)
     if shared[: len(before)] != before:
         raise WorkbenchError(
             f"The tokenizer merges the end of the confidence prefix {fmt.confidence_prefix!r} with "
@@ -150,16 +179,28 @@ def confidence_conversation(
     question: str,
     answer: str = "",
     reasoning: str = "",
+    thought: str = "",
 ) -> Conversation:
-    """Return the conversation up to the confidence position, with its answer located."""
-    turns, opening = fmt.confidence_request(question, answer, reasoning)
+    """Return the conversation up to the confidence position, with its answer located.
+
+    Args:
+        reasoning: the reasoning, or the thought, before the answer.
+        thought: the thought before the confidence, in formats that have one.
+    """
+    turns, opening = fmt.confidence_request(question, answer, reasoning, thought)
     tokens = tuple(encode(tokenizer, turns, opening))
     whole = (*tokens, *numbers.shared)
     if not fmt.shows_answer:
         return Conversation(whole, None, None)
-    answer_end = find_answer_end(tokenizer, fmt, tokens, question, answer, reasoning)
-    before = _shared_tokens(answer_tokens(tokenizer, fmt, question), tokens)
-    return Conversation(whole, answer_end, answer_end + 1, min(before - 1, answer_end))
+    answer_end = find_answer_end(tokenizer, fmt, tokens, question, answer, reasoning, thought)
+    before = shared_tokens(answer_tokens(tokenizer, fmt, question), tokens)
+    return Conversation(
+        whole,
+        answer_end,
+        answer_end + 1,
+        min(before - 1, answer_end),
+        find_thought(tokenizer, fmt, tokens, question, reasoning),
+    )
 
 
 def pair_conversation(
@@ -170,60 +211,6 @@ def pair_conversation(
     """
     tokens = encode(tokenizer, fmt.pair_turns(first, second), fmt.confidence_prefix)
     return Conversation((*tokens, *numbers.shared), None, None)
-
-
-def reply_tokens(tokenizer: Any, fmt: Format, numbers: ScaleTokens) -> tuple[int, ...]:
-    """Return the tokens between the question for confidence and the number: the template's opening
-    of a reply and the prefix.
-
-    Every conversation ends in these tokens, the last of which is at the confidence position. Where
-    the answer's reply states the confidence, they are the end that all such replies share, without
-    the first token after the answer.
-
-    Raises:
-        WorkbenchError: if the confidence prefix is a single token, so that no token is left.
-    """
-    if fmt.layout == "one-turn":
-        ends = [
-            confidence_conversation(tokenizer, fmt, numbers, "?", ANSWER_PROBE + ending).tokens
-            for ending in _ENDINGS
-        ]
-        reply = _common_prefix([tokens[::-1] for tokens in ends])[::-1][1:]
-        if not reply:
-            raise WorkbenchError(
-                f"The confidence prefix {fmt.confidence_prefix!r} is one token with this "
-                "tokenizer, so no token lies between "
-                "the answer and the confidence for an adapter to act on; set "
-                "teach.adapter_scope=conversation."
-            )
-        return reply
-    turns, opening = fmt.confidence_request("?", ANSWER_PROBE, "")
-    whole = (*encode(tokenizer, turns, opening), *numbers.shared)
-    history = tuple(encode_history(tokenizer, turns))
-    shared = next(
-        (i for i, pair in enumerate(zip(whole, history, strict=False)) if pair[0] != pair[1]),
-        len(history),
-    )
-    return whole[min(shared, len(whole) - 1) :]
-
-
-def before_reply(conversation: Conversation, reply: Sequence[int]) -> tuple[int, ...]:
-    """Return the conversation's tokens in front of ``reply``.
-
-    Raises:
-        WorkbenchError: if it does not end in ``reply``.
-    """
-    start = len(conversation.tokens) - len(reply)
-    if (
-        conversation.tokens[start:] != tuple(reply)
-        or conversation.position("after_answer") >= start
-    ):
-        raise WorkbenchError(
-            "A conversation does not end in the tokens that open the confidence reply, because the "
-            "tokenizer merges them "
-            "with what comes before; set teach.adapter_scope=conversation."
-        )
-    return conversation.tokens[:start]
 
 
 def number_tokens(numbers: ScaleTokens, value: float) -> tuple[int, ...]:
@@ -239,6 +226,7 @@ def check_conversation(
     question: str,
     answer: str = "",
     reasoning: str = "",
+    thought: str = "",
 ) -> None:
     """Check that tokenising the whole string with a number gives the conversation followed by the
     trie's path.
@@ -251,8 +239,10 @@ def check_conversation(
     if fmt.layout == "pair":
         conversation = pair_conversation(tokenizer, fmt, numbers, question, answer)
     else:
-        conversation = confidence_conversation(tokenizer, fmt, numbers, question, answer, reasoning)
-    turns, opening = fmt.confidence_request(question, answer, reasoning)
+        conversation = confidence_conversation(
+            tokenizer, fmt, numbers, question, answer, reasoning, thought
+        )
+    turns, opening = fmt.confidence_request(question, answer, reasoning, thought)
     for value in (fmt.scale.values[0], fmt.scale.values[-1]):
         whole = tuple(encode(tokenizer, turns, opening + fmt.written(fmt.scale.text(value))))
         if whole != (*conversation.tokens, *number_tokens(numbers, value)):
@@ -272,17 +262,10 @@ def show_position(tokenizer: Any, tokens: Sequence[int], position: int) -> str:
     return f"{before}«{tokenizer.decode([tokens[position]])}»{after}"
 
 
-def _common_prefix(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+def common_beginning(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the tokens that all sequences begin with, without the last of the shortest."""
     shortest = min(sequences, key=len)
     for length in range(len(shortest) - 1, -1, -1):
         if all(s[:length] == shortest[:length] for s in sequences):
             return shortest[:length]
     return ()
-
-
-def _shared_tokens(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how many tokens two sequences begin with alike."""
-    pairs = zip(first, second, strict=False)
-    return next(
-        (i for i, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(first), len(second))
-    )

@@ -1,8 +1,14 @@
-"""Bounds of an answer where a caller names none: those of the configuration."""
+"""Take the bounds of an answer from the configuration, its defaults where a caller names none."""
 
 from __future__ import annotations
 
 from workbench.config import ElicitSettings
 from workbench.elicit.answer import Limits
 
-LIMITS = Limits(ElicitSettings().answer_tokens, ElicitSettings().reasoning_tokens)
+
+def limits_of(elicit: ElicitSettings) -> Limits:
+    """Return the bounds that the settings of elicitation give."""
+    return Limits(elicit.answer_tokens, elicit.reasoning_tokens, elicit.thinking_tokens)
+
+
+LIMITS = limits_of(ElicitSettings())

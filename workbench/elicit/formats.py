@@ -1,18 +1,24 @@
 """List the formats: each way to elicit an answer and its confidence is one row.
 
 Rows without a layout in their name ask in a second turn. A new combination is one more line here; a
-new scale one more line in :mod:`workbench.elicit.prompts`.
+new scale one more line in :mod:`workbench.elicit.prompts`. :func:`configured` makes of a row what
+the settings ask for: worked examples where turns are plain text, a thought before the answer where
+the model is to think.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
-from typing import get_args
+from typing import Any, Literal, get_args
 
+from workbench.config import ElicitSettings
+from workbench.elicit.examples import EXAMPLES
 from workbench.elicit.format import Format
 from workbench.elicit.prompts import RATINGS, Voice, compose
 from workbench.elicit.scales import WHICH
 from workbench.errors import WorkbenchError
+from workbench.models.plain_turns import is_plain
 
 PAIRWISE = Format(
     name="pairwise",
@@ -56,6 +62,10 @@ FORMATS: dict[str, Format] = {
         ),
         compose("percent-reasoned-two-turn", "two-turn", RATINGS["percent"], reasoning=True),
         *(
+            compose(f"{name}-second-thought", "two-turn", RATINGS[name], second_thought=True)
+            for name in ("percent", "digit")
+        ),
+        *(
             _review(rating, voice, options)
             for rating, voice, options in product(
                 ("hundred", "words"), get_args(Voice), (True, False)
@@ -80,12 +90,65 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
+def configured(fmt: Format, elicit: ElicitSettings) -> Format:
+    """Return ``fmt`` as the settings of elicitation ask for it.
+
+    Raises:
+        WorkbenchError: where it cannot be asked so.
+    """
+    if elicit.thinking == "on" and elicit.template == "plain":
+        raise WorkbenchError(
+            "Plain text has no thoughts; set elicit.template=chat, or elicit.thinking=off."
+        )
+    made = replace(
+        fmt,
+        thinking=elicit.thinking == "on",
+        history=elicit.thinking_history,
+        examples=EXAMPLES if elicit.template == "plain" else (),
+    )
+    require_its_thought(made)
+    return made
+
+
+def format_for(name: str, tokenizer: Any) -> Format:
+    """Return the format of this name as it is asked without a thought, by the tokenizer's chat
+    template or in plain text.
+    """
+    template: Literal["chat", "plain"] = "plain" if is_plain(tokenizer) else "chat"
+    return configured(format_named(name), ElicitSettings(template=template))
+
+
+def require_its_thought(fmt: Format) -> None:
+    """Refuse a format that thinks before the confidence while thinking is off.
+
+    Raises:
+        WorkbenchError: for such a format.
+    """
+    if fmt.second_thought and not fmt.thinking:
+        raise WorkbenchError(
+            f"In the format {fmt.name!r} the model thinks before it states its confidence; set "
+            "elicit.thinking=on, or elicit.format to another, such as percent."
+        )
+
+
+def require_no_thought(fmt: Format, what: str) -> None:
+    """Refuse a format with thinking on in ``what``, which asks in ways that no thought precedes.
+
+    Raises:
+        WorkbenchError: for such a format.
+    """
+    if fmt.thinking:
+        raise WorkbenchError(
+            f"{what} cannot be measured on a model that thinks; set elicit.thinking=off."
+        )
+
+
 def described(fmt: Format) -> str:
     """Describe a format in a few words: its layout, its scale and any other feature."""
     texts = fmt.scale.texts
     scale = ", ".join(texts) if len(texts) < 4 else f"{texts[0]} ... {texts[-1]}"
-    more = ["reasoning first"] * bool(fmt.reasoning_prefix) + ["options not shown"] * (
-        not fmt.options
-    )
+    more = ["reasoning first"] * bool(fmt.reasoning_prefix)
+    more += ["options not shown"] * (not fmt.options)
+    more += ["a thought before the confidence"] * fmt.second_thought
     third = ["of another model's answer"] * ("language model" in fmt.confidence_question)
     return "; ".join([fmt.layout, scale, *third, *more])

@@ -122,6 +122,7 @@ def compose(
     voice: Voice = "own",
     options: bool = True,
     reasoning: bool = False,
+    second_thought: bool = False,
 ) -> Format:
     """Compose the format ``name`` from these ingredients.
 
@@ -146,6 +147,7 @@ def compose(
         layout=layout,
         reasoning_prefix=_REASONING if reasoning else "",
         options=options,
+        second_thought=second_thought,
     )
 
 

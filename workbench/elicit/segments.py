@@ -4,9 +4,10 @@ compared part by part.
 Question and answer differ in length from row to row; everything after the answer is the same text
 in every row, which is checked. Parts follow one another without overlap from the question's first
 token to the confidence position; what precedes the question (the system turn) belongs to none. Only
-layouts in which the answer has a turn of the model to itself, and is not preceded by reasoning, are
-cut. Borders are found by encoding the conversation with a placeholder in place of the question or
-of the confidence question, as the whole conversation is encoded.
+layouts in which the answer has a turn of the model to itself, and is not preceded by reasoning in
+words, are cut. A thought that the conversation shows is cut into quarters by tokens, or is one part
+where a row's has fewer than four. Borders are found by encoding the conversation with a placeholder
+in place of the question or of the confidence question, as the whole conversation is encoded.
 
 The parts do not show where within the question or the answer something happens.
 """
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from workbench.elicit.conversation import Conversation, ScaleTokens, answer_tokens, reply_tokens
+from workbench.elicit.conversation import Conversation, ScaleTokens, answer_tokens
 from workbench.elicit.format import Format
+from workbench.elicit.reply_tokens import reply_tokens
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
 
@@ -31,6 +33,9 @@ TO_USER = "turn to the user"
 TO_REPLY = "turn to the reply"
 REPLY = "reply's opening"
 CONFIDENCE = "confidence position"
+THOUGHT = "thought"
+QUARTERS = tuple(f"thought, quarter {number}" for number in (1, 2, 3, 4))
+THOUGHT_ENDS = "turn from the thought"
 _PLACEHOLDER = "§"
 
 
@@ -94,11 +99,8 @@ def segments_of(
         )
     (shared,) = suffixes
     cuts = _shared(tokenizer, fmt, numbers, shared, questions[0], answers[0], pieces)
-    own = [
-        _segment(name, [row[name] for row in rows])
-        for name in (QUESTION, OPENING, ANSWER)
-        if name in rows[0]
-    ]
+    named = [QUESTION, OPENING, *_thought_parts(conversations), THOUGHT_ENDS, ANSWER]
+    own = [_segment(name, [row[name] for row in rows]) for name in named if name in rows[0]]
     ends = [conversation.position("after_answer") for conversation in conversations]
     return (
         *own,
@@ -120,7 +122,7 @@ def _own(
     """
     asked = answer_tokens(tokenizer, fmt, question)
     first, after = _around(asked, answer_tokens(tokenizer, fmt, _PLACEHOLDER))
-    whole = encode(tokenizer, fmt.answer_turns(question), fmt.answer_text(answer))
+    whole = encode(tokenizer, fmt.answer_turns(question), fmt.answer_reply(answer))
     start = conversation.position("answer_end") + 1 - max(1, len(whole) - len(asked))
     last = len(asked) - after - 1
     if conversation.tokens[: last + 1] != asked[: last + 1] or not first <= last < start:
@@ -128,12 +130,24 @@ def _own(
             "The chat template writes the question differently in earlier turns, so it cannot be "
             "located in the conversation."
         )
-    parts = {
-        QUESTION: (first, last),
-        OPENING: (last + 1, start - 1),
-        ANSWER: (start, conversation.position("answer_end")),
-    }
+    parts = {QUESTION: (first, last), OPENING: (last + 1, start - 1)}
+    if (thought := conversation.thought) is not None:
+        parts[OPENING] = (last + 1, thought.start - 1)
+        parts[THOUGHT] = (thought.start, thought.end)
+        size = thought.end + 1 - thought.start
+        borders = [thought.start + size * k // 4 for k in range(5)]
+        inner = [(a, b - 1) for a, b in pairwise(borders)]
+        parts |= dict(zip(QUARTERS, inner, strict=True))
+        parts[THOUGHT_ENDS] = (thought.end + 1, start - 1)
+    parts[ANSWER] = (start, conversation.position("answer_end"))
     return {name: (first, last) for name, (first, last) in parts.items() if first <= last}
+
+
+def _thought_parts(conversations: Sequence[Conversation]) -> tuple[str, ...]:
+    """Return the names of the parts that a thought is cut into, which every row must have."""
+    spans = [each.thought for each in conversations if each.thought is not None]
+    shortest = min((span.end + 1 - span.start for span in spans), default=0)
+    return QUARTERS if shortest >= len(QUARTERS) else (THOUGHT,)
 
 
 def _shared(
@@ -152,12 +166,12 @@ def _shared(
     if fmt.layout == "one-turn":
         named = [(AFTER_ANSWER, 0, 0), (REPLY, 1, end - 1), (CONFIDENCE, end, end)]
         return [(name, a, b) for name, a, b in named if a <= b]
-    turns = fmt.confidence_turns(question, answer)
+    turns, opening = fmt.confidence_request(question, answer)
     blank = (
-        *encode(tokenizer, (*turns[:-1], Turn("user", _PLACEHOLDER)), fmt.confidence_prefix),
+        *encode(tokenizer, (*turns[:-1], Turn("user", _PLACEHOLDER)), opening),
         *numbers.shared,
     )
-    whole = (*encode(tokenizer, turns, fmt.confidence_prefix), *numbers.shared)
+    whole = (*encode(tokenizer, turns, opening), *numbers.shared)
     first, after = _around(whole, blank)
     first, last = first - (len(whole) - len(shared)), len(shared) - after - 1
     reply = len(shared) - len(reply_tokens(tokenizer, fmt, numbers))

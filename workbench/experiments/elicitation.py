@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,9 +23,10 @@ from workbench.api.confidence import ask
 from workbench.api.summary import summarise_confidence
 from workbench.config import RunConfig
 from workbench.elicit.answer import Limits
-from workbench.elicit.defaults import LIMITS
+from workbench.elicit.answer_table import THOUGHT, truncated_thoughts, ungraded_replies
+from workbench.elicit.defaults import LIMITS, limits_of
 from workbench.elicit.format import Format
-from workbench.elicit.formats import FORMATS, format_named
+from workbench.elicit.formats import FORMATS, configured, format_for, format_named
 from workbench.elicit.pairs import ask_pairs, neighbours
 from workbench.errors import WorkbenchError
 from workbench.experiments.parameters import Parameters
@@ -34,6 +35,7 @@ from workbench.loop import run_stages
 from workbench.loop.run import Run
 from workbench.measure import Estimate, wilson_interval
 from workbench.models import LanguageModel
+from workbench.models.turn import History
 from workbench.pipeline.stages import STRICT, Reuse, Stage
 from workbench.pipeline.store import RunStore, StageStore
 from workbench.questions import Question, prompt_text
@@ -49,11 +51,22 @@ def elicit_questions(
     questions: Sequence[Question],
     fmt: Format,
     *,
+    thinking: Literal["off", "on"] = "off",
+    thinking_history: History = "template",
     limits: Limits = LIMITS,
     tokens_per_forward: int = TOKENS_PER_FORWARD,
 ) -> pd.DataFrame:
     """Ask the questions and return the table of :meth:`workbench.api.confidence.Asked.table`."""
-    asked = ask(lm, questions, fmt, record=(), limits=limits, tokens_per_forward=tokens_per_forward)
+    asked = ask(
+        lm,
+        questions,
+        fmt,
+        record=(),
+        thinking=thinking,
+        thinking_history=thinking_history,
+        limits=limits,
+        tokens_per_forward=tokens_per_forward,
+    )
     return asked.table()
 
 
@@ -80,7 +93,7 @@ def compare_questions(
         lm,
         [prompt_text(question) for question in questions],
         pairs,
-        fmt,
+        format_for(fmt.name, lm.tokenizer) if fmt.name in FORMATS else fmt,
         tokens_per_forward=tokens_per_forward,
     )
     for place in (1, 2):
@@ -92,20 +105,23 @@ def compare_questions(
 
 def summary_of(table: pd.DataFrame, *, seed: int, resamples: int) -> dict[str, float]:
     """Estimate accuracy, parse rate, and AUROC2 and ECE of the stated text and of the expectation;
-    count n and ungraded answers, and give the mean mass on the scale.
+    count n, ungraded answers and truncated thoughts (of a model that thinks), and give the mean
+    mass on the scale.
 
     Raises:
         WorkbenchError: if no answer could be graded.
     """
-    graded = table[table["correct"].notna()]
+    graded, cut = table[table["correct"].notna()], truncated_thoughts(table)
     if graded.empty:
+        more = "; raise the bound on thoughts" if cut.get(THOUGHT) == len(table) else ""
         raise WorkbenchError(
             "None of the answers could be graded; the table is written, its confidence cannot be "
-            "judged."
+            f"judged{more}."
         )
     found: dict[str, float] = {
         "n": float(len(table)),
-        "ungraded": float(table["correct"].isna().sum()),
+        "ungraded": float(ungraded_replies(table)),
+        **{f"truncated_{name}s": float(count) for name, count in cut.items()},
         "mass": float(table["mass"].mean()),
     }
     for name, estimate in summarise_confidence(table, resamples=resamples, seed=seed).items():
@@ -183,9 +199,9 @@ def run_elicitation(
 
 def read_elicitation(context: Run, stage: StageStore) -> dict[str, Any]:
     """Ask the questions: the table ``elicitation``."""
-    config, fmt = context.config, format_named(context.config.elicit.format)
+    config, elicit = context.config, context.config.elicit
+    fmt, limits = configured(format_named(elicit.format), elicit), limits_of(elicit)
     questions = experiment_questions(config)
-    limits = Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens)
     budget = config.model.tokens_per_forward
     if fmt.layout == "pair":
         table = compare_questions(
@@ -198,7 +214,13 @@ def read_elicitation(context: Run, stage: StageStore) -> dict[str, Any]:
         )
     else:
         table = elicit_questions(
-            context.lm, questions, fmt, limits=limits, tokens_per_forward=budget
+            context.lm,
+            questions,
+            fmt,
+            thinking=elicit.thinking,
+            thinking_history=elicit.thinking_history,
+            limits=limits,
+            tokens_per_forward=budget,
         )
     stage.save_table("elicitation", table)
     return {"precision": context.lm.precision}

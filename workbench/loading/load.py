@@ -21,7 +21,7 @@ from __future__ import annotations
 import warnings
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoTokenizer
@@ -30,13 +30,20 @@ from workbench.errors import WorkbenchError
 from workbench.loading.certificate import certificate_path, read_certificate, write_certificate
 from workbench.loading.verify import verify
 from workbench.models.chat import require_chat_template
-from workbench.models.chat_template import DEFAULT_DATE, name_template, said, set_day
+from workbench.models.chat_template import (
+    DEFAULT_DATE,
+    chosen_template,
+    name_template,
+    said,
+    set_day,
+)
 from workbench.models.diagnose import configuration_fault
 from workbench.models.dtype import AUTO, checkpoint_dtype, resolve_dtype
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.language_model import LanguageModel
 from workbench.models.local import short_name
 from workbench.models.opening import opening_of
+from workbench.models.plain_turns import use_plain_turns
 from workbench.models.precision import Precision, resolve_precision, set_precision
 from workbench.models.quantisation import NONE, checkpoint_method, prepare_quantised
 from workbench.models.quantise import allow_training, require_plain_checkpoint, scheme_named
@@ -47,6 +54,7 @@ from workbench.models.weights import Kernel, class_of, kernel_for, read_model
 from workbench.progress import task
 
 Attention = Kernel
+Template = Literal["chat", "plain"]
 
 
 def load_model(
@@ -59,6 +67,7 @@ def load_model(
     attention: Attention = "sdpa",
     cache_dir: Path | None = None,
     chat_template: Path | None = None,
+    template: Template = "chat",
     trust_remote_code: bool = False,
     revision: str | None = None,
     day: date = DEFAULT_DATE,
@@ -78,7 +87,10 @@ def load_model(
         attention: kernel; families whose attention is wrong or missing under sdpa always run eager.
         cache_dir: where the default and dequantised GGUF files are kept (see
             :mod:`workbench.models.cache`).
-        chat_template: a Jinja file used in place of the tokenizer's own template.
+        chat_template: a Jinja file used in place of the tokenizer's own template, or the name of
+            one of the tokenizer's several templates.
+        template: "chat" to write turns by a chat template, "plain" to write them as plain text
+            (:mod:`workbench.models.plain_turns`), whether the model has a template or not.
         trust_remote_code: run code that comes with the model.
         revision: branch, tag or commit on the hub; meaningless for local files.
         day: the date that a chat template writes where it writes today's.
@@ -107,7 +119,7 @@ def load_model(
             require_plain_checkpoint(spec, method, scheme)
             prepare_quantised(spec, config, method, torch_device)
         torch_dtype = resolve_dtype(dtype, torch_device, config, method is not None)
-        tokenizer = _tokenizer(source.place, spec, chat_template, options)
+        tokenizer = _tokenizer(source.place, spec, chat_template, template, options)
         set_day(tokenizer, day)
         notes = opening_of(tokenizer).notes
         for note in notes:
@@ -139,7 +151,7 @@ def load_model(
     if scheme is not None:
         allow_training(model)
     fingerprint = source.fingerprint or hub_commit(source)
-    marks = _template_mark(chat_template) + ("" if scheme is None else f"+{quantize}")
+    marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
     certificate = certificate_path(model, tokenizer, fingerprint and fingerprint + marks, cache_dir)
     known = None if anew else read_certificate(certificate)
     with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
@@ -159,20 +171,19 @@ def load_model(
     return lm
 
 
-def _tokenizer(place: str, spec: str, chat_template: Path | None, options: dict[str, Any]) -> Any:
+def _tokenizer(
+    place: str,
+    spec: str,
+    chat_template: Path | None,
+    template: Template,
+    options: dict[str, Any],
+) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(place, padding_side="left", **options)
-    if chat_template is not None:
-        if not chat_template.is_file():
-            raise WorkbenchError(
-                f"there is no chat template at {chat_template}: give the path of a Jinja file"
-            )
-        try:
-            tokenizer.chat_template = chat_template.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WorkbenchError(
-                f"the chat template {chat_template} cannot be read as UTF-8 text ({error})"
-            ) from error
     name_template(tokenizer, spec if chat_template is None else str(chat_template))
+    if template == "plain":
+        use_plain_turns(tokenizer)
+    elif chat_template is not None:
+        tokenizer.chat_template = chosen_template(tokenizer, spec, chat_template)
     require_chat_template(tokenizer, spec)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -225,5 +236,10 @@ def _check_counts(spec: str, config: Any) -> None:
         raise WorkbenchError(f"the configuration of {spec!r} is none of a model: {fault}")
 
 
-def _template_mark(chat_template: Path | None) -> str:
-    return "" if chat_template is None else f"+template-{fingerprint_files([chat_template])[:12]}"
+def _template_mark(chat_template: Path | None, template: Template) -> str:
+    if template == "plain":
+        return "+plain"
+    if chat_template is None:
+        return ""
+    given = fingerprint_files([chat_template])[:12] if chat_template.is_file() else chat_template
+    return f"+template-{given}"

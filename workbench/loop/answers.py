@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.answer import Limits
-from workbench.elicit.answer_table import answer_rows
-from workbench.elicit.ask import answers_with_reasoning
+from workbench.elicit.answer_table import THOUGHT, answer_rows, truncated_thoughts, ungraded_replies
+from workbench.elicit.ask import GivenAnswer, answers_with_reasoning
 from workbench.elicit.conversation import answer_tokens
+from workbench.elicit.defaults import limits_of
 from workbench.errors import WorkbenchError
 from workbench.loop.kv_cache import cache_answer_prompts
 from workbench.loop.questions import load_questions
@@ -33,8 +33,8 @@ def questions_and_answers(context: Run, rows: NDArray[np.int64]) -> tuple[list[s
     return [prompt_text(questions[row]) for row in rows], answered.loc[rows.tolist()].tolist()
 
 
-def given_answers(context: Run) -> list[tuple[str, str]]:
-    """Read answer and reasoning of every question."""
+def given_answers(context: Run) -> list[GivenAnswer]:
+    """Read answer, reasoning and thoughts of every question."""
     return answers_with_reasoning(context.stage("answer").table("answers"))
 
 
@@ -60,7 +60,9 @@ def answer_questions(context: Run, stage: StageStore) -> dict[str, Any]:
     _, questions = load_questions(context)
     rows, given = np.arange(len(questions)), context.config.questions.graded_file
     if given is None:
-        table = answers(context, context.lm, stage, questions, rows, "answering", leave=True)
+        # Positions in a thought are recorded later, so its keys are not kept.
+        leave = not context.fmt.thinking
+        table = answers(context, context.lm, stage, questions, rows, "answering", leave=leave)
         write_graded(stage.folder / "graded.jsonl", _graded(context, questions, table))
     else:
         table = _given_answers(questions, read_graded(given))
@@ -71,28 +73,40 @@ def save_answers(context: Run, stage: StageStore, table: pd.DataFrame) -> dict[s
     """Write the answers (row, answer, correct) to all questions of a run; return how many are right
     and which model gave them.
 
-    ``accuracy`` is of the graded answers, ``ungraded`` the number of the others, whose grade is
-    missing in the table.
+    ``accuracy`` is of the graded answers, ``ungraded`` the number of replies whose grade is missing
+    in the table, without those after a truncated thought: ``truncated`` counts these, by column.
 
     Raises:
         WorkbenchError: where no answer could be graded.
     """
-    ungraded = int(table["correct"].isna().sum())
-    if ungraded == len(table):
-        raise WorkbenchError(
-            f"None of the {len(table)} answers could be graded; look at them and give answers or "
-            "options that replies can be told by."
-        )
+    truncated = truncated_thoughts(table)
+    if table["correct"].isna().all():
+        raise nothing_graded(table)
     stage.save_table("answers", table)
     return {
         "accuracy": float(table["correct"].mean()),
-        "ungraded": ungraded,
+        "ungraded": ungraded_replies(table),
+        **({"truncated": truncated} if truncated else {}),
         "model_revision": context.lm.revision,
         "template": " ".join(context.lm.notes),
         "precision": context.lm.precision,
         "dtype": dtype_name(context.lm.dtype),
         "quantisation": quantisation_name(context.lm),
     }
+
+
+def nothing_graded(table: pd.DataFrame) -> WorkbenchError:
+    """Return the error for answers none of which could be graded."""
+    cut = truncated_thoughts(table).get(THOUGHT, 0)
+    if cut == len(table):
+        return WorkbenchError(
+            f"All {cut} thoughts were cut before their end, so no answer could be graded; raise "
+            "elicit.thinking_tokens."
+        )
+    return WorkbenchError(
+        f"None of the {len(table)} answers could be graded; look at them and give answers or "
+        "options that replies can be told by."
+    )
 
 
 def _graded(context: Run, questions: Sequence[Question], table: pd.DataFrame) -> Iterator[Graded]:
@@ -141,7 +155,7 @@ def answers(
         [prompt_text(question) for question in questions],
         rows,
         grade=lambda row, reply: grade_of(reply, questions[row]).correct,
-        limits=Limits(config.elicit.answer_tokens, config.elicit.reasoning_tokens),
+        limits=limits_of(config.elicit),
         tokens_per_forward=config.model.tokens_per_forward,
         names=[f"question {questions[row].id!r}" for row in rows],
         run=partial(run_parts, stage),

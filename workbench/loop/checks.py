@@ -16,9 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.config import ProbeConfig, RunConfig, TeachSettings
+from workbench.elicit.formats import configured
 from workbench.errors import WorkbenchError
 from workbench.loop.questions import drawn_questions
 from workbench.loop.run import Run, loop_format
+from workbench.models.chat_template import names_template
 from workbench.models.quantise import scheme_named
 from workbench.models.shape import ModelShape, read_shape
 from workbench.probe.folds import FEWEST_PER_CLASS
@@ -63,12 +65,18 @@ def check_settings(config: RunConfig) -> None:
     model nor questions.
 
     Raises:
-        WorkbenchError: for held-out domains that are not asked, and missing files or folders.
+        WorkbenchError: for held-out domains that are not asked, missing files or folders, and a
+            format that cannot be asked so.
     """
-    loop_format(config.elicit.format)
-    questions = config.questions
+    fmt = configured(loop_format(config.elicit.format), config.elicit)
+    questions, template = config.questions, config.model.chat_template
+    if fmt.thinking and questions.graded_file is not None:
+        raise WorkbenchError(
+            "questions.graded_file holds answers without the thoughts they were given after; set "
+            "elicit.thinking=off, or leave the file out."
+        )
     for key, path in (
-        ("model.chat_template", config.model.chat_template),
+        ("model.chat_template", None if template and names_template(template) else template),
         ("questions.graded_file", questions.graded_file),
     ):
         if path is not None and not path.is_file():
@@ -223,8 +231,9 @@ def check_grades(
 def _by_side(
     questions: pd.DataFrame, correct: pd.Series
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the grades of each side, without answers that were not graded."""
     rows = [questions["row"][questions["split"] == side].tolist() for side in ("train", "test")]
-    training, held_out = (correct.loc[of_side].to_numpy(dtype=bool) for of_side in rows)
+    training, held_out = (correct.loc[of_side].dropna().to_numpy(dtype=bool) for of_side in rows)
     return training, held_out
 
 

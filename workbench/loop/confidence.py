@@ -23,16 +23,16 @@ from workbench.elicit.confidence_table import (
     split_states,
 )
 from workbench.elicit.conversation import (
-    POSITIONS,
     QUESTION_END,
     Conversation,
-    before_reply,
     check_conversation,
     confidence_conversation,
 )
 from workbench.elicit.readout import ConfidenceReading, read_confidence, read_reply, recompute_cache
+from workbench.elicit.reply_tokens import before_reply
 from workbench.loop.answers import answers, given_answers
 from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusable_prompts
+from workbench.loop.positions import run_positions
 from workbench.loop.questions import held_out_rows, load_questions
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
@@ -60,8 +60,9 @@ def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
         context.config.model.tokens_per_forward,
     )
     begun = conversations_from_cache(context, conversations)
+    positions = run_positions(context)
     # Reasoning stands between question and answer, and its keys are kept from answering.
-    record = POSITIONS if context.fmt.reasoning_prefix else (*POSITIONS, QUESTION_END)
+    record = positions if context.fmt.reasons else (*positions, QUESTION_END)
 
     def reading(rows: NDArray[np.int64]) -> ConfidenceReading:
         return read_confidence(
@@ -73,19 +74,22 @@ def elicit(context: Run, stage: StageStore) -> dict[str, Any]:
             None if begun is None else begun.kept(rows),
         )
 
-    return read(
+    facts = read(
         context, stage, np.arange(len(conversations)), lengths, reading, "reading confidence"
     )
+    return facts | ({"positions": list(positions)} if context.fmt.thinking else {})
 
 
 def conversations_from_cache(
     context: Run, conversations: Sequence[Conversation]
 ) -> AnswerPromptCache | None:
     """Find the cached answer prompts of the conversations, where every conversation continues its
-    prompt.
+    prompt; None for a model that thinks, whose prompts are not cached.
     """
+    if context.fmt.thinking:
+        return None
     _, questions = load_questions(context)
-    reasonings = [reasoning for _, reasoning in given_answers(context)]
+    reasonings = [said.reasoning for said in given_answers(context)]
     return reusable_prompts(context, list(map(prompt_text, questions)), reasonings, conversations)
 
 
@@ -95,9 +99,9 @@ def confidence_conversations(context: Run) -> list[Conversation]:
     numbers = context.scale_tokens
     return [
         confidence_conversation(
-            context.lm.tokenizer, context.fmt, numbers, prompt_text(question), answer, reasoning
+            context.lm.tokenizer, context.fmt, numbers, prompt_text(question), *said
         )
-        for question, (answer, reasoning) in zip(questions, given_answers(context), strict=True)
+        for question, said in zip(questions, given_answers(context), strict=True)
     ]
 
 
@@ -124,7 +128,7 @@ def read(
         run=partial(run_parts, stage),
         description=description,
     )
-    tensors = split_states(part.tensors, len(POSITIONS), QUESTION_END)
+    tensors = split_states(part.tensors, len(run_positions(context)), QUESTION_END)
     stage.save_tensors("readings", tensors)
     stage.save_table("confidence", part.table)
     return {"parse_rate": float(part.table["stated"].notna().mean())}
@@ -172,7 +176,7 @@ def elicit_tuned(context: Run, stage: StageStore) -> dict[str, Any]:
         stage,
         "teach",
         everyone,
-        POSITIONS,
+        run_positions(context),
         "reading tuned confidence",
         context.config.measure.adapter_answers,
     )

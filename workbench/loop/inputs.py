@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.models.cache import hashes_folder
+from workbench.models.chat_template import names_template
 from workbench.models.fingerprint import fingerprint_files
 from workbench.models.local import local_path
 from workbench.pipeline.store import fingerprint
@@ -28,7 +31,7 @@ def inputs_of(config: RunConfig) -> dict[str, str]:
         )
         contents = {
             "the questions": questions,
-            "the chat template": b"" if template is None else template.read_bytes(),
+            "the chat template": b"" if template is None else _template(template),
         }
     except OSError as error:
         raise WorkbenchError(
@@ -36,6 +39,11 @@ def inputs_of(config: RunConfig) -> dict[str, str]:
         ) from error
     found = {name: fingerprint(content.hex()) for name, content in contents.items()}
     return {**found, "the model's files": _model_files(config.model.name)}
+
+
+def _template(given: Path) -> bytes:
+    """Return what identifies a chat template: a file's content, or a name of a model's own."""
+    return str(given).encode() if names_template(given) else given.read_bytes()
 
 
 def _model_files(name: str) -> str:

@@ -113,6 +113,7 @@ def _answer_facts(context: Run, r: Readouts) -> dict[str, Any]:
         "questions.test": len(r.questions),
         "questions.train": int((load_questions(context)[0]["split"] == "train").sum()),
         "answers.ungraded": facts.get("ungraded", 0),
+        **{f"answers.truncated_{name}s": n for name, n in facts.get("truncated", {}).items()},
     }
 
 

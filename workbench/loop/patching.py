@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import Conversation, before_reply
+from workbench.elicit.conversation import Conversation
+from workbench.elicit.reply_tokens import before_reply
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.patched_items import patched_items, sweep_layers
 from workbench.loop.run import Run

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import POSITIONS, QUESTION_END
+from workbench.elicit.conversation import QUESTION_END
 from workbench.loop.answers import right_answers
+from workbench.loop.positions import run_positions
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
 from workbench.measure import auroc2_within
@@ -56,14 +57,14 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     test = np.flatnonzero(questions["split"] == "test")
     right_train, right_test = right_answers(context, train), right_answers(context, test)
     domain = questions["domain"].to_numpy(dtype=str)
-    settings = probe_settings(context)
+    settings, positions = probe_settings(context), run_positions(context)
     found = fit_and_judge(
         states[train],
         right_train,
         states[test],
         right_test,
         settings,
-        positions=POSITIONS,
+        positions=positions,
         held_out_domain=domain[test],
         shuffles=config.probe.shuffles,
         ensemble_sites=config.probe.ensemble_sites,
@@ -94,7 +95,7 @@ def fit_probes(context: Run, stage: StageStore, source: str) -> dict[str, Any]:
     )
     return {
         "layer": best.layer,
-        "position": POSITIONS[best.position],
+        "position": positions[best.position],
         "shuffled_mean": float(null.mean()),
         "shuffled_low": float(null.min()),
         "shuffled_high": float(null.max()),

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.elicit.conversation import POSITIONS
 from workbench.loop.answer_figures import answers_by_domain
 from workbench.loop.conditions import (
     AFTER,
@@ -27,6 +26,7 @@ from workbench.loop.conditions import (
     roles_of,
 )
 from workbench.loop.patching_figures import following_figure, patching_figure, question_figure
+from workbench.loop.positions import run_positions
 from workbench.loop.results import PROBES_OF, LoopResults, bootstrap_of
 from workbench.loop.run import Run
 from workbench.loop.seed_report import save_seeds, seed_sections, seed_tables
@@ -194,7 +194,7 @@ def _by_layer(context: Run, found: LoopResults, caption: str) -> Section:
         if condition not in found.readouts.probe:
             continue
         table = context.stage(stage).table("layers")
-        for position in POSITIONS:
+        for position in run_positions(context):
             part = table[table["position"] == position].sort_values("layer")
             layers = part["layer"].to_numpy()
             at = "confidence position" if position == "confidence" else position.replace("_", " ")

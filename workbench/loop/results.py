@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import POSITIONS
 from workbench.errors import WorkbenchError
 from workbench.loop.answer_stability import answer_accuracy
 from workbench.loop.answers import right_answers
@@ -39,6 +38,7 @@ from workbench.loop.measure_groups import (
     text_group,
 )
 from workbench.loop.patching_results import PatchingResult, patching_result
+from workbench.loop.positions import run_positions
 from workbench.loop.questions import load_questions
 from workbench.loop.rivals import measure_rivals, read_rivals
 from workbench.loop.run import Run
@@ -152,7 +152,7 @@ def loop_results(context: Run) -> LoopResults:
         if {*group.needs} <= {*finished}:
             compute = partial(group.measure, context, readouts, draw)
             measures |= remember(context, name, group.needs, draw, compute)
-    facts = {**facts_of(context, readouts), "positions": list(POSITIONS)}
+    facts = {**facts_of(context, readouts), "positions": list(run_positions(context))}
     curves = _curves(context, draw) if "patch" in finished else None
     verdicts = _verdicts(context, readouts, draw) if {*JUDGED} <= {*finished} else ()
     return LoopResults(readouts, curves, measures, facts, finished, verdicts)

@@ -53,16 +53,16 @@ class ModelHolder:
     Attributes:
         reply_cache, prompt_cache: keys and values that stages keep for one another.
         shared: the holder of the run whose model is used.
-        scales: by name of a format, the tokens of its scale's texts.
-        replies: by name of a format, the tokens that open its confidence reply.
+        scales: by format, the tokens of its scale's texts.
+        replies: by format, the tokens that open its confidence reply.
     """
 
     lm: LanguageModel | None = None
     reply_cache: PrefixCache | None = None
     prompt_cache: PrefixCache | None = None
     shared: ModelHolder | None = None
-    scales: dict[str, ScaleTokens] = field(default_factory=dict)
-    replies: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    scales: dict[Format, ScaleTokens] = field(default_factory=dict)
+    replies: dict[Format, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -87,7 +87,9 @@ class Run:
     @property
     def fmt(self) -> Format:
         """The elicitation format of this run."""
-        return loop_format(self.config.elicit.format)
+        from workbench.elicit.formats import configured
+
+        return configured(loop_format(self.config.elicit.format), self.config.elicit)
 
     @property
     def lm(self) -> LanguageModel:
@@ -104,9 +106,14 @@ class Run:
                 precision=model.precision,
                 device=model.device,
                 chat_template=model.chat_template,
+                template=self.config.elicit.template,
                 trust_remote_code=model.trust_remote_code,
                 day=model.date,
             )
+        if self.config.elicit.thinking == "on":
+            from workbench.models.thoughts import require_thoughts
+
+            require_thoughts(held.lm.tokenizer)
         return held.lm
 
     @property
@@ -114,10 +121,10 @@ class Run:
         """The tokens of the scale's texts after the confidence prefix; computed once."""
         from workbench.elicit.conversation import scale_tokens
 
-        held, name = self.loaded.shared or self.loaded, self.config.elicit.format
-        if name not in held.scales:
-            held.scales[name] = scale_tokens(self.lm.tokenizer, self.fmt)
-        return held.scales[name]
+        held, fmt = self.loaded.shared or self.loaded, self.fmt
+        if fmt not in held.scales:
+            held.scales[fmt] = scale_tokens(self.lm.tokenizer, fmt)
+        return held.scales[fmt]
 
     @property
     def reply(self) -> tuple[int, ...] | None:
@@ -126,12 +133,12 @@ class Run:
         """
         if self.config.teach.adapter_scope == "conversation":
             return None
-        from workbench.elicit.conversation import reply_tokens
+        from workbench.elicit.reply_tokens import reply_tokens
 
-        held, name = self.loaded.shared or self.loaded, self.config.elicit.format
-        if name not in held.replies:
-            held.replies[name] = reply_tokens(self.lm.tokenizer, self.fmt, self.scale_tokens)
-        return held.replies[name]
+        held, fmt = self.loaded.shared or self.loaded, self.fmt
+        if fmt not in held.replies:
+            held.replies[fmt] = reply_tokens(self.lm.tokenizer, fmt, self.scale_tokens)
+        return held.replies[fmt]
 
     @property
     def reply_cache(self) -> PrefixCache:
@@ -181,14 +188,16 @@ class Run:
 
     def sibling(self, config: RunConfig, folder: Path, figures: Path) -> Run:
         """Return another run that uses this one's model, which is loaded once for both; its
-        settings of the model must be the same.
+        settings of the model and its template must be the same.
 
         Raises:
             WorkbenchError: where they differ.
         """
-        if config.model != self.config.model:
+        same = (self.config.model, self.config.elicit.template)
+        if (config.model, config.elicit.template) != same:
             raise WorkbenchError(
-                "Two runs share a model only if their settings under 'model' are the same."
+                "Two runs share a model only if their settings under 'model', and elicit.template, "
+                "are the same."
             )
         lender = self.loaded.shared or self.loaded
         return Run(

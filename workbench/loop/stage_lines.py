@@ -25,6 +25,12 @@ from workbench.loop.run import Run
 from workbench.measure import Estimate
 from workbench.report import Step
 
+CUT_THOUGHTS = {
+    "thought": "a truncated thought, not graded",
+    "second_thought": "a truncated thought before the confidence",
+}
+"""Column of thoughts -> what comes after one that was cut, in words."""
+
 
 @dataclass(frozen=True)
 class StageText:
@@ -57,6 +63,9 @@ def _answer(context: Run, found: LoopResults) -> str:
     facts = context.stage("answer").facts()
     answers, ungraded = len(context.stage("answer").table("answers")), facts.get("ungraded", 0)
     rest = f", {ungraded} could not be graded" if ungraded else ""
+    rest += "".join(
+        f", {cut} after {CUT_THOUGHTS[name]}" for name, cut in facts.get("truncated", {}).items()
+    )
     return f"{answers} answers, {100 * facts['accuracy']:.3g} % right{rest}"
 
 

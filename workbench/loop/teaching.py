@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.config import TeachSettings
-from workbench.elicit.conversation import Conversation, before_reply
+from workbench.elicit.conversation import Conversation
+from workbench.elicit.reply_tokens import before_reply
 from workbench.loop.answers import questions_and_answers
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.questions import load_questions

@@ -4,8 +4,11 @@ A conversation is rendered with the template and its generation prompt, which is
 replies begin later than it ends (see :mod:`workbench.models.opening`). Then ``prefix`` is appended:
 the words that the assistant's reply starts with. Every turn, an assistant turn at the end included,
 is history; only ``prefix`` is continued. Where the template knows a thinking switch, thinking is
-off, so that a reply starts with its answer. A system turn is merged into the first user turn when
-the template has no system role.
+off, so that a reply starts with its answer; it is on for the whole conversation where ``prefix`` is
+a :class:`~workbench.models.turn.ThinkingReply`, whose thought then comes first. What history shows
+of earlier thoughts is the template's decision, which is given them, unless they are to be kept:
+then the last of them is written where it was thought. A system turn is merged into the first user
+turn when the template has no system role.
 
 The rendered text already contains what the template puts in front (BOS), so it is tokenised with
 ``add_special_tokens=False``. Text of a turn can contain the spelling of a special token, such as
@@ -21,8 +24,11 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.models.chat_template import Role, Turn, write_turns
+from workbench.models.chat_template import write_turns
 from workbench.models.opening import opening_of
+from workbench.models.plain_turns import is_plain
+from workbench.models.thoughts import require_thoughts
+from workbench.models.turn import Reply, Role, ThinkingReply, Turn, thought_of, words_of
 
 __all__ = [
     "Role",
@@ -34,8 +40,10 @@ __all__ = [
     "special_strings",
 ]
 
+_KEPT_PROBE = "probe-of-reply"
 
-def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
+
+def render(tokenizer: Any, turns: Sequence[Turn], prefix: Reply = "") -> str:
     """Return the conversation as the model would see it, with generation prompt and ``prefix`` at
     its end.
 
@@ -43,17 +51,21 @@ def render(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> str:
     tokens spelled out in a turn.
 
     Raises:
-        WorkbenchError: for a conversation without turns.
+        WorkbenchError: for a conversation without turns, and a thought where the template knows
+            none.
     """
     if not turns:
         raise WorkbenchError("a conversation needs at least one turn")
     opening = opening_of(tokenizer)
     if turns[0].role == "system" and not opening.system_role:
         turns = _merge_system(turns)
-    return write_turns(tokenizer, turns, open_reply=True) + opening.completion + prefix
+    if isinstance(prefix, str):
+        return write_turns(tokenizer, turns, open_reply=True) + opening.completion + prefix
+    thoughts = require_thoughts(tokenizer)
+    return _written_thinking(tokenizer, turns, prefix, open_reply=True) + thoughts.written(prefix)
 
 
-def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]:
+def encode(tokenizer: Any, turns: Sequence[Turn], prefix: Reply = "") -> list[int]:
     """Return the token ids of :func:`render`, where special tokens come from the template alone.
 
     Raises:
@@ -61,19 +73,45 @@ def encode(tokenizer: Any, turns: Sequence[Turn], prefix: str = "") -> list[int]
             text without changing its neighbours (some sentencepiece tokenizers).
     """
     specials = special_strings(tokenizer)
-    texts = [turn.content for turn in turns] + [prefix]
+    texts = _own_texts(turns, prefix)
     if specials is None or not any(specials.search(text) for text in texts):
         return _plain(tokenizer, render(tokenizer, turns, prefix))
     return _encode_defused(tokenizer, turns, prefix, specials)
 
 
-def encode_history(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
-    """Return the token ids of the turns as history, without the opening of a reply. The turns must
-    spell no special token.
+def encode_history(tokenizer: Any, turns: Sequence[Turn], prefix: Reply = "") -> list[int]:
+    """Return the token ids of the turns as history, without the opening of the reply that begins
+    with ``prefix``. The turns must spell no special token.
     """
     if turns[0].role == "system" and not opening_of(tokenizer).system_role:
         turns = _merge_system(turns)
-    return _plain(tokenizer, write_turns(tokenizer, turns, open_reply=False))
+    if isinstance(prefix, str):
+        return _plain(tokenizer, write_turns(tokenizer, turns, open_reply=False))
+    return _plain(tokenizer, _written_thinking(tokenizer, turns, prefix, open_reply=False))
+
+
+def _written_thinking(
+    tokenizer: Any, turns: Sequence[Turn], prefix: ThinkingReply, *, open_reply: bool
+) -> str:
+    """Return the turns with thinking on. A thought that is kept stands in the last turn that had
+    one, as in the reply itself; what follows that reply is what the template writes after it.
+    """
+    thinking = {"open_reply": open_reply, "thinking": True}
+    had = [i for i, turn in enumerate(turns) if turn.thought is not None]
+    if prefix.history == "template" or not had:
+        return write_turns(tokenizer, turns, **thinking)
+    last = turns[had[-1]]
+    reply = ThinkingReply(last.thought, last.content, history="kept")
+    begun = render(tokenizer, turns[: had[-1]], reply)
+    probed = [*turns[: had[-1]], replace(last, content=_KEPT_PROBE), *turns[had[-1] + 1 :]]
+    after = write_turns(tokenizer, probed, **thinking).rpartition(_KEPT_PROBE)[2]
+    return begun + after
+
+
+def _own_texts(turns: Sequence[Turn], prefix: Reply) -> list[str]:
+    """Return all texts of a conversation that are not the template's."""
+    said = [text for turn in turns for text in (turn.content, turn.thought or "")]
+    return [*said, thought_of(prefix), words_of(prefix)]
 
 
 def special_strings(tokenizer: Any) -> re.Pattern[str] | None:
@@ -94,16 +132,16 @@ def require_chat_template(tokenizer: Any, name: str) -> None:
     Raises:
         WorkbenchError: when it has none.
     """
-    if not tokenizer.chat_template:
+    if not tokenizer.chat_template and not is_plain(tokenizer):
         raise WorkbenchError(
-            f"the model {name!r} has no chat template, so it is a base model: "
-            "use its instruct version, or give a file with a template (--set "
-            "model.chat_template=FILE)"
+            f"the model {name!r} has no chat template, so it is a base model: ask it in plain text "
+            "(--set elicit.template=plain), use its instruct version, or give a file with a "
+            "template (--set model.chat_template=FILE)"
         )
 
 
 def _encode_defused(
-    tokenizer: Any, turns: Sequence[Turn], prefix: str, specials: re.Pattern[str]
+    tokenizer: Any, turns: Sequence[Turn], prefix: Reply, specials: re.Pattern[str]
 ) -> list[int]:
     """Mask spelled specials, tokenise, then retokenise unmasked each stretch between genuine
     specials.
@@ -115,16 +153,11 @@ def _encode_defused(
     Raises:
         WorkbenchError: if the tokenizer cannot encode a spelled special token as text.
     """
-    mask = _Mask(
-        specials, [turn.content for turn in turns] + [prefix, str(tokenizer.chat_template)]
-    )
-    masked = render(
-        tokenizer,
-        [replace(turn, content=mask.hide(turn.content)) for turn in turns],
-        mask.hide(prefix),
-    )
+    texts = _own_texts(turns, prefix)
+    mask = _Mask(specials, [*texts, str(tokenizer.chat_template)])
+    masked = render(tokenizer, [mask.hide_in(turn) for turn in turns], mask.hide_in_reply(prefix))
     if not tokenizer.is_fast:
-        raise _not_encodable(specials, "".join(turn.content for turn in turns) + prefix)
+        raise _not_encodable(specials, "".join(texts))
     control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     ids: list[int] = []
     for stretch, inside in _stretches(tokenizer, masked):
@@ -161,6 +194,16 @@ class _Mask:
                 self._to_mask[first] = next(self._free)
             text = text[: match.start()] + self._to_mask[first] + text[match.start() + 1 :]
         return text
+
+    def hide_in(self, turn: Turn) -> Turn:
+        thought = None if turn.thought is None else self.hide(turn.thought)
+        return replace(turn, content=self.hide(turn.content), thought=thought)
+
+    def hide_in_reply(self, reply: Reply) -> Reply:
+        if isinstance(reply, str):
+            return self.hide(reply)
+        thought = None if reply.thought is None else self.hide(reply.thought)
+        return replace(reply, thought=thought, words=self.hide(reply.words))
 
     def reveal(self, text: str) -> str:
         return text.translate({ord(mask): first for first, mask in self._to_mask.items()})

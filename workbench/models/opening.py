@@ -32,12 +32,13 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.models.chat_template import (
     MEND,
-    Turn,
     day_of,
     template_name,
     template_text,
     write_turns,
 )
+from workbench.models.plain_turns import is_plain
+from workbench.models.turn import Turn
 
 SYSTEM, REPLY = Turn("system", "probe-of-system"), Turn("assistant", "probe-of-reply")
 ASKED = (Turn("user", "probe-of-question"),)
@@ -72,12 +73,14 @@ _known: dict[tuple[str, str, date], Opening] = {}
 
 def opening_of(tokenizer: Any) -> Opening:
     """Return how the tokenizer's template opens replies. The probe runs once for each template and
-    date.
+    date; plain turns need none.
 
     Raises:
         WorkbenchError: for a template that fails, loses turns, or opens replies otherwise than it
             writes them.
     """
+    if is_plain(tokenizer):
+        return Opening(True, "", ())
     key = (template_text(tokenizer), str(tokenizer.special_tokens_map), day_of(tokenizer))
     if key not in _known:
         _known[key] = _probed(tokenizer)

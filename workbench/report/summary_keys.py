@@ -43,6 +43,8 @@ SUMMARY_KEYS: Mapping[str, str] = {
     "answers.adapter_on_rows.<condition>": "answers generated again with the adapter on",
     "answers.unchanged_adapter_on.<condition>": "share of them that are the same",
     "answers.ungraded": "answers of the base model that could not be graded",
+    "answers.truncated_thoughts": "thoughts cut before their end, after which no answer is graded",
+    "answers.truncated_second_thoughts": "thoughts before the confidence cut before their end",
     "probe.layer.<condition>": "layer of the probe, chosen on training questions",
     "probe.position.<condition>": "position of the probe, chosen on training questions",
     "probe.direction_cosine.<condition>": "cosine of the directions of correctness and confidence",

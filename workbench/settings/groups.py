@@ -65,7 +65,9 @@ class ModelSettings(Settings):
     )
     trust_remote_code: bool = Field(False, description="run code that comes with a hub model")
     chat_template: Path | None = Field(
-        None, description="file with a chat template, for models without one"
+        None,
+        description="file with a chat template, for models without one; or the name of one of the "
+        "tokenizer's templates, where it has several",
     )
     date: Annotated[dt.date, BeforeValidator(_day)] = Field(
         dt.date(2025, 1, 1),
@@ -140,6 +142,27 @@ class ElicitSettings(Settings):
         ge=1,
         le=100_000,
         description="most tokens of the reasoning before an answer, where there is any",
+    )
+    template: Literal["chat", "plain"] = Field(
+        "chat",
+        description="turns by the model's chat template, or as plain text with worked examples, "
+        "which base models and instruct models can be compared under",
+    )
+    thinking: Literal["off", "on"] = Field(
+        "off",
+        description="whether a model whose chat template has thoughts thinks before it answers",
+    )
+    thinking_tokens: int = Field(
+        1024,
+        ge=1,
+        le=100_000,
+        description="most tokens of a thought; one that is cut there is closed, counted, and its "
+        "answer is not graded",
+    )
+    thinking_history: Literal["template", "kept"] = Field(
+        "template",
+        description="what a later turn shows of the thought: what the template writes in history, "
+        "mostly nothing, or the thought where it was thought",
     )
 
 

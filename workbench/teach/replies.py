@@ -18,6 +18,7 @@ import torch
 
 from workbench.elicit.conversation import answer_tokens
 from workbench.elicit.format import Format
+from workbench.elicit.formats import require_no_thought
 from workbench.elicit.greedy import stop_at_newline
 from workbench.elicit.parse import parse_confidence
 from workbench.elicit.readout import stated_tokens
@@ -75,6 +76,7 @@ def whole_replies(job: TrainingJob) -> Replies:
         WorkbenchError: for a format that does not ask for both in one reply.
     """
     fmt, tokenizer, grade = job.fmt, job.lm.tokenizer, job.grade
+    require_no_thought(fmt, "An arm that samples whole replies")
     if fmt.layout != "one-turn" or fmt.reasoning_prefix:
         raise WorkbenchError(
             f"Answer and confidence are sampled as one reply, which the format {fmt.name!r} does "

@@ -13,7 +13,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from workbench.elicit.conversation import answer_tokens
-from workbench.elicit.formats import Format
+from workbench.elicit.formats import Format, require_no_thought
 from workbench.errors import WorkbenchError
 from workbench.models import Turn, encode
 from workbench.questions import Question, prompt_text
@@ -68,7 +68,11 @@ def ask(
 ) -> list[Asked]:
     """Tokenise ``questions`` with their greedy ``answers`` in ``fmt``, the format they were asked
     in.
+
+    Raises:
+        WorkbenchError: for a format with thinking on, whose answers no thought precedes here.
     """
+    require_no_thought(fmt, "Baselines without training")
     out = []
     for question, answer in zip(questions, answers, strict=True):
         turns, text = fmt.answer_turns(prompt_text(question)), fmt.answer_text(answer)

@@ -33,7 +33,7 @@ from workbench.elicit.baselines.settings import BaselineSettings
 from workbench.elicit.baselines.stated import stated_batch
 from workbench.elicit.baselines.top_k import list_prompt, listed_batch
 from workbench.elicit.conversation import confidence_conversation, scale_tokens
-from workbench.elicit.formats import format_named
+from workbench.elicit.formats import format_for
 from workbench.elicit.lengths import check_lengths
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW, Part, StageStore, merge_parts, run_parts
@@ -130,7 +130,9 @@ def _lengths(work: _Work, passes: Sequence[str]) -> tuple[list[int], list[str]]:
     settings, tokenizer = work.settings, work.lm.tokenizer
     lengths = [len(one.prompt) + settings.answer_tokens for one in work.asked]
     if "forced" in passes:
-        extra = chain_tokens(tokenizer, format_named(settings.format), work.asked[:1], work.queries)
+        extra = chain_tokens(
+            tokenizer, format_for(settings.format, tokenizer), work.asked[:1], work.queries
+        )
         lengths = [
             max(n, len(one.answered) + extra) for n, one in zip(lengths, work.asked, strict=True)
         ]
@@ -144,7 +146,7 @@ def _lengths(work: _Work, passes: Sequence[str]) -> tuple[list[int], list[str]]:
 
 
 def _forced(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    fmt = format_named(work.settings.format)
+    fmt = format_for(work.settings.format, work.lm.tokenizer)
     extra = chain_tokens(work.lm.tokenizer, fmt, work.asked[:1], work.queries)
     return work.parts(
         [len(one.answered) + extra for one in work.asked],
@@ -188,7 +190,8 @@ def _list(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _stated(work: _Work, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    fmt, tokenizer, one = format_named(work.settings.format), work.lm.tokenizer, work.asked[0]
+    tokenizer, one = work.lm.tokenizer, work.asked[0]
+    fmt = format_for(work.settings.format, tokenizer)
     numbers = scale_tokens(tokenizer, fmt)
     conversation = confidence_conversation(tokenizer, fmt, numbers, one.text, one.answer)
     extra = len(conversation.tokens) - len(one.answered) + numbers.trie.tree.size

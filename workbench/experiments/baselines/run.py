@@ -21,6 +21,7 @@ from workbench.elicit.baselines.compare import compare
 from workbench.elicit.baselines.evidence import Evidence
 from workbench.elicit.baselines.run import run_passes, score_baselines, select_baselines
 from workbench.elicit.baselines.settings import BaselineSettings
+from workbench.elicit.formats import configured, format_named, require_no_thought
 from workbench.errors import WorkbenchError
 from workbench.experiments.baselines.results import BaselineResults, BaselineRun
 from workbench.experiments.parameters import Parameters
@@ -167,9 +168,12 @@ def settings_of(config: RunConfig, **changes: Any) -> BaselineSettings:
     """Make baseline settings that fit ``config``, with ``changes``.
 
     Raises:
-        WorkbenchError: naming the setting that is out of range.
+        WorkbenchError: naming the setting that is out of range, and for thinking on.
     """
     elicit, model = config.elicit, config.model
+    require_no_thought(
+        configured(format_named(elicit.format), elicit), "Baselines without training"
+    )
     common = {"format": elicit.format, "answer_tokens": elicit.answer_tokens, "seed": config.seed}
     try:
         return BaselineSettings(

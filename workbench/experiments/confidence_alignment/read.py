@@ -29,6 +29,7 @@ from workbench.elicit.answer_table import grade_column
 from workbench.elicit.baselines.answered_question import letters_of
 from workbench.elicit.baselines.options import letters_offered, read_options
 from workbench.elicit.conversation import answer_tokens, check_conversation, confidence_conversation
+from workbench.elicit.formats import require_no_thought
 from workbench.elicit.prompts import Voice
 from workbench.elicit.readout import ConfidenceReading, read_confidence
 from workbench.loop.confidence import read
@@ -105,6 +106,7 @@ def read_internal(
     """Read the probability of every option, and the model's reply: the tables ``internal`` and
     ``options``.
     """
+    require_no_thought(context.fmt, "Confidence against the probability of an option")
     lm, fmt, limit = context.lm, context.fmt, context.config.elicit.answer_tokens
     prompts = [answer_tokens(lm.tokenizer, fmt, prompt_text(question)) for question in questions]
     offered = [letters_of(question) for question in questions]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.elicit.ask import answers_with_reasoning
 from workbench.elicit.conversation import confidence_conversation
 from workbench.experiments.recipes.trainings import Training
 from workbench.loop.answer_stability import answers_with_adapter
@@ -48,9 +49,9 @@ def read_own(context: Run, stage: StageStore, training: Training) -> dict[str, A
             context.fmt,
             context.scale_tokens,
             prompt_text(questions[row]),
-            answer,
+            *said,
         )
-        for row, answer in zip(rows.tolist(), given["answer"], strict=True)
+        for row, said in zip(rows.tolist(), answers_with_reasoning(given), strict=True)
     }
     description = f"reading {training.name} after its own answers"
     with context.with_adapter(training.stage("teach")) as tuned:

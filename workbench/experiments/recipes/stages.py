@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.elicit.conversation import POSITIONS
 from workbench.experiments.recipes.trainings import Training
 from workbench.loop.answers import questions_and_answers
 from workbench.loop.confidence import confidence_conversations, evaluate_adapter, read_adapter
+from workbench.loop.positions import run_positions
 from workbench.loop.probes import fit_probes
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
@@ -54,7 +54,7 @@ def elicit_training(context: Run, stage: StageStore, training: Training) -> dict
         )
     if training.probe:
         rows = np.arange(len(context.stage("questions").table("questions")))
-    record = POSITIONS if training.probe else ()
+    record = run_positions(context) if training.probe else ()
     taught, description = training.stage("teach"), f"reading {training.name}"
     return evaluate_adapter(
         context.with_teach(training.teach), stage, taught, rows, record, description, most_on=None

@@ -24,8 +24,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.arrays import Floats
-from workbench.elicit.conversation import Conversation, ScaleTokens, before_reply
+from workbench.elicit.conversation import Conversation, ScaleTokens
 from workbench.elicit.readout import expected_confidence
+from workbench.elicit.reply_tokens import before_reply
 from workbench.loop.confidence import confidence_conversations, fill_prefixes
 from workbench.loop.run import Run
 from workbench.models import LanguageModel

@@ -124,6 +124,8 @@ def _conditions(home: Run, away: Run) -> list[tuple[str, str, Any, Any]]:
             other.model.chat_template,
         ),
         ("the format", "elicit.format", one.elicit.format, other.elicit.format),
+        ("the template", "elicit.template", one.elicit.template, other.elicit.template),
+        ("thinking", "elicit.thinking", one.elicit.thinking, other.elicit.thinking),
     ]
 
 

@@ -1,0 +1,136 @@
+"""Generate a thinking model's thoughts, each to its end or to a bound on its tokens.
+
+A thought is generated greedily after what opens it (:mod:`workbench.models.thoughts`) and ends with
+the template's closing mark. One that reaches the bound, or ends its turn without that mark, is
+truncated: its text is what there is of it. It is closed where it stops like any other, so its row
+has an answer and a confidence, but that answer is the reply to half a thought and is never graded
+(:mod:`workbench.elicit.answer_table`).
+
+White space around a thought belongs to the marks, so it is stripped and written as the template
+writes it. The text does not show special tokens the model may have written inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.elicit.answer import run_prompts
+from workbench.elicit.conversation import reasoning_tokens, second_thought_tokens
+from workbench.elicit.format import Format
+from workbench.elicit.generate import Pick, continued
+from workbench.elicit.greedy import stop_at_end
+from workbench.models import LanguageModel
+from workbench.models.ends import end_tokens
+from workbench.models.finite import require_finite
+from workbench.models.thoughts import require_thoughts
+from workbench.models.unembed import unembed
+from workbench.trace.batches import plan_batches
+from workbench.trace.layout import empty_tail
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What a model thought: its text, and whether it was cut before its end."""
+
+    text: str
+    truncated: bool
+
+
+def think(
+    lm: LanguageModel,
+    fmt: Format,
+    questions: Sequence[str],
+    limit: int,
+    tokens_per_forward: int,
+) -> list[Thought]:
+    """Return the model's thought before its answer to each question."""
+    prompts = [reasoning_tokens(lm.tokenizer, fmt, question) for question in questions]
+    return thought_batch(lm, prompts, limit, tokens_per_forward)
+
+
+def think_again(
+    lm: LanguageModel,
+    fmt: Format,
+    questions: Sequence[str],
+    answers: Sequence[str],
+    thoughts: Sequence[str],
+    limit: int,
+    tokens_per_forward: int,
+) -> list[Thought]:
+    """Return the model's thought before it states its confidence in each answer."""
+    prompts = [
+        second_thought_tokens(lm.tokenizer, fmt, *said)
+        for said in zip(questions, answers, thoughts, strict=True)
+    ]
+    return thought_batch(lm, prompts, limit, tokens_per_forward)
+
+
+def thought_batch(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int, tokens_per_forward: int
+) -> list[Thought]:
+    """Return the greedy thought after each prompt, of at most ``limit`` tokens.
+
+    Args:
+        prompts: token ids of each prompt, ending where the thought begins.
+        tokens_per_forward: memory bound, tokens of the pass over the prompts.
+    """
+    found: dict[int, Thought] = {}
+    for batch in plan_batches([len(prompt) for prompt in prompts], tokens_per_forward):
+        chosen = _think(lm, [prompts[row] for row in batch], limit)
+        found |= dict(zip(np.asarray(batch).tolist(), chosen, strict=True))
+    return [found[row] for row in range(len(prompts))]
+
+
+def _think(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int) -> list[Thought]:
+    end = require_thoughts(lm.tokenizer).end
+    mark = lm.tokenizer(end, add_special_tokens=False)["input_ids"]
+    final, cache, batch = run_prompts(lm, prompts)
+    require_finite(lm, final)
+    first = unembed(lm, final).argmax(dim=-1)
+    stop = stop_at_end(lm)
+    if len(mark) == 1:
+        stop[mark] = True
+        pick: Pick = _most_probable(lm)
+    else:
+        pick = _until_written(lm, end, first)
+    rows = continued(lm, batch, empty_tail(batch), first, cache, limit, stop, pick)
+    return [_thought(lm, row, end, mark) for row in rows]
+
+
+def _thought(lm: LanguageModel, row: list[int], end: str, mark: Sequence[int]) -> Thought:
+    if len(mark) == 1:
+        text, ended = lm.tokenizer.decode(row, skip_special_tokens=True), row[-1] == mark[0]
+        return Thought(text.split(end, 1)[0].strip(), not ended)
+    text, found, _ = lm.tokenizer.decode(row, skip_special_tokens=True).partition(end)
+    return Thought(text.strip(), not found)
+
+
+def _most_probable(lm: LanguageModel) -> Pick:
+    def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
+        return unembed(lm, final).argmax(dim=-1)
+
+    return pick
+
+
+def _until_written(lm: LanguageModel, end: str, first: Tensor) -> Pick:
+    """Pick the most probable token, but end a row once its text holds a mark of several tokens."""
+    ends = min(end_tokens(lm), default=None)
+    window = len(end.encode()) + 1
+    said = [[int(token)] for token in first]
+
+    def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
+        chosen: Tensor = unembed(lm, final).argmax(dim=-1)
+        for place, row in enumerate(rows.tolist()):
+            written = end in lm.tokenizer.decode(said[row][-window:])
+            if written and ends is not None:
+                chosen[place] = torch.as_tensor(ends, device=chosen.device)
+            else:
+                said[row].append(int(chosen[place]))
+        return chosen
+
+    return pick
