@@ -14,7 +14,6 @@ from workbench.trace import (
     TokenTree,
     hooked_loop,
     loop_branches,
-    patch_branches,
 )
 
 MakeTiny = Callable[..., LanguageModel]
@@ -63,15 +62,13 @@ def test_recurrent_families_run_without_padding_and_say_so_once(
     lm = make_tiny(family)
     branches = number_branches()
     with pytest.warns(UserWarning, match=f"{family} is patched by one forward a branch.*recurrent"):
-        found = patch_branches(lm, ROWS, branches, some_logits, tokens_per_forward=100, tree=TREE)
+        found = loop_branches(lm, ROWS, branches, some_logits, tokens_per_forward=100, tree=TREE)
     alone = [
         [Patch(p.site, p.positions[:1], p.value[:1], p.mode) for p in branch] for branch in branches
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        first = patch_branches(lm, ROWS[:1], alone, some_logits, tokens_per_forward=100, tree=TREE)
-    with pytest.warns(UserWarning, match=family):
-        loop_branches(make_tiny(family), ROWS, branches[:1], some_logits, tokens_per_forward=100)
+        first = loop_branches(lm, ROWS[:1], alone, some_logits, tokens_per_forward=100, tree=TREE)
     torch.testing.assert_close(found.patched[:1], first.patched, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.base[:1], first.base, rtol=1e-4, atol=1e-5)
     moved = (found.patched - found.base[:, None]).abs().amax(dim=(0, 3))

@@ -31,7 +31,7 @@ from workbench.cli.patch import patch
 from workbench.cli.settings import settings
 from workbench.cli.states import probe, trace
 from workbench.cli.teach import recipes, teach
-from workbench.cli.terminal import bars, show_summary
+from workbench.cli.terminal import bars, no_notices, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
@@ -64,7 +64,7 @@ class Commands(TyperGroup):
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, TextIOWrapper):
                     stream.reconfigure(errors="backslashreplace")
-            with self.make_context(PROGRAM, list(words), **extra) as context:
+            with no_notices(), self.make_context(PROGRAM, list(words), **extra) as context:
                 self.invoke(context)
 
         return ending(work, [PROGRAM, *words])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,17 @@ class _Bars:
         self._progress.console.print(Text(safe_line(text)), soft_wrap=True)
 
 
+NOTICES = {
+    "transformers.trainer_utils": "mtime may not be reliable",
+    "torchao": "Failed to load",
+    "torch.utils._pytree": "is an Enum subclass",
+}
+"""Words of notices that mean nothing here, by the logger that writes them: the order of checkpoints
+is taken from their numbers; kernels for other devices cannot be loaded; torch will not need a call
+that torchao makes.
+"""
+
+
 @contextmanager
 def bars(console: Console) -> Iterator[None]:
     """Show the progress of everything inside the block, with elapsed time and time left.
@@ -63,7 +74,7 @@ def bars(console: Console) -> Iterator[None]:
     once. Libraries' notices to developers about future versions, and notices without meaning here,
     are suppressed.
     """
-    with warnings.catch_warnings(), _no_notices(), _shown(console):
+    with warnings.catch_warnings(), no_notices(), _shown(console):
         warnings.simplefilter("ignore", FutureWarning)
         yield
 
@@ -87,20 +98,20 @@ def _shown(console: Console) -> Iterator[None]:
 
 
 @contextmanager
-def _no_notices() -> Iterator[None]:
-    """Suppress the Trainer's notice that it orders checkpoints by their numbers. Here they are
-    written within a second of one another.
-    """
-    logger = logging.getLogger("transformers.trainer_utils")
-
-    def of_use(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith("mtime may not be reliable")
-
-    logger.addFilter(of_use)
+def no_notices() -> Iterator[None]:
+    """Suppress the :data:`NOTICES` of libraries."""
+    filters = {logging.getLogger(name): _without(start) for name, start in NOTICES.items()}
+    for logger, of_use in filters.items():
+        logger.addFilter(of_use)
     try:
         yield
     finally:
-        logger.removeFilter(of_use)
+        for logger, of_use in filters.items():
+            logger.removeFilter(of_use)
+
+
+def _without(words: str) -> Callable[[logging.LogRecord], bool]:
+    return lambda record: words not in str(record.msg)
 
 
 def show_summary(console: Console, summary: Mapping[str, Any]) -> None:

@@ -75,14 +75,6 @@ class LanguageModel:
         return self.architecture.head_size
 
     @property
-    def unpackable(self) -> str:
-        """What a person is told, once, of a model whose branches cannot be packed."""
-        return (
-            f"{self.architecture.family} is patched by one forward a branch, on rows of equal "
-            f"length: {self.architecture.why_not}."
-        )
-
-    @property
     def device(self) -> torch.device:
         """The device token ids must be on: that on which the token embedding computes."""
         embedding = self.embedding()

@@ -136,14 +136,15 @@ def _write_strings(
     """Return the writes of the patch on those strings that hold its token."""
     tokens = [token_at(s, int(positions[s.row]), len(prompts[s.row]), tree) for s in strings]
     here = [(index, token) for index, token in enumerate(tokens) if token is not None]
-    if not here:
-        return []
+    return [write_patch(patch, here, [strings[i].row for i, _ in here])] if here else []
+
+
+def write_patch(patch: Patch, here: Sequence[tuple[int, int]], rows: Sequence[int]) -> ColumnWrite:
+    """Return the write of ``patch`` at ``here``, pairs of a row of a pass and a column, with the
+    values of the prompts ``rows``.
+    """
     only, columns = torch.as_tensor(here).unbind(1)
-    return [
-        _write(
-            patch, columns[:, None], torch.tensor([strings[index].row for index, _ in here]), only
-        )
-    ]
+    return _write(patch, columns[:, None], torch.as_tensor(rows), only)
 
 
 def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = None) -> ColumnWrite:

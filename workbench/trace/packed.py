@@ -4,8 +4,9 @@ bound allows.
 The unpatched readout and the first branches come out of one pass over prompts and branches;
 branches that do not fit follow in passes of their own on the kept prompts (see
 :mod:`workbench.trace.prompt_cache`). Every number equals, to rounding, that of one hooked forward a
-branch (:func:`workbench.trace.hooked_loop.loop_branches`). That loop also runs recurrent families,
-and branches that start before the tokens a switched-on adapter acts on.
+branch (:func:`workbench.trace.hooked_loop.loop_branches`). That loop also runs branches that start
+before the tokens a switched-on adapter acts on. Recurrent families continue branches from copies of
+their prompts' states instead (:mod:`workbench.trace.forked`).
 
 The bound counts tokens: rows times (padded prompt + branch columns) of a pass. Masks add rows *
 columns ** 2 numbers for each kind of attention layer, and the readout at most
@@ -30,6 +31,7 @@ from workbench.trace.branch_groups import plan_groups, tail_room
 from workbench.trace.branches import BranchColumns, Layout, branch_columns, join_tails, lay_out
 from workbench.trace.checks import require_branches, require_masks
 from workbench.trace.edits import gather_columns
+from workbench.trace.forked import fork_branches
 from workbench.trace.forward import run_joint
 from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.interventions import Branch, Patched, Readout
@@ -66,7 +68,7 @@ def patch_branches(
         WorkbenchError: before any forward, for sites, positions, values or kernels that do not fit.
     """
     if not lm.architecture.packable:
-        return loop_branches(
+        return fork_branches(
             lm, prompts, branches, readout, tokens_per_forward=tokens_per_forward, tree=tree
         )
     require_masks(lm)

@@ -45,6 +45,19 @@ def equal_lengths(strings: Sequence[String], tokens_per_forward: int) -> Iterato
             yield same[start : start + rows]
 
 
+def rows_of_one_length(
+    lengths: Sequence[int], most_rows: Callable[[int], int]
+) -> Iterator[list[int]]:
+    """Yield the batches of rows of one length, longest first, of at most ``most_rows(length)``
+    rows.
+    """
+    for length in sorted(set(lengths), reverse=True):
+        same = [row for row, own in enumerate(lengths) if own == length]
+        most = most_rows(length)
+        for start in range(0, len(same), most):
+            yield same[start : start + most]
+
+
 def token_at(string: String, position: int, length: int, tree: TokenTree) -> int | None:
     """Return the token of ``string`` that a position names, where the prompt has ``length`` tokens;
     None for a node on another path.
@@ -95,6 +108,16 @@ def states_by_string(
 
 def warn_unpackable(lm: LanguageModel) -> None:
     """Warn, once per model, that its branches run one by one."""
-    if lm.unpackable not in lm.warned:
-        lm.warned.add(lm.unpackable)
-        warnings.warn(lm.unpackable, stacklevel=3)
+    _warn(lm, "is patched by one forward a branch, on rows of equal length")
+
+
+def warn_unpadded(lm: LanguageModel) -> None:
+    """Warn, once per model, that its branches continue from copies of states."""
+    _warn(lm, "is run on rows of equal length, and branches from copies of their prompts' states")
+
+
+def _warn(lm: LanguageModel, how: str) -> None:
+    warning = f"{lm.architecture.family} {how}: {lm.architecture.why_not}."
+    if warning not in lm.warned:
+        lm.warned.add(warning)
+        warnings.warn(warning, stacklevel=4)
