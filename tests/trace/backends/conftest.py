@@ -42,10 +42,17 @@ POST_NORMS = {
 }
 FORMULAS = {
     "llama": Formula(),
+    "mistral": Formula(),
+    "mixtral": Formula(),
     "qwen2": Formula(),
+    "qwen3": Formula(),
+    "smollm3": Formula(),
+    "starcoder2": Formula(),
     "gpt_oss": Formula(),
     "gemma2": Formula(before_mlp="pre_feedforward_layernorm", **POST_NORMS),
+    "gemma3_text": Formula(before_mlp="pre_feedforward_layernorm", **POST_NORMS),
     "olmo2": Formula(before_attention="", before_mlp="", **POST_NORMS),
+    "olmo3": Formula(before_attention="", before_mlp="", **POST_NORMS),
     "granite": Formula(multiplier="residual_multiplier"),
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from tests.support.tiny_models import WRITTEN_OUT
 from workbench.models import LanguageModel
 from workbench.trace.backends import HooksBackend
 from workbench.trace.interventions import Patch
@@ -13,7 +14,7 @@ from workbench.trace.sites import Site
 MakeTiny = Callable[..., LanguageModel]
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"])
+@pytest.mark.parametrize("family", WRITTEN_OUT)
 @pytest.mark.parametrize(("looped", "tokens_per_forward"), [(False, 40), (False, 8192), (True, 99)])
 def test_same_sites_same_answers(
     make_tiny: MakeTiny,

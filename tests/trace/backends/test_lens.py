@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import WRITTEN_OUT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.lens import HOOKS, LensBackend, hook_name
@@ -28,7 +29,7 @@ def tuned(lm: LanguageModel) -> Any:
     return model.eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"])
+@pytest.mark.parametrize("family", WRITTEN_OUT)
 def test_same_sites_same_answers(
     make_tiny: MakeTiny, agree: Callable[..., None], family: str
 ) -> None:

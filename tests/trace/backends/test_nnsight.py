@@ -12,6 +12,7 @@ from nnsight.modeling.base import NNsight
 from nnsight.schema.request import RequestModel
 from peft import LoraConfig, get_peft_model
 
+from tests.support.tiny_models import WRITTEN_OUT
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.trace.backends.nnsight import NnsightBackend
@@ -19,7 +20,6 @@ from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
 
 MakeTiny = Callable[..., LanguageModel]
-FAMILIES = ["llama", "qwen2", "gemma2", "olmo2", "granite", "gpt_oss"]
 
 
 def lora(lm: LanguageModel, seed: int = 5) -> Any:
@@ -59,7 +59,7 @@ def belongings(lm: LanguageModel) -> Any:
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", WRITTEN_OUT)
 def test_same_sites_same_answers_here(
     make_tiny: MakeTiny, agree: Callable[..., None], family: str
 ) -> None:
