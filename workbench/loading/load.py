@@ -153,19 +153,14 @@ def load_model(
     fingerprint = source.fingerprint or hub_commit(source)
     marks = _template_mark(chat_template, template) + ("" if scheme is None else f"+{quantize}")
     certificate = certificate_path(model, tokenizer, fingerprint and fingerprint + marks, cache_dir)
-    known = None if anew else read_certificate(certificate)
-    with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
-        lm = LanguageModel(
-            model,
-            tokenizer,
-            known or derive_architecture(model),
-            spec,
-            fingerprint + marks,
-            notes=notes,
-        )
-        if known is None:
-            lm = verify(lm)
-            write_certificate(certificate, lm.architecture)
+    row = None if anew else read_certificate(certificate)
+    told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
+    if row is not None:
+        lm = LanguageModel(model, tokenizer, row, **told)
+    else:
+        with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
+            lm = verify(LanguageModel(model, tokenizer, derive_architecture(model), **told))
+        write_certificate(certificate, lm.architecture)
     require_vocabulary(lm)
     set_precision(lm, precision)
     return lm

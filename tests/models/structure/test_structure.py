@@ -130,6 +130,8 @@ def test_the_row_is_the_one_that_was_written_by_hand(make_tiny: MakeTiny, family
         ("cohere2", {"logit_scale": 1.0}, {"logit_scale": 1.0}),
         ("gemma2", {"final_logit_softcapping": 0.5}, {"logit_softcap": 0.5}),
         ("gemma3_text", {"final_logit_softcapping": 12.0}, {"logit_softcap": 12.0}),
+        ("gemma2", {"sliding_window": 2}, {"attention": "self_attn", "query": "self_attn.q_proj"}),
+        ("mistral", {"sliding_window": 2}, {"attention": "self_attn", "key": "self_attn.k_proj"}),
         ("llama", {"head_dim": 16}, {"head_size": 16, "heads": 4}),
         ("llama", {"num_key_value_heads": 4}, {"key_value_heads": 4}),
         ("qwen2", {"num_key_value_heads": 1}, {"key_value_heads": 1}),

@@ -19,7 +19,7 @@ from workbench.errors import WorkbenchError
 from workbench.models.architectures import Architecture
 from workbench.models.structure.exact_numbers import exact_number
 from workbench.models.structure.heads import Heads, find_heads, find_neurons
-from workbench.models.structure.inside import Parts, find_parts, layer_calls
+from workbench.models.structure.inside import TOKENS, Parts, find_parts, layer_calls
 from workbench.models.structure.observation import observing
 from workbench.models.structure.places import (
     find_decoder,
@@ -32,8 +32,6 @@ from workbench.models.structure.places import (
 )
 
 __all__ = ["derive_architecture"]
-
-_TOKENS = 6
 
 
 def derive_architecture(model: Any) -> Architecture:
@@ -70,7 +68,7 @@ def _derived(model: Any, family: str) -> Architecture:
 def _observed(model: Any, family: str, embedding: str, head: str) -> Architecture:
     decoded: list[tuple[str, Tensor]] = []
     rows = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(_TOKENS, device=first_device(model))[None] * 7 % (rows - 1) + 1
+    ids = torch.arange(TOKENS, device=first_device(model))[None] * 7 % (rows - 1) + 1
     names = {module: path for path, module in model.named_modules()}
 
     def keep_last(module: Any, _args: Any, output: Any) -> None:

@@ -1,9 +1,9 @@
 """Find the parts of a decoder layer: attention, MLP, and what each adds to the residual stream.
 
 A module mixes positions if its output at the last token depends on an earlier token while its input
-at the last token does not: every layer is called once more with another state at its second token,
-all else as it was. The attention is the outermost mixing module, the same in every layer. What it
-and the MLP add are the two modules a and m with
+at the last token does not: every layer is called once more with another state at the last token but
+one, all else as it was. The attention is the outermost mixing module, the same in every layer. What
+it and the MLP add are the two modules a and m with
 
     resid_post = resid_pre + s * (a + m)
 
@@ -23,7 +23,11 @@ from torch import Tensor
 
 from workbench.models.structure.observation import Call, Observation, observing, same
 
-INNER = 1  # the token whose state is changed to see what mixes positions
+INNER = 4
+"""The token whose state is changed to see what mixes positions: the last but one of
+:data:`TOKENS`, which the last one sees through any window.
+"""
+TOKENS = INNER + 2
 
 
 @dataclass(frozen=True)
