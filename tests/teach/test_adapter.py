@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
+from tests.support.tiny_models import build_tokenizer
 from workbench.config import LoraSettings
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, derive_architecture
 from workbench.models.adapter_switch import adapter_off
+from workbench.models.shrink import build
 from workbench.models.unembed import unembed
 from workbench.teach.adapter import (
     adapter_merged,
@@ -419,3 +422,17 @@ def test_a_saved_adapter_says_no_folder_of_this_machine(
     remove_adapter(tuned)
     assert load_adapter(tiny_lm, tmp_path / "adapter").model.active_peft_config.r == 2
     assert not [warning for warning in recwarn if "config file" in str(warning.message)]
+
+
+def test_modules_for_images_get_no_adapter() -> None:
+    model = build("gemma3", 0, "sdpa", whole=True)
+    row = derive_architecture(model)
+    lm = LanguageModel(model, build_tokenizer("digits"), row, "gemma3", "gemma3")
+    tuned = add_adapter(lm, LoraSettings(rank=2, target_modules=("q_proj", "v_proj")))
+    adapted = {name for name, part in tuned.base().named_modules() if isinstance(part, LoraLayer)}
+    inside = f"{row.layers}."
+    assert adapted == {
+        f"{inside}{layer}.self_attn.{name}" for layer in range(4) for name in ("q_proj", "v_proj")
+    }
+    names = [name for name, _ in model.named_modules()]
+    assert any("vision_tower" in name and name.endswith("q_proj") for name in names)

@@ -44,14 +44,18 @@ def configuration_fault(settings: Mapping[str, Any]) -> str:
     """Return which of a configuration's counts is impossible, "" if none is."""
     for name, most in _COUNTS.items():
         value = settings.get(name, 1)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most
-        ):
+        # Some families count for every layer.
+        counts = value if isinstance(value, list) and value else [value]
+        if value is not None and not all(_is_count(count, most) for count in counts):
             return (
                 f"it says {name} = {str(value)[:40]!r}, which must be a whole number from 1 to "
                 f"{most}"
             )
     return ""
+
+
+def _is_count(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def configuration_of(folder: Path) -> tuple[dict[str, Any], str]:

@@ -9,6 +9,7 @@ same object inside :func:`workbench.models.adapter_switch.adapter_off`; two mode
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,9 +76,23 @@ def add_adapter(lm: LanguageModel, settings: LoraSettings, start_layer: int = 0)
         target_modules=list(settings.target_modules),
         layers_to_transform=list(range(start_layer, lm.n_layers)) if start_layer else None,
         layers_pattern=lm.architecture.layers.rpartition(".")[2] if start_layer else None,
+        exclude_modules=_outside_text(lm, settings.target_modules),
         task_type="CAUSAL_LM",
     )
     return lm.with_model(get_peft_model(lm.base(), config))
+
+
+def _outside_text(lm: LanguageModel, modules: Sequence[str]) -> str | None:
+    """Return a pattern of the paths outside the text model, where there are ``modules`` too: those
+    for images and sound, which the residual stream says nothing of.
+    """
+    inside = (f"{lm.architecture.decoder}.", lm.architecture.head)
+    others = [
+        name
+        for name, module in lm.base().named_modules()
+        if is_linear(module) and name.rpartition(".")[2] in modules and not name.startswith(inside)
+    ]
+    return rf"(?!{re.escape(inside[0])}|{re.escape(inside[1])}$).*" if others else None
 
 
 def initialise_from(lm: LanguageModel, folder: Path) -> None:
