@@ -21,15 +21,18 @@ from transformers import DynamicCache
 
 from workbench.elicit.conversation import answer_tokens, reasoning_tokens
 from workbench.elicit.format import Format
+from workbench.elicit.generate import Pick, continued
 from workbench.elicit.greedy import (
-    greedy,
     largest_log_probability,
+    most_probable,
     stop_at_end,
     stop_at_newline,
 )
+from workbench.elicit.unpadded import UnpaddedPrompts, continue_unpadded, run_unpadded
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed
+from workbench.trace.checks import require_masks
 from workbench.trace.forward import forward
 from workbench.trace.layout import Prompts, empty_tail, pad_prompts
 from workbench.trace.suffix import cache_common_prefix, common_prefix, forward_suffix
@@ -133,21 +136,71 @@ def _written(
     keep: CacheCallback | None = None,
     log_probabilities: list[float] | None = None,
 ) -> list[str]:
-    final, cache, batch = run_prompts(lm, prompts)
-    require_finite(lm, final)
-    if keep is not None:
-        keep(cache, batch)
-    logits = unembed(lm, final)
+    run = _run(lm, prompts, keep)
+    require_finite(lm, run.final)
+    logits = unembed(lm, run.final)
     scores = None
     if log_probabilities is not None:
         scores = torch.zeros((len(prompts), limit), device=logits.device)
         scores[:, 0] = largest_log_probability(logits)
-    tokens = greedy(lm, batch, empty_tail(batch), logits.argmax(dim=-1), cache, limit, stop, scores)
+    first, pick = logits.argmax(dim=-1), most_probable(lm, scores)
+    tokens = continue_prompts(lm, run, first, limit, stop, pick)
     if scores is not None and log_probabilities is not None:
         log_probabilities += [
             float(line[: len(row)].mean()) for line, row in zip(scores, tokens, strict=True)
         ]
     return [lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedPrompts:
+    """Prompts that were run in one pass: the states [rows, width] after the final norm at their
+    ends, their keys and values, and their columns.
+    """
+
+    final: Tensor
+    cache: DynamicCache
+    batch: Prompts
+
+
+def start_prompts(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]]
+) -> PaddedPrompts | UnpaddedPrompts:
+    """Run the prompts, to be continued: in one padded pass where a mask can hide padding, else in
+    groups of one length.
+    """
+    if not lm.architecture.packable:
+        return run_unpadded(lm, prompts)
+    return PaddedPrompts(*run_prompts(lm, prompts))
+
+
+def continue_prompts(
+    lm: LanguageModel,
+    run: PaddedPrompts | UnpaddedPrompts,
+    first: Tensor,
+    limit: int,
+    stop: Tensor,
+    pick: Pick,
+) -> list[list[int]]:
+    """Continue prompts that were run; arguments and result are those of
+    :func:`workbench.elicit.generate.continued`.
+    """
+    if isinstance(run, UnpaddedPrompts):
+        return continue_unpadded(lm, run, first, limit, stop, pick)
+    tail = empty_tail(run.batch)
+    return continued(lm, run.batch, tail, first, run.cache, limit, stop, pick)
+
+
+def _run(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], keep: CacheCallback | None
+) -> PaddedPrompts | UnpaddedPrompts:
+    run = start_prompts(lm, prompts)
+    if keep is not None:
+        if isinstance(run, UnpaddedPrompts):
+            require_masks(lm)  # no keys and values that could be kept
+        else:
+            keep(run.cache, run.batch)
+    return run
 
 
 def run_prompts(
@@ -156,7 +209,7 @@ def run_prompts(
     """Run a pass over the prompts; return the states [rows, width] after the final norm at their
     ends, their keys and values, and their columns.
     """
-    shared = common_prefix(prompts) if lm.architecture.packable else ()
+    shared = common_prefix(prompts)
     if shared:
         rests = [prompt[len(shared) :] for prompt in prompts]
         suffix = forward_suffix(lm, cache_common_prefix(lm, shared, len(prompts)), rests, NO_TREE)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.elicit.generate import continued
+from workbench.elicit.generate import Pick, continued
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
 from workbench.models.unembed import unembed
@@ -22,6 +22,7 @@ __all__ = [
     "end_tokens",
     "greedy",
     "largest_log_probability",
+    "most_probable",
     "stop_after_number",
     "stop_at_end",
     "stop_at_newline",
@@ -46,13 +47,20 @@ def greedy(
             a row's end mean nothing.
     """
 
-    def most_probable(final: Tensor, rows: Tensor, step: int) -> Tensor:
+    pick = most_probable(lm, scores)
+    return continued(lm, prompts, tail, first, cache, limit, stop, pick)
+
+
+def most_probable(lm: LanguageModel, scores: Tensor | None = None) -> Pick:
+    """Return what picks the most likely next token; ``scores`` are those of :func:`greedy`."""
+
+    def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
         logits = unembed(lm, final)
         if scores is not None:
             scores[rows, step + 1] = largest_log_probability(logits)
         return logits.argmax(dim=-1)
 
-    return continued(lm, prompts, tail, first, cache, limit, stop, most_probable)
+    return pick
 
 
 def largest_log_probability(logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ the generated text, NaN where it states nothing on the scale.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,14 +21,17 @@ from transformers import Cache, DynamicCache
 
 from workbench.elicit.answer import CacheCallback
 from workbench.elicit.conversation import Conversation, ScaleTokens
-from workbench.elicit.greedy import greedy, stop_after_number, stop_at_newline
+from workbench.elicit.greedy import greedy, most_probable, stop_after_number, stop_at_newline
 from workbench.elicit.parse import parse_confidence
+from workbench.elicit.unpadded import continue_unpadded, run_unpadded
 from workbench.models import LanguageModel
 from workbench.models.finite import require_finite
 from workbench.models.unembed import unembed, unembed_reduced
+from workbench.trace.forked import read_ends
 from workbench.trace.forward import forward
 from workbench.trace.layout import Prompts, pad_prompts
 from workbench.trace.prompt_cache import CachedPrompts
+from workbench.trace.record import record_states
 from workbench.trace.suffix import SuffixPass, forward_suffix
 from workbench.trace.token_tree import end_columns, tree_tail
 
@@ -102,6 +105,8 @@ def read_confidence(
         kept: keys and values of the conversations' beginnings, where they have been computed
             before.
     """
+    if not lm.architecture.packable and keep is None and kept is None:
+        return _unpadded_reading(lm, conversations, numbers, record)
     passed = _passed(lm, conversations, numbers, record, kept)
     if keep is not None:
         keep(passed.cache, passed.prompts)
@@ -172,13 +177,51 @@ def _reading(
     cache: Cache,
     recorded: Tensor | None,
 ) -> ConfidenceReading:
+    nodes = tree_tail(prompts, numbers.trie.tree)
+
+    def write(first: Tensor, limit: int, stop: Tensor) -> list[list[int]]:
+        return greedy(lm, prompts, nodes, first, cache, limit, stop)
+
+    return _of_states(lm, numbers, final, recorded, write)
+
+
+def _unpadded_reading(
+    lm: LanguageModel,
+    conversations: Sequence[Conversation],
+    numbers: ScaleTokens,
+    record: Sequence[str],
+) -> ConfidenceReading:
+    """Read what :func:`read_confidence` reads with a model that no mask can pad: the scale, the
+    states and the text each in passes of their own.
+    """
+    prompts = [conversation.tokens for conversation in conversations]
+    whole = sum(map(len, prompts))
+    final = read_ends(lm, prompts, tokens_per_forward=whole, tree=numbers.trie.tree)
+    at = [[c.position(name) for name in record] for c in conversations]
+
+    def write(first: Tensor, limit: int, stop: Tensor) -> list[list[int]]:
+        run = run_unpadded(lm, prompts)
+        return continue_unpadded(lm, run, first, limit, stop, most_probable(lm))
+
+    return _of_states(lm, numbers, final, record_states(lm, prompts, at) if record else None, write)
+
+
+def _of_states(
+    lm: LanguageModel,
+    numbers: ScaleTokens,
+    final: Tensor,
+    recorded: Tensor | None,
+    write: Callable[[Tensor, int, Tensor], list[list[int]]],
+) -> ConfidenceReading:
+    """Return the reading of the states ``final`` [rows, 1 + nodes, width] at the confidence
+    position and the scale's nodes; ``write`` continues the first stated tokens.
+    """
     require_finite(lm, final)
     scores = unembed_reduced(lm, final, numbers.trie.readout)
     require_finite(lm, scores)
     first = unembed(lm, final[:, 0]).argmax(dim=-1)
-    nodes = tree_tail(prompts, numbers.trie.tree)
     stop = stop_at_newline(lm) if numbers.scale.reader == "words" else stop_after_number(lm)
-    tokens = greedy(lm, prompts, nodes, first, cache, stated_tokens(numbers), stop)
+    tokens = write(first, stated_tokens(numbers), stop)
     text = tuple(
         numbers.said + lm.tokenizer.decode(row, skip_special_tokens=True) for row in tokens
     )

@@ -19,18 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.elicit.answer import run_prompts
+from workbench.elicit.answer import continue_prompts, start_prompts
 from workbench.elicit.conversation import reasoning_tokens, second_thought_tokens
 from workbench.elicit.format import Format
-from workbench.elicit.generate import Pick, continued
-from workbench.elicit.greedy import stop_at_end
+from workbench.elicit.generate import Pick
+from workbench.elicit.greedy import most_probable, stop_at_end
 from workbench.models import LanguageModel
 from workbench.models.ends import end_tokens
 from workbench.models.finite import require_finite
 from workbench.models.thoughts import require_thoughts
 from workbench.models.unembed import unembed
 from workbench.trace.batches import plan_batches
-from workbench.trace.layout import empty_tail
 
 
 @dataclass(frozen=True)
@@ -89,16 +88,16 @@ def thought_batch(
 def _think(lm: LanguageModel, prompts: Sequence[Sequence[int]], limit: int) -> list[Thought]:
     end = require_thoughts(lm.tokenizer).end
     mark = lm.tokenizer(end, add_special_tokens=False)["input_ids"]
-    final, cache, batch = run_prompts(lm, prompts)
-    require_finite(lm, final)
-    first = unembed(lm, final).argmax(dim=-1)
+    run = start_prompts(lm, prompts)
+    require_finite(lm, run.final)
+    first = unembed(lm, run.final).argmax(dim=-1)
     stop = stop_at_end(lm)
     if len(mark) == 1:
         stop[mark] = True
-        pick: Pick = _most_probable(lm)
+        pick: Pick = most_probable(lm)
     else:
         pick = _until_written(lm, end, first)
-    rows = continued(lm, batch, empty_tail(batch), first, cache, limit, stop, pick)
+    rows = continue_prompts(lm, run, first, limit, stop, pick)
     return [_thought(lm, row, end, mark) for row in rows]
 
 
@@ -108,13 +107,6 @@ def _thought(lm: LanguageModel, row: list[int], end: str, mark: Sequence[int]) -
         return Thought(text.split(end, 1)[0].strip(), not ended)
     text, found, _ = lm.tokenizer.decode(row, skip_special_tokens=True).partition(end)
     return Thought(text.strip(), not found)
-
-
-def _most_probable(lm: LanguageModel) -> Pick:
-    def pick(final: Tensor, rows: Tensor, step: int) -> Tensor:
-        return unembed(lm, final).argmax(dim=-1)
-
-    return pick
 
 
 def _until_written(lm: LanguageModel, end: str, first: Tensor) -> Pick:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from workbench import progress
+from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.models.room import require_room_for
 from workbench.teach.batch_layout import (
@@ -82,6 +83,11 @@ class Passes:
         most_bytes: int,
         extra_tokens: Sequence[int] = (),
     ) -> None:
+        if not lm.architecture.packable:
+            raise WorkbenchError(
+                f"{lm.architecture.family} cannot be taught here: {lm.architecture.why_not}; ask, "
+                "probe and patch it (workbench elicit, trace, probe, patch), which run without masks"
+            )
         require_masks(lm)
         self.lm, self.examples, self.reply = lm, examples, reply
         self.first = first if lm.architecture.independent else 0

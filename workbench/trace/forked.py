@@ -37,7 +37,12 @@ from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.row_states import RowStates, run_rows
 from workbench.trace.token_tree import NO_TREE, TokenTree
 from workbench.trace.tree_walk import UNPATCHED, Place, TreeWalk
-from workbench.trace.unpadded import rows_of_one_length, warn_unpadded
+from workbench.trace.unpadded import (
+    equal_lengths,
+    rows_of_one_length,
+    strings_of,
+    warn_unpadded,
+)
 
 MOST_STEPS = 16
 """The most tokens that continue one at a time."""
@@ -87,6 +92,50 @@ def fork_branches(
     row, branch, node = (~read).nonzero().unbind(1)  # what a branch leaves as it was
     out[row, branch, node] = out[row, torch.zeros_like(branch), node]
     return Patched(out[:, 0], out[:, 1:]) if tree.size else Patched(out[:, 0, 0], out[:, 1:, 0])
+
+
+def read_ends(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    tokens_per_forward: int,
+    tree: TokenTree = NO_TREE,
+) -> Tensor:
+    """Return the states after the final norm at the prompts' ends and at the nodes of ``tree``
+    after
+    them: [rows, 1 + nodes, width].
+
+    Raises:
+        WorkbenchError: for prompts longer than the model reads, and for an adapter on a prompt's
+            last tokens.
+    """
+    require_one_invocation(lm)
+    require_room(lm, max(map(len, prompts)) + max(tree.depths(), default=0))
+    found = continuation_of(lm, prompts)
+    out: Tensor | None = None
+    for places, final in _read(lm, prompts, tokens_per_forward, tree, found):
+        if out is None:
+            out = final.new_empty(len(prompts), 1 + tree.size, final.shape[-1])
+        for place, states in zip(places, final, strict=True):
+            out[place.row, 1 + place.node] = states
+    assert out is not None
+    return out
+
+
+def _read(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    tokens_per_forward: int,
+    tree: TokenTree,
+    found: Continuation,
+) -> Iterator[Reading]:
+    if not found.why_not:
+        none: list[list[list[int]]] = [[] for _ in prompts]
+        yield from _Forks(lm, prompts, (), none, tokens_per_forward, tree, found).readings()
+        return
+    for strings in equal_lengths(strings_of(prompts, tree), tokens_per_forward):
+        final, _ = run_rows(lm, [string.tokens for string in strings], keep=False)
+        yield [Place(s.row, UNPATCHED, s.node) for s in strings], final[:, -1]
 
 
 @dataclass(frozen=True, eq=False)
