@@ -86,7 +86,7 @@ class Passes:
         if not lm.architecture.packable:
             raise WorkbenchError(
                 f"{lm.architecture.family} cannot be taught here: {lm.architecture.why_not}; ask, "
-                "probe and patch it (workbench elicit, trace, probe, patch), which run without masks"
+                "probe and patch it (workbench elicit, trace, probe, patch), which need no masks"
             )
         require_masks(lm)
         self.lm, self.examples, self.reply = lm, examples, reply
