@@ -165,7 +165,7 @@ def test_places_without_a_model(tmp_path: Path, spec: str, message: str) -> None
 
 def test_arguments_are_checked(tiny_folder: Path) -> None:
     with pytest.raises(
-        WorkbenchError, match="unknown dtype 'float8': use one of float32, bfloat16, float16"
+        WorkbenchError, match="unknown dtype 'float8': use one of auto, float32, bfloat16, float16"
     ):
         load_model(str(tiny_folder), dtype="float8")
     with pytest.raises(WorkbenchError, match="unknown device 'gpu'"):

@@ -39,20 +39,9 @@ facts of the stage.
 """
 
 LIBRARIES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "peft",
-    "accelerate",
-    "torchao",
-    "bitsandbytes",
-    "safetensors",
-    "gguf",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "trl",
-)
+    "torch", "transformers", "tokenizers", "peft", "accelerate", "torchao", "bitsandbytes",
+    "safetensors", "gguf", "numpy", "scipy", "scikit-learn", "trl",
+)  # fmt: skip
 """Packages whose version may change a number."""
 
 
