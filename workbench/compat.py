@@ -8,6 +8,7 @@ Nothing of the package is imported here: the module is on the lowest floor.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,14 +43,15 @@ def unmapped_files() -> Iterator[None]:
     """Let transformers read weights one by one from their files inside the block, instead of
     mapping whole files into memory, for which it has no option.
 
-    They are read in this thread: what other threads allocate and free, it could not use again.
+    They are read in this thread, because what other threads free it could not use again, and what
+    the conversion of a weight freed is given back before the next is read.
     """
     from transformers import modeling_utils
 
     opened, threads = modeling_utils.safe_open, os.environ.get(_ONE_THREAD)
 
     def open_unmapped(file: Any, **options: Any) -> Any:
-        return opened(file, **{**options, "backend": "pread"})
+        return _WeightsFile(opened(file, **{**options, "backend": "pread"}))
 
     modeling_utils.safe_open = open_unmapped
     os.environ[_ONE_THREAD] = "1"
@@ -60,6 +62,44 @@ def unmapped_files() -> Iterator[None]:
         del os.environ[_ONE_THREAD]
         if threads is not None:
             os.environ[_ONE_THREAD] = threads
+
+
+def release_memory() -> None:
+    """Give the memory that was freed inside the process's heap back to the system, where the C
+    library can. It would keep it for later, in pieces that fit no later weight.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another C library, another system
+        return
+    trim(0)
+
+
+class _WeightsFile:
+    """An open file of weights, whose weights are read by :class:`_Weight`."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def get_slice(self, name: str) -> _Weight:
+        return _Weight(self.file.get_slice(name))
+
+
+class _Weight:
+    """A weight in a file; memory is released before it is read."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.part, name)
+
+    def __getitem__(self, index: Any) -> Any:
+        release_memory()
+        return self.part[index]
 
 
 def forget_adapters(model: Any) -> None:

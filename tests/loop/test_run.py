@@ -43,7 +43,8 @@ def test_the_model_is_loaded_once_as_configured(
     assert writable.lm is tiny_lm
     assert writable.lm is tiny_lm
     options = {
-        "dtype": "float32",
+        "dtype": "auto",
+        "quantize": "none",
         "precision": "float32",
         "device": "cpu",
         "chat_template": None,

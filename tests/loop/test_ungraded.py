@@ -47,7 +47,11 @@ class _Model:
     revision = "r"
     notes = ()
     precision = "float32"
+    dtype = "torch.float32"
     device = "cpu"
+
+    def base(self) -> _Model:
+        return self
 
 
 @pytest.fixture

@@ -172,3 +172,38 @@ def test_fp8_weights_are_widened_where_their_kernels_do_not_run_and_that_is_said
     for name, value in meant.items():
         assert torch.allclose(found[name].float(), value, rtol=2**-7, atol=1e-6), name
     assert not any(weight.requires_grad for weight in found.values())
+
+
+def test_a_checkpoint_of_compressed_tensors_computes_what_its_numbers_say(
+    make_tiny: Callable[..., LanguageModel], tmp_path: Path
+) -> None:
+    """Whole numbers of 8 bits with a scale for each output, beside the same model with those
+    numbers multiplied out.
+    """
+    pytest.importorskip("compressed_tensors", reason="compressed-tensors is not installed")
+    lm = make_tiny()
+    lm.model.save_pretrained(tmp_path)
+    lm.tokenizer.save_pretrained(tmp_path)
+    state, own = load_file(tmp_path / "model.safetensors"), lm.base().state_dict()
+    for name in [name for name in state if name.endswith("_proj.weight")]:
+        scale = state[name].abs().amax(dim=1, keepdim=True) / 127
+        stored = (state[name] / scale).round().to(torch.int8)
+        own[name].copy_(stored * scale)
+        state[name], state[f"{name}_scale"] = stored, scale
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    weights = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel"}
+    group = {"format": "int-quantized", "targets": ["Linear"], "weights": weights}
+    settings = {
+        **LAYOUTS["compressed-tensors"],
+        "quantization_status": "compressed",
+        "ignore": ["lm_head"],
+        "config_groups": {"group_0": group},
+    }
+    loaded, ids = (
+        load_model(_quantised(tmp_path, settings), device="cpu"),
+        torch.arange(5, 25)[None],
+    )
+    assert quantisation_name(loaded) == "compressed-tensors"
+    with torch.no_grad():
+        found, expected = (each.base()(input_ids=ids).logits for each in (loaded, lm))
+    assert torch.allclose(found, expected, atol=1e-5)

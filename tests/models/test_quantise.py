@@ -29,9 +29,11 @@ from workbench.teach.adapter import (
     save_adapter,
 )
 from workbench.trace.backends.lens import LensBackend
+from workbench.trace.backends.nnsight import NnsightBackend
 from workbench.trace.hooked_loop import loop_branches
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record_states
+from workbench.trace.sites import Site
 
 IDS = torch.arange(5, 29)[None]
 HERE = [
@@ -144,6 +146,15 @@ def test_the_bridge_of_transformer_lens_refuses(tiny_folder: Path, name: str) ->
     lm = load_model(str(tiny_folder), device="cpu", quantize=name)
     with pytest.raises(WorkbenchError, match="transformer-lens backend needs plain weights"):
         LensBackend(lm)
+
+
+@pytest.mark.parametrize("name", HERE[:1])
+def test_nnsight_records_the_same_states(tiny_folder: Path, name: str) -> None:
+    lm = load_model(str(tiny_folder), device="cpu", quantize=name)
+    prompts, at = [[*range(5, 15)], [*range(7, 17)]], [[9], [9]]
+    sites = [Site(layer, "resid_post") for layer in range(4)]
+    found = NnsightBackend(lm).record(prompts, at, sites)[:, :, 0]
+    assert torch.allclose(found, record_states(lm, prompts, at)[:, :, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", HERE[:1])
