@@ -237,7 +237,7 @@ class _Forks:
         for node, parent in enumerate(self.tree.parents):
             if parent != place.node:
                 continue
-            found.append(place._replace(node=node))
+            found.append(Place(place.row, place.branch, node))
             if place.branch == UNPATCHED:
                 found += [
                     Place(place.row, branch, node)

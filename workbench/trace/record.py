@@ -120,7 +120,7 @@ def _continued(
 
     def children(place: Place) -> list[Place]:
         return [
-            place._replace(node=node)
+            Place(place.row, place.branch, node)
             for node, parent in enumerate(tree.parents)
             if parent == place.node and node in needed[place.row]
         ]
