@@ -1,17 +1,15 @@
-"""Tiny random models of families with recurrent or linear-attention layers, most of which have no
-row in the table of families; their rows are written here.
-"""
+"""Tiny random models of families with recurrent or linear-attention layers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.support.tiny_models import COMMON, PECULIAR, build_tokenizer
-from workbench.models import LanguageModel
-from workbench.models.architectures import ARCHITECTURES, Architecture
+from workbench.models import LanguageModel, derive_architecture
 
 WHY_NOT = "its layers carry a recurrent state from token to token"
 
@@ -85,53 +83,6 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 }
 """What the tiny model of each family is configured with, besides what is common to all."""
 
-_BACKBONE = {
-    "layers": "backbone.layers",
-    "final_norm": "backbone.norm_f",
-    "embedding": "backbone.embeddings",
-}
-_PLACES: dict[str, dict[str, str]] = {
-    "bamba": {"final_norm": "model.final_layernorm"},
-    "jamba": {"final_norm": "model.final_layernorm"},
-    "zamba2": {"final_norm": "model.final_layernorm"},
-    "nemotron_h": {"final_norm": "model.norm_f", "embedding": "model.embeddings"},
-    "lfm2": {"final_norm": "model.embedding_norm", "mlp": "feed_forward"},
-    "qwen3_5_text": {"mlp": "mlp"},
-    "mamba": _BACKBONE,
-    "mamba2": _BACKBONE,
-    "falcon_mamba": _BACKBONE,
-    "recurrent_gemma": {"final_norm": "model.final_norm"},
-    "rwkv": {
-        "layers": "rwkv.blocks",
-        "final_norm": "rwkv.ln_out",
-        "embedding": "rwkv.embeddings",
-        "head": "head",
-    },
-}
-"""Where a family's parts are, as far as it is not where most have them."""
-
-
-def _row(family: str) -> Architecture:
-    if family in ARCHITECTURES:
-        return ARCHITECTURES[family]
-    usual = {
-        "layers": "model.layers",
-        "final_norm": "model.norm",
-        "embedding": "model.embed_tokens",
-        "head": "lm_head",
-        "mlp": "",
-    }
-    places = {**usual, **_PLACES.get(family, {})}
-    return Architecture(
-        family=family,
-        attention="",
-        attention_output="",
-        packable=False,
-        why_not=WHY_NOT,
-        mlp_added=places["mlp"],
-        **places,
-    )
-
 
 def build_recurrent(family: str, **overrides: Any) -> LanguageModel:
     """A seeded random model of a family of :data:`CONFIGURATIONS`: width 32, four layers."""
@@ -140,4 +91,5 @@ def build_recurrent(family: str, **overrides: Any) -> LanguageModel:
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
     model.eval().requires_grad_(False)
-    return LanguageModel(model, build_tokenizer("digits"), _row(family), f"tiny-{family}", family)
+    row = replace(derive_architecture(model), packable=False, why_not=WHY_NOT)
+    return LanguageModel(model, build_tokenizer("digits"), row, f"tiny-{family}", family)
