@@ -4,8 +4,8 @@ Two prompts of unequal length, longer than any attention window (windows are sho
 check, see :mod:`workbench.loading.short_windows`). In every layer the residual stream is replaced
 at three tokens at once, and the prompts' last logits are read three ways: in plain forwards,
 unpadded and without a mask of ours, in which a hook writes the states (one row a layer, every row
-the same prompt); packed; and packed on kept keys and values. The loop of hooked, padded forwards is
-compared in the first, middle and last layer. All must agree to the precision of the model.
+the same prompt); packed; and, in the middle layer, packed on kept keys and values, and in the loop
+of hooked, padded forwards. All must agree to the precision of the model.
 
 A model that takes its masks as one tensor or one for every kind of layer is found out by trying.
 The check says nothing about prompts beyond the length that a model was made for.
@@ -45,7 +45,7 @@ class Plain:
 
     Attributes:
         read: [prompts, 1 + layers, read entries] logits, unpatched first.
-        states: [prompts, layers, width] the residual stream at each prompt's second token.
+        states: [layers, width] the residual stream at the longer prompt's second token.
     """
 
     read: Tensor
@@ -121,7 +121,8 @@ def _with(lm: LanguageModel, way: Way) -> LanguageModel:
 
 
 def _few(lm: LanguageModel) -> list[int]:
-    return sorted({0, lm.n_layers // 2, lm.n_layers - 1})
+    """Return the layers in which the slower ways are compared."""
+    return [lm.n_layers // 2]
 
 
 def _refused(lm: LanguageModel) -> str:
@@ -143,13 +144,15 @@ def _refused(lm: LanguageModel) -> str:
 def _plain(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Plain, list[Branch]]:
     """Run the plain forwards; return what they gave, and the branches that were run."""
     entries = min(READ, int(lm.config.vocab_size))
-    states = [_states(lm, prompt) for prompt in prompts]
+    states = _states(lm, prompts[-1])
     places = torch.tensor([_places(len(prompt)) for prompt in prompts])
-    # States of another token of the same prompt, shifted so that they are nothing the model made.
+    # States of other tokens of the longer prompt, shifted so that they are nothing the model made.
     values = torch.stack(
         [
-            torch.stack([row[:, (place + 2) % row.shape[1]].roll(1, -1) for place in where], dim=1)
-            for row, where in zip(states, places.tolist(), strict=True)
+            torch.stack(
+                [states[:, (place + 2) % states.shape[1]].roll(1, -1) for place in where], 1
+            )
+            for where in places.tolist()
         ]
     )
     branches: list[Branch] = [
@@ -162,7 +165,7 @@ def _plain(lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Plain, 
             for row, prompt in enumerate(prompts)
         ]
     )
-    return Plain(read, torch.stack([row[:, 1] for row in states])), branches
+    return Plain(read, states[:, 1]), branches
 
 
 def _places(length: int) -> list[int]:
@@ -237,7 +240,7 @@ def _packs(
             tokens_per_forward=2 * max(LENGTHS) + 2,
         )
         looped = _loop(lm, prompts, branches, few)
-        states = record_states(lm, prompts, [[1]] * len(prompts))[:, :, 0]
+        states = record_states(lm, prompts, [[1]] * len(prompts))[-1, :, 0]
     except Exception as error:  # a decoder that takes no 4-D mask or positions may raise anything
         return (
             f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}"

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.loading.packing_check import check_packing
 from workbench.models import LanguageModel
 from workbench.models.components import missing_component_reason
-from workbench.models.validate import validate, without_faulty_components
+from workbench.models.validate import validated
 from workbench.trace.sites import COMPONENTS
 
 
@@ -27,8 +27,7 @@ def verify(lm: LanguageModel) -> LanguageModel:
     Raises:
         WorkbenchError: for the first check without which nothing here can be trusted.
     """
-    lm = without_faulty_components(lm)
-    validate(lm)
+    lm = validated(lm)
     way = check_packing(lm)
     row = replace(
         lm.architecture,

@@ -38,33 +38,33 @@ LONGEST = 16  # tokens of it that are read
 MEND = "load it anew, so that its parts are read off it again, and report this if it stays"
 
 
-def without_faulty_components(lm: LanguageModel) -> LanguageModel:
-    """Return the model with an architecture that names, of the components it claims, those that are
-    where it says; of the others it tells what was found.
-    """
-    ids = prompt_ids(lm)
-    while True:
-        fault, _ = first_fault(lm, ids, tolerance_of(lm))
-        if fault is None:
-            return lm
-        row = lm.architecture
-        missing = {**row.missing, **dict.fromkeys(fault.components, fault.finding)}
-        lm = replace(lm, architecture=replace(row, missing=MappingProxyType(missing)))
-
-
 def validate(lm: LanguageModel) -> None:
     """Refuse a model for which a claim of its architecture does not hold.
 
     Raises:
         WorkbenchError: for the first claim that does not hold.
     """
+    _checked(lm, keep_faulty=True)
+
+
+def validated(lm: LanguageModel) -> LanguageModel:
+    """Return the model with an architecture that names, of the components it claims, those that are
+    where it says; of the others it tells what was found.
+
+    Raises:
+        WorkbenchError: for the first other claim that does not hold.
+    """
+    return _checked(lm, keep_faulty=False)
+
+
+def _checked(lm: LanguageModel, keep_faulty: bool) -> LanguageModel:
     _check_paths(lm)
     ids = prompt_ids(lm)
     training = lm.model.training
     lm.model.eval()
     try:
         with torch.no_grad():
-            _check_forward(lm, ids)
+            return _check_forward(lm, ids, keep_faulty)
     finally:
         lm.model.train(training)
 
@@ -99,7 +99,7 @@ def _check_paths(lm: LanguageModel) -> None:
             _require_module(layer, path, lm)
 
 
-def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
+def _check_forward(lm: LanguageModel, ids: torch.Tensor, keep_faulty: bool) -> LanguageModel:
     outputs: dict[int, list[torch.Tensor]] = {}
     decoded: list[torch.Tensor] = []
     entered: list[torch.Tensor] = []
@@ -136,12 +136,19 @@ def _check_forward(lm: LanguageModel, ids: torch.Tensor) -> None:
     _check_no_op_patch(lm, ids, logits)
     _check_causal(lm, ids, logits)
     _check_readout(lm, outputs[lm.n_layers - 1][0], decoded[0], logits)
-    fault, alone = first_fault(lm, ids, tolerance_of(lm))
-    if fault is not None:
-        raise _broken(lm, fault.finding)
+    while True:
+        fault, alone = first_fault(lm, ids, tolerance_of(lm))
+        if fault is None:
+            break
+        if keep_faulty:
+            raise _broken(lm, fault.finding)
+        missing = {**lm.architecture.missing, **dict.fromkeys(fault.components, fault.finding)}
+        row = replace(lm.architecture, missing=MappingProxyType(missing))
+        lm = replace(lm, architecture=row)
     _check_close(
         lm, alone, entered[0], "the first layer's input of the decoder alone and in the model"
     )
+    return lm
 
 
 def _check_causal(lm: LanguageModel, ids: torch.Tensor, logits: torch.Tensor) -> None:
