@@ -18,13 +18,13 @@ from workbench.elicit.defaults import limits_of
 from workbench.elicit.formats import FORMATS, configured
 from workbench.elicit.thought_positions import THOUGHT_POSITIONS
 from workbench.errors import WorkbenchError
+from workbench.loading import load_model
 from workbench.loop import STAGES, open_current_run, run_loop, run_stages
 from workbench.loop.checks import check_settings
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.positions import run_positions
 from workbench.loop.questions import load_questions
 from workbench.loop.run import Run
-from workbench.models import load_model
 from workbench.pipeline.store import RunStore
 from workbench.questions import write_questions
 

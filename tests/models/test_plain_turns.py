@@ -10,7 +10,8 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from workbench.errors import WorkbenchError
-from workbench.models import LanguageModel, Turn, encode, load_model, render
+from workbench.loading import load_model
+from workbench.models import LanguageModel, Turn, encode, render
 from workbench.models.plain_turns import beginning_mark, use_plain_turns, write_plain
 
 MakeTokenizer = Callable[[str], Any]

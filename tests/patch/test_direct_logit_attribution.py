@@ -39,8 +39,7 @@ def uncapped_contrast(lm: LanguageModel, tokens: Sequence[int]) -> float:
             .logits[0, -1]
             .double()
         )
-    name = lm.architecture.logit_softcap
-    cap = getattr(lm.config, name) if name else None
+    cap = lm.architecture.logit_softcap
     if cap is not None:
         logits = cap * torch.atanh(logits / cap)
     return float(logits[[5, 9]].mean() - logits[[6, 7, 8]].mean())

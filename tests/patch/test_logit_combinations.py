@@ -66,12 +66,7 @@ def test_the_expected_direction_is_the_slope_of_the_expectation(
             if len(output) != len(prompts) * nodes:
                 return None
             moved = output.clone()
-            divisor = (
-                getattr(lm.config, lm.architecture.logit_divisor)
-                if lm.architecture.logit_divisor
-                else 1.0
-            )
-            moved[::nodes, token] += by * divisor
+            moved[::nodes, token] += by / lm.architecture.logit_scale
             return moved
 
         handle = lm.head().register_forward_hook(nudge)

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from workbench.models import LanguageModel, architecture_of
+from workbench.models import LanguageModel, derive_architecture
 from workbench.models.validate import validate
 from workbench.trace import Patch, Site, patch_branches, record
 
@@ -58,7 +58,7 @@ def main(model: Path, donors: Path, target: Path) -> None:
     ).eval()
     split.requires_grad_(False)
     lm = LanguageModel(
-        split, AutoTokenizer.from_pretrained(model), architecture_of(split.config), "split", "split"
+        split, AutoTokenizer.from_pretrained(model), derive_architecture(split), "split", "split"
     )
     validate(lm)
     assert split.model.layers[0].self_attn.o_proj.weight.to_local().shape == (32, 16)

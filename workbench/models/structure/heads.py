@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,6 +45,14 @@ class Heads:
     key_value_count: int = 0
     joined_by_head: bool = False
 
+    def times(self, processes: int) -> Heads:
+        """Return the heads of all ``processes`` of which each holds as many as these."""
+        return replace(
+            self,
+            count=self.count * processes,
+            key_value_count=self.key_value_count * processes,
+        )
+
 
 def find_heads(
     layers: Sequence[LayerCalls],
@@ -62,19 +70,24 @@ def find_heads(
     if not attention or not count:
         return Heads()
     output = _output_of(layers[0], attention)
-    widths = {_width(layer, output) * processes for layer in layers}
-    if not output or len(widths) != 1 or 0 in widths or next(iter(widths)) % count:
+    widths = {_width(layer, output) for layer in layers}
+    if not output or len(widths) != 1 or 0 in widths or count % processes:
         return Heads()
     (width,) = widths
-    plain = Heads(output, count, width // count)
-    if processes > 1:
-        return plain
+    end = layers[0].at(output)
+    assert end is not None
+    # A process holds its share of the heads, or all of them where a plan gathers them.
+    made_for = getattr(end.module, "in_features", width * processes)
+    shares = 1 if made_for == width else processes
+    if width * shares % count:
+        return Heads()
+    plain = Heads(output, count // shares, width * shares // count)
     found = _Projections(layers[0], attention, plain, lambda: again(0)).find()
     if found.query and all(
         _same_widths(layer, layers[0], (found.query, found.key, found.value)) for layer in layers
     ):
-        return found
-    return plain
+        return found.times(shares)
+    return plain.times(shares)
 
 
 def _output_of(layer: LayerCalls, attention: str) -> str:
