@@ -307,7 +307,7 @@ def test_every_format_is_asked_in_it(lower: LanguageModel, loop_inputs: LoopInpu
     for fmt in FORMATS.values():
         if fmt.layout == "pair":
             assert len(compare_questions(lower, questions, fmt, seed=0, limits=limits)) == 3
-        elif not fmt.thinks_again:
+        elif not fmt.second_thought:
             found = elicit_questions(lower, questions[:1], fmt, limits=limits)
             assert found["expected"].between(0, 1).all()
 
