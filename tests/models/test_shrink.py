@@ -147,6 +147,14 @@ def test_heads_of_full_layers_are_wider_in_gemma_4() -> None:
     assert widths == [8, 8, 8, 16]
 
 
+def test_dense_layers_come_before_layers_of_experts() -> None:
+    layers = build("ernie4_5_moe").model.layers
+    assert ["experts" in dict(layer.mlp.named_children()) for layer in layers] == [
+        False,
+        *[True] * 3,
+    ]
+
+
 def test_layers_that_share_keys_follow_one_of_their_type() -> None:
     config = tiny_config("gemma3n_text")
     assert config.num_kv_shared_layers == 2

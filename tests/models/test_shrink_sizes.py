@@ -34,6 +34,7 @@ from workbench.models.shrink_sizes import shrink_entry
         ("pad_token_id", 128001, 0),
         ("eos_token_id", [151643, 151645], [2, 2]),
         ("image_token_id", 151655, 380),
+        ("moe_layer_start_index", 1, 1),
         ("intermediate_size", [16384, 8192], [64, 64]),
         ("hidden_act", "silu", "silu"),
     ],

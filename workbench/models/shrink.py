@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import fields
 from typing import Any
 
@@ -119,8 +120,8 @@ def _shrink(config: Any, changes: dict[str, Any], layers: int) -> Any:
     parts = {name: value for name, value in _entries(config).items() if _is_part(value)}
     text = config.get_text_config(decoder=True)
     declared = {field.name for field in fields(config)}
-    own = {**EXCEPTIONS.get(config.model_type, {})}
-    passed: dict[str, dict[str, Any]] = {name: {**own.pop(name, {})} for name in parts}
+    own = deepcopy(EXCEPTIONS.get(config.model_type, {}))  # configurations write into their lists
+    passed: dict[str, dict[str, Any]] = {name: own.pop(name, {}) for name in parts}
     for name, value in changes.items():
         if text is config or name in declared:
             own[name] = value

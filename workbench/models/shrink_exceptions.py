@@ -47,10 +47,12 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "granitemoehybrid": {
         "layer_types": ["linear_attention", "linear_attention", _FULL, "linear_attention"]
     },
+    "inkling2_text": {"n_layers_per_attn_res_block": 2},
     "jamba": {"attn_layer_period": 4, "attn_layer_offset": 2},
     "laguna": {"layer_types": [_FULL, _WINDOW, _WINDOW, _FULL], "sliding_window": 8},
     "lfm2": {"layer_types": ["conv", "conv", _FULL, "conv"]},
     "lfm2_moe": {"layer_types": ["conv", "conv", _FULL, "conv"]},
+    "llama4_text": {"moe_layers": [1, 3], "interleave_moe_layer_step": 2},
     "mellum": {"layer_types": [_WINDOW, _WINDOW, _WINDOW, _FULL], "sliding_window": 8},
     "minimax_m3_vl_text": {
         "layer_types": [_FULL, "minimax_m3_sparse", "minimax_m3_sparse", "minimax_m3_sparse"],
@@ -85,6 +87,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
         "moe_intermediate_size": 32,
     },
     "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
+    "emu3": {"vocabulary_map": {"<image>": 383}},
     "granite4_vision": {
         "deepstack_layer_map": [[0, 0]],
         "spatial_target_layers": [0, 1, 2, 3],

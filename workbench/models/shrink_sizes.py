@@ -79,10 +79,12 @@ SIZES = tuple(
 """Roles and their sizes; the first row that matches a name decides."""
 
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
-TOKEN = re.compile(r"\w+_token_(id|index)s?|\w+_(patch|start|end)_id|im_newline_id|\w+_index")
+TOKEN = re.compile(
+    r"\w+_token_(id|index)s?|(im|image)_(patch|start|end|newline)_id|(pad|bos|eos|unk|mask)_index"
+)
 TOKENS_AT_END = 64
 SPREADS = re.compile(r"(\w+_)?initializer_range|init_std|initializer_factor|embed_init_std")
-FIXED = {"mrope_section": [2, 1, 1]}
+FIXED = {"mrope_section": (2, 1, 1)}
 
 
 def _token(name: str, index: int) -> int:
@@ -101,7 +103,7 @@ def shrink_entry(name: str, value: Any, index: int) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if name in FIXED:
-        return FIXED[name]
+        return list(FIXED[name])
     if isinstance(value, list | tuple):
         return type(value)(shrink_entry(name, item, index + at) for at, item in enumerate(value))
     if isinstance(value, dict):
