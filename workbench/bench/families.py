@@ -10,16 +10,13 @@ the family's real ones, and nothing else.
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import logging as host_logging
 
 from workbench.errors import WorkbenchError
 from workbench.loading.verify import verify
@@ -27,7 +24,7 @@ from workbench.models import LanguageModel, derive_architecture
 from workbench.models.chat_template import said
 from workbench.models.components import missing_component_reason
 from workbench.models.shrink import build, families, reads_more_than_text, tiny_config
-from workbench.models.shrink_faults import find_fault
+from workbench.models.shrink_faults import find_fault, silence_transformers
 from workbench.models.weights import kernel_for
 from workbench.progress import track
 from workbench.trace.sites import COMPONENTS
@@ -73,7 +70,8 @@ def inspect_families(names: Sequence[str] = ()) -> list[FamilySupport]:
 def inspect_family(family: str) -> FamilySupport:
     """Build a tiny model of ``family`` and verify it."""
     whole = reads_more_than_text(family)
-    with _quiet():
+    with silence_transformers(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what the loop costs
         fault = find_fault(family)
         if fault:
             return FamilySupport(family, whole, "not built", (), fault)
@@ -97,18 +95,3 @@ def character_tokenizer() -> PreTrainedTokenizerFast:
     backend = Tokenizer(models.WordLevel(words, unk_token="[PAD]"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what transformers says of tiny configurations, and what the loop says of its cost, from
-    the terminal.
-    """
-    before = host_logging.get_verbosity()
-    host_logging.set_verbosity(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        host_logging.set_verbosity(before)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, fields, replace
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,10 +21,10 @@ from workbench.errors import WorkbenchError
 from workbench.models import Architecture
 from workbench.models.cache import hashes_folder
 from workbench.models.fingerprint import read_sidecar, write_sidecar
+from workbench.pipeline.libraries import library_versions
 from workbench.pipeline.store import code_version
 
 FOLDER = ".certificates"
-LIBRARIES = ("torch", "transformers")
 
 
 def certificate_path(
@@ -46,7 +45,7 @@ def certificate_path(
         "device": weight.device.type,
         "kernel": attention_kernel(model),
         "processes": process_count(model),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": library_versions(),
         "code": code_version(),
     }
     text = json.dumps(told, sort_keys=True, default=str)

@@ -62,6 +62,17 @@ class Way:
     independent: bool
     why_not: str = ""
 
+    def applied_to(self, lm: LanguageModel) -> LanguageModel:
+        """Return the model, packed in this way, or run by the loop where it does not serve."""
+        row = replace(
+            lm.architecture,
+            masks=self.masks,
+            independent=self.independent,
+            packable=not self.why_not,
+            why_not=self.why_not,
+        )
+        return replace(lm, architecture=row)
+
 
 def prompts_of(lm: LanguageModel) -> list[list[int]]:
     """Return two prompts of unequal length, of tokens the model embeds."""
@@ -83,13 +94,13 @@ def check_packing(lm: LanguageModel) -> Way:
         plain, branches = _plain(lm, prompts)
         found: list[str] = [refused] if refused else []
         for way in () if refused else _ways(lm):
-            why = _packs(_with(lm, way), prompts, branches, plain)
+            why = _packs(way.applied_to(lm), prompts, branches, plain)
             if not why:
                 return way
             found.append(why)
         why_not = refused or f"packed it does not give what plain forwards give ({found[0]})"
         way = Way("one", True, why_not)
-        loop = replace(_with(lm, way), warned=set())
+        loop = replace(way.applied_to(lm), warned=set())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is a loop is said when it is used
             looped = _loop(loop, prompts, branches, _few(lm))
@@ -107,17 +118,6 @@ def _ways(lm: LanguageModel) -> list[Way]:
     kinds = getattr(lm.config, "layer_types", None)
     forms: tuple[Masks, ...] = ("by_layer_type", "one") if kinds else ("one",)
     return [Way(masks, independent) for independent in (True, False) for masks in forms]
-
-
-def _with(lm: LanguageModel, way: Way) -> LanguageModel:
-    row = replace(
-        lm.architecture,
-        masks=way.masks,
-        independent=way.independent,
-        packable=not way.why_not,
-        why_not=way.why_not,
-    )
-    return replace(lm, architecture=row)
 
 
 def _few(lm: LanguageModel) -> list[int]:

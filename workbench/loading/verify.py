@@ -28,15 +28,7 @@ def verify(lm: LanguageModel) -> LanguageModel:
         WorkbenchError: for the first check without which nothing here can be trusted.
     """
     lm = validated(lm)
-    way = check_packing(lm)
-    row = replace(
-        lm.architecture,
-        masks=way.masks,
-        independent=way.independent,
-        packable=not way.why_not,
-        why_not=way.why_not,
-    )
-    return replace(lm, architecture=row)
+    return check_packing(lm).applied_to(lm)
 
 
 def described(lm: LanguageModel) -> dict[str, Any]:

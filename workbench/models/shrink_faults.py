@@ -26,7 +26,7 @@ PROMPT = tuple(7 * at * at % 250 + 5 for at in range(20))
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence_transformers() -> Iterator[None]:
     """Keep what transformers says of defaults it does not like from the terminal."""
     before = host_logging.get_verbosity()
     host_logging.set_verbosity(logging.CRITICAL)
@@ -53,7 +53,7 @@ def find_fault(family: str, attention: str = "eager", *, whole: bool = False) ->
 
     Any error of transformers is a reason here, whatever its class.
     """
-    with _silence():
+    with silence_transformers():
         try:
             model = build(family, 0, attention, whole=whole)
         except Exception as error:

@@ -33,12 +33,11 @@ def test_calls_are_kept_in_the_order_in_which_they_end() -> None:
         root(x)
     assert [call.path for call in seen.calls] == ["twice", "linear", "linear", ""]
     assert [call.order for call in seen.calls] == [0, 1, 2, 3]
-    twice = seen.once("twice")
-    assert twice is not None
+    twice = seen.single()["twice"]
     assert torch.equal(twice.given, x)  # a copy: the write in place came later
     assert torch.equal(twice.returned, 2 * x)
-    assert (twice.parts, seen.of("linear")[0].parts) == (2, 0)
-    assert seen.once("linear") is None
+    assert (twice.parts, seen.calls[1].parts) == (2, 0)
+    assert "linear" not in seen.single()
     assert set(seen.single()) == {"twice", ""}
     assert set(seen.arguments) == {"twice"}
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in root.modules())

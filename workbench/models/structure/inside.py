@@ -167,12 +167,8 @@ def _pairs(layer: LayerCalls, attention: str) -> list[tuple[str, str, float]]:
             total = (a.returned + m.returned).float().flatten()
             scale = float((change @ total) / (total @ total).clamp_min(1e-12))
             if _adds_up(layer, a.path, m.path, scale):
-                found.append((a.path, m.path, _one(scale)))
+                found.append((a.path, m.path, scale))
     return found
-
-
-def _one(scale: float) -> float:
-    return 1.0 if abs(scale - 1) < 1e-4 else scale
 
 
 def _adds_up(layer: LayerCalls, a: str, m: str, scale: float) -> bool:
@@ -227,7 +223,7 @@ def _ends_of(layer: LayerCalls) -> list[tuple[str, str, float]]:
             assert x.given is not None
             change = (layer.post - x.given).float().flatten()
             total = m.returned.float().flatten()
-            scale = _one(float((change @ total) / (total @ total).clamp_min(1e-12)))
+            scale = float((change @ total) / (total @ total).clamp_min(1e-12))
             if _ends(layer, x.path, m.path, scale):
                 found.append((x.path, m.path, scale))
     return found

@@ -47,20 +47,12 @@ class Observation:
     """The calls of one pass, in the order in which they ended.
 
     Attributes:
-        arguments: of every call of a module named in ``observe``'s ``keep``, for calling it again.
+        arguments: of the last call of every module that ``observing`` was to keep, for calling it
+            again.
     """
 
     calls: list[Call] = field(default_factory=list)
     arguments: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
-
-    def of(self, path: str) -> list[Call]:
-        """Return the calls of the module at ``path``."""
-        return [call for call in self.calls if call.path == path]
-
-    def once(self, path: str) -> Call | None:
-        """Return the only call of the module at ``path``; None for none or several."""
-        found = self.of(path)
-        return found[0] if len(found) == 1 else None
 
     def single(self) -> Mapping[str, Call]:
         """Return the calls of all modules that were called once, by path."""

@@ -87,7 +87,10 @@ def find_layers(model: nn.Module, seen: Observation) -> tuple[str, list[Call]]:
             if all(calls) and _is_stack([call for call in calls if call]):
                 found.append((path, [call for call in calls if call]))
     if not found:
-        raise WorkbenchError(_no_layers(model, seen))
+        raise WorkbenchError(
+            "it has no list of decoder layers that are called once each, one after another, with "
+            "the residual stream [batch, time, width] going in and out"
+        )
     counted = _count(model)
     return max(found, key=lambda item: (len(item[1]) == counted, len(item[1])))
 
@@ -111,13 +114,6 @@ def _is_stack(calls: list[Call]) -> bool:
     deep = all(any(True for _ in call.module.children()) for call in calls)
     chained = all(same(b.given, a.returned) for a, b in itertools.pairwise(calls))
     return ordered and one and deep and (chained or len(calls) == 1)
-
-
-def _no_layers(model: nn.Module, seen: Observation) -> str:
-    return (
-        "it has no list of decoder layers that are called once each, one after another, with the "
-        "residual stream [batch, time, width] going in and out"
-    )
 
 
 def streams_of(states: Tensor) -> tuple[Streams, int]:
