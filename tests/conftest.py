@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+from hypothesis import settings
 from transformers import PreTrainedTokenizerFast
 
 from tests.support.gguf_files import write_gguf
@@ -37,6 +38,10 @@ from workbench.loop import open_current_run
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.questions import write_questions
+
+# A property that takes long on a busy machine is no fault.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 if (
     "PYTEST_XDIST_WORKER" in os.environ

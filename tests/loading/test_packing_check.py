@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+import workbench.loading.packing_check
 import workbench.trace.masks
 from workbench.errors import WorkbenchError
 from workbench.loading.packing_check import Way, check_packing
 from workbench.loading.short_windows import short_windows, unknown_windows
 from workbench.loading.verify import checks_of, verify
 from workbench.models import LanguageModel
+from workbench.trace.packed import patch_branches
 
 MakeTiny = Callable[..., LanguageModel]
 
@@ -69,6 +71,27 @@ def test_a_model_that_reads_other_rows_is_refused(tiny_lm: LanguageModel) -> Non
     layer.forward = forward
     with pytest.raises(WorkbenchError, match="by no method here"):
         check_packing(tiny_lm)
+
+
+@pytest.mark.parametrize("layer", range(5))
+@pytest.mark.parametrize("kept", [1, 2])
+def test_a_write_that_is_lost_in_any_layer_is_noticed(
+    make_tiny: MakeTiny, monkeypatch: pytest.MonkeyPatch, layer: int, kept: int
+) -> None:
+    """Each layer is the lower or the upper of two in a branch; at least its write at the prompt's
+    last token is seen in the logits, whatever the other layer writes.
+    """
+    lm = make_tiny("llama", num_hidden_layers=5)
+
+    def losing(lm: LanguageModel, prompts: Any, branches: Any, *args: Any, **options: Any) -> Any:
+        fewer = []
+        for branch in branches:
+            here = [patch for patch in branch if patch.site.layer == layer]
+            fewer.append([patch for patch in branch if patch not in here[kept:]])
+        return patch_branches(lm, prompts, fewer, *args, **options)
+
+    monkeypatch.setattr(workbench.loading.packing_check, "patch_branches", losing)
+    assert "logits differ by" in check_packing(lm).why_not
 
 
 def test_layers_of_unknown_kinds_and_windows_are_not_tried(make_tiny: MakeTiny) -> None:

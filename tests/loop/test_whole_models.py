@@ -1,10 +1,11 @@
-"""The whole loop on a model that reads images as well: its text part is asked, probed, taught and
-patched, inside the wrapper.
+"""The whole loop on models of other kinds: one that reads images as well, whose text part is asked,
+probed, taught and patched inside the wrapper, and one that cannot be taught.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,14 @@ from safetensors import safe_open
 
 from tests.support.runs import LoopInputs, planted_questions
 from tests.support.tiny_models import build_tokenizer
+from workbench.errors import WorkbenchError
 from workbench.loading import load_model
 from workbench.loop import run_loop
+from workbench.models import LanguageModel
 from workbench.models.shrink import build
 from workbench.questions import write_questions
+
+MakeTiny = Callable[..., LanguageModel]
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,17 @@ def test_the_text_part_goes_through_the_loop(
     layers = {name.partition(".layers.")[2].split(".")[0] for name in names}
     assert layers == {"2", "3"}
     assert json.loads((adapter.parent / "adapter_config.json").read_text())["exclude_modules"]
+
+
+def test_a_model_that_cannot_be_taught_is_asked_nothing(
+    make_tiny: MakeTiny, loop_inputs: LoopInputs, tmp_path: Path
+) -> None:
+    lm, folder = make_tiny("falcon_h1"), tmp_path / "model"
+    lm.base().save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
+    given = loop_inputs.config.model_dump(mode="json")
+    given["model"]["name"] = str(folder)
+    config = type(loop_inputs.config).model_validate(given)
+    with pytest.raises(WorkbenchError, match="falcon_h1 cannot be taught here"):
+        run_loop(config, tmp_path / "run", tmp_path / "figures")
+    assert not (tmp_path / "run" / "answer").exists()

@@ -92,7 +92,7 @@ def test_a_layer_that_runs_twice_is_noticed(tiny_lm: LanguageModel) -> None:
 
 def test_a_forward_that_does_not_repeat_itself_is_noticed(tiny_lm: LanguageModel) -> None:
     class Drifting(torch.nn.Module):
-        """Return something else at the second call, so that no copy reproduces the logits."""
+        """Return something else at two calls, so that no copy reproduces the logits."""
 
         def __init__(self, inner: torch.nn.Module) -> None:
             super().__init__()
@@ -101,7 +101,7 @@ def test_a_forward_that_does_not_repeat_itself_is_noticed(tiny_lm: LanguageModel
 
         def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
             self.calls += 1
-            return self.inner(*args, **kwargs) * (1.5 if self.calls == 2 else 1.0)
+            return self.inner(*args, **kwargs) * (1.5 if self.calls in (2, 3) else 1.0)
 
         def __getattr__(self, name: str) -> Any:
             try:

@@ -159,10 +159,20 @@ def run_loop(
     with context.store.hold():
         claim_folder(figures, FIGURES)
         begin_again(plan(stages, context), context, folder)
+        _require_teachable_model(plan(stages, context), context)
         go_through_stages(stages, context, inputs_of(config), partial(_grow_page, context))
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)
     return summary
+
+
+def _require_teachable_model(planned: Sequence[PlannedStage], context: Run) -> None:
+    """Load the model before it is asked anything, and refuse one that could not be taught."""
+    names = [each.stage.name for each in planned]
+    if not all_done(planned[: names.index("teach") + 1], context):
+        from workbench.teach.training_forward import require_teachable
+
+        require_teachable(context.lm)
 
 
 def _grow_page(

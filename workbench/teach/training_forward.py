@@ -58,6 +58,20 @@ class Reply:
     prefixes: PrefixCache
 
 
+def require_teachable(lm: LanguageModel) -> None:
+    """Refuse a model whose trainings cannot be packed.
+
+    Raises:
+        WorkbenchError: for it.
+    """
+    if not lm.architecture.packable:
+        raise WorkbenchError(
+            f"{lm.architecture.family} cannot be taught here: {lm.architecture.why_not}; ask, "
+            "probe and patch it (workbench elicit, trace, probe, patch), which need no masks"
+        )
+    require_masks(lm)
+
+
 class Passes:
     """The passes of a training, by example number.
 
@@ -83,12 +97,7 @@ class Passes:
         most_bytes: int,
         extra_tokens: Sequence[int] = (),
     ) -> None:
-        if not lm.architecture.packable:
-            raise WorkbenchError(
-                f"{lm.architecture.family} cannot be taught here: {lm.architecture.why_not}; ask, "
-                "probe and patch it (workbench elicit, trace, probe, patch), which need no masks"
-            )
-        require_masks(lm)
+        require_teachable(lm)
         self.lm, self.examples, self.reply = lm, examples, reply
         self.first = first if lm.architecture.independent else 0
         self.extra_tokens = extra_tokens or [0] * len(examples)
