@@ -88,7 +88,7 @@ def _observed(model: Any, family: str, embedding: str, head: str) -> Architectur
     last = next((states for path, states in decoded if path == decoder), None)
     if last is None:
         raise WorkbenchError(f"its decoder {decoder!r} returns no last hidden state")
-    ends = find_ends(model, seen, calls[-1], last, head)
+    ends = find_ends(model, seen, calls[-1], last, head, logits)
     assert calls[0].returned is not None
     streams, width = streams_of(calls[0].returned)
     inside = layer_calls(seen, calls) if streams == "one" else []

@@ -147,9 +147,11 @@ def find_decoder(model: nn.Module, seen: Observation, layers: str, embedding: st
     raise WorkbenchError("no module that holds layers and embedding was called in a forward")
 
 
-def find_ends(model: nn.Module, seen: Observation, last: Call, decoded: Tensor, head: str) -> Ends:
+def find_ends(
+    model: nn.Module, seen: Observation, last: Call, decoded: Tensor, head: str, logits: Tensor
+) -> Ends:
     """Find what stands between the ``last`` layer's output, the decoder's output ``decoded`` and
-    the logits.
+    the ``logits``.
 
     Raises:
         WorkbenchError: where the head reads something other than one module's change of the
@@ -188,7 +190,10 @@ def find_ends(model: nn.Module, seen: Observation, last: Call, decoded: Tensor, 
         raw = reading.module(decoded).float()
     assert reading.returned is not None
     folded = _factor(reading.returned.float(), raw)
-    scale, cap = _scaling(model, head)
+    # Logits that are the head's own are not scaled, nor capped if a cap of up to 100 would show.
+    bent = float(logits.abs().max()) ** 2 / (3 * 100**2)
+    plain = torch.equal(reading.returned, logits) and bent > torch.finfo(logits.dtype).eps
+    scale, cap = (1.0, None) if plain else _scaling(model, head)
     return Ends(norm, head, before, exact_number(model, scale * folded), cap)
 
 
