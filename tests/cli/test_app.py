@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, Path, Path]]
 
     monkeypatch.setattr(workbench.loop, "run_loop", run)
     return calls
+
+
+def test_versions_are_those_installed() -> None:
+    lines = call("--version").stdout.splitlines()
+    assert lines[0].startswith(f"workbench {version('confidence-workbench')}, Python 3.")
+    assert f"torch {version('torch')}" in lines
 
 
 def test_settings_are_the_defaults_and_can_be_given_back(tmp_path: Path) -> None:

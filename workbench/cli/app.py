@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -35,6 +37,7 @@ from workbench.cli.terminal import bars, no_notices, show_summary
 from workbench.cli.terminal_text import safe_line, safe_text
 from workbench.config import load_config
 from workbench.files.names import folder_named
+from workbench.pipeline.libraries import library_versions
 from workbench.settings.file import read_assignments
 
 
@@ -88,6 +91,30 @@ app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
 console = Console(stderr=True)
 PROGRAM = "workbench"
+
+
+def _show_versions(wanted: bool) -> None:
+    if wanted:
+        own = importlib.metadata.version("confidence-workbench")
+        typer.echo(f"{PROGRAM} {own}, Python {platform.python_version()}")
+        for name, installed in library_versions().items():
+            typer.echo(f"{name} {installed}")
+        raise typer.Exit
+
+
+@app.callback()
+def show_versions(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_versions,
+            is_eager=True,
+            help="Show the versions of this package and of the libraries that make its numbers.",
+        ),
+    ] = False,
+) -> None:
+    """Options that come before any command."""
 
 
 @app.command()
