@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("loading",),
     ("elicit",),
     ("patch", "teach"),
+    ("bottleneck",),
     ("loop", "api"),
     ("experiments", "bench"),
     ("cli",),

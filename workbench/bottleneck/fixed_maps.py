@@ -1,0 +1,145 @@
+"""Find the fixed map of the output at which the text would discriminate best.
+
+The text writes one value of the scale. A *fixed* map is the same for every question: if some such
+map makes the text tell right from wrong, the model's output already does, and nothing has to be
+learned inside it. Compared, each fitted on training questions and judged on held-out ones:
+
+- ``mode``: the most probable value. A temperature changes no argmax, so this is the text at every
+  temperature, up to how a value of several tokens is written greedily.
+- ``prior``: the average distribution is divided out, log p - log mean p, which undoes a ceiling
+  that all questions share.
+- ``part of the prior``: the same with a share of it, log p - s log mean p, s chosen.
+- ``bias per value``: one number is added to the log-probability of each value, chosen by coordinate
+  ascent on the AUROC2 within domain of what is then written.
+- ``mean``: the distribution's mean is written, on a monotone map that uses the scale's values
+  equally often. A monotone map of a number changes AUROC2 only where it joins values, so this is
+  what any monotone map of the mean could reach.
+
+Sign: values are written so that higher is surer. That no map of these helps does not show that the
+distribution holds nothing: see :mod:`workbench.bottleneck.steps`, which reads all of its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.arrays import Bools, Floats
+from workbench.measure import auroc2_within
+
+MODE, PRIOR, PART, BIAS, MEAN = MAPS = (
+    "mode",
+    "prior",
+    "part of the prior",
+    "bias per value",
+    "mean",
+)
+SHARES = tuple(float(share) for share in np.linspace(0, 2, 21))
+LEAST = 1e-12
+SWEEPS, CANDIDATES = 3, 9
+WORTH = 0.002
+"""The least gain in training AUROC2 for which a bias is moved."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What maps are fitted on: the distributions [n, values] of training questions, their grades
+    and domains [n], and the scale's values.
+    """
+
+    distribution: Floats
+    correct: Bools
+    domain: np.ndarray
+    values: Floats
+
+
+WrittenBy = Callable[[Floats], Floats]
+"""Distributions [n, values] -> the values [n] that are written."""
+
+
+def fit_maps(training: Training) -> dict[str, WrittenBy]:
+    """Fit every map of MAPS, by name."""
+    scores, prior = log_of(training.distribution), log_of(training.distribution.mean(axis=0))
+    share = max(SHARES, key=lambda s: (told(training, scores - s * prior), -s))
+    biases = {
+        MODE: np.zeros_like(prior),
+        PRIOR: -prior,
+        PART: -share * prior,
+        BIAS: fit_bias(training, -share * prior),
+    }
+    found = {name: _biased(bias, training.values) for name, bias in biases.items()}
+    return {**found, MEAN: _spread_mean(training)}
+
+
+def log_of(distribution: Floats) -> Floats:
+    """Return log-probabilities; what is never said has a very small one."""
+    out: Floats = np.log(np.maximum(distribution, LEAST))
+    return out
+
+
+def told(training: Training, scores: Floats) -> float:
+    """Return the AUROC2 within domain of the value with the highest score; 1/2 where undefined."""
+    written = training.values[scores.argmax(axis=1)]
+    found = auroc2_within(written, training.correct, training.domain)
+    return 0.5 if np.isnan(found) else found
+
+
+def fit_bias(training: Training, start: Floats) -> Floats:
+    """Return the biases [values] that coordinate ascent reaches from ``start``.
+
+    A value's bias is moved to where it takes over from the best other value in a share of the
+    questions, CANDIDATES shares and none, if that is worth it.
+    """
+    scores = log_of(training.distribution) + start
+    best = told(training, scores)
+    for _ in range(SWEEPS):
+        before = best
+        for value in _contenders(scores):
+            others = np.delete(scores, value, axis=1).max(axis=1)
+            needed = others - scores[:, value]
+            moves = np.quantile(needed, np.linspace(0.05, 0.95, CANDIDATES))
+            for move in (*moves, needed.min() - 1.0):
+                moved = scores.copy()
+                moved[:, value] += move
+                reached = told(training, moved)
+                if reached > best + WORTH:
+                    best, scores = reached, moved
+                    break
+        if best == before:
+            break
+    out: Floats = (scores - log_of(training.distribution))[0]
+    return out
+
+
+def _contenders(scores: Floats) -> list[int]:
+    """Return the values that are among any question's first four, most frequent first."""
+    first = np.argsort(-scores, axis=1)[:, :4]
+    values, counts = np.unique(first, return_counts=True)
+    return [int(value) for value in values[np.argsort(-counts, kind="stable")]]
+
+
+def _biased(bias: Floats, values: Floats) -> WrittenBy:
+    def write(distribution: Floats) -> Floats:
+        out: Floats = values[(log_of(distribution) + bias).argmax(axis=1)]
+        return out
+
+    return write
+
+
+def _spread_mean(training: Training) -> WrittenBy:
+    values = training.values
+
+    def mean(distribution: Floats) -> Floats:
+        out: Floats = distribution @ values / distribution.sum(axis=1)
+        return out
+
+    known = np.sort(mean(training.distribution))
+
+    def write(distribution: Floats) -> Floats:
+        rank = np.searchsorted(known, mean(distribution)) / len(known)
+        out: Floats = values[np.minimum((rank * len(values)).astype(int), len(values) - 1)]
+        return out
+
+    return write
