@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from workbench.models import LanguageModel
-from workbench.models.unembed import CHUNK_BYTES, chunk_rows, unembed, unembed_reduced
+from workbench.models.unembed import (
+    CHUNK_BYTES,
+    chunk_rows,
+    unembed,
+    unembed_reduced,
+    unembed_tokens,
+)
 
 MakeTiny = Callable[..., LanguageModel]
 
@@ -45,3 +51,30 @@ def test_no_more_rows_than_a_chunk_are_read_at_once(
     torch.testing.assert_close(
         found, unembed(tiny_lm, final.reshape(12, 32)).topk(2).values.reshape(3, 4, 2)
     )
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "cohere2", "granite", "phi"])
+def test_the_logits_of_some_tokens_are_those_of_all(make_tiny: MakeTiny, family: str) -> None:
+    lm, tokens = make_tiny(family), [7, 3, 200]
+    final = torch.randn((2, 3, lm.width), generator=torch.Generator().manual_seed(0)) * 5
+    with torch.no_grad():
+        found = unembed_tokens(lm, final, tokens)
+        wanted = unembed(lm, final.flatten(0, 1))[:, tokens].reshape(2, 3, 3)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_head_that_is_no_plain_linear_map_is_read_whole(tiny_lm: LanguageModel) -> None:
+    final = torch.randn((4, 32), generator=torch.Generator().manual_seed(0))
+    wanted = unembed_tokens(tiny_lm, final, [5, 9])
+
+    class Other(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, states: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.inner(states)
+            return found
+
+    tiny_lm.base().lm_head = Other(tiny_lm.base().lm_head)
+    torch.testing.assert_close(unembed_tokens(tiny_lm, final, [5, 9]), wanted)

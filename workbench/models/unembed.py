@@ -7,12 +7,13 @@ The logits of models that scale or cap them are scaled or capped here, as their 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench.models.language_model import LanguageModel
+from workbench.models.plain_weights import is_plain
 
 CHUNK_BYTES = 32 * 2**20
 
@@ -47,3 +48,31 @@ def unembed_reduced(lm: LanguageModel, final: Tensor, reduce: Callable[[Tensor],
         parts = [reduce(unembed(lm, chunk)) for chunk in flat.split(chunk_rows(lm))]
     joined = torch.cat(parts)
     return joined.reshape(*final.shape[:-1], *joined.shape[1:])
+
+
+def unembed_tokens(lm: LanguageModel, final: Tensor, tokens: Sequence[int]) -> Tensor:
+    """Return the logits [..., tokens] in float32 that :func:`unembed` gives ``tokens``, from states
+    [..., width] after the final norm.
+
+    Only these rows of the head are multiplied where its weights are plain numbers of one process;
+    else a few rows of all logits are made at a time. Gradients flow through either.
+    """
+    head, row = lm.head(), lm.architecture
+    flat = final.reshape(-1, final.shape[-1])
+    if isinstance(head, nn.Linear) and _is_whole(head.weight):
+        at = torch.as_tensor(list(tokens), device=head.weight.device)
+        bias = None if head.bias is None else head.bias[at]
+        found = nn.functional.linear(lm.before_head()(flat), head.weight[at], bias).float()
+        if row.logit_scale != 1:
+            found = found * row.logit_scale
+        if row.logit_softcap is not None:
+            found = torch.tanh(found / row.logit_softcap) * row.logit_softcap
+    else:
+        parts = [unembed(lm, chunk)[:, list(tokens)] for chunk in flat.split(chunk_rows(lm))]
+        found = torch.cat(parts)
+    return found.reshape(*final.shape[:-1], len(tokens))
+
+
+def _is_whole(weight: Tensor) -> bool:
+    """Return whether a weight is a plain tensor that this process holds all of."""
+    return type(weight.data) is Tensor and is_plain(weight) and weight.device.type != "meta"

@@ -1,0 +1,145 @@
+"""Read the distribution over a confidence scale from the residual stream after every layer.
+
+A lens turns the state after a layer into logits, as if the layers above were not there. The *logit
+lens* takes the state as it is: final norm, then head (nostalgebraist 2020). Other lenses map the
+state first (:mod:`workbench.bottleneck.tuned_lens`). The scale's values are read as they are read
+from the model: at the confidence position and at every inner node of the scale's trie, each with
+its own state, recorded in one packed pass.
+
+Only the tokens of the scale and a few *closing* tokens, those that most often follow a value, are
+compared with each other: a layer in the middle, which has not decided on a number yet, is asked
+which number it would write, and the vocabulary's other rows need not be multiplied. So a
+distribution sums to 1 over the scale, and how much of the vocabulary the scale has is not shown. At
+the last layer this differs from the model's own distribution only by the tokens left out.
+
+What a lens does not show: that the model uses what it finds, or that what it does not find is not
+there in another form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.arrays import Floats
+from workbench.elicit.trie import ScaleTrie
+from workbench.models import LanguageModel
+from workbench.models.unembed import unembed_reduced, unembed_tokens
+from workbench.trace.batches import map_batches
+from workbench.trace.forward import every_layer
+from workbench.trace.record import record
+
+CLOSING = 4
+ASKED = 16
+"""Prompts from which closing tokens are chosen."""
+
+
+@dataclass(frozen=True, eq=False)
+class LensTokens:
+    """The tokens that a lens compares: those of the scale's ``trie``, then the ``closing`` ones."""
+
+    trie: ScaleTrie
+    closing: tuple[int, ...]
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return (*self.trie.tokens, *self.closing)
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Return the log-probability of every value, [..., values], from ``logits`` [..., inner
+        nodes, tokens].
+        """
+        scores = logits.log_softmax(dim=-1)
+        return self.trie.log_probabilities_of(scores[..., : len(self.trie.tokens)])
+
+
+class Lens(Protocol):
+    """A way of reading logits from the state after a layer."""
+
+    def logits(
+        self, lm: LanguageModel, layer: int, states: Tensor, tokens: Sequence[int]
+    ) -> Tensor:
+        """Return the logits [..., tokens] of ``states`` [..., width] after ``layer``."""
+        ...
+
+
+class LogitLens:
+    """The lens that takes every state for the last layer's."""
+
+    def logits(
+        self, lm: LanguageModel, layer: int, states: Tensor, tokens: Sequence[int]
+    ) -> Tensor:
+        """Return the logits [..., tokens] of ``states`` [..., width] after any layer."""
+        return unembed_tokens(lm, lm.final_norm()(states), tokens)
+
+
+def node_states(lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: ScaleTrie) -> Tensor:
+    """Record the states after every layer at the prompts' ends and at the trie's inner nodes below
+    them: [rows, layers, inner nodes, width].
+    """
+    nodes = range(trie.tree.size + 1)
+    places = [[len(prompt) - 1 + node for node in nodes] for prompt in prompts]
+    return record(lm, prompts, places, every_layer(lm), tree=trie.tree)
+
+
+def choose_tokens(
+    lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: ScaleTrie, *, tokens_per_forward: int
+) -> LensTokens:
+    """Choose the closing tokens: the most probable ones after the scale's inner nodes that do not
+    continue a value, on average over the first prompts.
+    """
+    asked = [list(prompt) for prompt in prompts[:ASKED]]
+
+    def compute(rows: NDArray[np.int64]) -> Tensor:
+        last = node_states(lm, [asked[row] for row in rows], trie)[:, -1]
+        with torch.no_grad():
+            final = lm.final_norm()(last.to(lm.dtype))
+            found = unembed_reduced(lm, final, lambda logits: logits.softmax(dim=-1))
+        return found.mean(dim=1).cpu()
+
+    lengths = [len(prompt) for prompt in asked]
+    mean = map_batches(lengths, tokens_per_forward, compute, trie.tree.size).mean(dim=0)
+    mean[list(trie.tokens)] = -1
+    return LensTokens(trie, tuple(sorted(mean.topk(CLOSING).indices.tolist())))
+
+
+def read_layers(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    chosen: LensTokens,
+    lenses: Mapping[str, Lens],
+    *,
+    tokens_per_forward: int,
+    description: str | None = None,
+) -> dict[str, Floats]:
+    """Return each lens's log-probabilities of the scale's values, [rows, layers, values].
+
+    One packed pass records every state; they are read and dropped batch by batch.
+    """
+    names = list(lenses)
+
+    def compute(rows: NDArray[np.int64]) -> Tensor:
+        states = node_states(lm, [prompts[row] for row in rows], chosen.trie).to(lm.dtype)
+        with torch.no_grad():
+            read = [
+                [
+                    chosen.log_probabilities(
+                        lenses[name].logits(lm, layer, states[:, layer], chosen.tokens).double()
+                    )
+                    for layer in range(lm.n_layers)
+                ]
+                for name in names
+            ]
+        return torch.stack([torch.stack(each, dim=1) for each in read], dim=1).cpu()
+
+    lengths = [len(prompt) for prompt in prompts]
+    found = map_batches(
+        lengths, tokens_per_forward, compute, chosen.trie.tree.size, description=description
+    )
+    return {name: found[:, index].numpy() for index, name in enumerate(names)}
