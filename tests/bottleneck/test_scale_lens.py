@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.scale_prompts import PROMPTS, TOKENS, trie_of
 from workbench.bottleneck.scale_lens import (
     CLOSING,
     LensTokens,
@@ -15,19 +16,10 @@ from workbench.bottleneck.scale_lens import (
     choose_tokens,
     read_layers,
 )
-from workbench.elicit.conversation import scale_tokens
-from workbench.elicit.formats import FORMATS
-from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed
 
 MakeTiny = Callable[..., LanguageModel]
-PROMPTS = [[5, 9, 80, 33], [7, 100, 45, 6, 200, 31], [14, 3, 70]]
-TOKENS = 64
-
-
-def trie_of(lm: LanguageModel, name: str = "percent") -> ScaleTrie:
-    return scale_tokens(lm.tokenizer, FORMATS[name]).trie
 
 
 def plain_layers(lm: LanguageModel, tokens: Sequence[int]) -> list[torch.Tensor]:

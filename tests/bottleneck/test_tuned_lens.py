@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.bottleneck.test_scale_lens import PROMPTS, TOKENS, trie_of
+from tests.support.scale_prompts import PROMPTS, TOKENS, trie_of
 from workbench.bottleneck.scale_lens import LogitLens, choose_tokens, node_states
 from workbench.bottleneck.tuned_lens import fit_tuned_lens, load_lens
 from workbench.errors import WorkbenchError

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from workbench.models import LanguageModel
+from workbench.models import LanguageModel, Precision, set_precision
 from workbench.models.unembed import (
     CHUNK_BYTES,
     chunk_rows,
@@ -54,8 +54,12 @@ def test_no_more_rows_than_a_chunk_are_read_at_once(
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "cohere2", "granite", "phi"])
-def test_the_logits_of_some_tokens_are_those_of_all(make_tiny: MakeTiny, family: str) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_logits_of_some_tokens_are_those_of_all(
+    make_tiny: MakeTiny, family: str, precision: Precision
+) -> None:
     lm, tokens = make_tiny(family), [7, 3, 200]
+    set_precision(lm, precision)
     final = torch.randn((2, 3, lm.width), generator=torch.Generator().manual_seed(0)) * 5
     with torch.no_grad():
         found = unembed_tokens(lm, final, tokens)

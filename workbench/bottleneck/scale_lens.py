@@ -31,7 +31,7 @@ from workbench.arrays import Floats
 from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced, unembed_tokens
-from workbench.trace.batches import map_batches
+from workbench.trace.batches import map_batches, plan_batches
 from workbench.trace.forward import every_layer
 from workbench.trace.record import record
 
@@ -109,6 +109,31 @@ def choose_tokens(
     return LensTokens(trie, tuple(sorted(mean.topk(CLOSING).indices.tolist())))
 
 
+def read_batch(
+    lm: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    chosen: LensTokens,
+    lenses: Mapping[str, Lens],
+) -> dict[str, Floats]:
+    """Return each lens's log-probabilities of the scale's values, [rows, layers, values], from one
+    packed pass over all prompts, whose states are dropped afterwards.
+    """
+    states = node_states(lm, prompts, chosen.trie).to(lm.dtype)
+
+    def read(lens: Lens) -> Floats:
+        with torch.no_grad():
+            layers = [
+                chosen.log_probabilities(
+                    lens.logits(lm, layer, states[:, layer], chosen.tokens).double()
+                )
+                for layer in range(lm.n_layers)
+            ]
+        found: Floats = torch.stack(layers, dim=1).cpu().numpy()
+        return found
+
+    return {name: read(lens) for name, lens in lenses.items()}
+
+
 def read_layers(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
@@ -116,30 +141,10 @@ def read_layers(
     lenses: Mapping[str, Lens],
     *,
     tokens_per_forward: int,
-    description: str | None = None,
 ) -> dict[str, Floats]:
-    """Return each lens's log-probabilities of the scale's values, [rows, layers, values].
-
-    One packed pass records every state; they are read and dropped batch by batch.
-    """
-    names = list(lenses)
-
-    def compute(rows: NDArray[np.int64]) -> Tensor:
-        states = node_states(lm, [prompts[row] for row in rows], chosen.trie).to(lm.dtype)
-        with torch.no_grad():
-            read = [
-                [
-                    chosen.log_probabilities(
-                        lenses[name].logits(lm, layer, states[:, layer], chosen.tokens).double()
-                    )
-                    for layer in range(lm.n_layers)
-                ]
-                for name in names
-            ]
-        return torch.stack([torch.stack(each, dim=1) for each in read], dim=1).cpu()
-
+    """Return :func:`read_batch` of any number of prompts, in the order of ``prompts``."""
     lengths = [len(prompt) for prompt in prompts]
-    found = map_batches(
-        lengths, tokens_per_forward, compute, chosen.trie.tree.size, description=description
-    )
-    return {name: found[:, index].numpy() for index, name in enumerate(names)}
+    batches = plan_batches(lengths, tokens_per_forward, chosen.trie.tree.size)
+    parts = [read_batch(lm, [prompts[row] for row in rows], chosen, lenses) for rows in batches]
+    back = np.argsort(np.concatenate(batches))
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in lenses}

@@ -191,6 +191,18 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             settings={"questions.limit": 200},
         ),
         Experiment(
+            "text_bottleneck",
+            "where between hidden state and text is what the model knows lost?",
+            (
+                "text_bottleneck.run:BottleneckParameters",
+                "text_bottleneck.run:run_bottleneck",
+                "text_bottleneck.page:page_of",
+            ),
+            "default",
+            "bottleneck",
+            on_finished_run=True,
+        ),
+        Experiment(
             "steering",
             "can the model be steered into saying what its probe knows?",
             (

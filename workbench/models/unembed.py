@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workbench.models.language_model import LanguageModel
 from workbench.models.plain_weights import is_plain
+from workbench.models.precision import model_arithmetic
 
 CHUNK_BYTES = 32 * 2**20
 
@@ -62,7 +63,8 @@ def unembed_tokens(lm: LanguageModel, final: Tensor, tokens: Sequence[int]) -> T
     if isinstance(head, nn.Linear) and _is_whole(head.weight):
         at = torch.as_tensor(list(tokens), device=head.weight.device)
         bias = None if head.bias is None else head.bias[at]
-        found = nn.functional.linear(lm.before_head()(flat), head.weight[at], bias).float()
+        with model_arithmetic(lm):
+            found = nn.functional.linear(lm.before_head()(flat), head.weight[at], bias).float()
         if row.logit_scale != 1:
             found = found * row.logit_scale
         if row.logit_softcap is not None:

@@ -1,0 +1,75 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where is what the model knows lost?
+#
+# A model may know which of its answers are right, hold it at the place where it writes its
+# confidence, have it in the probabilities of the numbers, and still write the same number every
+# time. This follows the knowledge step by step on the held-out questions of a finished run, before
+# and after teaching, names the step that loses most, and asks whether a fixed map of the output
+# would undo it.
+#
+# As a script it writes `figures/<run>/bottleneck/`. The run is made first if there is none.
+# Parameters can be replaced from outside, see `workbench.notebook`.
+
+# %%
+from workbench.experiments.text_bottleneck.run import BottleneckParameters
+from workbench.notebook import run_experiment, show, tell
+
+# %%
+parameters = BottleneckParameters(
+    lens=True,  # read the scale after every layer
+    lens_questions=200,  # training questions that lenses' readings are fitted on
+)
+
+# %%
+bottleneck = run_experiment("text_bottleneck", parameters)
+
+# %% [markdown]
+# ## Step by step
+#
+# Every bar reads the same questions: probes before the answer, after it and at the confidence
+# position; the best reading of all number logits; their mean; the text. Between two bars stands
+# what is lost, paired over questions. A value at a step is what *this* reading finds there.
+
+# %%
+show(bottleneck.page.figures["waterfall"])
+
+# %% [markdown]
+# ## Where it can be read
+#
+# The probes' curves over layers, on held-out questions.
+
+# %%
+show(bottleneck.page.figures["layers"])
+
+# %% [markdown]
+# ## In the space that numbers are read from
+#
+# What would the model write if the layers above were not there? The logit lens takes a state for
+# the last layer's; the tuned lens maps it first, by one affine map a layer that was fitted to what
+# the model itself says in the end.
+
+# %%
+show(bottleneck.page.figures.get("lenses"))
+
+# %% [markdown]
+# ## In short
+#
+# The verdict follows a rule that was written down before: a station tells if it beats shuffled
+# grades within domain; it lost the signal if it keeps less than half of the best earlier excess and
+# the paired difference is above zero. A fixed map is the same for every question: if one makes the
+# text tell right from wrong, nothing has to be learned inside the model.
+
+# %%
+tell(bottleneck)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from tests.support.analyses import Analysis
+
+
+def test_as_a_script_it_follows_every_step_and_as_a_notebook_it_goes_on_to_show_them(
+    on_run: Callable[..., Analysis],
+) -> None:
+    analysis = on_run("text_bottleneck", lens_questions=40)
+    before = analysis.finished()
+    lines = analysis.lines()
+    page = analysis.place / "figures" / "tiny" / "bottleneck"
+    assert any(str(page / "index.html") in line for line in lines)
+    assert len(pd.read_csv(page / "steps.csv")) == 12
+    finished = analysis.finished()
+    assert {path.parent.name for path in finished.keys() - before} == {
+        "bottleneck",
+        "bottleneck_lens_before",
+        "bottleneck_lens_after",
+    }
+    shown = analysis.notebook()
+    assert shown.text.splitlines() == lines
+    assert shown.figures == 3
+    assert analysis.finished() == finished

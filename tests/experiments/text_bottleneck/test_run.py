@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.experiments.text_bottleneck.lens import lens_stage
+from workbench.experiments.text_bottleneck.page import page_of
+from workbench.experiments.text_bottleneck.read import (
+    AT_CONFIDENCE,
+    DISTRIBUTION,
+    HAVING_ANSWERED,
+    STAGE,
+    STEPS,
+    TEXT,
+    split_of,
+    steps_of,
+)
+from workbench.experiments.text_bottleneck.results import LOW_MASS, BottleneckResults
+from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
+from workbench.loop import open_run
+from workbench.measure import auroc2_within
+from workbench.report import write_page
+
+
+@pytest.fixture(scope="module")
+def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
+
+
+@pytest.fixture(scope="module")
+def results(place: Path) -> BottleneckResults:
+    return run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
+
+
+def test_every_step_is_measured_before_and_after_teaching(
+    place: Path, results: BottleneckResults
+) -> None:
+    run = open_run(place, place.parent / "figures")
+    run.keys[STAGE] = run.store.stage(STAGE, "").facts()["key"]
+    split = split_of(run)
+    assert [each.when for each in results.conditions] == ["before", "after"]
+    for each in results.conditions:
+        steps = steps_of(run, each.when, split)
+        assert tuple(step.name for step in steps) == STEPS
+        assert [step.name for step in each.waterfall.steps] == list(STEPS)
+        for step, measured in zip(steps, each.waterfall.steps, strict=True):
+            wanted = auroc2_within(step.held_out, split.questions.correct, split.questions.domain)
+            assert measured.within.value == pytest.approx(wanted)
+        assert not set(split.train) & set(split.test)
+        assert each.by_layer[AT_CONFIDENCE].shape == each.by_layer[HAVING_ANSWERED].shape == (4,)
+        assert set(each.layers) == {*STEPS[:4]}
+        assert each.layers[DISTRIBUTION] == 3
+    texts = run.stage("elicit").table("confidence").set_index("row")["stated"]
+    before = steps_of(run, "before", split)[STEPS.index(TEXT)]
+    np.testing.assert_array_equal(before.held_out, texts.loc[split.test.tolist()].to_numpy())
+
+
+def test_verdicts_rest_on_the_steps(results: BottleneckResults) -> None:
+    for each in results.conditions:
+        assert each.verdict is not None
+        assert each.no_verdict == ""
+        by_name = {step.name: step.within.value for step in each.waterfall.steps}
+        said = each.verdict.stations[-1]
+        assert said.test.value == pytest.approx(by_name[TEXT])
+        low = [note for note in page_of(results).notes[1:] if note.startswith(each.when)]
+        assert bool(low) == (each.mass < LOW_MASS)
+
+
+def test_at_the_last_layer_a_lens_reads_what_the_model_says(
+    place: Path, results: BottleneckResults
+) -> None:
+    """Only the vocabulary's other tokens are left out, and the tuned lens has no map there."""
+    run = open_run(place, place.parent / "figures")
+    split = split_of(run)
+    for each in results.conditions:
+        for stage in (STAGE, lens_stage(each.when)):
+            run.keys[stage] = run.store.stage(stage, "").facts()["key"]
+        scores = run.stage(lens_stage(each.when)).tensors("scores")
+        assert set(scores) == {"logit.mean", "logit.best", "tuned.mean", "tuned.best"}
+        assert all(found.shape == (len(split.test), 4) for found in scores.values())
+        np.testing.assert_allclose(scores["logit.mean"][:, 3], scores["tuned.mean"][:, 3])
+        assert not np.allclose(scores["logit.mean"][:, 0], scores["tuned.mean"][:, 0])
+        divergence = run.stage(lens_stage(each.when)).facts()["divergence"]
+        assert divergence[-1] == 0
+        assert min(divergence[:-1]) > 0
+
+
+def test_too_few_answers_have_no_verdict_and_it_is_said(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.bottleneck.verdict.FEWEST", 100)
+    found = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
+    assert all(each.verdict is None for each in found.conditions)
+    assert all("at least 100 held-out" in each.no_verdict for each in found.conditions)
+    assert found.summary()["before.verdict"] == "none"
+    assert "at least 100" in str(page_of(found).lead[0])
+
+
+def test_it_is_read_once_and_comes_back_as_it_was(
+    place: Path, results: BottleneckResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("read", "lens"):
+        monkeypatch.setattr(f"workbench.experiments.text_bottleneck.{room}.read_best", None)
+    again = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
+    assert again.summary() == pytest.approx(results.summary(), nan_ok=True)
+
+
+def test_the_page_has_the_waterfall_and_its_numbers(
+    results: BottleneckResults, tmp_path: Path
+) -> None:
+    index = write_page(page_of(results), tmp_path / "page")
+    html = index.read_text()
+    assert "Where does" in html
+    assert {"waterfall.html", "layers.html", "lenses.html"} <= {
+        path.name for path in index.parent.iterdir()
+    }
+    steps = pd.read_csv(index.parent / "steps.csv")
+    assert list(steps["step"]) == [*STEPS, *STEPS]
+    first = results.conditions[0].waterfall.steps[0]
+    assert steps["auroc2_within"][0] == pytest.approx(first.within.value)
+    assert len(pd.read_csv(index.parent / "fixed_maps.csv")) == 10
+    assert len(pd.read_csv(index.parent / "sampled.csv")) == 18

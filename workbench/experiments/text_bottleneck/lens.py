@@ -1,0 +1,140 @@
+"""Read the scale's distribution after every layer of a run's model, before and after teaching.
+
+One stage a condition. A tuned lens is fitted on some training questions' states and kept; then the
+logit lens and the tuned one read some training questions and every held-out one, in one packed pass
+a batch. After a kill the batches that were done are read back.
+
+Two scores of each held-out question at each layer are kept: the mean of the distribution that a
+lens reads, and the best reading of all its values, fitted on the training questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from workbench import progress
+from workbench.arrays import Floats, Rows
+from workbench.bottleneck.readings import read_best
+from workbench.bottleneck.scale_lens import (
+    Lens,
+    LensTokens,
+    LogitLens,
+    choose_tokens,
+    node_states,
+    read_batch,
+)
+from workbench.bottleneck.tuned_lens import TunedLens, fit_tuned_lens
+from workbench.experiments.text_bottleneck.read import Split, split_of
+from workbench.loop.confidence import confidence_conversations
+from workbench.loop.probes import probe_settings
+from workbench.loop.run import Run
+from workbench.models import LanguageModel
+from workbench.pipeline.store import ROW, Part, StageStore, run_parts
+from workbench.trace.batches import map_batches, plan_batches
+
+LENSES = ("logit", "tuned")
+FITTED_ON = 96
+FIT_BYTES = 2**29
+"""The most that the states a tuned lens is fitted on take; fewer questions are used for it."""
+LENS, SCORES = "lens", "scores"
+MEAN, BEST = "mean", "best"
+
+
+def lens_stage(when: str) -> str:
+    """Return the name of the stage of a condition."""
+    return f"bottleneck_lens_{when}"
+
+
+def read_lenses(
+    context: Run, stage: StageStore, *, when: str, training_questions: int
+) -> dict[str, Any]:
+    """Fit and keep the condition's tuned lens, and save the scores [held-out, layers] of what both
+    lenses read.
+    """
+    split = split_of(context)
+    budget = context.config.model.tokens_per_forward
+    prompts = [conversation.tokens for conversation in confidence_conversations(context)]
+    rows = np.sort(np.r_[_spread(split.train, training_questions), split.test])
+    with _model(context, when) as lm:
+        fitted = _spread(split.train, _fit_count(lm, context))
+        asked = [prompts[row] for row in fitted]
+        chosen = choose_tokens(lm, asked, context.scale_tokens.trie, tokens_per_forward=budget)
+        tuned = fit_tuned_lens(lm, _states(lm, asked, chosen, budget), chosen)
+        lenses: dict[str, Lens] = {"logit": LogitLens(), "tuned": tuned}
+
+        def compute(batch: Rows) -> Part:
+            read = read_batch(lm, [prompts[row] for row in rows[batch]], chosen, lenses)
+            tensors = {name: found.astype(np.float32) for name, found in read.items()}
+            return Part(pd.DataFrame({ROW: rows[batch]}), tensors)
+
+        lengths = [len(prompts[row]) for row in rows]
+        batches = plan_batches(lengths, budget, chosen.trie.tree.size)
+        part = run_parts(stage, batches, compute, f"reading every layer {when} teaching")
+    stage.save_tensors(LENS, _kept(tuned))
+    stage.save_tensors(SCORES, _scores(context, split, part))
+    return {
+        "closing": [context.lm.tokenizer.decode([token]) for token in chosen.closing],
+        "divergence": [float(each) for each in tuned.divergence],
+        "fitted_on": len(fitted),
+    }
+
+
+def _scores(context: Run, split: Split, part: Part) -> dict[str, Floats]:
+    """Return the mean and the best reading, [held-out, layers], of every lens."""
+    place = {int(row): at for at, row in enumerate(part.table[ROW])}
+    test = [place[row] for row in split.test.tolist()]
+    known = [row for row in split.train.tolist() if row in place]
+    right = split.questions.training_correct[np.isin(split.train, known)]
+    shares = np.asarray(context.fmt.scale.shares)
+    out: dict[str, Floats] = {}
+    for name in progress.track(LENSES, "reading numbers by layer"):
+        read = part.tensors[name].astype(np.float64)
+        p = np.exp(read[test])
+        out[f"{name}.{MEAN}"] = p @ shares / p.sum(axis=-1)
+        training = read[[place[row] for row in known]]
+        best = read_best(name, training, right, read[test], probe_settings(context))
+        out[f"{name}.{BEST}"] = best.by_layer
+    return out
+
+
+def _kept(tuned: TunedLens) -> dict[str, NDArray[Any]]:
+    return {"change": tuned.change.cpu().numpy(), "shift": tuned.shift.cpu().numpy()}
+
+
+def _spread(rows: Rows, count: int) -> Rows:
+    """Return at most ``count`` of ``rows``, evenly."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64))]
+
+
+def _fit_count(lm: LanguageModel, context: Run) -> int:
+    nodes = context.scale_tokens.trie.tree.size + 1
+    return max(8, min(FITTED_ON, FIT_BYTES // (lm.n_layers * nodes * lm.width * 4)))
+
+
+def _states(
+    lm: LanguageModel, prompts: list[tuple[int, ...]], chosen: LensTokens, budget: int
+) -> torch.Tensor:
+    lengths = [len(prompt) for prompt in prompts]
+    return map_batches(
+        lengths,
+        budget,
+        lambda rows: node_states(lm, [prompts[row] for row in rows], chosen.trie).float().cpu(),
+        chosen.trie.tree.size,
+        description="recording states for the tuned lens",
+    )
+
+
+@contextmanager
+def _model(context: Run, when: str) -> Iterator[LanguageModel]:
+    if when == "before":
+        yield context.lm
+    else:
+        with context.with_adapter("teach") as lm:
+            yield lm

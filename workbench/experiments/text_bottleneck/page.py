@@ -1,0 +1,182 @@
+"""Draw where a run's model loses what it knows, and write the verdict in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workbench.experiments.text_bottleneck.lens import BEST, LENSES, MEAN
+from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, HAVING_ANSWERED
+from workbench.experiments.text_bottleneck.results import (
+    LOW_MASS,
+    BottleneckResults,
+    ConditionResult,
+)
+from workbench.experiments.text_bottleneck.tables import maps_table, sampled_table, steps_table
+from workbench.plots.curve_panels import Curve, CurvePanels
+from workbench.plots.waterfall import Panel, WaterfallFigure
+from workbench.report import Page, Section
+
+
+def page_of(results: BottleneckResults) -> Page:
+    """Return the page: the verdict, the waterfall, the curves over layers, and what a fixed map of
+    the output or sampling would make of the text.
+    """
+    caption = f"{results.held_out} held-out questions, {results.config.model.shown}"
+    return Page(
+        f"Where does {results.config.model.shown} lose what it knows?",
+        _sections(results, caption),
+        results.summary(),
+        {"run": results.config.model_dump(mode="json")},
+        {
+            "steps.csv": steps_table(results),
+            "fixed_maps.csv": maps_table(results),
+            "sampled.csv": sampled_table(results),
+        },
+        lead=[
+            ("Verdict", [_verdict_row(each) for each in results.conditions]),
+            ("What a fixed map of the output would write", _map_rows(results)),
+            ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
+            ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+        ],
+        notes=(caption, *_warnings(results)),
+    )
+
+
+def _warnings(results: BottleneckResults) -> list[str]:
+    return [
+        f"{each.when} teaching the scale has only {each.mass:.2f} of the probability: the model "
+        "does not answer on it, and what its numbers tell is little of what it would say."
+        for each in results.conditions
+        if each.mass < LOW_MASS
+    ]
+
+
+def _verdict_row(each: ConditionResult) -> dict[str, str]:
+    largest = each.waterfall.largest
+    return {
+        "teaching": each.when,
+        "verdict": each.verdict.verdict if each.verdict else each.no_verdict,
+        "what undoes it": (each.verdict.remedy if each.verdict else "") or "–",
+        "most is lost": f"{largest.first} → {largest.second}",
+        "AUROC2 within domain": f"{largest.within:.2f}",
+        "bits an answer": f"{largest.gain:.3f}",
+        "probability of the scale": f"{each.mass:.3f}",
+    }
+
+
+def _map_rows(results: BottleneckResults) -> list[dict[str, str]]:
+    return [
+        {
+            "teaching": each.when,
+            "written": one.name + (" (best on training questions)" if chosen else ""),
+            "AUROC2 within domain": f"{one.within:.2f}",
+            "more than the text": f"{one.gain:.2f}",
+        }
+        for each in results.conditions
+        for one in each.maps
+        for chosen in (one.name == each.chosen_map,)
+    ]
+
+
+def _margin_row(each: ConditionResult) -> dict[str, str]:
+    margin = each.margin
+    return {
+        "teaching": each.when,
+        "margin of right answers (nats)": f"{margin.right:.2f}",
+        "of wrong answers": f"{margin.wrong:.2f}",
+        "questions move it by": f"{margin.moved:.2f}",
+        "can flip": f"{margin.can_flip:.2f}",
+        "write the commonest value": f"{margin.commonest:.2f}",
+    }
+
+
+def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
+    return [
+        {"teaching": each.when, "temperature": f"{temperature:g}"}
+        | {
+            f"mean of {one.draws}" if one.draws > 1 else "one draw": f"{one.within:.2f}"
+            for one in each.sampled
+            if one.temperature == temperature
+        }
+        for each in results.conditions
+        for temperature in dict.fromkeys(one.temperature for one in each.sampled)
+    ]
+
+
+def _sections(results: BottleneckResults, caption: str) -> list[Section]:
+    found = [_waterfall(results, caption), _layers(results, caption)]
+    return [*found, _lenses(results, caption)] if results.conditions[0].by_lens else found
+
+
+def _lenses(results: BottleneckResults, caption: str) -> Section:
+    panels = {
+        f"{each.when} teaching: {read}": [
+            Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"]) for lens in LENSES
+        ]
+        for kind, read in ((MEAN, "mean of the numbers"), (BEST, "all numbers, read at best"))
+        for each in results.conditions
+    }
+    figure = CurvePanels(
+        layers=np.arange(len(results.conditions[0].by_lens[f"{LENSES[0]}.{MEAN}"])),
+        panels=panels,
+        y="AUROC2 within domain",
+        title="The scale after every layer",
+        caption=caption,
+        levels=(0.5,),
+    )
+    return Section(
+        "In the space that numbers are read from",
+        "The distribution over the scale that a lens reads from the confidence position after "
+        "each layer: its mean, and the best reading of all its values, fitted on training "
+        "questions. Higher in the best reading than in the mean: the numbers hold it, but not as "
+        "their level.",
+        figure.figure(),
+        "lenses",
+    )
+
+
+def _waterfall(results: BottleneckResults, caption: str) -> Section:
+    panels = {
+        f"{each.when} teaching": Panel(
+            {step.name: step.within for step in each.waterfall.steps},
+            [loss.within for loss in each.waterfall.losses],
+            each.waterfall.losses.index(each.waterfall.largest),
+        )
+        for each in results.conditions
+    }
+    figure = WaterfallFigure(
+        panels=panels, title="What is left of what the model knows, step by step", caption=caption
+    )
+    return Section(
+        "Step by step",
+        "Each bar is a reading of the same held-out questions. Orange: the step before which most "
+        "is lost, with the interval of the paired difference, which holds for all steps together.",
+        figure.figure(),
+        "waterfall",
+    )
+
+
+def _layers(results: BottleneckResults, caption: str) -> Section:
+    shown = (HAVING_ANSWERED, AT_CONFIDENCE)
+    panels = {
+        f"{each.when} teaching": [
+            Curve(name, name, each.by_layer[name]) for name in shown if name in each.by_layer
+        ]
+        for each in results.conditions
+    }
+    count = len(results.conditions[0].by_layer[AT_CONFIDENCE])
+    figure = CurvePanels(
+        layers=np.arange(count),
+        panels=panels,
+        y="AUROC2 within domain",
+        title="Probes by layer",
+        caption=caption,
+        levels=(0.5,),
+    )
+    return Section(
+        "Where it can be read",
+        "Probes at the answer's end and at the confidence position, on held-out questions; the "
+        "best layer of a curve is optimistic, and is not the one used above.",
+        figure.figure(),
+        "layers",
+    )
