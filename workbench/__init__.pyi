@@ -40,6 +40,7 @@ from workbench.teach import load_adapter as load_adapter
 from workbench.teach import train_adapter as train_adapter
 from workbench.trace import Patch as Patch
 from workbench.trace import Site as Site
+from workbench.trace import Subspace as Subspace
 from workbench.trace import patch_branches as patch_branches
 from workbench.trace import record as record
 from workbench.trace import record_states as record_states

@@ -231,6 +231,35 @@ def test_what_the_controlled_sweep_does_not_do_is_refused(
 ) -> None:
     with pytest.raises(WorkbenchError, match="leave read, at, component"):
         sweep(tiny_lm, asked, donor=tuned, component="mlp_out")
+    with pytest.raises(WorkbenchError, match="leave subspace out, or swap within it by patch_map"):
+        sweep(tiny_lm, asked, donor=tuned, subspace=torch.ones(4, 32))
+
+
+def test_a_direction_is_swapped_between_asked_questions(
+    tiny_lm: LanguageModel, tuned: LanguageModel, asked: Asked
+) -> None:
+    """One call for all layers; the numbers are those of the scale's own sweep."""
+    other = replace(asked, conversations=asked.conversations[::-1])
+    directions = torch.randn((4, 32), generator=torch.Generator().manual_seed(2))
+    found = sweep(tiny_lm, asked, donor=other, subspace=directions, controls=False)
+    tokens = [c.tokens for c in asked.conversations]
+    at = [c.confidence for c in asked.conversations]
+    numbers = asked.scale_tokens
+    with adapter_off(tuned):
+        donors = record_number(tiny_lm, tokens, numbers.trie, [[p] for p in at]).flip(0)
+        reading = layer_sweep_of_scale(
+            tiny_lm,
+            tokens,
+            numbers.trie,
+            at,
+            range(4),
+            donors,
+            tokens_per_forward=ONE_BATCH,
+            subspace=directions,
+        )
+    wanted = reading.patched @ (np.arange(101) / 100) / reading.patched.sum(axis=-1)
+    assert found.patched == pytest.approx(wanted, abs=1e-6)
+    assert np.abs(found.patched - found.base[:, None]).max() > 1e-3
 
 
 def test_a_place_may_be_a_named_position_of_asked_questions(

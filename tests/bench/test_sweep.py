@@ -19,6 +19,7 @@ def test_a_whole_run_has_every_ratio_and_every_difference(
     values = found.values
     for key in (
         "packed_over_forward",
+        "within_over_replace",
         "position_map_over_forward",
         "position_map_loop_over_packed",
         "record_over_forward",

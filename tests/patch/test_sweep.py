@@ -426,3 +426,32 @@ def test_the_whole_number_patched_behind_the_last_layer_gives_the_donors_distrib
         tiny_lm, tokens, numbers.trie, positions, LAYERS, donors[:, :, :1]
     )
     assert np.abs(first_token_only.patched[:, -1] / packed.base[::-1] - 1).max() > 1e-3
+
+
+def test_only_a_direction_is_swapped_between_questions(tiny_lm: LanguageModel) -> None:
+    """Against whole strings with the state written out by hand, and in one packed call for all
+    layers; along every direction at once it is the swap of whole states.
+    """
+    rows, numbers = rows_of(tiny_lm)
+    tokens, positions = tokens_of(rows), [row.confidence for row in rows]
+    own = record_number(tiny_lm, tokens, numbers.trie, [[p] for p in positions])[:, :, 0]
+    donors = own.flip(0) + random_states(4)
+    directions = random_states(4, seed=3)[0]
+    sweep = partial(packed_sweep, tiny_lm, tokens, numbers.trie, positions, LAYERS, donors)
+    along = sweep(subspace=directions)
+    looped = sweep(subspace=directions, engine=engine("loop"))
+    np.testing.assert_allclose(along.patched, looped.patched, rtol=1e-4, atol=1e-9)
+    for row, layer in ((0, 1), (2, 0), (1, 3)):
+        unit = directions[layer] / directions[layer].norm()
+        state = own[row, layer] + unit * (unit @ (donors[row, layer] - own[row, layer]))
+        alone = patched_alone(tiny_lm, rows[row].tokens, numbers.trie, positions[row], layer, state)
+        np.testing.assert_allclose(along.patched[row, layer], alone, rtol=1e-4, atol=1e-9)
+    by_layer = sweep(subspace={layer: directions[layer][:, None] for layer in (3, 1, 0, 2)})
+    np.testing.assert_array_equal(by_layer.patched, along.patched)
+    whole = sweep(subspace=torch.eye(32).expand(4, 32, 32))
+    np.testing.assert_allclose(whole.patched, sweep().patched, rtol=1e-4, atol=1e-9)
+    assert np.abs(whole.patched / along.patched - 1).max() > 1e-2
+    with pytest.raises(WorkbenchError, match="with 4 layers, or a mapping"):
+        sweep(subspace=directions[:3])
+    with pytest.raises(WorkbenchError, match="is 32 wide, the basis of its subspace 16"):
+        sweep(subspace=directions[:, :16])

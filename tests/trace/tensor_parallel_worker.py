@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from workbench.models import LanguageModel, derive_architecture
 from workbench.models.validate import validate
-from workbench.trace import Patch, Site, patch_branches, record
+from workbench.trace import Patch, Site, Subspace, patch_branches, record
 
 HEADS = [
     *(Site(1, "head_out", head) for head in range(4)),
@@ -40,8 +40,15 @@ def results(
 ) -> dict[str, torch.Tensor]:
     """Recordings of heads and stream, and every one of them patched in one pass and in several."""
     at = (LENGTHS - 2)[:, None].tolist()
+    draw = torch.Generator().manual_seed(3)
     branches = [[Patch(site, LENGTHS - 1, heads[:, i])] for i, site in enumerate(HEADS)]
     branches += [[Patch(site, LENGTHS - 2, states[:, i])] for i, site in enumerate(STREAM)]
+    spans = {width: Subspace(torch.randn((width, 3), generator=draw)) for width in (8, 32)}
+    for sites, values in ((HEADS, heads), (STREAM, states)):
+        branches += [
+            [Patch(site, LENGTHS - 1, values[:, i], "within", spans[values.shape[-1]], 0.5)]
+            for i, site in enumerate(sites)
+        ]
     out = {"heads": record(lm, ROWS, at, HEADS), "stream": record(lm, ROWS, at, STREAM)}
     for name, budget in (("one", 1000), ("several", 30)):
         patched = patch_branches(

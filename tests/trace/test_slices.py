@@ -39,6 +39,8 @@ def test_slices_are_read_and_written_at_their_entries() -> None:
     shard.write(hidden, (rows, columns), [sites[0]] * 2, torch.full((1, 2, 2), -1.0), False)
     assert hidden[0, :, 4:].tolist() == [[-1, -1], [-1, -1]]
     assert hidden[0, :, :4].tolist() == [[0, 1, 2, 3], [6, 7, 8, 9]]
+    taken = shard.take(hidden, (rows, columns), [Site(0, "neuron", 3, 2), sites[0]], 2)
+    assert taken.tolist() == [[[9, -1], [-1, -1]]]
     with pytest.raises(WorkbenchError, match="has 5 numbers a token where 6 slices of 1"):
         shard.read(hidden[..., :5], columns, sites)
 

@@ -2,8 +2,9 @@
 
 - ``donor``: the donor's states (the effect).
 - ``random_vector``: the prompt's own state plus a random direction as long as the donor's
-  difference from it. It shows what any change of that length does. Left out where
-  a state has fewer than :data:`NARROWEST` numbers, such as single neurons.
+  difference from it, within the subspace where only that is patched. It shows what any change of
+  that length does. Left out where a state has fewer than :data:`NARROWEST` numbers, such as single
+  neurons.
 - ``other_prompt``: where the donor is another model, that model's states of another prompt. What it
   moves is no work of the prompt's own content, but of what the models differ in at any prompt.
 - ``random_position``: the donor's state of a random other token, at a random other token of the
@@ -18,7 +19,7 @@ choice of the donor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -40,6 +41,7 @@ from workbench.api.readouts import Readout
 from workbench.api.results import Readings, Role
 from workbench.models import LanguageModel
 from workbench.patch.ablation_values import matched_noise
+from workbench.patch.branches import make_patch
 from workbench.patch.controls import derangement
 from workbench.progress import Task, task
 from workbench.settings.defaults import CONTROL_LAYERS
@@ -47,6 +49,7 @@ from workbench.trace.backends import Backend, engine
 from workbench.trace.checks import site_width
 from workbench.trace.interventions import Patch
 from workbench.trace.sites import Site
+from workbench.trace.subspace import Subspace
 
 NARROWEST = 8
 """Numbers a state must have for a random direction to be another one than the donor's: with a
@@ -60,6 +63,7 @@ class PatchJob:
 
     Attributes:
         donor_readout: reads the donor's run, with its own vocabulary.
+        subspaces: by layer, what alone of the states is patched; None for all.
     """
 
     lm: LanguageModel
@@ -72,6 +76,7 @@ class PatchJob:
     engine: str
     tokens_per_forward: int
     seed: int
+    subspaces: Mapping[int, Subspace] | None = None
     backends: dict[int, Backend] = field(default_factory=dict)
 
     def backend(self, lm: LanguageModel) -> Backend:
@@ -105,6 +110,7 @@ class PatchJob:
 class _Write:
     """The patches of one condition: ``groups[k]`` are the columns of ``tokens`` [rows, n] that
     belong to place k. ``partner`` [rows] names the prompt whose donor each gets, None its own.
+    ``whole`` says that whole states are written, whatever the job's subspaces.
     """
 
     name: str
@@ -115,6 +121,7 @@ class _Write:
     values: States
     mode: Mode = "replace"
     partner: Tensor | None = None
+    whole: bool = False
 
 
 def read_conditions(job: PatchJob, controls: bool) -> tuple[Readings, ...]:
@@ -158,12 +165,16 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
         noise = {
             site: matched_noise(
                 reference[site][:, patched],
-                values[site][:, patched].to(own[site]),
+                _written(job, site, reference[site], values[site].to(own[site]))[:, patched],
                 job.seed + index,
             )
             for index, site in enumerate(sites)
         }
-        writes.append(_Write("random_vector", "control", job.grid, at.base, at.groups, noise, mode))
+        writes.append(
+            _Write(
+                "random_vector", "control", job.grid, at.base, at.groups, noise, mode, whole=True
+            )
+        )
     if job.other_model:
         writes.append(_other_prompt(job, at, few, _at(values, patched)))
     if drawn is not None:
@@ -172,6 +183,13 @@ def _writes(job: PatchJob, controls: bool) -> list[_Write]:
         writes.append(_Write("random_position", "control", few, drawn[0], alone, moved, mode))
     still = _at(reference, patched)
     return [*writes, _Write("own_state", "floor", few, at.base, at.groups, still, mode)]
+
+
+def _written(job: PatchJob, site: Site, reference: Tensor, value: Tensor) -> Tensor:
+    """Return what a patch of ``value`` leaves at ``site`` where ``reference`` is, if alone."""
+    if job.subspaces is None:
+        return value
+    return job.subspaces[site.layer].change(reference, value, 0.0)
 
 
 def _other_prompt(job: PatchJob, at: PatchedTokens, grid: Grid, values: States) -> _Write:
@@ -226,9 +244,12 @@ def _donor_reading(job: PatchJob, effect: _Write) -> Tensor | None:
 
 
 def _read(job: PatchJob, write: _Write, theirs: Tensor | None, bar: Task) -> Readings:
+    spans = None if write.whole else job.subspaces
     branches = [
         [
-            Patch(site, write.tokens[:, column], write.values[site][:, column], write.mode)
+            make_patch(
+                site, write.tokens[:, column], write.values[site][:, column], write.mode, spans
+            )
             for site in cell.sites
             for place in cell.places
             for column in write.groups[place]

@@ -21,7 +21,7 @@ from workbench.api.conditions import PatchJob, read_conditions
 from workbench.api.confidence_sweep import at_positions, sweep_confidence
 from workbench.api.donor_match import cuts_alike, donor_readout, require_sites
 from workbench.api.donors import ModelPrompts, RecordedDonor, open_donor
-from workbench.api.grid import default_component, make_grid
+from workbench.api.grid import Grid, default_component, make_grid
 from workbench.api.positions import ALL, LAST, At, find_places
 from workbench.api.prompts import Prompts, PromptTokens, encode_prompts
 from workbench.api.readouts import Read, readout_of
@@ -30,6 +30,8 @@ from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 from workbench.settings.defaults import PATCHING_TOKENS_PER_FORWARD
 from workbench.trace.backends import engine
+from workbench.trace.checks import site_width
+from workbench.trace.subspace import Subspace, subspaces_by_layer
 
 _QUOTED = 48
 
@@ -48,6 +50,7 @@ def sweep(
     backend: str = "packed",
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,
+    subspace: Any = None,
 ) -> Sweep:
     """Patch every layer in turn at the places of ``at``, all of them together.
 
@@ -69,13 +72,16 @@ def sweep(
         backend: a name of :data:`workbench.trace.backends.ENGINES`.
         tokens_per_forward: memory bound, tokens of one forward.
         seed: of the controls.
+        subspace: what alone of the states changes, such as a probe's direction: a mapping from
+            layers to bases [width, r], or one for each of the layers in ascending order, [layers,
+            width, r] or [layers, width]. With ``Ablation("zero")`` as donor that part is taken out.
 
     Raises:
         WorkbenchError: before any forward, for arguments that do not fit, with the tokens shown
             where it is about them.
     """
     if isinstance(prompts, AskedQuestions) and isinstance(donor, LanguageModel | Path):
-        _require_confidence_sweep(read, at, component, window, backend)
+        _require_confidence_sweep(read, at, component, window, backend, subspace)
         return sweep_confidence(
             lm,
             prompts,
@@ -99,6 +105,7 @@ def sweep(
         backend=backend,
         tokens_per_forward=tokens_per_forward,
         seed=seed,
+        subspace=subspace,
     )
     return Sweep(found.read, found.what, found.conditions)
 
@@ -119,6 +126,7 @@ def patch_map(
     backend: str = "packed",
     tokens_per_forward: int = PATCHING_TOKENS_PER_FORWARD,
     seed: int = 0,
+    subspace: Any = None,
 ) -> PatchMap:
     """Patch every cell of the axes in ``over``; the other arguments are those of :func:`sweep`.
 
@@ -168,6 +176,7 @@ def patch_map(
             neuron_window=neuron_window,
             places=places.labels,
         )
+        spans = None if subspace is None else _subspaces(lm, grid, subspace)
         other = readout
         if run is not None:
             require_sites(lm, grid, run)
@@ -184,15 +193,36 @@ def patch_map(
                 backend,
                 tokens_per_forward,
                 seed,
+                spans,
             ),
             controls,
         )
     parts = component if isinstance(component, str) else ", ".join(component)
-    return PatchMap(readout.label, _title(parts, tokens, donor, theirs), conditions)
+    title = _title(parts, tokens, donor, theirs)
+    if spans is not None:
+        title += f", within a subspace of rank {max(span.rank for span in spans.values())}"
+    return PatchMap(readout.label, title, conditions)
+
+
+def _subspaces(lm: LanguageModel, grid: Grid, subspace: Any) -> dict[int, Subspace]:
+    """Return the subspace of each patched layer.
+
+    Raises:
+        WorkbenchError: for subspaces of other layers, or of another width than the states.
+    """
+    spans = subspaces_by_layer(subspace, sorted({site.layer for site in grid.sites}))
+    for site in grid.sites:
+        span, width = spans[site.layer], site_width(lm, site)
+        if span.width != width:
+            raise WorkbenchError(
+                f"The subspace of layer {site.layer} has a basis of width {span.width}, and states "
+                f"of {site.component} are {width} wide; give bases [{width}, r]."
+            )
+    return spans
 
 
 def _require_confidence_sweep(
-    read: Read, at: At, component: Any, window: int, backend: str
+    read: Read, at: At, component: Any, window: int, backend: str, subspace: Any
 ) -> None:
     """Refuse arguments that a sweep of asked questions does not take.
 
@@ -204,6 +234,11 @@ def _require_confidence_sweep(
             "Asked questions with a tuned model as donor are swept at the confidence position, in "
             "the residual stream, and read as expected confidence; leave read, at, component, "
             "window and backend out, or patch them with patch_map."
+        )
+    if subspace is not None:
+        raise WorkbenchError(
+            "The controls of a sweep of asked questions swap whole states; leave subspace out, or "
+            "swap within it by patch_map(..., over='layer', at='last')."
         )
 
 

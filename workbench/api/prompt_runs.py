@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from peft import PeftModel
@@ -25,7 +26,7 @@ from workbench.trace.backends import Backend
 from workbench.trace.batches import plan_batches
 from workbench.trace.branch_groups import TAIL_COLUMNS
 from workbench.trace.checks import site_width
-from workbench.trace.interventions import Branch, Patch
+from workbench.trace.interventions import Branch
 from workbench.trace.sites import Site
 from workbench.trace.token_tree import TokenTree
 
@@ -102,7 +103,7 @@ def read_branches(
     for numbers in plan_batches(prompts.lengths, tokens_per_forward, readout.tree.size + columns):
         rows = torch.as_tensor(numbers)
         some: list[Branch] = [
-            [Patch(p.site, p.positions[rows], p.value[rows], p.mode) for p in branch]
+            [replace(p, positions=p.positions[rows], value=p.value[rows]) for p in branch]
             for branch in branches
         ]
         with run_as_named(lm):

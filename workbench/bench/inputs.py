@@ -12,7 +12,7 @@ the last token alone. Ratios to it favour no method.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from workbench.patch.maps import token_log_probabilities
 from workbench.trace.interventions import Branch, Patched, Readout
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record_states
+from workbench.trace.subspace import Subspace
 
 READ = (11, 12)
 ONE_FORWARD = 2**62
@@ -49,10 +50,15 @@ class BenchInputs:
     def tokens(self) -> int:
         return len(self.prompts[0])
 
-    def layers(self, layers: Sequence[int]) -> list[Branch]:
-        """Return one branch for each layer: its residual output at the last token."""
+    def layers(
+        self, layers: Sequence[int], subspaces: Mapping[int, Subspace] | None = None
+    ) -> list[Branch]:
+        """Return one branch for each layer: its residual output at the last token, or its
+        projection onto that layer's subspace alone.
+        """
         last = torch.full((self.rows,), self.tokens - 1)
-        return site_branches(layer_sites(layers), last, self.donors[:, list(layers), -1])
+        donors = self.donors[:, list(layers), -1]
+        return site_branches(layer_sites(layers), last, donors, subspaces=subspaces)
 
     def packed(self, branches: Sequence[Branch], tokens_per_forward: int = ONE_FORWARD) -> Patched:
         """Run all ``branches`` by the packed engine."""

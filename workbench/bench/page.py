@@ -29,6 +29,7 @@ AXES = {
 
 LINES = (
     Line("packed_over_forward", "packed sweep of all layers / plain forward", 1.3),
+    Line("within_over_replace", "packed sweep of a direction alone / of whole states", 1.1),
     Line("loop_over_packed", "loop of hooked forwards / packed", 20, False),
     Line("transformer_lens_over_packed", "transformer-lens / packed", 20, False),
     Line("nnsight_over_packed", "nnsight / packed", 20, False),

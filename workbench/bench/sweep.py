@@ -2,12 +2,12 @@
 ``workbench bench sweep``.
 
 Five parts, each of which can be left out: ``sweep`` (all layers at the last token, with the
-libraries), ``map`` (every layer at the last 32 positions), ``record``, ``growth`` and ``memory``.
-Everything is measured in one process on the same prompts with the same readout
-(:mod:`workbench.bench.inputs`), ratios within one run (:mod:`workbench.bench.timing`), and each
-library's largest difference to the packed result is given with its ratio. Fast methods are repeated
-``repeats`` times, methods that take many forwards ``library_repeats`` times; both numbers are in
-the result.
+libraries, and beside whole states a direction alone), ``map`` (every layer at the last 32
+positions), ``record``, ``growth`` and ``memory``. Everything is measured in one process on the same
+prompts with the same readout (:mod:`workbench.bench.inputs`), ratios within one run
+(:mod:`workbench.bench.timing`), and each library's largest difference to the packed result is given
+with its ratio. Fast methods are repeated ``repeats`` times, methods that take many forwards
+``library_repeats`` times; both numbers are in the result.
 
 Ratios hold for this model, these sizes and this kind of machine: they rise with layers and fall
 where a library's overhead, rather than the forward, dominates.
@@ -33,6 +33,7 @@ from workbench.errors import WorkbenchError
 from workbench.loading import load_model
 from workbench.models import Precision
 from workbench.trace.interventions import Patched
+from workbench.trace.subspace import subspaces_by_layer
 
 PARTS = ("sweep", "map", "record", "growth", "memory")
 MOST_GROWTH_REPEATS = 3
@@ -112,13 +113,23 @@ def bench_sweep(
 def _sweep(
     bench_inputs: BenchInputs, built: Built, repeats: int, library_repeats: int
 ) -> dict[str, Any]:
-    branches = bench_inputs.layers(range(bench_inputs.lm.n_layers))
+    layers = range(bench_inputs.lm.n_layers)
+    branches = bench_inputs.layers(layers)
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn((len(layers), bench_inputs.lm.width), generator=generator)
+    within = bench_inputs.layers(layers, subspaces_by_layer(directions, layers))
     packed = bench_inputs.packed(branches)
     times = alternate(
-        {"forward": bench_inputs.forward, "packed": lambda: bench_inputs.packed(branches)}, repeats
+        {
+            "forward": bench_inputs.forward,
+            "packed": lambda: bench_inputs.packed(branches),
+            "within": lambda: bench_inputs.packed(within),
+        },
+        repeats,
     )
     out: dict[str, Any] = {
         **spread("packed_over_forward", ratio(times, "packed", "forward")),
+        **spread("within_over_replace", ratio(times, "within", "packed")),
         "seconds.forward": statistics.median(times["forward"]),
         "seconds.packed": statistics.median(times["packed"]),
         "packed_vs_forward": float((packed.base - bench_inputs.forward()).abs().max()),

@@ -8,7 +8,7 @@ positions fits as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from workbench.errors import WorkbenchError
 from workbench.trace.interventions import Branch, Patch
 from workbench.trace.sites import Component, Site
+from workbench.trace.subspace import Subspace
 
 Mode = Literal["replace", "add"]
 Place = TypeVar("Place")
@@ -46,24 +47,48 @@ def sites_of(cells: Sequence[Cell[Place]]) -> list[Site]:
 
 
 def cell_branches(
-    cells: Sequence[Cell[int]], positions: Tensor, donors: Tensor, *, mode: Mode = "replace"
+    cells: Sequence[Cell[int]],
+    positions: Tensor,
+    donors: Tensor,
+    *,
+    mode: Mode = "replace",
+    subspaces: Mapping[int, Subspace] | None = None,
 ) -> list[Branch]:
     """Return one branch per cell.
 
     Args:
         positions: [rows, places] tokens patched in each row.
         donors: [rows, sites, places, width] states to write, of :func:`sites_of` the cells.
+        subspaces: by layer, the subspaces within which alone states are replaced, or added to.
     """
     sites = sites_of(cells)
     _require(donors, (len(positions), len(sites), positions.shape[1]), "sites, positions")
     return [
         tuple(
-            Patch(site, positions[:, place], donors[:, sites.index(site), place], mode)
+            make_patch(
+                site, positions[:, place], donors[:, sites.index(site), place], mode, subspaces
+            )
             for site in cell.sites
             for place in cell.places
         )
         for cell in cells
     ]
+
+
+def make_patch(
+    site: Site,
+    positions: Tensor,
+    value: Tensor,
+    mode: Mode,
+    subspaces: Mapping[int, Subspace] | None,
+) -> Patch:
+    """Return the patch that writes or adds ``value``; with ``subspaces`` by layer, its projection
+    onto that of the site's layer alone.
+    """
+    if subspaces is None:
+        return Patch(site, positions, value, mode)
+    kept = 1.0 if mode == "add" else 0.0
+    return Patch(site, positions, value, "within", subspaces[site.layer], kept)
 
 
 def site_branches(
@@ -73,6 +98,7 @@ def site_branches(
     *,
     mode: Mode = "replace",
     nodes: Tensor | None = None,
+    subspaces: Mapping[int, Subspace] | None = None,
 ) -> list[Branch]:
     """Return one branch per site.
 
@@ -82,11 +108,13 @@ def site_branches(
             with ``nodes``.
         nodes: [rows, nodes] further positions patched in the same branch, such as the tokens of a
             number.
+        subspaces: by layer, as :func:`cell_branches` takes them.
     """
     where = positions[:, None] if nodes is None else torch.cat([positions[:, None], nodes], dim=1)
     states = donors[:, :, None] if donors.dim() == 3 else donors
     together = tuple(range(where.shape[1]))
-    return cell_branches([Cell((site,), together) for site in sites], where, states, mode=mode)
+    cells = [Cell((site,), together) for site in sites]
+    return cell_branches(cells, where, states, mode=mode, subspaces=subspaces)
 
 
 def position_branches(

@@ -8,6 +8,9 @@ layer gives exactly the donor's distribution. The packed engine does all layers 
 loop runs one hooked forward a layer and is the reference the packed result is tested against. All
 engines return the same numbers to rounding.
 
+With a ``subspace`` only the projection onto it is swapped, such as that on a probe's direction,
+and the rest of each state stays.
+
 A sweep says what a state *can* do where it is put. It does not say that the model reads the
 information from there in an unpatched run. Read it together with the reverse sweep and the
 controls.
@@ -18,6 +21,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +35,7 @@ from workbench.trace.backends import PACKED, Engine
 from workbench.trace.checks import require_positions
 from workbench.trace.interventions import Branch
 from workbench.trace.sites import Component
+from workbench.trace.subspace import subspaces_by_layer
 
 Prompts = Sequence[Sequence[int]]
 ONE_BATCH = sys.maxsize
@@ -79,6 +84,7 @@ def layer_sweep_of_scale(
     tokens_per_forward: int,
     component: Component = "resid_post",
     engine: Engine = PACKED,
+    subspace: Any = None,
 ) -> SweepReading:
     """Patch each prompt at its position in every one of ``layers`` and read the scale.
 
@@ -89,11 +95,15 @@ def layer_sweep_of_scale(
             whole number (see :func:`record_number`).
         tokens_per_forward: most tokens of a forward; ONE_BATCH packs all layers into one.
         engine: what runs the branches (:func:`workbench.trace.backends.engine`).
+        subspace: by layer, what alone of the states is swapped: a mapping from layers to subspaces
+            or bases, or one for each of ``layers`` in their order, [layers, width, r] or directions
+            [layers, width]. Whole states, if not given.
 
     Raises:
-        WorkbenchError: before any forward, for positions, layers or donors that do not fit.
+        WorkbenchError: before any forward, for positions, layers, donors or subspaces that do not
+            fit.
     """
-    branches = _branches(prompts, trie, positions, layers, donors, component)
+    branches = _branches(prompts, trie, positions, layers, donors, component, subspace)
     return read_scale(engine, lm, prompts, trie, branches, tokens_per_forward)
 
 
@@ -123,6 +133,7 @@ def _branches(
     layers: Sequence[int],
     donors: Tensor,
     component: Component,
+    subspace: Any,
 ) -> list[Branch]:
     lengths, at = (
         torch.as_tensor([len(prompt) for prompt in prompts]),
@@ -132,4 +143,5 @@ def _branches(
     nodes = None
     if donors.dim() == 4 and donors.shape[2] > 1:
         nodes = lengths[:, None] + torch.arange(trie.tree.size)
-    return site_branches(layer_sites(layers, component), at, donors, nodes=nodes)
+    spans = None if subspace is None else subspaces_by_layer(subspace, layers)
+    return site_branches(layer_sites(layers, component), at, donors, nodes=nodes, subspaces=spans)

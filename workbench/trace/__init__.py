@@ -12,6 +12,7 @@ from workbench.trace.layout import Prompts, Tail, empty_tail, pad_prompts
 from workbench.trace.packed import patch_branches
 from workbench.trace.record import record, record_states
 from workbench.trace.sites import COMPONENTS, Component, Site
+from workbench.trace.subspace import Subspace, subspaces_by_layer
 from workbench.trace.token_tree import NO_TREE, TokenTree
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Prompts",
     "Readout",
     "Site",
+    "Subspace",
     "Tail",
     "TokenTree",
     "empty_tail",
@@ -39,4 +41,5 @@ __all__ = [
     "plan_batches",
     "record",
     "record_states",
+    "subspaces_by_layer",
 ]

@@ -181,24 +181,31 @@ def join_tails(plain: Tail, branches: Tail) -> Tail:
     )
 
 
+_Alike = tuple[int, SiteKey, tuple[bool, int, float], int]
+"""What patches share that are written at once: which of their branch's at the place, the place,
+how they change the state there (added, in which subspace object, by which factor), and the width.
+"""
+
+
 def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple[ColumnWrite, ...]:
     """Return the writes of the chosen branches, gathered by place: one for the first patch of each
     branch there, one for the second, and so on.
 
     ``shift`` [chosen] leads from base columns to each branch's own.
     """
-    gathered: dict[tuple[int, SiteKey, str, int], list[tuple[int, int]]] = {}
+    gathered: dict[_Alike, list[tuple[int, int]]] = {}
     for number, branch in enumerate(chosen):
         turns: dict[SiteKey, int] = {}
         for index in range(where.bounds[branch], where.bounds[branch + 1]):
             patch = where.patches[index]
             at = place(patch.site.layer, patch.site.component)
             turns[at] = turns.get(at, -1) + 1
-            key = (turns[at], at, patch.mode, patch.value.shape[-1])
+            kind = (patch.mode == "add", id(patch.subspace), patch.factor)
+            key = (turns[at], at, kind, patch.value.shape[-1])
             gathered.setdefault(key, []).append((number, index))
     device = shift.device
     writes = []
-    for (_, (layer, component), mode, _), members in sorted(
+    for (_, (layer, component), (add, _, factor), _), members in sorted(
         gathered.items(), key=lambda item: item[0][0]
     ):
         owners, indices = torch.as_tensor(members, device=device).unbind(1)
@@ -208,5 +215,10 @@ def _writes(where: BranchColumns, chosen: Sequence[int], shift: Tensor) -> tuple
         ]
         columns = where.columns[:, indices] + shift[owners]
         named = tuple(patch.site for patch in patches if patch.site.index is not None)
-        writes.append(ColumnWrite(layer, columns, values, component, named, mode == "add"))
+        subspace = patches[0].subspace
+        writes.append(
+            ColumnWrite(
+                layer, columns, values, component, named, add, subspace=subspace, factor=factor
+            )
+        )
     return tuple(writes)

@@ -113,7 +113,8 @@ def require_branches(
 
     Raises:
         WorkbenchError: for no branches, a branch without patches, a site the model lacks, a value
-            that is not [rows, width], and positions that are not whole numbers or lie outside.
+            that is not [rows, width], a subspace of another width, and positions that are not whole
+            numbers or lie outside.
     """
     if not branches or any(len(branch) == 0 for branch in branches):
         raise WorkbenchError("Give at least one branch, and at least one patch in each.")
@@ -122,6 +123,11 @@ def require_branches(
         require_site(lm, site)
     for patch in patches:
         width = site_width(lm, patch.site)
+        if patch.subspace is not None and patch.subspace.width != width:
+            raise WorkbenchError(
+                f"The basis of the subspace at {patch.site} is {patch.subspace.width} wide, the "
+                f"states there {width}; give a basis [{width}, r]."
+            )
         if tuple(patch.value.shape) != (len(lengths), width):
             raise WorkbenchError(
                 f"The value to write at {patch.site} is {tuple(patch.value.shape)}, not [rows, "

@@ -19,6 +19,7 @@ from workbench.models.components import scale_of
 from workbench.trace.hooks import Transform
 from workbench.trace.sites import Component, Site
 from workbench.trace.slices import SliceShard, slice_shard
+from workbench.trace.subspace import Subspace
 
 SiteKey = tuple[int, Component]
 
@@ -37,7 +38,8 @@ class ColumnWrite:
 
     ``sites`` [n] names the slice of each entry for sliced components; ``width`` is then that of the
     slice. ``add`` adds instead of replacing. ``only`` [rows] names the batch's rows that are
-    written, all of them if None.
+    written, all of them if None. With a ``subspace`` only the projection onto it is changed, to the
+    value's plus ``factor`` times its own.
     """
 
     layer: int
@@ -47,6 +49,8 @@ class ColumnWrite:
     sites: tuple[Site, ...] = ()
     add: bool = False
     only: Tensor | None = None
+    subspace: Subspace | None = None
+    factor: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +134,15 @@ def _apply(hidden: Tensor, write: ColumnWrite, scale: float, shard: SliceShard |
     """Write into ``hidden`` in place; it belongs to the caller."""
     columns = write.columns.to(hidden.device)
     value = write.value.to(hidden.device)
-    value = (value if scale == 1.0 else value / scale).to(hidden.dtype)
+    value = value if scale == 1.0 else value / scale
     rows = torch.arange(len(columns)) if write.only is None else write.only
-    rows = rows.to(hidden.device)[:, None]
+    where = rows.to(hidden.device)[:, None], columns
+    if write.subspace is not None:
+        width = value.shape[-1]
+        own = hidden[where] if shard is None else shard.take(hidden, where, write.sites, width)
+        value = write.subspace.change(own, value, write.factor)
+    value = value.to(hidden.dtype)
     if shard is None:
-        hidden.index_put_((rows, columns), value, accumulate=write.add)
+        hidden.index_put_(where, value, accumulate=write.add)
         return
-    shard.write(hidden, (rows, columns), write.sites, value, write.add)
+    shard.write(hidden, where, write.sites, value, write.add)

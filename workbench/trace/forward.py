@@ -172,10 +172,10 @@ def _check(
 
 
 def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) -> None:
-    """Refuse layers the model lacks and states of another shape.
+    """Refuse layers the model lacks, and states and subspaces of another shape.
 
     Raises:
-        WorkbenchError: for such a layer or state.
+        WorkbenchError: for such a layer, state or subspace.
     """
     for write in writes:
         require_layer(lm, write.layer)
@@ -191,4 +191,9 @@ def check_writes(lm: LanguageModel, rows: int, writes: Sequence[ColumnWrite]) ->
                 f"A state to write must be [rows, n, width] = {expected}, got "
                 f"{tuple(write.value.shape)}; "
                 "donor and base must come from models of the same width."
+            )
+        if write.subspace is not None and write.subspace.width != width:
+            raise WorkbenchError(
+                f"The states of layer {write.layer} to change within a subspace are {width} wide, "
+                f"its basis {write.subspace.width}."
             )

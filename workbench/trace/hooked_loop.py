@@ -151,4 +151,14 @@ def _write(patch: Patch, columns: Tensor, rows: Tensor, only: Tensor | None = No
     site = patch.site
     value = patch.value[rows.to(patch.value.device), None]
     named = () if site.index is None else (site,)
-    return ColumnWrite(site.layer, columns, value, site.component, named, patch.mode == "add", only)
+    return ColumnWrite(
+        site.layer,
+        columns,
+        value,
+        site.component,
+        named,
+        patch.mode == "add",
+        only,
+        patch.subspace,
+        patch.factor,
+    )

@@ -110,18 +110,44 @@ class SliceShard:
         if self._gathered(hidden):
             self.whole.write(hidden, where, sites, value, add)
             return
+        index, here = self._entries(hidden, where, sites, value.shape[-1])
+        hidden.index_put_(index, value[here], accumulate=add)
+
+    def take(
+        self, hidden: Tensor, where: tuple[Tensor, Tensor], sites: Sequence[Site], width: int
+    ) -> Tensor:
+        """Copy the entries of ``sites`` [n], each of ``width``, out of ``hidden`` as :meth:`write`
+        finds them, from whichever process has them: [rows, n, width].
+
+        Raises:
+            WorkbenchError: for a tensor of another width.
+        """
+        if self._gathered(hidden):
+            return self.whole.take(hidden, where, sites, width)
+        index, here = self._entries(hidden, where, sites, width)
+        if self.group is None:
+            return hidden[index]
+        found = hidden.new_zeros((len(where[0]), len(sites), width))
+        found[here] = hidden[index]
+        dist.all_reduce(found, group=self.group)
+        return found
+
+    def _entries(
+        self, hidden: Tensor, where: tuple[Tensor, Tensor], sites: Sequence[Site], width: int
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[slice | Tensor, ...]]:
+        """Return where in ``hidden`` those entries of ``sites`` lie that are here, and where they
+        lie in the values [rows, n, width] of all.
+        """
         self.require_width(hidden)
         rows, columns = where
         starts = torch.tensor([self.bounds(site)[0] for site in sites], device=hidden.device)
-        entries = starts[:, None] + torch.arange(value.shape[-1], device=hidden.device)
+        entries = starts[:, None] + torch.arange(width, device=hidden.device)
         if self.group is None:
-            index = (rows[:, :, None], columns[:, :, None], entries[None])
-            hidden.index_put_(index, value, accumulate=add)
-            return
+            return (rows[:, :, None], columns[:, :, None], entries[None]), (slice(None),)
         here = (entries >= self.first) & (entries < self.first + self.count)
         patch, entry = torch.nonzero(here, as_tuple=True)
         index = (rows, columns[:, patch], (entries[patch, entry] - self.first)[None])
-        hidden.index_put_(index, value[:, patch, entry], accumulate=add)
+        return index, (slice(None), patch, entry)
 
     def bounds(self, site: Site) -> tuple[int, int]:
         """Return the first entry of ``site`` in the whole tensor and the one after its last."""

@@ -177,16 +177,20 @@ class Oracle:
             for patch in branch:
                 if patch.site == site:
                     at = torch.arange(state.shape[1]) == patch.positions[row]
-                    new = (
-                        state + patch.value[row]
-                        if patch.mode == "add"
-                        else patch.value[row].expand_as(state)
-                    )
+                    new = _changed(state, patch, row)
                     state = torch.where(at[:, None], new, state)
             return state
 
         with _written_out(self.lm, change):
             return _logits(self.lm, tokens)
+
+
+def _changed(state: Tensor, patch: Patch, row: int) -> Tensor:
+    value = patch.value[row]
+    if patch.subspace is not None:
+        onto = patch.subspace.basis @ patch.subspace.basis.T
+        return state - state @ onto + patch.factor * (state @ onto) + value @ onto
+    return state + value if patch.mode == "add" else value.expand_as(state)
 
 
 @dataclass(frozen=True)

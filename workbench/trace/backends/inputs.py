@@ -19,12 +19,13 @@ from workbench.trace.backends.protocol import PositionRows
 from workbench.trace.interventions import Branch
 from workbench.trace.layout import Prompts
 from workbench.trace.sites import Site
+from workbench.trace.subspace import Subspace
 
 
 @dataclass(frozen=True, eq=False)
 class BatchWrite:
     """A patch in a padded batch: at ``site``, ``value`` [n, width] in the batch's ``rows`` [n] at
-    ``columns`` [n].
+    ``columns`` [n], added, or within a ``subspace``, where one of these is named.
     """
 
     site: Site
@@ -32,6 +33,8 @@ class BatchWrite:
     columns: Tensor
     value: Tensor
     add: bool
+    subspace: Subspace | None = None
+    factor: float = 0.0
 
 
 def require_one_process(lm: LanguageModel, backend: str) -> None:

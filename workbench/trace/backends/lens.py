@@ -248,8 +248,11 @@ def _writer(write: BatchWrite) -> Hook:
         part = _part(write.site, hidden)
         column = write.columns.to(part.device)
         row = write.rows.to(part.device)
-        new = write.value.to(part.device, part.dtype)
-        part[row, column] = part[row, column] + new if write.add else new
+        own, new = part[row, column], write.value.to(part.device)
+        if write.subspace is not None:
+            new = write.subspace.change(own, new, write.factor)
+        new = new.to(part.dtype)
+        part[row, column] = own + new if write.add else new
         return hidden
 
     return hook

@@ -293,4 +293,7 @@ def _step(
     """Return a place and its work as plain data, in ``rows`` [n] at ``columns`` [n, m]."""
     where = torch.stack([rows[:, None].expand_as(columns), columns])
     at = (place.path, place.side, place.start, place.stop, place.factor, where)
-    return (*at, None, False) if write is None else (*at, write.value[:, None], write.add)
+    if write is None:
+        return (*at, None, False, None)
+    within = None if write.subspace is None else (write.subspace.basis, write.factor)
+    return (*at, write.value[:, None], write.add, within)

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from workbench.trace.interventions import Readout
 
-Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool]
+Step = tuple[str, str, int, int, float, Tensor, Tensor | None, bool, tuple[Tensor, float] | None]
 """Module path; "input" or "output"; first and last entry of the width; factor from there to the
 residual stream; rows and columns [2, n, m] of the batch; values [n, m, width] to write, None to
-read; whether the values are added.
+read; whether the values are added; for a write within a subspace its orthonormal basis [width, r]
+and the factor on the projection that is there.
 """
 
 
@@ -50,7 +51,7 @@ def run_session(
                 for steps in programs:
                     with model.trace(**inputs):
                         states = []
-                        for path, side, start, stop, factor, places, written, add in steps:
+                        for path, side, start, stop, factor, places, written, add, within in steps:
                             value = (
                                 model.get(path).input if side == "input" else model.get(path).output
                             )
@@ -59,6 +60,15 @@ def run_session(
                             found = hidden[row, at, start:stop]
                             if written is None:
                                 states.append(found * factor)
+                            elif within is not None:
+                                basis, kept = within
+                                # The formula of workbench.trace.subspace, as that module says why.
+                                with torch.autocast(hidden.device.type, enabled=False):
+                                    wide = found.float() if hidden.element_size() < 4 else found
+                                    axes = basis.to(wide)
+                                    change = written.to(wide) / factor + (kept - 1.0) * wide
+                                    new = wide + (change @ axes) @ axes.T
+                                hidden[row, at, start:stop] = new.to(hidden.dtype)
                             else:
                                 new = written.to(hidden.device, hidden.dtype) / factor
                                 hidden[row, at, start:stop] = found + new if add else new

@@ -162,4 +162,5 @@ def _write(
     of_prompts = torch.tensor([strings[row].row for row, _ in here], device=patch.value.device)
     # Indexing copies: a slice of a large recording would keep, and travel with, all of it.
     value = patch.value.detach()[of_prompts]
-    return BatchWrite(patch.site, rows, columns, value, patch.mode == "add")
+    add = patch.mode == "add"
+    return BatchWrite(patch.site, rows, columns, value, add, patch.subspace, patch.factor)
