@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gguf
 import pytest
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
@@ -19,6 +20,7 @@ from peft import LoraConfig
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     PreTrainedModel,
     Trainer,
@@ -60,6 +62,28 @@ def test_a_model_that_forgot_its_adapter_takes_another(tiny_folder: Path) -> Non
     compat.forget_adapters(model)
     with pytest.raises(ValueError, match=r"[Nn]o adapter"):
         model.active_adapters()
+
+
+def test_transformers_uses_the_reader_of_a_gguf_file_that_is_open(
+    make_gguf: Callable[..., Path],
+    tiny_lm: LanguageModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = make_gguf(tmp_path / "tiny.gguf", tiny_lm)
+    reader, opened = gguf.GGUFReader(path), []
+
+    class Counted(gguf.GGUFReader):
+        def __init__(self, place: Any) -> None:
+            opened.append(place)
+            super().__init__(place)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counted)
+    with compat.opened_once(path, reader):
+        config = AutoConfig.from_pretrained(tmp_path, gguf_file=path.name)
+        assert opened == []
+    assert AutoConfig.from_pretrained(tmp_path, gguf_file=path.name).to_dict() == config.to_dict()
+    assert [Path(place) for place in opened] == [path]
 
 
 def test_the_device_of_moved_weights_is_the_hooks() -> None:

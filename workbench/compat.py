@@ -64,6 +64,28 @@ def unmapped_files() -> Iterator[None]:
             os.environ[_ONE_THREAD] = threads
 
 
+@contextmanager
+def opened_once(path: Path, reader: Any) -> Iterator[None]:
+    """Let transformers use the ``reader`` that is open on the GGUF file ``path`` inside the block,
+    instead of one of its own for each step. Each goes through the whole vocabulary, which takes
+    longer than anything else.
+    """
+    import gguf
+
+    opened = gguf.GGUFReader
+
+    def open_reader(other: Any, *args: Any, **options: Any) -> Any:
+        if Path(other) == path and not args and not options:
+            return reader
+        return opened(other, *args, **options)
+
+    gguf.GGUFReader = open_reader
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = opened
+
+
 def release_memory() -> None:
     """Give the memory that was freed inside the process's heap back to the system, where the C
     library can. It would keep it for later, in pieces that fit no later weight.

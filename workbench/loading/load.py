@@ -1,4 +1,4 @@
-"""Load a causal language model from the hub, a folder, a GGUF file, or the small default.
+"""Load a causal language model from the hub, a folder, a GGUF file, or an embedded one.
 
 The configuration is read first, so that an impossible one or a base model without chat template is
 refused before any weights move. Weights are read from safetensors only, never through pickle; GGUF
@@ -8,9 +8,9 @@ as it is (:mod:`workbench.models.quantisation`), a plain one can be quantised on
 tokenizers pad on the left. The model's parts are read off the model
 (:mod:`workbench.models.structure`) and verified on real forwards (:mod:`workbench.loading.verify`).
 
-``revision`` of the result fingerprints the weights: the hub's commit, the default's SHA-256, or for
-local files a SHA-256 over configuration, names, sizes and all bytes of the weights, which is kept
-until a file is written to; a scheme of quantising at load is added to it.
+``revision`` of the result fingerprints the weights: the hub's commit, an embedded model's SHA-256,
+or for local files a SHA-256 over configuration, names, sizes and all bytes of the weights, which is
+kept until a file is written to; a scheme of quantising at load is added to it.
 
 Any fault of a model becomes a :class:`WorkbenchError` that names the file and the mend. The host
 libraries' exceptions are caught, and the folder's files are then checked one by one.
@@ -76,7 +76,8 @@ def load_model(
     """Load, freeze and validate a model.
 
     Args:
-        spec: "default", a folder (safetensors, or one GGUF file), a ``.gguf`` file, or a hub id.
+        spec: "default" or another embedded model (:mod:`workbench.models.embedded_models`), a
+            folder (safetensors, or one GGUF file), a ``.gguf`` file, or a hub id.
         dtype: of the weights: "float32", "bfloat16", "float16", or "auto", what suits the device
             (see :mod:`workbench.models.dtype`).
         quantize: "none", or the scheme in which the layers' matrices are quantised while they are
@@ -85,7 +86,7 @@ def load_model(
             :mod:`workbench.models.precision`).
         device: "auto" (a GPU when there is one) or a torch device.
         attention: kernel; families whose attention is wrong or missing under sdpa always run eager.
-        cache_dir: where the default and dequantised GGUF files are kept (see
+        cache_dir: where embedded models and dequantised GGUF files are kept (see
             :mod:`workbench.models.cache`).
         chat_template: a Jinja file used in place of the tokenizer's own template, or the name of
             one of the tokenizer's several templates.

@@ -1,6 +1,6 @@
 """Hold any Hugging Face causal language model and find its parts.
 
-A model comes from the hub, a folder, a GGUF file or the small default
+A model comes from the hub, a folder, a GGUF file or an embedded one
 (:func:`workbench.loading.load_model`) and is held as a :class:`LanguageModel`, whose parts were
 read off the model itself (:mod:`workbench.models.structure`). Conversations become token ids here,
 through the model's chat template.

@@ -120,8 +120,8 @@ def verify_cache(cache_dir: Path | None = None) -> tuple[CacheEntry, ...]:
     return tuple(entries)
 
 
-def require_space(folder: Path, n_bytes: int) -> None:
-    """Refuse a folder on a disk where fewer than ``n_bytes`` are free.
+def require_space(folder: Path, n_bytes: int, work: str = "converting the model") -> None:
+    """Refuse a folder on a disk where fewer than ``n_bytes`` are free for ``work``.
 
     Raises:
         WorkbenchError: when they are.
@@ -129,8 +129,7 @@ def require_space(folder: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise WorkbenchError(
-            f"converting the model needs {n_bytes / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} "
-            "GB are free: "
+            f"{work} needs {n_bytes / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB are free: "
             f"free some space, or set {CACHE_VARIABLE} to a folder on a larger disk"
         )
 

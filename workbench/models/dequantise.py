@@ -1,9 +1,14 @@
 """Convert a GGUF file to a plain safetensors folder, once.
 
-transformers reads GGUF weights and the tokenizer, but what it returns cannot be saved: its
-configuration still declares quantisation. So a fresh model is built from the configuration without
-that entry, takes the dequantised weights (every name must match), and is saved in float32, which
-holds each dequantised weight exactly.
+The weights are written in float32, which holds each dequantised weight exactly: a block's scale has
+up to eleven bits, and its product with the integers under it does not fit the eight bits of
+bfloat16 or the eleven of float16. transformers gives configuration, tokenizer and names; the
+weights are dequantised and written one after the other (:mod:`workbench.models.gguf_weights`), so
+that the model is never whole in memory.
+
+Families whose weights transformers puts together from several tensors, such as experts, are read by
+transformers itself. What it returns cannot be saved, because its configuration still declares
+quantisation; so a fresh model is built without that entry and takes the weights.
 
 A GGUF file names the split of its byte-level tokenizer (``tokenizer.ggml.pre``); names that
 transformers does not map would silently get GPT-2's split. :data:`SPLITS` maps those known here,
@@ -21,13 +26,16 @@ from typing import Any
 import numpy as np
 import torch
 from gguf import GGUFReader
+from safetensors import SafetensorError
 from tokenizers import pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from workbench.compat import opened_once
 from workbench.errors import WorkbenchError
 from workbench.models.cache import build_folder, cache_root, require_space
 from workbench.models.chat_template import said
 from workbench.models.fingerprint import fingerprint_files
+from workbench.models.gguf_weights import single_tensors, write_weights
 from workbench.models.progress_bars import quiet_bars
 from workbench.models.sentencepiece_gguf import as_llama_cpp
 from workbench.models.weights import read_model
@@ -72,22 +80,25 @@ def dequantise(gguf: Path, folder: Path) -> None:
     Raises:
         WorkbenchError: for a file that transformers cannot read.
     """
-    reader = _open(gguf)
+    with task(f"reading the vocabulary of {gguf.name}"):
+        reader = _open(gguf)
     require_whole(gguf, _number(reader, "split.count"))
     _require_layers(gguf, reader)
     require_space(folder, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
-    with task(f"dequantising {gguf.name}"), quiet_bars(True):
+    with quiet_bars(True), opened_once(gguf, reader):
         try:
-            tokenizer = _tokenizer(gguf, reader)
-            model = _plain_model(gguf)
-        except WorkbenchError:
+            with task(f"building the tokenizer of {gguf.name}"):
+                tokenizer = _tokenizer(gguf, reader)
+            _write_model(gguf, reader, folder)
+        except (WorkbenchError, SafetensorError):
             raise
         except Exception as error:  # a damaged file can make the host library raise anything
+            if getattr(error, "errno", None) is not None:  # the system's own: a full disk
+                raise
             raise WorkbenchError(
                 f"transformers cannot read {gguf.name} ({said(error)}): download it again, or use "
                 "the model's safetensors folder"
             ) from error
-        model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
@@ -134,13 +145,31 @@ def _require_layers(gguf: Path, reader: Any) -> None:
         )
 
 
-def _plain_model(gguf: Path) -> Any:
+def _write_model(gguf: Path, reader: Any, folder: Path) -> None:
+    """Write configuration and weights into ``folder``, in float32 and without a quantisation
+    entry, and check that every weight of the configuration is there.
+    """
+    config = AutoConfig.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    if not single_tensors(_text(reader, "general.architecture"), model):
+        _whole_model(gguf).save_pretrained(folder)
+        return
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    write_weights(gguf, reader, model, folder)
+    read_model(gguf.name, str(folder), quiet=True, dtype=torch.float32, use_safetensors=True)
+
+
+def _whole_model(gguf: Path) -> Any:
     """Return the model with dense float32 weights and a configuration without a
     quantisation entry.
     """
-    source = read_model(
-        gguf.name, str(gguf.parent), quiet=True, gguf_file=gguf.name, dtype=torch.float32
-    )
+    with task(f"dequantising {gguf.name}"):
+        source = read_model(
+            gguf.name, str(gguf.parent), quiet=True, gguf_file=gguf.name, dtype=torch.float32
+        )
     settings = source.config.to_dict()
     settings.pop("quantization_config", None)
     config = type(source.config).from_dict(settings)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-
-DEFAULT_SPEC = "default"
+from workbench.models.embedded_models import EMBEDDED
 
 
 def local_path(spec: str) -> Path | None:
-    """Return the file or folder that ``spec`` names; None for the default and for what can only be
-    a hub id.
+    """Return the file or folder that ``spec`` names; None for an embedded model and for what can
+    only be a hub id.
 
     Raises:
         WorkbenchError: for what is neither: no name at all, control characters, a device, a path
             that cannot be read.
     """
-    if spec == DEFAULT_SPEC:
+    if spec in EMBEDDED:
         return None
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id

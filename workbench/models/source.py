@@ -16,7 +16,8 @@ from workbench.models.cache import hashes_folder
 from workbench.models.chat_template import said
 from workbench.models.dequantise import dequantised_folder, require_whole
 from workbench.models.diagnose import configuration_of, folder_fault
-from workbench.models.embedded import DEFAULT_SPEC, embedded_folder, embedded_revision
+from workbench.models.embedded import embedded_folder
+from workbench.models.embedded_models import EMBEDDED
 from workbench.models.fingerprint import fingerprint_files, fingerprint_folder
 from workbench.models.local import local_path, unknown_model
 
@@ -34,20 +35,21 @@ class ModelSource:
 
 
 def find_source(spec: str, revision: str | None, cache_dir: Path | None) -> ModelSource:
-    """Find the files that ``spec`` names: the default, a folder, a GGUF file or a hub id.
+    """Find the files that ``spec`` names: an embedded model, a folder, a GGUF file or a hub id.
 
     Raises:
         WorkbenchError: for a damaged folder, and a revision of a local model.
     """
-    path = local_path(spec)
-    if path is None:
-        if spec == DEFAULT_SPEC:
-            return ModelSource(str(embedded_folder(cache_dir)), True, embedded_revision())
+    path, row = local_path(spec), EMBEDDED.get(spec)
+    if path is None and row is None:
         return ModelSource(spec, False, revision=revision or "main")
     if revision is not None:
         raise WorkbenchError(
             f"{spec!r} is local and has no revision {revision!r}: leave the revision out"
         )
+    if row is not None:
+        return ModelSource(str(embedded_folder(row, cache_dir)), True, row.sha256)
+    assert path is not None
     if path.is_file() or not (path / "config.json").exists():
         gguf = _gguf_in(path)
         require_whole(gguf)

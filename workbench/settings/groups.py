@@ -40,7 +40,11 @@ class ModelSettings(Settings):
     """Which model, and how it computes."""
 
     name: str = Field(
-        "default", description="'default', a Hugging Face id, a folder, or a GGUF file"
+        "default",
+        description=(
+            "'default' or another embedded model (`workbench models embedded`), a Hugging Face "
+            "id, a folder, or a GGUF file"
+        ),
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
