@@ -48,10 +48,15 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports_of(module: str) -> Iterator[tuple[str, str, bool]]:
+@cache
+def imports_of(module: str) -> tuple[tuple[str, str, bool], ...]:
     """(module imported from, name, whether it is imported when the module is) of every import
     within the package.
     """
+    return tuple(_imports_of(module))
+
+
+def _imports_of(module: str) -> Iterator[tuple[str, str, bool]]:
     path = modules()[module]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     late = {

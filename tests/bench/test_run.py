@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from workbench.bench import product_rate
 from workbench.bench.product_rate import Rates, measure_rates, product_kinds
 from workbench.bench.products import Pass, ProductShape
 from workbench.bench.run import bench_run
@@ -44,8 +45,9 @@ def test_rates_are_measured_for_every_kind(tiny_lm: LanguageModel) -> None:
 
 
 def test_every_stage_of_a_finished_run_has_its_line(
-    context: Run, finished_run: Any, tmp_path: Path
+    context: Run, finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(product_rate, "LEAST_SECONDS", 0.01)
     found = bench_run(context)
     values, summary = found.values, finished_run.summary
     for stage in STAGES:

@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from workbench.bench import product_rate
 from workbench.cli.app import app
 
 
@@ -71,7 +72,11 @@ def test_an_unknown_part_is_one_sentence() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_runs_time_as_json_and_as_a_page(finished_run: Any, tmp_path: Path) -> None:
+def test_a_runs_time_as_json_and_as_a_page(
+    finished_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product_rate, "LEAST_SECONDS", 0.01)
+
     def call_run(*arguments: object) -> Result:
         return CliRunner().invoke(app, ["bench", "run", *map(str, arguments)])
 

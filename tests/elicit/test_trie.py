@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.elicit.conversation import confidence_conversation, number_tokens, scale_tokens
@@ -115,6 +115,7 @@ def test_logarithms_are_those_of_the_distribution_in_either_precision(
     assert wide.numpy() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+@settings(max_examples=30, deadline=None)
 @given(paths=PATHS, seed=st.integers(0, 10_000))
 def test_gradients_are_those_of_small_steps(paths: list[Path], seed: int) -> None:
     trie = build_trie(paths, range(len(paths)))

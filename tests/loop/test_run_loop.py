@@ -437,7 +437,7 @@ def test_peak_memory_is_in_bytes() -> None:
     assert now * 0.9 < peak_memory() < 100 * now
 
 
-@pytest.mark.parametrize("name", ["percent-one-turn", "digit", "percent-reasoned"])
+@pytest.mark.parametrize("name", ["digit-one-turn", "percent-reasoned"])
 def test_the_loop_runs_in_other_formats(loop_inputs: Any, tmp_path: Path, name: str) -> None:
     """Asked, probed, taught, asked again and patched at the confidence position of the format."""
     model, questions = (

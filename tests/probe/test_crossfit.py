@@ -22,6 +22,8 @@ from workbench.probe.folds import plan_folds
 
 GRID = (0.001, 0.03, 1.0)
 SETTINGS = ProbeSettings(folds=5, inner_folds=4, inverse_penalties=GRID, seed=0)
+QUICK = ProbeSettings(folds=3, inner_folds=2, inverse_penalties=GRID[:2], seed=0)
+"""For what has nothing to do with how many folds there are."""
 PLANTED = LayerPosition(layer=2, position=1)
 
 
@@ -164,23 +166,23 @@ class OneLayerAtATime:
 
 def test_memory_maps_tensors_and_half_floats_give_the_same_probe(tmp_path) -> None:
     states, correct = planted(80)
-    wanted = fit_layerwise(states, correct, SETTINGS).out_of_fold
+    wanted = fit_layerwise(states, correct, QUICK).out_of_fold
     np.save(tmp_path / "states.npy", states)
     mapped = np.load(tmp_path / "states.npy", mmap_mode="r")
     for same in (mapped, torch.from_numpy(states), OneLayerAtATime(states)):
-        np.testing.assert_array_equal(fit_layerwise(same, correct, SETTINGS).out_of_fold, wanted)
+        np.testing.assert_array_equal(fit_layerwise(same, correct, QUICK).out_of_fold, wanted)
     rounded = torch.from_numpy(states).to(torch.bfloat16)
-    exact = fit_layerwise(rounded.to(torch.float32).numpy(), correct, SETTINGS)
+    exact = fit_layerwise(rounded.to(torch.float32).numpy(), correct, QUICK)
     np.testing.assert_array_equal(
-        fit_layerwise(rounded, correct, SETTINGS).out_of_fold, exact.out_of_fold
+        fit_layerwise(rounded, correct, QUICK).out_of_fold, exact.out_of_fold
     )
 
 
 def test_a_layer_at_a_time_for_many_questions_equals_all_positions_together(monkeypatch) -> None:
     states, correct = planted(80)
-    wanted = fit_layerwise(states, correct, SETTINGS)
+    wanted = fit_layerwise(states, correct, QUICK)
     monkeypatch.setattr("workbench.probe.crossfit.SMALL_ROWS", 10)
-    alone = fit_layerwise(states, correct, SETTINGS)
+    alone = fit_layerwise(states, correct, QUICK)
     np.testing.assert_allclose(alone.out_of_fold, wanted.out_of_fold, atol=1e-6)
     np.testing.assert_array_equal(alone.c, wanted.c)
 
@@ -190,18 +192,18 @@ def test_mistakes_are_named() -> None:
     broken = states.copy()
     broken[7, 3, 1, 5] = np.nan
     with pytest.raises(WorkbenchError, match="question 7 at layer 3, position 1, feature 5 is nan"):
-        fit_layerwise(broken, correct, SETTINGS)
+        fit_layerwise(broken, correct, QUICK)
     with pytest.raises(WorkbenchError, match="one true or false per question"):
-        fit_layerwise(states, correct[:-1], SETTINGS)
+        fit_layerwise(states, correct[:-1], QUICK)
     with pytest.raises(WorkbenchError, match="layers, positions, width"):
-        fit_layerwise(states[:, 0], correct, SETTINGS)
+        fit_layerwise(states[:, 0], correct, QUICK)
     with pytest.raises(WorkbenchError, match="trace them with the same model"):
-        apply(fit_layerwise(states, correct, SETTINGS), states[:, :2])
+        apply(fit_layerwise(states, correct, QUICK), states[:, :2])
 
 
 def test_an_ensemble_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -> None:
     states, correct = planted(80)
-    probe = fit_layerwise(states, correct, SETTINGS)
+    probe = fit_layerwise(states, correct, QUICK)
     for criterion in ("log_loss", "auroc2"):
         alone = ensemble_targets(probe, criterion, 1)
         np.testing.assert_allclose(
@@ -218,14 +220,10 @@ def test_an_ensemble_of_one_is_the_best_site_and_of_all_the_mean_of_log_odds() -
 
 def test_no_label_of_a_fold_moves_its_ensembles_targets() -> None:
     states, correct = planted(80)
-    fold_of = np.arange(80) % SETTINGS.folds
-    before = ensemble_targets(
-        fit_layerwise(states, correct, SETTINGS, fold_of=fold_of), "log_loss", 3
-    )
+    fold_of = np.arange(80) % QUICK.folds
+    before = ensemble_targets(fit_layerwise(states, correct, QUICK, fold_of=fold_of), "log_loss", 3)
     flipped = correct.copy()
     flipped[fold_of == 0] = ~flipped[fold_of == 0]
-    after = ensemble_targets(
-        fit_layerwise(states, flipped, SETTINGS, fold_of=fold_of), "log_loss", 3
-    )
+    after = ensemble_targets(fit_layerwise(states, flipped, QUICK, fold_of=fold_of), "log_loss", 3)
     np.testing.assert_allclose(after[fold_of == 0], before[fold_of == 0], rtol=1e-9)
     assert np.abs(after[fold_of != 0] - before[fold_of != 0]).max() > 0.01

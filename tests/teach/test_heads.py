@@ -88,7 +88,7 @@ def test_the_seed_decides_and_nothing_outside_is_drawn_from(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     before = torch.random.get_rng_state()
     logs = [
-        teach_head(job(tmp_path / name, seed=seed)).log
+        teach_head(job(tmp_path / name, STATES[:24], RIGHT[:24], seed)).log
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
     assert torch.equal(torch.random.get_rng_state(), before)

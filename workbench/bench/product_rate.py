@@ -116,7 +116,7 @@ def _rate(matrices: Iterable[tuple[Tensor, bool]], rows: int, dtype: torch.dtype
     given: dict[int, Tensor] = {}
     products = [(weight.detach(), linear) for weight, linear in matrices]
 
-    def product(weight: Tensor, linear: bool) -> int:
+    def product(weight: Tensor, linear: bool) -> float:
         matrix = weight if weight.dtype == dtype else weight.to(dtype)
         width = matrix.shape[1] if linear else matrix.shape[0]
         if width not in given:
@@ -124,17 +124,15 @@ def _rate(matrices: Iterable[tuple[Tensor, bool]], rows: int, dtype: torch.dtype
         started = time.perf_counter()
         torch.matmul(given[width], matrix.T if linear else matrix)
         synchronise()
-        spent.append(time.perf_counter() - started)
-        return 2 * rows * weight.numel()
+        return time.perf_counter() - started
 
-    spent: list[float] = []
+    operations, spent = 0, 0.0
     with torch.no_grad():
         for weight, linear in products[:8]:
             product(weight, linear)
-        spent.clear()
-        operations = 0
         for number, (weight, linear) in enumerate(cycle(products)):
-            operations += product(weight, linear)
-            if sum(spent) >= LEAST_SECONDS and number + 1 >= min(8, len(products)):
+            spent += product(weight, linear)
+            operations += 2 * rows * weight.numel()
+            if spent >= LEAST_SECONDS and number + 1 >= min(8, len(products)):
                 break
-    return operations / sum(spent)
+    return operations / spent

@@ -15,6 +15,7 @@ from workbench import progress
 from workbench.loop.report import loop_page
 from workbench.loop.results import loop_results
 from workbench.loop.run import Run
+from workbench.loop.stage_lines import stage_steps
 from workbench.pipeline.costs import finished_stages
 from workbench.pipeline.stages import PlannedStage
 from workbench.report import write_page
@@ -33,14 +34,15 @@ def grow_page(
     run = replace(context, keys={each.stage.name: each.key for each in planned})
     if not finished_stages(run):
         return
-    page = loop_page(run, loop_results(run))
-    for step in page.steps:
+    found = loop_results(run)
+    steps = stage_steps(run, found)
+    for step in steps:
         if finished is not None and step.name == finished.stage.name:
             progress.notice(f"{step.name}: {step.text}")
     report = run.stage(last.stage.name)
     if report.done:
         return
-    if page.missing:
-        write_page(page, context.figures)
+    if any(step.seconds is None for step in steps):
+        write_page(loop_page(run, found), context.figures)
     report.begin(last.made_from)
     report.note_spent(report.spent() + time.monotonic() - began)

@@ -10,7 +10,7 @@ from workbench.loading import load_model
 from workbench.models import LanguageModel
 from workbench.patch.verification import Check
 
-PAIRS = 32
+PAIRS = 16
 EARLY, LATE = 3, 27
 
 

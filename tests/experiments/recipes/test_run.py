@@ -497,7 +497,7 @@ def test_metacognition_samples_compares_and_measures_both_tasks(
     monkeypatch.setattr(
         workbench.teach.consistency, "consistency_bins", lambda share: np.arange(len(share)) % 2
     )
-    place = place_of(finished_run, tmp_path, questions__train_fraction=0.8)
+    place = place_of(finished_run, tmp_path, questions__limit=88, questions__train_fraction=0.66)
     found = place.teach(METACOGNITION, arms=["single", "pairwise", "both"])
     summary = found.summary
     names = ["single", "pairwise", "both"]

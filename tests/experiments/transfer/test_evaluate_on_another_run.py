@@ -47,19 +47,27 @@ def taught(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Taugh
     return recipe_run
 
 
+@pytest.fixture(scope="module")
+def asked_anew(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run at home asked once more, in a folder of its own; whoever visits it has a stage of
+    its own there.
+    """
+    home, folder = taught(DOUBT, "log").context, tmp_path_factory.mktemp("away")
+    return prepare_run(home.sibling(home.config, folder / "elicit_tuned", folder / "figures"))
+
+
 @pytest.mark.parametrize(
     ("recipe", "arm"), [(DOUBT, "log"), (PROBE, "primary"), (CALIBRATION, "head")]
 )
 def test_at_home_a_visitor_says_what_it_said_there(
-    taught: Taught, tmp_path: Path, recipe: Recipe, arm: str
+    taught: Taught, asked_anew: Run, recipe: Recipe, arm: str
 ) -> None:
     """An adapter on the reply, one on the whole conversation, and a head; the other run is the
     same one asked anew.
     """
     recipe_run = taught(recipe, arm)
     home, (training,) = recipe_run.context, recipe_run.trainings
-    away = prepare_run(home.sibling(home.config, tmp_path / "elicit_tuned", tmp_path / "figures"))
-    found = evaluate_on(recipe_run, away)[arm].set_index("row")
+    found = evaluate_on(recipe_run, asked_anew)[arm].set_index("row")
     own = home.stage(training.stage("elicit")).table("confidence").set_index("row").loc[found.index]
     assert found.index.tolist() == held_out_rows(home).tolist()
     np.testing.assert_allclose(found["expected"], own["expected"], atol=1e-5)

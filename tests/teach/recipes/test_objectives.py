@@ -103,15 +103,14 @@ def test_exact_arms_log_the_reward_of_each_step_and_the_tokens_so_far(
     teach = train_on_examples(
         expected_reward_objective(brier_reward, scale=2.0, wrong_format=-3.0, kl=0.05)
     )
-    rewards = []
-    for row in range(COUNT):
+    own = SeededOrder([len(c.tokens) for c in job.conversations], 25, 0)
+    own.set_epoch(0)
+    first, rewards = list(own)[:25], []
+    for row in first:
         q, y = read(tiny_lm, job, row), job.targets[[row]]
         rewards.append(2 * q @ brier_reward(np.arange(101) / 100, y) - 6 * (1 - q.sum()))
     log = teach(job).log
-    own = SeededOrder([len(c.tokens) for c in job.conversations], 25, 0)
-    own.set_epoch(0)
-    first = list(own)[:25]
-    assert log[0]["reward"] == pytest.approx(np.mean([rewards[row] for row in first]), rel=2e-3)
+    assert log[0]["reward"] == pytest.approx(np.mean(rewards), rel=2e-3)
     sizes = [
         len(c.tokens) + e.tree.size
         for c, e in zip(job.conversations, rewarded_examples(job), strict=True)
