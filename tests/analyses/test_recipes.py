@@ -20,7 +20,7 @@ def test_as_a_script_it_ends_in_the_league_and_as_a_notebook_it_goes_on_to_show_
         "recipes",
         taught_soon,
         recipes="probe,doubt,calibration",
-        arms="log,head,lora-prompt",
+        arms="log,head",
         seeds=2,
     )
     lines = analysis.lines()
@@ -36,7 +36,7 @@ def test_as_a_script_it_ends_in_the_league_and_as_a_notebook_it_goes_on_to_show_
     assert set(taught["seeds"]) == {2}
     assert "gain ECE expected" in set(table["measure"])
     kept = json.loads((page / "league.json").read_text())
-    assert kept["configuration"]["calibration"]["arms"] == ["head", "lora-prompt"]
+    assert kept["configuration"]["calibration"]["arms"] == ["head"]
     assert kept["configuration"]["calibration"]["run"]["elicit"]["format"] == "i-ii"
     assert kept["configuration"]["doubt"]["run"]["questions"]["held_out_domains"] == [domain]
     assert (analysis.place / "figures" / "tiny" / "doubt" / "index.html").exists()
