@@ -322,7 +322,8 @@ def test_other_model_files_or_another_template_make_the_run_new(
 ) -> None:
     model = shutil.copytree(copied.inputs.model, tmp_path / "model")
     template = tmp_path / "template.jinja"
-    template.write_text("a")
+    own = (model / "chat_template.jinja").read_text()
+    template.write_text(own)
     config = changed(
         copied.inputs.config, model__name=str(model), model__chat_template=str(template)
     )
@@ -330,7 +331,7 @@ def test_other_model_files_or_another_template_make_the_run_new(
     worked.clear()
     run_loop(config, copied.folder, copied.figures)
     assert worked == []
-    template.write_text("b")
+    template.write_text(own + "{# another #}")
     with pytest.raises(WorkbenchError, match=r"other settings \(the chat template changed\)"):
         run_loop(config, copied.folder, copied.figures)
     run_loop(config, copied.folder, copied.figures, REPLACE)

@@ -155,7 +155,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "small vocabulary": (
         lambda f: (_configure(f, vocab_size=200), _rewrite(f, lambda w: w.update({
             name: w[name][:200].clone() for name in ("model.embed_tokens.weight", "lm_head.weight")}))),
-        r"gives a (sentence|conversation) the token \d+ and the model embeds 200 tokens",
+        r"knows the token \d+ .* and the model embeds 200 tokens",
     ),
     "pad token outside": (
         lambda f: _add_tokens(f, "[PAD]", special=True, pad_token="[PAD]"),

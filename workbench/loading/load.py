@@ -158,11 +158,13 @@ def load_model(
     told: dict[str, Any] = {"name": spec, "revision": fingerprint + marks, "notes": notes}
     if row is not None:
         lm = LanguageModel(model, tokenizer, row, **told)
+        require_vocabulary(lm)
     else:
         with explain_errors(spec, source), task(f"verifying {short_name(spec)}"):
-            lm = verify(LanguageModel(model, tokenizer, derive_architecture(model), **told))
+            lm = LanguageModel(model, tokenizer, derive_architecture(model), **told)
+            require_vocabulary(lm)  # the checks pad
+            lm = verify(lm)
         write_certificate(certificate, lm.architecture)
-    require_vocabulary(lm)
     set_precision(lm, precision)
     return lm
 
