@@ -27,7 +27,7 @@ def test_bars_start_at_chance_and_the_largest_loss_is_written_out() -> None:
     assert bars.base == 0.5
     assert len(set(bars.marker.color)) == 2
     assert bars.marker.color[2] != bars.marker.color[0]
-    assert texts.text == ("+0.02", "<b>lost 0.27 [0.22, 0.32]</b>")
+    assert texts.text == ("+0.02", "<b>lost 0.27</b><br>[0.22, 0.32]")
     assert bars.x[0] == "before<br>answering"
     assert len(figure.data) == 4
     assert figure.layout.yaxis.range[0] < 0.4

@@ -18,7 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
 from workbench.plots.theme import BLUE, CHANCE, GREY, ORANGE, apply_theme, safe
 
-_WRAP = 14
+_WRAP = 9
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class WaterfallFigure:
             for end in (e.value, e.low, e.high)
             if end == end
         ]
-        figure.update_yaxes(range=[min([0.4, *ends]) - 0.02, max([0.8, *ends]) + 0.06])
-        figure.update_xaxes(tickangle=0, showgrid=False)
+        figure.update_yaxes(range=[min([0.4, *ends]) - 0.02, max([0.8, *ends]) + 0.08])
+        figure.update_xaxes(tickangle=0, tickfont_size=12, showgrid=False)
         return figure
 
 
@@ -115,7 +115,9 @@ def _losses(panel: Panel) -> go.Scatter:
     """Write each loss above the bar it leads to."""
     names, values = list(panel.steps), list(panel.steps.values())
     texts = [
-        f"<b>lost {loss:.2f}</b>" if at == panel.largest else f"{-loss.value:+.2f}"
+        "<b>lost " + format(loss, "\n.2f").replace("\n", "</b><br>")
+        if at == panel.largest
+        else f"{-loss.value:+.2f}"
         for at, loss in enumerate(panel.losses)
     ]
     return go.Scatter(
