@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.scale_prompts import PROMPTS, TOKENS, trie_of
+from tests.support.scale_prompts import PROMPTS, trie_of
 from workbench.bottleneck.scale_lens import (
     CLOSING,
     LensTokens,
     LogitLens,
     choose_tokens,
+    node_states,
     read_layers,
 )
 from workbench.models import LanguageModel
@@ -56,8 +57,8 @@ def by_hand(lm: LanguageModel, prompt: Sequence[int], chosen: LensTokens) -> np.
 @pytest.mark.parametrize("family", ["llama", "gemma2", "falcon_h1"])
 def test_readings_are_those_of_plain_forwards(make_tiny: MakeTiny, family: str) -> None:
     lm = make_tiny(family)
-    chosen = choose_tokens(lm, PROMPTS, trie_of(lm), tokens_per_forward=TOKENS)
-    found = read_layers(lm, PROMPTS, chosen, {"logit": LogitLens()}, tokens_per_forward=TOKENS)
+    chosen = choose_tokens(lm, node_states(lm, PROMPTS, trie_of(lm))[:, -1], trie_of(lm))
+    found = read_layers(lm, PROMPTS, chosen, {"logit": LogitLens()})
     wanted = np.stack([by_hand(lm, prompt, chosen) for prompt in PROMPTS])
     assert found["logit"].shape == wanted.shape
     np.testing.assert_allclose(np.exp(found["logit"]), wanted, atol=2e-6)
@@ -65,7 +66,7 @@ def test_readings_are_those_of_plain_forwards(make_tiny: MakeTiny, family: str) 
 
 def test_closing_tokens_are_the_likeliest_others(tiny_lm: LanguageModel) -> None:
     trie = trie_of(tiny_lm)
-    chosen = choose_tokens(tiny_lm, PROMPTS, trie, tokens_per_forward=TOKENS)
+    chosen = choose_tokens(tiny_lm, node_states(tiny_lm, PROMPTS, trie)[:, -1], trie)
     mean = torch.stack(
         [
             plain_layers(tiny_lm, [*prompt, *path])[-1].softmax(dim=0)
@@ -79,7 +80,9 @@ def test_closing_tokens_are_the_likeliest_others(tiny_lm: LanguageModel) -> None
 
 
 def test_probabilities_of_the_scale_are_at_most_one(tiny_lm: LanguageModel) -> None:
-    chosen = choose_tokens(tiny_lm, PROMPTS, trie_of(tiny_lm), tokens_per_forward=TOKENS)
-    found = read_layers(tiny_lm, PROMPTS, chosen, {"a": LogitLens()}, tokens_per_forward=TOKENS)
+    chosen = choose_tokens(
+        tiny_lm, node_states(tiny_lm, PROMPTS, trie_of(tiny_lm))[:, -1], trie_of(tiny_lm)
+    )
+    found = read_layers(tiny_lm, PROMPTS, chosen, {"a": LogitLens()})
     mass = np.exp(found["a"]).sum(axis=-1)
     assert ((mass > 0) & (mass <= 1 + 1e-9)).all()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.scale_prompts import PROMPTS, TOKENS, trie_of
+from tests.support.scale_prompts import PROMPTS, trie_of
 from workbench.bottleneck.scale_lens import LogitLens, choose_tokens, node_states
 from workbench.bottleneck.tuned_lens import fit_tuned_lens, load_lens
 from workbench.errors import WorkbenchError
@@ -23,7 +23,9 @@ def prompts(n: int) -> list[list[int]]:
 
 def test_a_change_of_basis_between_layers_is_undone(tiny_lm: LanguageModel) -> None:
     """The last layer's output is planted as a known affine map of the layer before."""
-    chosen = choose_tokens(tiny_lm, PROMPTS, trie_of(tiny_lm), tokens_per_forward=TOKENS)
+    chosen = choose_tokens(
+        tiny_lm, node_states(tiny_lm, PROMPTS, trie_of(tiny_lm))[:, -1], trie_of(tiny_lm)
+    )
     nodes = len(chosen.trie.inner)
     generator = torch.Generator().manual_seed(0)
     before = torch.randn((200, 1, nodes, 32), generator=generator)
@@ -41,7 +43,7 @@ def test_a_change_of_basis_between_layers_is_undone(tiny_lm: LanguageModel) -> N
 
 def test_the_last_layer_needs_no_map_and_others_get_closer(make_tiny: MakeTiny) -> None:
     lm = make_tiny("llama", num_hidden_layers=4)
-    chosen = choose_tokens(lm, PROMPTS, trie_of(lm), tokens_per_forward=TOKENS)
+    chosen = choose_tokens(lm, node_states(lm, PROMPTS, trie_of(lm))[:, -1], trie_of(lm))
     with torch.no_grad():
         states = node_states(lm, prompts(60), chosen.trie)
     lens = fit_tuned_lens(lm, states, chosen)
@@ -58,7 +60,9 @@ def test_the_last_layer_needs_no_map_and_others_get_closer(make_tiny: MakeTiny) 
 
 def test_states_that_tell_nothing_of_the_last_layer_get_no_map(tiny_lm: LanguageModel) -> None:
     """Noise is not fitted: its map leaves every question with about the mean reading."""
-    chosen = choose_tokens(tiny_lm, PROMPTS, trie_of(tiny_lm), tokens_per_forward=TOKENS)
+    chosen = choose_tokens(
+        tiny_lm, node_states(tiny_lm, PROMPTS, trie_of(tiny_lm))[:, -1], trie_of(tiny_lm)
+    )
     generator = torch.Generator().manual_seed(0)
     states = torch.randn((400, 2, len(chosen.trie.inner), 32), generator=generator)
     lens = fit_tuned_lens(tiny_lm, states, chosen)
@@ -68,7 +72,7 @@ def test_states_that_tell_nothing_of_the_last_layer_get_no_map(tiny_lm: Language
 
 def test_a_lens_is_kept_and_another_models_is_refused(make_tiny: MakeTiny, tmp_path: Path) -> None:
     lm = make_tiny("llama")
-    chosen = choose_tokens(lm, PROMPTS, trie_of(lm), tokens_per_forward=TOKENS)
+    chosen = choose_tokens(lm, node_states(lm, PROMPTS, trie_of(lm))[:, -1], trie_of(lm))
     lens = fit_tuned_lens(lm, node_states(lm, prompts(10), chosen.trie), chosen)
     path = tmp_path / "lens.safetensors"
     lens.save(path)

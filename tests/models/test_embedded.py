@@ -35,13 +35,6 @@ def gguf(make_gguf: MakeGguf, tiny_lm: LanguageModel, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Path:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def row(gguf: Path, served: Path) -> EmbeddedModel:
     return write_embedded(served, gguf)
 

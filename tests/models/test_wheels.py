@@ -16,13 +16,6 @@ from workbench.models.embedded_models import EmbeddedModel
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Path:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def row(tmp_path: Path, served: Path) -> EmbeddedModel:
     (tmp_path / "whole.gguf").write_bytes(bytes(range(256)) * 4)
     return write_embedded(served, tmp_path / "whole.gguf")

@@ -8,7 +8,6 @@ from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 
 PROMPTS = [[5, 9, 80, 33], [7, 100, 45, 6, 200, 31], [14, 3, 70]]
-TOKENS = 64
 
 
 def trie_of(lm: LanguageModel, name: str = "percent") -> ScaleTrie:

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workbench.arrays import Bools, Floats
+from workbench.elicit.readout import expected_confidence
 from workbench.measure import auroc2_within
 
 MODE, PRIOR, PART, BIAS, MEAN = MAPS = (
@@ -154,15 +155,12 @@ def _biased(bias: Floats, values: Floats) -> WrittenBy:
 
 def _spread_mean(training: Training) -> WrittenBy:
     values = training.values
+    scale = values.tolist()
 
-    def mean(distribution: Floats) -> Floats:
-        out: Floats = distribution @ values / distribution.sum(axis=1)
-        return out
-
-    known = np.sort(mean(training.distribution))
+    known = np.sort(expected_confidence(training.distribution, scale, 1.0))
 
     def write(distribution: Floats) -> Floats:
-        rank = np.searchsorted(known, mean(distribution)) / len(known)
+        rank = np.searchsorted(known, expected_confidence(distribution, scale, 1.0)) / len(known)
         out: Floats = values[np.minimum((rank * len(values)).astype(int), len(values) - 1)]
         return out
 

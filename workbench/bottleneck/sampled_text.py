@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from workbench.arrays import Bools, Floats
 from workbench.errors import WorkbenchError
 from workbench.measure import Bootstrap, Estimate, bootstrap_counts
+from workbench.measure.discrimination import Grouped, auroc2_of_groups, mean_over_domains
 from workbench.measure.inputs import checked_domain
 
 FINEST = 10_000
@@ -89,12 +90,7 @@ class SampledAuroc2:
         self._right, self._wrong = sums * correct[:, None], sums * ~correct[:, None]
 
     def __call__(self, counts: Floats) -> Floats:
-        right, wrong = counts @ self._right, counts @ self._wrong
-        below = np.cumsum(wrong, axis=1) - wrong / 2
-        pairs = right.sum(axis=1) * wrong.sum(axis=1)
-        return np.divide(
-            (right * below).sum(axis=1), pairs, out=np.full(len(counts), np.nan), where=pairs > 0
-        )
+        return auroc2_of_groups(Grouped(counts @ self._right, counts @ self._wrong))
 
 
 class SampledAuroc2Within:
@@ -107,13 +103,7 @@ class SampledAuroc2Within:
         self._domains = [SampledAuroc2(sums[rows], correct[rows]) for rows in self._members]
 
     def __call__(self, counts: Floats) -> Floats:
-        table = np.stack(
-            [each(counts[:, rows]) for each, rows in zip(self._domains, self._members, strict=True)]
-        )
-        known = ~np.isnan(table)
-        used = known.sum(axis=0)
-        total = np.where(known, table, 0.0).sum(axis=0)
-        return np.divide(total, used, out=np.full(len(counts), np.nan), where=used > 0)
+        return mean_over_domains(self._domains, self._members, counts)
 
 
 def sampled_auroc2(

@@ -22,16 +22,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.arrays import Floats
 from workbench.elicit.trie import ScaleTrie
 from workbench.models import LanguageModel
 from workbench.models.unembed import unembed_reduced, unembed_tokens
-from workbench.trace.batches import map_batches, plan_batches
 from workbench.trace.forward import every_layer
 from workbench.trace.record import record
 
@@ -88,28 +85,23 @@ def node_states(lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: Scale
     return record(lm, prompts, places, every_layer(lm), tree=trie.tree)
 
 
-def choose_tokens(
-    lm: LanguageModel, prompts: Sequence[Sequence[int]], trie: ScaleTrie, *, tokens_per_forward: int
-) -> LensTokens:
+def choose_tokens(lm: LanguageModel, last: Tensor, trie: ScaleTrie) -> LensTokens:
     """Choose the closing tokens: the most probable ones after the scale's inner nodes that do not
     continue a value, on average over the first prompts.
+
+    Args:
+        last: [rows, inner nodes, width] states after the last layer, as :func:`node_states` records
+            them.
     """
-    asked = [list(prompt) for prompt in prompts[:ASKED]]
-
-    def compute(rows: NDArray[np.int64]) -> Tensor:
-        last = node_states(lm, [asked[row] for row in rows], trie)[:, -1]
-        with torch.no_grad():
-            final = lm.final_norm()(last.to(lm.dtype))
-            found = unembed_reduced(lm, final, lambda logits: logits.softmax(dim=-1))
-        return found.mean(dim=1).cpu()
-
-    lengths = [len(prompt) for prompt in asked]
-    mean = map_batches(lengths, tokens_per_forward, compute, trie.tree.size).mean(dim=0)
+    with torch.no_grad():
+        final = lm.final_norm()(last[:ASKED].to(lm.device, lm.dtype))
+        found = unembed_reduced(lm, final, lambda logits: logits.softmax(dim=-1))
+    mean = found.mean(dim=(0, 1)).cpu()
     mean[list(trie.tokens)] = -1
     return LensTokens(trie, tuple(sorted(mean.topk(CLOSING).indices.tolist())))
 
 
-def read_batch(
+def read_layers(
     lm: LanguageModel,
     prompts: Sequence[Sequence[int]],
     chosen: LensTokens,
@@ -132,19 +124,3 @@ def read_batch(
         return found
 
     return {name: read(lens) for name, lens in lenses.items()}
-
-
-def read_layers(
-    lm: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    chosen: LensTokens,
-    lenses: Mapping[str, Lens],
-    *,
-    tokens_per_forward: int,
-) -> dict[str, Floats]:
-    """Return :func:`read_batch` of any number of prompts, in the order of ``prompts``."""
-    lengths = [len(prompt) for prompt in prompts]
-    batches = plan_batches(lengths, tokens_per_forward, chosen.trie.tree.size)
-    parts = [read_batch(lm, [prompts[row] for row in rows], chosen, lenses) for rows in batches]
-    back = np.argsort(np.concatenate(batches))
-    return {name: np.concatenate([part[name] for part in parts])[back] for name in lenses}

@@ -158,8 +158,9 @@ def run_loop(
         tell_trainings(config)
     with context.store.hold():
         claim_folder(figures, FIGURES)
-        begin_again(plan(stages, context), context, folder)
-        _require_teachable_model(plan(stages, context), context)
+        planned = plan(stages, context)
+        begin_again(planned, context, folder)
+        _require_teachable_model(planned, context)
         go_through_stages(stages, context, inputs_of(config), partial(_grow_page, context))
         summary = with_costs(context)
         write_json(folder / SUMMARY, summary)

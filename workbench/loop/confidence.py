@@ -33,7 +33,7 @@ from workbench.elicit.reply_tokens import before_reply
 from workbench.loop.answers import answers, given_answers
 from workbench.loop.kv_cache import AnswerPromptCache, cache_up_to_reply, reusable_prompts
 from workbench.loop.positions import run_positions
-from workbench.loop.questions import held_out_rows, load_questions
+from workbench.loop.questions import held_out_rows, load_questions, spread_rows
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.models.adapter_switch import adapter_off
@@ -217,8 +217,7 @@ def evaluate_adapter(
                 most_batches=REPEATED_BATCHES,
             )
         if tuned.invocation_length is None:
-            count = min(len(test), most_on or len(test))
-            spread = test[np.linspace(0, len(test) - 1, count).astype(np.int64)]
+            spread = spread_rows(test, most_on or len(test))
             with adapter_merged(tuned):
                 on = answers(context, tuned, stage, graded, spread, "answering with the adapter on")
             stage.save_table("answers_adapter_on", on)

@@ -154,3 +154,8 @@ def _parse_questions(
         for row in table.to_dict("records")
     ]
     return table, questions
+
+
+def spread_rows(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` of ``rows``, spread evenly, first and last included."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]

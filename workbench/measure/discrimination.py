@@ -11,6 +11,7 @@ so ``auroc2_within`` is always reported with it. NaN confidences are skipped: se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from workbench.arrays import Bools, Floats
 from workbench.measure.inputs import checked, checked_domain
-from workbench.measure.weighted import Latest, ratio, summed
+from workbench.measure.weighted import CountStatistic, Latest, ratio, summed
 
 
 def auroc2(confidence: ArrayLike, correct: ArrayLike) -> float:
@@ -128,6 +129,21 @@ def off_the_mode(groups: Grouped) -> Floats:
     return size.sum(axis=1) - size.max(axis=1, initial=0)
 
 
+def mean_over_domains(
+    statistics: Sequence[CountStatistic], members: Sequence[np.ndarray], counts: Floats
+) -> Floats:
+    """Return the plain mean [r] of each domain's statistic of its ``members`` under ``counts`` [r,
+    n], over the domains where it is defined.
+    """
+    table = np.stack(
+        [each(counts[:, rows]) for each, rows in zip(statistics, members, strict=True)]
+    )
+    defined = ~np.isnan(table)
+    total = np.where(defined, table, 0.0).sum(axis=0)
+    used = defined.sum(axis=0)
+    return np.divide(total, used, out=np.full(len(counts), np.nan), where=used > 0)
+
+
 class Auroc2Within:
     """The macro mean of AUROC2 over domains, as a function of counts: [r, n] -> [r].
 
@@ -141,13 +157,7 @@ class Auroc2Within:
     def __call__(self, counts: Floats) -> Floats:
         if not self._domains:
             return np.full(len(counts), np.nan)
-        table = np.stack(
-            [each(counts[:, rows]) for each, rows in zip(self._domains, self._members, strict=True)]
-        )
-        defined = ~np.isnan(table)
-        total = np.where(defined, table, 0.0).sum(axis=0)
-        used = defined.sum(axis=0)
-        return np.divide(total, used, out=np.full(len(counts), np.nan), where=used > 0)
+        return mean_over_domains(self._domains, self._members, counts)
 
     def told(self, counts: Floats) -> Floats:
         """Return how many answers [r] stand apart from their domain's most frequent confidence."""

@@ -19,6 +19,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
+from workbench.plots.error_bars import error_bars
 from workbench.plots.theme import BLUE, CHANCE, GREEN, GREY, ORANGE, apply_theme, safe
 
 _COLOURS = (GREY, BLUE, GREEN, ORANGE, "#CC79A7", "#D55E00", "#7a6f9b")
@@ -145,15 +146,7 @@ def _dot(
         y=[value.value],
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": 11},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [max(0.0, value.high - value.value)],
-            "arrayminus": [max(0.0, value.value - value.low)],
-            "thickness": 1.6,
-            "width": 3,
-            "color": colour,
-        },
+        error_y=error_bars([value], colour, thickness=1.6, width=3),
         customdata=[[value.low, value.high, one.tokens, 100 * one.read]],
         name=safe(one.name),
         legendgroup=safe(one.name),

@@ -18,6 +18,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
+from workbench.plots.error_bars import error_bars
 from workbench.plots.theme import CHANCE, GREY, Role, Style, apply_theme, safe, styles
 
 _PANELS = {
@@ -90,15 +91,7 @@ def _dot(point: ShapePoint, x: float, what: str, style: Style, *, legend: bool) 
         y=[value.value],
         mode="markers",
         marker={"color": style.colour, "symbol": style.symbol, "size": 11},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [max(0.0, value.high - value.value)],
-            "arrayminus": [max(0.0, value.value - value.low)],
-            "thickness": 1.4,
-            "width": 3,
-            "color": style.colour,
-        },
+        error_y=error_bars([value], style.colour, thickness=1.4, width=3),
         customdata=[[value.low, value.high]],
         name=safe(point.name),
         legendgroup=safe(point.name),

@@ -17,6 +17,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
+from workbench.plots.error_bars import error_bars
 from workbench.plots.theme import CHANCE, GREY, Role, Style, apply_theme, safe, styles
 
 _SPREAD = 0.5
@@ -118,15 +119,7 @@ def _dots(
         y=heights,
         mode="markers",
         marker={"color": style.colour, "size": 11, "symbol": style.symbol},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [max(0.0, value.high - value.value) for value in values],
-            "arrayminus": [max(0.0, value.value - value.low) for value in values],
-            "thickness": 2,
-            "width": 4,
-            "color": style.colour,
-        },
+        error_x=error_bars(values, style.colour, thickness=2, width=4),
         customdata=[
             [name, value.low, value.high, value.n]
             for name, value in zip(names, values, strict=True)

@@ -16,6 +16,7 @@ from plotly.subplots import make_subplots
 
 from workbench.errors import WorkbenchError
 from workbench.measure.interval import Estimate
+from workbench.plots.error_bars import error_bars
 from workbench.plots.theme import BLUE, CHANCE, GREY, ORANGE, apply_theme, safe
 
 _WRAP = 9
@@ -94,15 +95,7 @@ def _bars(panel: Panel) -> go.Bar:
         y=[value.value - CHANCE for value in values],
         base=CHANCE,
         marker_color=[ORANGE if at == after else BLUE for at in range(len(values))],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [max(0.0, value.high - value.value) for value in values],
-            "arrayminus": [max(0.0, value.value - value.low) for value in values],
-            "thickness": 1.5,
-            "width": 4,
-            "color": GREY,
-        },
+        error_y=error_bars(values, GREY, thickness=1.5, width=4),
         customdata=[[value.value, value.low, value.high, value.n] for value in values],
         hovertemplate=(
             "%{customdata[0]:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"

@@ -20,20 +20,22 @@ import torch
 from numpy.typing import NDArray
 
 from workbench import progress
-from workbench.arrays import Floats, Rows
+from workbench.arrays import Rows
 from workbench.bottleneck.readings import read_best
 from workbench.bottleneck.scale_lens import (
     Lens,
-    LensTokens,
     LogitLens,
     choose_tokens,
     node_states,
-    read_batch,
+    read_layers,
 )
-from workbench.bottleneck.tuned_lens import TunedLens, fit_tuned_lens
+from workbench.bottleneck.tuned_lens import fit_tuned_lens
+from workbench.elicit.readout import expected_confidence
+from workbench.elicit.trie import ScaleTrie
 from workbench.experiments.text_bottleneck.read import Split, split_of
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.probes import probe_settings
+from workbench.loop.questions import spread_rows
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
@@ -43,7 +45,7 @@ LENSES = ("logit", "tuned")
 FITTED_ON = 96
 FIT_BYTES = 2**29
 """The most that the states a tuned lens is fitted on take; fewer questions are used for it."""
-LENS, SCORES = "lens", "scores"
+LENS, SCORES = "lens.safetensors", "scores"
 MEAN, BEST = "mean", "best"
 
 
@@ -59,25 +61,25 @@ def read_lenses(
     lenses read.
     """
     split = split_of(context)
-    budget = context.config.model.tokens_per_forward
+    budget, trie = context.config.model.tokens_per_forward, context.scale_tokens.trie
     prompts = [conversation.tokens for conversation in confidence_conversations(context)]
-    rows = np.sort(np.r_[_spread(split.train, training_questions), split.test])
+    rows = np.sort(np.r_[spread_rows(split.train, training_questions), split.test])
     with _model(context, when) as lm:
-        fitted = _spread(split.train, _fit_count(lm, context))
-        asked = [prompts[row] for row in fitted]
-        chosen = choose_tokens(lm, asked, context.scale_tokens.trie, tokens_per_forward=budget)
-        tuned = fit_tuned_lens(lm, _states(lm, asked, chosen, budget), chosen)
+        fitted = spread_rows(split.train, _fit_count(lm, context))
+        states = _states(lm, [prompts[row] for row in fitted], trie, budget)
+        chosen = choose_tokens(lm, states[:, -1], trie)
+        tuned = fit_tuned_lens(lm, states, chosen)
         lenses: dict[str, Lens] = {"logit": LogitLens(), "tuned": tuned}
 
         def compute(batch: Rows) -> Part:
-            read = read_batch(lm, [prompts[row] for row in rows[batch]], chosen, lenses)
+            read = read_layers(lm, [prompts[row] for row in rows[batch]], chosen, lenses)
             tensors = {name: found.astype(np.float32) for name, found in read.items()}
             return Part(pd.DataFrame({ROW: rows[batch]}), tensors)
 
         lengths = [len(prompts[row]) for row in rows]
-        batches = plan_batches(lengths, budget, chosen.trie.tree.size)
+        batches = plan_batches(lengths, budget, trie.tree.size)
         part = run_parts(stage, batches, compute, f"reading every layer {when} teaching")
-    stage.save_tensors(LENS, _kept(tuned))
+    tuned.save(stage.folder / LENS)
     stage.save_tensors(SCORES, _scores(context, split, part))
     return {
         "closing": [context.lm.tokenizer.decode([token]) for token in chosen.closing],
@@ -86,31 +88,22 @@ def read_lenses(
     }
 
 
-def _scores(context: Run, split: Split, part: Part) -> dict[str, Floats]:
+def _scores(context: Run, split: Split, part: Part) -> dict[str, NDArray[np.floating]]:
     """Return the mean and the best reading, [held-out, layers], of every lens."""
     place = {int(row): at for at, row in enumerate(part.table[ROW])}
     test = [place[row] for row in split.test.tolist()]
     known = [row for row in split.train.tolist() if row in place]
     right = split.questions.training_correct[np.isin(split.train, known)]
-    shares = np.asarray(context.fmt.scale.shares)
-    out: dict[str, Floats] = {}
+    scale = context.fmt.scale
+    out: dict[str, NDArray[np.floating]] = {}
     for name in progress.track(LENSES, "reading numbers by layer"):
         read = part.tensors[name].astype(np.float64)
         p = np.exp(read[test])
-        out[f"{name}.{MEAN}"] = p @ shares / p.sum(axis=-1)
+        out[f"{name}.{MEAN}"] = expected_confidence(p, scale.values, scale.certain)
         training = read[[place[row] for row in known]]
         best = read_best(name, training, right, read[test], probe_settings(context))
         out[f"{name}.{BEST}"] = best.by_layer
     return out
-
-
-def _kept(tuned: TunedLens) -> dict[str, NDArray[Any]]:
-    return {"change": tuned.change.cpu().numpy(), "shift": tuned.shift.cpu().numpy()}
-
-
-def _spread(rows: Rows, count: int) -> Rows:
-    """Return at most ``count`` of ``rows``, evenly."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64))]
 
 
 def _fit_count(lm: LanguageModel, context: Run) -> int:
@@ -119,14 +112,14 @@ def _fit_count(lm: LanguageModel, context: Run) -> int:
 
 
 def _states(
-    lm: LanguageModel, prompts: list[tuple[int, ...]], chosen: LensTokens, budget: int
+    lm: LanguageModel, prompts: list[tuple[int, ...]], trie: ScaleTrie, budget: int
 ) -> torch.Tensor:
     lengths = [len(prompt) for prompt in prompts]
     return map_batches(
         lengths,
         budget,
-        lambda rows: node_states(lm, [prompts[row] for row in rows], chosen.trie).float().cpu(),
-        chosen.trie.tree.size,
+        lambda rows: node_states(lm, [prompts[row] for row in rows], trie).float().cpu(),
+        trie.tree.size,
         description="recording states for the tuned lens",
     )
 

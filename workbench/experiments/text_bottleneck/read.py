@@ -40,7 +40,11 @@ BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION, MEAN, TEXT = STE
     "text",
 )
 FITTED = (BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION)
-CURVE = "layers"
+
+
+def curves_of(when: str) -> str:
+    """Return the name of the tensors [held-out, layers] with a condition's scores, by step."""
+    return f"layers_{when}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,9 @@ def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
     """
     split = split_of(context)
     wanted = [(when, name) for when in STAGES_OF for name in FITTED]
-    rows, curves, chosen = [], {}, {}
+    rows: list[pd.DataFrame] = []
+    curves: dict[str, dict[str, Floats]] = {when: {} for when in STAGES_OF}
+    chosen: dict[str, dict[str, int]] = {when: {} for when in STAGES_OF}
     for when, name in progress.track(wanted, "reading steps"):
         layers, vectors = _vectors(context, when, name)
         if vectors is None:
@@ -80,10 +86,11 @@ def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
             probe_settings(context),
         )
         rows.append(_table(when, reading, split))
-        curves[f"{when}.{name}"] = reading.by_layer
-        chosen[f"{when}.{name}"] = int(layers[reading.layer])
+        curves[when][name] = reading.by_layer
+        chosen[when][name] = int(layers[reading.layer])
     stage.save_table("steps", pd.concat(rows, ignore_index=True))
-    stage.save_tensors(CURVE, curves)
+    for when, found in curves.items():
+        stage.save_tensors(curves_of(when), found)
     return {"layer": chosen}
 
 

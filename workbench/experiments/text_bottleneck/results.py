@@ -35,13 +35,13 @@ from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
     BEFORE_ANSWERING,
-    CURVE,
     DISTRIBUTION,
     HAVING_ANSWERED,
     STAGE,
     STAGES_OF,
     TEXT,
     Split,
+    curves_of,
     distributions,
     split_of,
     steps_of,
@@ -191,8 +191,7 @@ def _condition(
         for draws in DRAWS
     )
     verdict, why_none = _verdict(context, when, steps, written[chosen], split)
-    facts, kept = context.stage(STAGE).facts(), context.stage(STAGE).tensors(CURVE)
-    prefix = f"{when}."
+    read = context.stage(STAGE)
     return ConditionResult(
         when,
         float(p[split.test].sum(axis=1).mean()),
@@ -203,17 +202,9 @@ def _condition(
         argmax_margin(p[split.test], questions.correct, draw),
         verdict,
         why_none,
-        {
-            name.removeprefix(prefix): _curve(scores, split)
-            for name, scores in kept.items()
-            if name.startswith(prefix)
-        },
+        {name: _curve(scores, split) for name, scores in read.tensors(curves_of(when)).items()},
         {name: _curve(scores, split) for name, scores in _by_lens(context, when, lenses).items()},
-        {
-            name.removeprefix(prefix): layer
-            for name, layer in facts["layer"].items()
-            if name.startswith(prefix)
-        },
+        read.facts()["layer"][when],
     )
 
 
