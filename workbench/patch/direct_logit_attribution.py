@@ -95,7 +95,7 @@ def direct_attribution(
         raise WorkbenchError(
             f"The combination has {len(combination.weights)} rows for {len(prompts)} prompts."
         )
-    start = _adapter_start(lm, run)
+    start = adapter_start(lm, run)
     places: list[SiteKey] = [*cut.places(), (0, "resid_pre"), (lm.n_layers - 1, "resid_post")]
 
     def compute(numbers: NDArray[np.int64]) -> tuple[Tensor, ...]:
@@ -107,7 +107,7 @@ def direct_attribution(
     return Direct(*map_batches(run.lengths.tolist(), tokens_per_forward, compute))
 
 
-def _adapter_start(lm: LanguageModel, run: ModelInputs) -> int:
+def adapter_start(lm: LanguageModel, run: ModelInputs) -> int:
     """Return where a switched-on adapter that acts on a prompt's last tokens starts in a pass of
     the read tokens alone: at the first of them, or after it.
 
@@ -205,6 +205,18 @@ def _heads(
     """Return the pieces [rows, heads] of the heads whose sums are ``states`` [rows, heads * head
     size], and of the biases after them [rows].
     """
+    pulled, bias = pull_through_heads(lm, layer, states, back, tolerance)
+    pieces = pulled * states.double().cpu()
+    return pieces.unflatten(-1, (lm.n_heads, lm.head_size)).sum(dim=-1), bias
+
+
+def pull_through_heads(
+    lm: LanguageModel, layer: int, states: Tensor, back: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Pull directions ``back`` [rows, width] of the stream back to the heads of a layer, whose sums
+    are ``states`` [rows, heads * head size]: the directions there, in the same shape, and what the
+    biases after the heads give [rows]. A norm on the way is frozen at the states.
+    """
     projection = place_of(lm, layer, "head_out").module
     added = place_of(lm, layer, "attn_out").module
     direction, bias = back * scale_of(lm, "attn_out"), torch.zeros(len(states), dtype=torch.float64)
@@ -219,5 +231,4 @@ def _heads(
         answer = projection(zero)
         (pulled,) = torch.autograd.grad(answer, [zero], direction[:, None].to(answer))
     bias = bias + (direction * answer.detach()[:, 0].double().cpu()).sum(dim=-1)
-    pieces = pulled[:, 0].double().cpu() * states.double().cpu()
-    return pieces.unflatten(-1, (lm.n_heads, lm.head_size)).sum(dim=-1), bias
+    return pulled[:, 0].double().cpu(), bias
