@@ -24,7 +24,7 @@ may differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -209,3 +209,30 @@ def build_trie(paths: Sequence[Sequence[int]], values: Sequence[float]) -> Scale
         children=tuple(tuple(sorted(c)) for c in children),
         ends=ends,
     )
+
+
+def cut_trie(trie: ScaleTrie, values: Iterable[float]) -> ScaleTrie:
+    """Cut a trie down to the inner nodes that ``values`` need, for a read that costs fewer tokens.
+
+    Every value that can be read from those nodes stays, with the log-probability it had.
+    """
+    wanted = [trie.ends[trie.values.index(value)] for value in values]
+    needed = sorted({0, *(node for end in wanted for node in _nodes(end))})
+    place = {node: at for at, node in enumerate(needed)}
+    left = [at for at, end in enumerate(trie.ends) if _nodes(end) <= {*needed}]
+    return ScaleTrie(
+        values=tuple(trie.values[at] for at in left),
+        inner=tuple(trie.inner[node] for node in needed),
+        parent=tuple(place.get(trie.parent[node], -1) for node in needed),
+        children=tuple(trie.children[node] for node in needed),
+        ends=tuple(
+            (tuple((place[node], token) for node, token in steps), place.get(end, -1))
+            for steps, end in (trie.ends[at] for at in left)
+        ),
+    )
+
+
+def _nodes(end: tuple[tuple[tuple[int, int], ...], int]) -> set[int]:
+    """Return the inner nodes that a value is read from."""
+    steps, last = end
+    return {node for node, _ in steps} | ({last} if last >= 0 else set())

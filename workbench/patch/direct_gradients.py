@@ -65,7 +65,5 @@ def direct_times_difference(
             if at[1] == "head_out":
                 direction, _ = pull_through_heads(lm, at[0], own.flatten(0, 1), back, tolerance)
             difference = donors[at].to(own.device) - own
-            found[at] = products(
-                lm, at, direction.unflatten(0, shape), difference.cpu()
-            )
+            found[at] = products(lm, at, direction.unflatten(0, shape), difference.cpu())
     return value.detach().cpu(), found

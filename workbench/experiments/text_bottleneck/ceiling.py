@@ -1,0 +1,279 @@
+"""Find who writes the ceiling of a run's model in a condition, and ablate them.
+
+One stage a condition. Three groups of questions share none: references are averaged over some
+training questions, writers are attributed on others, and chosen sets are ablated on held-out ones
+alone. The ceiling is that of the untaught model's training answers in every condition, so that
+margins before and after teaching speak of the same values. After a kill the batches that were done
+are read back.
+
+The margin is attributed on the nodes of the scale that the attributed questions' contenders need;
+sets are tested on the whole scale. On some held-out questions every size has its random sets
+(DOSES); on more of them, for AUROC2, one size alone (TOLD).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from workbench.arrays import Floats, Rows
+from workbench.bottleneck.ceiling import ceiling_margin, contenders, find_ceiling
+from workbench.bottleneck.ceiling_ablation import ablate_sets
+from workbench.bottleneck.ceiling_writers import (
+    ABLATION,
+    ATTRIBUTIONS,
+    Reference,
+    attribute_margin,
+    forwards_of,
+    mean_of_tokens,
+    writers_of,
+)
+from workbench.bottleneck.writer_sets import WriterSet, largest_writers, random_sets
+from workbench.elicit.conversation import Conversation
+from workbench.elicit.trie import ScaleTrie, cut_trie
+from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.read import distributions, split_of
+from workbench.loop.confidence import confidence_conversations
+from workbench.loop.questions import spread_rows
+from workbench.loop.run import Run
+from workbench.models import LanguageModel
+from workbench.patch.inputs import ModelInputs, require_pair
+from workbench.patch.written_confidence import number_positions
+from workbench.pipeline.store import ROW, Part, StageStore, run_parts
+from workbench.trace.batches import plan_batches
+from workbench.trace.sites import Site
+
+SIZES = (1, 2, 4, 8, 16)
+RANDOM_SETS, RANDOM_SIZE = 20, 8
+"""Random sets of every size, and the size of those beside which AUROC2 is read."""
+REFERENCES, TOKENS = 48, 16
+"""Questions that the reference is averaged over, and ordinary tokens of each."""
+TAIL_SHARE = 0.25
+TOLD_FROM = 4
+"""The least size of a chosen set with which AUROC2 is read."""
+ATTRIBUTED, DOSES, TOLD = "attributed", "doses", "told"
+SETS, WRITERS = "sets", "writers"
+
+
+@dataclass(frozen=True)
+class CeilingQuestions:
+    """How many questions are used: training questions on which writers are attributed, held-out
+    ones on which every size is tested, and on which AUROC2 is.
+    """
+
+    attributed: int
+    doses: int
+    told: int
+
+
+def ceiling_stage(when: str) -> str:
+    """Return the name of the stage of a condition."""
+    return f"bottleneck_ceiling_{when}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """The model in a condition, with the run's conversations."""
+
+    context: Run
+    lm: LanguageModel
+
+    @cached_property
+    def conversations(self) -> list[Conversation]:
+        return confidence_conversations(self.context)
+
+    @property
+    def budget(self) -> int:
+        return self.context.config.model.tokens_per_forward
+
+    def at_number(self, rows: Rows, trie: ScaleTrie) -> ModelInputs:
+        """Return the questions at the tokens that a number is read from in a trie."""
+        prompts = [self.conversations[row].tokens for row in rows]
+        return ModelInputs(self.lm, prompts, number_positions(prompts, trie))
+
+    def at_ordinary_tokens(self, rows: Rows, rng: np.random.Generator) -> ModelInputs:
+        """Return the questions at random tokens between question and confidence position that are
+        no special ones.
+        """
+        special = {*self.lm.tokenizer.all_special_ids}
+        prompts, positions = [], []
+        for row in rows:
+            one = self.conversations[row]
+            first = (one.question_end or 0) + 1
+            ordinary = [at for at in range(first, one.confidence) if one.tokens[at] not in special]
+            prompts.append(one.tokens)
+            positions.append(rng.choice(ordinary, TOKENS))
+        return ModelInputs(self.lm, prompts, torch.as_tensor(np.array(positions)))
+
+    def batches(self, rows: Rows) -> list[Rows]:
+        """Cut questions into batches whose prompts leave most of a pass to branches."""
+        lengths = [len(self.conversations[row].tokens) for row in rows]
+        return plan_batches(lengths, max(1, int(TAIL_SHARE * self.budget)))
+
+
+def find_writers(
+    context: Run, stage: StageStore, *, when: str, count: CeilingQuestions
+) -> dict[str, Any]:
+    """Attribute the margin, choose sets and ablate them; save the tables WRITERS and SETS, and
+    under ATTRIBUTED, DOSES and TOLD the questions' rows and what was found.
+
+    A model that cannot be attributed (recurrent layers, several processes) has only the fact
+    ``why_not``.
+    """
+    split, trie = split_of(context), context.scale_tokens.trie
+    known = distributions(context, "before")
+    ceiling = find_ceiling(known[split.train], trie.values)
+    rng = np.random.default_rng(context.config.seed)
+    rows = rng.permutation(spread_rows(split.train, count.attributed + REFERENCES))
+    attributed, references = rows[: count.attributed], rows[count.attributed :]
+    now = distributions(context, when)
+    small = cut_trie(trie, contenders(np.r_[now[attributed], known[attributed]], ceiling))
+    with _model(context, when) as lm:
+        reader = _Reader(context, lm)
+        inputs = reader.at_number(attributed, small)
+        try:
+            require_pair(inputs, inputs, small.tree.size)
+        except WorkbenchError as error:
+            return {"why_not": str(error)}
+        reference = mean_of_tokens(reader.at_ordinary_tokens(references, rng), reader.budget)
+
+        def attribute(batch: Rows) -> Part:
+            found = attribute_margin(
+                inputs.of_rows(batch),
+                reference,
+                ceiling_margin(small, ceiling),
+                tokens_per_forward=reader.budget,
+            )
+            return Part(pd.DataFrame({ROW: attributed[batch]}), found)
+
+        part = run_parts(
+            stage, reader.batches(attributed), attribute, f"attributing the ceiling {when} teaching"
+        )
+        writers = writers_of(lm)
+        sets = choose_sets(writers, part.tensors, rng)
+        for name, number in ((DOSES, count.doses), (TOLD, count.told)):
+            used = [one for one in sets if name == DOSES or one.told]
+            tested = _ablate(reader, stage, name, spread_rows(split.test, number), used, reference)
+            stage.save_tensors(name, tested.tensors)
+            stage.save_table(name, tested.table)
+        forwards = forwards_of(inputs, small.tree)
+    stage.save_tensors(ATTRIBUTED, part.tensors)
+    stage.save_table(ATTRIBUTED, part.table)
+    stage.save_table(SETS, _table_of(sets))
+    stage.save_table(WRITERS, pd.DataFrame([asdict(site) for site in writers]))
+    return {
+        "ceiling": list(ceiling.written),
+        "share": ceiling.share,
+        "nodes": small.tree.size + 1,
+        "forwards": forwards,
+    }
+
+
+@dataclass(frozen=True)
+class AblatedSet:
+    """A set of ``writers``, by their indices: of the largest share by an ``attribution``, or random
+    like it.
+    """
+
+    attribution: str
+    at_random: bool
+    writers: WriterSet
+
+    @property
+    def size(self) -> int:
+        return len(self.writers)
+
+    @property
+    def told(self) -> bool:
+        """Whether AUROC2 is read with it ablated."""
+        chosen = self.size >= TOLD_FROM and not self.at_random
+        return self.attribution == ABLATION and (chosen or self.size == RANDOM_SIZE)
+
+
+def choose_sets(
+    writers: Sequence[Site], scores: Mapping[str, Floats], rng: np.random.Generator
+) -> list[AblatedSet]:
+    """Choose sets of every size by every attribution's mean ``scores`` [attributed, writers], and
+    draw random sets like those of the ablation.
+    """
+    sizes = [size for size in SIZES if size < len(writers)]
+    chosen = [
+        AblatedSet(name, False, largest_writers(scores[name].mean(axis=0), size))
+        for name in ATTRIBUTIONS
+        for size in sizes
+    ]
+    drawn = [
+        AblatedSet(ABLATION, True, like)
+        for one in chosen
+        if one.attribution == ABLATION
+        for like in random_sets(writers, one.writers, RANDOM_SETS, rng)
+    ]
+    return [*chosen, *drawn]
+
+
+def sets_of(table: pd.DataFrame) -> list[AblatedSet]:
+    """Return the sets of a stage's table SETS, in their order."""
+    return [
+        AblatedSet(
+            str(each["attribution"].iloc[0]),
+            bool(each["at_random"].iloc[0]),
+            tuple(each["writer"].tolist()),
+        )
+        for _, each in table.groupby("set", sort=True)
+    ]
+
+
+def _table_of(sets: Sequence[AblatedSet]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "set": number,
+                "attribution": one.attribution,
+                "at_random": one.at_random,
+                "writer": writer,
+            }
+            for number, one in enumerate(sets)
+            for writer in one.writers
+        ]
+    )
+
+
+def _ablate(
+    reader: _Reader,
+    stage: StageStore,
+    name: str,
+    rows: Rows,
+    sets: Sequence[AblatedSet],
+    reference: Reference,
+) -> Part:
+    """Return the distributions [rows, 1 + sets, values] of held-out questions, batch by batch."""
+    trie = reader.context.scale_tokens.trie
+
+    def compute(batch: Rows) -> Part:
+        found = ablate_sets(
+            reader.at_number(rows[batch], trie),
+            writers_of(reader.lm),
+            [one.writers for one in sets],
+            reference,
+            trie,
+            tokens_per_forward=reader.budget,
+        )
+        return Part(pd.DataFrame({ROW: rows[batch]}), {"distribution": found})
+
+    return run_parts(stage, reader.batches(rows), compute, f"ablating writers: {name}")
+
+
+@contextmanager
+def _model(context: Run, when: str) -> Iterator[LanguageModel]:
+    if when == "before":
+        yield context.lm
+    else:
+        with context.with_adapter("teach") as lm:
+            yield lm
