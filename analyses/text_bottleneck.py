@@ -30,6 +30,10 @@ from workbench.notebook import run_experiment, show, tell
 parameters = BottleneckParameters(
     lens=True,  # read the scale after every layer
     lens_questions=200,  # training questions that lenses' readings are fitted on
+    ceiling=True,  # find the heads and MLPs that write the ceiling
+    ceiling_taught=False,  # find them after teaching too
+    ceiling_questions=12,  # questions they are found on, and as many they are tested on
+    ceiling_told=100,  # held-out questions that the text is to tell without them
 )
 
 # %%
@@ -62,6 +66,23 @@ show(bottleneck.page.figures["layers"])
 
 # %%
 show(bottleneck.page.figures.get("lenses"))
+
+# %% [markdown]
+# ## Who writes the ceiling
+#
+# The few values that nearly all answers are given stand above all others by a margin. Each head and
+# MLP is given, at the number, its mean over ordinary tokens of other questions: what the margin
+# loses is its share. The bars show the largest by true ablation, beside two cheaper attributions.
+
+# %%
+show(bottleneck.page.figures.get("ceiling_writers"))
+
+# %% [markdown]
+# The largest are then ablated together on held-out questions, beside random sets of as many heads
+# and MLPs.
+
+# %%
+show(bottleneck.page.figures.get("ceiling_doses"))
 
 # %% [markdown]
 # ## In short

@@ -145,7 +145,9 @@ def test_first_orders_are_the_derivatives_of_the_ablation(make_tiny: MakeTiny, f
     far = mean_at_number(at_number(lm, SHORT[1:]), trie.tree, 1000)
     own = mean_at_number(inputs, trie.tree, 1000)
     step = 1e-2
-    near = Reference({at: own.states[at] + step * (far.states[at] - own.states[at]) for at in own.states})
+    near = Reference(
+        {at: own.states[at] + step * (far.states[at] - own.states[at]) for at in own.states}
+    )
     found = attribute_margin(inputs, near, margin_metric(lm, 100), tokens_per_forward=1000)
     size = np.abs(found[GRADIENT]).max()
     np.testing.assert_allclose(found[ABLATION], found[GRADIENT], atol=0.05 * size)

@@ -221,7 +221,8 @@ def measure_discrimination(
 
 
 def _expected(distribution: Floats, shares: Floats) -> Floats:
-    return expected_confidence(distribution, shares, 1.0)
+    out: Floats = expected_confidence(distribution, shares.tolist(), 1.0).astype(np.float64)
+    return out
 
 
 def _text(distribution: Floats, shares: Floats) -> Floats:

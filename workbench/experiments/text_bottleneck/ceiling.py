@@ -13,9 +13,9 @@ sets are tested on the whole scale. On some held-out questions every size has it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,22 +23,25 @@ import numpy as np
 import pandas as pd
 import torch
 
-from workbench.arrays import Floats, Rows
+from workbench.arrays import Rows
 from workbench.bottleneck.ceiling import ceiling_margin, contenders, find_ceiling
 from workbench.bottleneck.ceiling_ablation import ablate_sets
 from workbench.bottleneck.ceiling_writers import (
-    ABLATION,
-    ATTRIBUTIONS,
     Reference,
     attribute_margin,
     forwards_of,
     mean_of_tokens,
     writers_of,
 )
-from workbench.bottleneck.writer_sets import WriterSet, largest_writers, random_sets
 from workbench.elicit.conversation import Conversation
 from workbench.elicit.trie import ScaleTrie, cut_trie
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.ceiling_sets import (
+    AblatedSet,
+    choose_sets,
+    sets_table,
+    writers_table,
+)
 from workbench.experiments.text_bottleneck.read import distributions, split_of
 from workbench.loop.confidence import confidence_conversations
 from workbench.loop.questions import spread_rows
@@ -48,16 +51,10 @@ from workbench.patch.inputs import ModelInputs, require_pair
 from workbench.patch.written_confidence import number_positions
 from workbench.pipeline.store import ROW, Part, StageStore, run_parts
 from workbench.trace.batches import plan_batches
-from workbench.trace.sites import Site
 
-SIZES = (1, 2, 4, 8, 16)
-RANDOM_SETS, RANDOM_SIZE = 20, 8
-"""Random sets of every size, and the size of those beside which AUROC2 is read."""
 REFERENCES, TOKENS = 48, 16
 """Questions that the reference is averaged over, and ordinary tokens of each."""
 TAIL_SHARE = 0.25
-TOLD_FROM = 4
-"""The least size of a chosen set with which AUROC2 is read."""
 ATTRIBUTED, DOSES, TOLD = "attributed", "doses", "told"
 SETS, WRITERS = "sets", "writers"
 
@@ -166,83 +163,14 @@ def find_writers(
         forwards = forwards_of(inputs, small.tree)
     stage.save_tensors(ATTRIBUTED, part.tensors)
     stage.save_table(ATTRIBUTED, part.table)
-    stage.save_table(SETS, _table_of(sets))
-    stage.save_table(WRITERS, pd.DataFrame([asdict(site) for site in writers]))
+    stage.save_table(SETS, sets_table(sets))
+    stage.save_table(WRITERS, writers_table(writers))
     return {
         "ceiling": list(ceiling.written),
         "share": ceiling.share,
         "nodes": small.tree.size + 1,
         "forwards": forwards,
     }
-
-
-@dataclass(frozen=True)
-class AblatedSet:
-    """A set of ``writers``, by their indices: of the largest share by an ``attribution``, or random
-    like it.
-    """
-
-    attribution: str
-    at_random: bool
-    writers: WriterSet
-
-    @property
-    def size(self) -> int:
-        return len(self.writers)
-
-    @property
-    def told(self) -> bool:
-        """Whether AUROC2 is read with it ablated."""
-        chosen = self.size >= TOLD_FROM and not self.at_random
-        return self.attribution == ABLATION and (chosen or self.size == RANDOM_SIZE)
-
-
-def choose_sets(
-    writers: Sequence[Site], scores: Mapping[str, Floats], rng: np.random.Generator
-) -> list[AblatedSet]:
-    """Choose sets of every size by every attribution's mean ``scores`` [attributed, writers], and
-    draw random sets like those of the ablation.
-    """
-    sizes = [size for size in SIZES if size < len(writers)]
-    chosen = [
-        AblatedSet(name, False, largest_writers(scores[name].mean(axis=0), size))
-        for name in ATTRIBUTIONS
-        for size in sizes
-    ]
-    drawn = [
-        AblatedSet(ABLATION, True, like)
-        for one in chosen
-        if one.attribution == ABLATION
-        for like in random_sets(writers, one.writers, RANDOM_SETS, rng)
-    ]
-    return [*chosen, *drawn]
-
-
-def sets_of(table: pd.DataFrame) -> list[AblatedSet]:
-    """Return the sets of a stage's table SETS, in their order."""
-    return [
-        AblatedSet(
-            str(each["attribution"].iloc[0]),
-            bool(each["at_random"].iloc[0]),
-            tuple(each["writer"].tolist()),
-        )
-        for _, each in table.groupby("set", sort=True)
-    ]
-
-
-def _table_of(sets: Sequence[AblatedSet]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "set": number,
-                "attribution": one.attribution,
-                "at_random": one.at_random,
-                "writer": writer,
-            }
-            for number, one in enumerate(sets)
-            for writer in one.writers
-        ]
-    )
 
 
 def _ablate(

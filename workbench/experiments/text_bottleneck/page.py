@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.experiments.text_bottleneck.ceiling_page import (
+    ceiling_lead,
+    ceiling_sections,
+    ceiling_tables,
+)
 from workbench.experiments.text_bottleneck.lens import BEST, LENSES, MEAN
 from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, HAVING_ANSWERED
 from workbench.experiments.text_bottleneck.results import (
@@ -31,19 +36,22 @@ def page_of(results: BottleneckResults) -> Page:
             "steps.csv": steps_table(results),
             "fixed_maps.csv": maps_table(results),
             "sampled.csv": sampled_table(results),
+            **ceiling_tables(results.ceilings),
         },
         lead=[
             ("Verdict", [_verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
+            *ceiling_lead(results.ceilings),
         ],
         notes=(caption, *_warnings(results)),
     )
 
 
 def _warnings(results: BottleneckResults) -> list[str]:
-    return [
+    untold = [f"Who writes the ceiling is not said: {results.no_ceiling}"]
+    return (untold if results.no_ceiling else []) + [
         f"{each.when} teaching the scale has only {each.mass:.2f} of the probability: the model "
         "does not answer on it, and what its numbers tell is little of what it would say."
         for each in results.conditions
@@ -105,7 +113,9 @@ def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
 
 def _sections(results: BottleneckResults, caption: str) -> list[Section]:
     found = [_waterfall(results, caption), _layers(results, caption)]
-    return [*found, _lenses(results, caption)] if results.conditions[0].by_lens else found
+    lenses = [_lenses(results, caption)] if results.conditions[0].by_lens else []
+    ceiling = ceiling_sections(results.ceilings, results.config.model.shown)
+    return [*found, *lenses, *ceiling]
 
 
 def _lenses(results: BottleneckResults, caption: str) -> Section:

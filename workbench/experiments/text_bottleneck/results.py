@@ -31,6 +31,7 @@ from workbench.bottleneck.verdict import (
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.ceiling_results import CeilingResult, measure_ceiling
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
@@ -111,11 +112,15 @@ class ConditionResult:
 
 @dataclass(frozen=True, eq=False)
 class BottleneckResults:
-    """The run's settings, how many questions were held out, and both conditions."""
+    """The run's settings, how many questions were held out, both conditions, and who writes the
+    ceiling in those where that was asked, or why nobody can be named.
+    """
 
     config: RunConfig
     held_out: int
     conditions: tuple[ConditionResult, ...]
+    ceilings: tuple[CeilingResult, ...]
+    no_ceiling: str
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
@@ -131,15 +136,26 @@ class BottleneckResults:
             largest = each.waterfall.largest
             out[f"{each.when}.largest_loss"] = f"{largest.first} to {largest.second}"
             out |= largest.within.to_dict(f"{each.when}.largest_loss.auroc2_within")
+        for ceiling in self.ceilings:
+            out |= ceiling.summary()
         return out
 
 
-def measure_bottleneck(context: Run, *, lenses: bool) -> BottleneckResults:
-    """Measure everything that the stages of readings left, those of the ``lenses`` too."""
+def measure_bottleneck(context: Run, *, lenses: bool, ceilings: Sequence[str]) -> BottleneckResults:
+    """Measure everything that the stages of readings left, those of the ``lenses`` too, and of the
+    conditions in which the ``ceilings`` were attributed.
+    """
     split, draw = split_of(context), bootstrap_of(context)
     steps = {when: steps_of(context, when, split) for when in STAGES_OF}
     found = tuple(_condition(context, when, steps, split, draw, lenses) for when in STAGES_OF)
-    return BottleneckResults(context.config, len(split.test), found)
+    writers = [measure_ceiling(context, when) for when in ceilings]
+    return BottleneckResults(
+        context.config,
+        len(split.test),
+        found,
+        tuple(each for each in writers if not isinstance(each, str)),
+        next((each for each in writers if isinstance(each, str)), ""),
+    )
 
 
 def _condition(

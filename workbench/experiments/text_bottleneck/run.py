@@ -7,6 +7,7 @@ The readings are one stage of the run's folder; measures are made from its table
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from pydantic import Field
 from workbench.config import RunConfig
 from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.parameters import Parameters
+from workbench.experiments.text_bottleneck.ceiling import (
+    CeilingQuestions,
+    ceiling_stage,
+    find_writers,
+)
 from workbench.experiments.text_bottleneck.lens import lens_stage, read_lenses
 from workbench.experiments.text_bottleneck.read import STAGE, STAGES_OF, read_steps
 from workbench.experiments.text_bottleneck.results import BottleneckResults, measure_bottleneck
@@ -22,12 +28,32 @@ from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 
 
 class BottleneckParameters(Parameters):
-    """The parameters: whether the scale is read after every layer, and from how many questions."""
+    """The parameters: whether the scale is read after every layer and who writes the ceiling is
+    asked, and on how many questions.
+    """
 
     lens: bool = Field(True, description="read the scale after every layer")
     lens_questions: int = Field(
         200, ge=20, le=10**6, description="training questions that lenses' readings are fitted on"
     )
+    ceiling: bool = Field(True, description="find the heads and MLPs that write the ceiling")
+    ceiling_taught: bool = Field(False, description="find them after teaching too")
+    ceiling_questions: int = Field(
+        12,
+        ge=2,
+        le=10**6,
+        description="questions they are found on, and as many they are tested on",
+    )
+    ceiling_told: int = Field(
+        100, ge=2, le=10**6, description="held-out questions that the text is to tell without them"
+    )
+
+    @property
+    def ceilings(self) -> tuple[str, ...]:
+        """The conditions in which the ceiling's writers are found."""
+        return tuple(
+            when for when in STAGES_OF if self.ceiling and (when == "before" or self.ceiling_taught)
+        )
 
 
 NEEDS = ("questions", "answer", "elicit", "elicit_tuned", "probe")
@@ -50,8 +76,22 @@ def run_bottleneck(
     stages = [Stage(STAGE, read_steps, ("probe", "seed"), NEEDS)]
     if parameters.lens:
         stages += [_lens(when, parameters.lens_questions) for when in STAGES_OF]
+    stages += [_ceiling(when, parameters) for when in parameters.ceilings]
     run_stages(stages, run, {})
-    return measure_bottleneck(run, lenses=parameters.lens)
+    return measure_bottleneck(run, lenses=parameters.lens, ceilings=parameters.ceilings)
+
+
+def _ceiling(when: str, parameters: BottleneckParameters) -> Stage:
+    count = CeilingQuestions(
+        parameters.ceiling_questions, parameters.ceiling_questions, parameters.ceiling_told
+    )
+    return Stage(
+        ceiling_stage(when),
+        partial(find_writers, when=when, count=count),
+        ("model", "elicit", "seed"),
+        (*NEEDS, "teach"),
+        given=asdict(count),
+    )
 
 
 def _lens(when: str, questions: int) -> Stage:
