@@ -12,7 +12,7 @@ from workbench.elicit.conversation import confidence_conversation, number_tokens
 from workbench.elicit.formats import Format, format_named
 from workbench.elicit.readout import mass_on_scale, read_confidence
 from workbench.elicit.scales import Scale
-from workbench.elicit.trie import LEAST_LEFT, ScaleTrie, build_trie
+from workbench.elicit.trie import LEAST_LEFT, ScaleTrie, build_trie, cut_trie
 from workbench.errors import WorkbenchError
 from workbench.models import LanguageModel
 
@@ -261,3 +261,27 @@ def test_scales_of_other_values(make_tiny: MakeTiny, values: tuple[int, ...]) ->
     found = read_confidence(lm, [row], numbers).distribution[0]
     paths = [number_tokens(numbers, value) for value in values]
     assert found == pytest.approx(teacher_forced(lm, row.tokens, paths), abs=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(PATHS, st.integers(0, 1000))
+def test_a_cut_trie_reads_what_is_left_as_before(paths: list[Path], seed: int) -> None:
+    trie = build_trie(paths, [float(k) for k in range(len(paths))])
+    wanted = [trie.values[seed % len(paths)]]
+    small = cut_trie(trie, wanted)
+    assert {*wanted} <= {*small.values} <= {*trie.values}
+    logits = node_logits(trie, seed)
+    kept = [trie.inner.index(path) for path in small.inner]
+    columns = [trie.values.index(value) for value in small.values]
+    torch.testing.assert_close(
+        small.log_probabilities(logits[:, kept]), trie.log_probabilities(logits)[:, columns]
+    )
+    assert small.tree.size <= trie.tree.size
+
+
+def test_a_trie_is_cut_to_the_nodes_its_values_need() -> None:
+    trie = build_trie([(1,), (9, 0), (9, 5), (1, 0), (1, 0, 0)], [1.0, 90.0, 95.0, 10.0, 100.0])
+    assert cut_trie(trie, [95.0]).inner == ((), (9,))
+    assert cut_trie(trie, [95.0]).values == (90.0, 95.0)
+    assert cut_trie(trie, [1.0]).values == (1.0,)
+    assert cut_trie(trie, [100.0, 90.0]) == trie

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.bottleneck.ceiling_writers import ABLATION
+from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.ceiling import (
+    ATTRIBUTED,
+    DOSES,
+    SETS,
+    TOLD,
+    CeilingQuestions,
+    ceiling_stage,
+    find_writers,
+)
+from workbench.experiments.text_bottleneck.ceiling_results import measure_ceiling
+from workbench.experiments.text_bottleneck.ceiling_sets import RANDOM_SETS, sets_of
 from workbench.experiments.text_bottleneck.lens import lens_stage
 from workbench.experiments.text_bottleneck.page import page_of
 from workbench.experiments.text_bottleneck.read import (
@@ -15,6 +29,7 @@ from workbench.experiments.text_bottleneck.read import (
     DISTRIBUTION,
     HAVING_ANSWERED,
     STAGE,
+    STAGES_OF,
     STEPS,
     TEXT,
     split_of,
@@ -23,6 +38,7 @@ from workbench.experiments.text_bottleneck.read import (
 from workbench.experiments.text_bottleneck.results import LOW_MASS, BottleneckResults
 from workbench.experiments.text_bottleneck.run import BottleneckParameters, run_bottleneck
 from workbench.loop import open_run
+from workbench.loop.run import Run
 from workbench.measure import auroc2_within
 from workbench.report import write_page
 
@@ -33,9 +49,12 @@ def place(finished_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(finished_run.folder, tmp_path_factory.mktemp("copy") / "run"))
 
 
+PARAMETERS = BottleneckParameters(ceiling_taught=True, ceiling_questions=3, ceiling_told=6)
+
+
 @pytest.fixture(scope="module")
 def results(place: Path) -> BottleneckResults:
-    return run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
+    return run_bottleneck(None, place, PARAMETERS, figures=place.parent / "figures")
 
 
 def test_every_step_is_measured_before_and_after_teaching(
@@ -95,7 +114,7 @@ def test_too_few_answers_have_no_verdict_and_it_is_said(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workbench.bottleneck.verdict.FEWEST", 100)
-    found = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
+    found = run_bottleneck(None, place, PARAMETERS, figures=place.parent / "figures")
     assert all(each.verdict is None for each in found.conditions)
     assert all("at least 100 held-out" in each.no_verdict for each in found.conditions)
     assert found.summary()["before.verdict"] == "none"
@@ -107,8 +126,68 @@ def test_it_is_read_once_and_comes_back_as_it_was(
 ) -> None:
     for room in ("read", "lens"):
         monkeypatch.setattr(f"workbench.experiments.text_bottleneck.{room}.read_best", None)
-    again = run_bottleneck(None, place, BottleneckParameters(), figures=place.parent / "figures")
+    again = run_bottleneck(None, place, PARAMETERS, figures=place.parent / "figures")
     assert again.summary() == pytest.approx(results.summary(), nan_ok=True)
+
+
+def test_the_ceiling_is_attributed_on_training_questions_and_tested_on_held_out_ones(
+    place: Path, results: BottleneckResults
+) -> None:
+    run = open_run(place, place.parent / "figures")
+    split = split_of(run)
+    assert [each.when for each in results.ceilings] == ["before", "after"]
+    assert results.ceilings[0].ceiling == results.ceilings[1].ceiling
+    for each in results.ceilings:
+        run.keys[ceiling_stage(each.when)] = run.store.stage(ceiling_stage(each.when), "").facts()[
+            "key"
+        ]
+        stage = run.stage(ceiling_stage(each.when))
+        attributed = stage.table(ATTRIBUTED)["row"].tolist()
+        assert len(attributed) == each.attributed == 3
+        assert {*attributed} <= {*split.train.tolist()}
+        for name, count in ((DOSES, 3), (TOLD, 6)):
+            rows = stage.table(name)["row"].tolist()
+            assert {*rows} <= {*split.test.tolist()}
+            assert len(rows) == count
+        sets = sets_of(stage.table(SETS))
+        found = stage.tensors(DOSES)["distribution"]
+        assert found.shape[:2] == (3, 1 + len(sets))
+        readings = run.store.stage(STAGES_OF[each.when], "").tensors("readings")
+        np.testing.assert_allclose(
+            found[:, 0], readings["distribution"][stage.table(DOSES)["row"]], atol=1e-5
+        )
+        assert [dose.size for dose in each.doses[ABLATION]] == [1, 2, 4, 8]
+        assert len(each.doses[ABLATION][0].random_removed) == RANDOM_SETS
+        assert [one.size for one in each.discrimination] == [4, 8]
+        assert len(each.writers) == 15
+    first, second = (each.shares[ABLATION] for each in results.ceilings)
+    assert not np.allclose(first, second)
+
+
+def test_a_model_that_cannot_be_attributed_is_said(
+    place: Path, results: BottleneckResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise WorkbenchError("not this one")
+
+    monkeypatch.setattr("workbench.experiments.text_bottleneck.ceiling.require_pair", refuse)
+    run = open_run(place, place.parent / "figures")
+    stage = run.store.stage("unattributed", "")
+    facts = find_writers(run, stage, when="before", count=CeilingQuestions(2, 2, 2))
+    assert facts == {"why_not": "not this one"}
+    stage.begin()
+    stage.finish(facts)
+    monkeypatch.setattr(Run, "stage", lambda *_: stage)
+    assert measure_ceiling(run, "before") == "not this one"
+    page = page_of(replace(results, ceilings=(), no_ceiling="not this one"))
+    assert "Who writes the ceiling is not said: not this one" in page.notes
+    assert not [name for name in page.tables if name.startswith("ceiling")]
+
+
+def test_conditions_of_the_ceiling_follow_the_parameters() -> None:
+    assert BottleneckParameters().ceilings == ("before",)
+    assert BottleneckParameters(ceiling_taught=True).ceilings == ("before", "after")
+    assert BottleneckParameters(ceiling=False, ceiling_taught=True).ceilings == ()
 
 
 def test_the_page_has_the_waterfall_and_its_numbers(
@@ -117,12 +196,15 @@ def test_the_page_has_the_waterfall_and_its_numbers(
     index = write_page(page_of(results), tmp_path / "page")
     html = index.read_text()
     assert "Where does" in html
-    assert {"waterfall.html", "layers.html", "lenses.html"} <= {
-        path.name for path in index.parent.iterdir()
-    }
+    wanted = {"waterfall.html", "layers.html", "lenses.html", "ceiling_writers.html"}
+    assert {*wanted, "ceiling_doses.html"} <= {path.name for path in index.parent.iterdir()}
     steps = pd.read_csv(index.parent / "steps.csv")
     assert list(steps["step"]) == [*STEPS, *STEPS]
     first = results.conditions[0].waterfall.steps[0]
     assert steps["auroc2_within"][0] == pytest.approx(first.within.value)
     assert len(pd.read_csv(index.parent / "fixed_maps.csv")) == 10
     assert len(pd.read_csv(index.parent / "sampled.csv")) == 18
+    assert len(pd.read_csv(index.parent / "ceiling_writers.csv")) == 2 * 15
+    assert len(pd.read_csv(index.parent / "ceiling_agreement.csv")) == 2 * 3
+    assert len(pd.read_csv(index.parent / "ceiling_doses.csv")) == 2 * 3 * 4
+    assert list(pd.read_csv(index.parent / "ceiling_told.csv")["size"]) == [4, 8, 4, 8]
