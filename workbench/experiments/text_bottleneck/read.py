@@ -42,6 +42,13 @@ BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION, MEAN, TEXT = STE
 FITTED = (BEFORE_ANSWERING, HAVING_ANSWERED, AT_CONFIDENCE, DISTRIBUTION)
 
 
+def probes_of(when: str) -> str:
+    """Return the name of the tensors with a condition's probes at the confidence position: weights
+    [layers, width], and what they read from training questions, out_of_fold [training, layers].
+    """
+    return f"probes_{when}"
+
+
 def curves_of(when: str) -> str:
     """Return the name of the tensors [held-out, layers] with a condition's scores, by step."""
     return f"layers_{when}"
@@ -67,7 +74,8 @@ def split_of(context: Run) -> Split:
 
 def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
     """Fit every step that needs a fit under both conditions; save the table "steps" (condition,
-    step, row, score), the held-out scores of every layer as tensors, and return chosen layers.
+    step, row, score), the held-out scores of every layer and the probes at the confidence position
+    as tensors, and return chosen layers.
     """
     split = split_of(context)
     wanted = [(when, name) for when in STAGES_OF for name in FITTED]
@@ -87,6 +95,9 @@ def read_steps(context: Run, stage: StageStore) -> dict[str, Any]:
         )
         rows.append(_table(when, reading, split))
         curves[when][name] = reading.by_layer
+        if name == AT_CONFIDENCE:
+            probes = {"weights": reading.weights, "out_of_fold": reading.out_of_fold}
+            stage.save_tensors(probes_of(when), probes)
         chosen[when][name] = int(layers[reading.layer])
     stage.save_table("steps", pd.concat(rows, ignore_index=True))
     for when, found in curves.items():

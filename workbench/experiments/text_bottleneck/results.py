@@ -23,6 +23,7 @@ from workbench.bottleneck.verdict import (
     FIXED_MAP,
     KNOWN,
     NUMBERS,
+    ONE_DIRECTION,
     SAID,
     TEACHING,
     BottleneckVerdict,
@@ -31,6 +32,10 @@ from workbench.bottleneck.verdict import (
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.intervention_results import (
+    Interventions,
+    measure_interventions,
+)
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
     AT_CONFIDENCE,
@@ -93,6 +98,7 @@ class ConditionResult:
         by_layer: AUROC2 within domain of held-out questions at each layer, by step.
         by_lens: the same of what lenses read of the scale, by "lens.reading"; none without lenses.
         layers: the layer that was chosen on training questions, by step.
+        interventions: what changes of the probe's direction did; None if none were made.
     """
 
     when: str
@@ -107,6 +113,7 @@ class ConditionResult:
     by_layer: Mapping[str, Floats]
     by_lens: Mapping[str, Floats]
     layers: Mapping[str, int]
+    interventions: Interventions | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +138,22 @@ class BottleneckResults:
             largest = each.waterfall.largest
             out[f"{each.when}.largest_loss"] = f"{largest.first} to {largest.second}"
             out |= largest.within.to_dict(f"{each.when}.largest_loss.auroc2_within")
+            if each.interventions is not None:
+                mapped = each.interventions.mapped
+                out |= mapped.within.to_dict(f"{each.when}.one_direction.auroc2_within")
+                out |= mapped.gain.to_dict(f"{each.when}.one_direction.gain")
         return out
 
 
-def measure_bottleneck(context: Run, *, lenses: bool) -> BottleneckResults:
-    """Measure everything that the stages of readings left, those of the ``lenses`` too."""
+def measure_bottleneck(context: Run, *, lenses: bool, interventions: bool) -> BottleneckResults:
+    """Measure everything that the stages of readings left, those of the ``lenses`` and
+    ``interventions`` too.
+    """
     split, draw = split_of(context), bootstrap_of(context)
     steps = {when: steps_of(context, when, split) for when in STAGES_OF}
-    found = tuple(_condition(context, when, steps, split, draw, lenses) for when in STAGES_OF)
+    found = tuple(
+        _condition(context, when, steps, split, draw, lenses, interventions) for when in STAGES_OF
+    )
     return BottleneckResults(context.config, len(split.test), found)
 
 
@@ -149,6 +164,7 @@ def _condition(
     split: Split,
     draw: Bootstrap,
     lenses: bool,
+    interventions: bool,
 ) -> ConditionResult:
     questions, p = split.questions, distributions(context, when)
     scale = context.fmt.scale
@@ -190,7 +206,11 @@ def _condition(
         for temperature in TEMPERATURES
         for draws in DRAWS
     )
-    verdict, why_none = _verdict(context, when, steps, written[chosen], split)
+    changed = measure_interventions(context, when, split, draw) if interventions else None
+    remedies = {FIXED_MAP: written[chosen]}
+    if changed is not None:
+        remedies[ONE_DIRECTION] = changed.mapped.written
+    verdict, why_none = _verdict(context, when, steps, remedies, split)
     read = context.stage(STAGE)
     return ConditionResult(
         when,
@@ -205,6 +225,7 @@ def _condition(
         {name: _curve(scores, split) for name, scores in read.tensors(curves_of(when)).items()},
         {name: _curve(scores, split) for name, scores in _by_lens(context, when, lenses).items()},
         read.facts()["layer"][when],
+        changed,
     )
 
 
@@ -221,7 +242,7 @@ def _verdict(
     context: Run,
     when: str,
     steps: Mapping[str, Sequence[Step]],
-    mapped: Floats,
+    remedies: dict[str, Floats],
     split: Split,
 ) -> tuple[BottleneckVerdict | None, str]:
     """Return the verdict, or why there is none."""
@@ -239,10 +260,9 @@ def _verdict(
         Station(NUMBERS, by_name[DISTRIBUTION].held_out, spread),
         Station(SAID, by_name[TEXT].held_out, spread),
     ]
-    remedies = {FIXED_MAP: mapped}
     if not taught:
         after = next(step for step in steps["after"] if step.name == TEXT)
-        remedies[TEACHING] = after.held_out
+        remedies = remedies | {TEACHING: after.held_out}
     try:
         return judge(stations, questions.correct, questions.domain, remedies), ""
     except WorkbenchError as error:

@@ -7,6 +7,7 @@ The readings are one stage of the run's folder; measures are made from its table
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from pydantic import Field
 from workbench.config import RunConfig
 from workbench.experiments.finished_run import open_or_make_run
 from workbench.experiments.parameters import Parameters
+from workbench.experiments.text_bottleneck.interventions import (
+    InterventionPlan,
+    intervene,
+    intervention_stage,
+)
 from workbench.experiments.text_bottleneck.lens import lens_stage, read_lenses
 from workbench.experiments.text_bottleneck.read import STAGE, STAGES_OF, read_steps
 from workbench.experiments.text_bottleneck.results import BottleneckResults, measure_bottleneck
@@ -22,11 +28,14 @@ from workbench.pipeline.stages import STRICT, Reuse, Stage, run_stages
 
 
 class BottleneckParameters(Parameters):
-    """The parameters: whether the scale is read after every layer, and from how many questions."""
+    """The parameters: which parts are done besides the steps, and from how many questions."""
 
     lens: bool = Field(True, description="read the scale after every layer")
     lens_questions: int = Field(
         200, ge=20, le=10**6, description="training questions that lenses' readings are fitted on"
+    )
+    interventions: bool = Field(
+        True, description="take out, swap, push and put onto the numbers the probe's direction"
     )
 
 
@@ -50,8 +59,21 @@ def run_bottleneck(
     stages = [Stage(STAGE, read_steps, ("probe", "seed"), NEEDS)]
     if parameters.lens:
         stages += [_lens(when, parameters.lens_questions) for when in STAGES_OF]
+    if parameters.interventions:
+        stages += [_interventions(when) for when in STAGES_OF]
     run_stages(stages, run, {})
-    return measure_bottleneck(run, lenses=parameters.lens)
+    return measure_bottleneck(run, lenses=parameters.lens, interventions=parameters.interventions)
+
+
+def _interventions(when: str) -> Stage:
+    plan = InterventionPlan()
+    return Stage(
+        intervention_stage(when),
+        partial(intervene, when=when, plan=plan),
+        ("model", "elicit", "probe", "seed"),
+        (*NEEDS, "teach", STAGE),
+        given={"interventions": asdict(plan)},
+    )
 
 
 def _lens(when: str, questions: int) -> Stage:
