@@ -16,7 +16,7 @@
 # A model may know which of its answers are right, hold it at the place where it writes its
 # confidence, have it in the probabilities of the numbers, and still write the same number every
 # time. This follows the knowledge step by step on the held-out questions of a finished run, before
-# and after teaching, names the step that loses most, and asks whether a fixed map of the output
+# teaching, after it, and with an adapter that was taught on shuffled targets; it names the step that loses most and asks whether a fixed map of the output
 # would undo it.
 #
 # As a script it writes `figures/<run>/bottleneck/`. The run is made first if there is none.
@@ -30,6 +30,8 @@ from workbench.notebook import run_experiment, show, tell
 parameters = BottleneckParameters(
     lens=True,  # read the scale after every layer
     lens_questions=200,  # training questions that lenses' readings are fitted on
+    condition_questions=400,  # training questions read of the adapter taught on shuffled targets
+    curriculum=False,  # teach the two-stage curriculum and follow both stages
 )
 
 # %%

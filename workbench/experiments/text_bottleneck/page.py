@@ -44,7 +44,7 @@ def page_of(results: BottleneckResults) -> Page:
 
 def _warnings(results: BottleneckResults) -> list[str]:
     return [
-        f"{each.when} teaching the scale has only {each.mass:.2f} of the probability: the model "
+        f"{each.label}: the scale has only {each.mass:.2f} of the probability. The model "
         "does not answer on it, and what its numbers tell is little of what it would say."
         for each in results.conditions
         if each.mass < LOW_MASS
@@ -54,7 +54,7 @@ def _warnings(results: BottleneckResults) -> list[str]:
 def _verdict_row(each: ConditionResult) -> dict[str, str]:
     largest = each.waterfall.largest
     return {
-        "teaching": each.when,
+        "condition": each.label,
         "verdict": each.verdict.verdict if each.verdict else each.no_verdict,
         "what undoes it": (each.verdict.remedy if each.verdict else "") or "–",
         "most is lost": f"{largest.first} → {largest.second}",
@@ -67,7 +67,7 @@ def _verdict_row(each: ConditionResult) -> dict[str, str]:
 def _map_rows(results: BottleneckResults) -> list[dict[str, str]]:
     return [
         {
-            "teaching": each.when,
+            "condition": each.label,
             "written": one.name + (" (best on training questions)" if chosen else ""),
             "AUROC2 within domain": f"{one.within:.2f}",
             "more than the text": f"{one.gain:.2f}",
@@ -81,7 +81,7 @@ def _map_rows(results: BottleneckResults) -> list[dict[str, str]]:
 def _margin_row(each: ConditionResult) -> dict[str, str]:
     margin = each.margin
     return {
-        "teaching": each.when,
+        "condition": each.label,
         "margin of right answers (nats)": f"{margin.right:.2f}",
         "of wrong answers": f"{margin.wrong:.2f}",
         "questions move it by": f"{margin.moved:.2f}",
@@ -92,7 +92,7 @@ def _margin_row(each: ConditionResult) -> dict[str, str]:
 
 def _sampled_rows(results: BottleneckResults) -> list[dict[str, str]]:
     return [
-        {"teaching": each.when, "temperature": f"{temperature:g}"}
+        {"condition": each.label, "temperature": f"{temperature:g}"}
         | {
             f"mean of {one.draws}" if one.draws > 1 else "one draw": f"{one.within:.2f}"
             for one in each.sampled
@@ -110,11 +110,12 @@ def _sections(results: BottleneckResults, caption: str) -> list[Section]:
 
 def _lenses(results: BottleneckResults, caption: str) -> Section:
     panels = {
-        f"{each.when} teaching: {read}": [
+        f"{each.label}: {read}": [
             Curve(f"{lens} lens", f"{lens} lens", each.by_lens[f"{lens}.{kind}"]) for lens in LENSES
         ]
         for kind, read in ((MEAN, "mean of the numbers"), (BEST, "all numbers, read at best"))
         for each in results.conditions
+        if each.by_lens
     }
     figure = CurvePanels(
         layers=np.arange(len(results.conditions[0].by_lens[f"{LENSES[0]}.{MEAN}"])),
@@ -137,7 +138,7 @@ def _lenses(results: BottleneckResults, caption: str) -> Section:
 
 def _waterfall(results: BottleneckResults, caption: str) -> Section:
     panels = {
-        f"{each.when} teaching": Panel(
+        each.label: Panel(
             {step.name: step.within for step in each.waterfall.steps},
             [loss.within for loss in each.waterfall.losses],
             each.waterfall.losses.index(each.waterfall.largest),
@@ -159,7 +160,7 @@ def _waterfall(results: BottleneckResults, caption: str) -> Section:
 def _layers(results: BottleneckResults, caption: str) -> Section:
     shown = (HAVING_ANSWERED, AT_CONFIDENCE)
     panels = {
-        f"{each.when} teaching": [
+        each.label: [
             Curve(name, name, each.by_layer[name]) for name in shown if name in each.by_layer
         ]
         for each in results.conditions
