@@ -15,9 +15,9 @@
 #
 # A model may know which of its answers are right, hold it at the place where it writes its
 # confidence, have it in the probabilities of the numbers, and still write the same number every
-# time. This follows the knowledge step by step on the held-out questions of a finished run, before
-# teaching, after it, and with an adapter that was taught on shuffled targets; it names the step that loses most and asks whether a fixed map of the output
-# would undo it.
+# time. This follows the knowledge step by step on the held-out questions of a finished run: before
+# teaching, after it, and with an adapter taught on shuffled targets. It names the step that loses
+# most, and asks whether a fixed map of the output would undo it.
 #
 # As a script it writes `figures/<run>/bottleneck/`. The run is made first if there is none.
 # Parameters can be replaced from outside, see `workbench.notebook`.

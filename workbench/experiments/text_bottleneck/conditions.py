@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from workbench.errors import WorkbenchError
 from workbench.loop.run import Run
 from workbench.models import LanguageModel
 from workbench.teach.recipes.curriculum import FIRST
@@ -63,7 +64,14 @@ FURTHER = (CONTROL, FIRST_STAGE, BOTH_STAGES)
 def conditions_of(*, teaching: bool, curriculum: bool) -> tuple[ModelCondition, ...]:
     """Return the conditions that are followed, in the order of pages: the base model alone, or with
     the run's adapters, or with those of the curriculum too.
+
+    Raises:
+        WorkbenchError: for a curriculum without teaching.
     """
+    if curriculum and not teaching:
+        raise WorkbenchError(
+            "A curriculum is taught: leave curriculum=true out, or the request for no teaching."
+        )
     if not teaching:
         return (BEFORE,)
     return (BEFORE, AFTER, CONTROL, *((FIRST_STAGE, BOTH_STAGES) if curriculum else ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.experiments.text_bottleneck.closing import closing_rows
 from workbench.experiments.text_bottleneck.lens import BEST, LENSES, MEAN
 from workbench.experiments.text_bottleneck.read import AT_CONFIDENCE, HAVING_ANSWERED
 from workbench.experiments.text_bottleneck.results import (
@@ -15,6 +16,7 @@ from workbench.experiments.text_bottleneck.tables import maps_table, sampled_tab
 from workbench.plots.curve_panels import Curve, CurvePanels
 from workbench.plots.waterfall import Panel, WaterfallFigure
 from workbench.report import Page, Section
+from workbench.report.page import Lead
 
 
 def page_of(results: BottleneckResults) -> Page:
@@ -33,16 +35,18 @@ def page_of(results: BottleneckResults) -> Page:
             "sampled.csv": sampled_table(results),
         },
         lead=[
-            ("Verdict", [_verdict_row(each) for each in results.conditions]),
+            ("Verdict", [verdict_row(each) for each in results.conditions]),
             ("What a fixed map of the output would write", _map_rows(results)),
+            *_closing(results),
             ("How firm the written value is", [_margin_row(each) for each in results.conditions]),
             ("What sampling would say, AUROC2 within domain", _sampled_rows(results)),
         ],
-        notes=(caption, *_warnings(results)),
+        notes=(caption, *warnings_of(results)),
     )
 
 
-def _warnings(results: BottleneckResults) -> list[str]:
+def warnings_of(results: BottleneckResults) -> list[str]:
+    """Return what must be said before anything else: conditions in which the scale is not used."""
     return [
         f"{each.label}: the scale has only {each.mass:.2f} of the probability. The model "
         "does not answer on it, and what its numbers tell is little of what it would say."
@@ -51,7 +55,13 @@ def _warnings(results: BottleneckResults) -> list[str]:
     ]
 
 
-def _verdict_row(each: ConditionResult) -> dict[str, str]:
+def _closing(results: BottleneckResults) -> Lead:
+    title = "How much of the gap to the untaught model's probe teaching closes"
+    return [(title, closing_rows(results.closed))] if results.closed else []
+
+
+def verdict_row(each: ConditionResult) -> dict[str, str]:
+    """Return the row of a condition in the table of verdicts."""
     largest = each.waterfall.largest
     return {
         "condition": each.label,
@@ -136,15 +146,17 @@ def _lenses(results: BottleneckResults, caption: str) -> Section:
     )
 
 
+def waterfall_panel(each: ConditionResult) -> Panel:
+    """Return the panel of a condition's waterfall."""
+    return Panel(
+        {step.name: step.within for step in each.waterfall.steps},
+        [loss.within for loss in each.waterfall.losses],
+        each.waterfall.losses.index(each.waterfall.largest),
+    )
+
+
 def _waterfall(results: BottleneckResults, caption: str) -> Section:
-    panels = {
-        each.label: Panel(
-            {step.name: step.within for step in each.waterfall.steps},
-            [loss.within for loss in each.waterfall.losses],
-            each.waterfall.losses.index(each.waterfall.largest),
-        )
-        for each in results.conditions
-    }
+    panels = {each.label: waterfall_panel(each) for each in results.conditions}
     figure = WaterfallFigure(
         panels=panels, title="What is left of what the model knows, step by step", caption=caption
     )

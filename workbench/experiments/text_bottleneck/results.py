@@ -31,6 +31,7 @@ from workbench.bottleneck.verdict import (
 )
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
+from workbench.experiments.text_bottleneck.closing import ClosedGap, measure_closing
 from workbench.experiments.text_bottleneck.conditions import AFTER, BEFORE, ModelCondition
 from workbench.experiments.text_bottleneck.lens import SCORES, lens_stage
 from workbench.experiments.text_bottleneck.read import (
@@ -123,13 +124,14 @@ class ConditionResult:
 
 @dataclass(frozen=True, eq=False)
 class BottleneckResults:
-    """The run's settings, how many questions were held out, and the conditions, the base model's
-    first.
+    """The run's settings, how many questions were held out, the conditions, the base model's
+    first, and the share of the gap that each teaching closes.
     """
 
     config: RunConfig
     held_out: int
     conditions: tuple[ConditionResult, ...]
+    closed: tuple[ClosedGap, ...] = ()
 
     def summary(self) -> dict[str, object]:
         """Return the flat summary."""
@@ -146,6 +148,9 @@ class BottleneckResults:
             largest = each.waterfall.largest
             out[f"{each.when}.largest_loss"] = f"{largest.first} to {largest.second}"
             out |= largest.within.to_dict(f"{each.when}.largest_loss.auroc2_within")
+        for one in self.closed:
+            key = f"{one.condition.name}.{one.readout.replace(' ', '_')}.gap_closed"
+            out |= one.within.share.to_dict(key)
         return out
 
 
@@ -167,7 +172,8 @@ def measure_bottleneck(
         _condition(context, each, steps[each], split, draw, remedies.get(each, {}), each in lenses)
         for each, split in splits.items()
     )
-    return BottleneckResults(context.config, len(splits[BEFORE].test), found)
+    closed = measure_closing(steps, splits[BEFORE].questions, draw)
+    return BottleneckResults(context.config, len(splits[BEFORE].test), found, closed)
 
 
 def _condition(

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
-from workbench.experiments.finished_run import open_or_make_run
+from workbench.experiments.finished_run import open_or_make_run, open_or_make_untaught_run
 from workbench.experiments.parameters import Parameters
 from workbench.experiments.text_bottleneck.conditions import (
     AFTER,
@@ -46,6 +46,9 @@ class BottleneckParameters(Parameters):
     condition_questions: int = Field(
         400, ge=40, le=10**6, description="training questions read in conditions the run lacks"
     )
+    teaching: bool = Field(
+        True, description="follow the taught model too; false needs no teaching in the run"
+    )
     curriculum: bool = Field(
         False, description="teach the two-stage curriculum and follow both stages"
     )
@@ -64,12 +67,19 @@ def run_bottleneck(
 ) -> BottleneckResults:
     """Analyse the run in ``folder``, which is made first if there is none; resume what was begun.
 
+    Without teaching a run is made only as far as its probes, and may be finished later.
+
     Args:
         config: None to take the run as it is.
+
+    Raises:
+        WorkbenchError: for a curriculum without teaching, and lenses of conditions that are not
+            followed.
     """
-    conditions = conditions_of(teaching=True, curriculum=parameters.curriculum)
+    conditions = conditions_of(teaching=parameters.teaching, curriculum=parameters.curriculum)
     lenses = _with_lenses(conditions, parameters)
-    run = open_or_make_run(config, folder, figures, reuse)
+    open_or_make = open_or_make_run if parameters.teaching else open_or_make_untaught_run
+    run = open_or_make(config, folder, figures, reuse)
     stages = stages_of_conditions(conditions, parameters.condition_questions)
     stages += [_steps(each) for each in conditions]
     stages += [_lens(each, parameters.lens_questions) for each in lenses]
